@@ -1,0 +1,1 @@
+"""The ``headrace`` command, a file per family of commands."""

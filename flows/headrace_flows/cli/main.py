@@ -1,0 +1,70 @@
+"""The ``headrace`` command. Imports no heavy library; each command does its own."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+import typer
+
+from headrace.errors import DependencyError, HeadraceError
+from headrace_flows.cli import registry, runs, scoring, up
+from headrace_flows.cli.answers import Answered, print_json
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="headrace",
+    help="From raw media and one pipeline file to a production model, every step proved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for family in (runs, registry, scoring, up):
+    for command in family.COMMANDS:
+        app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; the exit code says how it went.
+
+    0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
+    """
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except Answered as answer:
+        sys.exit(answer.exit_code)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), "See `headrace --help`.", "UsageError", 2)
+    except HeadraceError as error:
+        kind = type(error).__name__
+        _fail(error.message, error.action, kind, error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED)
+    except Exception as error:  # the last resort of the command line  # noqa: BLE001
+        traceback.print_exc(file=sys.stderr)
+        _fail(
+            f"Unexpected {type(error).__name__}: {error}",
+            "This is a fault of Headrace or its installation; the lines above say where.",
+            type(error).__name__,
+            DependencyError.exit_code,
+        )
+
+
+def _fail(message: str, action: str, kind: str, exit_code: int) -> None:
+    if "--json" in sys.argv:
+        error = {"kind": kind, "message": message, "action": action}
+        reason = f"{message} {action}".strip()
+        print_json({"status": "error", "reason": reason, "error": error})
+    sys.stderr.write(f"headrace: {message}\n")
+    if action:
+        sys.stderr.write(f"          {action}\n")
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

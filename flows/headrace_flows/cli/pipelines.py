@@ -1,0 +1,58 @@
+"""Finds and reads the pipeline that a command names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.settings import Settings, find_pipeline
+from headrace.spec import PipelineSpec, load_spec
+
+PipelineArgument = Annotated[
+    str, typer.Argument(help="A pipeline's name, or the path of its folder.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override the pipeline file: training.epochs=3, gates=[], model.builder=cnn.",
+    ),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="URI",
+        help="The data: an .npz, a folder or archive of images or IDX files, Parquet; "
+        "a path, any fsspec URI, or library:name.",
+    ),
+]
+
+
+def open_pipeline(
+    name: str, settings: Settings, overrides: list[str] | None, data: str | None
+) -> tuple[PipelineSpec, Path]:
+    """The spec with its overrides, and the pipeline's folder."""
+    folder = find_pipeline(name, settings)
+    said = list(overrides or ())
+    if data is not None:
+        said.append(f"data.source={json.dumps(absolute_source(data, Path.cwd()))}")
+    spec = load_spec(folder, tuple(said))
+    if data is None:
+        source = absolute_source(spec.data.source, folder)
+        spec = spec.model_copy(
+            update={"data": spec.data.model_copy(update={"source": source})}
+        )
+    return spec, folder
+
+
+def absolute_source(source: str, base: Path) -> str:
+    """A local path made absolute against ``base``; anything else as it is."""
+    scheme, colon, _ = source.partition(":")
+    if colon and len(scheme) > 1 and not (base / source).exists():
+        return source
+    return str((base / Path(source).expanduser()).absolute())

@@ -1,0 +1,232 @@
+"""``promote``, ``rollback``, ``history``, ``compare`` and ``list``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from headrace.errors import NotFoundError
+from headrace.settings import Settings
+from headrace_flows.cli.answers import JsonOption, console, print_json
+
+ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
+
+
+def promote(
+    model: ModelArgument,
+    version: Annotated[
+        int | None, typer.Argument(help="A version; by default the newest.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Without passing evidence; recorded so.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept for ever.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version the champion; its gates must have passed."""
+    from headrace.promotion import promote_by_hand
+
+    settings = Settings()
+    settings.prepare_home()
+    entry, new = promote_by_hand(model, version, settings, force=force, reason=reason)
+    said = "promoted" if new else "is the champion already"
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "status": "promoted" if new else "unchanged",
+                "version": entry.to_version,
+                "reason": f"version {entry.to_version} {said}",
+                "entry": _entry(entry),
+            }
+        )
+    else:
+        console().print(f"{model} version {entry.to_version} {said}.")
+
+
+def rollback(
+    model: ModelArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept for ever.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Go back to the champion before this one, once its model has been loaded."""
+    from headrace.promotion import roll_back
+
+    settings = Settings()
+    settings.prepare_home()
+    entry = roll_back(model, settings, reason=reason)
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "status": "rolled_back",
+                "version": entry.to_version,
+                "reason": f"version {entry.to_version} is the champion again",
+                "entry": _entry(entry),
+            }
+        )
+    else:
+        console().print(
+            f"{model}: version {entry.to_version} is the champion again; version "
+            f"{entry.from_version} is not promoted again by itself."
+        )
+
+
+def history(model: ModelArgument, as_json: JsonOption = False) -> None:
+    """Every promotion and rollback: who, when, why, from, to."""
+    ledger = _ledger()
+    entries = [_entry(entry) for entry in ledger.history(model)]
+    if not entries and model not in ledger.models():
+        raise _unknown(model, ledger)
+    if as_json:
+        print_json({"model": model, "history": entries})
+        return
+    rows = [
+        [e["sequence"], e["action"], e["from"], e["to"], e["who"], e["when"], e["why"]]
+        for e in entries
+    ]
+    _table(["#", "action", "from", "to", "who", "when", "why"], rows)
+
+
+def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
+    """All versions of a model side by side."""
+    ledger = _ledger()
+    versions = ledger.versions(model)
+    if not versions:
+        raise _unknown(model, ledger)
+    champion = ledger.champion(model)
+    number = champion.version.version if champion else None
+    found = []
+    for version in versions:
+        evidence = ledger.latest_evidence(model, version.version)
+        found.append(
+            {
+                "version": version.version,
+                "champion": version.version == number,
+                "passed": bool(evidence and evidence.passed),
+                "metrics": dict(evidence.metrics) if evidence else {},
+                "failed_gates": [g.name for g in evidence.gates if not g.passed]
+                if evidence
+                else [],
+                "snapshot": version.snapshot_digest,
+                "weights_digest": version.weights_digest,
+                "run_id": version.run_id,
+                "created": version.created,
+            }
+        )
+    if as_json:
+        print_json({"model": model, "champion": number, "versions": found})
+        return
+    shown = {
+        "test_accuracy": "accuracy",
+        "test_log_loss": "log loss",
+        "test_calibration_error": "calibration",
+        "latency_ms": "latency ms",
+    }
+    rows = [
+        [
+            f"{v['version']}{' champion' if v['champion'] else ''}",
+            *(_number(v["metrics"].get(name)) for name in shown),
+            "passed" if v["passed"] else "failed: " + ", ".join(v["failed_gates"]),
+            v["snapshot"][:12],
+            v["created"],
+        ]
+        for v in found
+    ]
+    _table(["version", *shown.values(), "gates", "snapshot", "created"], rows)
+
+
+def list_(as_json: JsonOption = False) -> None:
+    """The pipelines, their champion and their last run."""
+    from headrace.settings import pipeline_names
+
+    settings = Settings()
+    ledger = _ledger() if settings.home.is_dir() else None
+    found: list[dict[str, Any]] = []
+    known = pipeline_names(settings)
+    models = ledger.models() if ledger else []
+    for name in sorted({*known, *models}):
+        champion = ledger.champion(name) if ledger else None
+        versions = ledger.versions(name) if ledger else []
+        evidence = (
+            ledger.latest_evidence(name, champion.version.version)
+            if ledger and champion
+            else None
+        )
+        found.append(
+            {
+                "name": name,
+                "champion": champion.version.version if champion else None,
+                "test_accuracy": evidence.metrics.get("test_accuracy")
+                if evidence
+                else None,
+                "since": champion.entry.when if champion else None,
+                "versions": len(versions),
+                "last_run": versions[-1].created if versions else None,
+                "schedule": None,
+                "folder": str(known[name]) if name in known else None,
+            }
+        )
+    if as_json:
+        print_json({"home": str(settings.home.absolute()), "pipelines": found})
+        return
+    rows = [
+        [
+            p["name"],
+            p["champion"] or "none",
+            _number(p["test_accuracy"]),
+            p["versions"],
+            p["last_run"] or "never",
+            p["folder"] or "",
+        ]
+        for p in found
+    ]
+    _table(["pipeline", "champion", "accuracy", "versions", "last new version", ""], rows)
+    console().print(f"home: {settings.home.absolute()}", markup=False)
+
+
+list_.__name__ = "list"
+
+
+def _ledger() -> Any:
+    from headrace.ledger import Ledger
+
+    settings = Settings()
+    settings.prepare_home()
+    return Ledger(settings.database_url)
+
+
+def _unknown(model: str, ledger: Any) -> NotFoundError:
+    known = ", ".join(ledger.models()) or "none"
+    return NotFoundError(f"The model {model!r} has no version.", f"Known models: {known}.")
+
+
+def _entry(entry: Any) -> dict[str, Any]:
+    return {
+        "sequence": entry.sequence,
+        "action": entry.action,
+        "from": entry.from_version,
+        "to": entry.to_version,
+        "who": entry.who,
+        "when": entry.when,
+        "why": entry.why,
+        "forced": entry.forced,
+        "evidence": entry.evidence_id,
+    }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _table(columns: list[str], rows: list[list[Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(*columns, box=None, padding=(0, 2), header_style="bold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console().print(table)
+
+
+COMMANDS = (promote, rollback, history, compare, list_)

@@ -1,0 +1,247 @@
+"""``headrace run`` and ``headrace check``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from headrace.errors import ContractError, HeadraceError, Refusal
+from headrace.settings import Settings
+from headrace_flows.cli.answers import (
+    Answered,
+    JsonOption,
+    console,
+    print_json,
+    show_progress,
+)
+from headrace_flows.cli.pipelines import (
+    DataOption,
+    PipelineArgument,
+    SetOption,
+    open_pipeline,
+)
+
+INTERRUPTED = 130
+
+
+def run(
+    pipeline: PipelineArgument,
+    overrides: SetOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the train flow here and now: from data to a promoted model."""
+    from headrace.planning import find_finished
+    from headrace_flows.run import Run
+    from headrace_flows.summary import summarise_finished
+
+    settings = Settings()
+    spec, folder = open_pipeline(pipeline, settings, overrides, data)
+    settings.prepare_home()
+    show_progress()
+    run = Run(spec, folder, settings)
+    finished = find_finished(run.plan)
+    if finished is None:
+        summary, exit_code = _run_flow(run, settings)
+    else:
+        summary = summarise_finished(run, finished)
+        exit_code = 1 if finished.status == "refused" else 0
+    if as_json:
+        print_json(summary)
+    else:
+        _show(summary, settings)
+    raise Answered(exit_code)
+
+
+def _run_flow(run: Any, settings: Settings) -> tuple[dict[str, Any], int]:
+    from headrace.models import check_arguments, find_builder
+    from headrace_flows.server import server_for_run
+    from headrace_flows.summary import summarise
+
+    with server_for_run(settings) as server:
+        builder = find_builder(run.plan.builder, run.plan.folder)
+        check_arguments(run.plan.builder, builder, run.spec.model.arguments)
+        server.wait()
+        from headrace_flows.train import run_here
+
+        state = run_here(run, server.ui_url)
+    if state.is_cancelled():
+        reason = "Interrupted. Run the same command to go on."
+        summary = summarise(run, status="cancelled", reason=reason)
+        return summary, INTERRUPTED
+    if run.promotion is not None:
+        status = run.promotion.status
+        summary = summarise(run, status=status, reason=run.promotion.reason)
+        return summary, 1 if status == "refused" else 0
+    error = state.result(raise_on_failure=False)
+    if not isinstance(error, HeadraceError):
+        raise error if isinstance(error, BaseException) else RuntimeError(state.message)
+    status = "refused" if isinstance(error, Refusal) else "error"
+    summary = summarise(run, status=status, reason=str(error))
+    summary["error"] = {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "action": error.action,
+    }
+    return summary, error.exit_code
+
+
+def check(
+    pipeline: Annotated[
+        str | None, typer.Argument(help="A pipeline; none: all that are found.")
+    ] = None,
+    overrides: SetOption = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="URI",
+            help="Also ingest this data and hold it against the contract; "
+            "'default' takes the pipeline's own source.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a pipeline file at once; with --data its data too, without training."""
+    from headrace.models import check_arguments, find_builder
+    from headrace.planning import Plan
+    from headrace.settings import pipeline_names
+
+    settings = Settings()
+    names = [pipeline] if pipeline else sorted(pipeline_names(settings))
+    answers = []
+    for name in names:
+        own = None if data in (None, "default") else data
+        spec, folder = open_pipeline(name, settings, overrides, own)
+        plan = Plan(spec, folder, settings)
+        builder = find_builder(plan.builder, folder)
+        check_arguments(plan.builder, builder, spec.model.arguments)
+        answer = {
+            "pipeline": spec.name,
+            "status": "ok",
+            "snapshot": None,
+            "warnings": [],
+            "reason": f"the spec is valid; it trains {plan.builder} on "
+            f"{spec.data.source}",
+        }
+        answers.append(_check_data(plan, answer) if data is not None else answer)
+    refused = any(answer["status"] == "refused" for answer in answers)
+    if as_json:
+        print_json(answers[0] if pipeline else {"pipelines": answers})
+    else:
+        for answer in answers:
+            _show_check(answer)
+    raise Answered(1 if refused else 0)
+
+
+def _check_data(plan: Any, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer of ``check --data``, through the same cache as a run."""
+    from headrace import ingestion, validation
+    from headrace.records import ContractRecord, SnapshotRecord
+    from headrace_flows.run import Run
+    from headrace_flows.summary import summarise
+
+    plan.settings.prepare_home()
+    show_progress()
+    run = Run(plan.spec, plan.folder, plan.settings)
+    key = run.plan.ingest()
+    try:
+        snapshot = run.find(key, SnapshotRecord) or run.perform(
+            key,
+            lambda: ingestion.ingest(
+                plan.spec.data, plan.spec.medium, plan.store, plan.settings
+            ),
+        )
+        key = run.plan.validate(snapshot)
+        if run.find(key, ContractRecord) is None:
+            run.perform(
+                key, lambda: validation.validate(plan.spec, snapshot, plan.store)
+            )
+        status, reason = "ok", "the data keeps its contract"
+    except Refusal as error:
+        status, reason = "refused", str(error)
+        if isinstance(error, ContractError):
+            reason = str(error)
+    summary = summarise(run, status=status, reason=reason)
+    keep = ("snapshot", "warnings", "reason", "status", "stages", "links")
+    return {**answer, **{name: summary[name] for name in keep}}
+
+
+def _show_check(answer: dict[str, Any]) -> None:
+    out = console()
+    mark = "[green]ok[/]" if answer["status"] == "ok" else "[red]refused[/]"
+    out.print(f"[bold]{answer['pipeline']}[/]  {mark}")
+    out.print(f"  {answer['reason']}", markup=False)
+    if answer["snapshot"]:
+        rows = answer["snapshot"]["rows"]
+        out.print("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
+    _show_warnings(answer["warnings"])
+    for name, link in answer.get("links", {}).items():
+        out.print(f"  {name}: {link}", markup=False)
+
+
+def _show_warnings(warnings: list[dict[str, Any]]) -> None:
+    for warning in warnings:
+        console().print(f"  [yellow]warning[/] {warning['check']}: ", end="")
+        console().print(warning["message"], markup=False)
+
+
+_COLOURS = {
+    "promoted": "green",
+    "unchanged": "green",
+    "registered": "yellow",
+    "refused": "red",
+    "error": "red",
+    "cancelled": "yellow",
+}
+
+
+def _show(summary: dict[str, Any], settings: Settings) -> None:
+    from rich.table import Table
+
+    out = console()
+    status = summary["status"]
+    version = f" version {summary['version']}" if summary["version"] else ""
+    out.print(
+        f"\n[bold]{summary['pipeline']}{version}: "
+        f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s"
+    )
+    out.print(f"  {summary['reason']}", markup=False)
+    stages = Table(box=None, padding=(0, 2), show_header=False)
+    for stage in summary["stages"]:
+        seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
+        stages.add_row(stage["name"], stage["state"], seconds, stage["why"][:100])
+    out.print(stages)
+    metrics = summary["metrics"]
+    if metrics:
+        out.print(
+            f"  test accuracy [bold]{metrics['test_accuracy']:.4f}[/] "
+            f"({metrics['test_accuracy_low']:.4f} to "
+            f"{metrics['test_accuracy_high']:.4f}), "
+            f"log loss {metrics['test_log_loss']:.4f}, "
+            f"calibration error {metrics['test_calibration_error']:.4f}"
+        )
+    for gate in summary["gates"]:
+        mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
+        value = "" if gate["value"] is None else f" {gate['value']:.4g}"
+        bound = "" if gate["threshold"] is None else f" (bound {gate['threshold']:.4g})"
+        out.print(f"  gate {gate['name']:<12} {mark}{value}{bound} {gate['reason']}")
+    _show_warnings(summary["warnings"])
+    snapshot = summary["snapshot"]
+    if snapshot:
+        rows = ", ".join(f"{n:,} {split}" for split, n in snapshot["rows"].items())
+        out.print(
+            f"  data: {rows}; {snapshot['quarantined']:,} in quarantine; "
+            f"snapshot {snapshot['digest'][:12]}",
+        )
+        if snapshot["attribution"]:
+            out.print(f"  {snapshot['attribution']}", markup=False)
+    for name, link in summary["links"].items():
+        out.print(f"  {name}: {link}", markup=False)
+    if summary["links"].get("mlflow"):
+        out.print("  (pages of Prefect and MLflow open after `headrace up`)")
+    out.print(f"  home: {settings.home.absolute()}", markup=False)
+
+
+COMMANDS = (run, check)

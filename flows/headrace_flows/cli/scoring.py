@@ -1,0 +1,2 @@
+"""``headrace score``."""
+COMMANDS = ()

@@ -1,0 +1,134 @@
+"""One run of the train flow, as its stages and its summary see it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headrace.planning import Key, Plan
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    PromotionRecord,
+    Record,
+    RegistrationRecord,
+    SnapshotRecord,
+    StageReport,
+    TrainingRecord,
+)
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+
+STAGES = ("ingest", "validate", "train", "evaluate", "register", "promote")
+
+R = TypeVar("R", bound=Record)
+log = logging.getLogger("headrace")
+current: ContextVar[Run] = ContextVar("headrace_run")
+
+
+class Run:
+    """What a run has done so far.
+
+    Args:
+        spec: the pipeline.
+        folder: its folder.
+        settings: where things are.
+    """
+
+    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+        self.plan = Plan(spec, folder, settings)
+        self.reports: list[StageReport] = []
+        self.records: dict[str, Record] = {}
+        self.flow_run_id = ""
+        self.ui_url = ""
+        self.started = time.perf_counter()
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The pipeline."""
+        return self.plan.spec
+
+    @property
+    def flow_run_url(self) -> str:
+        """Where Prefect shows this run."""
+        if not self.flow_run_id:
+            return ""
+        return f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
+
+    def find(self, key: Key, kind: type[R]) -> R | None:
+        """A stage's kept result; reports it as cached."""
+        record = self.plan.find(key, kind)
+        if record is not None:
+            self._report(key.stage, "cached", "nothing it depends on has changed", 0.0)
+            self.records[key.stage] = record
+        return record
+
+    def perform(self, key: Key, work: Callable[[], R]) -> R:
+        """Do a stage's work and keep its result."""
+        started = time.perf_counter()
+        record = self._do(key.stage, self.plan.why(key), work)
+        self.plan.save(key, record, time.perf_counter() - started)
+        return record
+
+    def do(self, stage: str, why: str, work: Callable[[], R]) -> R:
+        """Do the work of a stage that is never kept, but may be done again."""
+        return self._do(stage, why, work)
+
+    def _do(self, stage: str, why: str, work: Callable[[], R]) -> R:
+        log.info("%s: %s", stage, why)
+        started = time.perf_counter()
+        try:
+            record = work()
+        except BaseException as error:
+            text = str(error) or type(error).__name__
+            self._report(stage, "failed", text, time.perf_counter() - started)
+            raise
+        self._report(stage, "completed", why, time.perf_counter() - started)
+        self.records[stage] = record
+        return record
+
+    def _report(self, stage: str, state: Any, why: str, seconds: float) -> None:
+        self.reports = [r for r in self.reports if r.name != stage]
+        report = StageReport(
+            name=stage, state=state, why=why, seconds=round(seconds, 3)
+        )
+        self.reports.append(report)
+
+    def record(self, stage: str, kind: type[R]) -> R | None:
+        """The result of a stage, if it has one."""
+        found = self.records.get(stage)
+        return found if isinstance(found, kind) else None
+
+    @property
+    def snapshot(self) -> SnapshotRecord | None:
+        """The result of ingest."""
+        return self.record("ingest", SnapshotRecord)
+
+    @property
+    def contract(self) -> ContractRecord | None:
+        """The result of validate."""
+        return self.record("validate", ContractRecord)
+
+    @property
+    def training(self) -> TrainingRecord | None:
+        """The result of train."""
+        return self.record("train", TrainingRecord)
+
+    @property
+    def evaluation(self) -> EvaluationRecord | None:
+        """The result of evaluate."""
+        return self.record("evaluate", EvaluationRecord)
+
+    @property
+    def registration(self) -> RegistrationRecord | None:
+        """The result of register."""
+        return self.record("register", RegistrationRecord)
+
+    @property
+    def promotion(self) -> PromotionRecord | None:
+        """The result of promote."""
+        return self.record("promote", PromotionRecord)

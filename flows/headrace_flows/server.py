@@ -1,0 +1,180 @@
+"""The Prefect server of a run: the configured one, the home's live one, or a temporary
+one that starts at once and ends with the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from headrace.errors import DependencyError
+from headrace.settings import Settings
+from headrace_flows import guard
+
+START_LIMIT_SECONDS = 120
+DRAIN_SECONDS = 10
+UI_PORTS = {"prefect": 4200, "mlflow": 5000}
+LIVE_FILE = "up.json"
+
+
+def configure(settings: Settings) -> None:
+    """Set Prefect's environment where it is unset; call before importing Prefect."""
+    home = settings.home.absolute()
+    defaults = {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "headrace",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def answers(url: str, seconds: float = 1.0) -> bool:
+    """Whether a server answers a GET with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def live_links(settings: Settings) -> dict[str, str]:
+    """The addresses that ``headrace up`` wrote down, if it may still be running."""
+    try:
+        links = json.loads((settings.home / LIVE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {str(name): str(value) for name, value in links.items()}
+
+
+def free_port(preferred: int = 0) -> int:
+    """A free port on loopback: the preferred one, if it is."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class TemporaryServer:
+    """A Prefect server for one run; it ends with this process, however that ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        port = free_port()
+        self.api_url = f"http://127.0.0.1:{port}/api"
+        self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "uvicorn", "--factory"]
+        command += ["prefect.server.api.server:create_app", "--host", "127.0.0.1"]
+        command += ["--port", str(port), "--log-level", "error", "--lifespan", "on"]
+        environment = {
+            **os.environ,
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+        }
+        self._guard = guard.start(command, environment, str(self._log))
+
+    def wait(self) -> None:
+        """Wait until it answers; raises DependencyError."""
+        wait_until_healthy(
+            f"{self.api_url}/health", self._guard, "Prefect's temporary server", self._log
+        )
+
+    def stop(self) -> None:
+        """End it."""
+        guard.stop(self._guard)
+
+
+def wait_until_healthy(
+    url: str, process: subprocess.Popen[bytes], what: str, log: Path
+) -> None:
+    """Wait until a server answers; raises DependencyError with its last words."""
+    limit = time.monotonic() + START_LIMIT_SECONDS
+    while time.monotonic() < limit and process.poll() is None:
+        if answers(url):
+            return
+        time.sleep(0.05)
+    lines = log.read_text(errors="replace").strip().splitlines() or ["no message"]
+    raise DependencyError(
+        f"{what} did not start: {lines[-1]}", f"See {log}, and try again."
+    )
+
+
+class Server:
+    """The server that a run talks to.
+
+    Attributes:
+        api_url: its API.
+        ui_url: where its pages are, now or after ``headrace up``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        configured = os.environ.get("PREFECT_API_URL")
+        live = live_links(settings).get("prefect")
+        self._temporary: TemporaryServer | None = None
+        self.ui_url = f"http://127.0.0.1:{UI_PORTS['prefect']}"
+        if configured:
+            self.api_url = configured.rstrip("/")
+            self.ui_url = self.api_url.removesuffix("/api")
+        elif live and answers(f"{live}/api/health"):
+            self.api_url, self.ui_url = f"{live}/api", live
+        else:
+            self._temporary = TemporaryServer(settings)
+            self.api_url = self._temporary.api_url
+
+    def wait(self) -> None:
+        """Wait until it answers, and point Prefect at it.
+
+        Raises:
+            DependencyError: it does not.
+        """
+        if self._temporary is not None:
+            self._temporary.wait()
+        elif not answers(f"{self.api_url}/health", 10):
+            raise DependencyError(
+                f"The Prefect server {self.api_url} does not answer.",
+                "Start it, or unset PREFECT_API_URL to use a temporary one.",
+            )
+        os.environ["PREFECT_API_URL"] = self.api_url
+
+    def stop(self) -> None:
+        """End it, if it is temporary, once it has all logs and events."""
+        if self._temporary is None:
+            return
+        if "prefect" in sys.modules:
+            from prefect.events.worker import EventsWorker
+            from prefect.logging.handlers import APILogWorker
+
+            for worker in (APILogWorker, EventsWorker):
+                worker.drain_all(timeout=DRAIN_SECONDS)
+        self._temporary.stop()
+        os.environ.pop("PREFECT_API_URL", None)
+
+
+@contextlib.contextmanager
+def server_for_run(settings: Settings) -> Iterator[Server]:
+    """Start or find the server, at once; the block waits for it when it needs it."""
+    configure(settings)
+    server = Server(settings)
+    try:
+        yield server
+    finally:
+        server.stop()

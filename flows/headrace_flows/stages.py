@@ -1,0 +1,171 @@
+"""The stages as Prefect tasks, each a thin wrap of a function that can run alone.
+
+Results are kept by us, in the store: Prefect's cache misses edited helpers and
+unpickles. Only what may pass is tried again; a check that failed fails again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from prefect import State, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed
+
+from headrace.errors import DependencyError
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    PromotionRecord,
+    Record,
+    RegistrationRecord,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace_flows.run import Run
+
+R = TypeVar("R", bound=Record)
+
+
+async def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
+    outcome = await state.aresult(raise_on_failure=False)
+    return isinstance(outcome, DependencyError)
+
+
+_IO: Any = {
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": 2,
+    "retry_delay_seconds": [1, 5],
+    "retry_condition_fn": _may_pass,
+}
+_ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+def _cached(record: R) -> State[R]:
+    return Completed(name="Cached", data=record)
+
+
+@task(name="ingest", tags=["cpu"], **_IO)
+def ingest(run: Run) -> SnapshotRecord | State[SnapshotRecord]:
+    """The data set as an immutable snapshot."""
+    key = run.plan.ingest()
+    found = run.find(key, SnapshotRecord)
+    if found is not None:
+        return _cached(found)
+    from headrace import ingestion
+
+    return run.perform(
+        key,
+        lambda: ingestion.ingest(
+            run.spec.data, run.spec.medium, run.plan.store, run.plan.settings
+        ),
+    )
+
+
+@task(name="validate", tags=["cpu"], **_ONCE)
+def validate(
+    run: Run, snapshot: SnapshotRecord
+) -> ContractRecord | State[ContractRecord]:
+    """The contract's verdict over the snapshot."""
+    key = run.plan.validate(snapshot)
+    found = run.find(key, ContractRecord)
+    if found is not None:
+        return _cached(found)
+    from headrace import validation
+
+    return run.perform(
+        key, lambda: validation.validate(run.spec, snapshot, run.plan.store)
+    )
+
+
+@task(name="train", tags=["train"], **_ONCE)
+def train(
+    run: Run, snapshot: SnapshotRecord, contract: ContractRecord
+) -> TrainingRecord | State[TrainingRecord]:
+    """The model, fitted and logged."""
+    key = run.plan.train(snapshot, contract)
+    found = run.find(key, TrainingRecord)
+    if found is not None:
+        return _cached(found)
+    from headrace import training
+
+    tags = {
+        "headrace.flow_run_id": run.flow_run_id,
+        "headrace.flow_run_url": run.flow_run_url,
+    }
+    return run.perform(
+        key,
+        lambda: training.train(
+            run.spec,
+            run.plan.folder,
+            run.plan.builder,
+            snapshot,
+            contract,
+            run.plan.settings,
+            tags,
+        ),
+    )
+
+
+@task(name="evaluate", tags=["cpu"], **_ONCE)
+def evaluate(
+    run: Run,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    training: TrainingRecord,
+) -> EvaluationRecord | State[EvaluationRecord]:
+    """Metrics and gates, beside the champion's on the same rows."""
+    key = run.plan.evaluate(contract, training)
+    found = run.find(key, EvaluationRecord)
+    if found is not None:
+        return _cached(found)
+    from headrace import evaluation
+
+    comparator = run.plan.comparator(training)
+    return run.perform(
+        key,
+        lambda: evaluation.evaluate(
+            run.spec, snapshot, contract, training, comparator, run.plan.settings
+        ),
+    )
+
+
+@task(name="register", tags=["cpu"], **_IO)
+def register(
+    run: Run,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    evaluation: EvaluationRecord,
+) -> RegistrationRecord:
+    """The version that holds the training, with its evidence."""
+    from headrace import registration
+
+    return run.do(
+        "register",
+        "always; the same training gives the same version",
+        lambda: registration.register(
+            run.spec,
+            run.plan.folder,
+            snapshot,
+            training,
+            evaluation,
+            run.plan.settings,
+        ),
+    )
+
+
+@task(name="promote", tags=["cpu"], **_IO)
+def promote(
+    run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
+) -> PromotionRecord:
+    """How the run ends: promoted, registered or refused."""
+    from headrace import promotion
+
+    return run.do(
+        "promote",
+        "always; the ledger decides",
+        lambda: promotion.conclude(
+            run.spec, evaluation, registration, run.plan.settings
+        ),
+    )

@@ -1,0 +1,141 @@
+"""What a run answers: one object for machines, a page of text for people."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from headrace.planning import Finished
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    SnapshotRecord,
+    StageReport,
+    TrainingRecord,
+)
+from headrace.settings import Settings
+from headrace_flows.run import STAGES, Run
+from headrace_flows.server import UI_PORTS, live_links
+
+
+def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
+    """The summary of a run that went through the flow."""
+    done = {report.name for report in run.reports}
+    skipped = [
+        StageReport(name=name, state="skipped", why="the run ended before it", seconds=0)
+        for name in STAGES
+        if name not in done
+    ]
+    version = run.registration.version if run.registration else None
+    promotion = run.promotion
+    return {
+        **_head(run.spec.name, status, reason, version),
+        "aliases": list(promotion.aliases) if promotion else [],
+        **_evaluation(run.evaluation),
+        **_data(run.snapshot, run.contract),
+        "stages": [report.model_dump() for report in [*run.reports, *skipped]],
+        "run_id": run.training.run_id if run.training else None,
+        "flow_run_id": run.flow_run_id or None,
+        "weights_digest": run.training.weights_digest if run.training else None,
+        "seconds": round(time.perf_counter() - run.started, 3),
+        "links": links(
+            run.plan.settings, run.training, run.contract, run.flow_run_url, run.plan.store
+        ),
+    }
+
+
+def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
+    """The summary of a run that had nothing left to do."""
+    champion = run.plan.ledger.champion(run.spec.name)
+    is_champion = champion is not None and champion.version.version == finished.version
+    newest = run.plan.ledger.versions(run.spec.name)[-1].version == finished.version
+    why = "nothing it depends on has changed"
+    return {
+        **_head(run.spec.name, finished.status, finished.reason, finished.version),
+        "aliases": ["champion"] if is_champion else ["challenger"] if newest else [],
+        **_evaluation(finished.evaluation),
+        **_data(finished.snapshot, finished.contract),
+        "stages": [
+            StageReport(name=name, state="cached", why=why, seconds=0).model_dump()
+            for name in STAGES
+        ],
+        "run_id": finished.training.run_id,
+        "flow_run_id": None,
+        "weights_digest": finished.training.weights_digest,
+        "seconds": round(time.perf_counter() - run.started, 3),
+        "links": links(
+            run.plan.settings, finished.training, finished.contract, "", run.plan.store
+        ),
+    }
+
+
+def _head(name: str, status: str, reason: str, version: int | None) -> dict[str, Any]:
+    return {
+        "pipeline": name,
+        "status": status,
+        "reason": reason,
+        "model": name,
+        "version": version,
+    }
+
+
+def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
+    if evaluation is None:
+        return {"metrics": {}, "slices": {}, "gates": []}
+    return {
+        "metrics": {k: v for k, v in evaluation.metrics.items() if math.isfinite(v)},
+        "slices": {
+            name: {k: v if math.isfinite(v) else None for k, v in values.items()}
+            for name, values in evaluation.slices.items()
+        },
+        "gates": [gate.model_dump() for gate in evaluation.gates],
+    }
+
+
+def _data(
+    snapshot: SnapshotRecord | None, contract: ContractRecord | None
+) -> dict[str, Any]:
+    findings = contract.findings if contract else snapshot.findings if snapshot else ()
+    return {
+        "snapshot": snapshot
+        and {
+            "digest": snapshot.digest,
+            "rows": dict(contract.rows if contract else snapshot.rows),
+            "quarantined": contract.quarantined if contract else snapshot.rejected,
+            "uri": snapshot.uri,
+            "source": snapshot.source,
+            "attribution": snapshot.attribution,
+        },
+        "warnings": [finding.model_dump() for finding in findings],
+    }
+
+
+def links(
+    settings: Settings,
+    training: TrainingRecord | None,
+    contract: ContractRecord | None,
+    flow_run_url: str,
+    store: Any,
+) -> dict[str, str]:
+    """Where to look: pages of the UIs, the Data Docs, the snapshot."""
+    found: dict[str, str] = {}
+    if training is not None:
+        tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+        base = (
+            tracking.rstrip("/")
+            if tracking.startswith("http")
+            else live_links(settings).get("mlflow")
+            or f"http://127.0.0.1:{UI_PORTS['mlflow']}"
+        )
+        found["mlflow"] = (
+            f"{base}/#/experiments/{training.experiment_id}/runs/{training.run_id}"
+        )
+    if flow_run_url:
+        found["prefect"] = flow_run_url
+    if contract is not None:
+        docs = contract.docs_uri
+        found["data_docs"] = Path(docs).as_uri() if store.is_local else docs
+    return found

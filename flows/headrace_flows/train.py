@@ -1,0 +1,63 @@
+"""The train flow: ingest > validate > train > evaluate > register > promote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import State, flow
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+
+from headrace.records import PromotionRecord
+from headrace.settings import Settings, find_pipeline
+from headrace.spec import PipelineSpec
+from headrace_flows import stages
+from headrace_flows.run import Run, current
+
+
+@flow(name="train", flow_run_name="{pipeline.name}", persist_result=False)
+def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
+    """From the pipeline's data to a promoted, registered or refused model.
+
+    Args:
+        pipeline: the whole spec; Prefect's page shows it as a form.
+        folder: the pipeline's folder, by default the one found by its name.
+    """
+    run = current.get(None) or _new_run(pipeline, folder)
+    run.flow_run_id = str(flow_run.get_id())
+    try:
+        snapshot = stages.ingest(run)
+        contract = stages.validate(run, snapshot)
+        training = stages.train(run, snapshot, contract)
+        evaluation = stages.evaluate(run, snapshot, contract, training)
+        registration = stages.register(run, snapshot, training, evaluation)
+        return _final_state(stages.promote(run, evaluation, registration))
+    except KeyboardInterrupt:
+        return Cancelled(message="Interrupted by the user.")
+
+
+def _new_run(pipeline: PipelineSpec, folder: str) -> Run:
+    settings = Settings()
+    settings.prepare_home()
+    place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
+    return Run(pipeline, place, settings)
+
+
+def _final_state(promotion: PromotionRecord) -> State[Any]:
+    if promotion.status == "refused":
+        return Failed(name="Refused", message=promotion.reason)
+    return Completed(name=promotion.status.capitalize(), message=promotion.reason)
+
+
+def run_here(run: Run, ui_url: str) -> State[Any]:
+    """Run the flow in this process; the run keeps what happened."""
+    run.ui_url = ui_url
+    token = current.set(run)
+    try:
+        state: State[Any] = train(
+            run.spec, str(run.plan.folder.resolve()), return_state=True
+        )
+        return state
+    finally:
+        current.reset(token)

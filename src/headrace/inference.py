@@ -1,0 +1,35 @@
+"""Probabilities from a Keras model, a block at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK = 1024
+
+
+def probabilities(
+    model: Any, items: npt.NDArray[Any], block: int = BLOCK
+) -> npt.NDArray[np.float32]:
+    """Class probabilities of many items, in bounded memory.
+
+    Args:
+        model: a Keras model from raw items to probabilities.
+        items: ``(n, *shape)``.
+        block: items computed at once. The last block is filled up, so that one
+            shape is traced.
+
+    Returns:
+        float32 ``(n, classes)``.
+    """
+    size = min(block, len(items))
+    parts = []
+    for start in range(0, len(items), size or 1):
+        rows = items[start : start + size]
+        short = size - len(rows)
+        if short:
+            rows = np.concatenate([rows, np.repeat(rows[:1], short, axis=0)])
+        parts.append(np.asarray(model.predict_on_batch(rows))[: size - short])
+    return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,177 @@
+"""One database that holds the ledger's tables: reading, adding, and what fails.
+
+SQLite (a file) and PostgreSQL. Knows rows, not what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Set
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.errors import DependencyError, UsageError
+from headrace.ledger.tables import FORMAT, MARKER, METADATA
+from headrace.records import Record
+
+_SQLITE = ("sqlite", "sqlite+pysqlite")
+_POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+_CREATION_LOCK = 0x48454144  # held by whoever creates the tables; any number will do
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
+
+
+class Database:
+    """Holds no connection between calls, so threads and processes may share it.
+
+    Args:
+        url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        timeout_seconds: how long to wait for a lock or a connection.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._engine = _engine(url, timeout_seconds)
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self.name = self._engine.url.render_as_string(hide_password=True)
+        with self._transaction(_READ) as connection:
+            found = _format_of(connection)
+        if found is None:
+            found = self._create()
+        if found != FORMAT:
+            raise UsageError(
+                f"The ledger {self.name} has format {found}; "
+                f"this version reads format {FORMAT}.",
+                "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
+            )
+
+    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """The rows of a query, by column name."""
+        with self._transaction(_READ) as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
+        """Add a row and return it; raises SQLAlchemy's IntegrityError when taken."""
+        statement = sa.insert(table).values(plain(record, {"id"})).returning(table)
+        with self._transaction(_WRITE) as connection:
+            return dict(connection.execute(statement).mappings().one())
+
+    def _create(self) -> int:
+        if self._is_sqlite:
+            self._use_write_ahead_log()
+        with self._transaction(_WRITE) as connection:
+            if not self._is_sqlite:
+                lock = sa.func.pg_advisory_xact_lock(_CREATION_LOCK)
+                connection.execute(sa.select(lock))
+            found = _format_of(connection)
+            if found is not None:
+                return found
+            taken = set(sa.inspect(connection).get_table_names()) & set(METADATA.tables)
+            if taken:
+                raise UsageError(
+                    f"The database {self.name} has a table {min(taken)!r} already, "
+                    "which is not the ledger's.",
+                    "Set HEADRACE_DATABASE_URL to a database of its own.",
+                )
+            METADATA.create_all(connection, checkfirst=False)
+            connection.execute(sa.insert(MARKER).values(format=FORMAT))
+            return FORMAT
+
+    def _use_write_ahead_log(self) -> None:
+        # The one statement whose lock SQLite does not always wait for by itself.
+        deadline = time.monotonic() + self._timeout_seconds
+        with self._explained(), self._engine.connect() as connection:
+            while True:
+                try:
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                    return
+                except sa.exc.OperationalError as error:
+                    if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                        raise
+                time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def _transaction(self, sqlite_begin: str) -> Iterator[sa.Connection]:
+        with self._explained(), self._engine.begin() as connection:
+            connection.exec_driver_sql(
+                sqlite_begin
+                if self._is_sqlite
+                else f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
+            )
+            yield connection
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.IntegrityError:
+            raise
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise DependencyError(
+                f"The ledger {self.name} did not answer: {_cause(error)}.",
+                "It is safe to retry: run the same command again.",
+            ) from error
+        except sa.exc.DBAPIError as error:
+            raise UsageError(
+                f"The database {self.name} cannot serve as ledger: {_cause(error)}.",
+                "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
+            ) from error
+
+
+def plain(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
+    """A record as JSON values, with None for a number that is not finite."""
+    values: dict[str, Any] = json.loads(record.model_dump_json(exclude=set(exclude)))
+    return values
+
+
+def _cause(error: sa.exc.DBAPIError) -> str:
+    return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+
+
+def _format_of(connection: sa.Connection) -> int | None:
+    if not sa.inspect(connection).has_table(MARKER.name):
+        return None
+    return connection.execute(sa.select(MARKER.c.format)).scalar()
+
+
+def _engine(url: str, timeout_seconds: float) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise UsageError(
+            "HEADRACE_DATABASE_URL is not a database URL.",
+            "Write it as sqlite:////path/headrace.db or postgresql://user@host/name.",
+        ) from None
+    if parsed.drivername not in _SQLITE + _POSTGRESQL:
+        raise UsageError(
+            f"HEADRACE_DATABASE_URL names {parsed.drivername!r}; expected one of "
+            f"{', '.join(_SQLITE + _POSTGRESQL)}.",
+            "Use one of them.",
+        )
+    is_sqlite = parsed.drivername in _SQLITE
+    if is_sqlite and parsed.database in {None, "", ":memory:"}:
+        raise UsageError(
+            "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
+            "Name a file: sqlite:////path/headrace.db.",
+        )
+    options: dict[str, Any] = (
+        {"timeout": timeout_seconds, "isolation_level": None}
+        if is_sqlite
+        else {"connect_timeout": max(2, round(timeout_seconds))}
+    )
+    try:
+        engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=options)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"HEADRACE_DATABASE_URL needs the Python package {error.name!r}.",
+            f"Install it beside Headrace: pip install {error.name}.",
+        ) from None
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _enforce_foreign_keys)
+    return engine
+
+
+def _enforce_foreign_keys(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")

@@ -1,0 +1,169 @@
+"""What a classifier's probabilities are worth, and whether two classifiers differ.
+
+Plain arithmetic over arrays; knows no model and no data set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.records import Metrics
+
+Probabilities = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int32]
+
+
+def wilson_interval(right: int, rows: int, confidence: float) -> tuple[float, float]:
+    """The Wilson score interval of a share.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical
+    inference, JASA 22 (1927).
+    """
+    if not rows:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, weight = right / rows, z * z / rows
+    centre = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * math.sqrt(share * (1 - share) / rows + weight / rows / 4)
+    return centre - half, centre + half
+
+
+def confusion(labels: Labels, predicted: Labels, classes: int) -> npt.NDArray[np.int64]:
+    """Counts ``(classes, classes)``; rows are the true label."""
+    flat = np.bincount(labels * classes + predicted, minlength=classes * classes)
+    return flat.reshape(classes, classes)
+
+
+def calibration_bins(
+    probabilities: Probabilities, labels: Labels, bins: int
+) -> list[Metrics]:
+    """Rows, mean confidence and accuracy in equal bins of confidence."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    found = []
+    for number in range(bins):
+        rows = index == number
+        found.append(
+            {
+                "rows": float(rows.sum()),
+                "confidence": float(confidence[rows].mean()) if rows.any() else 0.0,
+                "accuracy": float(right[rows].mean()) if rows.any() else 0.0,
+            }
+        )
+    return found
+
+
+def calibration_error(bins: Sequence[Metrics]) -> float:
+    """Expected calibration error: the mean gap of accuracy and confidence.
+
+    Source: M. P. Naeini, G. F. Cooper, M. Hauskrecht, Obtaining well calibrated
+    probabilities using Bayesian binning, AAAI 2015.
+    """
+    rows = sum(b["rows"] for b in bins)
+    gaps = sum(b["rows"] * abs(b["accuracy"] - b["confidence"]) for b in bins)
+    return gaps / rows if rows else math.nan
+
+
+def classification_metrics(
+    probabilities: Probabilities,
+    labels: Labels,
+    classes: Sequence[str],
+    confidence: float,
+    bins: int,
+) -> tuple[Metrics, dict[str, Metrics]]:
+    """Metrics of the whole test split, and of each class as a slice.
+
+    Args:
+        probabilities: float32 ``(n, classes)``.
+        labels: int32 ``(n,)``.
+        classes: names, in the order of the probabilities.
+        confidence: of the intervals.
+        bins: of the calibration error.
+    """
+    predicted = probabilities.argmax(axis=1).astype(np.int32)
+    counts = confusion(labels, predicted, len(classes))
+    right, rows = int(np.trace(counts)), len(labels)
+    low, high = wilson_interval(right, rows, confidence)
+    support, given = counts.sum(axis=1), counts.sum(axis=0)
+    hits = np.diag(counts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall, precision = hits / support, np.where(given, hits / given, 0.0)
+        f1 = 2 * hits / (support + given)
+    true = np.clip(probabilities[np.arange(rows), labels].astype(np.float64), 1e-7, 1)
+    slices = {
+        f"class={name}": {
+            "rows": float(support[i]),
+            "recall": float(recall[i]),
+            "precision": float(precision[i]),
+            "f1": float(f1[i]),
+        }
+        for i, name in enumerate(classes)
+    }
+    return {
+        "test_accuracy": right / rows,
+        "test_accuracy_low": low,
+        "test_accuracy_high": high,
+        "test_log_loss": float(-np.log(true).mean()),
+        "test_calibration_error": calibration_error(
+            calibration_bins(probabilities, labels, bins)
+        ),
+        "test_class_recall_min": float(recall.min()),
+        "test_macro_f1": float(f1.mean()),
+        "non_finite_values": float((~np.isfinite(probabilities)).sum()),
+    }, slices
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Challenger against champion on the same rows.
+
+    Attributes:
+        better, worse: rows that only the challenger, or only the champion, has right.
+        difference: of the accuracies, challenger minus champion.
+        low: lower one-sided bound of the difference.
+        p_value: one-sided exact McNemar: chance of at least ``better`` if equal.
+    """
+
+    better: int
+    worse: int
+    difference: float
+    low: float
+    p_value: float
+
+
+def compare(
+    challenger: npt.NDArray[np.bool_],
+    champion: npt.NDArray[np.bool_],
+    confidence: float = 0.95,
+) -> Comparison:
+    """Compare two models by the rows that each has right, bool ``(n,)``.
+
+    Sources: Q. McNemar, Note on the sampling error of the difference between
+    correlated proportions, Psychometrika 12 (1947), in its exact binomial form; the
+    bound is the normal one for paired proportions.
+    """
+    rows = len(challenger)
+    better = int((challenger & ~champion).sum())
+    worse = int((champion & ~challenger).sum())
+    difference = (better - worse) / rows
+    spread = math.sqrt(max(better + worse - (better - worse) ** 2 / rows, 0.0)) / rows
+    return Comparison(
+        better=better,
+        worse=worse,
+        difference=difference,
+        low=difference - NormalDist().inv_cdf(confidence) * spread,
+        p_value=_binomial_tail(better, better + worse),
+    )
+
+
+def _binomial_tail(successes: int, trials: int) -> float:
+    """P(X >= successes) for X ~ Binomial(trials, 1/2), exact."""
+    ways = sum(math.comb(trials, k) for k in range(successes, trials + 1))
+    return ways / 2**trials

@@ -1,0 +1,140 @@
+"""Keras model builders, one family a file, and how one is found.
+
+A builder is a function ``build(data: DataDescription, **arguments)`` that returns
+``(preprocessing, network)``: two Keras models, from raw items to what the network
+takes, and from there to class probabilities. What is saved is their composition.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import SpecError
+from headrace.records import DataDescription
+
+Builder = Callable[..., tuple[Any, Any]]
+
+
+def builder_names() -> list[str]:
+    """The families that ship with Headrace."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find_builder(name: str, folder: Path | None = None) -> Builder:
+    """The builder called ``name``.
+
+    Args:
+        name: a family here (``mlp``), a function in a file of the pipeline's folder
+            (``model:build``), or any importable one (``package.module:function``).
+        folder: the pipeline's folder.
+
+    Raises:
+        SpecError: there is no such builder, or it cannot be imported.
+    """
+    if name.isidentifier():
+        if name not in builder_names():
+            near = difflib.get_close_matches(name, builder_names(), n=1, cutoff=0.4)
+            raise SpecError(
+                f"model.builder = {name!r}: there is no such model family.",
+                f"Did you mean {near[0]}?"
+                if near
+                else f"Families: {', '.join(builder_names())}.",
+            )
+        return importlib.import_module(f"{__name__}.{name}").build  # type: ignore[no-any-return]
+    module_name, separator, function = name.replace(":", ".").rpartition(".")
+    if not separator:
+        raise SpecError(
+            f"model.builder = {name!r} names no function.", "Write module:function."
+        )
+    try:
+        module = _import(module_name, folder)
+        builder = getattr(module, function)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise SpecError(
+            f"model.builder = {name!r} cannot be imported: {error}.",
+            f"Put {module_name}.py with a function {function} into the pipeline's "
+            "folder, or install the package that has it.",
+        ) from error
+    if not callable(builder):
+        raise SpecError(f"model.builder = {name!r} is not a function.")
+    return builder  # type: ignore[no-any-return]
+
+
+def _import(name: str, folder: Path | None) -> Any:
+    path = folder / f"{name}.py" if folder else None
+    if path is None or not path.is_file():
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(f"headrace_pipeline_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> None:
+    """Refuse arguments that the builder does not take.
+
+    Raises:
+        SpecError: with the nearest valid name.
+    """
+    parameters = list(inspect.signature(builder).parameters.values())[1:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    valid = [p.name for p in parameters]
+    for argument in arguments:
+        if argument not in valid:
+            near = difflib.get_close_matches(argument, valid, n=1, cutoff=0.5)
+            raise SpecError(
+                f"model.arguments.{argument}: the builder {name} takes no such argument.",
+                f"Did you mean {near[0]}?" if near else f"It takes: {', '.join(valid)}.",
+            )
+
+
+def build(
+    name: str,
+    data: DataDescription,
+    arguments: dict[str, Any],
+    folder: Path | None = None,
+) -> tuple[Any, Any]:
+    """Call a builder and check that what it returns fits the data.
+
+    Returns:
+        (preprocessing, network), both built Keras models.
+
+    Raises:
+        SpecError: wrong arguments, or a network whose output is not
+            ``(batch, classes)``.
+    """
+    builder = find_builder(name, folder)
+    check_arguments(name, builder, arguments)
+    try:
+        preprocessing, network = builder(data, **arguments)
+        shape = tuple(network(preprocessing.outputs[0]).shape)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise SpecError(
+            f"The builder {name} failed on items of shape {data.shape}: {error}.",
+            "It must return (preprocessing, network), two built Keras models.",
+        ) from error
+    if shape != (None, len(data.classes)):
+        raise SpecError(
+            f"The builder {name} gives outputs of shape {shape}, but the data has "
+            f"{len(data.classes)} classes.",
+            f"End the network with {len(data.classes)} probabilities.",
+        )
+    return preprocessing, network
+
+
+def compose(data: DataDescription, preprocessing: Any, network: Any) -> Any:
+    """The model that is saved: from raw items to probabilities, uncompiled."""
+    import keras
+
+    raw = keras.Input(data.shape, dtype=preprocessing.inputs[0].dtype, name=data.medium)
+    return keras.Model(raw, network(preprocessing(raw)), name="model")

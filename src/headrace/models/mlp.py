@@ -1,0 +1,34 @@
+"""A multi-layer perceptron: flatten, then fully connected ReLU layers, then softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.media import preprocessing
+from headrace.records import DataDescription
+
+
+def build(
+    data: DataDescription, hidden: Sequence[int] = (512, 512), dropout: float = 0.0
+) -> tuple[Any, Any]:
+    """The article's network by default: 784-512-512-10 for 28 x 28 images.
+
+    Args:
+        data: shape and classes.
+        hidden: units of each hidden layer.
+        dropout: share of activations dropped after each hidden layer.
+
+    Returns:
+        (preprocessing, network); the network takes ``(batch, *shape)`` float32 and
+        gives ``(batch, classes)`` probabilities.
+    """
+    import keras
+
+    layers: list[Any] = [keras.Input(data.shape), keras.layers.Flatten()]
+    for units in hidden:
+        layers.append(keras.layers.Dense(units, activation="relu"))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout))
+    layers.append(keras.layers.Dense(len(data.classes), activation="softmax"))
+    return preprocessing(data), keras.Sequential(layers, name="mlp")

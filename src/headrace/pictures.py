@@ -1,0 +1,102 @@
+"""What a person would rather look at than read, as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INK, _ACCENT = "#1f3a5f", "#d1495b"
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def draw_curves(epochs: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Loss and accuracy of both splits by epoch."""
+    figure = _figure(9, 3.5)
+    numbers = range(1, len(epochs) + 1)
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split, colour in (("train", _INK), ("val", _ACCENT)):
+            values = [epoch.get(f"{split}_{metric}", np.nan) for epoch in epochs]
+            axes.plot(numbers, values, "o-", ms=3, color=colour, label=split)
+        axes.set(xlabel="epoch", title=metric)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def draw_confusion(
+    counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path
+) -> None:
+    """The confusion matrix, int ``(classes, classes)``, rows the true label."""
+    size = max(5.0, 0.45 * len(classes) + 2)
+    figure = _figure(size, size)
+    axes = figure.subplots()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(classes))
+    axes.set_xticks(ticks, classes, rotation=90 if len(classes) > 10 else 0)
+    axes.set_yticks(ticks, classes)
+    axes.set(xlabel="predicted", ylabel="true", title="test split, rows")
+    if len(classes) <= 30:
+        for row, column in np.argwhere(counts):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            text = str(counts[row, column])
+            axes.text(column, row, text, ha="center", va="center", color=colour, size=8)
+    figure.savefig(path, dpi=110)
+
+
+def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
+    """How often the model is right, by how sure it says it is."""
+    figure = _figure(5, 4.5)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], "--", color="grey", lw=1)
+    filled = [b for b in bins if b["rows"]]
+    axes.plot(
+        [b["confidence"] for b in filled],
+        [b["accuracy"] for b in filled],
+        "o-",
+        color=_INK,
+    )
+    axes.set(xlabel="confidence", ylabel="accuracy", title="calibration")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+def draw_mistakes(
+    samples: npt.NDArray[np.uint8],
+    captions: Sequence[str],
+    draw: Any,
+    path: Path,
+) -> None:
+    """A grid of samples, each drawn by its medium.
+
+    Args:
+        samples: ``(n, *shape)``, most confident first.
+        captions: ``(n,)``.
+        draw: the medium's ``draw_sample(axes, sample)``.
+        path: of the PNG.
+    """
+    columns = min(5, max(1, len(captions)))
+    rows = max(1, -(-len(captions) // columns))
+    figure = _figure(1.9 * columns, 2.1 * rows)
+    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, sample, caption in zip(grid, samples, captions, strict=False):
+        draw(axes, sample)
+        axes.set_title(caption, fontsize=8)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,283 @@
+"""Which stages have work to do: a stage's key is all that its result depends on.
+
+The key of a stage is made of its part of the spec, the digests of its input records
+and the code that does it. Results are kept by key in the store, so the same work is
+done once, a run that was cut off goes on where it stopped, and every stage can say
+why it ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headrace.closure import code_state
+from headrace.ledger import Ledger
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    Record,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.registration import training_key
+from headrace.settings import Settings
+from headrace.sources import source_identity
+from headrace.spec import PipelineSpec
+from headrace.store import Store
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """All that a stage's result depends on, by name."""
+
+    stage: str
+    ingredients: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the sorted ingredients."""
+        text = json.dumps([self.stage, sorted(self.ingredients.items())])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Plan:
+    """The keys of one pipeline's stages, and the results that are there already.
+
+    Args:
+        spec: the pipeline.
+        folder: its folder.
+        settings: where the store and the ledger are.
+    """
+
+    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.settings = settings
+        self.store = Store(settings.store)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of the home."""
+        return Ledger(self.settings.database_url)
+
+    @property
+    def builder(self) -> str:
+        """The model builder: the spec's, else the medium's default."""
+        from headrace.media import medium
+
+        return self.spec.model.builder or str(medium(self.spec.medium).DEFAULT_BUILDER)
+
+    def ingest(self) -> Key:
+        """The key of the snapshot."""
+        data = self.spec.data.model_dump(
+            mode="json", exclude={"quarantine_limit", "leak_limit"}
+        )
+        return self._key(
+            "ingest",
+            {"data": data, "medium": self.spec.medium},
+            {"source": source_identity(self.spec.data.source)},
+            ["headrace.ingestion", f"headrace.media.{self.spec.medium}"],
+        )
+
+    def validate(self, snapshot: SnapshotRecord) -> Key:
+        """The key of the contract's verdict."""
+        data = self.spec.data.model_dump(
+            mode="json", include={"classes", "quarantine_limit", "leak_limit"}
+        )
+        contract = [row.model_dump(mode="json") for row in self.spec.contract]
+        return self._key(
+            "validate",
+            {"data": data, "contract": contract},
+            {"snapshot": snapshot.digest},
+            ["headrace.validation", f"headrace.media.{self.spec.medium}"],
+        )
+
+    def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Key:
+        """The key of the training."""
+        roots = ["headrace.training", f"headrace.media.{self.spec.medium}"]
+        if self.builder.isidentifier():
+            roots.append(f"headrace.models.{self.builder}")
+        return self._key(
+            "train",
+            {
+                "model": {**self.spec.model.model_dump(), "builder": self.builder},
+                "training": self.spec.training.model_dump(),
+            },
+            {
+                "snapshot": snapshot.digest,
+                "quarantine": Path(contract.quarantine_uri).name,
+            },
+            roots,
+            sorted(self.folder.glob("*.py")),
+        )
+
+    def evaluate(self, contract: ContractRecord, training: TrainingRecord) -> Key:
+        """The key of the evaluation; the champion it is compared with is part of it."""
+        gates = [gate.model_dump() for gate in self.spec.gates]
+        return self._key(
+            "evaluate",
+            {"evaluation": self.spec.evaluation.model_dump(), "gates": gates},
+            {
+                "snapshot": training.snapshot_digest,
+                "quarantine": Path(contract.quarantine_uri).name,
+                "run": training.run_id,
+                "model": training.model_digest,
+                "champion": str(self.comparator(training)),
+            },
+            ["headrace.evaluation", f"headrace.media.{self.spec.medium}"],
+        )
+
+    def comparator(self, training: TrainingRecord) -> int | None:
+        """The version that a training is compared with.
+
+        The champion; for the champion itself, the one that it was compared with when
+        it was promoted.
+        """
+        champion = self.ledger.champion(self.spec.name)
+        if champion is None:
+            return None
+        own = self.ledger.find_training(self.spec.name, training_key(training))
+        if own is None or own.version != champion.version.version:
+            return champion.version.version
+        evidence = self.ledger.latest_evidence(self.spec.name, own.version)
+        return evidence.champion_version if evidence else None
+
+    def find(self, key: Key, kind: type[R]) -> R | None:
+        """The result of a stage, if the store has it."""
+        saved = self.store.read_json(f"stages/{key.fingerprint}.json")
+        return kind.model_validate(saved["record"]) if saved else None
+
+    def save(self, key: Key, record: Record, seconds: float) -> None:
+        """Keep the result of a stage."""
+        value = {
+            "stage": key.stage,
+            "pipeline": self.spec.name,
+            "ingredients": key.ingredients,
+            "record": record.model_dump(mode="json"),
+            "seconds": round(seconds, 3),
+        }
+        self.store.write_json(f"stages/{key.fingerprint}.json", value)
+        self.store.write_json(self._latest(key.stage), value)
+
+    def why(self, key: Key) -> str:
+        """Why a stage has to run: how its key differs from the last one."""
+        latest = self.store.read_json(self._latest(key.stage))
+        if not latest:
+            return "first run"
+        before, now = latest["ingredients"], key.ingredients
+        changes = [
+            _change(name, before.get(name), now.get(name))
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        if not changes:
+            return "its result is gone from the store"
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+        return ", ".join(changes[:3]) + more
+
+    def _latest(self, stage: str) -> str:
+        return f"pipelines/{self.spec.name}/{stage}.json"
+
+    def _key(
+        self,
+        stage: str,
+        spec: dict[str, Any],
+        inputs: dict[str, str],
+        roots: list[str],
+        files: list[Path] | None = None,
+    ) -> Key:
+        ingredients = {
+            **{f"spec {name}": value for name, value in _flatten(spec)},
+            **{f"input {name}": value for name, value in inputs.items()},
+            **code_state(roots, files or ()),
+        }
+        return Key(stage, ingredients)
+
+
+class Finished(Record):
+    """The records of a run that has nothing left to do."""
+
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    training: TrainingRecord
+    evaluation: EvaluationRecord
+    version: int
+    status: str
+    reason: str
+
+
+def find_finished(plan: Plan) -> Finished | None:
+    """The last run's records, if nothing that it depends on has changed since.
+
+    Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
+    """
+    snapshot = plan.find(plan.ingest(), SnapshotRecord)
+    contract = snapshot and plan.find(plan.validate(snapshot), ContractRecord)
+    training = contract and plan.find(plan.train(snapshot, contract), TrainingRecord)
+    if not (snapshot and contract and training):
+        return None
+    key = plan.evaluate(contract, training)
+    evaluation = plan.find(key, EvaluationRecord)
+    name = plan.spec.name
+    version = plan.ledger.find_training(name, training_key(training))
+    if evaluation is None or version is None:
+        return None
+    outcome = _outcome(plan, evaluation, version.version)
+    if outcome is None:
+        return None
+    status, reason = outcome
+    return Finished(
+        snapshot=snapshot,
+        contract=contract,
+        training=training,
+        evaluation=evaluation,
+        version=version.version,
+        status=status,
+        reason=reason,
+    )
+
+
+def _outcome(
+    plan: Plan, evaluation: EvaluationRecord, version: int
+) -> tuple[str, str] | None:
+    from headrace.promotion import verdict
+
+    champion = plan.ledger.champion(plan.spec.name)
+    decided = verdict(plan.spec, evaluation)
+    if decided is not None and decided.status == "refused":
+        return decided.status, decided.reason
+    if champion is not None and champion.version.version == version:
+        return "unchanged", f"version {version} is the champion"
+    if decided is not None:
+        return "unchanged", decided.reason
+    if plan.ledger.was_rolled_back(plan.spec.name, version):
+        return "unchanged", f"version {version} was rolled back"
+    return None
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, item in value.items():
+        if isinstance(item, dict):
+            found += _flatten(item, f"{prefix}{name}.")
+        else:
+            found.append((f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str)))
+    return found
+
+
+def _change(name: str, before: str | None, now: str | None) -> str:
+    kind, _, rest = name.partition(" ")
+    if kind == "spec":
+        return f"{rest} {before} → {now}"
+    if kind == "version":
+        return f"{rest} {before} → {now}"
+    if kind == "code":
+        return f"code of {rest}"
+    return f"{rest} changed"

@@ -1,0 +1,169 @@
+"""What passes between stages: small frozen records that are JSON and nothing else.
+
+A record holds URIs and digests, never arrays, so that any stage can run from it
+alone on another machine.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Split = Literal["train", "val", "test"]
+Metrics = dict[str, float]
+
+
+class Record(BaseModel):
+    """The base of all records: immutable, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Finding(Record):
+    """Something the user should know about the data; it stopped nothing."""
+
+    check: str
+    split: str = ""
+    count: int = 0
+    message: str
+
+
+class DataDescription(Record):
+    """What a model builder may know about the data.
+
+    Attributes:
+        medium: the name of a module in ``headrace.media``.
+        shape: of one decoded item, for an image ``(height, width, channels)``.
+        classes: the labels, in the order of the model's outputs.
+    """
+
+    medium: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+
+
+class SnapshotRecord(Record):
+    """An immutable, content-addressed version of a data set.
+
+    Attributes:
+        uri: folder of the snapshot; ``items/`` below it is Parquet.
+        digest: sha256 over the sorted (split, label, item sha256).
+        rows: number of decoded items in each split.
+        rejected: number of items that could not be decoded to the fixed form.
+    """
+
+    uri: str
+    digest: str
+    description: DataDescription
+    rows: dict[str, int]
+    rejected: int
+    source: str
+    attribution: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+class ExpectationResult(Record):
+    """One expectation of the contract and how the data answered it."""
+
+    expectation: str
+    column: str = ""
+    passed: bool
+    unexpected: int = 0
+    observed: str = ""
+
+
+class ContractRecord(Record):
+    """The verdict of the contract over one snapshot.
+
+    Attributes:
+        rows: items left in each split, quarantined ones taken out.
+        quarantine_uri: a Parquet file with row, name, split, label, check, reason.
+        docs_uri: the Data Docs page.
+    """
+
+    snapshot_digest: str
+    rows: dict[str, int]
+    quarantined: int
+    quarantine_uri: str
+    docs_uri: str
+    results: tuple[ExpectationResult, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+class TrainingRecord(Record):
+    """One training: one MLflow run and one logged model.
+
+    Attributes:
+        model_uri: ``models:/m-...`` of the logged model.
+        model_digest: sha256 of its ``model.keras`` file.
+        weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
+        golden_digest: sha256 of the golden inputs and outputs logged beside it.
+        execution: how it was computed: device, threads, precision, XLA, steps.
+    """
+
+    run_id: str
+    experiment_id: str
+    model_uri: str
+    model_digest: str
+    model_bytes: int
+    weights_digest: str
+    golden_digest: str
+    description: DataDescription
+    snapshot_digest: str
+    metrics: Metrics
+    execution: dict[str, str | int | float | bool]
+
+
+class GateResult(Record):
+    """One gate. ``value`` is None where the metric was missing."""
+
+    name: str
+    passed: bool
+    value: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    kind: Literal["absolute", "champion", "serving"] = "absolute"
+    reason: str = ""
+
+
+class EvaluationRecord(Record):
+    """How a trained model does on the test split, and what the gates say of it.
+
+    Attributes:
+        champion_version: the version it was compared with; None if there was none.
+        champion_sequence: the ledger's last entry that this evaluation has seen.
+    """
+
+    run_id: str
+    snapshot_digest: str
+    metrics: Metrics
+    slices: dict[str, dict[str, float]]
+    gates: tuple[GateResult, ...]
+    champion_version: int | None
+    champion_sequence: int
+
+
+class RegistrationRecord(Record):
+    """The version that holds a training; None when nothing may be registered."""
+
+    model: str
+    version: int | None
+    reason: str = ""
+
+
+class PromotionRecord(Record):
+    """How the run ended."""
+
+    status: Literal["promoted", "registered", "refused"]
+    reason: str
+    aliases: tuple[str, ...] = ()
+
+
+class StageReport(Record):
+    """What one stage did, and why, for the summary."""
+
+    name: str
+    state: Literal["completed", "cached", "resumed", "skipped", "failed"]
+    why: str
+    seconds: float = Field(ge=0)

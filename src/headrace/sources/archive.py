@@ -1,0 +1,227 @@
+"""Zip and tar archives as trees of files; members are read where they are.
+
+Nothing is unpacked to disk. Only regular files with plain names are taken; a link,
+a device, an encrypted or repeated member refuses the whole archive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import stat
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, cast
+
+from headrace.errors import SourceError
+from headrace.sources.files import (
+    FREE_BYTES,
+    MAX_RATIO,
+    File,
+    FileTree,
+    check_limits,
+    check_ratio,
+    decompressed,
+    is_junk,
+    reading,
+    relative_name,
+)
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+_ENCRYPTED = 0x1
+_UTF8 = 0x800
+_TAR_BLOCK = 512
+_READ_AT_ONCE = 2**20
+
+
+def is_zip(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a zip archive."""
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether a file's first 512 bytes, decompressed, are those of a tar archive."""
+    return head[257:262] == b"ustar"
+
+
+def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
+    """The members of a zip archive.
+
+    Args:
+        file: the archive.
+        settings: their limits are kept.
+        files: keeps the archive open as long as its members are needed.
+
+    Raises:
+        SourceError: the archive is damaged, hostile or over the limits.
+    """
+    where = file.where
+    stream = files.enter_context(file.open())
+    try:
+        archive = files.enter_context(zipfile.ZipFile(stream))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise SourceError(
+            f"{where} begins as a zip archive, but its directory at the end of its "
+            f"{file.size:,} bytes is missing or damaged: {error}.",
+            "It was probably cut short: download or make it again.",
+        ) from None
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    total = sum(info.file_size for info in members)
+    check_limits(where, len(members), total, settings)
+    check_ratio(where, total, file.size)
+    tree = FileTree(where)
+    for info in members:
+        name = _zip_name(info, where)
+        _check_zip_member(info, f"{where}: {name}")
+        if not is_junk(name):
+            opener = functools.partial(archive.open, info)
+            _add(tree, name, info.file_size, opener)
+    return tree
+
+
+def _zip_name(info: zipfile.ZipInfo, where: str) -> str:
+    name = info.orig_filename
+    if not info.flag_bits & _UTF8 and not name.isascii():
+        # Some systems write UTF-8 without saying so; zipfile then reads cp437.
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            raise SourceError(
+                f"{where} holds {name!r}: a name that is not UTF-8.",
+                "Make the archive again with UTF-8 names.",
+            ) from None
+    return relative_name(name, where)
+
+
+def _check_zip_member(info: zipfile.ZipInfo, where: str) -> None:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if info.create_system == 3 and kind not in (0, stat.S_IFREG):
+        what = "a symbolic link" if kind == stat.S_IFLNK else "a special file"
+        raise SourceError(f"{where} is {what}.", "Archive regular files only.")
+    if info.flag_bits & _ENCRYPTED:
+        raise SourceError(
+            f"{where} is encrypted.", "Make the archive again without a password."
+        )
+    check_ratio(where, info.file_size, info.compress_size)
+
+
+def _add(tree: FileTree, name: str, size: int, opener: Callable[[], IO[bytes]]) -> None:
+    if name in tree.files:
+        raise SourceError(
+            f"{tree.where} holds {name!r} more than once.",
+            "Make the archive again with each file once.",
+        )
+    tree.files[name] = File(f"{tree.where}: {name}", size, opener)
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to go past what its file may unpack to."""
+
+    def __init__(self, stream: IO[bytes], file: File, settings: Settings) -> None:
+        self._stream = stream
+        self._file = file
+        self._settings = settings
+        allowed = max(FREE_BYTES, MAX_RATIO * file.size)
+        self._limit = min(allowed, settings.max_bytes)
+
+    def _check(self, position: int) -> int:
+        if position > self._limit:
+            check_limits(self._file.where, 0, position, self._settings)
+            check_ratio(self._file.where, position, self._file.size)
+        return position
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._limit + 1 - self._stream.tell()
+        data = self._stream.read(left if size < 0 else min(size, left))
+        self._check(self._stream.tell())
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_SET:
+            self._check(offset)
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
+    """The members of a tar archive, plain or compressed by gzip, bzip2 or xz.
+
+    Args:
+        file: the archive.
+        settings: their limits are kept.
+        files: keeps the archive open as long as its members are needed.
+
+    Raises:
+        SourceError: the archive is damaged, hostile or over the limits.
+    """
+    where = file.where
+    raw = files.enter_context(file.open())
+    stream = files.enter_context(decompressed(raw, file.head(6)))
+    bounded = _Bounded(stream, file, settings)
+    tree = FileTree(where)
+    kinds: Counter[str] = Counter()
+    total = 0
+    with reading(where):
+        archive = files.enter_context(
+            tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:", errorlevel=1)
+        )
+        while (info := archive.next()) is not None:
+            kinds["members"] += 1
+            name = relative_name(info.name, where)
+            if info.isdir():
+                continue
+            _check_tar_member(info, f"{where}: {name}")
+            total += info.size
+            check_limits(where, kinds["members"], total, settings)
+            if not is_junk(name):
+                opener = functools.partial(_open_member, archive, info)
+                _add(tree, name, info.size, opener)
+        _check_tar_end(archive, bounded, where)
+    return tree
+
+
+def _open_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    member = archive.extractfile(info)
+    return member if member is not None else io.BytesIO()
+
+
+def _check_tar_member(info: tarfile.TarInfo, where: str) -> None:
+    kinds = {
+        tarfile.SYMTYPE: "a symbolic link",
+        tarfile.LNKTYPE: "a hard link",
+        tarfile.CHRTYPE: "a device",
+        tarfile.BLKTYPE: "a device",
+        tarfile.FIFOTYPE: "a pipe",
+        tarfile.GNUTYPE_SPARSE: "a sparse file",
+    }
+    if info.type in kinds or info.issparse() or not info.isreg():
+        what = kinds.get(info.type, f"a member of type {info.type!r}")
+        raise SourceError(f"{where} is {what}.", "Archive regular files only.")
+
+
+def _check_tar_end(archive: tarfile.TarFile, stream: _Bounded, where: str) -> None:
+    # tarfile takes a damaged header in the middle for the end of the archive.
+    stream.seek(archive.offset)
+    block = stream.read(_TAR_BLOCK)
+    if block.strip(b"\0") or len(block) < _TAR_BLOCK:
+        what = "cut short" if len(block) < _TAR_BLOCK else "damaged"
+        raise SourceError(
+            f"{where} is {what} at byte {archive.offset:,}, after "
+            f"{len(archive.getmembers()):,} members.",
+            "Download or make it again.",
+        )
+    while stream.read(_READ_AT_ONCE):  # to its end, where its checksum is
+        pass

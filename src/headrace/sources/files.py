@@ -1,0 +1,228 @@
+"""Files and trees of files, wherever they are: on disk, behind a URI, in an archive.
+
+Knows names, bytes and their limits, not formats. A tree is a mapping of safe
+relative names to files, in the order in which reading is cheapest.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
+from headrace.records import Finding
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+FREE_BYTES = 16 * 2**20
+MAX_RATIO = 100
+_NAME_LIMIT = 1024
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+)
+_NOTE = re.compile(r"\.(md|rst|txt)$|(^|/)(licen[cs]e|readme|notice)$", re.I)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
+
+
+@contextlib.contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Give every failure to read ``where`` its place in the exception tree."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise _damaged(where, error) from None
+    except FileNotFoundError:
+        raise not_found(where) from None
+    except PermissionError as error:
+        raise UsageError(
+            f"{where} may not be read: {error.strerror or error}.", "Allow reading it."
+        ) from None
+    except OSError as error:
+        # Decompressors raise a bare OSError for bytes that they do not understand.
+        is_remote = isinstance(error, (TimeoutError, ConnectionError))
+        if error.errno is None and not is_remote:
+            raise _damaged(where, error) from None
+        raise DependencyError(
+            f"Reading {where} failed: {error.strerror or error}.",
+            "Check the disk or the connection, and run the same command again.",
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, on one line; its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+
+
+def _damaged(where: str, error: Exception) -> SourceError:
+    return SourceError(
+        f"{where} is damaged or cut short: {first_line(error)}.",
+        "Download or make it again.",
+    )
+
+
+def not_found(where: str) -> NotFoundError:
+    """The error for data that is not there."""
+    return NotFoundError(
+        f"There is no data at {where}.", "Check the path, or give another with --data."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file: a place for messages, a size in bytes, a way to open it."""
+
+    where: str
+    size: int
+    opener: Callable[[], IO[bytes]]
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The file for reading; failures are named after ``where``."""
+        with reading(self.where), self.opener() as file:
+            yield file
+
+    def head(self, count: int) -> bytes:
+        """The first bytes, at most ``count``."""
+        with self.open() as file:
+            return file.read(count)
+
+    def read(self) -> bytes:
+        """All bytes.
+
+        Raises:
+            SourceError: there are more or fewer than when it was listed.
+        """
+        with self.open() as file:
+            data = file.read(self.size + 1)
+        if len(data) != self.size:
+            raise SourceError(
+                f"{self.where} gave {len(data):,} bytes of {self.size:,}.",
+                "Do not change the data while it is read; run it again.",
+            )
+        return data
+
+
+def local_file(path: str | Path, where: str, size: int) -> File:
+    """A file on disk."""
+    return File(where, size, lambda: open(path, "rb"))
+
+
+@dataclass(frozen=True, slots=True)
+class FileTree:
+    """Files by safe relative name, such as ``train/7/00012.png``."""
+
+    where: str
+    files: dict[str, File] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def relative_name(name: str, where: str) -> str:
+    """A member's name in plain form.
+
+    Raises:
+        SourceError: it is absolute, leaves the tree, or has characters that hide
+            where it leads.
+    """
+    reason = ""
+    if name.startswith("/") or name[1:2] == ":":
+        reason = "an absolute path"
+    elif ".." in name.split("/"):
+        reason = "a path that leaves its folder"
+    elif "\\" in name:
+        reason = "a backslash in its name"
+    elif _CONTROL.search(name):
+        reason = "a control character in its name"
+    elif _NOT_UTF8.search(name):
+        reason = "a name that is not UTF-8"
+    elif len(name) > _NAME_LIMIT:
+        reason = f"a name of {len(name):,} characters"
+    if reason:
+        shown = name if len(name) < 200 else f"{name[:200]}..."
+        raise SourceError(
+            f"{where} holds {shown!a}: {reason}.",
+            "Rename it, or make the archive again from plain files.",
+        )
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file is what systems leave behind: hidden, __MACOSX, Thumbs.db."""
+    parts = name.lower().split("/")
+    return any(part.startswith(".") or part in _JUNK for part in parts)
+
+
+def ignored_files(where: str, names: Sequence[str]) -> list[Finding]:
+    """A finding for files that are not used, but for notes such as a README."""
+    names = [name for name in names if not _NOTE.search(name)]
+    if not names:
+        return []
+    return [
+        Finding(
+            check="ignored_files",
+            count=len(names),
+            message=f"{where}: {len(names):,} files were not used, such as {names[0]}.",
+        )
+    ]
+
+
+def check_limits(where: str, members: int, total: int, settings: Settings) -> None:
+    """Refuse a tree with too many files or bytes.
+
+    Raises:
+        SourceError: it is over ``max_members`` or ``max_bytes`` of the settings.
+    """
+    if members > settings.max_members:
+        raise SourceError(
+            f"{where} holds over {settings.max_members:,} files.",
+            "Raise HEADRACE_MAX_MEMBERS if that is meant.",
+        )
+    if total > settings.max_bytes:
+        raise SourceError(
+            f"{where} unpacks to {total:,} bytes; at most {settings.max_bytes:,} are "
+            "taken.",
+            "Raise HEADRACE_MAX_BYTES if that is meant.",
+        )
+
+
+def check_ratio(where: str, unpacked: int, packed: int) -> None:
+    """Refuse what unpacks to over 100 times its size, once past 16 MiB.
+
+    Raises:
+        SourceError: it is a decompression bomb.
+    """
+    if unpacked > FREE_BYTES and unpacked > MAX_RATIO * packed:
+        raise SourceError(
+            f"{where} unpacks from {packed:,} bytes to {unpacked:,} or more: over "
+            f"{MAX_RATIO} times its size, as a decompression bomb does.",
+            "Unpack it yourself and give the folder, if it can be trusted.",
+        )
+
+
+def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
+    """The stream behind gzip, bzip2 or xz, judged by its first bytes; else itself."""
+    if magic.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
+    if magic.startswith(b"BZh"):
+        return bz2.BZ2File(stream)
+    if magic.startswith(b"\xfd7zXZ\x00"):
+        return lzma.LZMAFile(stream)
+    return stream

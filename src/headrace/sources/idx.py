@@ -1,0 +1,191 @@
+"""IDX: a folder of MNIST-like files, plain or gzip, judged by their content."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import math
+import re
+import struct
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import SourceError
+from headrace.records import Finding
+from headrace.sources.arrays import array_chunk
+from headrace.sources.chunks import Chunk, SourceSplit
+from headrace.sources.files import File, FileTree, check_ratio, ignored_files
+
+_NAME = re.compile(
+    r"(?:^|[-._ ])(train|t10k|test|val|valid)[a-z]*[-._ ]?(images|labels)", re.I
+)
+_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_GZIP = b"\x1f\x8b"
+_MAX_DIMENSIONS = 4
+_READ_AT_ONCE = 2**20
+
+
+def is_idx(head: bytes) -> bool:
+    """Whether decompressed first bytes are those of an IDX file."""
+    return (
+        len(head) >= 4
+        and head[:2] == b"\0\0"
+        and head[2] in _TYPES
+        and 1 <= head[3] <= _MAX_DIMENSIONS
+    )
+
+
+def idx_members(tree: FileTree) -> dict[str, File]:
+    """The files of a tree that are named as MNIST's are, all in one folder.
+
+    Raises:
+        SourceError: they lie in several folders.
+    """
+    found = {
+        name: file
+        for name, file in tree.files.items()
+        if _NAME.search(name.rpartition("/")[2]) and _may_be_idx(name, file)
+    }
+    folders = sorted({name.rpartition("/")[0] for name in found})
+    if len(folders) > 1:
+        raise SourceError(
+            f"{tree.where} holds IDX files in {len(folders)} folders: "
+            f"{', '.join(folders[:4])}.",
+            "Give the folder that is meant.",
+        )
+    return found
+
+
+def _may_be_idx(name: str, file: File) -> bool:
+    if re.search(r"idx\d|ubyte", name, re.IGNORECASE):
+        return True
+    try:
+        with _unzipped(file) as (stream, _):
+            return is_idx(stream.read(4))
+    except SourceError:
+        return False
+
+
+@contextlib.contextmanager
+def _unzipped(file: File) -> Iterator[tuple[IO[bytes], bool]]:
+    with file.open() as raw:
+        if file.head(2) != _GZIP:
+            yield raw, False
+            return
+        with gzip.GzipFile(fileobj=raw) as stream:
+            yield cast(IO[bytes], stream), True
+
+
+def read_idx(
+    tree: FileTree, members: dict[str, File], findings: list[Finding]
+) -> Iterator[Chunk]:
+    """The rows of IDX files, one chunk for each pair of images and labels.
+
+    Args:
+        tree: where they are.
+        members: the files to read, by name.
+        findings: other files of the tree are reported here.
+
+    Raises:
+        SourceError: a file is missing, given twice, damaged, or not what its name
+            says.
+    """
+    pairs = _pairs_of(members, tree.where)
+    others = [name for name in tree.files if name not in members]
+    ignored = ignored_files(tree.where, others)
+    findings.extend(ignored)
+    for split, (image_name, label_name) in pairs.items():
+        images, labels = _read(members[image_name]), _read(members[label_name])
+        _check_kinds(images, labels, members[image_name], members[label_name])
+        kind: SourceSplit = "test" if split == "test" else "train"
+        yield array_chunk(kind, images, labels, (image_name, label_name), tree.where)
+
+
+def _pairs_of(members: dict[str, File], where: str) -> dict[str, tuple[str, str]]:
+    found: dict[tuple[str, str], str] = {}
+    for name in members:
+        match = _NAME.search(name.rpartition("/")[2])
+        if match is None:
+            continue
+        prefix, what = match.group(1).lower(), match.group(2).lower()
+        split = {"t10k": "test", "valid": "val"}.get(prefix, prefix)
+        if (split, what) in found:
+            raise SourceError(
+                f"{where} holds the {split} {what} twice: {found[split, what]} and "
+                f"{name}.",
+                "Keep one of the two.",
+            )
+        found[split, what] = name
+    for (split, what), name in found.items():
+        other = "labels" if what == "images" else "images"
+        if (split, other) not in found:
+            raise SourceError(
+                f"{where} has {name}, but the {split} {other} are missing.",
+                f"Put the file of the {split} {other} beside it.",
+            )
+    splits = dict.fromkeys(split for split, _ in found)
+    return {s: (found[s, "images"], found[s, "labels"]) for s in splits}
+
+
+def _read(file: File) -> npt.NDArray[Any]:
+    with _unzipped(file) as (stream, packed):
+        shape, dtype, start = _header(stream, file.where)
+        size = math.prod(shape) * dtype.itemsize
+        if packed:
+            check_ratio(file.where, size, file.size)
+        elif file.size - start != size:
+            raise _wrong_size(file.where, shape, size, file.size - start)
+        data = stream.read(size + 1)
+    if len(data) != size:
+        raise _wrong_size(file.where, shape, size, len(data))
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _header(
+    stream: IO[bytes], where: str
+) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    magic = stream.read(4)
+    if not is_idx(magic):
+        raise SourceError(
+            f"{where} is no IDX file: it begins with {magic.hex(' ') or 'nothing'}, "
+            "and 00 00, a type of 08..0e and 01..04 dimensions were expected.",
+            "Download it again, or check that it is the file its name says.",
+        )
+    sizes = stream.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise SourceError(
+            f"{where} was cut short in its header of {4 + 4 * magic[3]} bytes.",
+            "Download it again.",
+        )
+    shape = struct.unpack(f">{magic[3]}I", sizes)
+    return shape, np.dtype(_TYPES[magic[2]]), 4 + len(sizes)
+
+
+def _wrong_size(
+    where: str, shape: tuple[int, ...], expected: int, found: int
+) -> SourceError:
+    off = "bytes are left over" if found > expected else "it was cut short"
+    more = " or more" if found > expected else ""
+    return SourceError(
+        f"{where} says {' x '.join(map(str, shape))}, which is {expected:,} bytes, but "
+        f"{found:,}{more} follow: {off}.",
+        "Download or make it again.",
+    )
+
+
+def _check_kinds(
+    images: npt.NDArray[Any], labels: npt.NDArray[Any], image: File, label: File
+) -> None:
+    for array, file, is_right, what, other in (
+        (images, image, images.ndim > 1, "images", "labels"),
+        (labels, label, labels.ndim == 1, "labels", "images"),
+    ):
+        if not is_right:
+            raise SourceError(
+                f"{file.where} holds {other} (shape {array.shape}), though its name "
+                f"says {what}.",
+                "The files are probably swapped: give each its right name.",
+            )

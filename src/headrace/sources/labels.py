@@ -1,0 +1,88 @@
+"""Labels as sources hold them (numbers, one-hot rows, text) brought to text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import SourceError
+
+
+def labels_as_text(array: npt.NDArray[Any], where: str) -> list[str]:
+    """One text label a row; whole numbers become their digits, one-hot its index.
+
+    Args:
+        array: ``(n,)``, ``(n, 1)``, or one-hot ``(n, classes)``.
+        where: the array, for messages.
+
+    Raises:
+        SourceError: labels of another shape or type, not whole, or not one-hot.
+    """
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 2:
+        array = _from_one_hot(array, where)
+    if array.ndim != 1:
+        raise SourceError(
+            f"{where} has shape {array.shape}, which is not one of labels "
+            "(it looks like items).",
+            "Expected one label a row: (n,), or one-hot (n, classes).",
+        )
+    kind = array.dtype.kind
+    if kind == "f":
+        array = _from_floats(array, where)
+    elif kind == "S":
+        return [_decoded(text, where, row) for row, text in enumerate(array.tolist())]
+    elif kind == "b":
+        array = array.astype(np.uint8)
+    elif kind not in "iuU":
+        raise SourceError(
+            f"{where} holds {array.dtype} values, which are no labels.",
+            "Expected whole numbers or text.",
+        )
+    return list(map(str, array.tolist()))
+
+
+def _from_one_hot(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    if array.dtype.kind not in "biuf":
+        raise SourceError(
+            f"{where} has shape {array.shape} of {array.dtype}, which is not one-hot.",
+            "Expected one label a row: (n,), or one-hot (n, classes).",
+        )
+    ones = array == 1
+    good = (ones.sum(axis=1) == 1) & ((array == 0).sum(axis=1) == array.shape[1] - 1)
+    if not good.all():
+        row = int(good.argmin())
+        seen = ", ".join(str(value) for value in array[row, :12].tolist())
+        more = ", ..." if array.shape[1] > 12 else ""
+        raise SourceError(
+            f"{where} of shape {array.shape} is not one-hot: row {row} is "
+            f"[{seen}{more}], with {int(ones[row].sum())} ones.",
+            "Each row needs exactly one 1 and otherwise 0.",
+        )
+    index: npt.NDArray[np.int64] = ones.argmax(axis=1)
+    return index
+
+
+def _from_floats(array: npt.NDArray[Any], where: str) -> npt.NDArray[np.int64]:
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isfinite(array) | (array != np.rint(array)) | (np.abs(array) > 2**53)
+    if bad.any():
+        row = int(bad.argmax())
+        raise SourceError(
+            f"{where}[{row}] is {array[row]!s}, which is no label.",
+            "Expected whole numbers or text.",
+        )
+    return array.astype(np.int64)
+
+
+def _decoded(text: bytes, where: str, row: int) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise SourceError(
+            f"{where}[{row}] is {text!r}, which is not UTF-8.",
+            "Write the labels as UTF-8 text.",
+        ) from None

@@ -1,0 +1,80 @@
+"""NPZ: arrays by name in a zip archive, as Keras's ``mnist.npz``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from headrace.errors import SourceError
+from headrace.records import Finding
+from headrace.sources.arrays import array_chunk
+from headrace.sources.chunks import Chunk, SourceSplit
+from headrace.sources.files import File, FileTree, ignored_files
+from headrace.sources.npy import read_npy
+
+_Pair = tuple[str, str, SourceSplit | None]
+# Pairs of items and labels; a validation set goes back to train.
+_LAYOUTS: tuple[tuple[_Pair, ...], ...] = (
+    (
+        ("x_train", "y_train", "train"),
+        ("x_val", "y_val", "train"),
+        ("x_test", "y_test", "test"),
+    ),
+    (
+        ("train_images", "train_labels", "train"),
+        ("val_images", "val_labels", "train"),
+        ("test_images", "test_labels", "test"),
+    ),
+    (("x", "y", None),),
+    (("X", "y", None),),
+    (("images", "labels", None),),
+)
+_EXPECTED = "Name the arrays x_train, y_train, x_test and y_test, or x and y."
+
+
+def is_npz(tree: FileTree) -> bool:
+    """Whether an archive holds arrays."""
+    return any(name.endswith(".npy") for name in tree.files)
+
+
+def read_npz(tree: FileTree, findings: list[Finding]) -> Iterator[Chunk]:
+    """The rows of an npz, one chunk for each pair of arrays.
+
+    Args:
+        tree: the members of the zip archive.
+        findings: arrays that are not used are reported here.
+
+    Raises:
+        SourceError: an array is missing, damaged, or does not fit its labels.
+    """
+    arrays = {
+        name.removesuffix(".npy"): file
+        for name, file in tree.files.items()
+        if name.endswith(".npy")
+    }
+    pairs = _pairs_of(arrays, tree.where)
+    used = {name for pair in pairs for name in pair[:2]}
+    unused = sorted(set(tree.files) - {f"{name}.npy" for name in used})
+    findings.extend(ignored_files(tree.where, unused))
+    for items, labels, split in pairs:
+        x, y = read_npy(arrays[items]), read_npy(arrays[labels])
+        yield array_chunk(split, x, y, (items, labels), tree.where)
+
+
+def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
+    layouts = [
+        layout
+        for column in (0, 1)
+        for layout in _LAYOUTS
+        if any(pair[column] in arrays for pair in layout)
+    ]
+    pairs = [
+        pair
+        for pair in (layouts[0] if layouts else ())
+        if pair[0] in arrays or pair[1] in arrays
+    ]
+    missing = [name for pair in pairs for name in pair[:2] if name not in arrays]
+    if missing or not pairs:
+        lacks = f"has no array {missing[0]!r}" if missing else "has no items"
+        held = ", ".join(sorted(arrays)[:12]) or "nothing"
+        raise SourceError(f"{where} {lacks}; it holds {held}.", _EXPECTED)
+    return pairs

