@@ -1,0 +1,1 @@
+"""How a pipeline runs: flows and the command line. The only code with Prefect."""

@@ -22,6 +22,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.store import disk_errors
 
 STAGES = ("ingest", "validate", "train", "evaluate", "register", "promote")
 
@@ -82,7 +83,8 @@ class Run:
         log.info("%s: %s", stage, why)
         started = time.perf_counter()
         try:
-            record = work()
+            with disk_errors(str(self.plan.settings.home)):
+                record = work()
         except BaseException as error:
             text = str(error) or type(error).__name__
             self._report(stage, "failed", text, time.perf_counter() - started)

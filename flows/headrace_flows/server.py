@@ -1,5 +1,7 @@
-"""The Prefect server of a run: the configured one, the home's live one, or a temporary
-one that starts at once and ends with the run.
+"""The Prefect server of a run.
+
+The configured one, the home's live one, or a temporary one that starts at once and
+ends with the run.
 """
 
 from __future__ import annotations
@@ -95,7 +97,10 @@ class TemporaryServer:
     def wait(self) -> None:
         """Wait until it answers; raises DependencyError."""
         wait_until_healthy(
-            f"{self.api_url}/health", self._guard, "Prefect's temporary server", self._log
+            f"{self.api_url}/health",
+            self._guard,
+            "Prefect's temporary server",
+            self._log,
         )
 
     def stop(self) -> None:

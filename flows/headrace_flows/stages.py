@@ -6,7 +6,7 @@ unpickles. Only what may pass is tried again; a check that failed fails again.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
@@ -42,12 +42,13 @@ _IO: Any = {
 _ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
-def _cached(record: R) -> State[R]:
-    return Completed(name="Cached", data=record)
+def _cached(record: R) -> R:
+    """A state that Prefect shows as such, and turns into the record it holds."""
+    return cast(R, Completed(name="Cached", data=record))
 
 
 @task(name="ingest", tags=["cpu"], **_IO)
-def ingest(run: Run) -> SnapshotRecord | State[SnapshotRecord]:
+def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
     key = run.plan.ingest()
     found = run.find(key, SnapshotRecord)
@@ -64,9 +65,7 @@ def ingest(run: Run) -> SnapshotRecord | State[SnapshotRecord]:
 
 
 @task(name="validate", tags=["cpu"], **_ONCE)
-def validate(
-    run: Run, snapshot: SnapshotRecord
-) -> ContractRecord | State[ContractRecord]:
+def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     """The contract's verdict over the snapshot."""
     key = run.plan.validate(snapshot)
     found = run.find(key, ContractRecord)
@@ -82,7 +81,7 @@ def validate(
 @task(name="train", tags=["train"], **_ONCE)
 def train(
     run: Run, snapshot: SnapshotRecord, contract: ContractRecord
-) -> TrainingRecord | State[TrainingRecord]:
+) -> TrainingRecord:
     """The model, fitted and logged."""
     key = run.plan.train(snapshot, contract)
     found = run.find(key, TrainingRecord)
@@ -114,7 +113,7 @@ def evaluate(
     snapshot: SnapshotRecord,
     contract: ContractRecord,
     training: TrainingRecord,
-) -> EvaluationRecord | State[EvaluationRecord]:
+) -> EvaluationRecord:
     """Metrics and gates, beside the champion's on the same rows."""
     key = run.plan.evaluate(contract, training)
     found = run.find(key, EvaluationRecord)

@@ -25,7 +25,9 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
     """The summary of a run that went through the flow."""
     done = {report.name for report in run.reports}
     skipped = [
-        StageReport(name=name, state="skipped", why="the run ended before it", seconds=0)
+        StageReport(
+            name=name, state="skipped", why="the run ended before it", seconds=0
+        )
         for name in STAGES
         if name not in done
     ]
@@ -42,7 +44,11 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         "weights_digest": run.training.weights_digest if run.training else None,
         "seconds": round(time.perf_counter() - run.started, 3),
         "links": links(
-            run.plan.settings, run.training, run.contract, run.flow_run_url, run.plan.store
+            run.plan.settings,
+            run.training,
+            run.contract,
+            run.flow_run_url,
+            run.plan.store,
         ),
     }
 

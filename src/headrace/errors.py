@@ -6,12 +6,12 @@
     ├── UsageError            exit 2   the command, the spec or the configuration is off
     │   ├── SpecError                  a pipeline file or a --set
     │   └── NotFoundError              a pipeline, a data path, a model, a version
-    ├── Refusal               exit 1   asked correctly, answered no; nothing was registered
+    ├── Refusal               exit 1   asked well, answered no; nothing was registered
     │   ├── SourceError                a data file that cannot be believed
     │   ├── ContractError              data that breaks its contract
     │   ├── IntegrityError             bytes that are not the ones recorded
     │   ├── InputError                 what a loaded model was called with
-    │   └── PromotionError             no passing evidence, or another promotion came first
+    │   └── PromotionError             no passing evidence, or another came first
     └── DependencyError       exit 3   disk, database, network or server; safe to retry
 """
 

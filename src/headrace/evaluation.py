@@ -1,5 +1,7 @@
-"""The evaluation stage: metrics on the test split, the champion's on the same rows,
-the gates, and the pictures."""
+"""The evaluation stage: metrics on the test split, gates and pictures.
+
+The champion is measured again on the same rows.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ class TestRows:
     names: list[str]
 
 
-def evaluate(  # noqa: PLR0913
+def evaluate(
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
@@ -179,7 +181,10 @@ def _log(  # noqa: PLR0913
     tracking.log_metrics(training.run_id, values)
     tracking.log_tags(
         training.run_id,
-        {f"gate.{g.name}": "passed" if g.passed else f"FAILED {g.reason}" for g in gates},
+        {
+            f"gate.{g.name}": "passed" if g.passed else f"FAILED {g.reason}"
+            for g in gates
+        },
     )
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         folder = Path(place)

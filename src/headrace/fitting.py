@@ -123,8 +123,11 @@ def fit(  # noqa: PLR0913
     spec: TrainingSpec,
     execution: Execution,
     on_epoch: OnEpoch,
-) -> None:
-    """Fit ``network`` in place, epoch by epoch.
+) -> int:
+    """Fit ``network`` in place, epoch by epoch; it keeps its best epoch's weights.
+
+    A constant learning rate leaves the last epoch's weights a matter of luck, so the
+    epoch with the lowest validation loss is kept, or the last where there is none.
 
     Args:
         model: the composition, used to measure the validation split.
@@ -134,6 +137,9 @@ def fit(  # noqa: PLR0913
         spec: the recipe.
         execution: from `plan_execution`.
         on_epoch: called with the epoch, from 1, and its metrics.
+
+    Returns:
+        the epoch that was kept, from 1.
 
     Raises:
         Refusal: the loss is no longer finite.
@@ -153,6 +159,7 @@ def fit(  # noqa: PLR0913
         batch = tf.gather(items, rows)
         return preprocessing(tf.cast(batch, tf.float32)), tf.gather(labels, rows)
 
+    kept, lowest, weights = spec.epochs, np.inf, None
     for epoch in range(spec.epochs):
         started = time.perf_counter()
         order = epoch_order(spec.seed, epoch, len(train.items), execution.batch_size)
@@ -176,7 +183,13 @@ def fit(  # noqa: PLR0913
                 f"{metrics['train_loss']}.",
                 "Lower training.learning_rate.",
             )
+        if metrics.get("val_loss", np.inf) < lowest:
+            kept, lowest = epoch + 1, metrics["val_loss"]
+            weights = network.get_weights()
         on_epoch(epoch + 1, metrics)
+    if weights is not None:
+        network.set_weights(weights)
+    return kept
 
 
 def _validate(model: Any, val: Examples) -> Metrics:

@@ -46,7 +46,7 @@ def calibration_bins(
     """Rows, mean confidence and accuracy in equal bins of confidence."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    index = (np.nan_to_num(confidence.clip(0, 1)) * bins).astype(int).clip(max=bins - 1)
     found = []
     for number in range(bins):
         rows = index == number
@@ -166,4 +166,4 @@ def compare(
 def _binomial_tail(successes: int, trials: int) -> float:
     """P(X >= successes) for X ~ Binomial(trials, 1/2), exact."""
     ways = sum(math.comb(trials, k) for k in range(successes, trials + 1))
-    return ways / 2**trials
+    return ways / (1 << trials)

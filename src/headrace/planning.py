@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from headrace.closure import code_state
 from headrace.ledger import Ledger
+from headrace.models import builder_name
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -70,9 +71,7 @@ class Plan:
     @property
     def builder(self) -> str:
         """The model builder: the spec's, else the medium's default."""
-        from headrace.media import medium
-
-        return self.spec.model.builder or str(medium(self.spec.medium).DEFAULT_BUILDER)
+        return builder_name(self.spec)
 
     def ingest(self) -> Key:
         """The key of the snapshot."""
@@ -219,9 +218,13 @@ def find_finished(plan: Plan) -> Finished | None:
     Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
     """
     snapshot = plan.find(plan.ingest(), SnapshotRecord)
-    contract = snapshot and plan.find(plan.validate(snapshot), ContractRecord)
-    training = contract and plan.find(plan.train(snapshot, contract), TrainingRecord)
-    if not (snapshot and contract and training):
+    if snapshot is None:
+        return None
+    contract = plan.find(plan.validate(snapshot), ContractRecord)
+    if contract is None:
+        return None
+    training = plan.find(plan.train(snapshot, contract), TrainingRecord)
+    if training is None:
         return None
     key = plan.evaluate(contract, training)
     evaluation = plan.find(key, EvaluationRecord)
@@ -268,7 +271,9 @@ def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(item, dict):
             found += _flatten(item, f"{prefix}{name}.")
         else:
-            found.append((f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str)))
+            found.append(
+                (f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str))
+            )
     return found
 
 

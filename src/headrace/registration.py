@@ -119,7 +119,8 @@ def model_card(
 - Test accuracy {metrics["test_accuracy"]:.4f} \
 ({metrics["test_accuracy_low"]:.4f} to {metrics["test_accuracy_high"]:.4f} \
 at {spec.evaluation.confidence:.0%} confidence), log loss \
-{metrics["test_log_loss"]:.4f}, calibration error {metrics["test_calibration_error"]:.4f}
+{metrics["test_log_loss"]:.4f}, calibration error \
+{metrics["test_calibration_error"]:.4f}
 - Data: {rows} rows of {snapshot.source}; snapshot `{snapshot.digest}`
 - {snapshot.attribution or "No attribution was given with the data."}
 - Input: {spec.medium} {training.description.shape}, raw; \

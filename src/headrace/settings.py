@@ -6,6 +6,7 @@ are absent, everything lives in the home, by default ``.headrace/`` of the proje
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import socket
@@ -14,14 +15,14 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from headrace.errors import NotFoundError, UsageError
+from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.spec import FILE_NAME
 
 HOME_FORMAT = "1"
 
 
 def find_project(start: Path) -> Path:
-    """The nearest folder at or above ``start`` with ``pipelines/`` or ``.headrace/``."""
+    """The nearest folder from ``start`` up with ``pipelines/`` or ``.headrace/``."""
     for folder in (start, *start.parents):
         if (folder / "pipelines").is_dir() or (folder / ".headrace").is_dir():
             return folder
@@ -43,7 +44,9 @@ class Settings(BaseSettings):
         description="fsspec URI of snapshots, stage records and reports",
     )
     database_url: str = Field(
-        default_factory=lambda values: f"sqlite:///{values['home'].absolute()}/headrace.db",
+        default_factory=lambda values: (
+            f"sqlite:///{values['home'].absolute()}/headrace.db"
+        ),
         description="SQLAlchemy URL of the ledger",
     )
     user: str = Field(
@@ -69,21 +72,25 @@ class Settings(BaseSettings):
 
         Raises:
             UsageError: the home was made by another version, or cannot be written.
+            DependencyError: its disk is full.
         """
         marker = self.home / "format"
         try:
             if marker.exists():
-                found = marker.read_text(encoding="utf-8").strip()
+                found = marker.read_text(encoding="utf-8", errors="replace").strip()
             elif self.home.is_dir() and (self.home / "headrace.db").exists():
                 found = "0"
             else:
                 self.home.mkdir(parents=True, exist_ok=True)
-                marker.write_text(HOME_FORMAT + "\n", encoding="utf-8")
+                temporary = self.home / f".format.{os.getpid()}"
+                temporary.write_text(HOME_FORMAT + "\n", encoding="utf-8")
+                temporary.replace(marker)
                 found = HOME_FORMAT
-        except PermissionError as error:
-            raise UsageError(
+        except OSError as error:
+            is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            raise (DependencyError if is_full else UsageError)(
                 f"The home {self.home} cannot be written: {error.strerror}.",
-                "Set HEADRACE_HOME to a folder that can.",
+                "Make room, or set HEADRACE_HOME to a folder that can be written.",
             ) from None
         if found != HOME_FORMAT:
             raise UsageError(

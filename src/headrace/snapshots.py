@@ -81,7 +81,7 @@ def content_digest(
     return sha.hexdigest()
 
 
-def write_snapshot(
+def write_snapshot(  # noqa: PLR0913
     store: Store,
     description: DataDescription,
     items: Items,
@@ -100,7 +100,9 @@ def write_snapshot(
         digest=digest,
         description=description,
         rows={
-            name: int(dict(zip(splits.tolist(), counts.tolist(), strict=True)).get(name, 0))
+            name: int(
+                dict(zip(splits.tolist(), counts.tolist(), strict=True)).get(name, 0)
+            )
             for name in ("train", "val", "test")
         },
         rejected=len(rejected),
@@ -128,7 +130,10 @@ def write_snapshot(
         columns = ("item", "split", "label", "name", "check", "reason")
         pq.write_table(
             pa.table(
-                {c: pa.array([getattr(r, c) for r in rejected], pa.string()) for c in columns}
+                {
+                    c: pa.array([getattr(r, c) for r in rejected], pa.string())
+                    for c in columns
+                }
             ),
             folder / "rejected.parquet",
         )
@@ -141,7 +146,9 @@ def _shards(description: DataDescription, items: Items) -> Any:
     order = np.lexsort((items.label, items.split, items.item))
     count = max(1, -(-len(order) // ROWS_PER_SHARD))
     bits = (count - 1).bit_length()
-    prefix = np.array([int(h[:4], 16) >> (16 - bits) for h in items.item[order].tolist()])
+    prefix = np.array(
+        [int(h[:4], 16) >> (16 - bits) for h in items.item[order].tolist()]
+    )
     names = np.asarray(items.name, dtype=object)
     width = int(np.prod(description.shape))
     for shard in range(2**bits):
@@ -164,7 +171,9 @@ def _shards(description: DataDescription, items: Items) -> Any:
         )
 
 
-def read_table(snapshot: SnapshotRecord, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(
+    snapshot: SnapshotRecord, columns: Sequence[str] | None = None
+) -> pa.Table:
     """The item table, in hash order.
 
     Raises:
@@ -182,7 +191,9 @@ def read_table(snapshot: SnapshotRecord, columns: Sequence[str] | None = None) -
                     "Delete this snapshot's folder and ingest again.",
                 )
             tables.append(
-                pq.read_table(pa.BufferReader(data), columns=list(columns) if columns else None)
+                pq.read_table(
+                    pa.BufferReader(data), columns=list(columns) if columns else None
+                )
             )
     except (FileNotFoundError, ValueError, KeyError, pa.ArrowInvalid) as error:
         raise IntegrityError(
@@ -199,7 +210,7 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
 
 
 def payload_of(table: pa.Table, description: DataDescription) -> npt.NDArray[np.uint8]:
-    """The decoded items of a table, uint8 ``(rows, *shape)``, without copying a chunk."""
+    """The decoded items of a table, uint8 ``(rows, *shape)``; a chunk is not copied."""
     column = table.column(description.medium)
     width = int(np.prod(description.shape))
     parts = [
@@ -209,7 +220,9 @@ def payload_of(table: pa.Table, description: DataDescription) -> npt.NDArray[np.
         for chunk in column.chunks
         if len(chunk)
     ]
-    flat = parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.uint8)])
+    flat = (
+        parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.uint8)])
+    )
     return flat.reshape(-1, *description.shape)
 
 

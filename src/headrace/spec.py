@@ -61,7 +61,9 @@ class ContractRow(_Table):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    expectation: str = Field(description="name, such as expect_column_mean_to_be_between")
+    expectation: str = Field(
+        description="name, such as expect_column_mean_to_be_between"
+    )
     split: Literal["train", "val", "test"] | None = Field(
         default=None, description="only these rows; None: all rows"
     )
@@ -247,7 +249,9 @@ def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
             f"{path}: byte {error.start} is not UTF-8.", "Save the file as UTF-8."
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path} is not valid TOML: {error}.", "Mend that line.") from None
+        raise SpecError(
+            f"{path} is not valid TOML: {error}.", "Mend that line."
+        ) from None
     raw.setdefault("name", folder.resolve().name)
     for text in overrides:
         keys, value = parse_override(text)
@@ -258,24 +262,31 @@ def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
         raise _explain(error, path, overrides) from None
 
 
-def _explain(error: ValidationError, path: Path, overrides: tuple[str, ...]) -> SpecError:
+def _explain(
+    error: ValidationError, path: Path, overrides: tuple[str, ...]
+) -> SpecError:
     problems = []
     for item in error.errors(include_url=False):
         location = [str(part) for part in item["loc"]]
         field = ".".join(location)
         table = location[0] if location else ""
-        said = [o for o in overrides if o.split("=", 1)[0].split(".")[0].strip() == table]
+        said = [
+            o for o in overrides if o.split("=", 1)[0].split(".")[0].strip() == table
+        ]
         where = f"--set {said[-1]}" if said else str(path)
         if item["type"] == "extra_forbidden":
             names = _names_at(item["loc"][:-1])
             near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
             parent = ".".join(location[:-1])
+            valid = f"Valid names{f' in {parent}' if parent else ''}: {', '.join(names)}."
             hint = (
                 f"Did you mean {'.'.join([*location[:-1], near[0]])}?"
                 if near
-                else f"Valid names{f' in {parent}' if parent else ''}: {', '.join(names)}."
+                else valid
             )
-            problems.append(f"{where}: unknown key {field} (value {item['input']!r}). {hint}")
+            problems.append(
+                f"{where}: unknown key {field} (value {item['input']!r}). {hint}"
+            )
         elif item["type"] == "missing":
             problems.append(f"{where}: {field} is missing. Add it.")
         else:

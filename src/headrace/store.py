@@ -38,7 +38,8 @@ def disk_errors(where: str) -> Iterator[None]:
             free = f" ({shutil.disk_usage(where).free // 2**20} MiB free)"
         raise DependencyError(
             f"Writing to {where} failed: {error.strerror}{free}.",
-            "Make room or point HEADRACE_HOME elsewhere, and run the same command again.",
+            "Make room or point HEADRACE_HOME elsewhere, and run the same command "
+            "again.",
         ) from error
 
 
@@ -69,7 +70,11 @@ class Store:
 
     def uri(self, key: str) -> str:
         """A URI of a key, for records: a plain path where the store is local."""
-        return self.path(key) if self.is_local else self.fs.unstrip_protocol(self.path(key))
+        return (
+            self.path(key)
+            if self.is_local
+            else self.fs.unstrip_protocol(self.path(key))
+        )
 
     def exists(self, key: str) -> bool:
         """Whether a key was written."""

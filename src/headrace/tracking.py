@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MODEL_FILE = "data/model.keras"
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -63,8 +64,10 @@ def tracking_errors(uri: str) -> Iterator[None]:
                 f"The MLflow database {uri} was made by an older MLflow.",
                 f"Back it up, then run: mlflow db upgrade {uri}",
             ) from error
+        if "Max retries exceeded" in text:
+            text = "it cannot be reached"
         raise DependencyError(
-            f"MLflow at {uri} failed: {text}",
+            f"MLflow at {uri} failed: {text}.",
             "Check that it is running, reachable and not locked, and run the same "
             "command again.",
         ) from error
@@ -82,9 +85,12 @@ class Tracking:
         mlflow = _mlflow()
         self.uri = settings.tracking_uri
         self.home = settings.home.absolute()
+        inherited = os.environ.get("MLFLOW_TRACKING_URI")
         with tracking_errors(self.uri):
             mlflow.set_tracking_uri(self.uri)
             self.client: MlflowClient = mlflow.MlflowClient(self.uri)
+        if inherited is None:  # MLflow sets it, and other homes would follow it
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment called ``name``, made if need be."""
@@ -98,7 +104,9 @@ class Tracking:
             if self.uri.startswith("sqlite:"):
                 location = (self.home / "mlartifacts" / name).as_uri()
             try:
-                return str(self.client.create_experiment(name, location))
+                return str(
+                    self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
+                )
             except MlflowException:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
@@ -119,10 +127,10 @@ class Tracking:
         with tracking_errors(self.uri):
             run = self.client.create_run(experiment_id, run_name=name, tags=dict(tags))
             run_id = str(run.info.run_id)
-        status = "FAILED"
-        monitor = self._system_metrics(run_id)
+        status, monitor = "FAILED", None
         try:
             mlflow.start_run(run_id=run_id)
+            monitor = self._system_metrics(run_id)
             yield run_id, experiment_id
             status = "FINISHED"
         except KeyboardInterrupt:
@@ -131,12 +139,16 @@ class Tracking:
         finally:
             if monitor is not None:
                 monitor.finish()
-            mlflow.end_run(status)
+            with tracking_errors(self.uri):
+                mlflow.end_run(status)
+                self.client.set_terminated(run_id, status)
 
     def _system_metrics(self, run_id: str) -> Any:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+        from mlflow.system_metrics import system_metrics_monitor as metrics
 
-        monitor = SystemMetricsMonitor(run_id, sampling_interval=1)
+        monitor: Any = metrics.SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+            run_id, sampling_interval=1
+        )
         monitor.start()
         return monitor
 

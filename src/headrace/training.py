@@ -58,6 +58,7 @@ def train(  # noqa: PLR0913
         Examples(*read_split(snapshot, split, contract.quarantine_uri)[:2])
         for split in ("train", "val")
     )
+    keras.utils.clear_session()  # names of layers start anew: a digest has them
     keras.utils.set_random_seed(spec.training.seed)
     preprocessing, network = models.build(
         builder, snapshot.description, spec.model.arguments, folder
@@ -76,7 +77,7 @@ def train(  # noqa: PLR0913
             tracking.log_metrics(run_id, metrics, number)
             log.info(_progress(number, spec.training.epochs, metrics))
 
-        fit(
+        best = fit(
             model,
             network,
             preprocessing,
@@ -86,6 +87,7 @@ def train(  # noqa: PLR0913
             execution,
             log_epoch,
         )
+        tracking.log_metrics(run_id, {"best_epoch": best}, best)
         model_uri, model_digest, model_bytes = tracking.log_model(
             model, snapshot.description
         )
@@ -113,7 +115,7 @@ def train(  # noqa: PLR0913
         golden_digest=hashlib.sha256(golden).hexdigest(),
         description=snapshot.description,
         snapshot_digest=snapshot.digest,
-        metrics=epochs[-1],
+        metrics={**epochs[best - 1], "best_epoch": best},
         execution=facts,
     )
 

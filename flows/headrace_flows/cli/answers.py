@@ -18,7 +18,7 @@ JsonOption = Annotated[
 ]
 
 
-class Answered(Exception):  # noqa: N818
+class Answered(Exception):
     """The answer is given; only the exit code is left to set."""
 
     def __init__(self, exit_code: int) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 import sys
 import traceback
 
-import click
 import typer
 
 from headrace.errors import DependencyError, HeadraceError
@@ -16,8 +17,8 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="headrace",
-    help="From raw media and one pipeline file to a production model, every step proved.",
-    no_args_is_help=True,
+    help="From raw media and one pipeline file to a production model, "
+    "every step proved.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -32,27 +33,35 @@ def main() -> None:
 
     0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
+        signal.signal(number, signal.default_int_handler)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code or 0)
     except Answered as answer:
         sys.exit(answer.exit_code)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         _fail(error.format_message(), "See `headrace --help`.", "UsageError", 2)
     except HeadraceError as error:
         kind = type(error).__name__
         _fail(error.message, error.action, kind, error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED)
-    except Exception as error:  # the last resort of the command line  # noqa: BLE001
+    except (KeyboardInterrupt, typer.Abort):
+        _fail(
+            "Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED
+        )
+    except Exception as error:  # the last resort of the command line
         traceback.print_exc(file=sys.stderr)
         _fail(
             f"Unexpected {type(error).__name__}: {error}",
-            "This is a fault of Headrace or its installation; the lines above say where.",
+            "This is a fault of Headrace or its installation; the lines above say "
+            "where.",
             type(error).__name__,
             DependencyError.exit_code,
         )
+    finally:
+        gc.freeze()  # the process ends: a last collection would only take time
 
 
 def _fail(message: str, action: str, kind: str, exit_code: int) -> None:

@@ -19,7 +19,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override the pipeline file: training.epochs=3, gates=[], model.builder=cnn.",
+        help="Override the pipeline file: training.epochs=3, gates=[], "
+        "model.builder=cnn.",
     ),
 ]
 DataOption = Annotated[

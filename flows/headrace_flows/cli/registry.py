@@ -182,7 +182,9 @@ def list_(as_json: JsonOption = False) -> None:
         ]
         for p in found
     ]
-    _table(["pipeline", "champion", "accuracy", "versions", "last new version", ""], rows)
+    _table(
+        ["pipeline", "champion", "accuracy", "versions", "last new version", ""], rows
+    )
     console().print(f"home: {settings.home.absolute()}", markup=False)
 
 
@@ -199,7 +201,9 @@ def _ledger() -> Any:
 
 def _unknown(model: str, ledger: Any) -> NotFoundError:
     known = ", ".join(ledger.models()) or "none"
-    return NotFoundError(f"The model {model!r} has no version.", f"Known models: {known}.")
+    return NotFoundError(
+        f"The model {model!r} has no version.", f"Known models: {known}."
+    )
 
 
 def _entry(entry: Any) -> dict[str, Any]:

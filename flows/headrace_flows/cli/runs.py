@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from headrace.errors import ContractError, HeadraceError, Refusal
 from headrace.settings import Settings
+from headrace.spec import PipelineSpec
 from headrace_flows.cli.answers import (
     Answered,
     JsonOption,
@@ -104,8 +106,6 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a pipeline file at once; with --data its data too, without training."""
-    from headrace.models import check_arguments, find_builder
-    from headrace.planning import Plan
     from headrace.settings import pipeline_names
 
     settings = Settings()
@@ -114,18 +114,10 @@ def check(
     for name in names:
         own = None if data in (None, "default") else data
         spec, folder = open_pipeline(name, settings, overrides, own)
-        plan = Plan(spec, folder, settings)
-        builder = find_builder(plan.builder, folder)
-        check_arguments(plan.builder, builder, spec.model.arguments)
-        answer = {
-            "pipeline": spec.name,
-            "status": "ok",
-            "snapshot": None,
-            "warnings": [],
-            "reason": f"the spec is valid; it trains {plan.builder} on "
-            f"{spec.data.source}",
-        }
-        answers.append(_check_data(plan, answer) if data is not None else answer)
+        answer = _check_spec(spec, folder)
+        if data is not None:
+            answer |= _check_data(spec, folder, settings)
+        answers.append(answer)
     refused = any(answer["status"] == "refused" for answer in answers)
     if as_json:
         print_json(answers[0] if pipeline else {"pipelines": answers})
@@ -135,29 +127,41 @@ def check(
     raise Answered(1 if refused else 0)
 
 
-def _check_data(plan: Any, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer of ``check --data``, through the same cache as a run."""
+def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
+    """The answer of ``check``; imports no library that works on data."""
+    from headrace.models import builder_name, check_arguments, find_builder
+
+    name = builder_name(spec)
+    check_arguments(name, find_builder(name, folder), spec.model.arguments)
+    return {
+        "pipeline": spec.name,
+        "status": "ok",
+        "snapshot": None,
+        "warnings": [],
+        "reason": f"the spec is valid; it trains {name} on {spec.data.source}",
+    }
+
+
+def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
+    """What ``check --data`` adds, through the same cache as a run."""
     from headrace import ingestion, validation
     from headrace.records import ContractRecord, SnapshotRecord
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
 
-    plan.settings.prepare_home()
+    settings.prepare_home()
     show_progress()
-    run = Run(plan.spec, plan.folder, plan.settings)
+    run = Run(spec, folder, settings)
+    store = run.plan.store
     key = run.plan.ingest()
     try:
         snapshot = run.find(key, SnapshotRecord) or run.perform(
             key,
-            lambda: ingestion.ingest(
-                plan.spec.data, plan.spec.medium, plan.store, plan.settings
-            ),
+            lambda: ingestion.ingest(spec.data, spec.medium, store, settings),
         )
         key = run.plan.validate(snapshot)
         if run.find(key, ContractRecord) is None:
-            run.perform(
-                key, lambda: validation.validate(plan.spec, snapshot, plan.store)
-            )
+            run.perform(key, lambda: validation.validate(spec, snapshot, store))
         status, reason = "ok", "the data keeps its contract"
     except Refusal as error:
         status, reason = "refused", str(error)
@@ -165,7 +169,7 @@ def _check_data(plan: Any, answer: dict[str, Any]) -> dict[str, Any]:
             reason = str(error)
     summary = summarise(run, status=status, reason=reason)
     keep = ("snapshot", "warnings", "reason", "status", "stages", "links")
-    return {**answer, **{name: summary[name] for name in keep}}
+    return {name: summary[name] for name in keep}
 
 
 def _show_check(answer: dict[str, Any]) -> None:

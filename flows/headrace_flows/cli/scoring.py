@@ -1,2 +1,3 @@
 """``headrace score``."""
+
 COMMANDS = ()

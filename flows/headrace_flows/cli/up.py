@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from headrace.errors import UsageError
+from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace_flows.cli.answers import JsonOption, console, print_json
 
@@ -43,12 +43,23 @@ def up(as_json: JsonOption = False) -> None:
             out.print(f"Prefect  {links['prefect']}", markup=False)
             out.print(f"MLflow   {links['mlflow']}", markup=False)
             out.print(f"home     {home}\nCtrl-C ends both.", markup=False)
-        while all(process.poll() is None for process in guards):
-            time.sleep(0.5)
+        _watch(guards)
     finally:
         marker.unlink(missing_ok=True)
         for process in guards:
             guard.stop(process)
+
+
+def _watch(guards: list[subprocess.Popen[bytes]]) -> None:
+    """Wait until Ctrl-C, which is how this ends well, or until a server is gone."""
+    try:
+        while all(process.poll() is None for process in guards):
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
+    raise DependencyError(
+        "A server ended by itself.", "See its log in the home, and start again."
+    )
 
 
 def _start(

@@ -55,7 +55,7 @@ class Ledger(Versions):
             return None
         return Champion(version=self.version(model, last.to_version), entry=last)
 
-    def promote(
+    def promote(  # noqa: PLR0913
         self,
         model: str,
         version: int,

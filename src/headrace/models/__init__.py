@@ -18,6 +18,7 @@ from typing import Any
 
 from headrace.errors import SpecError
 from headrace.records import DataDescription
+from headrace.spec import PipelineSpec
 
 Builder = Callable[..., tuple[Any, Any]]
 
@@ -25,6 +26,13 @@ Builder = Callable[..., tuple[Any, Any]]
 def builder_names() -> list[str]:
     """The families that ship with Headrace."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def builder_name(spec: PipelineSpec) -> str:
+    """The builder that a pipeline names, else its medium's own."""
+    from headrace.media import medium
+
+    return spec.model.builder or str(medium(spec.medium).DEFAULT_BUILDER)
 
 
 def find_builder(name: str, folder: Path | None = None) -> Builder:
@@ -56,7 +64,7 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     try:
         module = _import(module_name, folder)
         builder = getattr(module, function)
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except Exception as error:  # whatever the user's own file raises
         raise SpecError(
             f"model.builder = {name!r} cannot be imported: {error}.",
             f"Put {module_name}.py with a function {function} into the pipeline's "
@@ -93,8 +101,11 @@ def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> N
         if argument not in valid:
             near = difflib.get_close_matches(argument, valid, n=1, cutoff=0.5)
             raise SpecError(
-                f"model.arguments.{argument}: the builder {name} takes no such argument.",
-                f"Did you mean {near[0]}?" if near else f"It takes: {', '.join(valid)}.",
+                f"model.arguments.{argument}: the builder {name} takes no such "
+                "argument.",
+                f"Did you mean {near[0]}?"
+                if near
+                else f"It takes: {', '.join(valid)}.",
             )
 
 
@@ -118,7 +129,7 @@ def build(
     try:
         preprocessing, network = builder(data, **arguments)
         shape = tuple(network(preprocessing.outputs[0]).shape)
-    except (TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # whatever the user's own builder raises
         raise SpecError(
             f"The builder {name} failed on items of shape {data.shape}: {error}.",
             "It must return (preprocessing, network), two built Keras models.",

@@ -87,6 +87,8 @@ def _no_classes(tree: FileTree) -> SourceError:
     depths = Counter(name.count("/") for name in tree.files)
     if not depths:
         seen = "holds no files"
+    elif len(tree.files) == 1:
+        seen = f"holds {next(iter(tree.files))} alone; if that is the data, give it"
     elif set(depths) == {0}:
         seen = f"holds {depths[0]:,} files but no class sub-folders"
     else:

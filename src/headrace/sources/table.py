@@ -6,6 +6,7 @@ Items are encoded files (binary, or Hugging Face's struct of bytes and path) or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -237,4 +238,13 @@ def _values(
             )
         flat = column.flatten().to_numpy(zero_copy_only=False)
         values = flat.reshape(len(column), -1)
-    return values.reshape(-1, *columns.shape) if columns.shape else values
+    if columns.shape is None:
+        return values
+    width = values.shape[1]
+    if min(columns.shape) < 1 or math.prod(columns.shape) != width:
+        raise SourceError(
+            f"The items have the shape {'x'.join(map(str, columns.shape))}, but "
+            f"{names[0]} has {width} values.",
+            "Write the table again with the shape it has.",
+        )
+    return values.reshape(-1, *columns.shape)

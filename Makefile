@@ -1,0 +1,75 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup venv run test ui check fix lock check-lock clean
+
+help: ## What can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
+		while IFS='#' read -r name text; do printf 'make %-7s %s\n' "$$name" "$$text"; done
+
+setup: $(READY) ## Install everything into ./.venv, from the lock (PYTHON=python3.12 picks the Python)
+
+# The marker is written last, so an installation that was cut short is done again.
+$(READY): requirements.lock pyproject.toml
+	@rm -f $@
+	@$(BIN)/uv --version >/dev/null 2>&1 || $(MAKE) --no-print-directory venv
+	$(INSTALL) --require-hashes --compile-bytecode -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q src flows
+	@touch $@
+
+venv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+		echo "Headrace needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is" \
+			"$$($(PYTHON) --version 2>&1 | grep Python || echo missing). Say which one: make PYTHON=python3.12 setup" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@sed -n '/^uv==/,/^ *#/p' requirements.lock > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.txt
+
+run: setup ## From the packaged digits to a promoted model
+	$(BIN)/headrace run digits
+
+test: setup ## The tests, or some of them: make test T=tests/src/test_spec.py
+	$(BIN)/python -m pytest $(T)
+
+ui: setup ## The pages of Prefect and MLflow, until Ctrl-C
+	$(BIN)/headrace up
+
+check: setup ## Format, lint, types, import layers and lock
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory check-lock
+
+fix: setup ## Format, and mend what a tool can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: setup ## Bring requirements.lock in line with pyproject.toml
+	$(COMPILE_LOCK) --output-file requirements.lock
+
+check-lock: setup
+	@cp requirements.lock $(VENV)/lock.txt
+	@if $(COMPILE_LOCK) --output-file $(VENV)/lock.txt 2> $(VENV)/lock.log; then \
+		diff -q requirements.lock $(VENV)/lock.txt >/dev/null || { \
+			echo "requirements.lock does not follow pyproject.toml. Run: make lock" >&2; exit 1; }; \
+		echo "The lock is current."; \
+	elif grep -q "Failed to fetch\|error sending request" $(VENV)/lock.log; then \
+		echo "No network: the lock was not compared."; \
+	else \
+		cat $(VENV)/lock.log >&2; exit 1; \
+	fi
+
+clean: ## Remove ./.venv and all caches; the state in .headrace stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find src flows tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,242 @@
+"""Arrays of images brought to one form of pixels: uint8 ``(n, h, w, 1 or 3)``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import SourceError, SpecError
+
+Pixels = npt.NDArray[np.uint8]
+Scale = Literal["0..1", "0..255", ""]
+
+PIXEL_LIMIT = 50_000_000
+_ROWS_AT_ONCE = 4096
+# x * (1 / 255) in float32 gives 1.0000001 for 255.
+_UNIT_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why one item cannot take the fixed form."""
+
+    check: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Items brought to one shape.
+
+    Attributes:
+        payload: uint8 ``(k, *shape)``, the rows that could be.
+        kept: bool ``(n,)``, which rows those are.
+        problem: of all other rows; None where there are none.
+    """
+
+    payload: Pixels
+    kept: npt.NDArray[np.bool_]
+    problem: Problem | None
+
+
+def full_shape(declared: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The declared shape as ``(height, width, channels)``.
+
+    Raises:
+        SpecError: it is not the shape of an image.
+    """
+    if declared is None:
+        return None
+    shape = (*declared, 1) if len(declared) == 2 else declared
+    if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
+        raise SpecError(
+            f"data.shape is {list(declared)}; an image is [height, width, channels] "
+            "with 1 or 3 channels.",
+            "Write for example shape = [28, 28, 1].",
+        )
+    if shape[0] * shape[1] > PIXEL_LIMIT:
+        raise SpecError(
+            f"data.shape is {list(declared)}: over {PIXEL_LIMIT:,} pixels an image.",
+            "Scale the images down first.",
+        )
+    return shape
+
+
+def decode_array(
+    array: npt.NDArray[Any],
+    shape: tuple[int, ...] | None,
+    names: Sequence[str],
+    where: str,
+) -> tuple[Pixels, Scale]:
+    """Bring an array of images to uint8 ``(n, height, width, channels)``.
+
+    Args:
+        array: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)`` or, where ``shape``
+            tells how, ``(n, h * w * c)``. Whole numbers 0..255 of any type, or
+            floats 0..1, which are multiplied by 255 and rounded.
+        shape: the declared ``(h, w, c)``, if any.
+        names: of the rows, ``(n,)``, for messages.
+        where: the file, for messages.
+
+    Returns:
+        the pixels, and the scale they came in; "" where they cannot tell.
+
+    Raises:
+        SourceError: another shape, type or range, with the first row and value.
+    """
+    pixels = _channels_last(array, shape, names, where)
+    if pixels.dtype.kind == "b":
+        return pixels.astype(np.uint8) * np.uint8(255), "0..1"
+    if pixels.dtype.kind in "ui":
+        return _from_integers(pixels, names, where)
+    if pixels.dtype.kind == "f":
+        return _from_floats(pixels, names, where)
+    raise SourceError(
+        f"{where}: {_array_name(names)} holds {array.dtype}, which are no pixels.",
+        "Store pixels as whole numbers 0..255 or floats 0..1.",
+    )
+
+
+def _array_name(names: Sequence[str]) -> str:
+    return names[0].rpartition("[")[0] or names[0] if names else "an array"
+
+
+def _channels_last(
+    array: npt.NDArray[Any],
+    shape: tuple[int, ...] | None,
+    names: Sequence[str],
+    where: str,
+) -> npt.NDArray[Any]:
+    seen = f"{where}: {_array_name(names)} has shape {array.shape}"
+    if array.ndim == 2:
+        if shape is None or math.prod(shape) != array.shape[1]:
+            declared = f"shape = {list(shape)} is declared" if shape else "no shape is"
+            raise SourceError(
+                f"{seen}: flat images of {array.shape[1]} values, but {declared}.",
+                "Declare data.shape as [height, width, channels].",
+            )
+        return array.reshape(-1, *shape)
+    if array.ndim == 3:
+        return array[..., np.newaxis]
+    if array.ndim == 4:
+        return _move_channels(array, shape, seen)
+    raise SourceError(
+        f"{seen}, which is not one of images.",
+        "Expected (n, height, width), with channels first or last, or flat rows.",
+    )
+
+
+def _move_channels(
+    array: npt.NDArray[Any], shape: tuple[int, ...] | None, seen: str
+) -> npt.NDArray[Any]:
+    first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
+    if first and last and shape is not None:
+        last = array.shape[1:] == shape
+        first = (*array.shape[2:], array.shape[1]) == shape and not last
+    if last and not first:
+        return array
+    if first and not last:
+        return np.moveaxis(array, 1, 3)
+    reason = "both ends could be the channels" if first else "1 or 3 channels expected"
+    raise SourceError(
+        f"{seen}: {reason}.", "Declare data.shape as [height, width, channels]."
+    )
+
+
+def _refuse_value(
+    bad: npt.NDArray[np.bool_],
+    pixels: npt.NDArray[Any],
+    names: Sequence[str],
+    where: str,
+    expected: str,
+) -> None:
+    if bad.any():
+        first = np.unravel_index(int(bad.argmax()), bad.shape)
+        rows = int(bad.reshape(len(bad), -1).any(axis=1).sum())
+        raise SourceError(
+            f"{where}: {names[int(first[0])]} has the pixel value {pixels[first]!s} at "
+            f"row {first[1]}, column {first[2]}; {expected} ({rows:,} such images).",
+            "Store pixels as whole numbers 0..255 or floats 0..1.",
+        )
+
+
+def _from_integers(
+    pixels: npt.NDArray[Any], names: Sequence[str], where: str
+) -> tuple[Pixels, Scale]:
+    if pixels.dtype != np.uint8 and pixels.size:
+        low, high = int(pixels.min()), int(pixels.max())
+        if low < 0 or high > 255:
+            bad = (pixels < 0) | (pixels > 255)
+            _refuse_value(bad, pixels, names, where, "whole numbers are 0..255")
+    brightest = int(pixels.max(initial=0))
+    scale: Scale = "0..255" if brightest > 1 else "0..1" if brightest else ""
+    return np.ascontiguousarray(pixels, dtype=np.uint8), scale
+
+
+def _from_floats(
+    pixels: npt.NDArray[Any], names: Sequence[str], where: str
+) -> tuple[Pixels, Scale]:
+    finite = np.isfinite(pixels)
+    _refuse_value(~finite, pixels, names, where, "it must be a finite number")
+    low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
+    unit = high <= 1 + _UNIT_TOLERANCE
+    top = 1 + _UNIT_TOLERANCE if unit else 255
+    if low < 0 or high > 255:
+        bad = (pixels < 0) | (pixels > top)
+        _refuse_value(bad, pixels, names, where, "floats are 0..1, or whole and 0..255")
+    decoded = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        block = pixels[rows].astype(np.float64)
+        whole = np.rint(block * 255 if unit else block)
+        if not unit:
+            _refuse_value(
+                whole != block,
+                pixels[rows],
+                names[rows],
+                where,
+                "floats over 1 must be whole numbers 0..255",
+            )
+        decoded[rows] = np.minimum(whole, 255)
+    scale: Scale = "" if high == 0 else "0..1" if unit else "0..255"
+    return decoded, scale
+
+
+def wrong_size(height: int, width: int, shape: tuple[int, ...]) -> Problem:
+    """The problem of an image of another size than the form's."""
+    return Problem(
+        "size", f"{height} x {width} pixels; {shape[0]} x {shape[1]} is the form"
+    )
+
+
+def is_grey(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Which images ``(n, h, w, 3)`` have equal channels everywhere, ``(n,)``."""
+    same = (pixels[..., 0] == pixels[..., 1]) & (pixels[..., 1] == pixels[..., 2])
+    grey: npt.NDArray[np.bool_] = same.all(axis=(1, 2))
+    return grey
+
+
+def fit(pixels: Pixels, shape: tuple[int, ...]) -> Fitted:
+    """Bring images of one size to ``shape``: channels are converted, sizes are not.
+
+    Args:
+        pixels: uint8 ``(n, h, w, 1 or 3)``.
+        shape: the fixed form ``(height, width, 1 or 3)``.
+    """
+    height, width, channels = pixels.shape[1:]
+    nothing = np.empty((0, *shape), np.uint8)
+    if (height, width) != shape[:2]:
+        problem = wrong_size(height, width, shape)
+        return Fitted(nothing, np.zeros(len(pixels), bool), problem)
+    if channels == shape[2]:
+        return Fitted(pixels, np.ones(len(pixels), bool), None)
+    if channels == 1:
+        return Fitted(np.repeat(pixels, 3, axis=3), np.ones(len(pixels), bool), None)
+    grey = is_grey(pixels)
+    problem = Problem("channels", "a coloured image; 1 channel is the form")
+    return Fitted(pixels[grey][..., :1], grey, None if grey.all() else problem)

@@ -1,0 +1,219 @@
+"""A tiny pipeline, and homes for it: fresh ones, and copies of one with two trainings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    Record,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec, load_spec
+
+R = TypeVar("R", bound=Record)
+Home = Callable[..., Settings]
+
+BLOBS = """
+description = "Three classes of 8 x 8 images: a bright band above, in the middle, below"
+medium = "image"
+data.source = "blobs.npz"
+model.arguments.hidden = [16]
+training = { epochs = 3, batch_size = 16, learning_rate = 0.05, seed = 1 }
+gates = [
+    { name = "accuracy", threshold = 0.9 },
+    { name = "finite" },
+    { name = "latency", threshold = 5000 },
+    { name = "champion" },
+]
+"""
+WEAK = ("training.learning_rate=1e-5", "training.epochs=1", "gates=[{name='champion'}]")
+
+
+def blobs(rows: int, seed: int = 0) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Images ``(rows, 8, 8)`` and labels 0, 1, 2 in turn, easy to tell apart."""
+    labels = np.arange(rows) % 3
+    images = np.random.default_rng(seed).integers(0, 90, (rows, 8, 8), np.uint8)
+    for row, label in enumerate(labels):
+        images[row, 3 * label : 3 * label + 2] += 120
+    return images, labels
+
+
+def write_blobs(path: Path, train: int = 180, test: int = 60, seed: int = 0) -> Path:
+    """Blobs in the layout of Keras's ``mnist.npz``."""
+    images, labels = blobs(train + test, seed)
+    np.savez(
+        path,
+        x_train=images[:train],
+        y_train=labels[:train],
+        x_test=images[train:],
+        y_test=labels[train:],
+    )
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> Iterator[None]:
+    """No setting of the machine reaches a test; libraries stay quiet and offline."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("HEADRACE_", "MLFLOW_", "PREFECT_")):
+                patch.delenv(name)
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("DO_NOT_TRACK", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the pipeline ``blobs`` and its data."""
+    root = tmp_path_factory.mktemp("project")
+    folder = root / "pipelines" / "blobs"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.toml").write_text(BLOBS)
+    write_blobs(folder / "blobs.npz")
+    return root
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; making one takes seconds, copying it none."""
+    from headrace.tracking import Tracking
+
+    home = tmp_path_factory.mktemp("mlflow")
+    Tracking(Settings(project=home, home=home))
+    return home / "mlflow.db"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, project: Path, mlflow_database: Path) -> Settings:
+    """The settings of an empty home."""
+    made = Settings(project=project, home=tmp_path / "home", user="ada@lab")
+    made.prepare_home()
+    shutil.copy(mlflow_database, made.home / "mlflow.db")
+    return made
+
+
+def copy_home(source: Path, target: Path) -> Path:
+    """A copy of a home that knows its own place, not that of the original."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.log", "up.json"))
+    old, new = str(source), str(target)
+    for file in target.rglob("*.json"):
+        file.write_text(file.read_text().replace(old, new))
+    columns = (
+        ("experiments", "artifact_location"),
+        ("runs", "artifact_uri"),
+        ("logged_models", "artifact_location"),
+        ("model_versions", "storage_location"),
+    )
+    with sqlite3.connect(target / "mlflow.db") as database:
+        for table, column in columns:
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
+                (old, new),
+            )
+    database.close()
+    return target
+
+
+def spec_of(project: Path, *overrides: str) -> PipelineSpec:
+    """The spec of ``blobs``, its source made absolute."""
+    folder = project / "pipelines" / "blobs"
+    source = f"data.source={str(folder / 'blobs.npz')!r}"
+    return load_spec(folder, (source, *overrides))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A home with two trainings of ``blobs``: version 1, weak, is the champion; the
+    second is good, evaluated against it, and not yet registered."""
+
+    settings: Settings
+    spec: PipelineSpec
+    folder: Path
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    weak: TrainingRecord
+    weak_evaluation: EvaluationRecord
+    good: TrainingRecord
+    good_evaluation: EvaluationRecord
+
+    def moved(self, home: Path) -> Trained:
+        """The same in a copy of the home."""
+        old = str(self.settings.home)
+        copy_home(self.settings.home, home)
+
+        def move(record: R) -> R:
+            text = record.model_dump_json().replace(old, str(home))
+            return type(record).model_validate_json(text)
+
+        values: dict[str, Any] = {
+            name: move(value) if isinstance(value, Record) else value
+            for name, value in vars(self).items()
+        }
+        values["settings"] = Settings(
+            project=self.settings.project, home=home, user="ada@lab"
+        )
+        return Trained(**values)
+
+
+def a_contract(snapshot: SnapshotRecord) -> ContractRecord:
+    """A verdict that finds no fault."""
+    return ContractRecord(
+        snapshot_digest=snapshot.digest,
+        rows=snapshot.rows,
+        quarantined=0,
+        quarantine_uri="",
+        docs_uri="",
+        results=(),
+    )
+
+
+@pytest.fixture(scope="session")
+def _trained(
+    project: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
+    from headrace.evaluation import evaluate
+    from headrace.ingestion import ingest
+    from headrace.promotion import conclude
+    from headrace.registration import register
+    from headrace.store import Store
+    from headrace.training import train
+
+    home = tmp_path_factory.mktemp("trained") / "home"
+    settings = Settings(project=project, home=home, user="ada@lab")
+    settings.prepare_home()
+    shutil.copy(mlflow_database, home / "mlflow.db")
+    folder = project / "pipelines" / "blobs"
+    spec, weak_spec = spec_of(project), spec_of(project, *WEAK)
+    snapshot = ingest(spec.data, "image", Store(settings.store), settings)
+    contract = a_contract(snapshot)
+    place = (folder, "mlp", snapshot, contract, settings)
+    weak = train(weak_spec, *place, {"headrace.flow_run_id": "f1"})
+    seen = evaluate(weak_spec, snapshot, contract, weak, None, settings)
+    registered = register(weak_spec, folder, snapshot, weak, seen, settings)
+    conclude(weak_spec, seen, registered, settings)
+    good = train(spec, *place, {"headrace.flow_run_id": "f2"})
+    good_seen = evaluate(spec, snapshot, contract, good, 1, settings)
+    return Trained(
+        settings, spec, folder, snapshot, contract, weak, seen, good, good_seen
+    )
+
+
+@pytest.fixture
+def trained(_trained: Trained, tmp_path: Path) -> Trained:
+    """A copy of the home with two trainings, to do with as a test likes."""
+    return _trained.moved(tmp_path / "trained")

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import io
+import re
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from headrace.media import pixels
+from headrace.media.image_files import decode_files
+from headrace.media.pixels import Problem
+
+GREY = np.random.default_rng(2).integers(0, 256, (5, 4, 3), np.uint8)
+COLOURS = np.random.default_rng(3).integers(0, 256, (5, 4, 6, 3), np.uint8)
+
+
+def _encoded(picture, kind="PNG", **options):
+    buffer = io.BytesIO()
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _one(data, shape=None):
+    (decoded,) = decode_files([data], shape)
+    return decoded
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
+def test_grey_files_decode_to_one_channel(kind):
+    assert np.array_equal(_one(_encoded(GREY[0], kind)), GREY[0][..., None])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_coloured_files_decode_to_three_channels(kind):
+    assert np.array_equal(_one(_encoded(COLOURS[0], kind)), COLOURS[0])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_lossy_files_decode(kind):
+    plain = np.full((8, 8, 3), (200, 20, 20), np.uint8)
+    decoded = _one(_encoded(plain, kind, quality=95))
+    assert decoded.shape == (8, 8, 3)
+    assert np.abs(decoded.astype(int) - plain).max() < 12
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P"])
+def test_grey_content_is_grey_in_any_mode(mode):
+    picture = Image.fromarray(GREY[0]).convert(mode)
+    assert np.array_equal(_one(_encoded(picture)), GREY[0][..., None])
+
+
+def test_one_bit_is_black_and_white():
+    bits = GREY[0] > 99
+    assert np.array_equal(_one(_encoded(bits))[..., 0], bits * 255)
+
+
+def test_16_bit_grey_is_scaled_to_8():
+    deep = GREY[0].astype(np.uint16) * 257
+    assert np.array_equal(_one(_encoded(deep))[..., 0], GREY[0])
+
+
+def test_transparency_is_laid_on_white():
+    rgba = np.zeros((2, 2, 4), np.uint8)
+    rgba[0, 0] = (10, 20, 30, 255)
+    decoded = _one(_encoded(rgba))
+    assert decoded[0, 0].tolist() == [10, 20, 30]
+    assert decoded[1, 1].tolist() == [255, 255, 255]
+
+
+def test_the_turn_in_exif_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = _one(_encoded(GREY[0], "PNG", exif=exif), (3, 4, 1))
+    assert np.array_equal(turned[..., 0], np.rot90(GREY[0], -1))
+
+
+@pytest.mark.parametrize(
+    ("data", "check", "reason"),
+    [
+        (b"", "decode", "the file is empty"),
+        (
+            b"<html></html>",
+            "decode",
+            "not one of PNG, JPEG, .* begins with b'<html></'",
+        ),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "decode", "not one of PNG"),
+        (_encoded(COLOURS[0])[:-30], "decode", "damaged or cut short"),
+        (_encoded(COLOURS[0])[:60] + b"x" + _encoded(COLOURS[0])[61:], "decode", "at"),
+        (_encoded(Image.new("CMYK", (4, 4)), "JPEG"), "mode", "colour mode CMYK"),
+        (_encoded(Image.new("F", (4, 4)), "TIFF"), "mode", "colour mode F"),
+    ],
+)
+def test_what_cannot_be_decoded_is_a_problem_of_that_item(data, check, reason):
+    good = _encoded(GREY[0])
+    first, problem, last = decode_files([good, data, good])
+    assert np.array_equal(first, last)
+    assert problem.check == check
+    assert re.search(reason, problem.reason)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_more_than_one_frame_is_a_problem(kind):
+    frames = [Image.fromarray(frame) for frame in COLOURS[:2]]
+    data = _encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert _one(data).check == "animated"
+
+
+def test_too_many_pixels_are_refused_by_the_header(monkeypatch):
+    data = _encoded(GREY[0])
+    monkeypatch.setattr(pixels, "PIXEL_LIMIT", 11)
+    assert _one(data) == Problem("too_large", "3 x 4 pixels; at most 11 are taken")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    assert _one(data).check == "too_large"
+
+
+def test_another_size_than_declared_is_not_decoded():
+    cut = _encoded(COLOURS[0])[:-30]
+    assert _one(cut, (9, 9, 3)) == Problem("size", "4 x 6 pixels; 9 x 9 is the form")
+
+
+def test_warnings_of_the_decoder_stay_inside():
+    palette = Image.new("P", (2, 2))
+    palette.info["transparency"] = b"\x00\x01"
+    data = _encoded(palette)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _one(data).shape == (2, 2, 1)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+def test_threads_keep_the_order():
+    rng = np.random.default_rng(4)
+    pictures = [rng.integers(0, 256, (150, 150), np.uint8) for _ in range(9)]
+    decoded = decode_files([_encoded(picture) for picture in pictures])
+    assert all(
+        np.array_equal(a[..., 0], b) for a, b in zip(decoded, pictures, strict=True)
+    )
+
+
+def test_a_png_cut_short_anywhere_is_a_problem():
+    data = _encoded(COLOURS[0])
+    cuts = [data[:count] for count in range(8, len(data))]
+    assert {decoded.check for decoded in decode_files(cuts)} == {"decode"}
+
+
+def test_a_changed_byte_anywhere_in_a_png_is_a_problem():
+    data = _encoded(COLOURS[0])
+    changed = [
+        data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+        for place in range(8, len(data))
+    ]
+    assert {decoded.check for decoded in decode_files(changed)} == {"decode"}

@@ -1,0 +1,170 @@
+"""Every model family does what a builder must, and wrong builders are told so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.errors import SpecError
+from headrace.models import builder_names, check_arguments, find_builder
+from headrace.records import DataDescription
+
+COLOUR = DataDescription(medium="image", shape=(8, 8, 3), classes=("a", "b", "c"))
+OWN = """
+import keras
+from headrace.media import preprocessing
+
+def build(data, units=4):
+    layers = [keras.Input(data.shape), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(units, activation="relu")]
+    layers += [keras.layers.Dense(len(data.classes), activation="softmax")]
+    return preprocessing(data), keras.Sequential(layers)
+
+def wide(data):
+    prepared, network = build(data)
+    import keras
+    return prepared, keras.Sequential([keras.Input(data.shape), keras.layers.Flatten()])
+
+def broken(data):
+    return None
+
+number = 3
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend() -> None:
+    load_backend()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.py").write_text(OWN)
+    return tmp_path
+
+
+def items_of(count: int = 12) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+
+
+def test_families_are_the_files_of_the_folder() -> None:
+    assert builder_names() == ["cnn", "mlp"]
+
+
+@pytest.mark.parametrize("name", builder_names())
+def test_a_family_gives_probabilities_that_survive_saving(
+    name: str, tmp_path: Path
+) -> None:
+    import keras
+
+    model = models.compose(COLOUR, *models.build(name, COLOUR, {}))
+    given = np.asarray(model(items_of().astype(np.float32)))
+    assert (given.shape, given.dtype) == ((12, 3), np.float32)
+    assert given.sum(axis=1) == pytest.approx(np.ones(12), abs=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert np.array_equal(np.asarray(loaded(items_of())), given)
+
+
+@pytest.mark.parametrize("name", builder_names())
+def test_a_few_steps_lower_the_loss(name: str) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    preprocessing, network = models.build(name, COLOUR, {"dropout": 0.0})
+    network.compile(
+        keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy", run_eagerly=False
+    )
+    x = np.asarray(preprocessing(items_of().astype(np.float32)))
+    y = np.arange(12) % 3
+    losses = [float(network.train_on_batch(x, y)) for _ in range(6)]
+    assert losses[-1] < losses[0]
+
+
+def test_arguments_reach_the_builder() -> None:
+    _, network = models.build("mlp", COLOUR, {"hidden": [7], "dropout": 0.5})
+    assert [w.shape for w in network.get_weights()] == [(192, 7), (7,), (7, 3), (3,)]
+    assert "Dropout" in [type(layer).__name__ for layer in network.layers]
+    _, network = models.build("cnn", COLOUR, {"filters": [5], "units": 6})
+    assert network.get_weights()[0].shape == (3, 3, 3, 5)
+
+
+def test_a_function_in_the_pipelines_folder_is_a_builder(folder: Path) -> None:
+    _, network = models.build("model:build", COLOUR, {"units": 9}, folder)
+    assert network.get_weights()[0].shape == (192, 9)
+
+
+def test_an_importable_function_is_a_builder() -> None:
+    assert find_builder("headrace.models.cnn:build") is find_builder("cnn")
+    assert find_builder("headrace.models.cnn.build") is find_builder("cnn")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cn", "there is no such model family.*Did you mean cnn?"),
+        ("zzzzzz", "Families: cnn, mlp"),
+        ("model:bild", "cannot be imported.*Put model.py with a function bild"),
+        ("modl:build", "cannot be imported.*No module named 'modl'"),
+        ("model:number", "is not a function"),
+        (":build", "cannot be imported|names no function"),
+        ("a-b", "names no function.*Write module:function"),
+    ],
+)
+def test_a_builder_that_is_not_there_is_told(
+    folder: Path, name: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        find_builder(name, folder)
+
+
+def test_a_builder_whose_file_is_no_python_is_told(folder: Path) -> None:
+    (folder / "model.py").write_text("def build(:\n")
+    with pytest.raises(SpecError, match="cannot be imported: invalid syntax"):
+        find_builder("model:build", folder)
+
+
+def test_a_builder_whose_file_fails_is_told(folder: Path) -> None:
+    (folder / "model.py").write_text("1 / 0\n")
+    with pytest.raises(SpecError, match="cannot be imported: division by zero"):
+        find_builder("model:build", folder)
+
+
+def test_an_argument_that_is_not_taken_is_answered_with_the_nearest() -> None:
+    builder = find_builder("mlp")
+    check_arguments("mlp", builder, {"hidden": [3]})
+    with pytest.raises(SpecError, match=r"arguments.hiden.*Did you mean hidden?"):
+        check_arguments("mlp", builder, {"hiden": [3]})
+    with pytest.raises(SpecError, match="It takes: hidden, dropout"):
+        check_arguments("mlp", builder, {"zzzz": 3})
+
+
+def test_a_builder_that_takes_anything_is_asked_nothing() -> None:
+    check_arguments("own", lambda data, **rest: (data, rest), {"zzzz": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("model:wide", {}, r"outputs of shape \(None, 192\), but the data has 3 classes"),
+        ("model:broken", {}, "failed on items of shape .* two built Keras models"),
+        ("mlp", {"hidden": ["many"]}, "The builder mlp failed on items of shape"),
+        ("mlp", {"hidden": 3}, "The builder mlp failed on items of shape"),
+    ],
+)
+def test_a_builder_that_does_not_fit_is_told(
+    folder: Path, name: str, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        models.build(name, COLOUR, arguments, folder)
+
+
+def test_images_too_small_for_the_convolutions_are_told() -> None:
+    tiny = DataDescription(medium="image", shape=(2, 2, 1), classes=("a", "b"))
+    with pytest.raises(SpecError, match=r"The builder cnn failed on .*\(2, 2, 1\)"):
+        models.build("cnn", tiny, {})

@@ -1,0 +1,121 @@
+"""Small sources, good and bad, made on the spot."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headrace.settings import Settings
+from headrace.sources import Chunk, Source, open_source
+
+Read = Callable[..., tuple[Source, list[Chunk]]]
+
+
+class Make:
+    """Writes files below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images = np.random.default_rng(1).integers(0, 256, (6, 4, 3), np.uint8)
+        self.labels = np.array([0, 1, 2, 0, 1, 2], np.uint8)
+
+    def file(self, name: str, data: bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def npz(self, name: str = "data.npz", **arrays: Any) -> Path:
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        return self.file(name, buffer.getvalue())
+
+    def npy(self, header: dict[str, Any], data: bytes, name: str = "x.npy") -> Path:
+        """An npz whose one member says `header` and holds `data`."""
+        buffer = io.BytesIO()
+        np.lib.format.write_array_header_1_0(buffer, header)
+        return self.zip({name: buffer.getvalue() + data, "y.npy": b""}, "data.npz")
+
+    def idx(self, name: str, array: Any, *, data: bytes | None = None) -> Path:
+        """An IDX file of bytes; gzip where its name says so."""
+        body = array.astype(np.uint8).tobytes() if data is None else data
+        header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+        whole = header + body
+        return self.file(name, gzip.compress(whole) if name.endswith(".gz") else whole)
+
+    def mnist(self, folder: str = "mnist", *, suffix: str = "") -> Path:
+        """The four IDX files: 4 train rows and 2 test rows."""
+        for split, rows in (("train", slice(0, 4)), ("t10k", slice(4, 6))):
+            self.idx(f"{folder}/{split}-images-idx3-ubyte{suffix}", self.images[rows])
+            self.idx(f"{folder}/{split}-labels-idx1-ubyte{suffix}", self.labels[rows])
+        return self.folder / folder
+
+    def png(self, array: Any) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def members(self, prefix: str = "") -> dict[str, bytes]:
+        return {
+            f"{prefix}{label}/{row}.png": self.png(image)
+            for row, (image, label) in enumerate(
+                zip(self.images, self.labels, strict=True)
+            )
+        }
+
+    def tree(self, members: dict[str, bytes], folder: str = "images") -> Path:
+        for name, data in members.items():
+            self.file(f"{folder}/{name}", data)
+        return self.folder / folder
+
+    def zip(self, members: dict[Any, bytes], name: str = "data.zip") -> Path:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, data in members.items():
+                archive.writestr(member, data)
+        return self.file(name, buffer.getvalue())
+
+    def tar(
+        self, members: dict[Any, bytes], mode: str = "w", name: str = "data.tar"
+    ) -> Path:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+            for member, data in members.items():
+                info = member
+                if isinstance(member, str):
+                    info = tarfile.TarInfo(member)
+                    info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return self.file(name, buffer.getvalue())
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return Make(tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(project=tmp_path)
+
+
+@pytest.fixture
+def read(settings: Settings) -> Read:
+    """Opens a source and reads all of it."""
+
+    def _read(uri: Any, **limits: int) -> tuple[Source, list[Chunk]]:
+        bounded = settings.model_copy(update=limits)
+        with open_source(str(uri), bounded) as source:
+            return source, list(source.chunks)
+
+    return _read

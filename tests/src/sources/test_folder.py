@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from headrace.errors import SourceError
+from headrace.sources import folder
+
+
+def test_class_folders_give_labels(make, read):
+    source, (chunk,) = read(make.tree(make.members()))
+    assert source.kind == "folder"
+    assert source.findings == []
+    assert chunk.split is None
+    rows = dict(zip(chunk.names, chunk.items, strict=True))
+    assert rows["1/4.png"] == make.png(make.images[4])
+    assert dict(zip(chunk.names, chunk.labels, strict=True))["1/4.png"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "test"), ("training", "testing"), ("Train", "TEST")]
+)
+def test_split_folders_give_splits(make, read, train, test):
+    members = make.members(f"{train}/") | make.members(f"{test}/")
+    _, chunks = read(make.tree(members))
+    assert sorted((chunk.split, len(chunk.labels)) for chunk in chunks) == [
+        ("test", 6),
+        ("train", 6),
+    ]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_is_read_as_train(make, read, name):
+    members = make.members("test/") | make.members(f"{name}/")
+    _, chunks = read(make.tree(members))
+    assert {chunk.split for chunk in chunks} == {"train", "test"}
+
+
+def test_a_class_may_be_called_train(make, read):
+    png = make.png(make.images[0])
+    _, chunks = read(make.tree({"train/1.png": png, "plane/2.png": png}))
+    assert sorted(chunks[0].labels) == ["plane", "train"]
+
+
+def test_one_folder_around_everything_is_looked_through(make, read):
+    _, (chunk,) = read(make.tree(make.members("digits/")))
+    assert sorted(set(chunk.labels)) == ["0", "1", "2"]
+
+
+def test_rows_come_in_chunks(make, read, monkeypatch):
+    monkeypatch.setattr(folder, "ROWS_PER_CHUNK", 4)
+    _, chunks = read(make.tree(make.members()))
+    assert [len(chunk.labels) for chunk in chunks] == [4, 2]
+
+
+def test_hidden_files_and_system_files_are_no_items(make, read):
+    junk = dict.fromkeys(
+        [".git/config", "0/.hidden", "0/Thumbs.db", "__MACOSX/0/._1.png"], b"junk"
+    )
+    source, (chunk,) = read(make.tree(make.members() | junk))
+    assert len(chunk.labels) == 6
+    assert source.findings == []
+
+
+def test_files_at_other_depths_are_reported(make, read):
+    stray = {"labels.csv": b"0,1", "0/deeper/1.png": b"x", "README.md": b"hi"}
+    source, (chunk,) = read(make.tree(make.members() | stray))
+    assert len(chunk.labels) == 6
+    assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 2)]
+
+
+def test_a_folder_with_nothing_in_it(make, read, tmp_path):
+    (tmp_path / "empty" / "deeper").mkdir(parents=True)
+    with pytest.raises(SourceError, match=r"holds no files"):
+        read(tmp_path / "empty")
+
+
+def test_images_without_class_folders_are_told_how_to_lie(make, read):
+    members = {"1.png": make.png(make.images[0]), "2.png": make.png(make.images[1])}
+    seen = "holds 2 files but no class sub-folders.* such as 7/00012.png"
+    with pytest.raises(SourceError, match=seen):
+        read(make.tree(members))
+
+
+def test_images_too_deep_are_told_how_to_lie(make, read):
+    members = {"a/b/c/1.png": b"x", "d/e/f/2.png": b"x"}
+    with pytest.raises(
+        SourceError, match=r"no files directly in class sub-folders \(2"
+    ):
+        read(make.tree(members))
+
+
+def test_links_are_not_followed(make, read, tmp_path):
+    outside = make.file("outside.png", make.png(make.images[0]))
+    path = make.tree(make.members())
+    (path / "0" / "link.png").symlink_to(outside)
+    (path / "9").symlink_to(tmp_path)
+    os.mkfifo(path / "0" / "pipe")
+    source, (chunk,) = read(path)
+    assert len(chunk.labels) == 6
+    assert [(f.check, f.count) for f in source.findings] == [("links_ignored", 3)]
+
+
+def test_only_links_is_said_to_be_no_data(make, read, tmp_path):
+    outside = make.file("outside.png", b"x")
+    (tmp_path / "links" / "0").mkdir(parents=True)
+    (tmp_path / "links" / "0" / "1.png").symlink_to(outside)
+    with pytest.raises(SourceError, match=r"no files.* 1 links or special files"):
+        read(tmp_path / "links")
+
+
+def test_a_file_too_big_for_one_item(make, read):
+    path = make.tree(make.members())
+    with (path / "0" / "huge.png").open("wb") as file:
+        file.truncate(folder.FILE_LIMIT + 1)
+    with pytest.raises(SourceError, match=r"huge.png has 268,435,457 bytes"):
+        read(path)
+
+
+def test_the_limits_of_the_settings_are_kept(make, read):
+    path = make.tree(make.members())
+    with pytest.raises(SourceError, match=r"over 5 files.*HEADRACE_MAX_MEMBERS"):
+        read(path, max_members=5)
+    with pytest.raises(SourceError, match=r"at most 99 are.*HEADRACE_MAX_BYTES"):
+        read(path, max_bytes=99)
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("a\nb.png", "a control character"),
+        ("a\\b.png", "a backslash"),
+        (os.fsdecode(b"\xff.png"), "not UTF-8"),
+    ],
+)
+def test_a_name_that_hides_something_is_refused(make, read, name, seen):
+    path = make.tree(make.members())
+    (path / "0" / name).write_bytes(b"x")
+    with pytest.raises(SourceError, match=seen):
+        read(path)
+
+
+def test_a_single_file_in_a_folder_is_pointed_at(make, read):
+    make.npz("around/data.npz", x=make.images, y=make.labels)
+    with pytest.raises(SourceError, match=r"holds data.npz alone; .* give it"):
+        read(make.folder / "around")

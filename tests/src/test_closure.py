@@ -1,0 +1,143 @@
+"""What code a stage depends on: prose does not count, helpers and versions do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace import closure
+from headrace.closure import code_state
+
+CODE = '''"""Builds."""
+
+import json
+from helper import double
+
+
+def build(x):
+    """Build it."""
+    return double(x)  # twice
+'''
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    """A process reads each file once; a test edits them."""
+    caches = (closure._module_path, closure._read, closure._version)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.fixture
+def state_of(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    def state(code: str) -> dict[str, str]:
+        closure._read.cache_clear()
+        (tmp_path / "model.py").write_text(code)
+        return code_state([], [tmp_path / "model.py"])
+
+    return state
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# twice", "# two times"),
+        ('"""Build it."""', '"""Make it, at last."""'),
+        ('"""Builds."""', ""),
+        ('    """Build it."""\n', ""),
+        ("\n\n\n", "\n\n\n\n"),
+        ("double(x)", "double( x )"),
+    ],
+)
+def test_comments_docstrings_and_layout_change_nothing(
+    state_of: Callable[[str], dict[str, str]], old: str, new: str
+) -> None:
+    assert old in CODE
+    assert state_of(CODE.replace(old, new)) == state_of(CODE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("double(x)", "double(2 * x)"), ("import json", "import csv")]
+)
+def test_code_counts(
+    state_of: Callable[[str], dict[str, str]], old: str, new: str
+) -> None:
+    assert state_of(CODE.replace(old, new)) != state_of(CODE)
+
+
+def test_a_text_that_is_no_docstring_counts(
+    state_of: Callable[[str], dict[str, str]],
+) -> None:
+    assert state_of("def f():\n    return 'a'\n") != state_of("def f():\n    return 'b'\n")
+
+
+def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three modules in place of the package's own."""
+    modules = {
+        "training": "def train():\n    from headrace import fitting\n    import keras\n",
+        "fitting": "from headrace.metrics import share\nimport os\n",
+        "metrics": "def share(a, b):\n    return a / b\n",
+        "pictures": "import matplotlib\n",
+    }
+    for name, code in modules.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    (tmp_path / "__init__.py").write_text("")
+    monkeypatch.setattr(closure, "__file__", str(tmp_path / "closure.py"))
+    return tmp_path
+
+
+def test_the_closure_follows_imports_inside_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of_package(tmp_path, monkeypatch)
+    state = code_state(["headrace.training"])
+    assert set(state) == {
+        "code headrace",
+        "code headrace.training",
+        "code headrace.fitting",
+        "code headrace.metrics",
+        "version keras",
+    }
+    assert state["version keras"] == importlib.metadata.version("keras")
+
+
+def test_an_edited_helper_changes_what_uses_it_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = copy_of_package(tmp_path, monkeypatch)
+    before = code_state(["headrace.training"]), code_state(["headrace.pictures"])
+    (package / "metrics.py").write_text("def share(a, b):\n    return b / a\n")
+    closure._read.cache_clear()
+    after = code_state(["headrace.training"]), code_state(["headrace.pictures"])
+    changed = {name for name in before[0] if before[0][name] != after[0][name]}
+    assert changed == {"code headrace.metrics"}
+    assert after[1] == before[1]
+
+
+def test_the_training_stage_depends_on_what_fits_and_stores() -> None:
+    state = code_state(["headrace.training", "headrace.models.mlp"])
+    assert {
+        "code headrace.fitting",
+        "code headrace.snapshots",
+        "code headrace.models.mlp",
+        "code headrace.tracking",
+        "version keras",
+        "version tensorflow",
+        "version numpy",
+        "version mlflow",
+    } <= set(state)
+    assert "code headrace.validation" not in state
+    assert "version great-expectations" not in state
+    assert "version prefect" not in state
+
+
+def test_a_distribution_is_found_by_the_name_that_is_imported() -> None:
+    state = code_state(["headrace.validation", "headrace.media.image"])
+    versions = {name for name in state if name.startswith("version")}
+    assert {"version great_expectations", "version PIL"} <= versions

@@ -1,0 +1,115 @@
+"""Each gate passes and fails, and a missing number never passes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from headrace.gates import absolute_gate, champion_gate, serving_gate
+from headrace.metrics import Comparison
+from headrace.spec import KNOWN_GATES, GateSpec
+
+CHAMPION = GateSpec.model_validate({"name": "champion"})
+
+
+def a_gate(name: str, **values: Any) -> GateSpec:
+    return GateSpec.model_validate({"name": name, **values})
+
+
+def a_comparison(**values: Any) -> Comparison:
+    plain = {"better": 9, "worse": 1, "difference": 0.02, "low": -0.004, "p_value": 0.04}
+    return Comparison(**plain | values)
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "good", "bad", "word"),
+    [
+        ("accuracy", 0.9, 0.9, 0.8999, "at least"),
+        ("class_floor", 0.5, 0.6, 0.4, "at least"),
+        ("calibration", 0.1, 0.1, 0.1001, "at most"),
+        ("finite", 0, 0.0, 1.0, "at most"),
+        ("size", 20, 20.0, 20.1, "at most"),
+        ("latency", 200, 3.0, 201.0, "at most"),
+    ],
+)
+def test_an_absolute_gate_holds_a_metric_against_its_bound(
+    name: str, threshold: float, good: float, bad: float, word: str
+) -> None:
+    gate = a_gate(name, threshold=threshold)
+    passed = absolute_gate(gate, {gate.metric: good})
+    assert (passed.passed, passed.value, passed.threshold) == (True, good, threshold)
+    assert passed.reason == ""
+    failed = absolute_gate(gate, {gate.metric: bad})
+    assert (failed.passed, failed.value) == (False, bad)
+    assert f"{gate.metric} is" in failed.reason
+    assert word in failed.reason
+
+
+@pytest.mark.parametrize("name", [n for n in KNOWN_GATES if n != "champion"])
+def test_a_missing_metric_and_one_that_is_not_a_number_fail(name: str) -> None:
+    gate = a_gate(name, threshold=0.5)
+    missing = absolute_gate(gate, {})
+    assert (missing.passed, missing.value) == (False, None)
+    assert missing.reason == f"there is no metric {gate.metric}"
+    nan = absolute_gate(gate, {gate.metric: math.nan})
+    assert (nan.passed, nan.value) == (False, None)
+    assert "is not a number" in nan.reason
+
+
+def test_an_infinite_loss_fails_and_stays_json() -> None:
+    gate = a_gate("loss", metric="test_log_loss", direction="max", threshold=1)
+    found = absolute_gate(gate, {"test_log_loss": math.inf})
+    assert (found.passed, found.value) == (False, None)
+
+
+def test_without_a_champion_there_is_nothing_to_beat() -> None:
+    found = champion_gate(CHAMPION, None, same_data=False)
+    assert found.passed
+    assert found.reason == "there is no champion yet"
+
+
+def test_a_champion_that_cannot_be_compared_with_stays() -> None:
+    found = champion_gate(CHAMPION, None, same_data=True, note="its file is gone")
+    assert not found.passed
+    assert found.reason == "its file is gone"
+
+
+@pytest.mark.parametrize(("p_value", "passed"), [(0.0499, True), (0.05, False)])
+def test_on_the_same_data_a_challenger_must_be_significantly_better(
+    p_value: float, passed: bool
+) -> None:
+    found = champion_gate(CHAMPION, a_comparison(p_value=p_value), same_data=True)
+    assert (found.passed, found.p_value, found.threshold) == (passed, p_value, 0.05)
+    assert found.kind == "champion"
+    assert "9 rows better, 1 worse" in found.reason
+    assert ("not significantly" in found.reason) is not passed
+
+
+@pytest.mark.parametrize(("low", "passed"), [(-0.0049, True), (-0.005, False)])
+def test_on_newer_data_a_challenger_must_not_be_worse_by_the_margin(
+    low: float, passed: bool
+) -> None:
+    found = champion_gate(CHAMPION, a_comparison(low=low, p_value=1), same_data=False)
+    assert (found.passed, found.value, found.threshold) == (passed, low, -0.005)
+    assert "on newer data" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "passed", "reason"),
+    [
+        (0.0, "", True, ""),
+        (1e-5, "", True, ""),
+        (2e-5, "", False, "answers differently, by 2e-05"),
+        (math.nan, "", False, "answers differently"),
+        (math.inf, "it crashed", False, "it crashed"),
+        (0.0, "it crashed", False, "it crashed"),
+    ],
+)
+def test_the_serving_gate_needs_the_same_answers_from_a_clean_process(
+    difference: float, error: str, passed: bool, reason: str
+) -> None:
+    found = serving_gate(difference, 1e-5, error)
+    assert (found.passed, found.kind) == (passed, "serving")
+    assert reason in found.reason

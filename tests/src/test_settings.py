@@ -1,0 +1,156 @@
+"""Where things are: the environment, the home, and pipelines by name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import NotFoundError, UsageError
+from headrace.settings import (
+    Settings,
+    find_pipeline,
+    find_project,
+    pipeline_names,
+    pipeline_places,
+)
+
+
+def make_pipeline(place: Path, name: str) -> Path:
+    folder = place / name
+    folder.mkdir(parents=True)
+    (folder / "pipeline.toml").write_text('medium = "image"\n[data]\nsource = "x"\n')
+    return folder
+
+
+def test_the_project_is_the_nearest_folder_with_pipelines_or_a_home(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a" / "pipelines").mkdir(parents=True)
+    (tmp_path / "a" / "b" / ".headrace").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").mkdir()
+    assert find_project(tmp_path / "a" / "b" / "c") == tmp_path / "a" / "b"
+    (tmp_path / "a" / "b" / ".headrace").rmdir()
+    assert find_project(tmp_path / "a" / "b" / "c") == tmp_path / "a"
+
+
+def test_everything_lives_in_the_home_unless_told_otherwise(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path)
+    home = tmp_path / ".headrace"
+    assert settings.home == home
+    assert settings.store == str(home / "store")
+    assert settings.database_url == f"sqlite:///{home}/headrace.db"
+    assert settings.tracking_uri == f"sqlite:///{home}/mlflow.db"
+
+
+def test_each_place_follows_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HEADRACE_STORE", "s3://bucket/store")
+    monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://db/headrace")
+    monkeypatch.setenv("HEADRACE_USER", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    settings = Settings(project=tmp_path)
+    assert settings.home == tmp_path / "home"
+    assert settings.store == "s3://bucket/store"
+    assert settings.database_url == "postgresql://db/headrace"
+    assert settings.user == "ada"
+    assert settings.tracking_uri == "http://mlflow:5000"
+
+
+def test_preparing_a_home_twice_changes_nothing(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path)
+    assert settings.prepare_home() == tmp_path / ".headrace"
+    assert settings.prepare_home() == tmp_path / ".headrace"
+    assert (tmp_path / ".headrace" / "format").read_text() == "1\n"
+
+
+@pytest.mark.parametrize("found", ["0", "2", "something else"])
+def test_a_home_of_another_format_is_refused(tmp_path: Path, found: str) -> None:
+    settings = Settings(project=tmp_path)
+    settings.prepare_home()
+    (settings.home / "format").write_text(found)
+    with pytest.raises(UsageError, match=f"has format '{found}'.*reads format '1'"):
+        settings.prepare_home()
+
+
+def test_a_home_with_a_ledger_but_no_format_is_refused(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path)
+    settings.home.mkdir()
+    (settings.home / "headrace.db").touch()
+    with pytest.raises(UsageError, match="has format '0'"):
+        settings.prepare_home()
+
+
+def test_a_format_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path)
+    settings.home.mkdir()
+    (settings.home / "format").write_bytes(b"\xff\xfe1")
+    with pytest.raises(UsageError, match="has format"):
+        settings.prepare_home()
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "home"):
+        with pytest.raises(UsageError, match="cannot be written"):
+            Settings(project=tmp_path, home=home).prepare_home()
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that cannot be written, for root neither."""
+    folder = tmp_path / "read_only"
+    folder.mkdir()
+    if os.geteuid():
+        folder.chmod(0o500)
+        yield folder
+        folder.chmod(0o700)
+        return
+    command = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("root may write everywhere, and cannot mount here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_home_that_cannot_be_written_is_refused(read_only: Path) -> None:
+    settings = Settings(project=read_only, home=read_only / "home")
+    with pytest.raises(UsageError, match="home .* cannot be written.*HEADRACE_HOME"):
+        settings.prepare_home()
+
+
+def test_a_pipeline_is_found_by_name_nearest_place_first(tmp_path: Path) -> None:
+    own = make_pipeline(tmp_path / "pipelines", "digits")
+    settings = Settings(project=tmp_path)
+    assert pipeline_places(settings)[0] == tmp_path / "pipelines"
+    assert find_pipeline("digits", settings) == own
+    assert pipeline_names(settings)["digits"] == own
+
+
+def test_a_pipeline_is_found_by_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_pipeline(tmp_path / "elsewhere", "letters")
+    settings = Settings(project=tmp_path)
+    assert find_pipeline(str(folder), settings) == folder
+    monkeypatch.chdir(folder)
+    assert find_pipeline(".", settings) == folder
+
+
+def test_the_shipped_pipeline_is_found_from_anywhere(tmp_path: Path) -> None:
+    found = find_pipeline("digits", Settings(project=tmp_path))
+    assert (found / "pipeline.toml").is_file()
+
+
+def test_a_typo_in_a_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    make_pipeline(tmp_path / "pipelines", "letters")
+    settings = Settings(project=tmp_path)
+    with pytest.raises(NotFoundError, match="no pipeline 'leters'.*Did you mean letters"):
+        find_pipeline("leters", settings)
+    with pytest.raises(NotFoundError, match=r"Known pipelines: .*letters"):
+        find_pipeline("qqqq", settings)

@@ -1,0 +1,195 @@
+"""A pipeline file and its overrides: what is taken, and what each error says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import NotFoundError, SpecError
+from headrace.spec import (
+    KNOWN_GATES,
+    GateSpec,
+    PipelineSpec,
+    default_gates,
+    load_spec,
+    parse_override,
+)
+
+SMALL = 'medium = "image"\n[data]\nsource = "somewhere"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "letters"
+    made.mkdir()
+    (made / "pipeline.toml").write_text(SMALL)
+    return made
+
+
+def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(folder: Path) -> None:
+    spec = load_spec(folder)
+    training = spec.training
+    assert spec.name == "letters"
+    assert (training.optimizer, training.learning_rate) == ("sgd", 0.01)
+    assert (training.momentum, training.nesterov, training.decay) == (0.9, True, 1e-6)
+    assert (training.batch_size, training.epochs) == (128, 10)
+    assert [gate.name for gate in spec.gates] == list(KNOWN_GATES)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "value"),
+    [
+        ("training.epochs=3", ["training", "epochs"], 3),
+        ("gates=[]", ["gates"], []),
+        ("model.builder=cnn", ["model", "builder"], "cnn"),
+        ('model.builder="cnn"', ["model", "builder"], "cnn"),
+        (" training.decay = 1e-5 ", ["training", "decay"], 1e-5),
+        ("training.nesterov=false", ["training", "nesterov"], False),
+        ("data.source=a=b", ["data", "source"], "a=b"),
+        ("description=", ["description"], ""),
+    ],
+)
+def test_an_override_is_toml_else_a_string(text: str, keys: Any, value: Any) -> None:
+    assert parse_override(text) == (keys, value)
+
+
+@pytest.mark.parametrize("text", ["training.epochs", "=3", "training.=3", ""])
+def test_an_override_without_key_or_value_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="is not KEY=VALUE"):
+        parse_override(text)
+
+
+def test_overrides_change_only_what_they_name(folder: Path) -> None:
+    spec = load_spec(folder, ("training.epochs=3", "model.arguments.units=7"))
+    assert spec.training.epochs == 3
+    assert spec.training.batch_size == 128
+    assert spec.model.arguments == {"units": 7}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainng.epochs=3", "unknown key trainng.*Did you mean training?"),
+        ("training.epoch=3", r"unknown key training.epoch \(value 3\).*training.epochs"),
+        ("data.zzzz=3", "unknown key data.zzzz.*Valid names in data: classes, .*shape"),
+        ("training.epochs=0", "training.epochs = 0: .*greater than or equal to 1"),
+        ("training.epochs=1.5", "training.epochs = 1.5: .*integer"),
+        ("training.learning_rate=nan", "training.learning_rate = nan"),
+        ("training.learning_rate=11", "training.learning_rate = 11: .*10"),
+        ("training.momentum=1", "training.momentum = 1: .*less than 1"),
+        ("training.optimizer=sdg", "training.optimizer = 'sdg': .*'sgd' or 'adam'"),
+        ("training.seed=-1", "training.seed = -1"),
+        ("medium=vidio", "medium = 'vidio': .*'image'"),
+        ("name=Digits!", "name = 'Digits!'"),
+        ("data.classes=['only']", "data.classes"),
+        ("promotion.mode=perhaps", "promotion.mode = 'perhaps'"),
+        ("data.source.more=3", "data.source is not a table.*Give the whole value"),
+        ("gates=[{name='own'}]", "the gate 'own' needs a threshold"),
+        ("gates=[{name='size'},{name='size'}]", "two gates share the name 'size'"),
+        ("gates=[{name='size',thresold=3}]", "gates.0.thresold.*gates.0.threshold"),
+        ("contract=[{column='mean'}]", "contract.0.expectation is missing"),
+    ],
+)
+def test_a_wrong_override_is_named_with_what_is_right(
+    folder: Path, override: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message) as caught:
+        load_spec(folder, (override,))
+    assert override.split("=")[0] in str(caught.value) or "--set" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('medium = "image"\n', "pipeline.toml: data is missing. Add it"),
+        (SMALL + "[trainig]\n", "unknown key trainig.*Did you mean training?"),
+        (SMALL + "colour = 3\n", "unknown key data.colour"),
+        ("medium = image\n", "is not valid TOML: .*line 1"),
+        ("a = 1\na = 2\n", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_right(
+    folder: Path, text: str, message: str
+) -> None:
+    (folder / "pipeline.toml").write_text(text)
+    with pytest.raises(SpecError, match=message) as caught:
+        load_spec(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_a_file_that_is_not_utf8_is_refused_at_its_byte(folder: Path) -> None:
+    (folder / "pipeline.toml").write_bytes(b'description = "caf\xe9"\n' + SMALL.encode())
+    with pytest.raises(SpecError, match="byte 18 is not UTF-8"):
+        load_spec(folder)
+
+
+def test_a_folder_without_a_pipeline_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
+        load_spec(tmp_path)
+
+
+def test_all_problems_are_told_at_once(folder: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(folder, ("training.epochs=0", "training.batch_size=0"))
+    assert "training.epochs = 0" in str(caught.value)
+    assert "training.batch_size = 0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "metric", "direction", "threshold"),
+    [
+        ({"name": "accuracy", "threshold": 0.9}, "test_accuracy", "min", 0.9),
+        ({"name": "finite"}, "non_finite_values", "max", 0.0),
+        ({"name": "size"}, "model_megabytes", "max", 100.0),
+        ({"name": "latency"}, "latency_ms", "max", 200.0),
+        ({"name": "champion"}, "champion", "max", 0.05),
+        ({"name": "test_macro_f1", "threshold": 0.5}, "test_macro_f1", "min", 0.5),
+        (
+            {"name": "loss", "metric": "test_log_loss", "direction": "max", "threshold": 1},
+            "test_log_loss",
+            "max",
+            1.0,
+        ),
+    ],
+)
+def test_a_gate_knows_its_metric_direction_and_threshold(
+    values: dict[str, Any], metric: str, direction: str, threshold: float
+) -> None:
+    gate = GateSpec.model_validate(values)
+    assert (gate.metric, gate.direction, gate.threshold) == (metric, direction, threshold)
+
+
+def test_no_gates_named_means_the_default_ones_and_an_empty_list_means_none(
+    folder: Path,
+) -> None:
+    assert load_spec(folder).gates == default_gates()
+    assert load_spec(folder, ("gates=[]",)).gates == ()
+
+
+def test_class_numbers_are_labels(folder: Path) -> None:
+    assert load_spec(folder, ("data.classes=[0, 1]",)).data.classes == ("0", "1")
+
+
+def test_a_spec_cannot_be_changed_and_survives_json(folder: Path) -> None:
+    spec = load_spec(folder, ("contract=[{expectation='e',column='mean',min_value=1}]",))
+    assert spec.contract[0].arguments == {"column": "mean", "min_value": 1}
+    assert PipelineSpec.model_validate_json(spec.model_dump_json()) == spec
+    with pytest.raises(ValueError, match="frozen"):
+        spec.name = "other"  # type: ignore[misc]
+
+
+def test_reading_a_spec_imports_nothing_heavy(folder: Path) -> None:
+    code = (
+        "import sys, pathlib; from headrace.spec import load_spec;"
+        f"load_spec(pathlib.Path({str(folder)!r}));"
+        "print({'tensorflow','keras','mlflow','prefect','pandas','great_expectations',"
+        "'numpy','pyarrow'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
