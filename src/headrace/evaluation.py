@@ -92,6 +92,7 @@ def evaluate(
         )
         rival = ledger.version(spec.name, comparator) if comparator else None
         against = _Rival(tracking, rival, training, rows, given)
+        against.attempts = 1 + _earlier_challengers(ledger, spec.name, rival, training)
         report = check.result()
     finally:
         check.stop()
@@ -131,6 +132,7 @@ class _Rival:
         given: npt.NDArray[np.float32],
     ) -> None:
         self.comparison: Comparison | None = None
+        self.attempts = 1
         self.note = ""
         self.same_data = (
             version is not None and version.snapshot_digest == training.snapshot_digest
@@ -156,8 +158,23 @@ class _Rival:
 
     def gate(self, gate: GateSpec) -> GateResult:
         return champion_gate(
-            gate, self.comparison, same_data=self.same_data, note=self.note
+            gate,
+            self.comparison,
+            same_data=self.same_data,
+            attempts=self.attempts,
+            note=self.note,
         )
+
+
+def _earlier_challengers(
+    ledger: Ledger, model: str, rival: Version | None, training: TrainingRecord
+) -> int:
+    return sum(
+        version.snapshot_digest == training.snapshot_digest
+        and version.weights_digest != training.weights_digest
+        and (rival is None or version.version != rival.version)
+        for version in ledger.versions(model)
+    )
 
 
 def _log(  # noqa: PLR0913

@@ -36,17 +36,25 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
 
 
 def champion_gate(
-    gate: GateSpec, comparison: Comparison | None, *, same_data: bool, note: str = ""
+    gate: GateSpec,
+    comparison: Comparison | None,
+    *,
+    same_data: bool,
+    attempts: int = 1,
+    note: str = "",
 ) -> GateResult:
     """Hold a challenger against the champion.
 
-    On the champion's own snapshot it must be significantly better. On newer data it
-    must not be worse by more than the margin, at 95 % confidence.
+    On the champion's own snapshot it must be significantly better; the level is shared
+    among all who have tried on these test rows (Bonferroni), since the luckiest of many
+    seeds always looks better. On newer data it must not be worse by more than the
+    margin, at 95 % confidence.
 
     Args:
         gate: its threshold is the significance level.
         comparison: None where there is nothing to compare with.
         same_data: whether the champion was trained on the same snapshot.
+        attempts: challengers on this snapshot so far, this one included.
         note: why there is no comparison; a champion that cannot be compared with
             stays champion.
     """
@@ -60,10 +68,13 @@ def champion_gate(
         )
     counts = f"{comparison.better} rows better, {comparison.worse} worse"
     if same_data:
-        passed = comparison.p_value < (gate.threshold or 0)
+        threshold = (gate.threshold or 0) / attempts
+        passed = comparison.p_value < threshold
         verdict = "significantly better" if passed else "not significantly better"
-        reason = f"{verdict} on the same data ({counts}, p = {comparison.p_value:.3g})"
-        threshold = gate.threshold
+        reason = (
+            f"{verdict} on the same data ({counts}, p = {comparison.p_value:.3g}; "
+            f"challenger {attempts} on it needs {threshold:.3g})"
+        )
         value = comparison.difference
     else:
         passed = comparison.low > -gate.margin
@@ -72,7 +83,8 @@ def champion_gate(
             f"{verdict} on newer data ({counts}, the difference is at least "
             f"{comparison.low:+.4f})"
         )
-        threshold, value = -gate.margin, comparison.low
+        threshold = -gate.margin
+        value = comparison.low
     return GateResult(
         name=gate.name,
         passed=passed,

@@ -68,6 +68,13 @@ def _promote(
         return PromotionRecord(
             status="promoted", reason=f"version {version} is the champion already"
         )
+    now = champion.version.version if champion else None
+    if now != evaluation.champion_version:
+        reason = (
+            f"champion kept: it is version {now}, and this was compared with "
+            f"{evaluation.champion_version or 'none'}; run again"
+        )
+        return PromotionRecord(status="registered", reason=reason)
     told = [g.reason for g in evaluation.gates if g.kind == "champion"]
     why = "; ".join(["all gates hold", *told])
     try:
@@ -76,7 +83,7 @@ def _promote(
             version,
             who=settings.user,
             why=why,
-            expected_sequence=evaluation.champion_sequence,
+            expected_sequence=champion.entry.sequence if champion else 0,
         )
     except PromotionError as error:
         return PromotionRecord(

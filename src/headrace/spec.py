@@ -278,11 +278,11 @@ def _explain(
             names = _names_at(item["loc"][:-1])
             near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
             parent = ".".join(location[:-1])
-            valid = f"Valid names{f' in {parent}' if parent else ''}: {', '.join(names)}."
+            place = f" in {parent}" if parent else ""
             hint = (
                 f"Did you mean {'.'.join([*location[:-1], near[0]])}?"
                 if near
-                else valid
+                else f"Valid names{place}: {', '.join(names)}."
             )
             problems.append(
                 f"{where}: unknown key {field} (value {item['input']!r}). {hint}"

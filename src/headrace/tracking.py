@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -55,10 +56,9 @@ def tracking_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        text = next((line for line in lines if "(" not in line[:1]), lines[0])[:300]
+        text = _first_line(error)
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
-            raise NotFoundError(f"MLflow at {uri}: {text}") from error
+            raise NotFoundError(f"MLflow at {uri}: {text}.") from error
         if "out-of-date database schema" in str(error):
             raise DependencyError(
                 f"The MLflow database {uri} was made by an older MLflow.",
@@ -71,6 +71,12 @@ def tracking_errors(uri: str) -> Iterator[None]:
             "Check that it is running, reachable and not locked, and run the same "
             "command again.",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says: of a database, without the driver's name and the SQL."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]
 
 
 class Tracking:
@@ -86,11 +92,13 @@ class Tracking:
         self.uri = settings.tracking_uri
         self.home = settings.home.absolute()
         inherited = os.environ.get("MLFLOW_TRACKING_URI")
-        with tracking_errors(self.uri):
-            mlflow.set_tracking_uri(self.uri)
-            self.client: MlflowClient = mlflow.MlflowClient(self.uri)
-        if inherited is None:  # MLflow sets it, and other homes would follow it
-            os.environ.pop("MLFLOW_TRACKING_URI", None)
+        try:
+            with tracking_errors(self.uri):
+                mlflow.set_tracking_uri(self.uri)
+                self.client: MlflowClient = mlflow.MlflowClient(self.uri)
+        finally:
+            if inherited is None:  # MLflow sets it, and other homes would follow it
+                os.environ.pop("MLFLOW_TRACKING_URI", None)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment called ``name``, made if need be."""

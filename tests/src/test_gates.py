@@ -87,6 +87,15 @@ def test_on_the_same_data_a_challenger_must_be_significantly_better(
     assert ("not significantly" in found.reason) is not passed
 
 
+@pytest.mark.parametrize(("p_value", "passed"), [(0.0099, True), (0.01, False)])
+def test_the_fifth_challenger_on_the_same_rows_shares_the_level(
+    p_value: float, passed: bool
+) -> None:
+    comparison = a_comparison(p_value=p_value)
+    found = champion_gate(CHAMPION, comparison, same_data=True, attempts=5)
+    assert (found.passed, found.threshold) == (passed, 0.01)
+
+
 @pytest.mark.parametrize(("low", "passed"), [(-0.0049, True), (-0.005, False)])
 def test_on_newer_data_a_challenger_must_not_be_worse_by_the_margin(
     low: float, passed: bool

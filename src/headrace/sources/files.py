@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import lzma
 import re
@@ -57,9 +58,10 @@ def reading(where: str) -> Iterator[None]:
             f"{where} may not be read: {error.strerror or error}.", "Allow reading it."
         ) from None
     except OSError as error:
-        # Decompressors raise a bare OSError for bytes that they do not understand.
+        # Decompressors raise a bare OSError for bytes that they do not understand, and
+        # a damaged offset asks for a place before the file's beginning.
         is_remote = isinstance(error, (TimeoutError, ConnectionError))
-        if error.errno is None and not is_remote:
+        if error.errno in (None, errno.EINVAL) and not is_remote:
             raise _damaged(where, error) from None
         raise DependencyError(
             f"Reading {where} failed: {error.strerror or error}.",

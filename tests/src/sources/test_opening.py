@@ -185,6 +185,7 @@ def test_leaving_a_source_closes_its_files(make, settings):
         (TimeoutError(), DependencyError, "Reading x failed"),
         (PermissionError(13, "Permission denied"), UsageError, "x may not be read"),
         (OSError("Invalid data stream"), SourceError, "x is damaged .*Invalid data"),
+        (OSError(22, "Invalid argument"), SourceError, "x is damaged .*Invalid arg"),
         (EOFError(), SourceError, "x is damaged or cut short: EOFError"),
     ],
 )

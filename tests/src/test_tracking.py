@@ -1,0 +1,208 @@
+"""The door to MLflow: what fails is told, and homes do not mix."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import DependencyError, IntegrityError, NotFoundError
+from headrace.settings import Settings
+from headrace.tracking import Tracking, tracking_errors
+
+Trained = Any
+
+
+def test_a_second_home_does_not_follow_the_first(
+    settings: Settings, tmp_path: Path
+) -> None:
+    Tracking(settings)
+    other = Settings(project=settings.project, home=tmp_path / "other")
+    assert other.tracking_uri == f"sqlite:///{tmp_path}/other/mlflow.db"
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_an_address_that_was_given_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{settings.home}/mlflow.db")
+    Tracking(settings)
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{settings.home}/mlflow.db"
+
+
+def test_an_experiment_is_made_once_and_keeps_its_files_in_the_home(
+    settings: Settings,
+) -> None:
+    tracking = Tracking(settings)
+    first = tracking.experiment("blobs")
+    assert tracking.experiment("blobs") == first
+    location = tracking.client.get_experiment(first).artifact_location
+    assert location == (settings.home / "mlartifacts" / "blobs").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, "FINISHED"), (ValueError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED")],
+)
+def test_a_run_ends_with_its_block(
+    settings: Settings, error: BaseException | None, status: str
+) -> None:
+    tracking = Tracking(settings)
+    ids = []
+    try:
+        with tracking.run("blobs", "a run", {"colour": "blue"}) as (run_id, _):
+            ids.append(run_id)
+            if error is not None:
+                raise error
+    except (ValueError, KeyboardInterrupt) as raised:
+        assert raised is error
+    run = tracking.client.get_run(ids[0])
+    assert run.info.status == status
+    assert run.data.tags["colour"] == "blue"
+
+
+def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(
+    settings: Settings,
+) -> None:
+    tracking = Tracking(settings)
+    with (
+        tracking.run("blobs", "outer", {}),
+        pytest.raises(Exception, match="already active"),
+        tracking.run("blobs", "inner", {}),
+    ):
+        raise AssertionError
+    runs = tracking.client.search_runs([tracking.experiment("blobs")])
+    assert {r.info.run_name: r.info.status for r in runs} == {
+        "outer": "FINISHED",
+        "inner": "FAILED",
+    }
+
+
+def test_a_run_measures_its_machine(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        deadline = time.monotonic() + 30
+        found: dict[str, float] = {}
+        while not found and time.monotonic() < deadline:
+            time.sleep(0.1)
+            found = tracking.client.get_run(run_id).data.metrics
+    assert "system/cpu_utilization_percentage" in found
+    assert "system/system_memory_usage_megabytes" in found
+
+
+def test_long_and_nested_parameters_are_logged(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        tracking.log_params(
+            run_id,
+            {"a": {"b": {"c": 1}}, "empty": {}, "long": "x" * 7000, "rows": [1, 2]},
+        )
+    params = tracking.client.get_run(run_id).data.params
+    assert params["a.b.c"] == "1"
+    assert params["empty"] == "{}"
+    assert params["long"] == "x" * 6000
+    assert params["rows"] == "[1, 2]"
+
+
+def test_a_server_that_does_not_answer_is_told_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    tracking = Tracking(Settings(project=tmp_path))
+    with pytest.raises(
+        DependencyError, match=r"MLflow at http://127\.0\.0\.1:9 failed.*reachable"
+    ):
+        tracking.experiment("blobs")
+    # MLflow by itself would try for minutes.
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+def test_a_locked_database_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = settings.home / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}?timeout=0.1")
+    tracking = Tracking(settings)
+    connection = sqlite3.connect(place, isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(DependencyError, match="failed: database is locked"):
+            tracking.experiment("blobs")
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+    assert tracking.experiment("blobs")
+
+
+def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path, home=tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(DependencyError, match="failed: file is not a database"):
+        Tracking(settings)
+
+
+def test_a_database_of_an_older_mlflow_is_told(settings: Settings) -> None:
+    with sqlite3.connect(settings.home / "mlflow.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'bd07f7e963c5'")
+    database.close()
+    with pytest.raises(DependencyError, match="made by an older MLflow.*mlflow db upgrade"):
+        Tracking(settings).experiment("blobs")
+
+
+def test_what_does_not_exist_is_not_found(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with pytest.raises(NotFoundError, match="MLflow at"), tracking_errors(tracking.uri):
+        tracking.client.get_run("0" * 32)
+
+
+def test_a_model_file_that_was_changed_is_refused(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    uri, digest = trained.good.model_uri, trained.good.model_digest
+    changed = "0" * 64
+    with (
+        pytest.raises(IntegrityError, match="but 0000000000000000... was logged"),
+        tracking.model_file(uri, changed),
+    ):
+        raise AssertionError
+    with tracking.model_file(uri, digest) as file:
+        kept = file
+    assert not kept.exists()
+
+
+def test_a_model_that_is_gone_is_told(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    with (
+        pytest.raises(IntegrityError, match="no longer in MLflow's artifact store"),
+        tracking.model_file("models:/m-" + "0" * 32, "0" * 64),
+    ):
+        raise AssertionError
+
+
+def test_an_artifact_that_is_gone_is_told(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    with pytest.raises(IntegrityError, match="The artifact golden/x.npz of the run"):
+        tracking.run_file(trained.good.run_id, "golden/x.npz")
+
+
+def test_a_version_is_made_once_however_often_asked(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    ask = ("blobs", trained.good.model_uri, trained.good.run_id, {"colour": "blue"})
+    first = tracking.create_version(*ask, "the card")
+    assert tracking.create_version(*ask, "the card") == first == 2
+    made = tracking.client.get_model_version("blobs", "2")
+    assert made.description == "the card"
+    assert made.tags["colour"] == "blue"
+    tracking.tag_version("blobs", 2, {"colour": "red"})
+    assert tracking.client.get_model_version("blobs", "2").tags["colour"] == "red"
+
+
+def test_aliases_are_put_where_they_belong(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    tracking.project_aliases("blobs", {"champion": None, "challenger": 1})
+    assert tracking.client.get_registered_model("blobs").aliases == {"challenger": 1}
+    tracking.project_aliases("blobs", {"champion": 1, "challenger": None})
+    assert tracking.client.get_registered_model("blobs").aliases == {"champion": 1}
