@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.planning import Finished
+from headrace.promotion import aliases_of
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -55,13 +56,13 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
 
 def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
     """The summary of a run that had nothing left to do."""
-    champion = run.plan.ledger.champion(run.spec.name)
-    is_champion = champion is not None and champion.version.version == finished.version
-    newest = run.plan.ledger.versions(run.spec.name)[-1].version == finished.version
+    aliases = aliases_of(run.spec.name, run.plan.ledger)
     why = "nothing it depends on has changed"
     return {
         **_head(run.spec.name, finished.status, finished.reason, finished.version),
-        "aliases": ["champion"] if is_champion else ["challenger"] if newest else [],
+        "aliases": [
+            name for name, number in aliases.items() if number == finished.version
+        ],
         **_evaluation(finished.evaluation),
         **_data(finished.snapshot, finished.contract),
         "stages": [
@@ -104,12 +105,17 @@ def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
 def _data(
     snapshot: SnapshotRecord | None, contract: ContractRecord | None
 ) -> dict[str, Any]:
-    findings = contract.findings if contract else snapshot.findings if snapshot else ()
+    findings = [*snapshot.findings] if snapshot else []
+    known = {finding.check for finding in findings}
+    findings += (
+        [f for f in contract.findings if f.check not in known] if contract else []
+    )
+    rows = contract.rows if contract else snapshot.rows if snapshot else {}
     return {
         "snapshot": snapshot
         and {
             "digest": snapshot.digest,
-            "rows": dict(contract.rows if contract else snapshot.rows),
+            "rows": {split: rows.get(split, 0) for split in ("train", "val", "test")},
             "quarantined": contract.quarantined if contract else snapshot.rejected,
             "uri": snapshot.uri,
             "source": snapshot.source,

@@ -153,21 +153,29 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
     return entry
 
 
-def project_aliases(
-    model: str, ledger: Ledger, tracking: Tracking
-) -> dict[int, tuple[str, ...]]:
-    """Put MLflow's aliases where the ledger says; returns them by version.
+def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
+    """The version of each alias, as the ledger has it.
 
-    The challenger is the newest version, where that is not the champion.
+    The challenger is the newest version, where that is not the champion and no gate
+    but the comparison stands against it.
     """
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
     newest = ledger.versions(model)[-1].version
-    challenger = newest if newest != number else None
-    tracking.project_aliases(model, {"champion": number, "challenger": challenger})
-    found: dict[int, tuple[str, ...]] = {}
-    if number is not None:
-        found[number] = ("champion",)
-    if challenger is not None:
-        found[challenger] = ("challenger",)
-    return found
+    evidence = ledger.latest_evidence(model, newest)
+    sound = evidence is not None and all(
+        gate.passed or gate.kind == "champion" for gate in evidence.gates
+    )
+    challenger = newest if sound and newest != number else None
+    return {"champion": number, "challenger": challenger}
+
+
+def project_aliases(
+    model: str, ledger: Ledger, tracking: Tracking
+) -> dict[int, tuple[str, ...]]:
+    """Put MLflow's aliases where the ledger says; returns them by version."""
+    aliases = aliases_of(model, ledger)
+    tracking.project_aliases(model, aliases)
+    return {
+        version: (alias,) for alias, version in aliases.items() if version is not None
+    }

