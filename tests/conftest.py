@@ -25,7 +25,6 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
 
 R = TypeVar("R", bound=Record)
-Home = Callable[..., Settings]
 
 BLOBS = """
 description = "Three classes of 8 x 8 images: a bright band above, in the middle, below"
@@ -43,7 +42,9 @@ gates = [
 WEAK = ("training.learning_rate=1e-5", "training.epochs=1", "gates=[{name='champion'}]")
 
 
-def blobs(rows: int, seed: int = 0) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def blobs(
+    rows: int, seed: int = 0
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Images ``(rows, 8, 8)`` and labels 0, 1, 2 in turn, easy to tell apart."""
     labels = np.arange(rows) % 3
     images = np.random.default_rng(seed).integers(0, 90, (rows, 8, 8), np.uint8)
@@ -109,9 +110,11 @@ def settings(tmp_path: Path, project: Path, mlflow_database: Path) -> Settings:
 
 def copy_home(source: Path, target: Path) -> Path:
     """A copy of a home that knows its own place, not that of the original."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.log", "up.json"))
+    shutil.copytree(
+        source, target, ignore=shutil.ignore_patterns("prefect", "*.log", "up.json")
+    )
     old, new = str(source), str(target)
-    for file in target.rglob("*.json"):
+    for file in target.glob("store/**/*.json"):
         file.write_text(file.read_text().replace(old, new))
     columns = (
         ("experiments", "artifact_location"),
@@ -122,11 +125,23 @@ def copy_home(source: Path, target: Path) -> Path:
     with sqlite3.connect(target / "mlflow.db") as database:
         for table, column in columns:
             database.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
                 (old, new),
             )
     database.close()
     return target
+
+
+@pytest.fixture(scope="session")
+def copy_of() -> Callable[[Path, Path], Path]:
+    """`copy_home`, for tests."""
+    return copy_home
+
+
+@pytest.fixture(scope="session")
+def write_data() -> Callable[..., Path]:
+    """`write_blobs`, for tests."""
+    return write_blobs
 
 
 def spec_of(project: Path, *overrides: str) -> PipelineSpec:

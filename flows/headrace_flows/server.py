@@ -144,9 +144,10 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
+        os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:
-        """Wait until it answers, and point Prefect at it.
+        """Wait until it answers.
 
         Raises:
             DependencyError: it does not.
@@ -158,7 +159,6 @@ class Server:
                 f"The Prefect server {self.api_url} does not answer.",
                 "Start it, or unset PREFECT_API_URL to use a temporary one.",
             )
-        os.environ["PREFECT_API_URL"] = self.api_url
 
     def stop(self) -> None:
         """End it, if it is temporary, once it has all logs and events."""

@@ -13,6 +13,7 @@ from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
 from headrace_flows import stages
+from headrace_flows.report import publish_report
 from headrace_flows.run import Run, current
 
 
@@ -32,7 +33,9 @@ def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
         training = stages.train(run, snapshot, contract)
         evaluation = stages.evaluate(run, snapshot, contract, training)
         registration = stages.register(run, snapshot, training, evaluation)
-        return _final_state(stages.promote(run, evaluation, registration))
+        promotion = stages.promote(run, evaluation, registration)
+        publish_report(run)
+        return _final_state(promotion)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
 

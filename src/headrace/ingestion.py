@@ -7,22 +7,21 @@ bytes, and splits. It judges files, not data: what the rows mean is for validati
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace import media
+from headrace.decoding import Block, decode, digests, fit, none_usable
 from headrace.errors import SourceError
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.snapshots import Items, Rejected, write_snapshot
-from headrace.sources import Chunk, Source, open_source
+from headrace.sources import Source, open_source
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -32,25 +31,13 @@ if TYPE_CHECKING:
 VAL_ROWS = 1000
 VAL_PERCENT = 5
 Progress = Callable[[int], None]
-_Array = npt.NDArray[np.uint8]
-_FILES_AT_ONCE = 256
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Decoded items of one shape, ``(n, *shape)``, and where each comes from."""
-
-    payload: _Array
-    split: str
-    labels: list[str]
-    names: list[str]
 
 
 @dataclass(slots=True)
 class _Decoded:
     """What came out of the source so far; a split is "" where there is none."""
 
-    blocks: list[_Block] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     scales: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -83,7 +70,10 @@ def ingest(
     shape = declared or _usual_shape(decoded.blocks)
     blocks, rejected = _fitted(decoded, module, shape)
     if not blocks:
-        raise _nothing(rejected, source.uri)
+        checks = Counter(row.check for row in rejected)
+        first = next(iter(rejected), None)
+        action = "Check the data, and that data.shape is its form."
+        raise none_usable(checks, first, source.uri, action)
     items = _items(blocks)
     findings = [*source.findings, *_findings(items, decoded.scales)]
     rejected = _split(items, rejected, data.test_fraction, source.uri)
@@ -109,69 +99,24 @@ def _decoded(
 ) -> _Decoded:
     found = _Decoded()
     count = size = 0
-    for chunk in source.chunks:
-        if isinstance(chunk.items, np.ndarray):
-            parts: Iterable[list[_Block]] = [
-                _decode_array(chunk, module, shape, found, source.uri)
-            ]
-        else:
-            parts = _decode_files(chunk, module, shape, found)
-        for blocks in parts:
-            found.blocks += blocks
-            size += sum(block.payload.nbytes for block in blocks)
-            if size > settings.max_bytes:
-                raise SourceError(
-                    f"{source.uri} decodes to over {settings.max_bytes:,} bytes.",
-                    "Raise HEADRACE_MAX_BYTES if that is meant.",
-                )
-        count += len(chunk.labels)
+    for part in decode(source, module, shape):
+        found.blocks += part.blocks
+        found.rejected += part.rejected.values()
+        if part.scale:
+            found.scales[part.blocks[0].split].add(part.scale)
+        size += sum(block.payload.nbytes for block in part.blocks)
+        if size > settings.max_bytes:
+            raise SourceError(
+                f"{source.uri} decodes to over {settings.max_bytes:,} bytes.",
+                "Raise HEADRACE_MAX_BYTES if that is meant.",
+            )
+        count += part.count
         if progress is not None:
             progress(count)
     return found
 
 
-def _decode_array(
-    chunk: Chunk,
-    module: ModuleType,
-    shape: tuple[int, ...] | None,
-    found: _Decoded,
-    where: str,
-) -> list[_Block]:
-    payload, scale = module.decode_array(chunk.items, shape, chunk.names, where)
-    split = chunk.split or ""
-    if scale:
-        found.scales[split].add(scale)
-    return [_Block(payload, split, chunk.labels, chunk.names)]
-
-
-def _decode_files(
-    chunk: Chunk, module: ModuleType, shape: tuple[int, ...] | None, found: _Decoded
-) -> Iterator[list[_Block]]:
-    split = chunk.split or ""
-    for start in range(0, len(chunk.items), _FILES_AT_ONCE):
-        files = chunk.items[start : start + _FILES_AT_ONCE]
-        groups: dict[tuple[int, ...], list[tuple[_Array, int]]] = defaultdict(list)
-        for row, item in enumerate(module.decode_files(files, shape), start=start):
-            if isinstance(item, np.ndarray):
-                groups[item.shape].append((item, row))
-            else:
-                label, name = chunk.labels[row], chunk.names[row]
-                sha = hashlib.sha256(chunk.items[row]).hexdigest()
-                found.rejected.append(
-                    Rejected(sha, split, label, name, item.check, item.reason)
-                )
-        yield [
-            _Block(
-                np.stack([item for item, _ in group]),
-                split,
-                [chunk.labels[row] for _, row in group],
-                [chunk.names[row] for _, row in group],
-            )
-            for group in groups.values()
-        ]
-
-
-def _usual_shape(blocks: Sequence[_Block]) -> tuple[int, ...]:
+def _usual_shape(blocks: Sequence[Block]) -> tuple[int, ...]:
     counts: Counter[tuple[int, ...]] = Counter()
     for block in blocks:
         counts[block.payload.shape[1:]] += len(block.labels)
@@ -180,47 +125,27 @@ def _usual_shape(blocks: Sequence[_Block]) -> tuple[int, ...]:
 
 def _fitted(
     decoded: _Decoded, module: ModuleType, shape: tuple[int, ...]
-) -> tuple[list[_Block], list[Rejected]]:
-    blocks: list[_Block] = []
+) -> tuple[list[Block], list[Rejected]]:
+    blocks: list[Block] = []
     rejected = decoded.rejected
     for block in decoded.blocks:
-        fitted = module.fit(block.payload, shape)
-        labelled = np.array([bool(label.strip()) for label in block.labels], bool)
-        payload = fitted.payload[labelled[fitted.kept]]
-        kept = np.flatnonzero(fitted.kept & labelled).tolist()
-        if kept:
-            labels = [block.labels[row] for row in kept]
-            names = [block.names[row] for row in kept]
-            blocks.append(_Block(payload, block.split, labels, names))
-        for row in np.flatnonzero(~(fitted.kept & labelled)).tolist():
-            check, reason = "label", "the label is empty"
-            if not fitted.kept[row]:
-                check, reason = fitted.problem.check, fitted.problem.reason
-            sha = hashlib.sha256(block.payload[row].tobytes()).hexdigest()
-            label, name = block.labels[row], block.names[row]
-            rejected.append(Rejected(sha, block.split, label, name, check, reason))
+        fitted, misfits = fit(block, module, shape)
+        rejected += misfits.values()
+        labelled = np.array([bool(label.strip()) for label in fitted.labels], bool)
+        rejected += [
+            fitted.reject(place, "label", "the label is empty")
+            for place in np.flatnonzero(~labelled).tolist()
+        ]
+        if labelled.any():
+            blocks.append(fitted.take(labelled))
     return blocks, rejected
 
 
-def _nothing(rejected: Sequence[Rejected], where: str) -> SourceError:
-    if not rejected:
-        return SourceError(f"{where} holds no items.", "Give data with rows.")
-    checks = Counter(row.check for row in rejected)
-    counted = ", ".join(f"{check}: {count:,}" for check, count in checks.most_common())
-    return SourceError(
-        f"None of the {len(rejected):,} items of {where} can be taken ({counted}). The "
-        f"first, {rejected[0].name}: {rejected[0].reason}.",
-        "Check the data, and that data.shape is its form.",
-    )
-
-
-def _items(blocks: Sequence[_Block]) -> Items:
+def _items(blocks: Sequence[Block]) -> Items:
     payload = np.concatenate([block.payload for block in blocks])
-    rows = payload.reshape(len(payload), -1)
-    digests = b"".join(hashlib.sha256(row.data).digest() for row in rows)
     return Items(
         payload=payload,
-        item=np.frombuffer(digests.hex().encode(), "S64").astype("U64"),
+        item=np.frombuffer(digests(payload).hex().encode(), "S64").astype("U64"),
         split=np.repeat(
             np.array([block.split for block in blocks], "U5"),
             [len(block.labels) for block in blocks],

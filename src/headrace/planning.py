@@ -32,6 +32,7 @@ from headrace.spec import PipelineSpec
 from headrace.store import Store
 
 R = TypeVar("R", bound=Record)
+_WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +193,13 @@ class Plan:
         roots: list[str],
         files: list[Path] | None = None,
     ) -> Key:
+        code = code_state(roots, files or ())
+        if stage in _WITHOUT_KERAS:
+            code.pop("version keras", None)
         ingredients = {
             **{f"spec {name}": value for name, value in _flatten(spec)},
             **{f"input {name}": value for name, value in inputs.items()},
-            **code_state(roots, files or ()),
+            **code,
         }
         return Key(stage, ingredients)
 

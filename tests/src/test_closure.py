@@ -74,7 +74,9 @@ def test_code_counts(
 def test_a_text_that_is_no_docstring_counts(
     state_of: Callable[[str], dict[str, str]],
 ) -> None:
-    assert state_of("def f():\n    return 'a'\n") != state_of("def f():\n    return 'b'\n")
+    assert state_of("def f():\n    return 'a'\n") != state_of(
+        "def f():\n    return 'b'\n"
+    )
 
 
 def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -23,7 +23,9 @@ EXIT_CODES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_error_says_what_was_seen_and_what_to_do(kind: type[HeadraceError]) -> None:
+def test_every_error_says_what_was_seen_and_what_to_do(
+    kind: type[HeadraceError],
+) -> None:
     error = kind("Row 3 is blue.", "Paint it.")
     assert (error.message, error.action) == ("Row 3 is blue.", "Paint it.")
     assert str(error) == "Row 3 is blue. Paint it."

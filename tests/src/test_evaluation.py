@@ -43,7 +43,9 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
             record.description,
         )
         given = probabilities(model.model, items)
-        metrics, slices = classification_metrics(given, labels, ("0", "1", "2"), 0.95, 10)
+        metrics, slices = classification_metrics(
+            given, labels, ("0", "1", "2"), 0.95, 10
+        )
         assert {k: seen.metrics[k] for k in metrics} == pytest.approx(metrics, rel=1e-5)
         assert seen.slices.keys() == slices.keys() == {"class=0", "class=1", "class=2"}
         assert seen.metrics["model_megabytes"] == record.model_bytes / 1e6
@@ -85,7 +87,9 @@ def test_the_run_gets_metrics_verdicts_and_a_report(trained: Trained) -> None:
     assert data.metrics["test_accuracy"] == 1
     assert data.metrics["class/0/recall"] == 1
     assert data.tags["gate.accuracy"] == "passed"
-    report = json.loads(tracking.run_file(trained.good.run_id, "evaluation/report.json"))
+    report = json.loads(
+        tracking.run_file(trained.good.run_id, "evaluation/report.json")
+    )
     assert report["metrics"]["test_accuracy"] == 1
     assert report["gates"][0]["name"] == "accuracy"
 

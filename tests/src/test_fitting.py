@@ -88,7 +88,11 @@ def test_the_order_is_of_seed_and_epoch_alone() -> None:
 
 def test_the_execution_follows_from_spec_and_rows() -> None:
     plan = plan_execution(TrainingSpec(batch_size=16), 50)
-    assert (plan.batch_size, plan.steps_per_epoch, plan.steps_per_execution) == (16, 4, 4)
+    assert (plan.batch_size, plan.steps_per_epoch, plan.steps_per_execution) == (
+        16,
+        4,
+        4,
+    )
     assert plan_execution(TrainingSpec(batch_size=128), 50).batch_size == 50
     assert plan_execution(TrainingSpec(batch_size=1), 5_000).steps_per_execution == 512
     assert plan == plan_execution(TrainingSpec(batch_size=16), 50)

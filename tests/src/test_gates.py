@@ -19,7 +19,13 @@ def a_gate(name: str, **values: Any) -> GateSpec:
 
 
 def a_comparison(**values: Any) -> Comparison:
-    plain = {"better": 9, "worse": 1, "difference": 0.02, "low": -0.004, "p_value": 0.04}
+    plain = {
+        "better": 9,
+        "worse": 1,
+        "difference": 0.02,
+        "low": -0.004,
+        "p_value": 0.04,
+    }
     return Comparison(**plain | values)
 
 
@@ -94,6 +100,17 @@ def test_the_fifth_challenger_on_the_same_rows_shares_the_level(
     comparison = a_comparison(p_value=p_value)
     found = champion_gate(CHAMPION, comparison, same_data=True, attempts=5)
     assert (found.passed, found.threshold) == (passed, 0.01)
+
+
+@pytest.mark.parametrize(("attempts", "passed"), [(1, True), (4, True), (5, False)])
+def test_challengers_on_the_same_data_share_the_level(
+    attempts: int, passed: bool
+) -> None:
+    found = champion_gate(
+        CHAMPION, a_comparison(p_value=0.01), same_data=True, attempts=attempts
+    )
+    assert (found.passed, found.threshold) == (passed, 0.05 / attempts)
+    assert f"challenger {attempts} on it needs" in found.reason
 
 
 @pytest.mark.parametrize(("low", "passed"), [(-0.0049, True), (-0.005, False)])

@@ -133,7 +133,9 @@ def test_the_lower_bound_of_the_difference() -> None:
     # 1,000 rows, 30 better, 20 worse: 0.01 - 1.644854 * sqrt(50 - 0.1) / 1000
     found = compare(*rows(900, 30, 20, 50))
     assert found.difference == pytest.approx(0.01)
-    assert found.low == pytest.approx(0.01 - 1.644854 * math.sqrt(49.9) / 1000, abs=1e-8)
+    assert found.low == pytest.approx(
+        0.01 - 1.644854 * math.sqrt(49.9) / 1000, abs=1e-8
+    )
 
 
 def test_a_model_against_itself_differs_by_nothing() -> None:

@@ -21,7 +21,9 @@ def is_picture(path: Path) -> bool:
     """A PNG of some size with more than one colour in it."""
     with Image.open(path) as image:
         colours = image.convert("L").getextrema()
-        return image.format == "PNG" and min(image.size) > 100 and colours[0] != colours[1]
+        return (
+            image.format == "PNG" and min(image.size) > 100 and colours[0] != colours[1]
+        )
 
 
 def test_curves_of_one_epoch_without_val(tmp_path: Path) -> None:
@@ -50,7 +52,9 @@ def test_calibration_with_empty_bins(tmp_path: Path) -> None:
 def test_mistakes_of_grey_and_coloured_samples(
     tmp_path: Path, count: int, channels: int
 ) -> None:
-    samples = np.random.default_rng(0).integers(0, 256, (count, 8, 8, channels), np.uint8)
+    samples = np.random.default_rng(0).integers(
+        0, 256, (count, 8, 8, channels), np.uint8
+    )
     captions = [f"a taken for b\n{number}% sure" for number in range(count)]
     draw_mistakes(samples, captions, draw_sample, tmp_path / "mistakes.png")
     assert is_picture(tmp_path / "mistakes.png")

@@ -83,7 +83,10 @@ def test_predictions_are_labels(good: LoadedModel, trained: Trained) -> None:
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros((1, 8, 8), np.float64), "has dtype float64; expected uint8, or float32"),
+        (
+            np.zeros((1, 8, 8), np.float64),
+            "has dtype float64; expected uint8, or float32",
+        ),
         (np.zeros((1, 8, 8), np.int32), "has dtype int32"),
         (np.zeros((1, 8, 8), bool), "has dtype bool"),
         ([[0.0] * 8] * 8, "has dtype float64"),
@@ -95,7 +98,10 @@ def test_predictions_are_labels(good: LoadedModel, trained: Trained) -> None:
         (np.zeros((2, 1, 8, 8, 1), np.uint8), r"shape \(2, 1, 8, 8, 1\)"),
         (np.uint8(3), r"shape \(\)"),
         (np.full((1, 8, 8), np.nan, np.float32), "holds NaN"),
-        (np.full((1, 8, 8), np.inf, np.float32), "values are inf..inf; expected 0..255"),
+        (
+            np.full((1, 8, 8), np.inf, np.float32),
+            "values are inf..inf; expected 0..255",
+        ),
         (np.full((1, 8, 8), -1, np.float32), "values are -1..-1; expected 0..255"),
         (np.full((1, 8, 8), 256, np.float32), "values are 256..256; expected 0..255"),
         (np.full((1, 8, 8), 0.5, np.float32), "looks scaled to 0..1"),
@@ -129,7 +135,9 @@ def test_the_package_offers_the_champion_of_the_home(
 
 
 def test_a_model_without_a_champion_is_told(settings: Settings) -> None:
-    with pytest.raises(NotFoundError, match="'blobs' has no champion in .*headrace run"):
+    with pytest.raises(
+        NotFoundError, match=r"'blobs' has no champion in .*headrace run"
+    ):
         load_champion("blobs", settings)
 
 
@@ -171,7 +179,9 @@ def test_a_file_that_is_no_safe_model_is_refused_even_with_its_digest(
             "not a zip": b"nothing",
         }[kind]
     )
-    with pytest.raises(IntegrityError, match="The model models:/m-.* cannot be loaded"):
+    with pytest.raises(
+        IntegrityError, match=r"The model models:/m-.* cannot be loaded"
+    ):
         load_model(
             Tracking(trained.settings),
             trained.good.model_uri,
@@ -180,10 +190,14 @@ def test_a_file_that_is_no_safe_model_is_refused_even_with_its_digest(
         )
 
 
-def test_nothing_of_the_model_folder_but_the_keras_file_is_used(trained: Trained) -> None:
+def test_nothing_of_the_model_folder_but_the_keras_file_is_used(
+    trained: Trained,
+) -> None:
     """MLflow's own loader would run what ``MLmodel`` names."""
     place = logged_file(trained).parents[1]
-    (place / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: evil\n")
+    (place / "MLmodel").write_text(
+        "flavors:\n  python_function:\n    loader_module: evil\n"
+    )
     model = load_model(
         Tracking(trained.settings),
         trained.good.model_uri,

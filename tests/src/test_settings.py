@@ -112,7 +112,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
         folder.chmod(0o700)
         return
     command = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True).returncode:
+    if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("root may write everywhere, and cannot mount here")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
@@ -120,7 +120,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_home_that_cannot_be_written_is_refused(read_only: Path) -> None:
     settings = Settings(project=read_only, home=read_only / "home")
-    with pytest.raises(UsageError, match="home .* cannot be written.*HEADRACE_HOME"):
+    with pytest.raises(UsageError, match=r"home .* cannot be written.*HEADRACE_HOME"):
         settings.prepare_home()
 
 
@@ -150,7 +150,9 @@ def test_the_shipped_pipeline_is_found_from_anywhere(tmp_path: Path) -> None:
 def test_a_typo_in_a_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
     make_pipeline(tmp_path / "pipelines", "letters")
     settings = Settings(project=tmp_path)
-    with pytest.raises(NotFoundError, match="no pipeline 'leters'.*Did you mean letters"):
+    with pytest.raises(
+        NotFoundError, match=r"no pipeline 'leters'.*Did you mean letters"
+    ):
         find_pipeline("leters", settings)
     with pytest.raises(NotFoundError, match=r"Known pipelines: .*letters"):
         find_pipeline("qqqq", settings)

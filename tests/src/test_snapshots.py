@@ -64,7 +64,9 @@ def test_the_digest_is_of_the_content_not_of_order_or_name() -> None:
     assert content_digest(DESCRIPTION, shuffled, []) == plain
 
 
-@pytest.mark.parametrize("field", ["pixel", "split", "label", "rejected", "shape", "row"])
+@pytest.mark.parametrize(
+    "field", ["pixel", "split", "label", "rejected", "shape", "row"]
+)
 def test_any_change_of_content_gives_another_digest(field: str) -> None:
     items, description = some_items(), DESCRIPTION
     plain = content_digest(description, items, [])
@@ -76,7 +78,9 @@ def test_any_change_of_content_gives_another_digest(field: str) -> None:
     elif field == "label":
         items.label[0] = "b"
     elif field == "shape":
-        description = DataDescription(medium="image", shape=(3, 2, 1), classes=("a", "b"))
+        description = DataDescription(
+            medium="image", shape=(3, 2, 1), classes=("a", "b")
+        )
     elif field == "row":
         items = some_items(range(7))
     rejected = [BAD] if field == "rejected" else []
@@ -178,7 +182,9 @@ def test_a_damaged_snapshot_is_noticed(store: Store, damage: str) -> None:
         manifest.write_text(manifest.read_text()[:-20])
     else:
         manifest.unlink()
-    with pytest.raises(IntegrityError, match="not the file that was written|incomplete"):
+    with pytest.raises(
+        IntegrityError, match=r"not the file that was written|incomplete"
+    ):
         read_table(record)
 
 

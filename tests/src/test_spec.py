@@ -30,7 +30,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(folder: Path) -> None:
+def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(
+    folder: Path,
+) -> None:
     spec = load_spec(folder)
     training = spec.training
     assert spec.name == "letters"
@@ -74,7 +76,10 @@ def test_overrides_change_only_what_they_name(folder: Path) -> None:
     ("override", "message"),
     [
         ("trainng.epochs=3", "unknown key trainng.*Did you mean training?"),
-        ("training.epoch=3", r"unknown key training.epoch \(value 3\).*training.epochs"),
+        (
+            "training.epoch=3",
+            r"unknown key training.epoch \(value 3\).*training.epochs",
+        ),
         ("data.zzzz=3", "unknown key data.zzzz.*Valid names in data: classes, .*shape"),
         ("training.epochs=0", "training.epochs = 0: .*greater than or equal to 1"),
         ("training.epochs=1.5", "training.epochs = 1.5: .*integer"),
@@ -99,7 +104,9 @@ def test_a_wrong_override_is_named_with_what_is_right(
 ) -> None:
     with pytest.raises(SpecError, match=message) as caught:
         load_spec(folder, (override,))
-    assert override.split("=")[0] in str(caught.value) or "--set" in str(caught.value)
+    assert override.split("=", maxsplit=1)[0] in str(caught.value) or "--set" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +129,9 @@ def test_a_wrong_file_is_named_with_what_is_right(
 
 
 def test_a_file_that_is_not_utf8_is_refused_at_its_byte(folder: Path) -> None:
-    (folder / "pipeline.toml").write_bytes(b'description = "caf\xe9"\n' + SMALL.encode())
+    (folder / "pipeline.toml").write_bytes(
+        b'description = "caf\xe9"\n' + SMALL.encode()
+    )
     with pytest.raises(SpecError, match="byte 18 is not UTF-8"):
         load_spec(folder)
 
@@ -149,7 +158,12 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
         ({"name": "champion"}, "champion", "max", 0.05),
         ({"name": "test_macro_f1", "threshold": 0.5}, "test_macro_f1", "min", 0.5),
         (
-            {"name": "loss", "metric": "test_log_loss", "direction": "max", "threshold": 1},
+            {
+                "name": "loss",
+                "metric": "test_log_loss",
+                "direction": "max",
+                "threshold": 1,
+            },
             "test_log_loss",
             "max",
             1.0,
@@ -160,7 +174,11 @@ def test_a_gate_knows_its_metric_direction_and_threshold(
     values: dict[str, Any], metric: str, direction: str, threshold: float
 ) -> None:
     gate = GateSpec.model_validate(values)
-    assert (gate.metric, gate.direction, gate.threshold) == (metric, direction, threshold)
+    assert (gate.metric, gate.direction, gate.threshold) == (
+        metric,
+        direction,
+        threshold,
+    )
 
 
 def test_no_gates_named_means_the_default_ones_and_an_empty_list_means_none(
@@ -175,7 +193,9 @@ def test_class_numbers_are_labels(folder: Path) -> None:
 
 
 def test_a_spec_cannot_be_changed_and_survives_json(folder: Path) -> None:
-    spec = load_spec(folder, ("contract=[{expectation='e',column='mean',min_value=1}]",))
+    spec = load_spec(
+        folder, ("contract=[{expectation='e',column='mean',min_value=1}]",)
+    )
     assert spec.contract[0].arguments == {"column": "mean", "min_value": 1}
     assert PipelineSpec.model_validate_json(spec.model_dump_json()) == spec
     with pytest.raises(ValueError, match="frozen"):

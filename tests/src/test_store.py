@@ -109,7 +109,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(command, check=False, capture_output=True).returncode
+    ):
         pytest.skip("mounting a small disk needs root and the right to mount")
     yield place
     subprocess.run(["umount", str(place)], check=True)

@@ -131,7 +131,9 @@ def test_a_locked_database_is_told(settings: Settings) -> None:
     holder.execute("BEGIN EXCLUSIVE")
     try:
         with (
-            pytest.raises(DependencyError, match="failed: database is locked.*not locked"),
+            pytest.raises(
+                DependencyError, match=r"failed: database is locked.*not locked"
+            ),
             tracking_errors("sqlite:///mlflow.db"),
             engine.connect() as connection,
         ):
@@ -159,7 +161,9 @@ def test_a_database_of_an_older_mlflow_is_told(settings: Settings) -> None:
     with sqlite3.connect(settings.home / "mlflow.db") as database:
         database.execute("UPDATE alembic_version SET version_num = 'bd07f7e963c5'")
     database.close()
-    with pytest.raises(DependencyError, match="made by an older MLflow.*mlflow db upgrade"):
+    with pytest.raises(
+        DependencyError, match=r"made by an older MLflow.*mlflow db upgrade"
+    ):
         Tracking(settings).experiment("blobs")
 
 
@@ -174,7 +178,7 @@ def test_a_model_file_that_was_changed_is_refused(trained: Trained) -> None:
     uri, digest = trained.good.model_uri, trained.good.model_digest
     changed = "0" * 64
     with (
-        pytest.raises(IntegrityError, match="but 0000000000000000... was logged"),
+        pytest.raises(IntegrityError, match=r"but 0000000000000000... was logged"),
         tracking.model_file(uri, changed),
     ):
         raise AssertionError
@@ -194,7 +198,7 @@ def test_a_model_that_is_gone_is_told(trained: Trained) -> None:
 
 def test_an_artifact_that_is_gone_is_told(trained: Trained) -> None:
     tracking = Tracking(trained.settings)
-    with pytest.raises(IntegrityError, match="The artifact golden/x.npz of the run"):
+    with pytest.raises(IntegrityError, match=r"The artifact golden/x.npz of the run"):
         tracking.run_file(trained.good.run_id, "golden/x.npz")
 
 

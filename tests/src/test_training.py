@@ -86,7 +86,9 @@ def test_the_run_names_its_data_its_weights_and_its_flow(trained: Trained) -> No
     assert tags["headrace.execution.device"] == "cpu"
 
 
-def test_the_run_has_pictures_data_pipeline_and_golden_answers(trained: Trained) -> None:
+def test_the_run_has_pictures_data_pipeline_and_golden_answers(
+    trained: Trained,
+) -> None:
     tracking = Tracking(trained.settings)
     files = [
         file.path

@@ -17,6 +17,8 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing else.")
 ]
 
+WIDTH_OF_FILES = 200
+
 
 class Answered(Exception):
     """The answer is given; only the exit code is left to set."""
@@ -30,7 +32,8 @@ def console() -> Console:
     """Standard output, in colour where it is a terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -58,12 +58,14 @@ def run(
 
 def _run_flow(run: Any, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace.models import check_arguments, find_builder
+    from headrace_flows.preload import preload
     from headrace_flows.server import server_for_run
     from headrace_flows.summary import summarise
 
+    builder = find_builder(run.plan.builder, run.plan.folder)
+    check_arguments(run.plan.builder, builder, run.spec.model.arguments)
     with server_for_run(settings) as server:
-        builder = find_builder(run.plan.builder, run.plan.folder)
-        check_arguments(run.plan.builder, builder, run.spec.model.arguments)
+        preload(run)
         server.wait()
         from headrace_flows.train import run_here
 

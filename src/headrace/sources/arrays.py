@@ -14,7 +14,7 @@ from headrace.sources.labels import labels_as_text
 def array_chunk(
     split: SourceSplit | None,
     items: npt.NDArray[Any],
-    labels: npt.NDArray[Any],
+    labels: npt.NDArray[Any] | None,
     names: tuple[str, str],
     where: str,
 ) -> Chunk:
@@ -23,7 +23,7 @@ def array_chunk(
     Args:
         split: of all rows.
         items: ``(n, ...)``.
-        labels: ``(n,)``, or one-hot.
+        labels: ``(n,)``, or one-hot; None where there are none.
         names: of the two arrays in their source.
         where: the source, for messages.
 
@@ -37,7 +37,7 @@ def array_chunk(
             "these look like labels.",
             f"{item_name} must hold the items and {label_name} their labels.",
         )
-    if labels.ndim == 0 or len(items) != len(labels):
+    if labels is not None and (labels.ndim == 0 or len(items) != len(labels)):
         count = len(labels) if labels.ndim else 1
         raise SourceError(
             f"{where}: {item_name} has {len(items):,} items, but {label_name} has "
@@ -48,6 +48,8 @@ def array_chunk(
         raise SourceError(
             f"{where}: {item_name} holds no items.", "Give data with rows."
         )
-    text = labels_as_text(labels, f"{where}: {label_name}")
+    text = [""] * len(items)
+    if labels is not None:
+        text = labels_as_text(labels, f"{where}: {label_name}")
     rows = [f"{item_name}[{row}]" for row in range(len(items))]
     return Chunk(split, items, text, rows)

@@ -51,12 +51,15 @@ class Source:
 
     Attributes:
         kind: the format, such as ``npz``.
+        labelled: whether every row must have a label; where not, a row's label is
+            empty unless the source has one.
         chunks: can be read once.
         findings: complete when the chunks are read.
     """
 
     kind: str
     uri: str
+    labelled: bool = True
     chunks: Iterator[Chunk] = field(default_factory=lambda: iter(()))
     attribution: str = ""
     findings: list[Finding] = field(default_factory=list)

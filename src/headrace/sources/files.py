@@ -38,7 +38,12 @@ _DAMAGE = (
     EOFError,
     NotImplementedError,
 )
-_NOTE = re.compile(r"\.(md|rst|txt)$|(^|/)(licen[cs]e|readme|notice)$", re.I)
+_NOTE = re.compile(
+    r"\.(md|rst|txt)$"
+    r"|(^|/)(licen[cs]e|notice|readme|source)([^./]*|[^/]*\.(html?|pdf))$"
+    r"|^[^/]*\.(csv|json)$",
+    re.IGNORECASE,
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
@@ -84,7 +89,7 @@ def _damaged(where: str, error: Exception) -> SourceError:
 def not_found(where: str) -> NotFoundError:
     """The error for data that is not there."""
     return NotFoundError(
-        f"There is no data at {where}.", "Check the path, or give another with --data."
+        f"There is no data at {where}.", "Check the path, or give another."
     )
 
 
@@ -172,9 +177,14 @@ def is_junk(name: str) -> bool:
     return any(part.startswith(".") or part in _JUNK for part in parts)
 
 
+def is_note(name: str) -> bool:
+    """Whether a file tells about the data: a README, a licence, text, a top table."""
+    return _NOTE.search(name) is not None
+
+
 def ignored_files(where: str, names: Sequence[str]) -> list[Finding]:
     """A finding for files that are not used, but for notes such as a README."""
-    names = [name for name in names if not _NOTE.search(name)]
+    names = [name for name in names if not is_note(name)]
     if not names:
         return []
     return [

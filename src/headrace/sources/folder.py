@@ -12,27 +12,47 @@ from collections.abc import Iterator
 from headrace.errors import SourceError
 from headrace.records import Finding
 from headrace.sources.chunks import Chunk, SourceSplit, split_named
-from headrace.sources.files import File, FileTree, ignored_files
+from headrace.sources.files import File, FileTree, ignored_files, is_note, relative_name
 
 ROWS_PER_CHUNK = 2048
 FILE_LIMIT = 256 * 2**20
 _Row = tuple[SourceSplit | None, str, str, File]
 
 
-def read_folder(tree: FileTree, findings: list[Finding]) -> Iterator[Chunk]:
+def read_folder(
+    tree: FileTree, findings: list[Finding], *, labelled: bool = True
+) -> Iterator[Chunk]:
     """The files of class sub-folders, in the tree's order.
 
     Args:
         tree: a folder or an archive.
         findings: files at other depths are reported here.
+        labelled: whether files outside of class sub-folders are left out; where not,
+            all files but notes are taken.
 
     Raises:
         SourceError: there are no class sub-folders, or a file is over 256 MiB.
     """
     rows, ignored = _rows_of(tree)
+    if not labelled:
+        rows, ignored = _with_unlabelled(rows, tree), []
     if not rows:
-        raise _no_classes(tree)
+        raise _no_classes(tree) if labelled else _no_files(tree)
     findings.extend(ignored_files(tree.where, ignored))
+    yield from _chunks(rows)
+
+
+def read_single(file: File) -> Iterator[Chunk]:
+    """One file that is one item without a label.
+
+    Raises:
+        SourceError: it is over 256 MiB.
+    """
+    name = relative_name(file.where.rpartition("/")[2], file.where)
+    yield from _chunks([(None, "", name, file)])
+
+
+def _chunks(rows: list[_Row]) -> Iterator[Chunk]:
     waiting: list[_Row] = []
     for row in rows:
         if row[3].size > FILE_LIMIT:
@@ -74,6 +94,18 @@ def _rows_of(tree: FileTree) -> tuple[list[_Row], list[str]]:
         else:
             ignored.append(name)
     return rows, ignored
+
+
+def _with_unlabelled(rows: list[_Row], tree: FileTree) -> list[_Row]:
+    """All files but notes, in the tree's order; notes too where nothing else is."""
+    labelled = {row[2]: row for row in rows}
+    names = [name for name in tree.files if not is_note(name)] or list(tree.files)
+    return [labelled.get(name, (None, "", name, tree.files[name])) for name in names]
+
+
+def _no_files(tree: FileTree) -> SourceError:
+    links = "".join(f" {finding.message}" for finding in tree.findings)
+    return SourceError(f"{tree.where} holds no files.{links}", "Give data with items.")
 
 
 def _wrapping_folder(paths: list[tuple[str, ...]]) -> int:

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SourceError
-from headrace.records import Finding
 from headrace.sources.arrays import array_chunk
 from headrace.sources.chunks import Chunk, SourceSplit
-from headrace.sources.files import File, FileTree, check_ratio, ignored_files
+from headrace.sources.files import File, FileTree, check_ratio
 
 _NAME = re.compile(
     r"(?:^|[-._ ])(train|t10k|test|val|valid)[a-z]*[-._ ]?(images|labels)", re.I
@@ -25,6 +24,7 @@ _NAME = re.compile(
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
 _MAX_DIMENSIONS = 4
+_SPLITS = ("train", "val", "test")
 _READ_AT_ONCE = 2**20
 
 
@@ -80,31 +80,44 @@ def _unzipped(file: File) -> Iterator[tuple[IO[bytes], bool]]:
 
 
 def read_idx(
-    tree: FileTree, members: dict[str, File], findings: list[Finding]
+    where: str, members: dict[str, File], *, labelled: bool = True
 ) -> Iterator[Chunk]:
     """The rows of IDX files, one chunk for each pair of images and labels.
 
     Args:
-        tree: where they are.
+        where: they are, for messages.
         members: the files to read, by name.
-        findings: other files of the tree are reported here.
+        labelled: whether images without labels are refused.
 
     Raises:
         SourceError: a file is missing, given twice, damaged, or not what its name
             says.
     """
-    pairs = _pairs_of(members, tree.where)
-    others = [name for name in tree.files if name not in members]
-    ignored = ignored_files(tree.where, others)
-    findings.extend(ignored)
-    for split, (image_name, label_name) in pairs.items():
-        images, labels = _read(members[image_name]), _read(members[label_name])
-        _check_kinds(images, labels, members[image_name], members[label_name])
+    for split, names in _pairs_of(members, where, labelled).items():
+        image, label = members[names[0]], members.get(names[1])
+        images = _read(image)
+        _check_kind(images, image, is_images=True)
+        labels = None
+        if label is not None:
+            labels = _read(label)
+            _check_kind(labels, label, is_images=False)
         kind: SourceSplit = "test" if split == "test" else "train"
-        yield array_chunk(kind, images, labels, (image_name, label_name), tree.where)
+        yield array_chunk(kind, images, labels, names, where)
 
 
-def _pairs_of(members: dict[str, File], where: str) -> dict[str, tuple[str, str]]:
+def read_images(file: File) -> Iterator[Chunk]:
+    """The rows of one IDX file of images without labels, as one chunk.
+
+    Raises:
+        SourceError: it is damaged, or holds labels.
+    """
+    names = (file.where.rpartition("/")[2], "")
+    yield array_chunk(None, _read(file), None, names, file.where)
+
+
+def _pairs_of(
+    members: dict[str, File], where: str, labelled: bool
+) -> dict[str, tuple[str, str]]:
     found: dict[tuple[str, str], str] = {}
     for name in members:
         match = _NAME.search(name.rpartition("/")[2])
@@ -121,13 +134,13 @@ def _pairs_of(members: dict[str, File], where: str) -> dict[str, tuple[str, str]
         found[split, what] = name
     for (split, what), name in found.items():
         other = "labels" if what == "images" else "images"
-        if (split, other) not in found:
+        if (split, other) not in found and (labelled or other == "images"):
             raise SourceError(
                 f"{where} has {name}, but the {split} {other} are missing.",
                 f"Put the file of the {split} {other} beside it.",
             )
-    splits = dict.fromkeys(split for split, _ in found)
-    return {s: (found[s, "images"], found[s, "labels"]) for s in splits}
+    splits = [split for split in _SPLITS if (split, "images") in found]
+    return {s: (found[s, "images"], found.get((s, "labels"), "")) for s in splits}
 
 
 def _read(file: File) -> npt.NDArray[Any]:
@@ -176,16 +189,12 @@ def _wrong_size(
     )
 
 
-def _check_kinds(
-    images: npt.NDArray[Any], labels: npt.NDArray[Any], image: File, label: File
-) -> None:
-    for array, file, is_right, what, other in (
-        (images, image, images.ndim > 1, "images", "labels"),
-        (labels, label, labels.ndim == 1, "labels", "images"),
-    ):
-        if not is_right:
-            raise SourceError(
-                f"{file.where} holds {other} (shape {array.shape}), though its name "
-                f"says {what}.",
-                "The files are probably swapped: give each its right name.",
-            )
+def _check_kind(array: npt.NDArray[Any], file: File, *, is_images: bool) -> None:
+    if (array.ndim > 1) == is_images:
+        return
+    what, other = ("images", "labels") if is_images else ("labels", "images")
+    raise SourceError(
+        f"{file.where} holds {other} (shape {array.shape}), though its name says "
+        f"{what}.",
+        "The files are probably swapped: give each its right name.",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -10,9 +11,21 @@ import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from headrace.errors import SourceError
+from headrace.sources.arrays import array_chunk
+from headrace.sources.chunks import Chunk
 from headrace.sources.files import File, first_line
 
 MAGIC = b"\x93NUMPY"
+
+
+def read_items(file: File) -> Iterator[Chunk]:
+    """The rows of one array of items without labels, as one chunk.
+
+    Raises:
+        SourceError: it is damaged, or no array of items.
+    """
+    names = (file.where.rpartition("/")[2], "")
+    yield array_chunk(None, read_npy(file), None, names, file.where)
 
 
 def read_npy(file: File) -> npt.NDArray[Any]:

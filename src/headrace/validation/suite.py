@@ -48,6 +48,12 @@ class Outcome:
     cause: str = ""
 
 
+def load() -> None:
+    """Import Great Expectations, its telemetry off; quick when it is there already."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+    import great_expectations  # noqa: F401
+
+
 class Session:
     """One validation: tables, their outcomes, and one set of pages.
 
@@ -123,7 +129,7 @@ class Session:
 @contextlib.contextmanager
 def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
     """A context in memory, one at a time in a process; nothing is sent anywhere."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+    load()
     with _ONE_AT_A_TIME:
         yield Session(pipeline, snapshot_digest)
 

@@ -22,9 +22,7 @@ from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 
 TOLERANCE = 2e-5
-DIGITS = DataDescription(
-    medium="image", shape=(28, 28, 1), classes=tuple("0123456789")
-)
+DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))
 Float = npt.NDArray[np.float64]
 
 
@@ -124,7 +122,9 @@ def test_the_loss_and_its_gradients(
     loss, gradients = keras_gradients(shipped, batch)
     assert loss == pytest.approx(textbook.loss(pixels, labels), rel=TOLERANCE)
     expected = textbook.gradients(pixels, labels)
-    assert [close(*pair) for pair in zip(gradients, expected, strict=True)] == [True] * 6
+    assert [close(*pair) for pair in zip(gradients, expected, strict=True)] == [
+        True
+    ] * 6
 
 
 def test_the_textbooks_gradients_are_slopes_of_its_loss(
@@ -155,7 +155,9 @@ def test_steps_of_sgd_with_momentum_and_decay(nesterov: bool) -> None:
     variable = keras.Variable([1.0, -2.0], dtype="float32")
     w, v = np.array([1.0, -2.0]), np.zeros(2)
     for step, g in enumerate(np.array([[0.5, 1.0], [-0.25, 2.0], [1.0, 1.0]])):
-        optimizer.apply_gradients([(keras.ops.convert_to_tensor(g, "float32"), variable)])
+        optimizer.apply_gradients(
+            [(keras.ops.convert_to_tensor(g, "float32"), variable)]
+        )
         rate = 0.1 / (1 + 0.5 * step)
         v = 0.9 * v - rate * g
         w = w + 0.9 * v - rate * g if nesterov else w + v

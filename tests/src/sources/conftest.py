@@ -113,9 +113,11 @@ def settings(tmp_path: Path) -> Settings:
 def read(settings: Settings) -> Read:
     """Opens a source and reads all of it."""
 
-    def _read(uri: Any, **limits: int) -> tuple[Source, list[Chunk]]:
+    def _read(
+        uri: Any, *, labelled: bool = True, **limits: int
+    ) -> tuple[Source, list[Chunk]]:
         bounded = settings.model_copy(update=limits)
-        with open_source(str(uri), bounded) as source:
+        with open_source(str(uri), bounded, labelled=labelled) as source:
             return source, list(source.chunks)
 
     return _read

@@ -64,10 +64,78 @@ def test_hidden_files_and_system_files_are_no_items(make, read):
 
 
 def test_files_at_other_depths_are_reported(make, read):
-    stray = {"labels.csv": b"0,1", "0/deeper/1.png": b"x", "README.md": b"hi"}
+    stray = {"one.png": b"x", "0/deeper/1.png": b"x", "README.md": b"hi"}
     source, (chunk,) = read(make.tree(make.members() | stray))
     assert len(chunk.labels) == 6
     assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 2)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    "README README.html readme.md LICENSE LICENSE-MIT.txt SOURCE SOURCE.md notes.txt "
+    "labels.csv classes.json deeper/er/README.md".split(),
+)
+def test_notes_are_not_reported(make, read, name):
+    source, _ = read(make.tree(make.members() | {name: b"about"}))
+    assert source.findings == []
+
+
+@pytest.mark.parametrize("name", ["source-1.png", "0/deeper/a.csv", "extra.npz"])
+def test_what_may_be_data_is_no_note(make, read, name):
+    source, _ = read(make.tree(make.members() | {name: b"x"}))
+    assert [finding.check for finding in source.findings] == ["ignored_files"]
+
+
+def test_an_unlabelled_folder_is_all_its_files_but_notes(make, read):
+    one = make.png(make.images[0])
+    flat = {"b.png": one, "a.png": one, "README.md": b"hi", "labels.csv": b"0,1"}
+    source, (chunk,) = read(make.tree(flat), labelled=False)
+    assert (source.kind, source.findings) == ("folder", [])
+    assert chunk.names == ["a.png", "b.png"]
+    assert chunk.labels == ["", ""]
+    assert chunk.items == [one, one]
+
+
+def test_an_unlabelled_folder_keeps_its_order_and_the_labels_it_has(make, read):
+    nested = make.members() | {"top.png": b"x", "0/deeper/1.png": b"y"}
+    _, (chunk,) = read(make.tree(nested), labelled=False)
+    rows = list(zip(chunk.names, chunk.labels, strict=True))
+    assert rows == [
+        ("top.png", ""),
+        ("0/0.png", "0"),
+        ("0/3.png", "0"),
+        ("0/deeper/1.png", ""),
+        ("1/1.png", "1"),
+        ("1/4.png", "1"),
+        ("2/2.png", "2"),
+        ("2/5.png", "2"),
+    ]
+
+
+@pytest.mark.parametrize("pack", ["zip", "tar"])
+def test_an_unlabelled_archive_may_be_flat(make, read, pack):
+    members = {"b.png": b"1", "a.png": b"2"}
+    source, (chunk,) = read(getattr(make, pack)(members), labelled=False)
+    assert source.kind == "folder"
+    assert (chunk.names, chunk.items) == (["b.png", "a.png"], [b"1", b"2"])
+
+
+def test_an_unlabelled_folder_of_notes_alone_is_read(make, read):
+    _, (chunk,) = read(make.tree({"a.txt": b"hello"}), labelled=False)
+    assert chunk.names == ["a.txt"]
+
+
+def test_an_unlabelled_folder_without_files(read, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match=r"empty holds no files.* Give data with"):
+        read(tmp_path / "empty", labelled=False)
+
+
+def test_one_unlabelled_image_is_enough(make, read):
+    image = make.png(make.images[0])
+    source, (chunk,) = read(make.file("d/seven.png", image), labelled=False)
+    assert source.kind == "file"
+    assert (chunk.names, chunk.labels, chunk.items) == (["seven.png"], [""], [image])
 
 
 def test_a_folder_with_nothing_in_it(make, read, tmp_path):

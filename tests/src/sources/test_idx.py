@@ -54,15 +54,54 @@ def test_floats_are_big_endian(make, read):
     assert chunk.items.tolist() == [[[0.5, 1.0]], [[0.0, 0.25]]]
 
 
-def test_other_files_are_reported_but_notes_are_not(make, read):
+@pytest.mark.parametrize(
+    "name", ["README.md", "SOURCE.md", ".DS_Store", "extra.bin", "mnist.npz"]
+)
+def test_other_files_beside_them_are_no_matter(make, read, name):
     folder = make.mnist()
-    make.file("mnist/README.md", b"about")
-    make.file("mnist/.DS_Store", b"junk")
-    assert read(folder)[0].findings == []
-    make.file("mnist/extra.bin", b"more")
-    (finding,) = read(folder)[0].findings
-    assert (finding.check, finding.count) == ("ignored_files", 1)
-    assert "extra.bin" in finding.message
+    make.file(f"mnist/{name}", b"more")
+    source, chunks = read(folder)
+    assert source.findings == []
+    assert sum(len(chunk.labels) for chunk in chunks) == 6
+
+
+def test_train_comes_before_test(make, read):
+    _, chunks = read(make.mnist())
+    assert [chunk.split for chunk in chunks] == ["train", "test"]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_unlabelled_images_need_no_labels(make, read, suffix):
+    make.idx(f"{IMAGES}{suffix}", make.images)
+    _, (chunk,) = read(make.folder / "mnist", labelled=False)
+    assert np.array_equal(chunk.items, make.images)
+    assert chunk.labels == [""] * 6
+    with pytest.raises(SourceError, match=r"the train labels are missing"):
+        read(make.folder / "mnist")
+
+
+def test_unlabelled_images_keep_the_labels_beside_them(make, read):
+    make.mnist()
+    (make.folder / LABELS).unlink()
+    _, chunks = read(make.folder / "mnist", labelled=False)
+    assert [chunk.labels for chunk in chunks] == [[""] * 4, ["1", "2"]]
+
+
+def test_unlabelled_labels_still_need_their_images(make, read):
+    make.idx(LABELS, make.labels)
+    with pytest.raises(SourceError, match=r"the train images are missing"):
+        read(make.folder / "mnist", labelled=False)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_one_unlabelled_file_of_images_is_enough(make, read, suffix):
+    path = make.idx(f"{IMAGES}{suffix}", make.images)
+    source, (chunk,) = read(path, labelled=False)
+    assert source.kind == "idx"
+    assert np.array_equal(chunk.items, make.images)
+    assert chunk.names[5] == f"train-images-idx3-ubyte{suffix}[5]"
+    with pytest.raises(SourceError, match=r"these look like labels"):
+        read(make.idx(LABELS, make.labels), labelled=False)
 
 
 def test_one_file_alone_asks_for_its_folder(make, read):

@@ -158,3 +158,49 @@ def test_no_rows_are_refused(make, read):
     path = make.npz(x=make.images[:0], y=make.labels[:0])
     with pytest.raises(SourceError, match=r"x holds no items"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["x", "X", "images", "x_test", "train_images", "any"])
+def test_unlabelled_items_need_no_labels(make, read, name):
+    source, (chunk,) = read(make.npz(**{name: make.images}), labelled=False)
+    assert source.kind == "npz"
+    assert np.array_equal(chunk.items, make.images)
+    assert chunk.labels == [""] * 6
+    assert chunk.names[5] == f"{name}[5]"
+
+
+def test_unlabelled_arrays_are_all_read_train_first_with_the_labels_they_have(
+    make, read
+):
+    path = make.npz(
+        images=make.images[:1],
+        x_test=make.images[:2],
+        y_test=make.labels[:2],
+        x_train=make.images[:3],
+        seed=np.array(1),
+    )
+    source, chunks = read(path, labelled=False)
+    assert [chunk.names[0] for chunk in chunks] == [
+        "x_train[0]",
+        "x_test[0]",
+        "images[0]",
+    ]
+    assert [chunk.labels for chunk in chunks] == [[""] * 3, ["0", "1"], [""]]
+    assert [f.count for f in source.findings] == [1]
+
+
+def test_unlabelled_arrays_of_unknown_names_are_listed(make, read):
+    path = make.npz(a=make.images, b=make.images)
+    with pytest.raises(SourceError, match=r"known by its name; it holds a, b"):
+        read(path, labelled=False)
+
+
+def test_a_lone_unlabelled_array_is_enough(make, read, tmp_path):
+    np.save(tmp_path / "x.npy", make.images)
+    source, (chunk,) = read(tmp_path / "x.npy", labelled=False)
+    assert source.kind == "npy"
+    assert np.array_equal(chunk.items, make.images)
+    assert (chunk.names[5], chunk.labels[5]) == ("x.npy[5]", "")
+    np.save(tmp_path / "y.npy", make.labels)
+    with pytest.raises(SourceError, match=r"these look like labels"):
+        read(tmp_path / "y.npy", labelled=False)

@@ -149,3 +149,50 @@ def test_a_column_that_unpacks_to_far_more_is_a_bomb(make, read):
         read(path)
     with pytest.raises(SourceError, match=r"at most 999 are taken"):
         read(path, max_bytes=999)
+
+
+def test_an_unlabelled_table_needs_no_labels(make, read):
+    path = make.folder / "a.parquet"
+    pq.write_table(pa.table({"image": [b"one", b"two"], "name": ["a", "b"]}), path)
+    _, (chunk,) = read(path, labelled=False)
+    assert (chunk.items, chunk.labels, chunk.names) == (
+        [b"one", b"two"],
+        ["", ""],
+        ["a", "b"],
+    )
+
+
+def test_an_unlabelled_table_keeps_its_order_and_the_labels_it_has(make, read):
+    path = make.folder / "a.parquet"
+    columns = {
+        "image": [b"one", b"two", b"three"],
+        "label": ["a", None, "b"],
+        "split": ["test", "train", "test"],
+    }
+    pq.write_table(pa.table(columns), path)
+    _, (chunk,) = read(path, labelled=False)
+    assert chunk.items == [b"one", b"two", b"three"]
+    assert chunk.labels == ["a", "", "b"]
+
+
+def test_unlabelled_whole_numbers_are_read_batch_by_batch(make, read):
+    path = make.folder / "a.parquet"
+    values = [[row % 256, 1] for row in range(3000)]
+    pq.write_table(pa.table({"image": pa.array(values, pa.list_(pa.uint8()))}), path)
+    _, chunks = read(path, labelled=False)
+    assert [len(chunk.items) for chunk in chunks] == [2048, 952]
+    assert np.concatenate([chunk.items for chunk in chunks]).tolist() == values
+
+
+def test_unlabelled_floats_are_one_chunk_for_their_scale(make, read):
+    path = make.folder / "a.parquet"
+    pq.write_table(pa.table({"image": [[0.5, 1.0]] * 3000}), path)
+    _, (chunk,) = read(path, labelled=False)
+    assert len(chunk.items) == 3000
+
+
+def test_an_unlabelled_table_still_needs_items(make, read):
+    path = make.folder / "a.parquet"
+    pq.write_table(pa.table({"label": [1, 2]}), path)
+    with pytest.raises(SourceError, match=r"no column of items.* one column of items"):
+        read(path, labelled=False)

@@ -1,0 +1,36 @@
+"""The score flow: one task, for schedules; ``headrace score`` needs no server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import State, flow, task
+from prefect.states import Completed
+
+from headrace.scoring import ScoringRecord
+from headrace.settings import Settings
+from headrace_flows.stages import _IO
+
+
+@task(name="score", tags=["cpu"], **_IO)
+def score_items(model: str, source: str, output: str) -> ScoringRecord:
+    """Every item of the source with what the champion makes of it."""
+    from headrace import scoring
+
+    settings = Settings()
+    settings.prepare_home()
+    return scoring.score(model, source, output, settings)
+
+
+@flow(name="score", flow_run_name="{model}", persist_result=False)
+def score(model: str, source: str, output: str) -> State[Any]:
+    """Score a batch with a model's champion.
+
+    Args:
+        model: its name.
+        source: what to score: a path, any fsspec URI or ``library:name``.
+        output: a .csv or .parquet file: a path or any fsspec URI.
+    """
+    record = score_items(model, source, output)
+    message = f"{record.scored:,} of {record.rows:,} items by version {record.version}"
+    return Completed(message=message, data=record)

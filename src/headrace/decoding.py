@@ -1,0 +1,178 @@
+"""From the rows of a source to items in their medium's form, or the reason why not.
+
+Data to learn from and data to score are decoded here alike. Knows neither labels nor
+what the rows are for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import SourceError
+from headrace.snapshots import Rejected
+from headrace.sources import Chunk, Source
+
+FILES_AT_ONCE = 256
+_Array = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Decoded items of one shape, and where each comes from.
+
+    Attributes:
+        payload: uint8 ``(n, *shape)``.
+        split: of all of them; "" where the source has none.
+        labels, names: ``(n,)``, as the source has them.
+        rows: their places in their part, ``(n,)``.
+    """
+
+    payload: _Array
+    split: str
+    labels: list[str]
+    names: list[str]
+    rows: list[int]
+
+    def take(self, kept: npt.NDArray[np.bool_]) -> Block:
+        """The items where ``kept``, ``(n,)``, is true."""
+        if kept.all():
+            return self
+        places = np.flatnonzero(kept).tolist()
+        return Block(
+            self.payload[kept],
+            self.split,
+            [self.labels[place] for place in places],
+            [self.names[place] for place in places],
+            [self.rows[place] for place in places],
+        )
+
+    def reject(self, place: int, check: str, reason: str) -> Rejected:
+        """One of the items as a rejected one."""
+        sha = hashlib.sha256(self.payload[place].tobytes()).hexdigest()
+        label, name = self.labels[place], self.names[place]
+        return Rejected(sha, self.split, label, name, check, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive rows of a source: each is in one of the blocks, or rejected.
+
+    Attributes:
+        count: number of rows.
+        rejected: by row.
+        scale: of the values as the source has them; "" where that is not known.
+    """
+
+    count: int
+    blocks: list[Block]
+    rejected: dict[int, Rejected]
+    scale: str = ""
+
+
+def decode(
+    source: Source, module: ModuleType, shape: tuple[int, ...] | None
+) -> Iterator[Part]:
+    """Decode a source part by part, in its order.
+
+    Args:
+        source: an opened one.
+        module: the medium.
+        shape: the declared form of one item, if any.
+
+    Raises:
+        SourceError: the source is damaged, or an array is not one of the medium.
+        DependencyError: it cannot be reached.
+    """
+    for chunk in source.chunks:
+        if isinstance(chunk.items, np.ndarray):
+            payload, scale = module.decode_array(
+                chunk.items, shape, chunk.names, source.uri
+            )
+            rows = list(range(len(payload)))
+            split = chunk.split or ""
+            block = Block(payload, split, chunk.labels, chunk.names, rows)
+            yield Part(len(rows), [block], {}, scale)
+        else:
+            for start in range(0, len(chunk.items), FILES_AT_ONCE):
+                yield _decode_files(chunk, start, module, shape)
+
+
+def _decode_files(
+    chunk: Chunk, start: int, module: ModuleType, shape: tuple[int, ...] | None
+) -> Part:
+    split = chunk.split or ""
+    span = slice(start, start + FILES_AT_ONCE)
+    files, labels, names = chunk.items[span], chunk.labels[span], chunk.names[span]
+    groups: dict[tuple[int, ...], list[tuple[_Array, int]]] = defaultdict(list)
+    rejected = {}
+    for row, item in enumerate(module.decode_files(files, shape)):
+        if isinstance(item, np.ndarray):
+            groups[item.shape].append((item, row))
+        else:
+            sha = hashlib.sha256(files[row]).hexdigest()
+            rejected[row] = Rejected(
+                sha, split, labels[row], names[row], item.check, item.reason
+            )
+    blocks = [
+        Block(
+            np.stack([item for item, _ in group]),
+            split,
+            [labels[row] for _, row in group],
+            [names[row] for _, row in group],
+            [row for _, row in group],
+        )
+        for group in groups.values()
+    ]
+    return Part(len(files), blocks, rejected)
+
+
+def fit(
+    block: Block, module: ModuleType, shape: tuple[int, ...]
+) -> tuple[Block, dict[int, Rejected]]:
+    """Bring a block to a shape; returns what could be, and by row what could not."""
+    fitted = module.fit(block.payload, shape)
+    rejected = {
+        block.rows[place]: block.reject(
+            place, fitted.problem.check, fitted.problem.reason
+        )
+        for place in np.flatnonzero(~fitted.kept).tolist()
+    }
+    kept = block.take(fitted.kept)
+    return (
+        Block(fitted.payload, kept.split, kept.labels, kept.names, kept.rows),
+        rejected,
+    )
+
+
+def digests(payload: _Array) -> bytes:
+    """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes."""
+    rows = payload.reshape(len(payload), -1)
+    return b"".join(hashlib.sha256(row.data).digest() for row in rows)
+
+
+def none_usable(
+    checks: Counter[str], first: Rejected | None, where: str, action: str
+) -> SourceError:
+    """The error for a source of which no item can be used.
+
+    Args:
+        checks: why its items were rejected, counted.
+        first: the first of them; None where the source has no items.
+        where: the source.
+        action: what to do, where there are items.
+    """
+    if first is None:
+        return SourceError(f"{where} holds no items.", "Give data with rows.")
+    counted = ", ".join(f"{check}: {count:,}" for check, count in checks.most_common())
+    return SourceError(
+        f"None of the {checks.total():,} items of {where} can be taken ({counted}). "
+        f"The first, {first.name}: {first.reason}.",
+        action,
+    )

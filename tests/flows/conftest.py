@@ -1,0 +1,170 @@
+"""The command line as a user has it: real processes, real Prefect, real MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.settings import Settings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one object on standard output; anything else there is a failure."""
+        assert self.out.count("\n") == 1, self.out + self.err
+        found: dict[str, Any] = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home, and the project that its pipelines are in."""
+
+    path: Path
+    project: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a command that works in it."""
+        return {
+            "HEADRACE_HOME": str(self.path),
+            "HEADRACE_PROJECT": str(self.project),
+            "HEADRACE_USER": "ada@lab",
+        }
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start the real command, with a Prefect server of its own."""
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+            env={**inherited, **self.environment, **environment},
+            cwd=self.project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def headrace(self, *arguments: str) -> Answer:
+        """Run a command in this process: the same code, without the start-up."""
+        from headrace_flows.cli.main import main
+
+        out, err = io.StringIO(), io.StringIO()
+        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        exit_code: Any = None
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["headrace", *arguments])
+            patch.chdir(self.project)
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                try:
+                    main()
+                except SystemExit as leave:
+                    exit_code = leave.code
+                finally:
+                    logging.getLogger("headrace").handlers.clear()
+                    for number, handler in handlers.items():
+                        signal.signal(number, handler)
+        return Answer(exit_code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Prefect server for all runs inside this process."""
+    from headrace_flows.server import TemporaryServer, configure
+
+    home = tmp_path_factory.mktemp("server")
+    before = dict(os.environ)
+    settings = Settings(project=home, home=home)
+    configure(settings)
+    server = TemporaryServer(settings)
+    server.wait()
+    os.environ["PREFECT_API_URL"] = server.api_url
+    yield server.api_url
+    if "prefect" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+
+        for worker in (APILogWorker, EventsWorker):
+            worker.drain_all(timeout=10)
+    server.stop()
+    for name in set(os.environ) - set(before):
+        if name.startswith("PREFECT_"):
+            del os.environ[name]
+
+
+@pytest.fixture
+def home(tmp_path: Path, project: Path) -> Home:
+    """An empty home."""
+    return Home(tmp_path / "home", project)
+
+
+@pytest.fixture(scope="session")
+def first(
+    tmp_path_factory: pytest.TempPathFactory, project: Path, mlflow_database: Path
+) -> tuple[Home, Answer]:
+    """A home after its first run: a process of its own, with a temporary server."""
+    home = Home(tmp_path_factory.mktemp("first") / "home", project)
+    settings = Settings(project=project, home=home.path)
+    settings.prepare_home()
+    (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    process = home.start("run", "blobs", "--json")
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return home, Answer(process.returncode, out, err)
+
+
+@pytest.fixture
+def after_first(
+    first: tuple[Home, Answer],
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path: Path,
+) -> Home:
+    """A copy of the home after its first run."""
+    return Home(copy_of(first[0].path, tmp_path / "home"), first[0].project)
+
+
+@pytest.fixture(scope="session")
+def second(
+    first: tuple[Home, Answer],
+    prefect_server: str,
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Home, Answer]:
+    """A home after a second run, with another seed."""
+    place = tmp_path_factory.mktemp("second") / "home"
+    home = Home(copy_of(first[0].path, place), first[0].project)
+    return home, home.headrace("run", "blobs", "--set", "training.seed=2", "--json")
+
+
+@pytest.fixture
+def after_second(
+    second: tuple[Home, Answer],
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path: Path,
+) -> Home:
+    """A copy of the home after its second run."""
+    return Home(copy_of(second[0].path, tmp_path / "home"), second[0].project)

@@ -1,0 +1,354 @@
+"""``headrace run``, end to end: its answers, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+import psutil
+import pytest
+
+Home = Any
+Answer = Any
+STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
+
+
+def rows_of(database: Path, query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def mlflow_runs(home: Home) -> list[tuple[str, str]]:
+    """(id, status) of every MLflow run of a home; none where it has no database."""
+    database = home.path / "mlflow.db"
+    if not database.exists():
+        return []
+    return rows_of(database, "SELECT run_uuid, status FROM runs ORDER BY start_time")
+
+
+def states(answer: dict[str, Any]) -> dict[str, str]:
+    return {stage["name"]: stage["state"] for stage in answer["stages"]}
+
+
+def test_the_first_run_promotes_and_answers_with_one_object(
+    first: tuple[Home, Answer],
+) -> None:
+    answer = first[1].json
+    assert first[1].exit_code == 0
+    assert (answer["pipeline"], answer["model"]) == ("blobs", "blobs")
+    assert (answer["status"], answer["version"]) == ("promoted", 1)
+    assert answer["aliases"] == ["champion"]
+    assert "no champion yet" in answer["reason"]
+    assert "epoch 3/3" in first[1].err
+
+
+def test_the_answer_has_every_field_of_the_contract(first: tuple[Home, Answer]) -> None:
+    answer = first[1].json
+    kinds = {
+        "pipeline": str,
+        "status": str,
+        "reason": str,
+        "model": str,
+        "version": int,
+        "aliases": list,
+        "metrics": dict,
+        "slices": dict,
+        "gates": list,
+        "snapshot": dict,
+        "warnings": list,
+        "stages": list,
+        "run_id": str,
+        "flow_run_id": str,
+        "weights_digest": str,
+        "seconds": float,
+        "links": dict,
+    }
+    assert {name: type(answer[name]) for name in kinds} == kinds
+    assert answer["metrics"]["test_accuracy"] >= 0.95
+    assert set(answer["slices"]) == {"class=0", "class=1", "class=2"}
+    for gate in answer["gates"]:
+        assert {"name", "passed", "value", "threshold", "p_value"} <= set(gate)
+        assert gate["passed"]
+    assert [gate["name"] for gate in answer["gates"]] == [
+        "accuracy",
+        "finite",
+        "latency",
+        "champion",
+        "serving",
+    ]
+    snapshot = answer["snapshot"]
+    assert snapshot["rows"] == {"train": 171, "val": 9, "test": 60}
+    assert (len(snapshot["digest"]), snapshot["quarantined"]) == (64, 0)
+    for warning in answer["warnings"]:
+        assert {"check", "split", "count", "message"} <= set(warning)
+    assert [stage["name"] for stage in answer["stages"]] == STAGES
+    assert {stage["state"] for stage in answer["stages"]} == {"completed"}
+    assert [stage["why"] for stage in answer["stages"]][:4] == ["first run"] * 4
+    assert all(stage["seconds"] >= 0 for stage in answer["stages"])
+
+
+def test_the_runs_of_prefect_and_mlflow_name_each_other(
+    first: tuple[Home, Answer],
+) -> None:
+    home, answer = first[0], first[1].json
+    assert mlflow_runs(home) == [(answer["run_id"], "FINISHED")]
+    tags = dict(rows_of(home.path / "mlflow.db", "SELECT key, value FROM tags"))
+    assert tags["headrace.flow_run_id"] == answer["flow_run_id"]
+    assert answer["flow_run_id"] in tags["headrace.flow_run_url"]
+    assert answer["run_id"] in answer["links"]["mlflow"]
+    assert answer["flow_run_id"] in answer["links"]["prefect"]
+    docs = Path(urlparse(answer["links"]["data_docs"]).path)
+    assert "<html" in docs.read_text().lower()
+
+
+def test_prefect_keeps_the_flow_its_stages_and_its_spec(
+    first: tuple[Home, Answer],
+) -> None:
+    database = first[0].path / "prefect" / "prefect.db"
+    ((name, kind, state, parameters),) = rows_of(
+        database, "SELECT name, state_type, state_name, parameters FROM flow_run"
+    )
+    assert (name, kind, state) == ("blobs", "COMPLETED", "Promoted")
+    assert json.loads(parameters)["pipeline"]["training"]["epochs"] == 3
+    tasks = rows_of(
+        database, "SELECT task_key, state_type FROM task_run ORDER BY start_time"
+    )
+    assert [key.split("-")[0] for key, _ in tasks] == STAGES
+    assert {kind for _, kind in tasks} == {"COMPLETED"}
+
+
+def test_no_server_outlives_its_run(first: tuple[Home, Answer]) -> None:
+    home = str(first[0].path)
+    left = [
+        process.pid
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("HEADRACE_HOME") == home
+    ]
+    assert left == []
+
+
+def test_the_second_run_is_unchanged_and_imports_nothing_heavy(
+    first: tuple[Home, Answer],
+) -> None:
+    code = (
+        "import sys, json\n"
+        "from headrace_flows.cli.main import main\n"
+        "sys.argv = ['headrace', 'run', 'blobs', '--json']\n"
+        "try:\n    main()\n"
+        "except SystemExit as leave:\n"
+        "    heavy = {'prefect', 'tensorflow', 'keras', 'great_expectations', 'mlflow',"
+        " 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "    sys.stderr.write(json.dumps([leave.code, sorted(heavy)]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **first[0].environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stderr) == [0, []]
+    answer = json.loads(done.stdout)
+    assert (answer["status"], answer["version"]) == ("unchanged", 1)
+    assert answer["reason"] == "version 1 is the champion"
+    assert answer["aliases"] == ["champion"]
+    assert set(states(answer).values()) == {"cached"}
+    before = first[1].json
+    for name in ("metrics", "slices", "gates", "snapshot", "run_id", "weights_digest"):
+        assert answer[name] == before[name]
+    assert set(answer) == set(before)
+
+
+def test_people_get_a_page_of_text(first: tuple[Home, Answer]) -> None:
+    answer = first[0].headrace("run", "blobs")
+    assert answer.exit_code == 0
+    for text in (
+        "blobs version 1: unchanged",
+        "test accuracy",
+        "gate accuracy",
+        "data: 171 train, 9 val, 60 test",
+        f"home: {first[0].path}",
+        "data_docs: file://",
+    ):
+        assert text in answer.out
+
+
+def test_another_seed_is_registered_and_the_champion_kept(
+    second: tuple[Home, Answer],
+) -> None:
+    home, answer = second[0], second[1].json
+    assert second[1].exit_code == 0
+    assert (answer["status"], answer["version"]) == ("registered", 2)
+    assert answer["reason"].startswith("champion kept: not significantly better")
+    assert answer["aliases"] == ["challenger"]
+    assert states(answer) == {
+        "ingest": "cached",
+        "validate": "cached",
+        "train": "completed",
+        "evaluate": "completed",
+        "register": "completed",
+        "promote": "completed",
+    }
+    whys = {stage["name"]: stage["why"] for stage in answer["stages"]}
+    assert whys["train"] == "training.seed 1 → 2"
+    assert whys["ingest"] == "nothing it depends on has changed"
+    assert [status for _, status in mlflow_runs(home)] == ["FINISHED"] * 2
+
+
+def test_a_run_whose_champion_was_kept_is_unchanged_when_repeated(
+    second: tuple[Home, Answer],
+) -> None:
+    again = second[0].headrace("run", "blobs", "--set", "training.seed=2", "--json")
+    assert again.exit_code == 0
+    assert (again.json["status"], again.json["version"]) == ("unchanged", 2)
+    assert again.json["reason"].startswith("champion kept")
+    assert again.json["aliases"] == ["challenger"]
+
+
+def test_a_model_no_worse_on_newer_data_is_promoted(
+    after_first: Home,
+    prefect_server: str,
+    tmp_path: Path,
+    write_data: Callable[..., Path],
+) -> None:
+    newer = write_data(tmp_path / "newer.npz", train=240, test=90, seed=7)
+    answer = after_first.headrace("run", "blobs", "--data", str(newer), "--json")
+    found = answer.json
+    assert answer.exit_code == 0
+    assert (found["status"], found["version"]) == ("promoted", 2)
+    assert "no worse on newer data" in found["reason"]
+    assert found["snapshot"]["rows"]["test"] == 90
+    assert set(states(found).values()) == {"completed"}
+
+
+def test_without_gates_a_version_is_only_registered(
+    after_first: Home, prefect_server: str
+) -> None:
+    answer = after_first.headrace("run", "blobs", "--set", "gates=[]", "--json")
+    found = answer.json
+    assert answer.exit_code == 0
+    assert (found["status"], found["reason"]) == ("registered", "there are no gates")
+    assert [gate["name"] for gate in found["gates"]] == ["serving"]
+    assert states(found)["train"] == "cached"
+    why = next(s["why"] for s in found["stages"] if s["name"] == "evaluate")
+    assert why.startswith("gates [")
+
+
+def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
+    after_first: Home, prefect_server: str
+) -> None:
+    said = (
+        "--set",
+        "gates=[{name='accuracy',threshold=1.1},{name='champion'}]",
+        "--set",
+        "training.seed=3",
+        "--json",
+    )
+    answer = after_first.headrace("run", "blobs", *said)
+    found = answer.json
+    assert answer.exit_code == 1
+    assert (found["status"], found["version"]) == ("refused", 2)
+    assert "at least 1.1 is needed" in found["reason"]
+    assert found["aliases"] == []
+    promoted = after_first.headrace("promote", "blobs", "2", "--json")
+    assert promoted.exit_code == 1
+    assert promoted.json["error"]["kind"] == "PromotionError"
+    assert "did not pass its gates: accuracy" in promoted.json["reason"]
+    again = after_first.headrace("run", "blobs", *said)
+    assert (again.exit_code, again.json["status"]) == (1, "refused")
+    assert set(states(again.json).values()) == {"cached"}
+
+
+@pytest.mark.parametrize("fault", ["cut short", "one class in test"])
+def test_bad_data_is_refused_before_any_training(
+    home: Home, prefect_server: str, project: Path, tmp_path: Path, fault: str
+) -> None:
+    place, good = tmp_path / "bad.npz", project / "pipelines" / "blobs" / "blobs.npz"
+    if fault == "cut short":
+        place.write_bytes(good.read_bytes()[:-300])
+    else:
+        with np.load(good) as arrays:
+            changed = dict(arrays)
+        changed["x_test"] = changed["x_test"][changed["y_test"] != 1]
+        changed["y_test"] = changed["y_test"][changed["y_test"] != 1]
+        np.savez(place, **changed)
+    answer = home.headrace("run", "blobs", "--data", str(place), "--json")
+    found = answer.json
+    assert answer.exit_code == 1
+    assert (found["status"], found["version"], found["run_id"]) == (
+        "refused",
+        None,
+        None,
+    )
+    assert str(place) in found["reason"]
+    stage = "ingest" if fault == "cut short" else "validate"
+    done = states(found)
+    assert done[stage] == "failed"
+    assert [name for name, state in done.items() if state == "skipped"] == (
+        STAGES[STAGES.index(stage) + 1 :]
+    )
+    kind = "SourceError" if fault == "cut short" else "ContractError"
+    assert found["error"]["kind"] == kind
+    assert mlflow_runs(home) == []
+
+
+def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
+    after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    answer = after_first.headrace("run", "blobs", "--set", "training.seed=9", "--json")
+    assert answer.exit_code == 3
+    found = answer.json
+    assert (found["status"], found["error"]["kind"]) == ("error", "DependencyError")
+    assert "MLflow at http://127.0.0.1:9 failed" in found["reason"]
+    assert states(found)["train"] == "failed"
+
+
+def test_a_prefect_that_does_not_answer_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    answer = home.headrace("run", "blobs", "--json")
+    assert answer.exit_code == 3
+    assert (
+        "Prefect server http://127.0.0.1:9/api does not answer" in answer.json["reason"]
+    )
+
+
+def test_a_builder_that_is_not_there_is_told_before_any_work(
+    home: Home, prefect_server: str
+) -> None:
+    answer = home.headrace("run", "blobs", "--set", "model.builder=cn", "--json")
+    assert answer.exit_code == 2
+    assert "Did you mean cnn?" in answer.json["reason"]
+    assert not (home.path / "store" / "snapshots").exists()
+
+
+def test_check_ingests_and_validates_without_training(
+    home: Home, project: Path
+) -> None:
+    answer = home.headrace("check", "blobs", "--data", "default", "--json")
+    found = answer.json
+    assert answer.exit_code == 0
+    assert found["pipeline"] == "blobs"
+    assert found["snapshot"]["rows"] == {"train": 171, "val": 9, "test": 60}
+    assert found["reason"] == "the data keeps its contract"
+    assert found["warnings"] == []
+    assert mlflow_runs(home) == []
+    assert (
+        states(home.headrace("check", "blobs", "--data", "default", "--json").json)[
+            "validate"
+        ]
+        == "cached"
+    )

@@ -1,0 +1,118 @@
+"""``headrace score`` as a user has it, and the flow for schedules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+Home = Any
+Answer = Any
+
+
+def test_the_command_scores_a_batch(first: tuple[Home, Answer], tmp_path: Path) -> None:
+    home, run = first
+    source, output = home.project / "pipelines/blobs/blobs.npz", tmp_path / "out.csv"
+    answer = home.headrace("score", "blobs", str(source), str(output), "--json")
+    assert answer.exit_code == 0
+    said = answer.json
+    rows = pd.read_csv(output)
+    assert list(said) == [
+        "model",
+        "version",
+        "rows",
+        "scored",
+        "failed",
+        "data_digest",
+        "input",
+        "output",
+        "accuracy",
+        "seconds",
+    ]
+    assert (said["model"], said["version"]) == ("blobs", run.json["version"])
+    assert (said["rows"], said["scored"], said["failed"]) == (240, 240, 0)
+    assert (said["input"], said["output"]) == (str(source), str(output))
+    assert said["accuracy"] == (rows["label"] == rows["true_label"]).mean()
+    assert set(rows["data_digest"]) == {said["data_digest"]}
+
+
+def test_the_answer_for_people_is_two_lines(
+    first: tuple[Home, Answer], tmp_path: Path
+) -> None:
+    home, _ = first
+    np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), np.uint8))
+    output = tmp_path / "out.parquet"
+    answer = home.headrace("score", "blobs", str(tmp_path / "x.npy"), str(output))
+    scored, written = answer.out.splitlines()
+    assert scored.startswith(f"blobs version 1 scored 3 of 3 items of {tmp_path}/x.npy")
+    assert written.startswith(f"{output}  (data digest ")
+    assert "accuracy" not in answer.out
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "output", "exit_code", "kind"),
+    [
+        ("nope", "x.npy", "out.csv", 2, "NotFoundError"),
+        ("blobs", "nothing.npy", "out.csv", 2, "NotFoundError"),
+        ("blobs", "x.npy", "out.xlsx", 2, "UsageError"),
+        ("blobs", "x.npy", "nowhere/out.csv", 2, "UsageError"),
+        ("blobs", "other.npy", "out.csv", 1, "SourceError"),
+    ],
+)
+def test_a_mistake_has_its_exit_code(
+    first: tuple[Home, Answer],
+    tmp_path: Path,
+    model: str,
+    source: str,
+    output: str,
+    exit_code: int,
+    kind: str,
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), np.uint8))
+    np.save(tmp_path / "other.npy", np.zeros((3, 9, 9), np.uint8))
+    places = (str(tmp_path / source), str(tmp_path / output))
+    answer = first[0].headrace("score", model, *places, "--json")
+    assert (answer.exit_code, answer.json["error"]["kind"]) == (exit_code, kind)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.npy", "x.npy"]
+
+
+def test_the_flow_does_what_the_command_does(
+    first: tuple[Home, Answer],
+    prefect_server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from headrace_flows.score import score
+
+    for name, value in first[0].environment.items():
+        monkeypatch.setenv(name, value)
+    np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), np.uint8))
+    places = (str(tmp_path / "x.npy"), str(tmp_path / "out.parquet"))
+    state = score("blobs", *places, return_state=True)
+    assert state.is_completed()
+    assert state.message == "3 of 3 items by version 1"
+    assert state.result().scored == 3
+    assert len(pd.read_parquet(places[1])) == 3
+
+
+def test_a_refused_flow_has_failed(
+    first: tuple[Home, Answer],
+    prefect_server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from headrace.errors import SourceError
+    from headrace_flows.score import score
+
+    for name, value in first[0].environment.items():
+        monkeypatch.setenv(name, value)
+    np.save(tmp_path / "x.npy", np.zeros((3, 9, 9), np.uint8))
+    places = (str(tmp_path / "x.npy"), str(tmp_path / "out.parquet"))
+    state = score("blobs", *places, return_state=True)
+    assert state.is_failed()
+    with pytest.raises(SourceError, match=r"None of the 3 items"):
+        state.result()
+    assert not Path(places[1]).exists()

@@ -1,0 +1,95 @@
+"""Runs that are interrupted or killed leave nothing that still runs."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+Home = Any
+LONG = ("run", "blobs", "--json", "--set", "training.epochs=10000")
+
+
+class Watched:
+    """A process whose standard error is read as it comes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    def wait_for(self, text: str, seconds: float = 120) -> None:
+        """Wait until it says something."""
+        limit = time.monotonic() + seconds
+        while not any(text in line for line in self.lines):
+            assert self.process.poll() is None, "".join(self.lines)
+            assert time.monotonic() < limit, "".join(self.lines)
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def started(home: Home, mlflow_database: Path) -> Iterator[Watched]:
+    """A long run in a process of its own, with a temporary server."""
+    home.path.mkdir()
+    (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    watched = Watched(home.start(*LONG))
+    yield watched
+    watched.process.kill()
+    watched.process.wait()
+
+
+def column(database: Path, query: str) -> list[str]:
+    connection = sqlite3.connect(database)
+    try:
+        return [row[0] for row in connection.execute(query)]
+    finally:
+        connection.close()
+
+
+def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that are still there after a while."""
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    return list(alive)
+
+
+def test_an_interrupt_during_training_cancels_everywhere(
+    home: Home, started: Watched
+) -> None:
+    started.wait_for("epoch 2/10000")
+    children = psutil.Process(started.process.pid).children(recursive=True)
+    started.process.send_signal(signal.SIGINT)
+    out = started.process.stdout.read() if started.process.stdout else ""
+    assert started.process.wait(timeout=60) == 130, "".join(started.lines)
+    assert out.count("\n") == 1
+    assert '"status": "cancelled"' in out
+    assert "Traceback" not in "".join(started.lines)
+    assert column(home.path / "mlflow.db", "SELECT status FROM runs") == ["KILLED"]
+    server = home.path / "prefect" / "prefect.db"
+    assert column(server, "SELECT state_type FROM flow_run") == ["CANCELLED"]
+    assert "RUNNING" not in column(server, "SELECT state_type FROM task_run")
+    assert [c.cmdline() for c in wait_until_gone(children)] == []
+    # What was done is not done again.
+    again = home.headrace("check", "blobs", "--data", "default", "--json").json
+    assert {stage["state"] for stage in again["stages"][:2]} == {"cached"}
+
+
+def test_a_killed_run_leaves_no_server(started: Watched) -> None:
+    started.wait_for("ingest: first run")
+    children = psutil.Process(started.process.pid).children(recursive=True)
+    commands = [" ".join(child.cmdline()) for child in children]
+    assert any("prefect.server" in command for command in commands)
+    started.process.kill()
+    assert [c.cmdline() for c in wait_until_gone(children)] == []

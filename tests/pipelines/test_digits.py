@@ -1,0 +1,94 @@
+"""The shipped pipelines: what their files promise, on the data that they name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from headrace.evaluation import evaluate
+from headrace.ingestion import ingest
+from headrace.models import builder_name, check_arguments, find_builder
+from headrace.promotion import conclude
+from headrace.records import DataDescription
+from headrace.registration import register
+from headrace.serving import load_champion
+from headrace.settings import Settings
+from headrace.snapshots import read_split
+from headrace.spec import load_spec
+from headrace.store import Store
+from headrace.training import train
+from headrace.validation import validate
+
+PLACE = Path(__file__).resolve().parents[2] / "pipelines"
+PIPELINES = sorted(folder.parent for folder in PLACE.glob("*/pipeline.toml"))
+MNIST = PLACE.parents[1] / "shared" / "data" / "images" / "mnist"
+
+
+@pytest.mark.parametrize("folder", PIPELINES, ids=lambda folder: folder.name)
+def test_a_shipped_pipeline_opens_with_its_command_and_can_be_built(
+    folder: Path,
+) -> None:
+    text = (folder / "pipeline.toml").read_text()
+    assert text.startswith(f"# headrace run {folder.name}\n")
+    spec = load_spec(folder)
+    assert spec.name == folder.name
+    name = builder_name(spec)
+    check_arguments(name, find_builder(name, folder), spec.model.arguments)
+    assert {"accuracy", "finite", "champion"} <= {gate.name for gate in spec.gates}
+
+
+def test_the_packaged_digits_become_a_champion(settings: Settings) -> None:
+    """All stages as plain functions of records, on the data that needs no download."""
+    folder = PLACE / "digits"
+    spec, store = load_spec(folder), Store(settings.store)
+    snapshot = ingest(spec.data, spec.medium, store, settings)
+    assert sum(snapshot.rows.values()) == 5000
+    assert snapshot.description == DataDescription(
+        medium="image", shape=(28, 28, 1), classes=tuple("0123456789")
+    )
+    assert "CC BY-SA" in snapshot.attribution
+    contract = validate(spec, snapshot, store)
+    assert contract.quarantined == 0
+    training = train(spec, folder, "mlp", snapshot, contract, settings, {})
+    seen = evaluate(spec, snapshot, contract, training, None, settings)
+    assert seen.metrics["test_accuracy"] >= 0.88
+    assert [gate.reason for gate in seen.gates if not gate.passed] == []
+    registered = register(spec, folder, snapshot, training, seen, settings)
+    ended = conclude(spec, seen, registered, settings)
+    assert (ended.status, ended.aliases) == ("promoted", ("champion",))
+    items, labels, _ = read_split(snapshot, "test")
+    told = load_champion("digits", settings).predict(items[:100])
+    right = sum(
+        int(label) == truth for label, truth in zip(told, labels[:100], strict=True)
+    )
+    assert right >= 80
+
+
+@pytest.mark.skipif(
+    not (MNIST / "mnist.npz").is_file(), reason=f"the full MNIST is not in {MNIST}"
+)
+def test_mnist_as_npz_and_as_idx_files_is_one_snapshot(
+    settings: Settings, tmp_path: Path
+) -> None:
+    files = [path for path in MNIST.rglob("*ubyte*") if path.is_file()]
+    if len(files) < 4:
+        pytest.skip(f"the IDX files of MNIST are not in {MNIST}")
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    for file in files:
+        shutil.copy(file, folder / file.name)
+    spec = load_spec(PLACE / "digits")
+    store = Store(settings.store)
+    snapshots = [
+        ingest(
+            spec.data.model_copy(update={"source": str(source)}),
+            "image",
+            store,
+            settings,
+        )
+        for source in (MNIST / "mnist.npz", folder)
+    ]
+    assert snapshots[0].digest == snapshots[1].digest
+    assert snapshots[0].rows == {"train": 59_000, "val": 1_000, "test": 10_000}
