@@ -1,4 +1,4 @@
-"""A tiny pipeline, and homes for it: fresh ones, and copies of one with two trainings."""
+"""A tiny pipeline, and homes: fresh ones, and copies of one with two trainings."""
 
 from __future__ import annotations
 

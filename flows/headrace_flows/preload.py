@@ -16,8 +16,11 @@ def preload(run: Run) -> None:
     """
     plan = run.plan
     snapshot = plan.find(plan.ingest(), SnapshotRecord)
-    contract = snapshot and plan.find(plan.validate(snapshot), ContractRecord)
-    training = contract and plan.find(plan.train(snapshot, contract), TrainingRecord)
+    contract = training = None
+    if snapshot is not None:
+        contract = plan.find(plan.validate(snapshot), ContractRecord)
+    if snapshot is not None and contract is not None:
+        training = plan.find(plan.train(snapshot, contract), TrainingRecord)
     from headrace.tracking import Tracking
 
     Tracking(plan.settings).experiment(run.spec.name)

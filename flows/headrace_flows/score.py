@@ -9,10 +9,10 @@ from prefect.states import Completed
 
 from headrace.scoring import ScoringRecord
 from headrace.settings import Settings
-from headrace_flows.stages import _IO
+from headrace_flows.stages import RETRIED
 
 
-@task(name="score", tags=["cpu"], **_IO)
+@task(name="score", tags=["cpu"], **RETRIED)
 def score_items(model: str, source: str, output: str) -> ScoringRecord:
     """Every item of the source with what the champion makes of it."""
     from headrace import scoring

@@ -32,7 +32,7 @@ async def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     return isinstance(outcome, DependencyError)
 
 
-_IO: Any = {
+RETRIED: Any = {
     "cache_policy": NO_CACHE,
     "persist_result": False,
     "retries": 2,
@@ -47,7 +47,7 @@ def _cached(record: R) -> R:
     return cast(R, Completed(name="Cached", data=record))
 
 
-@task(name="ingest", tags=["cpu"], **_IO)
+@task(name="ingest", tags=["cpu"], **RETRIED)
 def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
     key = run.plan.ingest()
@@ -130,7 +130,7 @@ def evaluate(
     )
 
 
-@task(name="register", tags=["cpu"], **_IO)
+@task(name="register", tags=["cpu"], **RETRIED)
 def register(
     run: Run,
     snapshot: SnapshotRecord,
@@ -154,7 +154,7 @@ def register(
     )
 
 
-@task(name="promote", tags=["cpu"], **_IO)
+@task(name="promote", tags=["cpu"], **RETRIED)
 def promote(
     run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
 ) -> PromotionRecord:

@@ -304,7 +304,10 @@ def test_bad_data_is_refused_before_any_training(
 
 
 def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
-    after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+    first: tuple[Home, Answer],
+    after_first: Home,
+    prefect_server: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     answer = after_first.headrace("run", "blobs", "--set", "training.seed=9", "--json")
@@ -312,7 +315,7 @@ def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
     found = answer.json
     assert (found["status"], found["error"]["kind"]) == ("error", "DependencyError")
     assert "MLflow at http://127.0.0.1:9 failed" in found["reason"]
-    assert states(found)["train"] == "failed"
+    assert mlflow_runs(after_first) == [(first[1].json["run_id"], "FINISHED")]
 
 
 def test_a_prefect_that_does_not_answer_is_told(

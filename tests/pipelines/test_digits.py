@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ from headrace.validation import validate
 
 PLACE = Path(__file__).resolve().parents[2] / "pipelines"
 PIPELINES = sorted(folder.parent for folder in PLACE.glob("*/pipeline.toml"))
-MNIST = PLACE.parents[1] / "shared" / "data" / "images" / "mnist"
 
 
 @pytest.mark.parametrize("folder", PIPELINES, ids=lambda folder: folder.name)
@@ -64,31 +62,3 @@ def test_the_packaged_digits_become_a_champion(settings: Settings) -> None:
         int(label) == truth for label, truth in zip(told, labels[:100], strict=True)
     )
     assert right >= 80
-
-
-@pytest.mark.skipif(
-    not (MNIST / "mnist.npz").is_file(), reason=f"the full MNIST is not in {MNIST}"
-)
-def test_mnist_as_npz_and_as_idx_files_is_one_snapshot(
-    settings: Settings, tmp_path: Path
-) -> None:
-    files = [path for path in MNIST.rglob("*ubyte*") if path.is_file()]
-    if len(files) < 4:
-        pytest.skip(f"the IDX files of MNIST are not in {MNIST}")
-    folder = tmp_path / "idx"
-    folder.mkdir()
-    for file in files:
-        shutil.copy(file, folder / file.name)
-    spec = load_spec(PLACE / "digits")
-    store = Store(settings.store)
-    snapshots = [
-        ingest(
-            spec.data.model_copy(update={"source": str(source)}),
-            "image",
-            store,
-            settings,
-        )
-        for source in (MNIST / "mnist.npz", folder)
-    ]
-    assert snapshots[0].digest == snapshots[1].digest
-    assert snapshots[0].rows == {"train": 59_000, "val": 1_000, "test": 10_000}

@@ -82,7 +82,7 @@ def test_a_text_that_is_no_docstring_counts(
 def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three modules in place of the package's own."""
     modules = {
-        "training": "def train():\n    from headrace import fitting\n    import keras\n",
+        "training": "def f():\n    from headrace import fitting\n    import keras\n",
         "fitting": "from headrace.metrics import share\nimport os\n",
         "metrics": "def share(a, b):\n    return a / b\n",
         "pictures": "import matplotlib\n",

@@ -1,0 +1,15 @@
+"""The only door to MLflow: runs, logged models, the registry's versions and aliases.
+
+Models are logged in MLflow's ``keras`` flavour and read back as plain files by
+digest; nothing is ever loaded through ``pyfunc``, which runs code from the store.
+"""
+
+from headrace.tracking.door import tracking_errors
+from headrace.tracking.models import MODEL_FILE, Models, file_digest
+from headrace.tracking.runs import Runs
+
+__all__ = ["MODEL_FILE", "Tracking", "file_digest", "tracking_errors"]
+
+
+class Tracking(Runs, Models):
+    """MLflow at one address, as the settings have it."""

@@ -1,0 +1,91 @@
+"""Importing MLflow, connecting to it, and what its failures mean."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import DependencyError, NotFoundError
+from headrace.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def import_mlflow() -> Any:
+    """MLflow, its telemetry off, its retries few, and its log quiet."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    return mlflow
+
+
+@contextlib.contextmanager
+def tracking_errors(uri: str) -> Iterator[None]:
+    """Turn MLflow's failures into errors that say what to do."""
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
+        text = _first_line(error)
+        if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
+            raise NotFoundError(f"MLflow at {uri}: {text}.") from error
+        if "out-of-date database schema" in str(error):
+            raise DependencyError(
+                f"The MLflow database {uri} was made by an older MLflow.",
+                f"Back it up, then run: mlflow db upgrade {uri}",
+            ) from error
+        if "Max retries exceeded" in text:
+            text = "it cannot be reached"
+        raise DependencyError(
+            f"MLflow at {uri} failed: {text}.",
+            "Check that it is running, reachable and not locked, and run the same "
+            "command again.",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says: of a database, without the driver's name and the SQL."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]
+
+
+class Connection:
+    """MLflow at one address.
+
+    Args:
+        settings: its ``tracking_uri``; where that is a file of the home, artifacts
+            are kept in the home as well.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        mlflow = import_mlflow()
+        self.uri = settings.tracking_uri
+        self.home = settings.home.absolute()
+        inherited = os.environ.get("MLFLOW_TRACKING_URI")
+        try:
+            with tracking_errors(self.uri):
+                mlflow.set_tracking_uri(self.uri)
+                self.client: MlflowClient = mlflow.MlflowClient(self.uri)
+        finally:
+            if inherited is None:  # MLflow sets it, and other homes would follow it
+                os.environ.pop("MLFLOW_TRACKING_URI", None)

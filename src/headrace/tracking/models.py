@@ -1,0 +1,128 @@
+"""Logged models, the registry's versions of them, and its aliases."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.records import DataDescription
+from headrace.tracking.door import Connection, import_mlflow, tracking_errors
+
+MODEL_FILE = "data/model.keras"
+
+
+class Models(Connection):
+    """Models are written in MLflow's ``keras`` flavour and read back as files."""
+
+    def log_model(self, model: Any, data: DataDescription) -> tuple[str, str, int]:
+        """Log a Keras model in the active run.
+
+        Returns:
+            its ``models:/m-...`` URI, and the sha256 and size of its Keras file.
+        """
+        import keras
+        import numpy as np
+        import tensorflow as tf
+        from mlflow.models import ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+        mlflow = import_mlflow()
+        shape = (-1, *data.shape)
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(np.dtype("float32"), shape, data.medium)]),
+            outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
+        )
+        with tracking_errors(self.uri):
+            info = mlflow.keras.log_model(
+                model,
+                name="model",
+                signature=signature,
+                pip_requirements=[
+                    f"keras=={keras.__version__}",
+                    f"tensorflow=={tf.__version__}",
+                ],
+            )
+            folder = mlflow.artifacts.download_artifacts(info.model_uri)
+        file = Path(folder) / MODEL_FILE
+        return str(info.model_uri), file_digest(file), file.stat().st_size
+
+    @contextlib.contextmanager
+    def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
+        """The Keras file of a logged model, downloaded and checked.
+
+        Raises:
+            IntegrityError: it is gone, or not the file that was logged.
+        """
+        mlflow = import_mlflow()
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+            try:
+                with tracking_errors(self.uri):
+                    logged = self.client.get_logged_model(model_uri.rpartition("/")[2])
+                    path = mlflow.artifacts.download_artifacts(
+                        f"{logged.artifact_location}/{MODEL_FILE}", dst_path=folder
+                    )
+            except (NotFoundError, FileNotFoundError, OSError) as error:
+                raise IntegrityError(
+                    f"The model {model_uri} is no longer in MLflow's artifact store.",
+                    "Restore it from a backup, or train again.",
+                ) from error
+            found = file_digest(Path(path))
+            if found != digest:
+                raise IntegrityError(
+                    f"{model_uri}: {MODEL_FILE} has sha256 {found[:16]}..., but "
+                    f"{digest[:16]}... was logged: the file was changed or damaged.",
+                    "Do not use it; restore it from a backup, or train again.",
+                )
+            yield Path(path)
+
+    def create_version(
+        self, name: str, model_uri: str, run_id: str, tags: Mapping[str, str], card: str
+    ) -> int:
+        """The registry's version of a logged model, made once however often asked."""
+        from mlflow.exceptions import MlflowException
+
+        with tracking_errors(self.uri):
+            with contextlib.suppress(MlflowException):
+                self.client.create_registered_model(name)
+            for version in self.client.search_model_versions(f"run_id='{run_id}'"):
+                if version.name == name:
+                    return int(version.version)
+            made = self.client.create_model_version(
+                name,
+                model_uri,
+                run_id,
+                tags=dict(tags),
+                description=card,
+                model_id=model_uri.rpartition("/")[2],
+            )
+            return int(made.version)
+
+    def tag_version(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a registered version."""
+        with tracking_errors(self.uri):
+            for key, value in tags.items():
+                self.client.set_model_version_tag(name, str(version), key, value)
+
+    def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
+        """Put the registry's aliases where the ledger says they are."""
+        from mlflow.exceptions import MlflowException
+
+        with tracking_errors(self.uri):
+            present = dict(self.client.get_registered_model(name).aliases)
+            for alias, version in aliases.items():
+                if version is None and alias in present:
+                    with contextlib.suppress(MlflowException):
+                        self.client.delete_registered_model_alias(name, alias)
+                elif version is not None and str(present.get(alias)) != str(version):
+                    self.client.set_registered_model_alias(name, alias, str(version))
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

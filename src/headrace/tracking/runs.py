@@ -1,0 +1,163 @@
+"""MLflow runs: begun, filled and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.records import SnapshotRecord
+from headrace.tracking.door import Connection, import_mlflow, tracking_errors
+
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
+class Runs(Connection):
+    """Experiments and runs."""
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment called ``name``, made if need be."""
+        from mlflow.exceptions import MlflowException
+
+        with tracking_errors(self.uri):
+            found = self.client.get_experiment_by_name(name)
+            if found is not None:
+                return str(found.experiment_id)
+            location = None
+            if self.uri.startswith("sqlite:"):
+                location = (self.home / "mlartifacts" / name).as_uri()
+            try:
+                return str(
+                    self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
+                )
+            except MlflowException:
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+                return str(found.experiment_id)
+
+    @contextlib.contextmanager
+    def run(
+        self, experiment: str, name: str, tags: Mapping[str, str]
+    ) -> Iterator[tuple[str, str]]:
+        """One MLflow run that ends with the block, however the block ends.
+
+        Yields:
+            (run id, experiment id).
+        """
+        mlflow = import_mlflow()
+        experiment_id = self.experiment(experiment)
+        with tracking_errors(self.uri):
+            run = self.client.create_run(experiment_id, run_name=name, tags=dict(tags))
+            run_id = str(run.info.run_id)
+        status, monitor = "FAILED", None
+        try:
+            mlflow.start_run(run_id=run_id)
+            monitor = self._system_metrics(run_id)
+            yield run_id, experiment_id
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            if monitor is not None:
+                monitor.finish()
+            with tracking_errors(self.uri):
+                mlflow.end_run(status)
+                self.client.set_terminated(run_id, status)
+
+    def _system_metrics(self, run_id: str) -> Any:
+        from mlflow.system_metrics import system_metrics_monitor as metrics
+
+        monitor: Any = metrics.SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+            run_id, sampling_interval=1
+        )
+        monitor.start()
+        return monitor
+
+    def log_params(self, run_id: str, values: Mapping[str, Any]) -> None:
+        """Log parameters, nested tables flattened with dots, in one call."""
+        from mlflow.entities import Param
+
+        params = [Param(key, value) for key, value in _flatten(values)]
+        with tracking_errors(self.uri):
+            self.client.log_batch(run_id, params=params)
+
+    def log_metrics(
+        self, run_id: str, values: Mapping[str, float], step: int = 0
+    ) -> None:
+        """Log metrics of one step in one call."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(k, float(v), now, step) for k, v in values.items()]
+        with tracking_errors(self.uri):
+            self.client.log_batch(run_id, metrics=metrics)
+
+    def log_tags(self, run_id: str, values: Mapping[str, str]) -> None:
+        """Set tags in one call."""
+        from mlflow.entities import RunTag
+
+        with tracking_errors(self.uri):
+            self.client.log_batch(
+                run_id, tags=[RunTag(k, str(v)) for k, v in values.items()]
+            )
+
+    def log_snapshot(self, run_id: str, snapshot: SnapshotRecord) -> None:
+        """Log the data set as an input of the run, under its true digest."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=f"snapshot-{snapshot.digest[:12]}",
+            digest=snapshot.digest[:36],
+            source_type="headrace",
+            source=json.dumps({"uri": snapshot.uri, "source": snapshot.source}),
+            schema=snapshot.description.model_dump_json(),
+            profile=json.dumps(snapshot.rows),
+        )
+        tags = [InputTag("mlflow.data.context", "training")]
+        with tracking_errors(self.uri):
+            self.client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+    def log_files(self, run_id: str, folder: Path, place: str | None = None) -> None:
+        """Log every file of a local folder as an artifact."""
+        with tracking_errors(self.uri):
+            self.client.log_artifacts(run_id, str(folder), place)
+
+    def run_file(self, run_id: str, path: str) -> bytes:
+        """The bytes of a run's artifact.
+
+        Raises:
+            IntegrityError: it is gone.
+        """
+        mlflow = import_mlflow()
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+            try:
+                with tracking_errors(self.uri):
+                    found = mlflow.artifacts.download_artifacts(
+                        run_id=run_id, artifact_path=path, dst_path=folder
+                    )
+                return Path(found).read_bytes()
+            except (NotFoundError, OSError) as error:
+                raise IntegrityError(
+                    f"The artifact {path} of the run {run_id} is gone.",
+                    "Restore it from a backup, or train again.",
+                ) from error
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+            for number, item in enumerate(value):
+                label = item.get("name", item.get("expectation", number))
+                rest = {k: v for k, v in item.items() if k != "name"}
+                yield from _flatten(rest, f"{prefix}{key}.{label}.")
+        else:
+            yield f"{prefix}{key}", str(value)[:6000]
