@@ -75,7 +75,7 @@ def champion_gate(
             f"{verdict} on the same data ({counts}, p = {comparison.p_value:.3g}; "
             f"challenger {attempts} on it needs {threshold:.3g})"
         )
-        value = comparison.difference
+        value = comparison.p_value
     else:
         passed = comparison.low > -gate.margin
         verdict = "no worse" if passed else "may be worse"

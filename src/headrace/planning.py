@@ -174,7 +174,7 @@ class Plan:
         before, now = latest["ingredients"], key.ingredients
         changes = [
             _change(name, before.get(name), now.get(name))
-            for name in sorted(before.keys() | now.keys())
+            for name in sorted(before.keys() | now.keys(), key=_by_kind)
             if before.get(name) != now.get(name)
         ]
         if not changes:
@@ -279,6 +279,11 @@ def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
                 (f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str))
             )
     return found
+
+
+def _by_kind(name: str) -> tuple[int, str]:
+    """What a user did comes before what followed from it."""
+    return ("spec", "input", "version", "code").index(name.partition(" ")[0]), name
 
 
 def _change(name: str, before: str | None, now: str | None) -> str:

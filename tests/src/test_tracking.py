@@ -210,8 +210,13 @@ def test_a_version_is_made_once_however_often_asked(trained: Trained) -> None:
     made = tracking.client.get_model_version("blobs", "2")
     assert made.description == "the card"
     assert made.tags["colour"] == "blue"
-    tracking.tag_version("blobs", 2, {"colour": "red"})
-    assert tracking.client.get_model_version("blobs", "2").tags["colour"] == "red"
+
+
+def test_an_alias_of_a_version_that_mlflow_lost_is_only_warned_of(
+    trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    Tracking(trained.settings).project_aliases("blobs", {"champion": 99})
+    assert "the alias champion of blobs" in caplog.text
 
 
 def test_aliases_are_put_where_they_belong(trained: Trained) -> None:

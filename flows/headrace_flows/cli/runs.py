@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
@@ -217,7 +218,9 @@ def _show(summary: dict[str, Any], settings: Settings) -> None:
     stages = Table(box=None, padding=(0, 2), show_header=False)
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
-        stages.add_row(stage["name"], stage["state"], seconds, stage["why"][:100])
+        stages.add_row(
+            stage["name"], stage["state"], seconds, shorten(stage["why"], 100)
+        )
     out.print(stages)
     metrics = summary["metrics"]
     if metrics:

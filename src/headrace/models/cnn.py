@@ -18,7 +18,8 @@ def build(
     """Each block is a 3 x 3 convolution, batch normalisation, ReLU and a 2 x 2 maximum.
 
     The normalisation is what lets plain SGD at the default rate reach 0.99 on the full
-    MNIST in ten epochs; without it the same blocks stay near 0.988.
+    MNIST in ten epochs; without it the same blocks stay near 0.988. Its momentum is
+    below Keras's 0.99, so that its averages settle within a few hundred steps.
 
     Args:
         data: shape ``(height, width, channels)`` and classes.
@@ -38,7 +39,7 @@ def build(
     for count in filters:
         layers += [
             keras.layers.Conv2D(count, 3, padding="same", use_bias=False),
-            keras.layers.BatchNormalization(),
+            keras.layers.BatchNormalization(momentum=0.9),
             keras.layers.ReLU(),
         ]
         if side >= 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from headrace.records import DataDescription
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
 
 MODEL_FILE = "data/model.keras"
+
+log = logging.getLogger(__name__)
 
 
 class Models(Connection):
@@ -102,24 +105,24 @@ class Models(Connection):
             )
             return int(made.version)
 
-    def tag_version(self, name: str, version: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a registered version."""
-        with tracking_errors(self.uri):
-            for key, value in tags.items():
-                self.client.set_model_version_tag(name, str(version), key, value)
-
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
-        """Put the registry's aliases where the ledger says they are."""
-        from mlflow.exceptions import MlflowException
+        """Put the registry's aliases where the ledger says they are.
 
-        with tracking_errors(self.uri):
-            present = dict(self.client.get_registered_model(name).aliases)
-            for alias, version in aliases.items():
-                if version is None and alias in present:
-                    with contextlib.suppress(MlflowException):
-                        self.client.delete_registered_model_alias(name, alias)
-                elif version is not None and str(present.get(alias)) != str(version):
-                    self.client.set_registered_model_alias(name, alias, str(version))
+        A version that was deleted in MLflow alone cannot have one; the ledger stands.
+        """
+        for alias, version in aliases.items():
+            try:
+                with tracking_errors(self.uri):
+                    self._project_alias(name, alias, version)
+            except NotFoundError as error:
+                log.warning("the alias %s of %s: %s", alias, name, error.message)
+
+    def _project_alias(self, name: str, alias: str, version: int | None) -> None:
+        present = self.client.get_registered_model(name).aliases.get(alias)
+        if version is None and present is not None:
+            self.client.delete_registered_model_alias(name, alias)
+        elif version is not None and str(present) != str(version):
+            self.client.set_registered_model_alias(name, alias, str(version))
 
 
 def file_digest(path: Path) -> str:
