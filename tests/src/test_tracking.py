@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy
 from mlflow.exceptions import MlflowException
@@ -65,6 +67,22 @@ def test_a_run_ends_with_its_block(
     run = tracking.client.get_run(ids[0])
     assert run.info.status == status
     assert run.data.tags["colour"] == "blue"
+
+
+@pytest.mark.parametrize(
+    ("pid", "status"), [(2**22 + 1, "KILLED"), (os.getpid(), "RUNNING")]
+)
+def test_the_next_run_ends_one_whose_process_was_killed(
+    settings: Settings, pid: int, status: str
+) -> None:
+    tracking = Tracking(settings)
+    here = psutil.Process()
+    process = f"{socket.gethostname()}/{pid}/{here.create_time():.2f}"
+    experiment = tracking.experiment("blobs")
+    tags = {"headrace.process": process}
+    orphan = tracking.client.create_run(experiment, tags=tags).info.run_id
+    with tracking.run("blobs", "the next", {}):
+        assert tracking.client.get_run(orphan).info.status == status
 
 
 def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(

@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import SnapshotRecord
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+_PROCESS_TAG = "headrace.process"
+
+
+def _this_process() -> str:
+    """This process, as ``host/pid/start``, which no other has or will have."""
+    process = psutil.Process()
+    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
+
+
+def _is_gone(process: str) -> bool:
+    host, pid, start = process.rsplit("/", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != start
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Runs(Connection):
@@ -52,8 +72,10 @@ class Runs(Connection):
         """
         mlflow = import_mlflow()
         experiment_id = self.experiment(experiment)
+        tags = {**tags, _PROCESS_TAG: _this_process()}
         with tracking_errors(self.uri):
-            run = self.client.create_run(experiment_id, run_name=name, tags=dict(tags))
+            self._end_orphans(experiment_id)
+            run = self.client.create_run(experiment_id, run_name=name, tags=tags)
             run_id = str(run.info.run_id)
         status, monitor = "FAILED", None
         try:
@@ -70,6 +92,15 @@ class Runs(Connection):
             with tracking_errors(self.uri):
                 mlflow.end_run(status)
                 self.client.set_terminated(run_id, status)
+
+    def _end_orphans(self, experiment_id: str) -> None:
+        """End the runs whose process on this machine was killed outright."""
+        running = self.client.search_runs(
+            [experiment_id], f"status = 'RUNNING' and tags.`{_PROCESS_TAG}` != ''"
+        )
+        for run in running:
+            if _is_gone(run.data.tags[_PROCESS_TAG]):
+                self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _system_metrics(self, run_id: str) -> Any:
         from mlflow.system_metrics import system_metrics_monitor as metrics
