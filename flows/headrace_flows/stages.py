@@ -12,7 +12,7 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, IntegrityError
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -115,19 +115,23 @@ def evaluate(
     training: TrainingRecord,
 ) -> EvaluationRecord:
     """Metrics and gates, beside the champion's on the same rows."""
-    key = run.plan.evaluate(contract, training)
+    comparator = run.plan.comparator(training)
+    key = run.plan.evaluate(contract, training, comparator)
     found = run.find(key, EvaluationRecord)
     if found is not None:
         return _cached(found)
     from headrace import evaluation
 
-    comparator = run.plan.comparator(training)
-    return run.perform(
-        key,
-        lambda: evaluation.evaluate(
-            run.spec, snapshot, contract, training, comparator, run.plan.settings
-        ),
-    )
+    try:
+        return run.perform(
+            key,
+            lambda: evaluation.evaluate(
+                run.spec, snapshot, contract, training, comparator, run.plan.settings
+            ),
+        )
+    except IntegrityError:  # what was logged is lost: the next run trains anew
+        run.plan.forget(run.plan.train(snapshot, contract))
+        raise
 
 
 @task(name="register", tags=["cpu"], **RETRIED)

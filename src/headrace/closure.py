@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from headrace.errors import SpecError
+
 PACKAGE = "headrace"
 _DISTRIBUTIONS = {"PIL": "pillow", "great_expectations": "great-expectations"}
 
@@ -54,6 +56,16 @@ def _read(path: Path) -> tuple[str, frozenset[str]]:
     return digest[:16], frozenset(imported)
 
 
+def _read_outside(path: Path) -> tuple[str, frozenset[str]]:
+    """Like `_read`, of a file that may have changed or be no Python at all."""
+    try:
+        return _read.__wrapped__(path)
+    except SyntaxError as error:
+        raise SpecError(
+            f"{path}, line {error.lineno}: {error.msg}.", "Mend it, or move it away."
+        ) from None
+
+
 @functools.cache
 def _version(import_name: str) -> str | None:
     try:
@@ -77,7 +89,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
     packages: set[str] = set()
     waiting = list(roots)
     for file in files:
-        digest, imported = _read(file.resolve())
+        digest, imported = _read_outside(file.resolve())
         state[f"code {file.name}"] = digest
         waiting.extend(imported)
     seen: set[str] = set()

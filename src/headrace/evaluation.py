@@ -101,7 +101,7 @@ def evaluate(
         ("latency_ms", report.latency_ms),
         ("serving_difference", report.difference),
     ):
-        if math.isfinite(value):
+        if value is not None:
             metrics[name] = value
     gates = [
         against.gate(gate) if gate.name == "champion" else absolute_gate(gate, metrics)

@@ -22,7 +22,8 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
             if value is None
             else f"{gate.metric} is not a number",
         )
-    passed = value >= threshold if gate.direction == "min" else value <= threshold
+    enough = value >= threshold if gate.direction == "min" else value <= threshold
+    passed = enough and math.isfinite(value)
     word = "at least" if gate.direction == "min" else "at most"
     return GateResult(
         name=gate.name,
@@ -96,17 +97,17 @@ def champion_gate(
     )
 
 
-def serving_gate(difference: float, tolerance: float, error: str) -> GateResult:
+def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:
     """Hold the answers of a clean process against the trained model's own."""
-    passed = not error and difference <= tolerance
+    passed = not error and difference is not None and difference <= tolerance
     return GateResult(
         name="serving",
         passed=passed,
-        value=difference if math.isfinite(difference) else None,
+        value=difference,
         threshold=tolerance,
         kind="serving",
         reason=""
         if passed
         else error
-        or f"a clean process answers differently, by {difference:.3g} in a probability",
+        or f"a clean process answers differently, by {difference} in a probability",
     )

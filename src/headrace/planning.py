@@ -27,6 +27,7 @@ from headrace.records import (
 )
 from headrace.registration import training_key
 from headrace.settings import Settings
+from headrace.snapshots import MANIFEST
 from headrace.sources import source_identity
 from headrace.spec import PipelineSpec
 from headrace.store import Store
@@ -111,25 +112,36 @@ class Plan:
                 "training": self.spec.training.model_dump(),
             },
             {
+                "pipeline": self.spec.name,
                 "snapshot": snapshot.digest,
+                "form": snapshot.description.model_dump_json(),
                 "quarantine": Path(contract.quarantine_uri).name,
             },
             roots,
             sorted(self.folder.glob("*.py")),
         )
 
-    def evaluate(self, contract: ContractRecord, training: TrainingRecord) -> Key:
+    def evaluate(
+        self,
+        contract: ContractRecord,
+        training: TrainingRecord,
+        comparator: int | None,
+    ) -> Key:
         """The key of the evaluation; the champion it is compared with is part of it."""
+        rival = self.ledger.version(self.spec.name, comparator) if comparator else None
         gates = [gate.model_dump() for gate in self.spec.gates]
         return self._key(
             "evaluate",
             {"evaluation": self.spec.evaluation.model_dump(), "gates": gates},
             {
                 "snapshot": training.snapshot_digest,
+                "form": training.description.model_dump_json(),
                 "quarantine": Path(contract.quarantine_uri).name,
                 "run": training.run_id,
                 "model": training.model_digest,
-                "champion": str(self.comparator(training)),
+                "champion": f"{rival.version} {rival.model_digest}"
+                if rival
+                else "none",
             },
             ["headrace.evaluation", f"headrace.media.{self.spec.medium}"],
         )
@@ -152,7 +164,22 @@ class Plan:
     def find(self, key: Key, kind: type[R]) -> R | None:
         """The result of a stage, if the store has it."""
         saved = self.store.read_json(f"stages/{key.fingerprint}.json")
-        return kind.model_validate(saved["record"]) if saved else None
+        if not saved:
+            return None
+        record = kind.model_validate(saved["record"])
+        return record if self._is_there(record) else None
+
+    def _is_there(self, record: Record) -> bool:
+        """Whether what a record points to in the store has not been taken away."""
+        if isinstance(record, SnapshotRecord):
+            return self.store.exists(f"snapshots/{record.digest}/{MANIFEST}")
+        if isinstance(record, ContractRecord) and record.quarantine_uri:
+            return self.store.exists(f"quarantine/{Path(record.quarantine_uri).name}")
+        return True
+
+    def forget(self, key: Key) -> None:
+        """Drop a stage's result, so that it is made anew."""
+        self.store.delete(f"stages/{key.fingerprint}.json")
 
     def save(self, key: Key, record: Record, seconds: float) -> None:
         """Keep the result of a stage."""
@@ -221,20 +248,16 @@ def find_finished(plan: Plan) -> Finished | None:
 
     Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
     """
-    snapshot = plan.find(plan.ingest(), SnapshotRecord)
-    if snapshot is None:
+    records = _kept_records(plan)
+    if records is None:
         return None
-    contract = plan.find(plan.validate(snapshot), ContractRecord)
-    if contract is None:
-        return None
-    training = plan.find(plan.train(snapshot, contract), TrainingRecord)
-    if training is None:
-        return None
-    key = plan.evaluate(contract, training)
-    evaluation = plan.find(key, EvaluationRecord)
+    snapshot, contract, training, evaluation = records
     name = plan.spec.name
     version = plan.ledger.find_training(name, training_key(training))
-    if evaluation is None or version is None:
+    if version is None:
+        return None
+    evidence = plan.ledger.latest_evidence(name, version.version)
+    if evidence is None or evidence.gates != evaluation.gates:
         return None
     outcome = _outcome(plan, evaluation, version.version)
     if outcome is None:
@@ -249,6 +272,23 @@ def find_finished(plan: Plan) -> Finished | None:
         status=status,
         reason=reason,
     )
+
+
+def _kept_records(
+    plan: Plan,
+) -> tuple[SnapshotRecord, ContractRecord, TrainingRecord, EvaluationRecord] | None:
+    snapshot = plan.find(plan.ingest(), SnapshotRecord)
+    if snapshot is None:
+        return None
+    contract = plan.find(plan.validate(snapshot), ContractRecord)
+    if contract is None:
+        return None
+    training = plan.find(plan.train(snapshot, contract), TrainingRecord)
+    if training is None:
+        return None
+    key = plan.evaluate(contract, training, plan.comparator(training))
+    evaluation = plan.find(key, EvaluationRecord)
+    return (snapshot, contract, training, evaluation) if evaluation else None
 
 
 def _outcome(

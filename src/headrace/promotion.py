@@ -56,6 +56,12 @@ def _promote(
     ledger: Ledger,
     settings: Settings,
 ) -> PromotionRecord:
+    # Read before the history, so that no rollback can come between the two unseen.
+    champion = ledger.champion(model)
+    if champion is not None and champion.version.version == version:
+        return PromotionRecord(
+            status="promoted", reason=f"version {version} is the champion already"
+        )
     rolled_back = ledger.was_rolled_back(model, version)
     if rolled_back is not None:
         reason = (
@@ -63,11 +69,6 @@ def _promote(
             f"{f' ({rolled_back.why})' if rolled_back.why else ''}: promote it by hand"
         )
         return PromotionRecord(status="registered", reason=reason)
-    champion = ledger.champion(model)
-    if champion is not None and champion.version.version == version:
-        return PromotionRecord(
-            status="promoted", reason=f"version {version} is the champion already"
-        )
     now = champion.version.version if champion else None
     if now != evaluation.champion_version:
         reason = (

@@ -12,14 +12,13 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.backend import load_backend
-from headrace.errors import IntegrityError, NotFoundError
+from headrace.errors import DependencyError, IntegrityError, NotFoundError
 from headrace.media import medium
 from headrace.records import DataDescription, Record, TrainingRecord
 from headrace.settings import Settings
@@ -114,6 +113,13 @@ def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
     from headrace.ledger import Ledger
 
     settings = settings or Settings()
+    if settings.home.is_dir():
+        settings.prepare_home()
+    elif settings.database_url.startswith("sqlite"):
+        raise NotFoundError(
+            f"There is no home at {settings.home}, so {name!r} has no champion.",
+            f"Run `headrace run {name}` first, or set HEADRACE_HOME.",
+        )
     champion = Ledger(settings.database_url).champion(name)
     if champion is None:
         raise NotFoundError(
@@ -152,8 +158,8 @@ class ServingReport(Record):
         error: why it could not be measured; empty if it was.
     """
 
-    difference: float = float("inf")
-    latency_ms: float = float("inf")
+    difference: float | None = None
+    latency_ms: float | None = None
     error: str = ""
 
 
@@ -165,27 +171,33 @@ class ServingCheck:
             **os.environ,
             "HEADRACE_PROJECT": str(settings.project.absolute()),
             "HEADRACE_HOME": str(settings.home.absolute()),
+            "MLFLOW_TRACKING_URI": settings.tracking_uri,
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "headrace.serving", training.model_dump_json()],
+            [sys.executable, "-Pm", "headrace.serving", training.model_dump_json()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
-            cwd=Path.home() if Path.home().is_dir() else None,
         )
 
     def result(self) -> ServingReport:
-        """Wait for the process; a crash or a hang is a report with an error."""
+        """Wait for the process.
+
+        Raises:
+            DependencyError: it crashed or hung, which says nothing of the model.
+        """
         try:
             out, err = self._process.communicate(timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self.stop()
-            return ServingReport(error=f"no answer within {TIMEOUT_SECONDS} s")
+            raise _no_answer(f"did not answer within {TIMEOUT_SECONDS} s") from None
         if self._process.returncode:
             lines = err.decode(errors="replace").strip().splitlines() or ["no message"]
-            return ServingReport(error=lines[-1][:300])
+            raise _no_answer(
+                f"ended with {self._process.returncode}: {lines[-1][:300]}"
+            )
         return ServingReport.model_validate_json(out)
 
     def stop(self) -> None:
@@ -193,6 +205,13 @@ class ServingCheck:
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
+
+
+def _no_answer(what: str) -> DependencyError:
+    return DependencyError(
+        f"The clean process of the serving gate {what}.",
+        "Run the same command again; with more memory, if it was killed.",
+    )
 
 
 def measure(training: TrainingRecord, settings: Settings) -> ServingReport:
@@ -215,8 +234,11 @@ def measure(training: TrainingRecord, settings: Settings) -> ServingReport:
         started = time.perf_counter()
         model(one)
         seconds.append(time.perf_counter() - started)
+    difference = max(float(np.abs(a - outputs).max()) for a in answers)
+    if not np.isfinite(difference):
+        return ServingReport(error="the model's answers are not all finite")
     return ServingReport(
-        difference=max(float(np.abs(a - outputs).max()) for a in answers),
+        difference=difference,
         latency_ms=statistics.median(seconds[5:]) * 1000,
     )
 
@@ -224,7 +246,11 @@ def measure(training: TrainingRecord, settings: Settings) -> ServingReport:
 def main() -> None:
     """Measure the training given as the first argument; JSON on standard output."""
     training = TrainingRecord.model_validate_json(sys.argv[1])
-    sys.stdout.write(measure(training, Settings()).model_dump_json())
+    try:
+        report = measure(training, Settings())
+    except IntegrityError as error:
+        report = ServingReport(error=error.message)
+    sys.stdout.write(report.model_dump_json())
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ class GateSpec(_Table):
     name: str = Field(min_length=1)
     metric: str = ""
     direction: Literal["min", "max"] | None = None
-    threshold: float | None = None
+    threshold: float | None = Field(default=None, allow_inf_nan=False)
     margin: float = Field(
         default=0.005,
         ge=0,
@@ -141,6 +141,8 @@ class GateSpec(_Table):
     def _has_a_threshold(self) -> GateSpec:
         if self.threshold is None:
             raise ValueError(f"the gate {self.name!r} needs a threshold")
+        if self.name == "serving":
+            raise ValueError("the serving gate is always on and takes no threshold")
         return self
 
 

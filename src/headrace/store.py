@@ -114,6 +114,11 @@ class Store:
                 temporary.unlink(missing_ok=True)
         return self.uri(key)
 
+    def delete(self, key: str) -> None:
+        """Delete a key, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(key))
+
     def write_json(self, key: str, value: Any) -> str:
         """Write a JSON value atomically; returns its URI."""
         return self.write(key, json.dumps(value, indent=1, sort_keys=True).encode())
@@ -137,13 +142,15 @@ class Store:
                 folder.mkdir()
                 yield folder
                 if self.is_local:
-                    self._publish(folder, Path(self.path(key)))
+                    self._publish(folder, Path(self.path(key)), marker)
                 else:
                     self._upload(folder, key, marker)
 
-    def _publish(self, folder: Path, target: Path) -> None:
+    def _publish(self, folder: Path, target: Path, marker: str) -> None:
         for path in [*folder.rglob("*"), folder]:
             fsync_path(path)
+        if target.is_dir() and not (target / marker).exists():
+            target.rename(folder.with_name("damaged"))
         try:
             folder.rename(target)
         except OSError as error:

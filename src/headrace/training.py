@@ -22,7 +22,7 @@ from headrace.tracking import Tracking
 
 GOLDEN_ROWS = 16
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("headrace")
 
 
 def train(  # noqa: PLR0913

@@ -42,7 +42,7 @@ def keys_of(trained: Trained, spec: PipelineSpec | None = None) -> dict[str, Key
         "ingest": plan.ingest(),
         "validate": plan.validate(trained.snapshot),
         "train": plan.train(trained.snapshot, trained.contract),
-        "evaluate": plan.evaluate(trained.contract, trained.good),
+        "evaluate": plan.evaluate(trained.contract, trained.good, 1),
     }
 
 
@@ -188,7 +188,7 @@ def test_other_quarantined_rows_train_and_evaluate_again(trained: Trained) -> No
     other = trained.contract.model_copy(update={"quarantine_uri": "/q/other.parquet"})
     before = keys_of(trained)
     assert plan.train(trained.snapshot, other) != before["train"]
-    assert plan.evaluate(other, trained.good) != before["evaluate"]
+    assert plan.evaluate(other, trained.good, 1) != before["evaluate"]
 
 
 def edit(
@@ -272,7 +272,7 @@ def test_a_champion_is_compared_with_what_it_was_compared_with(
     trained: Trained,
 ) -> None:
     plan = Plan(trained.spec, trained.folder, trained.settings)
-    before = plan.evaluate(trained.contract, trained.good)
+    before = plan.comparator(trained.good)
     assert plan.comparator(trained.good) == 1
     end(trained)
     champion = Ledger(trained.settings.database_url).champion("blobs")
@@ -280,7 +280,7 @@ def test_a_champion_is_compared_with_what_it_was_compared_with(
     assert champion.version.version == 2
     assert plan.comparator(trained.good) == 1
     assert plan.comparator(trained.weak) == 2
-    assert plan.evaluate(trained.contract, trained.good) == before
+    assert plan.comparator(trained.good) == before
 
 
 def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sqlite3
@@ -231,8 +232,11 @@ def test_a_version_is_made_once_however_often_asked(trained: Trained) -> None:
 
 
 def test_an_alias_of_a_version_that_mlflow_lost_is_only_warned_of(
-    trained: Trained, caplog: pytest.LogCaptureFixture
+    trained: Trained,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("headrace"), "propagate", True)
     Tracking(trained.settings).project_aliases("blobs", {"champion": 99})
     assert "the alias champion of blobs" in caplog.text
 

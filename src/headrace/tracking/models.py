@@ -16,7 +16,7 @@ from headrace.tracking.door import Connection, import_mlflow, tracking_errors
 
 MODEL_FILE = "data/model.keras"
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("headrace")
 
 
 class Models(Connection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import tempfile
 import time
@@ -126,7 +127,7 @@ class Runs(Connection):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        metrics = [Metric(k, float(v), now, step) for k, v in values.items()]
+        metrics = [Metric(_plain(k), float(v), now, step) for k, v in values.items()]
         with tracking_errors(self.uri):
             self.client.log_batch(run_id, metrics=metrics)
 
@@ -136,7 +137,7 @@ class Runs(Connection):
 
         with tracking_errors(self.uri):
             self.client.log_batch(
-                run_id, tags=[RunTag(k, str(v)) for k, v in values.items()]
+                run_id, tags=[RunTag(_plain(k), str(v)) for k, v in values.items()]
             )
 
     def log_snapshot(self, run_id: str, snapshot: SnapshotRecord) -> None:
@@ -181,13 +182,18 @@ class Runs(Connection):
                 ) from error
 
 
+def _plain(name: str) -> str:
+    """A name as MLflow takes it: a class may be called ``C++`` or ``a (b)``."""
+    return re.sub(r"[^\w\-. :/]", "_", name)
+
+
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{prefix}{key}.")
         elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
             for number, item in enumerate(value):
-                label = item.get("name", item.get("expectation", number))
+                label = item.get("name", number)
                 rest = {k: v for k, v in item.items() if k != "name"}
                 yield from _flatten(rest, f"{prefix}{key}.{label}.")
         else:
