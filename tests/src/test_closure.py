@@ -10,6 +10,7 @@ import pytest
 
 from headrace import closure
 from headrace.closure import code_state
+from headrace.errors import SpecError
 
 CODE = '''"""Builds."""
 
@@ -143,3 +144,10 @@ def test_a_distribution_is_found_by_the_name_that_is_imported() -> None:
     state = code_state(["headrace.validation", "headrace.media.image"])
     versions = {name for name in state if name.startswith("version")}
     assert {"version great_expectations", "version PIL"} <= versions
+
+
+def test_a_file_that_is_no_python_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text("x = 1\ndef build(:\n")
+    with pytest.raises(SpecError, match=r"model\.py, line 2"):
+        code_state([], [path])

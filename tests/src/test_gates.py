@@ -139,3 +139,8 @@ def test_the_serving_gate_needs_the_same_answers_from_a_clean_process(
     found = serving_gate(difference, 1e-5, error)
     assert (found.passed, found.kind) == (passed, "serving")
     assert reason in found.reason
+
+
+def test_an_infinite_value_passes_no_gate() -> None:
+    gate = a_gate("score", metric="score", direction="min", threshold=1)
+    assert not absolute_gate(gate, {"score": math.inf}).passed

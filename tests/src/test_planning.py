@@ -314,3 +314,19 @@ def test_a_version_that_was_rolled_back_is_left_alone(
     finished = find_finished(done)
     assert finished is not None
     assert finished.reason == "version 2 was rolled back"
+
+
+def test_a_forgotten_result_is_made_again(trained: Trained, done: Plan) -> None:
+    key = keys_of(trained)["train"]
+    done.forget(key)
+    assert done.find(key, type(trained.good)) is None
+
+
+def test_the_order_of_classes_is_part_of_a_training(
+    trained: Trained, done: Plan
+) -> None:
+    form = trained.snapshot.description
+    turned = trained.snapshot.model_copy(
+        update={"description": form.model_copy(update={"classes": form.classes[::-1]})}
+    )
+    assert done.train(turned, trained.contract) != keys_of(trained)["train"]

@@ -261,3 +261,10 @@ def test_a_description_in_the_ledger_is_the_trainings(trained: Trained) -> None:
     assert champion is not None
     told = champion.version.details["description"]
     assert DataDescription.model_validate(told) == trained.weak.description
+
+
+def test_without_a_home_there_is_no_champion_and_none_is_made(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    with pytest.raises(NotFoundError, match="There is no home at"):
+        load_champion("digits", settings)
+    assert not settings.home.exists()

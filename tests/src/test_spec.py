@@ -213,3 +213,20 @@ def test_reading_a_spec_imports_nothing_heavy(folder: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("gates", "told"),
+    [
+        ('gates=[{name="serving", threshold=1}]', "always on"),
+        ('gates=[{name="accuracy", threshold=inf}]', "finite number"),
+    ],
+)
+def test_gates_that_cannot_be_kept_are_refused(
+    tmp_path: Path, gates: str, told: str
+) -> None:
+    folder = tmp_path / "pets"
+    folder.mkdir()
+    (folder / "pipeline.toml").write_text('medium = "image"\n[data]\nsource = "x"\n')
+    with pytest.raises(SpecError, match=told):
+        load_spec(folder, (gates,))

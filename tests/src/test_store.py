@@ -135,3 +135,22 @@ def test_a_full_disk_is_named_and_leaves_nothing(small_disk: Path) -> None:
 def test_an_error_that_is_not_the_disks_stays_what_it_is() -> None:
     with pytest.raises(FileNotFoundError), disk_errors("/somewhere"):
         raise FileNotFoundError(2, "gone")
+
+
+def test_a_folder_without_its_marker_is_replaced(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    for text in ("old", "new"):
+        with store.new_folder("made", "whole") as folder:
+            (folder / "whole").write_text(text)
+        (tmp_path / "store" / "made" / "whole").unlink()
+    with store.new_folder("made", "whole") as folder:
+        (folder / "whole").write_text("last")
+    assert store.read("made/whole") == b"last"
+
+
+def test_what_is_deleted_is_gone_and_may_be_deleted_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    store.write("key", b"x")
+    store.delete("key")
+    store.delete("key")
+    assert not store.exists("key")

@@ -247,3 +247,15 @@ def test_aliases_are_put_where_they_belong(trained: Trained) -> None:
     assert tracking.client.get_registered_model("blobs").aliases == {"challenger": 1}
     tracking.project_aliases("blobs", {"champion": 1, "challenger": None})
     assert tracking.client.get_registered_model("blobs").aliases == {"champion": 1}
+
+
+def test_names_that_mlflow_would_refuse_are_made_plain(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        tracking.log_metrics(run_id, {"class/C++/recall": 1.0})
+        tracking.log_tags(run_id, {"gate.a (b)": "passed"})
+        tracking.log_params(run_id, {"contract": [{"expectation": "x"}] * 2})
+    data = tracking.client.get_run(run_id).data
+    assert data.metrics["class/C__/recall"] == 1
+    assert data.tags["gate.a _b_"] == "passed"
+    assert data.params == {"contract.0.expectation": "x", "contract.1.expectation": "x"}
