@@ -48,11 +48,13 @@ def main() -> None:
     child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603
     watcher = threading.Thread(target=_end_with_parent, args=(child,), daemon=True)
     watcher.start()
-    sys.exit(child.wait())
+    # A daemon thread that reads would trouble an orderly exit.
+    os._exit(child.wait() & 0xFF)
 
 
 def _end_with_parent(child: subprocess.Popen[bytes]) -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):
+        pass
     child.terminate()
     try:
         child.wait(timeout=GRACE_SECONDS)

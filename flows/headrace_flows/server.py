@@ -85,18 +85,39 @@ class TemporaryServer:
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "uvicorn", "--factory"]
-        command += ["prefect.server.api.server:create_app", "--host", "127.0.0.1"]
-        command += ["--port", str(port), "--log-level", "error", "--lifespan", "on"]
-        environment = {
+        self._command = [sys.executable, "-m", "uvicorn", "--factory"]
+        self._command += ["prefect.server.api.server:create_app", "--host", "127.0.0.1"]
+        self._command += [
+            "--port",
+            str(port),
+            "--log-level",
+            "error",
+            "--lifespan",
+            "on",
+        ]
+        self._environment = {
             **os.environ,
             "PREFECT_UI_ENABLED": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
         }
-        self._guard = guard.start(command, environment, str(self._log))
+        self._guard = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return guard.start(self._command, self._environment, str(self._log))
 
     def wait(self) -> None:
-        """Wait until it answers; raises DependencyError."""
+        """Wait until it answers; raises DependencyError.
+
+        Two that make a new home's database at once can end one of them: once more.
+        """
+        with contextlib.suppress(DependencyError):
+            self._wait()
+            return
+        guard.stop(self._guard)
+        self._guard = self._start()
+        self._wait()
+
+    def _wait(self) -> None:
         wait_until_healthy(
             f"{self.api_url}/health",
             self._guard,

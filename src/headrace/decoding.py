@@ -153,7 +153,7 @@ def fit(
 
 def digests(payload: _Array) -> bytes:
     """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes."""
-    rows = payload.reshape(len(payload), -1)
+    rows = np.ascontiguousarray(payload).reshape(len(payload), -1)
     return b"".join(hashlib.sha256(row.data).digest() for row in rows)
 
 

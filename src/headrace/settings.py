@@ -63,9 +63,12 @@ class Settings(BaseSettings):
     @property
     def tracking_uri(self) -> str:
         """MLflow's own variable, else a SQLite file in the home."""
-        return os.environ.get(
-            "MLFLOW_TRACKING_URI", f"sqlite:///{self.home.absolute()}/mlflow.db"
-        )
+        return os.environ.get("MLFLOW_TRACKING_URI", self.home_tracking_uri)
+
+    @property
+    def home_tracking_uri(self) -> str:
+        """The SQLite file in the home."""
+        return f"sqlite:///{self.home.absolute()}/mlflow.db"
 
     def prepare_home(self) -> Path:
         """Make the home and check its format.

@@ -246,6 +246,10 @@ def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
         raise NotFoundError(
             f"{folder} holds no {FILE_NAME}.", "Name a folder that does."
         ) from None
+    except OSError as error:
+        raise SpecError(
+            f"{path} cannot be read: {error.strerror}.", "Put a pipeline file there."
+        ) from None
     except UnicodeDecodeError as error:
         raise SpecError(
             f"{path}: byte {error.start} is not UTF-8.", "Save the file as UTF-8."

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from headrace.errors import UsageError
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec, load_spec
 
@@ -52,7 +53,13 @@ def open_pipeline(
 
 
 def absolute_source(source: str, base: Path) -> str:
-    """A local path made absolute against ``base``; anything else as it is."""
+    """A local path made absolute against ``base``; anything else as it is.
+
+    Raises:
+        UsageError: it is empty, as an unset variable is.
+    """
+    if not source.strip():
+        raise UsageError("The data's source is empty.", "Name a path or a URI.")
     scheme, colon, _ = source.partition(":")
     if colon and len(scheme) > 1 and not (base / source).exists():
         return source

@@ -64,7 +64,7 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     try:
         module = _import(module_name, folder)
         builder = getattr(module, function)
-    except Exception as error:  # whatever the user's own file raises
+    except (Exception, SystemExit) as error:  # whatever the user's own file raises
         raise SpecError(
             f"model.builder = {name!r} cannot be imported: {error}.",
             f"Put {module_name}.py with a function {function} into the pipeline's "
@@ -129,7 +129,7 @@ def build(
     try:
         preprocessing, network = builder(data, **arguments)
         shape = tuple(network(preprocessing.outputs[0]).shape)
-    except Exception as error:  # whatever the user's own builder raises
+    except (Exception, SystemExit) as error:  # whatever the user's builder raises
         raise SpecError(
             f"The builder {name} failed on items of shape {data.shape}: {error}.",
             "It must return (preprocessing, network), two built Keras models.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError, NotFoundError
@@ -69,6 +71,25 @@ def _first_line(error: Exception) -> str:
     return re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]
 
 
+def _create_database(path: Path) -> None:
+    """Make MLflow's database in the home, once and whole.
+
+    Its migrations are many statements: two processes at once, or one that is killed,
+    would leave a database that no later run can use.
+    """
+    if path.exists():
+        return
+    mlflow = import_mlflow()
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        new.replace(path)
+
+
 class Connection:
     """MLflow at one address.
 
@@ -84,6 +105,8 @@ class Connection:
         inherited = os.environ.get("MLFLOW_TRACKING_URI")
         try:
             with tracking_errors(self.uri):
+                if self.uri == settings.home_tracking_uri:
+                    _create_database(self.home / "mlflow.db")
                 mlflow.set_tracking_uri(self.uri)
                 self.client: MlflowClient = mlflow.MlflowClient(self.uri)
         finally:
