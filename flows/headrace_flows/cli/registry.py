@@ -138,7 +138,7 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
 
 
 def list_(as_json: JsonOption = False) -> None:
-    """The pipelines, their champion and their last run."""
+    """The pipelines, their champion and their newest version."""
     from headrace.settings import pipeline_names
 
     settings = Settings()
