@@ -236,7 +236,10 @@ def test_an_alias_of_a_version_that_mlflow_lost_is_only_warned_of(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("headrace"), "propagate", True)
+    logger = logging.getLogger("headrace")  # flows before this may have set it up
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    monkeypatch.setattr(logger, "disabled", False)
     Tracking(trained.settings).project_aliases("blobs", {"champion": 99})
     assert "the alias champion of blobs" in caplog.text
 
