@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
 
-from headrace.errors import ContractError, HeadraceError, Refusal
+from headrace.errors import HeadraceError, Refusal
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace_flows.cli.answers import (
@@ -168,8 +169,6 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
         status, reason = "ok", "the data keeps its contract"
     except Refusal as error:
         status, reason = "refused", str(error)
-        if isinstance(error, ContractError):
-            reason = str(error)
     summary = summarise(run, status=status, reason=reason)
     keep = ("snapshot", "warnings", "reason", "status", "stages", "links")
     return {name: summary[name] for name in keep}
@@ -205,6 +204,7 @@ _COLOURS = {
 
 
 def _show(summary: dict[str, Any], settings: Settings) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     out = console()
@@ -219,7 +219,7 @@ def _show(summary: dict[str, Any], settings: Settings) -> None:
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
         stages.add_row(
-            stage["name"], stage["state"], seconds, shorten(stage["why"], 100)
+            stage["name"], stage["state"], seconds, escape(shorten(stage["why"], 100))
         )
     out.print(stages)
     metrics = summary["metrics"]
@@ -228,14 +228,15 @@ def _show(summary: dict[str, Any], settings: Settings) -> None:
             f"  test accuracy [bold]{metrics['test_accuracy']:.4f}[/] "
             f"({metrics['test_accuracy_low']:.4f} to "
             f"{metrics['test_accuracy_high']:.4f}), "
-            f"log loss {metrics['test_log_loss']:.4f}, "
-            f"calibration error {metrics['test_calibration_error']:.4f}"
+            f"log loss {metrics.get('test_log_loss', math.nan):.4f}, "
+            f"calibration error {metrics.get('test_calibration_error', math.nan):.4f}"
         )
     for gate in summary["gates"]:
         mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
         value = "" if gate["value"] is None else f" {gate['value']:.4g}"
         bound = "" if gate["threshold"] is None else f" (bound {gate['threshold']:.4g})"
-        out.print(f"  gate {gate['name']:<12} {mark}{value}{bound} {gate['reason']}")
+        out.print(f"  gate {gate['name']:<12} {mark}{value}{bound} ", end="")
+        out.print(gate["reason"], markup=False)
     _show_warnings(summary["warnings"])
     snapshot = summary["snapshot"]
     if snapshot:
