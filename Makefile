@@ -9,7 +9,7 @@ COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --universal \
 	--custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test ui check fix lock check-lock clean
+.PHONY: help setup venv run test bench ui check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -40,6 +40,9 @@ run: setup ## From the packaged digits to a promoted model
 
 test: setup ## The tests, or some of them: make test T=tests/src/test_spec.py
 	$(BIN)/python -m pytest $(T)
+
+bench: setup ## Speed and memory beside a bare script, into bench.json: make bench ARGS=--quick
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 ui: setup ## The pages of Prefect and MLflow, until Ctrl-C
 	$(BIN)/headrace up

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 
-from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace_flows.run import Run
 
 
@@ -14,19 +14,22 @@ def preload(run: Run) -> None:
     Raises:
         DependencyError: MLflow cannot be reached; better told now than after an hour.
     """
-    plan = run.plan
-    snapshot = plan.find(plan.ingest(), SnapshotRecord)
-    contract = training = None
-    if snapshot is not None:
-        contract = plan.find(plan.validate(snapshot), ContractRecord)
-    if snapshot is not None and contract is not None:
-        training = plan.find(plan.train(snapshot, contract), TrainingRecord)
+    gc.disable()  # all that is imported stays: looking for garbage in it takes seconds
+    try:
+        _import(run)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import(run: Run) -> None:
+    kept = run.plan.kept
     from headrace.tracking import Tracking
 
-    Tracking(plan.settings).experiment(run.spec.name)
-    if contract is None:
+    Tracking(run.plan.settings).experiment(run.spec.name)
+    if kept.contract is None:
         importlib.import_module("headrace.validation.suite").load()
-    if training is None:
+    if kept.evaluation is None and (kept.contract or not kept.snapshot):
         from headrace.backend import load_backend
 
         load_backend()

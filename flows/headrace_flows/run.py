@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
+from headrace.errors import DependencyError, Refusal
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
@@ -60,6 +62,23 @@ class Run:
             return ""
         return f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
 
+    def check_source(self) -> None:
+        """Refuse a source that cannot be opened before anything is started for it.
+
+        Raises:
+            Refusal: it is damaged, hostile, or of no known format.
+        """
+        if self.plan.kept.snapshot is not None:
+            return
+        from headrace.sources import check_source
+
+        try:
+            with contextlib.suppress(DependencyError):  # the stage tries again
+                check_source(self.spec.data.source, self.plan.settings)
+        except Refusal as error:
+            self._report("ingest", "failed", str(error), 0.0)
+            raise
+
     def find(self, key: Key, kind: type[R]) -> R | None:
         """A stage's kept result; reports it as cached."""
         record = self.plan.find(key, kind)
@@ -92,6 +111,11 @@ class Run:
         self._report(stage, "completed", why, time.perf_counter() - started)
         self.records[stage] = record
         return record
+
+    def mark_resumed(self, stage: str, place: str) -> None:
+        """Say of a stage that is done that it went on from a checkpoint."""
+        done = next(report for report in self.reports if report.name == stage)
+        self._report(stage, "resumed", f"went on from {place}", done.seconds)
 
     def _report(self, stage: str, state: Any, why: str, seconds: float) -> None:
         self.reports = [r for r in self.reports if r.name != stage]

@@ -1,12 +1,13 @@
 """The Prefect server of a run.
 
 The configured one, the home's live one, or a temporary one that starts at once and
-ends with the run.
+ends with the run. Run as a module with a port, this is the temporary one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import socket
@@ -85,19 +86,11 @@ class TemporaryServer:
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
-        self._command = [sys.executable, "-m", "uvicorn", "--factory"]
-        self._command += ["prefect.server.api.server:create_app", "--host", "127.0.0.1"]
-        self._command += [
-            "--port",
-            str(port),
-            "--log-level",
-            "error",
-            "--lifespan",
-            "on",
-        ]
+        self._command = [sys.executable, "-m", "headrace_flows.server", str(port)]
         self._environment = {
             **os.environ,
             "PREFECT_UI_ENABLED": "0",
+            "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
         }
         self._guard = self._start()
@@ -205,3 +198,19 @@ def server_for_run(settings: Settings) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+def main() -> None:
+    """Serve Prefect's API on loopback, at the port of the first argument."""
+    gc.disable()  # importing it makes nothing but what stays
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    app = create_app()
+    gc.freeze()
+    gc.enable()
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+
+
+if __name__ == "__main__":
+    main()

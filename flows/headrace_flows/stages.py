@@ -74,7 +74,10 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     from headrace import validation
 
     return run.perform(
-        key, lambda: validation.validate(run.spec, snapshot, run.plan.store)
+        key,
+        lambda: validation.validate(
+            run.spec, snapshot, run.plan.store, run.plan.settings
+        ),
     )
 
 
@@ -88,12 +91,14 @@ def train(
     if found is not None:
         return _cached(found)
     from headrace import training
+    from headrace.fitting import Checkpoints
 
     tags = {
         "headrace.flow_run_id": run.flow_run_id,
         "headrace.flow_run_url": run.flow_run_url,
     }
-    return run.perform(
+    checkpoints = Checkpoints(run.plan.store, key.fingerprint, run.spec.training)
+    record = run.perform(
         key,
         lambda: training.train(
             run.spec,
@@ -103,8 +108,13 @@ def train(
             contract,
             run.plan.settings,
             tags,
+            checkpoints,
         ),
     )
+    if checkpoints.resumed is not None:
+        run.mark_resumed("train", checkpoints.resumed.place)
+    checkpoints.clear()
+    return record
 
 
 @task(name="evaluate", tags=["cpu"], **_ONCE)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from headrace.errors import HeadraceError, Refusal
 from headrace.planning import Finished
 from headrace.promotion import aliases_of
 from headrace.records import (
@@ -20,6 +21,43 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace_flows.run import STAGES, Run
 from headrace_flows.server import UI_PORTS, live_links
+
+INTERRUPTED = 130
+
+
+def conclude(run: Run, state: Any) -> tuple[dict[str, Any], int]:
+    """The summary of a run whose flow has ended, and the command's exit code.
+
+    Args:
+        run: with what it has done.
+        state: the flow's last, as Prefect has it.
+
+    Raises:
+        what the flow raised, unless it is an error that a user is meant to read.
+    """
+    if state.is_cancelled():
+        reason = "Interrupted. Run the same command to go on."
+        return summarise(run, status="cancelled", reason=reason), INTERRUPTED
+    promotion = run.promotion
+    if promotion is not None:
+        summary = summarise(run, status=promotion.status, reason=promotion.reason)
+        return summary, 1 if promotion.status == "refused" else 0
+    error = state.result(raise_on_failure=False)
+    if not isinstance(error, HeadraceError):
+        raise error if isinstance(error, BaseException) else RuntimeError(state.message)
+    return failed(run, error)
+
+
+def failed(run: Run, error: HeadraceError) -> tuple[dict[str, Any], int]:
+    """The summary of a run that an error has ended, and the command's exit code."""
+    status = "refused" if isinstance(error, Refusal) else "error"
+    summary = summarise(run, status=status, reason=str(error))
+    summary["error"] = {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "action": error.action,
+    }
+    return summary, error.exit_code
 
 
 def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
         pipeline: the whole spec; Prefect's page shows it as a form.
         folder: the pipeline's folder, by default the one found by its name.
     """
-    run = current.get(None) or _new_run(pipeline, folder)
+    run = current.get(None) or new_run(pipeline, folder)
     run.flow_run_id = str(flow_run.get_id())
     try:
         snapshot = stages.ingest(run)
@@ -40,7 +40,8 @@ def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
         return Cancelled(message="Interrupted by the user.")
 
 
-def _new_run(pipeline: PipelineSpec, folder: str) -> Run:
+def new_run(pipeline: PipelineSpec, folder: str) -> Run:
+    """A run for a flow that was not started by a command here."""
     settings = Settings()
     settings.prepare_home()
     place = Path(folder) if folder else find_pipeline(pipeline.name, settings)

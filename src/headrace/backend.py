@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 @contextlib.contextmanager
@@ -22,13 +22,36 @@ def _quiet_stderr() -> Iterator[None]:
         os.close(saved)
 
 
-def load_backend() -> None:
-    """Import Keras and TensorFlow; quick when they are there already."""
+# What Keras takes of other libraries, where they are installed, as it is imported.
+_OPTIONAL = ("matplotlib", "pandas", "scipy", "sklearn")
+
+
+@contextlib.contextmanager
+def _hidden(names: Iterable[str]) -> Iterator[None]:
+    """Let modules that are not imported yet appear to be missing."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+def load_backend(*, alone: bool = False) -> None:
+    """Import Keras and TensorFlow; quick when they are there already.
+
+    Args:
+        alone: without what Keras has for users of other libraries (pandas frames,
+            wrappers for scikit-learn, pictures), which takes a third of the time.
+            For processes in which nobody else uses Keras.
+    """
     if "keras" in sys.modules:
         return
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _quiet_stderr():
+    with _quiet_stderr(), _hidden(_OPTIONAL if alone else ()):
         import keras  # noqa: F401
         import tensorflow as tf
 

@@ -7,6 +7,7 @@ what the rows are for.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,12 +69,14 @@ class Part:
         count: number of rows.
         rejected: by row.
         scale: of the values as the source has them; "" where that is not known.
+        array: that the rows are a part of; "" for files.
     """
 
     count: int
     blocks: list[Block]
     rejected: dict[int, Rejected]
     scale: str = ""
+    array: str = ""
 
 
 def decode(
@@ -93,12 +96,12 @@ def decode(
     for chunk in source.chunks:
         if isinstance(chunk.items, np.ndarray):
             payload, scale = module.decode_array(
-                chunk.items, shape, chunk.names, source.uri
+                chunk.items, shape, chunk.names, source.uri, chunk.high
             )
             rows = list(range(len(payload)))
             split = chunk.split or ""
             block = Block(payload, split, chunk.labels, chunk.names, rows)
-            yield Part(len(rows), [block], {}, scale)
+            yield Part(len(rows), [block], {}, scale, chunk.array)
         else:
             for start in range(0, len(chunk.items), FILES_AT_ONCE):
                 yield _decode_files(chunk, start, module, shape)
@@ -153,8 +156,12 @@ def fit(
 
 def digests(payload: _Array) -> bytes:
     """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes."""
-    rows = np.ascontiguousarray(payload).reshape(len(payload), -1)
-    return b"".join(hashlib.sha256(row.data).digest() for row in rows)
+    width = math.prod(payload.shape[1:])
+    flat = np.ascontiguousarray(payload).reshape(-1).data
+    starts = range(0, len(flat), width)
+    return b"".join(
+        [hashlib.sha256(flat[start : start + width]).digest() for start in starts]
+    )
 
 
 def none_usable(
@@ -164,7 +171,7 @@ def none_usable(
 
     Args:
         checks: why its items were rejected, counted.
-        first: the first of them; None where the source has no items.
+        first: one of them; None where the source has no items.
         where: the source.
         action: what to do, where there are items.
     """
@@ -173,6 +180,6 @@ def none_usable(
     counted = ", ".join(f"{check}: {count:,}" for check, count in checks.most_common())
     return SourceError(
         f"None of the {checks.total():,} items of {where} can be taken ({counted}). "
-        f"The first, {first.name}: {first.reason}.",
+        f"One of them, {first.name}: {first.reason}.",
         action,
     )

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _INK, _ACCENT = "#1f3a5f", "#d1495b"
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: Any = "constrained") -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -92,11 +92,56 @@ def draw_mistakes(
     """
     columns = min(5, max(1, len(captions)))
     rows = max(1, -(-len(captions) // columns))
-    figure = _figure(1.9 * columns, 2.1 * rows)
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axes in grid:
+    figure = _figure(1.9 * columns, 2.1 * rows, None)  # many axes: slow to lay out
+    for place, (sample, caption) in enumerate(zip(samples, captions, strict=True)):
+        row, column = divmod(place, columns)
+        left, bottom = (column + 0.05) / columns, 1 - (row + 0.98) / rows
+        axes = figure.add_axes((left, bottom, 0.9 / columns, 0.8 / rows))
         axes.axis("off")
-    for axes, sample, caption in zip(grid, samples, captions, strict=False):
         draw(axes, sample)
-        axes.set_title(caption, fontsize=8)
+        axes.set_title(caption, fontsize=8, y=1)
+    figure.savefig(path, dpi=110)
+
+
+def draw_trials(
+    trials: Sequence[Mapping[str, Any]],
+    fields: Mapping[str, bool],
+    metric: str,
+    path: Path,
+) -> None:
+    """The course of a search, and the metric by each field that was searched.
+
+    Args:
+        trials: each with number, state, value and overrides.
+        fields: the fields that were searched; whether their axis is logarithmic.
+        metric: the name of the value.
+        path: of the PNG.
+    """
+    columns = min(3, len(fields) + 1)
+    rows = -(-(len(fields) + 1) // columns)
+    figure = _figure(4.2 * columns, 3.4 * rows)
+    grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).ravel()
+    for axes in grid[len(fields) + 1 :]:
+        axes.axis("off")
+    known = [trial for trial in trials if trial["value"] is not None]
+    done = [trial for trial in known if trial["state"] == "completed"]
+    for state, colour in (("pruned", "#b0b7c0"), ("completed", _INK)):
+        shown = [trial for trial in known if trial["state"] == state]
+        values = [trial["value"] for trial in shown]
+        numbers = [trial["number"] for trial in shown]
+        grid[0].scatter(numbers, values, s=18, color=colour, label=state)
+        for axes, name in zip(grid[1:], fields, strict=False):
+            found = [trial["overrides"][name] for trial in shown]
+            plain = all(isinstance(v, int | float) for v in found)
+            axes.scatter(found if plain else [*map(str, found)], values, 18, colour)
+    best = np.minimum if metric.endswith("loss") else np.maximum
+    course = best.accumulate([trial["value"] for trial in done])
+    numbers = [trial["number"] for trial in done]
+    grid[0].step(numbers, course, where="post", color=_ACCENT, label="best so far")
+    grid[0].set(xlabel="trial", ylabel=metric, title="course")
+    grid[0].legend(fontsize=8)
+    for axes, (name, is_log) in zip(grid[1:], fields.items(), strict=False):
+        axes.set(xlabel=name, **({"xscale": "log"} if is_log else {}))
+    for axes in grid[: len(fields) + 1]:
+        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)

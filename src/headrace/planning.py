@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.closure import code_state
+from headrace.ingredients import training_roots
 from headrace.ledger import Ledger
 from headrace.models import builder_name
 from headrace.records import (
+    MANIFEST,
     ContractRecord,
     EvaluationRecord,
     Record,
@@ -27,9 +29,8 @@ from headrace.records import (
 )
 from headrace.registration import training_key
 from headrace.settings import Settings
-from headrace.snapshots import MANIFEST
-from headrace.sources import source_identity
-from headrace.spec import PipelineSpec
+from headrace.sources.identity import source_identity
+from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
 from headrace.store import Store
 
 R = TypeVar("R", bound=Record)
@@ -48,6 +49,16 @@ class Key:
         """sha256 over the sorted ingredients."""
         text = json.dumps([self.stage, sorted(self.ingredients.items())])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The results of the last run that still hold, up to the first that does not."""
+
+    snapshot: SnapshotRecord | None = None
+    contract: ContractRecord | None = None
+    training: TrainingRecord | None = None
+    evaluation: EvaluationRecord | None = None
 
 
 class Plan:
@@ -69,6 +80,21 @@ class Plan:
     def ledger(self) -> Ledger:
         """The ledger of the home."""
         return Ledger(self.settings.database_url)
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What was kept, as it was when this was first asked for."""
+        snapshot = self.find(self.ingest(), SnapshotRecord)
+        if snapshot is None:
+            return Kept()
+        contract = self.find(self.validate(snapshot), ContractRecord)
+        if contract is None:
+            return Kept(snapshot)
+        training = self.find(self.train(snapshot, contract), TrainingRecord)
+        if training is None:
+            return Kept(snapshot, contract)
+        key = self.evaluate(contract, training, self.comparator(training))
+        return Kept(snapshot, contract, training, self.find(key, EvaluationRecord))
 
     @property
     def builder(self) -> str:
@@ -102,14 +128,11 @@ class Plan:
 
     def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Key:
         """The key of the training."""
-        roots = ["headrace.training", f"headrace.media.{self.spec.medium}"]
-        if self.builder.isidentifier():
-            roots.append(f"headrace.models.{self.builder}")
         return self._key(
             "train",
             {
                 "model": {**self.spec.model.model_dump(), "builder": self.builder},
-                "training": self.spec.training.model_dump(),
+                "training": self.spec.training.model_dump(exclude=CHECKPOINT_FIELDS),
             },
             {
                 "pipeline": self.spec.name,
@@ -117,7 +140,7 @@ class Plan:
                 "form": snapshot.description.model_dump_json(),
                 "quarantine": Path(contract.quarantine_uri).name,
             },
-            roots,
+            training_roots(self.spec.medium, self.builder),
             sorted(self.folder.glob("*.py")),
         )
 
@@ -248,10 +271,11 @@ def find_finished(plan: Plan) -> Finished | None:
 
     Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
     """
-    records = _kept_records(plan)
-    if records is None:
+    kept = plan.kept
+    snapshot, contract = kept.snapshot, kept.contract
+    training, evaluation = kept.training, kept.evaluation
+    if not (snapshot and contract and training and evaluation):
         return None
-    snapshot, contract, training, evaluation = records
     name = plan.spec.name
     version = plan.ledger.find_training(name, training_key(training))
     if version is None:
@@ -272,23 +296,6 @@ def find_finished(plan: Plan) -> Finished | None:
         status=status,
         reason=reason,
     )
-
-
-def _kept_records(
-    plan: Plan,
-) -> tuple[SnapshotRecord, ContractRecord, TrainingRecord, EvaluationRecord] | None:
-    snapshot = plan.find(plan.ingest(), SnapshotRecord)
-    if snapshot is None:
-        return None
-    contract = plan.find(plan.validate(snapshot), ContractRecord)
-    if contract is None:
-        return None
-    training = plan.find(plan.train(snapshot, contract), TrainingRecord)
-    if training is None:
-        return None
-    key = plan.evaluate(contract, training, plan.comparator(training))
-    evaluation = plan.find(key, EvaluationRecord)
-    return (snapshot, contract, training, evaluation) if evaluation else None
 
 
 def _outcome(

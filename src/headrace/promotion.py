@@ -5,12 +5,16 @@ The ledger decides; MLflow's aliases are put where the ledger says afterwards.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from headrace.errors import NotFoundError, PromotionError
 from headrace.ledger import Entry, Ledger
 from headrace.records import EvaluationRecord, PromotionRecord, RegistrationRecord
-from headrace.settings import Settings
-from headrace.spec import PipelineSpec
-from headrace.tracking import Tracking
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+    from headrace.tracking import Tracking
 
 
 def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
@@ -42,6 +46,8 @@ def conclude(
     version = registration.version
     if version is None:
         return decided or PromotionRecord(status="refused", reason=registration.reason)
+    from headrace.tracking import Tracking
+
     ledger = Ledger(settings.database_url)
     if decided is None:
         decided = _promote(spec.name, version, evaluation, ledger, settings)
@@ -109,6 +115,8 @@ def promote_by_hand(
         PromotionError: no passing evidence, or another promotion came first.
         IntegrityError: the version's file is gone or changed.
     """
+    from headrace.tracking import Tracking
+
     ledger = Ledger(settings.database_url)
     before = ledger.sequence(model)
     if version is None:
@@ -142,6 +150,7 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
         IntegrityError: the old model is gone, changed or does not load.
     """
     from headrace.serving import load_version
+    from headrace.tracking import Tracking
 
     ledger = Ledger(settings.database_url)
     before = ledger.sequence(model)

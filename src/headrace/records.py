@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "val", "test"]
 Metrics = dict[str, float]
+MANIFEST = "manifest.json"  # of a snapshot's folder; written last
 
 
 class Record(BaseModel):

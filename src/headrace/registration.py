@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace.ledger import Evidence, Ledger, Version
 from headrace.records import (
@@ -11,9 +12,10 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import Settings
-from headrace.spec import PipelineSpec
-from headrace.tracking import Tracking
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
 
 
 def training_key(training: TrainingRecord) -> str:
@@ -67,6 +69,8 @@ def _add(  # noqa: PLR0913
     settings: Settings,
     ledger: Ledger,
 ) -> Version:
+    from headrace.tracking import Tracking
+
     number = Tracking(settings).create_version(
         spec.name,
         training.model_uri,

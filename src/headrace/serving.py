@@ -1,33 +1,28 @@
-"""Loads a logged model and guards what it is called with; proves that it serves.
+"""Loads a logged model and guards what it is called with.
 
 A model is loaded only from the file with the recorded digest, with Keras's safe mode
-on. Run as a module, this is the clean process of the serving gate.
+on.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import statistics
-import subprocess
-import sys
-import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.backend import load_backend
-from headrace.errors import DependencyError, IntegrityError, NotFoundError
+from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
-from headrace.records import DataDescription, Record, TrainingRecord
-from headrace.settings import Settings
-from headrace.tracking import Tracking
+from headrace.records import DataDescription
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.tracking import Tracking
 
 GOLDEN_FILE = "golden/golden.npz"
-TOLERANCE = 1e-5
-LATENCY_CALLS = 50
-TIMEOUT_SECONDS = 300
 
 
 class LoadedModel:
@@ -89,17 +84,28 @@ def load_model(
     Raises:
         IntegrityError: the file is gone, changed, or not a safe Keras model.
     """
+    with tracking.model_file(model_uri, digest) as path:
+        return open_model(path, model_uri, description, version)
+
+
+def open_model(
+    path: Path, model_uri: str, description: DataDescription, version: int | None = None
+) -> LoadedModel:
+    """Load the Keras file of a logged model, its digest checked.
+
+    Raises:
+        IntegrityError: it is not a safe Keras model.
+    """
     load_backend()
     import keras
 
-    with tracking.model_file(model_uri, digest) as path:
-        try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except (ValueError, TypeError, OSError, KeyError) as error:
-            raise IntegrityError(
-                f"The model {model_uri} cannot be loaded: {str(error)[:300]}",
-                "Restore it from a backup, or train again.",
-            ) from error
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise IntegrityError(
+            f"The model {model_uri} cannot be loaded: {str(error)[:300]}",
+            "Restore it from a backup, or train again.",
+        ) from error
     return LoadedModel(model, description, version)
 
 
@@ -111,6 +117,8 @@ def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
         IntegrityError: its file is gone or changed.
     """
     from headrace.ledger import Ledger
+    from headrace.settings import Settings
+    from headrace.tracking import Tracking
 
     settings = settings or Settings()
     if settings.home.is_dir():
@@ -146,112 +154,3 @@ def golden_bytes(model: Any, items: npt.NDArray[np.uint8]) -> bytes:
     outputs = np.asarray(model(items, training=False), dtype=np.float32)
     np.savez(buffer, items=items, outputs=outputs)
     return buffer.getvalue()
-
-
-class ServingReport(Record):
-    """What a clean process measured.
-
-    Attributes:
-        difference: the largest absolute difference of a probability from the golden
-            outputs, over uint8 and float32 inputs.
-        latency_ms: median of warm calls with one item, milliseconds.
-        error: why it could not be measured; empty if it was.
-    """
-
-    difference: float | None = None
-    latency_ms: float | None = None
-    error: str = ""
-
-
-class ServingCheck:
-    """The serving gate's clean process, started at once and asked later."""
-
-    def __init__(self, training: TrainingRecord, settings: Settings) -> None:
-        environment = {
-            **os.environ,
-            "HEADRACE_PROJECT": str(settings.project.absolute()),
-            "HEADRACE_HOME": str(settings.home.absolute()),
-            "MLFLOW_TRACKING_URI": settings.tracking_uri,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-Pm", "headrace.serving", training.model_dump_json()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-
-    def result(self) -> ServingReport:
-        """Wait for the process.
-
-        Raises:
-            DependencyError: it crashed or hung, which says nothing of the model.
-        """
-        try:
-            out, err = self._process.communicate(timeout=TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            raise _no_answer(f"did not answer within {TIMEOUT_SECONDS} s") from None
-        if self._process.returncode:
-            lines = err.decode(errors="replace").strip().splitlines() or ["no message"]
-            raise _no_answer(
-                f"ended with {self._process.returncode}: {lines[-1][:300]}"
-            )
-        return ServingReport.model_validate_json(out)
-
-    def stop(self) -> None:
-        """End the process if it is still there."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
-
-
-def _no_answer(what: str) -> DependencyError:
-    return DependencyError(
-        f"The clean process of the serving gate {what}.",
-        "Run the same command again; with more memory, if it was killed.",
-    )
-
-
-def measure(training: TrainingRecord, settings: Settings) -> ServingReport:
-    """Load the logged model and compare it with the golden outputs."""
-    import hashlib
-
-    tracking = Tracking(settings)
-    golden = tracking.run_file(training.run_id, GOLDEN_FILE)
-    if hashlib.sha256(golden).hexdigest() != training.golden_digest:
-        raise IntegrityError(f"{GOLDEN_FILE} of run {training.run_id} was changed.")
-    with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
-        items, outputs = arrays["items"], arrays["outputs"]
-    model = load_model(
-        tracking, training.model_uri, training.model_digest, training.description
-    )
-    answers = [model(items), model(items.astype(np.float32))]
-    seconds = []
-    for number in range(LATENCY_CALLS + 5):
-        one = items[number % len(items)][np.newaxis]
-        started = time.perf_counter()
-        model(one)
-        seconds.append(time.perf_counter() - started)
-    difference = max(float(np.abs(a - outputs).max()) for a in answers)
-    if not np.isfinite(difference):
-        return ServingReport(error="the model's answers are not all finite")
-    return ServingReport(
-        difference=difference,
-        latency_ms=statistics.median(seconds[5:]) * 1000,
-    )
-
-
-def main() -> None:
-    """Measure the training given as the first argument; JSON on standard output."""
-    training = TrainingRecord.model_validate_json(sys.argv[1])
-    try:
-        report = measure(training, Settings())
-    except IntegrityError as error:
-        report = ServingReport(error=error.message)
-    sys.stdout.write(report.model_dump_json())
-
-
-if __name__ == "__main__":
-    main()

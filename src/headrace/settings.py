@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         default_factory=lambda: f"{getpass.getuser()}@{socket.gethostname()}",
         description="who promotes and rolls back",
     )
+    dask_address: str = Field(
+        default="",
+        description="a Dask scheduler whose workers share the store's folder; empty: "
+        "processes of this machine",
+    )
     max_bytes: int = Field(
         default=64 * 2**30, gt=0, description="of one data set, decoded"
     )

@@ -98,6 +98,16 @@ class TrainingSpec(_Table):
         default=1e-6, ge=0, description="learning_rate / (1 + decay * step)"
     )
     seed: int = Field(default=1, ge=0, lt=2**32)
+    checkpoint_seconds: float = Field(
+        default=10, ge=0, description="between two checkpoints; 0: none by time"
+    )
+    checkpoint_steps: int = Field(
+        default=0, ge=0, description="between two checkpoints; 0: by time"
+    )
+
+
+# When checkpoints are written changes nothing of the result.
+CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}
 
 
 class EvaluationSpec(_Table):
@@ -259,6 +269,21 @@ def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
             f"{path} is not valid TOML: {error}.", "Mend that line."
         ) from None
     raw.setdefault("name", folder.resolve().name)
+    return _validate(raw, overrides, path)
+
+
+def override(spec: PipelineSpec, overrides: tuple[str, ...]) -> PipelineSpec:
+    """A spec with fields changed, as if its file had been read with the overrides.
+
+    Raises:
+        SpecError: a field is unknown or out of bounds.
+    """
+    return _validate(spec.model_dump(), overrides, Path(FILE_NAME))
+
+
+def _validate(
+    raw: dict[str, Any], overrides: tuple[str, ...], path: Path
+) -> PipelineSpec:
     for text in overrides:
         keys, value = parse_override(text)
         _apply(raw, keys, value, text)

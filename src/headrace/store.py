@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DependencyError
 
+_WORK = ".new-"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE}
 
 
@@ -50,6 +52,17 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sweep(parent: Path) -> None:
+    """Delete work folders whose process was killed on this machine."""
+    import psutil
+
+    for path in parent.glob(f"{_WORK}*"):
+        process, _, rest = path.name.removeprefix(_WORK).partition("-")
+        is_ours = rest.rpartition("-")[0] == socket.gethostname()
+        if is_ours and process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class Store:
@@ -119,6 +132,18 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             self.fs.rm_file(self.path(key))
 
+    def names(self, key: str) -> list[str]:
+        """The names in a folder, sorted; none where there is no such folder."""
+        with contextlib.suppress(FileNotFoundError):
+            paths = self.fs.ls(self.path(key), detail=False, refresh=True)
+            return sorted(str(path).rpartition("/")[2] for path in paths)
+        return []
+
+    def delete_folder(self, key: str) -> None:
+        """Delete a folder with all that is in it, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm(self.path(key), recursive=True)
+
     def write_json(self, key: str, value: Any) -> str:
         """Write a JSON value atomically; returns its URI."""
         return self.write(key, json.dumps(value, indent=1, sort_keys=True).encode())
@@ -131,22 +156,45 @@ class Store:
             key: of the folder. Another writer's equal folder wins silently.
             marker: the file in it whose presence says that the folder is whole.
         """
+        with self.work_folder(key.rpartition("/")[0]) as work:
+            folder = work / "folder"
+            folder.mkdir()
+            yield folder
+            self.publish(folder, key, marker)
+
+    @contextlib.contextmanager
+    def work_folder(self, key: str) -> Iterator[Path]:
+        """A local folder to work in, gone when the block ends.
+
+        Args:
+            key: of the folder below which the outcome will be published.
+        """
         with disk_errors(self.root):
-            parent = Path(self.path(key)).parent if self.is_local else None
+            parent = Path(self.path(key)) if self.is_local else None
             if parent is not None:
                 parent.mkdir(parents=True, exist_ok=True)
+                _sweep(parent)
             with tempfile.TemporaryDirectory(
-                prefix=".new-", dir=parent, ignore_cleanup_errors=True
+                prefix=f"{_WORK}{os.getpid()}-{socket.gethostname()}-",
+                dir=parent,
+                ignore_cleanup_errors=True,
             ) as name:
-                folder = Path(name) / "folder"
-                folder.mkdir()
-                yield folder
-                if self.is_local:
-                    self._publish(folder, Path(self.path(key)), marker)
-                else:
-                    self._upload(folder, key, marker)
+                yield Path(name)
 
-    def _publish(self, folder: Path, target: Path, marker: str) -> None:
+    def publish(self, folder: Path, key: str, marker: str) -> None:
+        """Make a folder inside a work folder the one of ``key``.
+
+        Args:
+            folder: a local one; it is gone afterwards.
+            key: of the folder. Another writer's equal folder wins silently.
+            marker: the file in it whose presence says that the folder is whole.
+        """
+        if self.is_local:
+            self._rename(folder, Path(self.path(key)), marker)
+        else:
+            self._upload(folder, key, marker)
+
+    def _rename(self, folder: Path, target: Path, marker: str) -> None:
         for path in [*folder.rglob("*"), folder]:
             fsync_path(path)
         if target.is_dir() and not (target / marker).exists():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.settings import Settings
-from headrace_flows.cli.runs import _show
+from headrace_flows.cli.runs import show_summary
 
 
 def test_brackets_and_missing_numbers_do_not_break_the_summary(
@@ -22,7 +22,7 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
         **{"seconds": 1.0, "stages": [stage], "gates": [{**gate, "reason": text}]},
         **{"metrics": metrics, "warnings": [], "snapshot": None, "links": {}},
     }
-    _show(summary, Settings(project=tmp_path, home=tmp_path / "home"))
+    show_summary(summary, Settings(project=tmp_path, home=tmp_path / "home"))
     printed = capsys.readouterr().out
     assert printed.count("[Errno 28]") == 3
     assert printed.count("[/tmp/x]") == 3

@@ -16,7 +16,7 @@ from headrace.decoding import FILES_AT_ONCE, Part, decode, digests, fit, none_us
 from headrace.media import image
 from headrace.settings import Settings
 from headrace.snapshots import Rejected
-from headrace.sources import open_source
+from headrace.sources import chunks, open_source
 
 SHAPE = (2, 3, 1)
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -83,6 +83,20 @@ def test_an_array_is_one_part_with_its_scale(tmp_path: Path) -> None:
     assert block.payload[1, ..., 0].tolist() == GREY.tolist()
 
 
+def test_parts_of_an_array_have_the_scale_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
+    np.save(tmp_path / "x.npy", np.stack([GREY * 0, GREY // 5, GREY]) * 1.0)
+    first, second = parts_of(tmp_path / "x.npy")
+    assert [(part.count, part.scale, part.array) for part in (first, second)] == [
+        (2, "0..255", "x.npy"),
+        (1, "0..255", "x.npy"),
+    ]
+    assert first.blocks[0].payload.max() == 1
+    assert second.blocks[0].rows == [0]
+
+
 def test_the_digest_of_an_item_is_that_of_its_decoded_bytes() -> None:
     assert digests(np.stack([GREY, GREY + 1])) == (
         hashlib.sha256(bytes(range(6))).digest()
@@ -94,7 +108,7 @@ def test_a_source_without_a_usable_item_says_why() -> None:
     first = Rejected("", "", "", "a.png", "size", "too big")
     error = none_usable(Counter(size=1, decode=2), first, "here", "Mend it.")
     assert str(error) == (
-        "None of the 3 items of here can be taken (decode: 2, size: 1). The first, "
+        "None of the 3 items of here can be taken (decode: 2, size: 1). One of them, "
         "a.png: too big. Mend it."
     )
     assert str(none_usable(Counter(), None, "here", "")) == (

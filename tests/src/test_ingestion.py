@@ -4,6 +4,8 @@ import hashlib
 import io
 import shutil
 import struct
+import subprocess
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,9 @@ import pytest
 from PIL import Image
 
 from headrace.errors import DependencyError, SourceError, SpecError
-from headrace.ingestion import ingest, split_of
+from headrace.ingestion import ingest, progress, split_of
 from headrace.settings import Settings
-from headrace.snapshots import read_rejected, read_split, read_table
+from headrace.snapshots import read_rejected, read_split, read_table, shard_names
 from headrace.spec import DataSpec
 from headrace.store import Store
 
@@ -31,9 +33,9 @@ def run(tmp_path):
     settings = Settings(project=tmp_path)
     store = Store(str(tmp_path / "store"))
 
-    def _run(source, *, progress=None, **declared):
+    def _run(source, **declared):
         data = DataSpec(source=str(source), **declared)
-        return ingest(data, "image", store, settings, progress)
+        return ingest(data, "image", store, settings)
 
     return _run
 
@@ -101,6 +103,79 @@ def test_the_order_of_rows_is_no_matter(run, tmp_path):
     assert run(tmp_path / "a.npz").digest == run(tmp_path / "b.npz").digest
 
 
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Makes little data much: many parts, runs and shards, in several processes."""
+    monkeypatch.setattr("headrace.sources.chunks.CHUNK_ROWS", 7)
+    monkeypatch.setattr("headrace.ingestion.runs.RUN_ROWS", 10)
+    monkeypatch.setattr("headrace.snapshots.writing.ROWS_PER_SHARD", 20)
+
+
+def _rows_of(record):
+    return read_table(record, ["item", "split", "label", "image"]).to_pylist()
+
+
+@pytest.mark.parametrize("form", ["split", "one", "files", "mixed", "declared"])
+def test_much_data_becomes_the_same_snapshot_in_many_parts(
+    run, tmp_path, form, request
+):
+    declared = {"shape": (4, 5, 3)} if form == "declared" else {}
+    if form == "split":
+        source = _npz(tmp_path / "a.npz", (X / 255).astype(np.float32))
+    elif form == "one":
+        source = tmp_path / "a.npz"
+        np.savez(source, x=np.repeat(X[:60], 2, axis=0), y=np.array(["a", "", "b"])[Y])
+    else:
+        source = _pngs(tmp_path / "pngs")
+        colours = np.random.default_rng(0).integers(0, 256, (30, 4, 5, 3), np.uint8)
+        if form == "mixed":
+            colours = colours[..., :1].repeat(3, axis=3)
+            colours[7, 0, 0] = (1, 2, 3)
+        for row, image in enumerate(colours):
+            (source / "train" / "1" / f"c{row}.png").write_bytes(_png(image))
+        (source / "train" / "0" / "bad.png").write_bytes(b"x")
+    expected = run(source, **declared)
+    shutil.rmtree(expected.uri)
+    request.getfixturevalue("small_parts")
+    record = run(source, **declared)
+    assert record == expected
+    assert len(shard_names(record)) >= 4
+    sha = [row["item"] for row in _rows_of(record)]
+    assert sha == sorted(sha)
+
+
+def test_items_are_worked_on_in_several_processes(
+    run, tmp_path, small_parts, monkeypatch
+):
+    here = []
+    monkeypatch.setattr("headrace.ingestion.runs.digests", here.append)
+    assert sum(run(_npz(tmp_path / "a.npz")).rows.values()) == 120
+    assert here == []
+
+
+def test_memory_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.sources.chunks.CHUNK_BYTES", 2**20)
+    monkeypatch.setattr("headrace.ingestion.runs.RUN_BYTES", 2**20)
+    monkeypatch.setattr("headrace.snapshots.writing.BYTES_PER_SHARD", 2**20)
+    monkeypatch.setattr("headrace.workers.FEW", 1000)
+    x = np.random.default_rng(0).integers(0, 256, (40_000, 28, 28), np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(40_000) % 10)
+    del x
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    peaks = []
+    monkeypatch.setattr(
+        "headrace.ingestion.progress.Progress.say",
+        lambda *_: peaks.append(pa.total_allocated_bytes() - before),
+    )
+    record = run(tmp_path / "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(shard_names(record)) == 32
+    assert peak < 12 * 2**20
+    assert max(peaks) < 12 * 2**20
+
+
 @pytest.mark.parametrize("change", ["pixel", "label"])
 def test_any_change_is_another_snapshot(run, tmp_path, change):
     x, y = X.copy(), Y.copy()
@@ -155,14 +230,28 @@ def test_a_split_never_changes_when_data_is_added(run, tmp_path):
     assert 0 < len(tests) < 30
 
 
+def _val_of(record):
+    """Train and val together, and val as it ought to be, as (tail, item, label)."""
+    rows = read_table(record, ["split", "item", "label"]).to_pylist()
+    place = {"train": [], "val": [], "test": []}
+    for row in rows:
+        place[row["split"]].append((row["item"][-16:], row["item"], row["label"]))
+    train = sorted(place["train"] + place["val"])
+    return sorted(place["val"]), train[: min(1000, len(train) * 5 // 100)]
+
+
 def test_val_is_the_twentieth_of_train_whose_hash_ends_lowest(run, tmp_path):
-    record = run(_npz(tmp_path / "a.npz"))
-    table = read_table(record, ["item", "split"]).to_pydict()
-    train = [
-        i for i, s in zip(table["item"], table["split"], strict=True) if s != "test"
-    ]
-    val = {i for i, s in zip(table["item"], table["split"], strict=True) if s == "val"}
-    assert val == set(sorted(train, key=lambda item: item[-16:])[:5])
+    found, expected = _val_of(run(_npz(tmp_path / "a.npz")))
+    assert found == expected
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("copies", [2, 7, 60])
+def test_equal_items_go_to_val_by_their_label(run, tmp_path, copies):
+    x, y = np.repeat(X[:20], copies, axis=0), np.arange(20 * copies) % 2
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=X[TEST], y_test=Y[TEST])
+    found, expected = _val_of(run(tmp_path / "a.npz"))
+    assert found == expected
 
 
 def test_val_has_at_most_1000_rows(run, tmp_path):
@@ -174,7 +263,9 @@ def test_val_has_at_most_1000_rows(run, tmp_path):
         x_test=x[20_050:],
         y_test=np.arange(50) % 2,
     )
-    assert run(tmp_path / "big.npz", shape=(1, 4, 1)).rows["val"] == 1000
+    found, expected = _val_of(run(tmp_path / "big.npz", shape=(1, 4, 1)))
+    assert found == expected
+    assert len(found) == 1000
 
 
 def test_duplicates_stay_together(run, tmp_path):
@@ -257,7 +348,7 @@ def test_no_item_that_can_be_taken_is_refused(run, tmp_path):
     (folder / "a").mkdir(parents=True)
     for name in "12":
         (folder / "a" / name).write_bytes(b"text")
-    with pytest.raises(SourceError, match=r"None of the 2 items .*\(decode: 2\)\. The"):
+    with pytest.raises(SourceError, match=r"None of the 2 items .*\(decode: 2\)\. One"):
         run(folder)
     _npz(tmp_path / "a.npz")
     with pytest.raises(SourceError, match=r"None of the 120 .* 4 x 5 pixels; 9 x 9"):
@@ -276,7 +367,7 @@ def test_nan_pixels_stop_and_leave_nothing(run, tmp_path):
     x[17, 1, 1] = np.nan
     with pytest.raises(SourceError, match=r"x_train\[17\] has the pixel value nan"):
         run(_npz(tmp_path / "a.npz", x))
-    assert not (tmp_path / "store").exists()
+    assert not list((tmp_path / "store" / "snapshots").iterdir())
 
 
 def test_a_shape_that_is_no_images_is_refused(run, tmp_path):
@@ -325,10 +416,16 @@ def test_decoded_bytes_are_limited(tmp_path):
         ingest(data, "image", Store(str(tmp_path / "store")), settings)
 
 
-def test_progress_counts_items(run, tmp_path):
-    seen: list[int] = []
-    run(_npz(tmp_path / "a.npz"), progress=seen.append)
-    assert seen == [100, 120]
+def test_a_long_ingestion_says_how_far_it_is(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
+    with caplog.at_level("INFO", "headrace"):
+        run(_npz(tmp_path / "a.npz"))
+    said = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
+    assert said == ["100 items read", "120 items read", "1 of 1 shards written"]
+    caplog.clear()
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 5)
+    run(_npz(tmp_path / "a.npz"))
+    assert caplog.records == []
 
 
 def test_the_sample_goes_with_its_attribution(run):
@@ -342,12 +439,32 @@ def test_a_full_disk_can_be_tried_again(run, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("headrace.snapshots.pq.write_table", full)
+    monkeypatch.setattr("headrace.snapshots.writing.pq.write_table", full)
     with pytest.raises(DependencyError, match=r"No space left on device"):
         run(_npz(tmp_path / "a.npz"))
     assert not list((tmp_path / "store" / "snapshots").iterdir())
     monkeypatch.undo()
     assert run(tmp_path / "a.npz").rows["test"] == 20
+
+
+@pytest.mark.parametrize("size", ["64k", "200k", "450k", "800k"])
+@pytest.mark.parametrize("parts", ["few", "many"])
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path, size, parts, request):
+    if parts == "many":
+        request.getfixturevalue("small_parts")
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root and the right to mount")
+    x = np.random.default_rng(8).integers(0, 256, (120, 60, 60), np.uint8)
+    data = DataSpec(source=str(_npz(tmp_path / "a.npz", x)))
+    try:
+        with pytest.raises(DependencyError, match=r"No space left on device \(\d+ MiB"):
+            ingest(data, "image", Store(str(place)), Settings(project=tmp_path))
+        assert [path.name for path in place.rglob("*")] == ["snapshots"]
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"full MNIST is not at {SHARED}")

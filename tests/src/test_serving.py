@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,15 +15,8 @@ import headrace
 from headrace.errors import InputError, IntegrityError, NotFoundError
 from headrace.ledger import Ledger
 from headrace.records import DataDescription
-from headrace.serving import (
-    GOLDEN_FILE,
-    TOLERANCE,
-    LoadedModel,
-    ServingCheck,
-    load_champion,
-    load_model,
-    measure,
-)
+from headrace.serving import LoadedModel, load_champion, load_model
+from headrace.serving_check import TOLERANCE
 from headrace.settings import Settings
 from headrace.snapshots import read_split
 from headrace.tracking import MODEL_FILE, Tracking, file_digest
@@ -205,44 +197,6 @@ def test_nothing_of_the_model_folder_but_the_keras_file_is_used(
         trained.good.description,
     )
     assert model(images(trained)).shape == (6, 3)
-
-
-def test_a_model_measured_beside_its_golden_answers_agrees(trained: Trained) -> None:
-    report = measure(trained.good, trained.settings)
-    assert report.difference <= TOLERANCE
-    assert 0 < report.latency_ms < 5000
-    assert report.error == ""
-
-
-def test_golden_answers_of_another_model_are_seen(trained: Trained) -> None:
-    weak = trained.weak
-    mixed = trained.good.model_copy(
-        update={"run_id": weak.run_id, "golden_digest": weak.golden_digest}
-    )
-    assert measure(mixed, trained.settings).difference > 0.1
-
-
-def test_the_clean_process_reports_what_is_wrong(trained: Trained) -> None:
-    """A good one was checked in the same way when the home was made."""
-    assert trained.good_evaluation.metrics["serving_difference"] <= TOLERANCE
-    tracking = Tracking(trained.settings)
-    run = tracking.client.get_run(trained.good.run_id)
-    golden = Path(run.info.artifact_uri.removeprefix("file://")) / GOLDEN_FILE
-    golden.write_bytes(golden.read_bytes() + b"\0")
-    with pytest.raises(IntegrityError, match=r"golden\.npz of run .* was changed"):
-        measure(trained.good, trained.settings)
-    report = ServingCheck(trained.good, trained.settings).result()
-    assert "golden.npz" in report.error
-    assert "was changed" in report.error
-    assert report.difference is None
-
-
-def test_a_check_that_is_stopped_leaves_no_process(trained: Trained) -> None:
-    check = ServingCheck(trained.good, trained.settings)
-    process = check._process.pid
-    check.stop()
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
 
 
 def test_importing_the_package_is_free() -> None:

@@ -13,17 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace import snapshots
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.snapshots import (
     Items,
     Rejected,
-    content_digest,
+    SplitRows,
     read_rejected,
+    read_shard,
     read_split,
     read_table,
+    shard_names,
     write_snapshot,
+    writing,
 )
 from headrace.store import Store
 
@@ -46,11 +48,23 @@ def some_items(order: Sequence[int] = range(8), prefix: str = "") -> Items:
 
 
 def write(
-    store: Store, items: Items, rejected: Sequence[Rejected] = ()
+    store: Store,
+    items: Items,
+    rejected: Sequence[Rejected] = (),
+    description: DataDescription = DESCRIPTION,
 ) -> SnapshotRecord:
     return write_snapshot(
-        store, DESCRIPTION, items, rejected, source="s", attribution="", findings=()
+        store, description, items, rejected, source="s", attribution="", findings=()
     )
+
+
+def quarantine(folder: Path, rows: dict[int, str]) -> str:
+    """A quarantine of rows with their splits."""
+    place = folder / "quarantine.parquet"
+    # A row of -1 is an item that was rejected before it had one.
+    columns = {"row": [*rows, -1], "split": [*rows.values(), "train"]}
+    pq.write_table(pa.table(columns), place)
+    return str(place)
 
 
 @pytest.fixture
@@ -58,18 +72,54 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
-def test_the_digest_is_of_the_content_not_of_order_or_name() -> None:
-    plain = content_digest(DESCRIPTION, some_items(), [])
+def test_the_digest_is_of_the_content_not_of_order_or_name(store: Store) -> None:
     shuffled = some_items([7, 3, 5, 0, 1, 2, 6, 4], prefix="other/")
-    assert content_digest(DESCRIPTION, shuffled, []) == plain
+    assert write(store, shuffled).digest == write(store, some_items()).digest
+
+
+def test_the_digest_is_over_the_sorted_rows(store: Store) -> None:
+    record = write(store, some_items(), [BAD])
+    lines = sorted(
+        f"{row['item']} {row['split']} {row['label']}\n"
+        for row in read_table(record).to_pylist()
+    )
+    text = "".join(["image 2x3x1\n", *lines, "rejected\n", f"{BAD.item} train a\n"])
+    assert record.digest == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_digest_does_not_depend_on_the_number_of_shards(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = write(store, some_items())
+    monkeypatch.setattr(writing, "BYTES_PER_SHARD", 12)
+    record = write(Store(str(tmp_path / "other")), some_items())
+    assert len(shard_names(record)) == 4
+    assert record.digest == plain.digest
+
+
+def test_a_label_cannot_look_like_another_row(store: Store) -> None:
+    two, one = some_items(), some_items()
+    order = np.argsort(two.item)
+    first, second = order[:2]
+    two.label.fill("a")
+    one = Items(
+        np.delete(two.payload, second, 0),
+        np.delete(two.item, second),
+        np.delete(two.split, second),
+        np.delete(two.label.astype("U200"), second),
+        [name for row, name in enumerate(two.name) if row != second],
+    )
+    line = f"a\n{two.item[second]} {two.split[second]} a"
+    one.label[np.flatnonzero(one.item == two.item[first])] = line
+    assert write(store, one).digest != write(store, two).digest
 
 
 @pytest.mark.parametrize(
     "field", ["pixel", "split", "label", "rejected", "shape", "row"]
 )
-def test_any_change_of_content_gives_another_digest(field: str) -> None:
+def test_any_change_of_content_gives_another_digest(store: Store, field: str) -> None:
     items, description = some_items(), DESCRIPTION
-    plain = content_digest(description, items, [])
+    plain = write(store, items).digest
     if field == "pixel":
         changed = PIXELS[7] + np.uint8(np.arange(6).reshape(2, 3, 1) == 5)
         items.item[7] = hashlib.sha256(changed.tobytes()).hexdigest()
@@ -84,14 +134,13 @@ def test_any_change_of_content_gives_another_digest(field: str) -> None:
     elif field == "row":
         items = some_items(range(7))
     rejected = [BAD] if field == "rejected" else []
-    assert content_digest(description, items, rejected) != plain
+    assert write(store, items, rejected, description).digest != plain
 
 
 def test_the_record_counts_each_split(store: Store) -> None:
     record = write(store, some_items(), [BAD])
     assert record.rows == {"train": 4, "val": 1, "test": 3}
     assert record.rejected == 1
-    assert record.digest == content_digest(DESCRIPTION, some_items(), [BAD])
     assert record.uri == store.uri(f"snapshots/{record.digest}")
     assert read_rejected(record).to_pylist() == [
         {
@@ -107,10 +156,10 @@ def test_the_record_counts_each_split(store: Store) -> None:
 
 def test_writing_the_same_content_again_writes_nothing(store: Store) -> None:
     record = write(store, some_items())
-    before = {p: p.stat().st_mtime_ns for p in Path(store.root).rglob("*")}
+    before = {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")}
     again = write(store, some_items(range(7, -1, -1)))
     assert again == record
-    assert {p: p.stat().st_mtime_ns for p in Path(store.root).rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")} == before
 
 
 def test_pandas_reads_the_items_in_one_line(store: Store) -> None:
@@ -138,11 +187,9 @@ def test_a_split_is_read_in_hash_order_as_arrays(store: Store) -> None:
 def test_quarantined_rows_are_left_out(store: Store, tmp_path: Path) -> None:
     record = write(store, some_items())
     names = read_table(record, ["name"])["name"].to_pylist()
-    place = tmp_path / "quarantine.parquet"
-    # A row of -1 is an item that was rejected before it had one.
-    pq.write_table(pa.table({"row": [names.index("2.png"), -1]}), place)
-    _, _, train = read_split(record, "train", str(place))
-    _, _, test = read_split(record, "test", str(place))
+    place = quarantine(tmp_path, {names.index("2.png"): "train"})
+    _, _, train = read_split(record, "train", place)
+    _, _, test = read_split(record, "test", place)
     assert sorted(train) == ["0.png", "1.png", "3.png"]
     assert sorted(test) == ["5.png", "6.png", "7.png"]
 
@@ -155,7 +202,7 @@ def test_a_split_without_rows_is_empty(store: Store) -> None:
 def test_many_rows_go_to_shards_by_hash(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "ROWS_PER_SHARD", 3)
+    monkeypatch.setattr(writing, "ROWS_PER_SHARD", 3)
     record = write(store, some_items())
     shards = sorted(p.name for p in Path(record.uri, "items").iterdir())
     assert shards == ["0000.parquet", "0001.parquet", "0002.parquet", "0003.parquet"]
@@ -163,6 +210,67 @@ def test_many_rows_go_to_shards_by_hash(
     assert table.num_rows == 8
     assert table["item"].to_pylist() == sorted(some_items().item.tolist())
     assert len(read_split(record, "train")[0]) == 4
+
+
+def test_the_rows_of_a_split_are_read_shard_by_shard(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(writing, "ROWS_PER_SHARD", 3)
+    record = write(store, some_items())
+    every = read_table(record).to_pylist()
+    for split in ("train", "val", "test"):
+        left_out = [row for row, item in enumerate(every) if item["split"] == split][-1]
+        place = quarantine(tmp_path, {left_out: split})
+        rows = SplitRows(record, split, place)
+        read = list(rows)
+        assert rows.counts.tolist() == [len(part.items) for part in read]
+        assert len(rows) == sum(len(part.labels) for part in read)
+        items, labels, names = read_split(record, split, place)
+        assert np.array_equal(np.concatenate([part.items for part in read]), items)
+        assert [i for part in read for i in part.labels.tolist()] == labels.tolist()
+        kept = [item for item in every if item["split"] == split]
+        assert names == [item["name"] for item in kept if item != every[left_out]]
+
+
+def test_counting_reads_no_shard(store: Store) -> None:
+    record = write(store, some_items())
+    Path(record.uri, "items", "0000.parquet").unlink()
+    rows = SplitRows(record, "test")
+    assert (len(rows), rows.counts.tolist()) == (3, [3])
+    with pytest.raises(IntegrityError, match=r"incomplete"):
+        rows.read(0)
+
+
+def test_a_quarantine_of_other_data_is_noticed(store: Store, tmp_path: Path) -> None:
+    record = write(store, some_items())
+    row = read_table(record, ["split"])["split"].to_pylist().index("test")
+    rows = SplitRows(record, "train", quarantine(tmp_path, {row: "train"}))
+    with pytest.raises(IntegrityError, match=r"4 rows of train, and 3 .*not of this"):
+        rows.read(0)
+    with pytest.raises(IntegrityError, match=r"quarantine .*gone.* cannot be read"):
+        SplitRows(record, "train", str(tmp_path / "gone.parquet"))
+
+
+def test_a_label_that_is_no_class_has_no_index(store: Store) -> None:
+    items = some_items()
+    items.label[0] = "z"
+    _, labels, names = read_split(write(store, items), "train")
+    assert labels[names.index("0.png")] == -1
+
+
+def test_a_shard_is_read_by_its_name(store: Store) -> None:
+    record = write(store, some_items())
+    (name,) = shard_names(record)
+    assert read_shard(record, name).equals(read_table(record))
+    assert read_shard(record, name, ["label"]).column_names == ["label"]
+
+
+def test_an_older_format_is_not_guessed_at(store: Store) -> None:
+    record = write(store, some_items())
+    place = Path(record.uri, "manifest.json")
+    place.write_text(place.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(IntegrityError, match=r"has format 1; .* Ingest the data again"):
+        read_table(record)
 
 
 @pytest.mark.parametrize("damage", ["byte", "short", "gone", "manifest", "no manifest"])
@@ -192,9 +300,9 @@ def test_the_manifest_tells_all_about_the_snapshot(store: Store) -> None:
     record = write(store, some_items())
     manifest = json.loads(Path(record.uri, "manifest.json").read_text())
     assert manifest["digest"] == record.digest
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     (facts,) = manifest["files"].values()
-    assert facts["rows"] == 8
+    assert facts["splits"] == {"train": 4, "val": 1, "test": 3}
 
 
 def test_a_write_that_is_cut_off_leaves_no_snapshot(

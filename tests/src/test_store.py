@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,20 @@ def test_the_first_of_two_equal_folders_stays(store: Store) -> None:
             (folder / "marker").write_text(content)
     assert store.read("x/marker") == b"first"
     assert files_of(store) == ["x", "x/marker"]
+
+
+def test_the_work_of_a_process_that_was_killed_is_swept_away(store: Store) -> None:
+    code = (
+        "import os, signal, sys; from headrace.store import Store\n"
+        "with Store(sys.argv[1]).work_folder('snapshots') as work:\n"
+        "    (work / 'big').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, store.root], check=False)
+    assert any(name.endswith("/big") for name in files_of(store))
+    with store.work_folder("snapshots") as ours, store.work_folder("snapshots"):
+        assert ours.is_dir()
+        assert not any(name.endswith("/big") for name in files_of(store))
+    assert files_of(store) == ["snapshots"]
 
 
 def test_a_write_interrupted_half_way_leaves_the_old_content(

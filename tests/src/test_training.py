@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace import fitting, training
+from headrace import training
 from headrace.errors import IntegrityError, SpecError
+from headrace.fitting import Checkpoints, loop
 from headrace.records import TrainingRecord
 from headrace.serving import GOLDEN_FILE
+from headrace.store import Store
 from headrace.tracking import MODEL_FILE, Tracking, file_digest
 
 Trained = Any
@@ -101,6 +103,7 @@ def test_the_run_has_pictures_data_pipeline_and_golden_answers(
         "pictures/curves.png",
         "data/contract.json",
         "data/snapshot.json",
+        "pipeline/ingredients.json",
         "pipeline/pipeline.toml",
         "pipeline/spec.json",
         "golden/golden.npz",
@@ -144,6 +147,37 @@ def test_the_same_seed_data_and_recipe_give_the_same_weights(
     assert train(seed=2, epochs=1).weights_digest != trained.good.weights_digest
 
 
+def test_a_training_that_goes_on_says_from_which_run_and_has_all_epochs(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = trained.spec.training.model_copy(update={"checkpoint_steps": 1})
+    spec = trained.spec.model_copy(update={"training": recipe})
+
+    def train_on(kept: Checkpoints) -> TrainingRecord:
+        given = (spec, trained.folder, "mlp", trained.snapshot, trained.contract)
+        return training.train(*given, trained.settings, {}, kept)
+
+    real = Checkpoints.save
+
+    def save_twice_and_die(self: Checkpoints, state: Any) -> None:
+        real(self, state)
+        if state.progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_twice_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            train_on(Checkpoints(Store(str(tmp_path)), "k", recipe))
+    cut_off = runs_of(trained)[0].info.run_id
+    record = train_on(Checkpoints(Store(str(tmp_path)), "k", recipe))
+    assert record.weights_digest == trained.good.weights_digest
+    client = Tracking(trained.settings).client
+    tags = client.get_run(record.run_id).data.tags
+    assert tags["headrace.resumed_from"] == cut_off
+    losses = client.get_metric_history(record.run_id, "train_loss")
+    assert [point.step for point in losses] == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [(RuntimeError("no more memory"), "FAILED"), (KeyboardInterrupt(), "KILLED")],
@@ -158,7 +192,7 @@ def test_whatever_ends_a_training_ends_its_run(
     def break_off(*_args: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(fitting, "_validate", break_off)
+    monkeypatch.setattr(loop, "_validate", break_off)
     with pytest.raises(type(error)):
         train()
     assert [run.info.status for run in runs_of(trained)] == [status] + ["FINISHED"] * 2

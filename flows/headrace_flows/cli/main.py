@@ -10,7 +10,7 @@ import traceback
 import typer
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace_flows.cli import registry, runs, scoring, up
+from headrace_flows.cli import registry, reproduction, runs, scoring, tuning, up
 from headrace_flows.cli.answers import Answered, print_json
 
 INTERRUPTED = 130
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (runs, registry, scoring, up):
+for family in (runs, tuning, registry, scoring, reproduction, up):
     for command in family.COMMANDS:
         app.command()(command)
 

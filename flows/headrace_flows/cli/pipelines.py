@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.errors import UsageError
-from headrace.settings import Settings, find_pipeline
-from headrace.spec import PipelineSpec, load_spec
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
 
 PipelineArgument = Annotated[
     str, typer.Argument(help="A pipeline's name, or the path of its folder.")
@@ -39,6 +41,9 @@ def open_pipeline(
     name: str, settings: Settings, overrides: list[str] | None, data: str | None
 ) -> tuple[PipelineSpec, Path]:
     """The spec with its overrides, and the pipeline's folder."""
+    from headrace.settings import find_pipeline
+    from headrace.spec import load_spec
+
     folder = find_pipeline(name, settings)
     said = list(overrides or ())
     if data is not None:

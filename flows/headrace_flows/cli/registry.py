@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from headrace.errors import NotFoundError
-from headrace.settings import Settings
 from headrace_flows.cli.answers import JsonOption, console, print_json
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
@@ -26,6 +25,7 @@ def promote(
 ) -> None:
     """Make a version the champion; its gates must have passed."""
     from headrace.promotion import promote_by_hand
+    from headrace.settings import Settings
 
     settings = Settings()
     settings.prepare_home()
@@ -52,6 +52,7 @@ def rollback(
 ) -> None:
     """Go back to the champion before this one, once its model has been loaded."""
     from headrace.promotion import roll_back
+    from headrace.settings import Settings
 
     settings = Settings()
     settings.prepare_home()
@@ -139,7 +140,7 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
 
 def list_(as_json: JsonOption = False) -> None:
     """The pipelines, their champion and their newest version."""
-    from headrace.settings import pipeline_names
+    from headrace.settings import Settings, pipeline_names
 
     settings = Settings()
     ledger = _ledger() if settings.home.is_dir() else None
@@ -193,6 +194,7 @@ list_.__name__ = "list"
 
 def _ledger() -> Any:
     from headrace.ledger import Ledger
+    from headrace.settings import Settings
 
     settings = Settings()
     settings.prepare_home()

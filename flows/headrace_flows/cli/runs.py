@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from textwrap import shorten
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.errors import HeadraceError, Refusal
-from headrace.settings import Settings
-from headrace.spec import PipelineSpec
+from headrace.errors import Refusal
 from headrace_flows.cli.answers import (
     Answered,
     JsonOption,
@@ -26,7 +24,10 @@ from headrace_flows.cli.pipelines import (
     open_pipeline,
 )
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+    from headrace_flows.run import Run
 
 
 def run(
@@ -37,6 +38,7 @@ def run(
 ) -> None:
     """Run the train flow here and now: from data to a promoted model."""
     from headrace.planning import find_finished
+    from headrace.settings import Settings
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise_finished
 
@@ -54,43 +56,29 @@ def run(
     if as_json:
         print_json(summary)
     else:
-        _show(summary, settings)
+        show_summary(summary, settings)
     raise Answered(exit_code)
 
 
-def _run_flow(run: Any, settings: Settings) -> tuple[dict[str, Any], int]:
+def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace.models import check_arguments, find_builder
     from headrace_flows.preload import preload
     from headrace_flows.server import server_for_run
-    from headrace_flows.summary import summarise
+    from headrace_flows.summary import conclude, failed
 
-    builder = find_builder(run.plan.builder, run.plan.folder)
-    check_arguments(run.plan.builder, builder, run.spec.model.arguments)
+    try:
+        run.check_source()
+    except Refusal as error:
+        return failed(run, error)
     with server_for_run(settings) as server:
+        builder = find_builder(run.plan.builder, run.plan.folder)
+        check_arguments(run.plan.builder, builder, run.spec.model.arguments)
         preload(run)
         server.wait()
         from headrace_flows.train import run_here
 
         state = run_here(run, server.ui_url)
-    if state.is_cancelled():
-        reason = "Interrupted. Run the same command to go on."
-        summary = summarise(run, status="cancelled", reason=reason)
-        return summary, INTERRUPTED
-    if run.promotion is not None:
-        status = run.promotion.status
-        summary = summarise(run, status=status, reason=run.promotion.reason)
-        return summary, 1 if status == "refused" else 0
-    error = state.result(raise_on_failure=False)
-    if not isinstance(error, HeadraceError):
-        raise error if isinstance(error, BaseException) else RuntimeError(state.message)
-    status = "refused" if isinstance(error, Refusal) else "error"
-    summary = summarise(run, status=status, reason=str(error))
-    summary["error"] = {
-        "kind": type(error).__name__,
-        "message": error.message,
-        "action": error.action,
-    }
-    return summary, error.exit_code
+    return conclude(run, state)
 
 
 def check(
@@ -110,7 +98,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a pipeline file at once; with --data its data too, without training."""
-    from headrace.settings import pipeline_names
+    from headrace.settings import Settings, pipeline_names
 
     settings = Settings()
     names = [pipeline] if pipeline else sorted(pipeline_names(settings))
@@ -165,7 +153,9 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
         )
         key = run.plan.validate(snapshot)
         if run.find(key, ContractRecord) is None:
-            run.perform(key, lambda: validation.validate(spec, snapshot, store))
+            run.perform(
+                key, lambda: validation.validate(spec, snapshot, store, settings)
+            )
         status, reason = "ok", "the data keeps its contract"
     except Refusal as error:
         status, reason = "refused", str(error)
@@ -203,7 +193,8 @@ _COLOURS = {
 }
 
 
-def _show(summary: dict[str, Any], settings: Settings) -> None:
+def show_summary(summary: dict[str, Any], settings: Settings) -> None:
+    """Print a run's summary for people."""
     from rich.markup import escape
     from rich.table import Table
 

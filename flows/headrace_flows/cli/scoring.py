@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.settings import Settings
 from headrace_flows.cli.answers import JsonOption, console, print_json, show_progress
 from headrace_flows.cli.registry import ModelArgument
 
@@ -42,6 +41,7 @@ def score(
 ) -> None:
     """Score a batch with the champion: one row an item, in the input's order."""
     from headrace import scoring
+    from headrace.settings import Settings
 
     settings = Settings()
     settings.prepare_home()

@@ -9,16 +9,18 @@ import time
 from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, UsageError
-from headrace.settings import Settings
 from headrace_flows.cli.answers import JsonOption, console, print_json
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+    from headrace.settings import Settings
+
 
 def up(as_json: JsonOption = False) -> None:
     """Serve the Prefect and MLflow pages of this home until Ctrl-C."""
+    from headrace.settings import Settings
     from headrace_flows import guard
     from headrace_flows.server import LIVE_FILE, answers, configure, live_links
 

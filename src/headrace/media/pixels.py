@@ -72,6 +72,7 @@ def decode_array(
     shape: tuple[int, ...] | None,
     names: Sequence[str],
     where: str,
+    high: float | None = None,
 ) -> tuple[Pixels, Scale]:
     """Bring an array of images to uint8 ``(n, height, width, channels)``.
 
@@ -82,6 +83,8 @@ def decode_array(
         shape: the declared ``(h, w, c)``, if any.
         names: of the rows, ``(n,)``, for messages.
         where: the file, for messages.
+        high: the greatest finite value of the array of floats that ``array`` is a
+            part of; its own where None.
 
     Returns:
         the pixels, and the scale they came in; "" where they cannot tell.
@@ -95,7 +98,7 @@ def decode_array(
     if pixels.dtype.kind in "ui":
         return _from_integers(pixels, names, where)
     if pixels.dtype.kind == "f":
-        return _from_floats(pixels, names, where)
+        return _from_floats(pixels, names, where, high)
     raise SourceError(
         f"{where}: {_array_name(names)} holds {array.dtype}, which are no pixels.",
         "Store pixels as whole numbers 0..255 or floats 0..1.",
@@ -112,7 +115,8 @@ def _channels_last(
     names: Sequence[str],
     where: str,
 ) -> npt.NDArray[Any]:
-    seen = f"{where}: {_array_name(names)} has shape {array.shape}"
+    sides = ", ".join(map(str, array.shape[1:]))
+    seen = f"{where}: {_array_name(names)} has shape (n, {sides})"
     if array.ndim == 2:
         if shape is None or math.prod(shape) != array.shape[1]:
             declared = f"shape = {list(shape)} is declared" if shape else "no shape is"
@@ -160,7 +164,8 @@ def _refuse_value(
         rows = int(bad.reshape(len(bad), -1).any(axis=1).sum())
         raise SourceError(
             f"{where}: {names[int(first[0])]} has the pixel value {pixels[first]!s} at "
-            f"row {first[1]}, column {first[2]}; {expected} ({rows:,} such images).",
+            f"row {first[1]}, column {first[2]}; {expected} ({rows:,} such images in "
+            f"{len(bad):,}).",
             "Store pixels as whole numbers 0..255 or floats 0..1.",
         )
 
@@ -179,12 +184,14 @@ def _from_integers(
 
 
 def _from_floats(
-    pixels: npt.NDArray[Any], names: Sequence[str], where: str
+    pixels: npt.NDArray[Any], names: Sequence[str], where: str, highest: float | None
 ) -> tuple[Pixels, Scale]:
     finite = np.isfinite(pixels)
     _refuse_value(~finite, pixels, names, where, "it must be a finite number")
     low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
-    unit = high <= 1 + _UNIT_TOLERANCE
+    if highest is None:
+        highest = high
+    unit = highest <= 1 + _UNIT_TOLERANCE
     top = 1 + _UNIT_TOLERANCE if unit else 255
     if low < 0 or high > 255:
         bad = (pixels < 0) | (pixels > top)
@@ -203,7 +210,7 @@ def _from_floats(
                 "floats over 1 must be whole numbers 0..255",
             )
         decoded[rows] = np.minimum(whole, 255)
-    scale: Scale = "" if high == 0 else "0..1" if unit else "0..255"
+    scale: Scale = "" if highest == 0 else "0..1" if unit else "0..255"
     return decoded, scale
 
 

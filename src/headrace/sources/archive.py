@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
+_ZIP_END = 22
+_ZIP_COMMENT = 2**16 - 1
 _TAR_BLOCK = 512
 _READ_AT_ONCE = 2**20
 
@@ -70,6 +72,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             f"{file.size:,} bytes is missing or damaged: {error}.",
             "It was probably cut short: download or make it again.",
         ) from None
+    _check_zip_end(file)
     members = [info for info in archive.infolist() if not info.is_dir()]
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
@@ -82,6 +85,22 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             opener = functools.partial(archive.open, info)
             _add(tree, name, info.file_size, opener)
     return tree
+
+
+def _check_zip_end(file: File) -> None:
+    # zipfile takes no notice of what follows, and may so read half of two archives.
+    with file.open() as stream:
+        stream.seek(max(0, file.size - _ZIP_END - _ZIP_COMMENT))
+        tail = stream.read()
+    end = tail.rfind(b"PK\x05\x06")
+    comment = int.from_bytes(tail[end + _ZIP_END - 2 : end + _ZIP_END], "little")
+    left_over = len(tail) - end - _ZIP_END - comment
+    if left_over:
+        seen = f"{left_over:,} bytes follow" if left_over > 0 else "it was cut short at"
+        raise SourceError(
+            f"{file.where} is a zip archive, but {seen} its end.",
+            "Download or make it again.",
+        )
 
 
 def _zip_name(info: zipfile.ZipInfo, where: str) -> str:

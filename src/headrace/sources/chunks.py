@@ -15,6 +15,9 @@ from headrace.records import Finding
 
 SourceSplit = Literal["train", "test"]
 
+CHUNK_ROWS = 65_536
+CHUNK_BYTES = 24 * 2**20
+
 _SPLITS: dict[str, SourceSplit] = {
     "train": "train",
     "training": "train",
@@ -37,12 +40,16 @@ class Chunk:
         items: an array ``(n, ...)``, or the encoded bytes of each item.
         labels: text, ``(n,)``; empty where a row has none.
         names: where the source has each row, such as ``x_train[17]``, ``(n,)``.
+        array: the array that the chunk is a part of, such as ``x_train``.
+        high: the greatest finite value of that array where it holds floats.
     """
 
     split: SourceSplit | None
     items: npt.NDArray[Any] | list[bytes]
     labels: list[str]
     names: list[str]
+    array: str = ""
+    high: float | None = None
 
 
 @dataclass(slots=True)
@@ -77,6 +84,11 @@ class Source:
     ) -> None:
         """Close its files."""
         self.files.close()
+
+
+def rows_at_once(width: float) -> int:
+    """How many rows of so many bytes a chunk holds."""
+    return max(1, min(CHUNK_ROWS, int(CHUNK_BYTES // max(width, 1))))
 
 
 def split_named(name: str) -> SourceSplit | None:

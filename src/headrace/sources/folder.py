@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from headrace.errors import SourceError
 from headrace.records import Finding
-from headrace.sources.chunks import Chunk, SourceSplit, split_named
+from headrace.sources.chunks import CHUNK_BYTES, Chunk, SourceSplit, split_named
 from headrace.sources.files import File, FileTree, ignored_files, is_note, relative_name
 
 ROWS_PER_CHUNK = 2048
@@ -54,17 +54,21 @@ def read_single(file: File) -> Iterator[Chunk]:
 
 def _chunks(rows: list[_Row]) -> Iterator[Chunk]:
     waiting: list[_Row] = []
+    size = 0
     for row in rows:
-        if row[3].size > FILE_LIMIT:
+        file = row[3]
+        if file.size > FILE_LIMIT:
             raise SourceError(
-                f"{row[3].where} has {row[3].size:,} bytes; one item has at most "
+                f"{file.where} has {file.size:,} bytes; one item has at most "
                 f"{FILE_LIMIT:,}.",
                 "Take it out of the data.",
             )
-        if waiting and (waiting[0][0] != row[0] or len(waiting) == ROWS_PER_CHUNK):
+        is_full = len(waiting) == ROWS_PER_CHUNK or size + file.size > CHUNK_BYTES
+        if waiting and (is_full or waiting[0][0] != row[0]):
             yield _chunk(waiting)
-            waiting = []
+            waiting, size = [], 0
         waiting.append(row)
+        size += file.size
     yield _chunk(waiting)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import math
 import re
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SourceError
-from headrace.sources.arrays import array_chunk
+from headrace.sources.arrays import Array, array_chunks, read_blocks
 from headrace.sources.chunks import Chunk, SourceSplit
 from headrace.sources.files import File, FileTree, check_ratio
 
@@ -25,7 +26,6 @@ _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: "
 _GZIP = b"\x1f\x8b"
 _MAX_DIMENSIONS = 4
 _SPLITS = ("train", "val", "test")
-_READ_AT_ONCE = 2**20
 
 
 def is_idx(head: bytes) -> bool:
@@ -82,7 +82,7 @@ def _unzipped(file: File) -> Iterator[tuple[IO[bytes], bool]]:
 def read_idx(
     where: str, members: dict[str, File], *, labelled: bool = True
 ) -> Iterator[Chunk]:
-    """The rows of IDX files, one chunk for each pair of images and labels.
+    """The rows of IDX files, one pair of images and labels after the other.
 
     Args:
         where: they are, for messages.
@@ -95,24 +95,24 @@ def read_idx(
     """
     for split, names in _pairs_of(members, where, labelled).items():
         image, label = members[names[0]], members.get(names[1])
-        images = _read(image)
+        images = _open(image)
         _check_kind(images, image, is_images=True)
         labels = None
         if label is not None:
-            labels = _read(label)
+            labels = _open(label)
             _check_kind(labels, label, is_images=False)
         kind: SourceSplit = "test" if split == "test" else "train"
-        yield array_chunk(kind, images, labels, names, where)
+        yield from array_chunks(kind, images, labels, names, where)
 
 
 def read_images(file: File) -> Iterator[Chunk]:
-    """The rows of one IDX file of images without labels, as one chunk.
+    """The rows of one IDX file of images without labels.
 
     Raises:
         SourceError: it is damaged, or holds labels.
     """
     names = (file.where.rpartition("/")[2], "")
-    yield array_chunk(None, _read(file), None, names, file.where)
+    yield from array_chunks(None, _open(file), None, names, file.where)
 
 
 def _pairs_of(
@@ -143,18 +143,22 @@ def _pairs_of(
     return {s: (found[s, "images"], found.get((s, "labels"), "")) for s in splits}
 
 
-def _read(file: File) -> npt.NDArray[Any]:
+def _open(file: File) -> Array:
     with _unzipped(file) as (stream, packed):
         shape, dtype, start = _header(stream, file.where)
-        size = math.prod(shape) * dtype.itemsize
-        if packed:
-            check_ratio(file.where, size, file.size)
-        elif file.size - start != size:
-            raise _wrong_size(file.where, shape, size, file.size - start)
-        data = stream.read(size + 1)
-    if len(data) != size:
-        raise _wrong_size(file.where, shape, size, len(data))
-    return np.frombuffer(data, dtype).reshape(shape)
+    size = math.prod(shape) * dtype.itemsize
+    wrong_size = functools.partial(_wrong_size, file.where, shape, size)
+    if packed:
+        check_ratio(file.where, size, file.size)
+    elif file.size - start != size:
+        raise wrong_size(file.size - start)
+
+    def blocks(rows: int) -> Iterator[npt.NDArray[Any]]:
+        with _unzipped(file) as (stream, _):
+            stream.read(start)
+            yield from read_blocks(stream, shape, dtype, rows, wrong_size)
+
+    return Array(shape, dtype, blocks)
 
 
 def _header(
@@ -189,8 +193,8 @@ def _wrong_size(
     )
 
 
-def _check_kind(array: npt.NDArray[Any], file: File, *, is_images: bool) -> None:
-    if (array.ndim > 1) == is_images:
+def _check_kind(array: Array, file: File, *, is_images: bool) -> None:
+    if (len(array.shape) > 1) == is_images:
         return
     what, other = ("images", "labels") if is_images else ("labels", "images")
     raise SourceError(

@@ -10,12 +10,13 @@ import numpy.typing as npt
 from headrace.errors import SourceError
 
 
-def labels_as_text(array: npt.NDArray[Any], where: str) -> list[str]:
+def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> list[str]:
     """One text label a row; whole numbers become their digits, one-hot its index.
 
     Args:
         array: ``(n,)``, ``(n, 1)``, or one-hot ``(n, classes)``.
         where: the array, for messages.
+        first: the number of its first row, for messages.
 
     Raises:
         SourceError: labels of another shape or type, not whole, or not one-hot.
@@ -23,18 +24,20 @@ def labels_as_text(array: npt.NDArray[Any], where: str) -> list[str]:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2:
-        array = _from_one_hot(array, where)
+        array = _from_one_hot(array, where, first)
     if array.ndim != 1:
         raise SourceError(
-            f"{where} has shape {array.shape}, which is not one of labels "
+            f"{where} has shape {_shape(array)}, which is not one of labels "
             "(it looks like items).",
             "Expected one label a row: (n,), or one-hot (n, classes).",
         )
     kind = array.dtype.kind
     if kind == "f":
-        array = _from_floats(array, where)
+        array = _from_floats(array, where, first)
     elif kind == "S":
-        return [_decoded(text, where, row) for row, text in enumerate(array.tolist())]
+        return [
+            _decoded(text, where, row) for row, text in enumerate(array.tolist(), first)
+        ]
     elif kind == "b":
         array = array.astype(np.uint8)
     elif kind not in "iuU":
@@ -42,13 +45,27 @@ def labels_as_text(array: npt.NDArray[Any], where: str) -> list[str]:
             f"{where} holds {array.dtype} values, which are no labels.",
             "Expected whole numbers or text.",
         )
+    if kind == "U":
+        return _checked(array, where, first)
     return list(map(str, array.tolist()))
 
 
-def _from_one_hot(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+def _checked(array: npt.NDArray[Any], where: str, first: int) -> list[str]:
+    try:
+        labels: list[str] = array.tolist()
+        "".join(labels).encode()
+    except (ValueError, SystemError):  # of a code point past the last
+        raise SourceError(
+            f"{where} holds text, from row {first} on, that is not Unicode.",
+            "Write the labels as UTF-8 text.",
+        ) from None
+    return labels
+
+
+def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArray[Any]:
     if array.dtype.kind not in "biuf":
         raise SourceError(
-            f"{where} has shape {array.shape} of {array.dtype}, which is not one-hot.",
+            f"{where} has shape {_shape(array)} of {array.dtype}: not one-hot.",
             "Expected one label a row: (n,), or one-hot (n, classes).",
         )
     ones = array == 1
@@ -58,7 +75,7 @@ def _from_one_hot(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
         seen = ", ".join(str(value) for value in array[row, :12].tolist())
         more = ", ..." if array.shape[1] > 12 else ""
         raise SourceError(
-            f"{where} of shape {array.shape} is not one-hot: row {row} is "
+            f"{where} of {array.shape[1]} columns is not one-hot: row {first + row} is "
             f"[{seen}{more}], with {int(ones[row].sum())} ones.",
             "Each row needs exactly one 1 and otherwise 0.",
         )
@@ -66,16 +83,22 @@ def _from_one_hot(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
     return index
 
 
-def _from_floats(array: npt.NDArray[Any], where: str) -> npt.NDArray[np.int64]:
+def _from_floats(
+    array: npt.NDArray[Any], where: str, first: int
+) -> npt.NDArray[np.int64]:
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(array) | (array != np.rint(array)) | (np.abs(array) > 2**53)
     if bad.any():
         row = int(bad.argmax())
         raise SourceError(
-            f"{where}[{row}] is {array[row]!s}, which is no label.",
+            f"{where}[{first + row}] is {array[row]!s}, which is no label.",
             "Expected whole numbers or text.",
         )
     return array.astype(np.int64)
+
+
+def _shape(array: npt.NDArray[Any]) -> str:
+    return f"(n, {', '.join(map(str, array.shape[1:]))})" if array.ndim else "()"
 
 
 def _decoded(text: bytes, where: str, row: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import IO, Any
@@ -11,7 +12,12 @@ import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from headrace.errors import SourceError
-from headrace.sources.arrays import array_chunk
+from headrace.sources.arrays import (
+    Array,
+    array_chunks,
+    read_blocks,
+    read_fortran_blocks,
+)
 from headrace.sources.chunks import Chunk
 from headrace.sources.files import File, first_line
 
@@ -19,16 +25,16 @@ MAGIC = b"\x93NUMPY"
 
 
 def read_items(file: File) -> Iterator[Chunk]:
-    """The rows of one array of items without labels, as one chunk.
+    """The rows of one array of items without labels.
 
     Raises:
         SourceError: it is damaged, or no array of items.
     """
     names = (file.where.rpartition("/")[2], "")
-    yield array_chunk(None, read_npy(file), None, names, file.where)
+    yield from array_chunks(None, open_npy(file), None, names, file.where)
 
 
-def read_npy(file: File) -> npt.NDArray[Any]:
+def open_npy(file: File) -> Array:
     """The array of one ``.npy`` file; nothing is allocated before all sizes agree.
 
     Raises:
@@ -38,10 +44,20 @@ def read_npy(file: File) -> npt.NDArray[Any]:
     with file.open() as stream:
         shape, fortran, dtype = _header(stream, file)
         start = stream.tell()
-        _check_size(file, shape, dtype, file.size - start)
-        data = stream.read()
-    array = np.frombuffer(data, dtype)
-    return array.reshape(shape, order="F" if fortran else "C")
+    size = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size != file.size - start:
+        raise _wrong_size(file, shape, dtype, file.size - start)
+
+    def blocks(rows: int) -> Iterator[npt.NDArray[Any]]:
+        with file.open() as stream:
+            stream.read(start)
+            if fortran:
+                yield from read_fortran_blocks(stream, shape, dtype, rows)
+            else:
+                wrong = functools.partial(_wrong_size, file, shape, dtype)
+                yield from read_blocks(stream, shape, dtype, rows, wrong)
+
+    return Array(shape, dtype, blocks)
 
 
 def _header(
@@ -65,19 +81,22 @@ def _header(
             f"{file.where} holds Python objects (pickle), which are never loaded.",
             "Save plain numbers with numpy.savez.",
         )
+    if dtype.itemsize == 0:
+        raise SourceError(
+            f"{file.where} holds values of no bytes ({dtype.str}).",
+            "Save plain numbers with numpy.savez.",
+        )
     return shape, fortran, dtype
 
 
-def _check_size(
+def _wrong_size(
     file: File, shape: tuple[int, ...], dtype: np.dtype[Any], found: int
-) -> None:
+) -> SourceError:
     expected = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) >= 0 and expected == found:
-        return
     off = f"{found - expected:,} bytes left over"
     if found < expected:
         off = f"{expected - found:,} bytes missing"
-    raise SourceError(
+    return SourceError(
         f"{file.where} says shape {shape} of {dtype}, which is {expected:,} bytes, but "
         f"{found:,} follow: {off}.",
         "It is damaged or was cut short: download or make it again.",

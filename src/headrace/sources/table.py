@@ -6,9 +6,10 @@ Items are encoded files (binary, or Hugging Face's struct of bytes and path) or 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.errors import SourceError
-from headrace.sources.chunks import Chunk, SourceSplit, split_named, split_of_cell
+from headrace.sources.chunks import (
+    Chunk,
+    SourceSplit,
+    rows_at_once,
+    split_named,
+    split_of_cell,
+)
+from headrace.sources.columns import Columns, columns_of, is_list
 from headrace.sources.files import File, check_limits, check_ratio, first_line
 from headrace.sources.labels import labels_as_text
 
@@ -26,22 +34,8 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 MAGIC = b"PAR1"
-# Written by a snapshot into its shards, so that a shard alone says how it is read.
-SHAPE_KEY = b"headrace.shape"
+_BUFFER_BYTES = 2**20
 _ROWS_AT_ONCE = 2048
-_PREFERRED = ("image", "img", "audio", "text", "pixels", "item", "data")
-_EXPECTED = "A table needs a column of items, such as image, and a column label."
-_EXPECTED_UNLABELLED = "A table needs one column of items, such as image."
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    items: str
-    encoded: bool
-    shape: tuple[int, ...] | None
-    label: bool
-    split: bool
-    name: bool
 
 
 def read_tables(
@@ -59,32 +53,50 @@ def read_tables(
     Raises:
         SourceError: a file is damaged, over the limits, or lacks a column.
     """
-    arrays: dict[SourceSplit | None, list[Chunk]] = {}
+    high: dict[SourceSplit | None, float] = {}
+    if any(_has_floats(file, labelled) for file in files.values()):
+        for chunk in _read_all(files, settings, labelled):
+            high[chunk.split] = max(high.get(chunk.split, 0), _greatest(chunk))
+    forms: dict[SourceSplit | None, tuple[str, str]] = {}
+    for chunk in _read_all(files, settings, labelled):
+        _check_form(chunk, forms)
+        yield replace(chunk, high=high.get(chunk.split))
+
+
+def _read_all(
+    files: dict[str, File], settings: Settings, labelled: bool
+) -> Iterator[Chunk]:
     for name, file in files.items():
-        split = _split_of_file(name) if labelled else None
-        for chunk in _read(file, split, settings, labelled):
-            # Whole numbers have one scale, which nothing has to be judged for.
-            if isinstance(chunk.items, list) or (
-                not labelled and chunk.items.dtype.kind in "ui"
-            ):
-                yield chunk
-            else:
-                arrays.setdefault(chunk.split, []).append(chunk)
-    # Values become one chunk a split: their scale is judged on all of them.
-    for split in list(arrays):
-        parts = arrays.pop(split)
-        shapes = {np.shape(part.items)[1:]: part.names[0] for part in parts}
-        if len(shapes) > 1:
-            seen = ", ".join(f"{shape} at {name}" for shape, name in shapes.items())
-            raise SourceError(
-                f"The tables hold items of different shapes: {seen}.",
-                "Store items of different sizes as encoded files.",
-            )
-        yield Chunk(
-            split,
-            np.concatenate([part.items for part in parts]),
-            [label for part in parts for label in part.labels],
-            [name for part in parts for name in part.names],
+        yield from _read(
+            file, _split_of_file(name) if labelled else None, settings, labelled
+        )
+
+
+def _has_floats(file: File, labelled: bool) -> bool:
+    with _opened(file) as table:
+        schema = table.schema_arrow
+        kind = schema.field(columns_of(schema, file.where, labelled).items).type
+        return is_list(kind) and bool(pa.types.is_floating(kind.value_type))
+
+
+def _greatest(chunk: Chunk) -> float:
+    if isinstance(chunk.items, list) or chunk.items.dtype.kind != "f":
+        return 0
+    return float(chunk.items.max(where=np.isfinite(chunk.items), initial=0))
+
+
+def _check_form(chunk: Chunk, forms: dict[SourceSplit | None, tuple[str, str]]) -> None:
+    """All values of a split have one form, as those of an array do."""
+    if isinstance(chunk.items, list):
+        return
+    kind = "floats" if chunk.items.dtype.kind == "f" else "whole numbers"
+    form = f"{kind} of shape {chunk.items.shape[1:]}"
+    first, place = forms.setdefault(chunk.split, (form, chunk.names[0]))
+    if form != first:
+        raise SourceError(
+            f"The tables hold items of different forms: {first} at {place}, {form} at "
+            f"{chunk.names[0]}.",
+            "Store items of different sizes as encoded files.",
         )
 
 
@@ -96,92 +108,51 @@ def _split_of_file(name: str) -> SourceSplit | None:
     return None
 
 
-def _read(
-    file: File, default: SourceSplit | None, settings: Settings, labelled: bool
-) -> Iterator[Chunk]:
-    done = seen = 0
+@contextlib.contextmanager
+def _opened(file: File) -> Iterator[pq.ParquetFile]:
     with file.open() as stream:
         try:
-            table = pq.ParquetFile(stream)
-            columns = _columns_of(table.schema_arrow, file.where, labelled)
-            wanted = [columns.items] + ["label"] * columns.label
-            wanted += ["split"] * columns.split + ["name"] * columns.name
-            for batch in table.iter_batches(_ROWS_AT_ONCE, columns=wanted):
-                seen += batch.nbytes
-                check_limits(file.where, 0, seen, settings)
-                check_ratio(file.where, seen, file.size)
-                yield from _batch(batch, columns, default, file.where, done)
-                done += len(batch)
+            # Else all that is read of a file stays in memory.
+            yield pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise SourceError(
-                f"{file.where} is a damaged Parquet file, after {done:,} rows: "
-                f"{first_line(error)}.",
+                f"{file.where} is a damaged Parquet file: {first_line(error)}.",
                 "Download or make it again.",
             ) from None
 
 
-def _columns_of(schema: pa.Schema, where: str, labelled: bool) -> _Columns:
-    kinds = {field.name: field.type for field in schema}
-    known = ", ".join(f"{name} ({kind})" for name, kind in list(kinds.items())[:12])
-    items = [name for name, kind in kinds.items() if _is_items(kind)]
-    items = [name for name in _PREFERRED if name in items][:1] or items
-    has_label = "label" in kinds and "label" not in items
-    if len(items) != 1 or (labelled and not has_label):
-        lack = "no column `label`" if items else "no column of items"
-        if len(items) > 1:
-            lack = f"several columns that could be the items: {', '.join(items)}"
-        expected = _EXPECTED if labelled else _EXPECTED_UNLABELLED
-        raise SourceError(f"{where} has {lack}; it has {known}.", expected)
-    kind = kinds[items[0]]
-    shape = (schema.metadata or {}).get(SHAPE_KEY)
-    return _Columns(
-        items=items[0],
-        encoded=pa.types.is_struct(kind) or _is_binary(kind),
-        shape=_parsed_shape(shape, where) if shape else None,
-        label=has_label,
-        split=labelled and "split" in kinds,
-        name=kinds.get("name") in (pa.string(), pa.large_string()),
-    )
+def _read(
+    file: File, default: SourceSplit | None, settings: Settings, labelled: bool
+) -> Iterator[Chunk]:
+    done = seen = 0
+    with _opened(file) as table:
+        columns = columns_of(table.schema_arrow, file.where, labelled)
+        wanted = [columns.items] + ["label"] * columns.label
+        wanted += ["split"] * columns.split + ["name"] * columns.name
+        rows = _rows_at_once(table, columns.items)
+        for batch in table.iter_batches(rows, columns=wanted):
+            seen += batch.nbytes
+            check_limits(file.where, 0, seen, settings)
+            check_ratio(file.where, seen, file.size)
+            yield from _batch(batch, columns, default, file.where, done)
+            done += len(batch)
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _is_items(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0 and _is_binary(
-            kind.field("bytes").type
-        )
-    if _is_list(kind):
-        value = kind.value_type
-        return bool(pa.types.is_integer(value) or pa.types.is_floating(value))
-    return _is_binary(kind) or bool(pa.types.is_fixed_size_binary(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind)
-        or pa.types.is_large_list(kind)
-        or pa.types.is_fixed_size_list(kind)
-    )
-
-
-def _parsed_shape(text: bytes, where: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(side) for side in text.decode().split("x"))
-    except ValueError:
-        raise SourceError(
-            f"{where} says that its items have the shape {text!r}.",
-            "Write it again: the shape is such as 28x28x1.",
-        ) from None
+def _rows_at_once(table: pq.ParquetFile, items: str) -> int:
+    kind, facts = table.schema_arrow.field(items).type, table.metadata
+    if pa.types.is_fixed_size_binary(kind):
+        return rows_at_once(kind.byte_width)
+    groups = map(facts.row_group, range(facts.num_row_groups))
+    size = sum(group.total_byte_size for group in groups)
+    # Equal values are stored once, so the size may say too little.
+    return min(_ROWS_AT_ONCE, rows_at_once(size / max(1, facts.num_rows)))
 
 
 def _batch(
     batch: pa.RecordBatch,
-    columns: _Columns,
+    columns: Columns,
     default: SourceSplit | None,
     where: str,
     done: int,
@@ -200,6 +171,9 @@ def _batch(
         splits = [known[cell] for cell in cells]
     column = batch.column(columns.items)
     items = _encoded(column) if columns.encoded else _values(column, columns, names)
+    if len(set(splits)) == 1:
+        yield Chunk(splits[0], items, labels, names)
+        return
     for split in dict.fromkeys(splits):
         rows = [row for row, own in enumerate(splits) if own == split]
         yield Chunk(
@@ -233,7 +207,7 @@ def _encoded(column: pa.Array) -> list[bytes]:
 
 
 def _values(
-    column: pa.Array, columns: _Columns, names: Sequence[str]
+    column: pa.Array, columns: Columns, names: Sequence[str]
 ) -> npt.NDArray[Any]:
     if column.null_count:
         row = int(column.is_null().to_numpy(zero_copy_only=False).argmax())

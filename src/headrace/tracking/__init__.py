@@ -4,12 +4,20 @@ Models are logged in MLflow's ``keras`` flavour and read back as plain files by
 digest; nothing is ever loaded through ``pyfunc``, which runs code from the store.
 """
 
+from headrace.tracking.children import Child, Children
 from headrace.tracking.door import tracking_errors
 from headrace.tracking.models import MODEL_FILE, Models, file_digest
-from headrace.tracking.runs import Runs
+from headrace.tracking.runs import FoundRun
 
-__all__ = ["MODEL_FILE", "Tracking", "file_digest", "tracking_errors"]
+__all__ = [
+    "MODEL_FILE",
+    "Child",
+    "FoundRun",
+    "Tracking",
+    "file_digest",
+    "tracking_errors",
+]
 
 
-class Tracking(Runs, Models):
+class Tracking(Children, Models):
     """MLflow at one address, as the settings have it."""

@@ -9,6 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from headrace.records import SnapshotRecord
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-_PROCESS_TAG = "headrace.process"
+PROCESS_TAG = "headrace.process"
 
 
-def _this_process() -> str:
+def this_process() -> str:
     """This process, as ``host/pid/start``, which no other has or will have."""
     process = psutil.Process()
     return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
@@ -36,6 +37,15 @@ def _is_gone(process: str) -> bool:
         return f"{psutil.Process(int(pid)).create_time():.2f}" != start
     except psutil.NoSuchProcess:
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """What MLflow has of a run; ``status`` is its own word, such as FINISHED."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
 
 
 class Runs(Connection):
@@ -64,20 +74,28 @@ class Runs(Connection):
 
     @contextlib.contextmanager
     def run(
-        self, experiment: str, name: str, tags: Mapping[str, str]
+        self, experiment: str, name: str, tags: Mapping[str, str], again: str = ""
     ) -> Iterator[tuple[str, str]]:
         """One MLflow run that ends with the block, however the block ends.
+
+        Args:
+            experiment: its name.
+            name: of a new run.
+            tags: of the run.
+            again: a run to go on with, if it is still there.
 
         Yields:
             (run id, experiment id).
         """
         mlflow = import_mlflow()
         experiment_id = self.experiment(experiment)
-        tags = {**tags, _PROCESS_TAG: _this_process()}
+        tags = {**tags, PROCESS_TAG: this_process()}
         with tracking_errors(self.uri):
             self._end_orphans(experiment_id)
-            run = self.client.create_run(experiment_id, run_name=name, tags=tags)
-            run_id = str(run.info.run_id)
+            run_id = self._reopen(again, tags)
+            if not run_id:
+                run = self.client.create_run(experiment_id, run_name=name, tags=tags)
+                run_id = str(run.info.run_id)
         status, monitor = "FAILED", None
         try:
             mlflow.start_run(run_id=run_id)
@@ -94,13 +112,28 @@ class Runs(Connection):
                 mlflow.end_run(status)
                 self.client.set_terminated(run_id, status)
 
+    def _reopen(self, run_id: str, tags: Mapping[str, str]) -> str:
+        """The id again, if the run is there and not deleted; its tags set anew."""
+        from mlflow.entities import RunTag
+        from mlflow.exceptions import MlflowException
+
+        if not run_id:
+            return ""
+        with contextlib.suppress(MlflowException):
+            run = self.client.get_run(run_id)
+            if run.info.lifecycle_stage == "active":
+                found = [RunTag(key, value) for key, value in tags.items()]
+                self.client.log_batch(run_id, tags=found)
+                return run_id
+        return ""
+
     def _end_orphans(self, experiment_id: str) -> None:
         """End the runs whose process on this machine was killed outright."""
         running = self.client.search_runs(
-            [experiment_id], f"status = 'RUNNING' and tags.`{_PROCESS_TAG}` != ''"
+            [experiment_id], f"status = 'RUNNING' and tags.`{PROCESS_TAG}` != ''"
         )
         for run in running:
-            if _is_gone(run.data.tags[_PROCESS_TAG]):
+            if _is_gone(run.data.tags[PROCESS_TAG]):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _system_metrics(self, run_id: str) -> Any:
@@ -127,7 +160,7 @@ class Runs(Connection):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        metrics = [Metric(_plain(k), float(v), now, step) for k, v in values.items()]
+        metrics = [Metric(plain(k), float(v), now, step) for k, v in values.items()]
         with tracking_errors(self.uri):
             self.client.log_batch(run_id, metrics=metrics)
 
@@ -137,7 +170,7 @@ class Runs(Connection):
 
         with tracking_errors(self.uri):
             self.client.log_batch(
-                run_id, tags=[RunTag(_plain(k), str(v)) for k, v in values.items()]
+                run_id, tags=[RunTag(plain(k), str(v)) for k, v in values.items()]
             )
 
     def log_snapshot(self, run_id: str, snapshot: SnapshotRecord) -> None:
@@ -161,6 +194,35 @@ class Runs(Connection):
         with tracking_errors(self.uri):
             self.client.log_artifacts(run_id, str(folder), place)
 
+    def find_run(self, beginning: str) -> FoundRun:
+        """The run whose id begins so.
+
+        Raises:
+            NotFoundError: none does, or several do.
+        """
+        found: list[Any] = []
+        if re.fullmatch(r"[0-9a-f]+", beginning):
+            with tracking_errors(self.uri):
+                experiments = self.client.search_experiments(max_results=50_000)
+                found = self.client.search_runs(
+                    [experiment.experiment_id for experiment in experiments],
+                    f"attributes.run_id LIKE '{beginning}%'",
+                    max_results=4,
+                )
+        if len(found) == 1:
+            run = found[0]
+            return FoundRun(run.info.run_id, run.info.status, dict(run.data.tags))
+        if not found:
+            raise NotFoundError(
+                f"MLflow at {self.uri} has no run {beginning!r}.",
+                "Name the id of a run, or how it begins.",
+            )
+        ids = ", ".join(run.info.run_id for run in found)
+        raise NotFoundError(
+            f"Several runs begin with {beginning!r}, such as {ids}.",
+            "Name more of the id.",
+        )
+
     def run_file(self, run_id: str, path: str) -> bytes:
         """The bytes of a run's artifact.
 
@@ -182,7 +244,7 @@ class Runs(Connection):
                 ) from error
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A name as MLflow takes it: a class may be called ``C++`` or ``a (b)``."""
     return re.sub(r"[^\w\-. :/]", "_", name)
 

@@ -5,24 +5,22 @@ A row that can be blamed is set aside, up to a limit; whatever else fails is ref
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from headrace.errors import ContractError
 from headrace.records import ContractRecord, ExpectationResult, SnapshotRecord
+from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import Store
-from headrace.validation import checks, suite, verdict
-from headrace.validation.items import delivered_items, readable_items
-
-if TYPE_CHECKING:
-    import pandas as pd
+from headrace.validation import checks, suite, tables, verdict
+from headrace.validation.outcomes import Outcome
+from headrace.validation.quarantine import set_aside
 
 __all__ = ["validate"]
 
 
 def validate(
-    spec: PipelineSpec, snapshot: SnapshotRecord, store: Store
+    spec: PipelineSpec, snapshot: SnapshotRecord, store: Store, settings: Settings
 ) -> ContractRecord:
     """Check a snapshot; write its quarantine and its Data Docs.
 
@@ -30,6 +28,7 @@ def validate(
         spec: only ``name``, ``data`` and ``contract`` are used.
         snapshot: what was ingested.
         store: where the quarantine and the pages go.
+        settings: where the work is done.
 
     Returns:
         the verdict; it depends on the content of the snapshot alone, not on the
@@ -39,54 +38,47 @@ def validate(
         ContractError: the data is refused; the pages are written all the same.
         SpecError: a row of the contract cannot be asked or answered.
         IntegrityError: the snapshot is damaged.
+        DependencyError: the disk is full.
     """
     classes = spec.data.classes or snapshot.description.classes
-    items = readable_items(snapshot, classes)
-    delivered = delivered_items(items, snapshot)
-    asked = checks.item_checks(spec, snapshot, classes, items)
-    with suite.session(spec.name, snapshot.digest) as session:
-        as_delivered = session.run("delivered", delivered, checks.delivered_checks())
-        outcomes = session.run("items", items, asked)
-        docs_uri = session.publish(store)
-    case = verdict.Evidence(spec, classes, delivered, items, outcomes)
-    blamed = verdict.blamed_rows(case)
-    problems = verdict.problems(case, blamed)
-    quarantine_uri = _write_quarantine(store, snapshot, blamed)
-    if problems:
-        raise _refusal(spec, snapshot, problems, quarantine_uri, docs_uri)
-    left = items.loc[~items["row"].isin(blamed["row"]), "split"].value_counts()
-    return ContractRecord(
-        snapshot_digest=snapshot.digest,
-        rows={split: int(left.get(split, 0)) for split in ("train", "val", "test")},
-        quarantined=len(blamed),
-        quarantine_uri=quarantine_uri,
-        docs_uri=docs_uri,
-        results=tuple(_result(outcome) for outcome in [*as_delivered, *outcomes]),
-        findings=tuple(verdict.findings(case, blamed)),
-    )
-
-
-def _write_quarantine(
-    store: Store, snapshot: SnapshotRecord, blamed: pd.DataFrame
-) -> str:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if blamed.empty:
-        return ""
-    kinds = [pa.int64()] + [pa.string()] * (len(verdict.QUARANTINE_COLUMNS) - 1)
-    schema = pa.schema(list(zip(verdict.QUARANTINE_COLUMNS, kinds, strict=True)))
-    buffer = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(blamed, schema, preserve_index=False), buffer)
-    data = buffer.getvalue().to_pybytes()
-    sha = hashlib.sha256(data).hexdigest()
-    return store.write(f"quarantine/{snapshot.digest[:16]}-{sha[:16]}.parquet", data)
+    with store.work_folder("quarantine") as folder:
+        items = tables.item_table(snapshot, classes, folder, settings)
+        rejected = tables.rejected_items(snapshot)
+        asked = checks.item_checks(spec, snapshot, classes, items)
+        with suite.session(spec.name, snapshot.digest) as session:
+            as_delivered = session.run(
+                "delivered",
+                tables.delivered_table(items, rejected),
+                checks.delivered_checks(),
+            )
+            outcomes = session.run("items", items, asked)
+            docs_uri = session.publish(store)
+        key = f"quarantine/{snapshot.digest[:16]}"
+        quarantine = set_aside(items, rejected, outcomes, store, key, folder)
+        delivered = items.sizes[""] + len(rejected)
+        case = verdict.Evidence(spec, classes, delivered, items, outcomes, quarantine)
+        problems = verdict.problems(case)
+        if problems:
+            raise _refusal(spec, snapshot, problems, quarantine.uri, docs_uri)
+        left = case.left
+        return ContractRecord(
+            snapshot_digest=snapshot.digest,
+            rows={
+                split: sum(n for (of, _), n in left.items() if of == split)
+                for split in ("train", "val", "test")
+            },
+            quarantined=quarantine.count,
+            quarantine_uri=quarantine.uri,
+            docs_uri=docs_uri,
+            results=tuple(_result(outcome) for outcome in [*as_delivered, *outcomes]),
+            findings=tuple(verdict.findings(case)),
+        )
 
 
 def _refusal(
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
-    problems: list[str],
+    problems: Sequence[str],
     quarantine_uri: str,
     docs_uri: str,
 ) -> ContractError:
@@ -98,7 +90,7 @@ def _refusal(
     )
 
 
-def _result(outcome: suite.Outcome) -> ExpectationResult:
+def _result(outcome: Outcome) -> ExpectationResult:
     check = outcome.check
     observed = outcome.cause or outcome.observed
     return ExpectationResult(

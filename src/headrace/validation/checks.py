@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.records import SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.validation.items import medium_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from headrace.validation.tables import Table
 
 # A class this far below the mean size is hardly learned, and hardly measured.
 SMALL_CLASS = 0.1
 # 0..1 read as 0..255 is a factor of 255; ordinary splits differ by less than 1.5.
 SCALE_FACTOR = 4.0
-_COLUMN_KEYS = ("column", "column_A", "column_B")
+COLUMN_KEYS = ("column", "column_A", "column_B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def item_checks(
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
     classes: tuple[str, ...],
-    items: pd.DataFrame,
+    items: Table,
 ) -> list[Check]:
     """What is expected of the readable items, the first reason to blame a row first."""
     return [
@@ -131,11 +129,13 @@ def _company(leak_limit: float) -> list[Check]:
     ]
 
 
-def _scale(columns: tuple[str, ...], items: pd.DataFrame) -> list[Check]:
-    train = items[items["split"] == "train"]
-    if train.empty or not (items["split"] == "test").any():
+def _scale(columns: tuple[str, ...], items: Table) -> list[Check]:
+    if not (items.sizes.get("train") and items.sizes.get("test")):
         return []
-    means = {column: float(train[column].mean()) for column in columns}
+    means = {}
+    for column in columns:
+        frame = items.read(["split", column])
+        means[column] = float(frame.loc[frame["split"] == "train", column].mean())
     return [
         Check(
             "scale",
@@ -171,9 +171,9 @@ def contract_checks(spec: PipelineSpec) -> list[Check]:
 
 
 def _columns(arguments: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(arguments[key]) for key in _COLUMN_KEYS if key in arguments)
+    return tuple(str(arguments[key]) for key in COLUMN_KEYS if key in arguments)
 
 
 def _bounds(arguments: dict[str, Any]) -> str:
-    rest = {key: value for key, value in arguments.items() if key not in _COLUMN_KEYS}
+    rest = {key: value for key, value in arguments.items() if key not in COLUMN_KEYS}
     return ", ".join(f"{key}={value!r}" for key, value in rest.items())

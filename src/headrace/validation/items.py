@@ -1,21 +1,29 @@
-"""The item table: one row an item, with what can be told of it alone and in company.
+"""What can be told of the items of one shard, each alone and among the others.
 
-Knows snapshots and media. Judges nothing.
+Knows snapshots and media. Judges nothing. Equal items lie in one shard, so a shard
+is all that has to be in memory.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.records import SnapshotRecord
-from headrace.snapshots import payload_of, read_rejected, read_table
+from headrace.snapshots import Shard, payload_of, read_shard
+from headrace.store import disk_errors
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Rows of each (split, label).
+Counts = Counter[tuple[str, str]]
 
 
 class Medium(Protocol):
@@ -36,81 +44,96 @@ def medium_of(snapshot: SnapshotRecord) -> Medium:
     return cast(Medium, module)
 
 
-def readable_items(snapshot: SnapshotRecord, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The decoded items, in the snapshot's order: the table the contract speaks of.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One shard to describe.
+
+    Attributes:
+        folder: where the description goes.
+    """
+
+    snapshot: SnapshotRecord
+    shard: Shard
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The Arrow file of the description."""
+        return self.folder / f"{Path(self.shard.name).stem}.arrow"
+
+
+def describe(task: Task) -> Counts:
+    """Write what can be told of the items of one shard, in its order.
+
+    The file has ``name``, ``split``, ``label``, ``item`` (sha256), the medium's
+    columns, and those of `with_company`.
 
     Returns:
-        ``row`` (int64), ``name``, ``split``, ``label``, ``item`` (sha256), the medium's
-        columns, and the columns of `with_company`.
+        its rows of each split and label.
+
+    Raises:
+        IntegrityError: the shard is damaged.
+        DependencyError: the disk is full.
     """
-    table = read_table(snapshot)
+    import pyarrow as pa
+
+    table = read_shard(task.snapshot, task.shard)
+    payload = payload_of(table, task.snapshot.description)
+    told = medium_of(task.snapshot).columns(payload)
     frame = table.select(["name", "split", "label", "item"]).to_pandas()
-    frame.insert(0, "row", np.arange(len(frame)))
-    payload = payload_of(table, snapshot.description)
-    frame = frame.assign(**medium_of(snapshot).columns(payload))
-    return with_company(frame, classes)
+    frame = with_company(frame.assign(**told))
+    described = pa.Table.from_pandas(frame, preserve_index=False)
+    described = described.replace_schema_metadata()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        disk_errors(str(task.folder)),
+        pa.ipc.new_file(str(task.path), described.schema, options=options) as file,
+    ):
+        file.write_table(described)
+    return counts_of(frame)
 
 
-def with_company(frame: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+def counts_of(frame: pd.DataFrame) -> Counts:
+    """The rows of each split and label."""
+    sizes = frame.groupby(["split", "label"], dropna=False).size()
+    return Counter(cast(dict[tuple[str, str], int], sizes.to_dict()))
+
+
+def with_company(frame: pd.DataFrame) -> pd.DataFrame:
     """Add what an item is among the others.
 
     Blank items are alike without being copies, so they count as copies of nothing.
 
     Args:
-        frame: needs ``row``, ``name``, ``split``, ``label``, ``item`` and ``blank``.
-        classes: the known labels.
+        frame: needs ``name``, ``split``, ``label``, ``item`` and ``blank``.
 
     Returns:
         the frame with ``finite`` (bool: no number of the row is NaN or infinite),
         ``copy`` (0 for the first of equal items with one label in train and val, or
         in test; then 1, 2, ...), ``copy_of`` (the first equal item's name, else
         empty), ``labels`` (how many labels the item has), ``in_test`` (1 for an item
-        of train or val that is also in test), ``in_train`` (1 for an item of test
-        that is also in train or val) and ``class_share`` (the size of its class in
-        its split, where 1 is the mean of the classes).
+        of train or val that is also in test) and ``in_train`` (1 for an item of test
+        that is also in train or val).
     """
     import pandas as pd
 
     numbers = frame.select_dtypes("number").to_numpy(np.float64)
-    identity = frame["item"].where(~frame["blank"], frame["row"].astype(str))
-    group = pd.factorize(identity)[0]
-    first = pd.Series(np.arange(len(frame))).groupby(group).transform("min").to_numpy()
+    order = np.arange(len(frame))
+    alone = pd.Series(order, frame.index).astype("str")
+    group = pd.factorize(frame["item"].where(~frame["blank"], alone))[0]
+    first = pd.Series(order).groupby(group).transform("min").to_numpy()
     test = (frame["split"] == "test").to_numpy()
     groups = int(group.max(initial=-1)) + 1
     tested = np.bincount(group[test], minlength=groups) > 0
     trained = np.bincount(group[~test], minlength=groups) > 0
     names = frame["name"].to_numpy(object)
     by_label = frame.groupby([group, frame["label"], test], observed=True)
-    known = frame["label"].isin(classes)
-    share = frame.groupby(["split", "label"])["row"].transform("size") * len(classes)
-    share = share / frame.groupby("split")["row"].transform("size")
+    copy_of = np.where(first == order, "", names[first])
     return frame.assign(
         finite=np.isfinite(numbers).all(axis=1),
         copy=by_label.cumcount(),
-        copy_of=np.where(first == np.arange(len(frame)), "", names[first]),
+        copy_of=pd.array(copy_of, dtype="str"),
         labels=frame["label"].groupby(group).transform("nunique"),
         in_test=(~test & tested[group]).astype(np.int64),
         in_train=(test & trained[group]).astype(np.int64),
-        class_share=share.where(known, 1.0),
     )
-
-
-def delivered_items(items: pd.DataFrame, snapshot: SnapshotRecord) -> pd.DataFrame:
-    """All items, also those that could not be decoded.
-
-    Args:
-        items: the readable ones.
-        snapshot: where the others are.
-
-    Returns:
-        ``row`` (int64: the index in the snapshot, or -1, -2, ... for a rejected
-        item), ``name``, ``split``, ``label``, ``readable`` (bool), and for those that
-        are not, ``check`` and ``reason``.
-    """
-    import pandas as pd
-
-    readable = items[["row", "name", "split", "label"]].assign(check="", reason="")
-    rejected = read_rejected(snapshot).drop_columns(["item"]).to_pandas()
-    rejected.insert(0, "row", -1 - np.arange(len(rejected)))
-    everything: pd.DataFrame = pd.concat([readable, rejected], ignore_index=True)
-    return everything.assign(readable=everything["row"] >= 0)

@@ -1,22 +1,27 @@
-"""The only door to Great Expectations: checks in, outcomes and Data Docs out."""
+"""The only door to Great Expectations: checks in, outcomes and Data Docs out.
+
+Each check is put to a frame of the columns that it names, one after the other, so
+that millions of rows do not have to be in memory together; the pages show them all.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import hashlib
-import json
-import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from headrace.errors import SpecError
 from headrace.store import Store
 from headrace.validation import docs
-from headrace.validation.checks import Check
+from headrace.validation.checks import COLUMN_KEYS, Check
+from headrace.validation.outcomes import Outcome, outcome_of
+from headrace.validation.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,27 +30,18 @@ _SET_BY_US = {
     *("id", "meta", "batch_id", "row_condition", "condition_parser"),
     *("result_format", "catch_exceptions", "rendered_content", "windows"),
 }
+_COLUMN_KEYS = (*COLUMN_KEYS, "column_list")
+_RESULT_FORMAT = {
+    "result_format": "COMPLETE",
+    "include_unexpected_rows": False,
+    "return_unexpected_index_query": False,
+}
+# Great Expectations takes a dictionary a row for its pages, which show a few of them.
+_ROWS_IN_PAGES = 10_000
+_PARTIAL = 20
+_PAGE_ROWS = ["row", "name"]
 # The context is a global of Great Expectations.
 _ONE_AT_A_TIME = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a table answered a check.
-
-    Attributes:
-        unexpected: number of failing rows.
-        observed: what was seen, as short text.
-        rows: ``row`` of each row to blame; empty where none can be.
-        cause: what was raised in place of an answer.
-    """
-
-    check: Check
-    passed: bool
-    unexpected: int = 0
-    observed: str = ""
-    rows: tuple[int, ...] = ()
-    cause: str = ""
 
 
 def load() -> None:
@@ -73,48 +69,74 @@ class Session:
             analytics_enabled=False,
         )
         self._context: Any = gx.get_context(project_config=config, mode="ephemeral")
-        self._source = self._context.data_sources.add_pandas(pipeline)
+        self._pipeline = pipeline
         self._snapshot = snapshot_digest[:16]
         self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
 
-    def run(
-        self, table: str, frame: pd.DataFrame, checks: Sequence[Check]
-    ) -> list[Outcome]:
-        """Put the checks to a table with columns ``row``, ``name`` and ``split``.
+    def run(self, name: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
+        """Put the checks to a table.
 
         Raises:
             SpecError: a check of the contract cannot be asked.
         """
         import great_expectations as gx
 
-        batch = self._source.add_dataframe_asset(table)
-        expectations = [
-            _expectation(check, place, list(frame.columns))
-            for place, check in enumerate(checks)
-        ]
-        suite = gx.ExpectationSuite(name=table, expectations=expectations)
-        definition = gx.ValidationDefinition(
-            name=table,
-            data=batch.add_batch_definition_whole_dataframe("snapshot"),
-            suite=self._context.suites.add(suite),
-        )
-        results = self._context.validation_definitions.add(definition).run(
-            batch_parameters={"dataframe": frame},
-            result_format={
-                "result_format": "COMPLETE",
-                "unexpected_index_column_names": ["row", "name"],
-                "include_unexpected_rows": False,
-            },
-            run_id=gx.RunIdentifier(run_name=self._snapshot),
-        )
-        sizes = frame["split"].value_counts().to_dict() | {"": len(frame)}
-        found = {r.expectation_config.meta["place"]: r for r in results.results}
-        outcomes = [
-            _outcome(check, found[place], sizes.get(check.split, 0))
-            for place, check in enumerate(checks)
-        ]
-        self._sha.update(repr(outcomes).encode())
+        asked = [_expectation(check, table.columns) for check in checks]
+        self._context.suites.add(gx.ExpectationSuite(name=name, expectations=asked))
+        outcomes, results = [], []
+        for check, expectation in zip(checks, asked, strict=True):
+            result = self._answer(expectation, _frame(table, check, expectation))
+            outcome = outcome_of(check, result, table.sizes.get(check.split, 0))
+            self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
+            _name_rows(result.result, table, _named(check, expectation))
+            # A NumPy bool cannot be written as JSON.
+            result.success = outcome.passed
+            outcomes.append(outcome)
+            results.append(result)
+        self._keep(name, results)
         return outcomes
+
+    def _answer(self, expectation: Any, frame: pd.DataFrame) -> Any:
+        from great_expectations.execution_engine import (
+            pandas_execution_engine as pandas,
+        )
+        from great_expectations.validator.validator import Validator
+
+        engine = pandas.PandasExecutionEngine(caching=False)
+        engine.load_batch_data("table", frame)
+        validator = Validator(engine, data_context=self._context)
+        (result,) = validator.graph_validate(
+            [expectation.configuration], {"result_format": _RESULT_FORMAT}
+        )
+        # The engine and its data hold each other, and the next frame is as large.
+        engine.batch_manager.batch_data_cache.clear()
+        return result
+
+    def _keep(self, name: str, results: list[Any]) -> None:
+        """Put all results on one page."""
+        import great_expectations as gx
+        from great_expectations.core import ExpectationSuiteValidationResult
+        from great_expectations.data_context.types import resource_identifiers as ids
+        from great_expectations.validator import validation_statistics
+
+        run = gx.RunIdentifier(run_name=self._snapshot)
+        counted = validation_statistics.calc_validation_statistics(results)._asdict()
+        page = ExpectationSuiteValidationResult(
+            success=counted.pop("success"),
+            results=results,
+            suite_name=name,
+            statistics=counted,
+            meta={
+                "great_expectations_version": gx.__version__,
+                "run_id": run,
+                "validation_time": run.run_time,
+            },
+        )
+        batch = f"{self._pipeline}-{name}"
+        suite = ids.ExpectationSuiteIdentifier(name)
+        self._context.validation_results_store.store_validation_results(
+            page, ids.ValidationResultIdentifier(suite, run, batch)
+        )
 
     def publish(self, store: Store) -> str:
         """Build the Data Docs of all tables, unless equal ones are there.
@@ -134,12 +156,55 @@ def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
         yield Session(pipeline, snapshot_digest)
 
 
-def _expectation(check: Check, place: int, columns: list[str]) -> Any:
+def _named(check: Check, expectation: Any) -> list[str]:
+    """The columns whose values a check looks at."""
+    # What is asked of the table as a whole lists columns for their names.
+    keys = ("column",) if _is_of_table(expectation) else _COLUMN_KEYS
+    named: dict[str, None] = dict.fromkeys(["split"] if check.split else [])
+    for value in (check.arguments[key] for key in keys if key in check.arguments):
+        named |= dict.fromkeys(value if isinstance(value, list) else [value])
+    return list(named)
+
+
+def _is_of_table(expectation: Any) -> bool:
+    return str(expectation.domain_type.value) == "table"
+
+
+def _frame(table: Table, check: Check, expectation: Any) -> pd.DataFrame:
+    """What a check is put to: the columns it names.
+
+    What is asked of the table as a whole sees the others too, without their values.
+    """
+    import pandas as pd
+
+    frame = table.read(_named(check, expectation))
+    if not _is_of_table(expectation):
+        return frame
+    unseen = pd.Categorical.from_codes(
+        np.full(len(frame), -1, np.int8), dtype=pd.CategoricalDtype([])
+    )
+    columns = {c: frame[c] if c in frame else unseen for c in table.columns}
+    return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def _name_rows(facts: dict[str, Any], table: Table, columns: Sequence[str]) -> None:
+    """Give the failing rows of a result their name and their values, for the pages."""
+    rows = np.array(facts.get("unexpected_index_list") or (), np.int64)
+    if not len(rows):
+        return
+    shown = table.pick(rows[:_ROWS_IN_PAGES], [*dict.fromkeys([*columns, *_PAGE_ROWS])])
+    records = shown.to_dict("records")
+    facts["unexpected_index_column_names"] = _PAGE_ROWS
+    facts["unexpected_index_list"] = records
+    facts["partial_unexpected_index_list"] = records[:_PARTIAL]
+
+
+def _expectation(check: Check, columns: Sequence[str]) -> Any:
     from great_expectations.compatibility import pydantic
     from great_expectations.expectations.row_conditions import Column
 
     implementation = _implementation(check)
-    extra: dict[str, Any] = {"meta": {"check": check.name, "place": place}}
+    extra: dict[str, Any] = {"meta": {"check": check.name}}
     extra["notes"] = check.name + (f" ({check.split})" if check.split else "")
     if check.warns:
         extra["severity"] = "warning"
@@ -176,13 +241,13 @@ def _implementation(check: Check) -> Any:
     )
 
 
-def _check_argument(check: Check, key: str, value: Any, columns: list[str]) -> None:
+def _check_argument(check: Check, key: str, value: Any, columns: Sequence[str]) -> None:
     if key in _SET_BY_US:
         raise SpecError(
             f"{check.where}: {check.expectation}: {key} cannot be given here.",
             "Use `split` to look at some of the rows.",
         )
-    if key not in {"column", "column_A", "column_B", "column_list"}:
+    if key not in _COLUMN_KEYS:
         return
     for column in value if isinstance(value, list) else [value]:
         if column not in columns:
@@ -199,44 +264,3 @@ def _condense(error: Exception) -> str:
         problems.setdefault(field, f"{field}: {item['msg']}" if field else item["msg"])
     named = [text for field, text in problems.items() if field]
     return "; ".join(named or problems.values()) or str(error)
-
-
-def _outcome(check: Check, result: Any, size: int) -> Outcome:
-    cause = _cause(result.exception_info)
-    if cause:
-        return Outcome(check, passed=False, observed="no answer", cause=cause)
-    facts = result.result
-    counted = check.expectation.startswith("expect_table_row_count")
-    seen = facts.get("element_count", size) - facts.get("missing_count", 0)
-    if not seen and not counted:
-        return Outcome(check, passed=False, observed="no values")
-    value = facts.get("observed_value")
-    if isinstance(value, float) and not math.isfinite(value):
-        return Outcome(check, passed=False, observed=str(value))
-    index = facts.get("unexpected_index_list") or ()
-    return Outcome(
-        check,
-        passed=bool(result.success),
-        unexpected=int(facts.get("unexpected_count", 0)),
-        observed=_observed(facts),
-        rows=tuple(int(entry["row"]) for entry in index),
-    )
-
-
-def _cause(info: dict[str, Any]) -> str:
-    entries = [info] if "raised_exception" in info else list(info.values())
-    for entry in entries:
-        if entry["raised_exception"]:
-            return " ".join(str(entry["exception_message"]).split())[:300].rstrip(".")
-    return ""
-
-
-def _observed(facts: dict[str, Any]) -> str:
-    if "unexpected_count" in facts:
-        return f"{facts['unexpected_count']:,} of {facts['element_count']:,} rows"
-    if facts.get("partial_missing_list"):
-        return f"missing: {', '.join(map(str, facts['partial_missing_list']))}"
-    value = facts.get("observed_value")
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "" if value is None else json.dumps(value, default=str)[:120]

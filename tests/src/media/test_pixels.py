@@ -34,6 +34,19 @@ def test_each_form_of_an_array_is_the_same_pixels(array, scale):
     assert seen == scale
 
 
+def test_a_part_of_an_array_has_the_scale_of_the_whole():
+    dark = np.array([[[0.0, 1.0]]])
+    for high, seen in (
+        (None, (255, "0..1")),
+        (1.0, (255, "0..1")),
+        (9.0, (1, "0..255")),
+    ):
+        decoded, scale = pixels.decode_array(dark, None, NAMES, "data.npz", high)
+        assert (decoded.max(), scale) == seen
+    with pytest.raises(SourceError, match=r"has the pixel value 0.5 .*whole numbers"):
+        pixels.decode_array(dark / 2, None, NAMES, "data.npz", 9.0)
+
+
 def test_channels_may_be_first_or_last():
     assert np.array_equal(_decode(COLOURS)[0], COLOURS)
     assert np.array_equal(_decode(np.moveaxis(COLOURS, 3, 1))[0], COLOURS)
@@ -43,7 +56,7 @@ def test_channels_may_be_first_or_last():
 
 def test_a_declared_shape_settles_where_the_channels_are():
     square = np.arange(5 * 27, dtype=np.uint8).reshape(5, 3, 9, 1)
-    with pytest.raises(SourceError, match=r"\(5, 3, 9, 1\): both ends could be"):
+    with pytest.raises(SourceError, match=r"\(n, 3, 9, 1\): both ends could be"):
         _decode(square)
     assert np.array_equal(_decode(square, (3, 9, 1))[0], square)
     assert _decode(square, (9, 1, 3))[0].shape == (5, 9, 1, 3)
@@ -75,7 +88,7 @@ def _with(value, dtype=np.float64):
     [
         (_with(np.nan), r"x\[3\] has the pixel value nan at row 1, column 2; .*finite"),
         (_with(np.inf), r"x\[3\] has the pixel value inf"),
-        (_with(-0.5), r"x\[3\] has the pixel value -0.5 at .* \(1 such images\)"),
+        (_with(-0.5), r"x\[3\] has the pixel value -0.5 at .* \(1 such images in 5\)"),
         (_with(256, np.int64), r"x\[3\] has the pixel value 256 at .* are 0..255"),
         (_with(-1, np.int64), r"x\[3\] has the pixel value -1 "),
         (_with(99.5) * [1], r"x\[.\] has the pixel value .*must be whole numbers"),
@@ -83,7 +96,7 @@ def _with(value, dtype=np.float64):
         (GREY.astype(complex), "x holds complex128, which are no pixels"),
         (np.full((5, 4, 3), "a"), "x holds <U1, which are no pixels"),
         (GREY.reshape(5, 12), r"flat images of 12 values, but no shape is"),
-        (COLOURS[..., [0, 1]], r"\(5, 4, 6, 2\): 1 or 3 channels expected"),
+        (COLOURS[..., [0, 1]], r"\(n, 4, 6, 2\): 1 or 3 channels expected"),
         (COLOURS[None], "which is not one of images"),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 
 from headrace import models
 from headrace.backend import load_backend
-from headrace.fitting import make_optimizer
+from headrace.fitting.optimizers import make_optimizer
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 

@@ -207,6 +207,24 @@ def test_a_zip_cut_short_anywhere_is_refused(make, read):
             read(make.file("cut.zip", whole[:count]))
 
 
+def test_bytes_after_a_zip_are_refused(make, read):
+    whole = make.zip(make.members()).read_bytes()
+    for more in (b"x", b"\n" * 999, whole[:50]):
+        with pytest.raises(
+            SourceError, match=rf"long.zip .* but {len(more)} bytes follow its end"
+        ):
+            read(make.file("long.zip", whole + more))
+
+
+def test_a_zip_may_have_a_comment(make, read):
+    path = make.zip(make.members())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"made by PK\x05 hand"
+    assert len(read(path)[1][0].labels) == 6
+    with pytest.raises(SourceError, match=r"cut short at its end"):
+        read(make.file("cut.zip", path.read_bytes()[:-3]))
+
+
 def test_a_changed_byte_fails_the_checksum_of_a_zip(make, read):
     data = bytearray(make.zip({"0/1.png": b"0123456789"}).read_bytes())
     data[30 + len("0/1.png") + 4] ^= 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from headrace.errors import SourceError
+from headrace.sources import chunks
 
 IMAGES = "mnist/train-images-idx3-ubyte"
 LABELS = "mnist/train-labels-idx1-ubyte"
@@ -22,6 +23,19 @@ def test_the_four_files_give_two_chunks(make, read, suffix):
     assert np.array_equal(by_split["test"].items, make.images[4:])
     assert by_split["train"].labels == ["0", "1", "2", "0"]
     assert by_split["test"].names[1] == f"t10k-images-idx3-ubyte{suffix}[1]"
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_large_files_come_in_parts(make, read, suffix, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 3)
+    _, parts = read(make.mnist(suffix=suffix))
+    assert [(part.split, part.labels) for part in parts] == [
+        ("train", ["0", "1", "2"]),
+        ("train", ["0"]),
+        ("test", ["1", "2"]),
+    ]
+    assert np.array_equal(np.concatenate([p.items for p in parts]), make.images)
+    assert parts[1].names == [f"train-images-idx3-ubyte{suffix}[3]"]
 
 
 def test_the_magic_decides_not_the_suffix(make, read):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from headrace.errors import SourceError
+from headrace.sources import chunks, open_source
 
 
 def test_keras_layout_gives_a_chunk_a_split(make, read):
@@ -47,6 +49,40 @@ def test_fortran_order_is_understood(make, read):
     assert np.array_equal(chunk.items, make.images)
 
 
+def test_a_large_array_comes_in_parts(make, read, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 4)
+    for order in (np.ascontiguousarray, np.asfortranarray):
+        hot = order(np.eye(3)[make.labels])
+        _, parts = read(make.npz(x=order(make.images), y=hot))
+        assert [part.items.shape for part in parts] == [(4, 4, 3), (2, 4, 3)]
+        assert np.array_equal(np.concatenate([p.items for p in parts]), make.images)
+        assert [part.labels for part in parts] == [["0", "1", "2", "0"], ["1", "2"]]
+        assert [part.names[0] for part in parts] == ["x[0]", "x[4]"]
+        assert [(part.array, part.high) for part in parts] == [("x", None)] * 2
+
+
+def test_parts_of_floats_know_the_greatest_value_of_all(make, read, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 2 * 4 * 3 * 4)
+    images = (make.images / 255).astype(np.float32)
+    images[5, 0, 0], images[4, 0, 0], images[3, 0, 0] = 77, np.inf, np.nan
+    _, parts = read(make.npz(x=images, y=make.labels))
+    assert [(len(part.items), part.high) for part in parts] == [(2, 77)] * 3
+
+
+def test_no_more_than_a_part_is_held(make, settings, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 2**20)
+    values = np.random.default_rng(0).integers(0, 256, (20_000, 28, 28), np.uint8)
+    for order in (np.ascontiguousarray, np.asfortranarray):
+        path = make.npz(x=order(values), y=np.zeros(20_000, int))
+        with open_source(str(path), settings) as source:
+            tracemalloc.start()
+            rows = sum(len(chunk.items) for chunk in source.chunks)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert rows == 20_000
+        assert peak < 6 * 2**20
+
+
 def test_the_suffix_does_not_matter(make, read):
     path = make.npz("data.bin", x=make.images, y=make.labels)
     assert read(path)[0].kind == "npz"
@@ -72,6 +108,12 @@ def test_labels_alone_lack_their_items(make, read):
 def test_unknown_names_are_listed(make, read):
     with pytest.raises(SourceError, match=r"has no items; it holds arr_0\. Name"):
         read(make.npz(arr_0=make.images))
+
+
+def test_values_of_no_bytes_are_refused(make, read):
+    header = {"descr": "|S0", "fortran_order": False, "shape": (2, 4)}
+    with pytest.raises(SourceError, match=r"x.npy holds values of no bytes"):
+        read(make.npy(header, b""))
 
 
 def test_python_objects_are_refused_unread(make, read):
@@ -149,7 +191,7 @@ def test_labels_where_the_items_should_be(make, read):
 def test_items_where_the_labels_should_be(make, read):
     path = make.npz(x=make.images, y=make.images)
     with pytest.raises(
-        SourceError, match=r"y has shape \(6, 4, 3\).* looks like items"
+        SourceError, match=r"y has shape \(n, 4, 3\).* looks like items"
     ):
         read(path)
 

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import SourceError
+from headrace.sources import chunks
 
 
 def _write(make, file="data.parquet", /, metadata=None, **columns):
@@ -52,12 +53,22 @@ def test_fixed_size_bytes_with_a_shape_in_the_schema(make, read):
     assert np.array_equal(shaped.items[..., 0], make.images)
 
 
-def test_values_of_a_split_are_one_chunk(make, read):
+def test_the_scale_of_a_split_is_of_all_its_values(make, read):
     for part in (0, 1):
-        _write(make, f"t/{part}.parquet", image=[[0.5], [1.0]], label=[0, 1])
-    _, (chunk,) = read(make.folder / "t")
-    assert chunk.items.tolist() == [[0.5], [1.0], [0.5], [1.0]]
-    assert chunk.names[2] == "1.parquet[0]"
+        _write(make, f"t/{part}.parquet", image=[[0.5], [1.0 + part]], label=[0, 1])
+    _write(make, "t/test.parquet", image=[[0.25], [0.5]], label=[0, 1])
+    _, parts = read(make.folder / "t")
+    assert [part.items.tolist() for part in parts] == [
+        [[0.5], [1.0]],
+        [[0.5], [2.0]],
+        [[0.25], [0.5]],
+    ]
+    assert [(part.split, part.high) for part in parts] == [
+        (None, 2.0),
+        (None, 2.0),
+        ("test", 0.5),
+    ]
+    assert parts[1].names[0] == "1.parquet[0]"
 
 
 def test_the_split_column_decides(make, read):
@@ -116,8 +127,15 @@ def test_tables_of_different_shapes_are_refused(make, read):
     _write(make, "t/0.parquet", image=[[1, 2]], label=[0])
     _write(make, "t/1.parquet", image=[[1, 2, 3]], label=[0])
     with pytest.raises(
-        SourceError, match=r"different shapes: \(2,\) at 0.*\(3,\) at 1"
+        SourceError, match=r"different forms: .*\(2,\) at 0.*\(3,\) at 1"
     ):
+        read(make.folder / "t")
+
+
+def test_floats_beside_whole_numbers_are_refused(make, read):
+    _write(make, "t/0.parquet", image=[[1, 2]], label=[0])
+    _write(make, "t/1.parquet", image=[[1.0, 2.0]], label=[0])
+    with pytest.raises(SourceError, match=r"whole numbers of .* at 0.*floats of"):
         read(make.folder / "t")
 
 
@@ -175,20 +193,22 @@ def test_an_unlabelled_table_keeps_its_order_and_the_labels_it_has(make, read):
     assert chunk.labels == ["a", "", "b"]
 
 
-def test_unlabelled_whole_numbers_are_read_batch_by_batch(make, read):
+@pytest.mark.parametrize("kind", [pa.uint8(), pa.float32()])
+def test_values_are_read_batch_by_batch(make, read, kind):
     path = make.folder / "a.parquet"
     values = [[row % 256, 1] for row in range(3000)]
-    pq.write_table(pa.table({"image": pa.array(values, pa.list_(pa.uint8()))}), path)
-    _, chunks = read(path, labelled=False)
-    assert [len(chunk.items) for chunk in chunks] == [2048, 952]
-    assert np.concatenate([chunk.items for chunk in chunks]).tolist() == values
+    pq.write_table(pa.table({"image": pa.array(values, pa.list_(kind))}), path)
+    _, parts = read(path, labelled=False)
+    assert [len(part.items) for part in parts] == [2048, 952]
+    assert np.concatenate([part.items for part in parts]).tolist() == values
+    assert {part.high for part in parts} == {None if kind == pa.uint8() else 255}
 
 
-def test_unlabelled_floats_are_one_chunk_for_their_scale(make, read):
-    path = make.folder / "a.parquet"
-    pq.write_table(pa.table({"image": [[0.5, 1.0]] * 3000}), path)
-    _, (chunk,) = read(path, labelled=False)
-    assert len(chunk.items) == 3000
+def test_a_row_of_known_width_decides_how_many_are_read(make, read, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 30)
+    cells = pa.array([image.tobytes() for image in make.images], pa.binary(12))
+    _, parts = read(_write(make, image=cells, label=make.labels))
+    assert [len(part.items) for part in parts] == [2, 2, 2]
 
 
 def test_an_unlabelled_table_still_needs_items(make, read):

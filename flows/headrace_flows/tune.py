@@ -1,0 +1,97 @@
+"""The tune flow: ingest > validate > search, then the train flow at the best point."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from prefect import State, flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
+
+from headrace.records import ContractRecord, SnapshotRecord
+from headrace.spec import PipelineSpec
+from headrace.tuning import Metric, parse_search, search
+from headrace_flows import stages
+from headrace_flows.train import new_run, run_here
+from headrace_flows.tuning import Tuning
+
+current: ContextVar[Tuning] = ContextVar("headrace_tuning")
+
+
+@flow(name="tune", flow_run_name="{pipeline.name}", persist_result=False)
+def tune(
+    pipeline: PipelineSpec,
+    ranges: list[str],
+    trials: int = 20,
+    metric: Metric = "val_loss",
+    folder: str = "",
+) -> State[Any]:
+    """From the pipeline's data to the best values, and a model made with them.
+
+    Args:
+        pipeline: what all trials have in common.
+        ranges: the fields that vary, such as ``training.learning_rate=log(1e-4,1)``.
+        trials: how many there are to be in all.
+        metric: what is sought: the lowest loss or the highest accuracy.
+        folder: the pipeline's folder, by default the one found by its name.
+    """
+    tuning = current.get(None) or Tuning(
+        new_run(pipeline, folder), parse_search(ranges)[1], metric, trials
+    )
+    run = tuning.run
+    run.flow_run_id = str(flow_run.get_id())
+    try:
+        snapshot = stages.ingest(run)
+        contract = stages.validate(run, snapshot)
+        run_trials(tuning, snapshot, contract)
+    except KeyboardInterrupt:
+        return Cancelled(message="Interrupted by the user.")
+    tuning.outcome = state = run_here(tuning.refit(), run.ui_url)
+    return State(type=state.type, name=state.name, message=state.message)
+
+
+@task(name="search", tags=["train"], cache_policy=NO_CACHE, persist_result=False)
+def run_trials(
+    tuning: Tuning, snapshot: SnapshotRecord, contract: ContractRecord
+) -> None:
+    """The trials that are still to be made, one after the other."""
+    run = tuning.run
+    tags = {
+        "headrace.flow_run_id": run.flow_run_id,
+        "headrace.flow_run_url": run.flow_run_url,
+    }
+    search(
+        run.spec,
+        run.plan.folder,
+        tuning.open_study(snapshot, contract),
+        tuning.trials,
+        snapshot,
+        contract,
+        run.plan.settings,
+        tags,
+    )
+
+
+def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
+    """Run the flow in this process; the tuning keeps what happened.
+
+    Returns:
+        how the train flow ended; where it has not begun, how this one did.
+    """
+    run = tuning.run
+    run.ui_url = ui_url
+    token = current.set(tuning)
+    try:
+        state: State[Any] = tune(
+            run.spec,
+            [str(dimension) for dimension in tuning.space.dimensions],
+            tuning.trials,
+            tuning.metric,
+            str(run.plan.folder.resolve()),
+            return_state=True,
+        )
+        return tuning.outcome or state
+    finally:
+        current.reset(token)

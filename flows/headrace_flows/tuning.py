@@ -1,0 +1,115 @@
+"""One search as its flow and its answer see it. Imports no Prefect."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from headrace.closure import code_state
+from headrace.planning import Plan, find_finished
+from headrace.records import ContractRecord, SnapshotRecord
+from headrace.tuning import Metric, Space, Study, trial_table
+from headrace_flows.run import Run
+from headrace_flows.summary import summarise_finished
+
+
+class Tuning:
+    """What a search has done so far.
+
+    Attributes:
+        study: its trials; None before the data is there.
+        best: the run of the train flow with the best values.
+        outcome: how that ended, as Prefect has it.
+
+    Args:
+        run: what all trials have in common, and the data.
+        space: what is searched.
+        metric: what is sought.
+        trials: how many there are to be in all.
+
+    Raises:
+        SpecError: the pipeline refuses an edge of the space.
+    """
+
+    def __init__(self, run: Run, space: Space, metric: Metric, trials: int) -> None:
+        self.run = run
+        self.space = space
+        self.metric: Metric = metric
+        self.trials = trials
+        self.study: Study | None = None
+        self.best: Run | None = None
+        self.outcome: Any = None
+        self._edges = space.check(run.spec, run.plan.folder)
+
+    def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
+        """The study of this space on this data, begun or not."""
+        plan = self.run.plan
+        ingredients = code_state(["headrace.tuning"])
+        for spec in self._edges:
+            key = Plan(spec, plan.folder, plan.settings).train(snapshot, contract)
+            ingredients |= key.ingredients
+        for field in self.space.keys:
+            for name in [*ingredients]:
+                if f"{name}.".startswith(f"spec {field}."):
+                    del ingredients[name]
+        self.study = Study(
+            ingredients,
+            self.space,
+            self.metric,
+            self.run.spec.training.seed,
+            self.space.own_point(self.run.spec),
+            plan.store,
+        )
+        return self.study
+
+    def refit(self) -> Run:
+        """The run of the train flow with the best values found."""
+        study = self.study
+        if study is None or study.best is None:
+            raise RuntimeError("no trial was completed")
+        plan = self.run.plan
+        spec = self.space.apply(self.run.spec, study.best.point)
+        self.best = Run(spec, plan.folder, plan.settings)
+        return self.best
+
+    def find_finished(self) -> dict[str, Any] | None:
+        """The summary of the best run, if trials and run have nothing left to do."""
+        plan = self.run.plan
+        snapshot = plan.find(plan.ingest(), SnapshotRecord)
+        if snapshot is None:
+            return None
+        contract = plan.find(plan.validate(snapshot), ContractRecord)
+        if contract is None:
+            return None
+        study = self.open_study(snapshot, contract)
+        if not study.is_concluded(self.trials) or study.best is None:
+            return None
+        best = self.refit()
+        finished = find_finished(best.plan)
+        return summarise_finished(best, finished) if finished else None
+
+    def answer(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """What the command answers.
+
+        Args:
+            summary: of the best run, or of what came before it.
+        """
+        study = self.study
+        best = study.best if study else None
+        answer = {
+            "pipeline": self.run.spec.name,
+            "status": summary["status"],
+            "reason": summary["reason"],
+            "study": study.name if study else None,
+            "metric": self.metric,
+            "best": best
+            and {
+                "number": best.number,
+                "value": best.value,
+                "overrides": self.space.overrides(best.point),
+            },
+            "trials": trial_table(study) if study else [],
+            "run": summary,
+            "seconds": round(time.perf_counter() - self.run.started, 3),
+        }
+        return {**answer, **{k: summary[k] for k in ("error",) if k in summary}}

@@ -1,0 +1,99 @@
+"""The evaluation stage: metrics on the test split, gates and pictures.
+
+The champion is measured again on the same rows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from headrace.evaluation import report
+from headrace.evaluation.answers import ask
+from headrace.evaluation.rival import Rival
+from headrace.gates import absolute_gate, serving_gate
+from headrace.ledger import Ledger
+from headrace.metrics import classification_metrics
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.serving import GOLDEN_FILE, open_model
+from headrace.serving_check import TOLERANCE, ServingCheck
+from headrace.settings import Settings
+from headrace.snapshots import SplitRows
+from headrace.spec import PipelineSpec
+from headrace.tracking import Tracking
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    spec: PipelineSpec,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    training: TrainingRecord,
+    comparator: int | None,
+    settings: Settings,
+) -> EvaluationRecord:
+    """Measure a training and let the gates judge it.
+
+    Args:
+        spec: the pipeline.
+        snapshot, contract: the data; quarantined rows are left out.
+        training: what is evaluated, loaded from its log by digest.
+        comparator: the version to compare with; None if there is none.
+        settings: where MLflow and the ledger are.
+
+    Raises:
+        IntegrityError: the logged model, or its golden file, is gone or changed.
+        DependencyError: MLflow or the disk failed.
+    """
+    ledger = Ledger(settings.database_url)
+    sequence = ledger.sequence(spec.name)
+    tracking = Tracking(settings)
+    golden = tracking.run_file(training.run_id, GOLDEN_FILE)
+    with (
+        tempfile.TemporaryDirectory(prefix="headrace-") as folder,
+        tracking.model_file(training.model_uri, training.model_digest) as file,
+        ServingCheck(training, file, golden) as check,  # beside all that follows
+    ):
+        place = Path(folder)
+        model = open_model(file, training.model_uri, training.description)
+        version = ledger.version(spec.name, comparator) if comparator else None
+        rival = Rival(version, training, ledger, tracking)
+        rows = SplitRows(snapshot, "test", contract.quarantine_uri)
+        answers = ask(model.model, rival.model, rows, spec.evaluation.mistakes)
+        metrics, slices = classification_metrics(
+            answers.given,
+            answers.labels,
+            model.classes,
+            spec.evaluation.confidence,
+            spec.evaluation.calibration_bins,
+        )
+        report.draw(answers, training.description, spec.evaluation, place)
+        served = check.result()
+        metrics["model_megabytes"] = training.model_bytes / 1e6
+        if served.latency_ms is not None:
+            metrics["latency_ms"] = served.latency_ms
+        if served.difference is not None:
+            metrics["serving_difference"] = served.difference
+        gates = [
+            rival.gate(gate, answers)
+            if gate.name == "champion"
+            else absolute_gate(gate, metrics)
+            for gate in spec.gates
+        ]
+        gates.append(serving_gate(served.difference, TOLERANCE, served.error))
+        report.log(tracking, training.run_id, metrics, slices, gates, place)
+    return EvaluationRecord(
+        run_id=training.run_id,
+        snapshot_digest=snapshot.digest,
+        metrics=metrics,
+        slices=slices,
+        gates=tuple(gates),
+        champion_version=comparator,
+        champion_sequence=sequence,
+    )

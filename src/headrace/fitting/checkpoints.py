@@ -1,0 +1,188 @@
+"""Checkpoints of a fit: all that it takes to go on and end with the same weights.
+
+One file each, ``<step>.ckpt``: the sha256 of the rest, then an npz of the variables
+(model, optimizer, random states, metrics) and of what is known of the epochs. Written
+whole or not at all; a damaged one is passed over for the one before.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.records import Metrics
+from headrace.spec import TrainingSpec
+from headrace.store import Store
+
+KEPT = 2
+COST_SHARE = 0.02
+_SUFFIX = ".ckpt"
+_SHA_BYTES = 32
+
+Arrays = list[npt.NDArray[Any]]
+log = logging.getLogger("headrace")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a fit is.
+
+    Attributes:
+        epoch: the present one, from 0; the number of epochs when all are done.
+        step: how many steps of it are done.
+        total_steps: how many steps of all epochs are done.
+        seconds: spent in the present epoch so far.
+        cpu_seconds: of all threads, likewise.
+        kept: the best epoch so far, from 1; 0 where there is none.
+        lowest: its validation loss.
+        epochs: the metrics of each finished one.
+        run_id: the MLflow run that wrote this.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    total_steps: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    kept: int = 0
+    lowest: float = float("inf")
+    epochs: list[Metrics] = field(default_factory=list)
+    run_id: str = ""
+
+    @property
+    def place(self) -> str:
+        """In words."""
+        return f"epoch {self.epoch + 1}, step {self.step}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A checkpoint's content.
+
+    Attributes:
+        variables: of the model, the optimizer and the metrics.
+        best: the weights of the epoch that is kept so far; empty where there is none.
+    """
+
+    progress: Progress
+    variables: Arrays
+    best: Arrays
+
+
+class Checkpoints:
+    """The checkpoints of one training.
+
+    Args:
+        store: where they are.
+        key: of their folder, different for each different training.
+        spec: when they are written.
+
+    Attributes:
+        every_steps: steps between two; 0 where time decides.
+        run_id: the MLflow run that writes them.
+        resumed: where the fit went on, if it did.
+    """
+
+    def __init__(self, store: Store, key: str, spec: TrainingSpec) -> None:
+        self._store = store
+        self._folder = f"checkpoints/{key}"
+        self._seconds = spec.checkpoint_seconds
+        self.every_steps = spec.checkpoint_steps
+        self.run_id = ""
+        self.resumed: Progress | None = None
+        self._saved_at = time.monotonic()
+        self._cost = 0.0
+
+    def is_due(self, total_steps: int) -> bool:
+        """Whether to write one now; by time, at most ``COST_SHARE`` is spent on it."""
+        if self.every_steps:
+            return total_steps % self.every_steps == 0
+        waited = time.monotonic() - self._saved_at
+        least = max(self._seconds, self._cost / COST_SHARE)
+        return bool(self._seconds) and waited >= least
+
+    def save(self, state: State) -> None:
+        """Write one; the two newest stay.
+
+        Raises:
+            DependencyError: the disk failed.
+        """
+        started = time.monotonic()
+        state.progress.run_id = self.run_id
+        name = f"{state.progress.total_steps:012d}{_SUFFIX}"
+        self._store.write(f"{self._folder}/{name}", _pack(state))
+        for old in self._names()[:-KEPT]:
+            self._store.delete(f"{self._folder}/{old}")
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - started
+
+    def load(self, like: Arrays, weights: int) -> State | None:
+        """The newest whole one whose variables have the given forms.
+
+        Args:
+            like: the variables of a fit that has just been set up.
+            weights: how many of them are the weights that are kept of an epoch.
+        """
+        for name in reversed(self._names()):
+            state = self._read(name)
+            if state is not None and _fits(state, like, weights):
+                self.resumed = copy.copy(state.progress)
+                return state
+            log.warning("The checkpoint %s is damaged: passed over.", name)
+        return None
+
+    def clear(self) -> None:
+        """Remove all of them: the training is done and recorded."""
+        self._store.delete_folder(self._folder)
+
+    def _names(self) -> list[str]:
+        return [n for n in self._store.names(self._folder) if n.endswith(_SUFFIX)]
+
+    def _read(self, name: str) -> State | None:
+        try:
+            return _unpack(self._store.read(f"{self._folder}/{name}"))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _fits(state: State, like: Arrays, weights: int) -> bool:
+    def forms(arrays: Sequence[npt.NDArray[Any]]) -> list[Any]:
+        return [(array.dtype, array.shape) for array in arrays]
+
+    return forms(state.variables) == forms(like) and len(state.best) in (0, weights)
+
+
+def _pack(state: State) -> bytes:
+    buffer = io.BytesIO()
+    facts = {
+        name: getattr(state.progress, name) for name in state.progress.__slots__
+    } | {"variables": len(state.variables), "best": len(state.best)}
+    arrays = {
+        "progress": np.frombuffer(json.dumps(facts).encode(), np.uint8),
+        **{f"variable_{i}": array for i, array in enumerate(state.variables)},
+        **{f"best_{i}": array for i, array in enumerate(state.best)},
+    }
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    data = buffer.getvalue()
+    return hashlib.sha256(data).digest() + data
+
+
+def _unpack(content: bytes) -> State:
+    digest, data = content[:_SHA_BYTES], content[_SHA_BYTES:]
+    if hashlib.sha256(data).digest() != digest:
+        raise ValueError("not what was written")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        facts = json.loads(arrays["progress"].tobytes())
+        variables = [arrays[f"variable_{i}"] for i in range(facts.pop("variables"))]
+        best = [arrays[f"best_{i}"] for i in range(facts.pop("best"))]
+    return State(Progress(**facts), variables, best)

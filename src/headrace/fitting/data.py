@@ -1,0 +1,72 @@
+"""What is fitted to: the train split by shards, the val split in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.records import ContractRecord, DataDescription, SnapshotRecord
+from headrace.snapshots import SplitRows, read_split
+
+
+class Items(Protocol):
+    """Items with their class indices: uint8 ``(n, *shape)`` and int32 ``(n,)``."""
+
+    @property
+    def items(self) -> npt.NDArray[np.uint8]:
+        """The items."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Their class indices."""
+
+
+class Shards(Protocol):
+    """Items in shards, each read when it is asked for.
+
+    Attributes:
+        counts: rows of each shard, int64 ``(shards,)``.
+    """
+
+    counts: npt.NDArray[np.int64]
+
+    def read(self, shard: int) -> Items:
+        """The rows of one shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Items in memory with their class indices.
+
+    Attributes:
+        items: uint8 ``(n, *shape)``.
+        labels: int32 ``(n,)``.
+    """
+
+    items: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A snapshot as a fit takes it; good for many fits."""
+
+    description: DataDescription
+    train: Shards
+    val: Examples
+
+
+def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
+    """The splits of a snapshot without their quarantined rows.
+
+    Raises:
+        IntegrityError: the snapshot or the quarantine is missing or damaged.
+    """
+    return Data(
+        snapshot.description,
+        SplitRows(snapshot, "train", contract.quarantine_uri),
+        Examples(*read_split(snapshot, "val", contract.quarantine_uri)[:2]),
+    )

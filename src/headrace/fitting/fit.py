@@ -1,0 +1,120 @@
+"""From a spec and its data to a fitted model."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.fitting.checkpoints import Checkpoints
+from headrace.fitting.data import Data
+from headrace.fitting.execution import Execution, plan_execution
+from headrace.fitting.loop import Loop, OnEpoch
+from headrace.records import Metrics
+from headrace.spec import PipelineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted model.
+
+    Attributes:
+        model: the composition, from raw items to probabilities.
+        best_epoch: the one whose weights it has, from 1.
+        epochs: the metrics of each.
+        execution: how it was computed.
+    """
+
+    model: Any
+    best_epoch: int
+    epochs: list[Metrics]
+    execution: Execution
+    weights_digest: str
+
+
+class Fit:
+    """A model that is built and ready to be fitted.
+
+    Args:
+        spec: only ``model.arguments`` and ``training`` are used.
+        folder: where the pipeline may keep a builder of its own.
+        builder: the name of the builder.
+        data: from `open_data`.
+        checkpoints: where there are some, the fit goes on from the newest.
+
+    Raises:
+        SpecError: the builder does not fit the data.
+    """
+
+    def __init__(
+        self,
+        spec: PipelineSpec,
+        folder: Path,
+        builder: str,
+        data: Data,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        load_backend()
+        import keras
+
+        keras.utils.clear_session()  # names of layers start anew: a digest has them
+        keras.utils.set_random_seed(spec.training.seed)
+        preprocessing, network = models.build(
+            builder, data.description, spec.model.arguments, folder
+        )
+        rows = int(data.train.counts.sum())
+        self._data = data
+        self._model = models.compose(data.description, preprocessing, network)
+        self._execution = plan_execution(spec.training, rows, data.description.shape)
+        self._loop = Loop(
+            self._model,
+            network,
+            preprocessing,
+            spec.training,
+            self._execution,
+            checkpoints,
+        )
+
+    def run(self, on_epoch: OnEpoch) -> Fitted:
+        """Fit it.
+
+        Args:
+            on_epoch: called with the epoch, from 1, and its metrics; what it raises
+                ends the fit.
+
+        Raises:
+            Refusal: training diverged.
+            IntegrityError: the data is damaged.
+            DependencyError: the disk failed.
+        """
+        self._loop.run(self._data, on_epoch)
+        progress = self._loop.progress
+        return Fitted(
+            model=self._model,
+            best_epoch=progress.kept or progress.epoch,
+            epochs=progress.epochs,
+            execution=self._execution,
+            weights_digest=weights_digest(self._model),
+        )
+
+
+def fit_model(
+    spec: PipelineSpec, folder: Path, builder: str, data: Data, on_epoch: OnEpoch
+) -> Fitted:
+    """Build the spec's model and fit it, as `Fit` does."""
+    return Fit(spec, folder, builder, data).run(on_epoch)
+
+
+def weights_digest(model: Any) -> str:
+    """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model."""
+    sha = hashlib.sha256()
+    for weight in model.weights:
+        value = np.ascontiguousarray(np.asarray(weight))
+        sha.update(f"{weight.path} {value.dtype.str} {value.shape}\n".encode())
+        sha.update(value.tobytes())
+    return sha.hexdigest()

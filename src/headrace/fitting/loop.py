@@ -1,0 +1,210 @@
+"""The training loop: epochs, windows and compiled steps, from wherever it stands."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import Refusal
+from headrace.fitting.checkpoints import Arrays, Checkpoints, Progress, State
+from headrace.fitting.data import Data, Examples
+from headrace.fitting.execution import Execution
+from headrace.fitting.optimizers import make_optimizer
+from headrace.fitting.order import steps_of_window
+from headrace.fitting.windows import LoadedWindow, Windows
+from headrace.inference import probabilities
+from headrace.records import Metrics
+from headrace.spec import TrainingSpec
+
+SECONDS_PER_LINE = 10
+
+OnEpoch = Callable[[int, Metrics], None]
+log = logging.getLogger("headrace")
+
+
+class Loop:
+    """One fit of a network.
+
+    Args:
+        model: the composition of the two, used to measure the validation split.
+        network: what is fitted.
+        preprocessing: applied to each batch on its way to the network.
+        spec: the recipe.
+        execution: how steps are computed.
+        checkpoints: where they are kept, if any are.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        network: Any,
+        preprocessing: Any,
+        spec: TrainingSpec,
+        execution: Execution,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        optimizer = make_optimizer(spec)
+        network.compile(
+            optimizer=optimizer,
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        optimizer.build(network.trainable_variables)
+        self._model = model
+        self._network = network
+        self._spec = spec
+        self._execution = execution
+        self._checkpoints = checkpoints
+        self._run = compile_steps(network, preprocessing, execution)
+        variables = model.variables + optimizer.variables + network.metrics_variables
+        self._variables = list({id(v): v for v in variables}.values())
+        self._best: Arrays = []
+        self._said = time.monotonic()
+        self.progress = Progress()
+
+    def run(self, data: Data, on_epoch: OnEpoch) -> None:
+        """Fit; the network ends with its best epoch's weights.
+
+        A constant learning rate leaves the last epoch's weights a matter of luck, so
+        the epoch with the lowest validation loss is kept, or the last where there is
+        none.
+
+        Args:
+            data: the train split, read window by window, and the val split.
+            on_epoch: called with the epoch, from 1, and its metrics; first for the
+                epochs that were done before the checkpoint that it goes on from.
+
+        Raises:
+            Refusal: the loss is no longer finite.
+            IntegrityError: the data is damaged.
+            DependencyError: a checkpoint could not be written.
+        """
+        self._resume()
+        for number, metrics in enumerate(self.progress.epochs, start=1):
+            on_epoch(number, metrics)
+        with Windows(data.train, self._execution, self._spec.seed) as windows:
+            while self.progress.epoch < self._spec.epochs:
+                if not self.progress.step:
+                    self._network.reset_metrics()
+                for window in windows.of(self.progress.epoch, self.progress.step):
+                    self._run_window(window)
+                metrics = self._end_epoch(data.val)
+                on_epoch(self.progress.epoch, metrics)
+                self._save_if_due()
+        if self._best:
+            self._network.set_weights(self._best)
+
+    def _resume(self) -> None:
+        if self._checkpoints is None:
+            return
+        values = [np.asarray(variable) for variable in self._variables]
+        state = self._checkpoints.load(values, len(self._network.weights))
+        if state is None:
+            return
+        for variable, value in zip(self._variables, state.variables, strict=True):
+            variable.assign(value)
+        self.progress, self._best = state.progress, state.best
+
+    def _run_window(self, loaded: LoadedWindow) -> None:
+        progress, window = self.progress, loaded.window
+        every = self._checkpoints.every_steps if self._checkpoints else 0
+        rows = steps_of_window(
+            window, self._execution.batch_size, self._spec.seed, progress.epoch
+        )
+        while (at := progress.step - window.first_step) < window.steps:
+            count = min(self._execution.steps_per_execution, window.steps - at)
+            if every:
+                count = min(count, every - progress.total_steps % every)
+            wall, cpu = time.perf_counter(), time.process_time()
+            self._run(loaded.items, loaded.labels, rows[at : at + count])
+            progress.seconds += time.perf_counter() - wall
+            progress.cpu_seconds += time.process_time() - cpu
+            progress.step += count
+            progress.total_steps += count
+            self._save_if_due()
+            self._say()
+
+    def _save_if_due(self) -> None:
+        if self._checkpoints and self._checkpoints.is_due(self.progress.total_steps):
+            values = [np.asarray(variable) for variable in self._variables]
+            self._checkpoints.save(State(self.progress, values, self._best))
+
+    def _say(self) -> None:
+        if time.monotonic() - self._said < SECONDS_PER_LINE:
+            return
+        self._said = time.monotonic()
+        log.info(
+            "epoch %d/%d  step %d/%d  loss %.4f",
+            self.progress.epoch + 1,
+            self._spec.epochs,
+            self.progress.step,
+            self._execution.steps_per_epoch,
+            self._network.get_metrics_result()["loss"],
+        )
+
+    def _end_epoch(self, val: Examples) -> Metrics:
+        """Measure the epoch that was done, and count it as such."""
+        progress = self.progress
+        results = self._network.get_metrics_result()
+        metrics = {
+            "train_loss": float(results["loss"]),
+            "train_accuracy": float(results["accuracy"]),
+            "epoch_seconds": progress.seconds,
+            "epoch_cpu_seconds": progress.cpu_seconds,
+            **_validate(self._model, val),
+        }
+        if not np.isfinite(metrics["train_loss"]):
+            raise Refusal(
+                f"Training diverged: the loss of epoch {progress.epoch + 1} is "
+                f"{metrics['train_loss']}.",
+                "Lower training.learning_rate.",
+            )
+        if metrics.get("val_loss", np.inf) < progress.lowest:
+            progress.kept, progress.lowest = progress.epoch + 1, metrics["val_loss"]
+            self._best = self._network.get_weights()
+        progress.epochs.append(metrics)
+        progress.epoch += 1
+        progress.step, progress.seconds, progress.cpu_seconds = 0, 0.0, 0.0
+        return metrics
+
+
+def compile_steps(network: Any, preprocessing: Any, execution: Execution) -> Any:
+    """The compiled training steps, traced already, so that all variables are there.
+
+    Returns:
+        a function of items uint8 ``(n, *shape)``, labels int32 ``(n,)`` and the rows
+        of each step, int32 ``(steps, batch_size)``.
+    """
+    import tensorflow as tf
+
+    shape = preprocessing.inputs[0].shape[1:]
+    step = tf.function(network.train_step, jit_compile=execution.xla, autograph=False)
+    signature = [
+        tf.TensorSpec((None, *shape), tf.uint8),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None, execution.batch_size), tf.int32),
+    ]
+
+    def run(items: Any, labels: Any, rows: Any) -> None:
+        for chosen in rows:
+            batch = tf.cast(tf.gather(items, chosen), tf.float32)
+            step((preprocessing(batch), tf.gather(labels, chosen)))
+
+    compiled = tf.function(run, input_signature=signature)
+    compiled(*(tf.zeros([n or 0 for n in s.shape], s.dtype) for s in signature))
+    return compiled
+
+
+def _validate(model: Any, val: Examples) -> Metrics:
+    if not len(val.items):
+        return {}
+    given = probabilities(model, val.items)
+    true = given[np.arange(len(given)), val.labels]
+    return {
+        "val_loss": float(-np.log(np.maximum(true, 1e-7)).mean()),
+        "val_accuracy": float((given.argmax(1) == val.labels).mean()),
+    }

@@ -1,0 +1,88 @@
+"""Reads the windows of an epoch, the next one while the present one is worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from headrace.fitting.data import Shards
+from headrace.fitting.execution import Execution
+from headrace.fitting.order import Window, windows_of_epoch
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedWindow:
+    """A window with its rows as tensors: uint8 ``(n, *shape)`` and int32 ``(n,)``."""
+
+    window: Window
+    items: Any
+    labels: Any
+
+
+class Windows:
+    """The windows of each epoch; one that holds all the data is read once.
+
+    Args:
+        shards: the train split.
+        execution: how many rows a window and a batch hold.
+        seed: of the order.
+    """
+
+    def __init__(self, shards: Shards, execution: Execution, seed: int) -> None:
+        self._shards = shards
+        self._execution = execution
+        self._seed = seed
+        self._reader = ThreadPoolExecutor(1, "read")
+        self._read: tuple[tuple[int, ...], Future[tuple[Any, Any]]] | None = None
+
+    def __enter__(self) -> Windows:
+        """The windows themselves."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop reading ahead."""
+        self._reader.shutdown(cancel_futures=True)
+
+    def of(self, epoch: int, step: int) -> Iterator[LoadedWindow]:
+        """The windows of an epoch that are not done after ``step`` of its steps."""
+        windows = [
+            window
+            for window in windows_of_epoch(
+                self._shards.counts,
+                self._execution.window_rows,
+                self._execution.batch_size,
+                self._seed,
+                epoch,
+            )
+            if window.first_step + window.steps > step
+        ]
+        for place, window in enumerate(windows):
+            items, labels = self._begin(window).result()
+            for following in windows[place + 1 : place + 2]:
+                self._begin(following)
+            yield LoadedWindow(window, items, labels)
+
+    def _begin(self, window: Window) -> Future[tuple[Any, Any]]:
+        if self._read is None or self._read[0] != window.shards:
+            self._read = window.shards, self._reader.submit(self._load, window)
+        return self._read[1]
+
+    def _load(self, window: Window) -> tuple[Any, Any]:
+        import tensorflow as tf
+
+        rows = [self._shards.read(shard) for shard in window.shards]
+        with tf.device("CPU" if not self._execution.xla else "GPU"):
+            return (
+                tf.constant(np.concatenate([part.items for part in rows])),
+                tf.constant(np.concatenate([part.labels for part in rows])),
+            )

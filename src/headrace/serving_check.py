@@ -1,0 +1,172 @@
+"""The serving gate's clean process: does a logged model serve what it answered?
+
+It knows no MLflow and no settings: it is given files, checks their digests and loads
+the model as anyone would who serves it. Run as a module, this is that process.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from headrace.backend import load_backend
+from headrace.errors import DependencyError, IntegrityError
+from headrace.records import Record, TrainingRecord
+from headrace.serving import GOLDEN_FILE, open_model
+
+TOLERANCE = 1e-5
+LATENCY_CALLS = 50
+TIMEOUT_SECONDS = 300
+
+
+class Request(Record):
+    """What the process is to check: a training, and where its two files are."""
+
+    training: TrainingRecord
+    model: Path
+    golden: Path
+
+
+class ServingReport(Record):
+    """What the process measured.
+
+    Attributes:
+        difference: the largest absolute difference of a probability from the golden
+            outputs, over uint8 and float32 inputs.
+        latency_ms: median of warm calls with one item, milliseconds.
+        error: why it could not be measured; empty if it was.
+    """
+
+    difference: float | None = None
+    latency_ms: float | None = None
+    error: str = ""
+
+
+class ServingCheck:
+    """The clean process: started at once, asked later, gone when the block ends.
+
+    Args:
+        training: what is checked.
+        model: its Keras file, there until the block ends.
+        golden: its golden file, as it was logged.
+    """
+
+    def __init__(self, training: TrainingRecord, model: Path, golden: bytes) -> None:
+        beside = model.with_name(Path(GOLDEN_FILE).name)
+        beside.write_bytes(golden)
+        request = Request(training=training, model=model, golden=beside)
+        self._answer = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()
+        reading, writing = os.pipe()
+        # When this end closes, however this process ends, the other one ends.
+        self._lifeline = open(writing, "wb", buffering=0)
+        self._process = subprocess.Popen(
+            [sys.executable, "-Pm", "headrace.serving_check"],
+            stdin=reading,
+            stdout=self._answer,
+            stderr=self._errors,
+        )
+        os.close(reading)
+        self._lifeline.write(request.model_dump_json().encode() + b"\n")
+
+    def __enter__(self) -> ServingCheck:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for file in (self._lifeline, self._answer, self._errors):
+            file.close()
+
+    def result(self) -> ServingReport:
+        """Wait for the process.
+
+        Raises:
+            DependencyError: it crashed or hung, which says nothing of the model.
+        """
+        try:
+            code = self._process.wait(timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise _no_answer(f"did not answer within {TIMEOUT_SECONDS} s") from None
+        if code:
+            said = _read(self._errors).decode(errors="replace").strip()
+            last = (said.splitlines() or ["no message"])[-1]
+            raise _no_answer(f"ended with {code}: {last[:300]}")
+        return ServingReport.model_validate_json(_read(self._answer))
+
+
+def _read(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _no_answer(what: str) -> DependencyError:
+    return DependencyError(
+        f"The clean process of the serving gate {what}.",
+        "Run the same command again; with more memory, if it was killed.",
+    )
+
+
+def measure(request: Request) -> ServingReport:
+    """Load the model and compare it with the golden outputs."""
+    training = request.training
+    golden = request.golden.read_bytes()
+    if hashlib.sha256(golden).hexdigest() != training.golden_digest:
+        return ServingReport(
+            error=f"{GOLDEN_FILE} of run {training.run_id} was changed"
+        )
+    if hashlib.sha256(request.model.read_bytes()).hexdigest() != training.model_digest:
+        return ServingReport(error=f"the file of {training.model_uri} was changed")
+    with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
+        items, outputs = arrays["items"], arrays["outputs"]
+    try:
+        model = open_model(request.model, training.model_uri, training.description)
+    except IntegrityError as error:
+        return ServingReport(error=error.message)
+    answers = [model(items), model(items.astype(np.float32))]
+    seconds = []
+    for number in range(LATENCY_CALLS + 5):
+        one = items[number % len(items)][np.newaxis]
+        started = time.perf_counter()
+        model(one)
+        seconds.append(time.perf_counter() - started)
+    difference = max(float(np.abs(a - outputs).max()) for a in answers)
+    if not np.isfinite(difference):
+        return ServingReport(error="the model's answers are not all finite")
+    return ServingReport(
+        difference=difference,
+        latency_ms=statistics.median(seconds[5:]) * 1000,
+    )
+
+
+def main() -> None:
+    """Answer the first line of standard input; JSON on standard output."""
+    gc.disable()  # it lives for two seconds
+    request = Request.model_validate_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    load_backend(alone=True)
+    sys.stdout.write(measure(request).model_dump_json())
+    sys.stdout.flush()
+    os._exit(0)  # taking TensorFlow down would take longer than the check
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The form of a data set at rest: Parquet shards by content hash, and a manifest.
+
+A snapshot is named by its content: the digest is over the sorted
+(item, split, label), where the item is the sha256 of the decoded bytes. One item is
+one row::
+
+    item   sha256 of the decoded bytes, hex     split  train | val | test
+    label  one of the classes                   name   where the source had it
+    <medium>  the decoded bytes, fixed size, e.g. uint8 (height, width, channels)
+
+Rows are in hash order, so any contiguous range of them is a random sample, and equal
+items are neighbours in one shard.
+"""
+
+from headrace.records import MANIFEST
+from headrace.snapshots.memory import Items, write_snapshot
+from headrace.snapshots.reading import (
+    Shard,
+    payload_of,
+    read_rejected,
+    read_shard,
+    read_table,
+    shard_names,
+    shards_of,
+)
+from headrace.snapshots.splits import Rows, SplitRows, read_split
+from headrace.snapshots.writing import (
+    Rejected,
+    WrittenShard,
+    prefix_bits,
+    publish_snapshot,
+    write_shard,
+)
+
+__all__ = [
+    "MANIFEST",
+    "Items",
+    "Rejected",
+    "Rows",
+    "Shard",
+    "SplitRows",
+    "WrittenShard",
+    "payload_of",
+    "prefix_bits",
+    "publish_snapshot",
+    "read_rejected",
+    "read_shard",
+    "read_split",
+    "read_table",
+    "shard_names",
+    "shards_of",
+    "write_shard",
+    "write_snapshot",
+]

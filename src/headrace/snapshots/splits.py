@@ -1,0 +1,141 @@
+"""The rows of one split, as arrays to learn from, a shard in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.errors import IntegrityError
+from headrace.records import SnapshotRecord
+from headrace.snapshots.reading import payload_of, read_shard, shards_of
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one split, in hash order.
+
+    Attributes:
+        items: uint8 ``(n, *shape)``.
+        labels: class indices, int32 ``(n,)``; -1 where the label is no class.
+        names: where the source had each row, ``(n,)``.
+    """
+
+    items: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int32]
+    names: list[str]
+
+
+class SplitRows:
+    """The rows of one split that are not in quarantine; none is read before asked for.
+
+    Its length is the number of rows; iterating gives the `Rows` of each shard.
+
+    Args:
+        snapshot: what was ingested.
+        split: train, val or test.
+        quarantine_uri: the Parquet file of a `ContractRecord`, or "".
+
+    Attributes:
+        counts: rows in each shard, int64 ``(shards,)``.
+
+    Raises:
+        IntegrityError: the manifest or the quarantine is missing or damaged.
+    """
+
+    def __init__(
+        self, snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
+    ) -> None:
+        self.snapshot = snapshot
+        self.split = split
+        self._shards = shards_of(snapshot)
+        self._left_out = _left_out(quarantine_uri, split)
+        counts = [shard.splits.get(split, 0) for shard in self._shards]
+        bounds = [shard.first for shard in self._shards]
+        bounds.append(sum(shard.rows for shard in self._shards))
+        self.counts: npt.NDArray[np.int64] = np.array(counts, np.int64) - np.diff(
+            np.searchsorted(self._left_out, bounds)
+        )
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def __iter__(self) -> Iterator[Rows]:
+        return (self.read(shard) for shard in range(len(self._shards)))
+
+    def read(self, shard: int) -> Rows:
+        """The rows of one shard, by its place in `counts`.
+
+        Raises:
+            IntegrityError: the shard is missing or damaged.
+        """
+        own, description = self._shards[shard], self.snapshot.description
+        columns = ["split", "label", "name", description.medium]
+        table = read_shard(self.snapshot, own, columns)
+        keep = np.asarray(pc.equal(table["split"], self.split))
+        first, last = np.searchsorted(self._left_out, [own.first, own.first + own.rows])
+        keep[self._left_out[first:last] - own.first] = False
+        if not keep.all():
+            table = table.filter(pa.array(keep))
+        if table.num_rows != self.counts[shard]:
+            raise IntegrityError(
+                f"{own.name} of {self.snapshot.uri} has {table.num_rows:,} rows of "
+                f"{self.split}, and {self.counts[shard]:,} were expected: the "
+                "quarantine is not of this snapshot.",
+                "Run the pipeline again.",
+            )
+        index = pc.fill_null(
+            pc.index_in(table["label"], pa.array(description.classes)), -1
+        )
+        return Rows(
+            payload_of(table, description),
+            np.asarray(index, dtype=np.int32),
+            table["name"].to_pylist(),
+        )
+
+
+def _left_out(quarantine_uri: str, split: str) -> npt.NDArray[np.int64]:
+    """The quarantined rows of a split, as sorted indices in the hash order."""
+    if not quarantine_uri:
+        return np.empty(0, np.int64)
+    try:
+        with fsspec.open(quarantine_uri, "rb") as file:
+            table = pq.read_table(file, columns=["row", "split"])
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise IntegrityError(
+            f"The quarantine {quarantine_uri} cannot be read: {error}.",
+            "Run the pipeline again.",
+        ) from None
+    rows = table.filter(pc.equal(table["split"], split))["row"].to_numpy()
+    # An item that was rejected before it had a row has a negative one.
+    kept: npt.NDArray[np.int64] = np.unique(rows[rows >= 0])
+    return kept
+
+
+def read_split(
+    snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[str]]:
+    """The rows of one split that are not in quarantine, all in memory.
+
+    Returns:
+        items uint8 ``(n, *shape)``, class indices int32 ``(n,)``, and row names
+        ``(n,)``, in hash order.
+
+    Raises:
+        IntegrityError: the snapshot or the quarantine is missing or damaged.
+    """
+    rows = SplitRows(snapshot, split, quarantine_uri)
+    items = np.empty((len(rows), *snapshot.description.shape), np.uint8)
+    labels = np.empty(len(rows), np.int32)
+    names: list[str] = []
+    for part in rows:
+        span = slice(len(names), len(names) + len(part.names))
+        items[span], labels[span] = part.items, part.labels
+        names += part.names
+    return items, labels, names

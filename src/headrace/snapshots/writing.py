@@ -1,0 +1,171 @@
+"""Writes a snapshot: shard by shard, its digest, its manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
+from headrace.snapshots.reading import FORMAT
+from headrace.store import Store
+
+ROWS_PER_SHARD = 65_536
+BYTES_PER_SHARD = 64 * 2**20
+_ROW_GROUP = 8192
+_HEX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item that could not be brought to the fixed form."""
+
+    item: str
+    split: str
+    label: str
+    name: str
+    check: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenShard:
+    """One shard on disk.
+
+    Attributes:
+        name: below the snapshot's folder.
+        sha256: of the file.
+        splits: number of rows of each split.
+        content: a line of item, split and label for each row, in their order.
+    """
+
+    name: str
+    sha256: str
+    splits: dict[str, int]
+    content: bytes
+
+
+def prefix_bits(rows: int, description: DataDescription) -> int:
+    """How many bits of an item's sha256 say in which shard it lies."""
+    width = int(np.prod(description.shape))
+    count = max(1, -(-rows // ROWS_PER_SHARD), -(-rows * width // BYTES_PER_SHARD))
+    return min(16, (count - 1).bit_length())
+
+
+def write_shard(
+    folder: Path, number: int, rows: pa.Table, description: DataDescription
+) -> WrittenShard:
+    """Write one shard of the snapshot that is being made.
+
+    Args:
+        folder: of that snapshot; it has a folder ``items``.
+        number: of the shard in hash order.
+        rows: in any order: ``item`` (the sha256, binary of 32), ``split``, ``label``,
+            ``name`` and the medium's column (binary of one length).
+        description: of the data.
+    """
+    keys = ["item", "split", "label", "name"]
+    order = pc.sort_indices(
+        rows.select(keys), sort_keys=[(key, "ascending") for key in keys]
+    )
+    rows = rows.take(order).combine_chunks()
+    rows = rows.set_column(0, "item", _hex(rows["item"]))
+    shape = "x".join(map(str, description.shape))
+    name = f"items/{number:04x}.parquet"
+    pq.write_table(
+        rows.replace_schema_metadata({"headrace.shape": shape}),
+        folder / name,
+        compression="zstd",
+        compression_level=1,
+        row_group_size=_ROW_GROUP,
+        use_dictionary=["split", "label"],
+        write_statistics=["item", "split", "label"],
+    )
+    with (folder / name).open("rb") as file:
+        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    splits = {
+        count["values"]: count["counts"]
+        for count in pc.value_counts(rows["split"]).to_pylist()
+    }
+    return WrittenShard(name, sha, splits, _content(rows))
+
+
+def _hex(items: pa.ChunkedArray) -> pa.Array:
+    data = b"".join(
+        chunk.buffers()[1][chunk.offset * 32 : (chunk.offset + len(chunk)) * 32]
+        for chunk in items.chunks
+    )
+    ends = np.arange(len(items) + 1, dtype=np.int32) * _HEX
+    text = pa.py_buffer(data.hex().encode())
+    return pa.StringArray.from_buffers(len(items), pa.py_buffer(ends), text)
+
+
+def _content(rows: pa.Table) -> bytes:
+    # A label is any text: its own line ends must not look like another row.
+    label = pc.replace_substring(rows["label"], "\\", "\\\\")
+    label = pc.replace_substring(label, "\n", "\\n")
+    lines = pc.binary_join_element_wise(rows["item"], rows["split"], label, " ")
+    return "\n".join([*lines.to_pylist(), ""]).encode()
+
+
+def publish_snapshot(  # noqa: PLR0913
+    store: Store,
+    folder: Path,
+    description: DataDescription,
+    shards: Iterable[WrittenShard],
+    rejected: Sequence[Rejected],
+    *,
+    source: str,
+    attribution: str,
+    findings: Sequence[Finding],
+) -> SnapshotRecord:
+    """Make the shards in a folder a snapshot, unless the store has it already.
+
+    Args:
+        store: where it goes.
+        folder: in a work folder of the store; the shards are written to it.
+        description: of the data.
+        shards: in hash order; they may be written as they are asked for.
+        rejected: in any order.
+        source, attribution, findings: as in the record.
+    """
+    rejected = sorted(rejected, key=astuple)
+    sha = hashlib.sha256(
+        f"{description.medium} {'x'.join(map(str, description.shape))}\n".encode()
+    )
+    files: dict[str, dict[str, Any]] = {}
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        sha.update(shard.content)
+        counts.update(shard.splits)
+        files[shard.name] = {"sha256": shard.sha256, "splits": shard.splits}
+    schema = pa.schema([(field.name, pa.string()) for field in fields(Rejected)])
+    rows = pa.Table.from_pylist([asdict(row) for row in rejected], schema)
+    sha.update(b"rejected\n" + _content(rows))
+    key = f"snapshots/{sha.hexdigest()}"
+    record = SnapshotRecord(
+        uri=store.uri(key),
+        digest=sha.hexdigest(),
+        description=description,
+        rows={split: counts[split] for split in ("train", "val", "test")},
+        rejected=len(rejected),
+        source=source,
+        attribution=attribution,
+        findings=tuple(findings),
+    )
+    if store.exists(f"{key}/{MANIFEST}"):
+        return record
+    pq.write_table(rows, folder / "rejected.parquet")
+    manifest = {"format": FORMAT, "files": files, **record.model_dump(mode="json")}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    store.publish(folder, key, MANIFEST)
+    return record

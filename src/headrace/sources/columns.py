@@ -1,0 +1,102 @@
+"""Which columns of a table hold the items, their labels, splits and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from headrace.errors import SourceError
+
+# Written by a snapshot into its shards, so that a shard alone says how it is read.
+SHAPE_KEY = b"headrace.shape"
+_PREFERRED = ("image", "img", "audio", "text", "pixels", "item", "data")
+_EXPECTED = "A table needs a column of items, such as image, and a column label."
+_EXPECTED_UNLABELLED = "A table needs one column of items, such as image."
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table are used.
+
+    Attributes:
+        items: the name of the items' column.
+        encoded: whether its cells are files.
+        shape: of one item, where the table says it.
+        label, split, name: whether there is such a column.
+    """
+
+    items: str
+    encoded: bool
+    shape: tuple[int, ...] | None
+    label: bool
+    split: bool
+    name: bool
+
+
+def columns_of(schema: pa.Schema, where: str, labelled: bool) -> Columns:
+    """The columns of a table.
+
+    Args:
+        schema: of the table.
+        where: the file, for messages.
+        labelled: whether there must be labels.
+
+    Raises:
+        SourceError: there are no items or labels, or several could be the items.
+    """
+    kinds = {field.name: field.type for field in schema}
+    known = ", ".join(f"{name} ({kind})" for name, kind in list(kinds.items())[:12])
+    items = [name for name, kind in kinds.items() if _is_items(kind)]
+    items = [name for name in _PREFERRED if name in items][:1] or items
+    has_label = "label" in kinds and "label" not in items
+    if len(items) != 1 or (labelled and not has_label):
+        lack = "no column `label`" if items else "no column of items"
+        if len(items) > 1:
+            lack = f"several columns that could be the items: {', '.join(items)}"
+        expected = _EXPECTED if labelled else _EXPECTED_UNLABELLED
+        raise SourceError(f"{where} has {lack}; it has {known}.", expected)
+    kind = kinds[items[0]]
+    shape = (schema.metadata or {}).get(SHAPE_KEY)
+    return Columns(
+        items=items[0],
+        encoded=pa.types.is_struct(kind) or _is_binary(kind),
+        shape=_parsed_shape(shape, where) if shape else None,
+        label=has_label,
+        split=labelled and "split" in kinds,
+        name=kinds.get("name") in (pa.string(), pa.large_string()),
+    )
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_items(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _is_binary(
+            kind.field("bytes").type
+        )
+    if is_list(kind):
+        value = kind.value_type
+        return bool(pa.types.is_integer(value) or pa.types.is_floating(value))
+    return _is_binary(kind) or bool(pa.types.is_fixed_size_binary(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether cells are lists, of one length or several."""
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _parsed_shape(text: bytes, where: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(side) for side in text.decode().split("x"))
+    except ValueError:
+        raise SourceError(
+            f"{where} says that its items have the shape {text!r}.",
+            "Write it again: the shape is such as 28x28x1.",
+        ) from None

@@ -1,0 +1,19 @@
+"""Searches the fields of a spec for the best values, trial by trial.
+
+One process, one data set opened once, one MLflow run for each trial. Knows neither
+pipelines' folders nor gates: what becomes of the best values is the train flow's.
+"""
+
+from headrace.tuning.space import Space, parse_search
+from headrace.tuning.study import Metric, Study, Trial
+from headrace.tuning.trials import search, trial_table
+
+__all__ = [
+    "Metric",
+    "Space",
+    "Study",
+    "Trial",
+    "parse_search",
+    "search",
+    "trial_table",
+]

@@ -1,0 +1,289 @@
+"""Runs the trials of a study, one after the other, each in an MLflow run of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace import pictures
+from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.fitting import Data, fit_model, open_data
+from headrace.models import builder_name
+from headrace.records import ContractRecord, Metrics, SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.tracking import Child, Tracking
+from headrace.tuning.study import Metric, State, Study, Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+log = logging.getLogger("headrace")
+
+
+class _Pruned(Exception):
+    """The trial is stopped: others were better at its epoch."""
+
+
+@dataclass
+class _Course:
+    """How a trial goes.
+
+    Attributes:
+        fit_seconds: spent on building, tracing and fitting, logging taken out.
+    """
+
+    metric: Metric
+    last_epoch: int
+    suggestion: optuna.Trial
+    child: Child
+    epochs: list[Metrics] = field(default_factory=list)
+    state: State = "failed"
+    reason: str = ""
+    fit_seconds: float = 0.0
+
+    def fit(self, spec: PipelineSpec, folder: Path, data: Data) -> None:
+        """Fit until the end, or until others are known to be better."""
+        started = time.perf_counter()
+        try:
+            fit_model(spec, folder, builder_name(spec), data, self._on_epoch)
+            self.state = "completed"
+        except _Pruned:
+            self.state, self.reason = "pruned", f"after epoch {len(self.epochs)}"
+        finally:
+            self.fit_seconds += time.perf_counter() - started
+            self.child.tags["headrace.trial.state"] = self.state
+            if self.value is not None:
+                self.child.log_metrics({"value": self.value})
+
+    def _on_epoch(self, number: int, metrics: Metrics) -> None:
+        started = time.perf_counter()
+        value = metrics[self.metric]
+        if not math.isfinite(value):
+            raise Refusal(f"Training diverged: {self.metric} is {value}.")
+        self.epochs.append(metrics)
+        self.child.log_metrics(metrics, number)
+        self.suggestion.report(value, number)
+        stop = number < self.last_epoch and self.suggestion.should_prune()
+        self.fit_seconds -= time.perf_counter() - started
+        if stop:
+            raise _Pruned
+
+    @property
+    def value(self) -> float | None:
+        """The metric at the epoch whose weights a fit keeps: the lowest loss."""
+        if self.state == "failed":
+            return None
+        return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
+
+
+def search(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    study: Study,
+    trials: int,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    settings: Settings,
+    tags: Mapping[str, str],
+) -> None:
+    """Run trials until the study has as many as wanted; those it has are kept.
+
+    Args:
+        spec: what all trials have in common.
+        folder: where it may keep a builder of its own.
+        study: gains the trials.
+        trials: how many there are to be in all.
+        snapshot: the data.
+        contract: its verdict; quarantined rows are left out.
+        settings: where MLflow is.
+        tags: for the MLflow run, such as a link to the run of the flow.
+
+    Raises:
+        Refusal: there are no validation rows, or no trial was completed.
+        IntegrityError: the snapshot is damaged.
+        DependencyError: MLflow or the disk failed, or another process is at it.
+    """
+    with study.alone(settings):
+        if not study.is_concluded(trials):
+            _search(spec, folder, study, trials, snapshot, contract, settings, tags)
+    if study.best is None:
+        last = study.trials[-1]
+        raise Refusal(
+            f"None of {len(study.trials)} trials was completed; the last: "
+            f"{last.reason}",
+            "Change the ranges.",
+        )
+
+
+def _search(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    study: Study,
+    trials: int,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    settings: Settings,
+    tags: Mapping[str, str],
+) -> None:
+    data = open_data(snapshot, contract)
+    if not len(data.val.labels):
+        raise Refusal(
+            "There are no validation rows, so trials cannot be compared.",
+            "Give the data a split called val, or more rows.",
+        )
+    tracking = Tracking(settings)
+    tags = {**tags, "headrace.pipeline": spec.name, "headrace.study": study.name}
+    name = f"tune-{study.name[:8]}"
+    wanted = study.wanted(trials)
+    if wanted < trials:
+        log.info("tune: the ranges have %d points, so there are no more trials", wanted)
+    with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
+        run_id = parent[0]
+        if run_id != study.run_id:
+            tracking.log_params(run_id, _params(spec, study))
+            tracking.log_snapshot(run_id, snapshot)
+            study.begin(run_id)
+        elif study.trials:
+            log.info("tune: goes on after trial %d", len(study.trials))
+        while len(study.trials) < wanted:
+            study.add(_run_trial(spec, folder, study, data, tracking, parent))
+            log.info(_progress(study, wanted))
+        _report(study, tracking, run_id)
+    study.conclude()
+
+
+def _params(spec: PipelineSpec, study: Study) -> dict[str, Any]:
+    """What all trials share, and the ranges, as parameters of the study's run."""
+    shared = spec.model_dump(mode="json", exclude_none=True)
+    for key in study.space.keys:
+        *tables, name = key.split(".")
+        table = shared
+        for part in tables:
+            table = table.get(part, {})
+        table.pop(name, None)
+    ranges = {d.key: str(d).partition("=")[2] for d in study.space.dimensions}
+    return {**shared, "search": ranges, "metric": study.metric}
+
+
+def _run_trial(
+    spec: PipelineSpec,
+    folder: Path,
+    study: Study,
+    data: Data,
+    tracking: Tracking,
+    parent: tuple[str, str],
+) -> Trial:
+    import tensorflow as tf
+
+    started = time.perf_counter()
+    number = len(study.trials) + 1
+    point, suggestion = study.ask()
+    changed = study.space.apply(spec, point)
+    params = changed.model_dump(
+        mode="json", include={"model", "training"}, exclude_none=True
+    )
+    tags = {"headrace.trial": str(number), "headrace.pipeline": spec.name}
+    course = None
+    try:
+        with tracking.child_run(parent, f"trial-{number}", params, tags) as child:
+            last = changed.training.epochs
+            course = _Course(study.metric, last, suggestion, child)
+            course.fit(changed, folder, data)
+    except IntegrityError:
+        raise
+    except (Refusal, SpecError, MemoryError, tf.errors.ResourceExhaustedError) as error:
+        if course is None:
+            raise
+        course.reason = str(error).partition("\n")[0] or "out of memory"
+    return Trial(
+        number=number,
+        state=course.state,
+        point=point,
+        value=course.value,
+        curve=tuple(epoch[study.metric] for epoch in course.epochs),
+        reason=course.reason,
+        seconds=round(time.perf_counter() - started, 3),
+        fit_seconds=round(course.fit_seconds, 3),
+        run_id=course.child.run_id,
+    )
+
+
+def _progress(study: Study, wanted: int) -> str:
+    """The last trial in one line."""
+    trial = study.trials[-1]
+    value = "" if trial.value is None else f"  {study.metric} {trial.value:.4f}"
+    state = trial.state if not trial.reason else f"{trial.state} {trial.reason}"
+    best = "  the best so far" if trial == study.best else ""
+    settings = " ".join(study.space.settings(trial.point))
+    return (
+        f"trial {trial.number}/{wanted}  {settings}{value}  {state}  "
+        f"{trial.seconds:.1f} s{best}"
+    )
+
+
+def _report(study: Study, tracking: Tracking, run_id: str) -> None:
+    """The trials as a picture and tables in the study's run, and its best one."""
+    best = study.best
+    if best is not None:
+        overrides = study.space.overrides(best.point)
+        tracking.log_tags(
+            run_id,
+            {
+                "headrace.best.run_id": best.run_id,
+                **{f"headrace.best.{k}": str(v) for k, v in overrides.items()},
+            },
+        )
+        tracking.log_metrics(
+            run_id, {"best_value": best.value or 0.0, "best_trial": best.number}
+        )
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        for name in ("trials", "pictures"):
+            (Path(place) / name).mkdir()
+        _write_tables(study, Path(place) / "trials")
+        if best is not None:
+            pictures.draw_trials(
+                trial_table(study),
+                {d.key: d.kind == "log" for d in study.space.dimensions},
+                study.metric,
+                Path(place) / "pictures" / "trials.png",
+            )
+        tracking.log_files(run_id, Path(place))
+
+
+def _write_tables(study: Study, place: Path) -> None:
+    rows = trial_table(study)
+    (place / "trials.json").write_text(json.dumps(rows, indent=1))
+    with (place / "trials.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        columns = [name for name in rows[0] if name != "overrides"]
+        writer.writerow([*columns, *study.space.keys])
+        for row in rows:
+            values = [row["overrides"][key] for key in study.space.keys]
+            writer.writerow([row[name] for name in columns] + values)
+
+
+def trial_table(study: Study) -> list[dict[str, Any]]:
+    """The trials as plain values, by number."""
+    return [
+        {
+            "number": trial.number,
+            "state": trial.state,
+            "reason": trial.reason,
+            "value": trial.value,
+            "overrides": study.space.overrides(trial.point),
+            "epochs": len(trial.curve),
+            "seconds": trial.seconds,
+            "fit_seconds": trial.fit_seconds,
+            "run_id": trial.run_id,
+        }
+        for trial in study.trials
+    ]

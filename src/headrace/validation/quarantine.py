@@ -1,0 +1,163 @@
+"""The rows that are set aside, with the reason: found and written a shard at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headrace.store import Store
+from headrace.validation.checks import Check
+from headrace.validation.items import Counts, counts_of
+from headrace.validation.outcomes import Outcome
+from headrace.validation.tables import ItemTable, Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("row", "name", "split", "label", "check", "reason")
+EXAMPLES = 3
+_BLOCK = 65_536
+
+
+@dataclass(slots=True)
+class Kind:
+    """The rows that one check set aside.
+
+    Attributes:
+        count: how many.
+        names: of the first few.
+        reason: of the first.
+        splits: that they are of.
+    """
+
+    reason: str
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+    splits: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Quarantine:
+    """What was set aside.
+
+    Attributes:
+        uri: a Parquet file of ``COLUMNS``; empty where nothing was set aside.
+        count: number of rows.
+        kinds: by the name of the check, in the order of their first rows.
+        counts: decoded rows of each split and label.
+    """
+
+    uri: str = ""
+    count: int = 0
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
+
+    def add(self, blamed: pd.DataFrame) -> None:
+        """Count more rows."""
+        self.count += len(blamed)
+        for name, rows in blamed.groupby("check", sort=False):
+            kind = self.kinds.setdefault(str(name), Kind(rows["reason"].iloc[0]))
+            kind.count += len(rows)
+            kind.names += rows["name"].head(EXAMPLES - len(kind.names)).tolist()
+            kind.splits |= set(rows["split"].unique())
+        self.counts += counts_of(blamed[blamed["row"] >= 0])
+
+
+def set_aside(
+    items: ItemTable,
+    rejected: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    store: Store,
+    key: str,
+    folder: Path,
+) -> Quarantine:
+    """Write the rows that do not hold what is expected of each row.
+
+    Args:
+        items: the decoded ones.
+        rejected: the others, of `tables.rejected_items`.
+        outcomes: of the checks of ``items``, the first reason to blame a row first.
+        store: where the file goes.
+        key: what its name begins with; its digest is added.
+        folder: where it is made.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = Quarantine()
+    kinds = [pa.int64()] + [pa.string()] * (len(COLUMNS) - 1)
+    schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+    path = folder / "quarantine.parquet"
+    with pq.ParquetWriter(path, schema) as file:
+        for blamed in blamed_rows(items, rejected, outcomes):
+            found.add(blamed)
+            file.write(pa.Table.from_pandas(blamed, schema, preserve_index=False))
+    if found.count:
+        data = path.read_bytes()
+        sha = hashlib.sha256(data).hexdigest()
+        found.uri = store.write(f"{key}-{sha[:16]}.parquet", data)
+    return found
+
+
+def blamed_rows(
+    items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[Outcome]
+) -> Iterator[pd.DataFrame]:
+    """The rows that do not hold what is expected of each row, block by block.
+
+    Returns:
+        ``COLUMNS``, one line a row in ascending order, under the first check that
+        blames it and with the reasons of all that do.
+    """
+    for stop in range(len(rejected), 0, -_BLOCK):
+        block = rejected.iloc[max(0, stop - _BLOCK) : stop]
+        yield block[::-1][[*COLUMNS]]
+    failed = [o for o in outcomes if not o.passed and not o.check.warns and len(o.rows)]
+    # Where so much leaks that the data set is refused, no single copy is to blame.
+    if any(
+        o.check.name == "leak" and not o.passed and not len(o.rows) for o in outcomes
+    ):
+        failed = [o for o in failed if o.check.name != "leak"]
+    shown = {column for outcome in failed for column in outcome.check.shows}
+    columns = list(dict.fromkeys([*COLUMNS[:4], *sorted(shown)]))
+    ends = [np.searchsorted(o.rows, items.bounds) for o in failed]
+    for place in range(len(items.bounds) - 1):
+        parts = [
+            (outcome.check, outcome.rows[end[place] : end[place + 1]])
+            for outcome, end in zip(failed, ends, strict=True)
+            if end[place] < end[place + 1]
+        ]
+        if parts:
+            yield _blame(items.shard(place, columns), parts)
+
+
+def _blame(frame: pd.DataFrame, parts: Sequence[tuple[Check, Rows]]) -> pd.DataFrame:
+    checks: dict[int, str] = {}
+    reasons: dict[int, str] = {}
+    for check, rows in parts:
+        told = _reasons(check, frame.loc[rows])
+        for row, reason in zip(rows.tolist(), told, strict=True):
+            if row in checks:
+                reasons[row] += f"; {reason}"
+            else:
+                checks[row], reasons[row] = check.name, reason
+    order = sorted(checks)
+    return frame.loc[order, [*COLUMNS[:4]]].assign(
+        check=[checks[row] for row in order], reason=[reasons[row] for row in order]
+    )
+
+
+def _reasons(check: Check, rows: pd.DataFrame) -> list[str]:
+    return [
+        check.reason
+        + "".join(
+            f" ({column.replace('_', ' ')} {value})"
+            for column, value in zip(check.shows, values, strict=True)
+            if value != ""
+        )
+        for values in rows[list(check.shows)].itertuples(index=False, name=None)
+    ] or [check.reason] * len(rows)

@@ -1,0 +1,1 @@
+"""What Headrace costs, measured beside a bare script: ``make bench``."""

@@ -1,0 +1,139 @@
+"""``make bench``: measures every row, prints a table and writes a JSON file."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from . import machine, report
+from .bench import ROOT, Bench, Options, Unavailable
+from .commands import commands
+from .data import find_data
+from .kills import kills
+from .report import Row, missing_row
+from .runs import Repetition, repetitions
+from .scale import scale
+from .tuning import tuning
+from .whole import first, second, step, whole
+
+OF_REPETITIONS: dict[str, Callable[[list[Repetition]], list[Row]]] = {
+    "whole": whole,
+    "step": step,
+    "first": first,
+    "second": second,
+}
+ALONE: dict[str, Callable[[Bench], list[Row]]] = {
+    "tune": tuning,
+    "scale": scale,
+    "kills": kills,
+    "commands": commands,
+}
+NAMES = (*OF_REPETITIONS, *ALONE)
+QUICK = {"repeats": 1, "rows": 200_000, "kills": 2, "trials": 4}
+
+
+def main(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW", help=f"One of {', '.join(NAMES)}; may be repeated."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="mnist.npz; by default, where it is at hand.")
+    ] = None,
+    json_file: Annotated[Path, typer.Option("--json", help="Where to write.")] = Path(
+        "bench.json"
+    ),
+    repeats: Annotated[int, typer.Option(min=1, help="Of each pair.")] = 5,
+    rows: Annotated[
+        int, typer.Option(min=20_000, help="Of the large data set.")
+    ] = 4_000_000,
+    memory: Annotated[
+        float, typer.Option(min=1, help="GiB that a run on it may use.")
+    ] = 3,
+    kills: Annotated[int, typer.Option(min=1, help="How often to kill.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Of one tuning.")] = 8,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few minutes, for an overview.")
+    ] = False,
+) -> None:
+    """Measure what Headrace costs; about half an hour in all on two cores."""
+    names = only or list(NAMES)
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]}: rows are {', '.join(NAMES)}")
+    amounts = {"repeats": repeats, "rows": rows, "kills": kills, "trials": trials}
+    amounts |= QUICK if quick else {}
+    for folder in ("src", "flows"):
+        compileall.compile_dir(ROOT / folder, quiet=1)
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+        place = Path(folder)
+        path, note = find_data(data, place)
+        options = Options(path, note, memory_bytes=int(memory * 2**30), **amounts)
+        bench = Bench(options, place, Console(stderr=True))
+        bench.say(f"rows {', '.join(names)}; data {path}  {note}".rstrip())
+        started, described = time.perf_counter(), machine.describe(ROOT)
+        measured = measure_rows(bench, names)
+        answer = {
+            "machine": described,
+            "data": note or path.name,
+            "amounts": {**amounts, "memory_gib": memory},
+            "seconds": round(time.perf_counter() - started, 1),
+            "rows": [row.as_json() for row in measured],
+            "commands": [seen.as_json() for seen in bench.seen],
+        }
+    json_file.write_text(json.dumps(answer, indent=1, default=str) + "\n")
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    report.show(measured, console)
+    _show_machine(console, answer, bench)
+    console.print(f"All of it, and each command measured: {json_file}", markup=False)
+
+
+def measure_rows(bench: Bench, names: list[str]) -> list[Row]:
+    """The rows with these names; one that cannot be had says why."""
+    rows: list[Row] = []
+    wanted = [name for name in OF_REPETITIONS if name in names]
+    try:
+        runs = repetitions(bench) if wanted else []
+        for name in wanted:
+            rows += OF_REPETITIONS[name](runs)
+    except Unavailable as error:
+        rows.append(missing_row(", ".join(wanted), "the runs failed", str(error)))
+    for name, measure in ALONE.items():
+        if name in names:
+            bench.say(f"{name} ...")
+            try:
+                rows += measure(bench)
+            except Unavailable as error:
+                rows.append(missing_row(name, "it failed", str(error)))
+    return rows
+
+
+def _show_machine(console: Console, answer: dict[str, Any], bench: Bench) -> None:
+    about = answer["machine"]
+    shares = [seen.surroundings.other_share for seen in bench.seen]
+    stolen = sum(seen.surroundings.stolen_seconds for seen in bench.seen)
+    versions = ", ".join(f"{k} {v}" for k, v in about["versions"].items())
+    for line in (
+        f"{about['processor']}, {about['usable_cores']} of {about['cores']} cores, "
+        f"{about['memory_bytes'] / 2**30:.0f} GiB; {about['system']}",
+        f"Python {about['python']}, {versions}",
+        f"Others took up to {max(shares, default=0):.0%} of the machine during a "
+        f"measured command, and its host {stolen:.1f} s; "
+        f"load was {about['load_average'][0]:.1f} at the start.",
+    ):
+        console.print(line, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,34 @@
+"""The commands that must answer at once."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from .bench import Bench, answer_of
+from .measure import Measured
+from .report import Row, median_row
+
+REPEATS = 7
+
+
+def commands(bench: Bench) -> list[Row]:
+    """``headrace --help`` and ``headrace list``, where a pipeline has run."""
+    home = bench.new_home()
+    fast = ("--set", "training.epochs=1", "--set", "gates=[]")
+    answer_of(bench.headrace("run", "digits", "--json", *fast, home=home))
+    seen: dict[str, list[Measured]] = {"--help": [], "list": []}
+    for _ in range(REPEATS):
+        for command, measured in seen.items():
+            measured.append(bench.headrace(command, home=home))
+    return [
+        median_row(
+            "commands",
+            f"headrace {command}: wall",
+            [m.wall_seconds for m in seen[command]],
+            unit="s",
+            at_least=at_least,
+            aim=aim,
+            parts={"CPU, s": median(m.cpu_seconds for m in seen[command])},
+        )
+        for command, at_least, aim in (("--help", 0.3, 0.15), ("list", 1.0, 0.4))
+    ]

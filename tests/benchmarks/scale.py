@@ -1,0 +1,123 @@
+"""Large data under a limit on memory: is the time linear, is the memory bounded?"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .bench import Bench, answer_of
+from .images import Digits, packaged, write_images
+from .limits import Limit, limited
+from .measure import Measured
+from .report import Row
+from .runs import epochs_of
+
+BOUND_MEBIBYTES = 2048
+IMPORTS = (
+    "import tensorflow, keras, pandas, pyarrow, great_expectations, mlflow, prefect"
+)
+ABOVE_IMPORTS_MEBIBYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A run on data of one size.
+
+    Attributes:
+        rates: rows a second, by stage, of the rows that the stage works on.
+        stages: seconds of each.
+        most: bytes of the whole group, cached files included.
+    """
+
+    rows: int
+    measured: Measured
+    answer: dict[str, Any]
+    rates: dict[str, float]
+    stages: dict[str, float]
+    most: int | None
+
+
+def scale(bench: Bench) -> list[Row]:
+    """A small and a large run; each stage's rates and each process's peak."""
+    large = bench.options.rows
+    digits = packaged()
+    with limited(bench.options.memory_bytes) as limit:
+        few = _sized(bench, large // 10, 2, digits, limit)
+        many = _sized(bench, large, 1, digits, limit)
+        enforced = limit.enforced
+    imports = bench.run([sys.executable, "-c", IMPORTS], bench.environment, [])
+    return [_memory(few, many, imports, enforced), _linear(few, many)]
+
+
+def _sized(bench: Bench, rows: int, epochs: int, digits: Digits, limit: Limit) -> Sized:
+    """A run; where it has two epochs, the second tells the rate, without tracing."""
+    # No gate may refuse what so few epochs teach.
+    settings = ("--set", f"training.epochs={epochs}", "--set", "gates=[]")
+    with tempfile.TemporaryDirectory(dir=bench.place) as folder:
+        data = write_images(Path(folder) / "images.npz", rows, digits)
+        bench.say(f"scale: {rows:,} images made, {data.stat().st_size >> 20:,} MiB")
+        home = Path(folder) / "home"
+        command = ("run", "digits", "--data", str(data), "--json", *settings)
+        measured = bench.headrace(*command, home=home, limits=limit.command)
+        answer = answer_of(measured)
+        seconds = epochs_of(home, answer["run_id"])["epoch_seconds"][-1]
+    stages = {stage["name"]: stage["seconds"] for stage in answer["stages"]}
+    bench.say(f"scale: {rows:,} rows: {measured.wall_seconds:.0f} s, {stages}")
+    rates = stage_rates(stages, answer["snapshot"]["rows"], seconds)
+    return Sized(rows, measured, answer, rates, stages, limit.most_bytes())
+
+
+def stage_rates(
+    stages: dict[str, float], rows: dict[str, int], epoch_seconds: float
+) -> dict[str, float]:
+    """Rows a second of each stage that reads them; of training, of one epoch."""
+    return {
+        "ingest": sum(rows.values()) / stages["ingest"],
+        "validate": sum(rows.values()) / stages["validate"],
+        "epoch": rows["train"] / epoch_seconds,
+        "evaluate": rows["test"] / stages["evaluate"],
+    }
+
+
+def _memory(few: Sized, many: Sized, imports: Measured, enforced: str) -> Row:
+    baseline = imports.peak_bytes >> 20
+    return Row(
+        "scale",
+        f"{many.rows:,} images: peak memory of a process",
+        many.measured.peak_bytes >> 20,
+        unit="MiB",
+        at_least=BOUND_MEBIBYTES,
+        aim=baseline + ABOVE_IMPORTS_MEBIBYTES,
+        parts={
+            "limit": enforced,
+            "by process, MiB": many.measured.peaks(),
+            f"at {few.rows:,}, MiB": few.measured.peaks(),
+            "imports alone, MiB": baseline,
+            "all with cached files, MiB": (many.most or 0) >> 20,
+        },
+    )
+
+
+def _linear(few: Sized, many: Sized) -> Row:
+    stages = ("ingest", "validate", "epoch")
+    against = {name: many.rates[name] / few.rates[name] for name in many.rates}
+    return Row(
+        "scale",
+        f"rows/s at {many.rows:,} ÷ at {few.rows:,}: the least of {', '.join(stages)}",
+        min(against[name] for name in stages),
+        at_least=0.9,
+        aim=1.0,
+        rising=True,
+        parts={
+            "ratios": against,
+            f"rows/s at {few.rows:,}": few.rates,
+            f"rows/s at {many.rows:,}": many.rates,
+            "test accuracy": many.answer["metrics"]["test_accuracy"],
+            f"stages at {few.rows:,}, s": few.stages,
+            f"stages at {many.rows:,}, s": many.stages,
+            "whole runs, s": [few.measured.wall_seconds, many.measured.wall_seconds],
+        },
+    )

@@ -1,0 +1,39 @@
+"""A training that is killed goes on in the middle of an epoch, to the same weights."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from typing import Any
+
+CHANGED = ("--set", "training.epochs=300", "--set", "model.arguments.dropout=0.2")
+OFTEN = ("--set", "training.checkpoint_steps=7")
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    after_first: Any, first: Any, prefect_server: str
+) -> None:
+    run = ("run", "blobs", "--json", *CHANGED)
+    process = after_first.start(*run, *OFTEN, PREFECT_API_URL=prefect_server)
+    checkpoints = after_first.path / "store" / "checkpoints"
+    limit = time.monotonic() + 200
+    while len(list(checkpoints.glob("*/*[1-9][0-9][0-9].ckpt"))) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    went_on = after_first.headrace(*run).json
+    assert list(checkpoints.glob("*")) == []
+    train = next(stage for stage in went_on["stages"] if stage["name"] == "train")
+    assert train["state"] == "resumed"
+    assert "went on from epoch" in train["why"]
+    with closing(sqlite3.connect(after_first.path / "mlflow.db")) as mlflow:
+        statuses = mlflow.execute("select status from runs order by start_time")
+        assert [row[0] for row in statuses] == ["FINISHED", "KILLED", "FINISHED"]
+    # In a home that knows nothing of it, without a kill.
+    again = type(after_first)(after_first.path.with_name("other"), after_first.project)
+    again.path.mkdir()
+    (again.path / "mlflow.db").write_bytes((first[0].path / "mlflow.db").read_bytes())
+    assert again.headrace(*run).json["weights_digest"] == went_on["weights_digest"]

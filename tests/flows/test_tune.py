@@ -1,0 +1,227 @@
+"""``headrace tune``: trials, the best of them through the gates, and going on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+
+from headrace.settings import Settings
+from headrace.spec import load_spec
+from headrace.tracking import Tracking
+
+Answer = Any
+Home = Any
+
+RATE = "training.learning_rate=log(0.01,0.2)"
+SEARCH = ("tune", "blobs", "--trials", "3", "--set", RATE, "--json")
+
+
+def runs_of(home: Home) -> list[Any]:
+    """All MLflow runs of a home."""
+    client = Tracking(Settings(project=home.project, home=home.path)).client
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    return list(client.search_runs(experiments))
+
+
+def trials_of(home: Home) -> list[Any]:
+    """The trials that the home has kept, of its one study."""
+    for file in home.path.glob("store/studies/*.json"):
+        return list(json.loads(file.read_text())["trials"])
+    return []
+
+
+def wait_for_trials(home: Home, process: Popen[str], count: int) -> None:
+    """Wait until a process has ended so many trials."""
+    limit = time.monotonic() + 120
+    while time.monotonic() < limit and process.poll() is None:
+        if len(trials_of(home)) >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError(process.communicate())
+
+
+@pytest.fixture(scope="session")
+def tuned(
+    first: tuple[Home, Answer],
+    prefect_server: str,
+    copy_of: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Home, Answer]:
+    """A home after its first search."""
+    home = type(first[0])(
+        copy_of(first[0].path, tmp_path_factory.mktemp("tuned") / "home"),
+        first[0].project,
+    )
+    return home, home.headrace(*SEARCH)
+
+
+def test_the_best_trial_goes_through_the_gates(tuned: tuple[Home, Answer]) -> None:
+    home, answer = tuned
+    assert answer.exit_code == 0, answer.err
+    found = answer.json
+    assert found["pipeline"] == "blobs"
+    assert found["metric"] == "val_loss"
+    assert [trial["number"] for trial in found["trials"]] == [1, 2, 3]
+    assert found["trials"][0]["overrides"] == {"training.learning_rate": 0.05}
+    values = [trial["value"] for trial in found["trials"]]
+    best = found["trials"][values.index(min(values))]
+    assert found["best"] == {k: best[k] for k in ("number", "value", "overrides")}
+    run = found["run"]
+    assert found["status"] == run["status"]
+    assert {stage["name"]: stage["state"] for stage in run["stages"]}["train"] in {
+        *("completed", "cached")
+    }
+    client = Tracking(Settings(project=home.project, home=home.path)).client
+    refitted = client.get_run(run["run_id"])
+    rate = best["overrides"]["training.learning_rate"]
+    assert refitted.data.params["training.learning_rate"] == str(rate)
+    losses = client.get_metric_history(run["run_id"], "val_loss")
+    assert min(point.value for point in losses) == best["value"]
+
+
+def test_ingest_and_validate_are_those_of_the_run_before(
+    tuned: tuple[Home, Answer],
+) -> None:
+    states = {s["name"]: s["state"] for s in tuned[1].json["run"]["stages"]}
+    assert states["ingest"] == states["validate"] == "cached"
+
+
+def test_nothing_is_left_running(tuned: tuple[Home, Answer]) -> None:
+    runs = runs_of(tuned[0])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert len(children) == 3
+    parents = {run.data.tags["mlflow.parentRunId"] for run in children}
+    (parent,) = (run for run in runs if run.info.run_id in parents)
+    assert parent.info.run_name.startswith("tune-")
+    assert parent.data.tags["headrace.flow_run_id"]
+
+
+def test_the_same_command_again_trains_nothing(tuned: tuple[Home, Answer]) -> None:
+    home, before = tuned
+    count = len(runs_of(home))
+    again = home.headrace(*SEARCH)
+    assert again.exit_code == 0
+    assert again.json["status"] == "unchanged"
+    assert again.json["trials"] == before.json["trials"]
+    assert again.json["best"] == before.json["best"]
+    assert {stage["state"] for stage in again.json["run"]["stages"]} == {"cached"}
+    assert len(runs_of(home)) == count
+
+
+def test_the_best_values_given_to_run_are_the_same_training(
+    tuned: tuple[Home, Answer],
+) -> None:
+    home, answer = tuned
+    rate = answer.json["best"]["overrides"]["training.learning_rate"]
+    given = home.headrace(
+        "run", "blobs", "--set", f"training.learning_rate={rate}", "--json"
+    )
+    assert given.exit_code == 0
+    assert given.json["weights_digest"] == answer.json["run"]["weights_digest"]
+    assert given.json["run_id"] == answer.json["run"]["run_id"]
+
+
+def test_people_see_the_best_trials_and_the_run(tuned: tuple[Home, Answer]) -> None:
+    home, answer = tuned
+    told = home.headrace(*SEARCH[:-1])
+    assert "3 trials: 3 completed" in told.out
+    assert "training.learning_rate" in told.out
+    assert f"{answer.json['best']['value']:.4f}" in told.out
+    assert "test accuracy" in told.out
+
+
+def test_the_flow_runs_from_its_parameters_alone(
+    tuned: tuple[Home, Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headrace_flows.tune import tune
+
+    home, _ = tuned
+    for name, value in home.environment.items():
+        monkeypatch.setenv(name, value)
+    folder = home.project / "pipelines" / "blobs"
+    source = f"data.source={str(folder / 'blobs.npz')!r}"
+    count = len(runs_of(home))
+    state = tune(load_spec(folder, (source,)), [RATE], trials=3, return_state=True)
+    assert (state.type.value, state.name) == ("COMPLETED", "Registered")
+    assert "champion kept" in state.message
+    assert len(runs_of(home)) == count
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ((), "UsageError", 'Give one: --set "training.learning_rate=log(1e-4,1)"'),
+        (("--set", "training.epochs=3"), "UsageError", "no --set has a range"),
+        (("--set", "training.learning_rate=lg(1,2)"), "SpecError", "Did you mean log("),
+        (("--set", "training.learning_rat=log(1,2)"), "SpecError", "Did you mean"),
+        (("--set", "training.learning_rate=log(1,20)"), "SpecError", "equal to 10"),
+        (("--set", RATE, "--trials", "0"), "UsageError", "--trials"),
+        (("--set", RATE, "--metric", "loss"), "UsageError", "--metric"),
+    ],
+)
+def test_a_wrong_search_is_a_usage_error_before_anything_runs(
+    home: Home, arguments: tuple[str, ...], kind: str, message: str
+) -> None:
+    answer = home.headrace("tune", "blobs", *arguments, "--json")
+    assert answer.exit_code == 2
+    assert answer.json["error"]["kind"] == kind
+    assert message in answer.json["reason"]
+    assert not home.path.exists()
+
+
+def test_data_that_is_refused_ends_it_before_the_trials(
+    prefect_server: str, home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "data.npz").write_bytes(b"PK\x03\x04 no archive")
+    answer = home.headrace(*SEARCH, "--data", str(tmp_path / "data.npz"))
+    assert answer.exit_code == 1
+    found = answer.json
+    assert (found["status"], found["best"], found["trials"]) == ("refused", None, [])
+    assert found["run"]["stages"][0]["state"] == "failed"
+
+
+def test_a_search_that_was_killed_goes_on(
+    after_first: Home, prefect_server: str, tuned: tuple[Home, Answer]
+) -> None:
+    arguments = [*SEARCH, "--trials", "5"]
+    process = after_first.start(*arguments)
+    wait_for_trials(after_first, process, 2)
+    process.kill()
+    process.communicate()
+    kept = trials_of(after_first)
+    assert len(kept) < 5
+    again = after_first.headrace(*arguments)
+    assert again.exit_code == 0, again.err
+    found = again.json["trials"]
+    assert len(found) == 5
+    assert [t["run_id"] for t in found[: len(kept)]] == [t["run_id"] for t in kept]
+    first_three = [trial["overrides"] for trial in tuned[1].json["trials"]]
+    assert [trial["overrides"] for trial in found[:3]] == first_three
+    runs = runs_of(after_first)
+    assert "RUNNING" not in {run.info.status for run in runs}
+    children = {r.info.run_id: r for r in runs if "mlflow.parentRunId" in r.data.tags}
+    for trial in found:
+        assert children.pop(trial["run_id"]).info.status == "FINISHED"
+    assert len(children) <= 1
+    assert {run.info.status for run in children.values()} <= {"KILLED"}
+
+
+def test_ctrl_c_ends_it_and_keeps_what_there_is(after_first: Home) -> None:
+    process = after_first.start(*SEARCH, "--trials", "200")
+    wait_for_trials(after_first, process, 1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    found = json.loads(out)
+    assert found["status"] == "cancelled"
+    assert 1 <= len(found["trials"]) < 200
+    assert found["trials"] == [] or found["best"] is not None
+    assert len(trials_of(after_first)) == len(found["trials"])
+    assert "RUNNING" not in {run.info.status for run in runs_of(after_first)}
