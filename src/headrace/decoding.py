@@ -20,7 +20,10 @@ from headrace.errors import SourceError
 from headrace.snapshots import Rejected
 from headrace.sources import Chunk, Source
 
+# How large a file decodes to is not known before the first ones are.
+_FILES_AT_FIRST = 8
 FILES_AT_ONCE = 256
+PART_BYTES = 16 * 2**20
 _Array = npt.NDArray[np.uint8]
 
 
@@ -94,24 +97,38 @@ def decode(
         DependencyError: it cannot be reached.
     """
     for chunk in source.chunks:
-        if isinstance(chunk.items, np.ndarray):
-            payload, scale = module.decode_array(
-                chunk.items, shape, chunk.names, source.uri, chunk.high
-            )
-            rows = list(range(len(payload)))
-            split = chunk.split or ""
-            block = Block(payload, split, chunk.labels, chunk.names, rows)
-            yield Part(len(rows), [block], {}, scale, chunk.array)
-        else:
-            for start in range(0, len(chunk.items), FILES_AT_ONCE):
-                yield _decode_files(chunk, start, module, shape)
+        yield from decode_chunk(chunk, module, shape, source.uri)
+
+
+def decode_chunk(
+    chunk: Chunk, module: ModuleType, shape: tuple[int, ...] | None, where: str
+) -> Iterator[Part]:
+    """Decode some rows of a source; ``where`` names it in messages.
+
+    Raises:
+        SourceError: an array is not one of the medium.
+    """
+    if isinstance(chunk.items, np.ndarray):
+        payload, scale = module.decode_array(
+            chunk.items, shape, chunk.names, where, chunk.high
+        )
+        rows = list(range(len(payload)))
+        block = Block(payload, chunk.split or "", chunk.labels, chunk.names, rows)
+        yield Part(len(rows), [block], {}, scale, chunk.array)
+        return
+    start, count = 0, _FILES_AT_FIRST
+    while start < len(chunk.items):
+        part = _decode_files(chunk, slice(start, start + count), module, shape)
+        yield part
+        start += count
+        largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
+        count = max(1, min(FILES_AT_ONCE, PART_BYTES // largest))
 
 
 def _decode_files(
-    chunk: Chunk, start: int, module: ModuleType, shape: tuple[int, ...] | None
+    chunk: Chunk, span: slice, module: ModuleType, shape: tuple[int, ...] | None
 ) -> Part:
     split = chunk.split or ""
-    span = slice(start, start + FILES_AT_ONCE)
     files, labels, names = chunk.items[span], chunk.labels[span], chunk.names[span]
     groups: dict[tuple[int, ...], list[tuple[_Array, int]]] = defaultdict(list)
     rejected = {}

@@ -8,6 +8,7 @@ why it ran.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace.closure import code_state
+from headrace import closure
+from headrace.errors import DependencyError
 from headrace.ingredients import training_roots
 from headrace.ledger import Ledger
 from headrace.models import builder_name
@@ -84,6 +86,15 @@ class Plan:
     @cached_property
     def kept(self) -> Kept:
         """What was kept, as it was when this was first asked for."""
+        known = self.store.read_json(self._code_key) or {}
+        closure.recall(known)
+        kept = self._kept()
+        if closure.parsed().keys() != known.keys():
+            with contextlib.suppress(DependencyError):  # a full disk is told by others
+                self.store.write_json(self._code_key, closure.parsed())
+        return kept
+
+    def _kept(self) -> Kept:
         snapshot = self.find(self.ingest(), SnapshotRecord)
         if snapshot is None:
             return Kept()
@@ -232,6 +243,10 @@ class Plan:
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
         return ", ".join(changes[:3]) + more
 
+    @property
+    def _code_key(self) -> str:
+        return f"code/{closure.dialect()}.json"
+
     def _latest(self, stage: str) -> str:
         return f"pipelines/{self.spec.name}/{stage}.json"
 
@@ -243,7 +258,7 @@ class Plan:
         roots: list[str],
         files: list[Path] | None = None,
     ) -> Key:
-        code = code_state(roots, files or ())
+        code = closure.code_state(roots, files or ())
         if stage in _WITHOUT_KERAS:
             code.pop("version keras", None)
         ingredients = {

@@ -18,7 +18,7 @@ from rich.console import Console
 from headrace.settings import Settings
 from headrace_flows import server
 
-from .measure import Measured, measure
+from .measure import Measured, measure, role
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -160,7 +160,7 @@ class Prefect:
         return [
             process
             for process in psutil.Process().children(recursive=True)
-            if any("prefect.server" in word for word in process.cmdline())
+            if role(process.cmdline()) == "server"
         ]
 
 

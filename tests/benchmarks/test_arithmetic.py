@@ -103,8 +103,8 @@ def test_the_cpu_of_a_childs_child_is_counted(tmp_path: Path) -> None:
 
 def test_processes_are_known_by_what_they_do() -> None:
     python = "/venv/bin/python"
-    server = "prefect.server.api.server:create_app"
-    assert role([python, "-m", "uvicorn", "--factory", server]) == "server"
+    guard = [python, "-m", "headrace_flows.guard"]
+    assert role([*guard, python, "-m", "headrace_flows.server", "4200"]) == "server"
     assert role([python, "-c", "from multiprocessing.spawn import x"]) == "worker"
     assert role([python, "-m", "headrace.serving"]) == "python -m headrace.serving"
 

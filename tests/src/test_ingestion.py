@@ -107,7 +107,7 @@ def test_the_order_of_rows_is_no_matter(run, tmp_path):
 def small_parts(monkeypatch):
     """Makes little data much: many parts, runs and shards, in several processes."""
     monkeypatch.setattr("headrace.sources.chunks.CHUNK_ROWS", 7)
-    monkeypatch.setattr("headrace.ingestion.runs.RUN_ROWS", 10)
+    monkeypatch.setattr("headrace.ingestion.runs.RUN_BYTES", 200)
     monkeypatch.setattr("headrace.snapshots.writing.ROWS_PER_SHARD", 20)
 
 
@@ -421,7 +421,7 @@ def test_a_long_ingestion_says_how_far_it_is(run, tmp_path, monkeypatch, caplog)
     with caplog.at_level("INFO", "headrace"):
         run(_npz(tmp_path / "a.npz"))
     said = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
-    assert said == ["100 items read", "120 items read", "1 of 1 shards written"]
+    assert said == ["100 items decoded", "120 items decoded", "1 of 1 shards written"]
     caplog.clear()
     monkeypatch.setattr(progress, "SECONDS_BETWEEN", 5)
     run(_npz(tmp_path / "a.npz"))

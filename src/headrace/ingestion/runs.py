@@ -1,32 +1,31 @@
-"""Decoded items on their way from the source to the shards: runs in files.
+"""Decoded items on their way from the source to the shards: sorted runs in files.
 
-A run holds items of one shape and split. It is written as the source gives them, and
-then sorted by item, so that what belongs to one shard is one piece of it.
+A run holds items of one shape and split, sorted by item, so that what belongs to one
+shard is one piece of it.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.decoding import Block, Part, digests, fit
+from headrace.decoding import Block, Part, decode_chunk, digests, fit
+from headrace.ingestion.columns import as_binary, as_bytes, read_table, write_table
+from headrace.ingestion.raw import Raw, read_raw
 from headrace.snapshots import Rejected
 
-# A run is at least one of the two long, and at most as much and one part more.
-RUN_ROWS = 32_768
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
-_Key = tuple[str, tuple[int, ...]]
+_Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,157 +33,170 @@ class Run:
     """Where some items are, and what is known of all of them.
 
     Attributes:
-        path: an Arrow file with ``label``, ``name``, ``payload`` and, once it is
-            sorted, ``item`` (the sha256).
+        path: an Arrow file with ``item`` (the sha256), ``label``, ``name`` and
+            ``payload``, sorted by item.
         split: "" where the source has none.
         shape: of one item.
         labels: that occur.
     """
 
-    path: str
+    path: Path
     split: str
-    shape: tuple[int, ...]
+    shape: _Shape
     rows: int
     labels: frozenset[str]
 
-    def has(self, shape: tuple[int, ...]) -> bool:
+    def has(self, shape: _Shape) -> bool:
         """Whether all items have a shape and a label."""
         return self.shape == shape and all(label.strip() for label in self.labels)
 
+    def read(self) -> pa.Table:
+        """Its rows, mapped from the file: each column has one chunk."""
+        return read_table(self.path)
 
-def spill(parts: Iterable[Part], folder: Path) -> Iterator[Run]:
-    """Write what the source gives to files; holds no more than two runs.
+
+@dataclass(slots=True)
+class Decoded:
+    """What became of a part of the source, or of all of it.
+
+    Attributes:
+        items, bytes: decoded.
+        shapes: how many items have each.
+        scales: of each array, by its split and name.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    items: int = 0
+    bytes: int = 0
+    shapes: Counter[_Shape] = field(default_factory=Counter)
+    scales: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def add(self, other: Decoded) -> None:
+        """Take in what came after."""
+        self.runs += other.runs
+        self.rejected += other.rejected
+        self.items += other.items
+        self.bytes += other.bytes
+        self.shapes += other.shapes
+        for array, scale in other.scales.items():
+            # A dark part does not tell that its array goes up to 255; others do.
+            self.scales[array] = max(scale, self.scales.get(array, ""))
+
+
+def decode_to_runs(raw: Raw, medium: str, shape: _Shape | None, where: str) -> Decoded:
+    """Decode a chunk, and write what comes of it.
 
     Args:
-        parts: of the source.
-        folder: for the files.
+        raw: its file is gone afterwards.
+        medium: a module of ``headrace.media``.
+        shape: what all items are brought to, if it is known.
+        where: the source, for messages.
+
+    Raises:
+        SourceError: an array is not one of the medium.
     """
-    waiting: dict[_Key, list[Block]] = {}
-    sizes: dict[_Key, int] = {}
-    paths = (folder / f"{number:06}.run" for number in itertools.count())
+    module = media.medium(medium)
+    decoded = Decoded()
+    paths = (raw.path.with_suffix(f".{number}") for number in itertools.count())
+    parts = _noted(decode_chunk(read_raw(raw), module, shape, where), decoded)
+    for blocks in _gathered(parts):
+        _add_run(decoded, next(paths), _joined(blocks), module, shape)
+    raw.path.unlink()
+    return decoded
+
+
+def _noted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
+    for part in parts:
+        decoded.rejected += part.rejected.values()
+        decoded.items += part.count
+        for block in part.blocks:
+            decoded.bytes += block.payload.nbytes
+            decoded.shapes[block.payload.shape[1:]] += len(block.labels)
+        if part.scale:
+            decoded.scales[part.blocks[0].split, part.array] = part.scale
+        yield part
+
+
+def _gathered(parts: Iterator[Part]) -> Iterator[list[Block]]:
+    """Blocks of one shape, as many as make a run."""
+    waiting: dict[_Shape, list[Block]] = {}
+    sizes: Counter[_Shape] = Counter()
     for part in parts:
         for block in part.blocks:
-            key = (block.split, block.payload.shape[1:])
-            waiting.setdefault(key, []).append(block)
-            sizes[key] = sizes.get(key, 0) + block.payload.nbytes
-            rows = sum(len(own.labels) for own in waiting[key])
-            full = [key] if sizes[key] >= RUN_BYTES or rows >= RUN_ROWS else []
-            if sum(sizes.values()) >= 2 * RUN_BYTES:
-                full = list(waiting)
-            for own in full:
-                del sizes[own]
-                yield _write(next(paths), waiting.pop(own))
-    for blocks in waiting.values():
-        yield _write(next(paths), blocks)
+            shape = block.payload.shape[1:]
+            waiting.setdefault(shape, []).append(block)
+            sizes[shape] += block.payload.nbytes
+            if sizes[shape] >= RUN_BYTES:
+                yield waiting.pop(shape)
+                del sizes[shape]
+            elif sizes.total() >= 2 * RUN_BYTES:
+                yield from waiting.values()
+                waiting, sizes = {}, Counter()
+    yield from waiting.values()
 
 
-def _write(path: Path, blocks: list[Block]) -> Run:
-    """Put some blocks into one file."""
-    shape = blocks[0].payload.shape[1:]
-    schema = pa.schema(
-        {
-            "label": pa.string(),
-            "name": pa.string(),
-            "payload": pa.binary(math.prod(shape)),
-        }
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    return Block(
+        np.concatenate([block.payload for block in blocks]),
+        blocks[0].split,
+        [label for block in blocks for label in block.labels],
+        [name for block in blocks for name in block.names],
+        list(range(sum(len(block.labels) for block in blocks))),
     )
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for block in blocks:
-            columns = [
-                pa.array(block.labels, pa.string()),
-                pa.array(block.names, pa.string()),
-                as_binary(block.payload),
-            ]
-            writer.write_batch(pa.record_batch(columns, schema))
-    labels = frozenset().union(*(block.labels for block in blocks))
-    rows = sum(len(block.labels) for block in blocks)
-    return Run(str(path), blocks[0].split, shape, rows, labels)
 
 
-def as_binary(payload: npt.NDArray[np.uint8]) -> pa.Array:
-    """Items ``(n, *shape)`` as a column; nothing is copied."""
-    flat = np.ascontiguousarray(payload).reshape(-1)
-    kind = pa.binary(math.prod(payload.shape[1:]))
-    buffers = [None, pa.py_buffer(flat)]
-    return pa.FixedSizeBinaryArray.from_buffers(kind, len(payload), buffers)
-
-
-def as_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:
-    """A column of items as uint8 ``(n, width)``; nothing is copied."""
-    width = column.type.byte_width
-    flat = np.frombuffer(column.buffers()[1], np.uint8)
-    span = slice(column.offset * width, (column.offset + len(column)) * width)
-    return flat[span].reshape(-1, width)
-
-
-def read_run(run: Run) -> pa.Table:
-    """The rows of a run, mapped from its file; a sorted one is in one chunk."""
-    with pa.memory_map(run.path) as file:
-        return pa.ipc.open_file(file).read_all()
-
-
-def sort_run(
-    run: Run, medium: str, shape: tuple[int, ...] | None
-) -> tuple[Run, list[Rejected]]:
-    """Name the items of a run by their content, and sort them by it.
-
-    Args:
-        run: its file is gone afterwards.
-        medium: a module of ``headrace.media``.
-        shape: what all items are brought to, once it is known.
-
-    Returns:
-        the sorted run, and the items that do not have the shape or have no label.
-    """
-    table = read_run(run)
-    label, name, payload = (
-        table[column].combine_chunks() for column in ("label", "name", "payload")
-    )
-    items = as_bytes(payload).reshape(-1, *run.shape)
-    labels = run.labels
-    rejected: list[Rejected] = []
-    if shape is not None and not run.has(shape):
-        rows = list(range(len(items)))
-        block = Block(items, run.split, label.to_pylist(), name.to_pylist(), rows)
-        block, rejected = _brought_to(shape, block, media.medium(medium))
-        items, labels = block.payload, frozenset(block.labels)
-        label = pa.array(block.labels, pa.string())
-        name = pa.array(block.names, pa.string())
-    path = f"{run.path}.sorted"
-    _write_sorted(path, label, name, items)
-    Path(run.path).unlink()
-    return Run(path, run.split, items.shape[1:], len(items), labels), rejected
-
-
-def _brought_to(
-    shape: tuple[int, ...], block: Block, module: ModuleType
-) -> tuple[Block, list[Rejected]]:
-    fitted, misfits = fit(block, module, shape)
-    labelled = np.array([bool(label.strip()) for label in fitted.labels], bool)
-    unlabelled = [
-        fitted.reject(place, "label", "the label is empty")
-        for place in np.flatnonzero(~labelled).tolist()
-    ]
-    return fitted.take(labelled), [*misfits.values(), *unlabelled]
-
-
-def _write_sorted(
-    path: str, label: pa.Array, name: pa.Array, items: npt.NDArray[np.uint8]
+def _add_run(
+    decoded: Decoded, path: Path, block: Block, module: ModuleType, shape: _Shape | None
 ) -> None:
-    shas = pa.py_buffer(digests(items))
+    """Write a block as a run; what does not have the shape or a label is rejected."""
+    if shape is not None:
+        block, misfits = fit(block, module, shape)
+        labelled = np.array([bool(label.strip()) for label in block.labels], bool)
+        decoded.rejected += misfits.values()
+        decoded.rejected += [
+            block.reject(place, "label", "the label is empty")
+            for place in np.flatnonzero(~labelled).tolist()
+        ]
+        block = block.take(labelled)
+    if not block.labels:
+        return
+    shas = pa.py_buffer(digests(block.payload))
     item = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(SHA_BYTES), len(items), [None, shas]
+        pa.binary(SHA_BYTES), len(block.labels), [None, shas]
     )
     order = pc.sort_indices(item)
     columns = {
         "item": item.take(order),
-        "label": label.take(order),
-        "name": name.take(order),
-        "payload": as_binary(items[order.to_numpy()]),
+        "label": pa.array(block.labels, pa.string()).take(order),
+        "name": pa.array(block.names, pa.string()).take(order),
+        "payload": as_binary(block.payload[order.to_numpy()]),
     }
-    batch = pa.record_batch(columns)
-    with (
-        pa.OSFile(path, "wb") as file,
-        pa.ipc.new_file(file, batch.schema) as writer,
-    ):
-        writer.write_batch(batch)
+    write_table(path, columns)
+    labels = frozenset(block.labels)
+    rows, of_one = len(block.labels), block.payload.shape[1:]
+    decoded.runs.append(Run(path, block.split, of_one, rows, labels))
+
+
+def bring_to(run: Run, medium: str, shape: _Shape) -> Decoded:
+    """Make a run anew of those of its items that have a shape and a label.
+
+    Args:
+        run: its file is gone afterwards.
+        medium: a module of ``headrace.media``.
+        shape: what all items are brought to.
+
+    Returns:
+        only the run, unless nothing is left of it, and what was rejected.
+    """
+    table = run.read()
+    items = as_bytes(table["payload"].chunk(0)).reshape(-1, *run.shape)
+    label, name = table["label"].to_pylist(), table["name"].to_pylist()
+    block = Block(items, run.split, label, name, list(range(run.rows)))
+    decoded = Decoded()
+    path = run.path.with_name(f"{run.path.name}.again")
+    _add_run(decoded, path, block, media.medium(medium), shape)
+    run.path.unlink()
+    return decoded

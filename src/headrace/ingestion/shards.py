@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.ingestion.runs import SHA_BYTES, Run, as_bytes, read_run
+from headrace.ingestion.columns import as_bytes
+from headrace.ingestion.runs import SHA_BYTES, Run
 from headrace.ingestion.splitting import Splits
 from headrace.records import DataDescription
 from headrace.snapshots import WrittenShard, write_shard
@@ -35,7 +36,7 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
     """Gather the rows of one shard from all runs, and write it."""
     parts, splits = [], []
     for run in plan.runs:
-        part = _part(number, plan.bits, read_run(run))
+        part = _part(number, plan.bits, run.read())
         parts.append(part)
         splits.append(plan.splits.of(run.split, _items(part)))
     rows = pa.concat_tables(parts)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import SourceError
-from headrace.ingestion.runs import Run, as_bytes, read_run
+from headrace.ingestion.columns import as_bytes
+from headrace.ingestion.runs import Run
 
 VAL_ROWS = 1000
 VAL_PERCENT = 5
@@ -123,7 +124,7 @@ def find_splits(
     rows = train = 0
     lowest: list[Place] = []
     for run in runs:
-        table = read_run(run)
+        table = run.read()
         items = as_bytes(table["item"].chunk(0))
         mine = np.flatnonzero(plain.of(run.split, items) == "train")
         lowest = _lowest(lowest, items, mine, table["label"])

@@ -14,7 +14,7 @@ from headrace.records import Finding
 from headrace.sources.chunks import CHUNK_BYTES, Chunk, SourceSplit, split_named
 from headrace.sources.files import File, FileTree, ignored_files, is_note, relative_name
 
-ROWS_PER_CHUNK = 2048
+ROWS_PER_CHUNK = 16_384
 FILE_LIMIT = 256 * 2**20
 _Row = tuple[SourceSplit | None, str, str, File]
 

@@ -55,7 +55,7 @@ def validate(
             docs_uri = session.publish(store)
         key = f"quarantine/{snapshot.digest[:16]}"
         quarantine = set_aside(items, rejected, outcomes, store, key, folder)
-        delivered = items.sizes[""] + len(rejected)
+        delivered = len(items) + len(rejected)
         case = verdict.Evidence(spec, classes, delivered, items, outcomes, quarantine)
         problems = verdict.problems(case)
         if problems:

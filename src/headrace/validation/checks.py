@@ -8,7 +8,7 @@ from typing import Any
 from headrace.records import SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.validation.items import medium_of
-from headrace.validation.tables import Table
+from headrace.validation.tables import ItemTable
 
 # A class this far below the mean size is hardly learned, and hardly measured.
 SMALL_CLASS = 0.1
@@ -62,7 +62,7 @@ def item_checks(
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
     classes: tuple[str, ...],
-    items: Table,
+    items: ItemTable,
 ) -> list[Check]:
     """What is expected of the readable items, the first reason to blame a row first."""
     return [
@@ -129,8 +129,8 @@ def _company(leak_limit: float) -> list[Check]:
     ]
 
 
-def _scale(columns: tuple[str, ...], items: Table) -> list[Check]:
-    if not (items.sizes.get("train") and items.sizes.get("test")):
+def _scale(columns: tuple[str, ...], items: ItemTable) -> list[Check]:
+    if not (items.sizes["train"] and items.sizes["test"]):
         return []
     means = {}
     for column in columns:

@@ -10,9 +10,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headrace.store import Store
+from headrace.validation.outcomes import Outcome
+from headrace.validation.tables import Table
 
 MARKER = "index.html"
+# Great Expectations wants a dictionary for each row, and its pages show a few of them.
+_ROWS = 10_000
+_PARTIAL = 20
+_ROW = ["row", "name"]
 _HEAD = '<meta charset="UTF-8">'
 _STYLE = """<style>
 body { font-family: system-ui, sans-serif; font-size: 1rem; margin: 0; }
@@ -33,6 +41,31 @@ th { text-align: left; }
 .fa-exclamation-triangle::before { content: "\\26A0"; }
 .fa-exclamation-circle::before { content: "!"; }
 </style>"""
+
+
+def mend(result: Any, outcome: Outcome, table: Table, named: list[str]) -> None:
+    """Make a result fit for the pages, which show failing rows by name and value.
+
+    Args:
+        result: Great Expectations' answer, changed in place.
+        outcome: what it came to.
+        table: that was asked.
+        named: the columns that were asked about.
+    """
+    facts = result.result
+    # A NumPy bool cannot be written as JSON.
+    result.success = outcome.passed
+    if "element_count" not in facts:
+        # It is of distinct values; the page takes it for rows and breaks.
+        facts["unexpected_count"] = 0
+    rows = np.array(facts.get("unexpected_index_list") or (), np.int64)
+    if not len(rows):
+        return
+    columns = [*dict.fromkeys([*named, *_ROW])]
+    records = table.pick(rows[:_ROWS], columns).to_dict("records")
+    facts["unexpected_index_column_names"] = _ROW
+    facts["unexpected_index_list"] = records
+    facts["partial_unexpected_index_list"] = records[:_PARTIAL]
 
 
 def publish(context: Any, store: Store, key: str) -> str:

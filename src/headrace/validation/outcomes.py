@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace.validation.checks import Check
 from headrace.validation.tables import Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,16 @@ class Outcome:
     cause: str = ""
 
 
+def size_of(frame: pd.DataFrame, columns: list[str], split: str) -> int:
+    """How many rows were asked, without those that have no value."""
+    asked = np.ones(len(frame), bool)
+    if columns:
+        asked &= frame[columns].notna().any(axis=1).to_numpy()
+    if split:
+        asked &= (frame["split"] == split).to_numpy()
+    return int(np.count_nonzero(asked))
+
+
 def outcome_of(check: Check, result: Any, size: int) -> Outcome:
     """Read one result.
 
@@ -39,15 +52,17 @@ def outcome_of(check: Check, result: Any, size: int) -> Outcome:
         check: what was asked.
         result: Great Expectations' answer; ``unexpected_index_list`` holds the index
             of each failing row.
-        size: number of rows that were asked.
+        size: number of rows that have the values asked for; where the result itself
+            tells, that counts.
     """
     cause = _cause(result.exception_info)
     if cause:
         return Outcome(check, passed=False, observed="no answer", cause=cause)
     facts = result.result
     counted = check.expectation.startswith("expect_table_row_count")
-    seen = facts.get("element_count", size) - facts.get("missing_count", 0)
-    if not seen and not counted:
+    if "element_count" in facts:
+        size = facts["element_count"] - facts.get("missing_count", 0)
+    if not size and not counted:
         return Outcome(check, passed=False, observed="no values")
     value = facts.get("observed_value")
     if isinstance(value, float) and not math.isfinite(value):

@@ -20,7 +20,7 @@ from headrace.errors import SpecError
 from headrace.store import Store
 from headrace.validation import docs
 from headrace.validation.checks import COLUMN_KEYS, Check
-from headrace.validation.outcomes import Outcome, outcome_of
+from headrace.validation.outcomes import Outcome, outcome_of, size_of
 from headrace.validation.tables import Table
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ _RESULT_FORMAT = {
     "include_unexpected_rows": False,
     "return_unexpected_index_query": False,
 }
-# Great Expectations takes a dictionary a row for its pages, which show a few of them.
-_ROWS_IN_PAGES = 10_000
-_PARTIAL = 20
-_PAGE_ROWS = ["row", "name"]
 # The context is a global of Great Expectations.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -81,28 +77,26 @@ class Session:
         """
         import great_expectations as gx
 
-        asked = [_expectation(check, table.columns) for check in checks]
-        self._context.suites.add(gx.ExpectationSuite(name=name, expectations=asked))
+        made = [_expectation(check, table.columns) for check in checks]
+        self._context.suites.add(gx.ExpectationSuite(name=name, expectations=made))
         outcomes, results = [], []
-        for check, expectation in zip(checks, asked, strict=True):
-            result = self._answer(expectation, _frame(table, check, expectation))
-            outcome = outcome_of(check, result, table.sizes.get(check.split, 0))
+        for check, expectation in zip(checks, made, strict=True):
+            named = _named(check, expectation)
+            frame = _frame(table, check, expectation)
+            result = self._answer(expectation, frame)
+            outcome = outcome_of(check, result, size_of(frame, named, check.split))
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
-            _name_rows(result.result, table, _named(check, expectation))
-            # A NumPy bool cannot be written as JSON.
-            result.success = outcome.passed
+            docs.mend(result, outcome, table, named)
             outcomes.append(outcome)
             results.append(result)
         self._keep(name, results)
         return outcomes
 
     def _answer(self, expectation: Any, frame: pd.DataFrame) -> Any:
-        from great_expectations.execution_engine import (
-            pandas_execution_engine as pandas,
-        )
+        from great_expectations.execution_engine import pandas_execution_engine
         from great_expectations.validator.validator import Validator
 
-        engine = pandas.PandasExecutionEngine(caching=False)
+        engine = pandas_execution_engine.PandasExecutionEngine(caching=False)
         engine.load_batch_data("table", frame)
         validator = Validator(engine, data_context=self._context)
         (result,) = validator.graph_validate(
@@ -160,7 +154,7 @@ def _named(check: Check, expectation: Any) -> list[str]:
     """The columns whose values a check looks at."""
     # What is asked of the table as a whole lists columns for their names.
     keys = ("column",) if _is_of_table(expectation) else _COLUMN_KEYS
-    named: dict[str, None] = dict.fromkeys(["split"] if check.split else [])
+    named: dict[str, None] = {}
     for value in (check.arguments[key] for key in keys if key in check.arguments):
         named |= dict.fromkeys(value if isinstance(value, list) else [value])
     return list(named)
@@ -177,7 +171,8 @@ def _frame(table: Table, check: Check, expectation: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = table.read(_named(check, expectation))
+    named = _named(check, expectation)
+    frame = table.read([*dict.fromkeys([*named, *(["split"] if check.split else [])])])
     if not _is_of_table(expectation):
         return frame
     unseen = pd.Categorical.from_codes(
@@ -185,18 +180,6 @@ def _frame(table: Table, check: Check, expectation: Any) -> pd.DataFrame:
     )
     columns = {c: frame[c] if c in frame else unseen for c in table.columns}
     return pd.DataFrame(columns, index=frame.index, copy=False)
-
-
-def _name_rows(facts: dict[str, Any], table: Table, columns: Sequence[str]) -> None:
-    """Give the failing rows of a result their name and their values, for the pages."""
-    rows = np.array(facts.get("unexpected_index_list") or (), np.int64)
-    if not len(rows):
-        return
-    shown = table.pick(rows[:_ROWS_IN_PAGES], [*dict.fromkeys([*columns, *_PAGE_ROWS])])
-    records = shown.to_dict("records")
-    facts["unexpected_index_column_names"] = _PAGE_ROWS
-    facts["unexpected_index_list"] = records
-    facts["partial_unexpected_index_list"] = records[:_PARTIAL]
 
 
 def _expectation(check: Check, columns: Sequence[str]) -> Any:

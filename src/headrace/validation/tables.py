@@ -5,7 +5,8 @@ A check names the columns it looks at, so no more than those are in memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,10 +34,6 @@ class Table(Protocol):
     def columns(self) -> Sequence[str]:
         """All there are; ``row`` and ``name`` are among them."""
 
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Rows of each split, and of all under the empty name."""
-
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
         """Those columns of all rows; the index is ``row``."""
 
@@ -54,10 +51,6 @@ class FrameTable:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame.set_index("row", drop=False).rename_axis(None)
         self.columns = list(frame.columns)
-        self.sizes = {"": len(frame)}
-        if "split" in frame:
-            for split, rows in frame.groupby("split"):
-                self.sizes[str(split)] = len(rows)
 
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
         """Those columns of all rows."""
@@ -91,13 +84,16 @@ class ItemTable:
     ) -> None:
         self.bounds = bounds
         self.counts = counts
-        self.sizes = {"": int(bounds[-1])}
+        self.sizes: Counter[str] = Counter()
         for (split, _), count in counts.items():
-            self.sizes[split] = self.sizes.get(split, 0) + count
+            self.sizes[split] += count
         self._paths = paths
         self._classes = classes
         self._stored = _stored(paths[0])
         self.columns = ["row", *self._stored, "class_share"]
+
+    def __len__(self) -> int:
+        return int(self.bounds[-1])
 
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
         """Those columns of all rows."""
@@ -199,7 +195,7 @@ def rejected_items(snapshot: SnapshotRecord) -> pd.DataFrame:
     return rejected
 
 
-def delivered_table(items: Table, rejected: pd.DataFrame) -> FrameTable:
+def delivered_table(items: ItemTable, rejected: pd.DataFrame) -> FrameTable:
     """All items, also those that could not be decoded.
 
     Args:
@@ -211,7 +207,7 @@ def delivered_table(items: Table, rejected: pd.DataFrame) -> FrameTable:
     """
     import pandas as pd
 
-    count = items.sizes[""]
+    count = len(items)
     row = np.concatenate([np.arange(count), rejected["row"].to_numpy(np.int64)])
     name = pd.array(["", *rejected["name"]], dtype="str")
     place = np.concatenate(

@@ -1,0 +1,43 @@
+"""Arrow files of one batch, and items as columns of them; nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def as_binary(items: npt.NDArray[Any]) -> pa.Array:
+    """Items ``(n, ...)`` as a column, each as its bytes."""
+    flat = np.ascontiguousarray(items).reshape(-1)
+    kind = pa.binary(items[:1].nbytes)
+    buffers = [None, pa.py_buffer(flat.view(np.uint8))]
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(items), buffers)
+
+
+def as_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """A column of items as uint8 ``(n, width)``."""
+    width = column.type.byte_width
+    flat = np.frombuffer(column.buffers()[1], np.uint8)
+    span = slice(column.offset * width, (column.offset + len(column)) * width)
+    return flat[span].reshape(-1, width)
+
+
+def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
+    """Write columns of one length as one batch."""
+    batch = pa.record_batch(dict(columns))
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_file(file, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
+
+
+def read_table(path: Path) -> pa.Table:
+    """What was written, mapped from the file: each column has one chunk."""
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()

@@ -1,0 +1,65 @@
+"""What the source gives, in files, so that other processes can decode it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.ingestion.columns import as_binary, as_bytes, read_table, write_table
+from headrace.sources.chunks import Chunk, SourceSplit
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A chunk in a file, apart from what is the same for all of its rows.
+
+    Attributes:
+        path: an Arrow file with ``label``, ``name`` and ``item``.
+        split, array, high: as in the chunk.
+        dtype, shape: of one item of an array; "" and () for encoded files.
+    """
+
+    path: Path
+    split: SourceSplit | None
+    array: str
+    high: float | None
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
+    """Write the chunks of a source to files in a folder, as they are asked for."""
+    for number, chunk in zip(itertools.count(), chunks):
+        path = folder / f"{number:06}.raw"
+        dtype, shape = "", ()
+        if isinstance(chunk.items, np.ndarray):
+            dtype, shape = chunk.items.dtype.str, chunk.items.shape[1:]
+            item = as_binary(chunk.items)
+        else:
+            item = pa.array(chunk.items, pa.large_binary())
+        label, name = (
+            pa.array(texts, pa.string()) for texts in (chunk.labels, chunk.names)
+        )
+        write_table(path, {"label": label, "name": name, "item": item})
+        yield Raw(path, chunk.split, chunk.array, chunk.high, dtype, shape)
+
+
+def read_raw(raw: Raw) -> Chunk:
+    """The chunk that was written."""
+    rows = read_table(raw.path)
+    items = rows["item"].chunk(0)
+    return Chunk(
+        raw.split,
+        as_bytes(items).view(raw.dtype).reshape(-1, *raw.shape)
+        if raw.dtype
+        else items.to_pylist(),
+        rows["label"].to_pylist(),
+        rows["name"].to_pylist(),
+        raw.array,
+        raw.high,
+    )
