@@ -63,7 +63,7 @@ class Run:
         return f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
 
     def check_source(self) -> None:
-        """Refuse a source that cannot be opened before anything is started for it.
+        """Refuse a source that cannot be opened before anything waits for a server.
 
         Raises:
             Refusal: it is damaged, hostile, or of no known format.

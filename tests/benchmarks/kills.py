@@ -4,51 +4,54 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import threading
-import time
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from .bench import HEADRACE, ROOT, Bench, Prefect, read_answer
-from .measure import end_group
+from . import machine
+from .bench import Bench, Prefect, Unavailable
+from .killing import Moment, run_until
 from .report import Row
 from .runs import epochs_of
+from .whole import BATCH_SIZE
 
 SEED = 20
-BEGINS = "train: "
-LIMIT_SECONDS = 900
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A training to kill, some seconds long.
+    """A training to kill.
 
     Attributes:
-        steps: of one epoch's training, on the packaged images.
+        packaged: whether it is on the packaged images, not on those of the bench.
+        checkpoint_steps: between two checkpoints, so that most lie inside an epoch.
     """
 
     name: str
-    settings: tuple[str, ...]
+    packaged: bool
+    epochs: int
     checkpoint_steps: int
-    steps: int = 30
+    settings: tuple[str, ...]
 
-    def command(self) -> list[str]:
-        """The run, with a checkpoint every few steps."""
-        checkpoints = f"training.checkpoint_steps={self.checkpoint_steps}"
-        pairs = [("--set", text) for text in (*self.settings, checkpoints, "gates=[]")]
+    def command(self, bench: Bench) -> list[str]:
+        """The run."""
+        settings = (
+            f"training.epochs={self.epochs}",
+            f"training.checkpoint_steps={self.checkpoint_steps}",
+            "gates=[]",
+            *self.settings,
+        )
+        pairs = [("--set", text) for text in settings]
+        if not self.packaged:
+            pairs.append(("--data", str(bench.options.data)))
         return ["run", "digits", "--json", *(word for pair in pairs for word in pair)]
 
 
 VARIANTS = (
-    Variant(
-        "mlp with dropout",
-        ("training.epochs=40", "model.arguments.dropout=0.2"),
-        checkpoint_steps=70,
-    ),
-    Variant("cnn", ("training.epochs=8", "model.builder=cnn"), checkpoint_steps=14),
+    Variant("mlp with dropout", False, 5, 200, ("model.arguments.dropout=0.2",)),
+    Variant("cnn with dropout", True, 8, 14, ("model.builder=cnn",)),
 )
 
 
@@ -57,17 +60,25 @@ class Whole:
     """A run that nobody killed.
 
     Attributes:
-        training: seconds of the stage.
-        wall: seconds in all.
-        start_up: seconds before training, and of tracing.
+        trained: seconds from its start until training ended.
+        epochs: seconds of each; the first from the beginning of the stage.
         interval: seconds between two checkpoints.
     """
 
     digest: str
-    training: float
-    wall: float
-    start_up: float
+    trained: float
+    epochs: list[float]
     interval: float
+
+    @property
+    def tracing(self) -> float:
+        """What the first epoch takes more than others: to build and to trace."""
+        return max(0.0, self.epochs[0] - median(self.epochs[1:]))
+
+    def moment(self, share: float) -> Moment:
+        """When some share of its epochs is done."""
+        done = int(share * len(self.epochs))
+        return Moment(done, (share * len(self.epochs) - done) * self.epochs[done])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +87,8 @@ class Killed:
 
     Attributes:
         share: of the training, when it was killed.
-        lost: seconds more, in all, than a run that nobody killed.
-        allowed: seconds of one interval and of start-up.
+        lost: seconds more, until training ended, than a run that nobody killed.
+        start_up: seconds of the second run before its training, and of tracing.
     """
 
     variant: str
@@ -85,7 +96,13 @@ class Killed:
     same: bool
     state: str
     lost: float
-    allowed: float
+    start_up: float
+    interval: float
+
+    @property
+    def lost_share(self) -> float:
+        """Of one checkpoint interval and start-up."""
+        return self.lost / (self.start_up + self.interval)
 
 
 def kills(bench: Bench) -> list[Row]:
@@ -96,6 +113,7 @@ def kills(bench: Bench) -> list[Row]:
     """
     moments = random.Random(SEED)
     with bench.prefect() as prefect:
+        before, spent = machine.now(), _seconds(prefect)
         wholes = [_whole(bench, prefect, variant) for variant in VARIANTS]
         done: list[Killed] = []
         for number in range(bench.options.kills):
@@ -104,16 +122,24 @@ def kills(bench: Bench) -> list[Row]:
             kill = _killed(bench, prefect, VARIANTS[which], wholes[which], share)
             done.append(kill)
             bench.say(f"kills {number + 1}/{bench.options.kills}: {kill}")
-    return rows_of(done, wholes)
+        own = {process.pid for process in prefect.processes()}
+        spent = _seconds(prefect) - spent
+        seen = machine.surroundings(before, machine.now(), spent, own)
+    return rows_of(done, machine.doubt([seen]))
 
 
-def rows_of(done: list[Killed], wholes: list[Whole]) -> list[Row]:
+def _seconds(prefect: Prefect) -> float:
+    """CPU seconds of the server, and of all commands so far."""
+    server = sum(machine.seconds_of(process) for process in prefect.processes())
+    return server + machine.children_seconds()
+
+
+def rows_of(done: list[Killed], note: str) -> list[Row]:
     """How many had the same weights, and what was lost."""
     same = sum(kill.same for kill in done)
     states: dict[str, int] = {}
     for kill in done:
         states[kill.state] = states.get(kill.state, 0) + 1
-    named = [(v.name, w) for v, w in zip(VARIANTS, wholes, strict=True)]
     return [
         Row(
             "kills",
@@ -132,112 +158,57 @@ def rows_of(done: list[Killed], wholes: list[Whole]) -> list[Row]:
         Row(
             "kills",
             "the most lost to a kill ÷ one checkpoint interval and start-up",
-            max(kill.lost / kill.allowed for kill in done),
+            max(kill.lost_share for kill in done),
             aim=1.0,
             parts={
                 "lost, s (median)": median(kill.lost for kill in done),
                 "lost, s (most)": max(kill.lost for kill in done),
-                "interval, s": {n: w.interval for n, w in named},
-                "start-up, s": {n: w.start_up for n, w in named},
-                "training, s": {n: w.training for n, w in named},
+                "start-up, s (median)": median(kill.start_up for kill in done),
+                "interval, s": {k.variant: k.interval for k in done},
             },
+            note=note,
         ),
     ]
 
 
 def _whole(bench: Bench, prefect: Prefect, variant: Variant) -> Whole:
     home = bench.new_home()
-    ran = _run(bench, prefect, variant, home)
+    ran = run_until(variant.command(bench), bench.environment_of(home, prefect))
     answer = ran.answer()
-    epochs = epochs_of(home, answer["run_id"])["epoch_seconds"]
-    usual = median(epochs[1:])
+    logged = epochs_of(home, answer["run_id"])["epoch_seconds"]
+    steps = -(-answer["snapshot"]["rows"]["train"] // BATCH_SIZE)
     return Whole(
         digest=answer["weights_digest"],
-        training=_stage(answer)["seconds"],
-        wall=ran.wall,
-        start_up=ran.begun + max(0.0, epochs[0] - usual),
-        interval=usual * variant.checkpoint_steps / variant.steps,
+        trained=ran.said[-1],
+        epochs=[b - a for a, b in pairwise(ran.said)],
+        interval=median(logged[1:]) * variant.checkpoint_steps / steps,
     )
 
 
 def _killed(
     bench: Bench, prefect: Prefect, variant: Variant, whole: Whole, share: float
 ) -> Killed:
-    while True:
+    """Raises Unavailable if training was over before each kill."""
+    command = variant.command(bench)
+    for _ in range(TRIES):
         home = bench.new_home()
-        first = _run(bench, prefect, variant, home, share * whole.training)
-        if first.exit_code == -signal.SIGKILL:
-            break
-        share *= 0.9  # it had ended before
-    second = _run(bench, prefect, variant, home)
-    answer = second.answer()
-    return Killed(
-        variant=variant.name,
-        share=round(share, 4),
-        same=answer["weights_digest"] == whole.digest,
-        state=_stage(answer)["state"],
-        lost=first.wall + second.wall - whole.wall,
-        allowed=whole.interval + whole.start_up,
-    )
+        environment = bench.environment_of(home, prefect)
+        first = run_until(command, environment, whole.moment(share))
+        second = run_until(command, environment)
+        answer = second.answer()
+        state = _stage(answer)["state"]
+        if first.exit_code == -signal.SIGKILL and state != "cached":
+            return Killed(
+                variant=variant.name,
+                share=round(share, 4),
+                same=answer["weights_digest"] == whole.digest,
+                state=state,
+                lost=first.wall + second.said[-1] - whole.trained,
+                start_up=second.said[0] + whole.tracing,
+                interval=whole.interval,
+            )
+    raise Unavailable(f"training ended {TRIES} times before it could be killed")
 
 
 def _stage(answer: dict[str, Any]) -> dict[str, Any]:
     return next(dict(s) for s in answer["stages"] if s["name"] == "train")
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A run, to its end or to its kill.
-
-    Attributes:
-        wall: seconds.
-        begun: seconds until training began.
-    """
-
-    exit_code: int
-    wall: float
-    begun: float
-    stdout: str
-    stderr: str
-
-    def answer(self) -> dict[str, Any]:
-        """What it answered; raises Unavailable."""
-        return read_answer(self.exit_code, self.stdout, self.stderr)
-
-
-def _run(
-    bench: Bench,
-    prefect: Prefect,
-    variant: Variant,
-    home: Path,
-    kill_after: float | None = None,
-) -> Ran:
-    """Run, and kill it some seconds after training began."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [HEADRACE, *variant.command()],
-        cwd=ROOT,
-        env=bench.environment_of(home, prefect),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    begun, said, timer = 0.0, [], threading.Timer(LIMIT_SECONDS, end_group, [process])
-    timer.start()
-    try:
-        for line in process.stderr or ():
-            said.append(line)
-            if BEGINS in line and not begun:
-                begun = time.perf_counter() - started
-                if kill_after is not None:
-                    timer.cancel()
-                    timer = threading.Timer(kill_after, end_group, [process])
-                    timer.start()
-        answer, _ = process.communicate()
-    finally:
-        timer.cancel()
-        end_group(process)
-    wall = time.perf_counter() - started
-    return Ran(process.returncode, wall, begun, answer, "".join(said))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -75,6 +77,12 @@ def seconds_of(process: psutil.Process) -> float:
     """CPU seconds of one process so far, its children's not included."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def children_seconds() -> float:
+    """CPU seconds of all children that this process has waited for, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +181,15 @@ def surroundings(
         other_share=round(others / possible, 4) if possible else 0.0,
         stolen_seconds=round(after.stolen - before.stolen, 2),
         busiest={name: seconds for name, seconds in most if seconds >= 0.05},
+    )
+
+
+def doubt(seen: Sequence[Surroundings]) -> str:
+    """What is to be said of figures that were taken while others were busy."""
+    busy = [one.other_share for one in seen if one.busy]
+    if not busy:
+        return ""
+    return (
+        f"others took {median(busy):.0%} of the machine during {len(busy)} of "
+        f"{len(seen)} measurements: measure again when it is idle"
     )

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from . import machine
 from .bench import Unavailable, read_answer
 from .data import find_data
 from .images import vary, write_images
+from .killing import Moment
 from .kills import Killed, Whole, rows_of
-from .machine import Moment, surroundings
 from .measure import measure, role
 from .report import Row, median_row, missing_row, ratios
 from .scale import stage_rates
@@ -65,22 +66,29 @@ def test_what_a_trial_adds_is_not_fitting() -> None:
 
 
 def test_kills_are_counted_and_the_most_lost_is_judged() -> None:
-    whole = Whole("d", training=5, wall=9, start_up=2, interval=1)
     done = [
-        Killed("cnn", 0.25, same=True, state="resumed", lost=1.5, allowed=3),
-        Killed("cnn", 0.5, same=False, state="completed", lost=6, allowed=3),
+        Killed("cnn", 0.25, True, "resumed", lost=1.5, start_up=2, interval=1),
+        Killed("cnn", 0.5, False, "completed", lost=6, start_up=2, interval=1),
     ]
-    same, lost = rows_of(done, [whole, whole])
+    same, lost = rows_of(done, "")
     assert (same.value, same.verdict) == (1, "missed")
     assert same.parts["not the same"] == ["cnn at 0.500"]
     assert (lost.value, lost.verdict) == (2.0, "missed")
 
 
+def test_a_moment_of_training_is_in_an_epoch() -> None:
+    whole = Whole("d", 9, epochs=[3, 1, 2, 2], interval=1)
+    assert whole.tracing == 1
+    assert whole.moment(0.125) == Moment(epochs=0, seconds=1.5)
+    assert whole.moment(0.625) == Moment(epochs=2, seconds=1.0)
+
+
 def test_others_are_what_neither_idle_nor_measured() -> None:
     load = (1.0, 1.0, 1.0)
-    before = Moment(0.0, load, 100.0, 1.0, {7: ("editor", 3.0)})
-    after = Moment(10.0, load, 112.0, 1.5, {7: ("editor", 4.0), 9: ("ours", 8.0)})
-    seen = surroundings(before, after, 8.0, {9})
+    late = {7: ("editor", 4.0), 9: ("ours", 8.0)}
+    before = machine.Moment(0.0, load, 100.0, 1.0, {7: ("editor", 3.0)})
+    after = machine.Moment(10.0, load, 112.0, 1.5, late)
+    seen = machine.surroundings(before, after, 8.0, {9})
     assert seen.other_cpu_seconds == 4.0
     assert seen.stolen_seconds == 0.5
     assert seen.busiest == {"editor (7)": 1.0}

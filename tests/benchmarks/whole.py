@@ -8,7 +8,7 @@ from statistics import mean, median
 from typing import Any
 
 from .bench import Unavailable
-from .measure import Measured
+from .machine import doubt
 from .report import Row, median_row, missing_row, ratios
 from .runs import First, Repetition
 
@@ -42,7 +42,7 @@ def whole(runs: Sequence[Repetition]) -> list[Row]:
                         "bare, s": median(script),
                         **(_stages(firsts) if kind == "wall" else _cpu(firsts)),
                     },
-                    note=_doubt([*ours, *bare]),
+                    note=doubt([m.surroundings for m in (*ours, *bare)]),
                 )
             )
     return [*rows, _accuracy(runs)]
@@ -127,7 +127,7 @@ def step(runs: Sequence[Repetition]) -> list[Row]:
                 "floor of an epoch of 60,000, s": floor * 60_000 / BATCH_SIZE,
                 "tracing in the first epoch, s": median(firsts),
             },
-            note=_doubt([f.measured for r in runs for f in (r.up, r.cold)]),
+            note=doubt([f.measured.surroundings for r in runs for f in (r.up, r.cold)]),
         )
     ]
 
@@ -177,14 +177,3 @@ def second(runs: Sequence[Repetition]) -> list[Row]:
             parts={"CPU, s": median(m.cpu_seconds for m in again)},
         )
     ]
-
-
-def _doubt(measured: Sequence[Measured]) -> str:
-    busy = [m for m in measured if m.surroundings.busy]
-    if not busy:
-        return ""
-    share = median(m.surroundings.other_share for m in busy)
-    return (
-        f"others took {share:.0%} of the machine during {len(busy)} of "
-        f"{len(measured)} runs: measure again when it is idle"
-    )

@@ -148,7 +148,7 @@ def test_the_second_run_is_unchanged_and_imports_nothing_heavy(
         "try:\n    main()\n"
         "except SystemExit as leave:\n"
         "    heavy = {'prefect', 'tensorflow', 'keras', 'great_expectations', 'mlflow',"
-        " 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        " 'pandas', 'pyarrow', 'matplotlib'} & set(sys.modules)\n"
         "    sys.stderr.write(json.dumps([leave.code, sorted(heavy)]))\n"
     )
     done = subprocess.run(
@@ -300,6 +300,7 @@ def test_bad_data_is_refused_before_any_training(
     )
     kind = "SourceError" if fault == "cut short" else "ContractError"
     assert found["error"]["kind"] == kind
+    assert (found["flow_run_id"] is None) == (fault == "cut short"), "told at once"
     assert mlflow_runs(home) == []
 
 

@@ -91,7 +91,10 @@ def test_a_killed_run_leaves_no_server(started: Watched) -> None:
     children = psutil.Process(started.process.pid).children(recursive=True)
     commands = [" ".join(child.cmdline()) for child in children]
     servers = [
-        c for c in commands if "uvicorn" in c and "headrace_flows.guard" not in c
+        c
+        for c in commands
+        if ("uvicorn" in c or "headrace_flows.server" in c)
+        and "headrace_flows.guard" not in c
     ]
     assert len(servers) == 1, "ours, and not one of Prefect's own beside it"
     started.process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,13 @@ from headrace import closure
 from headrace.closure import code_state
 from headrace.errors import SpecError
 
+CACHES: Any = (
+    closure._module_path,
+    closure._origin,
+    closure._place,
+    closure._read,
+    closure._version,
+)
 CODE = '''"""Builds."""
 
 import json
@@ -27,11 +35,10 @@ def build(x):
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     """A process reads each file once; a test edits them."""
-    caches = (closure._module_path, closure._read, closure._version)
-    for cache in caches:
+    for cache in CACHES:
         cache.cache_clear()
     yield
-    for cache in caches:
+    for cache in CACHES:
         cache.cache_clear()
 
 
@@ -101,7 +108,6 @@ def test_the_closure_follows_imports_inside_functions(
     copy_of_package(tmp_path, monkeypatch)
     state = code_state(["headrace.training"])
     assert set(state) == {
-        "code headrace",
         "code headrace.training",
         "code headrace.fitting",
         "code headrace.metrics",
@@ -138,6 +144,69 @@ def test_the_training_stage_depends_on_what_fits_and_stores() -> None:
     assert "code headrace.validation" not in state
     assert "version great-expectations" not in state
     assert "version prefect" not in state
+
+
+def test_a_stage_does_not_depend_on_what_the_package_offers_to_others() -> None:
+    assert "code headrace.serving" not in code_state(["headrace.ingestion"])
+
+
+def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package on the path that is worked on."""
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "nets.py").write_text("from .layers import Wide\nimport keras\n")
+    (folder / "layers.py").write_text("from ours.deep import x\n")
+    (folder / "deep.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+def test_a_package_that_is_worked_on_counts_like_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = a_package(tmp_path, monkeypatch)
+    before = code_state(["ours.nets"])
+    assert {"code ours.nets", "code ours.layers", "code ours.deep"} <= set(before)
+    assert "version keras" in before
+    (folder / "deep.py").write_text("x = 2\n")
+    closure._read.cache_clear()
+    after = code_state(["ours.nets"])
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"code ours.deep"}
+
+
+def test_an_installed_package_counts_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    a_package(place, monkeypatch)
+    (place / "our_nets-1.2.dist-info").mkdir()
+    (place / "our_nets-1.2.dist-info" / "METADATA").write_text("Name: our-nets\n")
+    (place / "our_nets-1.2.dist-info" / "top_level.txt").write_text("ours\n")
+    closure.installed.cache_clear()
+    assert code_state(["ours.nets"]) == {"version ours": "1.2"}
+    closure.installed.cache_clear()
+
+
+def test_a_package_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("import no_such_package\nimport keras\n")
+    state = code_state([], [tmp_path / "model.py"])
+    assert set(state) == {"code model.py", "version keras"}
+
+
+def test_what_was_parsed_once_is_not_parsed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of_package(tmp_path, monkeypatch)
+    before = code_state(["headrace.training"])
+    known = closure.parsed()
+    monkeypatch.setattr(closure, "_parsed", {})
+    closure.recall(known)
+    closure._read.cache_clear()
+    monkeypatch.setattr(closure, "_parse", None)
+    assert code_state(["headrace.training"]) == before
 
 
 def test_a_distribution_is_found_by_the_name_that_is_imported() -> None:

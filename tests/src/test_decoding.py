@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headrace import decoding
 from headrace.decoding import FILES_AT_ONCE, Part, decode, digests, fit, none_usable
 from headrace.media import image
 from headrace.settings import Settings
@@ -66,12 +67,16 @@ def test_what_does_not_fit_keeps_its_row(tmp_path: Path) -> None:
     assert (grey[0].rows, grey[0].labels, grey[1]) == ([1], ["0"], {})
 
 
-def test_files_are_decoded_some_at_a_time(tmp_path: Path) -> None:
-    for row in range(FILES_AT_ONCE + 1):
+def test_files_are_decoded_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for row in range(FILES_AT_ONCE + 10):
         (tmp_path / f"{row:04}.png").write_bytes(png(GREY))
-    first, last = parts_of(tmp_path)
-    assert (first.count, last.count) == (FILES_AT_ONCE, 1)
-    assert (last.blocks[0].rows, last.blocks[0].names) == ([0], ["0256.png"])
+    first, second, last = parts_of(tmp_path)
+    assert (first.count, second.count, last.count) == (8, FILES_AT_ONCE, 2)
+    assert (last.blocks[0].rows, last.blocks[0].names[0]) == ([0, 1], "0264.png")
+    monkeypatch.setattr(decoding, "PART_BYTES", 60 * GREY.nbytes)
+    assert [part.count for part in parts_of(tmp_path)] == [8, 60, 60, 60, 60, 18]
 
 
 def test_an_array_is_one_part_with_its_scale(tmp_path: Path) -> None:

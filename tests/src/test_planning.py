@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,13 @@ Changed = Callable[..., dict[str, str]]
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     """A process reads each file once; a test edits them."""
-    caches = (closure._module_path, closure._read, closure._version)
+    caches: Any = (
+        closure._module_path,
+        closure._origin,
+        closure._place,
+        closure._read,
+        closure._version,
+    )
     for cache in caches:
         cache.cache_clear()
     yield
@@ -230,12 +235,9 @@ def test_an_edited_comment_runs_nothing(
 def test_another_keras_runs_what_computes_with_it(
     changed: Changed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, now = importlib.metadata.version, importlib.metadata.version("keras")
-    monkeypatch.setattr(
-        importlib.metadata,
-        "version",
-        lambda name: "99.0" if name == "keras" else real(name),
-    )
+    versions = closure.installed()
+    now = versions["keras"]
+    monkeypatch.setattr(closure, "installed", lambda: {**versions, "keras": "99.0"})
     closure._version.cache_clear()
     why = f"keras {now} → 99.0"
     assert changed() == {"train": why, "evaluate": why}
@@ -251,6 +253,33 @@ def test_the_pipelines_own_code_counts(trained: Trained, tmp_path: Path) -> None
     closure._read.cache_clear()
     after = plan.train(trained.snapshot, trained.contract)
     assert before.ingredients["code model.py"] != after.ingredients["code model.py"]
+
+
+def test_an_importable_builder_counts(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nets_of_ours.py").write_text("def build(data):\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model = trained.spec.model.model_copy(update={"builder": "nets_of_ours:build"})
+    spec = trained.spec.model_copy(update={"model": model})
+    plan = Plan(spec, trained.folder, trained.settings)
+    before = plan.train(trained.snapshot, trained.contract)
+    (tmp_path / "nets_of_ours.py").write_text("def build(data):\n    return 2\n")
+    closure._read.cache_clear()
+    after = plan.train(trained.snapshot, trained.contract)
+    changed = {k for k, v in before.ingredients.items() if after.ingredients[k] != v}
+    assert changed == {"code nets_of_ours"}
+
+
+def test_code_that_was_parsed_by_the_last_run_is_known(
+    done: Plan, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert done.kept.training == trained.good
+    again = Plan(trained.spec, trained.folder, trained.settings)
+    closure._read.cache_clear()
+    monkeypatch.setattr(closure, "_parsed", {})
+    monkeypatch.setattr(closure, "_parse", None)
+    assert again.kept == done.kept
 
 
 def test_many_changes_are_told_in_short(changed: Changed) -> None:

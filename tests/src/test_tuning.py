@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from headrace import tuning
+from headrace import fitting, tuning
 from headrace.errors import (
     DependencyError,
     IntegrityError,
@@ -375,8 +375,8 @@ def search(trained: Trained) -> Callable[..., Study]:
     """Search in a home that has the data; gives the study."""
 
     def run(*texts: str, trials: int = 3, epochs: int = 2, **changes: Any) -> Study:
-        space = space_of(*(texts or (RATE,)))
-        spec = override(trained.spec, (f"training.epochs={epochs}",))
+        plain, space = parse_search(texts or (RATE,))
+        spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
         given: dict[str, Any] = {"metric": "val_loss", "seed": 1, "own": None}
         study = Study(
             {}, space, store=Store(trained.settings.store), **{**given, **changes}
@@ -456,30 +456,48 @@ def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(
     ]
 
 
+@pytest.fixture
+def around_fit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a function around each fit: it gets run, on_epoch and the checkpoints."""
+
+    def put(around: Callable[..., Any]) -> None:
+        class Fit(fitting.Fit):
+            def __init__(self, *arguments: Any) -> None:
+                self.checkpoints = arguments[-1]
+                super().__init__(*arguments)
+
+            def run(self, on_epoch: Any) -> Any:
+                return around(super().run, on_epoch, self.checkpoints)
+
+        monkeypatch.setattr(module, "Fit", Fit)
+
+    return put
+
+
 def test_the_same_search_again_trains_nothing(
     search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = search()
-    monkeypatch.setattr(module, "fit_model", None)
+    monkeypatch.setattr(module, "Fit", None)
     assert search().trials == study.trials
     assert search(trials=2).trials == study.trials
 
 
 def test_a_search_that_was_cut_off_goes_on_in_its_run(
-    trained: Trained, search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., None]
 ) -> None:
     whole = search(trials=4)
     store = Store(trained.settings.store)
     store.delete(f"studies/{whole.name}.json")
-    fit, fits = module.fit_model, []
+    fits = []
 
-    def fit_two_then_stop(*arguments: Any, **options: Any) -> Any:
-        fits.append(arguments)
+    def stop_the_third(run: Any, on_epoch: Any, _: Any) -> Any:
+        fits.append(on_epoch)
         if len(fits) == 3:
             raise KeyboardInterrupt
-        return fit(*arguments, **options)
+        return run(on_epoch)
 
-    monkeypatch.setattr(module, "fit_model", fit_two_then_stop)
+    around_fit(stop_the_third)
     with pytest.raises(KeyboardInterrupt):
         search(trials=4)
     again = search(trials=4)
@@ -491,6 +509,36 @@ def test_a_search_that_was_cut_off_goes_on_in_its_run(
     children = runs_below(trained, again.run_id)
     assert [run.data.tags["headrace.trial"] for run in children] == [*"12334"]
     assert sorted(run.info.status for run in children) == ["FINISHED"] * 4 + ["KILLED"]
+
+
+def test_a_trial_that_was_cut_off_goes_on_at_its_last_checkpoint(
+    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., None]
+) -> None:
+    texts = (RATE, "training.checkpoint_steps=5")
+    given = {"trials": 2, "epochs": 3}
+    whole = search(*texts, **given)
+    Store(trained.settings.store).delete(f"studies/{whole.name}.json")
+    resumed: list[int | None] = []
+
+    def stop_the_second(run: Any, on_epoch: Any, checkpoints: Any) -> Any:
+        def stop(number: int, metrics: Any) -> None:
+            on_epoch(number, metrics)
+            if len(resumed) == 1 and number == 2:
+                raise KeyboardInterrupt
+
+        try:
+            return run(stop)
+        finally:
+            place = checkpoints.resumed
+            resumed.append(place.epoch if place else None)
+
+    around_fit(stop_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        search(*texts, **given)
+    again = search(*texts, **given)
+    assert resumed == [None, None, 1]
+    assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
+    assert not [*trained.settings.home.glob("store/checkpoints/**/*.ckpt")]
 
 
 def test_more_trials_go_on_where_fewer_stopped(search: Callable[..., Study]) -> None:
@@ -508,18 +556,18 @@ def test_more_trials_go_on_where_fewer_stopped(search: Callable[..., Study]) -> 
 def test_a_trial_that_fails_counts_and_the_search_goes_on(
     trained: Trained,
     search: Callable[..., Study],
-    monkeypatch: pytest.MonkeyPatch,
+    around_fit: Callable[..., None],
     error: Exception,
 ) -> None:
-    fit, fits = module.fit_model, []
+    fits = []
 
-    def fail_first(*arguments: Any, **options: Any) -> Any:
-        fits.append(arguments)
+    def fail_the_first(run: Any, on_epoch: Any, _: Any) -> Any:
+        fits.append(on_epoch)
         if len(fits) == 1:
             raise error
-        return fit(*arguments, **options)
+        return run(on_epoch)
 
-    monkeypatch.setattr(module, "fit_model", fail_first)
+    around_fit(fail_the_first)
     study = search()
     assert [trial.state for trial in study.trials] == ["failed", *["completed"] * 2]
     assert study.trials[0].reason == (str(error) or "out of memory")
@@ -529,56 +577,54 @@ def test_a_trial_that_fails_counts_and_the_search_goes_on(
 
 
 def test_damaged_data_ends_the_search(
-    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    search: Callable[..., Study], around_fit: Callable[..., None]
 ) -> None:
     def fail(*_: Any) -> None:
         raise IntegrityError("The shard is damaged.")
 
-    monkeypatch.setattr(module, "fit_model", fail)
+    around_fit(fail)
     with pytest.raises(IntegrityError):
         search()
 
 
 def test_a_search_in_which_every_trial_fails_is_refused(
-    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    search: Callable[..., Study], around_fit: Callable[..., None]
 ) -> None:
     def fail(*_: Any) -> None:
         raise Refusal("Training diverged: the loss is nan.")
 
-    monkeypatch.setattr(module, "fit_model", fail)
+    around_fit(fail)
     with pytest.raises(Refusal, match=r"None of 3 trials was completed.*loss is nan"):
         search()
 
 
 def test_a_metric_that_is_not_a_number_fails_its_trial(
-    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    search: Callable[..., Study], around_fit: Callable[..., None]
 ) -> None:
-    fit, fits = module.fit_model, []
+    fits = []
 
-    def break_first(*arguments: Any) -> Any:
-        *rest, on_epoch = arguments
-        fits.append(rest)
+    def break_the_first(run: Any, on_epoch: Any, _: Any) -> Any:
+        fits.append(on_epoch)
         broken = {"val_loss": math.nan} if len(fits) == 1 else {}
-        return fit(*rest, lambda number, m: on_epoch(number, {**m, **broken}))
+        return run(lambda number, m: on_epoch(number, {**m, **broken}))
 
-    monkeypatch.setattr(module, "fit_model", break_first)
+    around_fit(break_the_first)
     study = search(trials=2)
     assert [trial.state for trial in study.trials] == ["failed", "completed"]
     assert study.trials[0].curve == ()
 
 
 def test_a_trial_that_others_outdo_is_pruned(
-    trained: Trained, search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., None]
 ) -> None:
-    fit, fits = module.fit_model, []
+    fits = []
 
-    def spoil_last(*arguments: Any) -> Any:
-        *rest, on_epoch = arguments
-        fits.append(rest)
+    def spoil_the_last(run: Any, on_epoch: Any, _: Any) -> Any:
+        fits.append(on_epoch)
         worse = {"val_loss": 1e3} if len(fits) == 7 else {}
-        return fit(*rest, lambda number, m: on_epoch(number, {**m, **worse}))
+        return run(lambda number, m: on_epoch(number, {**m, **worse}))
 
-    monkeypatch.setattr(module, "fit_model", spoil_last)
+    around_fit(spoil_the_last)
     study = search(trials=7, epochs=3)
     last = study.trials[-1]
     assert (last.state, last.curve, last.value) == ("pruned", (1e3, 1e3), 1e3)
@@ -588,21 +634,18 @@ def test_a_trial_that_others_outdo_is_pruned(
 
 
 def test_the_accuracy_of_a_trial_is_that_of_the_weights_that_are_kept(
-    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    search: Callable[..., Study], around_fit: Callable[..., None]
 ) -> None:
-    fit = module.fit_model
+    told = iter([(0.7, 0.1), (0.8, 0.2)])
 
-    def two_epochs(*arguments: Any) -> Any:
-        *rest, on_epoch = arguments
-        told = iter(
-            [
-                {"val_accuracy": 0.7, "val_loss": 0.1},
-                {"val_accuracy": 0.8, "val_loss": 0.2},
-            ]
-        )
-        return fit(*rest, lambda number, m: on_epoch(number, {**m, **next(told)}))
+    def two_epochs(run: Any, on_epoch: Any, _: Any) -> Any:
+        def tell(number: int, metrics: Any) -> None:
+            accuracy, loss = next(told)
+            on_epoch(number, {**metrics, "val_accuracy": accuracy, "val_loss": loss})
 
-    monkeypatch.setattr(module, "fit_model", two_epochs)
+        return run(tell)
+
+    around_fit(two_epochs)
     (trial,) = search(trials=1, metric="val_accuracy").trials
     assert trial.curve == (0.7, 0.8)
     assert trial.value == 0.7

@@ -66,11 +66,11 @@ def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace_flows.server import server_for_run
     from headrace_flows.summary import conclude, failed
 
-    try:
-        run.check_source()
-    except Refusal as error:
-        return failed(run, error)
     with server_for_run(settings) as server:
+        try:
+            run.check_source()
+        except Refusal as error:
+            return failed(run, error)
         builder = find_builder(run.plan.builder, run.plan.folder)
         check_arguments(run.plan.builder, builder, run.spec.model.arguments)
         preload(run)

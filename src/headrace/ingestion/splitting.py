@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,7 @@ def _tails(items: _Shas) -> npt.NDArray[np.uint64]:
     return items[:, -8:].copy().view(">u8").ravel().astype(np.uint64)
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The place of a row of train in the order in which rows go to val."""
 
     tail: int

@@ -55,11 +55,13 @@ class Difference(Record):
 
 
 def training_roots(medium: str, builder: str) -> list[str]:
-    """The modules of ours that training enters by."""
-    roots = ["headrace.training", f"headrace.media.{medium}"]
-    if builder.isidentifier():
-        roots.append(f"headrace.models.{builder}")
-    return roots
+    """The modules that training enters by, that of the builder among them."""
+    module = builder.replace(":", ".").rpartition(".")[0]
+    return [
+        "headrace.training",
+        f"headrace.media.{medium}",
+        module or f"headrace.models.{builder}",
+    ]
 
 
 def differences(then: Ingredients, now: Ingredients) -> tuple[Difference, ...]:

@@ -12,8 +12,6 @@ import io
 import stat
 import tarfile
 import zipfile
-from collections import Counter
-from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, cast
 
 from headrace.errors import SourceError
@@ -21,14 +19,12 @@ from headrace.sources.files import (
     FREE_BYTES,
     MAX_RATIO,
     File,
-    FileTree,
     check_limits,
     check_ratio,
     decompressed,
-    is_junk,
     reading,
-    relative_name,
 )
+from headrace.sources.trees import Files, FileTree, is_junk, relative_name
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -77,14 +73,17 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
     check_ratio(where, total, file.size)
-    tree = FileTree(where)
+    found = Files(
+        lambda name, info: File(
+            f"{where}: {name}", info.file_size, functools.partial(archive.open, info)
+        )
+    )
     for info in members:
         name = _zip_name(info, where)
         _check_zip_member(info, f"{where}: {name}")
         if not is_junk(name):
-            opener = functools.partial(archive.open, info)
-            _add(tree, name, info.file_size, opener)
-    return tree
+            _note(found, name, info, where)
+    return FileTree(where, found)
 
 
 def _check_zip_end(file: File) -> None:
@@ -129,13 +128,15 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str) -> None:
     check_ratio(where, info.file_size, info.compress_size)
 
 
-def _add(tree: FileTree, name: str, size: int, opener: Callable[[], IO[bytes]]) -> None:
-    if name in tree.files:
+def _note(
+    found: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
+) -> None:
+    if name in found:
         raise SourceError(
-            f"{tree.where} holds {name!r} more than once.",
+            f"{where} holds {name!r} more than once.",
             "Make the archive again with each file once.",
         )
-    tree.files[name] = File(f"{tree.where}: {name}", size, opener)
+    found.note(name, info)
 
 
 class _Bounded(io.RawIOBase):
@@ -190,26 +191,30 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     raw = files.enter_context(file.open())
     stream = files.enter_context(decompressed(raw, file.head(6)))
     bounded = _Bounded(stream, file, settings)
-    tree = FileTree(where)
-    kinds: Counter[str] = Counter()
-    total = 0
+    members = total = 0
     with reading(where):
         archive = files.enter_context(
             tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:", errorlevel=1)
         )
+        found = Files(
+            lambda name, info: File(
+                f"{where}: {name}",
+                info.size,
+                functools.partial(_open_member, archive, info),
+            )
+        )
         while (info := archive.next()) is not None:
-            kinds["members"] += 1
+            members += 1
             name = relative_name(info.name, where)
             if info.isdir():
                 continue
             _check_tar_member(info, f"{where}: {name}")
             total += info.size
-            check_limits(where, kinds["members"], total, settings)
+            check_limits(where, members, total, settings)
             if not is_junk(name):
-                opener = functools.partial(_open_member, archive, info)
-                _add(tree, name, info.size, opener)
+                _note(found, name, info, where)
         _check_tar_end(archive, bounded, where)
-    return tree
+    return FileTree(where, found)
 
 
 def _open_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

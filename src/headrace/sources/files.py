@@ -1,7 +1,6 @@
-"""Files and trees of files, wherever they are: on disk, behind a URI, in an archive.
+"""Files, wherever they are: on disk, behind a URI, in an archive.
 
-Knows names, bytes and their limits, not formats. A tree is a mapping of safe
-relative names to files, in the order in which reading is cheapest.
+Knows bytes and their limits, not formats.
 """
 
 from __future__ import annotations
@@ -11,24 +10,21 @@ import contextlib
 import errno
 import gzip
 import lzma
-import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
-from headrace.records import Finding
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
 MAX_RATIO = 100
-_NAME_LIMIT = 1024
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -38,15 +34,6 @@ _DAMAGE = (
     EOFError,
     NotImplementedError,
 )
-_NOTE = re.compile(
-    r"\.(md|rst|txt)$"
-    r"|(^|/)(licen[cs]e|notice|readme|source)([^./]*|[^/]*\.(html?|pdf))$"
-    r"|^[^/]*\.(csv|json)$",
-    re.IGNORECASE,
-)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
-_JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
 @contextlib.contextmanager
@@ -131,69 +118,6 @@ class File:
 def local_file(path: str | Path, where: str, size: int) -> File:
     """A file on disk."""
     return File(where, size, lambda: open(path, "rb"))
-
-
-@dataclass(frozen=True, slots=True)
-class FileTree:
-    """Files by safe relative name, such as ``train/7/00012.png``."""
-
-    where: str
-    files: dict[str, File] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-
-def relative_name(name: str, where: str) -> str:
-    """A member's name in plain form.
-
-    Raises:
-        SourceError: it is absolute, leaves the tree, or has characters that hide
-            where it leads.
-    """
-    reason = ""
-    if name.startswith("/") or name[1:2] == ":":
-        reason = "an absolute path"
-    elif ".." in name.split("/"):
-        reason = "a path that leaves its folder"
-    elif "\\" in name:
-        reason = "a backslash in its name"
-    elif _CONTROL.search(name):
-        reason = "a control character in its name"
-    elif _NOT_UTF8.search(name):
-        reason = "a name that is not UTF-8"
-    elif len(name) > _NAME_LIMIT:
-        reason = f"a name of {len(name):,} characters"
-    if reason:
-        shown = name if len(name) < 200 else f"{name[:200]}..."
-        raise SourceError(
-            f"{where} holds {shown!a}: {reason}.",
-            "Rename it, or make the archive again from plain files.",
-        )
-    return "/".join(part for part in name.split("/") if part not in ("", "."))
-
-
-def is_junk(name: str) -> bool:
-    """Whether a file is what systems leave behind: hidden, __MACOSX, Thumbs.db."""
-    parts = name.lower().split("/")
-    return any(part.startswith(".") or part in _JUNK for part in parts)
-
-
-def is_note(name: str) -> bool:
-    """Whether a file tells about the data: a README, a licence, text, a top table."""
-    return _NOTE.search(name) is not None
-
-
-def ignored_files(where: str, names: Sequence[str]) -> list[Finding]:
-    """A finding for files that are not used, but for notes such as a README."""
-    names = [name for name in names if not is_note(name)]
-    if not names:
-        return []
-    return [
-        Finding(
-            check="ignored_files",
-            count=len(names),
-            message=f"{where}: {len(names):,} files were not used, such as {names[0]}.",
-        )
-    ]
 
 
 def check_limits(where: str, members: int, total: int, settings: Settings) -> None:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from headrace.errors import SourceError
 from headrace.sources.arrays import Array, array_chunks, read_blocks
 from headrace.sources.chunks import Chunk, SourceSplit
-from headrace.sources.files import File, FileTree, check_ratio
+from headrace.sources.files import File, check_ratio
+from headrace.sources.trees import FileTree
 
 _NAME = re.compile(
     r"(?:^|[-._ ])(train|t10k|test|val|valid)[a-z]*[-._ ]?(images|labels)", re.I
@@ -44,11 +45,9 @@ def idx_members(tree: FileTree) -> dict[str, File]:
     Raises:
         SourceError: they lie in several folders.
     """
-    found = {
-        name: file
-        for name, file in tree.files.items()
-        if _NAME.search(name.rpartition("/")[2]) and _may_be_idx(name, file)
-    }
+    named = (name for name in tree.files if _NAME.search(name.rpartition("/")[2]))
+    found = {name: tree.files[name] for name in named}
+    found = {name: file for name, file in found.items() if _may_be_idx(name, file)}
     folders = sorted({name.rpartition("/")[0] for name in found})
     if len(folders) > 1:
         raise SourceError(

@@ -8,8 +8,9 @@ from headrace.errors import SourceError
 from headrace.records import Finding
 from headrace.sources.arrays import array_chunks
 from headrace.sources.chunks import Chunk, SourceSplit
-from headrace.sources.files import File, FileTree, ignored_files
+from headrace.sources.files import File
 from headrace.sources.npy import open_npy
+from headrace.sources.trees import FileTree, ignored_files
 
 _Pair = tuple[str, str, SourceSplit | None]
 # Pairs of items and labels; a validation set goes back to train.

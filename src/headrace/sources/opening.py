@@ -20,13 +20,8 @@ from headrace.sources import (
     table,
 )
 from headrace.sources.chunks import Chunk, Source
-from headrace.sources.files import (
-    File,
-    FileTree,
-    decompressed,
-    ignored_files,
-    local_file,
-)
+from headrace.sources.files import File, decompressed, local_file
+from headrace.sources.trees import FileTree, ignored_files
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -179,7 +174,7 @@ def _open_tree(
     members = idx.idx_members(tree)
     if members:
         return "idx", idx.read_idx(tree.where, members, labelled=source.labelled)
-    tables = {name: file for name, file in tree.files.items() if _is_table(name, file)}
+    tables = {name: tree.files[name] for name in tree.files if _is_table(name, tree)}
     if tables:
         others = [name for name in tree.files if name not in tables]
         source.findings.extend(ignored_files(tree.where, others))
@@ -188,7 +183,7 @@ def _open_tree(
     return "folder", folder.read_folder(tree, findings, labelled=labelled)
 
 
-def _is_table(name: str, file: File) -> bool:
+def _is_table(name: str, tree: FileTree) -> bool:
     if name.lower().endswith(".parquet"):
         return True
-    return "/" not in name and file.head(len(table.MAGIC)) == table.MAGIC
+    return "/" not in name and tree.files[name].head(len(table.MAGIC)) == table.MAGIC

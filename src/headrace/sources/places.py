@@ -18,15 +18,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
 from headrace.records import Finding
-from headrace.sources.files import (
-    File,
-    FileTree,
-    check_limits,
-    is_junk,
-    local_file,
-    reading,
-    relative_name,
-)
+from headrace.sources.files import File, check_limits, local_file, reading
+from headrace.sources.trees import Files, FileTree, is_junk, relative_name
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -77,14 +70,14 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
         if info["type"] != "directory":
             return _remote_file(fs, path, uri, info)
         found = fs.find(path, detail=True)
-    tree = FileTree(uri)
+    files = {}
     for full, facts in found.items():
         name = relative_name(full.removeprefix(path.rstrip("/")).lstrip("/"), uri)
         if not is_junk(name):
-            tree.files[name] = _remote_file(fs, full, f"{uri}/{name}", facts)
-    total = sum(file.size for file in tree.files.values())
-    check_limits(uri, len(tree.files), total, settings)
-    return tree
+            files[name] = _remote_file(fs, full, f"{uri}/{name}", facts)
+    total = sum(file.size for file in files.values())
+    check_limits(uri, len(files), total, settings)
+    return FileTree(uri, files)
 
 
 @contextlib.contextmanager
@@ -121,24 +114,23 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
         raise SourceError(
             f"{uri} is neither a file nor a folder.", "Give a regular file or a folder."
         )
-    tree = FileTree(uri)
+    files = Files(
+        lambda name, size: local_file(f"{path}/{name}", f"{uri}/{name}", size)
+    )
     skipped: list[str] = []
     total = 0
     with reading(uri):
         for name, entry in walk(path):
-            plain = relative_name(name, uri)
-            if is_junk(plain):
+            if is_junk(relative_name(name, uri)):
                 continue
             if not entry.is_file(follow_symlinks=False):
-                skipped.append(plain)
+                skipped.append(name)
                 continue
             size = entry.stat(follow_symlinks=False).st_size
-            tree.files[plain] = local_file(entry.path, f"{uri}/{plain}", size)
+            files.note(name, size)
             total += size
-            check_limits(uri, len(tree.files), total, settings)
-    if skipped:
-        tree.findings.append(_skipped(uri, skipped))
-    return tree
+            check_limits(uri, len(files), total, settings)
+    return FileTree(uri, files, [_skipped(uri, skipped)] if skipped else [])
 
 
 def _skipped(uri: str, names: list[str]) -> Finding:
@@ -174,26 +166,27 @@ def identity(uri: str) -> str:
         DependencyError: it cannot be reached.
     """
     fs, path = file_system(uri)
-    facts: list[str] = []
-    if isinstance(fs, LocalFileSystem):
-        with reading(uri):
-            place = Path(path)
-            facts.append(_facts(".", place.stat()))
-            if place.is_dir():
-                facts += [
-                    _facts(name, entry.stat(follow_symlinks=False))
-                    for name, entry in walk(place)
-                ]
-    else:
-        with reaching(uri):
-            fs.invalidate_cache()
-            info = fs.info(path)
-            if info["type"] == "directory":
-                facts += map(_described, fs.find(path, detail=True).values())
-            else:
-                facts += [fs.ukey(path), _described(info)]
-    text = "\n".join([uri, *sorted(facts)])
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    is_local = isinstance(fs, LocalFileSystem)
+    sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
+    with reaching(uri):
+        for fact in _local_facts(Path(path)) if is_local else _remote_facts(fs, path):
+            sha.update(f"\n{fact}".encode(errors="surrogateescape"))
+    return sha.hexdigest()
+
+
+def _local_facts(place: Path) -> Iterator[str]:
+    yield _facts(".", place.stat())
+    if place.is_dir():
+        for name, entry in walk(place):
+            yield _facts(name, entry.stat(follow_symlinks=False))
+
+
+def _remote_facts(fs: Any, path: str) -> list[str]:
+    fs.invalidate_cache()
+    info = fs.info(path)
+    if info["type"] == "directory":
+        return sorted(map(_described, fs.find(path, detail=True).values()))
+    return [fs.ukey(path), _described(info)]
 
 
 def _facts(name: str, status: os.stat_result) -> str:

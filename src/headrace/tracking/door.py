@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.settings import Settings
+from headrace.store import fsync_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,7 +76,8 @@ def _create_database(path: Path) -> None:
     """Make MLflow's database in the home, once and whole.
 
     Its migrations are many statements: two processes at once, or one that is killed,
-    would leave a database that no later run can use.
+    would leave a database that no later run can use. To wait for the disk after each
+    would take seconds, and nothing of it counts until all of it is there.
     """
     if path.exists():
         return
@@ -86,8 +88,25 @@ def _create_database(path: Path) -> None:
             return
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)
-        mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        with _without_waiting():
+            mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        fsync_path(new)
         new.replace(path)
+
+
+@contextlib.contextmanager
+def _without_waiting() -> Iterator[None]:
+    """SQLite connections that are opened meanwhile do not wait for the disk."""
+    from sqlalchemy import Engine, event
+
+    def forget_the_disk(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", forget_the_disk)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", forget_the_disk)
 
 
 class Connection:

@@ -87,7 +87,7 @@ class Study:
         self.metric = metric
         self._seed = seed
         self._own = own
-        self._store = store
+        self.store = store
         all_of_it = {
             **ingredients,
             "search metric": metric,
@@ -102,7 +102,7 @@ class Study:
 
     def reload(self) -> None:
         """Read again what the store has."""
-        saved = self._store.read_json(self._key)
+        saved = self.store.read_json(self._key)
         if saved:
             self._kept = _Kept.model_validate(saved)
 
@@ -153,7 +153,7 @@ class Study:
 
     def _keep(self, **changes: Any) -> None:
         self._kept = self._kept.model_copy(update=changes)
-        self._store.write_json(self._key, self._kept.model_dump(mode="json"))
+        self.store.write_json(self._key, self._kept.model_dump(mode="json"))
 
     def ask(self) -> tuple[Point, optuna.Trial]:
         """The next point, tried by no trial yet, and its trial as Optuna has it.

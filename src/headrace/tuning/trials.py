@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import pictures
 from headrace.errors import IntegrityError, Refusal, SpecError
-from headrace.fitting import Data, fit_model, open_data
+from headrace.fitting import Checkpoints, Data, Fit, open_data
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.settings import Settings
@@ -50,11 +50,14 @@ class _Course:
     reason: str = ""
     fit_seconds: float = 0.0
 
-    def fit(self, spec: PipelineSpec, folder: Path, data: Data) -> None:
+    def fit(
+        self, spec: PipelineSpec, folder: Path, data: Data, checkpoints: Checkpoints
+    ) -> None:
         """Fit until the end, or until others are known to be better."""
         started = time.perf_counter()
+        name = builder_name(spec)
         try:
-            fit_model(spec, folder, builder_name(spec), data, self._on_epoch)
+            Fit(spec, folder, name, data, checkpoints).run(self._on_epoch)
             self.state = "completed"
         except _Pruned:
             self.state, self.reason = "pruned", f"after epoch {len(self.epochs)}"
@@ -192,18 +195,20 @@ def _run_trial(
         mode="json", include={"model", "training"}, exclude_none=True
     )
     tags = {"headrace.trial": str(number), "headrace.pipeline": spec.name}
+    checkpoints = Checkpoints(study.store, f"{study.name}-{number}", changed.training)
     course = None
     try:
         with tracking.child_run(parent, f"trial-{number}", params, tags) as child:
             last = changed.training.epochs
             course = _Course(study.metric, last, suggestion, child)
-            course.fit(changed, folder, data)
+            course.fit(changed, folder, data, checkpoints)
     except IntegrityError:
         raise
     except (Refusal, SpecError, MemoryError, tf.errors.ResourceExhaustedError) as error:
         if course is None:
             raise
         course.reason = str(error).partition("\n")[0] or "out of memory"
+    checkpoints.clear()
     return Trial(
         number=number,
         state=course.state,

@@ -5,7 +5,9 @@ import os
 import pytest
 
 from headrace.errors import SourceError
-from headrace.sources import folder
+from headrace.sources import folder, trees
+
+SIZES = (40, 60, 1, 500, 99)
 
 
 def test_class_folders_give_labels(make, read):
@@ -52,6 +54,33 @@ def test_rows_come_in_chunks(make, read, monkeypatch):
     monkeypatch.setattr(folder, "ROWS_PER_CHUNK", 4)
     _, chunks = read(make.tree(make.members()))
     assert [len(chunk.labels) for chunk in chunks] == [4, 2]
+
+
+def test_chunks_are_bounded_by_their_bytes(make, read, monkeypatch):
+    monkeypatch.setattr(folder, "CHUNK_BYTES", 100)
+    _, chunks = read(make.tree({f"0/{n}": bytes(size) for n, size in enumerate(SIZES)}))
+    assert [[len(item) for item in chunk.items] for chunk in chunks] == [
+        [40, 60],
+        [1],
+        [500],
+        [99],
+    ]
+
+
+def test_files_are_made_when_they_are_asked_for():
+    made = []
+    files = trees.Files(lambda name, facts: made.append((name, facts)))
+    files.note("a", 1)
+    files.note("b", 2)
+    assert (list(files), len(files), "a" in files, "c" in files) == (
+        ["a", "b"],
+        2,
+        True,
+        False,
+    )
+    assert made == []
+    assert files["b"] is None
+    assert made == [("b", 2)]
 
 
 def test_hidden_files_and_system_files_are_no_items(make, read):

@@ -202,6 +202,12 @@ def test_no_rows_are_refused(make, read):
         read(path)
 
 
+def test_items_that_hold_nothing_are_refused(make, read):
+    path = make.npz(x=make.images[:, :0], y=make.labels)
+    with pytest.raises(SourceError, match=r"\(6, 0, 3\): its items hold nothing"):
+        read(path)
+
+
 @pytest.mark.parametrize("name", ["x", "X", "images", "x_test", "train_images", "any"])
 def test_unlabelled_items_need_no_labels(make, read, name):
     source, (chunk,) = read(make.npz(**{name: make.images}), labelled=False)

