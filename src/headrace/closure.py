@@ -71,7 +71,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
 @functools.cache
 def _module_path(name: str) -> Path | None:
     top, *rest = name.split(".")
-    root = Path(__file__).resolve().parent if top == PACKAGE else _place(top)
+    root = Path(__file__).parent if top == PACKAGE else _place(top)
     if root is None:
         return None
     path = root.joinpath(*rest)

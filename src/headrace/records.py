@@ -49,7 +49,7 @@ class SnapshotRecord(Record):
 
     Attributes:
         uri: folder of the snapshot; ``items/`` below it is Parquet.
-        digest: sha256 over the sorted (split, label, item sha256).
+        digest: sha256 over the sorted (item sha256, split, label).
         rows: number of decoded items in each split.
         rejected: number of items that could not be decoded to the fixed form.
     """

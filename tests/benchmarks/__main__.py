@@ -38,7 +38,7 @@ ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "commands": commands,
 }
 NAMES = (*OF_REPETITIONS, *ALONE)
-QUICK = {"repeats": 1, "rows": 200_000, "kills": 2, "trials": 4}
+QUICK = {"repeats": 1, "rows": 200_000, "kills": 1, "trials": 4}
 
 
 def main(

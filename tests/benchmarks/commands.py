@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from .bench import Bench, answer_of
+from .machine import doubt
 from .measure import Measured
 from .report import Row, median_row
 
@@ -29,6 +30,7 @@ def commands(bench: Bench) -> list[Row]:
             at_least=at_least,
             aim=aim,
             parts={"CPU, s": median(m.cpu_seconds for m in seen[command])},
+            note=doubt([m.surroundings for m in seen[command]]),
         )
         for command, at_least, aim in (("--help", 0.3, 0.15), ("list", 1.0, 0.4))
     ]

@@ -112,14 +112,15 @@ def kills(bench: Bench) -> list[Row]:
         Unavailable: training keeps no checkpoints yet.
     """
     moments = random.Random(SEED)
+    variants = VARIANTS[: bench.options.kills]
     with bench.prefect() as prefect:
         before, spent = machine.now(), _seconds(prefect)
-        wholes = [_whole(bench, prefect, variant) for variant in VARIANTS]
+        wholes = [_whole(bench, prefect, variant) for variant in variants]
         done: list[Killed] = []
         for number in range(bench.options.kills):
-            which = number % len(VARIANTS)
+            which = number % len(variants)
             share = moments.uniform(0.02, 0.98)
-            kill = _killed(bench, prefect, VARIANTS[which], wholes[which], share)
+            kill = _killed(bench, prefect, variants[which], wholes[which], share)
             done.append(kill)
             bench.say(f"kills {number + 1}/{bench.options.kills}: {kill}")
         own = {process.pid for process in prefect.processes()}

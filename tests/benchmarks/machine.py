@@ -94,6 +94,7 @@ class Moment:
         load: load averages over 1, 5 and 15 minutes.
         busy, stolen: seconds of all cores together; stolen ones went to other
             guests of the same host.
+        bench: CPU seconds of this process.
         processes: CPU seconds of each process, with its name.
     """
 
@@ -101,12 +102,13 @@ class Moment:
     load: tuple[float, float, float]
     busy: float
     stolen: float
+    bench: float
     processes: dict[int, tuple[str, float]]
 
 
 def now() -> Moment:
     """This moment."""
-    times = psutil.cpu_times()
+    times, clock = psutil.cpu_times(), time.perf_counter()
     idle = times.idle + getattr(times, "iowait", 0.0)
     # Linux counts a guest's time in its user time too.
     twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
@@ -118,7 +120,8 @@ def now() -> Moment:
         except psutil.Error:
             continue
     busy = sum(times) - idle - stolen - twice
-    return Moment(time.perf_counter(), os.getloadavg(), busy, stolen, processes)
+    bench = time.process_time()
+    return Moment(clock, os.getloadavg(), busy, stolen, bench, processes)
 
 
 def title(process: psutil.Process) -> str:
@@ -133,7 +136,7 @@ class Surroundings:
 
     Attributes:
         load_before, load_after: over one minute.
-        other_cpu_seconds: of all that is not measured; the bench itself is in it.
+        other_cpu_seconds: of all but what is measured and the bench.
         other_share: the same, as a share of what all cores could have done.
         stolen_seconds: see `Moment`.
         busiest: the other processes that used most, in CPU seconds.
@@ -166,6 +169,7 @@ def surroundings(
         own_seconds: CPU seconds of what was measured.
         own: its processes.
     """
+    own_seconds += after.bench - before.bench
     others = max(0.0, after.busy - before.busy - own_seconds)
     possible = (after.clock - before.clock) * (psutil.cpu_count() or 1)
     used = {

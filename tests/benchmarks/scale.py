@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from .bench import Bench, answer_of
 from .images import Digits, packaged, write_images
 from .limits import Limit, limited
+from .machine import doubt
 from .measure import Measured
 from .report import Row
 from .runs import epochs_of
@@ -41,12 +44,13 @@ class Sized:
 
 
 def scale(bench: Bench) -> list[Row]:
-    """A small and a large run; each stage's rates and each process's peak."""
+    """A large run between two small ones: each stage's rates, each process's peak."""
     large = bench.options.rows
     digits = packaged()
     with limited(bench.options.memory_bytes) as limit:
-        few = _sized(bench, large // 10, 2, digits, limit)
+        few = [_sized(bench, large // 10, 2, digits, limit)]
         many = _sized(bench, large, 1, digits, limit)
+        few.append(_sized(bench, large // 10, 2, digits, limit))
         enforced = limit.enforced
     imports = bench.run([sys.executable, "-c", IMPORTS], bench.environment, [])
     return [_memory(few, many, imports, enforced), _linear(few, many)]
@@ -82,7 +86,7 @@ def stage_rates(
     }
 
 
-def _memory(few: Sized, many: Sized, imports: Measured, enforced: str) -> Row:
+def _memory(few: Sequence[Sized], many: Sized, imports: Measured, enforced: str) -> Row:
     baseline = imports.peak_bytes >> 20
     return Row(
         "scale",
@@ -94,30 +98,33 @@ def _memory(few: Sized, many: Sized, imports: Measured, enforced: str) -> Row:
         parts={
             "limit": enforced,
             "by process, MiB": many.measured.peaks(),
-            f"at {few.rows:,}, MiB": few.measured.peaks(),
+            f"at {few[0].rows:,}, MiB": few[0].measured.peaks(),
             "imports alone, MiB": baseline,
             "all with cached files, MiB": (many.most or 0) >> 20,
         },
     )
 
 
-def _linear(few: Sized, many: Sized) -> Row:
+def _linear(few: Sequence[Sized], many: Sized) -> Row:
     stages = ("ingest", "validate", "epoch")
-    against = {name: many.rates[name] / few.rates[name] for name in many.rates}
+    rates = {name: mean(run.rates[name] for run in few) for name in many.rates}
+    against = {name: many.rates[name] / rate for name, rate in rates.items()}
+    small = few[0].rows
     return Row(
         "scale",
-        f"rows/s at {many.rows:,} ÷ at {few.rows:,}: the least of {', '.join(stages)}",
+        f"rows/s at {many.rows:,} ÷ at {small:,}: the least of {', '.join(stages)}",
         min(against[name] for name in stages),
         at_least=0.9,
         aim=1.0,
         rising=True,
         parts={
             "ratios": against,
-            f"rows/s at {few.rows:,}": few.rates,
+            f"rows/s at {small:,}": rates,
             f"rows/s at {many.rows:,}": many.rates,
             "test accuracy": many.answer["metrics"]["test_accuracy"],
-            f"stages at {few.rows:,}, s": few.stages,
+            f"stages at {small:,}, s": few[0].stages,
             f"stages at {many.rows:,}, s": many.stages,
-            "whole runs, s": [few.measured.wall_seconds, many.measured.wall_seconds],
+            "whole runs, s": [run.measured.wall_seconds for run in (*few, many)],
         },
+        note=doubt([run.measured.surroundings for run in (*few, many)]),
     )

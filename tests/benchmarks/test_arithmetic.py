@@ -86,10 +86,10 @@ def test_a_moment_of_training_is_in_an_epoch() -> None:
 def test_others_are_what_neither_idle_nor_measured() -> None:
     load = (1.0, 1.0, 1.0)
     late = {7: ("editor", 4.0), 9: ("ours", 8.0)}
-    before = machine.Moment(0.0, load, 100.0, 1.0, {7: ("editor", 3.0)})
-    after = machine.Moment(10.0, load, 112.0, 1.5, late)
+    before = machine.Moment(0.0, load, 100.0, 1.0, 5.0, {7: ("editor", 3.0)})
+    after = machine.Moment(10.0, load, 112.0, 1.5, 5.5, late)
     seen = machine.surroundings(before, after, 8.0, {9})
-    assert seen.other_cpu_seconds == 4.0
+    assert seen.other_cpu_seconds == 3.5
     assert seen.stolen_seconds == 0.5
     assert seen.busiest == {"editor (7)": 1.0}
 

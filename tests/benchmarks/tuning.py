@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from .bench import Bench, answer_of
+from .machine import doubt
 from .report import Row, median_row
 
 RATE = "training.learning_rate=log(1e-4,1)"
@@ -50,6 +51,7 @@ def tuning(bench: Bench) -> list[Row]:
                 "whole command, s": measured.wall_seconds,
                 "peak memory, MiB": measured.peaks(),
             },
+            note=doubt([measured.surroundings]),
         )
     ]
 

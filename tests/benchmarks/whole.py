@@ -125,7 +125,7 @@ def step(runs: Sequence[Repetition]) -> list[Row]:
                 "peak, GFLOP/s": peak,
                 "floor of a step, ms": 1000 * floor,
                 "floor of an epoch of 60,000, s": floor * 60_000 / BATCH_SIZE,
-                "tracing in the first epoch, s": median(firsts),
+                "the first epoch beyond the others, s": median(firsts),
             },
             note=doubt([f.measured.surroundings for r in runs for f in (r.up, r.cold)]),
         )
@@ -175,5 +175,6 @@ def second(runs: Sequence[Repetition]) -> list[Row]:
             at_least=1.0,
             aim=0.4,
             parts={"CPU, s": median(m.cpu_seconds for m in again)},
+            note=doubt([m.surroundings for m in again]),
         )
     ]

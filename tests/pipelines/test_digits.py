@@ -47,7 +47,7 @@ def test_the_packaged_digits_become_a_champion(settings: Settings) -> None:
         medium="image", shape=(28, 28, 1), classes=tuple("0123456789")
     )
     assert "CC BY-SA" in snapshot.attribution
-    contract = validate(spec, snapshot, store)
+    contract = validate(spec, snapshot, store, settings)
     assert contract.quarantined == 0
     training = train(spec, folder, "mlp", snapshot, contract, settings, {})
     seen = evaluate(spec, snapshot, contract, training, None, settings)

@@ -17,7 +17,13 @@ from PIL import Image
 from headrace.errors import DependencyError, SourceError, SpecError
 from headrace.ingestion import ingest, progress, split_of
 from headrace.settings import Settings
-from headrace.snapshots import read_rejected, read_split, read_table, shard_names
+from headrace.snapshots import (
+    read_rejected,
+    read_split,
+    read_table,
+    shard_names,
+    shards_of,
+)
 from headrace.spec import DataSpec
 from headrace.store import Store
 
@@ -142,6 +148,15 @@ def test_much_data_becomes_the_same_snapshot_in_many_parts(
     assert len(shard_names(record)) >= 4
     sha = [row["item"] for row in _rows_of(record)]
     assert sha == sorted(sha)
+
+
+def test_equal_items_are_in_one_shard(run, tmp_path, small_parts):
+    np.savez(tmp_path / "a.npz", x_train=X * 0, y_train=Y, x_test=X[:1], y_test=Y[:1])
+    record = run(tmp_path / "a.npz")
+    rows = [shard.rows for shard in shards_of(record)]
+    assert sorted(rows) in ([0] * 6 + [1, 120], [0] * 7 + [121])
+    assert len(read_split(record, "train")[0]) == 114
+    assert len(read_split(record, "val")[0]) == 6
 
 
 def test_items_are_worked_on_in_several_processes(

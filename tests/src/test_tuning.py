@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import itertools
 import json
@@ -574,6 +575,17 @@ def test_a_trial_that_fails_counts_and_the_search_goes_on(
     assert study.trials[0].value is None
     statuses = [run.info.status for run in runs_below(trained, study.run_id)]
     assert statuses == ["FAILED", "FINISHED", "FINISHED"]
+
+
+def test_a_trial_leaves_no_graph_behind(search: Callable[..., Study]) -> None:
+    def graphs() -> int:
+        gc.collect()
+        return sum(type(o).__name__ == "FuncGraph" for o in gc.get_objects())
+
+    search(trials=2)
+    before = graphs()
+    search(trials=5)
+    assert graphs() <= before
 
 
 def test_damaged_data_ends_the_search(

@@ -1,6 +1,7 @@
 """The contract over small snapshots: each check holds once and breaks once."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,17 +9,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from headrace import workers
 from headrace.errors import ContractError, SpecError
 from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
-from headrace.snapshots import Items, Rejected, read_split, write_snapshot
+from headrace.settings import Settings
+from headrace.snapshots import Items, Rejected, read_split, write_snapshot, writing
 from headrace.spec import PipelineSpec
 from headrace.store import Store
-from headrace.validation import checks, suite, validate
-from headrace.validation.items import with_company
+from headrace.validation import quarantine as quarantine_module
+from headrace.validation import validate
 
 SPLITS = ["train"] * 60 + ["val"] * 8 + ["test"] * 32
 
@@ -46,14 +48,14 @@ def check(tmp_path: Path) -> Check:
     """Write the data as a snapshot and validate it."""
 
     def run(
-        data: Data, contract: Sequence[dict[str, Any]] = (), **settings: Any
+        data: Data, contract: Sequence[dict[str, Any]] = (), **limits: Any
     ) -> ContractRecord:
         store = Store(str(tmp_path))
         spec = PipelineSpec.model_validate(
             {
                 "name": "pets",
                 "medium": "image",
-                "data": {"source": "made", "classes": ["cat", "dog"], **settings},
+                "data": {"source": "made", "classes": ["cat", "dog"], **limits},
                 "contract": contract,
             }
         )
@@ -78,7 +80,7 @@ def check(tmp_path: Path) -> Check:
             attribution="",
             findings=data.findings,
         )
-        return validate(spec, snapshot, store)
+        return validate(spec, snapshot, store, Settings(project=tmp_path))
 
     return run
 
@@ -349,6 +351,61 @@ def test_quarantined_rows_are_places_in_the_snapshot(
     assert [names[row] for row in table["row"].to_pylist()] == table["name"].to_pylist()
 
 
+def test_many_shards_give_the_verdict_of_one(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Data(rejected=[Rejected("ab", "train", "cat", "broken.png", "decode", "x")])
+    data.pixels[[2, 4, 70]] = data.pixels[0]
+    data.pixels[[8, 90]] = 7
+    data.label[5] = "cow"
+    rule = expectation("column_values_to_be_between", column="mean", max_value=150)
+    limits = {"quarantine_limit": 0.5, "leak_limit": 0.5}
+    one = check(data, rule, **limits)
+    shutil.rmtree(tmp_path / "snapshots")
+    monkeypatch.setattr(writing, "BYTES_PER_SHARD", 200)
+    monkeypatch.setattr(workers, "FEW", 100)
+
+    many = check(data, rule, **limits)
+
+    assert one.quarantined > 8
+    (folder,) = (tmp_path / "snapshots").iterdir()
+    assert len(list((folder / "items").iterdir())) == 8
+    assert pq.read_table(many.quarantine_uri) == pq.read_table(one.quarantine_uri)
+    place = {"quarantine_uri": ""}
+    assert many.model_copy(update=place) == one.model_copy(update=place)
+
+
+def test_many_unreadable_items_are_set_aside_in_order(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_module, "_BLOCK", 2)
+    broken = [
+        Rejected(f"{i:02d}", "train", "cat", f"broken{i}.png", "decode", "cut short")
+        for i in range(5)
+    ]
+
+    record = check(Data(rejected=broken))
+
+    rows = pq.read_table(record.quarantine_uri).to_pylist()
+    assert [(row["row"], row["name"]) for row in rows] == [
+        (place - 5, f"broken{4 - place}.png") for place in range(5)
+    ]
+    (finding,) = record.findings
+    assert finding.message == (
+        "set aside 5 rows: broken4.png, broken3.png, broken2.png and 2 more: cut short"
+    )
+
+
+def test_nothing_is_left_of_the_work(check: Check, tmp_path: Path) -> None:
+    data = Data()
+    check(data)
+    data.pixels[:50] = 0
+    with pytest.raises(ContractError):
+        check(data)
+
+    assert [path.suffix for path in (tmp_path / "quarantine").iterdir()] == [".parquet"]
+
+
 def test_a_failing_row_of_the_contract_is_set_aside_under_its_name(
     check: Check,
 ) -> None:
@@ -466,57 +523,6 @@ def test_a_contract_row_that_cannot_be_asked_is_a_spec_error(
 ) -> None:
     with pytest.raises(SpecError, match=message):
         check(Data(), [rule])
-
-
-def frame(**columns: Any) -> pd.DataFrame:
-    """Three readable rows with one column changed."""
-    rows = {
-        "row": [0, 1, 2],
-        "name": ["a", "b", "c"],
-        "split": ["train", "train", "test"],
-        "label": ["cat", "dog", "cat"],
-        "item": ["x", "y", "z"],
-        "blank": [False, False, False],
-        "mean": [1.0, 2.0, 3.0],
-    }
-    return with_company(pd.DataFrame({**rows, **columns}), ("cat", "dog"))
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_value_that_is_not_finite_is_seen(value: float) -> None:
-    table = frame(mean=[1.0, value, 3.0])
-    finite = checks.Check(
-        "not_finite",
-        "expect_column_values_to_be_in_set",
-        {"column": "finite", "value_set": [True]},
-    )
-
-    with suite.session("pets", "0" * 64) as session:
-        (outcome,) = session.run("items", table, [finite])
-
-    assert (outcome.passed, outcome.rows) == (False, (1,))
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("expect_column_values_to_be_between", {"min_value": -1e9}),
-        ("expect_column_values_to_be_in_set", {"value_set": [1.0]}),
-        ("expect_column_mean_to_be_between", {"min_value": -1e9, "max_value": 1e9}),
-        ("expect_column_values_to_be_unique", {}),
-    ],
-)
-@pytest.mark.parametrize("rows", [0, 3])
-def test_no_expectation_passes_on_nothing(
-    name: str, arguments: dict[str, Any], rows: int
-) -> None:
-    table = frame().head(rows).assign(mean=np.full(rows, np.nan))
-    asked = checks.Check("mean", name, {"column": "mean", **arguments})
-
-    with suite.session("pets", "0" * 64) as session:
-        (outcome,) = session.run("items", table, [asked])
-
-    assert not outcome.passed
 
 
 def test_equal_outcomes_share_their_pages(check: Check, tmp_path: Path) -> None:

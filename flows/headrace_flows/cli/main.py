@@ -33,6 +33,7 @@ def main() -> None:
 
     0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
     """
+    gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
         signal.signal(number, signal.default_int_handler)
     try:

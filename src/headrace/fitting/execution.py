@@ -9,7 +9,7 @@ import numpy as np
 
 from headrace.spec import TrainingSpec
 
-WINDOW_BYTES = 2**27
+WINDOW_BYTES = 2**26
 STEPS_PER_CALL = 64
 BYTES_PER_CALL = 2**23
 

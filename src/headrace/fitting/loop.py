@@ -86,7 +86,8 @@ class Loop:
         self._resume()
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
-        with Windows(data.train, self._execution, self._spec.seed) as windows:
+        shape, seed = data.description.shape, self._spec.seed
+        with Windows(data.train, shape, self._execution, seed) as windows:
             while self.progress.epoch < self._spec.epochs:
                 if not self.progress.step:
                     self._network.reset_metrics()

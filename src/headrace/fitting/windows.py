@@ -29,12 +29,16 @@ class Windows:
 
     Args:
         shards: the train split.
+        shape: of one item.
         execution: how many rows a window and a batch hold.
         seed: of the order.
     """
 
-    def __init__(self, shards: Shards, execution: Execution, seed: int) -> None:
+    def __init__(
+        self, shards: Shards, shape: tuple[int, ...], execution: Execution, seed: int
+    ) -> None:
         self._shards = shards
+        self._shape = shape
         self._execution = execution
         self._seed = seed
         self._reader = ThreadPoolExecutor(1, "read")
@@ -80,9 +84,12 @@ class Windows:
     def _load(self, window: Window) -> tuple[Any, Any]:
         import tensorflow as tf
 
-        rows = [self._shards.read(shard) for shard in window.shards]
-        with tf.device("CPU" if not self._execution.xla else "GPU"):
-            return (
-                tf.constant(np.concatenate([part.items for part in rows])),
-                tf.constant(np.concatenate([part.labels for part in rows])),
-            )
+        items = np.empty((window.rows, *self._shape), np.uint8)
+        labels = np.empty(window.rows, np.int32)
+        filled = 0
+        for shard in window.shards:
+            rows = self._shards.read(shard)
+            place = slice(filled, filled := filled + len(rows.labels))
+            items[place], labels[place] = rows.items, rows.labels
+        with tf.device(self._execution.device):
+            return tf.constant(items), tf.constant(labels)

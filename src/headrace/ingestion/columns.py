@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 def as_binary(items: npt.NDArray[Any]) -> pa.Array:
     """Items ``(n, ...)`` as a column, each as its bytes."""
     flat = np.ascontiguousarray(items).reshape(-1)
-    kind = pa.binary(items[:1].nbytes)
+    kind = pa.binary(math.prod(items.shape[1:]) * items.itemsize)
     buffers = [None, pa.py_buffer(flat.view(np.uint8))]
     return pa.FixedSizeBinaryArray.from_buffers(kind, len(items), buffers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.ingestion.columns import as_bytes
+from headrace.ingestion.columns import as_binary, as_bytes
 from headrace.ingestion.runs import SHA_BYTES, Run
 from headrace.ingestion.splitting import Splits
 from headrace.records import DataDescription
-from headrace.snapshots import WrittenShard, write_shard
+from headrace.snapshots import WrittenShard, sort_order, write_shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +35,51 @@ class ShardPlan:
 
 def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
     """Gather the rows of one shard from all runs, and write it."""
-    parts, splits = [], []
+    parts, splits, spans = [], [], []
     for run in plan.runs:
-        part = _part(number, plan.bits, run.read())
+        span, part = _part(number, plan.bits, run)
+        spans.append(span)
         parts.append(part)
         splits.append(plan.splits.of(run.split, _items(part)))
-    rows = pa.concat_tables(parts)
+    keys = pa.concat_tables(parts).combine_chunks()
     split = np.concatenate(splits)
-    plan.splits.carve_val(split, _items(rows), rows["label"], rows["name"])
-    table = pa.table(
-        {
-            "item": rows["item"],
-            "split": pa.array(split.tolist(), pa.string()),
-            "label": rows["label"],
-            "name": rows["name"],
-            plan.description.medium: rows["payload"],
-        }
-    )
-    return write_shard(plan.folder, number, table, plan.description)
+    plan.splits.carve_val(split, _items(keys), keys["label"], keys["name"])
+    keys = keys.add_column(1, "split", pa.array(split.tolist(), pa.string()))
+    order = sort_order(keys)
+    payload = _payload(plan, spans, np.argsort(order))
+    rows = keys.take(pa.array(order))
+    rows = rows.append_column(plan.description.medium, as_binary(payload))
+    return write_shard(plan.folder, number, rows, plan.description)
 
 
-def _part(number: int, bits: int, run: pa.Table) -> pa.Table:
-    """The rows of a sorted run that belong to a shard."""
-    items = as_bytes(run["item"].chunk(0)).view(f"S{SHA_BYTES}").ravel()
+def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
+    """Where in a run the rows of a shard are, and those rows but for their payload.
+
+    They are copied, here and below, so that no more than one run is mapped at a time.
+    """
+    table = run.read().select(["item", "label", "name"])
+    items = _items(table).view(f"S{SHA_BYTES}").ravel()
     ends = [0, len(items)]
     for end, head in enumerate((number, number + 1)):
         if head < 2**bits:
             first = (head << (16 - bits)).to_bytes(2, "big")
             ends[end] = int(np.searchsorted(items, np.bytes_(first)))
-    # Copied, so that no more than one run is mapped at a time.
-    return run.take(pa.array(np.arange(*ends)))
+    return slice(*ends), table.take(pa.array(np.arange(*ends)))
+
+
+def _payload(
+    plan: ShardPlan, spans: list[slice], places: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint8]:
+    """The items in those spans of the runs, each at its place."""
+    width = math.prod(plan.description.shape)
+    payload = np.empty((len(places), width), np.uint8)
+    done = 0
+    for run, span in zip(plan.runs, spans, strict=True):
+        part = as_bytes(run.read()["payload"].chunk(0))[span]
+        payload[places[done : done + len(part)]] = part
+        done += len(part)
+    return payload
 
 
 def _items(rows: pa.Table) -> npt.NDArray[np.uint8]:
-    none = np.empty((0, SHA_BYTES), np.uint8)
-    return np.concatenate([none, *map(as_bytes, rows["item"].chunks)])
+    return as_bytes(rows["item"].chunk(0))

@@ -56,7 +56,7 @@ def columns(payload: Pixels) -> dict[str, npt.NDArray[Any]]:
         nonzero[rows] = np.count_nonzero(block, axis=1)
         values = block.astype(np.float64)
         total[rows] = values.sum(axis=1)
-        squares[rows] = np.einsum("ij,ij->i", values, values)
+        squares[rows] = np.vecdot(values, values)
     variance = np.maximum(squares / size - (total / size) ** 2, 0)
     return {
         "height": np.full(count, height),

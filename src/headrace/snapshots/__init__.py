@@ -29,6 +29,7 @@ from headrace.snapshots.writing import (
     WrittenShard,
     prefix_bits,
     publish_snapshot,
+    sort_order,
     write_shard,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "read_table",
     "shard_names",
     "shards_of",
+    "sort_order",
     "write_shard",
     "write_snapshot",
 ]

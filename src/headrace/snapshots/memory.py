@@ -14,6 +14,7 @@ from headrace.snapshots.writing import (
     Rejected,
     prefix_bits,
     publish_snapshot,
+    sort_order,
     write_shard,
 )
 from headrace.store import Store
@@ -59,8 +60,9 @@ def write_snapshot(  # noqa: PLR0913
             ),
         }
     )
+    rows = rows.take(pa.array(sort_order(rows)))
     bits = prefix_bits(len(rows), description)
-    prefix = np.array([int(item[:4], 16) >> (16 - bits) for item in items.item])
+    prefix = np.array([int(item[:4], 16) >> (16 - bits) for item in sorted(items.item)])
     with store.work_folder("snapshots") as work:
         (work / "folder" / "items").mkdir(parents=True)
         return publish_snapshot(

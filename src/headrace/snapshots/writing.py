@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -61,6 +62,13 @@ def prefix_bits(rows: int, description: DataDescription) -> int:
     return min(16, (count - 1).bit_length())
 
 
+def sort_order(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """The order of rows in a snapshot: by item, split, label and name, ``(n,)``."""
+    keys = ["item", "split", "label", "name"]
+    order = pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in keys])
+    return np.asarray(order, np.int64)
+
+
 def write_shard(
     folder: Path, number: int, rows: pa.Table, description: DataDescription
 ) -> WrittenShard:
@@ -69,15 +77,11 @@ def write_shard(
     Args:
         folder: of that snapshot; it has a folder ``items``.
         number: of the shard in hash order.
-        rows: in any order: ``item`` (the sha256, binary of 32), ``split``, ``label``,
-            ``name`` and the medium's column (binary of one length).
+        rows: in their order: ``item`` (the sha256, binary of 32), ``split``,
+            ``label``, ``name`` and the medium's column (binary of one length).
         description: of the data.
     """
-    keys = ["item", "split", "label", "name"]
-    order = pc.sort_indices(
-        rows.select(keys), sort_keys=[(key, "ascending") for key in keys]
-    )
-    rows = rows.take(order).combine_chunks()
+    rows = rows.combine_chunks()
     rows = rows.set_column(0, "item", _hex(rows["item"]))
     shape = "x".join(map(str, description.shape))
     name = f"items/{number:04x}.parquet"

@@ -4,9 +4,10 @@ One process, one data set opened once, one MLflow run for each trial. Knows neit
 pipelines' folders nor gates: what becomes of the best values is the train flow's.
 """
 
+from headrace.tuning.report import trial_table
 from headrace.tuning.space import Space, parse_search
 from headrace.tuning.study import Metric, Study, Trial
-from headrace.tuning.trials import search, trial_table
+from headrace.tuning.trials import search
 
 __all__ = [
     "Metric",

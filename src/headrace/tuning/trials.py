@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import contextlib
 import logging
 import math
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from headrace import pictures
+from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.fitting import Checkpoints, Data, Fit, open_data
 from headrace.models import builder_name
@@ -21,6 +19,7 @@ from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.tracking import Child, Tracking
+from headrace.tuning import report
 from headrace.tuning.study import Metric, State, Study, Trial
 
 if TYPE_CHECKING:
@@ -137,6 +136,8 @@ def _search(  # noqa: PLR0913
     settings: Settings,
     tags: Mapping[str, str],
 ) -> None:
+    load_backend()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
     data = open_data(snapshot, contract)
     if not len(data.val.labels):
         raise Refusal(
@@ -152,29 +153,34 @@ def _search(  # noqa: PLR0913
     with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
         run_id = parent[0]
         if run_id != study.run_id:
-            tracking.log_params(run_id, _params(spec, study))
+            tracking.log_params(run_id, report.parameters(spec, study))
             tracking.log_snapshot(run_id, snapshot)
             study.begin(run_id)
         elif study.trials:
             log.info("tune: goes on after trial %d", len(study.trials))
         while len(study.trials) < wanted:
             study.add(_run_trial(spec, folder, study, data, tracking, parent))
-            log.info(_progress(study, wanted))
-        _report(study, tracking, run_id)
+            log.info(report.progress_line(study, wanted))
+        report.log_report(study, tracking, run_id)
     study.conclude()
 
 
-def _params(spec: PipelineSpec, study: Study) -> dict[str, Any]:
-    """What all trials share, and the ranges, as parameters of the study's run."""
-    shared = spec.model_dump(mode="json", exclude_none=True)
-    for key in study.space.keys:
-        *tables, name = key.split(".")
-        table = shared
-        for part in tables:
-            table = table.get(part, {})
-        table.pop(name, None)
-    ranges = {d.key: str(d).partition("=")[2] for d in study.space.dimensions}
-    return {**shared, "search": ranges, "metric": study.metric}
+@contextlib.contextmanager
+def _forgotten_gradients() -> Iterator[None]:
+    """Let a fit's graphs go with it, and its weights and moments with them.
+
+    TensorFlow keeps every custom gradient by name for ever, and an optimizer makes
+    one for each fit: memory would grow by the size of a model with each trial.
+    """
+    from tensorflow.python.framework import ops
+
+    known = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+    before = set(known)
+    try:
+        yield
+    finally:
+        for name in set(known) - before:
+            del known[name]
 
 
 def _run_trial(
@@ -198,7 +204,10 @@ def _run_trial(
     checkpoints = Checkpoints(study.store, f"{study.name}-{number}", changed.training)
     course = None
     try:
-        with tracking.child_run(parent, f"trial-{number}", params, tags) as child:
+        with (
+            _forgotten_gradients(),
+            tracking.child_run(parent, f"trial-{number}", params, tags) as child,
+        ):
             last = changed.training.epochs
             course = _Course(study.metric, last, suggestion, child)
             course.fit(changed, folder, data, checkpoints)
@@ -220,75 +229,3 @@ def _run_trial(
         fit_seconds=round(course.fit_seconds, 3),
         run_id=course.child.run_id,
     )
-
-
-def _progress(study: Study, wanted: int) -> str:
-    """The last trial in one line."""
-    trial = study.trials[-1]
-    value = "" if trial.value is None else f"  {study.metric} {trial.value:.4f}"
-    state = trial.state if not trial.reason else f"{trial.state} {trial.reason}"
-    best = "  the best so far" if trial == study.best else ""
-    settings = " ".join(study.space.settings(trial.point))
-    return (
-        f"trial {trial.number}/{wanted}  {settings}{value}  {state}  "
-        f"{trial.seconds:.1f} s{best}"
-    )
-
-
-def _report(study: Study, tracking: Tracking, run_id: str) -> None:
-    """The trials as a picture and tables in the study's run, and its best one."""
-    best = study.best
-    if best is not None:
-        overrides = study.space.overrides(best.point)
-        tracking.log_tags(
-            run_id,
-            {
-                "headrace.best.run_id": best.run_id,
-                **{f"headrace.best.{k}": str(v) for k, v in overrides.items()},
-            },
-        )
-        tracking.log_metrics(
-            run_id, {"best_value": best.value or 0.0, "best_trial": best.number}
-        )
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        for name in ("trials", "pictures"):
-            (Path(place) / name).mkdir()
-        _write_tables(study, Path(place) / "trials")
-        if best is not None:
-            pictures.draw_trials(
-                trial_table(study),
-                {d.key: d.kind == "log" for d in study.space.dimensions},
-                study.metric,
-                Path(place) / "pictures" / "trials.png",
-            )
-        tracking.log_files(run_id, Path(place))
-
-
-def _write_tables(study: Study, place: Path) -> None:
-    rows = trial_table(study)
-    (place / "trials.json").write_text(json.dumps(rows, indent=1))
-    with (place / "trials.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        columns = [name for name in rows[0] if name != "overrides"]
-        writer.writerow([*columns, *study.space.keys])
-        for row in rows:
-            values = [row["overrides"][key] for key in study.space.keys]
-            writer.writerow([row[name] for name in columns] + values)
-
-
-def trial_table(study: Study) -> list[dict[str, Any]]:
-    """The trials as plain values, by number."""
-    return [
-        {
-            "number": trial.number,
-            "state": trial.state,
-            "reason": trial.reason,
-            "value": trial.value,
-            "overrides": study.space.overrides(trial.point),
-            "epochs": len(trial.curve),
-            "seconds": trial.seconds,
-            "fit_seconds": trial.fit_seconds,
-            "run_id": trial.run_id,
-        }
-        for trial in study.trials
-    ]

@@ -33,7 +33,7 @@ def test_the_execution_follows_from_spec_and_rows() -> None:
 def test_large_items_come_in_fewer_steps_and_rows_at_a_time() -> None:
     large = plan(64, 10_000, (512, 512, 3))
     assert large.steps_per_execution == 1
-    assert large.window_rows * 512 * 512 * 3 <= 2**27
+    assert large.window_rows * 512 * 512 * 3 <= 2**26
     assert plan(4096, 10_000, (512, 512, 3)).window_rows == 4096
 
 
