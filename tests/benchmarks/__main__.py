@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -136,4 +137,6 @@ def _show_machine(console: Console, answer: dict[str, Any], bench: Bench) -> Non
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # either way, what runs is ended
+        signal.signal(number, signal.default_int_handler)
     typer.run(main)

@@ -108,7 +108,7 @@ class Moment:
 
 def now() -> Moment:
     """This moment."""
-    times, clock = psutil.cpu_times(), time.perf_counter()
+    times, clock, bench = psutil.cpu_times(), time.perf_counter(), time.process_time()
     idle = times.idle + getattr(times, "iowait", 0.0)
     # Linux counts a guest's time in its user time too.
     twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
@@ -120,7 +120,6 @@ def now() -> Moment:
         except psutil.Error:
             continue
     busy = sum(times) - idle - stolen - twice
-    bench = time.process_time()
     return Moment(clock, os.getloadavg(), busy, stolen, bench, processes)
 
 
