@@ -78,7 +78,7 @@ class Bench:
 
     def say(self, text: str) -> None:
         """A line of progress."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def new_home(self) -> Path:
         """The path of a home that does not exist yet."""

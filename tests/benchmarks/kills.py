@@ -122,7 +122,11 @@ def kills(bench: Bench) -> list[Row]:
             share = moments.uniform(0.02, 0.98)
             kill = _killed(bench, prefect, variants[which], wholes[which], share)
             done.append(kill)
-            bench.say(f"kills {number + 1}/{bench.options.kills}: {kill}")
+            bench.say(
+                f"kills {number + 1}/{bench.options.kills}: {kill.variant} at "
+                f"{kill.share:.2f}, {kill.state}, same weights: {kill.same}, "
+                f"lost {kill.lost:.1f} s"
+            )
         own = {process.pid for process in prefect.processes()}
         spent = _seconds(prefect) - spent
         seen = machine.surroundings(before, machine.now(), spent, own)
