@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -64,6 +65,17 @@ def write_blobs(path: Path, train: int = 180, test: int = 60, seed: int = 0) -> 
         y_test=labels[train:],
     )
     return path
+
+
+@pytest.fixture(autouse=True)
+def _log_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flow in this process sets up the log; no other test is to see that."""
+    logger = logging.getLogger("headrace")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(logger, "disabled", False)
+    logger.manager._clear_cache()
 
 
 @pytest.fixture(scope="session", autouse=True)

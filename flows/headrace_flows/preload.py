@@ -32,5 +32,5 @@ def _import(run: Run) -> None:
     if kept.evaluation is None and (kept.contract or not kept.snapshot):
         from headrace.backend import load_backend
 
-        load_backend()
+        load_backend(alone=True)
     importlib.import_module("headrace_flows.train")

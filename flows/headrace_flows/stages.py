@@ -92,12 +92,15 @@ def train(
         return _cached(found)
     from headrace import training
     from headrace.fitting import Checkpoints
+    from headrace.ingredients import machine
 
     tags = {
         "headrace.flow_run_id": run.flow_run_id,
         "headrace.flow_run_url": run.flow_run_url,
     }
-    checkpoints = Checkpoints(run.plan.store, key.fingerprint, run.spec.training)
+    checkpoints = Checkpoints(
+        run.plan.store, key.fingerprint, run.spec.training, machine()
+    )
     record = run.perform(
         key,
         lambda: training.train(

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from headrace.errors import DependencyError, SourceError, SpecError
-from headrace.ingestion import ingest, progress, split_of
+from headrace.ingestion import ingest, progress, split_of, splitting
 from headrace.settings import Settings
 from headrace.snapshots import (
     read_rejected,
@@ -488,3 +488,14 @@ def test_full_mnist_is_one_snapshot_from_npz_and_idx(run):
     assert npz.rows == {"train": 59_000, "val": 1000, "test": 10_000}
     assert npz.findings == ()
     assert run(SHARED, shape=(28, 28, 1)).digest == npz.digest
+
+
+def test_the_lowest_places_are_those_of_a_full_sort():
+    labels, rows = pa.chunked_array([["a"] * 3000]), np.arange(3000)
+    for seed in range(200):
+        shas = np.random.default_rng(seed).integers(0, 256, (3000, 32), np.uint8)
+        tails = np.sort(shas[:, -8:].copy().view(">u8").ravel())
+        first = splitting._lowest([], shas, rows[:2000], labels)
+        both = splitting._lowest(first, shas, rows[2000:], labels)
+        assert [place.tail for place in both] == tails[:1000].tolist()
+        assert splitting._lowest([], shas, rows, labels) == both

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sqlite3
 import time
@@ -71,7 +72,11 @@ def test_a_run_ends_with_its_block(
 
 
 @pytest.mark.parametrize(
-    ("pid", "status"), [(2**22 + 1, "KILLED"), (os.getpid(), "RUNNING")]
+    ("pid", "status"),
+    [
+        pytest.param(2**22 + 1, "KILLED", id="killed"),
+        pytest.param(os.getpid(), "RUNNING", id="alive"),
+    ],
 )
 def test_the_next_run_ends_one_whose_process_was_killed(
     settings: Settings, pid: int, status: str
@@ -262,3 +267,27 @@ def test_names_that_mlflow_would_refuse_are_made_plain(settings: Settings) -> No
     assert data.metrics["class/C__/recall"] == 1
     assert data.tags["gate.a _b_"] == "passed"
     assert data.params == {"contract.0.expectation": "x", "contract.1.expectation": "x"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_mlflow_has_answered(
+    number: int,
+) -> None:
+    done: list[str] = []
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), tracking_errors("sqlite:///x"):
+            signal.raise_signal(number)
+            done.append("wrote all")
+        assert done == ["wrote all"]
+        with pytest.raises(KeyboardInterrupt), tracking_errors("sqlite:///x"):
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            done.append("not reached")
+        assert done == ["wrote all"]
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -5,9 +5,11 @@ The champion is measured again on the same rows.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 
+from headrace.errors import IntegrityError
 from headrace.evaluation import report
 from headrace.evaluation.answers import ask
 from headrace.evaluation.rival import Rival
@@ -55,6 +57,11 @@ def evaluate(
     sequence = ledger.sequence(spec.name)
     tracking = Tracking(settings)
     golden = tracking.run_file(training.run_id, GOLDEN_FILE)
+    if hashlib.sha256(golden).hexdigest() != training.golden_digest:
+        raise IntegrityError(
+            f"{GOLDEN_FILE} of the run {training.run_id} is not what was logged.",
+            "Restore it from a backup, or train again.",
+        )
     with (
         tempfile.TemporaryDirectory(prefix="headrace-") as folder,
         tracking.model_file(training.model_uri, training.model_digest) as file,

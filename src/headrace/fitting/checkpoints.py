@@ -7,13 +7,14 @@ whole or not at all; a damaged one is passed over for the one before.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import io
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +48,7 @@ class Progress:
         lowest: its validation loss.
         epochs: the metrics of each finished one.
         run_id: the MLflow run that wrote this.
+        made_on: how the steps are computed, and by what machine.
     """
 
     epoch: int = 0
@@ -58,6 +60,7 @@ class Progress:
     lowest: float = float("inf")
     epochs: list[Metrics] = field(default_factory=list)
     run_id: str = ""
+    made_on: dict[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -86,6 +89,7 @@ class Checkpoints:
         store: where they are.
         key: of their folder, different for each different training.
         spec: when they are written.
+        machine: what tells this machine from those that may compute otherwise.
 
     Attributes:
         every_steps: steps between two; 0 where time decides.
@@ -93,11 +97,18 @@ class Checkpoints:
         resumed: where the fit went on, if it did.
     """
 
-    def __init__(self, store: Store, key: str, spec: TrainingSpec) -> None:
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        spec: TrainingSpec,
+        machine: Mapping[str, str] | None = None,
+    ) -> None:
         self._store = store
         self._folder = f"checkpoints/{key}"
         self._seconds = spec.checkpoint_seconds
         self.every_steps = spec.checkpoint_steps
+        self.machine = dict(machine or {})
         self.run_id = ""
         self.resumed: Progress | None = None
         self._saved_at = time.monotonic()
@@ -120,30 +131,37 @@ class Checkpoints:
         started = time.monotonic()
         state.progress.run_id = self.run_id
         name = f"{state.progress.total_steps:012d}{_SUFFIX}"
-        self._store.write(f"{self._folder}/{name}", _pack(state))
+        # An equal training that is done takes the folder away at any moment.
+        with contextlib.suppress(FileNotFoundError):
+            self._store.write(f"{self._folder}/{name}", _pack(state))
         for old in self._names()[:-KEPT]:
             self._store.delete(f"{self._folder}/{old}")
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
-    def load(self, like: Arrays, weights: int) -> State | None:
-        """The newest whole one whose variables have the given forms.
+    def load(
+        self, like: Arrays, weights: int, made_on: Mapping[str, Any]
+    ) -> State | None:
+        """The newest whole one that a fit goes on from exactly.
 
         Args:
             like: the variables of a fit that has just been set up.
             weights: how many of them are the weights that are kept of an epoch.
+            made_on: how and where the fit is computed; it must be the same.
         """
         for name in reversed(self._names()):
             state = self._read(name)
-            if state is not None and _fits(state, like, weights):
+            problem = _problem(state, like, weights, made_on)
+            if state is not None and not problem:
                 self.resumed = copy.copy(state.progress)
                 return state
-            log.warning("The checkpoint %s is damaged: passed over.", name)
+            log.warning("The checkpoint %s is passed over: %s.", name, problem)
         return None
 
     def clear(self) -> None:
         """Remove all of them: the training is done and recorded."""
-        self._store.delete_folder(self._folder)
+        with contextlib.suppress(OSError):  # an equal training may still write there
+            self._store.delete_folder(self._folder)
 
     def _names(self) -> list[str]:
         return [n for n in self._store.names(self._folder) if n.endswith(_SUFFIX)]
@@ -155,11 +173,25 @@ class Checkpoints:
             return None
 
 
-def _fits(state: State, like: Arrays, weights: int) -> bool:
+def _problem(
+    state: State | None, like: Arrays, weights: int, made_on: Mapping[str, Any]
+) -> str:
+    """Why a fit cannot go on from a checkpoint; empty where it can."""
+
     def forms(arrays: Sequence[npt.NDArray[Any]]) -> list[Any]:
         return [(array.dtype, array.shape) for array in arrays]
 
-    return forms(state.variables) == forms(like) and len(state.best) in (0, weights)
+    if state is None:
+        return "it is damaged"
+    then = state.progress.made_on
+    other = sorted(
+        name for name in {*then, *made_on} if then.get(name) != made_on.get(name)
+    )
+    if other:
+        return f"it was computed otherwise ({', '.join(other)})"
+    if forms(state.variables) != forms(like) or len(state.best) not in (0, weights):
+        return "it is of another network"
+    return ""
 
 
 def _pack(state: State) -> bytes:

@@ -19,6 +19,8 @@ class Execution:
     """Recorded with the run, equal on a repeat.
 
     Attributes:
+        steps_per_epoch: a few more where an epoch has several windows, since the last
+            batch of each is filled up.
         steps_per_execution: steps in one call of the compiled function.
         window_rows: rows that are in memory and shuffled together.
     """

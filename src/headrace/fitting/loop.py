@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -103,7 +104,10 @@ class Loop:
         if self._checkpoints is None:
             return
         values = [np.asarray(variable) for variable in self._variables]
-        state = self._checkpoints.load(values, len(self._network.weights))
+        made_on = {**self._checkpoints.machine, **dataclasses.asdict(self._execution)}
+        self.progress.made_on = made_on
+        weights = len(self._network.weights)
+        state = self._checkpoints.load(values, weights, made_on)
         if state is None:
             return
         for variable, value in zip(self._variables, state.variables, strict=True):
@@ -143,7 +147,7 @@ class Loop:
             self.progress.epoch + 1,
             self._spec.epochs,
             self.progress.step,
-            self._execution.steps_per_epoch,
+            max(self._execution.steps_per_epoch, self.progress.step),
             self._network.get_metrics_result()["loss"],
         )
 

@@ -151,7 +151,8 @@ def _lowest(
     if len(before) == VAL_ROWS:
         rows = rows[tails[rows] <= before[-1].tail]
     if len(rows) > VAL_ROWS:
-        rows = rows[tails[rows] <= np.partition(tails[rows], VAL_ROWS)[VAL_ROWS - 1]]
+        last = np.partition(tails[rows], VAL_ROWS - 1)[VAL_ROWS - 1]
+        rows = rows[tails[rows] <= last]
     places = [
         Place(int(tails[row]), items[row].tobytes(), label[row].as_py())
         for row in rows.tolist()

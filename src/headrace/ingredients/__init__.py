@@ -11,6 +11,7 @@ from headrace.ingredients.parts import (
     Difference,
     Ingredients,
     differences,
+    machine,
     training_roots,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "Packed",
     "Restored",
     "differences",
+    "machine",
     "restore",
     "training_roots",
 ]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from headrace.backend import load_backend
 from headrace.records import Record
 
 # Read by libraries beneath, and each of them can change the last bits of a sum.
@@ -153,6 +154,7 @@ def _processor() -> tuple[str, str]:
 
 
 def _gpu() -> str:
+    load_backend()
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

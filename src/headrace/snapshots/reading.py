@@ -123,8 +123,9 @@ def _whole(snapshot: SnapshotRecord) -> Iterator[None]:
 
 def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
     """The items that could not be decoded: item, split, label, name, check, reason."""
-    with fsspec.open(f"{snapshot.uri}/rejected.parquet", "rb") as file:
-        return pq.read_table(file)
+    with _whole(snapshot):
+        with fsspec.open(f"{snapshot.uri}/rejected.parquet", "rb") as file:
+            return pq.read_table(file)
 
 
 def payload_of(table: pa.Table, description: DataDescription) -> npt.NDArray[np.uint8]:

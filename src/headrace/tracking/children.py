@@ -74,11 +74,11 @@ class Children(Runs):
             "mlflow.parentRunId": run_id,
             PROCESS_TAG: this_process(),
         }
-        with tracking_errors(self.uri):
-            run = self.client.create_run(experiment_id, run_name=name, tags=tags)
-            child = Child(self.client, self.uri, run.info.run_id)
-        status = "FAILED"
+        status, child = "FAILED", None
         try:
+            with tracking_errors(self.uri):
+                run = self.client.create_run(experiment_id, run_name=name, tags=tags)
+                child = Child(self.client, self.uri, run.info.run_id)
             self.log_params(child.run_id, params)
             yield child
             status = "FINISHED"
@@ -86,6 +86,7 @@ class Children(Runs):
             status = "KILLED"
             raise
         finally:
-            child.send()
-            with tracking_errors(self.uri):
-                self.client.set_terminated(child.run_id, status)
+            if child is not None:
+                child.send()
+                with tracking_errors(self.uri):
+                    self.client.set_terminated(child.run_id, status)

@@ -7,8 +7,11 @@ import fcntl
 import logging
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError, NotFoundError
@@ -41,13 +44,14 @@ def import_mlflow() -> Any:
 
 @contextlib.contextmanager
 def tracking_errors(uri: str) -> Iterator[None]:
-    """Turn MLflow's failures into errors that say what to do."""
+    """Turn MLflow's failures into errors that say what to do; a Ctrl-C waits for it."""
     import requests
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
+        with _interrupted_later():
+            yield
     except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
         text = _first_line(error)
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
@@ -64,6 +68,37 @@ def tracking_errors(uri: str) -> Iterator[None]:
             "Check that it is running, reachable and not locked, and run the same "
             "command again.",
         ) from error
+
+
+@contextlib.contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Keep a first Ctrl-C back until the block ends.
+
+    In the middle of a transaction it would leave the database locked for all that is
+    still to be written, such as the end of the run.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            signal.default_int_handler(number, frame)
+        came.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _first_line(error: Exception) -> str:

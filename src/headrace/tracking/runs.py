@@ -90,14 +90,16 @@ class Runs(Connection):
         mlflow = import_mlflow()
         experiment_id = self.experiment(experiment)
         tags = {**tags, PROCESS_TAG: this_process()}
-        with tracking_errors(self.uri):
-            self._end_orphans(experiment_id)
-            run_id = self._reopen(again, tags)
-            if not run_id:
-                run = self.client.create_run(experiment_id, run_name=name, tags=tags)
-                run_id = str(run.info.run_id)
-        status, monitor = "FAILED", None
+        status, monitor, run_id = "FAILED", None, ""
         try:
+            with tracking_errors(self.uri):
+                self._end_orphans(experiment_id)
+                run_id = self._reopen(again, tags)
+                if not run_id:
+                    run = self.client.create_run(
+                        experiment_id, run_name=name, tags=tags
+                    )
+                    run_id = str(run.info.run_id)
             mlflow.start_run(run_id=run_id)
             monitor = self._system_metrics(run_id)
             yield run_id, experiment_id
@@ -108,9 +110,10 @@ class Runs(Connection):
         finally:
             if monitor is not None:
                 monitor.finish()
-            with tracking_errors(self.uri):
-                mlflow.end_run(status)
-                self.client.set_terminated(run_id, status)
+            if run_id:
+                with tracking_errors(self.uri):
+                    mlflow.end_run(status)
+                    self.client.set_terminated(run_id, status)
 
     def _reopen(self, run_id: str, tags: Mapping[str, str]) -> str:
         """The id again, if the run is there and not deleted; its tags set anew."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.fitting import Checkpoints, Data, Fit, open_data
+from headrace.ingredients import machine
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.settings import Settings
@@ -159,7 +160,9 @@ def _search(  # noqa: PLR0913
         elif study.trials:
             log.info("tune: goes on after trial %d", len(study.trials))
         while len(study.trials) < wanted:
-            study.add(_run_trial(spec, folder, study, data, tracking, parent))
+            trial = _run_trial(spec, folder, study, data, tracking, parent)
+            study.add(trial)
+            _checkpoints(study, trial.number, spec).clear()
             log.info(report.progress_line(study, wanted))
         report.log_report(study, tracking, run_id)
     study.conclude()
@@ -183,6 +186,11 @@ def _forgotten_gradients() -> Iterator[None]:
             del known[name]
 
 
+def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
+    key = f"{study.name}-{number}"
+    return Checkpoints(study.store, key, spec.training, machine())
+
+
 def _run_trial(
     spec: PipelineSpec,
     folder: Path,
@@ -201,7 +209,7 @@ def _run_trial(
         mode="json", include={"model", "training"}, exclude_none=True
     )
     tags = {"headrace.trial": str(number), "headrace.pipeline": spec.name}
-    checkpoints = Checkpoints(study.store, f"{study.name}-{number}", changed.training)
+    checkpoints = _checkpoints(study, number, changed)
     course = None
     try:
         with (
@@ -217,7 +225,6 @@ def _run_trial(
         if course is None:
             raise
         course.reason = str(error).partition("\n")[0] or "out of memory"
-    checkpoints.clear()
     return Trial(
         number=number,
         state=course.state,

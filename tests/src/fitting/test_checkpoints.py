@@ -126,7 +126,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     left = {"cut": content[:-1], "flipped": content, "empty": b"", "other": b"x" * 99}
     newest.write_bytes(left[damage])
     again = checkpoints(tmp_path)
-    found = again.load(state(0).variables, weights=1)
+    found = again.load(state(0).variables, 1, {})
     assert found is not None
     assert found.progress == again.resumed == Progress(total_steps=5)
     assert np.array_equal(found.variables[0], np.full(3, 5))
@@ -139,8 +139,53 @@ def test_a_checkpoint_of_another_network_is_passed_over(
 ) -> None:
     checkpoints(tmp_path).save(state(5))
     again = checkpoints(tmp_path)
-    assert again.load(state(0, size).variables, weights) is None
+    assert again.load(state(0, size).variables, weights, {}) is None
     assert again.resumed is None
+
+
+def test_a_checkpoint_that_was_computed_otherwise_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = state(5)
+    made.progress.made_on = {"threads": 1, "cpu": "a"}
+    checkpoints(tmp_path).save(made)
+    now = {"threads": 2, "cpu": "a"}
+    assert checkpoints(tmp_path).load(made.variables, 1, now) is None
+    assert "computed otherwise (threads)" in caplog.text
+    assert checkpoints(tmp_path).load(made.variables, 1, made.progress.made_on)
+
+
+def test_on_another_number_of_threads_a_fit_begins_anew(
+    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_after(patch, 2)
+        with pytest.raises(Killed):
+            fit(checkpoints=checkpoints(tmp_path))
+    monkeypatch.setattr(
+        "headrace.fitting.execution.os.sched_getaffinity", lambda _: {0, 1, 2, 3}
+    )
+    again = checkpoints(tmp_path)
+    fit(checkpoints=again)
+    assert again.resumed is None
+
+
+def test_an_equal_training_may_clear_while_this_one_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = checkpoints(tmp_path), checkpoints(tmp_path)
+    real = Path.replace
+
+    def cleared(self: Path, target: Path) -> Path:
+        other.clear()
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", cleared)
+        mine.save(state(5))
+    assert not files(tmp_path)
+    mine.save(state(6))
+    assert [int(file.stem) for file in files(tmp_path)] == [6]
 
 
 def test_with_all_checkpoints_damaged_it_begins_anew(fit: Any, tmp_path: Path) -> None:
@@ -170,7 +215,7 @@ def test_only_the_two_newest_stay_and_none_after_clearing(
     assert [int(file.stem) for file in files(tmp_path)] == [7, 8]
     kept.clear()
     assert not files(tmp_path)
-    assert kept.load([], 0) is None
+    assert kept.load([], 0, {}) is None
 
 
 def test_by_time_they_are_written_as_often_as_asked_but_cost_little(
