@@ -1,7 +1,7 @@
 """Checkpoints of a fit: all that it takes to go on and end with the same weights.
 
 One file each, ``<step>.ckpt``: the sha256 of the rest, then an npz of the variables
-(model, optimizer, random states, metrics) and of what is known of the epochs. Written
+(model, optimizer, random states) and of what is known of the epochs. Written
 whole or not at all; a damaged one is passed over for the one before.
 """
 
@@ -42,7 +42,9 @@ class Progress:
         epoch: the present one, from 0; the number of epochs when all are done.
         step: how many steps of it are done.
         total_steps: how many steps of all epochs are done.
-        seconds: spent in the present epoch so far.
+        loss_sum: of the present epoch's steps so far.
+        right: how many of its rows were told rightly.
+        seconds: spent in it so far.
         cpu_seconds: of all threads, likewise.
         kept: the best epoch so far, from 1; 0 where there is none.
         lowest: its validation loss.
@@ -54,6 +56,8 @@ class Progress:
     epoch: int = 0
     step: int = 0
     total_steps: int = 0
+    loss_sum: float = 0.0
+    right: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     kept: int = 0
@@ -73,7 +77,7 @@ class State:
     """A checkpoint's content.
 
     Attributes:
-        variables: of the model, the optimizer and the metrics.
+        variables: of the model and the optimizer.
         best: the weights of the epoch that is kept so far; empty where there is none.
     """
 
