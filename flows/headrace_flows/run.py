@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import logging
+import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -110,6 +113,7 @@ class Run:
             raise
         self._report(stage, "completed", why, time.perf_counter() - started)
         self.records[stage] = record
+        _give_memory_back()
         return record
 
     def mark_resumed(self, stage: str, place: str) -> None:
@@ -158,3 +162,13 @@ class Run:
     def promotion(self) -> PromotionRecord | None:
         """The result of promote."""
         return self.record("promote", PromotionRecord)
+
+
+def _give_memory_back() -> None:
+    """Return to the system what a stage has freed, before the next takes its own."""
+    gc.collect()
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
