@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import gc
 import hashlib
 import os
 import threading
@@ -102,8 +103,9 @@ class Session:
         (result,) = validator.graph_validate(
             [expectation.configuration], {"result_format": _RESULT_FORMAT}
         )
-        # The engine and its data hold each other, and the next frame is as large.
-        engine.batch_manager.batch_data_cache.clear()
+        # These hold each other and the frame, and the next frame is as large.
+        del engine, validator
+        gc.collect()
         return result
 
     def _keep(self, name: str, results: list[Any]) -> None:
