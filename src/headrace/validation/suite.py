@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import gc
 import hashlib
 import os
 import threading
@@ -99,13 +98,13 @@ class Session:
 
         engine = pandas_execution_engine.PandasExecutionEngine(caching=False)
         engine.load_batch_data("table", frame)
+        del frame  # Pydantic's errors keep the variables of who called it
         validator = Validator(engine, data_context=self._context)
         (result,) = validator.graph_validate(
             [expectation.configuration], {"result_format": _RESULT_FORMAT}
         )
-        # These hold each other and the frame, and the next frame is as large.
-        del engine, validator
-        gc.collect()
+        # The engine and its data hold each other, and the next frame is as large.
+        engine.batch_manager.batch_data_cache.clear()
         return result
 
     def _keep(self, name: str, results: list[Any]) -> None:
