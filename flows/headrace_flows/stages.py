@@ -87,11 +87,13 @@ def train(
 ) -> TrainingRecord:
     """The model, fitted and logged."""
     key = run.plan.train(snapshot, contract)
+    from headrace.fitting import Checkpoints
+
     found = run.find(key, TrainingRecord)
-    if found is not None:
+    if found is not None:  # a kill may have come before they were cleared
+        Checkpoints(run.plan.store, key.fingerprint, run.spec.training).clear()
         return _cached(found)
     from headrace import training
-    from headrace.fitting import Checkpoints
     from headrace.ingredients import machine
 
     tags = {

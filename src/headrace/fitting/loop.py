@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -82,7 +83,9 @@ class Loop:
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
         shape, seed = data.description.shape, self._spec.seed
-        with Windows(data.train, shape, self._execution, seed) as windows:
+        with contextlib.closing(
+            Windows(data.train, shape, self._execution, seed)
+        ) as windows:
             while self.progress.epoch < self._spec.epochs:
                 for window in windows.of(self.progress.epoch, self.progress.step):
                     self._run_window(window)

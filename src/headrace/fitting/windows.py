@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -44,16 +43,7 @@ class Windows:
         self._reader = ThreadPoolExecutor(1, "read")
         self._read: tuple[tuple[int, ...], Future[tuple[Any, Any]]] | None = None
 
-    def __enter__(self) -> Windows:
-        """The windows themselves."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Stop reading ahead."""
         self._reader.shutdown(cancel_futures=True)
 

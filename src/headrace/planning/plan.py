@@ -1,16 +1,8 @@
-"""Which stages have work to do: a stage's key is all that its result depends on.
-
-The key of a stage is made of its part of the spec, the digests of its input records
-and the code that does it. Results are kept by key in the store, so the same work is
-done once, a run that was cut off goes on where it stopped, and every stage can say
-why it ran.
-"""
+"""The keys of a pipeline's stages, and the results that are kept by them."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +13,7 @@ from headrace.errors import DependencyError
 from headrace.ingredients import training_roots
 from headrace.ledger import Ledger
 from headrace.models import builder_name
+from headrace.planning.keys import Key, ingredients_of
 from headrace.records import (
     MANIFEST,
     ContractRecord,
@@ -37,20 +30,6 @@ from headrace.store import Store
 
 R = TypeVar("R", bound=Record)
 _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """All that a stage's result depends on, by name."""
-
-    stage: str
-    ingredients: dict[str, str]
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 over the sorted ingredients."""
-        text = json.dumps([self.stage, sorted(self.ingredients.items())])
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,16 +211,7 @@ class Plan:
         latest = self.store.read_json(self._latest(key.stage))
         if not latest:
             return "first run"
-        before, now = latest["ingredients"], key.ingredients
-        changes = [
-            _change(name, before.get(name), now.get(name))
-            for name in sorted(before.keys() | now.keys(), key=_by_kind)
-            if before.get(name) != now.get(name)
-        ]
-        if not changes:
-            return "its result is gone from the store"
-        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        return ", ".join(changes[:3]) + more
+        return key.why(latest["ingredients"]) or "its result is gone from the store"
 
     @property
     def _code_key(self) -> str:
@@ -261,99 +231,4 @@ class Plan:
         code = closure.code_state(roots, files or ())
         if stage in _WITHOUT_KERAS:
             code.pop("version keras", None)
-        ingredients = {
-            **{f"spec {name}": value for name, value in _flatten(spec)},
-            **{f"input {name}": value for name, value in inputs.items()},
-            **code,
-        }
-        return Key(stage, ingredients)
-
-
-class Finished(Record):
-    """The records of a run that has nothing left to do."""
-
-    snapshot: SnapshotRecord
-    contract: ContractRecord
-    training: TrainingRecord
-    evaluation: EvaluationRecord
-    version: int
-    status: str
-    reason: str
-
-
-def find_finished(plan: Plan) -> Finished | None:
-    """The last run's records, if nothing that it depends on has changed since.
-
-    Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
-    """
-    kept = plan.kept
-    snapshot, contract = kept.snapshot, kept.contract
-    training, evaluation = kept.training, kept.evaluation
-    if not (snapshot and contract and training and evaluation):
-        return None
-    name = plan.spec.name
-    version = plan.ledger.find_training(name, training_key(training))
-    if version is None:
-        return None
-    evidence = plan.ledger.latest_evidence(name, version.version)
-    if evidence is None or evidence.gates != evaluation.gates:
-        return None
-    outcome = _outcome(plan, evaluation, version.version)
-    if outcome is None:
-        return None
-    status, reason = outcome
-    return Finished(
-        snapshot=snapshot,
-        contract=contract,
-        training=training,
-        evaluation=evaluation,
-        version=version.version,
-        status=status,
-        reason=reason,
-    )
-
-
-def _outcome(
-    plan: Plan, evaluation: EvaluationRecord, version: int
-) -> tuple[str, str] | None:
-    from headrace.promotion import verdict
-
-    champion = plan.ledger.champion(plan.spec.name)
-    decided = verdict(plan.spec, evaluation)
-    if decided is not None and decided.status == "refused":
-        return decided.status, decided.reason
-    if champion is not None and champion.version.version == version:
-        return "unchanged", f"version {version} is the champion"
-    if decided is not None:
-        return "unchanged", decided.reason
-    if plan.ledger.was_rolled_back(plan.spec.name, version):
-        return "unchanged", f"version {version} was rolled back"
-    return None
-
-
-def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for name, item in value.items():
-        if isinstance(item, dict):
-            found += _flatten(item, f"{prefix}{name}.")
-        else:
-            found.append(
-                (f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str))
-            )
-    return found
-
-
-def _by_kind(name: str) -> tuple[int, str]:
-    """What a user did comes before what followed from it."""
-    return ("spec", "input", "version", "code").index(name.partition(" ")[0]), name
-
-
-def _change(name: str, before: str | None, now: str | None) -> str:
-    kind, _, rest = name.partition(" ")
-    if kind == "spec":
-        return f"{rest} {before} → {now}"
-    if kind == "version":
-        return f"{rest} {before} → {now}"
-    if kind == "code":
-        return f"code of {rest}"
-    return f"{rest} changed"
+        return Key(stage, ingredients_of(spec, inputs, code))

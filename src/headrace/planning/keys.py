@@ -1,0 +1,74 @@
+"""The key of a stage, and how it differs from an earlier one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """All that a stage's result depends on, by name."""
+
+    stage: str
+    ingredients: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the sorted ingredients."""
+        text = json.dumps([self.stage, sorted(self.ingredients.items())])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def why(self, before: Mapping[str, str]) -> str:
+        """How it differs from earlier ingredients, in words; empty if it does not."""
+        changes = [
+            _change(name, before.get(name), self.ingredients.get(name))
+            for name in sorted(before.keys() | self.ingredients.keys(), key=_by_kind)
+            if before.get(name) != self.ingredients.get(name)
+        ]
+        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        return ", ".join(changes[:_SHOWN]) + more
+
+
+def ingredients_of(
+    spec: dict[str, Any], inputs: Mapping[str, str], code: Mapping[str, str]
+) -> dict[str, str]:
+    """All ingredients by name, each with its kind before it."""
+    return {
+        **{f"spec {name}": value for name, value in _flatten(spec)},
+        **{f"input {name}": value for name, value in inputs.items()},
+        **code,
+    }
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, item in value.items():
+        if isinstance(item, dict):
+            found += _flatten(item, f"{prefix}{name}.")
+        else:
+            found.append(
+                (f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str))
+            )
+    return found
+
+
+def _by_kind(name: str) -> tuple[int, str]:
+    """What a user did comes before what followed from it."""
+    return ("spec", "input", "version", "code").index(name.partition(" ")[0]), name
+
+
+def _change(name: str, before: str | None, now: str | None) -> str:
+    kind, _, rest = name.partition(" ")
+    if kind == "spec":
+        return f"{rest} {before} → {now}"
+    if kind == "version":
+        return f"{rest} {before} → {now}"
+    if kind == "code":
+        return f"code of {rest}"
+    return f"{rest} changed"
