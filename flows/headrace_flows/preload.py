@@ -1,19 +1,25 @@
-"""Imports what the stages will need, while the server of the run starts beside it."""
+"""What is done while the server of the run starts: early refusals, and imports."""
 
 from __future__ import annotations
 
 import gc
 import importlib
 
+from headrace.models import check_arguments, find_builder
 from headrace_flows.run import Run
 
 
 def preload(run: Run) -> None:
-    """Import the libraries of the stages that have work to do, and reach MLflow.
+    """Refuse what can be refused at once; import what the stages with work to do need.
 
     Raises:
+        Refusal: the source cannot be opened.
+        SpecError: the builder or its arguments are not there.
         DependencyError: MLflow cannot be reached; better told now than after an hour.
     """
+    run.check_source()
+    builder = find_builder(run.plan.builder, run.plan.folder)
+    check_arguments(run.plan.builder, builder, run.spec.model.arguments)
     gc.disable()  # all that is imported stays: looking for garbage in it takes seconds
     try:
         _import(run)

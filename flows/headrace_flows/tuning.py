@@ -74,14 +74,10 @@ class Tuning:
 
     def find_finished(self) -> dict[str, Any] | None:
         """The summary of the best run, if trials and run have nothing left to do."""
-        plan = self.run.plan
-        snapshot = plan.find(plan.ingest(), SnapshotRecord)
-        if snapshot is None:
+        kept = self.run.plan.kept
+        if kept.snapshot is None or kept.contract is None:
             return None
-        contract = plan.find(plan.validate(snapshot), ContractRecord)
-        if contract is None:
-            return None
-        study = self.open_study(snapshot, contract)
+        study = self.open_study(kept.snapshot, kept.contract)
         if not study.is_concluded(self.trials) or study.best is None:
             return None
         best = self.refit()

@@ -187,21 +187,22 @@ def installed() -> dict[str, str]:
     for place in sys.path:
         for info in Path(place or ".").glob("*.dist-info"):
             name, _, version = info.name.removesuffix(".dist-info").partition("-")
-            found.setdefault(_normal(name), version)
+            found.setdefault(normal_name(name), version)
     return found
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
+    """A distribution's name as indexes compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @functools.cache
 def _version(top: str) -> str | None:
-    known = installed().get(_normal(_DISTRIBUTIONS.get(top, top)))
+    known = installed().get(normal_name(_DISTRIBUTIONS.get(top, top)))
     if known or _origin(top) is None or _place(top):
         return known
     import importlib.metadata
 
     owners = importlib.metadata.packages_distributions().get(top, ())
-    versions = {installed().get(_normal(owner), "") for owner in owners}
+    versions = {installed().get(normal_name(owner), "") for owner in owners}
     return " ".join(sorted(versions)) or None

@@ -80,8 +80,7 @@ def test_a_difference_has_its_kind_its_name_and_both_values() -> None:
 def packed(trained: Trained, tmp_path: Path) -> Packed:
     folder = tmp_path / "pipeline"
     (folder / "blocks").mkdir(parents=True)
-    (folder / "notes").mkdir()
-    for name in ("model.py", "blocks/__init__.py", "blocks/wide.py", "notes/old.py"):
+    for name in ("model.py", "sizes.py", "blocks/__init__.py", "blocks/wide.py"):
         (folder / name).write_text(f"# {name}\n")
     (folder / "pipeline.toml").write_text("# the pipeline\n")
     (folder / "weights.bin").write_bytes(b"\0")
@@ -105,8 +104,7 @@ def test_code_is_packed_as_it_was_when_the_training_began(
         "pipeline/spec.json",
         "pipeline/pipeline.toml",
         "pipeline/model.py",
-        "pipeline/blocks/__init__.py",
-        "pipeline/blocks/wide.py",
+        "pipeline/sizes.py",
         "data/snapshot.json",
         "data/contract.json",
     }
@@ -125,7 +123,7 @@ def test_a_record_is_brought_back_as_it_was_written(
     assert found.ingredients == packed.ingredients({"device": "cpu", "threads": 2})
     assert found.spec == trained.spec
     assert (found.snapshot, found.contract) == (trained.snapshot, trained.contract)
-    assert (found.folder / "blocks/wide.py").read_text() == "# blocks/wide.py\n"
+    assert (found.folder / "model.py").read_text() == "# model.py\n"
 
 
 def test_nothing_is_brought_back_that_the_tag_does_not_vouch_for(

@@ -22,7 +22,6 @@ from headrace.ingestion import ingest
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.reproduction import Reproduction, reproduce
 from headrace.settings import Settings
-from headrace.snapshots import read_table
 from headrace.spec import PipelineSpec, load_spec
 from headrace.store import Store
 from headrace.tracking import Tracking
@@ -33,13 +32,13 @@ data.source = "blobs.npz"
 model = { builder = "model:build", arguments.rate = 0.2 }
 training = { epochs = 2, batch_size = 16, learning_rate = 0.05, seed = 3 }
 """
-MODEL = '''"""A network with dropout, as wide as a package of the folder says."""
+MODEL = '''"""A network with dropout, as wide as another file of the folder says."""
 
 import os
 import runpy
 from pathlib import Path
 
-SIZES = runpy.run_path(str(Path(__file__).parent / "blocks" / "sizes.py"))
+SIZES = runpy.run_path(str(Path(__file__).parent / "sizes.py"))
 
 
 def build(data, rate):
@@ -69,13 +68,8 @@ class Recorded:
     run: TrainingRecord
 
     def artifact(self, path: str) -> Path:
-        return (
-            self.settings.home
-            / "mlartifacts"
-            / "own"
-            / self.run.run_id
-            / (f"artifacts/{path}")
-        )
+        artifacts = self.settings.home / "mlartifacts" / "own" / self.run.run_id
+        return artifacts / "artifacts" / path
 
     def tag(self, **values: str) -> None:
         tags = {f"headrace.{name}": value for name, value in values.items()}
@@ -95,7 +89,8 @@ class Recorded:
 
 def _set_aside(snapshot: SnapshotRecord, store: Store) -> str:
     """A quarantine of one row of train."""
-    splits = read_table(snapshot, ["split"])["split"].to_pylist()
+    items = pq.read_table(f"{snapshot.uri}/items")
+    splits = items["split"].to_pylist()
     table = pa.table({"row": [splits.index("train")], "split": ["train"]})
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
@@ -110,11 +105,10 @@ def _recorded(
 ) -> Recorded:
     project = tmp_path_factory.mktemp("own")
     folder = project / "pipelines" / "own"
-    (folder / "blocks").mkdir(parents=True)
+    folder.mkdir(parents=True)
     (folder / "pipeline.toml").write_text(SPEC)
     (folder / "model.py").write_text(MODEL)
-    (folder / "blocks" / "__init__.py").write_text("")
-    (folder / "blocks" / "sizes.py").write_text("HIDDEN = 12\n")
+    (folder / "sizes.py").write_text("HIDDEN = 12\n")
     source = write_data(folder / "blobs.npz")
     settings = Settings(project=project, home=project / "home", user="ada@lab")
     settings.prepare_home()
@@ -272,7 +266,7 @@ def test_what_cannot_be_reproduced_says_why(recorded: Recorded) -> None:
     "path",
     [
         "pipeline/model.py",
-        "pipeline/blocks/sizes.py",
+        "pipeline/sizes.py",
         "pipeline/spec.json",
         "pipeline/ingredients.json",
         "data/snapshot.json",
@@ -283,14 +277,9 @@ def test_a_file_that_was_changed_is_refused_and_nothing_imported(
     recorded: Recorded, path: str, tmp_path: Path
 ) -> None:
     planted = f"open({str(tmp_path / 'was-here')!r}, 'w').close()\n"
-    for code in ("model.py", "blocks/sizes.py"):
-        if path.endswith(code):
-            file = recorded.artifact(path)
-            file.write_text(planted + file.read_text())
-            break
-    else:
-        with recorded.artifact(path).open("a") as file:
-            file.write(" ")
+    file = recorded.artifact(path)
+    changed = planted if file.suffix == ".py" else " "
+    file.write_text(changed + file.read_text())
     with pytest.raises(IntegrityError, match=rf"{path} of the run .*changed or dam"):
         recorded.again()
     assert not (tmp_path / "was-here").exists()
@@ -299,7 +288,7 @@ def test_a_file_that_was_changed_is_refused_and_nothing_imported(
 def test_a_file_that_was_added_is_not_used(recorded: Recorded, tmp_path: Path) -> None:
     planted = f"open({str(tmp_path / 'was-here')!r}, 'w').close()\n"
     recorded.artifact("pipeline/os.py").write_text(planted)
-    recorded.artifact("pipeline/blocks/keras.py").write_text(planted)
+    recorded.artifact("pipeline/keras.py").write_text(planted)
     assert recorded.again().status == "same"
     assert not (tmp_path / "was-here").exists()
 

@@ -61,19 +61,15 @@ def run(
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
-    from headrace.models import check_arguments, find_builder
     from headrace_flows.preload import preload
     from headrace_flows.server import server_for_run
     from headrace_flows.summary import conclude, failed
 
     with server_for_run(settings) as server:
         try:
-            run.check_source()
+            preload(run)
         except Refusal as error:
             return failed(run, error)
-        builder = find_builder(run.plan.builder, run.plan.folder)
-        check_arguments(run.plan.builder, builder, run.spec.model.arguments)
-        preload(run)
         server.wait()
         from headrace_flows.train import run_here
 

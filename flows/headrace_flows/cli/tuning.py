@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from headrace.errors import Refusal
 from headrace_flows.cli.answers import (
     Answered,
     JsonOption,
@@ -80,10 +81,13 @@ def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace.backend import load_backend
     from headrace_flows.preload import preload
     from headrace_flows.server import server_for_run
-    from headrace_flows.summary import conclude
+    from headrace_flows.summary import conclude, failed
 
     with server_for_run(settings) as server:
-        preload(tuning.run)
+        try:
+            preload(tuning.run)
+        except Refusal as error:
+            return failed(tuning.run, error)
         load_backend()
         from headrace_flows.tune import tune_here
 

@@ -29,6 +29,7 @@ SNAPSHOT = "data/snapshot.json"
 CONTRACT = "data/contract.json"
 TAG = "headrace.ingredients"
 LOCK_TAG = "headrace.lock"
+_PACKED = {".toml", ".py", ".md"}
 
 
 class Packed:
@@ -38,7 +39,8 @@ class Packed:
 
     Args:
         spec: the pipeline.
-        folder: its folder; its Python files, those of packages in it too, are packed.
+        folder: its folder; the ``.toml``, ``.py`` and ``.md`` files that lie in it
+            are packed, those of folders below are not: no builder can import them.
         builder: the name of the builder.
         snapshot: the data.
         contract: its verdict.
@@ -66,13 +68,9 @@ class Packed:
             SNAPSHOT: snapshot.model_dump_json(indent=1).encode(),
             CONTRACT: contract.model_dump_json(indent=1).encode(),
         }
-        own = [f for f in folder.iterdir() if f.suffix in (".toml", ".py", ".md")]
-        for package in folder.glob("*/__init__.py"):
-            own += package.parent.rglob("*.py")
-        for file in sorted(own):
-            if file.is_file():
-                path = f"pipeline/{file.relative_to(folder).as_posix()}"
-                self.files[path] = file.read_bytes()
+        for file in sorted(folder.iterdir()):
+            if file.suffix in _PACKED and file.is_file():
+                self.files[f"pipeline/{file.name}"] = file.read_bytes()
 
     def ingredients(self, execution: Mapping[str, Any]) -> Ingredients:
         """The ingredients, once it is known how the steps were computed."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 from pathlib import Path
 from typing import Literal
 
 from headrace.backend import load_backend
+from headrace.closure import installed, normal_name
 from headrace.records import Record
 
 # Read by libraries beneath, and each of them can change the last bits of a sum.
@@ -72,7 +72,7 @@ def differences(then: Ingredients, now: Ingredients) -> tuple[Difference, ...]:
     """
     before, after = _parts(then), _parts(now)
     direct = {"python"} | {
-        _normal(name.removeprefix("version "))
+        normal_name(name.removeprefix("version "))
         for name in {**then.code, **now.code}
         if name.startswith("version ")
     }
@@ -113,16 +113,8 @@ def python_version() -> str:
 
 
 def distributions() -> tuple[str, ...]:
-    """What is installed, sorted, each ``name==version``.
-
-    By the names of the folders: to read their metadata takes 0.15 s.
-    """
-    found: dict[str, str] = {}
-    for place in sys.path:
-        for info in Path(place or ".").glob("*.dist-info"):
-            name, _, version = info.name.removesuffix(".dist-info").partition("-")
-            found.setdefault(_normal(name), version)
-    return tuple(f"{name}=={found[name]}" for name in sorted(found))
+    """What is installed, sorted, each ``name==version``."""
+    return tuple(f"{name}=={version}" for name, version in sorted(installed().items()))
 
 
 def machine() -> dict[str, str]:
@@ -161,7 +153,3 @@ def _gpu() -> str:
     if not gpus:
         return ""
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name"))
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -115,9 +115,21 @@ def search(  # noqa: PLR0913
         IntegrityError: the snapshot is damaged.
         DependencyError: MLflow or the disk failed, or another process is at it.
     """
+    tags = {**tags, "headrace.pipeline": spec.name, "headrace.study": study.name}
     with study.alone(settings):
         if not study.is_concluded(trials):
-            _search(spec, folder, study, trials, snapshot, contract, settings, tags)
+            data = _open_data(snapshot, contract)
+            tracking = Tracking(settings)
+            name = f"tune-{study.name[:8]}"
+            with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
+                _begin(spec, study, trials, snapshot, tracking, parent[0])
+                while len(study.trials) < study.wanted(trials):
+                    trial = _run_trial(spec, folder, study, data, tracking, parent)
+                    study.add(trial)
+                    _checkpoints(study, trial.number, spec).clear()
+                    log.info(report.progress_line(study, study.wanted(trials)))
+                report.log_report(study, tracking, parent[0])
+            study.conclude()
     if study.best is None:
         last = study.trials[-1]
         raise Refusal(
@@ -127,16 +139,7 @@ def search(  # noqa: PLR0913
         )
 
 
-def _search(  # noqa: PLR0913
-    spec: PipelineSpec,
-    folder: Path,
-    study: Study,
-    trials: int,
-    snapshot: SnapshotRecord,
-    contract: ContractRecord,
-    settings: Settings,
-    tags: Mapping[str, str],
-) -> None:
+def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     load_backend()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
     data = open_data(snapshot, contract)
@@ -145,27 +148,27 @@ def _search(  # noqa: PLR0913
             "There are no validation rows, so trials cannot be compared.",
             "Give the data a split called val, or more rows.",
         )
-    tracking = Tracking(settings)
-    tags = {**tags, "headrace.pipeline": spec.name, "headrace.study": study.name}
-    name = f"tune-{study.name[:8]}"
+    return data
+
+
+def _begin(
+    spec: PipelineSpec,
+    study: Study,
+    trials: int,
+    snapshot: SnapshotRecord,
+    tracking: Tracking,
+    run_id: str,
+) -> None:
+    """Say in the study's run what is searched, unless it says so already."""
     wanted = study.wanted(trials)
     if wanted < trials:
         log.info("tune: the ranges have %d points, so there are no more trials", wanted)
-    with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
-        run_id = parent[0]
-        if run_id != study.run_id:
-            tracking.log_params(run_id, report.parameters(spec, study))
-            tracking.log_snapshot(run_id, snapshot)
-            study.begin(run_id)
-        elif study.trials:
-            log.info("tune: goes on after trial %d", len(study.trials))
-        while len(study.trials) < wanted:
-            trial = _run_trial(spec, folder, study, data, tracking, parent)
-            study.add(trial)
-            _checkpoints(study, trial.number, spec).clear()
-            log.info(report.progress_line(study, wanted))
-        report.log_report(study, tracking, run_id)
-    study.conclude()
+    if run_id != study.run_id:
+        tracking.log_params(run_id, report.parameters(spec, study))
+        tracking.log_snapshot(run_id, snapshot)
+        study.begin(run_id)
+    elif study.trials:
+        log.info("tune: goes on after trial %d", len(study.trials))
 
 
 @contextlib.contextmanager
