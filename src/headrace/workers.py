@@ -14,13 +14,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import TypeVar
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
+from headrace.store import Store
 
 FEW = 4
 
@@ -42,47 +43,93 @@ def spread(
 
     Raises:
         what ``work`` raises; tasks not yet begun are dropped.
-        DependencyError: a process ended in the middle of its work.
+        UsageError: the cluster cannot be used: its address is none, its package is
+            not installed, or its workers cannot reach the store.
+        DependencyError: it does not answer or has no workers, or a process ended in
+            the middle of its work.
     """
     rest = iter(tasks)
     first = list(itertools.islice(rest, FEW))
     if len(first) < FEW:
         yield from map(work, first)
         return
-    with _executor(settings) as (executor, processes):
+    pool = _cluster(settings) if settings.dask_address else _processes()
+    with pool as (executor, at_once):
         waiting: deque[Future[R]] = deque()
         try:
             for task in itertools.chain(first, rest):
                 waiting.append(executor.submit(work, task))
-                if len(waiting) > 2 * processes:
+                if len(waiting) > 2 * at_once:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise DependencyError(
-                "A worker process ended in the middle of its work, perhaps for want "
-                "of memory.",
-                "Free memory, and run the same command again.",
-            ) from None
         finally:
             for future in waiting:
                 future.cancel()
 
 
 @contextlib.contextmanager
-def _executor(settings: Settings) -> Iterator[tuple[Executor, int]]:
-    if settings.dask_address:
-        from distributed import Client
-
-        with Client(settings.dask_address) as client:
+def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
+    """The workers of a Dask cluster, and how many tasks they do at once."""
+    address = settings.dask_address
+    if not Store(settings.store).is_local:
+        raise UsageError(
+            f"HEADRACE_DASK_ADDRESS is {address}, but the store {settings.store} is no "
+            "folder, and Dask's workers write into the store's folder.",
+            "Unset it, or set HEADRACE_STORE to a folder that all workers share.",
+        )
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise UsageError(
+            f"HEADRACE_DASK_ADDRESS is {address}, but Dask is not installed: {error}.",
+            "Install headrace[dask], or unset it.",
+        ) from None
+    try:
+        client = Client(address)
+    except ValueError as error:
+        raise UsageError(
+            f"HEADRACE_DASK_ADDRESS is {address!r}, which is no address: {error}.",
+            "Set it to the scheduler's, such as tcp://10.0.0.5:8786.",
+        ) from None
+    except OSError as error:
+        raise DependencyError(
+            f"The Dask scheduler {address} does not answer: {error}.",
+            "Start it, or unset HEADRACE_DASK_ADDRESS, and run the same command again.",
+        ) from None
+    with client:
+        threads = sum(client.ncores().values())
+        if not threads:
+            raise DependencyError(
+                f"The Dask scheduler {address} has no workers.",
+                "Start some, and run the same command again.",
+            )
+        try:
             # The work writes files: an equal task is still another one.
-            yield client.get_executor(pure=False), sum(client.ncores().values())
-        return
-    processes = _processors()
-    with ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), _live_with_parent
-    ) as executor:
-        yield executor, processes
+            yield client.get_executor(pure=False), threads
+        except (KilledWorker, CancelledError):
+            raise DependencyError(
+                f"Workers of the Dask scheduler {address}, or itself, ended in the "
+                "middle of their work, perhaps for want of memory.",
+                "Look at their logs, and run the same command again.",
+            ) from None
+
+
+@contextlib.contextmanager
+def _processes() -> Iterator[tuple[Executor, int]]:
+    """Processes of this machine, and their number."""
+    count = _processors()
+    try:
+        with ProcessPoolExecutor(
+            count, multiprocessing.get_context("spawn"), _live_with_parent
+        ) as executor:
+            yield executor, count
+    except BrokenProcessPool:
+        raise DependencyError(
+            "A worker process ended in the middle of its work, perhaps for want of "
+            "memory.",
+            "Free memory, and run the same command again.",
+        ) from None
 
 
 def _processors() -> int:

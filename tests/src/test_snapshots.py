@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,15 +18,12 @@ import pytest
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.snapshots import (
-    Items,
     Rejected,
     SplitRows,
     read_rejected,
     read_shard,
     read_split,
-    read_table,
-    shard_names,
-    write_snapshot,
+    shards_of,
     writing,
 )
 from headrace.store import Store
@@ -36,26 +35,51 @@ LABELS = ["a", "b", "a", "b", "a", "b", "a", "b"]
 BAD = Rejected("f" * 64, "train", "a", "bad.png", "decode", "cut short")
 
 
+@dataclass
+class Items:
+    """Items in any order, with their columns."""
+
+    payload: npt.NDArray[np.uint8]
+    split: list[str]
+    label: list[str]
+    name: list[str]
+
+    def sha(self) -> list[str]:
+        return [hashlib.sha256(item.tobytes()).hexdigest() for item in self.payload]
+
+
 def some_items(order: Sequence[int] = range(8), prefix: str = "") -> Items:
     rows = list(order)
     return Items(
         payload=PIXELS[rows],
-        item=np.array([hashlib.sha256(PIXELS[r].tobytes()).hexdigest() for r in rows]),
-        split=np.array([SPLITS[r] for r in rows]),
-        label=np.array([LABELS[r] for r in rows]),
+        split=[SPLITS[r] for r in rows],
+        label=[LABELS[r] for r in rows],
         name=[f"{prefix}{r}.png" for r in rows],
     )
 
 
-def write(
-    store: Store,
-    items: Items,
-    rejected: Sequence[Rejected] = (),
-    description: DataDescription = DESCRIPTION,
-) -> SnapshotRecord:
-    return write_snapshot(
-        store, description, items, rejected, source="s", attribution="", findings=()
-    )
+Write = Callable[..., SnapshotRecord]
+
+
+@pytest.fixture
+def write(store: Store, write_snapshot: Write) -> Write:
+    """Write items to the store, or to another one."""
+
+    def _write(
+        items: Items,
+        rejected: Sequence[Rejected] = (),
+        description: DataDescription = DESCRIPTION,
+        store: Store = store,
+    ) -> SnapshotRecord:
+        columns = {"split": items.split, "label": items.label, "name": items.name}
+        return write_snapshot(store, description, items.payload, columns, rejected)
+
+    return _write
+
+
+def read_items(record: SnapshotRecord) -> pa.Table:
+    """All rows in hash order."""
+    return pq.read_table(f"{record.uri}/items")
 
 
 def quarantine(folder: Path, rows: dict[int, str]) -> str:
@@ -72,57 +96,52 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
-def test_the_digest_is_of_the_content_not_of_order_or_name(store: Store) -> None:
+def test_the_digest_is_of_the_content_not_of_order_or_name(write: Write) -> None:
     shuffled = some_items([7, 3, 5, 0, 1, 2, 6, 4], prefix="other/")
-    assert write(store, shuffled).digest == write(store, some_items()).digest
+    assert write(shuffled).digest == write(some_items()).digest
 
 
-def test_the_digest_is_over_the_sorted_rows(store: Store) -> None:
-    record = write(store, some_items(), [BAD])
+def test_the_digest_is_over_the_sorted_rows(write: Write) -> None:
+    record = write(some_items(), [BAD])
     lines = sorted(
         f"{row['item']} {row['split']} {row['label']}\n"
-        for row in read_table(record).to_pylist()
+        for row in read_items(record).to_pylist()
     )
     text = "".join(["image 2x3x1\n", *lines, "rejected\n", f"{BAD.item} train a\n"])
     assert record.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_the_digest_does_not_depend_on_the_number_of_shards(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = write(store, some_items())
+    plain = write(some_items())
     monkeypatch.setattr(writing, "BYTES_PER_SHARD", 12)
-    record = write(Store(str(tmp_path / "other")), some_items())
-    assert len(shard_names(record)) == 4
+    record = write(some_items(), store=Store(str(tmp_path / "other")))
+    assert len(shards_of(record)) == 4
     assert record.digest == plain.digest
 
 
-def test_a_label_cannot_look_like_another_row(store: Store) -> None:
-    two, one = some_items(), some_items()
-    order = np.argsort(two.item)
-    first, second = order[:2]
-    two.label.fill("a")
-    one = Items(
-        np.delete(two.payload, second, 0),
-        np.delete(two.item, second),
-        np.delete(two.split, second),
-        np.delete(two.label.astype("U200"), second),
-        [name for row, name in enumerate(two.name) if row != second],
+def test_a_label_cannot_look_like_another_row(write: Write) -> None:
+    two = some_items()
+    two.label = ["a"] * 8
+    sha = two.sha()
+    first, second = np.argsort(sha)[:2]
+    one = some_items([row for row in range(8) if row != second])
+    one.label = ["a"] * 7
+    one.label[one.name.index(two.name[first])] = (
+        f"a\n{sha[second]} {two.split[second]} a"
     )
-    line = f"a\n{two.item[second]} {two.split[second]} a"
-    one.label[np.flatnonzero(one.item == two.item[first])] = line
-    assert write(store, one).digest != write(store, two).digest
+    assert write(one).digest != write(two).digest
 
 
 @pytest.mark.parametrize(
     "field", ["pixel", "split", "label", "rejected", "shape", "row"]
 )
-def test_any_change_of_content_gives_another_digest(store: Store, field: str) -> None:
+def test_any_change_of_content_gives_another_digest(write: Write, field: str) -> None:
     items, description = some_items(), DESCRIPTION
-    plain = write(store, items).digest
+    plain = write(items).digest
     if field == "pixel":
-        changed = PIXELS[7] + np.uint8(np.arange(6).reshape(2, 3, 1) == 5)
-        items.item[7] = hashlib.sha256(changed.tobytes()).hexdigest()
+        items.payload[7, 1, 2] += 1
     elif field == "split":
         items.split[0] = "test"
     elif field == "label":
@@ -134,11 +153,11 @@ def test_any_change_of_content_gives_another_digest(store: Store, field: str) ->
     elif field == "row":
         items = some_items(range(7))
     rejected = [BAD] if field == "rejected" else []
-    assert write(store, items, rejected, description).digest != plain
+    assert write(items, rejected, description).digest != plain
 
 
-def test_the_record_counts_each_split(store: Store) -> None:
-    record = write(store, some_items(), [BAD])
+def test_the_record_counts_each_split(store: Store, write: Write) -> None:
+    record = write(some_items(), [BAD])
     assert record.rows == {"train": 4, "val": 1, "test": 3}
     assert record.rejected == 1
     assert record.uri == store.uri(f"snapshots/{record.digest}")
@@ -154,16 +173,16 @@ def test_the_record_counts_each_split(store: Store) -> None:
     ]
 
 
-def test_writing_the_same_content_again_writes_nothing(store: Store) -> None:
-    record = write(store, some_items())
+def test_writing_the_same_content_again_writes_nothing(write: Write) -> None:
+    record = write(some_items())
     before = {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")}
-    again = write(store, some_items(range(7, -1, -1)))
+    again = write(some_items(range(7, -1, -1)))
     assert again == record
     assert {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")} == before
 
 
-def test_pandas_reads_the_items_in_one_line(store: Store) -> None:
-    record = write(store, some_items())
+def test_pandas_reads_the_items_in_one_line(write: Write) -> None:
+    record = write(some_items())
     frame = pd.read_parquet(f"{record.uri}/items")
     assert list(frame.columns) == ["item", "split", "label", "name", "image"]
     assert len(frame) == 8
@@ -172,8 +191,8 @@ def test_pandas_reads_the_items_in_one_line(store: Store) -> None:
     assert np.frombuffer(first, np.uint8).tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_split_is_read_in_hash_order_as_arrays(store: Store) -> None:
-    items, labels, names = read_split(write(store, some_items()), "train")
+def test_a_split_is_read_in_hash_order_as_arrays(write: Write) -> None:
+    items, labels, names = read_split(write(some_items()), "train")
     assert (items.dtype, items.shape) == (np.uint8, (4, 2, 3, 1))
     assert labels.dtype == np.int32
     rows = [int(name.removesuffix(".png")) for name in names]
@@ -184,9 +203,9 @@ def test_a_split_is_read_in_hash_order_as_arrays(store: Store) -> None:
     assert digests == sorted(digests)
 
 
-def test_quarantined_rows_are_left_out(store: Store, tmp_path: Path) -> None:
-    record = write(store, some_items())
-    names = read_table(record, ["name"])["name"].to_pylist()
+def test_quarantined_rows_are_left_out(write: Write, tmp_path: Path) -> None:
+    record = write(some_items())
+    names = read_items(record)["name"].to_pylist()
     place = quarantine(tmp_path, {names.index("2.png"): "train"})
     _, _, train = read_split(record, "train", place)
     _, _, test = read_split(record, "test", place)
@@ -194,30 +213,30 @@ def test_quarantined_rows_are_left_out(store: Store, tmp_path: Path) -> None:
     assert sorted(test) == ["5.png", "6.png", "7.png"]
 
 
-def test_a_split_without_rows_is_empty(store: Store) -> None:
-    items, labels, names = read_split(write(store, some_items(range(4))), "val")
+def test_a_split_without_rows_is_empty(write: Write) -> None:
+    items, labels, names = read_split(write(some_items(range(4))), "val")
     assert (items.shape, labels.shape, names) == ((0, 2, 3, 1), (0,), [])
 
 
 def test_many_rows_go_to_shards_by_hash(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "ROWS_PER_SHARD", 3)
-    record = write(store, some_items())
+    record = write(some_items())
     shards = sorted(p.name for p in Path(record.uri, "items").iterdir())
     assert shards == ["0000.parquet", "0001.parquet", "0002.parquet", "0003.parquet"]
-    table = read_table(record)
+    table = read_items(record)
     assert table.num_rows == 8
-    assert table["item"].to_pylist() == sorted(some_items().item.tolist())
+    assert table["item"].to_pylist() == sorted(some_items().sha())
     assert len(read_split(record, "train")[0]) == 4
 
 
 def test_the_rows_of_a_split_are_read_shard_by_shard(
-    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(writing, "ROWS_PER_SHARD", 3)
-    record = write(store, some_items())
-    every = read_table(record).to_pylist()
+    record = write(some_items())
+    every = read_items(record).to_pylist()
     for split in ("train", "val", "test"):
         left_out = [row for row, item in enumerate(every) if item["split"] == split][-1]
         place = quarantine(tmp_path, {left_out: split})
@@ -232,8 +251,8 @@ def test_the_rows_of_a_split_are_read_shard_by_shard(
         assert names == [item["name"] for item in kept if item != every[left_out]]
 
 
-def test_counting_reads_no_shard(store: Store) -> None:
-    record = write(store, some_items())
+def test_counting_reads_no_shard(write: Write) -> None:
+    record = write(some_items())
     Path(record.uri, "items", "0000.parquet").unlink()
     rows = SplitRows(record, "test")
     assert (len(rows), rows.counts.tolist()) == (3, [3])
@@ -241,9 +260,9 @@ def test_counting_reads_no_shard(store: Store) -> None:
         rows.read(0)
 
 
-def test_a_quarantine_of_other_data_is_noticed(store: Store, tmp_path: Path) -> None:
-    record = write(store, some_items())
-    row = read_table(record, ["split"])["split"].to_pylist().index("test")
+def test_a_quarantine_of_other_data_is_noticed(write: Write, tmp_path: Path) -> None:
+    record = write(some_items())
+    row = read_items(record)["split"].to_pylist().index("test")
     rows = SplitRows(record, "train", quarantine(tmp_path, {row: "train"}))
     with pytest.raises(IntegrityError, match=r"4 rows of train, and 3 .*not of this"):
         rows.read(0)
@@ -251,31 +270,39 @@ def test_a_quarantine_of_other_data_is_noticed(store: Store, tmp_path: Path) -> 
         SplitRows(record, "train", str(tmp_path / "gone.parquet"))
 
 
-def test_a_label_that_is_no_class_has_no_index(store: Store) -> None:
+def test_a_label_that_is_no_class_has_no_index(write: Write) -> None:
     items = some_items()
     items.label[0] = "z"
-    _, labels, names = read_split(write(store, items), "train")
+    _, labels, names = read_split(write(items), "train")
     assert labels[names.index("0.png")] == -1
 
 
-def test_a_shard_is_read_by_its_name(store: Store) -> None:
-    record = write(store, some_items())
-    (name,) = shard_names(record)
-    assert read_shard(record, name).equals(read_table(record))
-    assert read_shard(record, name, ["label"]).column_names == ["label"]
+def test_a_shard_is_read_whole_or_by_column(write: Write) -> None:
+    record = write(some_items())
+    (shard,) = shards_of(record)
+    assert read_shard(record, shard).equals(read_items(record))
+    assert read_shard(record, shard, ["label"]).column_names == ["label"]
 
 
-def test_an_older_format_is_not_guessed_at(store: Store) -> None:
-    record = write(store, some_items())
+def test_an_older_format_is_not_guessed_at(write: Write) -> None:
+    record = write(some_items())
     place = Path(record.uri, "manifest.json")
-    place.write_text(place.read_text().replace('"format": 2', '"format": 1'))
+    place.write_text(place.read_text().replace('"format": 3', '"format": 1'))
     with pytest.raises(IntegrityError, match=r"has format 1; .* Ingest the data again"):
-        read_table(record)
+        read_split(record, "train")
+
+
+@pytest.mark.parametrize("text", ['{"format": 1}', "{"])
+def test_writing_again_replaces_an_older_format(write: Write, text: str) -> None:
+    record = write(some_items())
+    Path(record.uri, "manifest.json").write_text(text)
+    assert write(some_items()) == record
+    assert len(read_split(record, "train")[0]) == 4
 
 
 @pytest.mark.parametrize("damage", ["byte", "short", "gone", "manifest", "no manifest"])
-def test_a_damaged_snapshot_is_noticed(store: Store, damage: str) -> None:
-    record = write(store, some_items())
+def test_a_damaged_snapshot_is_noticed(write: Write, damage: str) -> None:
+    record = write(some_items())
     shard = Path(record.uri, "items", "0000.parquet")
     manifest = Path(record.uri, "manifest.json")
     data = bytearray(shard.read_bytes())
@@ -293,25 +320,44 @@ def test_a_damaged_snapshot_is_noticed(store: Store, damage: str) -> None:
     with pytest.raises(
         IntegrityError, match=r"not the file that was written|incomplete"
     ):
-        read_table(record)
+        read_split(record, "train")
 
 
-def test_the_manifest_tells_all_about_the_snapshot(store: Store) -> None:
-    record = write(store, some_items())
+@pytest.mark.parametrize("damage", ["byte", "gone", "not in the manifest"])
+def test_damaged_rejected_items_are_noticed(write: Write, damage: str) -> None:
+    record = write(some_items(), [BAD])
+    place = Path(record.uri, "rejected.parquet")
+    manifest = Path(record.uri, "manifest.json")
+    if damage == "byte":
+        place.write_bytes(place.read_bytes().replace(b"cut short", b"cut shirt"))
+    elif damage == "gone":
+        place.unlink()
+    else:
+        facts = json.loads(manifest.read_text())
+        del facts["rejected_sha256"]
+        manifest.write_text(json.dumps(facts))
+    with pytest.raises(
+        IntegrityError, match=r"rejected.*not the file that was written|incomplete"
+    ):
+        read_rejected(record)
+
+
+def test_the_manifest_tells_all_about_the_snapshot(write: Write) -> None:
+    record = write(some_items())
     manifest = json.loads(Path(record.uri, "manifest.json").read_text())
     assert manifest["digest"] == record.digest
-    assert manifest["format"] == 2
+    assert manifest["format"] == 3
     (facts,) = manifest["files"].values()
     assert facts["splits"] == {"train": 4, "val": 1, "test": 3}
 
 
 def test_a_write_that_is_cut_off_leaves_no_snapshot(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_args: object, **_kwargs: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pq, "write_table", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write(store, some_items())
+        write(some_items())
     assert list(Path(store.root).rglob("*")) == [Path(store.root, "snapshots")]

@@ -1,6 +1,5 @@
 """The contract over small snapshots: each check holds once and breaks once."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from headrace import workers
 from headrace.errors import ContractError, SpecError
 from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings
-from headrace.snapshots import Items, Rejected, read_split, write_snapshot, writing
+from headrace.snapshots import Rejected, read_split, writing
 from headrace.spec import PipelineSpec
 from headrace.store import Store
 from headrace.validation import quarantine as quarantine_module
@@ -44,7 +43,7 @@ Check = Callable[..., ContractRecord]
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Check:
+def check(tmp_path: Path, write_snapshot: Callable[..., SnapshotRecord]) -> Check:
     """Write the data as a snapshot and validate it."""
 
     def run(
@@ -59,26 +58,17 @@ def check(tmp_path: Path) -> Check:
                 "contract": contract,
             }
         )
-        items = Items(
-            payload=data.pixels,
-            item=np.array(
-                [hashlib.sha256(p.tobytes()).hexdigest() for p in data.pixels], np.str_
-            ),
-            split=np.array(data.split, np.str_),
-            label=np.array(data.label, np.str_),
-            name=[f"{row}.png" for row in range(len(data.pixels))],
-        )
+        names = [f"{row}.png" for row in range(len(data.pixels))]
         description = DataDescription(
             medium="image", shape=(4, 4, 1), classes=("cat", "dog")
         )
         snapshot = write_snapshot(
             store,
             description,
-            items,
+            data.pixels,
+            {"split": data.split, "label": data.label, "name": names},
             data.rejected,
-            source="made",
-            attribution="",
-            findings=data.findings,
+            data.findings,
         )
         return validate(spec, snapshot, store, Settings(project=tmp_path))
 

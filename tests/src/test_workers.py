@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from headrace import workers
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.workers import FEW, spread
 
@@ -111,15 +112,62 @@ def _runs(process: int) -> bool:
         return False
 
 
+def _on_dask(folder: Path, address: str, **values: str) -> list[float]:
+    settings = Settings(project=folder, dask_address=address, **values)
+    return list(spread(math.sqrt, [1, 4, 9, 16, 25], settings))
+
+
+def test_dask_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"not installed.* Install headrace\[dask\]"):
+        _on_dask(tmp_path, "tcp://127.0.0.1:8786")
+
+
+def test_a_store_that_is_no_folder_is_not_shared_with_dask(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the store memory://store is no folder"):
+        _on_dask(tmp_path, "tcp://127.0.0.1:8786", store="memory://store")
+
+
+def test_a_dask_address_must_be_one(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(UsageError, match=r"'here', which is no address: .*port"):
+        _on_dask(tmp_path, "here")
+
+
+def test_a_dask_scheduler_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
+    dask = pytest.importorskip("dask")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with dask.config.set({"distributed.comm.timeouts.connect": "300ms"}):
+        with pytest.raises(DependencyError, match=rf"{address} does not answer"):
+            _on_dask(tmp_path, address)
+
+
+def test_a_dask_cluster_without_workers_can_be_tried_again(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        with pytest.raises(DependencyError, match=r"has no workers"):
+            _on_dask(tmp_path, cluster.scheduler_address)
+
+
 def test_a_dask_cluster_does_the_work(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    ) as cluster:
+    patience = {"distributed.scheduler.allowed-failures": 0}
+    with (
+        pytest.importorskip("dask").config.set(patience),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+    ):
         settings = Settings(project=tmp_path, dask_address=cluster.scheduler_address)
-        assert list(spread(math.sqrt, [1, 4, 9, 16, 25], settings)) == [1, 2, 3, 4, 5]
+        assert _on_dask(tmp_path, cluster.scheduler_address) == [1, 2, 3, 4, 5]
         found = set(spread(eval, [PROCESS] * 8, settings))
         assert len(found) == 2
         assert os.getpid() not in found
         with pytest.raises(ZeroDivisionError):
             list(spread(eval, ["1 / 0"] * 8, settings))
+        with pytest.raises(DependencyError, match=r"ended in the middle"):
+            list(spread(eval, ["__import__('os')._exit(9)"] * FEW, settings))

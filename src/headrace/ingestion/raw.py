@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from headrace.ingestion.columns import as_binary, as_bytes, read_table, write_table
+from headrace.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.sources.chunks import Chunk, SourceSplit
 
 

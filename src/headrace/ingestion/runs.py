@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
+from headrace.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.decoding import Block, Part, decode_chunk, digests, fit
-from headrace.ingestion.columns import as_binary, as_bytes, read_table, write_table
 from headrace.ingestion.raw import Raw, read_raw
 from headrace.snapshots import Rejected
 
@@ -163,10 +163,8 @@ def _add_run(
         block = block.take(labelled)
     if not block.labels:
         return
-    shas = pa.py_buffer(digests(block.payload))
-    item = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(SHA_BYTES), len(block.labels), [None, shas]
-    )
+    shas = np.frombuffer(digests(block.payload), np.uint8)
+    item = as_binary(shas.reshape(-1, SHA_BYTES))
     order = pc.sort_indices(item)
     columns = {
         "item": item.take(order),

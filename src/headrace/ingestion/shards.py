@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.ingestion.columns import as_binary, as_bytes
+from headrace.arrow import as_binary, as_bytes
 from headrace.ingestion.runs import SHA_BYTES, Run
 from headrace.ingestion.splitting import Splits
 from headrace.records import DataDescription

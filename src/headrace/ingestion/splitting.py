@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.arrow import as_bytes
 from headrace.errors import SourceError
-from headrace.ingestion.columns import as_bytes
 from headrace.ingestion.runs import Run
 
 VAL_ROWS = 1000

@@ -13,14 +13,11 @@ items are neighbours in one shard.
 """
 
 from headrace.records import MANIFEST
-from headrace.snapshots.memory import Items, write_snapshot
 from headrace.snapshots.reading import (
     Shard,
     payload_of,
     read_rejected,
     read_shard,
-    read_table,
-    shard_names,
     shards_of,
 )
 from headrace.snapshots.splits import Rows, SplitRows, read_split
@@ -35,7 +32,6 @@ from headrace.snapshots.writing import (
 
 __all__ = [
     "MANIFEST",
-    "Items",
     "Rejected",
     "Rows",
     "Shard",
@@ -47,10 +43,7 @@ __all__ = [
     "read_rejected",
     "read_shard",
     "read_split",
-    "read_table",
-    "shard_names",
     "shards_of",
     "sort_order",
     "write_shard",
-    "write_snapshot",
 ]

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -14,10 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.arrow import as_bytes
 from headrace.errors import IntegrityError
 from headrace.records import MANIFEST, DataDescription, SnapshotRecord
 
-FORMAT = 2
+FORMAT = 3
+REJECTED = "rejected.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +48,9 @@ def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
     Raises:
         IntegrityError: the manifest is missing, damaged, or of another format.
     """
-    with _whole(snapshot), fsspec.open(f"{snapshot.uri}/{MANIFEST}", "rb") as file:
-        manifest = json.loads(file.read())
-        if manifest["format"] != FORMAT:
-            raise IntegrityError(
-                f"The snapshot {snapshot.uri} has format {manifest['format']}; this "
-                f"version reads format {FORMAT}.",
-                "Ingest the data again.",
-            )
+    with _whole(snapshot):
         shards, first = [], 0
-        for name, facts in sorted(manifest["files"].items()):
+        for name, facts in sorted(_manifest(snapshot)["files"].items()):
             splits = {split: int(rows) for split, rows in facts["splits"].items()}
             rows = sum(splits.values())
             shards.append(Shard(name, first, rows, splits, facts["sha256"]))
@@ -62,52 +58,57 @@ def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
         return shards
 
 
-def shard_names(snapshot: SnapshotRecord) -> list[str]:
-    """The names of the shards in hash order, for `read_shard`.
-
-    Raises:
-        IntegrityError: the manifest is missing, damaged, or of another format.
-    """
-    return [shard.name for shard in shards_of(snapshot)]
-
-
 def read_shard(
-    snapshot: SnapshotRecord, shard: str | Shard, columns: Sequence[str] | None = None
+    snapshot: SnapshotRecord, shard: Shard, columns: Sequence[str] | None = None
 ) -> pa.Table:
     """The rows of one shard, sorted by item.
 
     Args:
         snapshot: whose.
-        shard: one of `shards_of`, or its name.
+        shard: one of `shards_of`.
         columns: all by default.
 
     Raises:
         IntegrityError: the shard is missing or damaged.
     """
-    if isinstance(shard, str):
-        shard = next(own for own in shards_of(snapshot) if own.name == shard)
     with _whole(snapshot):
-        with fsspec.open(f"{snapshot.uri}/{shard.name}", "rb") as file:
-            data = file.read()
-        if hashlib.sha256(data).hexdigest() != shard.sha256:
-            raise IntegrityError(
-                f"{snapshot.uri}/{shard.name} is not the file that was written.",
-                "Delete this snapshot's folder and ingest again.",
-            )
+        file = _read_file(snapshot, shard.name, shard.sha256)
         names = list(columns) if columns is not None else None
-        return pq.read_table(pa.BufferReader(data), columns=names)
+        return pq.read_table(file, columns=names)
 
 
-def read_table(
-    snapshot: SnapshotRecord, columns: Sequence[str] | None = None
-) -> pa.Table:
-    """All rows in hash order.
+def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
+    """The items that could not be decoded: item, split, label, name, check, reason.
 
     Raises:
-        IntegrityError: a shard is missing or damaged.
+        IntegrityError: their file or the manifest is missing or damaged.
     """
-    shards = shards_of(snapshot)
-    return pa.concat_tables([read_shard(snapshot, shard, columns) for shard in shards])
+    with _whole(snapshot):
+        sha256 = _manifest(snapshot)["rejected_sha256"]
+        return pq.read_table(_read_file(snapshot, REJECTED, sha256))
+
+
+def _manifest(snapshot: SnapshotRecord) -> dict[str, Any]:
+    with fsspec.open(f"{snapshot.uri}/{MANIFEST}", "rb") as file:
+        manifest: dict[str, Any] = json.loads(file.read())
+    if manifest["format"] != FORMAT:
+        raise IntegrityError(
+            f"The snapshot {snapshot.uri} has format {manifest['format']}; this "
+            f"version reads format {FORMAT}.",
+            "Ingest the data again.",
+        )
+    return manifest
+
+
+def _read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> pa.BufferReader:
+    with fsspec.open(f"{snapshot.uri}/{name}", "rb") as file:
+        data = file.read()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise IntegrityError(
+            f"{snapshot.uri}/{name} is not the file that was written.",
+            "Delete this snapshot's folder and ingest again.",
+        )
+    return pa.BufferReader(data)
 
 
 @contextlib.contextmanager
@@ -121,25 +122,14 @@ def _whole(snapshot: SnapshotRecord) -> Iterator[None]:
         ) from None
 
 
-def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
-    """The items that could not be decoded: item, split, label, name, check, reason."""
-    with _whole(snapshot):
-        with fsspec.open(f"{snapshot.uri}/rejected.parquet", "rb") as file:
-            return pq.read_table(file)
-
-
 def payload_of(table: pa.Table, description: DataDescription) -> npt.NDArray[np.uint8]:
     """The decoded items of a table, uint8 ``(rows, *shape)``; a chunk is not copied."""
     column = table.column(description.medium)
-    width = int(np.prod(description.shape))
-    parts = [
-        np.frombuffer(chunk.buffers()[1], np.uint8)[
-            chunk.offset * width : (chunk.offset + len(chunk)) * width
-        ]
-        for chunk in column.chunks
-        if len(chunk)
-    ]
+    parts = [as_bytes(chunk) for chunk in column.chunks]
+    width = column.type.byte_width
     flat = (
-        parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.uint8)])
+        parts[0]
+        if len(parts) == 1
+        else np.concatenate([*parts, np.empty((0, width), np.uint8)])
     )
     return flat.reshape(-1, *description.shape)

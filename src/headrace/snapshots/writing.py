@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from headrace.arrow import as_bytes
 from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
-from headrace.snapshots.reading import FORMAT
+from headrace.snapshots.reading import FORMAT, REJECTED
 from headrace.store import Store
 
 ROWS_PER_SHARD = 65_536
@@ -94,20 +95,20 @@ def write_shard(
         use_dictionary=["split", "label"],
         write_statistics=["item", "split", "label"],
     )
-    with (folder / name).open("rb") as file:
-        sha = hashlib.file_digest(file, "sha256").hexdigest()
     splits = {
         count["values"]: count["counts"]
         for count in pc.value_counts(rows["split"]).to_pylist()
     }
-    return WrittenShard(name, sha, splits, _content(rows))
+    return WrittenShard(name, _sha256(folder / name), splits, _content(rows))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hex(items: pa.ChunkedArray) -> pa.Array:
-    data = b"".join(
-        chunk.buffers()[1][chunk.offset * 32 : (chunk.offset + len(chunk)) * 32]
-        for chunk in items.chunks
-    )
+    data = b"".join(as_bytes(chunk).data for chunk in items.chunks)
     ends = np.arange(len(items) + 1, dtype=np.int32) * _HEX
     text = pa.py_buffer(data.hex().encode())
     return pa.StringArray.from_buffers(len(items), pa.py_buffer(ends), text)
@@ -132,7 +133,7 @@ def publish_snapshot(  # noqa: PLR0913
     attribution: str,
     findings: Sequence[Finding],
 ) -> SnapshotRecord:
-    """Make the shards in a folder a snapshot, unless the store has it already.
+    """Make the shards in a folder a snapshot, unless the store has it whole.
 
     Args:
         store: where it goes.
@@ -167,9 +168,16 @@ def publish_snapshot(  # noqa: PLR0913
         findings=tuple(findings),
     )
     if store.exists(f"{key}/{MANIFEST}"):
-        return record
-    pq.write_table(rows, folder / "rejected.parquet")
-    manifest = {"format": FORMAT, "files": files, **record.model_dump(mode="json")}
+        if (store.read_json(f"{key}/{MANIFEST}") or {}).get("format") == FORMAT:
+            return record
+        store.delete_folder(key)
+    pq.write_table(rows, folder / REJECTED)
+    manifest = {
+        "format": FORMAT,
+        "files": files,
+        "rejected_sha256": _sha256(folder / REJECTED),
+        **record.model_dump(mode="json"),
+    }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     store.publish(folder, key, MANIFEST)
     return record

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from headrace.arrow import as_bytes
 from headrace.errors import SourceError
 from headrace.sources.chunks import (
     Chunk,
@@ -213,10 +214,7 @@ def _values(
         row = int(column.is_null().to_numpy(zero_copy_only=False).argmax())
         raise SourceError(f"{names[row]} is empty.", "Take such rows out of the table.")
     if pa.types.is_fixed_size_binary(column.type):
-        width = column.type.byte_width
-        flat = np.frombuffer(column.buffers()[1], np.uint8)
-        start = column.offset * width
-        values = flat[start : start + len(column) * width].reshape(-1, width)
+        values = as_bytes(column)
     else:
         lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
         if lengths.min() != lengths.max():

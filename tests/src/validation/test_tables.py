@@ -1,18 +1,18 @@
 """The item table of many shards is that of one."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from headrace import workers
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
-from headrace.snapshots import Items, read_table, shards_of, write_snapshot, writing
+from headrace.snapshots import shards_of, writing
 from headrace.store import Store
 from headrace.validation.tables import ItemTable, item_table
 
@@ -24,30 +24,25 @@ Describe = Callable[..., ItemTable]
 
 
 @pytest.fixture
-def snapshot(tmp_path: Path) -> Write:
+def snapshot(tmp_path: Path, write_snapshot: Write) -> Write:
     """100 images of 4 x 4 with some copies, in one shard or in several."""
 
     def write(shards: int = 1) -> SnapshotRecord:
         pixels = np.random.default_rng(0).integers(0, 256, (ROWS, 4, 4, 1), np.uint8)
         pixels[[3, 5, 80]] = pixels[0]
         pixels[[9, 90]] = 7
-        items = Items(
-            payload=pixels,
-            item=np.array([hashlib.sha256(p.tobytes()).hexdigest() for p in pixels]),
-            split=np.array(["train"] * 60 + ["val"] * 8 + ["test"] * 32),
-            label=np.array(["cat", "dog", "dog", "cow"] * 25),
-            name=[f"{row}.png" for row in range(ROWS)],
-        )
+        columns = {
+            "split": ["train"] * 60 + ["val"] * 8 + ["test"] * 32,
+            "label": ["cat", "dog", "dog", "cow"] * 25,
+            "name": [f"{row}.png" for row in range(ROWS)],
+        }
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(writing, "BYTES_PER_SHARD", ROWS * 16 // shards)
             return write_snapshot(
                 Store(str(tmp_path / str(shards))),
                 DataDescription(medium="image", shape=(4, 4, 1), classes=CLASSES),
-                items,
-                [],
-                source="made",
-                attribution="",
-                findings=(),
+                pixels,
+                columns,
             )
 
     return write
@@ -92,8 +87,9 @@ def test_rows_are_those_of_the_snapshot(snapshot: Write, described: Describe) ->
     frame = described(record).read(["row", "name", "split", "label", "item"])
 
     assert frame["row"].tolist() == frame.index.tolist() == list(range(ROWS))
+    items = pq.read_table(f"{record.uri}/items")
     for column in ("name", "split", "label", "item"):
-        assert frame[column].tolist() == read_table(record)[column].to_pylist()
+        assert frame[column].tolist() == items[column].to_pylist()
 
 
 def test_types_are_those_that_a_contract_can_name(

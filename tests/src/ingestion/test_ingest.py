@@ -15,35 +15,16 @@ import pytest
 from PIL import Image
 
 from headrace.errors import DependencyError, SourceError, SpecError
-from headrace.ingestion import ingest, progress, split_of, splitting
+from headrace.ingestion import ingest, progress, split_of
 from headrace.settings import Settings
-from headrace.snapshots import (
-    read_rejected,
-    read_split,
-    read_table,
-    shard_names,
-    shards_of,
-)
+from headrace.snapshots import read_rejected, read_split, shards_of
 from headrace.spec import DataSpec
 from headrace.store import Store
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "images" / "mnist"
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "images" / "mnist"
 X = np.random.default_rng(5).integers(0, 256, (120, 4, 5), np.uint8)
 Y = np.arange(120) % 3
 TRAIN, TEST = slice(0, 100), slice(100, 120)
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Ingests what `source` names; declared fields by keyword."""
-    settings = Settings(project=tmp_path)
-    store = Store(str(tmp_path / "store"))
-
-    def _run(source, **declared):
-        data = DataSpec(source=str(source), **declared)
-        return ingest(data, "image", store, settings)
-
-    return _run
 
 
 def _npz(path, x=X, y=Y, **more):
@@ -117,8 +98,12 @@ def small_parts(monkeypatch):
     monkeypatch.setattr("headrace.snapshots.writing.ROWS_PER_SHARD", 20)
 
 
+def _read_items(record, columns):
+    return pq.read_table(f"{record.uri}/items", columns=columns)
+
+
 def _rows_of(record):
-    return read_table(record, ["item", "split", "label", "image"]).to_pylist()
+    return _read_items(record, ["item", "split", "label", "image"]).to_pylist()
 
 
 @pytest.mark.parametrize("form", ["split", "one", "files", "mixed", "declared"])
@@ -145,7 +130,7 @@ def test_much_data_becomes_the_same_snapshot_in_many_parts(
     request.getfixturevalue("small_parts")
     record = run(source, **declared)
     assert record == expected
-    assert len(shard_names(record)) >= 4
+    assert len(shards_of(record)) >= 4
     sha = [row["item"] for row in _rows_of(record)]
     assert sha == sorted(sha)
 
@@ -186,7 +171,7 @@ def test_memory_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
     record = run(tmp_path / "a.npz")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(shard_names(record)) == 32
+    assert len(shards_of(record)) == 32
     assert peak < 12 * 2**20
     assert max(peaks) < 12 * 2**20
 
@@ -217,7 +202,7 @@ def test_rows_are_what_the_source_holds(run, tmp_path):
     row = names.index("x_test[7]")
     assert np.array_equal(items[row, ..., 0], X[107])
     assert labels[row] == Y[107]
-    table = read_table(record, ["item", "name"]).to_pydict()
+    table = _read_items(record, ["item", "name"]).to_pydict()
     sha = dict(zip(table["name"], table["item"], strict=True))["x_test[7]"]
     assert sha == hashlib.sha256(X[107].tobytes()).hexdigest()
 
@@ -227,90 +212,6 @@ def test_ingesting_again_writes_nothing(run, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")}
     assert run(tmp_path / "a.npz") == record
     assert {p: p.stat().st_mtime_ns for p in Path(record.uri).rglob("*")} == before
-
-
-def test_the_split_is_a_threshold_on_the_content():
-    low, high = "19999999" + "0" * 56, "1999999a" + "0" * 56
-    assert (split_of(low, 0.1), split_of(high, 0.1)) == ("test", "train")
-
-
-def test_a_split_never_changes_when_data_is_added(run, tmp_path):
-    np.savez(tmp_path / "some.npz", x=X[:60], y=Y[:60])
-    np.savez(tmp_path / "more.npz", x=X, y=Y)
-    some = read_table(run(tmp_path / "some.npz"), ["item", "split"]).to_pydict()
-    more = read_table(run(tmp_path / "more.npz"), ["item", "split"]).to_pydict()
-    now = dict(zip(more["item"], more["split"], strict=True))
-    tests = {i for i, s in zip(some["item"], some["split"], strict=True) if s == "test"}
-    assert tests == {i for i in some["item"] if now[i] == "test"}
-    assert 0 < len(tests) < 30
-
-
-def _val_of(record):
-    """Train and val together, and val as it ought to be, as (tail, item, label)."""
-    rows = read_table(record, ["split", "item", "label"]).to_pylist()
-    place = {"train": [], "val": [], "test": []}
-    for row in rows:
-        place[row["split"]].append((row["item"][-16:], row["item"], row["label"]))
-    train = sorted(place["train"] + place["val"])
-    return sorted(place["val"]), train[: min(1000, len(train) * 5 // 100)]
-
-
-def test_val_is_the_twentieth_of_train_whose_hash_ends_lowest(run, tmp_path):
-    found, expected = _val_of(run(_npz(tmp_path / "a.npz")))
-    assert found == expected
-    assert len(found) == 5
-
-
-@pytest.mark.parametrize("copies", [2, 7, 60])
-def test_equal_items_go_to_val_by_their_label(run, tmp_path, copies):
-    x, y = np.repeat(X[:20], copies, axis=0), np.arange(20 * copies) % 2
-    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=X[TEST], y_test=Y[TEST])
-    found, expected = _val_of(run(tmp_path / "a.npz"))
-    assert found == expected
-
-
-def test_val_has_at_most_1000_rows(run, tmp_path):
-    x = np.random.default_rng(6).integers(0, 256, (20_100, 1, 4), np.uint8)
-    np.savez(
-        tmp_path / "big.npz",
-        x_train=x[:20_050],
-        y_train=np.arange(20_050) % 2,
-        x_test=x[20_050:],
-        y_test=np.arange(50) % 2,
-    )
-    found, expected = _val_of(run(tmp_path / "big.npz", shape=(1, 4, 1)))
-    assert found == expected
-    assert len(found) == 1000
-
-
-def test_duplicates_stay_together(run, tmp_path):
-    x = np.repeat(X[:50], 2, axis=0)
-    np.savez(tmp_path / "a.npz", x=x, y=np.repeat(Y[:50], 2))
-    table = read_table(run(tmp_path / "a.npz"), ["item", "split"]).to_pandas()
-    assert table.query("split != 'test'").groupby("item").split.nunique().max() <= 2
-    split = table.groupby("item").split.agg(lambda s: "|".join(sorted(set(s))))
-    assert (split == "train|val").sum() <= 1
-    assert not split[split.str.contains("test")].str.contains(r"\|").any()
-
-
-def test_one_named_split_splits_nothing(run, tmp_path):
-    np.savez(tmp_path / "a.npz", x_train=X, y_train=Y)
-    np.savez(tmp_path / "b.npz", x=X, y=Y)
-    record = run(tmp_path / "a.npz")
-    assert record.rows["test"] > 0
-    assert record.findings == ()
-    assert record.digest == run(tmp_path / "b.npz").digest
-
-
-def test_a_split_named_for_some_rows_only_is_refused(run, tmp_path):
-    table = {
-        "image": [_png(X[0]), _png(X[1])],
-        "label": [0, 1],
-        "split": ["test", None],
-    }
-    pq.write_table(pa.table(table), tmp_path / "a.parquet")
-    with pytest.raises(SourceError, match=r"split of some items and not of others"):
-        run(tmp_path / "a.parquet")
 
 
 def test_classes_are_sorted_as_people_do(run, tmp_path):
@@ -325,7 +226,7 @@ def test_classes_are_sorted_as_people_do(run, tmp_path):
 def test_an_undeclared_label_stays_for_validation_to_judge(run, tmp_path):
     record = run(_npz(tmp_path / "a.npz"), classes=("0", "1"))
     assert record.description.classes == ("0", "1")
-    assert read_table(record, ["label"])["label"].to_pylist().count("2") == 40
+    assert _read_items(record, ["label"])["label"].to_pylist().count("2") == 40
 
 
 def test_items_that_cannot_be_decoded_are_set_aside(run, tmp_path):
@@ -488,14 +389,3 @@ def test_full_mnist_is_one_snapshot_from_npz_and_idx(run):
     assert npz.rows == {"train": 59_000, "val": 1000, "test": 10_000}
     assert npz.findings == ()
     assert run(SHARED, shape=(28, 28, 1)).digest == npz.digest
-
-
-def test_the_lowest_places_are_those_of_a_full_sort():
-    labels, rows = pa.chunked_array([["a"] * 3000]), np.arange(3000)
-    for seed in range(200):
-        shas = np.random.default_rng(seed).integers(0, 256, (3000, 32), np.uint8)
-        tails = np.sort(shas[:, -8:].copy().view(">u8").ravel())
-        first = splitting._lowest([], shas, rows[:2000], labels)
-        both = splitting._lowest(first, shas, rows[2000:], labels)
-        assert [place.tail for place in both] == tails[:1000].tolist()
-        assert splitting._lowest([], shas, rows, labels) == both

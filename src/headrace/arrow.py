@@ -1,4 +1,4 @@
-"""Arrow files of one batch, and items as columns of them; nothing is copied."""
+"""Items as Arrow columns, and Arrow files of one batch; nothing is copied."""
 
 from __future__ import annotations
 

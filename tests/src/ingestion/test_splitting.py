@@ -1,0 +1,121 @@
+"""Rows are split by their content, so that a split never changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import SourceError
+from headrace.ingestion import split_of, splitting
+
+X = np.random.default_rng(5).integers(0, 256, (120, 4, 5), np.uint8)
+Y = np.arange(120) % 3
+TRAIN, TEST = slice(0, 100), slice(100, 120)
+
+
+def _read_items(record, columns):
+    return pq.read_table(f"{record.uri}/items", columns=columns)
+
+
+def test_the_split_is_a_threshold_on_the_content():
+    low, high = "19999999" + "0" * 56, "1999999a" + "0" * 56
+    assert (split_of(low, 0.1), split_of(high, 0.1)) == ("test", "train")
+
+
+def test_a_split_never_changes_when_data_is_added(run, tmp_path):
+    np.savez(tmp_path / "some.npz", x=X[:60], y=Y[:60])
+    np.savez(tmp_path / "more.npz", x=X, y=Y)
+    some = _read_items(run(tmp_path / "some.npz"), ["item", "split"]).to_pydict()
+    more = _read_items(run(tmp_path / "more.npz"), ["item", "split"]).to_pydict()
+    now = dict(zip(more["item"], more["split"], strict=True))
+    tests = {i for i, s in zip(some["item"], some["split"], strict=True) if s == "test"}
+    assert tests == {i for i in some["item"] if now[i] == "test"}
+    assert 0 < len(tests) < 30
+
+
+def _val_of(record):
+    """Train and val together, and val as it ought to be, as (tail, item, label)."""
+    rows = _read_items(record, ["split", "item", "label"]).to_pylist()
+    place = {"train": [], "val": [], "test": []}
+    for row in rows:
+        place[row["split"]].append((row["item"][-16:], row["item"], row["label"]))
+    train = sorted(place["train"] + place["val"])
+    return sorted(place["val"]), train[: min(1000, len(train) * 5 // 100)]
+
+
+def test_val_is_the_twentieth_of_train_whose_hash_ends_lowest(run, tmp_path):
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=X[TRAIN],
+        y_train=Y[TRAIN],
+        x_test=X[TEST],
+        y_test=Y[TEST],
+    )
+    found, expected = _val_of(run(tmp_path / "a.npz"))
+    assert found == expected
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("copies", [2, 7, 60])
+def test_equal_items_go_to_val_by_their_label(run, tmp_path, copies):
+    x, y = np.repeat(X[:20], copies, axis=0), np.arange(20 * copies) % 2
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=X[TEST], y_test=Y[TEST])
+    found, expected = _val_of(run(tmp_path / "a.npz"))
+    assert found == expected
+
+
+def test_val_has_at_most_1000_rows(run, tmp_path):
+    x = np.random.default_rng(6).integers(0, 256, (20_100, 1, 4), np.uint8)
+    np.savez(
+        tmp_path / "big.npz",
+        x_train=x[:20_050],
+        y_train=np.arange(20_050) % 2,
+        x_test=x[20_050:],
+        y_test=np.arange(50) % 2,
+    )
+    found, expected = _val_of(run(tmp_path / "big.npz", shape=(1, 4, 1)))
+    assert found == expected
+    assert len(found) == 1000
+
+
+def test_duplicates_stay_together(run, tmp_path):
+    x = np.repeat(X[:50], 2, axis=0)
+    np.savez(tmp_path / "a.npz", x=x, y=np.repeat(Y[:50], 2))
+    table = _read_items(run(tmp_path / "a.npz"), ["item", "split"]).to_pandas()
+    assert table.query("split != 'test'").groupby("item").split.nunique().max() <= 2
+    split = table.groupby("item").split.agg(lambda s: "|".join(sorted(set(s))))
+    assert (split == "train|val").sum() <= 1
+    assert not split[split.str.contains("test")].str.contains(r"\|").any()
+
+
+def test_one_named_split_splits_nothing(run, tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=X, y_train=Y)
+    np.savez(tmp_path / "b.npz", x=X, y=Y)
+    record = run(tmp_path / "a.npz")
+    assert record.rows["test"] > 0
+    assert record.findings == ()
+    assert record.digest == run(tmp_path / "b.npz").digest
+
+
+def test_a_split_named_for_some_rows_only_is_refused(run, tmp_path):
+    table = {
+        "image": [X[0].ravel(), X[1].ravel()],
+        "label": [0, 1],
+        "split": ["test", None],
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"split of some items and not of others"):
+        run(tmp_path / "a.parquet", shape=(4, 5))
+
+
+def test_the_lowest_places_are_those_of_a_full_sort():
+    labels, rows = pa.chunked_array([["a"] * 3000]), np.arange(3000)
+    for seed in range(200):
+        shas = np.random.default_rng(seed).integers(0, 256, (3000, 32), np.uint8)
+        tails = np.sort(shas[:, -8:].copy().view(">u8").ravel())
+        first = splitting._lowest([], shas, rows[:2000], labels)
+        both = splitting._lowest(first, shas, rows[2000:], labels)
+        assert [place.tail for place in both] == tails[:1000].tolist()
+        assert splitting._lowest([], shas, rows, labels) == both
