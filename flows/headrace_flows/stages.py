@@ -144,8 +144,9 @@ def evaluate(
                 run.spec, snapshot, contract, training, comparator, run.plan.settings
             ),
         )
-    except IntegrityError:  # what was logged is lost: the next run trains anew
-        run.plan.forget(run.plan.train(snapshot, contract))
+    except IntegrityError:
+        if not evaluation.is_logged(training, run.plan.settings):  # train anew, then
+            run.plan.forget(run.plan.train(snapshot, contract))
         raise
 
 

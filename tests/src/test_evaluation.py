@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.evaluation import evaluate
+from headrace.evaluation import evaluate, is_logged
 from headrace.inference import probabilities
 from headrace.ledger import Ledger
 from headrace.metrics import classification_metrics
@@ -129,6 +129,15 @@ def test_a_champion_whose_file_is_gone_stays_champion(trained: Trained) -> None:
     }
 
 
+def test_damaged_data_is_not_taken_for_a_lost_model(trained: Trained) -> None:
+    for shard in trained.settings.home.glob("store/snapshots/*/items/*.parquet"):
+        shard.write_bytes(b"")
+    place = (trained.snapshot, trained.contract)
+    with pytest.raises(IntegrityError, match="parquet is not the file"):
+        evaluate(trained.spec, *place, trained.good, None, trained.settings)
+    assert is_logged(trained.good, trained.settings)
+
+
 def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> None:
     for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
         file.write_bytes(b"")
@@ -141,6 +150,7 @@ def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> Non
             None,
             trained.settings,
         )
+    assert not is_logged(trained.good, trained.settings)
 
 
 def test_probabilities_of_a_kept_model_do_not_move(trained: Trained) -> None:

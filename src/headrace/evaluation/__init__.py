@@ -5,8 +5,10 @@ The champion is measured again on the same rows.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.errors import IntegrityError
@@ -29,7 +31,7 @@ from headrace.snapshots import SplitRows
 from headrace.spec import PipelineSpec
 from headrace.tracking import Tracking
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "is_logged"]
 
 
 def evaluate(
@@ -56,15 +58,9 @@ def evaluate(
     ledger = Ledger(settings.database_url)
     sequence = ledger.sequence(spec.name)
     tracking = Tracking(settings)
-    golden = tracking.run_file(training.run_id, GOLDEN_FILE)
-    if hashlib.sha256(golden).hexdigest() != training.golden_digest:
-        raise IntegrityError(
-            f"{GOLDEN_FILE} of the run {training.run_id} is not what was logged.",
-            "Restore it from a backup, or train again.",
-        )
     with (
         tempfile.TemporaryDirectory(prefix="headrace-") as folder,
-        tracking.model_file(training.model_uri, training.model_digest) as file,
+        _logged(tracking, training) as (file, golden),
         ServingCheck(training, file, golden) as check,  # beside all that follows
     ):
         place = Path(folder)
@@ -104,3 +100,31 @@ def evaluate(
         champion_version=comparator,
         champion_sequence=sequence,
     )
+
+
+def is_logged(training: TrainingRecord, settings: Settings) -> bool:
+    """Whether what a training logged is still there, as it was.
+
+    Raises:
+        DependencyError: MLflow or the disk failed.
+    """
+    try:
+        with _logged(Tracking(settings), training):
+            return True
+    except IntegrityError:
+        return False
+
+
+@contextlib.contextmanager
+def _logged(
+    tracking: Tracking, training: TrainingRecord
+) -> Iterator[tuple[Path, bytes]]:
+    """The model's file and the golden file."""
+    golden = tracking.run_file(training.run_id, GOLDEN_FILE)
+    if hashlib.sha256(golden).hexdigest() != training.golden_digest:
+        raise IntegrityError(
+            f"{GOLDEN_FILE} of the run {training.run_id} is not what was logged.",
+            "Restore it from a backup, or train again.",
+        )
+    with tracking.model_file(training.model_uri, training.model_digest) as file:
+        yield file, golden

@@ -1,0 +1,37 @@
+"""A pipeline file, read and checked. Needs nothing but pydantic.
+
+What to learn is here and is versioned; where it runs is in ``settings``.
+"""
+
+from headrace.spec.files import FILE_NAME, load_spec, override, parse_override
+from headrace.spec.gates import KNOWN_GATES, GateSpec, default_gates
+from headrace.spec.pipeline import PipelineSpec
+from headrace.spec.tables import (
+    CHECKPOINT_FIELDS,
+    ContractRow,
+    DataSpec,
+    DeploySpec,
+    EvaluationSpec,
+    ModelSpec,
+    PromotionSpec,
+    TrainingSpec,
+)
+
+__all__ = [
+    "CHECKPOINT_FIELDS",
+    "FILE_NAME",
+    "KNOWN_GATES",
+    "ContractRow",
+    "DataSpec",
+    "DeploySpec",
+    "EvaluationSpec",
+    "GateSpec",
+    "ModelSpec",
+    "PipelineSpec",
+    "PromotionSpec",
+    "TrainingSpec",
+    "default_gates",
+    "load_spec",
+    "override",
+    "parse_override",
+]

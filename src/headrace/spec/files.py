@@ -1,0 +1,144 @@
+"""Reading a pipeline file, with overrides; what is wrong with it in words."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from headrace.errors import NotFoundError, SpecError
+from headrace.spec.pipeline import PipelineSpec
+
+FILE_NAME = "pipeline.toml"
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """Split ``a.b=value``; the value is TOML, else a string.
+
+    Raises:
+        SpecError: there is no ``=`` or no key.
+    """
+    key, separator, value = text.partition("=")
+    keys = [part.strip() for part in key.split(".")]
+    if not separator or not all(keys):
+        raise SpecError(
+            f"--set {text!r} is not KEY=VALUE.",
+            "Write for example --set training.epochs=3.",
+        )
+    try:
+        return keys, tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return keys, value.strip()
+
+
+def _apply(raw: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
+    table = raw
+    for depth, key in enumerate(keys[:-1], start=1):
+        inner = table.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise SpecError(
+                f"--set {text!r}: {'.'.join(keys[:depth])} is not a table.",
+                "Give the whole value as TOML instead, for example gates=[].",
+            )
+        table = inner
+    table[keys[-1]] = value
+
+
+def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
+    """Read ``folder/pipeline.toml`` with overrides applied.
+
+    Raises:
+        NotFoundError: there is no such file.
+        SpecError: it is not TOML, or a field is unknown, missing or out of bounds.
+    """
+    path = folder / FILE_NAME
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"{folder} holds no {FILE_NAME}.", "Name a folder that does."
+        ) from None
+    except OSError as error:
+        raise SpecError(
+            f"{path} cannot be read: {error.strerror}.", "Put a pipeline file there."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"{path}: byte {error.start} is not UTF-8.", "Save the file as UTF-8."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(
+            f"{path} is not valid TOML: {error}.", "Mend that line."
+        ) from None
+    raw.setdefault("name", folder.resolve().name)
+    return _validate(raw, overrides, path)
+
+
+def override(spec: PipelineSpec, overrides: tuple[str, ...]) -> PipelineSpec:
+    """A spec with fields changed, as if its file had been read with the overrides.
+
+    Raises:
+        SpecError: a field is unknown or out of bounds.
+    """
+    return _validate(spec.model_dump(), overrides, Path(FILE_NAME))
+
+
+def _validate(
+    raw: dict[str, Any], overrides: tuple[str, ...], path: Path
+) -> PipelineSpec:
+    for text in overrides:
+        keys, value = parse_override(text)
+        _apply(raw, keys, value, text)
+    try:
+        return PipelineSpec.model_validate(raw)
+    except ValidationError as error:
+        raise _explain(error, path, overrides) from None
+
+
+def _explain(
+    error: ValidationError, path: Path, overrides: tuple[str, ...]
+) -> SpecError:
+    problems = []
+    for item in error.errors(include_url=False):
+        location = [str(part) for part in item["loc"]]
+        field = ".".join(location)
+        table = location[0] if location else ""
+        said = [
+            o for o in overrides if o.split("=", 1)[0].split(".")[0].strip() == table
+        ]
+        where = f"--set {said[-1]}" if said else str(path)
+        if item["type"] == "extra_forbidden":
+            names = _names_at(item["loc"][:-1])
+            near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
+            parent = ".".join(location[:-1])
+            place = f" in {parent}" if parent else ""
+            hint = (
+                f"Did you mean {'.'.join([*location[:-1], near[0]])}?"
+                if near
+                else f"Valid names{place}: {', '.join(names)}."
+            )
+            problems.append(
+                f"{where}: unknown key {field} (value {item['input']!r}). {hint}"
+            )
+        elif item["type"] == "missing":
+            problems.append(f"{where}: {field} is missing. Add it.")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            problems.append(f"{where}: {field} = {item['input']!r}: {message}.")
+    return SpecError("\n".join(problems))
+
+
+def _names_at(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = PipelineSpec
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(
+            c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)
+        )
+    return sorted(model.model_fields)

@@ -1,0 +1,69 @@
+"""``[[gates]]``: what a model must satisfy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from headrace.spec.tables import Table
+
+
+class GateSpec(Table):
+    """``[[gates]]``: a metric and the bound it must keep to be promoted.
+
+    The gates named in ``KNOWN_GATES`` know their metric and direction; any other
+    gate names them itself.
+    """
+
+    name: str = Field(min_length=1)
+    metric: str = ""
+    direction: Literal["min", "max"] | None = None
+    threshold: float | None = Field(default=None, allow_inf_nan=False)
+    margin: float = Field(
+        default=0.005,
+        ge=0,
+        lt=1,
+        description="champion only: accuracy that may be lost on newer data",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        known = KNOWN_GATES.get(str(values.get("name")), {})
+        filled = {**known, **values}
+        filled.setdefault("metric", filled.get("name", ""))
+        filled.setdefault("direction", "min")
+        return filled
+
+    @model_validator(mode="after")
+    def _has_a_threshold(self) -> GateSpec:
+        if self.threshold is None:
+            raise ValueError(f"the gate {self.name!r} needs a threshold")
+        if self.name == "serving":
+            raise ValueError("the serving gate is always on and takes no threshold")
+        return self
+
+
+KNOWN_GATES: dict[str, dict[str, Any]] = {
+    "accuracy": {"metric": "test_accuracy", "direction": "min"},
+    "class_floor": {"metric": "test_class_recall_min", "direction": "min"},
+    "calibration": {"metric": "test_calibration_error", "direction": "max"},
+    "finite": {"metric": "non_finite_values", "direction": "max", "threshold": 0.0},
+    "size": {"metric": "model_megabytes", "direction": "max", "threshold": 100.0},
+    "latency": {"metric": "latency_ms", "direction": "max", "threshold": 200.0},
+    "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
+}
+
+
+def default_gates() -> tuple[GateSpec, ...]:
+    """The gates of a pipeline whose file names none."""
+    floors = {"accuracy": 0.5, "class_floor": 0.2, "calibration": 0.2}
+    return tuple(
+        GateSpec.model_validate(
+            {"name": name, **({"threshold": floors[name]} if name in floors else {})}
+        )
+        for name in KNOWN_GATES
+    )

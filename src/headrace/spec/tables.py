@@ -1,0 +1,143 @@
+"""The tables of a pipeline file, each with the defaults of its fields."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Table(BaseModel):
+    """A table of a pipeline file: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataSpec(Table):
+    """``[data]``: where the items come from and how they are split."""
+
+    source: str = Field(description="path, fsspec URI, or library:name")
+    shape: tuple[int, ...] | None = Field(
+        default=None, description="fixed form of one item; None: as most items are"
+    )
+    classes: tuple[str, ...] | None = Field(
+        default=None, min_length=2, description="known labels; None: those found"
+    )
+    test_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="where the source has no split of its own"
+    )
+    quarantine_limit: float = Field(
+        default=0.05, ge=0, lt=1, description="share of rows that may be set aside"
+    )
+    leak_limit: float = Field(
+        default=0.01, ge=0, lt=1, description="share of test rows also in train"
+    )
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _labels_are_text(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return tuple(str(v) if isinstance(v, int) else v for v in value)
+        return value
+
+
+class ContractRow(Table):
+    """``[[contract]]``: a Great Expectations expectation and its arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    expectation: str = Field(
+        description="name, such as expect_column_mean_to_be_between"
+    )
+    split: Literal["train", "val", "test"] | None = Field(
+        default=None, description="only these rows; None: all rows"
+    )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The expectation's own arguments."""
+        return dict(self.model_extra or {})
+
+
+class ModelSpec(Table):
+    """``[model]``: a builder and its arguments."""
+
+    builder: str = Field(
+        default="",
+        description="a module of headrace.models, `model:build` in the pipeline's "
+        "folder, or a dotted path; empty: the medium's default",
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainingSpec(Table):
+    """``[training]``: the article's recipe unless told otherwise."""
+
+    epochs: int = Field(default=10, ge=1, le=10_000)
+    batch_size: int = Field(default=128, ge=1, le=65_536)
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = Field(default=0.01, gt=0, le=10)
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd only")
+    nesterov: bool = Field(default=True, description="sgd only")
+    decay: float = Field(
+        default=1e-6, ge=0, description="learning_rate / (1 + decay * step)"
+    )
+    seed: int = Field(default=1, ge=0, lt=2**32)
+    checkpoint_seconds: float = Field(
+        default=10, ge=0, description="between two checkpoints; 0: none by time"
+    )
+    checkpoint_steps: int = Field(
+        default=0, ge=0, description="between two checkpoints; 0: by time"
+    )
+
+
+# When checkpoints are written changes nothing of the result.
+CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}
+
+
+class EvaluationSpec(Table):
+    """``[evaluation]``."""
+
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    calibration_bins: int = Field(default=10, ge=2, le=100)
+    mistakes: int = Field(default=25, ge=0, le=400, description="shown as a picture")
+
+
+class PromotionSpec(Table):
+    """``[promotion]``: who decides that a model whose gates hold is promoted."""
+
+    mode: Literal["auto", "approval", "manual"] = Field(
+        default="auto",
+        description="auto: when all gates hold; approval: when a person agrees as "
+        "well, for whom the run waits; manual: by command",
+    )
+    approval_hours: float = Field(
+        default=24, gt=0, description="approval only: then it counts as rejected"
+    )
+    four_eyes: bool = Field(
+        default=False, description="approval only: not by who started the run"
+    )
+
+
+class DeploySpec(Table):
+    """``[deploy]``: when a pipeline runs by itself, and on which workers."""
+
+    cron: str = Field(default="", description="five fields; empty: only when asked")
+    timezone: str = Field(default="UTC", description="of cron, such as Asia/Shanghai")
+    paused: bool = Field(default=False, description="the schedule waits")
+    on_drift: bool = Field(default=False, description="a headrace.drift event runs it")
+    on_snapshot: bool = Field(
+        default=False, description="a new snapshot of its data runs it"
+    )
+    cooldown_minutes: float = Field(
+        default=60, ge=0, description="between two runs that events start"
+    )
+    pool: str = Field(default="cpu", min_length=1, description="work pool of the flow")
+    queue: str = Field(default="default", min_length=1)
+    train_pool: str = Field(
+        default="", description="work pool of the train stage; empty: the flow's own"
+    )
+    concurrency: int = Field(default=1, ge=1, description="runs at once")
+    when_busy: Literal["wait", "refuse"] = Field(
+        default="wait", description="what a run does that is one too many"
+    )
