@@ -9,7 +9,7 @@ COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra postgre
 	--custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test bench ui check fix lock check-lock clean
+.PHONY: help setup venv run test test-faults bench ui check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -41,6 +41,9 @@ run: setup ## From the packaged digits to a promoted model
 test: setup ## The tests, or some of them: make test T=tests/src/test_spec.py
 	$(BIN)/python -m pytest $(T)
 
+test-faults: setup ## 10,000 promotions that race, one in ten killed
+	RACES=10000 $(BIN)/python -m pytest tests/faults
+
 bench: setup ## Speed and memory beside a bare script, into bench.json: make bench ARGS=--quick
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
@@ -60,6 +63,7 @@ fix: setup ## Format, and mend what a tool can mend
 
 lock: setup ## Bring requirements.lock in line with pyproject.toml
 	$(COMPILE_LOCK) --output-file requirements.lock
+	$(BIN)/python infra/images/lock.py
 
 check-lock: setup
 	@cp requirements.lock $(VENV)/lock.txt

@@ -8,12 +8,13 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
+from headrace.leases import hold
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
@@ -64,6 +65,21 @@ class Run:
         if not self.flow_run_id:
             return ""
         return f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the pipeline's lease: meanwhile no other run registers or promotes.
+
+        Raises:
+            DependencyError: another run has it, or has taken over.
+        """
+        deploy = self.spec.deploy
+        wait = deploy is None or deploy.when_busy == "wait"
+        with hold(
+            self.plan.settings, self.spec.name, self.flow_run_id, wait=wait
+        ) as holding:
+            self.plan.ledger = holding.ledger()
+            yield
 
     def check_source(self) -> None:
         """Refuse a source that cannot be opened before anything waits for a server.

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace_flows import guard
+from headrace_flows.services.live import (
+    UI_PORTS,
+    answers,
+    free_port,
+    live_links,
+    wait_until,
+)
 
-START_LIMIT_SECONDS = 120
 DRAIN_SECONDS = 10
-UI_PORTS = {"prefect": 4200, "mlflow": 5000}
-LIVE_FILE = "up.json"
+RETURN_LIMIT_SECONDS = 60
 
 
 def configure(settings: Settings) -> None:
@@ -43,38 +43,13 @@ def configure(settings: Settings) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     }
+    secret = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    if secret:  # who has the server's is let in with it
+        defaults["PREFECT_API_AUTH_STRING"] = secret
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-
-
-def answers(url: str, seconds: float = 1.0) -> bool:
-    """Whether a server answers a GET with 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
-        return False
-
-
-def live_links(settings: Settings) -> dict[str, str]:
-    """The addresses that ``headrace up`` wrote down, if it may still be running."""
-    try:
-        links = json.loads((settings.home / LIVE_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {str(name): str(value) for name, value in links.items()}
-
-
-def free_port(preferred: int = 0) -> int:
-    """A free port on loopback: the preferred one, if it is."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class TemporaryServer:
@@ -111,8 +86,8 @@ class TemporaryServer:
         self._wait()
 
     def _wait(self) -> None:
-        wait_until_healthy(
-            f"{self.api_url}/health",
+        wait_until(
+            lambda: answers(f"{self.api_url}/health"),
             self._guard,
             "Prefect's temporary server",
             self._log,
@@ -121,21 +96,6 @@ class TemporaryServer:
     def stop(self) -> None:
         """End it."""
         guard.stop(self._guard)
-
-
-def wait_until_healthy(
-    url: str, process: subprocess.Popen[bytes], what: str, log: Path
-) -> None:
-    """Wait until a server answers; raises DependencyError with its last words."""
-    limit = time.monotonic() + START_LIMIT_SECONDS
-    while time.monotonic() < limit and process.poll() is None:
-        if answers(url):
-            return
-        time.sleep(0.05)
-    lines = log.read_text(errors="replace").strip().splitlines() or ["no message"]
-    raise DependencyError(
-        f"{what} did not start: {lines[-1]}", f"See {log}, and try again."
-    )
 
 
 class Server:
@@ -149,13 +109,15 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         configured = os.environ.get("PREFECT_API_URL")
         live = live_links(settings).get("prefect")
+        self._limit_seconds = 0.0
         self._temporary: TemporaryServer | None = None
         self.ui_url = f"http://127.0.0.1:{UI_PORTS['prefect']}"
         if configured:
             self.api_url = configured.rstrip("/")
             self.ui_url = self.api_url.removesuffix("/api")
-        elif live and answers(f"{live}/api/health"):
+        elif live:
             self.api_url, self.ui_url = f"{live}/api", live
+            self._limit_seconds = RETURN_LIMIT_SECONDS  # it is being started again
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
@@ -169,11 +131,15 @@ class Server:
         """
         if self._temporary is not None:
             self._temporary.wait()
-        elif not answers(f"{self.api_url}/health", 10):
-            raise DependencyError(
-                f"The Prefect server {self.api_url} does not answer.",
-                "Start it, or unset PREFECT_API_URL to use a temporary one.",
-            )
+            return
+        limit = time.monotonic() + self._limit_seconds
+        while not answers(f"{self.api_url}/health", 10):
+            if time.monotonic() >= limit:
+                raise DependencyError(
+                    f"The Prefect server {self.api_url} does not answer.",
+                    "Start it, or unset PREFECT_API_URL to use a temporary one.",
+                )
+            time.sleep(0.5)
 
     def stop(self) -> None:
         """End it, if it is temporary, once it has all logs and events."""

@@ -22,6 +22,9 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
+from headrace_flows.events import tell_of_snapshot
+from headrace_flows.fit import train_here
+from headrace_flows.handover import train_pool, train_there
 from headrace_flows.run import Run
 
 R = TypeVar("R", bound=Record)
@@ -29,7 +32,7 @@ R = TypeVar("R", bound=Record)
 
 async def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     outcome = await state.aresult(raise_on_failure=False)
-    return isinstance(outcome, DependencyError)
+    return isinstance(outcome, DependencyError) and not outcome.was_retried
 
 
 RETRIED: Any = {
@@ -56,12 +59,15 @@ def ingest(run: Run) -> SnapshotRecord:
         return _cached(found)
     from headrace import ingestion
 
-    return run.perform(
+    before = run.plan.last_snapshot
+    record = run.perform(
         key,
         lambda: ingestion.ingest(
             run.spec.data, run.spec.medium, run.plan.store, run.plan.settings
         ),
     )
+    tell_of_snapshot(run, record, before)
+    return record
 
 
 @task(name="validate", tags=["cpu"], **_ONCE)
@@ -85,40 +91,32 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
 def train(
     run: Run, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> TrainingRecord:
-    """The model, fitted and logged."""
+    """The model, fitted and logged: here, or by a worker of the pool for that."""
     key = run.plan.train(snapshot, contract)
-    from headrace.fitting import Checkpoints
-
     found = run.find(key, TrainingRecord)
     if found is not None:  # a kill may have come before they were cleared
+        from headrace.fitting import Checkpoints
+
         Checkpoints(run.plan.store, key.fingerprint, run.spec.training).clear()
         return _cached(found)
-    from headrace import training
-    from headrace.ingredients import machine
-
     tags = {
         "headrace.flow_run_id": run.flow_run_id,
         "headrace.flow_run_url": run.flow_run_url,
+        "mlflow.note.content": f"Made by [this run in Prefect]({run.flow_run_url}).",
     }
-    checkpoints = Checkpoints(
-        run.plan.store, key.fingerprint, run.spec.training, machine()
-    )
-    record = run.perform(
-        key,
-        lambda: training.train(
-            run.spec,
-            run.plan.folder,
-            run.plan.builder,
-            snapshot,
-            contract,
-            run.plan.settings,
-            tags,
-            checkpoints,
-        ),
-    )
-    if checkpoints.resumed is not None:
-        run.mark_resumed("train", checkpoints.resumed.place)
-    checkpoints.clear()
+    pool = train_pool(run)
+    if not pool:
+        return train_here(run, key, snapshot, contract, tags)[0]
+    resumed: list[str] = []
+
+    def there() -> TrainingRecord:
+        record, place = train_there(run, key, snapshot, contract, tags)
+        resumed.append(place)
+        return record
+
+    record = run.do("train", f"{run.plan.why(key)}; on the pool {pool}", there)
+    if resumed[0]:
+        run.mark_resumed("train", f"{resumed[0]}; on the pool {pool}")
     return record
 
 
@@ -170,6 +168,7 @@ def register(
             training,
             evaluation,
             run.plan.settings,
+            run.plan.ledger,
         ),
     )
 
@@ -180,11 +179,17 @@ def promote(
 ) -> PromotionRecord:
     """How the run ends: promoted, registered or refused."""
     from headrace import promotion
+    from headrace_flows import notifications
 
-    return run.do(
+    record = run.do(
         "promote",
         "always; the ledger decides",
         lambda: promotion.conclude(
-            run.spec, evaluation, registration, run.plan.settings
+            run.spec, evaluation, registration, run.plan.settings, run.plan.ledger
         ),
     )
+    if record.status == "refused":
+        notifications.emit(
+            "refused", run.spec.name, record.reason, page=run.flow_run_url
+        )
+    return record

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from headrace.errors import HeadraceError, Refusal
 from headrace.planning import Finished
@@ -20,7 +21,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace_flows.run import STAGES, Run
-from headrace_flows.server import UI_PORTS, live_links
+from headrace_flows.services.live import UI_PORTS, live_links
 
 INTERRUPTED = 130
 
@@ -173,15 +174,9 @@ def links(
     """Where to look: pages of the UIs, the Data Docs, the snapshot."""
     found: dict[str, str] = {}
     if training is not None:
-        tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
-        base = (
-            tracking.rstrip("/")
-            if tracking.startswith("http")
-            else live_links(settings).get("mlflow")
-            or f"http://127.0.0.1:{UI_PORTS['mlflow']}"
-        )
         found["mlflow"] = (
-            f"{base}/#/experiments/{training.experiment_id}/runs/{training.run_id}"
+            f"{mlflow_url(settings)}/#/experiments/{training.experiment_id}"
+            f"/runs/{training.run_id}"
         )
     if flow_run_url:
         found["prefect"] = flow_run_url
@@ -189,3 +184,13 @@ def links(
         docs = contract.docs_uri
         found["data_docs"] = Path(docs).as_uri() if store.is_local else docs
     return found
+
+
+def mlflow_url(settings: Settings) -> str:
+    """Where MLflow's pages are, now or after ``headrace up``; without a password."""
+    tracking = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if tracking.scheme in {"http", "https"}:
+        host = tracking.netloc.rpartition("@")[2]
+        return urlunsplit((tracking.scheme, host, tracking.path, "", "")).rstrip("/")
+    live = live_links(settings).get("mlflow")
+    return live or f"http://127.0.0.1:{UI_PORTS['mlflow']}"

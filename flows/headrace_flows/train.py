@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from prefect import State, flow
+from prefect import State, flow, tags
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
+from headrace.folders import unpack_folder
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
-from headrace_flows import stages
+from headrace.store import Store
+from headrace_flows import recovery, stages
+from headrace_flows.approval import wait_for_approval
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run, current
 
@@ -23,19 +27,22 @@ def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
 
     Args:
         pipeline: the whole spec; Prefect's page shows it as a form.
-        folder: the pipeline's folder, by default the one found by its name.
+        folder: the pipeline's folder, or ``sha256:`` and its digest in the store; by
+            default the one found by its name.
     """
     run = current.get(None) or new_run(pipeline, folder)
     run.flow_run_id = str(flow_run.get_id())
     try:
-        snapshot = stages.ingest(run)
-        contract = stages.validate(run, snapshot)
-        training = stages.train(run, snapshot, contract)
-        evaluation = stages.evaluate(run, snapshot, contract, training)
-        registration = stages.register(run, snapshot, training, evaluation)
-        promotion = stages.promote(run, evaluation, registration)
-        publish_report(run)
-        return _final_state(promotion)
+        with run.alone():
+            snapshot = stages.ingest(run)
+            contract = stages.validate(run, snapshot)
+            training = stages.train(run, snapshot, contract)
+            evaluation = stages.evaluate(run, snapshot, contract, training)
+            registration = stages.register(run, snapshot, training, evaluation)
+            wait_for_approval(run)
+            promotion = stages.promote(run, evaluation, registration)
+            publish_report(run)
+            return _final_state(promotion)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
 
@@ -44,8 +51,14 @@ def new_run(pipeline: PipelineSpec, folder: str) -> Run:
     """A run for a flow that was not started by a command here."""
     settings = Settings()
     settings.prepare_home()
-    place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
-    return Run(pipeline, place, settings)
+    kind, _, digest = folder.partition(":")
+    if kind == "sha256":
+        place = unpack_folder(digest, Store(settings.store), settings.home / "folders")
+    else:
+        place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
+    run = Run(pipeline, place, settings)
+    run.ui_url = PREFECT_UI_URL.value() or ""
+    return run
 
 
 def _final_state(promotion: PromotionRecord) -> State[Any]:
@@ -59,9 +72,11 @@ def run_here(run: Run, ui_url: str) -> State[Any]:
     run.ui_url = ui_url
     token = current.set(run)
     try:
-        state: State[Any] = train(
-            run.spec, str(run.plan.folder.resolve()), return_state=True
-        )
+        settings = run.plan.settings
+        with recovery.swept(settings), tags(*recovery.tags(settings)):
+            state: State[Any] = train(
+                run.spec, str(run.plan.folder.resolve()), return_state=True
+            )
         return state
     finally:
         current.reset(token)

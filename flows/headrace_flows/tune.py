@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from prefect import State, flow, task
+from prefect import State, flow, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
+from headrace.leases import present
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.tuning import Metric, parse_search, search
-from headrace_flows import stages
+from headrace_flows import recovery, stages
 from headrace_flows.train import new_run, run_here
 from headrace_flows.tuning import Tuning
 
@@ -43,9 +44,10 @@ def tune(
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
-        snapshot = stages.ingest(run)
-        contract = stages.validate(run, snapshot)
-        run_trials(tuning, snapshot, contract)
+        with present(run.plan.settings, run.flow_run_id):
+            snapshot = stages.ingest(run)
+            contract = stages.validate(run, snapshot)
+            run_trials(tuning, snapshot, contract)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
     tuning.outcome = state = run_here(tuning.refit(), run.ui_url)
@@ -84,14 +86,16 @@ def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
     run.ui_url = ui_url
     token = current.set(tuning)
     try:
-        state: State[Any] = tune(
-            run.spec,
-            [str(dimension) for dimension in tuning.space.dimensions],
-            tuning.trials,
-            tuning.metric,
-            str(run.plan.folder.resolve()),
-            return_state=True,
-        )
+        settings = run.plan.settings
+        with recovery.swept(settings), tags(*recovery.tags(settings)):
+            state: State[Any] = tune(
+                run.spec,
+                [str(dimension) for dimension in tuning.space.dimensions],
+                tuning.trials,
+                tuning.metric,
+                str(run.plan.folder.resolve()),
+                return_state=True,
+            )
         return tuning.outcome or state
     finally:
         current.reset(token)

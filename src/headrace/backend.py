@@ -51,8 +51,11 @@ def load_backend(*, alone: bool = False) -> None:
         return
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Otherwise TensorFlow takes all memory of a GPU at once, and others have none.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with _quiet_stderr(), _hidden(_OPTIONAL if alone else ()):
         import keras  # noqa: F401
         import tensorflow as tf
 
-        tf.constant(0)
+        if "TF_CONFIG" not in os.environ:  # machines connect before anything else
+            tf.constant(0)

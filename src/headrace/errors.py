@@ -17,9 +17,18 @@
 
 from __future__ import annotations
 
+import re
+
+_PASSWORD = re.compile(r"(://[^/@\s:'\"]*):[^/@\s'\"]+@")
+
+
+def hide_passwords(text: str) -> str:
+    """A text whose URLs have no password."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
 
 class HeadraceError(Exception):
-    """The base of all errors that a user is meant to read.
+    """The base of all errors that a user is meant to read; no password is in one.
 
     Args:
         message: what was seen, and where (file, field, row, value).
@@ -29,6 +38,7 @@ class HeadraceError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, action: str = "") -> None:
+        message, action = hide_passwords(message), hide_passwords(action)
         super().__init__(message, action)
         self.message = message
         self.action = action
@@ -78,6 +88,18 @@ class PromotionError(Refusal):
 
 
 class DependencyError(HeadraceError):
-    """Disk, database, network or a server failed; trying again is safe."""
+    """Disk, database, network or a server failed; trying again is safe.
+
+    Args:
+        message, action: as above.
+        was_retried: whoever raises it has tried again for as long as makes sense, so
+            that nobody above does it once more.
+    """
 
     exit_code = 3
+
+    def __init__(
+        self, message: str, action: str = "", *, was_retried: bool = False
+    ) -> None:
+        super().__init__(message, action)
+        self.was_retried = was_retried

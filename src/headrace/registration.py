@@ -23,26 +23,34 @@ def training_key(training: TrainingRecord) -> str:
     return f"{training.weights_digest}:{training.snapshot_digest}"
 
 
-def register(
+def register(  # noqa: PLR0913
     spec: PipelineSpec,
     folder: Path,
     snapshot: SnapshotRecord,
     training: TrainingRecord,
     evaluation: EvaluationRecord,
     settings: Settings,
+    ledger: Ledger | None = None,
 ) -> RegistrationRecord:
     """Register a training whose serving gate holds; doing it again changes nothing.
 
     Gates that failed are kept as evidence, so that the version cannot be promoted
     without ``--force``.
+
+    Args:
+        ledger: with the lease of the run; by default that of the settings, without.
+
+    Raises:
+        DependencyError: another run has taken over the lease.
     """
     serving = [g for g in evaluation.gates if g.kind == "serving"]
     if not serving or not all(gate.passed for gate in serving):
         reason = serving[0].reason if serving else "the serving gate was not run"
         return RegistrationRecord(model=spec.name, version=None, reason=reason)
-    ledger = Ledger(settings.database_url)
+    ledger = ledger or Ledger(settings.database_url)
     known = ledger.find_training(spec.name, training_key(training))
     if known is None:
+        ledger.check_lease()  # before MLflow has a version that the ledger refuses
         known = _add(spec, folder, snapshot, training, evaluation, settings, ledger)
     ledger.add_evidence(
         Evidence(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import getpass
+import json
 import os
 import socket
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +21,7 @@ from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.spec import FILE_NAME
 
 HOME_FORMAT = "1"
+POSTGRES_FILE = "postgres.json"
 
 
 def find_project(start: Path) -> Path:
@@ -27,6 +30,44 @@ def find_project(start: Path) -> Path:
         if (folder / "pipelines").is_dir() or (folder / ".headrace").is_dir():
             return folder
     return start
+
+
+def _postgres_socket(home: Path) -> str:
+    """The folder of the socket of the home's own PostgreSQL; empty: it has none."""
+    try:
+        text = (home / POSTGRES_FILE).read_text(encoding="utf-8")
+        return str(json.loads(text)["socket"])
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"The file {home / POSTGRES_FILE} cannot be read.",
+            "It is written by `headrace up --postgres`: delete it and run that again.",
+        ) from None
+
+
+def postgres_url(socket_folder: str, database: str, driver: str = "psycopg2") -> str:
+    """SQLAlchemy URL of a database behind a local socket."""
+    return f"postgresql+{driver}://postgres@/{database}?host={quote(socket_folder)}"
+
+
+def postgres_answers(socket_folder: str) -> bool:
+    """Whether a PostgreSQL listens on a local socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(f"{socket_folder}/.s.PGSQL.5432")
+        except OSError:
+            return False
+        return True
+
+
+def _home_database(home: Path, postgres: str, sqlite: str) -> str:
+    """A database in the home's own PostgreSQL, or in a file where it has none."""
+    folder = _postgres_socket(home)
+    if folder:
+        return postgres_url(folder, postgres)
+    return f"sqlite:///{home.absolute()}/{sqlite}"
 
 
 class Settings(BaseSettings):
@@ -44,8 +85,8 @@ class Settings(BaseSettings):
         description="fsspec URI of snapshots, stage records and reports",
     )
     database_url: str = Field(
-        default_factory=lambda values: (
-            f"sqlite:///{values['home'].absolute()}/headrace.db"
+        default_factory=lambda values: _home_database(
+            values["home"], "headrace", "headrace.db"
         ),
         description="SQLAlchemy URL of the ledger",
     )
@@ -58,6 +99,16 @@ class Settings(BaseSettings):
         description="a Dask scheduler whose workers share the store's folder; empty: "
         "processes of this machine",
     )
+    notify: str = Field(
+        default="",
+        description="a saved notification block of Prefect, such as "
+        "slack-webhook/team, that is told of failures, refusals, rollbacks and drift",
+    )
+    worker_environment: str = Field(
+        default="",
+        description="names, comma-separated, of further variables that a worker hands "
+        "on to its flows; * stands for any letters",
+    )
     max_bytes: int = Field(
         default=64 * 2**30, gt=0, description="of one data set, decoded"
     )
@@ -67,20 +118,38 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's own variable, else a SQLite file in the home."""
-        return os.environ.get("MLFLOW_TRACKING_URI", self.home_tracking_uri)
+        """MLflow's own variables, else a database in the home."""
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI"):
+            if os.environ.get(name):
+                return os.environ[name]
+        return self.home_tracking_uri
 
     @property
     def home_tracking_uri(self) -> str:
-        """The SQLite file in the home."""
-        return f"sqlite:///{self.home.absolute()}/mlflow.db"
+        """The database in the home: a SQLite file, or one of its PostgreSQL."""
+        return _home_database(self.home, "mlflow", "mlflow.db")
 
-    def prepare_home(self) -> Path:
-        """Make the home and check its format.
+    @property
+    def artifacts(self) -> str:
+        """URI of MLflow's artifacts: in the home, or in the store if that is remote."""
+        if "://" in self.store:
+            return f"{self.store.rstrip('/')}/mlartifacts"
+        return (self.home.absolute() / "mlartifacts").as_uri()
+
+    @property
+    def postgres_socket(self) -> str:
+        """The socket's folder of the home's own PostgreSQL; empty: it has none."""
+        return _postgres_socket(self.home)
+
+    def prepare_home(self, *, to_start_servers: bool = False) -> Path:
+        """Make the home and check its format, and that its PostgreSQL runs.
+
+        Args:
+            to_start_servers: its PostgreSQL need not run yet.
 
         Raises:
             UsageError: the home was made by another version, or cannot be written.
-            DependencyError: its disk is full.
+            DependencyError: its disk is full, or its PostgreSQL is down.
         """
         marker = self.home / "format"
         try:
@@ -106,7 +175,22 @@ class Settings(BaseSettings):
                 f"this version reads format {HOME_FORMAT!r}.",
                 "Use the Headrace that made it, or set HEADRACE_HOME to a new folder.",
             )
+        if not to_start_servers:
+            self._check_postgres()
         return self.home
+
+    def _check_postgres(self) -> None:
+        folder = self.postgres_socket
+        uses_it = folder and (
+            self.database_url == postgres_url(folder, "headrace")
+            or self.tracking_uri == self.home_tracking_uri
+        )
+        if uses_it and not postgres_answers(folder):
+            raise DependencyError(
+                f"The PostgreSQL of the home {self.home} is not running.",
+                "Start it with `headrace up --postgres`, and run the same command "
+                "again.",
+            )
 
 
 def pipeline_places(settings: Settings) -> list[Path]:

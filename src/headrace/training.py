@@ -14,12 +14,14 @@ import numpy as np
 
 from headrace import pictures
 from headrace.backend import load_backend
-from headrace.fitting import Checkpoints, Fit, open_data
+from headrace.fitting import Checkpoints, Fit, cluster, open_data
+from headrace.folders import pack_folder
 from headrace.ingredients import Packed
 from headrace.records import ContractRecord, Metrics, SnapshotRecord, TrainingRecord
 from headrace.serving import GOLDEN_FILE, golden_bytes
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.store import Store
 from headrace.tracking import Tracking
 
 GOLDEN_ROWS = 16
@@ -50,18 +52,34 @@ def train(  # noqa: PLR0913
         checkpoints: where there are some, the fit goes on from the newest.
 
     Raises:
-        SpecError: the builder does not fit the data.
-        Refusal: training diverged.
+        SpecError: the builder does not fit the data, or there are too few devices.
+        Refusal: training diverged, or a device is out of memory.
         IntegrityError: the snapshot is damaged.
-        DependencyError: MLflow or the disk failed.
+        DependencyError: MLflow, the disk or another machine failed.
     """
     load_backend()
+    strategy = None
+    if cluster.has_peers():
+        packed_folder = pack_folder(folder, Store(settings.store))
+        strategy = cluster.lead(
+            cluster.Job(
+                spec=spec,
+                builder=builder,
+                folder=packed_folder,
+                snapshot=snapshot,
+                contract=contract,
+            )
+        )
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
     shard = int(np.flatnonzero(data.train.counts)[0])
     golden_items = data.train.read(shard).items[:GOLDEN_ROWS]
-    fit = Fit(spec, folder, builder, data, checkpoints)
+    fit = Fit(spec, folder, builder, data, checkpoints, strategy)
+    pool = spec.deploy.train_pool if spec.deploy else ""
+    handed_over = "headrace.parent_flow_run_id" in tags
+    if handed_over and "gpu" in pool and fit.execution.device == "cpu":
+        log.warning("train: no GPU here, so it trains on the CPU")
     tags = {**tags, **_git_tags(folder), "headrace.pipeline": spec.name}
     name = f"{builder}-{snapshot.digest[:8]}-seed{spec.training.seed}"
     with tracking.run(spec.name, name, tags) as (run_id, experiment_id):

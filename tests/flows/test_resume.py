@@ -7,6 +7,8 @@ import time
 from contextlib import closing
 from typing import Any
 
+import requests
+
 CHANGED = ("--set", "training.epochs=300", "--set", "model.arguments.dropout=0.2")
 OFTEN = ("--set", "training.checkpoint_steps=7")
 
@@ -32,6 +34,14 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     with closing(sqlite3.connect(after_first.path / "mlflow.db")) as mlflow:
         statuses = mlflow.execute("select status from runs order by start_time")
         assert [row[0] for row in statuses] == ["FINISHED", "KILLED", "FINISHED"]
+    # Prefect was told as well, by the command that went on.
+    with closing(sqlite3.connect(after_first.path / "headrace.db")) as ledger:
+        leases = ledger.execute("select flow_run_id, state from leases order by token")
+        (killed, *_), second = list(leases)[-2:]
+    assert second == (went_on["flow_run_id"], "ended")
+    found = requests.get(f"{prefect_server}/flow_runs/{killed}", timeout=10).json()
+    assert found["state_type"] == "CRASHED"
+    assert "is gone" in found["state"]["message"]
     # In a home that knows nothing of it, without a kill.
     again = type(after_first)(after_first.path.with_name("other"), after_first.project)
     again.path.mkdir()

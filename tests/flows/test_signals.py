@@ -81,6 +81,8 @@ def test_an_interrupt_during_training_cancels_everywhere(
     assert column(server, "SELECT state_type FROM flow_run") == ["CANCELLED"]
     assert "RUNNING" not in column(server, "SELECT state_type FROM task_run")
     assert [c.cmdline() for c in wait_until_gone(children)] == []
+    leases = column(home.path / "headrace.db", "SELECT state FROM leases")
+    assert leases == ["lost"], "given back, and to be looked at"
     # What was done is not done again.
     again = home.headrace("check", "blobs", "--data", "default", "--json").json
     assert {stage["state"] for stage in again["stages"][:2]} == {"cached"}

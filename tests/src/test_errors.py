@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
 from headrace import errors
-from headrace.errors import HeadraceError
+from headrace.errors import DependencyError, HeadraceError
 
 KINDS = [
     kind
@@ -35,3 +36,28 @@ def test_every_error_says_what_was_seen_and_what_to_do(
 def test_the_tree_is_drawn_in_full() -> None:
     drawn = errors.__doc__ or ""
     assert [kind.__name__ for kind in KINDS if kind.__name__ not in drawn] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "at postgresql://ada:s3cr:et@host:5/x now",
+            "at postgresql://ada:***@host:5/x",
+        ),
+        ("http://ada:pass%2Fword@host/api", "http://ada:***@host/api"),
+        ("https://host:5000/a@b", "https://host:5000/a@b"),
+        ("s3://bucket/key", "s3://bucket/key"),
+    ],
+)
+def test_no_error_holds_the_password_of_a_url(text: str, shown: str) -> None:
+    error = HeadraceError(text, text)
+    assert error.message.startswith(shown)
+    assert str(error).count(shown) == 2
+
+
+def test_an_error_crosses_to_another_process_whole() -> None:
+    error = DependencyError("It is away.", "Wait.", was_retried=True)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.message, copy.action) == (error.message, error.action)
+    assert copy.was_retried

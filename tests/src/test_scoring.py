@@ -377,7 +377,7 @@ def test_an_output_that_cannot_be_reached_can_be_tried_again(
     def unreachable(*_: Any, **__: Any) -> None:
         raise RuntimeError("no route to host")
 
-    monkeypatch.setattr(memory, "mv", unreachable)
+    monkeypatch.setattr(type(memory), "mv", unreachable)
     with pytest.raises(DependencyError, match=r"RuntimeError: no route to host"):
         score(arrays, "memory://far/scores.csv")
     assert memory.find("/far") == []

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.store import Store, disk_errors
+from headrace.store.remote import ask
 
 
 @pytest.fixture
@@ -169,3 +170,91 @@ def test_what_is_deleted_is_gone_and_may_be_deleted_again(tmp_path: Path) -> Non
     store.delete("key")
     store.delete("key")
     assert not store.exists("key")
+
+
+class Answers:
+    """A remote call that fails so many times, then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = [*errors]
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "answer"
+
+
+def of_s3(code: str, status: int, kind: type[OSError] = OSError) -> OSError:
+    """An error as s3fs raises it."""
+    error, cause = kind(code), Exception(code)
+    metadata = {"HTTPStatusCode": status}
+    cause.response = {"Error": {"Code": code}, "ResponseMetadata": metadata}  # type: ignore[attr-defined]
+    error.__cause__ = cause
+    return error
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between calls; none of them is waited for."""
+    made: list[float] = []
+    monkeypatch.setattr("headrace.store.remote.time.sleep", made.append)
+    return made
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        of_s3("SlowDown", 503),
+        of_s3("InternalError", 500),
+        of_s3("502", 502),
+        ConnectionResetError("reset"),
+        TimeoutError(),
+    ],
+)
+def test_a_remote_call_is_made_again_where_that_may_help(
+    error: Exception, pauses: list[float]
+) -> None:
+    call = Answers(*[error] * 8)
+    assert ask("s3://b/k", call) == "answer"
+    assert len(pauses) == 8
+    assert pauses[0] < 0.3
+    assert 3 < pauses[-1] <= 8
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (of_s3("NoSuchKey", 404, FileNotFoundError), FileNotFoundError, "NoSuchKey"),
+        (of_s3("NoSuchBucket", 404, FileNotFoundError), UsageError, "bucket 'b'"),
+        (of_s3("AccessDenied", 403, PermissionError), UsageError, "AWS_ACCESS_KEY_ID"),
+        (of_s3("PreconditionFailed", 412), FileExistsError, "s3://b/k"),
+        (of_s3("PermanentRedirect", 301), UsageError, "AWS_ENDPOINT_URL"),
+        (ValueError("Invalid endpoint: x"), UsageError, "Invalid endpoint: x"),
+        (KeyError("a fault of ours"), KeyError, "a fault of ours"),
+    ],
+)
+def test_a_remote_call_is_not_made_again_where_that_helps_nobody(
+    error: Exception, kind: type[Exception], told: str, pauses: list[float]
+) -> None:
+    call = Answers(error)
+    with pytest.raises(kind, match=told):
+        ask("s3://b/k", call)
+    assert (call.calls, pauses) == (1, [])
+
+
+def test_a_store_that_stays_away_is_named(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    monkeypatch.setattr("headrace.store.remote.LIMIT_SECONDS", 1.0)
+    call = Answers(*[of_s3("SlowDown", 503)] * 99)
+    with pytest.raises(DependencyError, match=r"s3://b/k .*503 SlowDown") as caught:
+        ask("s3://b/k", call)
+    assert caught.value.was_retried
+    assert 1 < call.calls < 10
+
+
+def test_an_unknown_protocol_is_told() -> None:
+    with pytest.raises(UsageError, match="nowhere://x"):
+        Store("nowhere://x/y")

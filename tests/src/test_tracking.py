@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import sqlalchemy
 from mlflow.exceptions import MlflowException
 
 from headrace.errors import DependencyError, IntegrityError, NotFoundError
+from headrace.processes import this_process
 from headrace.settings import Settings
 from headrace.tracking import Tracking, tracking_errors
 
@@ -72,18 +71,18 @@ def test_a_run_ends_with_its_block(
 
 
 @pytest.mark.parametrize(
-    ("pid", "status"),
+    ("changes", "status"),
     [
-        pytest.param(2**22 + 1, "KILLED", id="killed"),
-        pytest.param(os.getpid(), "RUNNING", id="alive"),
+        pytest.param({"pid": 2**22 + 1}, "KILLED", id="killed"),
+        pytest.param({}, "RUNNING", id="alive"),
+        pytest.param({"host": "elsewhere"}, "RUNNING", id="elsewhere"),
     ],
 )
 def test_the_next_run_ends_one_whose_process_was_killed(
-    settings: Settings, pid: int, status: str
+    settings: Settings, changes: dict[str, Any], status: str
 ) -> None:
     tracking = Tracking(settings)
-    here = psutil.Process()
-    process = f"{socket.gethostname()}/{pid}/{here.create_time():.2f}"
+    process = str(this_process()._replace(**changes))
     experiment = tracking.experiment("blobs")
     tags = {"headrace.process": process}
     orphan = tracking.client.create_run(experiment, tags=tags).info.run_id

@@ -9,8 +9,20 @@ import traceback
 
 import typer
 
-from headrace.errors import DependencyError, HeadraceError
-from headrace_flows.cli import registry, reproduction, runs, scoring, tuning, up
+from headrace.errors import DependencyError, HeadraceError, hide_passwords
+from headrace_flows.cli import (
+    approval,
+    backfill,
+    deploying,
+    doctor,
+    registry,
+    reproduction,
+    runs,
+    scoring,
+    tuning,
+    up,
+    worker,
+)
 from headrace_flows.cli.answers import Answered, print_json
 
 INTERRUPTED = 130
@@ -23,7 +35,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (runs, tuning, registry, scoring, reproduction, up):
+for family in (
+    runs,
+    tuning,
+    registry,
+    approval,
+    scoring,
+    reproduction,
+    deploying,
+    backfill,
+    up,
+    worker,
+    doctor,
+):
     for command in family.COMMANDS:
         app.command()(command)
 
@@ -53,9 +77,9 @@ def main() -> None:
             "Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED
         )
     except Exception as error:  # the last resort of the command line
-        traceback.print_exc(file=sys.stderr)
+        sys.stderr.write(hide_passwords(traceback.format_exc()))
         _fail(
-            f"Unexpected {type(error).__name__}: {error}",
+            hide_passwords(f"Unexpected {type(error).__name__}: {error}"),
             "This is a fault of Headrace or its installation; the lines above say "
             "where.",
             type(error).__name__,

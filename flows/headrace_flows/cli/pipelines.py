@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.errors import UsageError
+from headrace.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -69,3 +70,18 @@ def absolute_source(source: str, base: Path) -> str:
     if colon and len(scheme) > 1 and not (base / source).exists():
         return source
     return str((base / Path(source).expanduser()).absolute())
+
+
+def schedule_of(folder: Path) -> str | None:
+    """When a pipeline's file wants it to run by itself; None: never, or no such file.
+
+    It runs once `headrace deploy` has put it on a server.
+    """
+    from headrace.spec import load_spec
+
+    with contextlib.suppress(SpecError):
+        deploy = load_spec(folder).deploy
+        if deploy is not None and deploy.cron:
+            paused = ", paused" if deploy.paused else ""
+            return f"{deploy.cron} {deploy.timezone}{paused}"
+    return None

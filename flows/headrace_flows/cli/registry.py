@@ -8,6 +8,7 @@ import typer
 
 from headrace.errors import NotFoundError
 from headrace_flows.cli.answers import JsonOption, console, print_json
+from headrace_flows.cli.pipelines import schedule_of
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
 
@@ -38,7 +39,7 @@ def promote(
                 "status": "promoted" if new else "unchanged",
                 "version": entry.to_version,
                 "reason": f"version {entry.to_version} {said}",
-                "entry": _entry(entry),
+                "entry": describe_entry(entry),
             }
         )
     else:
@@ -53,10 +54,12 @@ def rollback(
     """Go back to the champion before this one, once its model has been loaded."""
     from headrace.promotion import roll_back
     from headrace.settings import Settings
+    from headrace_flows.notifications import emit_from_command
 
     settings = Settings()
     settings.prepare_home()
     entry = roll_back(model, settings, reason=reason)
+    emit_from_command(settings, "rollback", model, str(entry), why=entry.why)
     if as_json:
         print_json(
             {
@@ -64,7 +67,7 @@ def rollback(
                 "status": "rolled_back",
                 "version": entry.to_version,
                 "reason": f"version {entry.to_version} is the champion again",
-                "entry": _entry(entry),
+                "entry": describe_entry(entry),
             }
         )
     else:
@@ -75,18 +78,32 @@ def rollback(
 
 
 def history(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """Every promotion and rollback: who, when, why, from, to."""
+    """Every promotion, rollback, approval and rejection: who, when, why."""
     ledger = _ledger()
-    entries = [_entry(entry) for entry in ledger.history(model)]
+    entries = [describe_entry(entry) for entry in ledger.history(model)]
+    approvals = [word.model_dump(exclude={"model"}) for word in ledger.approvals(model)]
     if not entries and model not in ledger.models():
         raise _unknown(model, ledger)
     if as_json:
-        print_json({"model": model, "history": entries})
+        print_json({"model": model, "history": entries, "approvals": approvals})
         return
     rows = [
         [e["sequence"], e["action"], e["from"], e["to"], e["who"], e["when"], e["why"]]
         for e in entries
     ]
+    rows += [
+        [
+            None,
+            a["action"],
+            None,
+            a["version"],
+            a["who"],
+            a["when"],
+            a["why"] or (a["expires"] and f"until {a['expires']}"),
+        ]
+        for a in approvals
+    ]
+    rows.sort(key=lambda row: str(row[5]))
     _table(["#", "action", "from", "to", "who", "when", "why"], rows)
 
 
@@ -164,8 +181,14 @@ def list_(as_json: JsonOption = False) -> None:
                 else None,
                 "since": champion.entry.when if champion else None,
                 "versions": len(versions),
+                "waiting": [
+                    {"version": word.version, "expires": word.expires}
+                    for word in ledger.waiting(name)
+                ]
+                if ledger
+                else [],
                 "last_run": versions[-1].created if versions else None,
-                "schedule": None,
+                "schedule": schedule_of(known[name]) if name in known else None,
                 "folder": str(known[name]) if name in known else None,
             }
         )
@@ -179,12 +202,24 @@ def list_(as_json: JsonOption = False) -> None:
             _number(p["test_accuracy"]),
             p["versions"],
             p["last_run"] or "never",
+            ", ".join(f"version {word['version']}" for word in p["waiting"]),
+            p["schedule"] or "",
             p["folder"] or "",
         ]
         for p in found
     ]
     _table(
-        ["pipeline", "champion", "accuracy", "versions", "last new version", ""], rows
+        [
+            "pipeline",
+            "champion",
+            "accuracy",
+            "versions",
+            "last new version",
+            "waits for approval",
+            "schedule",
+            "",
+        ],
+        rows,
     )
     console().print(f"home: {settings.home.absolute()}", markup=False)
 
@@ -208,7 +243,8 @@ def _unknown(model: str, ledger: Any) -> NotFoundError:
     )
 
 
-def _entry(entry: Any) -> dict[str, Any]:
+def describe_entry(entry: Any) -> dict[str, Any]:
+    """An entry of the ledger, as every command shows it."""
     return {
         "sequence": entry.sequence,
         "action": entry.action,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.errors import DependencyError
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
 from headrace.store import Store
@@ -137,7 +138,7 @@ class Checkpoints:
         name = f"{state.progress.total_steps:012d}{_SUFFIX}"
         # An equal training that is done takes the folder away at any moment.
         with contextlib.suppress(FileNotFoundError):
-            self._store.write(f"{self._folder}/{name}", _pack(state))
+            self._store.write(f"{self._folder}/{name}", pack(state))
         for old in self._names()[:-KEPT]:
             self._store.delete(f"{self._folder}/{old}")
         self._saved_at = time.monotonic()
@@ -164,7 +165,8 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all of them: the training is done and recorded."""
-        with contextlib.suppress(OSError):  # an equal training may still write there
+        # An equal training may still write there, and what is left harms nobody.
+        with contextlib.suppress(OSError, DependencyError):
             self._store.delete_folder(self._folder)
 
     def _names(self) -> list[str]:
@@ -172,7 +174,7 @@ class Checkpoints:
 
     def _read(self, name: str) -> State | None:
         try:
-            return _unpack(self._store.read(f"{self._folder}/{name}"))
+            return unpack(self._store.read(f"{self._folder}/{name}"))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -198,7 +200,8 @@ def _problem(
     return ""
 
 
-def _pack(state: State) -> bytes:
+def pack(state: State) -> bytes:
+    """A state as bytes."""
     buffer = io.BytesIO()
     facts = {
         name: getattr(state.progress, name) for name in state.progress.__slots__
@@ -213,7 +216,12 @@ def _pack(state: State) -> bytes:
     return hashlib.sha256(data).digest() + data
 
 
-def _unpack(content: bytes) -> State:
+def unpack(content: bytes) -> State:
+    """The state that was packed.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is damaged.
+    """
     digest, data = content[:_SHA_BYTES], content[_SHA_BYTES:]
     if hashlib.sha256(data).digest() != digest:
         raise ValueError("not what was written")

@@ -13,6 +13,7 @@ from headrace import models
 from headrace.backend import load_backend
 from headrace.fitting.checkpoints import Checkpoints
 from headrace.fitting.data import Data
+from headrace.fitting.devices import choose_devices, told_in_words, whole_batches
 from headrace.fitting.execution import Execution, plan_execution
 from headrace.fitting.loop import Loop, OnEpoch
 from headrace.records import Metrics
@@ -46,9 +47,17 @@ class Fit:
         builder: the name of the builder.
         data: from `open_data`.
         checkpoints: where there are some, the fit goes on from the newest.
+        strategy: of the machines, from `headrace.fitting.cluster`; None: this one's
+            devices alone.
+
+    Attributes:
+        execution: how it will be computed.
 
     Raises:
-        SpecError: the builder does not fit the data.
+        SpecError: the builder does not fit the data, or this machine has fewer devices
+            than asked for.
+        Refusal: a device is out of memory.
+        DependencyError: another machine does not answer.
     """
 
     def __init__(
@@ -58,27 +67,36 @@ class Fit:
         builder: str,
         data: Data,
         checkpoints: Checkpoints | None = None,
+        strategy: Any = None,
     ) -> None:
         load_backend()
         import keras
 
+        recipe, description = spec.training, data.description
+        self._strategy = choose_devices(recipe, strategy)
+        self.execution = plan_execution(
+            recipe, int(data.train.counts.sum()), description.shape, self._strategy
+        )
         keras.utils.clear_session()  # names of layers start anew: a digest has them
-        keras.utils.set_random_seed(spec.training.seed)
-        preprocessing, network = models.build(
-            builder, data.description, spec.model.arguments, folder
-        )
-        rows = int(data.train.counts.sum())
-        self._data = data
-        self._model = models.compose(data.description, preprocessing, network)
-        self._execution = plan_execution(spec.training, rows, data.description.shape)
-        self._loop = Loop(
-            self._model,
-            network,
-            preprocessing,
-            spec.training,
-            self._execution,
-            checkpoints,
-        )
+        keras.utils.set_random_seed(recipe.seed)
+        self._spec, self._data = recipe, data
+        with told_in_words(recipe, self._strategy):
+            with self._strategy.scope():
+                preprocessing, network = models.build(
+                    builder, description, spec.model.arguments, folder
+                )
+            # Outside: what is saved, and asked for predictions, is on one device.
+            self._model = models.compose(description, preprocessing, network)
+            with whole_batches(self._strategy, network):
+                self._loop = Loop(
+                    self._model,
+                    network,
+                    preprocessing,
+                    recipe,
+                    self.execution,
+                    self._strategy,
+                    checkpoints,
+                )
 
     def run(self, on_epoch: OnEpoch) -> Fitted:
         """Fit it.
@@ -88,17 +106,18 @@ class Fit:
                 ends the fit.
 
         Raises:
-            Refusal: training diverged.
+            Refusal: training diverged, or a device is out of memory.
             IntegrityError: the data is damaged.
-            DependencyError: the disk failed.
+            DependencyError: the disk failed, or another machine does not answer.
         """
-        self._loop.run(self._data, on_epoch)
+        with told_in_words(self._spec, self._strategy):
+            self._loop.run(self._data, on_epoch)
         progress = self._loop.progress
         return Fitted(
             model=self._model,
             best_epoch=progress.kept or progress.epoch,
             epochs=progress.epochs,
-            execution=self._execution,
+            execution=self.execution,
             weights_digest=weights_digest(self._model),
         )
 

@@ -12,11 +12,21 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import Refusal
-from headrace.fitting.checkpoints import Arrays, Checkpoints, Progress, State
+from headrace.fitting.checkpoints import (
+    Arrays,
+    Checkpoints,
+    Progress,
+    State,
+    pack,
+    unpack,
+)
+from headrace.fitting.cluster import share, spans_machines
 from headrace.fitting.data import Data, Examples
+from headrace.fitting.devices import scatter_seeds
 from headrace.fitting.execution import Execution
 from headrace.fitting.optimizers import make_optimizer
 from headrace.fitting.order import steps_of_window
+from headrace.fitting.steps import compile_steps
 from headrace.fitting.windows import LoadedWindow, Windows
 from headrace.inference import probabilities
 from headrace.records import Metrics
@@ -37,26 +47,32 @@ class Loop:
         preprocessing: applied to each batch on its way to the network.
         spec: the recipe.
         execution: how steps are computed.
+        strategy: of the devices, in whose scope the networks were built.
         checkpoints: where they are kept, if any are.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         model: Any,
         network: Any,
         preprocessing: Any,
         spec: TrainingSpec,
         execution: Execution,
+        strategy: Any,
         checkpoints: Checkpoints | None = None,
     ) -> None:
-        optimizer = make_optimizer(spec)
-        optimizer.build(network.trainable_variables)
+        with strategy.scope():
+            optimizer = make_optimizer(spec)
+            optimizer.build(network.trainable_variables)
         self._model = model
         self._network = network
         self._spec = spec
         self._execution = execution
+        self._strategy = strategy
         self._checkpoints = checkpoints
-        self._run = compile_steps(network, preprocessing, optimizer, execution)
+        self._run = compile_steps(
+            network, preprocessing, optimizer, execution, strategy
+        )
         self._variables = [*model.variables, *optimizer.variables]
         self._best: Arrays = []
         self._said = time.monotonic()
@@ -96,22 +112,30 @@ class Loop:
             self._network.set_weights(self._best)
 
     def _resume(self) -> None:
+        state = self._newest()
+        if spans_machines(self._strategy):
+            data = share(self._strategy, pack(state) if state else b"")
+            state = unpack(data) if data else None
+        if state is not None:
+            for variable, value in zip(self._variables, state.variables, strict=True):
+                variable.assign(value)
+            self.progress, self._best = state.progress, state.best
+        scatter_seeds(self._strategy, self._model)
+
+    def _newest(self) -> State | None:
+        """The checkpoint to go on from."""
         if self._checkpoints is None:
-            return
+            return None
         values = [np.asarray(variable) for variable in self._variables]
         made_on = {**self._checkpoints.machine, **dataclasses.asdict(self._execution)}
         self.progress.made_on = made_on
         weights = len(self._network.weights)
-        state = self._checkpoints.load(values, weights, made_on)
-        if state is None:
-            return
-        for variable, value in zip(self._variables, state.variables, strict=True):
-            variable.assign(value)
-        self.progress, self._best = state.progress, state.best
+        return self._checkpoints.load(values, weights, made_on)
 
     def _run_window(self, loaded: LoadedWindow) -> None:
         progress, window = self.progress, loaded.window
-        every = self._checkpoints.every_steps if self._checkpoints else 0
+        kept = self._checkpoints  # machines must cut alike, or they hang
+        every = kept.every_steps if kept else self._spec.checkpoint_steps
         rows = steps_of_window(
             window, self._execution.batch_size, self._spec.seed, progress.epoch
         )
@@ -176,56 +200,6 @@ class Loop:
         progress.step, progress.loss_sum, progress.right = 0, 0.0, 0
         progress.seconds, progress.cpu_seconds = 0.0, 0.0
         return metrics
-
-
-def compile_steps(
-    network: Any, preprocessing: Any, optimizer: Any, execution: Execution
-) -> Any:
-    """The compiled training steps, traced already, so that all variables are there.
-
-    Keras's own step does the same, and a tenth slower: it keeps its metrics in
-    variables.
-
-    Returns:
-        a function of items uint8 ``(n, *shape)``, labels int32 ``(n,)`` and the rows
-        of each step, int32 ``(steps, batch_size)``; it gives the loss of each step,
-        float32 ``(steps,)``, and how many rows were told rightly in all.
-    """
-    import keras
-    import tensorflow as tf
-
-    def step(batch: Any, truth: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            given = network(batch, training=True)
-            loss = tf.reduce_mean(
-                keras.losses.sparse_categorical_crossentropy(truth, given)
-            )
-            loss = tf.add_n([loss, *network.losses])
-        weights = network.trainable_weights
-        optimizer.apply(tape.gradient(loss, weights), weights)
-        told = tf.argmax(given, 1, tf.int32)
-        return loss, tf.reduce_sum(tf.cast(told == truth, tf.int32))
-
-    step = tf.function(step, jit_compile=execution.xla, autograph=False)
-
-    def run(items: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
-        losses, right = tf.TensorArray(tf.float32, tf.shape(rows)[0]), 0
-        for number in tf.range(tf.shape(rows)[0]):
-            chosen = rows[number]
-            batch = preprocessing(tf.cast(tf.gather(items, chosen), tf.float32))
-            loss, count = step(batch, tf.gather(labels, chosen))
-            losses, right = losses.write(number, loss), right + count
-        return losses.stack(), right
-
-    shape = preprocessing.inputs[0].shape[1:]
-    signature = [
-        tf.TensorSpec((None, *shape), tf.uint8),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((None, execution.batch_size), tf.int32),
-    ]
-    compiled = tf.function(run, input_signature=signature)
-    compiled(*(tf.zeros([n or 0 for n in s.shape], s.dtype) for s in signature))
-    return compiled
 
 
 def _validate(model: Any, val: Examples) -> Metrics:

@@ -81,5 +81,5 @@ class Windows:
             rows = self._shards.read(shard)
             place = slice(filled, filled := filled + len(rows.labels))
             items[place], labels[place] = rows.items, rows.labels
-        with tf.device(self._execution.device):
+        with tf.device(self._execution.rows_device):
             return tf.constant(items), tf.constant(labels)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 from pydantic import ValidationError
 
 from headrace.closure import code_state
 from headrace.errors import IntegrityError, UsageError
+from headrace.folders import pipeline_files
 from headrace.ingredients.parts import (
     Ingredients,
     distributions,
@@ -22,6 +22,7 @@ from headrace.ingredients.parts import (
 )
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
+from headrace.store import read
 
 FILE = "pipeline/ingredients.json"
 SPEC = "pipeline/spec.json"
@@ -29,7 +30,6 @@ SNAPSHOT = "data/snapshot.json"
 CONTRACT = "data/contract.json"
 TAG = "headrace.ingredients"
 LOCK_TAG = "headrace.lock"
-_PACKED = {".toml", ".py", ".md"}
 
 
 class Packed:
@@ -68,9 +68,8 @@ class Packed:
             SNAPSHOT: snapshot.model_dump_json(indent=1).encode(),
             CONTRACT: contract.model_dump_json(indent=1).encode(),
         }
-        for file in sorted(folder.iterdir()):
-            if file.suffix in _PACKED and file.is_file():
-                self.files[f"pipeline/{file.name}"] = file.read_bytes()
+        for name, content in pipeline_files(folder).items():
+            self.files[f"pipeline/{name}"] = content
 
     def ingredients(self, execution: Mapping[str, Any]) -> Ingredients:
         """The ingredients, once it is known how the steps were computed."""
@@ -156,8 +155,7 @@ def _quarantine_digest(uri: str) -> str:
     if not uri:
         return ""
     try:
-        with fsspec.open(uri, "rb") as file:
-            return _digest(file.read())
+        return _digest(read(uri))
     except OSError as error:
         raise IntegrityError(
             f"The quarantine {uri} cannot be read: {error.strerror or error}.",

@@ -13,25 +13,37 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from headrace.errors import PromotionError, UsageError
-from headrace.ledger.rows import Champion, Entry, Evidence, Version
+from headrace.ledger.approvals import Approvals
+from headrace.ledger.leases import Leases
+from headrace.ledger.rows import Approval, Champion, Entry, Evidence, Lease, Version
 from headrace.ledger.tables import ENTRIES, EVIDENCE
-from headrace.ledger.versions import Versions
 
-__all__ = ["Champion", "Entry", "Evidence", "Ledger", "Version"]
+__all__ = [
+    "Approval",
+    "Champion",
+    "Entry",
+    "Evidence",
+    "Lease",
+    "Leases",
+    "Ledger",
+    "Version",
+]
 
 
-class Ledger(Versions):
+class Ledger(Approvals):
     """The ledger in one database; threads and processes may share it.
 
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
+        patience_seconds: how long to try again where a server does not answer.
+        lease: of the run that writes; without it any may, which is for people.
 
     Raises:
         UsageError: the URL is not one of these, or the database is not a ledger
             of this version.
-        DependencyError: the database is locked, full, read-only or unreachable.
-            Every method raises it.
+        DependencyError: the database is locked, full, read-only or unreachable,
+            or another run has taken over the lease. Every method raises it.
     """
 
     def history(self, model: str, *, after: int = 0) -> list[Entry]:

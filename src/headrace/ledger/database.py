@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,9 @@ _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _CREATION_LOCK = 0x48454144  # held by whoever creates the tables; any number will do
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
+_PAUSE_SECONDS = 2.0
+
+log = logging.getLogger("headrace")
 
 
 class Database:
@@ -29,10 +33,20 @@ class Database:
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
+        patience_seconds: how long to try again where a server does not answer.
+        guard: is called in each transaction that adds a row, before it does.
     """
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float,
+        patience_seconds: float = 0.0,
+        guard: Callable[[sa.Connection], None] | None = None,
+    ) -> None:
         self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds
+        self._guard = guard
         self._engine = _engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
@@ -46,6 +60,7 @@ class Database:
                 f"this version reads format {FORMAT}.",
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
+        self.ensure(METADATA)  # a ledger made before one of them was thought of
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, by column name."""
@@ -56,15 +71,45 @@ class Database:
         """Add a row and return it; raises SQLAlchemy's IntegrityError when taken."""
         statement = sa.insert(table).values(plain(record, {"id"})).returning(table)
         with self._transaction(_WRITE) as connection:
+            if self._guard is not None:
+                self._guard(connection)
             return dict(connection.execute(statement).mappings().one())
+
+    def check(self) -> None:
+        """Call the guard, without writing."""
+        with self._transaction(_WRITE) as connection:
+            if self._guard is not None:
+                self._guard(connection)
+
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A transaction that only reads."""
+        return self._transaction(_READ)
+
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A transaction that writes, at the end of the block or not at all."""
+        return self._transaction(_WRITE)
+
+    def ensure(self, metadata: sa.MetaData) -> None:
+        """Make those of the tables that are missing."""
+        with self._transaction(_READ) as connection:
+            found = set(sa.inspect(connection).get_table_names())
+        if found >= set(metadata.tables):
+            return
+        with self._transaction(_WRITE) as connection:
+            self.lock(connection)
+            metadata.create_all(connection)
+
+    def lock(self, connection: sa.Connection) -> None:
+        """Let no other in that locks; a writer of SQLite is alone as it is."""
+        if not self._is_sqlite:
+            lock = sa.func.pg_advisory_xact_lock(_CREATION_LOCK)
+            connection.execute(sa.select(lock))
 
     def _create(self) -> int:
         if self._is_sqlite:
             self._use_write_ahead_log()
         with self._transaction(_WRITE) as connection:
-            if not self._is_sqlite:
-                lock = sa.func.pg_advisory_xact_lock(_CREATION_LOCK)
-                connection.execute(sa.select(lock))
+            self.lock(connection)
             found = _format_of(connection)
             if found is not None:
                 return found
@@ -94,13 +139,24 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self, sqlite_begin: str) -> Iterator[sa.Connection]:
-        with self._explained(), self._engine.begin() as connection:
+        with self._explained(), self._connect() as connection, connection.begin():
             connection.exec_driver_sql(
                 sqlite_begin
                 if self._is_sqlite
                 else f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
             )
             yield connection
+
+    def _connect(self) -> sa.Connection:
+        deadline = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                return self._engine.connect()
+            except sa.exc.OperationalError as error:
+                if self._is_sqlite or time.monotonic() > deadline:
+                    raise
+                log.info("the ledger does not answer (%s); trying again", _cause(error))
+            time.sleep(_PAUSE_SECONDS)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -150,6 +206,8 @@ def _engine(url: str, timeout_seconds: float) -> sa.Engine:
             f"{', '.join(_SQLITE + _POSTGRESQL)}.",
             "Use one of them.",
         )
+    if parsed.drivername == "postgresql":  # the driver that is installed with Headrace
+        parsed = parsed.set(drivername="postgresql+psycopg2")
     is_sqlite = parsed.drivername in _SQLITE
     if is_sqlite and parsed.database in {None, "", ":memory:"}:
         raise UsageError(

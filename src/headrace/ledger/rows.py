@@ -8,7 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from headrace.processes import Process, this_process
 from headrace.records import GateResult, Record
+
+GRACE_SECONDS = 90.0  # for a run that has ended to tell Prefect how
 
 
 def _now() -> str:
@@ -93,8 +96,116 @@ class Entry(Record):
         return f"{self.who} {step} at {self.when} (entry {self.sequence})"
 
 
+class Approval(Record):
+    """One word on whether a version may be promoted: asked for, given or refused.
+
+    Attributes:
+        step: 1, 2, 3 … without gaps in one version; the last one holds.
+        who: for a request, who started the run; a claim, as every name here is.
+        when: ISO 8601, UTC.
+        expires: of a request, ISO 8601, UTC; from then on it counts as rejected.
+        four_eyes: of a request, whether who started the run may not decide it.
+        evidence_id: what was decided on.
+    """
+
+    model: str
+    version: int
+    step: int = Field(ge=1)
+    action: Literal["request", "approve", "reject"]
+    who: str
+    when: str = Field(default_factory=_now)
+    why: str = ""
+    expires: str | None = None
+    four_eyes: bool = False
+    evidence_id: int | None = None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it is a request that nobody has answered in time."""
+        return self.expires is not None and self.expires <= _now()
+
+    def __str__(self) -> str:
+        said = {"request": "asked for", "approve": "approved", "reject": "rejected"}
+        reason = f" ({self.why})" if self.why else ""
+        return f"{said[self.action]} by {self.who}{reason}"
+
+
 class Champion(Record):
     """The version in production, and the entry that put it there."""
 
     version: Version
     entry: Entry
+
+
+class Lease(Record):
+    """One taking of a lease.
+
+    Attributes:
+        name: of what is held: a pipeline, or the flow run alone.
+        token: 1, 2, 3 …: the fencing number.
+        holder: who runs it, for people.
+        host: the holder's machine.
+        pid: the holder's process there.
+        started: when that began; see `Process`.
+        flow_run_id: Prefect's.
+        acquired: seconds since 1970 by the database's clock.
+        expires: the same; renewed before. When it ended, once it has.
+        state: ``lost`` when another took it, or its run ended badly, and nobody has
+            looked yet at what it left behind; ``ended`` when nothing is to be done.
+    """
+
+    name: str
+    token: int = 0
+    holder: str
+    host: str
+    pid: int
+    started: str
+    flow_run_id: str
+    acquired: float = 0.0
+    expires: float = 0.0
+    state: Literal["held", "lost", "ended"] = "held"
+
+    @classmethod
+    def wanted(cls, name: str, flow_run_id: str, holder: str) -> Lease:
+        """A lease that this process would like to have."""
+        host, pid, started = this_process()
+        return cls(
+            name=name,
+            holder=holder,
+            host=host,
+            pid=pid,
+            started=started,
+            flow_run_id=flow_run_id,
+        )
+
+    @property
+    def process(self) -> Process:
+        """The process that holds it."""
+        return Process(self.host, self.pid, self.started)
+
+    def is_of(self, other: Lease) -> bool:
+        """Whether both are of the same run in the same process."""
+        return (self.process, self.flow_run_id) == (other.process, other.flow_run_id)
+
+    def is_alive(self, now: float) -> bool:
+        """Whether its holder still runs.
+
+        A process that can be looked at here runs or does not, whatever the clock
+        says; one elsewhere, or one that is stopped, has until the lease expires.
+        """
+        if self.state != "held":
+            return False
+        condition = self.process.condition
+        return condition == "running" or (condition != "gone" and now < self.expires)
+
+    def may_be_alive(self, now: float) -> bool:
+        """Whether its run is alive, or has ended a moment ago and may yet say how."""
+        if self.state == "held":
+            return self.is_alive(now)
+        is_fresh = now < self.expires + GRACE_SECONDS
+        return is_fresh and self.process.condition != "gone"
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.acquired, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        host = self.host.partition("#")[0]
+        return f"{self.holder} (process {self.pid} on {host}) since {since} UTC"

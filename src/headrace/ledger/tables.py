@@ -67,3 +67,15 @@ ENTRIES = sa.Table(
     _is_version("from_version"),
     _is_version("to_version"),
 )
+APPROVALS = sa.Table(
+    "approvals",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *map(_text, ("model", "action", "who", "when", "why")),
+    *map(_number, ("version", "step")),
+    sa.Column("expires", sa.String, nullable=True),
+    _flag("four_eyes"),
+    sa.Column("evidence_id", sa.ForeignKey("evidence.id"), nullable=True),
+    sa.UniqueConstraint("model", "version", "step"),
+    _is_version("version"),
+)

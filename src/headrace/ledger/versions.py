@@ -6,15 +6,32 @@ import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, UsageError
 from headrace.ledger.database import Database, plain
-from headrace.ledger.rows import Evidence, Version
+from headrace.ledger.leases import fence, is_unsettled
+from headrace.ledger.rows import Evidence, Lease, Version
 from headrace.ledger.tables import EVIDENCE, VERSIONS
 
 
 class Versions:
     """Versions and evidence in one database."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = 30.0) -> None:
-        self._database = Database(url, timeout_seconds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 30.0,
+        patience_seconds: float = 0.0,
+        lease: Lease | None = None,
+    ) -> None:
+        guard = fence(lease) if lease else None
+        self._database = Database(url, timeout_seconds, patience_seconds, guard)
+
+    def is_unsettled(self, pipeline: str) -> bool:
+        """Whether its last run was killed, and nothing has been put right since."""
+        return is_unsettled(self._database, pipeline)
+
+    def check_lease(self) -> None:
+        """Raise DependencyError where another run has taken over the lease."""
+        self._database.check()
 
     def add_version(self, version: Version) -> Version:
         """Add a version; the same training again gives the row that is there.

@@ -37,6 +37,8 @@ def find_finished(plan: Plan) -> Finished | None:
     if not (snapshot and contract and training and evaluation):
         return None
     name = plan.spec.name
+    if plan.ledger.is_unsettled(name):  # what it left half done is to be put right
+        return None
     version = plan.ledger.find_training(name, training_key(training))
     if version is None:
         return None
@@ -69,6 +71,9 @@ def _outcome(
         return "unchanged", f"version {version} is the champion"
     if decided is not None:
         return "unchanged", decided.reason
+    approval = plan.ledger.approval(plan.spec.name, version)
+    if approval is not None and approval.action == "reject":
+        return "refused", f"version {version} was {approval}"
     if plan.ledger.was_rolled_back(plan.spec.name, version):
         return "unchanged", f"version {version} was rolled back"
     return None

@@ -214,6 +214,12 @@ class Plan:
         return key.why(latest["ingredients"]) or "its result is gone from the store"
 
     @property
+    def last_snapshot(self) -> str:
+        """The digest of the pipeline's last snapshot; empty where it had none."""
+        latest = self.store.read_json(self._latest("ingest"))
+        return str(latest["record"]["digest"]) if latest else ""
+
+    @property
     def _code_key(self) -> str:
         return f"code/{closure.dialect()}.json"
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from headrace.arrow import as_bytes
 from headrace.errors import IntegrityError
 from headrace.records import MANIFEST, DataDescription, SnapshotRecord
+from headrace.store import read
 
 FORMAT = 3
 REJECTED = "rejected.parquet"
@@ -89,8 +89,7 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
 
 
 def _manifest(snapshot: SnapshotRecord) -> dict[str, Any]:
-    with fsspec.open(f"{snapshot.uri}/{MANIFEST}", "rb") as file:
-        manifest: dict[str, Any] = json.loads(file.read())
+    manifest: dict[str, Any] = json.loads(read(f"{snapshot.uri}/{MANIFEST}"))
     if manifest["format"] != FORMAT:
         raise IntegrityError(
             f"The snapshot {snapshot.uri} has format {manifest['format']}; this "
@@ -101,8 +100,7 @@ def _manifest(snapshot: SnapshotRecord) -> dict[str, Any]:
 
 
 def _read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> pa.BufferReader:
-    with fsspec.open(f"{snapshot.uri}/{name}", "rb") as file:
-        data = file.read()
+    data = read(f"{snapshot.uri}/{name}")
     if hashlib.sha256(data).hexdigest() != sha256:
         raise IntegrityError(
             f"{snapshot.uri}/{name} is not the file that was written.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from headrace.errors import IntegrityError
 from headrace.records import SnapshotRecord
 from headrace.snapshots.reading import payload_of, read_shard, shards_of
+from headrace.store import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ def _left_out(quarantine_uri: str, split: str) -> npt.NDArray[np.int64]:
     if not quarantine_uri:
         return np.empty(0, np.int64)
     try:
-        with fsspec.open(quarantine_uri, "rb") as file:
-            table = pq.read_table(file, columns=["row", "split"])
+        file = pa.BufferReader(read(quarantine_uri))
+        table = pq.read_table(file, columns=["row", "split"])
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise IntegrityError(
             f"The quarantine {quarantine_uri} cannot be read: {error}.",

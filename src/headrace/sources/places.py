@@ -13,16 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
 from headrace.records import Finding
 from headrace.sources.files import File, check_limits, local_file, reading
 from headrace.sources.trees import Files, FileTree, is_junk, relative_name
+from headrace.store.remote import connect
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
+
+_ATTEMPTS = 4
 
 
 def is_library(uri: str) -> bool:
@@ -40,7 +42,7 @@ def file_system(uri: str) -> tuple[Any, str]:
     if os.path.lexists(Path(uri).expanduser()):
         return LocalFileSystem(), str(Path(uri).expanduser().absolute())
     try:
-        fs, path = fsspec.core.url_to_fs(uri)
+        return connect(uri, _ATTEMPTS)
     except ImportError as error:
         raise DependencyError(
             f"Reading {uri} needs a package that is not installed: {error}.",
@@ -51,7 +53,6 @@ def file_system(uri: str) -> tuple[Any, str]:
             f"{uri} is no path and no URI that is known: {error}.",
             "Give a path, or a URI such as s3://bucket/folder.",
         ) from None
-    return fs, str(path)
 
 
 def open_path(uri: str, settings: Settings) -> File | FileTree:

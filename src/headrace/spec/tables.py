@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from headrace.spec.times import check_cron, check_timezone
 
 
 class Table(BaseModel):
@@ -83,6 +85,9 @@ class TrainingSpec(Table):
         default=1e-6, ge=0, description="learning_rate / (1 + decay * step)"
     )
     seed: int = Field(default=1, ge=0, lt=2**32)
+    devices: int = Field(
+        default=1, ge=1, le=64, description="GPUs of one machine that share each batch"
+    )
     checkpoint_seconds: float = Field(
         default=10, ge=0, description="between two checkpoints; 0: none by time"
     )
@@ -141,3 +146,22 @@ class DeploySpec(Table):
     when_busy: Literal["wait", "refuse"] = Field(
         default="wait", description="what a run does that is one too many"
     )
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_can_be_read(cls, cron: str) -> str:
+        return check_cron(cron) if cron else cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_is_known(cls, name: str) -> str:
+        return check_timezone(name)
+
+    @model_validator(mode="after")
+    def _training_has_a_pool_of_its_own(self) -> DeploySpec:
+        if self.train_pool == self.pool:
+            raise ValueError(
+                f"train_pool is the flow's own pool {self.pool!r}, where a flow could "
+                "wait for its training for ever; leave it out"
+            )
+        return self

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from headrace.processes import this_process
 from headrace.tracking.door import tracking_errors
-from headrace.tracking.runs import PROCESS_TAG, Runs, plain, this_process
+from headrace.tracking.runs import PROCESS_TAG, Runs, plain
 
 SECONDS_PER_CALL = 2.0
 
@@ -72,13 +73,13 @@ class Children(Runs):
         tags = {
             **tags,
             "mlflow.parentRunId": run_id,
-            PROCESS_TAG: this_process(),
+            PROCESS_TAG: str(this_process()),
         }
         status, child = "FAILED", None
         try:
             with tracking_errors(self.uri):
-                run = self.client.create_run(experiment_id, run_name=name, tags=tags)
-                child = Child(self.client, self.uri, run.info.run_id)
+                own_id = self._create(experiment_id, name, tags)
+                child = Child(self.client, self.uri, own_id)
             self.log_params(child.run_id, params)
             yield child
             status = "FINISHED"

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from headrace.errors import DependencyError, NotFoundError
+from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.settings import Settings
 from headrace.store import fsync_path
+from headrace.tracking.s3 import is_of_s3, limit_s3, refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,10 +54,24 @@ def tracking_errors(uri: str) -> Iterator[None]:
     try:
         with _interrupted_later():
             yield
-    except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"MLflow at {uri} needs the Python package {error.name!r}.",
+            f"Install it beside Headrace: pip install {error.name}.",
+        ) from error
+    except Exception as error:
+        known = (MlflowException, requests.RequestException, SQLAlchemyError)
+        if not (isinstance(error, known) or is_of_s3(error)):
+            raise
         text = _first_line(error)
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
             raise NotFoundError(f"MLflow at {uri}: {text}.") from error
+        if refusal(error):
+            raise UsageError(
+                f"The bucket of MLflow's artifacts refuses access: {refusal(error)}.",
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may "
+                "list, read and write there, and AWS_ENDPOINT_URL to where it is.",
+            ) from error
         if "out-of-date database schema" in str(error):
             raise DependencyError(
                 f"The MLflow database {uri} was made by an older MLflow.",
@@ -67,6 +83,7 @@ def tracking_errors(uri: str) -> Iterator[None]:
             f"MLflow at {uri} failed: {text}.",
             "Check that it is running, reachable and not locked, and run the same "
             "command again.",
+            was_retried=uri.startswith("http"),
         ) from error
 
 
@@ -144,22 +161,44 @@ def _without_waiting() -> Iterator[None]:
         event.remove(Engine, "connect", forget_the_disk)
 
 
+def _without_password(uri: str) -> str:
+    """The URI of a server without name and password, which MLflow finds elsewhere.
+
+    MLflow's errors quote the URI, and what quotes them is kept in logs.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in {"http", "https"} or parts.username is None:
+        return uri
+    os.environ.setdefault("MLFLOW_TRACKING_USERNAME", unquote(parts.username))
+    os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", unquote(parts.password or ""))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+_connecting = threading.Lock()  # it passes through the environment, which is one
+
+
 class Connection:
     """MLflow at one address.
 
     Args:
-        settings: its ``tracking_uri``; where that is a file of the home, artifacts
-            are kept in the home as well.
+        settings: its ``tracking_uri``; where that is no server's, artifacts are kept
+            in the home, or in the store if that is remote.
     """
 
     def __init__(self, settings: Settings) -> None:
         mlflow = import_mlflow()
-        self.uri = settings.tracking_uri
+        self.uri = _without_password(settings.tracking_uri)
         self.home = settings.home.absolute()
+        self.artifacts = settings.artifacts
+        limit_s3(settings)
+        with _connecting:
+            self._connect(mlflow)
+
+    def _connect(self, mlflow: Any) -> None:
         inherited = os.environ.get("MLFLOW_TRACKING_URI")
         try:
             with tracking_errors(self.uri):
-                if self.uri == settings.home_tracking_uri:
+                if self.uri == f"sqlite:///{self.home}/mlflow.db":
                     _create_database(self.home / "mlflow.db")
                 mlflow.set_tracking_uri(self.uri)
                 self.client: MlflowClient = mlflow.MlflowClient(self.uri)

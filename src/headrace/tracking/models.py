@@ -12,7 +12,9 @@ from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import DataDescription
+from headrace.tracking.artifacts import fetch
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
+from headrace.tracking.once import make_once
 
 MODEL_FILE = "data/model.keras"
 
@@ -61,27 +63,24 @@ class Models(Connection):
         Raises:
             IntegrityError: it is gone, or not the file that was logged.
         """
-        mlflow = import_mlflow()
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             try:
                 with tracking_errors(self.uri):
                     logged = self.client.get_logged_model(model_uri.rpartition("/")[2])
-                    path = mlflow.artifacts.download_artifacts(
-                        f"{logged.artifact_location}/{MODEL_FILE}", dst_path=folder
-                    )
-            except (NotFoundError, FileNotFoundError, OSError) as error:
+                path = fetch(self.uri, logged.artifact_location, MODEL_FILE, folder)
+            except (NotFoundError, FileNotFoundError) as error:
                 raise IntegrityError(
                     f"The model {model_uri} is no longer in MLflow's artifact store.",
                     "Restore it from a backup, or train again.",
                 ) from error
-            found = file_digest(Path(path))
+            found = file_digest(path)
             if found != digest:
                 raise IntegrityError(
                     f"{model_uri}: {MODEL_FILE} has sha256 {found[:16]}..., but "
                     f"{digest[:16]}... was logged: the file was changed or damaged.",
                     "Do not use it; restore it from a backup, or train again.",
                 )
-            yield Path(path)
+            yield path
 
     def create_version(
         self, name: str, model_uri: str, run_id: str, tags: Mapping[str, str], card: str
@@ -92,18 +91,23 @@ class Models(Connection):
         with tracking_errors(self.uri):
             with contextlib.suppress(MlflowException):
                 self.client.create_registered_model(name)
-            for version in self.client.search_model_versions(f"run_id='{run_id}'"):
-                if version.name == name:
-                    return int(version.version)
-            made = self.client.create_model_version(
-                name,
-                model_uri,
-                run_id,
-                tags=dict(tags),
-                description=card,
-                model_id=model_uri.rpartition("/")[2],
-            )
-            return int(made.version)
+
+            def find() -> Any:
+                found = self.client.search_model_versions(f"run_id='{run_id}'")
+                return next((one for one in found if one.name == name), None)
+
+            def make() -> Any:
+                return self.client.create_model_version(
+                    name,
+                    model_uri,
+                    run_id,
+                    tags=dict(tags),
+                    description=card,
+                    model_id=model_uri.rpartition("/")[2],
+                )
+
+            version = find() or make_once(self.uri, make, find)
+            return int(version.version)
 
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
         """Put the registry's aliases where the ledger says they are.

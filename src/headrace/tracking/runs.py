@@ -5,38 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.processes import Process, this_process
 from headrace.records import SnapshotRecord
+from headrace.tracking.artifacts import fetch
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
+from headrace.tracking.once import make_once
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 PROCESS_TAG = "headrace.process"
-
-
-def this_process() -> str:
-    """This process, as ``host/pid/start``, which no other has or will have."""
-    process = psutil.Process()
-    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
-
-
-def _is_gone(process: str) -> bool:
-    host, pid, start = process.rsplit("/", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != start
-    except psutil.NoSuchProcess:
-        return True
+TOKEN_TAG = "headrace.token"  # noqa: S105
+FLOW_TAG = "headrace.flow_run_id"
+MOST_RUNNING = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +34,16 @@ class FoundRun:
     run_id: str
     status: str
     tags: dict[str, str]
+
+    @property
+    def process(self) -> Process | None:
+        """The process that it is or was filled by."""
+        return Process.parse(self.tags.get(PROCESS_TAG, ""))
+
+    @property
+    def flow_run_id(self) -> str:
+        """Prefect's, of the flow that it belongs to."""
+        return self.tags.get(FLOW_TAG, "")
 
 
 class Runs(Connection):
@@ -60,8 +58,8 @@ class Runs(Connection):
             if found is not None:
                 return str(found.experiment_id)
             location = None
-            if self.uri.startswith("sqlite:"):
-                location = (self.home / "mlartifacts" / name).as_uri()
+            if not self.uri.startswith("http"):
+                location = f"{self.artifacts}/{name}"
             try:
                 return str(
                     self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
@@ -89,23 +87,20 @@ class Runs(Connection):
         """
         mlflow = import_mlflow()
         experiment_id = self.experiment(experiment)
-        tags = {**tags, PROCESS_TAG: this_process()}
+        tags = {**tags, PROCESS_TAG: str(this_process())}
         status, monitor, run_id = "FAILED", None, ""
         try:
             with tracking_errors(self.uri):
                 self._end_orphans(experiment_id)
                 run_id = self._reopen(again, tags)
                 if not run_id:
-                    run = self.client.create_run(
-                        experiment_id, run_name=name, tags=tags
-                    )
-                    run_id = str(run.info.run_id)
+                    run_id = self._create(experiment_id, name, tags)
             mlflow.start_run(run_id=run_id)
             monitor = self._system_metrics(run_id)
             yield run_id, experiment_id
             status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
+        except BaseException as error:
+            status = "FAILED" if isinstance(error, Exception) else "KILLED"
             raise
         finally:
             if monitor is not None:
@@ -114,6 +109,23 @@ class Runs(Connection):
                 with tracking_errors(self.uri):
                     mlflow.end_run(status)
                     self.client.set_terminated(run_id, status)
+
+    def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+        """The id of a new run, made once though answers may be lost."""
+        token = uuid.uuid4().hex
+        tags = {**tags, TOKEN_TAG: token}
+
+        def find() -> str | None:
+            found = self.client.search_runs(
+                [experiment_id], f"tags.`{TOKEN_TAG}` = '{token}'"
+            )
+            return str(found[0].info.run_id) if found else None
+
+        def make() -> str:
+            run = self.client.create_run(experiment_id, run_name=name, tags=tags)
+            return str(run.info.run_id)
+
+        return make_once(self.uri, make, find)
 
     def _reopen(self, run_id: str, tags: Mapping[str, str]) -> str:
         """The id again, if the run is there and not deleted; its tags set anew."""
@@ -136,8 +148,28 @@ class Runs(Connection):
             [experiment_id], f"status = 'RUNNING' and tags.`{PROCESS_TAG}` != ''"
         )
         for run in running:
-            if _is_gone(run.data.tags[PROCESS_TAG]):
+            process = Process.parse(run.data.tags[PROCESS_TAG])
+            if process is not None and process.condition == "gone":
                 self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def running(self) -> list[FoundRun]:
+        """The runs of flows that MLflow has as running, of all experiments."""
+        with tracking_errors(self.uri):
+            experiments = self.client.search_experiments(max_results=50_000)
+            found = self.client.search_runs(
+                [experiment.experiment_id for experiment in experiments],
+                f"attributes.status = 'RUNNING' and tags.`{FLOW_TAG}` != ''",
+                max_results=MOST_RUNNING,
+            )
+        return [
+            FoundRun(run.info.run_id, run.info.status, dict(run.data.tags))
+            for run in found
+        ]
+
+    def end(self, run_id: str) -> None:
+        """Say of a run whose process is gone that it was killed."""
+        with tracking_errors(self.uri):
+            self.client.set_terminated(run_id, "KILLED")
 
     def _system_metrics(self, run_id: str) -> Any:
         from mlflow.system_metrics import system_metrics_monitor as metrics
@@ -232,14 +264,11 @@ class Runs(Connection):
         Raises:
             IntegrityError: it is gone.
         """
-        mlflow = import_mlflow()
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             try:
                 with tracking_errors(self.uri):
-                    found = mlflow.artifacts.download_artifacts(
-                        run_id=run_id, artifact_path=path, dst_path=folder
-                    )
-                return Path(found).read_bytes()
+                    place = self.client.get_run(run_id).info.artifact_uri
+                return fetch(self.uri, place, path, folder).read_bytes()
             except (NotFoundError, OSError) as error:
                 raise IntegrityError(
                     f"The artifact {path} of the run {run_id} is gone.",

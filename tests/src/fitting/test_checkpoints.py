@@ -255,6 +255,6 @@ def test_a_full_disk_is_told_as_such(
     def full(*_args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("headrace.store.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DependencyError, match="No space left"):
         fit(checkpoints=checkpoints(tmp_path))

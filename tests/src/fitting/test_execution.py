@@ -15,7 +15,10 @@ def _backend() -> None:
 
 
 def plan(batch: int, rows: int, shape: tuple[int, ...] = (28, 28, 1)) -> Execution:
-    return plan_execution(TrainingSpec(batch_size=batch), rows, shape)
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    return plan_execution(TrainingSpec(batch_size=batch), rows, shape, strategy)
 
 
 def test_the_execution_follows_from_spec_and_rows() -> None:

@@ -104,7 +104,7 @@ def test_an_unknown_protocol(read):
 
 
 def test_a_protocol_whose_package_is_missing(read, monkeypatch):
-    def missing(uri):
+    def missing(uri, **options):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
@@ -117,10 +117,10 @@ def test_a_protocol_whose_package_is_missing(read, monkeypatch):
 def test_a_remote_that_does_not_answer(read, memory, monkeypatch):
     fs, root = memory
 
-    def unreachable(path):
+    def unreachable(fs, path):
         raise RuntimeError("no route to host")
 
-    monkeypatch.setattr(fs, "info", unreachable)
+    monkeypatch.setattr(type(fs), "info", unreachable)
     with pytest.raises(DependencyError, match=r"RuntimeError: no route to host"):
         read(f"memory:/{root}")
 

@@ -1,8 +1,4 @@
-"""Where bytes live: one fsspec location for snapshots, stage records and reports.
-
-Knows keys and bytes, not what they mean. Everything is written whole or not at all:
-a temporary name, fsync, rename, and for a folder its marker file last.
-"""
+"""Bytes by key below one URI, on a disk or in object storage."""
 
 from __future__ import annotations
 
@@ -10,70 +6,35 @@ import contextlib
 import errno
 import json
 import os
-import shutil
-import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from headrace.errors import DependencyError
+from headrace.store.disk import disk_errors, fsync_path, sweep, work_prefix
+from headrace.store.remote import ask, file_system
 
-_WORK = ".new-"
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE}
+UPLOADS_AT_ONCE = 8
 
-
-@contextlib.contextmanager
-def disk_errors(where: str) -> Iterator[None]:
-    """Turn a failing disk into a `DependencyError` that names the place."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        free = ""
-        with contextlib.suppress(OSError):
-            free = f" ({shutil.disk_usage(where).free // 2**20} MiB free)"
-        raise DependencyError(
-            f"Writing to {where} failed: {error.strerror}{free}.",
-            "Make room or point HEADRACE_HOME elsewhere, and run the same command "
-            "again.",
-        ) from error
-
-
-def fsync_path(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(parent: Path) -> None:
-    """Delete work folders whose process was killed on this machine."""
-    import psutil
-
-    for path in parent.glob(f"{_WORK}*"):
-        process, _, rest = path.name.removeprefix(_WORK).partition("-")
-        is_ours = rest.rpartition("-")[0] == socket.gethostname()
-        if is_ours and process.isdigit() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(path, ignore_errors=True)
+T = TypeVar("T")
 
 
 class Store:
     """Bytes by key below one URI.
+
+    A remote one raises `UsageError` where its bucket is missing or its keys are
+    refused, and `DependencyError` where it does not answer for a minute.
 
     Args:
         uri: a local path or any fsspec URI.
     """
 
     def __init__(self, uri: str) -> None:
-        self.fs, root = fsspec.core.url_to_fs(uri)
+        self.fs, root = file_system(uri)
         self.root = root.rstrip("/")
         self.is_local = isinstance(self.fs, LocalFileSystem)
 
@@ -89,13 +50,19 @@ class Store:
             else self.fs.unstrip_protocol(self.path(key))
         )
 
+    def _ask(self, key: str, call: Callable[[], T]) -> T:
+        return call() if self.is_local else ask(self.uri(key), call)
+
     def exists(self, key: str) -> bool:
         """Whether a key was written."""
-        return bool(self.fs.exists(self.path(key)))
+        with contextlib.suppress(FileNotFoundError):
+            self._ask(key, lambda: self.fs.info(self.path(key)))
+            return True
+        return False
 
     def read(self, key: str) -> bytes:
         """The bytes of a key; raises FileNotFoundError."""
-        return bytes(self.fs.cat_file(self.path(key)))
+        return self._ask(key, lambda: bytes(self.fs.cat_file(self.path(key))))
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key, or None where it is absent or damaged.
@@ -111,7 +78,7 @@ class Store:
         """Write a key atomically; returns its URI."""
         path = self.path(key)
         if not self.is_local:
-            self.fs.pipe_file(path, data)
+            self._ask(key, lambda: self.fs.pipe_file(path, data))
             return self.uri(key)
         with disk_errors(self.root):
             target = Path(path)
@@ -127,26 +94,28 @@ class Store:
                 temporary.unlink(missing_ok=True)
         return self.uri(key)
 
+    def write_json(self, key: str, value: Any) -> str:
+        """Write a JSON value atomically; returns its URI."""
+        return self.write(key, json.dumps(value, indent=1, sort_keys=True).encode())
+
     def delete(self, key: str) -> None:
         """Delete a key, if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            self.fs.rm_file(self.path(key))
+            self._ask(key, lambda: self.fs.rm_file(self.path(key)))
 
     def names(self, key: str) -> list[str]:
         """The names in a folder, sorted; none where there is no such folder."""
         with contextlib.suppress(FileNotFoundError):
-            paths = self.fs.ls(self.path(key), detail=False, refresh=True)
+            paths = self._ask(
+                key, lambda: self.fs.ls(self.path(key), detail=False, refresh=True)
+            )
             return sorted(str(path).rpartition("/")[2] for path in paths)
         return []
 
     def delete_folder(self, key: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
         with contextlib.suppress(FileNotFoundError):
-            self.fs.rm(self.path(key), recursive=True)
-
-    def write_json(self, key: str, value: Any) -> str:
-        """Write a JSON value atomically; returns its URI."""
-        return self.write(key, json.dumps(value, indent=1, sort_keys=True).encode())
+            self._ask(key, lambda: self.fs.rm(self.path(key), recursive=True))
 
     @contextlib.contextmanager
     def new_folder(self, key: str, marker: str) -> Iterator[Path]:
@@ -169,15 +138,12 @@ class Store:
         Args:
             key: of the folder below which the outcome will be published.
         """
-        with disk_errors(self.root):
-            parent = Path(self.path(key)) if self.is_local else None
-            if parent is not None:
-                parent.mkdir(parents=True, exist_ok=True)
-                _sweep(parent)
+        parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
+        with disk_errors(str(parent)):
+            parent.mkdir(parents=True, exist_ok=True)
+            sweep(parent)
             with tempfile.TemporaryDirectory(
-                prefix=f"{_WORK}{os.getpid()}-{socket.gethostname()}-",
-                dir=parent,
-                ignore_cleanup_errors=True,
+                prefix=work_prefix(), dir=parent, ignore_cleanup_errors=True
             ) as name:
                 yield Path(name)
 
@@ -207,7 +173,17 @@ class Store:
         fsync_path(target.parent)
 
     def _upload(self, folder: Path, key: str, marker: str) -> None:
+        if self.exists(f"{key}/{marker}"):
+            return
         files = [path for path in folder.rglob("*") if path.is_file()]
-        for path in sorted(files, key=lambda file: file.name == marker):
-            relative = path.relative_to(folder).as_posix()
-            self.fs.put_file(str(path), self.path(f"{key}/{relative}"))
+
+        def put(path: Path, **options: str) -> None:
+            name = f"{key}/{path.relative_to(folder).as_posix()}"
+            target = self.path(name)
+            self._ask(name, lambda: self.fs.put_file(str(path), target, **options))
+
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            list(pool.map(put, (path for path in files if path != folder / marker)))
+        first_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
+        with contextlib.suppress(FileExistsError):  # or ours, its answer lost
+            put(folder / marker, **first_only)

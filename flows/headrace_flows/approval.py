@@ -1,0 +1,192 @@
+"""A run waits for a person, and goes on when the ledger has the answer.
+
+A run of a deployment is suspended: no process waits, and Prefect's page of the run has
+a form. A run here and now waits in the foreground. When it goes on, a run starts from
+the top, and its stages are there already.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from headrace.errors import DependencyError, PromotionError
+from headrace.ledger import Approval, Ledger
+from headrace.promotion import approval
+from headrace.settings import Settings
+from headrace_flows import notifications
+from headrace_flows.report import publish_report
+from headrace_flows.run import Run
+
+POLL_SECONDS = 2.0
+log = logging.getLogger("headrace")
+
+
+class Decision(RunInput):
+    """The form on the page of a run that waits."""
+
+    approve: bool = Field(description="promote this version")
+    name: str = Field(min_length=1, description="who you are; recorded as you say it")
+    reason: str = Field(default="", description="why; kept for ever")
+
+
+def wait_for_approval(run: Run) -> None:
+    """Wait until a person has decided, where the pipeline wants one and gates hold.
+
+    Raises:
+        Pause: the run of a deployment is suspended; it comes here again.
+        DependencyError: the ledger does not answer, and it is too late to wait.
+    """
+    if run.evaluation is None or run.registration is None:
+        return
+    asked = approval.ask(
+        run.spec,
+        run.evaluation,
+        run.registration,
+        run.plan.settings,
+        run.plan.ledger,
+    )
+    if asked is None:
+        return
+    request, is_new = asked
+    publish_report(run)
+    if is_new:
+        notifications.emit(
+            "approval",
+            request.model,
+            f"version {request.version} waits for approval until {_until(request)}",
+            version=request.version,
+            page=run.flow_run_url,
+        )
+    log.info(
+        "promote: version %d waits for approval until %s. "
+        "In another terminal: headrace approve %s --reason TEXT, or headrace reject %s "
+        "--reason TEXT",
+        request.version,
+        _until(request),
+        request.model,
+        request.model,
+    )
+    context = FlowRunContext.get()
+    if context and context.flow_run and context.flow_run.deployment_id:
+        _suspend(run, request)
+    else:
+        _wait(run, request)
+
+
+def _wait(run: Run, request: Approval) -> None:
+    while True:
+        try:
+            if not approval.is_open(request, run.plan.ledger):
+                return
+        except DependencyError:
+            if request.is_overdue:
+                raise
+        time.sleep(POLL_SECONDS)
+
+
+def _suspend(run: Run, request: Approval) -> None:
+    """Suspend the run, or take the answer that it was resumed with."""
+    ledger, settings = run.plan.ledger, run.plan.settings
+    form = Decision.with_initial_data(_question(run, request))
+    for attempt in itertools.count():
+        try:
+            said = suspend_flow_run(
+                wait_for_input=form,
+                timeout=_seconds_left(request),
+                key=f"{_key(request)}{attempt}",
+            )
+        except Pause:
+            if not approval.is_open(request, ledger):  # answered at this very moment
+                with get_client(sync_client=True) as client:
+                    resume_waiting(client, request, ledger)
+            raise
+        if said is None or not approval.is_open(request, ledger):
+            return
+        try:
+            approval.check_eyes(request, said.name)
+        except PromotionError as error:
+            log.warning("promote: %s", error)
+            continue
+        break
+    settings = settings.model_copy(update={"user": said.name.strip()})
+    _decide(request, said.approve, said.reason, ledger, settings)
+
+
+def _decide(
+    request: Approval, yes: bool, reason: str, ledger: Ledger, settings: Settings
+) -> None:
+    """Act on the form; what stands against a promotion is told by the next stage."""
+    try:
+        if yes:
+            approval.approve(
+                request.model,
+                request.version,
+                settings,
+                reason=reason.strip(),
+                ledger=ledger,
+            )
+        else:
+            reason = reason.strip() or "no reason was given"
+            approval.reject(
+                request.model, request.version, settings, reason=reason, ledger=ledger
+            )
+    except PromotionError as error:
+        log.warning("promote: %s", error)
+
+
+def resume_waiting(
+    client: SyncPrefectClient, request: Approval, ledger: Ledger
+) -> list[str]:
+    """Resume the flow runs that wait for an answer that is there; returns their ids."""
+    word = ledger.approval(request.model, request.version) or request
+    said = {
+        "approve": word.action == "approve",
+        "name": word.who,
+        "reason": word.why,
+    }
+    only_paused: Any = {"state": {"type": {"any_": ["PAUSED"]}}}
+    resumed = []
+    for flow_run in client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.model_validate(only_paused)
+    ):
+        details = flow_run.state.state_details if flow_run.state else None
+        if details and (details.pause_key or "").startswith(_key(request)):
+            client.resume_flow_run(flow_run.id, run_input=said)
+            resumed.append(str(flow_run.id))
+    return resumed
+
+
+def _key(request: Approval) -> str:
+    return f"approval-{request.model}-{request.version}-{request.step}-"
+
+
+def _seconds_left(request: Approval) -> int:
+    until = datetime.fromisoformat(request.expires or request.when)
+    return max(1, round((until - datetime.now(UTC)).total_seconds()))
+
+
+def _until(request: Approval) -> str:
+    return f"{(request.expires or '')[:16].replace('T', ' ')} UTC"
+
+
+def _question(run: Run, request: Approval) -> str:
+    eyes = f", and not by {request.who}" if request.four_eyes else ""
+    page = f"See [its report]({run.flow_run_url}?tab=Artifacts). " if run.ui_url else ""
+    return (
+        f"Shall **{request.model} version {request.version}** be promoted? All of its "
+        f"gates hold. {page}To be decided until {_until(request)}{eyes}; otherwise it "
+        f"counts as rejected. Or by command: `headrace approve {request.model} "
+        f"{request.version} --reason TEXT`."
+    )

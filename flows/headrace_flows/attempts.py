@@ -1,0 +1,98 @@
+"""The runs of a deployment that do the same work, one at a time.
+
+Prefect gives back the first run that had an idempotency key, even after it failed, so
+the key has the number of the attempt in it. All attempts share a tag.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.errors import DependencyError
+
+SILENCE_LIMIT_SECONDS = 600
+PATIENCE_SECONDS = 30
+POLL_SECONDS = 1.0
+
+log = logging.getLogger("headrace")
+
+
+class Stopped(Exception):
+    """Nobody waits any longer; the flow run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of the deployment: its number, and Prefect's own record of it."""
+
+    number: int
+    run: Any
+
+
+def find_attempts(client: Any, work: str) -> list[Any]:
+    """The flow runs that do or did some work, oldest first."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+
+    wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(work)]))
+    found = client.read_flow_runs(flow_run_filter=wanted)
+    return sorted(found, key=lambda run: run.created)
+
+
+def tag_of(work: str) -> str:
+    """The tag of all runs that do this work."""
+    return f"work:{work}"
+
+
+def wait_for(
+    client: Any, run: Any, place: str, stopping: threading.Event | None = None
+) -> Any:
+    """Wait until a flow run has ended; a server that is away meanwhile is waited for.
+
+    Args:
+        run: Prefect's record of it.
+        place: where it runs, for the log.
+        stopping: ends the waiting when it is set.
+
+    Returns:
+        Prefect's record of it, as it ended.
+
+    Raises:
+        DependencyError: the server has not answered for ten minutes, or the run was
+            deleted.
+        Stopped: `stopping` was set.
+    """
+    import httpx
+    from prefect.exceptions import ObjectNotFound
+
+    started = heard = time.monotonic()
+    is_told = False
+    while True:
+        try:
+            run = client.read_flow_run(run.id)
+            heard = time.monotonic()
+        except ObjectNotFound as error:
+            raise DependencyError(
+                f"The flow run {run.id} of {place} was deleted from Prefect.",
+                "Run the same again.",
+            ) from error
+        except httpx.HTTPError as error:
+            if time.monotonic() - heard > SILENCE_LIMIT_SECONDS:
+                raise DependencyError(
+                    f"The Prefect server has not answered for "
+                    f"{SILENCE_LIMIT_SECONDS // 60} minutes: {error}.",
+                    "Start it, and run the same again.",
+                ) from error
+        if run.state is not None and run.state.is_final():
+            return run
+        waits = run.state is None or run.state.is_scheduled()
+        if waits and not is_told and time.monotonic() - started > PATIENCE_SECONDS:
+            log.info("waiting for a free worker of %s", place)
+            is_told = True
+        if stopping is None:
+            time.sleep(POLL_SECONDS)
+        elif stopping.wait(POLL_SECONDS):
+            raise Stopped

@@ -1,0 +1,61 @@
+"""A run as a process of this machine: its memory goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from headrace_flows.backfilling.runs import Task
+
+_KEPT = (
+    *("status", "reason", "version", "run_id", "flow_run_id", "weights_digest"),
+    "seconds",
+)
+
+
+class Here:
+    """Runs tasks as ``headrace run``, with the Prefect server of this process."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._is_stopping = False
+
+    def run(self, task: Task, key: str) -> dict[str, Any]:
+        """Run a task; what of its answer is of interest, and its exit code."""
+        process = subprocess.Popen(  # noqa: S603
+            [
+                *(sys.executable, "-m", "headrace_flows.cli.main", "run"),
+                *task.arguments,
+                "--json",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches it once, by us
+        )
+        self._running.add(process)
+        if self._is_stopping:
+            process.send_signal(signal.SIGINT)
+        out, _ = process.communicate()
+        self._running.discard(process)
+        try:
+            summary = json.loads(out)
+        except ValueError:
+            summary = {"status": "error", "reason": f"it ended with {out[-200:]!r}"}
+        metrics = summary.get("metrics") or {}
+        return {
+            **{name: summary.get(name) for name in _KEPT},
+            "test_accuracy": metrics.get("test_accuracy"),
+            "exit_code": process.returncode,
+        }
+
+    def stop(self) -> None:
+        """Interrupt those that run; each ends in order."""
+        self._is_stopping = True
+        for process in list(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)

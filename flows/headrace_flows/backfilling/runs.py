@@ -1,0 +1,119 @@
+"""The runs of a range: which are left, so many at once, and how each ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from headrace.errors import HeadraceError
+from headrace.folders import pack_folder
+from headrace.settings import Settings
+from headrace.sources.identity import source_identity
+from headrace.spec import PipelineSpec
+from headrace.store import Store
+
+KEPT_CODES = {0, 1}  # a run that was refused is done as well
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to run for one date.
+
+    Attributes:
+        arguments: of ``headrace run``, for the same.
+    """
+
+    date: str
+    spec: PipelineSpec
+    folder: Path
+    arguments: tuple[str, ...]
+
+
+class Runner(Protocol):
+    """Runs one task after another; from several threads at once."""
+
+    def run(self, task: Task, key: str) -> dict[str, Any]:
+        """Run a task whose key says all that it depends on; how it ended."""
+
+    def stop(self) -> None:
+        """Have those that run end soon."""
+
+
+class Backfill:
+    """The runs of a range; what is done is kept in the store.
+
+    Args:
+        tasks: one a date.
+        settings: where the store is.
+        tell: is given the outcome of each date as it ends.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        settings: Settings,
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.tasks = tasks
+        self.outcomes: dict[str, dict[str, Any]] = {}
+        self._store = Store(settings.store)
+        self._tell = tell
+        self._is_stopping = False
+
+    def left(self) -> list[Task]:
+        """The tasks that are not done yet; those that are get their outcome."""
+        found = []
+        for task in self.tasks:
+            outcome = self._store.read_json(_place(task, self._key(task)))
+            if outcome is None:
+                found.append(task)
+            else:
+                self.outcomes[task.date] = {**outcome, "skipped": True}
+        return found
+
+    def run(self, tasks: Sequence[Task], runner: Runner, at_once: int) -> None:
+        """Run tasks, so many at once, oldest first.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; the runs have ended and their outcome is known.
+        """
+        pool = ThreadPoolExecutor(at_once)
+        waiting = [pool.submit(self._run_one, task, runner) for task in tasks]
+        try:
+            for future in waiting:
+                future.result()
+        except BaseException:
+            self._is_stopping = True
+            runner.stop()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run_one(self, task: Task, runner: Runner) -> None:
+        if self._is_stopping:
+            return
+        key = self._key(task)
+        outcome = {"date": task.date, **runner.run(task, key)}
+        if outcome["exit_code"] in KEPT_CODES:
+            self._store.write_json(_place(task, key), outcome)
+        self.outcomes[task.date] = {**outcome, "skipped": False}
+        self._tell(self.outcomes[task.date])
+
+    def _key(self, task: Task) -> str:
+        """A digest of the spec, the folder, and the data as far as is told unread."""
+        identity = ""
+        with contextlib.suppress(HeadraceError):  # the run itself says what is wrong
+            identity = source_identity(task.spec.data.source)
+        spec = task.spec.model_dump_json(exclude={"deploy"})
+        text = json.dumps([spec, identity, pack_folder(task.folder, self._store)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _place(task: Task, key: str) -> str:
+    return f"backfills/{task.spec.name}/{key}.json"

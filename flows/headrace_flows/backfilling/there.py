@@ -1,0 +1,97 @@
+"""A run of the pipeline's deployment, by whichever worker its pool has."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+from headrace import errors
+from headrace.folders import pack_folder
+from headrace.planning import Plan
+from headrace.registration import training_key
+from headrace.settings import Settings
+from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for
+from headrace_flows.backfilling.runs import Task
+
+_RAISED = re.compile(r"exception: (\w+):")
+_CODES = {"promoted": 0, "registered": 0, "refused": 1, "cancelled": 130}
+
+
+class There:
+    """Runs tasks by the deployment ``train/<pipeline>``.
+
+    Args:
+        deployment: Prefect's id of it.
+        settings: where store and ledger are.
+    """
+
+    def __init__(self, deployment: Any, settings: Settings) -> None:
+        self._deployment = deployment
+        self._settings = settings
+        self._stopping = threading.Event()
+
+    def run(self, task: Task, key: str) -> dict[str, Any]:
+        """Run a task, or wait for the run of it that is under way."""
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            try:
+                run = self._start(client, task, f"backfill-{key}")
+                ended = wait_for(client, run, task.spec.name, self._stopping)
+            except Stopped:
+                said = "it goes on by itself; the next backfill waits for it"
+                return {"status": "running", "reason": said, "exit_code": 130}
+        return self._outcome(task, ended)
+
+    def stop(self) -> None:
+        """Wait no longer; what workers have begun goes on."""
+        self._stopping.set()
+
+    def _start(self, client: Any, task: Task, work: str) -> Any:
+        known = find_attempts(client, work)
+        if known and not known[-1].state.is_final():
+            return known[-1]
+        plan = Plan(task.spec, task.folder, self._settings)
+        return client.create_flow_run_from_deployment(
+            self._deployment,
+            parameters={
+                "pipeline": task.spec.model_dump(mode="json"),
+                "folder": f"sha256:{pack_folder(task.folder, plan.store)}",
+            },
+            name=f"{task.spec.name} {task.date}",
+            tags=[tag_of(work)],
+            idempotency_key=f"{work}-{len(known) + 1}",
+        )
+
+    def _outcome(self, task: Task, ended: Any) -> dict[str, Any]:
+        status = _status(ended.state)
+        outcome = {
+            "status": status,
+            "reason": ended.state.message,
+            "flow_run_id": str(ended.id),
+            "exit_code": _CODES.get(status, 3),
+            "seconds": round(ended.total_run_time.total_seconds(), 3),
+        }
+        plan = Plan(task.spec, task.folder, self._settings)
+        kept = plan.kept
+        if kept.training is not None:
+            key = training_key(kept.training)
+            version = plan.ledger.find_training(task.spec.name, key)
+            outcome |= {
+                "version": version.version if version else None,
+                "run_id": kept.training.run_id,
+                "weights_digest": kept.training.weights_digest,
+            }
+        return outcome
+
+
+def _status(state: Any) -> str:
+    if state.is_cancelled():
+        return "cancelled"
+    name = str(state.name).lower()
+    raised = _RAISED.search(state.message or "")
+    kind = getattr(errors, raised.group(1), None) if raised else None
+    if isinstance(kind, type) and issubclass(kind, errors.Refusal):
+        return "refused"
+    return name if name in _CODES else "error"

@@ -1,0 +1,75 @@
+"""``headrace doctor``: what is configured, what answers, and what to do about it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from headrace.settings import Settings
+from headrace_flows.doctor.check import Check, State
+from headrace_flows.doctor.ledger import check_ledger
+from headrace_flows.doctor.machine import (
+    check_bytecode,
+    check_home,
+    check_metrics,
+    check_telemetry,
+)
+from headrace_flows.doctor.mlflow import check_mlflow
+from headrace_flows.doctor.prefect import check_prefect
+from headrace_flows.doctor.store import check_store
+from headrace_flows.doctor.versions import check_versions
+
+__all__ = ["Check", "State", "examine"]
+
+LIMIT_SECONDS = 10.0
+
+
+def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Check]:
+    """Look at everything at once, and change nothing.
+
+    Args:
+        limit_seconds: what takes longer counts as unreachable.
+    """
+    looks: dict[str, Callable[[], list[Check]]] = {
+        "home": lambda: check_home(settings),
+        "store": lambda: check_store(settings),
+        "ledger": lambda: check_ledger(settings),
+        "mlflow": lambda: check_mlflow(settings),
+        "prefect": lambda: check_prefect(settings),
+        "versions": check_versions,
+        "bytecode": check_bytecode,
+        "system metrics": check_metrics,
+        "telemetry": check_telemetry,
+    }
+    found: dict[str, list[Check]] = {}
+
+    def look(name: str) -> None:
+        try:
+            found[name] = looks[name]()
+        except Exception as error:  # one broken thing hides no other
+            seen = f"{type(error).__name__}: {error}"
+            fix = "See the message; the other lines may say more."
+            found[name] = [Check(name=name, state="wrong", seen=seen, fix=fix)]
+
+    # Daemons: what hangs must not keep the command from ending.
+    threads = [threading.Thread(target=look, args=(n,), daemon=True) for n in looks]
+    for thread in threads:
+        thread.start()
+    limit = time.monotonic() + limit_seconds
+    for thread in threads:
+        thread.join(max(0.0, limit - time.monotonic()))
+    return [
+        check
+        for name in looks
+        for check in found.get(name, [_no_answer(name, limit_seconds)])
+    ]
+
+
+def _no_answer(name: str, seconds: float) -> Check:
+    return Check(
+        name=name,
+        state="unreachable",
+        seen=f"no answer within {seconds:g} s",
+        fix="See that it is there and can be reached from here.",
+    )

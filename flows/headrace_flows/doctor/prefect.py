@@ -1,0 +1,101 @@
+"""Prefect's server: which one, its version, its door, its clock, its workers."""
+
+from __future__ import annotations
+
+import os
+
+from headrace.settings import Settings
+from headrace_flows.doctor.asking import Said, ask, check_clock, check_door
+from headrace_flows.doctor.check import Check
+from headrace_flows.doctor.versions import compare
+from headrace_flows.services.environment import prefect_authorization
+from headrace_flows.services.live import live_links
+
+
+def api_url(settings: Settings) -> str:
+    """The API that is configured or live; empty: a run has a temporary one."""
+    live = live_links(settings).get("prefect")
+    found = os.environ.get("PREFECT_API_URL") or (f"{live}/api" if live else "")
+    return found.rstrip("/")
+
+
+def check_prefect(settings: Settings) -> list[Check]:
+    """The server of runs and deployments."""
+    url = api_url(settings)
+    if not url:
+        seen = "none is configured or up: a run has a temporary server"
+        return [Check(name="prefect", state="ok", seen=seen)]
+    health = ask(f"{url}/health")
+    if health.status != 200:
+        return [_unreachable(url, health)]
+    version = ask(f"{url}/admin/version", prefect_authorization())
+    if version.status == 401:
+        return [
+            Check(
+                name="prefect",
+                state="wrong",
+                seen=f"{url} asks for a password",
+                fix="Set PREFECT_API_AUTH_STRING to its user:password.",
+            )
+        ]
+    checks = [Check(name="prefect", state="ok", seen=url)]
+    if isinstance(version.json, str):
+        checks.append(compare("prefect", version.json, url))
+    checks += check_door(
+        "prefect",
+        url,
+        ask(f"{url}/admin/version"),
+        "Set PREFECT_SERVER_API_AUTH_STRING at the server, and "
+        "PREFECT_API_AUTH_STRING here.",
+    )
+    checks += check_clock("prefect", health.date)
+    return checks + _workers(settings, url)
+
+
+def _unreachable(url: str, said: Said) -> Check:
+    why = said.text if said.status == 0 else f"status {said.status}"
+    return Check(
+        name="prefect",
+        state="unreachable",
+        seen=f"{url} does not answer: {why}",
+        fix="Start it (here: `headrace up`), or set PREFECT_API_URL to one that runs.",
+    )
+
+
+def _workers(settings: Settings, url: str) -> list[Check]:
+    """Which workers are there, and whether their databases bear several."""
+    headers = prefect_authorization()
+    pools = ask(f"{url}/work_pools/filter", headers, {}).json or []
+    online: dict[str, int] = {}
+    for pool in pools:
+        page = f"{url}/work_pools/{pool['name']}/workers/filter"
+        workers = ask(page, headers, {}).json or []
+        online[pool["name"]] = sum(w["status"] == "ONLINE" for w in workers)
+    if not any(online.values()):
+        return [
+            Check(
+                name="workers",
+                state="hint",
+                seen="none is there: scheduled runs wait",
+                fix="headrace worker --pool cpu",
+            )
+        ]
+    seen = ", ".join(f"{name}: {count}" for name, count in sorted(online.items()))
+    in_files = [
+        name
+        for name, place in (
+            ("the ledger", settings.database_url),
+            ("MLflow", settings.tracking_uri),
+        )
+        if place.startswith("sqlite")
+    ]
+    if sum(online.values()) > 1 and in_files:
+        return [
+            Check(
+                name="workers",
+                state="hint",
+                seen=f"{seen}; {' and '.join(in_files)} in SQLite, which locks",
+                fix="Use PostgreSQL: `headrace up --postgres` in a new home.",
+            )
+        ]
+    return [Check(name="workers", state="ok", seen=seen)]

@@ -1,0 +1,166 @@
+"""The train stage on another pool: a flow asks a worker there, and waits for it.
+
+Only in a deployment whose pipeline names a `train_pool`. The same training that is
+under way already, since another flow asked for it or this one was killed and has come
+back, is waited for and not done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import DependencyError, UsageError
+from headrace.folders import pack_folder
+from headrace.planning import Key
+from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
+from headrace_flows.attempts import Attempt, find_attempts, tag_of, wait_for
+from headrace_flows.fit import Answer, Request, answer_key, error_of, request_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headrace_flows.run import Run
+
+CRASHES = 3
+
+log = logging.getLogger("headrace")
+
+
+def train_pool(run: Run) -> str:
+    """The pool that a run's training goes to; empty: it is done here."""
+    from prefect.runtime import deployment
+
+    deploy = run.spec.deploy
+    if deploy is None or not deploy.train_pool or deployment.get_id() is None:
+        return ""
+    return deploy.train_pool
+
+
+def train_there(
+    run: Run,
+    key: Key,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    tags: Mapping[str, str],
+) -> tuple[TrainingRecord, str]:
+    """Have a worker of the other pool train, and take the record from the store.
+
+    Returns:
+        the record, and the place of the checkpoint that it went on from, if any.
+
+    Raises:
+        DependencyError: the training crashed three times, was cancelled, or the
+            server is gone.
+        UsageError: there is no deployment for it.
+        HeadraceError: what the training itself raised.
+    """
+    from prefect.client.orchestration import get_client
+
+    pool = train_pool(run)
+    request = Request(
+        spec=run.spec,
+        folder=pack_folder(run.plan.folder, run.plan.store),
+        snapshot=snapshot,
+        contract=contract,
+        ingredients=key.ingredients,
+        tags=dict(tags),
+    )
+    crashes = 0
+    with get_client(sync_client=True) as client:
+        while True:
+            attempt = _ask(client, run, key, request)
+            ended = _wait(client, run, attempt, f"the pool {pool}")
+            answer, record = _result(run, key, attempt)
+            if record is not None:
+                return record, answer.resumed
+            error = error_of(answer)
+            if error is not None:
+                raise error
+            said = ended.state.message or ended.state.name
+            if ended.state.is_crashed() and crashes + 1 < CRASHES:
+                crashes += 1
+                log.warning("train: crashed on the pool %s (%s); again", pool, said)
+                continue
+            raise DependencyError(
+                f"The training on the pool {pool} ended as {ended.state.name}: {said}",
+                "See its run in Prefect, and run the same again: it goes on from its "
+                "last checkpoint.",
+            )
+
+
+def _ask(client: Any, run: Run, key: Key, request: Request) -> Attempt:
+    """The attempt that is under way, else a new one."""
+    import httpx
+    from prefect.exceptions import ObjectNotFound
+
+    name = f"fit/{run.spec.name}"
+    try:
+        return _find_or_start(client, run, key, request, name)
+    except ObjectNotFound as error:
+        raise UsageError(
+            f"There is no deployment {name}, which the training is handed over to.",
+            f"Run `headrace deploy {run.spec.name}`.",
+        ) from error
+    except httpx.HTTPError as error:
+        raise DependencyError(
+            f"The Prefect server does not take a run of {name}: {error}.",
+            "See that it is up, and run the same again.",
+        ) from error
+
+
+def _find_or_start(
+    client: Any, run: Run, key: Key, request: Request, name: str
+) -> Attempt:
+    from prefect.deployments import run_deployment
+
+    fingerprint = key.fingerprint
+    known = find_attempts(client, fingerprint)
+    if known and not known[-1].state.is_final():
+        return Attempt(int(known[-1].parameters["attempt"]), known[-1])
+    number = 1 + max((int(old.parameters["attempt"]) for old in known), default=0)
+    run.plan.store.write_json(
+        request_key(fingerprint, number), request.model_dump(mode="json")
+    )
+    made = run_deployment(
+        name,
+        parameters={
+            "pipeline": run.spec.name,
+            "training": fingerprint,
+            "attempt": number,
+        },
+        idempotency_key=f"{fingerprint}-{number}",
+        tags=[tag_of(fingerprint)],
+        timeout=0,
+    )
+    return Attempt(number, made)
+
+
+def _wait(client: Any, run: Run, attempt: Attempt, place: str) -> Any:
+    try:
+        return wait_for(client, attempt.run, place)
+    except BaseException:
+        _cancel_too(client, run, attempt)
+        raise
+
+
+def _cancel_too(client: Any, run: Run, attempt: Attempt) -> None:
+    """Where a person has cancelled the flow: its training as well.
+
+    After a crash it goes on: the next run of the flow waits for it.
+    """
+    import contextlib
+
+    import httpx
+    from prefect.states import Cancelling
+
+    with contextlib.suppress(httpx.HTTPError):
+        state = client.read_flow_run(run.flow_run_id).state
+        if state is not None and (state.is_cancelling() or state.is_cancelled()):
+            client.set_flow_run_state(attempt.run.id, Cancelling())
+
+
+def _result(run: Run, key: Key, attempt: Attempt) -> tuple[Answer, Any]:
+    saved = run.plan.store.read_json(answer_key(key.fingerprint, attempt.number))
+    answer = Answer() if saved is None else Answer.model_validate(saved)
+    return answer, run.plan.find(key, TrainingRecord)

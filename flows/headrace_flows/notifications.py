@@ -1,0 +1,159 @@
+"""Who is told when something needs a person: Prefect's automations and its own blocks.
+
+``HEADRACE_NOTIFY`` names a saved notification block, such as ``slack-webhook/team``.
+Flows and commands emit ``headrace.*`` events; an automation of the server sends them,
+and failures of deployed runs, through the block. So the server tells of a run that can
+no longer tell of itself. Importing this imports no Prefect.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from headrace.errors import HeadraceError, UsageError
+from headrace_flows.events import resource_of
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.events.schemas.automations import AutomationCore
+
+    from headrace.settings import Settings
+
+TAGS = "headrace-*"  # of the runs of every ledger on the server; see `recovery`
+Kind = Literal["approval", "drift", "refused", "rollback"]
+EVENTS = get_args(Kind)
+SEND_LIMIT_SECONDS = 10
+log = logging.getLogger("headrace")
+
+
+def emit(kind: Kind, model: str, message: str, **details: Any) -> None:
+    """Emit a ``headrace.<kind>`` event about a model."""
+    from prefect.events import emit_event
+
+    emit_event(
+        f"headrace.{kind}",
+        resource={
+            "prefect.resource.id": resource_of(model),
+            "prefect.resource.name": model,
+        },
+        payload={"message": message, **details},
+    )
+
+
+def emit_from_command(
+    settings: Settings, kind: Kind, model: str, message: str, **details: Any
+) -> None:
+    """Emit an event outside of a flow, if there is a server; what fails is only said.
+
+    What the command has done is done, and does not fail for want of a listener.
+    """
+    if not has_server(settings):
+        return
+    from headrace_flows.deploying import connect
+
+    try:
+        with connect(settings):
+            from prefect.events.worker import EventsWorker
+
+            emit(kind, model, message, **details)
+            EventsWorker.drain_all(timeout=SEND_LIMIT_SECONDS)
+    except HeadraceError as error:
+        log.warning("nobody was told of the %s of %s: %s", kind, model, error)
+
+
+def has_server(settings: Settings) -> bool:
+    """Whether there is a Prefect server that lasts, configured or the home's."""
+    from headrace_flows.services.live import live_links
+
+    configured = os.environ.get("PREFECT_API_URL")
+    return bool(configured or live_links(settings).get("prefect"))
+
+
+def ensure(client: SyncPrefectClient, settings: Settings) -> str:
+    """Make the automations that tell the block of the settings, or remove them.
+
+    Returns:
+        the block, empty where nobody is to be told.
+
+    Raises:
+        UsageError: there is no such block.
+    """
+    wanted = _automations(client, settings.notify) if settings.notify else {}
+    for name in (_FAILURES, _EVENTS):
+        known = client.read_automations_by_name(name)
+        for automation in known[1 if name in wanted else 0 :]:
+            client.delete_automation(automation.id)
+        if name in wanted and known:
+            client.update_automation(known[0].id, wanted[name])
+        elif name in wanted:
+            client.create_automation(wanted[name])
+    return settings.notify
+
+
+_FAILURES = "headrace: failed and crashed runs"
+_EVENTS = "headrace: approval, refusal, rollback and drift"
+
+
+def _automations(client: SyncPrefectClient, block: str) -> dict[str, AutomationCore]:
+    from prefect.events.actions import SendNotification
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    block_id = _find_block(client, block)
+    failures = AutomationCore(
+        name=_FAILURES,
+        description="Made by Headrace from HEADRACE_NOTIFY.",
+        trigger=EventTrigger(
+            posture=Posture.Reactive,  # an update leaves out what is not said
+            expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            match_related=ResourceSpecification(
+                {
+                    "prefect.resource.id": f"prefect.tag.{TAGS}",
+                    "prefect.resource.role": "tag",
+                }
+            ),
+        ),
+        actions=[
+            SendNotification(
+                block_document_id=block_id,
+                subject="Headrace: {{ event.resource['prefect.resource.name'] }}: "
+                "{{ event.resource['prefect.state-name'] }}",
+                body="{{ event.resource['prefect.state-message'] }}\n"
+                "{{ flow_run | ui_url }}",
+            )
+        ],
+    )
+    events = AutomationCore(
+        name=_EVENTS,
+        description="Made by Headrace from HEADRACE_NOTIFY.",
+        trigger=EventTrigger(
+            posture=Posture.Reactive,  # an update leaves out what is not said
+            expect={f"headrace.{kind}" for kind in EVENTS},
+            match=ResourceSpecification({"prefect.resource.id": resource_of("*")}),
+        ),
+        actions=[
+            SendNotification(
+                block_document_id=block_id,
+                subject="Headrace: {{ event.resource.name }}: {{ event.event }}",
+                body="{{ event.payload.message }}\n{{ event.payload.page }}",
+            )
+        ],
+    )
+    return {_FAILURES: failures, _EVENTS: events}
+
+
+def _find_block(client: SyncPrefectClient, block: str) -> Any:
+    from prefect.exceptions import ObjectNotFound
+
+    slug, _, name = block.partition("/")
+    try:
+        return client.read_block_document_by_name(name, slug, False).id
+    except ObjectNotFound:
+        raise UsageError(
+            f"HEADRACE_NOTIFY is {block!r}, and the Prefect server has no such block.",
+            "Name a saved notification block as TYPE/NAME, such as "
+            "slack-webhook/team; `prefect block ls` shows them.",
+        ) from None

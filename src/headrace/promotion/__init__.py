@@ -1,0 +1,17 @@
+"""The promotion stage, and promotion and rollback by hand.
+
+The ledger decides; MLflow's aliases are put where the ledger says afterwards.
+"""
+
+from headrace.promotion.aliases import aliases_of, project_aliases
+from headrace.promotion.by_hand import promote_by_hand, roll_back
+from headrace.promotion.ending import conclude, verdict
+
+__all__ = [
+    "aliases_of",
+    "conclude",
+    "project_aliases",
+    "promote_by_hand",
+    "roll_back",
+    "verdict",
+]

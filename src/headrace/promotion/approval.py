@@ -1,0 +1,242 @@
+"""Promotion where a person decides: asking, approving and rejecting.
+
+An answer is first a word in the ledger and then, if it is yes, a promotion under the
+same conditions as in a run. A run that waits only looks at the ledger when it goes on,
+so that it does not matter who answers, where, and whether the run still lives.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.ledger import Approval, Entry, Evidence, Ledger
+from headrace.promotion.aliases import project_aliases
+from headrace.promotion.ending import evidence_told, is_approved, standing, verdict
+from headrace.records import EvaluationRecord, RegistrationRecord
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+
+
+def ask(
+    spec: PipelineSpec,
+    evaluation: EvaluationRecord,
+    registration: RegistrationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+) -> tuple[Approval, bool] | None:
+    """Ask for the approval of a run's version, where that is what it lacks.
+
+    Args:
+        ledger: the run's own, which takes nothing once the run has lost its lease.
+
+    Returns:
+        the open request, and whether it is new; None where no answer is needed or it
+        has been given.
+    """
+    version = registration.version
+    if (
+        spec.promotion.mode != "approval"
+        or version is None
+        or verdict(spec, evaluation)
+    ):
+        return None
+    ledger = ledger or Ledger(settings.database_url)
+    champion = ledger.champion(spec.name)
+    if standing(spec, version, evaluation, ledger, champion) is not None:
+        return None
+    last = ledger.approval(spec.name, version)
+    evidence = ledger.latest_evidence(spec.name, version)
+    if is_approved(last, evidence):
+        return None
+    number = evidence.id if evidence else None
+    if last and last.action == "request" and last.evidence_id == number:
+        return last, False
+    hours = timedelta(hours=spec.promotion.approval_hours)
+    expires = (datetime.now(UTC) + hours).isoformat(timespec="milliseconds")
+    request = Approval(
+        model=spec.name,
+        version=version,
+        step=last.step + 1 if last else 1,
+        action="request",
+        who=settings.user,
+        expires=expires,
+        four_eyes=spec.promotion.four_eyes,
+        evidence_id=number,
+    )
+    try:
+        return ledger.add_approval(request), True
+    except PromotionError:  # another run of the same version has asked just now
+        return ask(spec, evaluation, registration, settings, ledger)
+
+
+def is_open(request: Approval, ledger: Ledger) -> bool:
+    """Whether a request still waits for its answer."""
+    return ledger.approval(request.model, request.version) == request
+
+
+def check_eyes(request: Approval, who: str) -> None:
+    """Raise PromotionError where who asked may not answer."""
+    if request.four_eyes and _is_same(request.who, who):
+        raise PromotionError(
+            f"{who} started the run of {request.model} version {request.version}, and "
+            "four_eyes of its pipeline wants somebody else to decide.",
+            "Ask a colleague, or overrule with `headrace promote --force`.",
+        )
+
+
+def approve(
+    model: str,
+    version: int | None,
+    settings: Settings,
+    *,
+    reason: str,
+    ledger: Ledger | None = None,
+) -> tuple[Entry, bool]:
+    """Approve a version and promote it.
+
+    Args:
+        version: None for the one that waits.
+        ledger: of a run that was told so, as above.
+
+    Returns:
+        the ledger's entry of its promotion, and whether it is new.
+
+    Raises:
+        NotFoundError: nothing waits, or there is no such version.
+        UsageError: a rejected version is approved without a reason.
+        PromotionError: never asked for, not by this user, no passing evidence, or the
+            champion is not the one it was compared with.
+        IntegrityError: the version's file is gone or changed.
+    """
+    from headrace.tracking import Tracking
+
+    ledger = ledger or Ledger(settings.database_url)
+    champion = ledger.champion(model)
+    if champion is not None and version == champion.version.version:
+        return champion.entry, False
+    request, last = _find(model, version, ledger)
+    check_eyes(request, settings.user)
+    if last.action == "reject" and not reason.strip():
+        raise UsageError(
+            f"Version {last.version} of {model} was {last}.",
+            "To approve it all the same, say why with --reason TEXT.",
+        )
+    row = ledger.version(model, request.version)
+    evidence = _evidence(ledger, request)
+    now = champion.version.version if champion else None
+    if evidence.champion_version != now:
+        raise PromotionError(
+            f"Version {row.version} of {model} was compared with the champion "
+            f"{evidence.champion_version or 'none'}, which is now {now or 'none'}.",
+            f"Run `headrace run {model}` to have it compared anew.",
+        )
+    tracking = Tracking(settings)
+    with tracking.model_file(row.model_uri, row.model_digest):
+        if not is_approved(last, evidence):
+            last = ledger.add_approval(
+                Approval(
+                    model=model,
+                    version=row.version,
+                    step=last.step + 1,
+                    action="approve",
+                    who=settings.user,
+                    why=reason,
+                    evidence_id=evidence.id,
+                )
+            )
+        before = champion.entry.sequence if champion else 0
+        entry = ledger.promote(
+            model,
+            row.version,
+            who=last.who,
+            why=f"{last}; {evidence_told(evidence.gates)}",
+            expected_sequence=before,
+            evidence_id=evidence.id,
+        )
+    project_aliases(model, ledger, tracking)
+    return entry, entry.sequence > before
+
+
+def reject(
+    model: str,
+    version: int | None,
+    settings: Settings,
+    *,
+    reason: str,
+    ledger: Ledger | None = None,
+) -> Approval:
+    """Reject a version: no run asks for it again.
+
+    Args:
+        version: None for the one that waits.
+        ledger: of a run that was told so, as above.
+
+    Raises:
+        NotFoundError: nothing waits, or there is no such version.
+        UsageError: no reason is given.
+        PromotionError: never asked for, not by this user, or it is the champion.
+    """
+    if not reason.strip():
+        raise UsageError("A rejection needs a reason.", "Give it with --reason TEXT.")
+    ledger = ledger or Ledger(settings.database_url)
+    request, last = _find(model, version, ledger)
+    champion = ledger.champion(model)
+    if champion is not None and champion.version.version == request.version:
+        raise PromotionError(
+            f"Version {request.version} of {model} is the champion already.",
+            f"Take it back with `headrace rollback {model} --reason TEXT`.",
+        )
+    check_eyes(request, settings.user)
+    return ledger.add_approval(
+        Approval(
+            model=model,
+            version=request.version,
+            step=last.step + 1,
+            action="reject",
+            who=settings.user,
+            why=reason,
+            evidence_id=last.evidence_id,
+        )
+    )
+
+
+def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Approval]:
+    """The last request for a version, and the last word on it."""
+    if version is None:
+        waiting = ledger.waiting(model)
+        if len(waiting) != 1:
+            numbers = ", ".join(str(request.version) for request in waiting)
+            raise NotFoundError(
+                f"The versions {numbers} of {model} wait for approval."
+                if waiting
+                else f"No version of {model} waits for approval.",
+                "Name one." if waiting else f"See `headrace history {model}`.",
+            )
+        return waiting[0], waiting[0]
+    ledger.version(model, version)
+    request, last = ledger.request(model, version), ledger.approval(model, version)
+    if request is None or last is None:
+        raise PromotionError(
+            f"Nobody has asked for the approval of version {version} of {model}.",
+            f"Promote it by hand: `headrace promote {model} {version}`.",
+        )
+    return request, last
+
+
+def _evidence(ledger: Ledger, request: Approval) -> Evidence:
+    evidence = ledger.latest_evidence(request.model, request.version)
+    if evidence is None or not evidence.passed:
+        raise PromotionError(
+            f"Version {request.version} of {request.model} did not pass its gates when "
+            "it was evaluated last.",
+            f"See `headrace compare {request.model}`.",
+        )
+    return evidence
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()

@@ -1,0 +1,152 @@
+"""How a run ends: promoted, registered or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeGuard
+
+from headrace.errors import PromotionError
+from headrace.ledger import Approval, Champion, Evidence, Ledger
+from headrace.promotion.aliases import project_aliases
+from headrace.records import (
+    EvaluationRecord,
+    GateResult,
+    PromotionRecord,
+    RegistrationRecord,
+)
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+
+
+def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
+    """How a run ends by its gates alone; None where it may be promoted."""
+    failed = [gate for gate in evaluation.gates if not gate.passed]
+    hard = [gate for gate in failed if gate.kind != "champion"]
+    if hard:
+        reason = "; ".join(f"{gate.name}: {gate.reason}" for gate in hard)
+        return PromotionRecord(status="refused", reason=reason)
+    if failed:
+        reason = f"champion kept: {failed[0].reason}"
+        return PromotionRecord(status="registered", reason=reason)
+    if not spec.gates:
+        return PromotionRecord(status="registered", reason="there are no gates")
+    if spec.promotion.mode == "manual":
+        reason = "promotion.mode is manual: promote it by hand"
+        return PromotionRecord(status="registered", reason=reason)
+    return None
+
+
+def conclude(
+    spec: PipelineSpec,
+    evaluation: EvaluationRecord,
+    registration: RegistrationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+) -> PromotionRecord:
+    """End a run: promote its version where gates, mode and history allow it.
+
+    Args:
+        ledger: the run's own, which takes nothing once the run has lost its lease.
+    """
+    decided = verdict(spec, evaluation)
+    version = registration.version
+    if version is None:
+        return decided or PromotionRecord(status="refused", reason=registration.reason)
+    from headrace.tracking import Tracking
+
+    ledger = ledger or Ledger(settings.database_url)
+    if decided is None:
+        # Read before the history, so that no rollback can come between the two unseen.
+        champion = ledger.champion(spec.name)
+        decided = standing(spec, version, evaluation, ledger, champion)
+        if decided is None:
+            decided = _promote(spec, version, evaluation, settings, ledger, champion)
+    aliases = project_aliases(spec.name, ledger, Tracking(settings))
+    return decided.model_copy(update={"aliases": aliases.get(version, ())})
+
+
+def standing(
+    spec: PipelineSpec,
+    version: int,
+    evaluation: EvaluationRecord,
+    ledger: Ledger,
+    champion: Champion | None,
+) -> PromotionRecord | None:
+    """How a run ends by what the ledger has already; None where it may be promoted."""
+    now = champion.version.version if champion else None
+    if champion is not None and now == version:
+        reason = f"version {version} is the champion already"
+        if spec.promotion.mode == "approval":
+            reason = champion.entry.why
+        return PromotionRecord(status="promoted", reason=reason)
+    rolled_back = ledger.was_rolled_back(spec.name, version)
+    if rolled_back is not None:
+        reason = (
+            f"version {version} was rolled back by {rolled_back.who}"
+            f"{f' ({rolled_back.why})' if rolled_back.why else ''}: promote it by hand"
+        )
+        return PromotionRecord(status="registered", reason=reason)
+    approval = ledger.approval(spec.name, version)
+    if approval is not None and approval.action == "reject":
+        reason = f"version {version} was {approval}"
+        return PromotionRecord(status="refused", reason=reason)
+    if now != evaluation.champion_version:
+        reason = (
+            f"champion kept: it is version {now}, and this was compared with "
+            f"{evaluation.champion_version or 'none'}; run again"
+        )
+        return PromotionRecord(status="registered", reason=reason)
+    return None
+
+
+def evidence_told(gates: Sequence[GateResult]) -> str:
+    """Passing gates in words, as the reason of a promotion."""
+    told = [gate.reason for gate in gates if gate.kind == "champion"]
+    return "; ".join(["all gates hold", *told])
+
+
+def _promote(
+    spec: PipelineSpec,
+    version: int,
+    evaluation: EvaluationRecord,
+    settings: Settings,
+    ledger: Ledger,
+    champion: Champion | None,
+) -> PromotionRecord:
+    who, why, evidence_id = settings.user, evidence_told(evaluation.gates), None
+    if spec.promotion.mode == "approval":
+        approval = ledger.approval(spec.name, version)
+        evidence = ledger.latest_evidence(spec.name, version)
+        if not is_approved(approval, evidence):
+            reason = f"it waits for `headrace approve {spec.name} {version}`"
+            return PromotionRecord(status="registered", reason=reason)
+        who, why = approval.who, f"{approval}; {why}"
+        evidence_id = approval.evidence_id
+    try:
+        ledger.promote(
+            spec.name,
+            version,
+            who=who,
+            why=why,
+            expected_sequence=champion.entry.sequence if champion else 0,
+            evidence_id=evidence_id,
+        )
+    except PromotionError as error:
+        return PromotionRecord(
+            status="registered", reason=f"champion kept: {error.message}"
+        )
+    return PromotionRecord(status="promoted", reason=why)
+
+
+def is_approved(
+    approval: Approval | None, evidence: Evidence | None
+) -> TypeGuard[Approval]:
+    """Whether an approval was given, on what the gates said last."""
+    return (
+        approval is not None
+        and approval.action == "approve"
+        and evidence is not None
+        and approval.evidence_id == evidence.id
+    )

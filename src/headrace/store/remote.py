@@ -1,0 +1,206 @@
+"""File systems that are reached over a network: opened, asked, and tried again.
+
+One owner tries again, `ask`; what fsspec and its drivers would do by themselves is
+off, for nested retries multiply. S3's keys and endpoint are those of the environment:
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from headrace.errors import DependencyError, HeadraceError, UsageError
+
+LIMIT_SECONDS = 60.0
+CONNECT_SECONDS = 5
+READ_SECONDS = 15
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 8.0
+
+_S3 = ("s3", "s3a")
+_LATER_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_LATER_CODES = {
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "TooManyRequestsException",
+    "XAmzContentSHA256Mismatch",
+}
+_UNREACHED = (ConnectionError, TimeoutError)
+_DRIVERS = ("aiobotocore", "aiohttp", "botocore", "fsspec", "requests", "urllib3")
+_NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
+
+T = TypeVar("T")
+log = logging.getLogger("headrace")
+
+
+def connect(uri: str, attempts: int) -> tuple[Any, str]:
+    """The fsspec file system of a path or URI, and the path in it; asks nothing.
+
+    Args:
+        uri: of any protocol.
+        attempts: how often S3's client sends a request; each has a time limit.
+
+    Raises:
+        ImportError: the protocol's package is not installed.
+        ValueError: there is no such protocol.
+    """
+    if uri.partition("://")[0] not in _S3:
+        options = {"use_listings_cache": False} if "://" in uri else {}
+        fs, path = fsspec.core.url_to_fs(uri, **options)
+        return fs, str(path)
+    fs, path = fsspec.core.url_to_fs(
+        uri,
+        use_listings_cache=False,
+        max_concurrency=1,  # with more, each read asks for the size first
+        config_kwargs={
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "retries": {"mode": "standard", "total_max_attempts": attempts},
+            "max_pool_connections": 32,
+        },
+    )
+    fs.retries = 1
+    return fs, str(path)
+
+
+def file_system(uri: str) -> tuple[Any, str]:
+    """`connect`, for one whose calls go through `ask`.
+
+    Raises:
+        UsageError: no such protocol, or its package is not installed.
+    """
+    try:
+        return connect(uri, attempts=1)
+    except (ImportError, ValueError) as error:
+        raise UsageError(
+            f"The place {uri} cannot be opened: {error}.",
+            "Install headrace[s3]."
+            if uri.partition("://")[0] in _S3
+            else "Give a path, or a URI such as s3://bucket/folder.",
+        ) from None
+
+
+def read(uri: str) -> bytes:
+    """The bytes at a path or URI.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        UsageError, DependencyError: as `ask`.
+    """
+    fs, path = file_system(uri)
+    if isinstance(fs, LocalFileSystem):
+        return bytes(fs.cat_file(path))
+    return ask(uri, lambda: bytes(fs.cat_file(path)))
+
+
+def ask(uri: str, call: Callable[[], T]) -> T:
+    """What a call gives that may be made again, for as long as that may help.
+
+    Args:
+        uri: what it is about, for messages.
+        call: it has a time limit of its own.
+
+    Raises:
+        FileNotFoundError: there is nothing there.
+        FileExistsError: there is something that was not to be there.
+        UsageError: there is no such bucket, or the keys are refused.
+        DependencyError: no answer within `LIMIT_SECONDS`, or one that is none.
+    """
+    until = time.monotonic() + LIMIT_SECONDS
+    for attempt in itertools.count():
+        try:
+            return call()
+        except HeadraceError:
+            raise
+        except Exception as error:  # each protocol has exceptions of its own
+            reason = _reason_to_wait(error)
+            if not reason:
+                raise _explained(uri, error) from error
+            pause = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
+            pause *= random.uniform(0.5, 1)  # noqa: S311
+            if time.monotonic() + pause > until:
+                raise DependencyError(
+                    f"{uri} cannot be reached: {reason}, {attempt + 1} times within "
+                    f"{LIMIT_SECONDS:.0f} s.",
+                    "Nothing is lost: run the same command again when it answers.",
+                    was_retried=True,
+                ) from error
+            log.info("%s: %s; trying again", uri, reason)
+            time.sleep(pause)
+    raise AssertionError
+
+
+def _answer(error: BaseException) -> tuple[str, int]:
+    """The code and the HTTP status of an error that a server answered with."""
+    cause: BaseException | None = error
+    while cause is not None:
+        response = getattr(cause, "response", None)
+        if isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return str(response.get("Error", {}).get("Code", "")), int(status)
+        cause = cause.__cause__
+    return "", 0
+
+
+def _reason_to_wait(error: Exception) -> str:
+    """Why to try again, in words; empty where that would not help."""
+    code, status = _answer(error)
+    if code or status:
+        if code in _LATER_CODES or status in _LATER_STATUS:
+            return f"it answered {status or ''} {code}".rstrip()
+        return ""
+    name = type(error).__name__
+    if name in _NO_KEYS or name == "ParamValidationError":
+        return ""
+    driver = type(error).__module__.partition(".")[0] in _DRIVERS
+    if isinstance(error, _UNREACHED) or driver:
+        return "no answer in time" if "Timeout" in name else f"no answer ({name})"
+    return ""
+
+
+def _explained(uri: str, error: Exception) -> Exception:
+    """The error to raise for one that would come again."""
+    code, status = _answer(error)
+    name = type(error).__name__
+    if code == "PreconditionFailed" or isinstance(error, FileExistsError):
+        return FileExistsError(uri)
+    if code in {"NoSuchBucket", "InvalidBucketName"} or name == "ParamValidationError":
+        return _misplaced(uri, f"There is no bucket {_bucket(uri)!r} ({uri}).")
+    if isinstance(error, FileNotFoundError) or not (
+        code or status or name in _NO_KEYS or isinstance(error, OSError | ValueError)
+    ):
+        return error
+    if status in {401, 403} or name in _NO_KEYS or isinstance(error, PermissionError):
+        return UsageError(
+            f"The bucket {_bucket(uri)!r} refuses access to {uri}: {code or name}.",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may list, "
+            "read, write and delete there."
+            if uri.partition("://")[0] in _S3
+            else "Check the credentials in the environment.",
+        )
+    seen = f"the storage answered {status} {code}" if code or status else str(error)
+    return _misplaced(uri, f"{uri} cannot be used: {seen}.")
+
+
+def _bucket(uri: str) -> str:
+    return uri.partition("://")[2].partition("/")[0]
+
+
+def _misplaced(uri: str, message: str) -> UsageError:
+    is_s3 = uri.partition("://")[0] in _S3
+    variables = "HEADRACE_STORE" + " and AWS_ENDPOINT_URL" * is_s3
+    return UsageError(message, f"Make it, or set {variables} to where it is.")

@@ -1,0 +1,60 @@
+"""Things are made once in MLflow, however often the making is tried.
+
+MLflow's own retries send a request again whose answer was lost, and a run or a version
+would be there twice. So what makes something is sent without them, and looked for
+before it is sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_PAUSES = (1.0, 4.0, 10.0)
+
+T = TypeVar("T")
+
+
+def make_once(uri: str, make: Callable[[], T], find: Callable[[], T | None]) -> T:
+    """What ``make`` makes; raises what it raises.
+
+    Args:
+        uri: of MLflow; where it is no server's, no answer is lost.
+        make: makes it, by one request.
+        find: finds it, if it is there.
+    """
+    from mlflow.exceptions import MlflowException, RestException
+
+    if not uri.startswith("http"):
+        return make()
+    for pause in _PAUSES:
+        try:
+            with _without_retries():
+                return make()
+        except RestException:
+            raise  # an answer: it was not made
+        except MlflowException:
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+            found = find()
+            if found is not None:
+                return found
+    with _without_retries():
+        return make()
+
+
+@contextlib.contextmanager
+def _without_retries() -> Iterator[None]:
+    before = os.environ.get(_RETRIES)
+    os.environ[_RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_RETRIES]
+        else:
+            os.environ[_RETRIES] = before

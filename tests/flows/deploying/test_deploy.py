@@ -1,0 +1,213 @@
+"""``headrace deploy`` on a real Prefect server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Home = Any
+DEPLOY = """
+[deploy]
+cron = "0 3 * * *"
+timezone = "Asia/Shanghai"
+train_pool = "gpu"
+"""
+
+
+@pytest.fixture
+def place(home: Home, project: Path, tmp_path: Path, prefect_server: str) -> Home:
+    """A home whose project has the pipeline ``blobs`` with a [deploy] table."""
+    copied = tmp_path / "project"
+    shutil.copytree(project, copied)
+    write(copied, DEPLOY)
+    return type(home)(home.path, copied)
+
+
+@pytest.fixture
+def client(prefect_server: str) -> Iterator[Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _clean(client: Any) -> Iterator[None]:
+    yield
+    for deployment in client.read_deployments():
+        client.delete_deployment(deployment.id)
+    for automation in client.read_automations():
+        client.delete_automation(automation.id)
+
+
+def write(project: Path, table: str) -> None:
+    path = project / "pipelines" / "blobs" / "pipeline.toml"
+    path.write_text(path.read_text().partition("\n[deploy]")[0] + table)
+
+
+def states(answer: Any) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in answer.json["deployments"]}
+
+
+def test_a_table_becomes_deployments_with_pools_and_a_schedule(
+    place: Home, client: Any
+) -> None:
+    answer = place.headrace("deploy", "--json")
+    assert answer.exit_code == 0, answer.err
+    assert states(answer) == {"train/blobs": "created", "fit/blobs": "created"}
+    train = client.read_deployment_by_name("train/blobs")
+    assert train.entrypoint == "headrace_flows.train.train"
+    assert not train.pull_steps
+    assert (train.work_pool_name, train.work_queue_name) == ("cpu", "default")
+    assert train.schedules[0].schedule.cron == "0 3 * * *"
+    assert train.schedules[0].schedule.timezone == "Asia/Shanghai"
+    assert train.schedules[0].active
+    assert train.global_concurrency_limit.limit == 1
+    assert train.concurrency_options.collision_strategy.value == "ENQUEUE"
+    source = Path(train.parameters["pipeline"]["data"]["source"])
+    assert source == place.project / "pipelines" / "blobs" / "blobs.npz"
+    fit = client.read_deployment_by_name("fit/blobs")
+    assert (fit.work_pool_name, fit.schedules) == ("gpu", [])
+    assert {client.read_work_pool(pool).type for pool in ("cpu", "gpu")} == {"process"}
+
+
+def test_the_server_refuses_a_value_that_the_spec_would_refuse(
+    place: Home, client: Any
+) -> None:
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    place.headrace("deploy", "--json")
+    train = client.read_deployment_by_name("train/blobs")
+    good = json.loads(json.dumps(train.parameters["pipeline"]))
+    bad = {**good, "training": {**good["training"], "epochs": 0}}
+    with pytest.raises(PrefectHTTPStatusError, match="409"):
+        client.create_flow_run_from_deployment(train.id, parameters={"pipeline": bad})
+    run = client.create_flow_run_from_deployment(
+        train.id, parameters={"pipeline": good}
+    )
+    assert run.parameters["folder"].startswith("sha256:")
+
+
+def test_deploying_again_changes_nothing_until_the_file_does(
+    place: Home, client: Any
+) -> None:
+    place.headrace("deploy", "--json")
+    first = client.read_deployment_by_name("train/blobs")
+    assert set(states(place.headrace("deploy", "--json")).values()) == {"unchanged"}
+    assert client.read_deployment_by_name("train/blobs").updated == first.updated
+    write(place.project, '\n[deploy]\nwhen_busy = "refuse"\nconcurrency = 2\n')
+    answer = place.headrace("deploy", "blobs", "--json")
+    assert states(answer) == {"train/blobs": "updated", "fit/blobs": "removed"}
+    train = client.read_deployment_by_name("train/blobs")
+    assert train.id == first.id
+    assert train.schedules == []
+    assert train.global_concurrency_limit.limit == 2
+    assert train.concurrency_options.collision_strategy.value == "CANCEL_NEW"
+
+
+@pytest.mark.parametrize("named", [["blobs"], []])
+def test_removing_the_table_removes_the_deployment(
+    place: Home, client: Any, named: list[str]
+) -> None:
+    place.headrace("deploy", "--json")
+    write(place.project, "")
+    removed = {"train/blobs": "removed", "fit/blobs": "removed"}
+    assert states(place.headrace("deploy", *named, "--json")) == removed
+    assert client.read_deployments() == []
+
+
+def test_removing_the_folder_removes_the_deployment_and_no_other_project_s(
+    place: Home, client: Any, project: Path, tmp_path: Path
+) -> None:
+    other = type(place)(tmp_path / "other_home", tmp_path / "other")
+    shutil.copytree(project / "pipelines" / "blobs", other.project / "pipelines/spots")
+    toml = other.project / "pipelines" / "spots" / "pipeline.toml"
+    toml.write_text(toml.read_text() + "\n[deploy]\n")
+    other.headrace("deploy", "--json")
+    place.headrace("deploy", "--json")
+    shutil.rmtree(place.project / "pipelines" / "blobs")
+    (place.project / "pipelines" / "none").mkdir()
+    removed = {"train/blobs": "removed", "fit/blobs": "removed"}
+    answer = place.headrace("deploy", "--json")
+    assert removed.items() <= states(answer).items()
+    assert client.read_deployment_by_name("train/spots").name == "spots"
+
+
+def test_a_pipeline_without_a_table_is_told_what_to_add(place: Home) -> None:
+    write(place.project, "")
+    answer = place.headrace("deploy", "blobs", "--json")
+    assert answer.exit_code == 2
+    assert "[deploy]\ncron = " in answer.json["error"]["action"]
+
+
+def test_without_a_server_that_lasts_it_says_how_to_start_one(
+    place: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
+    answer = place.headrace("deploy", "--json")
+    assert answer.exit_code == 2
+    assert "headrace up" in answer.json["error"]["action"]
+
+
+def test_a_run_that_is_late_survives_a_redeploy(place: Home, client: Any) -> None:
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+
+    place.headrace("deploy", "--json")
+    train = client.read_deployment_by_name("train/blobs")
+    past = datetime.now(UTC) - timedelta(days=1, minutes=1)
+    client.request(
+        "POST",
+        "/deployments/{id}/schedule",
+        path_params={"id": train.id},
+        json={
+            "start_time": past.isoformat(),
+            "end_time": datetime.now(UTC).isoformat(),
+        },
+    )
+    of_train = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[train.id]))
+
+    def due() -> list[Any]:
+        runs = client.read_flow_runs(flow_run_filter=of_train)
+        now = datetime.now(UTC)
+        return sorted(run.id for run in runs if run.expected_start_time <= now)
+
+    before = due()
+    assert before
+    write(place.project, DEPLOY.replace("0 3", "0 4"))
+    assert states(place.headrace("deploy", "--json"))["train/blobs"] == "updated"
+    assert due() == before
+
+
+def test_events_make_one_automation_that_stays_as_long_as_it_is_right(
+    place: Home, client: Any
+) -> None:
+    table = "\n[deploy]\non_drift = true\ncooldown_minutes = 30\n"
+    write(place.project, table)
+    place.headrace("deploy", "--json")
+    made = client.read_automations_by_name("train/blobs on events")
+    assert [one.trigger.expect for one in made] == [{"headrace.drift"}]
+    assert made[0].trigger.within == timedelta(minutes=30)
+    write(place.project, table + 'cron = "0 3 * * *"\n')
+    place.headrace("deploy", "--json")
+    kept = client.read_automations_by_name("train/blobs on events")
+    assert [one.id for one in kept] == [made[0].id]
+    write(place.project, table + "on_snapshot = true\n")
+    place.headrace("deploy", "--json")
+    changed = client.read_automations_by_name("train/blobs on events")
+    assert [one.trigger.expect for one in changed] == [
+        {"headrace.drift", "headrace.snapshot"}
+    ]
+    write(place.project, "\n[deploy]\n")
+    place.headrace("deploy", "--json")
+    assert client.read_automations_by_name("train/blobs on events") == []
+
+
+def test_list_shows_the_schedule(place: Home) -> None:
+    found = {p["name"]: p for p in place.headrace("list", "--json").json["pipelines"]}
+    assert found["blobs"]["schedule"] == "0 3 * * * Asia/Shanghai"

@@ -1,0 +1,250 @@
+"""A run that waits for a person: in a terminal, and suspended in Prefect."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from headrace.ledger import Approval, Ledger
+
+from .conftest import Home
+
+ARGUMENTS = ("run", "blobs", "--set", "training.seed=2", "--json")
+GATES = "gates=[{name='accuracy', threshold=0.5}]"
+WAITS = ("--set", GATES, "--set", "promotion.mode=approval")
+USER = {"HEADRACE_USER": "grace@lab"}
+
+
+def ledger_of(home: Home) -> Ledger:
+    return Ledger(f"sqlite:///{home.path}/headrace.db")
+
+
+def wait_until(found: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if answer := found():
+            return answer
+        time.sleep(0.2)
+    raise AssertionError(what)
+
+
+def asked(home: Home) -> Approval:
+    def waiting() -> Approval | None:
+        found = ledger_of(home).waiting("blobs")
+        return found[0] if found else None
+
+    request = wait_until(waiting, "nobody was asked")
+    assert isinstance(request, Approval)
+    return request
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_a_run_in_a_terminal_waits_for_an_approval_in_another(
+    after_first: Home,
+) -> None:
+    process = after_first.start(*ARGUMENTS, *WAITS)
+    try:
+        request = asked(after_first)
+        assert (request.version, request.who) == (2, "ada@lab")
+        listed = after_first.headrace("list", "--json").json["pipelines"]
+        assert [p["waiting"] for p in listed if p["name"] == "blobs"] == [
+            [{"version": 2, "expires": request.expires}]
+        ]
+        said = after_first.headrace("approve", "blobs", "--reason", "good", "--json")
+        assert (said.json["status"], said.json["version"]) == ("promoted", 2)
+        code, out, err = ended(process)
+    finally:
+        process.kill()
+    assert code == 0, err
+    assert '"status": "promoted"' in out
+    assert "approved by ada@lab (good)" in out
+    assert "headrace approve blobs --reason TEXT" in err
+    history = after_first.headrace("history", "blobs", "--json").json
+    assert [e["sequence"] for e in history["history"]] == [1, 2]
+    assert history["history"][1]["who"] == "ada@lab"
+    assert [a["action"] for a in history["approvals"]] == ["request", "approve"]
+
+
+def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(
+    after_first: Home,
+) -> None:
+    process = after_first.start(*ARGUMENTS, *WAITS)
+    try:
+        request = asked(after_first)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        code, _, err = ended(process)
+    finally:
+        process.kill()
+    assert code == 130, err
+    assert ledger_of(after_first).waiting("blobs") == [request]
+    process = after_first.start(*ARGUMENTS, *WAITS)
+    try:
+        assert process.stderr is not None
+        said = []
+        for line in iter(process.stderr.readline, ""):
+            said.append(line)
+            if "version 2 waits for approval" in line:
+                break
+        else:
+            pytest.fail("".join(said))
+        answer = after_first.headrace("reject", "blobs", "--reason", "no", "--json")
+        assert answer.json["status"] == "rejected"
+        code, out, err = ended(process)
+    finally:
+        process.kill()
+    assert code == 1, err
+    assert '"reason": "version 2 was rejected by ada@lab (no)"' in out
+    actions = [w.action for w in ledger_of(after_first).approvals("blobs")]
+    assert actions == ["request", "reject"]
+    again = after_first.headrace(*ARGUMENTS, *WAITS)
+    assert (again.exit_code, again.json["status"]) == (1, "refused")
+    assert again.json["flow_run_id"] is None
+
+
+class Deployed:
+    """A run of a deployment, whose processes are started here instead of a worker."""
+
+    def __init__(self, home: Home, client: Any, *overrides: str) -> None:
+        from headrace.spec import load_spec
+
+        self.home, self.client = home, client
+        folder = home.project / "pipelines" / "blobs"
+        source = f"data.source={str(folder / 'blobs.npz')!r}"
+        spec = load_spec(folder, (source, *overrides))
+        flow = client.create_flow_from_name("train")
+        deployment = client.create_deployment(
+            flow_id=flow, name="blobs", entrypoint="headrace_flows.train.train"
+        )
+        self.id = client.create_flow_run_from_deployment(
+            deployment, parameters={"pipeline": spec.model_dump(mode="json")}
+        ).id
+
+    def go(self) -> str:
+        """One process, as a worker starts it; the name of the state it ends in."""
+        inherited = {**os.environ, **self.home.environment}
+        subprocess.run(
+            [sys.executable, "-m", "prefect.engine"],
+            env={**inherited, "PREFECT__FLOW_RUN_ID": str(self.id)},
+            cwd=self.home.project,
+            check=False,
+            timeout=120,
+        )
+        self.message = self.state.message
+        return str(self.state.name)
+
+    @property
+    def state(self) -> Any:
+        return self.client.read_flow_run(self.id).state
+
+    def answer(self, **form: Any) -> Any:
+        return self.client.resume_flow_run(self.id, run_input=form)
+
+    def tasks(self) -> list[tuple[str, str]]:
+        from prefect.client.schemas.filters import FlowRunFilter
+
+        only: Any = {"id": {"any_": [str(self.id)]}}
+        found = self.client.read_task_runs(
+            flow_run_filter=FlowRunFilter.model_validate(only)
+        )
+        found.sort(key=lambda run: run.start_time)
+        return [(run.task_key.split("-")[0], run.state_name) for run in found]
+
+
+@pytest.fixture
+def client(prefect_server: str) -> Iterator[Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+SUSPENDED = ("training.seed=2", GATES, "promotion.mode='approval'")
+
+
+def test_a_suspended_run_is_approved_by_command(after_first: Home, client: Any) -> None:
+    run = Deployed(after_first, client, *SUSPENDED)
+    assert run.go() == "Suspended"
+    request = asked(after_first)
+    said = after_first.headrace("approve", "blobs", "--reason", "good", "--json").json
+    assert (said["status"], said["resumed"]) == ("promoted", [str(run.id)])
+    assert run.state.is_scheduled()
+    assert ledger_of(after_first).champion("blobs").version.version == 2  # type: ignore[union-attr]
+    assert run.go() == "Promoted", run.message
+    assert "approved by ada@lab (good)" in run.state.message
+    assert run.tasks()[-6:-2] == [
+        (stage, "Cached") for stage in ("ingest", "validate", "train", "evaluate")
+    ]
+    words = ledger_of(after_first).approvals("blobs")
+    assert words[0] == request
+    assert [w.action for w in words] == ["request", "approve"]
+
+
+def test_a_suspended_run_is_rejected_by_the_form(
+    after_first: Home, client: Any
+) -> None:
+    run = Deployed(after_first, client, *SUSPENDED)
+    assert run.go() == "Suspended"
+    assert run.answer(approve=False).status.value == "REJECT"  # who are you?
+    run.answer(approve=False, name="grace@lab", reason="confuses 3 and 5")
+    assert run.go() == "Refused", run.message
+    last = ledger_of(after_first).approvals("blobs")[-1]
+    assert (last.action, last.who, last.why) == (
+        "reject",
+        "grace@lab",
+        "confuses 3 and 5",
+    )
+
+
+def test_the_form_asks_again_where_two_pairs_of_eyes_are_wanted(
+    after_first: Home, client: Any
+) -> None:
+    run = Deployed(after_first, client, *SUSPENDED, "promotion.four_eyes=true")
+    assert run.go() == "Suspended"
+    run.answer(approve=True, name="ada@lab", reason="mine")
+    assert run.go() == "Suspended"
+    assert len(ledger_of(after_first).approvals("blobs")) == 1
+    run.answer(approve=True, name="grace@lab")
+    assert run.go() == "Promoted"
+    entry = ledger_of(after_first).history("blobs")[-1]
+    assert (entry.who, entry.to_version) == ("grace@lab", 2)
+
+
+def test_the_page_has_the_report_before_anyone_is_asked(
+    after_first: Home, client: Any
+) -> None:
+    from prefect.client.schemas.filters import ArtifactFilter
+
+    run = Deployed(after_first, client, *SUSPENDED)
+    assert run.go() == "Suspended"
+    only: Any = {"flow_run_id": {"any_": [str(run.id)]}}
+    found = {
+        artifact.key: artifact
+        for artifact in client.read_artifacts(
+            artifact_filter=ArtifactFilter.model_validate(only)
+        )
+    }
+    assert {"blobs-report", "blobs-gates", "blobs-confusion", "blobs-curves"} <= {
+        *found
+    }
+    assert found["blobs-gates"].type == "table"
+    assert found["blobs-curves"].data.startswith("data:image/png;base64,iVBOR")
+    report = found["blobs-report"].data
+    assert "version 2" in report
+    assert f"/runs/flow-run/{run.id}>" in report
+    assert "/#/models/blobs/versions/2>" in report
+    keyset = run.state.state_details.run_input_keyset
+    question = client.read_flow_run_input(run.id, keyset["description"])
+    assert "blobs version 2" in question
+    assert str(run.id) in question

@@ -1,0 +1,93 @@
+"""Two runs of one pipeline at once: one works, the other waits or is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.leases import hold
+from headrace.settings import Settings
+
+Home = Any
+CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
+
+
+def rows(database: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(database)) as connection:
+        return [row[0] for row in connection.execute(query)]
+
+
+def test_of_two_equal_runs_at_once_one_trains(
+    after_first: Home, prefect_server: str
+) -> None:
+    ledger = after_first.path / "headrace.db"
+    process = after_first.start(*CHANGED, PREFECT_API_URL=prefect_server)
+    limit = time.monotonic() + 200
+    while not rows(ledger, "SELECT name FROM leases WHERE state = 'held'"):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    second = after_first.headrace(*CHANGED)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == second.exit_code == 0, (out, err)
+    assert "blobs is run by ada@lab (process " in second.err
+    states = {stage["name"]: stage["state"] for stage in second.json["stages"]}
+    assert states["train"] == states["evaluate"] == "cached"
+    assert rows(ledger, "SELECT version FROM versions") == [1, 2]
+    assert rows(ledger, "SELECT sequence FROM entries") in ([1], [1, 2])
+    runs = rows(after_first.path / "mlflow.db", "SELECT status FROM runs")
+    assert runs == ["FINISHED", "FINISHED"]
+
+
+def test_a_run_is_refused_where_the_pipeline_says_so(
+    after_first: Home, prefect_server: str
+) -> None:
+    settings = Settings(
+        project=after_first.project, home=after_first.path, user="bob@lab"
+    )
+    refuse = ("--set", "deploy.when_busy=refuse")
+    with hold(settings, "blobs", "another flow run"):
+        answer = after_first.headrace(*CHANGED, *refuse)
+        assert answer.exit_code == 3
+        assert answer.json["status"] == "error"
+        assert "blobs is busy: it is run by bob@lab" in answer.json["reason"]
+        # An answer that needs no work needs no lease either.
+        same = after_first.headrace("run", "blobs", "--json")
+        assert same.json["status"] == "unchanged"
+
+
+def test_a_run_that_has_lost_its_lease_registers_nothing(
+    after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headrace import registration
+    from headrace.ledger import Leases
+
+    ledger = after_first.path / "headrace.db"
+    leases = Leases(f"sqlite:///{ledger}")
+    register = registration.register
+
+    def lose(*arguments: Any) -> Any:
+        with sqlite3.connect(ledger) as database:
+            database.execute("UPDATE leases SET started = 'an earlier boot-17'")
+        database.close()
+        with hold(
+            Settings(project=after_first.project, home=after_first.path, user="bob"),
+            "blobs",
+            "another flow run",
+        ):
+            return register(*arguments)
+
+    monkeypatch.setattr(registration, "register", lose)
+    answer = after_first.headrace(*CHANGED)
+    assert answer.exit_code == 3
+    assert "Another run took over blobs by bob" in answer.json["reason"]
+    assert answer.json["error"]["kind"] == "DependencyError"
+    assert rows(ledger, "SELECT version FROM versions") == [1]
+    database = after_first.path / "mlflow.db"
+    assert rows(database, "SELECT version FROM model_versions") == [1]
+    assert {lease.state for lease in leases.all()[0]} == {"lost", "ended"}

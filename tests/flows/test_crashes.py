@@ -1,0 +1,95 @@
+"""Killed at the worst moments: the next command ends as it should, and all is whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Home = Any
+CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
+AT_ONCE = ("--set", "gates=[{name='accuracy', threshold=0.5}]")
+
+POINTS = [
+    pytest.param("headrace.ledger.leases:Leases.take", "after", id="lease taken"),
+    pytest.param(
+        "headrace.tracking.models:Models.create_version",
+        "after",
+        id="MLflow has the version, the ledger has not",
+    ),
+    pytest.param(
+        "headrace.ledger.versions:Versions.add_evidence",
+        "before",
+        id="the ledger has the version, no evidence",
+    ),
+    pytest.param(
+        "headrace.promotion.ending:project_aliases",
+        "before",
+        id="promoted in the ledger, not in MLflow",
+    ),
+]
+
+
+def rows(database: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(database)) as connection:
+        return [row[0] if len(row) == 1 else row for row in connection.execute(query)]
+
+
+def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
+    """Of flow runs, as Prefect has them."""
+    import requests
+
+    found = requests.post(
+        f"{server}/flow_runs/filter",
+        json={"flow_runs": {"id": {"any_": flow_run_ids}}},
+        timeout=10,
+    ).json()
+    return {run["id"]: run["state_type"] for run in found}
+
+
+def killed_run(home: Home, server: str, place: str, when: str) -> None:
+    script = Path(__file__).with_name("killed.py")
+    process = subprocess.run(
+        [sys.executable, str(script), place, when, *CHANGED, *AT_ONCE],
+        env={**os.environ, **home.environment, "PREFECT_API_URL": server},
+        cwd=home.project,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+
+
+@pytest.mark.parametrize(("place", "when"), POINTS)
+def test_a_killed_run_is_made_good_by_the_next_command(
+    after_first: Home, prefect_server: str, place: str, when: str
+) -> None:
+    ledger, mlflow = after_first.path / "headrace.db", after_first.path / "mlflow.db"
+    killed_run(after_first, prefect_server, place, when)
+    left = rows(ledger, "SELECT flow_run_id FROM leases WHERE state = 'held'")
+    assert len(left) == 1
+    assert states(prefect_server, left) == {left[0]: "RUNNING"}
+    answer = after_first.headrace(*CHANGED, *AT_ONCE)
+    assert answer.exit_code == 0, answer.err
+    assert answer.json["status"] == "promoted"
+    assert answer.json["aliases"] == ["champion"]
+    # One version more, and the ledger is whole.
+    assert rows(ledger, "SELECT version FROM versions") == [1, 2]
+    assert rows(ledger, "SELECT sequence, to_version FROM entries") == [(1, 1), (2, 2)]
+    assert rows(ledger, "SELECT DISTINCT version FROM evidence") == [1, 2]
+    assert rows(mlflow, "SELECT version FROM model_versions") == [1, 2]
+    assert rows(mlflow, "SELECT alias, version FROM registered_model_aliases") == [
+        ("champion", 2)
+    ]
+    # Nothing says that it runs.
+    assert states(prefect_server, left) == {left[0]: "CRASHED"}
+    assert "RUNNING" not in rows(mlflow, "SELECT status FROM runs")
+    assert set(rows(ledger, "SELECT state FROM leases")) == {"ended"}

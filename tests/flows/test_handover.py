@@ -1,0 +1,138 @@
+"""The training that another pool does: what is asked for, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import ContractError, DependencyError, UsageError
+from headrace.folders import pack_folder
+from headrace.planning import Key
+from headrace.records import TrainingRecord
+from headrace.spec import override
+from headrace_flows.run import Run
+
+Trained = Any
+
+
+@pytest.fixture
+def run(trained: Trained, monkeypatch: pytest.MonkeyPatch, prefect_server: str) -> Run:
+    """A run whose training has not been done."""
+    monkeypatch.setenv("HEADRACE_HOME", str(trained.settings.home))
+    monkeypatch.setenv("HEADRACE_PROJECT", str(trained.settings.project))
+    spec = override(trained.spec, ("training.seed=77", "training.epochs=1"))
+    return Run(spec, trained.folder, trained.settings)
+
+
+@pytest.fixture
+def client(prefect_server: str) -> Iterator[Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as made:
+        yield made
+
+
+def request_of(run: Run, trained: Trained) -> tuple[Key, Any]:
+    from headrace_flows.fit import Request
+
+    key = run.plan.train(trained.snapshot, trained.contract)
+    return key, Request(
+        spec=run.spec,
+        folder=pack_folder(run.plan.folder, run.plan.store),
+        snapshot=trained.snapshot,
+        contract=trained.contract,
+        ingredients=key.ingredients,
+        tags={"headrace.flow_run_id": "parent"},
+    )
+
+
+def ask(run: Run, key: Key, request: Any) -> None:
+    from headrace_flows.fit import request_key
+
+    run.plan.store.write_json(
+        request_key(key.fingerprint, 1), request.model_dump(mode="json")
+    )
+
+
+def test_the_record_lies_where_the_stage_looks_for_it(
+    run: Run, trained: Trained
+) -> None:
+    from headrace.tracking import Tracking
+    from headrace_flows.fit import fit
+
+    key, request = request_of(run, trained)
+    ask(run, key, request)
+    state = fit("blobs", key.fingerprint, return_state=True)
+    assert state.is_completed(), state.message
+    record = run.plan.find(key, TrainingRecord)
+    assert record is not None
+    assert record.snapshot_digest == trained.snapshot.digest
+    tags = Tracking(trained.settings).find_run(record.run_id).tags
+    assert tags["headrace.parent_flow_run_id"] == "parent"
+    assert tags["headrace.flow_run_id"] in tags["headrace.flow_run_url"]
+
+
+def test_a_worker_with_other_code_trains_nothing_and_says_what_differs(
+    run: Run, trained: Trained
+) -> None:
+    from headrace_flows.fit import Answer, answer_key, error_of, fit
+
+    key, request = request_of(run, trained)
+    other = Key("train", {**key.ingredients, "version keras": "1.0"})
+    ask(run, other, request.model_copy(update={"ingredients": other.ingredients}))
+    state = fit("blobs", other.fingerprint, return_state=True)
+    assert state.is_failed()
+    saved = run.plan.store.read_json(answer_key(other.fingerprint, 1))
+    error = error_of(Answer.model_validate(saved))
+    assert isinstance(error, UsageError)
+    assert "keras 1.0 → " in error.message
+    assert "same Headrace" in error.action
+
+
+def test_a_worker_with_another_store_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from headrace_flows.fit import fit
+
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "elsewhere"))
+    with pytest.raises(UsageError, match="HEADRACE_STORE"):
+        fit("blobs", "0" * 64)
+
+
+def test_an_error_crosses_with_its_type_its_words_and_its_exit_code() -> None:
+    from headrace_flows.fit import Answer, _described, error_of
+
+    for error in (ContractError("seen", "do"), DependencyError("disk full", "again")):
+        text = Answer(error=_described(error)).model_dump_json()
+        back = error_of(Answer.model_validate_json(text))
+        assert type(back) is type(error)
+        assert str(back) == str(error)
+    other = error_of(Answer(error=_described(ZeroDivisionError("by zero"))))
+    assert str(other) == "ZeroDivisionError: by zero"
+    forged = Answer(error={"kind": "annotations", "message": "x", "action": ""})
+    assert isinstance(error_of(forged), RuntimeError)
+
+
+@pytest.mark.parametrize("ending", ["Failed", "Crashed", "Cancelled", "Completed"])
+def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
+    run: Run, trained: Trained, client: Any, ending: str
+) -> None:
+    from prefect import states
+
+    from headrace_flows.deploying import Wanted, apply
+    from headrace_flows.handover import _ask
+
+    wanted = Wanted("fit", "blobs", "", "gpu", "default", ("test",))
+    apply(client, [wanted], ["test"], None)
+    key, request = request_of(run, trained)
+    key = Key("train", {**key.ingredients, "input test": ending})
+    first = _ask(client, run, key, request)
+    assert (first.number, first.run.state.name) == (1, "Scheduled")
+    assert _ask(client, run, key, request).run.id == first.run.id
+    client.set_flow_run_state(first.run.id, getattr(states, ending)(), force=True)
+    second = _ask(client, run, key, request)
+    assert second.number == 2
+    assert second.run.id != first.run.id

@@ -1,0 +1,66 @@
+"""The automations that tell a block: made, kept, changed and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace_flows import notifications
+
+
+@pytest.fixture
+def client(prefect_server: str) -> Iterator[Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def block(prefect_server: str) -> str:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    webhook = CustomWebhookNotificationBlock(name="team", url="http://127.0.0.1:9/")
+    webhook.save("team", overwrite=True, _sync=True)
+    return "custom-webhook/team"
+
+
+def ours(client: Any) -> list[Any]:
+    return [a for a in client.read_automations() if a.name.startswith("headrace: ")]
+
+
+def settings_of(settings: Settings, block: str) -> Settings:
+    return settings.model_copy(update={"notify": block})
+
+
+def test_automations_are_made_once_and_go_with_the_setting(
+    client: Any, block: str, settings: Settings
+) -> None:
+    told = settings_of(settings, block)
+    assert notifications.ensure(client, told) == block
+    first = ours(client)
+    assert len(first) == 2
+    notifications.ensure(client, told)
+    assert [a.id for a in ours(client)] == [a.id for a in first]
+    events = {event for a in first for event in a.trigger.expect}
+    assert events == {
+        "prefect.flow-run.Failed",
+        "prefect.flow-run.Crashed",
+        "headrace.approval",
+        "headrace.drift",
+        "headrace.refused",
+        "headrace.rollback",
+    }
+    assert notifications.ensure(client, settings) == ""
+    assert ours(client) == []
+
+
+def test_a_block_that_is_not_there_is_named(client: Any, settings: Settings) -> None:
+    for block in ("slack-webhook/nobody", "team", "custom-webhook/"):
+        with pytest.raises(UsageError, match="has no such block"):
+            notifications.ensure(client, settings_of(settings, block))
+    assert ours(client) == []

@@ -1,0 +1,265 @@
+"""What says that it runs and does not is ended; what runs is left alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from headrace.leases import hold, present
+from headrace.ledger import Lease, Leases
+from headrace.settings import Settings
+from headrace.tracking import Tracking
+
+GONE = {"started": "an earlier boot-17"}
+ELSEWHERE = {"host": "elsewhere"}
+
+
+class World:
+    """One home, its MLflow, and the Prefect server that other homes use as well."""
+
+    def __init__(self, settings: Settings) -> None:
+        from headrace_flows import recovery
+
+        self.settings = settings
+        self.leases = Leases(settings.database_url)
+        self.tags = recovery.tags(settings)
+        self.tracking = Tracking(settings)
+
+    def flow_run(self, state: Any = None, tags: list[str] | None = None) -> str:
+        """A flow run that says it is running."""
+        from prefect.client.orchestration import get_client
+        from prefect.states import Running
+
+        from headrace_flows.train import train
+
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run(
+                train,
+                parameters={},
+                tags=self.tags if tags is None else tags,
+                state=state or Running(),
+            )
+        return str(run.id)
+
+    def task_run(self, flow_run_id: str) -> str:
+        from prefect.client.orchestration import get_client
+        from prefect.states import Running
+
+        from headrace_flows.stages import ingest
+
+        with get_client(sync_client=True) as client:
+            run = client.create_task_run(
+                ingest, UUID(flow_run_id), dynamic_key="0", state=Running()
+            )
+        return str(run.id)
+
+    def lease(self, flow_run_id: str, name: str = "blobs", **changes: Any) -> Lease:
+        wanted = Lease.wanted(name, flow_run_id, "ada@lab").model_copy(update=changes)
+        taken = self.leases.take(wanted)
+        assert taken.is_of(wanted)
+        return taken
+
+    def mlflow_run(self, flow_run_id: str, lease: Lease | None = None) -> str:
+        tags = {"headrace.flow_run_id": flow_run_id}
+        if lease is not None:
+            tags["headrace.process"] = str(lease.process)
+        experiment = self.tracking.experiment("blobs")
+        return str(self.tracking.client.create_run(experiment, tags=tags).info.run_id)
+
+    def state(self, flow_run_id: str) -> tuple[str, str]:
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(flow_run_id)).state
+        assert state is not None
+        return state.type.value, state.message or ""
+
+    def task_state(self, task_run_id: str) -> str:
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            state = client.read_task_run(UUID(task_run_id)).state
+        assert state is not None
+        return str(state.type.value)
+
+    def status(self, run_id: str) -> str:
+        return str(self.tracking.client.get_run(run_id).info.status)
+
+    def sweep(self) -> list[str]:
+        from headrace_flows import recovery
+
+        return recovery.sweep(self.settings)
+
+
+@pytest.fixture
+def world(settings: Settings, prefect_server: str) -> World:
+    return World(settings)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is too young to be swept."""
+    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+
+
+def test_all_of_a_run_whose_process_is_gone_is_ended(world: World) -> None:
+    run = world.flow_run(tags=[])
+    task = world.task_run(run)
+    lease = world.lease(run, **GONE)
+    mlflow_run = world.mlflow_run(run, lease)
+    assert world.sweep() == [run]
+    state, message = world.state(run)
+    assert state == "CRASHED"
+    assert f"process {lease.pid}" in message
+    assert world.task_state(task) == "CRASHED"
+    assert world.status(mlflow_run) == "KILLED"
+    assert world.leases.all()[0][0].state == "ended"
+    assert world.sweep() == []
+
+
+def test_a_run_that_was_being_cancelled_is_cancelled(world: World) -> None:
+    from prefect.states import Cancelling
+
+    run = world.flow_run(Cancelling())
+    world.lease(run, **GONE)
+    world.sweep()
+    assert world.state(run)[0] == "CANCELLED"
+
+
+def test_a_healthy_run_is_never_touched(world: World, at_once: None) -> None:
+    here, elsewhere, waiting = (world.flow_run() for _ in range(3))
+    far = world.lease(elsewhere, "others", **ELSEWHERE)
+    with (
+        hold(world.settings, "blobs", here) as held,
+        present(world.settings, waiting),
+    ):
+        runs = [world.mlflow_run(here, held.lease), world.mlflow_run(elsewhere, far)]
+        assert world.sweep() == []
+        assert {world.state(r)[0] for r in (here, elsewhere, waiting)} == {"RUNNING"}
+        assert {world.status(run) for run in runs} == {"RUNNING"}
+
+
+def test_a_run_elsewhere_has_until_its_lease_expires(world: World) -> None:
+    run = world.flow_run()
+    mlflow_run = world.mlflow_run(run, world.lease(run, **ELSEWHERE))
+    assert world.sweep() == []
+    with rewritten(world, expires=time.time()):
+        assert world.sweep() == [run]
+    assert world.state(run)[0] == "CRASHED"
+    assert world.status(mlflow_run) == "KILLED"
+
+
+def test_what_died_before_its_lease_is_known_by_its_age(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, foreign = world.flow_run(), world.flow_run(tags=["headrace-of another home"])
+    assert world.sweep() == [], "it may just be starting"
+    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+    assert world.sweep() == [run]
+    assert world.state(run)[0] == "CRASHED"
+    assert world.state(foreign)[0] == "RUNNING"
+
+
+def test_a_run_that_has_just_ended_may_still_tell_how(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.flow_run()
+    with hold(world.settings, "blobs", run):
+        pass
+    assert world.sweep() == []
+    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+    assert world.sweep() == [run], "nobody will tell any more"
+
+
+def test_a_run_that_waits_for_a_worker_is_left_alone(
+    world: World, at_once: None
+) -> None:
+    from prefect.states import Pending
+
+    run = world.flow_run(Pending())
+    assert world.sweep() == []
+    assert world.state(run)[0] == "PENDING"
+
+
+def test_a_run_whose_worker_was_killed_before_it_began_is_ended(
+    world: World, at_once: None
+) -> None:
+    import socket
+
+    from prefect.client.orchestration import get_client
+    from prefect.states import Pending
+
+    run = world.flow_run(Pending())
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(
+            UUID(run), infrastructure_pid=f"{socket.gethostname()}:{2**22 + 1}"
+        )
+    assert world.sweep() == [run]
+    assert world.state(run)[0] == "CRASHED"
+
+
+def test_an_mlflow_run_that_its_run_left_behind_is_ended(world: World) -> None:
+    """MLflow could not be told of the end; the flow run itself has ended."""
+    with pytest.raises(ValueError, match="bad"), hold(world.settings, "blobs", "f"):
+        raise ValueError("bad")
+    lease = world.leases.all()[0][0].model_copy(update=GONE)
+    left = world.mlflow_run("f", lease)
+    with rewritten(world, started=lease.started):
+        world.sweep()
+    assert world.status(left) == "KILLED"
+
+
+@contextmanager
+def rewritten(world: World, **values: Any) -> Iterator[None]:
+    """The ledger's leases say something else, as if time had passed."""
+    import sqlalchemy as sa
+
+    from headrace.ledger.leases import LEASES
+
+    engine = sa.create_engine(world.settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.update(LEASES).values(**values))
+    yield
+    engine.dispose()
+
+
+def test_old_leases_are_forgotten_but_the_count_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace_flows.recovery.MEMORY_SECONDS", -1)
+    for run in ("one", "two"):
+        with hold(world.settings, "blobs", run), present(world.settings, run):
+            pass
+    world.sweep()
+    assert [(r.name, r.token) for r in world.leases.all()[0]] == [("blobs", 2)]
+
+
+def test_sweeping_goes_on_when_a_server_does_not_answer(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headrace_flows import recovery
+
+    monkeypatch.setattr(recovery, "PERIOD_SECONDS", 0.05)
+    answers: list[Any] = [ConnectionError("no route"), []]
+    done: list[Any] = []
+
+    def sweep(settings: Settings) -> list[str]:
+        done.append(answers.pop(0) if answers else [])
+        if isinstance(done[-1], Exception):
+            raise done[-1]
+        return []
+
+    monkeypatch.setattr(recovery, "sweep", sweep)
+    with caplog.at_level("WARNING", "headrace"), recovery.keep_sweeping(world.settings):
+        limit = time.monotonic() + 20
+        while len(done) < 3:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+    assert [r.getMessage() for r in caplog.records] == [
+        "sweep: ConnectionError: no route"
+    ]

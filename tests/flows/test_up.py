@@ -1,0 +1,113 @@
+"""`up` and `worker` refuse at once what they cannot do; a home says what it needs."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import DependencyError
+from headrace.settings import Settings
+from headrace_flows.services.prefect_server import leave_out_trigrams
+from headrace_flows.services.servers import from_elsewhere, own_postgres_is_used
+
+Home = Any
+
+
+def test_an_address_that_others_reach_is_refused_without_passwords(home: Home) -> None:
+    answer = home.headrace("up", "--host", "0.0.0.0", "--json")
+    assert (answer.exit_code, answer.json["error"]["kind"]) == (2, "UsageError")
+    assert "PREFECT_SERVER_API_AUTH_STRING" in answer.json["reason"]
+    assert not list(home.path.glob("*.log")), "nothing was started"
+
+
+def test_a_worker_without_a_server_says_how_to_have_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = home.headrace("worker", "--pool", "cpu", "--json")
+    assert (answer.exit_code, answer.json["error"]["kind"]) == (2, "UsageError")
+    assert "headrace up" in answer.json["error"]["action"]
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    answer = home.headrace("worker", "--pool", "cpu", "--json")
+    assert (answer.exit_code, answer.json["error"]["kind"]) == (3, "DependencyError")
+
+
+@pytest.fixture
+def postgres_home(tmp_path: Path) -> Path:
+    """A home whose PostgreSQL is down."""
+    home = tmp_path / "home"
+    Settings(project=tmp_path, home=home).prepare_home()
+    (home / "postgres.json").write_text(json.dumps({"socket": str(tmp_path)}))
+    return home
+
+
+def test_a_home_with_postgresql_finds_it_and_no_file_instead(
+    postgres_home: Path, tmp_path: Path
+) -> None:
+    settings = Settings(project=tmp_path, home=postgres_home)
+    place = f"postgresql+psycopg2://postgres@/{{}}?host={tmp_path}"
+    assert settings.database_url == place.format("headrace")
+    assert settings.tracking_uri == place.format("mlflow")
+    with pytest.raises(DependencyError) as refused:
+        settings.prepare_home()
+    assert "headrace up --postgres" in refused.value.action
+    settings.prepare_home(to_start_servers=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / ".s.PGSQL.5432"))
+        server.listen()
+        settings.prepare_home()
+
+
+def test_what_the_user_sets_wins_over_the_homes_postgresql(
+    postgres_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_DATABASE_URL", "sqlite:////elsewhere.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    settings = Settings(project=tmp_path, home=postgres_home)
+    assert settings.database_url == "sqlite:////elsewhere.db"
+    assert settings.tracking_uri == "http://mlflow:5000"
+    settings.prepare_home()  # nothing of it is needed
+
+
+def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert own_postgres_is_used()
+    monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://db/headrace")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    assert own_postgres_is_used()
+    name = "PREFECT_API_DATABASE_CONNECTION_URL"
+    monkeypatch.setenv(name, "postgresql+asyncpg://db/prefect")
+    assert not own_postgres_is_used()
+
+
+def test_a_link_names_the_machine_for_others() -> None:
+    link = "http://127.0.0.1:4200"
+    assert from_elsewhere(link, "127.0.0.1") == link
+    assert from_elsewhere(link, "0.0.0.0") == f"http://{socket.getfqdn()}:4200"
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_left_out"),
+    [
+        ("CREATE EXTENSION IF NOT EXISTS pg_trgm;", True),
+        (
+            "\n  CREATE INDEX CONCURRENTLY\n trgm_ix ON f USING gin (n gin_trgm_ops)",
+            True,
+        ),
+        ("DROP INDEX CONCURRENTLY trgm_ix_flow_name", True),
+        ("CREATE INDEX ix_flow__created ON flow (created)", False),
+        ("SELECT * FROM flow WHERE name = 'trgm'", False),
+        ("CREATE TABLE trgm (x int)", False),
+    ],
+)
+def test_only_trigrams_are_left_out_of_prefects_migrations(
+    statement: str, is_left_out: bool
+) -> None:
+    made, parameters = leave_out_trigrams(None, None, statement, (1,), None, False)
+    assert (made, parameters) == (
+        ("SELECT 1", ()) if is_left_out else (statement, (1,))
+    )

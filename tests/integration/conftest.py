@@ -1,0 +1,164 @@
+"""Real servers and workers, started as a user starts them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.faults.storage import (  # noqa: F401
+    moto_url,
+    place,
+    run_on_a_disk,
+    storage,
+)
+
+OURS = ("HEADRACE_", "MLFLOW_", "PREFECT_")
+UP_SECONDS = 180
+
+
+def inherited() -> dict[str, str]:
+    """The environment of the machine without settings of ours."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+
+
+@dataclass
+class Services:
+    """A home with all its servers and workers.
+
+    Attributes:
+        home: where its state is.
+        project: where its pipelines are; commands run there.
+        links: ``prefect``, ``mlflow`` and ``postgres``, as ``up`` told them.
+        environment: what ``up`` told a shell elsewhere to set.
+        process: ``headrace up`` itself.
+        variables: what commands in this home are given besides.
+    """
+
+    home: Path
+    project: Path
+    links: dict[str, str]
+    environment: dict[str, str]
+    process: subprocess.Popen[str]
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a command in this home; it finds the servers by itself."""
+        return start(
+            self.home, self.project, *arguments, **{**self.variables, **variables}
+        )
+
+    def headrace(
+        self, *arguments: str, timeout: float = 240, **variables: str
+    ) -> tuple[int, dict[str, Any]]:
+        """Run a command with ``--json``: its exit code and its one object."""
+        process = self.start(*arguments, "--json", **variables)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        assert out.count("\n") == 1, out + err
+        answer: dict[str, Any] = json.loads(out)
+        return process.returncode, answer
+
+
+def start(
+    home: Path, project: Path, *arguments: str, **variables: str
+) -> subprocess.Popen[str]:
+    """Start a command of a home, as from a shell without settings of ours."""
+    places = {"HEADRACE_HOME": str(home), "HEADRACE_PROJECT": str(project)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+        env={**inherited(), "HEADRACE_USER": "ada@lab", **places, **variables},
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def up(home: Path, project: Path, *arguments: str, **variables: str) -> Services:
+    """Start `headrace up` and wait for all of it."""
+    process = start(home, project, "up", *arguments, "--json", **variables)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    answer = json.loads(line or "{}")
+    if answer.get("status") != "up":
+        process.kill()
+        _, err = process.communicate()
+        logs = [f"{p.name}: {p.read_text()[-1500:]}" for p in home.glob("*.log")]
+        pytest.fail("\n".join([line, err, *logs]))
+    return Services(
+        home, project, answer["links"], answer["environment"], process, variables
+    )
+
+
+def down(services: Services, number: int = signal.SIGINT) -> tuple[int, str]:
+    """End it: its exit code, and what it said on standard error."""
+    children = psutil.Process(services.process.pid).children(recursive=True)
+    services.process.send_signal(number)
+    try:
+        _, err = services.process.communicate(timeout=60)
+    finally:
+        services.process.kill()
+        _, alive = psutil.wait_procs(children, timeout=30)
+        for left in alive:
+            left.kill()
+    return services.process.returncode, err
+
+
+@pytest.fixture(scope="session")
+def start_command() -> Callable[..., subprocess.Popen[str]]:
+    """`start`, for tests."""
+    return start
+
+
+@pytest.fixture(scope="session")
+def start_up() -> Callable[..., Services]:
+    """`up`, for tests that end it themselves with `take_down`."""
+    return up
+
+
+@pytest.fixture(scope="session")
+def take_down() -> Callable[..., tuple[int, str]]:
+    """`down`, for tests."""
+    return down
+
+
+@pytest.fixture(scope="session")
+def new_home() -> Iterator[Callable[[], Path]]:
+    """Makes homes for a PostgreSQL: not below pytest's folder.
+
+    Root's PostgreSQL runs as another user, and each pytest that begins closes that
+    folder again to all but root.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Path:
+            folder = tempfile.TemporaryDirectory(
+                prefix="headrace-", ignore_cleanup_errors=True
+            )
+            return Path(stack.enter_context(folder)) / "home"
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def services(project: Path, new_home: Callable[[], Path]) -> Iterator[Services]:
+    """One home with PostgreSQL, Prefect, MLflow and both workers, for all tests.
+
+    A test that breaks something in it puts it right again, or has a home of its own.
+    """
+    started = up(new_home(), project, "--postgres")
+    yield started
+    down(started)

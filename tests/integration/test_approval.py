@@ -1,0 +1,206 @@
+"""Approval and notifications with a real server, real workers and a real webhook."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+PIPELINE = """
+description = "Blobs whose promotion a person decides"
+medium = "image"
+data.source = {source!r}
+model.arguments.hidden = [16]
+training = {{ epochs = 3, batch_size = 16, learning_rate = 0.05, seed = 1 }}
+gates = [{{ name = "accuracy", threshold = {threshold} }}]
+promotion.mode = "approval"
+[deploy]
+pool = "cpu"
+"""
+
+
+def wait_until(found: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if answer := found():
+            return answer
+        time.sleep(0.5)
+    raise AssertionError(what)
+
+
+@pytest.fixture
+def told() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """The address of a webhook, and what it was sent."""
+    messages: list[dict[str, str]] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            messages.append(json.loads(self.rfile.read(length)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", messages
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def own_project(project: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A project with one deployed pipeline that wants approval."""
+
+    def make(name: str, threshold: float = 0.5) -> Path:
+        folder = tmp_path / "pipelines" / name
+        folder.mkdir(parents=True)
+        source = str(project / "pipelines" / "blobs" / "blobs.npz")
+        text = PIPELINE.format(source=source, threshold=threshold)
+        (folder / "pipeline.toml").write_text(text)
+        return tmp_path
+
+    return make
+
+
+class Prefect:
+    """Prefect's API of the services."""
+
+    def __init__(self, url: str) -> None:
+        import httpx
+
+        self.http = httpx.Client(base_url=f"{url}/api", timeout=30)
+
+    def start(self, pipeline: str) -> str:
+        found = self.http.get(f"/deployments/name/train/{pipeline}").json()
+        run = self.http.post(f"/deployments/{found['id']}/create_flow_run", json={})
+        return str(run.json()["id"])
+
+    def run(self, identity: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.http.get(f"/flow_runs/{identity}").json()
+        return found
+
+    def wait(self, identity: str, *states: str) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            run = self.run(identity)
+            return run if run["state_name"] in states else None
+
+        try:
+            found: dict[str, Any] = wait_until(reached, "")
+        except AssertionError:
+            state = self.run(identity)["state"]
+            logs = self.http.post(
+                "/logs/filter",
+                json={"logs": {"flow_run_id": {"any_": [identity]}}, "limit": 200},
+            ).json()
+            said = "\n".join(line["message"] for line in logs[-30:])
+            pytest.fail(f"{state['name']}: {state['message']}\n{said}")
+        return found
+
+    def make_webhook(self, url: str) -> str:
+        types = "/block_types/slug/custom-webhook"
+        kind = self.http.get(types).json()["id"]
+        schema = self.http.post(
+            "/block_schemas/filter",
+            json={"block_schemas": {"block_type_id": {"any_": [kind]}}},
+        ).json()[0]["id"]
+        data = {
+            "name": "test",
+            "url": url,
+            "json_data": {"subject": "{{subject}}", "body": "{{body}}"},
+        }
+        made = self.http.post(
+            "/block_documents/",
+            json={
+                "name": "test",
+                "data": data,
+                "block_type_id": kind,
+                "block_schema_id": schema,
+            },
+        )
+        made.raise_for_status()
+        return "custom-webhook/test"
+
+
+def test_a_worker_suspends_a_run_and_goes_on_with_it_after_the_approval(
+    services: Any, own_project: Callable[..., Path]
+) -> None:
+    place = {"HEADRACE_PROJECT": str(own_project("wanting"))}
+    code, answer = services.headrace("deploy", **place)
+    assert code == 0, answer
+    prefect = Prefect(services.links["prefect"])
+    run = prefect.start("wanting")
+    found = prefect.wait(run, "Suspended", "Failed", "Crashed")
+    assert found["state_name"] == "Suspended", found["state"]
+    user = {"HEADRACE_USER": "grace@lab", **place}
+    code, answer = services.headrace("approve", "wanting", "--reason", "good", **user)
+    assert (code, answer["status"], answer["resumed"]) == (0, "promoted", [run])
+    started = time.monotonic()
+    found = prefect.wait(run, "Promoted", "Failed", "Crashed", "Registered")
+    seconds = time.monotonic() - started
+    assert found["state_name"] == "Promoted", found["state"]
+    assert "approved by grace@lab (good)" in found["state"]["message"]
+    assert seconds < 60
+
+
+def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
+    services: Any,
+    own_project: Callable[..., Path],
+    told: tuple[str, list[dict[str, str]]],
+) -> None:
+    url, messages = told
+    prefect = Prefect(services.links["prefect"])
+    block = prefect.make_webhook(url)
+    project = own_project("telling")
+    place = {"HEADRACE_PROJECT": str(project), "HEADRACE_NOTIFY": block}
+    code, answer = services.headrace("deploy", **place)
+    assert (code, answer["notify"]) == (0, block)
+
+    def said(*words: str) -> dict[str, str]:
+        def found() -> dict[str, str] | None:
+            for message in [*messages]:
+                if all(word in " ".join(message.values()) for word in words):
+                    return message
+            return None
+
+        message: dict[str, str] = wait_until(found, f"{words} not in {messages}", 60)
+        return message
+
+    try:
+        run = prefect.start("telling")
+        prefect.wait(run, "Suspended")
+        asked = said("telling", "headrace.approval", "waits for approval")
+        assert f"/runs/flow-run/{run}" in asked["body"]
+        services.headrace("reject", "telling", "--reason", "too pale", **place)
+        prefect.wait(run, "Refused")
+        said("telling", "headrace.refused", "too pale")
+        options = ("--force", "--reason", "sure")
+        services.headrace("promote", "telling", "1", *options, **place)
+        other = ("--set", "training.seed=2", "--set", "promotion.mode=auto")
+        code, answer = services.headrace("run", "telling", *other, **place)
+        assert (code, answer["version"]) == (0, 2)
+        services.headrace("rollback", "telling", "--reason", "worse", **place)
+        said("telling", "headrace.rollback", "from version 2 to 1")
+        parameters = {"pipeline": {**prefect.run(run)["parameters"]["pipeline"]}}
+        parameters["pipeline"]["data"]["source"] = "/nowhere/data.npz"
+        found = prefect.http.get("/deployments/name/train/telling").json()
+        failing = prefect.http.post(
+            f"/deployments/{found['id']}/create_flow_run",
+            json={"parameters": parameters},
+        ).json()["id"]
+        prefect.wait(failing, "Failed")
+        said("failed", f"/runs/flow-run/{failing}")
+    finally:
+        services.headrace("deploy", HEADRACE_PROJECT=str(project))

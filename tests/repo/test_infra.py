@@ -1,0 +1,247 @@
+"""``infra/``: compose file and images are valid, pinned, and keep no secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from headrace.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+INFRA = ROOT / "infra"
+COMPOSE = INFRA / "compose.yaml"
+DOCKERFILE = (INFRA / "images" / "Dockerfile").read_text(encoding="utf-8")
+PRODUCT = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = PRODUCT["services"]
+OPTIONAL = {"HEADRACE_NOTIFY", "MLFLOW_PORT", "PREFECT_PORT"}
+ONE_SHOT = {"buckets", "users", "cli"}
+SECRET = re.compile(r"PASSWORD|SECRET|AUTH_STRING")
+# What neither Headrace, Prefect nor MLflow reads, and who does.
+OTHERS = {
+    "AWS_ACCESS_KEY_ID": "boto3",
+    "AWS_SECRET_ACCESS_KEY": "boto3",
+    "AWS_DEFAULT_REGION": "boto3",
+    "AWS_ENDPOINT_URL": "boto3",
+    "AWS_RETRY_MODE": "boto3",
+    "AWS_MAX_ATTEMPTS": "boto3",
+    "PGPASSWORD": "libpq and asyncpg",
+    "PGSSLMODE": "libpq and asyncpg",
+    "CUDA_VISIBLE_DEVICES": "CUDA",
+    "DO_NOT_TRACK": "Prefect and MLflow",
+    "GX_ANALYTICS_ENABLED": "Great Expectations",
+    "HOME": "everyone",
+    "KERAS_BACKEND": "Keras",
+    "NVIDIA_DRIVER_CAPABILITIES": "NVIDIA's container toolkit",
+    "NVIDIA_VISIBLE_DEVICES": "NVIDIA's container toolkit",
+    "OMP_NUM_THREADS": "OpenMP",
+    "PATH": "everyone",
+    "POSTGRES_PASSWORD": "PostgreSQL's image",
+    "PYTHONUNBUFFERED": "Python",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "TensorFlow",
+    "TF_NUM_INTEROP_THREADS": "TensorFlow",
+    "TF_NUM_INTRAOP_THREADS": "TensorFlow",
+}
+PASSWORDS = ("HEADRACE_DB_PASSWORD", "MLFLOW_DB_PASSWORD", "PREFECT_DB_PASSWORD")
+# Read by infra/postgres/databases.sh and infra/prepare/users.py.
+OURS = {*PASSWORDS, "MLFLOW_USER_PASSWORD"}
+
+
+def environments() -> dict[str, dict[str, str]]:
+    """Every place of ``infra/`` that sets variables, with what it sets."""
+    found = {
+        f"compose {name}": service["environment"]
+        for name, service in SERVICES.items()
+        if "environment" in service
+    }
+    blocks = re.findall(r"^ENV ((?:.*\\\n)*.*)", DOCKERFILE, re.MULTILINE)
+    pairs = re.findall(r"([A-Z]\w+)=(\S+)", " ".join(blocks))
+    found["Dockerfile"] = {
+        name: value for name, value in pairs if name not in {"VIRTUAL_ENV"}
+    }
+    for path in sorted((INFRA / "kubernetes").glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if document["kind"] == "ConfigMap":
+                data = {k: v for k, v in document["data"].items() if k.isupper()}
+                found[f"{path.name} {document['metadata']['name']}"] = data
+    for path in sorted((INFRA / "kubernetes" / "values").glob("*.yaml")):
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows = values.get("worker", values).get("extraEnvVars")
+        rows = rows or values["global"]["prefect"]["env"]
+        found[path.name] = {row["name"]: row["value"] for row in rows}
+    for path in sorted((INFRA / "pools").glob("*.json")):
+        template = json.loads(path.read_text(encoding="utf-8"))
+        env = template["job_configuration"]["env"]
+        allowed = template["variables"]["properties"]["env"]["properties"]
+        fixed = env if isinstance(env, dict) else {}
+        found[path.name] = {**dict.fromkeys(allowed, ""), **fixed}
+    return found
+
+
+def is_read(name: str) -> bool:
+    """Whether the product or one of its libraries knows a variable."""
+    if name.startswith("HEADRACE_") and name not in OURS:
+        return name.removeprefix("HEADRACE_").lower() in Settings.model_fields
+    if name.startswith("PREFECT_INTEGRATIONS_"):
+        return name.startswith("PREFECT_INTEGRATIONS_KUBERNETES_")
+    if name.startswith("PREFECT_") and name not in OURS:
+        import prefect.settings
+
+        return hasattr(prefect.settings, name)
+    if name.startswith("MLFLOW_") and name not in OURS:
+        import mlflow.cli
+        import mlflow.environment_variables
+
+        options = {option.envvar for option in mlflow.cli.server.params}
+        return hasattr(mlflow.environment_variables, name) or name in options
+    return name in OTHERS or name in OURS or name.startswith("UV_")
+
+
+@pytest.mark.parametrize("place", environments())
+def test_a_variable_that_is_set_is_read_by_somebody(place: str) -> None:
+    unread = [name for name in environments()[place] if not is_read(name)]
+    assert unread == []
+
+
+def test_a_variable_that_nobody_reads_would_be_noticed() -> None:
+    for name in ("HEADRACE_STOER", "PREFECT_API_ADRESS", "MLFLOW_TRAKING_URI", "AWS_X"):
+        assert not is_read(name), name
+
+
+def compose_command() -> list[str]:
+    """Docker's compose, as a program of its own or as a part of `docker`."""
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    if shutil.which("docker"):
+        command = ["docker", "compose"]
+        if not subprocess.run([*command, "version"], check=False).returncode:
+            return command
+    pytest.skip("no docker-compose here (Debian: apt-get install docker-compose)")
+
+
+def compose_config(
+    values: dict[str, str], tmp_path: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """What compose makes of the file with these secrets."""
+    file = tmp_path / "env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    command = [*compose_command(), "--file", str(COMPOSE), "--env-file", str(file)]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    return subprocess.run(
+        [*command, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+
+def example() -> dict[str, str]:
+    """The variables of ``.env.example``."""
+    text = (INFRA / ".env.example").read_text(encoding="utf-8")
+    rows = [row for row in text.splitlines() if row and not row.startswith("#")]
+    return dict(row.split("=", 1) for row in rows)
+
+
+def test_compose_takes_the_file_with_every_profile(tmp_path: Path) -> None:
+    values = {
+        name: value or f"value{number}x"
+        for number, (name, value) in enumerate(example().items())
+    }
+    profiles = ("--profile", "gpu", "--profile", "cli")
+    done = compose_config(values, tmp_path, *profiles, "config")
+    assert done.returncode == 0, done.stderr
+    assert "variable is not set" not in done.stderr
+    config = yaml.safe_load(done.stdout)
+    assert set(config["services"]) == set(SERVICES)
+    identities = json.loads(config["configs"]["objects"]["content"])["identities"]
+    assert [row["name"] for row in identities] == ["admin", "headrace", "mlflow"]
+    ports = [port for s in config["services"].values() for port in s.get("ports", [])]
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+    for name, service in config["services"].items():
+        for needed, how in service.get("depends_on", {}).items():
+            once = needed in ONE_SHOT
+            wanted = "service_completed_successfully" if once else "service_healthy"
+            assert how["condition"] == wanted, (name, needed)
+
+
+@pytest.mark.parametrize("name", sorted({*example()} - OPTIONAL))
+def test_compose_refuses_to_start_without_a_secret(name: str, tmp_path: Path) -> None:
+    values = dict.fromkeys(example(), "value")
+    del values[name]
+    done = compose_config(values, tmp_path, "config", "--quiet")
+    assert done.returncode != 0
+    assert name in done.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_says_how_it_lives(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == {
+        "cli": "no",
+        "buckets": "on-failure",
+        "users": "on-failure",
+    }.get(name, "unless-stopped")
+    if name in ONE_SHOT:
+        assert service["healthcheck"] == {"disable": True}
+    elif "build" in service:
+        target = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
+        own = [t for t in target if t.split("\n")[0].endswith(("worker", "AS mlflow"))]
+        assert len(own) == 2
+        assert all("\nHEALTHCHECK " in text for text in own)
+    else:
+        assert service["healthcheck"]["test"][0] == "CMD"
+    for port in service.get("ports", []):
+        assert port.startswith("127.0.0.1:"), port
+    if "build" in service or "prefect" in service["image"]:
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_nothing_says_latest_or_names_a_secret() -> None:
+    for path in INFRA.rglob("*"):
+        if not path.is_file() or path.suffix == ".pyc" or path.name == ".env":
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            assert not re.search(r":\S*latest\b", text), path
+        assert not re.search(r"://[^/\s:@]+:[^/\s@<]+@", text), path
+        assert "kind: Secret" not in text, path
+
+
+@pytest.mark.parametrize("place", environments())
+def test_a_secret_comes_from_outside(place: str) -> None:
+    for name, value in environments()[place].items():
+        if SECRET.search(name) and not name.endswith(("_SECRET_NAME", "_SECRET_KEY")):
+            assert value.startswith("${") or "admin:${" in value, name
+            assert place.startswith("compose "), name
+
+
+def test_the_example_has_no_value_and_is_what_compose_asks_for() -> None:
+    asked = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
+    assert set(example()) == asked
+    filled = {name for name, value in example().items() if value}
+    assert filled == {"PREFECT_PORT", "MLFLOW_PORT"}
+    assert not any(SECRET.search(name) for name in OPTIONAL)
+
+
+def test_a_worker_has_no_secret_of_a_server() -> None:
+    for name in ("worker-cpu", "worker-gpu", "cli"):
+        secrets = {
+            secret
+            for value in SERVICES[name]["environment"].values()
+            for secret in re.findall(r"\$\{(\w+)", value)
+        }
+        assert secrets - OPTIONAL == {
+            "HEADRACE_DB_PASSWORD",
+            "HEADRACE_S3_SECRET",
+            "MLFLOW_USER_PASSWORD",
+            "PREFECT_PASSWORD",
+        }

@@ -1,0 +1,65 @@
+"""``infra/images/``: the images have what the lock says, and run without rights."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+INFRA = ROOT / "infra"
+DOCKERFILE = (INFRA / "images" / "Dockerfile").read_text(encoding="utf-8")
+SERVICES = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))["services"]
+
+
+def test_every_image_is_an_exact_version_of_the_lock() -> None:
+    images = {name: service["image"] for name, service in SERVICES.items()}
+    own = f"headrace:{version('headrace')}-"
+    for name, image in images.items():
+        if "build" in SERVICES[name]:
+            assert image == own + SERVICES[name]["build"]["target"], name
+        assert re.search(r":[0-9]+\.[0-9]+[0-9a-z.-]*$", image), (name, image)
+    tag = f"{version('prefect')}-python3.12"
+    assert images["prefect"] == f"prefecthq/prefect:{tag}"
+    values = INFRA / "kubernetes" / "values"
+    server = yaml.safe_load((values / "prefect-server.yaml").read_text())
+    assert server["global"]["prefect"]["image"]["prefectTag"] == tag
+    worker = yaml.safe_load((values / "prefect-worker.yaml").read_text())
+    assert worker["worker"]["image"]["prefectTag"] == f"{tag}-kubernetes"
+    kinds = yaml.safe_load((INFRA / "kubernetes" / "kustomization.yaml").read_text())
+    for row in kinds["images"]:
+        assert f"{row['newName']}:{row['newTag']}" == own + row["name"].split("-")[1]
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    stages = re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE)
+    outside = {base for base in bases if base not in stages}
+    assert all(re.fullmatch(r"python:3\.12\.\d+-slim-\w+", base) for base in outside)
+
+
+def test_the_images_run_as_nobody_in_particular() -> None:
+    final = DOCKERFILE.split(" AS base\n")[1]
+    assert re.findall(r"^USER (.*)", final, re.MULTILINE) == ["10001:10001"]
+    assert not re.search(r"^(ARG|ADD)\b", DOCKERFILE, re.MULTILINE)
+    installs = re.findall(r"pip install((?:.*\\\n)*.*)", DOCKERFILE)
+    assert len(installs) == 6
+    for text in installs:
+        assert re.search(
+            r"--require-hashes|--constraint requirements.lock|--no-deps", text
+        )
+
+
+def test_the_images_own_lock_is_what_the_extras_ask_for() -> None:
+    text = (INFRA / "images" / "images.lock").read_text(encoding="utf-8")
+    rows = re.findall(r"^([\w.-]+)==(\S+)(.*(?:\n .*)*)", text, re.MULTILINE)
+    pinned = {name: number for name, number, _ in rows}
+    assert all("--hash=sha256:" in hashes for _, _, hashes in rows)
+    assert "://" not in text
+    for name, extra in (("tensorflow", "and-cuda"), ("mlflow", "auth")):
+        for said in map(Requirement, requires(name) or []):
+            if said.marker and not said.marker.evaluate({"extra": ""}):
+                if said.marker.evaluate({"extra": extra}):
+                    assert pinned[said.name.lower()] in said.specifier, said
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert not set(pinned) & set(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE))

@@ -1,0 +1,229 @@
+"""``infra/kubernetes/`` and ``infra/pools/``: Kubernetes and Prefect take them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+INFRA = Path(__file__).resolve().parents[2] / "infra"
+FOLDER = INFRA / "kubernetes"
+POOLS = sorted((INFRA / "pools").glob("*.json"))
+RELEASES = ("1.31", "1.34", "1.37")
+JOB = json.loads((INFRA / "pools" / "gpu-kubernetes.json").read_text(encoding="utf-8"))
+
+
+def manifests() -> dict[str, dict[str, Any]]:
+    """Each manifest, by kind and name."""
+    return {
+        f"{document['kind']} {document['metadata']['name']}": document
+        for path in sorted(FOLDER.glob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        if document["kind"] != "Kustomization"
+    }
+
+
+MANIFESTS = manifests()
+DEPLOYMENTS = {n: m for n, m in MANIFESTS.items() if m["kind"] == "Deployment"}
+
+
+def job_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The Kubernetes job that Prefect makes of the template."""
+    from prefect.utilities.templating import apply_values
+
+    properties = JOB["variables"]["properties"]
+    known = {
+        name: row["default"] for name, row in properties.items() if "default" in row
+    }
+    made = apply_values(copy.deepcopy(JOB["job_configuration"]), {**known, **values})
+    manifest: dict[str, Any] = made["job_manifest"]
+    # What Prefect's Kubernetes worker adds itself.
+    container = manifest["spec"]["template"]["spec"]["containers"][0]
+    container["env"] = [{"name": "PREFECT_API_URL", "value": "http://x/api"}]
+    manifest["metadata"] |= {"generateName": "run-", "labels": {"prefect.io/x": "y"}}
+    return manifest
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """The template of each pod, those of runs included."""
+    found = {name: m["spec"]["template"] for name, m in DEPLOYMENTS.items()}
+    return found | {"run": JOB["job_configuration"]["job_manifest"]["spec"]["template"]}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_kubernetes_knows_every_field(name: str, release: str) -> None:
+    kubernetes_validate.validate(MANIFESTS[name], release, strict=True)
+    assert MANIFESTS[name]["kind"] != "Secret"
+
+
+def test_a_field_that_kubernetes_does_not_know_would_be_noticed() -> None:
+    broken = copy.deepcopy(MANIFESTS["Deployment worker-gpu"])
+    broken["spec"]["template"]["spec"]["contaniers"] = []
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, RELEASES[-1], strict=True)
+
+
+def test_kustomize_lists_every_file_and_image() -> None:
+    text = (FOLDER / "kustomization.yaml").read_text(encoding="utf-8")
+    kustomization = yaml.safe_load(text)
+    files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(kustomization["resources"]) == files
+    used = {
+        container["image"]
+        for manifest in DEPLOYMENTS.values()
+        for container in manifest["spec"]["template"]["spec"]["containers"]
+    }
+    assert used == {row["name"] for row in kustomization["images"]}
+    for name, manifest in MANIFESTS.items():
+        if manifest["kind"] != "Namespace":
+            assert manifest["metadata"]["namespace"] == "headrace", name
+
+
+@pytest.mark.parametrize("name", pods())
+def test_a_pod_has_no_rights_and_has_limits(name: str) -> None:
+    spec = pods()[name]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert f"ServiceAccount {spec['serviceAccountName']}" in MANIFESTS
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"]["memory"]
+    assert container["resources"]["requests"]["cpu"]
+    for source in container["envFrom"]:
+        if "configMapRef" in source:
+            assert f"ConfigMap {source['configMapRef']['name']}" in MANIFESTS
+    if name != "run":
+        probes = ("startupProbe", "readinessProbe", "livenessProbe")
+        assert all(probe in container for probe in probes)
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in spec["volumes"]}
+
+
+def test_only_a_pod_that_takes_a_gpu_goes_to_a_node_with_one() -> None:
+    for name, template in pods().items():
+        spec = template["spec"]
+        (container,) = spec["containers"]
+        takes = "nvidia.com/gpu" in container["resources"]["limits"]
+        assert takes == (name in {"run", "Deployment worker-gpu"})
+        tolerated = [row["key"] for row in spec.get("tolerations", [])]
+        assert tolerated == (["nvidia.com/gpu"] if takes else [])
+        assert spec.get("nodeSelector", {}) == (
+            {"nvidia.com/gpu.present": "true"} if takes else {}
+        )
+
+
+def test_what_selects_a_pod_finds_one() -> None:
+    labels = [template["metadata"]["labels"] for template in pods().values()]
+    # Those of Prefect's charts.
+    labels += [{"app.kubernetes.io/name": f"prefect-{x}"} for x in ("server", "worker")]
+    for name, manifest in MANIFESTS.items():
+        for selector in selectors(manifest["spec"] if "spec" in manifest else {}):
+            assert any(selector.items() <= own.items() for own in labels), name
+
+
+def selectors(node: Any) -> list[dict[str, str]]:
+    """All that a manifest selects pods with, each as labels."""
+    found: list[dict[str, str]] = []
+    if isinstance(node, list):
+        return [row for part in node for row in selectors(part)]
+    if not isinstance(node, dict):
+        return found
+    for key, value in node.items():
+        if key in {"selector", "podSelector"}:
+            if "matchExpressions" in value:
+                for row in value["matchExpressions"]:
+                    found += [{row["key"]: option} for option in row["values"]]
+            elif "matchLabels" in value or key == "podSelector":
+                found.append(value.get("matchLabels", {}))
+            else:
+                found.append(value)
+        elif key != "namespaceSelector":
+            found += selectors(value)
+    return found
+
+
+def test_the_rest_of_the_cluster_is_shut_out() -> None:
+    deny = MANIFESTS["NetworkPolicy default-deny"]["spec"]
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, manifest in MANIFESTS.items():
+        for rule in manifest.get("spec", {}).get("ingress", []):
+            assert rule["from"], name
+
+
+def test_the_templates_are_made_from_prefects_own() -> None:
+    made = runpy.run_path(str(INFRA / "pools" / "make.py"))
+    assert {path.stem for path in POOLS} == set(made["TEMPLATES"])
+    for path in POOLS:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        assert kept == made["TEMPLATES"][path.stem](), (
+            f"run infra/pools/make.py: {path}"
+        )
+
+
+@pytest.mark.parametrize("path", POOLS, ids=lambda path: path.stem)
+def test_prefect_takes_the_template(path: Path) -> None:
+    from prefect.server.schemas.actions import WorkPoolCreate
+    from prefect.utilities.schema_tools import is_valid_schema, validate
+    from prefect.utilities.templating import find_placeholders
+
+    template = json.loads(path.read_text(encoding="utf-8"))
+    WorkPoolCreate(
+        name="gpu", type=path.stem.split("-")[-1], base_job_template=template
+    )
+    schema = template["variables"]
+    is_valid_schema(schema)
+    said = {found.name for found in find_placeholders(template["job_configuration"])}
+    assert said <= set(schema["properties"])
+    unused = set(schema["properties"]) - said
+    assert unused <= ({"env"} if path.stem == "gpu-docker" else set())
+    given = {
+        name: row["default"]
+        for name, row in schema["properties"].items()
+        if "default" in row
+    }
+    assert validate(given, schema, raise_on_error=False) == []
+
+
+@pytest.mark.parametrize("path", POOLS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"env": {"LD_PRELOAD": "/tmp/x.so"}},
+        {"env": {"PREFECT_API_URL": "http://elsewhere/api"}},
+        {"env.PATH": "/tmp"},
+        {"privileged": True},
+        {"service_account_name": "cluster-admin"},
+        {"gpus": 0},
+    ],
+    ids=str,
+)
+def test_a_deployment_cannot_set_what_is_not_listed(
+    path: Path, values: dict[str, Any]
+) -> None:
+    from prefect.utilities.schema_tools import validate
+
+    schema = json.loads(path.read_text(encoding="utf-8"))["variables"]
+    allowed = {"env": {"KERAS_BACKEND": "jax"}, "name": "night"}
+    assert validate(allowed, schema, raise_on_error=False) == []
+    assert validate(values, schema, raise_on_error=False) != []
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_the_job_of_a_run_is_one_that_kubernetes_knows(gpus: int) -> None:
+    job = job_of({"gpus": gpus, "env": {"KERAS_BACKEND": "jax"}})
+    for release in RELEASES:
+        kubernetes_validate.validate(job, release, strict=True)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == gpus
+    assert container["envFrom"][1]["secretRef"]["name"] == "headrace-client"
