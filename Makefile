@@ -9,11 +9,11 @@ COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra postgre
 	--custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-faults bench ui check fix lock check-lock clean
+.PHONY: help setup venv run test test-all test-faults bench ui check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
-		while IFS='#' read -r name text; do printf 'make %-7s %s\n' "$$name" "$$text"; done
+		while IFS='#' read -r name text; do printf 'make %-11s %s\n' "$$name" "$$text"; done
 
 setup: $(READY) ## Install everything into ./.venv, from the lock (PYTHON=python3.12 picks the Python)
 
@@ -38,10 +38,13 @@ venv:
 run: setup ## From the packaged digits to a promoted model
 	$(BIN)/headrace run digits
 
-test: setup ## The tests, or some of them: make test T=tests/src/test_spec.py
-	$(BIN)/python -m pytest $(T)
+test: setup ## The tests of the code, or some: make test T=tests/src/test_spec.py
+	$(BIN)/python -m pytest $(or $(T),-m "not integration")
 
-test-faults: setup ## 10,000 promotions that race, one in ten killed
+test-all: test ## Also those that start servers and workers, and break them
+	$(BIN)/python -m pytest -m integration
+
+test-faults: setup ## Faults in full: 10,000 racing promotions, one in ten killed
 	RACES=10000 $(BIN)/python -m pytest tests/faults
 
 bench: setup ## Speed and memory beside a bare script, into bench.json: make bench ARGS=--quick

@@ -63,6 +63,7 @@ def wait_for_approval(run: Run) -> None:
     publish_report(run)
     if is_new:
         notifications.emit(
+            run.plan.settings,
             "approval",
             request.model,
             f"version {request.version} waits for approval until {_until(request)}",
@@ -82,7 +83,8 @@ def wait_for_approval(run: Run) -> None:
     if context and context.flow_run and context.flow_run.deployment_id:
         _suspend(run, request)
     else:
-        _wait(run, request)
+        with run.aside():  # the runs of a schedule do not wait for a person here
+            _wait(run, request)
 
 
 def _wait(run: Run, request: Approval) -> None:

@@ -10,9 +10,13 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError
+from headrace.ledger import Leases
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
 
 SILENCE_LIMIT_SECONDS = 600
 PATIENCE_SECONDS = 30
@@ -31,6 +35,15 @@ class Attempt:
 
     number: int
     run: Any
+
+
+def work_of(settings: Settings, fingerprint: str) -> str:
+    """The name of some work on a server that other ledgers use as well.
+
+    Raises:
+        DependencyError: the ledger does not answer.
+    """
+    return f"{Leases(settings.database_url).identity()}-{fingerprint}"
 
 
 def find_attempts(client: Any, work: str) -> list[Any]:

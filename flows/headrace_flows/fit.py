@@ -15,13 +15,13 @@ from prefect.states import Cancelled, Completed
 
 from headrace.errors import HeadraceError, UsageError
 from headrace.folders import unpack_folder
-from headrace.leases import present
+from headrace.leases import Holding, present
 from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import Store
-from headrace_flows.run import Run
+from headrace_flows.run import Run, tell_prefect
 
 
 class Request(Record):
@@ -111,12 +111,13 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
         training: the fingerprint of the train stage.
         attempt: of those that have this fingerprint.
     """
+    tell_prefect()
     settings = Settings()
     settings.prepare_home()
     store = Store(settings.store)
     try:
-        with present(settings, str(flow_run.get_id())):
-            place = _train(settings, store, pipeline, training, attempt)
+        with present(settings, str(flow_run.get_id())) as holding:
+            place = _train(settings, store, pipeline, training, attempt, holding)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")
     except Exception as error:
@@ -128,7 +129,12 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
 
 
 def _train(
-    settings: Settings, store: Store, pipeline: str, fingerprint: str, attempt: int
+    settings: Settings,
+    store: Store,
+    pipeline: str,
+    fingerprint: str,
+    attempt: int,
+    holding: Holding,
 ) -> str:
     saved = store.read_json(request_key(fingerprint, attempt))
     if saved is None:
@@ -140,6 +146,7 @@ def _train(
     request = Request.model_validate(saved)
     folder = unpack_folder(request.folder, store, settings.home / "folders")
     run = Run(request.spec, folder, settings)
+    run.holding = holding
     key = run.plan.train(request.snapshot, request.contract)
     if key.fingerprint != fingerprint:
         raise UsageError(

@@ -14,8 +14,9 @@ from headrace.errors import DependencyError, UsageError
 from headrace.folders import pack_folder
 from headrace.planning import Key
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
-from headrace_flows.attempts import Attempt, find_attempts, tag_of, wait_for
+from headrace_flows.attempts import Attempt, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.fit import Answer, Request, answer_key, error_of, request_key
+from headrace_flows.prefect_errors import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,21 +92,16 @@ def train_there(
 
 def _ask(client: Any, run: Run, key: Key, request: Request) -> Attempt:
     """The attempt that is under way, else a new one."""
-    import httpx
     from prefect.exceptions import ObjectNotFound
 
     name = f"fit/{run.spec.name}"
     try:
-        return _find_or_start(client, run, key, request, name)
+        with told():
+            return _find_or_start(client, run, key, request, name)
     except ObjectNotFound as error:
         raise UsageError(
             f"There is no deployment {name}, which the training is handed over to.",
             f"Run `headrace deploy {run.spec.name}`.",
-        ) from error
-    except httpx.HTTPError as error:
-        raise DependencyError(
-            f"The Prefect server does not take a run of {name}: {error}.",
-            "See that it is up, and run the same again.",
         ) from error
 
 
@@ -115,13 +111,16 @@ def _find_or_start(
     from prefect.deployments import run_deployment
 
     fingerprint = key.fingerprint
-    known = find_attempts(client, fingerprint)
+    work = work_of(run.plan.settings, fingerprint)
+    known = find_attempts(client, work)
     if known and not known[-1].state.is_final():
         return Attempt(int(known[-1].parameters["attempt"]), known[-1])
     number = 1 + max((int(old.parameters["attempt"]) for old in known), default=0)
     run.plan.store.write_json(
         request_key(fingerprint, number), request.model_dump(mode="json")
     )
+    # Of the same number, where Prefect's database was lost and the store was not.
+    run.plan.store.delete(answer_key(fingerprint, number))
     made = run_deployment(
         name,
         parameters={
@@ -129,8 +128,8 @@ def _find_or_start(
             "training": fingerprint,
             "attempt": number,
         },
-        idempotency_key=f"{fingerprint}-{number}",
-        tags=[tag_of(fingerprint)],
+        idempotency_key=f"{work}-{number}",
+        tags=[tag_of(work)],
         timeout=0,
     )
     return Attempt(number, made)

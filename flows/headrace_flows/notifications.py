@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
     from headrace.settings import Settings
 
-TAGS = "headrace-*"  # of the runs of every ledger on the server; see `recovery`
+LEDGER = "headrace.ledger"  # the label that says whose event it is
 Kind = Literal["approval", "drift", "refused", "rollback"]
 EVENTS = get_args(Kind)
 SEND_LIMIT_SECONDS = 10
 log = logging.getLogger("headrace")
 
 
-def emit(kind: Kind, model: str, message: str, **details: Any) -> None:
-    """Emit a ``headrace.<kind>`` event about a model."""
+def emit(
+    settings: Settings, kind: Kind, model: str, message: str, **details: Any
+) -> None:
+    """Emit a ``headrace.<kind>`` event about a model of the settings' ledger."""
     from prefect.events import emit_event
 
     emit_event(
@@ -37,6 +39,7 @@ def emit(kind: Kind, model: str, message: str, **details: Any) -> None:
         resource={
             "prefect.resource.id": resource_of(model),
             "prefect.resource.name": model,
+            LEDGER: _ledger_tag(settings),
         },
         payload={"message": message, **details},
     )
@@ -57,7 +60,7 @@ def emit_from_command(
         with connect(settings):
             from prefect.events.worker import EventsWorker
 
-            emit(kind, model, message, **details)
+            emit(settings, kind, model, message, **details)
             EventsWorker.drain_all(timeout=SEND_LIMIT_SECONDS)
     except HeadraceError as error:
         log.warning("nobody was told of the %s of %s: %s", kind, model, error)
@@ -74,14 +77,18 @@ def has_server(settings: Settings) -> bool:
 def ensure(client: SyncPrefectClient, settings: Settings) -> str:
     """Make the automations that tell the block of the settings, or remove them.
 
+    Those of other ledgers on the server stay as they are.
+
     Returns:
         the block, empty where nobody is to be told.
 
     Raises:
         UsageError: there is no such block.
     """
-    wanted = _automations(client, settings.notify) if settings.notify else {}
-    for name in (_FAILURES, _EVENTS):
+    ledger = _ledger_tag(settings)
+    names = _failures(ledger), _events(ledger)
+    wanted = _automations(client, settings.notify, ledger) if settings.notify else {}
+    for name in names:
         known = client.read_automations_by_name(name)
         for automation in known[1 if name in wanted else 0 :]:
             client.delete_automation(automation.id)
@@ -92,18 +99,31 @@ def ensure(client: SyncPrefectClient, settings: Settings) -> str:
     return settings.notify
 
 
-_FAILURES = "headrace: failed and crashed runs"
-_EVENTS = "headrace: approval, refusal, rollback and drift"
+def _ledger_tag(settings: Settings) -> str:
+    """The ledger's name; the runs of it have it as a tag."""
+    from headrace_flows import recovery
+
+    return recovery.tags(settings)[0]
 
 
-def _automations(client: SyncPrefectClient, block: str) -> dict[str, AutomationCore]:
+def _failures(ledger: str) -> str:
+    return f"{ledger}: failed and crashed runs"
+
+
+def _events(ledger: str) -> str:
+    return f"{ledger}: approval, refusal, rollback and drift"
+
+
+def _automations(
+    client: SyncPrefectClient, block: str, ledger: str
+) -> dict[str, AutomationCore]:
     from prefect.events.actions import SendNotification
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
     block_id = _find_block(client, block)
     failures = AutomationCore(
-        name=_FAILURES,
+        name=_failures(ledger),
         description="Made by Headrace from HEADRACE_NOTIFY.",
         trigger=EventTrigger(
             posture=Posture.Reactive,  # an update leaves out what is not said
@@ -111,7 +131,7 @@ def _automations(client: SyncPrefectClient, block: str) -> dict[str, AutomationC
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
             match_related=ResourceSpecification(
                 {
-                    "prefect.resource.id": f"prefect.tag.{TAGS}",
+                    "prefect.resource.id": f"prefect.tag.{ledger}",
                     "prefect.resource.role": "tag",
                 }
             ),
@@ -127,12 +147,14 @@ def _automations(client: SyncPrefectClient, block: str) -> dict[str, AutomationC
         ],
     )
     events = AutomationCore(
-        name=_EVENTS,
+        name=_events(ledger),
         description="Made by Headrace from HEADRACE_NOTIFY.",
         trigger=EventTrigger(
             posture=Posture.Reactive,  # an update leaves out what is not said
             expect={f"headrace.{kind}" for kind in EVENTS},
-            match=ResourceSpecification({"prefect.resource.id": resource_of("*")}),
+            match=ResourceSpecification(
+                {"prefect.resource.id": resource_of("*"), LEDGER: ledger}
+            ),
         ),
         actions=[
             SendNotification(
@@ -142,7 +164,7 @@ def _automations(client: SyncPrefectClient, block: str) -> dict[str, AutomationC
             )
         ],
     )
-    return {_FAILURES: failures, _EVENTS: events}
+    return {failures.name: failures, events.name: events}
 
 
 def _find_block(client: SyncPrefectClient, block: str) -> Any:

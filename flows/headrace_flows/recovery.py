@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from headrace.errors import HeadraceError
 from headrace.ledger import Lease, Leases
 from headrace.ledger import rows as rules
@@ -32,6 +30,8 @@ MEMORY_SECONDS = 3600.0  # how long the leases of ended runs are kept
 PERIOD_SECONDS = 30.0
 MOST = 200  # flow runs in one sweep
 LAST_WAIT_SECONDS = 10.0
+LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
+LONGEST_PROCESS_START_SECONDS = 300.0
 _UNDER_WAY = ("RUNNING", "CANCELLING", "PENDING")
 
 log = logging.getLogger("headrace")
@@ -67,7 +67,7 @@ def sweep(settings: Settings) -> list[str]:
         ended = [
             str(run.id)
             for run in under_way
-            if (reason := state.why_dead(run)) and _end(client, run, reason)
+            if (reason := state.why_dead(run, client)) and _end(client, run, reason)
         ]
         for flow_run_id in ended:
             log.info("flow run %s was ended: its process is gone", flow_run_id)
@@ -108,7 +108,7 @@ class _State:
         rows = self._rows.get(flow_run_id)
         return bool(rows) and not any(row.may_be_alive(self._now) for row in rows or ())
 
-    def why_dead(self, run: FlowRun) -> str:
+    def why_dead(self, run: FlowRun, client: SyncPrefectClient) -> str:
         """Why a flow run that is under way is not; empty where it may be."""
         began = run.state.timestamp.timestamp() if run.state else 0.0
         # Those that ended before are of an attempt before it was resumed or retried.
@@ -123,7 +123,7 @@ class _State:
             )
         if self._tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
             return ""
-        if run.state and run.state.is_pending() and not _is_infrastructure_gone(run):
+        if run.state and run.state.is_pending() and _may_still_begin(client, run):
             return ""
         return "Its process ended before it was heard of."
 
@@ -133,13 +133,23 @@ def _age(run: FlowRun) -> float:
     return (datetime.now(UTC) - moment).total_seconds() if moment else 0.0
 
 
-def _is_infrastructure_gone(run: FlowRun) -> bool:
-    """Whether a worker's process on this host, which was to run it, is not there."""
-    import socket
+def _may_still_begin(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether what a worker took is being started: by it, or where it told to.
 
-    host, _, pid = (run.infrastructure_pid or "").rpartition(":")
-    here = host == socket.gethostname() and pid.isdigit()
-    return here and not psutil.pid_exists(int(pid))
+    A process has no name that holds elsewhere, so it is up to its worker, and none that
+    came later knows of the run. A container may wait long for its place.
+    """
+    from prefect.client.schemas.objects import WorkerStatus
+
+    if run.state is None or not run.work_pool_name:
+        return _age(run) < LONGEST_START_SECONDS
+    if client.read_work_pool(run.work_pool_name).type != "process":
+        return _age(run) < LONGEST_START_SECONDS
+    return _age(run) < LONGEST_PROCESS_START_SECONDS and any(
+        worker.status == WorkerStatus.ONLINE
+        and (worker.created is None or worker.created <= run.state.timestamp)
+        for worker in client.read_workers_for_work_pool(run.work_pool_name)
+    )
 
 
 def _flow_runs(

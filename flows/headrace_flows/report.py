@@ -21,7 +21,17 @@ log = logging.getLogger("headrace")
 
 
 def publish_report(run: Run) -> None:
-    """Attach report, gates and pictures to the run's page, as far as it has come."""
+    """Attach report, gates and pictures to the run's page, as far as it has come.
+
+    What stands in the way is logged: the run is not worse for it.
+    """
+    try:
+        _publish(run)
+    except Exception as error:  # of Prefect's client and all below it
+        log.warning("the run's page has no report: %s: %s", type(error).__name__, error)
+
+
+def _publish(run: Run) -> None:
     found = [_artifact(run, "report", "markdown", _markdown(run))]
     if run.evaluation is not None:
         rows = [gate.model_dump() for gate in run.evaluation.gates]

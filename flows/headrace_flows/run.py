@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
-from headrace.leases import hold
+from headrace.leases import Holding, hold, present
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
@@ -37,6 +37,15 @@ log = logging.getLogger("headrace")
 current: ContextVar[Run] = ContextVar("headrace_run")
 
 
+def tell_prefect() -> None:
+    """Have a flow that no command has started say what it does; Prefect's page has it.
+
+    A level that is set already stays.
+    """
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.INFO)
+
+
 class Run:
     """What a run has done so far.
 
@@ -53,6 +62,8 @@ class Run:
         self.flow_run_id = ""
         self.ui_url = ""
         self.started = time.perf_counter()
+        self.holding: Holding | None = None
+        self._lease = contextlib.ExitStack()
 
     @property
     def spec(self) -> PipelineSpec:
@@ -74,12 +85,29 @@ class Run:
             DependencyError: another run has it, or has taken over.
         """
         deploy = self.spec.deploy
-        wait = deploy is None or deploy.when_busy == "wait"
-        with hold(
-            self.plan.settings, self.spec.name, self.flow_run_id, wait=wait
-        ) as holding:
-            self.plan.ledger = holding.ledger()
+        with self._lease:
+            self._take(wait=deploy is None or deploy.when_busy == "wait")
             yield
+
+    def _take(self, *, wait: bool) -> None:
+        lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)
+        self.holding = self._lease.enter_context(lease)
+        self.plan.ledger = self.holding.ledger()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let other runs of the pipeline in during a block, which may take hours.
+
+        It must not write to the ledger, and afterwards the champion may be another.
+
+        Raises:
+            DependencyError: the ledger's database does not answer.
+        """
+        with present(self.plan.settings, self.flow_run_id):
+            self.holding = None
+            self._lease.close()
+            yield
+        self._take(wait=True)
 
     def check_source(self) -> None:
         """Refuse a source that cannot be opened before anything waits for a server.
@@ -107,9 +135,15 @@ class Run:
         return record
 
     def perform(self, key: Key, work: Callable[[], R]) -> R:
-        """Do a stage's work and keep its result."""
+        """Do a stage's work and keep its result.
+
+        Raises:
+            DependencyError: another run has taken over meanwhile.
+        """
         started = time.perf_counter()
         record = self._do(key.stage, self.plan.why(key), work)
+        if self.holding is not None and self.holding.is_lost:
+            raise self.holding.loss()
         self.plan.save(key, record, time.perf_counter() - started)
         return record
 

@@ -44,6 +44,7 @@ def configure(settings: Settings) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database starts again
     }
     secret = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
     if secret:  # who has the server's is let in with it

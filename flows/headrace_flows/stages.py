@@ -190,6 +190,10 @@ def promote(
     )
     if record.status == "refused":
         notifications.emit(
-            "refused", run.spec.name, record.reason, page=run.flow_run_url
+            run.plan.settings,
+            "refused",
+            run.spec.name,
+            record.reason,
+            page=run.flow_run_url,
         )
     return record

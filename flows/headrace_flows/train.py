@@ -17,8 +17,9 @@ from headrace.spec import PipelineSpec
 from headrace.store import Store
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
+from headrace_flows.prefect_errors import told
 from headrace_flows.report import publish_report
-from headrace_flows.run import Run, current
+from headrace_flows.run import Run, current, tell_prefect
 
 
 @flow(name="train", flow_run_name="{pipeline.name}", persist_result=False)
@@ -49,6 +50,7 @@ def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
 
 def new_run(pipeline: PipelineSpec, folder: str) -> Run:
     """A run for a flow that was not started by a command here."""
+    tell_prefect()
     settings = Settings()
     settings.prepare_home()
     kind, _, digest = folder.partition(":")
@@ -68,12 +70,18 @@ def _final_state(promotion: PromotionRecord) -> State[Any]:
 
 
 def run_here(run: Run, ui_url: str) -> State[Any]:
-    """Run the flow in this process; the run keeps what happened."""
+    """Run the flow in this process; the run keeps what happened.
+
+    Raises:
+        UsageError: Prefect's server does not let it begin.
+        DependencyError: Prefect's server or the ledger does not answer.
+    """
     run.ui_url = ui_url
     token = current.set(run)
     try:
         settings = run.plan.settings
-        with recovery.swept(settings), tags(*recovery.tags(settings)):
+        marks = tags(*recovery.tags(settings))
+        with told(), recovery.swept(settings), marks:
             state: State[Any] = train(
                 run.spec, str(run.plan.folder.resolve()), return_state=True
             )

@@ -15,6 +15,7 @@ from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.tuning import Metric, parse_search, search
 from headrace_flows import recovery, stages
+from headrace_flows.prefect_errors import told
 from headrace_flows.train import new_run, run_here
 from headrace_flows.tuning import Tuning
 
@@ -87,7 +88,8 @@ def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
     token = current.set(tuning)
     try:
         settings = run.plan.settings
-        with recovery.swept(settings), tags(*recovery.tags(settings)):
+        marks = tags(*recovery.tags(settings))
+        with told(), recovery.swept(settings), marks:
             state: State[Any] = tune(
                 run.spec,
                 [str(dimension) for dimension in tuning.space.dimensions],

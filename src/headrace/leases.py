@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, HeadraceError
 from headrace.ledger import Lease, Leases, Ledger
 from headrace.ledger.leases import FLOW_RUN, busy, taken_over
 
@@ -61,7 +61,7 @@ class Holding:
     def loss(self) -> DependencyError:
         """What to say when it is lost."""
         winner = None
-        with contextlib.suppress(DependencyError):
+        with contextlib.suppress(HeadraceError):
             winner = self._leases.current(self.lease.name)
         return taken_over(self.lease, winner)
 
@@ -71,7 +71,7 @@ class Holding:
         self._thread.join()
         try:
             self._leases.give_back(self.lease, ended_well=ended_well)
-        except DependencyError as error:  # it expires, then
+        except HeadraceError as error:  # it expires, then
             log.warning(
                 "the lease of %s was not given back: %s", self.lease.name, error
             )
@@ -81,7 +81,7 @@ class Holding:
         while not self._closing.wait(pause):
             try:
                 held = self._leases.renew(self.lease)
-            except DependencyError as error:
+            except HeadraceError as error:
                 log.warning("the lease of %s waits: %s", self.lease.name, error.message)
                 pause = RETRY_SECONDS
                 continue
@@ -92,13 +92,17 @@ class Holding:
             pause = RENEWAL_SECONDS
 
     def _interrupt(self) -> None:
-        """End what the run does now: its next look at the ledger may be hours away."""
-        if (
-            self._owner is threading.main_thread()
-            and not self._closing.is_set()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
-            signal.pthread_kill(self._owner.ident or 0, signal.SIGINT)
+        """End what the run does now: its next look at the ledger may be hours away.
+
+        Who has set a handler of its own is left alone until it has put it back.
+        """
+        if self._owner is not threading.main_thread():
+            return
+        while not self._closing.is_set():
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                signal.pthread_kill(self._owner.ident or 0, signal.SIGINT)
+                return
+            self._closing.wait(POLL_SECONDS)
 
 
 @contextlib.contextmanager
@@ -117,9 +121,11 @@ def hold(
         DependencyError: another holds it, or has taken over meanwhile, or the
             database does not answer.
     """
+    # Only to begin with: a run that has ended does not wait to give its lease back.
+    patient = Leases(settings.database_url, patience_seconds=PATIENCE_SECONDS)
     leases = Leases(settings.database_url)
     wanted = Lease.wanted(name, flow_run_id, settings.user)
-    lease = _take(settings, leases, wanted, wait)
+    lease = _take(settings, patient, wanted, wait)
     holding = Holding(settings.database_url, leases, lease)
     ended_well = False
     try:

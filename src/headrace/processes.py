@@ -5,6 +5,8 @@ Knows processes of this machine; of others it only knows that it does not know.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import socket
 import sys
 from functools import cache
@@ -58,13 +60,19 @@ def this_process() -> Process:
 
 @cache
 def this_host() -> str:
-    """This machine's name, with the container where that has processes of its own."""
-    name = socket.gethostname()
-    try:
+    """This machine: its name and, after ``#``, what tells it from one called the same.
+
+    That is a digest of the machine's id, and the container where that has processes of
+    its own.
+    """
+    marks = []
+    with contextlib.suppress(OSError):
+        machine = Path("/etc/machine-id").read_bytes().strip()
+        marks += [hashlib.sha256(machine).hexdigest()[:8]] if machine else []
+    with contextlib.suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return name
-    return name if namespace == _FIRST_NAMESPACE else f"{name}#{namespace[5:-1]}"
+        marks += [] if namespace == _FIRST_NAMESPACE else [namespace[5:-1]]
+    return "#".join(filter(None, [socket.gethostname(), "-".join(marks)]))
 
 
 def _look_up(pid: int) -> tuple[str, Condition]:

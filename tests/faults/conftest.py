@@ -1,4 +1,4 @@
-"""Object storage that can be broken, for tests of runs in it."""
+"""Object storage that can be broken, and servers, for tests of runs in it."""
 
 from __future__ import annotations
 
@@ -8,3 +8,4 @@ from tests.faults.storage import (  # noqa: F401
     run_on_a_disk,
     storage,
 )
+from tests.integration.conftest import new_home, start_up, take_down  # noqa: F401

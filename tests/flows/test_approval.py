@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ledger import Approval, Ledger
+from headrace.ledger import Approval, Leases, Ledger
 
 from .conftest import Home
 
@@ -24,6 +24,11 @@ USER = {"HEADRACE_USER": "grace@lab"}
 
 def ledger_of(home: Home) -> Ledger:
     return Ledger(f"sqlite:///{home.path}/headrace.db")
+
+
+def state_of_lease(home: Home) -> str:
+    lease = Leases(f"sqlite:///{home.path}/headrace.db").current("blobs")
+    return lease.state if lease else ""
 
 
 def wait_until(found: Callable[[], Any], what: str, seconds: float = 120) -> Any:
@@ -57,6 +62,7 @@ def test_a_run_in_a_terminal_waits_for_an_approval_in_another(
     try:
         request = asked(after_first)
         assert (request.version, request.who) == (2, "ada@lab")
+        wait_until(lambda: state_of_lease(after_first) == "ended", "others must wait")
         listed = after_first.headrace("list", "--json").json["pipelines"]
         assert [p["waiting"] for p in listed if p["name"] == "blobs"] == [
             [{"version": 2, "expires": request.expires}]

@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import UsageError
-from headrace_flows.backfilling import dates, fill_in
+from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
+from headrace.spec import load_spec
+from headrace_flows.backfilling import Backfill, Task, dates, fill_in
+from headrace_flows.backfilling.here import Here
+from headrace_flows.backfilling.there import There
+from headrace_flows.cli.backfill import Every, _conclude, _runner, _tasks
 
 Home = Any
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
@@ -109,3 +114,87 @@ def test_an_interrupted_one_goes_on_where_it_stopped(
     assert answer.json["counts"] == {"registered": 3}
     assert answer.json["runs"][0]["skipped"]
     assert not answer.json["runs"][2]["skipped"]
+
+
+def a_task(settings: Settings, project: Path, day: str, *overrides: str) -> Task:
+    folder = project / "pipelines" / "blobs"
+    source = f"data.source={str(folder / 'blobs.npz')!r}"
+    spec = load_spec(folder, (source, *overrides))
+    return Task(day, spec, folder, ("blobs",))
+
+
+class Failing:
+    """Runs all dates but the first."""
+
+    def run(self, task: Task, key: str) -> dict[str, Any]:
+        if task.date == "2026-01-30":
+            raise DependencyError("The Prefect server does not answer.", "Start it.")
+        return {"status": "registered", "reason": "", "exit_code": 0}
+
+    def stop(self) -> None:
+        raise AssertionError("nothing was interrupted")
+
+
+def test_a_request_that_fails_ends_its_own_date_only(
+    settings: Settings, project: Path
+) -> None:
+    days = ("2026-01-30", "2026-01-31")
+    tasks = [
+        a_task(settings, project, day, f"training.seed={number}")
+        for number, day in enumerate(days)
+    ]
+    told: list[dict[str, Any]] = []
+    work = Backfill(tasks, settings, told.append)
+    work.run(work.left(), Failing(), 1)
+    answer, exit_code = _conclude(work, is_interrupted=False)
+    assert (answer["status"], exit_code, len(told)) == ("error", 3, 2)
+    assert answer["counts"] == {"error": 1, "registered": 1}
+    assert "does not answer. Start it." in answer["runs"][0]["reason"]
+    assert [task.date for task in work.left()] == ["2026-01-30"]
+
+
+def test_a_run_that_a_signal_has_ended_is_to_be_tried_again(
+    settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill = "#!/bin/sh\nkill -9 $$\n"
+    python = settings.home / "python"
+    python.write_text(kill)
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    outcome = Here().run(a_task(settings, project, "2026-01-30"), "key")
+    assert (outcome["status"], outcome["exit_code"]) == ("error", 3)
+    assert outcome["reason"] == "it was ended by signal 9"
+
+
+def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
+    settings: Settings, project: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project" / "pipelines" / "blobs"
+    shutil.copytree(project / "pipelines" / "blobs", folder)
+    toml = folder / "pipeline.toml"
+    toml.write_text(toml.read_text() + '\n[deploy]\nwhen_busy = "refuse"\n')
+    here = settings.model_copy(update={"project": tmp_path / "project"})
+    said = ["description=day {date}"]
+    (task,) = _tasks("blobs", "2026-01-30", "2026-01-30", Every.DAY, said, here)
+    assert task.spec.deploy is not None
+    assert task.spec.deploy.when_busy == "wait"
+    assert "deploy.when_busy=wait" in task.arguments
+
+
+def test_no_more_run_at_once_than_the_deployment_takes(
+    settings: Settings, prefect_server: str
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    from headrace_flows.deploying import Wanted, apply
+    from headrace_flows.deploying.wanted import owner_tags
+
+    tags = owner_tags(settings)
+    wanted = Wanted("train", "spots", "", "cpu", "default", tuple(tags), concurrency=2)
+    with get_client(sync_client=True) as client:
+        apply(client, [wanted], tags, [])
+        runner, at_once = _runner("spots", settings, 5)
+        apply(client, [], tags, None)
+    assert (type(runner), at_once) == (There, 2)
+    runner, at_once = _runner("spots", settings, 5)
+    assert (type(runner), at_once) == (Here, 5)

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.errors import ContractError, DependencyError, UsageError
 from headrace.folders import pack_folder
+from headrace.leases import present
 from headrace.planning import Key
 from headrace.records import TrainingRecord
 from headrace.spec import override
@@ -35,6 +36,15 @@ def client(prefect_server: str) -> Iterator[Any]:
         yield made
 
 
+@pytest.fixture
+def _deployed(client: Any) -> Iterator[None]:
+    from headrace_flows.deploying import Wanted, apply
+
+    apply(client, [Wanted("fit", "blobs", "", "gpu", "default", ("t",))], ["t"], None)
+    yield
+    apply(client, [], ["t"], None)
+
+
 def request_of(run: Run, trained: Trained) -> tuple[Key, Any]:
     from headrace_flows.fit import Request
 
@@ -55,6 +65,18 @@ def ask(run: Run, key: Key, request: Any) -> None:
     run.plan.store.write_json(
         request_key(key.fingerprint, 1), request.model_dump(mode="json")
     )
+
+
+def test_what_a_run_made_that_was_replaced_is_not_kept(
+    run: Run, trained: Trained
+) -> None:
+    key, record = run.plan.train(trained.snapshot, trained.contract), trained.good
+    with present(run.plan.settings, "another flow run") as holding:
+        run.holding = holding
+        holding._lost.set()
+        with pytest.raises(DependencyError, match="took over"):
+            run.perform(key, lambda: record)
+        assert run.plan.find(key, TrainingRecord) is None
 
 
 def test_the_record_lies_where_the_stage_looks_for_it(
@@ -116,17 +138,15 @@ def test_an_error_crosses_with_its_type_its_words_and_its_exit_code() -> None:
     assert isinstance(error_of(forged), RuntimeError)
 
 
+@pytest.mark.usefixtures("_deployed")
 @pytest.mark.parametrize("ending", ["Failed", "Crashed", "Cancelled", "Completed"])
 def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
     run: Run, trained: Trained, client: Any, ending: str
 ) -> None:
     from prefect import states
 
-    from headrace_flows.deploying import Wanted, apply
     from headrace_flows.handover import _ask
 
-    wanted = Wanted("fit", "blobs", "", "gpu", "default", ("test",))
-    apply(client, [wanted], ["test"], None)
     key, request = request_of(run, trained)
     key = Key("train", {**key.ingredients, "input test": ending})
     first = _ask(client, run, key, request)
@@ -136,3 +156,33 @@ def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
     second = _ask(client, run, key, request)
     assert second.number == 2
     assert second.run.id != first.run.id
+
+
+@pytest.mark.usefixtures("_deployed")
+def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(
+    run: Run, trained: Trained, client: Any
+) -> None:
+    from headrace_flows.fit import Answer, answer_key
+    from headrace_flows.handover import _ask
+
+    key, request = request_of(run, trained)
+    key = Key("train", {**key.ingredients, "input test": "stale"})
+    place = answer_key(key.fingerprint, 1)
+    run.plan.store.write_json(place, Answer(resumed="old").model_dump(mode="json"))
+    assert _ask(client, run, key, request).number == 1
+    assert run.plan.store.read_json(place) is None
+
+
+@pytest.mark.usefixtures("_deployed")
+def test_the_same_training_of_another_ledger_is_not_waited_for(
+    run: Run, trained: Trained, client: Any, tmp_path: Path
+) -> None:
+    from headrace_flows.handover import _ask
+
+    key, request = request_of(run, trained)
+    key = Key("train", {**key.ingredients, "input test": "two ledgers"})
+    url = f"sqlite:///{tmp_path}/other.db"
+    elsewhere = trained.settings.model_copy(update={"database_url": url})
+    other = Run(run.spec, trained.folder, elsewhere)
+    first = _ask(client, run, key, request)
+    assert _ask(client, other, key, request).run.id != first.run.id

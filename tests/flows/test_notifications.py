@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def block(prefect_server: str) -> str:
 
 
 def ours(client: Any) -> list[Any]:
-    return [a for a in client.read_automations() if a.name.startswith("headrace: ")]
+    return [a for a in client.read_automations() if a.name.startswith("headrace-")]
 
 
 def settings_of(settings: Settings, block: str) -> Settings:
@@ -57,6 +58,21 @@ def test_automations_are_made_once_and_go_with_the_setting(
     }
     assert notifications.ensure(client, settings) == ""
     assert ours(client) == []
+
+
+def test_the_automations_of_another_ledger_stay_as_they_are(
+    client: Any, block: str, settings: Settings, tmp_path: Path
+) -> None:
+    other = settings.model_copy(
+        update={"notify": block, "database_url": f"sqlite:///{tmp_path}/other.db"}
+    )
+    notifications.ensure(client, other)
+    theirs = {a.id for a in ours(client)}
+    notifications.ensure(client, settings_of(settings, block))
+    assert len(ours(client)) == 4
+    notifications.ensure(client, settings)
+    assert {a.id for a in ours(client)} == theirs
+    notifications.ensure(client, other.model_copy(update={"notify": ""}))
 
 
 def test_a_block_that_is_not_there_is_named(client: Any, settings: Settings) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -176,31 +177,92 @@ def test_a_run_that_has_just_ended_may_still_tell_how(
     assert world.sweep() == [run], "nobody will tell any more"
 
 
-def test_a_run_that_waits_for_a_worker_is_left_alone(
-    world: World, at_once: None
-) -> None:
-    from prefect.states import Pending
+@pytest.fixture
+def pool() -> Iterator[Callable[[str], str]]:
+    """Makes a work pool of a type, with no worker yet."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
 
-    run = world.flow_run(Pending())
-    assert world.sweep() == []
-    assert world.state(run)[0] == "PENDING"
+    made: list[str] = []
+
+    def make(kind: str) -> str:
+        made.append(f"{kind}-{uuid4().hex[:8]}")
+        with get_client(sync_client=True) as client:
+            client.create_work_pool(WorkPoolCreate(name=made[-1], type=kind))
+        return made[-1]
+
+    yield make
+    with get_client(sync_client=True) as client:
+        for name in made:
+            client.delete_work_pool(name)
 
 
-def test_a_run_whose_worker_was_killed_before_it_began_is_ended(
-    world: World, at_once: None
-) -> None:
-    import socket
-
+def taken(world: World, pool: str, infrastructure: str | None = None) -> str:
+    """A run that a worker of the pool has taken; Prefect's own write a bare id."""
     from prefect.client.orchestration import get_client
     from prefect.states import Pending
 
-    run = world.flow_run(Pending())
+    from headrace_flows.train import train
+
     with get_client(sync_client=True) as client:
-        client.update_flow_run(
-            UUID(run), infrastructure_pid=f"{socket.gethostname()}:{2**22 + 1}"
+        run = client.create_flow_run(
+            train,
+            parameters={},
+            tags=world.tags,
+            state=Pending(),
+            work_pool_name=pool,
         )
+        if infrastructure:
+            client.update_flow_run(run.id, infrastructure_pid=infrastructure)
+    return str(run.id)
+
+
+def heard_of(pool: str) -> None:
+    """A worker of the pool says that it lives."""
+    from prefect.client.orchestration import get_client
+
+    async def say() -> None:
+        async with get_client() as client:
+            await client.send_worker_heartbeat(pool, f"worker {uuid4().hex[:4]}", 30)
+
+    asyncio.run(say())
+
+
+def test_a_run_whose_worker_was_killed_before_it_began_is_ended(
+    world: World, at_once: None, pool: Callable[[str], str]
+) -> None:
+    cpu = pool("process")
+    runs = {taken(world, cpu), taken(world, cpu, str(2**22 + 1))}
+    heard_of(cpu)  # the next one, which knows nothing of them
+    assert {*world.sweep()} == runs
+    assert {world.state(run)[0] for run in runs} == {"CRASHED"}
+
+
+def test_a_run_that_a_worker_is_starting_is_left_alone(
+    world: World,
+    at_once: None,
+    pool: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu = pool("process")
+    heard_of(cpu)
+    run = taken(world, cpu, "17")
+    assert world.sweep() == []
+    assert world.state(run)[0] == "PENDING"
+    monkeypatch.setattr("headrace_flows.recovery.LONGEST_PROCESS_START_SECONDS", -1)
+    assert world.sweep() == [run], "another worker than its own may have been heard of"
+
+
+def test_a_container_may_wait_for_its_place(
+    world: World,
+    at_once: None,
+    pool: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = taken(world, pool("kubernetes"), "cluster:headrace:job-1")
+    assert world.sweep() == []
+    monkeypatch.setattr("headrace_flows.recovery.LONGEST_START_SECONDS", -1)
     assert world.sweep() == [run]
-    assert world.state(run)[0] == "CRASHED"
 
 
 def test_an_mlflow_run_that_its_run_left_behind_is_ended(world: World) -> None:

@@ -82,6 +82,8 @@ def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(
     name = "PREFECT_API_DATABASE_CONNECTION_URL"
     monkeypatch.setenv(name, "postgresql+asyncpg://db/prefect")
     assert not own_postgres_is_used()
+    monkeypatch.setenv("HEADRACE_DATABASE_URL", "sqlite:////elsewhere.db")
+    assert not own_postgres_is_used()
 
 
 def test_a_link_names_the_machine_for_others() -> None:

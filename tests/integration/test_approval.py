@@ -21,7 +21,7 @@ data.source = {source!r}
 model.arguments.hidden = [16]
 training = {{ epochs = 3, batch_size = 16, learning_rate = 0.05, seed = 1 }}
 gates = [{{ name = "accuracy", threshold = {threshold} }}]
-promotion.mode = "approval"
+promotion = {{ mode = "approval", approval_hours = {hours} }}
 [deploy]
 pool = "cpu"
 """
@@ -64,11 +64,11 @@ def told() -> Iterator[tuple[str, list[dict[str, str]]]]:
 def own_project(project: Path, tmp_path: Path) -> Callable[..., Path]:
     """A project with one deployed pipeline that wants approval."""
 
-    def make(name: str, threshold: float = 0.5) -> Path:
+    def make(name: str, threshold: float = 0.5, hours: float = 24) -> Path:
         folder = tmp_path / "pipelines" / name
         folder.mkdir(parents=True)
         source = str(project / "pipelines" / "blobs" / "blobs.npz")
-        text = PIPELINE.format(source=source, threshold=threshold)
+        text = PIPELINE.format(source=source, threshold=threshold, hours=hours)
         (folder / "pipeline.toml").write_text(text)
         return tmp_path
 
@@ -108,6 +108,18 @@ class Prefect:
             said = "\n".join(line["message"] for line in logs[-30:])
             pytest.fail(f"{state['name']}: {state['message']}\n{said}")
         return found
+
+    def stages(self, identity: str) -> list[tuple[str, str]]:
+        """The task runs of a run, as they began: stage and state."""
+        runs = self.http.post(
+            "/task_runs/filter",
+            json={
+                "flow_runs": {"id": {"any_": [identity]}},
+                "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
+            },
+        ).json()
+        runs.sort(key=lambda run: run["start_time"])
+        return [(run["name"].split("-")[0], run["state_name"]) for run in runs]
 
     def make_webhook(self, url: str) -> str:
         types = "/block_types/slug/custom-webhook"
@@ -153,6 +165,62 @@ def test_a_worker_suspends_a_run_and_goes_on_with_it_after_the_approval(
     assert found["state_name"] == "Promoted", found["state"]
     assert "approved by grace@lab (good)" in found["state"]["message"]
     assert seconds < 60
+
+
+def test_a_suspended_run_survives_a_restart_of_everything(
+    own_project: Callable[..., Path],
+    new_home: Callable[[], Path],
+    start_up: Callable[..., Any],
+    take_down: Callable[..., Any],
+) -> None:
+    late_hours = 60 / 3600
+    own_project("late", hours=late_hours)
+    home, place = new_home(), own_project("wanting")
+    services = start_up(home, place, "--postgres")
+    try:
+        code, answer = services.headrace("deploy")
+        assert code == 0, answer
+        prefect = Prefect(services.links["prefect"])
+        runs = {name: prefect.start(name) for name in ("wanting", "late")}
+        for run in runs.values():
+            prefect.wait(run, "Suspended", "Failed", "Crashed", "Registered")
+            assert prefect.run(run)["state_name"] == "Suspended", prefect.run(run)
+        asked = time.monotonic()
+    finally:
+        code, err = take_down(services)
+    assert code == 0, err
+    time.sleep(max(0, asked + 3600 * late_hours - time.monotonic()))
+
+    services = start_up(home, place)
+    try:
+        prefect = Prefect(services.links["prefect"])
+        wanting, late = runs["wanting"], runs["late"]
+        found = prefect.run(wanting)
+        assert found["state_name"] == "Suspended", found["state"]["message"]
+        code, answer = services.headrace("approve", "wanting", "--reason", "x")
+        assert (code, answer["status"], answer["resumed"]) == (0, "promoted", [wanting])
+        prefect.wait(wanting, "Promoted")
+        assert prefect.stages(wanting)[-6:] == [
+            *((stage, "Cached") for stage in ("ingest", "validate")),
+            *((stage, "Cached") for stage in ("train", "evaluate")),
+            *((stage, "Completed") for stage in ("register", "promote")),
+        ]
+        _, told = services.headrace("history", "wanting")
+        assert [entry["to"] for entry in told["history"]] == [1]
+
+        failed = prefect.wait(late, "Failed")
+        assert failed["state"]["message"] == "The flow was paused and never resumed."
+        _, told = services.headrace("history", "late")
+        assert told["history"] == []
+        words = [(word["action"], word["who"]) for word in told["approvals"]]
+        assert words == [("request", "ada@lab"), ("reject", "timeout")]
+        code, answer = services.headrace("approve", "late")
+        assert (code, answer["error"]["kind"]) == (1, "NotFoundError"), answer
+        again = prefect.start("late")
+        found = prefect.wait(again, "Refused")
+        assert "rejected by timeout" in found["state"]["message"]
+    finally:
+        take_down(services)
 
 
 def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
@@ -201,6 +269,6 @@ def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
             json={"parameters": parameters},
         ).json()["id"]
         prefect.wait(failing, "Failed")
-        said("failed", f"/runs/flow-run/{failing}")
+        said("telling: Failed", "no data at", f"/runs/flow-run/{failing}")
     finally:
         services.headrace("deploy", HEADRACE_PROJECT=str(project))

@@ -97,6 +97,18 @@ def runs_of(api: httpx.Client, deployment: str) -> list[dict[str, Any]]:
     return found
 
 
+def log_of(api: httpx.Client, flow_run: str) -> list[str]:
+    """What Prefect's page of a run shows of ours; it comes a moment after the end."""
+    wanted = {"logs": {"flow_run_id": {"any_": [flow_run]}}, "limit": 200}
+    limit = time.monotonic() + 20
+    while True:
+        lines = api.post("/logs/filter", json=wanted).json()
+        found = [line["message"] for line in lines if line["name"] == "headrace"]
+        if found or time.monotonic() > limit:
+            return found
+        time.sleep(0.5)
+
+
 def weights(services: Services, model: str = "spots") -> list[str]:
     _, answer = services.headrace("compare", model)
     return [version["weights_digest"] for version in answer["versions"]]
@@ -111,9 +123,19 @@ def test_a_run_on_two_pools_gives_the_model_that_a_run_here_gives(
     tmp_path: Path,
 ) -> None:
     deployment = deploy('train_pool = "gpu"')
-    state = ended(api, start(api, deployment))
+    flow_run = start(api, deployment)
+    state = ended(api, flow_run)
     assert state["name"] == "Promoted", state
-    assert [run["state"]["name"] for run in runs_of(api, "fit/spots")] == ["Completed"]
+    (training,) = runs_of(api, "fit/spots")
+    assert training["state"]["name"] == "Completed"
+    told, there = log_of(api, flow_run), log_of(api, training["id"])
+    assert "train: first run; on the pool gpu" in told
+    assert "promote: always; the ledger decides" in told
+    assert [line[:10] for line in there if line.startswith("epoch ")] == [
+        "epoch 1/3 ",
+        "epoch 2/3 ",
+        "epoch 3/3 ",
+    ]
     embedded = start_command(tmp_path / "home", place, "run", "spots", "--json")
     out, err = embedded.communicate(timeout=240)
     assert embedded.returncode == 0, err

@@ -160,6 +160,20 @@ def test_a_rejected_version_is_approved_with_a_reason_or_by_force(
     assert (entry.forced, asked.champion) == (True, 2)
 
 
+def test_after_a_rollback_the_old_word_promotes_nothing(asked: Asked) -> None:
+    approval.approve("blobs", 2, asked.as_user("grace@lab"), reason="looks good")
+    roll_back("blobs", asked.as_user("joan@lab"), reason="it was slow")
+    eve = asked.as_user("eve@lab")
+    with pytest.raises(UsageError, match="rolled back by joan@lab"):
+        approval.approve("blobs", 2, eve, reason=" ")
+    assert asked.champion == 1
+    entry, new = approval.approve("blobs", 2, eve, reason="it is fast now")
+    assert (entry.who, new, asked.champion) == ("eve@lab", True, 2)
+    assert "approved by eve@lab (it is fast now)" in entry.why
+    words = [(w.action, w.who) for w in asked.ledger.approvals("blobs")]
+    assert words[-2:] == [("approve", "grace@lab"), ("approve", "eve@lab")]
+
+
 def test_a_version_that_waits_is_not_promoted_by_hand_without_force(
     asked: Asked,
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from headrace import leases as holding
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.leases import hold, present
 from headrace.ledger import Lease, Leases, Ledger, Version
 from headrace.ledger.leases import LEASES, LIFETIME_SECONDS
@@ -290,6 +290,52 @@ def test_flow_runs_that_say_that_they_live_are_in_nobodys_way(here: Settings) ->
         assert len(rows) == 3
 
 
+def test_a_run_that_hears_nothing_now_is_told_of_its_loss_later(
+    here: Settings, quick: None
+) -> None:
+    """As in a call of MLflow, which keeps an interrupt back."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with pytest.raises(DependencyError, match="took over blobs"):
+            with hold(here, "blobs", "one") as held:
+                lost(here.database_url, held.lease)
+                limit = time.monotonic() + 10
+                while not held.is_lost:
+                    assert time.monotonic() < limit
+                    time.sleep(0.01)
+                time.sleep(0.2)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                time.sleep(10)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def lost(url: str, lease: Lease) -> None:
+    """Another takes a lease whose holder still runs."""
+    leases = Leases(url)
+    leases.give_back(lease, ended_well=False)
+    assert leases.take(wanted("two")).token == lease.token + 1
+
+
+@pytest.mark.parametrize("error", [DependencyError("away", ""), UsageError("odd", "")])
+def test_a_renewal_that_fails_is_tried_again(
+    here: Settings, quick: None, monkeypatch: pytest.MonkeyPatch, error: HeadraceError
+) -> None:
+    failed, renewed = threading.Event(), threading.Event()
+
+    def renew(_leases: Leases, _lease: Lease) -> bool:
+        if not failed.is_set():
+            failed.set()
+            raise error
+        renewed.set()
+        return True
+
+    monkeypatch.setattr(Leases, "renew", renew)
+    with hold(here, "blobs", "one") as held:
+        assert renewed.wait(10)
+        assert not held.is_lost
+
+
 STALE = """
 import sys, time
 from headrace import leases
@@ -356,6 +402,10 @@ def test_a_database_that_is_away_for_a_while_is_ridden_out(
             threading.Timer(1, server.start).start()
             ledger.add_version(a_version())  # waits for it
             assert not held.is_lost
+        server.stop()
+        threading.Timer(1, server.start).start()
+        with hold(settings, "blobs", "two"):  # so does the next one
+            pass
         last = Leases(settings.database_url).current("blobs")
         assert last is not None
         assert last.state == "ended"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from headrace import processes
 from headrace.processes import Process, this_process
 
 
@@ -58,6 +60,21 @@ def test_the_condition_of_a_process_follows_it(
 def test_another_process_with_the_same_id_is_not_it() -> None:
     earlier = this_process()._replace(started="an earlier boot-17")
     assert earlier.condition == "gone"
+
+
+def test_a_machine_of_the_same_name_is_another_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def named(machine: bytes) -> str:
+        monkeypatch.setattr(processes.Path, "read_bytes", lambda _: machine)
+        return processes.this_host.__wrapped__()
+
+    one, other, nameless = named(b"one\n"), named(b"other\n"), named(b"")
+    assert len({one, other, nameless}) == 3
+    assert {h.partition("#")[0] for h in (one, other, nameless)} == {
+        socket.gethostname()
+    }
+    assert "one" not in one.partition("#")[2], "a machine's id is nobody's business"
 
 
 def test_nothing_is_known_of_another_host() -> None:

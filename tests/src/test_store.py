@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
+from headrace.processes import this_process
 from headrace.store import Store, disk_errors
+from headrace.store.disk import work_prefix
 from headrace.store.remote import ask
 
 
@@ -102,6 +104,21 @@ def test_the_work_of_a_process_that_was_killed_is_swept_away(store: Store) -> No
         assert ours.is_dir()
         assert not any(name.endswith("/big") for name in files_of(store))
     assert files_of(store) == ["snapshots"]
+
+
+def test_a_process_with_the_number_of_the_killed_one_does_not_keep_its_work(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = this_process()._replace(started="an earlier boot-17")
+    with monkeypatch.context() as patched:
+        patched.setattr("headrace.store.disk.this_process", lambda: earlier)
+        left = Path(store.root) / f"{work_prefix()}abc"
+    left.mkdir(parents=True)
+    with store.work_folder("x"):
+        assert left.is_dir(), "another folder is not looked at"
+    with store.new_folder("x", "marker") as folder:
+        (folder / "marker").touch()
+    assert not left.exists()
 
 
 def test_a_write_interrupted_half_way_leaves_the_old_content(

@@ -90,6 +90,15 @@ def test_the_next_run_ends_one_whose_process_was_killed(
         assert tracking.client.get_run(orphan).info.status == status
 
 
+def test_a_run_that_has_ended_by_itself_was_not_killed(settings: Settings) -> None:
+    """It was found to be running a moment before its process was found to be gone."""
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        pass
+    tracking.end(run_id)
+    assert tracking.client.get_run(run_id).info.status == "FINISHED"
+
+
 def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(
     settings: Settings,
 ) -> None:
@@ -290,3 +299,23 @@ def test_an_interrupt_waits_until_mlflow_has_answered(
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def test_a_termination_means_what_it_meant_before() -> None:
+    class Ended(BaseException):
+        pass
+
+    def end(number: int, frame: Any) -> None:
+        told.append((number, frame is not None))
+        raise Ended
+
+    told: list[Any] = []
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(Ended), tracking_errors("sqlite:///x"):
+            signal.raise_signal(signal.SIGTERM)
+            told.append("wrote all")
+            raise ValueError("a failure of the block does not swallow it")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == ["wrote all", (signal.SIGTERM, True)]

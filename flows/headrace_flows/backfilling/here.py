@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
+from headrace.errors import DependencyError
 from headrace_flows.backfilling.runs import Task
 
 _KEPT = (
@@ -46,11 +47,15 @@ class Here:
             summary = json.loads(out)
         except ValueError:
             summary = {"status": "error", "reason": f"it ended with {out[-200:]!r}"}
+        code = process.returncode
+        if code < 0:
+            said = f"it was ended by signal {-code}"
+            summary = {"status": "error", "reason": said}
         metrics = summary.get("metrics") or {}
         return {
             **{name: summary.get(name) for name in _KEPT},
             "test_accuracy": metrics.get("test_accuracy"),
-            "exit_code": process.returncode,
+            "exit_code": code if code >= 0 else DependencyError.exit_code,
         }
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, Refusal
 from headrace.folders import pack_folder
 from headrace.settings import Settings
 from headrace.sources.identity import source_identity
@@ -98,10 +98,18 @@ class Backfill:
     def _run_one(self, task: Task, runner: Runner) -> None:
         if self._is_stopping:
             return
-        key = self._key(task)
-        outcome = {"date": task.date, **runner.run(task, key)}
-        if outcome["exit_code"] in KEPT_CODES:
-            self._store.write_json(_place(task, key), outcome)
+        outcome: dict[str, Any] = {"date": task.date}
+        try:
+            key = self._key(task)
+            outcome |= runner.run(task, key)
+            if outcome["exit_code"] in KEPT_CODES:
+                self._store.write_json(_place(task, key), outcome)
+        except HeadraceError as error:  # the other dates go on
+            outcome |= {
+                "status": "refused" if isinstance(error, Refusal) else "error",
+                "reason": str(error),
+                "exit_code": error.exit_code,
+            }
         self.outcomes[task.date] = {**outcome, "skipped": False}
         self._tell(self.outcomes[task.date])
 

@@ -7,12 +7,14 @@ import threading
 from typing import Any
 
 from headrace import errors
+from headrace.errors import UsageError
 from headrace.folders import pack_folder
 from headrace.planning import Plan
 from headrace.registration import training_key
 from headrace.settings import Settings
-from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for
+from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.backfilling.runs import Task
+from headrace_flows.prefect_errors import told
 
 _RAISED = re.compile(r"exception: (\w+):")
 _CODES = {"promoted": 0, "registered": 0, "refused": 1, "cancelled": 130}
@@ -32,13 +34,25 @@ class There:
         self._stopping = threading.Event()
 
     def run(self, task: Task, key: str) -> dict[str, Any]:
-        """Run a task, or wait for the run of it that is under way."""
-        from prefect.client.orchestration import get_client
+        """Run a task, or wait for the run of it that is under way.
 
-        with get_client(sync_client=True) as client:
+        Raises:
+            HeadraceError: the server does not take or keep it, or the store or the
+                ledger does not say how it ended.
+        """
+        from prefect.client.orchestration import get_client
+        from prefect.exceptions import ObjectNotFound
+
+        work = work_of(self._settings, f"backfill-{key}")
+        with told(), get_client(sync_client=True) as client:
             try:
-                run = self._start(client, task, f"backfill-{key}")
+                run = self._start(client, task, work)
                 ended = wait_for(client, run, task.spec.name, self._stopping)
+            except ObjectNotFound as error:
+                raise UsageError(
+                    f"The deployment train/{task.spec.name} is gone from Prefect.",
+                    f"Run `headrace deploy {task.spec.name}`.",
+                ) from error
             except Stopped:
                 said = "it goes on by itself; the next backfill waits for it"
                 return {"status": "running", "reason": said, "exit_code": 130}

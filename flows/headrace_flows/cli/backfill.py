@@ -68,7 +68,7 @@ def backfill(  # noqa: PLR0913
         with server_for_run(settings) as server:
             server.wait()
             try:
-                work.run(left, _runner(tasks[0].spec.name, settings), at_once)
+                work.run(left, *_runner(tasks[0].spec.name, settings, at_once))
             except KeyboardInterrupt:
                 is_interrupted = True
     answer, exit_code = _conclude(work, is_interrupted)
@@ -80,19 +80,28 @@ def backfill(  # noqa: PLR0913
     raise Answered(exit_code)
 
 
-def _runner(pipeline: str, settings: Settings) -> Runner:
-    """By workers where the pipeline is deployed, else processes here."""
+def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, int]:
+    """By workers where the pipeline is deployed, else processes here; and how many.
+
+    A deployment with a limit may cancel what is beyond it.
+    """
     from prefect.client.orchestration import get_client
 
     from headrace_flows.backfilling.here import Here
     from headrace_flows.backfilling.there import There
     from headrace_flows.deploying.applying import find_deployments
     from headrace_flows.deploying.wanted import owner_tags
+    from headrace_flows.prefect_errors import told
 
-    with get_client(sync_client=True) as client:
+    with told(), get_client(sync_client=True) as client:
         found = find_deployments(client, owner_tags(settings))
     deployment = found.get(f"train/{pipeline}")
-    return Here() if deployment is None else There(deployment.id, settings)
+    if deployment is None:
+        return Here(), at_once
+    limit = deployment.global_concurrency_limit
+    if limit is not None:
+        at_once = min(at_once, limit.limit)
+    return There(deployment.id, settings), max(at_once, 1)
 
 
 def _tasks(
@@ -116,6 +125,7 @@ def _tasks(
         spec, folder = open_pipeline(pipeline, settings, said, None)
         if spec.deploy is not None:  # they are not to refuse each other
             said.append("deploy.when_busy=wait")
+            spec, folder = open_pipeline(pipeline, settings, said, None)
         arguments = [part for text in said for part in ("--set", text)]
         found.append(Task(day.isoformat(), spec, folder, (pipeline, *arguments)))
     return found

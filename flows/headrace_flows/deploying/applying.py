@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import UsageError, hide_passwords
 from headrace_flows.deploying.wanted import Wanted
+from headrace_flows.prefect_errors import told
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -52,25 +53,10 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
                 "Start one with `headrace up`, or set PREFECT_API_URL.",
             )
         url = os.environ["PREFECT_API_URL"] = f"{live}/api"
-    import httpx
     from prefect.client.orchestration import get_client
-    from prefect.exceptions import PrefectHTTPStatusError
 
-    try:
-        with get_client(sync_client=True) as client:
-            yield client, url.removesuffix("/").removesuffix("/api")
-    except PrefectHTTPStatusError as error:
-        detail = error.response.text[:500]
-        kind = UsageError if error.response.status_code < 500 else DependencyError
-        raise kind(
-            f"The Prefect server {url} answers {error.response.status_code}: {detail}",
-            "See what it says, and run it again.",
-        ) from error
-    except httpx.HTTPError as error:
-        raise DependencyError(
-            f"The Prefect server {url} does not answer: {error}.",
-            "Start it with `headrace up`, or set PREFECT_API_URL.",
-        ) from error
+    with told(), get_client(sync_client=True) as client:
+        yield client, hide_passwords(url.removesuffix("/").removesuffix("/api"))
 
 
 def apply(
@@ -86,10 +72,16 @@ def apply(
         wanted: what there should be.
         owner: the tags of those that are ours to remove.
         pipelines: only theirs are removed where they are not wanted; None: all.
+
+    Raises:
+        UsageError: there is one of a wanted name that is not ours.
     """
+    known = [_find(client, one, owner) for one in wanted]
     for pool in sorted({(w.pool, w.queue) for w in wanted}):
         ensure_pool(client, *pool)
-    applied = [_apply_one(client, one) for one in wanted]
+    applied = [
+        _apply_one(client, one, old) for one, old in zip(wanted, known, strict=True)
+    ]
     names = {one.name for one in wanted}
     ours = set(pipelines) if pipelines is not None else None
     for name, old in find_deployments(client, owner).items():
@@ -139,14 +131,27 @@ def ensure_pool(client: Any, pool: str, queue: str = "default") -> None:
             client.create_work_queue(name=queue, work_pool_name=pool)
 
 
-def _apply_one(client: Any, wanted: Wanted) -> Applied:
+def _find(client: Any, wanted: Wanted, owner: list[str]) -> Any:
+    """The deployment that has a wanted one's name, or None; it must be ours."""
     from prefect.exceptions import ObjectNotFound
 
-    body = _body(wanted)
     try:
         old = client.read_deployment_by_name(wanted.name)
     except ObjectNotFound:
-        old = None
+        return None
+    if not set(owner) <= set(old.tags):
+        tags = ", ".join(sorted(old.tags)) or "none"
+        raise UsageError(
+            f"The Prefect server has a deployment {wanted.name} that is not of this "
+            f"project and ledger ({', '.join(owner)}): its tags are {tags}.",
+            f"Give the pipeline another name, or delete it: "
+            f"prefect deployment delete {wanted.name}",
+        )
+    return old
+
+
+def _apply_one(client: Any, wanted: Wanted, old: Any) -> Applied:
+    body = _body(wanted)
     if old is not None and _facts(old) == _wanted_facts(wanted, body):
         identity, state = old.id, "unchanged"
     else:

@@ -20,7 +20,7 @@ def apply_automation(client: Any, wanted: Wanted, deployment: UUID) -> None:
     found = client.read_automations_by_name(_name(wanted))
     trigger = _trigger(wanted) if wanted.events else None
     for old in found:
-        if trigger is not None and _same(old.trigger, trigger):
+        if trigger is not None and _same(old, trigger, deployment):
             return
         client.delete_automation(old.id)
     if trigger is None:
@@ -60,5 +60,8 @@ def _trigger(wanted: Wanted) -> Any:
     )
 
 
-def _same(old: Any, new: Any) -> bool:
-    return bool(old.expect == new.expect and old.within == new.within)
+def _same(old: Any, trigger: Any, deployment: UUID) -> bool:
+    """Whether an automation starts this deployment, which can be a new one, like so."""
+    starts = [getattr(action, "deployment_id", None) for action in old.actions]
+    is_like = old.trigger.expect == trigger.expect
+    return is_like and old.trigger.within == trigger.within and starts == [deployment]

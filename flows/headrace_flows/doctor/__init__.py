@@ -28,6 +28,8 @@ LIMIT_SECONDS = 10.0
 def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Check]:
     """Look at everything at once, and change nothing.
 
+    A store that is no folder is tried with one small object, which is taken away again.
+
     Args:
         limit_seconds: what takes longer counts as unreachable.
     """

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import field_validator
+
+from headrace.errors import hide_passwords
 from headrace.records import Record
 
 State = Literal["ok", "hint", "wrong", "unreachable"]
@@ -17,10 +20,15 @@ class Check(Record):
         state: ``hint`` works but could be better, ``wrong`` is configured wrongly,
             ``unreachable`` is configured and does not answer.
         seen: what was found.
-        fix: what to do about it; empty where all is well.
+        fix: what to do about it; empty where all is well. No password is in the two.
     """
 
     name: str
     state: State
     seen: str
     fix: str = ""
+
+    @field_validator("seen", "fix")
+    @classmethod
+    def _without_passwords(cls, text: str) -> str:
+        return hide_passwords(text)

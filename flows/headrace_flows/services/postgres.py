@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import UsageError
-from headrace.settings import POSTGRES_FILE, Settings, postgres_answers
+from headrace.settings import POSTGRES_FILE, Settings
 
 DATABASES = ("prefect", "mlflow", "headrace")
 FOLDER = "postgres"
@@ -52,14 +52,25 @@ def check_home(settings: Settings) -> None:
 
 def is_ready(settings: Settings) -> bool:
     """Whether the home's PostgreSQL is there, with its databases."""
+    import psycopg2
+
     folder = settings.postgres_socket
-    return bool(folder) and postgres_answers(folder)
+    if not folder:
+        return False
+    try:  # not only whether it listens: after a crash it answers later
+        psycopg2.connect(
+            host=folder, user="postgres", dbname=DATABASES[-1], connect_timeout=2
+        ).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
 
 
 def main() -> None:
     """Keep the PostgreSQL of the home in the first argument."""
     logging.basicConfig(level=logging.WARNING)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    told: list[int] = []  # to end: not before there is something that can be ended
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     home = Path(sys.argv[1])
     folder = home / FOLDER
     _forget_the_dead(folder)
@@ -70,6 +81,9 @@ def main() -> None:
             _make(folder)
         server = get_server(folder, cleanup_mode=None)
     try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        if told:
+            sys.exit(0)
         _close_socket(server, folder)
         _create_databases(server.get_uri("postgres"))
         socket_folder = str(server.get_postmaster_info().socket_dir)

@@ -60,7 +60,7 @@ def own_postgres_is_used() -> bool:
         os.environ.get(PREFECT_DATABASE) or os.environ.get("PREFECT_API_URL", ""),
         os.environ.get(MLFLOW_DATABASE) or os.environ.get("MLFLOW_TRACKING_URI", ""),
     )
-    return not all(url.startswith(("postgresql", "http")) for url in configured)
+    return not all(configured)
 
 
 def postgres_service(settings: Settings) -> Service:
@@ -86,6 +86,11 @@ def prefect_service(settings: Settings, host: str) -> tuple[Service, str]:
         "PREFECT_API_URL": f"{link}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
+    # In memory, by default: a server that is started again would cancel what runs.
+    environment.setdefault(
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
+        "prefect.server.concurrency.lease_storage.filesystem",
+    )
     page = f"{from_elsewhere(link, host)}/api"
     environment.setdefault("PREFECT_UI_API_URL", page)
     program = "prefect"
@@ -121,7 +126,8 @@ def mlflow_service(settings: Settings, host: str) -> tuple[Service, str]:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", host, "--port", str(port)]
     if not is_loopback(host):
-        hosts = ("localhost*", "127.0.0.1*", f"{host}*", f"{socket.getfqdn()}*")
+        names = ("localhost", "127.0.0.1", _in_link(host), socket.getfqdn())
+        hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # fnmatch's
         environment.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
     if not _artifacts_are_elsewhere():
         command += ["--default-artifact-root", settings.artifacts]
@@ -174,7 +180,11 @@ def has_worker(api_url: str, pool: str, since: datetime) -> bool:
 
 def _from_here(host: str) -> str:
     """An address as this machine reaches it."""
-    return EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
+    return EVERYWHERE.get(host, _in_link(host))
+
+
+def _in_link(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def from_elsewhere(link: str, host: str) -> str:

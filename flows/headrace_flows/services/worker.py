@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace_flows import recovery
+from headrace_flows.prefect_errors import told
 from headrace_flows.server import configure
 from headrace_flows.services.environment import for_flows
 from headrace_flows.services.live import answers, live_links
 
 if TYPE_CHECKING:
+    import psutil
     from prefect.workers.process import ProcessWorker
 
 # Less than what a guard allows, so that flows are told and the worker hears of it.
@@ -44,7 +48,8 @@ def work(
         tell: is called once it works.
 
     Raises:
-        UsageError: there is no server, or the pool is not one of processes.
+        UsageError: there is no server, it wants another login, or the pool is not one
+            of processes.
         DependencyError: the server does not answer.
     """
     api_url = _server(settings)
@@ -79,7 +84,8 @@ async def _work(pool: str, limit: int, tell: Callable[[dict[str, Any]], None]) -
     from prefect.workers.process import ProcessWorker
 
     await _check_pool(pool)
-    name = f"{socket.gethostname()} {pool} {os.getpid()}"
+    # In a container that is started again, host and process have the same names.
+    name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
     worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
     is_ending = _end_in_order(worker)
     _begin_at_once(worker)
@@ -99,6 +105,17 @@ async def _work(pool: str, limit: int, tell: Callable[[dict[str, Any]], None]) -
 
 async def _check_pool(pool: str) -> None:
     """Make the pool if it is missing; raises UsageError where it is of another kind."""
+    with told():
+        found = await _find_pool(pool)
+    if found.type != "process":
+        raise UsageError(
+            f"The pool {pool!r} is of type {found.type!r}, not of processes.",
+            f"Use Prefect's worker for it: prefect worker start --pool {pool}.",
+        )
+
+
+async def _find_pool(pool: str) -> Any:
+    """A pool; it is made if it is missing."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -106,21 +123,16 @@ async def _check_pool(pool: str) -> None:
 
     async with get_client() as client:
         try:
-            found = await client.read_work_pool(pool)
+            return await client.read_work_pool(pool)
         except ObjectNotFound:
             template = ProcessWorker.get_default_base_job_template()
             wanted = WorkPoolCreate(
                 name=pool, type="process", base_job_template=template
             )
             try:
-                found = await client.create_work_pool(wanted)
+                return await client.create_work_pool(wanted)
             except ObjectAlreadyExists:  # another worker was as fast
-                found = await client.read_work_pool(pool)
-    if found.type != "process":
-        raise UsageError(
-            f"The pool {pool!r} is of type {found.type!r}, not of processes.",
-            f"Use Prefect's worker for it: prefect worker start --pool {pool}.",
-        )
+                return await client.read_work_pool(pool)
 
 
 def _begin_at_once(worker: ProcessWorker) -> None:
@@ -150,9 +162,11 @@ def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
         return [] if is_ending.is_set() else await poll()
 
     async def end() -> None:
-        await asyncio.to_thread(_end_flows)
-        if task is not None:
-            task.cancel()
+        try:
+            await asyncio.to_thread(_end_flows)
+        finally:
+            if task is not None:
+                task.cancel()
 
     kept: set[asyncio.Task[None]] = set()
 
@@ -173,5 +187,25 @@ def _end_flows() -> None:
 
     flows = psutil.Process().children()
     for flow in flows:
-        flow.terminate()
+        with contextlib.suppress(psutil.Error):  # it has just ended by itself
+            if not _is_suspended(flow):
+                flow.terminate()
     psutil.wait_procs(flows, timeout=GRACE_SECONDS)
+
+
+def _is_suspended(flow: psutil.Process) -> bool:
+    """Whether its run waits for a person.
+
+    Such a process ends by itself; told to, it would make a crash of what goes on later.
+    """
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectException
+
+    try:
+        run = UUID(flow.environ()["PREFECT__FLOW_RUN_ID"])
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(run).state
+    except (KeyError, httpx.HTTPError, PrefectException):
+        return False
+    return state is not None and state.is_paused()

@@ -159,6 +159,7 @@ class Checkpoints:
             problem = _problem(state, like, weights, made_on)
             if state is not None and not problem:
                 self.resumed = copy.copy(state.progress)
+                log.info("train: goes on from %s", self.resumed.place)
                 return state
             log.warning("The checkpoint %s is passed over: %s.", name, problem)
         return None

@@ -113,9 +113,11 @@ def whole_batches(strategy: Any, network: Any) -> Iterator[None]:
     were = [layer.synchronized for layer in layers]
     for layer in layers:
         layer.synchronized = True
-    yield
-    for layer, was in zip(layers, were, strict=True):  # as it is saved
-        layer.synchronized = was
+    try:
+        yield
+    finally:
+        for layer, was in zip(layers, were, strict=True):  # as it is saved
+            layer.synchronized = was
 
 
 @contextlib.contextmanager

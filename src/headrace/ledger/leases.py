@@ -46,14 +46,17 @@ class Leases:
     Args:
         url: SQLAlchemy URL of the ledger.
         timeout_seconds: how long to wait for a lock or a connection.
+        patience_seconds: how long to try again where a server does not answer.
 
     Raises:
         UsageError: the URL names no ledger.
         DependencyError: the database does not answer. Every method raises it.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 10.0) -> None:
-        self._database = Database(url, timeout_seconds)
+    def __init__(
+        self, url: str, *, timeout_seconds: float = 10.0, patience_seconds: float = 0.0
+    ) -> None:
+        self._database = Database(url, timeout_seconds, patience_seconds)
         self._database.ensure(METADATA)
 
     def identity(self) -> str:

@@ -107,7 +107,8 @@ def approve(
 
     Raises:
         NotFoundError: nothing waits, or there is no such version.
-        UsageError: a rejected version is approved without a reason.
+        UsageError: a version that was rejected or rolled back is approved without a
+            reason.
         PromotionError: never asked for, not by this user, no passing evidence, or the
             champion is not the one it was compared with.
         IntegrityError: the version's file is gone or changed.
@@ -120,9 +121,11 @@ def approve(
         return champion.entry, False
     request, last = _find(model, version, ledger)
     check_eyes(request, settings.user)
-    if last.action == "reject" and not reason.strip():
+    rolled_back = ledger.was_rolled_back(model, request.version)
+    if (rolled_back or last.action == "reject") and not reason.strip():
+        said = f"rolled back by {rolled_back.who}" if rolled_back else str(last)
         raise UsageError(
-            f"Version {last.version} of {model} was {last}.",
+            f"Version {last.version} of {model} was {said}.",
             "To approve it all the same, say why with --reason TEXT.",
         )
     row = ledger.version(model, request.version)
@@ -136,7 +139,7 @@ def approve(
         )
     tracking = Tracking(settings)
     with tracking.model_file(row.model_uri, row.model_digest):
-        if not is_approved(last, evidence):
+        if rolled_back or not is_approved(last, evidence):  # an old word is used up
             last = ledger.add_approval(
                 Approval(
                     model=model,

@@ -6,11 +6,11 @@ import contextlib
 import errno
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.errors import DependencyError
+from headrace.processes import Process, this_process
 
 WORK = ".new-"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE}
@@ -45,15 +45,13 @@ def fsync_path(path: Path) -> None:
 
 def work_prefix() -> str:
     """How the name of a work folder of this process begins."""
-    return f"{WORK}{os.getpid()}-{socket.gethostname()}-"
+    return f"{WORK}{str(this_process()).replace('/', '~')}~"
 
 
 def sweep(parent: Path) -> None:
     """Delete work folders whose process was killed on this machine."""
-    import psutil
-
     for path in parent.glob(f"{WORK}*"):
-        process, _, rest = path.name.removeprefix(WORK).partition("-")
-        is_ours = rest.rpartition("-")[0] == socket.gethostname()
-        if is_ours and process.isdigit() and not psutil.pid_exists(int(process)):
+        written = path.name.removeprefix(WORK).rpartition("~")[0]
+        process = Process.parse(written.replace("~", "/"))
+        if process is not None and process.condition == "gone":
             shutil.rmtree(path, ignore_errors=True)

@@ -89,10 +89,11 @@ def tracking_errors(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interrupted_later() -> Iterator[None]:
-    """Keep a first Ctrl-C back until the block ends.
+    """Keep a first Ctrl-C or SIGTERM back until the block ends.
 
     In the middle of a transaction it would leave the database locked for all that is
-    still to be written, such as the end of the run.
+    still to be written, such as the end of the run. Then it means what it meant before:
+    Prefect, for one, tells a SIGTERM from a person's Ctrl-C.
     """
     if (
         threading.current_thread() is not threading.main_thread()
@@ -100,22 +101,30 @@ def _interrupted_later() -> Iterator[None]:
     ):
         yield
         return
-    came: list[int] = []
+    came: list[tuple[int, FrameType | None]] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came:
-            signal.default_int_handler(number, frame)
-        came.append(number)
+        came.append((number, frame))
+        if len(came) > 1:
+            act(number, frame)
+
+    def act(number: int, frame: FrameType | None) -> None:
+        handler = handlers[number]
+        signal.signal(number, handler)
+        if callable(handler):
+            handler(number, frame)
+        else:
+            signal.raise_signal(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
-    handlers = {number: signal.signal(number, note) for number in numbers}
+    handlers: dict[int, Any] = {n: signal.signal(n, note) for n in numbers}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
+        if len(came) == 1:
+            act(*came[0])
 
 
 def _first_line(error: Exception) -> str:

@@ -150,7 +150,7 @@ class Runs(Connection):
         for run in running:
             process = Process.parse(run.data.tags[PROCESS_TAG])
             if process is not None and process.condition == "gone":
-                self.client.set_terminated(run.info.run_id, "KILLED")
+                self.end(run.info.run_id)
 
     def running(self) -> list[FoundRun]:
         """The runs of flows that MLflow has as running, of all experiments."""
@@ -167,9 +167,13 @@ class Runs(Connection):
         ]
 
     def end(self, run_id: str) -> None:
-        """Say of a run whose process is gone that it was killed."""
+        """Say of a run whose process is gone that it was killed, unless it has ended.
+
+        It may have done so after it was found to be running, and before it was gone.
+        """
         with tracking_errors(self.uri):
-            self.client.set_terminated(run_id, "KILLED")
+            if self.client.get_run(run_id).info.status == "RUNNING":
+                self.client.set_terminated(run_id, "KILLED")
 
     def _system_metrics(self, run_id: str) -> Any:
         from mlflow.system_metrics import system_metrics_monitor as metrics

@@ -139,6 +139,20 @@ def test_removing_the_folder_removes_the_deployment_and_no_other_project_s(
     assert client.read_deployment_by_name("train/spots").name == "spots"
 
 
+def test_a_deployment_of_the_same_name_of_another_project_is_left_alone(
+    place: Home, client: Any, tmp_path: Path
+) -> None:
+    assert place.headrace("deploy", "--json").exit_code == 0
+    before = client.read_deployment_by_name("train/blobs")
+    write(place.project, DEPLOY + "paused = true\n")
+    other = type(place)(tmp_path / "other_home", place.project)
+    answer = other.headrace("deploy", "--json")
+    assert answer.exit_code == 2
+    (theirs,) = (tag for tag in before.tags if tag.startswith("headrace-"))
+    assert theirs in answer.json["reason"]
+    assert client.read_deployment_by_name("train/blobs").updated == before.updated
+
+
 def test_a_pipeline_without_a_table_is_told_what_to_add(place: Home) -> None:
     write(place.project, "")
     answer = place.headrace("deploy", "blobs", "--json")
@@ -197,6 +211,11 @@ def test_events_make_one_automation_that_stays_as_long_as_it_is_right(
     place.headrace("deploy", "--json")
     kept = client.read_automations_by_name("train/blobs on events")
     assert [one.id for one in kept] == [made[0].id]
+    client.delete_deployment(client.read_deployment_by_name("train/blobs").id)
+    place.headrace("deploy", "--json")
+    (anew,) = client.read_automations_by_name("train/blobs on events")
+    train = client.read_deployment_by_name("train/blobs")
+    assert [action.deployment_id for action in anew.actions] == [train.id]
     write(place.project, table + "on_snapshot = true\n")
     place.headrace("deploy", "--json")
     changed = client.read_automations_by_name("train/blobs on events")

@@ -265,3 +265,10 @@ def test_a_server_that_lets_everyone_in_is_wrong_where_others_reach_it() -> None
     assert (check.state, check.fix) == ("wrong", "lock it")
     assert check_door("prefect", "http://trainer.lab:4200", Said(401, ""), "") == []
     assert check_door("prefect", "http://127.0.0.1:4200", open_door, "") == []
+
+
+def test_no_password_is_told() -> None:
+    url = "postgresql://ada:canary@db/headrace"
+    check = Check(name="ledger", state="wrong", seen=f"{url}: gone", fix=f"Mend {url}.")
+    assert "canary" not in check.model_dump_json()
+    assert "ada:***@db" in check.seen

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
-from headrace_flows.services import environment
+from headrace_flows.services import environment, servers
 from headrace_flows.services.environment import check_doors, for_flows, is_loopback
 
 SECRETS = {
@@ -81,3 +81,19 @@ def test_a_wider_address_is_refused_without_passwords(
         check_doors(host)
     monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "canary")
     check_doors(host)
+
+
+def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    monkeypatch.setattr(servers, "free_port", lambda port, _host: port)
+    settings = Settings(project=tmp_path, home=tmp_path)
+    for host, link in (("10.0.0.7", "10.0.0.7:5000"), ("fd00::7", "[fd00::7]:5000")):
+        service, _ = servers.mlflow_service(settings, host)
+        allowed = service.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+        for good in ("localhost:5000", "127.0.0.1:5000", link):
+            assert is_allowed_host_header(allowed, good)
+        for bad in ("localhost.evil.org:5000", "127.0.0.1.evil.org", "f:5000"):
+            assert not is_allowed_host_header(allowed, bad)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -142,3 +143,17 @@ def test_a_device_that_is_out_of_memory_says_what_to_lower(tmp_path: Path) -> No
     huge = Fit(spec, tmp_path, "huge:build", data())
     with pytest.raises(Refusal, match=r"Out of memory in train, with .*16\. Lower"):
         huge.run(lambda _number, _metrics: None)
+
+
+def test_a_fit_that_fails_leaves_the_network_as_it_was() -> None:
+    import keras
+
+    from headrace.fitting.devices import whole_batches
+
+    layer = keras.layers.BatchNormalization()
+    network = keras.Sequential([keras.Input((2,)), layer])
+    several = SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ValueError, match="bad"), whole_batches(several, network):
+        assert layer.synchronized
+        raise ValueError("bad")
+    assert not layer.synchronized
