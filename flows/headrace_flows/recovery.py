@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
@@ -33,6 +33,7 @@ LAST_WAIT_SECONDS = 10.0
 LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
 LONGEST_PROCESS_START_SECONDS = 300.0
 _UNDER_WAY = ("RUNNING", "CANCELLING", "PENDING")
+_OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 log = logging.getLogger("headrace")
 
@@ -71,6 +72,7 @@ def sweep(settings: Settings) -> list[str]:
         ]
         for flow_run_id in ended:
             log.info("flow run %s was ended: its process is gone", flow_run_id)
+        _end_left_tasks(client, state.tag)
         if ended or state.dead:
             _end_in_mlflow(settings, state, {*ended}, client)
     for lease in state.dead:
@@ -83,7 +85,7 @@ class _State:
     """Who is alive, by all leases of the ledger."""
 
     def __init__(self, rows: list[Lease], now: float, tag: str) -> None:
-        self._tag = tag
+        self.tag = tag
         self._rows: dict[str, list[Lease]] = {}
         for lease in rows:
             self._rows.setdefault(lease.flow_run_id, []).append(lease)
@@ -121,7 +123,7 @@ class _State:
                 f"Its process {lease.pid} on {lease.host.partition('#')[0]} is gone, "
                 "or was not heard of for too long."
             )
-        if self._tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
+        if self.tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
             return ""
         if run.state and run.state.is_pending() and _may_still_begin(client, run):
             return ""
@@ -168,7 +170,6 @@ def _flow_runs(
 
 def _end(client: SyncPrefectClient, run: FlowRun, reason: str) -> bool:
     """Set a flow run and its task runs to what is true; False when it did itself."""
-    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
     from prefect.states import Cancelled, Crashed
 
     present = client.read_flow_run(run.id).state
@@ -178,13 +179,35 @@ def _end(client: SyncPrefectClient, run: FlowRun, reason: str) -> bool:
         client.set_flow_run_state(run.id, Cancelled(message=reason))
     else:
         client.set_flow_run_state(run.id, Crashed(message=reason))
-    under_way = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
+    _end_tasks(client, {"id": {"any_": [run.id]}}, reason)
+    return True
+
+
+def _end_left_tasks(client: SyncPrefectClient, tag: str) -> None:
+    """End the tasks of flow runs that told their own end, and not that of these."""
+    over = {
+        "tags": {"all_": [tag]},
+        "state": {"type": {"any_": list(_OVER)}},
+        "end_time": {
+            "before_": datetime.now(UTC) - timedelta(seconds=rules.GRACE_SECONDS)
+        },
+    }
+    _end_tasks(client, over, "Its flow run has ended.", subflow_runs={"exists_": False})
+
+
+def _end_tasks(
+    client: SyncPrefectClient, flow_runs: dict[str, Any], reason: str, **wanted: Any
+) -> None:
+    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
+    from prefect.states import Crashed
+
+    wanted["state"] = {"type": {"any_": ["RUNNING", "PENDING"]}}
     for task_run in client.read_task_runs(
-        flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [run.id]}}),
-        task_run_filter=TaskRunFilter.model_validate(under_way),
+        flow_run_filter=FlowRunFilter.model_validate(flow_runs),
+        task_run_filter=TaskRunFilter.model_validate(wanted),
+        limit=MOST,
     ):
         client.set_task_run_state(task_run.id, Crashed(message=reason), force=True)
-    return True
 
 
 def _end_in_mlflow(

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
 PIPELINES = int(os.environ.get("PIPELINES", "1"))  # `make test-faults` has four
 SEED = int(os.environ.get("NIGHT", random.SystemRandom().randrange(10_000)))
+KILLS = min(PIPELINES, 2)  # of each victim
 SEEDS = (1, 2)  # of the trainings: one run each
 VICTIMS = ("--pool cpu", "--pool gpu", "prefect_server")
 LIMIT_SECONDS = 600
@@ -109,7 +110,7 @@ class Api:
 
 
 class Killer(threading.Thread):
-    """Kills each victim twice, at moments of its own, in an order of its own."""
+    """Kills each victim some times, at moments and in an order that the seed gives."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(daemon=True)
@@ -118,11 +119,13 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         choice = random.Random(SEED)
-        for victim in choice.sample(VICTIMS * 2, 2 * len(VICTIMS)):
+        for victim in choice.sample(VICTIMS * KILLS, KILLS * len(VICTIMS)):
             time.sleep(choice.uniform(4, 16))
-            self._kill(victim)
+            while not self._kill(victim):  # it is being started again
+                time.sleep(0.2)
 
-    def _kill(self, part: str) -> None:
+    def _kill(self, part: str) -> bool:
+        before = self.killed[part]
         for process in psutil.process_iter():
             try:
                 line = " ".join(process.cmdline())
@@ -132,6 +135,7 @@ class Killer(threading.Thread):
                     self.killed[part] += 1
             except psutil.Error:
                 continue
+        return self.killed[part] > before
 
 
 def mlflow(services: Services, path: str, **body: Any) -> dict[str, Any]:
@@ -164,7 +168,7 @@ def test_every_run_ends_as_it_should(services: Services, storage: Storage) -> No
     killer.start()
     states = api.wait(list(runs), LIMIT_SECONDS)
     killer.join()
-    assert killer.killed.keys() == set(VICTIMS)
+    assert all(killer.killed[victim] >= KILLS for victim in VICTIMS)
 
     told = {state["name"]: state["message"] for state in states.values()}
     assert told.keys() <= {"Promoted", "Registered", "Crashed"}, told

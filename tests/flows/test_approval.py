@@ -16,6 +16,8 @@ from headrace.ledger import Approval, Leases, Ledger
 
 from .conftest import Home
 
+pytestmark = pytest.mark.integration
+
 ARGUMENTS = ("run", "blobs", "--set", "training.seed=2", "--json")
 GATES = "gates=[{name='accuracy', threshold=0.5}]"
 WAITS = ("--set", GATES, "--set", "promotion.mode=approval")

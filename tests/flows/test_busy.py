@@ -13,6 +13,8 @@ import pytest
 from headrace.leases import hold
 from headrace.settings import Settings
 
+pytestmark = pytest.mark.integration
+
 Home = Any
 CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 Home = Any
 CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 AT_ONCE = ("--set", "gates=[{name='accuracy', threshold=0.5}]")

@@ -16,6 +16,8 @@ from headrace.records import TrainingRecord
 from headrace.spec import override
 from headrace_flows.run import Run
 
+pytestmark = pytest.mark.integration
+
 Trained = Any
 
 

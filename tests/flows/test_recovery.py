@@ -177,6 +177,21 @@ def test_a_run_that_has_just_ended_may_still_tell_how(
     assert world.sweep() == [run], "nobody will tell any more"
 
 
+def test_a_task_that_an_ended_run_has_left_running_is_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flow that is told to end says so; of its task it may say nothing any more."""
+    from prefect.states import Crashed
+
+    run = world.flow_run(Crashed())
+    task = world.task_run(run)
+    world.sweep()
+    assert world.task_state(task) == "RUNNING", "it may yet be told of"
+    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+    assert world.sweep() == []
+    assert world.task_state(task) == "CRASHED"
+
+
 @pytest.fixture
 def pool() -> Iterator[Callable[[str], str]]:
     """Makes a work pool of a type, with no worker yet."""

@@ -215,7 +215,7 @@ def test_a_suspended_run_survives_a_restart_of_everything(
         words = [(word["action"], word["who"]) for word in told["approvals"]]
         assert words == [("request", "ada@lab"), ("reject", "timeout")]
         code, answer = services.headrace("approve", "late")
-        assert (code, answer["error"]["kind"]) == (1, "NotFoundError"), answer
+        assert (code, answer["error"]["kind"]) == (2, "NotFoundError"), answer
         again = prefect.start("late")
         found = prefect.wait(again, "Refused")
         assert "rejected by timeout" in found["state"]["message"]

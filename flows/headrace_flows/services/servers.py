@@ -22,7 +22,7 @@ from headrace_flows.services.environment import (
     mlflow_asks_for_a_password,
     prefect_authorization,
 )
-from headrace_flows.services.live import UI_PORTS, answers, free_port
+from headrace_flows.services.live import answers, free_port
 
 POOLS = ("cpu", "gpu")
 PREFECT_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
@@ -76,10 +76,12 @@ def postgres_service(settings: Settings) -> Service:
     )
 
 
-def prefect_service(settings: Settings, host: str) -> tuple[Service, str]:
+def prefect_service(
+    settings: Settings, host: str, preferred_port: int
+) -> tuple[Service, str]:
     """Prefect's server, on the home's database unless one is configured."""
     home = settings.home.absolute()
-    port = free_port(UI_PORTS["prefect"], host)
+    port = free_port(preferred_port, host)
     link = f"http://{_from_here(host)}:{port}"
     environment = {
         **os.environ,
@@ -110,10 +112,12 @@ def prefect_service(settings: Settings, host: str) -> tuple[Service, str]:
     return service, link
 
 
-def mlflow_service(settings: Settings, host: str) -> tuple[Service, str]:
+def mlflow_service(
+    settings: Settings, host: str, preferred_port: int
+) -> tuple[Service, str]:
     """MLflow's server, on the home's database unless one is configured."""
     home = settings.home.absolute()
-    port = free_port(UI_PORTS["mlflow"], host)
+    port = free_port(preferred_port, host)
     link = f"http://{_from_here(host)}:{port}"
     environment = {
         **os.environ,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from headrace.settings import Settings
 from headrace_flows.server import configure
 from headrace_flows.services import postgres, servers
 from headrace_flows.services.environment import check_doors
-from headrace_flows.services.live import answers, tail, write_links
+from headrace_flows.services.live import UI_PORTS, answers, tail, write_links
 from headrace_flows.services.servers import Service
 from headrace_flows.services.supervisor import Supervisor
 
@@ -66,7 +66,7 @@ def _start_servers(
     supervisor: Supervisor, settings: Settings, host: str
 ) -> dict[str, str]:
     """Start Prefect's and MLflow's server, or find the configured one."""
-    links, begun = _servers(settings, host)
+    links, begun = _servers(settings, host, UI_PORTS)
     try:
         supervisor.start(*begun)
     except DependencyError:
@@ -74,12 +74,14 @@ def _start_servers(
         if not any("already in use" in tail(service.log) for service in begun):
             raise
         supervisor.drop(*begun)
-        links, begun = _servers(settings, host)
+        links, begun = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
         supervisor.start(*begun)
     return links
 
 
-def _servers(settings: Settings, host: str) -> tuple[dict[str, str], list[Service]]:
+def _servers(
+    settings: Settings, host: str, ports: Mapping[str, int]
+) -> tuple[dict[str, str], list[Service]]:
     places: tuple[tuple[str, str, str, Callable[..., tuple[Service, str]]], ...] = (
         ("prefect", "PREFECT_API_URL", "/api/health", servers.prefect_service),
         ("mlflow", "MLFLOW_TRACKING_URI", "/health", servers.mlflow_service),
@@ -89,7 +91,7 @@ def _servers(settings: Settings, host: str) -> tuple[dict[str, str], list[Servic
     for name, variable, page, make in places:
         configured = os.environ.get(variable, "").rstrip("/").removesuffix("/api")
         if not configured.startswith("http"):
-            service, links[name] = make(settings, host)
+            service, links[name] = make(settings, host, ports[name])
             begun.append(service)
             continue
         links[name] = configured

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.settings import Settings
 from headrace.store import fsync_path
+from headrace.tracking.once import outlast_restarts
 from headrace.tracking.s3 import is_of_s3, limit_s3, refusal
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ class Connection:
             with tracking_errors(self.uri):
                 if self.uri == f"sqlite:///{self.home}/mlflow.db":
                     _create_database(self.home / "mlflow.db")
+                outlast_restarts(self.uri)
                 mlflow.set_tracking_uri(self.uri)
                 self.client: MlflowClient = mlflow.MlflowClient(self.uri)
         finally:

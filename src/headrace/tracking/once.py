@@ -2,20 +2,23 @@
 
 MLflow's own retries send a request again whose answer was lost, and a run or a version
 would be there twice. So what makes something is sent without them, and looked for
-before it is sent again.
+before it is sent again. A database that MLflow itself talks to is waited for while it
+is started again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _PAUSES = (1.0, 4.0, 10.0)
+PATIENCE_SECONDS = 60.0
 
 T = TypeVar("T")
 
@@ -58,3 +61,46 @@ def _without_retries() -> Iterator[None]:
             del os.environ[_RETRIES]
         else:
             os.environ[_RETRIES] = before
+
+
+@functools.cache
+def outlast_restarts(uri: str) -> None:
+    """Have connections to a database server wait while it is started again.
+
+    One that has not been there before is told of at once.
+    """
+    if uri.startswith(("http", "sqlite", "file")):
+        return
+    import sqlalchemy as sa
+
+    url, was_there = sa.make_url(uri), False
+
+    def connect(dialect: Any, _record: Any, args: Any, named: dict[str, Any]) -> Any:
+        nonlocal was_there
+        if named != dialect.create_connect_args(url)[1]:
+            return None  # to another database, in the usual way
+        limit = time.monotonic() + (PATIENCE_SECONDS if was_there else 0)
+        while True:
+            try:
+                made = dialect.connect(*args, **named)
+            except dialect.loaded_dbapi.OperationalError:
+                if time.monotonic() >= limit:
+                    raise
+                time.sleep(1)
+            else:
+                was_there = True
+                return made
+
+    sa.event.listen(sa.Engine, "do_connect", connect)
+
+
+def repeat(work: Callable[[], T]) -> T:
+    """What ``work`` gives; a second time where the database was lost in the middle."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return work()
+    except MlflowException as error:
+        if error.error_code != "TEMPORARILY_UNAVAILABLE":
+            raise
+        return work()

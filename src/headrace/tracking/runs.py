@@ -18,7 +18,7 @@ from headrace.processes import Process, this_process
 from headrace.records import SnapshotRecord
 from headrace.tracking.artifacts import fetch
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
-from headrace.tracking.once import make_once
+from headrace.tracking.once import make_once, repeat
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 PROCESS_TAG = "headrace.process"
@@ -107,8 +107,8 @@ class Runs(Connection):
                 monitor.finish()
             if run_id:
                 with tracking_errors(self.uri):
-                    mlflow.end_run(status)
-                    self.client.set_terminated(run_id, status)
+                    repeat(lambda: mlflow.end_run(status))
+                    repeat(lambda: self.client.set_terminated(run_id, status))
 
     def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """The id of a new run, made once though answers may be lost."""
@@ -190,7 +190,7 @@ class Runs(Connection):
 
         params = [Param(key, value) for key, value in _flatten(values)]
         with tracking_errors(self.uri):
-            self.client.log_batch(run_id, params=params)
+            repeat(lambda: self.client.log_batch(run_id, params=params))
 
     def log_metrics(
         self, run_id: str, values: Mapping[str, float], step: int = 0
@@ -201,16 +201,15 @@ class Runs(Connection):
         now = int(time.time() * 1000)
         metrics = [Metric(plain(k), float(v), now, step) for k, v in values.items()]
         with tracking_errors(self.uri):
-            self.client.log_batch(run_id, metrics=metrics)
+            repeat(lambda: self.client.log_batch(run_id, metrics=metrics))
 
     def log_tags(self, run_id: str, values: Mapping[str, str]) -> None:
         """Set tags in one call."""
         from mlflow.entities import RunTag
 
+        tags = [RunTag(plain(key), str(value)) for key, value in values.items()]
         with tracking_errors(self.uri):
-            self.client.log_batch(
-                run_id, tags=[RunTag(plain(k), str(v)) for k, v in values.items()]
-            )
+            repeat(lambda: self.client.log_batch(run_id, tags=tags))
 
     def log_snapshot(self, run_id: str, snapshot: SnapshotRecord) -> None:
         """Log the data set as an input of the run, under its true digest."""
