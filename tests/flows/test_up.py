@@ -27,6 +27,7 @@ def test_an_address_that_others_reach_is_refused_without_passwords(home: Home) -
 def test_a_worker_without_a_server_says_how_to_have_one(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     answer = home.headrace("worker", "--pool", "cpu", "--json")
     assert (answer.exit_code, answer.json["error"]["kind"]) == (2, "UsageError")
     assert "headrace up" in answer.json["error"]["action"]
