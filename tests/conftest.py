@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import absl.logging
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -87,6 +88,9 @@ def _environment() -> Iterator[None]:
                 patch.delenv(name)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("DO_NOT_TRACK", "true")
+        # Prefect closes all logs when it is imported, and TensorFlow's, in its turn,
+        # would close pytest's standard error.
+        patch.setattr(absl.logging.PythonHandler, "close", logging.StreamHandler.close)
         yield
 
 
