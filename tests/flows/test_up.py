@@ -76,6 +76,7 @@ def test_what_the_user_sets_wins_over_the_homes_postgresql(
 def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert own_postgres_is_used()
     monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://db/headrace")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
