@@ -9,7 +9,6 @@ no longer tell of itself. Importing this imports no Prefect.
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from headrace.errors import HeadraceError, UsageError
@@ -68,10 +67,9 @@ def emit_from_command(
 
 def has_server(settings: Settings) -> bool:
     """Whether there is a Prefect server that lasts, configured or the home's."""
-    from headrace_flows.services.live import live_links
+    from headrace_flows.services.live import lasting_api_url
 
-    configured = os.environ.get("PREFECT_API_URL")
-    return bool(configured or live_links(settings).get("prefect"))
+    return bool(lasting_api_url(settings))
 
 
 def ensure(client: SyncPrefectClient, settings: Settings) -> str:

@@ -31,9 +31,8 @@ RETURN_LIMIT_SECONDS = 60
 
 def configure(settings: Settings) -> None:
     """Set Prefect's environment where it is unset; call before importing Prefect."""
-    home = settings.home.absolute()
     defaults = {
-        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_HOME": str(settings.home.absolute() / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",

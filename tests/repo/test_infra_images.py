@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.metadata import requires, version
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
+
+from headrace.settings import Settings
+from headrace_flows.server import configure
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
@@ -48,6 +53,22 @@ def test_the_images_run_as_nobody_in_particular() -> None:
         assert re.search(
             r"--require-hashes|--constraint requirements.lock|--no-deps", text
         )
+
+
+def test_an_image_tells_prefect_what_a_command_would(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", dict(os.environ))
+        configure(Settings(project=tmp_path))
+        told = {n: v for n, v in os.environ.items() if n.startswith("PREFECT_")}
+    # Where the home is, and what keeps a terminal quiet, is not for a container.
+    told = {n: v for n, v in told.items() if "_HOME" not in n and "_LOGGING_" not in n}
+    said = dict(re.findall(r"(PREFECT_\w+)=(\S+)", DOCKERFILE))
+    assert told.items() <= said.items()
+    assert "PREFECT_CLIENT_RETRY_EXTRA_CODES" in told
 
 
 def test_the_images_own_lock_is_what_the_extras_ask_for() -> None:

@@ -9,7 +9,7 @@ import typer
 
 from headrace.errors import HeadraceError
 from headrace_flows.cli.answers import JsonOption, console, print_json
-from headrace_flows.cli.registry import ModelArgument, describe_entry
+from headrace_flows.cli.registry import ModelArgument, ReasonOption, describe_entry
 
 if TYPE_CHECKING:
     from headrace.ledger import Ledger
@@ -25,7 +25,7 @@ WaitingArgument = Annotated[
 def approve(
     model: ModelArgument,
     version: WaitingArgument = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept for ever.")] = "",
+    reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Approve a version that waits for it: it is promoted, and its run goes on.
@@ -61,7 +61,7 @@ def approve(
 def reject(
     model: ModelArgument,
     version: WaitingArgument = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept for ever.")] = "",
+    reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Reject a version: its run ends refused, and no other asks for it again.

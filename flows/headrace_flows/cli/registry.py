@@ -11,6 +11,7 @@ from headrace_flows.cli.answers import JsonOption, console, print_json
 from headrace_flows.cli.pipelines import schedule_of
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
 
 
 def promote(
@@ -21,7 +22,7 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Without passing evidence; recorded so.")
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept for ever.")] = "",
+    reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion; its gates must have passed."""
@@ -48,7 +49,7 @@ def promote(
 
 def rollback(
     model: ModelArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept for ever.")] = "",
+    reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Go back to the champion before this one, once its model has been loaded."""

@@ -41,22 +41,20 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
         DependencyError: it does not answer.
     """
     from headrace_flows.server import configure
-    from headrace_flows.services.live import live_links
+    from headrace_flows.services.live import lasting_api_url
 
     configure(settings)
-    url = os.environ.get("PREFECT_API_URL") or ""
+    url = lasting_api_url(settings)
     if not url:
-        live = live_links(settings).get("prefect")
-        if not live:
-            raise UsageError(
-                "There is no Prefect server that would keep a deployment.",
-                "Start one with `headrace up`, or set PREFECT_API_URL.",
-            )
-        url = os.environ["PREFECT_API_URL"] = f"{live}/api"
+        raise UsageError(
+            "There is no Prefect server that would keep a deployment.",
+            "Start one with `headrace up`, or set PREFECT_API_URL.",
+        )
+    os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 
     with told(), get_client(sync_client=True) as client:
-        yield client, hide_passwords(url.removesuffix("/").removesuffix("/api"))
+        yield client, hide_passwords(url.removesuffix("/api"))
 
 
 def apply(

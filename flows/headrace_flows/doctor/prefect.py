@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 from headrace.settings import Settings
 from headrace_flows.doctor.asking import Said, ask, check_clock, check_door
 from headrace_flows.doctor.check import Check
 from headrace_flows.doctor.versions import compare
 from headrace_flows.services.environment import prefect_authorization
-from headrace_flows.services.live import live_links
-
-
-def api_url(settings: Settings) -> str:
-    """The API that is configured or live; empty: a run has a temporary one."""
-    live = live_links(settings).get("prefect")
-    found = os.environ.get("PREFECT_API_URL") or (f"{live}/api" if live else "")
-    return found.rstrip("/")
+from headrace_flows.services.live import lasting_api_url
 
 
 def check_prefect(settings: Settings) -> list[Check]:
     """The server of runs and deployments."""
-    url = api_url(settings)
+    url = lasting_api_url(settings)
     if not url:
         seen = "none is configured or up: a run has a temporary server"
         return [Check(name="prefect", state="ok", seen=seen)]

@@ -44,6 +44,13 @@ def live_links(settings: Settings) -> dict[str, str]:
     return {str(name): str(value) for name, value in links.items()}
 
 
+def lasting_api_url(settings: Settings) -> str:
+    """Prefect's API, the configured or the home's; empty: a run has one for itself."""
+    live = live_links(settings).get("prefect")
+    found = os.environ.get("PREFECT_API_URL") or (f"{live}/api" if live else "")
+    return found.rstrip("/")
+
+
 def _is_held(lock: Path) -> bool:
     try:
         with lock.open("rb") as file:

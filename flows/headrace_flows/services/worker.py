@@ -17,7 +17,7 @@ from headrace_flows import recovery
 from headrace_flows.prefect_errors import told
 from headrace_flows.server import configure
 from headrace_flows.services.environment import for_flows
-from headrace_flows.services.live import answers, live_links
+from headrace_flows.services.live import answers, lasting_api_url
 
 if TYPE_CHECKING:
     import psutil
@@ -65,19 +65,18 @@ def work(
 
 
 def _server(settings: Settings) -> str:
-    live = live_links(settings).get("prefect")
-    api_url = os.environ.get("PREFECT_API_URL") or (f"{live}/api" if live else "")
+    api_url = lasting_api_url(settings)
     if not api_url:
         raise UsageError(
             "There is no Prefect server to work for.",
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
-    if not answers(f"{api_url.rstrip('/')}/health", 10):
+    if not answers(f"{api_url}/health", 10):
         raise DependencyError(
             f"The Prefect server {api_url} does not answer.",
             "Start it, and start the worker again.",
         )
-    return api_url.rstrip("/")
+    return api_url
 
 
 async def _work(pool: str, limit: int, tell: Callable[[dict[str, Any]], None]) -> None:
