@@ -77,7 +77,7 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         **_head(run.spec.name, status, reason, version),
         "aliases": list(promotion.aliases) if promotion else [],
         **_evaluation(run.evaluation),
-        **_data(run.snapshot, run.contract),
+        **_data(run.snapshot, run.contract, run.evaluation),
         "stages": [report.model_dump() for report in [*run.reports, *skipped]],
         "run_id": run.training.run_id if run.training else None,
         "flow_run_id": run.flow_run_id or None,
@@ -103,7 +103,7 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
             name for name, number in aliases.items() if number == finished.version
         ],
         **_evaluation(finished.evaluation),
-        **_data(finished.snapshot, finished.contract),
+        **_data(finished.snapshot, finished.contract, finished.evaluation),
         "stages": [
             StageReport(name=name, state="cached", why=why, seconds=0).model_dump()
             for name in STAGES
@@ -130,7 +130,7 @@ def _head(name: str, status: str, reason: str, version: int | None) -> dict[str,
 
 def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
     if evaluation is None:
-        return {"metrics": {}, "slices": {}, "gates": []}
+        return {"metrics": {}, "slices": {}, "gates": [], "suspects": []}
     return {
         "metrics": {k: v for k, v in evaluation.metrics.items() if math.isfinite(v)},
         "slices": {
@@ -138,17 +138,21 @@ def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
             for name, values in evaluation.slices.items()
         },
         "gates": [gate.model_dump() for gate in evaluation.gates],
+        "suspects": [suspect.model_dump() for suspect in evaluation.suspects],
     }
 
 
 def _data(
-    snapshot: SnapshotRecord | None, contract: ContractRecord | None
+    snapshot: SnapshotRecord | None,
+    contract: ContractRecord | None,
+    evaluation: EvaluationRecord | None,
 ) -> dict[str, Any]:
     findings = [*snapshot.findings] if snapshot else []
     known = {finding.check for finding in findings}
     findings += (
         [f for f in contract.findings if f.check not in known] if contract else []
     )
+    findings += evaluation.findings if evaluation else []
     rows = contract.rows if contract else snapshot.rows if snapshot else {}
     return {
         "snapshot": snapshot
@@ -159,6 +163,7 @@ def _data(
             "uri": snapshot.uri,
             "source": snapshot.source,
             "attribution": snapshot.attribution,
+            "notes": list(snapshot.notes),
         },
         "warnings": [finding.model_dump() for finding in findings],
     }

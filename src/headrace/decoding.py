@@ -10,21 +10,25 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import ModuleType
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SourceError
+from headrace.media import Medium
+from headrace.media.forms import Payload, Problem
+from headrace.records import Form
 from headrace.snapshots import Rejected
 from headrace.sources import Chunk, Source
 
 # How large a file decodes to is not known before the first ones are.
 _FILES_AT_FIRST = 8
 FILES_AT_ONCE = 256
+SMALL_ITEM = 2**13
+SMALL_AT_ONCE = 4096
 PART_BYTES = 16 * 2**20
-_Array = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,17 @@ class Block:
     """Decoded items of one shape, and where each comes from.
 
     Attributes:
-        payload: uint8 ``(n, *shape)``.
+        payload: ``(n, *shape)``, of the medium's type.
         split: of all of them; "" where the source has none.
-        labels, names: ``(n,)``, as the source has them.
+        labels, names, groups: ``(n,)``, as the source has them.
         rows: their places in their part, ``(n,)``.
     """
 
-    payload: _Array
+    payload: Payload
     split: str
     labels: list[str]
     names: list[str]
+    groups: list[str]
     rows: list[int]
 
     def take(self, kept: npt.NDArray[np.bool_]) -> Block:
@@ -54,14 +59,21 @@ class Block:
             self.split,
             [self.labels[place] for place in places],
             [self.names[place] for place in places],
+            [self.groups[place] for place in places],
             [self.rows[place] for place in places],
         )
 
     def reject(self, place: int, check: str, reason: str) -> Rejected:
         """One of the items as a rejected one."""
-        sha = hashlib.sha256(self.payload[place].tobytes()).hexdigest()
-        label, name = self.labels[place], self.names[place]
-        return Rejected(sha, self.split, label, name, check, reason)
+        return Rejected(
+            item=hashlib.sha256(self.payload[place].tobytes()).hexdigest(),
+            split=self.split,
+            label=self.labels[place],
+            name=self.names[place],
+            group=self.groups[place],
+            check=check,
+            reason=reason,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,7 @@ class Part:
         rejected: by row.
         scale: of the values as the source has them; "" where that is not known.
         array: that the rows are a part of; "" for files.
+        notes: what was done to how many of them.
     """
 
     count: int
@@ -80,28 +93,27 @@ class Part:
     rejected: dict[int, Rejected]
     scale: str = ""
     array: str = ""
+    notes: Counter[str] = field(default_factory=Counter)
 
 
-def decode(
-    source: Source, module: ModuleType, shape: tuple[int, ...] | None
-) -> Iterator[Part]:
+def decode(source: Source, module: Medium, form: Form) -> Iterator[Part]:
     """Decode a source part by part, in its order.
 
     Args:
         source: an opened one.
         module: the medium.
-        shape: the declared form of one item, if any.
+        form: what is declared of all items.
 
     Raises:
         SourceError: the source is damaged, or an array is not one of the medium.
         DependencyError: it cannot be reached.
     """
     for chunk in source.chunks:
-        yield from decode_chunk(chunk, module, shape, source.uri)
+        yield from decode_chunk(chunk, module, form, source.uri)
 
 
 def decode_chunk(
-    chunk: Chunk, module: ModuleType, shape: tuple[int, ...] | None, where: str
+    chunk: Chunk, module: Medium, form: Form, where: str
 ) -> Iterator[Part]:
     """Decode some rows of a source; ``where`` names it in messages.
 
@@ -110,35 +122,45 @@ def decode_chunk(
     """
     if isinstance(chunk.items, np.ndarray):
         payload, scale = module.decode_array(
-            chunk.items, shape, chunk.names, where, chunk.high
+            chunk.items, form, chunk.names, where, chunk.high
         )
         rows = list(range(len(payload)))
-        block = Block(payload, chunk.split or "", chunk.labels, chunk.names, rows)
+        groups = chunk.groups or [""] * len(rows)
+        split = chunk.split or ""
+        block = Block(payload, split, chunk.labels, chunk.names, groups, rows)
         yield Part(len(rows), [block], {}, scale, chunk.array)
         return
     start, count = 0, _FILES_AT_FIRST
     while start < len(chunk.items):
-        part = _decode_files(chunk, slice(start, start + count), module, shape)
+        part = _decode_files(chunk, slice(start, start + count), module, form)
         yield part
         start += count
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
-        count = max(1, min(FILES_AT_ONCE, PART_BYTES // largest))
+        # Texts are small, and each call has its price.
+        most = FILES_AT_ONCE if largest > SMALL_ITEM else SMALL_AT_ONCE
+        count = max(1, min(most, PART_BYTES // largest))
 
 
-def _decode_files(
-    chunk: Chunk, span: slice, module: ModuleType, shape: tuple[int, ...] | None
-) -> Part:
+def _decode_files(chunk: Chunk, span: slice, module: Medium, form: Form) -> Part:
     split = chunk.split or ""
-    files, labels, names = chunk.items[span], chunk.labels[span], chunk.names[span]
-    groups: dict[tuple[int, ...], list[tuple[_Array, int]]] = defaultdict(list)
+    files = cast(list[bytes], chunk.items[span])
+    labels, names = chunk.labels[span], chunk.names[span]
+    groups = chunk.groups[span] if chunk.groups else [""] * len(files)
+    shaped: dict[tuple[int, ...], list[tuple[Payload, int]]] = defaultdict(list)
     rejected = {}
-    for row, item in enumerate(module.decode_files(files, shape)):
+    decoded = module.decode_files(files, form)
+    for row, item in enumerate(decoded.items):
         if isinstance(item, np.ndarray):
-            groups[item.shape].append((item, row))
+            shaped[item.shape].append((item, row))
         else:
-            sha = hashlib.sha256(files[row]).hexdigest()
             rejected[row] = Rejected(
-                sha, split, labels[row], names[row], item.check, item.reason
+                item=hashlib.sha256(files[row]).hexdigest(),
+                split=split,
+                label=labels[row],
+                name=names[row],
+                group=groups[row],
+                check=item.check,
+                reason=item.reason,
             )
     blocks = [
         Block(
@@ -146,38 +168,52 @@ def _decode_files(
             split,
             [labels[row] for _, row in group],
             [names[row] for _, row in group],
+            [groups[row] for _, row in group],
             [row for _, row in group],
         )
-        for group in groups.values()
+        for group in shaped.values()
     ]
-    return Part(len(files), blocks, rejected)
+    return Part(len(files), blocks, rejected, notes=decoded.notes)
 
 
 def fit(
-    block: Block, module: ModuleType, shape: tuple[int, ...]
-) -> tuple[Block, dict[int, Rejected]]:
-    """Bring a block to a shape; returns what could be, and by row what could not."""
+    block: Block, module: Medium, shape: tuple[int, ...]
+) -> tuple[Block, dict[int, Rejected], Counter[str]]:
+    """Bring a block to a shape.
+
+    Returns:
+        what could be, by row what could not, and what was done to how many.
+    """
     fitted = module.fit(block.payload, shape)
+    problem = fitted.problem or Problem("form", "it cannot take the form")
     rejected = {
-        block.rows[place]: block.reject(
-            place, fitted.problem.check, fitted.problem.reason
-        )
+        block.rows[place]: block.reject(place, problem.check, problem.reason)
         for place in np.flatnonzero(~fitted.kept).tolist()
     }
     kept = block.take(fitted.kept)
-    return (
-        Block(fitted.payload, kept.split, kept.labels, kept.names, kept.rows),
-        rejected,
-    )
+    return replace(kept, payload=fitted.payload), rejected, fitted.notes
 
 
-def digests(payload: _Array) -> bytes:
-    """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes."""
-    width = math.prod(payload.shape[1:])
-    flat = np.ascontiguousarray(payload).reshape(-1).data
+def digests(payload: Payload, module: Medium) -> bytes:
+    """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes.
+
+    Where items are padded, the padding does not count: an item stays the same when a
+    longer one comes to its data set.
+    """
+    width = math.prod(payload.shape[1:]) * payload.itemsize
+    items = np.ascontiguousarray(payload).reshape(-1).view(np.uint8)
+    ends = np.full(len(payload), width)
+    if module.PADDED:
+        ends = ends - (items.reshape(-1, width)[:, ::-1] != 0).argmax(axis=1)
+        # Of zeros alone, argmax finds none.
+        ends[~items.reshape(-1, width).any(axis=1)] = 0
+    flat = items.data
     starts = range(0, len(flat), width)
     return b"".join(
-        [hashlib.sha256(flat[start : start + width]).digest() for start in starts]
+        [
+            hashlib.sha256(flat[start : start + end]).digest()
+            for start, end in zip(starts, ends.tolist(), strict=True)
+        ]
     )
 
 

@@ -1,4 +1,4 @@
-"""Probabilities from a Keras model, a block at a time."""
+"""What a Keras model gives for many items, a block at a time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,23 @@ BLOCK = 1024
 def probabilities(
     model: Any, items: npt.NDArray[Any], block: int = BLOCK
 ) -> npt.NDArray[np.float32]:
-    """Class probabilities of many items, in bounded memory.
+    """Class probabilities of many items, float32 ``(n, classes)``; see `outputs`."""
+    return outputs(model, items, block).astype(np.float32, copy=False)
+
+
+def outputs(
+    model: Any, items: npt.NDArray[Any], block: int = BLOCK
+) -> npt.NDArray[Any]:
+    """What a model gives for many items, in bounded memory.
 
     Args:
-        model: a Keras model from raw items to probabilities.
-        items: ``(n, *shape)``.
+        model: a Keras model with one input and one output.
+        items: ``(n, *shape)``, as it takes them.
         block: items computed at once. The last block is filled up, so that one
             shape is traced.
 
     Returns:
-        float32 ``(n, classes)``.
+        ``(n, ...)``.
     """
     size = min(block, len(items))
     parts = []
@@ -32,4 +39,4 @@ def probabilities(
         if short:
             rows = np.concatenate([rows, np.repeat(rows[:1], short, axis=0)])
         parts.append(np.asarray(model.predict_on_batch(rows))[: size - short])
-    return np.concatenate(parts).astype(np.float32)
+    return np.concatenate(parts)

@@ -77,7 +77,7 @@ def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def draw_mistakes(
-    samples: npt.NDArray[np.uint8],
+    samples: npt.NDArray[Any],
     captions: Sequence[str],
     draw: Any,
     path: Path,

@@ -30,12 +30,26 @@ class Finding(Record):
     message: str
 
 
-class DataDescription(Record):
+class Form(Record):
+    """What all items of a data set are brought to.
+
+    Attributes:
+        shape: of one decoded item: an image's ``(height, width, channels)``, a text's
+            ``(bytes,)``, a sound's ``(samples,)``; None: as the items suggest.
+        sample_rate_hz: of sounds; 0 for other media.
+        mask: kinds of personal data that are masked in texts.
+    """
+
+    shape: tuple[int, ...] | None = None
+    sample_rate_hz: int = 0
+    mask: tuple[str, ...] = ()
+
+
+class DataDescription(Form):
     """What a model builder may know about the data.
 
     Attributes:
-        medium: the name of a module in ``headrace.media``.
-        shape: of one decoded item, for an image ``(height, width, channels)``.
+        medium: the name of a package in ``headrace.media``.
         classes: the labels, in the order of the model's outputs.
     """
 
@@ -52,6 +66,8 @@ class SnapshotRecord(Record):
         digest: sha256 over the sorted (item sha256, split, label).
         rows: number of decoded items in each split.
         rejected: number of items that could not be decoded to the fixed form.
+        findings: what looks wrong with the data.
+        notes: how it was read and brought to its form, where nothing is wrong.
     """
 
     uri: str
@@ -62,6 +78,7 @@ class SnapshotRecord(Record):
     source: str
     attribution: str = ""
     findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ExpectationResult(Record):
@@ -128,12 +145,28 @@ class GateResult(Record):
     reason: str = ""
 
 
+class SuspectRecord(Record):
+    """A row whose label is probably wrong.
+
+    Attributes:
+        likely: what the model takes it for.
+        chance: the model's probability of that.
+    """
+
+    name: str
+    split: str
+    label: str
+    likely: str
+    chance: float
+
+
 class EvaluationRecord(Record):
     """How a trained model does on the test split, and what the gates say of it.
 
     Attributes:
         champion_version: the version it was compared with; None if there was none.
         champion_sequence: the ledger's last entry that this evaluation has seen.
+        suspects: rows whose label is probably wrong, the worst first.
     """
 
     run_id: str
@@ -143,6 +176,8 @@ class EvaluationRecord(Record):
     gates: tuple[GateResult, ...]
     champion_version: int | None
     champion_sequence: int
+    findings: tuple[Finding, ...] = ()
+    suspects: tuple[SuspectRecord, ...] = ()
 
 
 class RegistrationRecord(Record):

@@ -47,9 +47,9 @@ class LoadedModel:
         return self.description.classes
 
     def check(self, x: Any) -> npt.NDArray[Any]:
-        """The input as ``(n, *shape)``; raises InputError."""
+        """The input as the model takes it; raises InputError."""
         checked: npt.NDArray[Any] = medium(self.description.medium).check_input(
-            x, self.description.shape
+            x, self.description
         )
         return checked
 
@@ -57,7 +57,8 @@ class LoadedModel:
         """Class probabilities.
 
         Args:
-            x: raw items ``(n, *shape)``; images as uint8 or float32 0..255.
+            x: raw items: images ``(n, *shape)`` as uint8 or float32 0..255, texts as
+                a list of strings, sounds ``(n, samples)`` as float32 -1..1.
 
         Returns:
             float32 ``(n, classes)``.
@@ -148,9 +149,18 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
     )
 
 
-def golden_bytes(model: Any, items: npt.NDArray[np.uint8]) -> bytes:
-    """Golden inputs and what the trained model answers, as an npz file."""
+def golden_bytes(
+    model: Any, items: npt.NDArray[Any], description: DataDescription
+) -> bytes:
+    """Golden inputs, as they are at rest, and what the trained model answers: an npz.
+
+    Args:
+        model: from raw items to probabilities.
+        items: ``(n, *shape)``, of the medium's type.
+        description: of the data.
+    """
     buffer = io.BytesIO()
-    outputs = np.asarray(model(items, training=False), dtype=np.float32)
+    raw = medium(description.medium).raw(items)
+    outputs = np.asarray(model(raw, training=False), dtype=np.float32)
     np.savez(buffer, items=items, outputs=outputs)
     return buffer.getvalue()

@@ -23,6 +23,7 @@ import numpy as np
 
 from headrace.backend import load_backend
 from headrace.errors import DependencyError, IntegrityError
+from headrace.media import medium
 from headrace.records import Record, TrainingRecord
 from headrace.serving import GOLDEN_FILE, open_model
 
@@ -44,7 +45,7 @@ class ServingReport(Record):
 
     Attributes:
         difference: the largest absolute difference of a probability from the golden
-            outputs, over uint8 and float32 inputs.
+            outputs, over all forms in which items may be given.
         latency_ms: median of warm calls with one item, milliseconds.
         error: why it could not be measured; empty if it was.
     """
@@ -135,10 +136,12 @@ def measure(request: Request) -> ServingReport:
         model = open_model(request.model, training.model_uri, training.description)
     except IntegrityError as error:
         return ServingReport(error=error.message)
-    answers = [model(items), model(items.astype(np.float32))]
+    module = medium(training.description.medium)
+    answers = [model(form) for form in module.variants(items)]
     seconds = []
     for number in range(LATENCY_CALLS + 5):
-        one = items[number % len(items)][np.newaxis]
+        row = number % len(items)
+        one = module.raw(items[row : row + 1])
         started = time.perf_counter()
         model(one)
         seconds.append(time.perf_counter() - started)

@@ -12,9 +12,10 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
@@ -109,12 +110,22 @@ class Settings(BaseSettings):
         description="names, comma-separated, of further variables that a worker hands "
         "on to its flows; * stands for any letters",
     )
+    data: Path | None = Field(
+        default=None,
+        description="a folder that holds, at any depth, local copies of data that the "
+        "catalog names; None: they are downloaded",
+    )
     max_bytes: int = Field(
         default=64 * 2**30, gt=0, description="of one data set, decoded"
     )
     max_members: int = Field(
         default=5_000_000, gt=0, description="files in one archive or folder"
     )
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
 
     @property
     def tracking_uri(self) -> str:

@@ -103,7 +103,7 @@ def train(  # noqa: PLR0913
         model_uri, model_digest, model_bytes = tracking.log_model(
             fitted.model, snapshot.description
         )
-        golden = golden_bytes(fitted.model, golden_items)
+        golden = golden_bytes(fitted.model, golden_items, snapshot.description)
         facts = dataclasses.asdict(fitted.execution)
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
             place = Path(folder_name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from headrace.arrow import as_binary
+from headrace.decoding import digests
+from headrace.media import medium
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.snapshots import (
     Rejected,
@@ -30,11 +30,18 @@ def _write_snapshot(
     rejected: Sequence[Rejected] = (),
     findings: Sequence[Finding] = (),
 ) -> SnapshotRecord:
-    """Write items ``(n, *shape)`` in any order; columns are split, label and name."""
-    shas = [hashlib.sha256(item.tobytes()).digest() for item in payload]
+    """Write items ``(n, *shape)`` in any order.
+
+    Columns are split, label and name, perhaps group.
+    """
+    shas = np.frombuffer(digests(payload, medium(description.medium)), np.uint8)
+    shas = [bytes(sha) for sha in shas.reshape(-1, 32)]
+    columns = {"group": [""] * len(payload), **columns}
+    columns = {name: columns[name] for name in ("split", "label", "name", "group")}
     text = {name: pa.array(values, pa.string()) for name, values in columns.items()}
     rows = pa.table({"item": pa.array(shas, pa.binary(32)), **text})
-    rows = rows.append_column(description.medium, as_binary(payload))
+    column = medium(description.medium).as_column(payload)
+    rows = rows.append_column(description.medium, column)
     rows = rows.take(pa.array(sort_order(rows)))
     bits = prefix_bits(len(rows), description)
     heads = [int.from_bytes(item[:2], "big") for item in rows["item"].to_pylist()]

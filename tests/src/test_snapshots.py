@@ -169,6 +169,7 @@ def test_the_record_counts_each_split(store: Store, write: Write) -> None:
             "name": "bad.png",
             "check": "decode",
             "reason": "cut short",
+            "group": "",
         }
     ]
 
@@ -184,7 +185,7 @@ def test_writing_the_same_content_again_writes_nothing(write: Write) -> None:
 def test_pandas_reads_the_items_in_one_line(write: Write) -> None:
     record = write(some_items())
     frame = pd.read_parquet(f"{record.uri}/items")
-    assert list(frame.columns) == ["item", "split", "label", "name", "image"]
+    assert list(frame.columns) == ["item", "split", "label", "name", "group", "image"]
     assert len(frame) == 8
     assert frame["item"].is_monotonic_increasing
     first = frame.loc[frame["name"] == "0.png", "image"].item()
@@ -287,7 +288,7 @@ def test_a_shard_is_read_whole_or_by_column(write: Write) -> None:
 def test_an_older_format_is_not_guessed_at(write: Write) -> None:
     record = write(some_items())
     place = Path(record.uri, "manifest.json")
-    place.write_text(place.read_text().replace('"format": 3', '"format": 1'))
+    place.write_text(place.read_text().replace('"format": 4', '"format": 1'))
     with pytest.raises(IntegrityError, match=r"has format 1; .* Ingest the data again"):
         read_split(record, "train")
 
@@ -346,7 +347,7 @@ def test_the_manifest_tells_all_about_the_snapshot(write: Write) -> None:
     record = write(some_items())
     manifest = json.loads(Path(record.uri, "manifest.json").read_text())
     assert manifest["digest"] == record.digest
-    assert manifest["format"] == 3
+    assert manifest["format"] == 4
     (facts,) = manifest["files"].values()
     assert facts["splits"] == {"train": 4, "val": 1, "test": 3}
 

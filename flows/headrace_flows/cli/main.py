@@ -15,6 +15,7 @@ from headrace_flows.cli import (
     backfill,
     deploying,
     doctor,
+    new,
     registry,
     reproduction,
     runs,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 for family in (
     runs,
+    new,
     tuning,
     registry,
     approval,

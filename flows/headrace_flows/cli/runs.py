@@ -179,6 +179,44 @@ def _show_warnings(warnings: list[dict[str, Any]]) -> None:
         console().print(warning["message"], markup=False)
 
 
+def _slices(summary: dict[str, Any]) -> list[str]:
+    """The smaller of two classes, and groups, which the accuracy alone does not tell."""
+    lines = []
+    slices, metrics = summary["slices"], summary["metrics"]
+    classes = [name for name in slices if name.startswith("class=")]
+    if len(classes) == 2:
+        rare = min(classes, key=lambda name: slices[name]["rows"] or 0)
+        told = ", ".join(f"{k} {slices[rare][k]:.4f}" for k in _OF_A_CLASS)
+        lines.append(f"{rare.removeprefix('class=')}: {told}")
+    groups = [name for name in slices if name.startswith("group=")]
+    if groups:
+        told = ", ".join(
+            f"{name.removeprefix('group=')} {slices[name]['accuracy']:.4f}"
+            for name in groups[:_GROUPS_SHOWN]
+        )
+        more = len(groups) - _GROUPS_SHOWN
+        lines.append(f"accuracy by group: {told}" + f" and {more} more" * (more > 0))
+    if "accuracy_seen_groups" in metrics:
+        lines.append(
+            f"groups that train has not: {metrics['test_accuracy_unseen_groups']:.4f}, "
+            f"those that it has: {metrics['accuracy_seen_groups']:.4f}"
+        )
+    return lines
+
+
+def _show_suspects(suspects: list[dict[str, Any]]) -> None:
+    if suspects:
+        first = suspects[0]
+        console().print(
+            f"  {len(suspects)} labels are probably wrong, first {first['name']}: "
+            f"{first['label']}, rather {first['likely']} (pictures/suspects.html in "
+            "MLflow)",
+            markup=False,
+        )
+
+
+_GROUPS_SHOWN = 10
+_OF_A_CLASS = ("f1", "precision", "recall")
 _COLOURS = {
     "promoted": "green",
     "unchanged": "green",
@@ -218,6 +256,8 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
             f"log loss {metrics.get('test_log_loss', math.nan):.4f}, "
             f"calibration error {metrics.get('test_calibration_error', math.nan):.4f}"
         )
+    for line in _slices(summary):
+        out.print(f"  {line}", markup=False)
     for gate in summary["gates"]:
         mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
         value = "" if gate["value"] is None else f" {gate['value']:.4g}"
@@ -225,6 +265,7 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
         out.print(f"  gate {gate['name']:<12} {mark}{value}{bound} ", end="")
         out.print(gate["reason"], markup=False)
     _show_warnings(summary["warnings"])
+    _show_suspects(summary["suspects"])
     snapshot = summary["snapshot"]
     if snapshot:
         rows = ", ".join(f"{n:,} {split}" for split, n in snapshot["rows"].items())
@@ -232,6 +273,8 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
             f"  data: {rows}; {snapshot['quarantined']:,} in quarantine; "
             f"snapshot {snapshot['digest'][:12]}",
         )
+        for note in snapshot["notes"]:
+            out.print(f"  {note}", markup=False)
         if snapshot["attribution"]:
             out.print(f"  {snapshot['attribution']}", markup=False)
     for name, link in summary["links"].items():

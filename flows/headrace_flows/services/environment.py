@@ -51,6 +51,8 @@ def for_flows(
     }
     kept["HEADRACE_HOME"] = str(settings.home.absolute())
     kept["HEADRACE_PROJECT"] = str(settings.project.absolute())
+    if settings.data:
+        kept["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
     return kept
 
 

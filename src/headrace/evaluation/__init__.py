@@ -14,14 +14,18 @@ from pathlib import Path
 from headrace.errors import IntegrityError
 from headrace.evaluation import report
 from headrace.evaluation.answers import ask
+from headrace.evaluation.groups import group_slices, unseen_groups
 from headrace.evaluation.rival import Rival
+from headrace.evaluation.suspects import find_suspects
 from headrace.gates import absolute_gate, serving_gate
 from headrace.ledger import Ledger
 from headrace.metrics import classification_metrics
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
+    Metrics,
     SnapshotRecord,
+    SuspectRecord,
     TrainingRecord,
 )
 from headrace.serving import GOLDEN_FILE, open_model
@@ -76,7 +80,17 @@ def evaluate(
             spec.evaluation.confidence,
             spec.evaluation.calibration_bins,
         )
-        report.draw(answers, training.description, spec.evaluation, place)
+        trained = SplitRows(snapshot, "train", contract.quarantine_uri)
+        if any(answers.groups):
+            known = trained.groups()
+            right, sure = answers.right, spec.evaluation.confidence
+            slices |= group_slices(answers.groups, right, known, sure)
+        val_accuracy = training.metrics.get("val_accuracy")
+        val = SplitRows(snapshot, "val", contract.quarantine_uri)
+        more, findings = unseen_groups(slices, val_accuracy, len(val))
+        metrics |= more
+        suspects = find_suspects(model.model, [rows, val, trained])
+        report.draw(answers, suspects, training.description, spec.evaluation, place)
         served = check.result()
         metrics["model_megabytes"] = training.model_bytes / 1e6
         if served.latency_ms is not None:
@@ -86,7 +100,7 @@ def evaluate(
         gates = [
             rival.gate(gate, answers)
             if gate.name == "champion"
-            else absolute_gate(gate, metrics)
+            else absolute_gate(gate, {**metrics, **_flat(slices)})
             for gate in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
@@ -99,7 +113,27 @@ def evaluate(
         gates=tuple(gates),
         champion_version=comparator,
         champion_sequence=sequence,
+        findings=tuple(findings),
+        suspects=tuple(
+            SuspectRecord(
+                name=suspect.name,
+                split=suspect.split,
+                label=suspect.label,
+                likely=suspect.likely,
+                chance=round(suspect.chance, 4),
+            )
+            for suspect in suspects
+        ),
     )
+
+
+def _flat(slices: dict[str, Metrics]) -> Metrics:
+    """The numbers of slices under names that a gate can give: ``class=spam/f1``."""
+    return {
+        f"{name}/{key}": value
+        for name, numbers in slices.items()
+        for key, value in numbers.items()
+    }
 
 
 def is_logged(training: TrainingRecord, settings: Settings) -> bool:

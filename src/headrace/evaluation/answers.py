@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.inference import probabilities
+from headrace.media import medium
 from headrace.snapshots import Rows, SplitRows
 
 
@@ -17,12 +18,12 @@ class Mistakes:
     """Wrong answers, the most confident first.
 
     Attributes:
-        items: uint8 ``(k, *shape)``.
+        items: ``(k, *shape)``, of the medium's type.
         labels, predicted: class indices, int32 ``(k,)``.
         confidence: float32 ``(k,)``.
     """
 
-    items: npt.NDArray[np.uint8]
+    items: npt.NDArray[Any]
     labels: npt.NDArray[np.int32]
     predicted: npt.NDArray[np.int32]
     confidence: npt.NDArray[np.float32]
@@ -37,6 +38,7 @@ class Answers:
         given: class probabilities, float32 ``(n, classes)``.
         predicted: class indices, int32 ``(n,)``.
         rival: the champion's class indices, int32 ``(n,)``; None without one.
+        groups: of the rows, ``(n,)``; empty where they have none.
         mistakes: those that are shown.
     """
 
@@ -44,7 +46,14 @@ class Answers:
     given: npt.NDArray[np.float32]
     predicted: npt.NDArray[np.int32]
     rival: npt.NDArray[np.int32] | None
+    groups: list[str]
     mistakes: Mistakes
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Which rows were told rightly, ``(n,)``."""
+        right: npt.NDArray[np.bool_] = self.predicted == self.labels
+        return right
 
 
 def ask(model: Any, rival: Any | None, rows: SplitRows, mistakes: int) -> Answers:
@@ -59,25 +68,28 @@ def ask(model: Any, rival: Any | None, rows: SplitRows, mistakes: int) -> Answer
         IntegrityError: the snapshot is damaged.
     """
     description = rows.snapshot.description
-    none = np.empty(0, np.int32)
+    none, groups = np.empty(0, np.int32), list[str]()
     labels, predicted, others = [none], [none], [none]
     given = [np.empty((0, len(description.classes)), np.float32)]
-    worst = Mistakes(
-        np.empty((0, *description.shape), np.uint8), none, none, np.empty(0, np.float32)
-    )
+    module = medium(description.medium)
+    nothing = np.empty((0, *description.shape), module.DTYPE)
+    worst = Mistakes(nothing, none, none, np.empty(0, np.float32))
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         labels.append(part.labels)
-        given.append(probabilities(model, part.items))
+        groups += part.groups
+        raw = module.raw(part.items)
+        given.append(probabilities(model, raw))
         predicted.append(_best(given[-1]))
         worst = _worst(worst, part, given[-1], predicted[-1], mistakes)
         if rival is not None:
-            others.append(_best(probabilities(rival, part.items)))
+            others.append(_best(probabilities(rival, raw)))
     return Answers(
         np.concatenate(labels),
         np.concatenate(given),
         np.concatenate(predicted),
         np.concatenate(others) if rival is not None else None,
+        groups,
         worst,
     )
 

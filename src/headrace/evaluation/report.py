@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from headrace import pictures
 from headrace.evaluation.answers import Answers
+from headrace.evaluation.pages import page
+from headrace.evaluation.suspects import Suspect
 from headrace.media import medium
 from headrace.metrics import calibration_bins, confusion
 from headrace.records import DataDescription, GateResult, Metrics
 from headrace.spec import EvaluationSpec
 from headrace.tracking import Tracking
 
+_PICTURED = 25
+_NOT_A_NAME = re.compile(r"[^/\w.\- :]")  # what MLflow takes for no name of a metric
+
 
 def draw(
-    answers: Answers, data: DataDescription, spec: EvaluationSpec, place: Path
+    answers: Answers,
+    suspects: Sequence[Suspect],
+    data: DataDescription,
+    spec: EvaluationSpec,
+    place: Path,
 ) -> None:
-    """Draw the confusion matrix, the calibration and the most confident mistakes."""
+    """Draw confusion matrix, calibration, the most confident mistakes, and suspects.
+
+    Mistakes and suspects are pages as well, where texts can be read and sounds heard.
+    """
     folder = place / "pictures"
     folder.mkdir()
     classes = data.classes
@@ -35,10 +51,33 @@ def draw(
                 wrong.labels, wrong.predicted, wrong.confidence, strict=True
             )
         ]
-        draw_sample = medium(data.medium).draw_sample
-        pictures.draw_mistakes(
-            wrong.items, captions, draw_sample, folder / "mistakes.png"
-        )
+        draw = partial(medium(data.medium).draw_sample, data=data)
+        pictures.draw_mistakes(wrong.items, captions, draw, folder / "mistakes.png")
+        heads = ["mistake"]
+        told = [[caption.replace("\n", ", ")] for caption in captions]
+        text = page("The most confident mistakes", heads, told, [*wrong.items], data)
+        (folder / "mistakes.html").write_text(text, encoding="utf-8")
+    _draw_suspects(suspects, data, folder)
+
+
+def _draw_suspects(
+    suspects: Sequence[Suspect], data: DataDescription, folder: Path
+) -> None:
+    if not suspects:
+        return
+    shown = suspects[:_PICTURED]
+    captions = [f"{one.label}: rather {one.likely}\n{one.chance:.0%}" for one in shown]
+    draw = partial(medium(data.medium).draw_sample, data=data)
+    items = np.stack([one.item for one in shown])
+    pictures.draw_mistakes(items, captions, draw, folder / "suspects.png")
+    heads = ["row", "split", "label", "rather", "probability"]
+    rows = [
+        [one.name, one.split, one.label, one.likely, f"{one.chance:.3f}"]
+        for one in suspects
+    ]
+    title = "Labels that are probably wrong, the worst first"
+    text = page(title, heads, rows, [one.item for one in suspects], data)
+    (folder / "suspects.html").write_text(text, encoding="utf-8")
 
 
 def log(
@@ -52,7 +91,7 @@ def log(
     """Log metrics, verdicts, a report and the pictures in ``place``."""
     values = _finite(metrics)
     for name, numbers in slices.items():
-        label = name.replace("=", "/")
+        label = _NOT_A_NAME.sub("_", name.replace("=", "/", 1))
         values |= {
             f"{label}/{k}": v for k, v in _finite(numbers).items() if k != "rows"
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,10 @@ from headrace.snapshots import SplitRows, read_split
 
 
 class Items(Protocol):
-    """Items with their class indices: uint8 ``(n, *shape)`` and int32 ``(n,)``."""
+    """Items with their class indices: ``(n, *shape)`` and int32 ``(n,)``."""
 
     @property
-    def items(self) -> npt.NDArray[np.uint8]:
+    def items(self) -> npt.NDArray[Any]:
         """The items."""
 
     @property
@@ -25,13 +25,11 @@ class Items(Protocol):
 
 
 class Shards(Protocol):
-    """Items in shards, each read when it is asked for.
+    """Items in shards, each read when it is asked for."""
 
-    Attributes:
-        counts: rows of each shard, int64 ``(shards,)``.
-    """
-
-    counts: npt.NDArray[np.int64]
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each shard, int64 ``(shards,)``."""
 
     def read(self, shard: int) -> Items:
         """The rows of one shard."""
@@ -42,11 +40,11 @@ class Examples:
     """Items in memory with their class indices.
 
     Attributes:
-        items: uint8 ``(n, *shape)``.
+        items: ``(n, *shape)``.
         labels: int32 ``(n,)``.
     """
 
-    items: npt.NDArray[np.uint8]
+    items: npt.NDArray[Any]
     labels: npt.NDArray[np.int32]
 
 

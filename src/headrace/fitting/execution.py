@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from headrace.errors import SpecError
 from headrace.fitting.devices import names_of
 from headrace.spec import TrainingSpec
@@ -50,7 +48,11 @@ class Execution:
 
 
 def plan_execution(
-    spec: TrainingSpec, rows: int, shape: tuple[int, ...], strategy: Any
+    spec: TrainingSpec,
+    rows: int,
+    item_bytes: int,
+    strategy: Any,
+    window_bytes: int = WINDOW_BYTES,
 ) -> Execution:
     """Follow from the spec, the number of rows and the devices alone.
 
@@ -61,8 +63,9 @@ def plan_execution(
     Args:
         spec: the recipe.
         rows: of the train split.
-        shape: of one item, of bytes.
+        item_bytes: the size of one item.
         strategy: of the devices, a ``tf.distribute.Strategy``.
+        window_bytes: that are in memory and shuffled together.
 
     Raises:
         SpecError: there are more devices than rows in a batch.
@@ -78,7 +81,6 @@ def plan_execution(
             "Raise training.batch_size, or lower training.devices.",
         )
     steps = -(-rows // batch_size)
-    item_bytes = int(np.prod(shape))
     fitting = max(1, BYTES_PER_CALL // (batch_size * item_bytes))
     return Execution(
         device=device,
@@ -93,5 +95,5 @@ def plan_execution(
         batch_size=batch_size,
         steps_per_epoch=steps,
         steps_per_execution=min(steps, fitting, STEPS_PER_CALL),
-        window_rows=max(batch_size, WINDOW_BYTES // item_bytes),
+        window_rows=max(batch_size, window_bytes // item_bytes),
     )

@@ -15,6 +15,7 @@ from headrace.fitting.checkpoints import Checkpoints
 from headrace.fitting.data import Data
 from headrace.fitting.devices import choose_devices, told_in_words, whole_batches
 from headrace.fitting.execution import Execution, plan_execution
+from headrace.fitting.features import inputs_of
 from headrace.fitting.loop import Loop, OnEpoch
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
@@ -74,24 +75,29 @@ class Fit:
 
         recipe, description = spec.training, data.description
         self._strategy = choose_devices(recipe, strategy)
-        self.execution = plan_execution(
-            recipe, int(data.train.counts.sum()), description.shape, self._strategy
-        )
         keras.utils.clear_session()  # names of layers start anew: a digest has them
         keras.utils.set_random_seed(recipe.seed)
-        self._spec, self._data = recipe, data
+        self._spec = recipe
         with told_in_words(recipe, self._strategy):
             with self._strategy.scope():
                 preprocessing, network = models.build(
                     builder, description, spec.model.arguments, folder
                 )
+            self._inputs = inputs_of(data, preprocessing)
+            self.execution = plan_execution(
+                recipe,
+                int(data.train.counts.sum()),
+                self._inputs.item_bytes,
+                self._strategy,
+                self._inputs.window_bytes,
+            )
             # Outside: what is saved, and asked for predictions, is on one device.
             self._model = models.compose(description, preprocessing, network)
             with whole_batches(self._strategy, network):
                 self._loop = Loop(
                     self._model,
                     network,
-                    preprocessing,
+                    self._inputs,
                     recipe,
                     self.execution,
                     self._strategy,
@@ -111,7 +117,7 @@ class Fit:
             DependencyError: the disk failed, or another machine does not answer.
         """
         with told_in_words(self._spec, self._strategy):
-            self._loop.run(self._data, on_epoch)
+            self._loop.run(on_epoch)
         progress = self._loop.progress
         return Fitted(
             model=self._model,
@@ -130,10 +136,17 @@ def fit_model(
 
 
 def weights_digest(model: Any) -> str:
-    """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model."""
+    """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model.
+
+    A vocabulary is no weight to Keras, and counts all the same.
+    """
     sha = hashlib.sha256()
     for weight in model.weights:
         value = np.ascontiguousarray(np.asarray(weight))
         sha.update(f"{weight.path} {value.dtype.str} {value.shape}\n".encode())
         sha.update(value.tobytes())
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_vocabulary"):
+            words = "\n".join(map(str, layer.get_vocabulary()))
+            sha.update(f"{layer.name} vocabulary\n{words}\n".encode())
     return sha.hexdigest()

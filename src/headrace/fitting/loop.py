@@ -21,9 +21,9 @@ from headrace.fitting.checkpoints import (
     unpack,
 )
 from headrace.fitting.cluster import share, spans_machines
-from headrace.fitting.data import Data, Examples
 from headrace.fitting.devices import scatter_seeds
 from headrace.fitting.execution import Execution
+from headrace.fitting.features import Inputs
 from headrace.fitting.optimizers import make_optimizer
 from headrace.fitting.order import steps_of_window
 from headrace.fitting.steps import compile_steps
@@ -44,7 +44,7 @@ class Loop:
     Args:
         model: the composition of the two, used to measure the validation split.
         network: what is fitted.
-        preprocessing: applied to each batch on its way to the network.
+        inputs: what it is fitted to.
         spec: the recipe.
         execution: how steps are computed.
         strategy: of the devices, in whose scope the networks were built.
@@ -55,38 +55,38 @@ class Loop:
         self,
         model: Any,
         network: Any,
-        preprocessing: Any,
+        inputs: Inputs,
         spec: TrainingSpec,
         execution: Execution,
         strategy: Any,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         with strategy.scope():
-            optimizer = make_optimizer(spec)
+            optimizer = make_optimizer(spec, execution.steps_per_epoch * spec.epochs)
             optimizer.build(network.trainable_variables)
         self._model = model
         self._network = network
+        self._inputs = inputs
         self._spec = spec
         self._execution = execution
         self._strategy = strategy
         self._checkpoints = checkpoints
         self._run = compile_steps(
-            network, preprocessing, optimizer, execution, strategy
+            network, inputs, optimizer, execution, strategy, spec.label_smoothing
         )
         self._variables = [*model.variables, *optimizer.variables]
         self._best: Arrays = []
         self._said = time.monotonic()
         self.progress = Progress()
 
-    def run(self, data: Data, on_epoch: OnEpoch) -> None:
+    def run(self, on_epoch: OnEpoch) -> None:
         """Fit; the network ends with its best epoch's weights.
 
         A constant learning rate leaves the last epoch's weights a matter of luck, so
-        the epoch with the lowest validation loss is kept, or the last where there is
-        none.
+        the epoch with the lowest validation loss is kept. The last is where there is no
+        validation, and where the rate falls to nothing.
 
         Args:
-            data: the train split, read window by window, and the val split.
             on_epoch: called with the epoch, from 1, and its metrics; first for the
                 epochs that were done before the checkpoint that it goes on from.
 
@@ -98,14 +98,12 @@ class Loop:
         self._resume()
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
-        shape, seed = data.description.shape, self._spec.seed
-        with contextlib.closing(
-            Windows(data.train, shape, self._execution, seed)
-        ) as windows:
+        reading = Windows(self._inputs, self._execution, self._spec.seed)
+        with contextlib.closing(reading) as windows:
             while self.progress.epoch < self._spec.epochs:
                 for window in windows.of(self.progress.epoch, self.progress.step):
                     self._run_window(window)
-                metrics = self._end_epoch(data.val)
+                metrics = self._end_epoch()
                 on_epoch(self.progress.epoch, metrics)
                 self._save_if_due()
         if self._best:
@@ -175,7 +173,7 @@ class Loop:
             self.progress.loss_sum / self.progress.step,
         )
 
-    def _end_epoch(self, val: Examples) -> Metrics:
+    def _end_epoch(self) -> Metrics:
         """Measure the epoch that was done, and count it as such."""
         progress = self.progress
         metrics = {
@@ -184,7 +182,7 @@ class Loop:
             / (progress.step * self._execution.batch_size),
             "epoch_seconds": progress.seconds,
             "epoch_cpu_seconds": progress.cpu_seconds,
-            **_validate(self._model, val),
+            **self._validate(),
         }
         if not np.isfinite(metrics["train_loss"]):
             raise Refusal(
@@ -192,7 +190,8 @@ class Loop:
                 f"{metrics['train_loss']}.",
                 "Lower training.learning_rate.",
             )
-        if metrics.get("val_loss", np.inf) < progress.lowest:
+        lower = metrics.get("val_loss", np.inf) < progress.lowest
+        if lower and self._spec.schedule == "constant":
             progress.kept, progress.lowest = progress.epoch + 1, metrics["val_loss"]
             self._best = self._network.get_weights()
         progress.epochs.append(metrics)
@@ -201,13 +200,14 @@ class Loop:
         progress.seconds, progress.cpu_seconds = 0.0, 0.0
         return metrics
 
-
-def _validate(model: Any, val: Examples) -> Metrics:
-    if not len(val.items):
-        return {}
-    given = probabilities(model, val.items)
-    true = given[np.arange(len(given)), val.labels]
-    return {
-        "val_loss": float(-np.log(np.maximum(true, 1e-7)).mean()),
-        "val_accuracy": float((given.argmax(1) == val.labels).mean()),
-    }
+    def _validate(self) -> Metrics:
+        val = self._inputs.val
+        if not len(val.items):
+            return {}
+        prepared = self._inputs.preprocessing is None
+        given = probabilities(self._network if prepared else self._model, val.items)
+        true = given[np.arange(len(given)), val.labels]
+        return {
+            "val_loss": float(-np.log(np.maximum(true, 1e-7)).mean()),
+            "val_accuracy": float((given.argmax(1) == val.labels).mean()),
+        }

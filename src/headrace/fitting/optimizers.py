@@ -11,17 +11,37 @@ from typing import Any
 
 from headrace.spec import TrainingSpec
 
+WARMUP_SHARE = 20
 
-def make_optimizer(spec: TrainingSpec) -> Any:
-    """The optimizer, its rate falling as ``learning_rate / (1 + decay * step)``."""
+
+def make_optimizer(spec: TrainingSpec, steps: int) -> Any:
+    """The optimizer and its schedule.
+
+    A constant rate falls as ``learning_rate / (1 + decay * step)``; a cosine falls to
+    nothing, after a warm-up over the first twentieth.
+
+    Args:
+        spec: the recipe.
+        steps: of all epochs.
+    """
     import keras
 
     rate: Any = spec.learning_rate
-    if spec.decay:
+    if spec.schedule == "cosine":
+        warmup = max(1, steps // WARMUP_SHARE)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            max(1, steps - warmup),
+            warmup_target=spec.learning_rate,
+            warmup_steps=warmup,
+        )
+    elif spec.decay:
         rate = keras.optimizers.schedules.InverseTimeDecay(
             spec.learning_rate, decay_steps=1, decay_rate=spec.decay
         )
     if spec.optimizer == "adam":
+        if spec.weight_decay:
+            return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
         return keras.optimizers.Adam(rate)
     sgd = keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov)
     if spec.momentum and keras.backend.backend() == "tensorflow":

@@ -10,41 +10,51 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.fitting.execution import Execution
+from headrace.fitting.features import Inputs
 
 
 def compile_steps(
     network: Any,
-    preprocessing: Any,
+    inputs: Inputs,
     optimizer: Any,
     execution: Execution,
     strategy: Any,
+    label_smoothing: float = 0.0,
 ) -> Any:
     """The compiled training steps, traced already, so that all variables are there.
 
     Args:
         network: what is fitted.
-        preprocessing: applied to each batch on its way to the network.
+        inputs: what it is fitted to.
         optimizer: built for the network, in the strategy's scope.
         execution: how steps are computed.
         strategy: of the devices.
+        label_smoothing: share of the truth that all classes have alike.
 
     Returns:
-        a function of items uint8 ``(n, *shape)``, labels int32 ``(n,)`` and the rows
+        a function of items ``(n, *shape)``, labels int32 ``(n,)`` and the rows
         of each step, int32 ``(steps, batch_size)``; it gives the loss of each step,
         float32 ``(steps,)``, and how many rows were told rightly in all.
     """
     import keras
     import tensorflow as tf
 
+    preprocessing = inputs.preprocessing
     batch_size, replicas = execution.batch_size, execution.replicas
     bounds = [batch_size * number // replicas for number in range(replicas + 1)]
+
+    def loss_of(truth: Any, given: Any) -> Any:
+        if not label_smoothing:
+            return keras.losses.sparse_categorical_crossentropy(truth, given)
+        hot = tf.one_hot(truth, given.shape[-1])
+        return keras.losses.categorical_crossentropy(
+            hot, given, label_smoothing=label_smoothing
+        )
 
     def step(batch: Any, truth: Any, share: float) -> Any:
         with tf.GradientTape() as tape:
             given = network(batch, training=True)
-            loss = tf.reduce_mean(
-                keras.losses.sparse_categorical_crossentropy(truth, given)
-            )
+            loss = tf.reduce_mean(loss_of(truth, given))
             loss = tf.add_n([loss, *network.losses]) * share
         weights = network.trainable_weights
         optimizer.apply(tape.gradient(loss, weights), weights)  # sums over devices
@@ -62,7 +72,8 @@ def compile_steps(
         with tf.device(execution.rows_device):
             mine = rows[first:end]
             batch, truth = tf.gather(items, mine), tf.gather(labels, mine)
-        batch = preprocessing(tf.cast(batch, tf.float32))
+        if preprocessing is not None:
+            batch = preprocessing(tf.cast(batch, tf.float32))
         return step(batch, truth, (end - first) / batch_size)
 
     def run(items: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
@@ -73,9 +84,8 @@ def compile_steps(
         losses, right = tf.unstack(tf.reshape(seen.stack(), (-1, 2)), axis=1)
         return losses, tf.reduce_sum(tf.cast(right, tf.int32))
 
-    shape = preprocessing.inputs[0].shape[1:]
     signature = [
-        tf.TensorSpec((None, *shape), tf.uint8),
+        tf.TensorSpec((None, *inputs.shape), inputs.dtype),
         tf.TensorSpec((None,), tf.int32),
         tf.TensorSpec((None, batch_size), tf.int32),
     ]

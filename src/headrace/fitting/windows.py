@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from headrace.fitting.data import Shards
 from headrace.fitting.execution import Execution
+from headrace.fitting.features import Inputs
 from headrace.fitting.order import Window, windows_of_epoch
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedWindow:
-    """A window with its rows as tensors: uint8 ``(n, *shape)`` and int32 ``(n,)``."""
+    """A window with its rows as tensors: ``(n, *shape)`` and int32 ``(n,)``."""
 
     window: Window
     items: Any
@@ -27,17 +27,14 @@ class Windows:
     """The windows of each epoch; one that holds all the data is read once.
 
     Args:
-        shards: the train split.
-        shape: of one item.
+        inputs: the train split is read.
         execution: how many rows a window and a batch hold.
         seed: of the order.
     """
 
-    def __init__(
-        self, shards: Shards, shape: tuple[int, ...], execution: Execution, seed: int
-    ) -> None:
-        self._shards = shards
-        self._shape = shape
+    def __init__(self, inputs: Inputs, execution: Execution, seed: int) -> None:
+        self._inputs = inputs
+        self._shards = inputs.train
         self._execution = execution
         self._seed = seed
         self._reader = ThreadPoolExecutor(1, "read")
@@ -74,7 +71,8 @@ class Windows:
     def _load(self, window: Window) -> tuple[Any, Any]:
         import tensorflow as tf
 
-        items = np.empty((window.rows, *self._shape), np.uint8)
+        inputs = self._inputs
+        items = np.empty((window.rows, *inputs.shape), inputs.dtype)
         labels = np.empty(window.rows, np.int32)
         filled = 0
         for shard in window.shards:

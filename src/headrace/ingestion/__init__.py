@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from headrace import media
 from headrace.decoding import none_usable
 from headrace.errors import SourceError
-from headrace.ingestion.findings import findings_of, natural_order
+from headrace.ingestion.findings import findings_of, natural_order, notes_of
 from headrace.ingestion.progress import Progress
 from headrace.ingestion.raw import spill
 from headrace.ingestion.runs import Decoded, bring_to, decode_to_runs
@@ -27,7 +27,7 @@ from headrace.ingestion.shards import ShardPlan, write_shard_of
 from headrace.ingestion.splitting import Splits, find_splits, split_of
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.snapshots import Rejected, WrittenShard, prefix_bits, publish_snapshot
-from headrace.sources import open_source
+from headrace.sources import Reading, open_source
 from headrace.workers import spread
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def ingest(
 
     Args:
         data: where the items are, and what is declared of them.
-        medium: a module of ``headrace.media``.
+        medium: a package in ``headrace.media``.
         store: where the snapshot goes; meanwhile all decoded items lie beside it.
         settings: their limits are kept.
 
@@ -57,33 +57,31 @@ def ingest(
         DependencyError: it cannot be reached, or the store cannot be written.
     """
     module = media.medium(medium)
-    declared = module.full_shape(data.shape)
+    form = module.form_of(data)
     progress = Progress(data.source)
     with store.work_folder("snapshots") as work:
-        with open_source(data.source, settings) as source:
+        with open_source(data.source, settings, reading_of(data, medium)) as source:
             decoded = Decoded()
             work_on = partial(
-                decode_to_runs, medium=medium, shape=declared, where=data.source
+                decode_to_runs, medium=medium, form=form, where=data.source
             )
             for part in spread(work_on, spill(source.chunks, work), settings):
                 decoded.add(part)
                 _check_limits(decoded, data.source, settings)
                 progress.say(f"{decoded.items:,} items decoded")
-        shape = declared or _usual_shape(decoded)
-        if not declared:
+        shape = form.shape
+        if not shape:
+            shape = module.usual_shape(decoded.shapes, form) if decoded.shapes else ()
             _bring_to(shape, medium, decoded, settings)
         if not decoded.runs:
             raise _none_usable(decoded, data.source)
-        splits = find_splits(
-            decoded.runs,
-            {row.split for row in decoded.rejected},
-            data.test_fraction,
-            data.source,
-        )
+        rejected = {row.split for row in decoded.rejected}
+        splits = find_splits(decoded.runs, rejected, data)
         labels = data.classes or natural_order(
             label for run in decoded.runs for label in run.labels
         )
-        description = DataDescription(medium=medium, shape=shape, classes=labels)
+        facts = {**form.model_dump(), "shape": shape}
+        description = DataDescription(medium=medium, classes=labels, **facts)
         bits = prefix_bits(splits.train + splits.test, description)
         (work / "folder" / "items").mkdir(parents=True)
         plan = ShardPlan(
@@ -98,7 +96,19 @@ def ingest(
             source=source.uri,
             attribution=source.attribution,
             findings=[*source.findings, *findings_of(splits, decoded.scales)],
+            notes=[*source.notes, *notes_of(decoded.notes, decoded.items)],
         )
+
+
+def reading_of(data: DataSpec, medium: str) -> Reading:
+    """How a source of a pipeline is read."""
+    return Reading(
+        medium=medium,
+        item=data.item,
+        label=data.label,
+        group=data.group,
+        where=data.where,
+    )
 
 
 def _check_limits(decoded: Decoded, source: str, settings: Settings) -> None:
@@ -107,11 +117,6 @@ def _check_limits(decoded: Decoded, source: str, settings: Settings) -> None:
             f"{source} decodes to over {settings.max_bytes:,} bytes.",
             "Raise HEADRACE_MAX_BYTES if that is meant.",
         )
-
-
-def _usual_shape(decoded: Decoded) -> _Shape:
-    shapes = decoded.shapes
-    return max(shapes, key=lambda shape: (shapes[shape], shape), default=())
 
 
 def _bring_to(shape: _Shape, medium: str, decoded: Decoded, settings: Settings) -> None:
@@ -130,11 +135,11 @@ def _none_usable(decoded: Decoded, source: str) -> SourceError:
 
 
 def _split(rejected: Sequence[Rejected], splits: Splits) -> Sequence[Rejected]:
-    fraction = splits.test_fraction
-    if fraction is None:
-        return rejected
     return [
-        dataclasses.replace(row, split=split_of(row.item, fraction)) for row in rejected
+        dataclasses.replace(
+            row, split=splits.of_rejected(row.split, row.item, row.group)
+        )
+        for row in rejected
     ]
 
 

@@ -23,6 +23,13 @@ def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=lambda label: (numbered[label], label)))
 
 
+def notes_of(notes: Mapping[str, int], items: int) -> list[str]:
+    """What was done to the items to bring them to one form, as sentences."""
+    return [
+        f"{count:,} of {items:,} items: {note}" for note, count in sorted(notes.items())
+    ]
+
+
 def findings_of(splits: Splits, scales: Mapping[tuple[str, str], str]) -> list[Finding]:
     """What looks odd in how the source is split and scaled.
 

@@ -19,7 +19,7 @@ class Raw:
     """A chunk in a file, apart from what is the same for all of its rows.
 
     Attributes:
-        path: an Arrow file with ``label``, ``name`` and ``item``.
+        path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
         split, array, high: as in the chunk.
         dtype, shape: of one item of an array; "" and () for encoded files.
     """
@@ -42,10 +42,13 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
             item = as_binary(chunk.items)
         else:
             item = pa.array(chunk.items, pa.large_binary())
-        label, name = (
-            pa.array(texts, pa.string()) for texts in (chunk.labels, chunk.names)
-        )
-        write_table(path, {"label": label, "name": name, "item": item})
+        texts = {
+            "label": chunk.labels,
+            "name": chunk.names,
+            "group": chunk.groups or [""] * len(chunk.names),
+        }
+        columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}
+        write_table(path, {**columns, "item": item})
         yield Raw(path, chunk.split, chunk.array, chunk.high, dtype, shape)
 
 
@@ -62,4 +65,5 @@ def read_raw(raw: Raw) -> Chunk:
         rows["name"].to_pylist(),
         raw.array,
         raw.high,
+        rows["group"].to_pylist(),
     )

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +20,8 @@ from headrace import media
 from headrace.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.decoding import Block, Part, decode_chunk, digests, fit
 from headrace.ingestion.raw import Raw, read_raw
+from headrace.media import Medium
+from headrace.records import Form
 from headrace.snapshots import Rejected
 
 RUN_BYTES = 16 * 2**20
@@ -33,11 +34,11 @@ class Run:
     """Where some items are, and what is known of all of them.
 
     Attributes:
-        path: an Arrow file with ``item`` (the sha256), ``label``, ``name`` and
-            ``payload``, sorted by item.
+        path: an Arrow file with ``item`` (the sha256), ``label``, ``name``, ``group``
+            and ``payload``, sorted by item.
         split: "" where the source has none.
         shape: of one item.
-        labels: that occur.
+        labels, groups: that occur.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Run:
     shape: _Shape
     rows: int
     labels: frozenset[str]
+    groups: frozenset[str]
 
     def has(self, shape: _Shape) -> bool:
         """Whether all items have a shape and a label."""
@@ -63,6 +65,7 @@ class Decoded:
         items, bytes: decoded.
         shapes: how many items have each.
         scales: of each array, by its split and name.
+        notes: what was done to how many items.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -71,6 +74,7 @@ class Decoded:
     bytes: int = 0
     shapes: Counter[_Shape] = field(default_factory=Counter)
     scales: dict[tuple[str, str], str] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Decoded) -> None:
         """Take in what came after."""
@@ -79,18 +83,19 @@ class Decoded:
         self.items += other.items
         self.bytes += other.bytes
         self.shapes += other.shapes
+        self.notes += other.notes
         for array, scale in other.scales.items():
             # A dark part does not tell that its array goes up to 255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
 
-def decode_to_runs(raw: Raw, medium: str, shape: _Shape | None, where: str) -> Decoded:
+def decode_to_runs(raw: Raw, medium: str, form: Form, where: str) -> Decoded:
     """Decode a chunk, and write what comes of it.
 
     Args:
         raw: its file is gone afterwards.
-        medium: a module of ``headrace.media``.
-        shape: what all items are brought to, if it is known.
+        medium: a package in ``headrace.media``.
+        form: what all items are brought to, as far as it is known.
         where: the source, for messages.
 
     Raises:
@@ -99,9 +104,9 @@ def decode_to_runs(raw: Raw, medium: str, shape: _Shape | None, where: str) -> D
     module = media.medium(medium)
     decoded = Decoded()
     paths = (raw.path.with_suffix(f".{number}") for number in itertools.count())
-    parts = _noted(decode_chunk(read_raw(raw), module, shape, where), decoded)
+    parts = _noted(decode_chunk(read_raw(raw), module, form, where), decoded)
     for blocks in _gathered(parts):
-        _add_run(decoded, next(paths), _joined(blocks), module, shape)
+        _add_run(decoded, next(paths), _joined(blocks), module, form.shape)
     raw.path.unlink()
     return decoded
 
@@ -110,6 +115,7 @@ def _noted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
     for part in parts:
         decoded.rejected += part.rejected.values()
         decoded.items += part.count
+        decoded.notes += part.notes
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes
             decoded.shapes[block.payload.shape[1:]] += len(block.labels)
@@ -144,16 +150,18 @@ def _joined(blocks: list[Block]) -> Block:
         blocks[0].split,
         [label for block in blocks for label in block.labels],
         [name for block in blocks for name in block.names],
+        [group for block in blocks for group in block.groups],
         list(range(sum(len(block.labels) for block in blocks))),
     )
 
 
 def _add_run(
-    decoded: Decoded, path: Path, block: Block, module: ModuleType, shape: _Shape | None
+    decoded: Decoded, path: Path, block: Block, module: Medium, shape: _Shape | None
 ) -> None:
     """Write a block as a run; what does not have the shape or a label is rejected."""
     if shape is not None:
-        block, misfits = fit(block, module, shape)
+        block, misfits, notes = fit(block, module, shape)
+        decoded.notes += notes
         labelled = np.array([bool(label.strip()) for label in block.labels], bool)
         decoded.rejected += misfits.values()
         decoded.rejected += [
@@ -163,19 +171,20 @@ def _add_run(
         block = block.take(labelled)
     if not block.labels:
         return
-    shas = np.frombuffer(digests(block.payload), np.uint8)
+    shas = np.frombuffer(digests(block.payload, module), np.uint8)
     item = as_binary(shas.reshape(-1, SHA_BYTES))
     order = pc.sort_indices(item)
     columns = {
         "item": item.take(order),
         "label": pa.array(block.labels, pa.string()).take(order),
         "name": pa.array(block.names, pa.string()).take(order),
+        "group": pa.array(block.groups, pa.string()).take(order),
         "payload": as_binary(block.payload[order.to_numpy()]),
     }
     write_table(path, columns)
-    labels = frozenset(block.labels)
+    labels, groups = frozenset(block.labels), frozenset(block.groups)
     rows, of_one = len(block.labels), block.payload.shape[1:]
-    decoded.runs.append(Run(path, block.split, of_one, rows, labels))
+    decoded.runs.append(Run(path, block.split, of_one, rows, labels, groups))
 
 
 def bring_to(run: Run, medium: str, shape: _Shape) -> Decoded:
@@ -190,11 +199,18 @@ def bring_to(run: Run, medium: str, shape: _Shape) -> Decoded:
         only the run, unless nothing is left of it, and what was rejected.
     """
     table = run.read()
-    items = as_bytes(table["payload"].chunk(0)).reshape(-1, *run.shape)
-    label, name = table["label"].to_pylist(), table["name"].to_pylist()
-    block = Block(items, run.split, label, name, list(range(run.rows)))
+    module = media.medium(medium)
+    items = as_bytes(table["payload"].chunk(0)).view(module.DTYPE)
+    block = Block(
+        items.reshape(-1, *run.shape),
+        run.split,
+        table["label"].to_pylist(),
+        table["name"].to_pylist(),
+        table["group"].to_pylist(),
+        list(range(run.rows)),
+    )
     decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    _add_run(decoded, path, block, media.medium(medium), shape)
+    _add_run(decoded, path, block, module, shape)
     run.path.unlink()
     return decoded

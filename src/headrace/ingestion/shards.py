@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.arrow import as_binary, as_bytes
+from headrace.arrow import as_bytes
 from headrace.ingestion.runs import SHA_BYTES, Run
 from headrace.ingestion.splitting import Splits
+from headrace.media import medium
+from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.snapshots import WrittenShard, sort_order, write_shard
 
@@ -40,7 +42,7 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
         span, part = _part(number, plan.bits, run)
         spans.append(span)
         parts.append(part)
-        splits.append(plan.splits.of(run.split, _items(part)))
+        splits.append(plan.splits.of(run.split, _items(part), part["group"]))
     keys = pa.concat_tables(parts).combine_chunks()
     split = np.concatenate(splits)
     plan.splits.carve_val(split, _items(keys), keys["label"], keys["name"])
@@ -48,7 +50,8 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
     order = sort_order(keys)
     payload = _payload(plan, spans, np.argsort(order))
     rows = keys.take(pa.array(order))
-    rows = rows.append_column(plan.description.medium, as_binary(payload))
+    name = plan.description.medium
+    rows = rows.append_column(name, medium(name).as_column(payload))
     return write_shard(plan.folder, number, rows, plan.description)
 
 
@@ -57,7 +60,7 @@ def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
 
     They are copied, here and below, so that no more than one run is mapped at a time.
     """
-    table = run.read().select(["item", "label", "name"])
+    table = run.read().select(["item", "label", "name", "group"])
     items = _items(table).view(f"S{SHA_BYTES}").ravel()
     ends = [0, len(items)]
     for end, head in enumerate((number, number + 1)):
@@ -69,16 +72,16 @@ def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
 
 def _payload(
     plan: ShardPlan, spans: list[slice], places: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint8]:
+) -> Payload:
     """The items in those spans of the runs, each at its place."""
-    width = math.prod(plan.description.shape)
-    payload = np.empty((len(places), width), np.uint8)
+    shape, dtype = plan.description.shape, medium(plan.description.medium).DTYPE
+    payload = np.empty((len(places), math.prod(shape)), dtype)
     done = 0
     for run, span in zip(plan.runs, spans, strict=True):
         part = as_bytes(run.read()["payload"].chunk(0))[span]
-        payload[places[done : done + len(part)]] = part
+        payload[places[done : done + len(part)]] = part.view(dtype)
         done += len(part)
-    return payload
+    return payload.reshape(-1, *shape)
 
 
 def _items(rows: pa.Table) -> npt.NDArray[np.uint8]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.arrow import as_bytes
-from headrace.errors import SourceError
+from headrace.errors import SourceError, SpecError
 from headrace.ingestion.runs import Run
+from headrace.spec import DataSpec
 
 VAL_ROWS = 1000
 VAL_PERCENT = 5
+_GROUPS_SHOWN = 10
 _Shas = npt.NDArray[np.uint8]
 
 
@@ -54,22 +59,37 @@ class Splits:
 
     Attributes:
         test_fraction: where items are split by content; None: as in the source.
+        test_groups: where items are split by group: those of test; else None.
         train, test: number of rows, those of val still in train.
         last: the last place of train that goes to val; None where none does.
         equals: how many of the rows at that place go.
     """
 
     test_fraction: float | None
+    test_groups: frozenset[str] | None
     train: int
     test: int
     last: Place | None
     equals: int
 
-    def of(self, split: str, items: _Shas) -> npt.NDArray[np.str_]:
+    def of(
+        self, split: str, items: _Shas, groups: pa.ChunkedArray
+    ) -> npt.NDArray[np.str_]:
         """The splits of items ``(n, 32)`` of a run, val aside, ``(n,)``."""
+        if self.test_groups is not None:
+            chosen = pa.array(sorted(self.test_groups), pa.string())
+            return np.where(np.asarray(pc.is_in(groups, chosen)), "test", "train")
         if self.test_fraction is None:
             return np.full(len(items), split, "U5")
         return np.where(_are_test(items, self.test_fraction), "test", "train")
+
+    def of_rejected(self, split: str, item: str, group: str) -> str:
+        """The split of one item that is not in a run."""
+        if self.test_groups is not None:
+            return "test" if group in self.test_groups else "train"
+        if self.test_fraction is None:
+            return split
+        return split_of(item, self.test_fraction)
 
     def carve_val(
         self,
@@ -96,48 +116,79 @@ class Splits:
         splits[[*chosen, *equal[: self.equals]]] = "val"
 
 
-def find_splits(
-    runs: Sequence[Run], rejected: Iterable[str], test_fraction: float, where: str
-) -> Splits:
-    """How to split: by content where the source has fewer than two splits.
+def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) -> Splits:
+    """How to split: as the source does where it has two splits.
 
-    Some rows of train go to val: those whose hash ends lowest. Equal items stay
-    together, and their label makes the order the same in any source.
+    Else by group, where there are groups, or by content. Some rows of train go to val:
+    those whose hash ends lowest. Equal items stay together, and their label makes the
+    order the same in any source.
 
     Args:
         runs: sorted ones.
         rejected: the splits of items that are not in the runs.
-        test_fraction: the share of items that go to test.
-        where: the source.
+        data: the source, the share of items that go to test, and the groups that do.
 
     Raises:
         SourceError: the source names the split of some items and not of others.
+        SpecError: there are no such groups, or only one.
     """
+    where = data.source
     named = {run.split for run in runs} | set(rejected)
     if "" in named and len(named) > 1:
         raise SourceError(
             f"{where} names the split of some items and not of others.",
             "Name it for all of them, or for none.",
         )
-    plain = Splits(test_fraction if len(named) < 2 else None, 0, 0, None, 0)
+    fraction = data.test_fraction if len(named) < 2 else None
+    plain = Splits(fraction, _test_groups(runs, data, fraction), 0, 0, None, 0)
     rows = train = 0
     lowest: list[Place] = []
     for run in runs:
         table = run.read()
         items = as_bytes(table["item"].chunk(0))
-        mine = np.flatnonzero(plain.of(run.split, items) == "train")
+        splits = plain.of(run.split, items, table["group"])
+        mine = np.flatnonzero(splits == "train")
         lowest = _lowest(lowest, items, mine, table["label"])
         rows += run.rows
         train += len(mine)
     count = min(VAL_ROWS, train * VAL_PERCENT // 100)
     last = lowest[count - 1] if count else None
-    return Splits(
-        plain.test_fraction,
-        train,
-        rows - train,
-        last,
-        lowest[:count].count(last) if last else 0,
+    return replace(
+        plain,
+        train=train,
+        test=rows - train,
+        last=last,
+        equals=lowest[:count].count(last) if last else 0,
     )
+
+
+def _test_groups(
+    runs: Sequence[Run], data: DataSpec, fraction: float | None
+) -> frozenset[str] | None:
+    """The groups that are test; None where items are not split by group.
+
+    In an order that their names alone decide, as many as come nearest to the share.
+    """
+    if not (data.test_groups or (data.group and fraction is not None)):
+        return None
+    sizes: Counter[str] = Counter()
+    for run in runs:
+        for count in pc.value_counts(run.read()["group"]).to_pylist():
+            sizes[count["values"]] += count["counts"]
+    missing = [group for group in data.test_groups if group not in sizes]
+    if missing or len(sizes) < 2:
+        seen = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
+        lack = f"no group {missing[0]!r}" if missing else "only one group"
+        raise SpecError(
+            f"{data.source} has {lack}; data.group = {data.group!r} gives {seen}.",
+            "Name another column as data.group, or other data.test_groups.",
+        )
+    if data.test_groups or fraction is None:
+        return frozenset(data.test_groups)
+    order = sorted(sizes, key=lambda g: hashlib.sha256(g.encode()).digest())[:-1]
+    totals = np.cumsum([sizes[group] for group in order])
+    best = int(np.abs(totals - fraction * sizes.total()).argmin())
+    return frozenset(order[: best + 1])
 
 
 def _lowest(

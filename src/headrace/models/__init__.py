@@ -147,5 +147,6 @@ def compose(data: DataDescription, preprocessing: Any, network: Any) -> Any:
     """The model that is saved: from raw items to probabilities, uncompiled."""
     import keras
 
-    raw = keras.Input(data.shape, dtype=preprocessing.inputs[0].dtype, name=data.medium)
+    given = preprocessing.inputs[0]
+    raw = keras.Input(given.shape[1:], dtype=given.dtype, name=data.medium)
     return keras.Model(raw, network(preprocessing(raw)), name="model")

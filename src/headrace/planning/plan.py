@@ -99,7 +99,7 @@ class Plan:
         return self._key(
             "ingest",
             {"data": data, "medium": self.spec.medium},
-            {"source": source_identity(self.spec.data.source)},
+            {"source": source_identity(self.spec.data.source, self.settings)},
             ["headrace.ingestion", f"headrace.media.{self.spec.medium}"],
         )
 

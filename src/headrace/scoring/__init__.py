@@ -24,7 +24,7 @@ from headrace.records import Record
 from headrace.scoring.output import check_output, write_output, written_whole
 from headrace.scoring.rows import Rows, rows_of
 from headrace.snapshots import Rejected
-from headrace.sources import Source, open_source
+from headrace.sources import Reading, Source, open_source
 
 if TYPE_CHECKING:
     from headrace.serving import LoadedModel
@@ -111,8 +111,9 @@ def score(
     started = time.perf_counter()
     place = check_output(output, source)
     tally = _Tally()
-    with open_source(source, settings, labelled=False) as opened:
-        champion = load_champion(model, settings)
+    champion = load_champion(model, settings)
+    reading = Reading(medium=champion.description.medium, labelled=False)
+    with open_source(source, settings, reading) as opened:
         with written_whole(place) as target:
             spool = target.with_name("rows.arrow")
             _spool(spool, opened, champion, tally, progress)
@@ -156,7 +157,7 @@ def _spool(
     known = set(champion.classes) if source.kind == "folder" else None
     schema = _schema(champion.classes)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as spool:
-        for part in decode(source, module, shape):
+        for part in decode(source, module, champion.description):
             for rows in rows_of(part, module, shape).cut(ROWS_AT_ONCE):
                 columns = _columns(rows.with_labels(known), champion, tally)
                 spool.write_table(pa.table(columns, schema=schema))
@@ -177,7 +178,8 @@ def _schema(classes: tuple[str, ...]) -> pa.Schema:
 
 def _columns(rows: Rows, champion: LoadedModel, tally: _Tally) -> dict[str, Any]:
     """The columns of some rows, without those that are the same in all rows."""
-    chances = probabilities(champion.model, rows.payload)
+    module = media.medium(champion.description.medium)
+    chances = probabilities(champion.model, module.raw(rows.payload))
     failed = np.zeros(len(rows.names), bool)
     failed[list(rows.rejected)] = True
     best = chances.argmax(axis=1)
@@ -186,7 +188,7 @@ def _columns(rows: Rows, champion: LoadedModel, tally: _Tally) -> dict[str, Any]
     is_known = (truth != "") & ~failed
     tally.known += int(is_known.sum())
     tally.right += int((label[is_known] == truth[is_known]).sum())
-    items = rows.items()
+    items = rows.items(module)
     tally.add(rows, items)
     return {
         "name": rows.names,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from types import ModuleType
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.decoding import Part, digests, fit
+from headrace.media import Medium
+from headrace.media.forms import Payload
 from headrace.snapshots import Rejected
 
 _HEX = 64
@@ -20,13 +20,13 @@ class Rows:
     """Consecutive items.
 
     Attributes:
-        payload: uint8 ``(n, *shape)``; zeros for a rejected item, so that a row keeps
-            its place and a block its size.
+        payload: ``(n, *shape)``, of the medium's type; zeros for a rejected item, so
+            that a row keeps its place and a block its size.
         labels: "" where there is none.
         rejected: by row.
     """
 
-    payload: npt.NDArray[np.uint8]
+    payload: Payload
     names: list[str]
     labels: list[str]
     rejected: dict[int, Rejected]
@@ -53,9 +53,9 @@ class Rows:
         labels = [label if label in known else "" for label in self.labels]
         return replace(self, labels=labels)
 
-    def items(self) -> list[str]:
+    def items(self, module: Medium) -> list[str]:
         """The sha256 of each item, hex: of its decoded bytes, else of its file."""
-        text = digests(self.payload).hex()
+        text = digests(self.payload, module).hex()
         items = [text[start : start + _HEX] for start in range(0, len(text), _HEX)]
         for row, why in self.rejected.items():
             items[row] = why.item
@@ -69,17 +69,17 @@ class Rows:
         return errors
 
 
-def rows_of(part: Part, module: ModuleType, shape: tuple[int, ...]) -> Rows:
+def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:
     """A part brought to a shape, its rows in order."""
     rejected = dict(part.rejected)
     blocks = []
     for block in part.blocks:
-        fitted, misfits = fit(block, module, shape)
+        fitted, misfits, _ = fit(block, module, shape)
         blocks.append(fitted)
         rejected |= misfits
     if len(blocks) == 1 and not rejected:
         return Rows(blocks[0].payload, blocks[0].names, blocks[0].labels, {})
-    payload = np.zeros((part.count, *shape), np.uint8)
+    payload = np.zeros((part.count, *shape), module.DTYPE)
     names, labels = [""] * part.count, [""] * part.count
     for block in blocks:
         payload[block.rows] = block.payload

@@ -6,7 +6,9 @@ one row::
 
     item   sha256 of the decoded bytes, hex     split  train | val | test
     label  one of the classes                   name   where the source had it
-    <medium>  the decoded bytes, fixed size, e.g. uint8 (height, width, channels)
+    group  such as the speaker; empty where there is none
+    <medium>  image: uint8 (height, width, channels) and audio: int16 (samples,), as
+              bytes of one size; text: a string
 
 Rows are in hash order, so any contiguous range of them is a random sample, and equal
 items are neighbours in one shard.

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.arrow import as_bytes
 from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.media.forms import Payload
 from headrace.records import MANIFEST, DataDescription, SnapshotRecord
 from headrace.store import read
 
-FORMAT = 3
+FORMAT = 4
 REJECTED = "rejected.parquet"
 
 
@@ -78,7 +78,7 @@ def read_shard(
 
 
 def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
-    """The items that could not be decoded: item, split, label, name, check, reason.
+    """The items that could not be decoded, the fields of a `Rejected` each.
 
     Raises:
         IntegrityError: their file or the manifest is missing or damaged.
@@ -120,14 +120,11 @@ def _whole(snapshot: SnapshotRecord) -> Iterator[None]:
         ) from None
 
 
-def payload_of(table: pa.Table, description: DataDescription) -> npt.NDArray[np.uint8]:
-    """The decoded items of a table, uint8 ``(rows, *shape)``; a chunk is not copied."""
+def payload_of(table: pa.Table, description: DataDescription) -> Payload:
+    """The decoded items of a table ``(rows, *shape)``; a chunk is not copied."""
     column = table.column(description.medium)
-    parts = [as_bytes(chunk) for chunk in column.chunks]
-    width = column.type.byte_width
-    flat = (
-        parts[0]
-        if len(parts) == 1
-        else np.concatenate([*parts, np.empty((0, width), np.uint8)])
-    )
-    return flat.reshape(-1, *description.shape)
+    module, shape = medium(description.medium), description.shape
+    parts: list[Payload] = [module.from_column(chunk, shape) for chunk in column.chunks]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([*parts, np.empty((0, *shape), module.DTYPE)])

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
 from headrace.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.store import read
@@ -22,14 +24,16 @@ class Rows:
     """Rows of one split, in hash order.
 
     Attributes:
-        items: uint8 ``(n, *shape)``.
+        items: ``(n, *shape)``, of the medium's type.
         labels: class indices, int32 ``(n,)``; -1 where the label is no class.
         names: where the source had each row, ``(n,)``.
+        groups: such as the speaker of each row, ``(n,)``; empty where there are none.
     """
 
-    items: npt.NDArray[np.uint8]
+    items: Payload
     labels: npt.NDArray[np.int32]
     names: list[str]
+    groups: list[str]
 
 
 class SplitRows:
@@ -66,6 +70,19 @@ class SplitRows:
     def __len__(self) -> int:
         return int(self.counts.sum())
 
+    def groups(self) -> set[str]:
+        """The groups of all rows, those in quarantine included.
+
+        Raises:
+            IntegrityError: the snapshot is damaged.
+        """
+        found: set[str] = set()
+        for shard in self._shards:
+            table = read_shard(self.snapshot, shard, ["split", "group"])
+            mine = table.filter(pc.equal(table["split"], self.split))
+            found |= set(pc.unique(mine["group"]).to_pylist())
+        return found
+
     def __iter__(self) -> Iterator[Rows]:
         return (self.read(shard) for shard in range(len(self._shards)))
 
@@ -76,7 +93,7 @@ class SplitRows:
             IntegrityError: the shard is missing or damaged.
         """
         own, description = self._shards[shard], self.snapshot.description
-        columns = ["split", "label", "name", description.medium]
+        columns = ["split", "label", "name", "group", description.medium]
         table = read_shard(self.snapshot, own, columns)
         keep = np.asarray(pc.equal(table["split"], self.split))
         first, last = np.searchsorted(self._left_out, [own.first, own.first + own.rows])
@@ -97,6 +114,7 @@ class SplitRows:
             payload_of(table, description),
             np.asarray(index, dtype=np.int32),
             table["name"].to_pylist(),
+            table["group"].to_pylist(),
         )
 
 
@@ -120,18 +138,20 @@ def _left_out(quarantine_uri: str, split: str) -> npt.NDArray[np.int64]:
 
 def read_split(
     snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[str]]:
+) -> tuple[Payload, npt.NDArray[np.int32], list[str]]:
     """The rows of one split that are not in quarantine, all in memory.
 
     Returns:
-        items uint8 ``(n, *shape)``, class indices int32 ``(n,)``, and row names
-        ``(n,)``, in hash order.
+        items ``(n, *shape)``, class indices int32 ``(n,)``, and row names ``(n,)``,
+        in hash order.
 
     Raises:
         IntegrityError: the snapshot or the quarantine is missing or damaged.
     """
     rows = SplitRows(snapshot, split, quarantine_uri)
-    items = np.empty((len(rows), *snapshot.description.shape), np.uint8)
+    description = snapshot.description
+    dtype = medium(description.medium).DTYPE
+    items = np.empty((len(rows), *description.shape), dtype)
     labels = np.empty(len(rows), np.int32)
     names: list[str] = []
     for part in rows:

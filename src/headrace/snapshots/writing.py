@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.arrow import as_bytes
+from headrace.media import medium
 from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
 from headrace.snapshots.reading import FORMAT, REJECTED
 from headrace.store import Store
@@ -37,6 +38,7 @@ class Rejected:
     name: str
     check: str
     reason: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class WrittenShard:
 
 def prefix_bits(rows: int, description: DataDescription) -> int:
     """How many bits of an item's sha256 say in which shard it lies."""
-    width = int(np.prod(description.shape))
+    width = int(np.prod(description.shape)) * medium(description.medium).DTYPE.itemsize
     count = max(1, -(-rows // ROWS_PER_SHARD), -(-rows * width // BYTES_PER_SHARD))
     return min(16, (count - 1).bit_length())
 
@@ -79,7 +81,7 @@ def write_shard(
         folder: of that snapshot; it has a folder ``items``.
         number: of the shard in hash order.
         rows: in their order: ``item`` (the sha256, binary of 32), ``split``,
-            ``label``, ``name`` and the medium's column (binary of one length).
+            ``label``, ``name``, ``group`` and the medium's column.
         description: of the data.
     """
     rows = rows.combine_chunks()
@@ -92,7 +94,7 @@ def write_shard(
         compression="zstd",
         compression_level=1,
         row_group_size=_ROW_GROUP,
-        use_dictionary=["split", "label"],
+        use_dictionary=["split", "label", "group"],
         write_statistics=["item", "split", "label"],
     )
     splits = {
@@ -115,11 +117,24 @@ def _hex(items: pa.ChunkedArray) -> pa.Array:
 
 
 def _content(rows: pa.Table) -> bytes:
-    # A label is any text: its own line ends must not look like another row.
-    label = pc.replace_substring(rows["label"], "\\", "\\\\")
-    label = pc.replace_substring(label, "\n", "\\n")
+    # These are any text: their own line ends must not look like another row.
+    label, group = _escaped(rows["label"]), _escaped(rows["group"])
+    tab = pc.if_else(pc.equal(group, ""), "", "\t")
+    label = pc.binary_join_element_wise(label, tab, group, "")
     lines = pc.binary_join_element_wise(rows["item"], rows["split"], label, " ")
     return "\n".join([*lines.to_pylist(), ""]).encode()
+
+
+def _escaped(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    for plain, written in (("\\", "\\\\"), ("\n", "\\n"), ("\t", "\\t")):
+        text = pc.replace_substring(text, plain, written)
+    return text
+
+
+def _form(description: DataDescription) -> str:
+    form = f"{description.medium} {'x'.join(map(str, description.shape))}"
+    rate = description.sample_rate_hz
+    return f"{form} {rate} Hz" if rate else form
 
 
 def publish_snapshot(  # noqa: PLR0913
@@ -132,6 +147,7 @@ def publish_snapshot(  # noqa: PLR0913
     source: str,
     attribution: str,
     findings: Sequence[Finding],
+    notes: Sequence[str] = (),
 ) -> SnapshotRecord:
     """Make the shards in a folder a snapshot, unless the store has it whole.
 
@@ -141,12 +157,10 @@ def publish_snapshot(  # noqa: PLR0913
         description: of the data.
         shards: in hash order; they may be written as they are asked for.
         rejected: in any order.
-        source, attribution, findings: as in the record.
+        source, attribution, findings, notes: as in the record.
     """
     rejected = sorted(rejected, key=astuple)
-    sha = hashlib.sha256(
-        f"{description.medium} {'x'.join(map(str, description.shape))}\n".encode()
-    )
+    sha = hashlib.sha256(f"{_form(description)}\n".encode())
     files: dict[str, dict[str, Any]] = {}
     counts: Counter[str] = Counter()
     for shard in shards:
@@ -166,6 +180,7 @@ def publish_snapshot(  # noqa: PLR0913
         source=source,
         attribution=attribution,
         findings=tuple(findings),
+        notes=tuple(notes),
     )
     if store.exists(f"{key}/{MANIFEST}"):
         if (store.read_json(f"{key}/{MANIFEST}") or {}).get("format") == FORMAT:

@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.sources.chunks import Chunk, Source
+    from headrace.sources.chunks import Chunk, Reading, Source
     from headrace.sources.opening import check_source, open_source
 
-__all__ = ["Chunk", "Source", "check_source", "open_source"]
+__all__ = ["Chunk", "Reading", "Source", "check_source", "open_source"]
 
-_PLACES = {"Chunk": "chunks", "Source": "chunks"}
+_PLACES = dict.fromkeys(("Chunk", "Reading", "Source"), "chunks")
 
 
 def __getattr__(name: str) -> Any:

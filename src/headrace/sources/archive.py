@@ -16,8 +16,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from headrace.errors import SourceError
 from headrace.sources.files import (
-    FREE_BYTES,
-    MAX_RATIO,
+    Bounded,
     File,
     check_limits,
     check_ratio,
@@ -139,43 +138,6 @@ def _note(
     found.note(name, info)
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that refuses to go past what its file may unpack to."""
-
-    def __init__(self, stream: IO[bytes], file: File, settings: Settings) -> None:
-        self._stream = stream
-        self._file = file
-        self._settings = settings
-        allowed = max(FREE_BYTES, MAX_RATIO * file.size)
-        self._limit = min(allowed, settings.max_bytes)
-
-    def _check(self, position: int) -> int:
-        if position > self._limit:
-            check_limits(self._file.where, 0, position, self._settings)
-            check_ratio(self._file.where, position, self._file.size)
-        return position
-
-    def read(self, size: int = -1) -> bytes:
-        left = self._limit + 1 - self._stream.tell()
-        data = self._stream.read(left if size < 0 else min(size, left))
-        self._check(self._stream.tell())
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_SET:
-            self._check(offset)
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-
 def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
     """The members of a tar archive, plain or compressed by gzip, bzip2 or xz.
 
@@ -190,7 +152,7 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     where = file.where
     raw = files.enter_context(file.open())
     stream = files.enter_context(decompressed(raw, file.head(6)))
-    bounded = _Bounded(stream, file, settings)
+    bounded = Bounded(stream, file, settings)
     members = total = 0
     with reading(where):
         archive = files.enter_context(
@@ -236,7 +198,7 @@ def _check_tar_member(info: tarfile.TarInfo, where: str) -> None:
         raise SourceError(f"{where} is {what}.", "Archive regular files only.")
 
 
-def _check_tar_end(archive: tarfile.TarFile, stream: _Bounded, where: str) -> None:
+def _check_tar_end(archive: tarfile.TarFile, stream: Bounded, where: str) -> None:
     # tarfile takes a damaged header in the middle for the end of the archive.
     stream.seek(archive.offset)
     block = stream.read(_TAR_BLOCK)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ class Chunk:
         names: where the source has each row, such as ``x_train[17]``, ``(n,)``.
         array: the array that the chunk is a part of, such as ``x_train``.
         high: the greatest finite value of that array where it holds floats.
+        groups: as the source has them, ``(n,)``; empty where it was asked for none.
     """
 
     split: SourceSplit | None
@@ -50,6 +52,42 @@ class Chunk:
     names: list[str]
     array: str = ""
     high: float | None = None
+    groups: list[str] = field(default_factory=list)
+
+    def take(self, rows: Sequence[int]) -> Chunk:
+        """Some of its rows, by their places."""
+        items = self.items
+        return replace(
+            self,
+            items=[items[row] for row in rows]
+            if isinstance(items, list)
+            else items[rows],
+            labels=[self.labels[row] for row in rows],
+            names=[self.names[row] for row in rows],
+            groups=[self.groups[row] for row in rows] if self.groups else [],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source is read, where it leaves a choice.
+
+    Attributes:
+        medium: of the items; a column of text holds texts, and for other media the
+            names of files.
+        labelled: whether every row must have a label; where not, a row's label is
+            empty unless the source has one.
+        item, label: columns of a table; None: found by their names and contents.
+        group: a column of a table, or None.
+        where: which rows of a table are taken, such as ``lang == 'en'``; None: all.
+    """
+
+    medium: str = "image"
+    labelled: bool = True
+    item: str | None = None
+    label: str | None = None
+    group: str | None = None
+    where: str | None = None
 
 
 @dataclass(slots=True)
@@ -58,18 +96,20 @@ class Source:
 
     Attributes:
         kind: the format, such as ``npz``.
-        labelled: whether every row must have a label; where not, a row's label is
-            empty unless the source has one.
+        reading: how it is read.
         chunks: can be read once.
         findings: complete when the chunks are read.
+        notes: what was found out about it and is no fault, such as ``spam.csv: GBK,
+            tab-separated, no header``; complete when it is opened.
     """
 
     kind: str
     uri: str
-    labelled: bool = True
+    reading: Reading = field(default_factory=Reading)
     chunks: Iterator[Chunk] = field(default_factory=lambda: iter(()))
     attribution: str = ""
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Source:
@@ -94,6 +134,35 @@ def rows_at_once(width: float) -> int:
 def split_named(name: str) -> SourceSplit | None:
     """The split that a folder, file or cell name stands for; None for other names."""
     return _SPLITS.get(name.strip().lower())
+
+
+def chunks_by_split(chunk: Chunk, splits: Sequence[SourceSplit | None]) -> list[Chunk]:
+    """The rows of a chunk as one chunk a split, in the order in which splits appear.
+
+    Args:
+        chunk: its own split counts for nothing.
+        splits: of its rows, ``(n,)``.
+    """
+    if len(set(splits)) <= 1:
+        return [replace(chunk, split=next(iter(splits), None))]
+    parts = []
+    for split in dict.fromkeys(splits):
+        rows = [row for row, own in enumerate(splits) if own == split]
+        parts.append(replace(chunk.take(rows), split=split))
+    return parts
+
+
+def split_in_name(name: str) -> SourceSplit | None:
+    """The split that a file's name tells, such as ``eng.train.tsv``; else its folder.
+
+    A name that tells two, such as ``train-test.csv``, tells none.
+    """
+    for part in reversed(name.split("/")):
+        words = re.split(r"[-._ ]", part)
+        found = {split_named(word) for word in words} - {None}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
 
 
 def split_of_cell(name: str, where: str) -> SourceSplit | None:

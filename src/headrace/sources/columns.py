@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from headrace.errors import SourceError
+from headrace.sources.chunks import Reading
+from headrace.sources.roles import check_columns, find_label, is_flat, seen
 
 # Written by a snapshot into its shards, so that a shard alone says how it is read.
 SHAPE_KEY = b"headrace.shape"
@@ -23,49 +26,67 @@ class Columns:
         items: the name of the items' column.
         encoded: whether its cells are files.
         shape: of one item, where the table says it.
-        label, split, name: whether there is such a column.
+        label, split, name, group: names of columns; None where there is none.
     """
 
     items: str
     encoded: bool
     shape: tuple[int, ...] | None
-    label: bool
-    split: bool
-    name: bool
+    label: str | None
+    split: str | None
+    name: str | None
+    group: str | None
+
+    @property
+    def used(self) -> list[str]:
+        """All of them, each once."""
+        names = (self.items, self.label, self.split, self.name, self.group)
+        return list(dict.fromkeys(name for name in names if name))
 
 
-def columns_of(schema: pa.Schema, where: str, labelled: bool) -> Columns:
+def columns_of(schema: pa.Schema, where: str, reading: Reading) -> Columns:
     """The columns of a table.
 
     Args:
         schema: of the table.
         where: the file, for messages.
-        labelled: whether there must be labels.
+        reading: columns that are named in it; whether there must be labels.
 
     Raises:
+        SpecError: a column that was asked for is not there.
         SourceError: there are no items or labels, or several could be the items.
     """
     kinds = {field.name: field.type for field in schema}
-    known = ", ".join(f"{name} ({kind})" for name, kind in list(kinds.items())[:12])
-    items = [name for name, kind in kinds.items() if _is_items(kind)]
-    items = [name for name in _PREFERRED if name in items][:1] or items
-    has_label = "label" in kinds and "label" not in items
-    if len(items) != 1 or (labelled and not has_label):
+    check_columns(where, kinds, reading)
+    items = items_of(kinds, reading.item)
+    label = find_label(kinds, reading)
+    if len(items) != 1 or (reading.labelled and label in (None, items[0])):
         lack = "no column `label`" if items else "no column of items"
         if len(items) > 1:
             lack = f"several columns that could be the items: {', '.join(items)}"
-        expected = _EXPECTED if labelled else _EXPECTED_UNLABELLED
-        raise SourceError(f"{where} has {lack}; it has {known}.", expected)
+        expected = _EXPECTED if reading.labelled else _EXPECTED_UNLABELLED
+        raise SourceError(f"{where} has {lack}; it has {seen(kinds)}.", expected)
     kind = kinds[items[0]]
     shape = (schema.metadata or {}).get(SHAPE_KEY)
+    has_split = "split" in kinds and is_flat(kinds["split"])
+    has_name = kinds.get("name") in (pa.string(), pa.large_string())
     return Columns(
         items=items[0],
         encoded=pa.types.is_struct(kind) or _is_binary(kind),
         shape=_parsed_shape(shape, where) if shape else None,
-        label=has_label,
-        split=labelled and "split" in kinds,
-        name=kinds.get("name") in (pa.string(), pa.large_string()),
+        label=None if label == items[0] else label,
+        split="split" if reading.labelled and has_split else None,
+        name="name" if has_name else None,
+        group=reading.group if reading.group in kinds else None,
     )
+
+
+def items_of(kinds: Mapping[str, pa.DataType], asked: str | None) -> list[str]:
+    """The columns that could hold items that are no text."""
+    if asked is not None:
+        return [asked] if _is_items(kinds[asked]) else []
+    items = [name for name, kind in kinds.items() if _is_items(kind)]
+    return [name for name in _PREFERRED if name in items][:1] or items
 
 
 def _is_binary(kind: pa.DataType) -> bool:

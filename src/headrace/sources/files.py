@@ -9,6 +9,7 @@ import bz2
 import contextlib
 import errno
 import gzip
+import io
 import lzma
 import tarfile
 import zipfile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FREE_BYTES = 16 * 2**20
 MAX_RATIO = 100
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -162,3 +164,80 @@ def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(b"\xfd7zXZ\x00"):
         return lzma.LZMAFile(stream)
     return stream
+
+
+class Bounded(io.RawIOBase):
+    """A stream that refuses to go past what its file may unpack to.
+
+    Args:
+        stream: what is read.
+        file: that it was opened from.
+        settings: their limits are kept.
+        raw: what the stream reads from, to be closed with this one.
+    """
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        file: File,
+        settings: Settings,
+        raw: IO[bytes] | None = None,
+    ) -> None:
+        self._stream = stream
+        self._raw = raw
+        self._file = file
+        self._settings = settings
+        allowed = max(FREE_BYTES, MAX_RATIO * file.size)
+        self._limit = min(allowed, settings.max_bytes)
+
+    def _check(self, position: int) -> int:
+        if position > self._limit:
+            check_limits(self._file.where, 0, position, self._settings)
+            check_ratio(self._file.where, position, self._file.size)
+        return position
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes, of which the limit is checked."""
+        left = self._limit + 1 - self._stream.tell()
+        data = self._stream.read(left if size < 0 else min(size, left))
+        self._check(self._stream.tell())
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place that is within the limit."""
+        if whence == io.SEEK_SET:
+            self._check(offset)
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the unpacked bytes."""
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        """Always: decompressors begin again."""
+        return True
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def close(self) -> None:
+        """Close what it was given to close."""
+        if self._raw is not None:
+            self._stream.close()
+            self._raw.close()
+        super().close()
+
+
+def unpacked(file: File, settings: Settings) -> File:
+    """What a file is behind gzip, bzip2 or xz, read within limits; else itself."""
+    head = file.head(6)
+    if not head.startswith(PACKED):
+        return file
+
+    def opener() -> IO[bytes]:
+        raw = file.opener()
+        stream = decompressed(raw, head)
+        return cast(IO[bytes], Bounded(stream, file, settings, raw))
+
+    return File(file.where, file.size, opener)

@@ -12,14 +12,45 @@ from dataclasses import dataclass
 
 from headrace.errors import SourceError
 from headrace.records import Finding
-from headrace.sources.chunks import CHUNK_BYTES, Chunk, SourceSplit, split_named
+from headrace.sources.chunks import (
+    CHUNK_BYTES,
+    Chunk,
+    Reading,
+    SourceSplit,
+    split_named,
+)
 from headrace.sources.files import File
-from headrace.sources.trees import FileTree, ignored_files, is_note, relative_name
+from headrace.sources.trees import (
+    FileTree,
+    ignored_files,
+    is_medium,
+    is_note,
+    relative_name,
+)
 
 ROWS_PER_CHUNK = 16_384
 FILE_LIMIT = 256 * 2**20
+_EXAMPLES = {
+    "image": ("image", "png", "the names of the files"),
+    "text": ("text", "txt", "the texts"),
+    "audio": ("sound", "wav", "the names of the files"),
+}
 _Place = tuple[SourceSplit | None, str]
-_Row = tuple[_Place, str, File]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file that is one item.
+
+    Attributes:
+        file: None where it is missing; the item is empty then.
+    """
+
+    split: SourceSplit | None
+    label: str
+    name: str
+    file: File | None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +75,47 @@ class _Layout:
 
 
 def read_folder(
-    tree: FileTree, findings: list[Finding], *, labelled: bool = True
+    tree: FileTree, findings: list[Finding], reading: Reading
 ) -> Iterator[Chunk]:
     """The files of class sub-folders, in the tree's order.
 
     Args:
         tree: a folder or an archive.
         findings: files at other depths are reported here.
-        labelled: whether files outside of class sub-folders are left out; where not,
-            all files but notes are taken.
+        reading: whether files outside of class sub-folders are left out; where there
+            need be no labels, all files but notes are taken.
 
     Raises:
         SourceError: there are no class sub-folders, or a file is over 256 MiB.
     """
     ignored: list[str] = []
-    names = _labelled(tree, ignored) if labelled else _unlabelled(tree)
-    chunks = _chunks((place, name, tree.files[name]) for place, name in names)
+    names = (
+        _labelled(tree, ignored)
+        if reading.labelled
+        else _unlabelled(tree, reading.medium)
+    )
+    chunks = file_chunks(
+        FileRow(*place, name, tree.files[name]) for place, name in names
+    )
     first = next(chunks, None)
     if first is None:
-        raise _no_classes(tree) if labelled else _no_files(tree)
+        raise _no_classes(tree, reading) if reading.labelled else _no_files(tree)
     yield first
     yield from chunks
-    findings.extend(ignored_files(tree.where, ignored))
+    findings.extend(ignored_files(tree.where, ignored, reading.medium))
+
+
+def has_classes(tree: FileTree, medium: str) -> bool:
+    """Whether files of a medium lie in sub-folders of at least two classes."""
+    layout = _layout_of(tree)
+    classes = set()
+    for name in tree.files:
+        place = layout.place(name)
+        if place is not None and is_medium(name, medium):
+            classes.add(place[1])
+        if len(classes) > 1:
+            return True
+    return False
 
 
 def read_single(file: File) -> Iterator[Chunk]:
@@ -75,36 +125,43 @@ def read_single(file: File) -> Iterator[Chunk]:
         SourceError: it is over 256 MiB.
     """
     name = relative_name(file.where.rpartition("/")[2], file.where)
-    yield from _chunks([((None, ""), name, file)])
+    yield from file_chunks([FileRow(None, "", name, file)])
 
 
-def _chunks(rows: Iterable[_Row]) -> Iterator[Chunk]:
-    waiting: list[_Row] = []
+def file_chunks(rows: Iterable[FileRow]) -> Iterator[Chunk]:
+    """Files as chunks of one split, bounded by their bytes.
+
+    Raises:
+        SourceError: a file is over 256 MiB.
+    """
+    waiting: list[FileRow] = []
     size = 0
     for row in rows:
-        (split, _), _, file = row
-        if file.size > FILE_LIMIT:
+        of_file = row.file.size if row.file else 0
+        if row.file and of_file > FILE_LIMIT:
             raise SourceError(
-                f"{file.where} has {file.size:,} bytes; one item has at most "
+                f"{row.file.where} has {of_file:,} bytes; one item has at most "
                 f"{FILE_LIMIT:,}.",
                 "Take it out of the data.",
             )
-        is_full = len(waiting) == ROWS_PER_CHUNK or size + file.size > CHUNK_BYTES
-        if waiting and (is_full or waiting[0][0][0] != split):
+        is_full = len(waiting) == ROWS_PER_CHUNK or size + of_file > CHUNK_BYTES
+        if waiting and (is_full or waiting[0].split != row.split):
             yield _chunk(waiting)
             waiting, size = [], 0
         waiting.append(row)
-        size += file.size
+        size += of_file
     if waiting:
         yield _chunk(waiting)
 
 
-def _chunk(rows: list[_Row]) -> Chunk:
+def _chunk(rows: list[FileRow]) -> Chunk:
+    groups = [row.group for row in rows if row.group is not None]
     return Chunk(
-        split=rows[0][0][0],
-        items=[file.read() for *_, file in rows],
-        labels=[label for (_, label), _, _ in rows],
-        names=[name for _, name, _ in rows],
+        split=rows[0].split,
+        items=[row.file.read() if row.file else b"" for row in rows],
+        labels=[row.label for row in rows],
+        names=[row.name for row in rows],
+        groups=groups if len(groups) == len(rows) else [],
     )
 
 
@@ -119,12 +176,12 @@ def _labelled(tree: FileTree, ignored: list[str]) -> Iterator[tuple[_Place, str]
             yield place, name
 
 
-def _unlabelled(tree: FileTree) -> Iterator[tuple[_Place, str]]:
+def _unlabelled(tree: FileTree, medium: str) -> Iterator[tuple[_Place, str]]:
     """All files but notes, in the tree's order; notes too where nothing else is."""
     layout = _layout_of(tree)
-    only_notes = all(map(is_note, tree.files))
+    only_notes = all(is_note(name, medium) for name in tree.files)
     for name in tree.files:
-        if only_notes or not is_note(name):
+        if only_notes or not is_note(name, medium):
             yield layout.place(name) or (None, ""), name
 
 
@@ -147,7 +204,8 @@ def _no_files(tree: FileTree) -> SourceError:
     return SourceError(f"{tree.where} holds no files.{links}", "Give data with items.")
 
 
-def _no_classes(tree: FileTree) -> SourceError:
+def _no_classes(tree: FileTree, reading: Reading) -> SourceError:
+    what, end, of_table = _EXAMPLES.get(reading.medium, _EXAMPLES["image"])
     depths = Counter(name.count("/") for name in tree.files)
     if not depths:
         seen = "holds no files"
@@ -162,6 +220,7 @@ def _no_classes(tree: FileTree) -> SourceError:
     links = "".join(f" {finding.message}" for finding in tree.findings)
     return SourceError(
         f"{tree.where} {seen}.{links}",
-        "Put each image into a folder named after its class, such as 7/00012.png or "
-        "train/7/00012.png and test/7/00013.png.",
+        f"Put each {what} into a folder named after its class, such as 7/00012.{end} "
+        f"or train/7/00012.{end} and test/7/00013.{end}; or give a table that holds "
+        f"{of_table} and the labels.",
     )

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from headrace.settings import Settings
 from headrace.sources import places
 
 
-def source_identity(uri: str) -> str:
+def source_identity(uri: str, settings: Settings | None = None) -> str:
     """A digest that changes whenever the data may have changed; reads no content.
+
+    Args:
+        uri: of a source.
+        settings: where local copies may be; None: as the environment says.
 
     Raises:
         NotFoundError: there is nothing.
         DependencyError: it cannot be reached, or is not installed.
     """
     if places.is_library(uri):
-        from headrace.sources import keras, sample
+        from headrace.sources import catalog, keras, sample
 
         if uri == sample.URI:
             return places.identity(sample.sample_file().where)
         if uri == keras.URI:
             copy = keras.local_copy()
             return places.identity(str(copy)) if copy.is_file() else keras.SHA256
+        if uri.startswith(catalog.PREFIX):
+            return catalog.identity(uri, settings or Settings())
     return places.identity(uri)

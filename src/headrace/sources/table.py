@@ -6,10 +6,9 @@ Items are encoded files (binary, or Hugging Face's struct of bytes and path) or 
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,25 +21,52 @@ from headrace.arrow import as_bytes
 from headrace.errors import SourceError
 from headrace.sources.chunks import (
     Chunk,
+    Reading,
     SourceSplit,
+    chunks_by_split,
     rows_at_once,
-    split_named,
-    split_of_cell,
+    split_in_name,
 )
-from headrace.sources.columns import Columns, columns_of, is_list
-from headrace.sources.files import File, check_limits, check_ratio, first_line
-from headrace.sources.labels import labels_as_text
+from headrace.sources.columns import Columns, columns_of, is_list, items_of
+from headrace.sources.files import File
+from headrace.sources.parquet import MAGIC, ParquetTable, opened, row_bytes
+from headrace.sources.roles import is_text
+from headrace.sources.tabular import Rows, base_name
+from headrace.sources.texts import (
+    check_taken,
+    columns_in,
+    keep,
+    labels_of,
+    parse_condition,
+    splits_of,
+    texts_of,
+)
+from headrace.sources.where import Where
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-MAGIC = b"PAR1"
-_BUFFER_BYTES = 2**20
 _ROWS_AT_ONCE = 2048
+
+__all__ = ["MAGIC", "has_items", "read_tables"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file, and how it is read.
+
+    Attributes:
+        split: of all rows, where the table has no column of splits.
+    """
+
+    table: ParquetTable
+    columns: Columns
+    condition: Where | None
+    split: SourceSplit | None
 
 
 def read_tables(
-    files: dict[str, File], settings: Settings, *, labelled: bool = True
+    files: dict[str, File], settings: Settings, reading: Reading
 ) -> Iterator[Chunk]:
     """The rows of Parquet files.
 
@@ -48,35 +74,61 @@ def read_tables(
         files: by name; a name such as ``train-00000.parquet`` tells the split where
             the table does not.
         settings: their limits are kept.
-        labelled: whether a table without labels is refused; where not, splits are
-            not looked at, so that rows come in the table's order.
+        reading: names of columns, and which rows are taken. Where there need be no
+            labels, splits are not looked at, so that rows come in the table's order.
 
     Raises:
         SourceError: a file is damaged, over the limits, or lacks a column.
+        SpecError: a column that was asked for is not there, or no row is taken.
     """
     high: dict[SourceSplit | None, float] = {}
-    if any(_has_floats(file, labelled) for file in files.values()):
-        for chunk in _read_all(files, settings, labelled):
+    if any(_has_floats(file, reading) for file in files.values()):
+        for chunk in _read_all(files, settings, reading):
             high[chunk.split] = max(high.get(chunk.split, 0), _greatest(chunk))
     forms: dict[SourceSplit | None, tuple[str, str]] = {}
-    for chunk in _read_all(files, settings, labelled):
+    for chunk in _read_all(files, settings, reading):
         _check_form(chunk, forms)
         yield replace(chunk, high=high.get(chunk.split))
 
 
+def has_items(file: File) -> bool:
+    """Whether a Parquet file holds items, and not only text such as files' names."""
+    with opened(file) as table:
+        kinds = {field.name: field.type for field in table.schema_arrow}
+    return bool(items_of(kinds, None)) or not any(map(is_text, kinds.values()))
+
+
 def _read_all(
-    files: dict[str, File], settings: Settings, labelled: bool
+    files: dict[str, File], settings: Settings, reading: Reading
 ) -> Iterator[Chunk]:
+    rows = taken = 0
     for name, file in files.items():
-        yield from _read(
-            file, _split_of_file(name) if labelled else None, settings, labelled
+        table = ParquetTable(file, settings)
+        with opened(file) as parquet:
+            columns = columns_of(parquet.schema_arrow, file.where, reading)
+            at_once = _rows_at_once(parquet, columns.items)
+        part = _Part(
+            table=table,
+            columns=columns,
+            condition=parse_condition(table, reading),
+            split=split_in_name(name) if reading.labelled else None,
         )
+        done = 0
+        wanted = [*columns.used, *columns_in(part.condition)]
+        for some in table.read(list(dict.fromkeys(wanted)), at_once):
+            count = len(some.batch)
+            for chunk in _chunks(some, part, done):
+                taken += len(chunk.labels)
+                yield chunk
+            done += count
+        rows += done
+    check_taken(reading, rows, taken, next(iter(files.values())).where)
 
 
-def _has_floats(file: File, labelled: bool) -> bool:
-    with _opened(file) as table:
+def _has_floats(file: File, reading: Reading) -> bool:
+    with opened(file) as table:
         schema = table.schema_arrow
-        kind = schema.field(columns_of(schema, file.where, labelled).items).type
+        kind = schema.field(columns_of(schema, file.where, reading).items).type
         return is_list(kind) and bool(pa.types.is_floating(kind.value_type))
 
 
@@ -101,104 +153,35 @@ def _check_form(chunk: Chunk, forms: dict[SourceSplit | None, tuple[str, str]]) 
         )
 
 
-def _split_of_file(name: str) -> SourceSplit | None:
-    for part in reversed(name.split("/")):
-        split = split_named(part.partition(".")[0].partition("-")[0])
-        if split is not None:
-            return split
-    return None
-
-
-@contextlib.contextmanager
-def _opened(file: File) -> Iterator[pq.ParquetFile]:
-    with file.open() as stream:
-        try:
-            # Else all that is read of a file stays in memory.
-            yield pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise SourceError(
-                f"{file.where} is a damaged Parquet file: {first_line(error)}.",
-                "Download or make it again.",
-            ) from None
-
-
-def _read(
-    file: File, default: SourceSplit | None, settings: Settings, labelled: bool
-) -> Iterator[Chunk]:
-    done = seen = 0
-    with _opened(file) as table:
-        columns = columns_of(table.schema_arrow, file.where, labelled)
-        wanted = [columns.items] + ["label"] * columns.label
-        wanted += ["split"] * columns.split + ["name"] * columns.name
-        rows = _rows_at_once(table, columns.items)
-        for batch in table.iter_batches(rows, columns=wanted):
-            seen += batch.nbytes
-            check_limits(file.where, 0, seen, settings)
-            check_ratio(file.where, seen, file.size)
-            yield from _batch(batch, columns, default, file.where, done)
-            done += len(batch)
-
-
 def _rows_at_once(table: pq.ParquetFile, items: str) -> int:
-    kind, facts = table.schema_arrow.field(items).type, table.metadata
+    kind = table.schema_arrow.field(items).type
     if pa.types.is_fixed_size_binary(kind):
         return rows_at_once(kind.byte_width)
-    groups = map(facts.row_group, range(facts.num_row_groups))
-    size = sum(group.total_byte_size for group in groups)
     # Equal values are stored once, so the size may say too little.
-    return min(_ROWS_AT_ONCE, rows_at_once(size / max(1, facts.num_rows)))
+    return min(_ROWS_AT_ONCE, rows_at_once(row_bytes(table)))
 
 
-def _batch(
-    batch: pa.RecordBatch,
-    columns: Columns,
-    default: SourceSplit | None,
-    where: str,
-    done: int,
-) -> Iterator[Chunk]:
-    names = [f"{where.rpartition('/')[2]}[{done + row}]" for row in range(len(batch))]
+def _chunks(rows: Rows, part: _Part, done: int) -> Iterator[Chunk]:
+    kept = keep(rows, part.condition)
+    if not kept.any():
+        return
+    batch, columns, where = rows.batch, part.columns, part.table.where
+    places = np.flatnonzero(kept).tolist()
+    if len(places) < len(batch):
+        batch = batch.take(pa.array(places))
+    names = [f"{base_name(where)}[{done + place}]" for place in places]
     if columns.name:
-        own = batch.column("name").to_pylist()
+        own = batch.column(columns.name).to_pylist()
         names = [name or row for name, row in zip(own, names, strict=True)]
     labels = [""] * len(batch)
     if columns.label:
-        labels = _labels(batch.column("label"), where, done)
-    splits = [default] * len(batch)
-    if columns.split:
-        cells = batch.column("split").cast(pa.string()).to_pylist()
-        known = {cell: split_of_cell(cell or "", where) for cell in set(cells)}
-        splits = [known[cell] for cell in cells]
+        labels = labels_of(batch.column(columns.label), where, done)
     column = batch.column(columns.items)
     items = _encoded(column) if columns.encoded else _values(column, columns, names)
-    if len(set(splits)) == 1:
-        yield Chunk(splits[0], items, labels, names)
-        return
-    for split in dict.fromkeys(splits):
-        rows = [row for row, own in enumerate(splits) if own == split]
-        yield Chunk(
-            split,
-            items[rows] if isinstance(items, np.ndarray) else [items[r] for r in rows],
-            [labels[row] for row in rows],
-            [names[row] for row in rows],
-        )
-
-
-def _labels(column: pa.Array, where: str, done: int) -> list[str]:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return [label or "" for label in column.to_pylist()]
-    known = column.is_valid().to_numpy(zero_copy_only=False)
-    texts = iter(
-        labels_as_text(
-            column.drop_null().to_numpy(zero_copy_only=False),
-            f"{where}, rows from {done:,}, label",
-        )
-    )
-    return [next(texts) if is_known else "" for is_known in known]
+    groups = texts_of(batch.column(columns.group)) if columns.group else []
+    chunk = Chunk(None, items, labels, names, groups=groups)
+    splits = splits_of(Rows(batch), columns.split, where, part.split)
+    yield from chunks_by_split(chunk, splits)
 
 
 def _encoded(column: pa.Array) -> list[bytes]:

@@ -18,6 +18,16 @@ _NOTE = re.compile(
     r"|^[^/]*\.(csv|json)$",
     re.IGNORECASE,
 )
+# Among texts, only what is named as a note is one.
+_TEXT_NOTE = re.compile(
+    r"(^|/)(licen[cs]e|notice|readme|source|upstream_readme)([^./]*|[^/]*\.\w+)$",
+    re.IGNORECASE,
+)
+_MEDIA = {
+    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"),
+    "audio": (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au"),
+    "text": (".txt", ".text", ".md", ".rst", ".log"),
+}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
@@ -95,14 +105,24 @@ def is_junk(name: str) -> bool:
     return any(part.startswith(".") or part in _JUNK for part in parts)
 
 
-def is_note(name: str) -> bool:
-    """Whether a file tells about the data: a README, a licence, text, a top table."""
-    return _NOTE.search(name) is not None
+def is_note(name: str, medium: str = "") -> bool:
+    """Whether a file tells about the data: a README, a licence, text, a top table.
+
+    Args:
+        name: of the file.
+        medium: of the data, whose own files are no notes.
+    """
+    return (_TEXT_NOTE if medium == "text" else _NOTE).search(name) is not None
 
 
-def ignored_files(where: str, names: Sequence[str]) -> list[Finding]:
+def is_medium(name: str, medium: str) -> bool:
+    """Whether a file's suffix is one of a medium."""
+    return name.lower().endswith(_MEDIA.get(medium, ()))
+
+
+def ignored_files(where: str, names: Sequence[str], medium: str = "") -> list[Finding]:
     """A finding for files that are not used, but for notes such as a README."""
-    names = [name for name in names if not is_note(name)]
+    names = [name for name in names if not is_note(name, medium)]
     if not names:
         return []
     return [

@@ -5,7 +5,7 @@ What to learn is here and is versioned; where it runs is in ``settings``.
 
 from headrace.spec.files import FILE_NAME, load_spec, override, parse_override
 from headrace.spec.gates import KNOWN_GATES, GateSpec, default_gates
-from headrace.spec.pipeline import PipelineSpec
+from headrace.spec.pipeline import PipelineSpec, media_names
 from headrace.spec.tables import (
     CHECKPOINT_FIELDS,
     ContractRow,
@@ -32,6 +32,7 @@ __all__ = [
     "TrainingSpec",
     "default_gates",
     "load_spec",
+    "media_names",
     "override",
     "parse_override",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from headrace.spec.gates import GateSpec, default_gates
 from headrace.spec.tables import (
@@ -18,12 +21,19 @@ from headrace.spec.tables import (
     TrainingSpec,
 )
 
+_MEDIA = Path(__file__).parents[1] / "media"
+
+
+def media_names() -> list[str]:
+    """The media that there are: the packages in ``headrace.media``."""
+    return sorted(place.parent.name for place in _MEDIA.glob("*/__init__.py"))
+
 
 class PipelineSpec(Table):
     """All that a pipeline file says, with the defaults filled in."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
-    medium: Literal["image"]
+    medium: str = Field(json_schema_extra={"enum": [*media_names()]})
     description: str = ""
     data: DataSpec
     contract: tuple[ContractRow, ...] = ()
@@ -34,6 +44,25 @@ class PipelineSpec(Table):
     promotion: PromotionSpec = PromotionSpec()
     deploy: DeploySpec | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_the_recipe(cls, values: Any) -> Any:
+        """What the file does not say of training, the family of models does."""
+        if not isinstance(values, dict) or values.get("medium") not in media_names():
+            return values
+        model, training = values.get("model", {}), values.get("training", {})
+        if not (isinstance(model, dict) and isinstance(training, dict)):
+            return values
+        recipe = _recipe(values["medium"], str(model.get("builder") or ""))
+        return {**values, "training": {**recipe, **training}} if recipe else values
+
+    @field_validator("medium")
+    @classmethod
+    def _medium_is_known(cls, name: str) -> str:
+        if name not in media_names():
+            raise ValueError(f"expected one of {', '.join(media_names())}")
+        return name
+
     @field_validator("gates")
     @classmethod
     def _gates_differ(cls, gates: tuple[GateSpec, ...]) -> tuple[GateSpec, ...]:
@@ -42,3 +71,14 @@ class PipelineSpec(Table):
         if twice:
             raise ValueError(f"two gates share the name {twice[0]!r}")
         return gates
+
+
+def _recipe(medium: str, builder: str) -> dict[str, Any]:
+    """The measured defaults of a family's training; none for a builder elsewhere."""
+    if not builder:
+        module = importlib.import_module(f"headrace.media.{medium}")
+        builder = str(module.DEFAULT_BUILDER)
+    name = f"headrace.models.{builder}"
+    if not builder.isidentifier() or importlib.util.find_spec(name) is None:
+        return {}
+    return dict(getattr(importlib.import_module(name), "RECIPE", {}))

@@ -22,6 +22,32 @@ class DataSpec(Table):
     shape: tuple[int, ...] | None = Field(
         default=None, description="fixed form of one item; None: as most items are"
     )
+    sample_rate_hz: int | None = Field(
+        default=None, ge=1000, le=384_000, description="sounds only: of all of them"
+    )
+    seconds: float | None = Field(
+        default=None, gt=0, le=600, description="sounds only: length of all of them"
+    )
+    mask: tuple[Literal["email", "phone", "id_number", "card_number"], ...] = Field(
+        default=(), description="texts only: personal data to be masked"
+    )
+    item: str | None = Field(
+        default=None, description="a table's column of items; None: found"
+    )
+    label: str | None = Field(
+        default=None, description="a table's column of labels; None: found"
+    )
+    group: str | None = Field(
+        default=None,
+        description="a table's column, such as speaker: where the source has no "
+        "split, all items of a group go to one",
+    )
+    test_groups: tuple[str, ...] = Field(
+        default=(), description="the groups that are the test split"
+    )
+    where: str | None = Field(
+        default=None, description="which rows of a table: lang == 'en'"
+    )
     classes: tuple[str, ...] | None = Field(
         default=None, min_length=2, description="known labels; None: those found"
     )
@@ -84,6 +110,18 @@ class TrainingSpec(Table):
     decay: float = Field(
         default=1e-6, ge=0, description="learning_rate / (1 + decay * step)"
     )
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant",
+        description="of the learning rate: constant but for decay, or falling to "
+        "nothing over all epochs, whose last weights are kept",
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=0.5,
+        description="share of the truth shared by all classes",
+    )
+    weight_decay: float = Field(default=0.0, ge=0, lt=1, description="adam only")
     seed: int = Field(default=1, ge=0, lt=2**32)
     devices: int = Field(
         default=1, ge=1, le=64, description="GPUs of one machine that share each batch"

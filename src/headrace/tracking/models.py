@@ -37,9 +37,11 @@ class Models(Connection):
         from mlflow.types import Schema, TensorSpec
 
         mlflow = import_mlflow()
-        shape = (-1, *data.shape)
+        given = model.inputs[0]
+        kind = np.dtype("str" if given.dtype == "string" else given.dtype)
+        shape = (-1, *given.shape[1:])
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype("float32"), shape, data.medium)]),
+            inputs=Schema([TensorSpec(kind, shape, data.medium)]),
             outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
         )
         with tracking_errors(self.uri):

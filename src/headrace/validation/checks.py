@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from headrace.media import medium
 from headrace.records import SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.validation.items import medium_of
 from headrace.validation.tables import ItemTable
 
 # A class this far below the mean size is hardly learned, and hardly measured.
@@ -65,18 +65,24 @@ def item_checks(
     items: ItemTable,
 ) -> list[Check]:
     """What is expected of the readable items, the first reason to blame a row first."""
+    module = medium(snapshot.description.medium)
     return [
         *_presence(classes),
         _holds("blank", "blank", [False], "all its values are equal"),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
         *(
-            Check(str(arguments["column"]), name, arguments, shows=_columns(arguments))
-            for name, arguments in medium_of(snapshot).expectations(
-                snapshot.description.shape
+            Check(
+                expected.check,
+                expected.name,
+                expected.arguments,
+                expected.reason,
+                warns=expected.warns,
+                shows=_columns(expected.arguments),
             )
+            for expected in module.expectations(snapshot.description)
         ),
-        *_company(spec.data.leak_limit),
-        *_scale(medium_of(snapshot).SCALE_COLUMNS, items),
+        *_company(spec.data.leak_limit, module.DUPLICATES),
+        *_scale(module.SCALE_COLUMNS, items),
         *contract_checks(spec),
     ]
 
@@ -113,12 +119,13 @@ def _presence(classes: tuple[str, ...]) -> list[Check]:
     ]
 
 
-def _company(leak_limit: float) -> list[Check]:
+def _company(leak_limit: float, duplicates: str) -> list[Check]:
+    twice = _holds("duplicate", "copy", [0], "an equal item is kept", "copy_of")
     return [
         _holds(
             "two_labels", "labels", [1], "equal items have different labels", "copy_of"
         ),
-        _holds("duplicate", "copy", [0], "an equal item is kept", "copy_of"),
+        *([twice] if duplicates == "set aside" else []),
         Check(
             "leak",
             "expect_column_mean_to_be_between",

@@ -6,15 +6,14 @@ is all that has to be in memory.
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.media import medium
 from headrace.records import SnapshotRecord
 from headrace.snapshots import Shard, payload_of, read_shard
 from headrace.store import disk_errors
@@ -24,24 +23,6 @@ if TYPE_CHECKING:
 
 # Rows of each (split, label).
 Counts = Counter[tuple[str, str]]
-
-
-class Medium(Protocol):
-    """What validation asks of a module in ``headrace.media``."""
-
-    SCALE_COLUMNS: tuple[str, ...]
-
-    def columns(self, payload: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
-        """Columns ``(n,)`` of the items; ``blank`` (bool) is one of them."""
-
-    def expectations(self, shape: tuple[int, ...]) -> list[tuple[str, dict[str, Any]]]:
-        """Great Expectations names with their arguments."""
-
-
-def medium_of(snapshot: SnapshotRecord) -> Medium:
-    """The module of the snapshot's medium."""
-    module = importlib.import_module(f"headrace.media.{snapshot.description.medium}")
-    return cast(Medium, module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +46,8 @@ class Task:
 def describe(task: Task) -> Counts:
     """Write what can be told of the items of one shard, in its order.
 
-    The file has ``name``, ``split``, ``label``, ``item`` (sha256), the medium's
-    columns, and those of `with_company`.
+    The file has ``name``, ``split``, ``label``, ``group``, ``item`` (sha256), the
+    medium's columns, and those of `with_company`.
 
     Returns:
         its rows of each split and label.
@@ -78,9 +59,10 @@ def describe(task: Task) -> Counts:
     import pyarrow as pa
 
     table = read_shard(task.snapshot, task.shard)
-    payload = payload_of(table, task.snapshot.description)
-    told = medium_of(task.snapshot).columns(payload)
-    frame = table.select(["name", "split", "label", "item"]).to_pandas()
+    description = task.snapshot.description
+    payload, labels = payload_of(table, description), table["label"].to_pylist()
+    told = medium(description.medium).columns(payload, labels, description)
+    frame = table.select(["name", "split", "label", "group", "item"]).to_pandas()
     frame = with_company(frame.assign(**told))
     described = pa.Table.from_pandas(frame, preserve_index=False)
     described = described.replace_schema_metadata()

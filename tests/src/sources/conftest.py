@@ -8,6 +8,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from headrace.settings import Settings
-from headrace.sources import Chunk, Source, open_source
+from headrace.sources import Chunk, Reading, Source, open_source
 
 Read = Callable[..., tuple[Source, list[Chunk]]]
 
@@ -113,11 +114,12 @@ def settings(tmp_path: Path) -> Settings:
 def read(settings: Settings) -> Read:
     """Opens a source and reads all of it."""
 
-    def _read(
-        uri: Any, *, labelled: bool = True, **limits: int
-    ) -> tuple[Source, list[Chunk]]:
+    def _read(uri: Any, **options: Any) -> tuple[Source, list[Chunk]]:
+        known = {field.name for field in fields(Reading)}
+        reading = Reading(**{key: options[key] for key in options if key in known})
+        limits = {key: options[key] for key in options if key not in known}
         bounded = settings.model_copy(update=limits)
-        with open_source(str(uri), bounded, labelled=labelled) as source:
+        with open_source(str(uri), bounded, reading) as source:
             return source, list(source.chunks)
 
     return _read

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.media import pixels
+from headrace.media.forms import Decoded, Problem
+from headrace.media.image import pixels
+from headrace.records import Form
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,9 +39,7 @@ _BROKEN = (
 )
 
 
-def decode_files(
-    files: Sequence[bytes], shape: tuple[int, ...] | None = None
-) -> list[pixels.Pixels | pixels.Problem]:
+def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     """Decode image files to uint8 ``(h, w, 1)`` where grey, else ``(h, w, 3)``.
 
     PNG, JPEG, BMP, GIF, WebP and TIFF of one frame, known by their first bytes.
@@ -48,24 +48,24 @@ def decode_files(
 
     Args:
         files: the bytes of each file.
-        shape: the declared ``(h, w, c)``; an image of another size is a `Problem`
-            from its header alone.
+        form: where its ``shape`` is declared, ``(h, w, c)``, an image of another size
+            is a `Problem` from its header alone.
     """
+    shape = form.shape
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
-            return [_decode_file(data, shape) for data in files]
+            return Decoded([_decode_file(data, shape) for data in files])
         with ThreadPoolExecutor(max_workers=4) as pool:
-            return list(pool.map(lambda data: _decode_file(data, shape), files))
+            items = list(pool.map(lambda data: _decode_file(data, shape), files))
+    return Decoded(items)
 
 
-def _decode_file(
-    data: bytes, shape: tuple[int, ...] | None
-) -> pixels.Pixels | pixels.Problem:
+def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | Problem:
     from PIL import Image, UnidentifiedImageError
 
     if not data:
-        return pixels.Problem("decode", "the file is empty")
+        return Problem("decode", "the file is empty")
     try:
         with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
             problem = _header_problem(image, shape) or _png_problem(data)
@@ -75,19 +75,17 @@ def _decode_file(
             return _pixels_of(image)
     except UnidentifiedImageError:
         kinds = ", ".join(FILE_FORMATS)
-        return pixels.Problem("decode", f"not one of {kinds}: begins with {data[:8]!r}")
+        return Problem("decode", f"not one of {kinds}: begins with {data[:8]!r}")
     except Image.DecompressionBombError as error:
-        return pixels.Problem("too_large", str(error))
+        return Problem("too_large", str(error))
     except _BROKEN as error:
-        return pixels.Problem("decode", f"damaged or cut short: {error}")
+        return Problem("decode", f"damaged or cut short: {error}")
 
 
-def _header_problem(
-    image: Image, shape: tuple[int, ...] | None
-) -> pixels.Problem | None:
+def _header_problem(image: Image, shape: tuple[int, ...] | None) -> Problem | None:
     width, height = image.size
     if width * height > pixels.PIXEL_LIMIT:
-        return pixels.Problem(
+        return Problem(
             "too_large",
             f"{width} x {height} pixels; at most {pixels.PIXEL_LIMIT:,} are taken",
         )
@@ -95,11 +93,11 @@ def _header_problem(
     if shape is not None and {(height, width), (width, height)}.isdisjoint([shape[:2]]):
         return pixels.wrong_size(height, width, shape)
     if image.format != "MPO" and getattr(image, "is_animated", False):
-        return pixels.Problem("animated", f"{image.format} with more than one frame")
+        return Problem("animated", f"{image.format} with more than one frame")
     return None
 
 
-def _png_problem(data: bytes) -> pixels.Problem | None:
+def _png_problem(data: bytes) -> Problem | None:
     """A wrong checksum, which Pillow does not look at where it holds pixels."""
     if not data.startswith(_PNG):
         return None
@@ -113,10 +111,10 @@ def _png_problem(data: bytes) -> pixels.Problem | None:
         if body.startswith(b"IEND"):
             return None
         place = end
-    return pixels.Problem("decode", f"damaged or cut short at byte {place:,}")
+    return Problem("decode", f"damaged or cut short at byte {place:,}")
 
 
-def _pixels_of(image: Image) -> pixels.Pixels | pixels.Problem:
+def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     from PIL import Image as images
     from PIL import ImageOps
 
@@ -126,9 +124,7 @@ def _pixels_of(image: Image) -> pixels.Pixels | pixels.Problem:
         wide = np.asarray(image.convert("I"), dtype=np.int64)
         return np.rint(wide / 257).astype(np.uint8)[..., np.newaxis]
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        return pixels.Problem(
-            "mode", f"colour mode {image.mode}; grey or RGB is needed"
-        )
+        return Problem("mode", f"colour mode {image.mode}; grey or RGB is needed")
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., np.newaxis]
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from headrace.media import pixels
-from headrace.media.image_files import decode_files
-from headrace.media.pixels import Problem
+from headrace.media.forms import Problem
+from headrace.media.image import pixels
+from headrace.media.image.files import decode_files
+from headrace.records import Form
 
 GREY = np.random.default_rng(2).integers(0, 256, (5, 4, 3), np.uint8)
 COLOURS = np.random.default_rng(3).integers(0, 256, (5, 4, 6, 3), np.uint8)
@@ -24,8 +25,12 @@ def _encoded(picture, kind="PNG", **options):
     return buffer.getvalue()
 
 
+def _many(files, shape=None):
+    return decode_files(files, Form(shape=shape)).items
+
+
 def _one(data, shape=None):
-    (decoded,) = decode_files([data], shape)
+    (decoded,) = _many([data], shape)
     return decoded
 
 
@@ -96,7 +101,7 @@ def test_the_turn_in_exif_is_applied():
 )
 def test_what_cannot_be_decoded_is_a_problem_of_that_item(data, check, reason):
     good = _encoded(GREY[0])
-    first, problem, last = decode_files([good, data, good])
+    first, problem, last = _many([good, data, good])
     assert np.array_equal(first, last)
     assert problem.check == check
     assert re.search(reason, problem.reason)
@@ -135,7 +140,7 @@ def test_warnings_of_the_decoder_stay_inside():
 def test_threads_keep_the_order():
     rng = np.random.default_rng(4)
     pictures = [rng.integers(0, 256, (150, 150), np.uint8) for _ in range(9)]
-    decoded = decode_files([_encoded(picture) for picture in pictures])
+    decoded = _many([_encoded(picture) for picture in pictures])
     assert all(
         np.array_equal(a[..., 0], b) for a, b in zip(decoded, pictures, strict=True)
     )
@@ -144,7 +149,7 @@ def test_threads_keep_the_order():
 def test_a_png_cut_short_anywhere_is_a_problem():
     data = _encoded(COLOURS[0])
     cuts = [data[:count] for count in range(8, len(data))]
-    assert {decoded.check for decoded in decode_files(cuts)} == {"decode"}
+    assert {decoded.check for decoded in _many(cuts)} == {"decode"}
 
 
 def test_a_changed_byte_anywhere_in_a_png_is_a_problem():
@@ -153,4 +158,4 @@ def test_a_changed_byte_anywhere_in_a_png_is_a_problem():
         data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
         for place in range(8, len(data))
     ]
-    assert {decoded.check for decoded in decode_files(changed)} == {"decode"}
+    assert {decoded.check for decoded in _many(changed)} == {"decode"}

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SourceError, SpecError
+from headrace.media.forms import Fitted, Problem
+from headrace.records import Form
+
+if TYPE_CHECKING:
+    from headrace.spec import DataSpec
 
 Pixels = npt.NDArray[np.uint8]
 Scale = Literal["0..1", "0..255", ""]
@@ -21,35 +25,23 @@ _ROWS_AT_ONCE = 4096
 _UNIT_TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why one item cannot take the fixed form."""
-
-    check: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """Items brought to one shape.
-
-    Attributes:
-        payload: uint8 ``(k, *shape)``, the rows that could be.
-        kept: bool ``(n,)``, which rows those are.
-        problem: of all other rows; None where there are none.
-    """
-
-    payload: Pixels
-    kept: npt.NDArray[np.bool_]
-    problem: Problem | None
-
-
-def full_shape(declared: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """The declared shape as ``(height, width, channels)``.
+def form_of(data: DataSpec) -> Form:
+    """What a pipeline declares of its images.
 
     Raises:
-        SpecError: it is not the shape of an image.
+        SpecError: it is not the form of an image.
     """
+    for field in ("sample_rate_hz", "seconds", "mask"):
+        value = getattr(data, field)
+        if value:
+            raise SpecError(
+                f"data.{field} is {value!r}, and images have none.",
+                "Leave it out, or set the medium that is meant.",
+            )
+    return Form(shape=_full_shape(data.shape))
+
+
+def _full_shape(declared: tuple[int, ...] | None) -> tuple[int, ...] | None:
     if declared is None:
         return None
     shape = (*declared, 1) if len(declared) == 2 else declared
@@ -69,7 +61,7 @@ def full_shape(declared: tuple[int, ...] | None) -> tuple[int, ...] | None:
 
 def decode_array(
     array: npt.NDArray[Any],
-    shape: tuple[int, ...] | None,
+    form: Form,
     names: Sequence[str],
     where: str,
     high: float | None = None,
@@ -77,10 +69,10 @@ def decode_array(
     """Bring an array of images to uint8 ``(n, height, width, channels)``.
 
     Args:
-        array: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)`` or, where ``shape``
+        array: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)`` or, where ``form``
             tells how, ``(n, h * w * c)``. Whole numbers 0..255 of any type, or
             floats 0..1, which are multiplied by 255 and rounded.
-        shape: the declared ``(h, w, c)``, if any.
+        form: its ``shape`` is the declared ``(h, w, c)``, if any.
         names: of the rows, ``(n,)``, for messages.
         where: the file, for messages.
         high: the greatest finite value of the array of floats that ``array`` is a
@@ -92,7 +84,7 @@ def decode_array(
     Raises:
         SourceError: another shape, type or range, with the first row and value.
     """
-    pixels = _channels_last(array, shape, names, where)
+    pixels = _channels_last(array, form.shape, names, where)
     if pixels.dtype.kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255), "0..1"
     if pixels.dtype.kind in "ui":

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from headrace.errors import SourceError, SpecError
-from headrace.media import pixels
+from headrace.media.forms import Problem
+from headrace.media.image import pixels
+from headrace.records import Form
+from headrace.spec import DataSpec
 
 GREY = np.random.default_rng(2).integers(0, 256, (5, 4, 3), np.uint8)
 COLOURS = np.random.default_rng(3).integers(0, 256, (5, 4, 6, 3), np.uint8)
@@ -12,7 +15,7 @@ NAMES = [f"x[{row}]" for row in range(5)]
 
 
 def _decode(array, shape=None):
-    return pixels.decode_array(array, shape, NAMES, "data.npz")
+    return pixels.decode_array(array, Form(shape=shape), NAMES, "data.npz")
 
 
 @pytest.mark.parametrize(
@@ -41,10 +44,10 @@ def test_a_part_of_an_array_has_the_scale_of_the_whole():
         (1.0, (255, "0..1")),
         (9.0, (1, "0..255")),
     ):
-        decoded, scale = pixels.decode_array(dark, None, NAMES, "data.npz", high)
+        decoded, scale = pixels.decode_array(dark, Form(), NAMES, "data.npz", high)
         assert (decoded.max(), scale) == seen
     with pytest.raises(SourceError, match=r"has the pixel value 0.5 .*whole numbers"):
-        pixels.decode_array(dark / 2, None, NAMES, "data.npz", 9.0)
+        pixels.decode_array(dark / 2, Form(), NAMES, "data.npz", 9.0)
 
 
 def test_channels_may_be_first_or_last():
@@ -113,9 +116,12 @@ def test_a_flat_row_must_fit_the_declared_shape():
 
 
 def test_a_declared_shape_may_leave_out_the_channel():
-    assert pixels.full_shape((28, 28)) == (28, 28, 1)
-    assert pixels.full_shape((32, 32, 3)) == (32, 32, 3)
-    assert pixels.full_shape(None) is None
+    for declared, full in (
+        ((28, 28), (28, 28, 1)),
+        ((32, 32, 3), (32, 32, 3)),
+        (None, None),
+    ):
+        assert pixels.form_of(DataSpec(source="x", shape=declared)) == Form(shape=full)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +135,20 @@ def test_a_declared_shape_may_leave_out_the_channel():
 )
 def test_a_declared_shape_must_be_an_images(shape, seen):
     with pytest.raises(SpecError, match=seen):
-        pixels.full_shape(shape)
+        pixels.form_of(DataSpec(source="x", shape=shape))
+
+
+@pytest.mark.parametrize(
+    ("declared", "seen"),
+    [
+        ({"sample_rate_hz": 8000}, "data.sample_rate_hz is 8000, and images have none"),
+        ({"seconds": 1.5}, "data.seconds is 1.5, and"),
+        ({"mask": ("email",)}, r"data.mask is \('email',\), and"),
+    ],
+)
+def test_images_have_no_form_of_texts_or_sounds(declared, seen):
+    with pytest.raises(SpecError, match=seen):
+        pixels.form_of(DataSpec(source="x", **declared))
 
 
 def test_fit_makes_grey_of_grey_and_colours_of_grey():
@@ -152,4 +171,4 @@ def test_fit_sets_coloured_rows_apart_where_one_channel_is_declared():
 def test_fit_never_resizes():
     fitted = pixels.fit(GREY[..., None], (8, 8, 1))
     assert not fitted.kept.any()
-    assert fitted.problem == pixels.Problem("size", "4 x 3 pixels; 8 x 8 is the form")
+    assert fitted.problem == Problem("size", "4 x 3 pixels; 8 x 8 is the form")

@@ -1,0 +1,107 @@
+"""What can be told of data before anything is learned from it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.errors import Refusal
+from headrace.ingestion import ingest, reading_of
+from headrace.media import medium as medium_named
+from headrace.records import SnapshotRecord
+from headrace.snapshots import read_shard, shards_of
+from headrace.sources import open_source
+from headrace.spec import DataSpec
+from headrace.store import Store
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+STANDARD_ERRORS = 3
+HIGHEST_GATE = 0.999
+LEAST_ROWS = 2  # of a class in train: fewer cannot be told from a slip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was seen.
+
+    Attributes:
+        data: as the pipeline file will say it.
+        snapshot: what was ingested.
+        counts: rows of each (split, label), those of val with train.
+        classes: that a pipeline can learn.
+        left_out: labels with too few rows to learn and to test, and their rows.
+    """
+
+    data: DataSpec
+    snapshot: SnapshotRecord
+    counts: Counter[tuple[str, str]]
+    classes: tuple[str, ...]
+    left_out: dict[str, int]
+
+    def rows(self, split: str) -> int:
+        """The rows of the classes in a split."""
+        return sum(self.counts[split, label] for label in self.classes)
+
+    @property
+    def majority(self) -> tuple[str, float]:
+        """The largest class of the test split, and its share of it."""
+        sizes = {label: self.counts["test", label] for label in self.classes}
+        label = max(sizes, key=lambda name: sizes[name])
+        return label, sizes[label] / self.rows("test")
+
+    @property
+    def accuracy_gate(self) -> float:
+        """Above what always saying the largest class gets, beyond chance."""
+        share, rows = self.majority[1], self.rows("test")
+        bound = share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / rows)
+        return min(HIGHEST_GATE, math.ceil(bound * 1000) / 1000)
+
+
+def look(data: DataSpec, medium: str, settings: Settings) -> Found:
+    """Ingest data and count its classes.
+
+    Raises:
+        Refusal: it has no two classes with enough rows.
+        SourceError: it is damaged, or no item of it can be decoded.
+    """
+    module = medium_named(medium)
+    with open_source(data.source, settings, reading_of(data, medium)) as source:
+        chosen = module.suggest(source.chunks)
+    data = data.model_copy(
+        update={key: value for key, value in chosen.items() if not getattr(data, key)}
+    )
+    snapshot = ingest(data, medium, Store(settings.store), settings)
+    counts: Counter[tuple[str, str]] = Counter()
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard, ["split", "label"])
+        pairs = zip(table["split"].to_pylist(), table["label"].to_pylist(), strict=True)
+        counts.update(("train" if s == "val" else s, label) for s, label in pairs)
+    labels = snapshot.description.classes
+    enough = [
+        label
+        for label in labels
+        if counts["train", label] >= LEAST_ROWS and counts["test", label]
+    ]
+    if len(enough) < 2:
+        raise _too_little(data, counts, labels)
+    few = [label for label in labels if label not in enough]
+    left_out = {label: counts["train", label] + counts["test", label] for label in few}
+    return Found(data, snapshot, counts, tuple(enough), left_out)
+
+
+def _too_little(
+    data: DataSpec, counts: Counter[tuple[str, str]], labels: tuple[str, ...]
+) -> Refusal:
+    some = ", ".join(
+        f"{label} ({counts['train', label]:,} train, {counts['test', label]:,} test)"
+        for label in labels[:5]
+    )
+    return Refusal(
+        f"{data.source} has no two classes with rows in train and in test: {len(labels):,} "
+        f"labels such as {some}.",
+        "Name the column of the labels with --label, or give more data.",
+    )

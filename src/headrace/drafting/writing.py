@@ -1,0 +1,111 @@
+"""The files of a pipeline that was made from its data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from headrace.drafting.found import Found
+
+CLASSES_SHOWN = 20
+UNBALANCED = 0.8
+# Always saying the larger of two classes gets below 0.5.
+MACRO_F1 = 0.6
+
+
+def pipeline_text(name: str, medium: str, found: Found) -> str:
+    """The text of ``pipeline.toml``."""
+    return "\n".join([*_head(name, found), *_tables(medium, found), ""])
+
+
+def _head(name: str, found: Found) -> Iterator[str]:
+    label, share = found.majority
+    yield f"# headrace run {name}"
+    yield (
+        f"# {found.rows('train'):,} rows to learn from and {found.rows('test'):,} to "
+        f"test on, {len(found.classes)} classes."
+    )
+    yield f"# Always saying {label!r} would be right for {share:.1%} of the test rows."
+    for label, rows in found.left_out.items():
+        yield f"# Left out: {label!r}, which has {rows} rows in all."
+    yield ""
+
+
+def _tables(medium: str, found: Found) -> Iterator[str]:
+    data, shape = found.data, found.snapshot.description.shape
+    yield f"medium = {_value(medium)}"
+    yield ""
+    yield "[data]"
+    yield f"source = {_value(data.source)}"
+    if medium == "image":
+        yield f"shape = {_value(list(shape))}"
+    said = ("sample_rate_hz", "seconds", "item", "label", "group", "where")
+    for field in said:
+        value = getattr(data, field)
+        if value is not None:
+            yield f"{field} = {_value(value)}"
+    if data.test_groups:
+        yield f"test_groups = {_value(list(data.test_groups))}"
+    yield f"classes = {_value(list(found.classes))}"
+    yield ""
+    yield "[[gates]]"
+    yield 'name = "accuracy"'
+    yield f"threshold = {found.accuracy_gate:g}"
+    if found.majority[1] > UNBALANCED:
+        yield from ("", "[[gates]]", 'name = "macro_f1"', 'metric = "test_macro_f1"')
+        yield f"threshold = {MACRO_F1}"
+    for gate in ("finite", "size", "latency", "champion"):
+        yield from ("", "[[gates]]", f'name = "{gate}"')
+
+
+def _value(value: Any) -> str:
+    """A value as TOML writes it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def readme_text(name: str, medium: str, found: Found) -> str:
+    """The text of ``README.md``: a model card to go on writing."""
+    data, shape = found.data, found.snapshot.description.shape
+    label, share = found.majority
+    sizes = sorted(
+        ((found.counts["train", one], found.counts["test", one], one))
+        for one in found.classes
+    )[::-1]
+    rows = [
+        f"| {one} | {train:,} | {test:,} |"
+        for train, test, one in sizes[:CLASSES_SHOWN]
+    ]
+    more = len(sizes) - CLASSES_SHOWN
+    left = [f"{more} more classes are not shown.", ""] if more > 0 else []
+    form = " x ".join(map(str, shape))
+    lines = [
+        f"# {name}",
+        "",
+        f"Tells {len(found.classes)} classes of {medium} apart. Say here what it is for, "
+        "and what not.",
+        "",
+        "## Data",
+        "",
+        f"From `{data.source}`; each item is brought to {form} "
+        f"{_UNITS.get(medium, 'values')}.",
+        *[f"- {note}" for note in found.snapshot.notes],
+        "",
+        "| class | train | test |",
+        "|---|---|---|",
+        *rows,
+        "",
+        *left,
+        f"Always saying `{label}` would be right for {share:.1%} of the test rows; the "
+        f"gate asks for {found.accuracy_gate:.3f}, three standard errors more.",
+        "",
+        "## Limits",
+        "",
+        "It answers with one of its classes whatever it is given. Say here where the "
+        "data comes from, whom it stands for, and under which licence.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+_UNITS = {"image": "pixels and channels", "text": "bytes", "audio": "samples"}

@@ -1,0 +1,182 @@
+"""Sounds: all that differs between this medium and others.
+
+Whatever comes in, files or arrays, leaves as int16 ``(n, samples)``: mono, at one
+sample rate, zero-padded at the end. Knows samples, not where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.arrow import as_binary, as_bytes
+from headrace.media.audio.arrays import check_input, decode_array
+from headrace.media.audio.files import decode_files
+from headrace.media.audio.samples import Samples, fit, form_of, to_floats, usual_shape
+from headrace.media.forms import Expectation
+from headrace.records import DataDescription
+
+__all__ = [
+    "CACHED",
+    "DEFAULT_BUILDER",
+    "DTYPE",
+    "NEAR_BITS",
+    "NEAR_BITS_TO_COMPARE",
+    "PADDED",
+    "RECIPE",
+    "SCALE_COLUMNS",
+    "SIMILAR",
+    "as_column",
+    "check_input",
+    "columns",
+    "decode_array",
+    "decode_files",
+    "draw_sample",
+    "expectations",
+    "fit",
+    "form_of",
+    "from_column",
+    "preprocessing",
+    "raw",
+    "similarity",
+    "usual_shape",
+    "variants",
+]
+
+DTYPE = np.dtype(np.int16)
+PADDED = True
+CACHED = True
+SCALE_COLUMNS = ("rms",)
+DEFAULT_BUILDER = "cnn"
+RECIPE: dict[str, Any] = {
+    "epochs": 40,
+    "batch_size": 64,
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+}
+# Near-duplicates by their fingerprints alone; and those to be compared by `similarity`,
+# which is then so much or more.
+NEAR_BITS = 2
+NEAR_BITS_TO_COMPARE, SIMILAR = 8, 0.95
+# Shorter than one frame of the features: there is nothing to be heard in it.
+_SHORTEST_SECONDS = 0.05
+_LARGEST_OFFSET = 0.03
+
+
+def as_column(payload: Samples) -> pa.Array:
+    """Sounds ``(n, samples)`` as they lie in a snapshot: little-endian bytes."""
+    return as_binary(payload.astype("<i2", copy=False))
+
+
+def from_column(column: pa.Array, shape: tuple[int, ...]) -> Samples:
+    """The reverse; nothing is copied."""
+    samples: Samples = as_bytes(column).view("<i2").reshape(-1, *shape)
+    return samples
+
+
+def columns(
+    payload: Samples, labels: Sequence[str], data: DataDescription
+) -> dict[str, npt.NDArray[Any]]:
+    """What the contract can say of each sound, computed in blocks.
+
+    Args:
+        payload: int16 ``(n, samples)``.
+        labels: ``(n,)``.
+        data: its ``sample_rate_hz`` is used.
+
+    Returns:
+        arrays ``(n,)``. float64: ``seconds`` (to the last sample that is not zero),
+        ``rms`` and ``peak`` (0..1), ``dc_offset`` (the mean, -1..1; 0 where it moves
+        about), ``clipped_share`` (samples that stay at the loudest value),
+        ``silent_share`` (32 ms frames below -60 dB), ``zero_crossing_rate``,
+        ``flatness`` (of the spectrum: 1 is white noise), ``level_spread_db`` and
+        ``bandwidth_hz`` (where the content ends). bool: ``blank`` (all values are
+        equal), ``silence``, ``noise``, ``cliff`` (the content ends abruptly), and
+        unlike the rest, where that is alike: ``mostly_noise``, ``clipped`` and
+        ``odd_bandwidth``. uint64: ``fingerprint``.
+    """
+    from headrace.media.audio.blocks import in_blocks
+    from headrace.media.audio.company import unlike
+    from headrace.media.audio.fingerprints import fingerprints
+    from headrace.media.audio.signals import measure
+
+    told = in_blocks(measure, payload, data.sample_rate_hz)
+    codes = in_blocks(fingerprints, payload, data.sample_rate_hz)
+    return {**told, **unlike(told, labels), **codes}
+
+
+def similarity(
+    payload: Samples, others: Samples, data: DataDescription
+) -> npt.NDArray[np.float64]:
+    """How alike each sound is to the other in its place, -1..1, ``(n,)``."""
+    from headrace.media.audio.fingerprints import similarity
+
+    return similarity(payload, others, data.sample_rate_hz)
+
+
+def expectations(data: DataDescription) -> list[Expectation]:
+    """What is expected of the columns of a data set of sounds."""
+    shortest = min(_SHORTEST_SECONDS, data.shape[0] / (2 * data.sample_rate_hz))
+    between = "expect_column_values_to_be_between"
+    offset = {"min_value": -_LARGEST_OFFSET, "max_value": _LARGEST_OFFSET}
+    return [
+        _never("silence", "nothing in it is louder than -60 dB", warns=False),
+        Expectation(
+            "too_short",
+            between,
+            {"column": "seconds", "min_value": shortest},
+            f"it is shorter than {shortest:g} s",
+        ),
+        Expectation(
+            "dc_offset",
+            between,
+            {"column": "dc_offset", **offset},
+            "its samples do not swing around zero",
+            warns=True,
+        ),
+        _never("mostly_noise", "it is noise, and the others of its class are not"),
+        _never("clipped", "it was too loud for what recorded or scaled it"),
+        _never(
+            "odd_bandwidth",
+            "its content ends at another frequency than the others': was its sample "
+            "rate another?",
+        ),
+    ]
+
+
+def _never(column: str, reason: str, *, warns: bool = True) -> Expectation:
+    arguments = {"column": column, "value_set": [False]}
+    name = "expect_column_values_to_be_in_set"
+    return Expectation(column, name, arguments, reason, warns)
+
+
+def raw(payload: Samples) -> npt.NDArray[np.float32]:
+    """What the saved model takes: float32 -1..1, ``(n, samples)``."""
+    return to_floats(payload)
+
+
+def variants(payload: Samples) -> list[npt.NDArray[Any]]:
+    """Arrays of the same sounds that must all give the same answers."""
+    return [raw(payload), payload]
+
+
+def preprocessing(data: DataDescription) -> Any:
+    """The first part of a saved model: samples to features.
+
+    Input shape: ``(batch, samples)``, -1..1.
+    """
+    from headrace.media.audio_features import preprocessing as features
+
+    return features(data)
+
+
+def draw_sample(axes: Any, sample: Samples, data: DataDescription) -> None:
+    """Draw one sound ``(samples,)`` on matplotlib axes: its wave over seconds."""
+    seconds = np.arange(len(sample)) / data.sample_rate_hz
+    axes.plot(seconds, to_floats(sample), linewidth=0.3)
+    axes.set_ylim(-1, 1)
+    axes.set_xlim(0, max(len(sample), 1) / data.sample_rate_hz)

@@ -1,0 +1,232 @@
+"""Sound files brought to samples: mono, int16, at one sample rate.
+
+WAV and AU are read here; FLAC, Ogg, AIFF and ADPCM by libsndfile, which is let near
+known formats only, and after their headers and checksums were looked at.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.media.audio import headers, samples, streams
+from headrace.media.audio.headers import Header, Unfit
+from headrace.media.forms import Decoded, Problem
+from headrace.records import Form
+
+FILE_FORMATS = ("WAV", "FLAC", "OGG", "AIFF", "AU")
+_FRAMES_AT_ONCE = 2**18
+# What a resampler needs to see beyond the end of what is kept.
+_MARGIN = 2_048
+_THREADS = min(4, os.cpu_count() or 1)
+_FILES_OF_A_THREAD = 16
+# Whole numbers beyond this are samples of 16 bits that nobody divided by 32,768.
+_LOUDEST = 4.0
+# Channels of opposite sign leave less than this of their power.
+_CANCELLED = 1e-4
+_KINDS: dict[bytes, str] = {
+    b"RIFF": "wav",
+    b"RIFX": "wav",
+    b"RF64": "wav",
+    b"fLaC": "flac",
+    b"OggS": "ogg",
+    b"FORM": "aiff",
+    b".snd": "au",
+}
+_FORMS = {"wav": (b"WAVE",), "aiff": (b"AIFF", b"AIFC")}
+_Floats = npt.NDArray[np.float32]
+
+
+def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
+    """Decode sound files to int16 ``(samples,)`` at the form's sample rate.
+
+    Formats are known by their first bytes. Channels are averaged. Where no shape is
+    declared, a sound is padded to the next of a few lengths, and cut at the longest
+    of them, 10 s. What cannot be decoded is a `Problem`.
+
+    Args:
+        files: the bytes of each file.
+        form: its ``sample_rate_hz`` is set.
+    """
+    if len(files) < 2 * _FILES_OF_A_THREAD or _THREADS == 1:
+        return _gathered([_decode_some(files, form)])
+    step = max(_FILES_OF_A_THREAD, -(-len(files) // (4 * _THREADS)))
+    parts = [files[start : start + step] for start in range(0, len(files), step)]
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        return _gathered(list(pool.map(lambda part: _decode_some(part, form), parts)))
+
+
+def _gathered(parts: Sequence[Decoded]) -> Decoded:
+    items = [item for part in parts for item in part.items]
+    return Decoded(items, sum((part.notes for part in parts), Counter()))
+
+
+def _decode_some(files: Sequence[bytes], form: Form) -> Decoded:
+    items: list[samples.Samples | Problem] = []
+    notes: Counter[str] = Counter()
+    for data in files:
+        try:
+            item, told = _decode_file(data, form)
+        except Unfit as unfit:
+            items.append(unfit.problem)
+        else:
+            items.append(item)
+            notes.update(told)
+    return Decoded(items, notes)
+
+
+def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
+    if not data:
+        raise Unfit("decode", "the file is empty")
+    kind = _KINDS.get(data[:4], "")
+    if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
+        kinds = ", ".join(FILE_FORMATS)
+        raise Unfit("decode", f"not one of {kinds}: begins with {data[:12]!r}")
+    wanted = samples.longest(form)
+    header, sound = _read(kind, data, wanted / form.sample_rate_hz)
+    notes = [*header.notes]
+    mono = _mono(sound, notes)
+    if header.rate != form.sample_rate_hz:
+        import soxr
+
+        notes.append(f"brought from {header.rate:,} Hz to {form.sample_rate_hz:,} Hz")
+        mono = soxr.resample(samples.to_floats(mono), header.rate, form.sample_rate_hz)
+    if header.frames / header.rate * form.sample_rate_hz >= wanted + 1:
+        notes.append(f"cut to {wanted / form.sample_rate_hz:g} s")
+    return samples.padded(samples.to_samples(mono), form), notes
+
+
+def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, npt.NDArray[Any]]:
+    """The samples ``(frames, channels)`` of the first seconds, int16 or float."""
+    if kind in ("wav", "au"):
+        header = (headers.wav_header if kind == "wav" else headers.au_header)(data)
+        if header.codec != "adpcm":
+            frames = min(header.frames, int(seconds * header.rate) + _MARGIN)
+            return header, _plain(data, header, frames)
+    if kind == "ogg":
+        streams.check_ogg(data)
+    if kind == "flac":
+        streams.check_flac_rate(data)
+    if kind == "aiff":
+        streams.check_aiff(data)
+    return _by_libsndfile(kind, data)
+
+
+def _plain(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
+    width, count = header.width, frames * header.channels
+    raw = np.frombuffer(data, np.uint8, count * width, header.start)
+    values: npt.NDArray[Any]
+    if header.codec in ("mulaw", "alaw"):
+        table = samples.MU_LAW if header.codec == "mulaw" else samples.A_LAW
+        values = table[raw]
+    elif header.codec == "float":
+        values = raw.view(f"{header.order}f{width}")
+    elif width == 1:
+        signed = raw ^ np.uint8(128 if header.codec == "unsigned" else 0)
+        values = signed.view(np.int8).astype(np.int16) << 8
+    elif width == 2:
+        values = raw.view(f"{header.order}i2")
+    else:
+        wide = np.zeros((count, 4), np.uint8)
+        first = 0 if header.order == ">" else 4 - width
+        wide[:, first : first + width] = raw.reshape(-1, width)
+        values = wide.view(f"{header.order}i4")[:, 0] / np.float32(2**31)
+    return values.reshape(-1, header.channels)
+
+
+class _Bytes(io.BytesIO):
+    """A file that takes a seek to before its start, which libsndfile tries at times."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return super().seek(0)
+
+
+def _by_libsndfile(kind: str, data: bytes) -> tuple[Header, npt.NDArray[Any]]:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(_Bytes(data)) as file:
+            streamed = kind == "flac" and not streams.flac_frames(data)
+            declared = headers.SAMPLES_LIMIT if streamed else file.frames
+            notes = (headers.UNKNOWN_LENGTH,) if streamed else ()
+            header = Header("float", file.samplerate, file.channels, 4, notes=notes)
+            headers.check_sizes(
+                header.rate, header.channels, 1 if streamed else declared
+            )
+            whole = not file.subtype.startswith(("FLOAT", "DOUBLE", "VORBIS", "OPUS"))
+            sound = _blocks(file, "int32" if whole else "float32", declared)
+    except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
+        raise Unfit("damaged", f"damaged or cut short: {error}") from error
+    if len(sound) != declared and not streamed:
+        raise Unfit(
+            "truncated",
+            f"its header declares {declared:,} frames, and {len(sound):,} can be read",
+        )
+    headers.check_sizes(header.rate, header.channels, len(sound))
+    if kind == "flac":
+        streams.check_flac_samples(data, sound)
+    header = replace(header, frames=len(sound))
+    return header, sound / np.float32(2**31) if whole else sound
+
+
+def _blocks(file: Any, dtype: str, limit: int) -> npt.NDArray[Any]:
+    """All frames of a file, but not many more than a limit."""
+    # soundfile seeks after each read, which a FLAC of unknown length does not bear.
+    file.seekable = lambda: False
+    limit = min(limit, headers.SAMPLES_LIMIT // file.channels)
+    parts, count = [np.empty((0, file.channels), dtype)], 0
+    while count <= limit:
+        part = file.read(_FRAMES_AT_ONCE, dtype, always_2d=True)
+        if not len(part):
+            break
+        parts.append(part)
+        count += len(part)
+    return np.concatenate(parts)
+
+
+def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
+    """One channel; appends what was done to ``notes``."""
+    if sound.dtype.kind == "f":
+        sound = _in_range(sound, notes)
+    channels = sound.shape[1]
+    if channels == 1:
+        return sound[:, 0]
+    notes.append(f"mixed down from {channels} channels")
+    floats = samples.to_floats(sound)
+    mono: _Floats = floats.mean(axis=1, dtype=np.float32)
+    power = float(np.vdot(floats, floats)) / channels
+    if float(np.vdot(mono, mono)) < _CANCELLED * power:
+        notes.append("its channels cancel each other out: the first was taken")
+        return floats[:, 0]
+    return mono
+
+
+def _in_range(sound: npt.NDArray[Any], notes: list[str]) -> _Floats:
+    low, high = float(sound.min()), float(sound.max())
+    if not np.isfinite(low + high):
+        bad = ~np.isfinite(sound).all(axis=1)
+        raise Unfit(
+            "not_finite",
+            f"{np.count_nonzero(bad):,} of its samples are NaN or infinite, the first "
+            f"at {int(bad.argmax()):,}",
+        )
+    if max(-low, high) > _LOUDEST:
+        if max(-low, high) > 2**15 or (sound != np.rint(sound)).any():
+            raise Unfit("scale", f"floats of {low:g} to {high:g}; -1 to 1 is the scale")
+        notes.append("floats of the size of 16 bits, divided by 32,768")
+        sound = sound / 2**15
+    elif max(-low, high) > 1:
+        notes.append("floats beyond -1 to 1, clipped")
+        sound = np.clip(sound, -1, 1)
+    return sound.astype(np.float32, copy=False)

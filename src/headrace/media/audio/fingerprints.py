@@ -1,0 +1,114 @@
+"""Fingerprints of sounds: 64 bits that a copy has too when it was encoded anew.
+
+A second around the middle of a sound's energy is taken, so that silence before or
+after it changes little; of its levels in 32 bands, what changes from band to band and
+from frame to frame at once, so that loudness and colour change little; and of that the
+sign of its sum under 64 fixed patterns.
+
+Measured on 3,000 spoken digits, 4.5 million pairs of which half are one person saying
+one word: none differs in 2 bits or fewer, 172 in 8 or fewer; none of those has a
+similarity of 0.94. Copies that are quieter, 5 to 100 ms later or of 8 bits by mu-law
+differ in 3 bits at most; through OGG and MP3 in 2 or fewer every other time, in 8 or
+fewer nearly always, with a similarity of 0.965 or more.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.media.audio.blocks import Columns, lengths
+from headrace.media.audio.samples import Samples
+
+_SECONDS = 1.0
+_FRAME_SECONDS, _HOP_SECONDS = 0.128, 0.032
+_BANDS = 32
+# What the narrowest codecs keep.
+_LOWEST_HZ, _HIGHEST_HZ = 150, 3_600
+_FLOOR = 1e-3
+_BITS = 64
+_Floats = npt.NDArray[np.float32]
+
+
+def fingerprints(block: Samples, rate: int) -> Columns:
+    """The column ``fingerprint`` of sounds ``(n, samples)``: uint64 ``(n,)``."""
+    detail = _detail(block, rate)
+    signs = detail @ _patterns(detail.shape[1]) > 0
+    return {"fingerprint": np.packbits(signs, axis=1).view(np.uint64)[:, 0]}
+
+
+def similarity(payload: Samples, others: Samples, rate: int) -> npt.NDArray[np.float64]:
+    """How alike each sound is to the other in its place, -1..1, ``(n,)``.
+
+    Slower than fingerprints and surer: for the pairs whose fingerprints are near.
+    """
+    first, second = _detail(payload, rate), _detail(others, rate)
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    alike: npt.NDArray[np.float64] = np.vecdot(first, second) / np.maximum(norms, 1e-9)
+    return alike
+
+
+def _detail(block: Samples, rate: int) -> _Floats:
+    levels = _levels(block, rate)
+    highest = np.maximum(levels.max(axis=(1, 2), keepdims=True), 1e-12)
+    rough = np.log10(levels / highest + _FLOOR)
+    detail: _Floats = np.diff(np.diff(rough, axis=1), axis=2)
+    return detail.reshape(len(block), detail.shape[1] * detail.shape[2])
+
+
+def _levels(block: Samples, rate: int) -> _Floats:
+    """Power of each frame in each band, ``(n, frames, bands)``."""
+    size, hop = _frame(rate), max(1, round(_HOP_SECONDS * rate))
+    count = round(_SECONDS * rate) // hop + 1
+    floats, length = block.astype(np.float32), lengths(block)[:, None]
+    first = _middle(floats) - (count // 2 * hop + size // 2)
+    begins = first[:, None] + np.arange(count) * hop
+    used = (begins < length) & (begins + size > 0)
+    # With zeros on both sides, so that every frame that is used lies inside.
+    padded = np.pad(floats, ((0, 0), (size, size)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)
+    taken = frames[np.nonzero(used)[0], begins[used] + size]
+    bins = np.fft.rfft(taken * np.hanning(size).astype(np.float32))
+    power = (bins.real**2 + bins.imag**2).astype(np.float32, copy=False)
+    levels = np.zeros((*used.shape, _BANDS), np.float32)
+    levels[used] = power @ _filters(rate)
+    return levels
+
+
+def _middle(floats: _Floats) -> npt.NDArray[np.int64]:
+    """The middle of the energy of each sound, ``(n,)``."""
+    power = floats * floats
+    moment = power @ np.arange(floats.shape[1], dtype=np.float32)
+    middle = np.rint(moment / np.maximum(power.sum(axis=1), 1))
+    places: npt.NDArray[np.int64] = middle.astype(np.int64)
+    return places
+
+
+def _frame(rate: int) -> int:
+    return max(16, 1 << round(math.log2(_FRAME_SECONDS * rate)))
+
+
+@functools.cache
+def _filters(rate: int) -> _Floats:
+    """Triangles evenly spaced in mel, ``(size / 2 + 1, bands)``."""
+    size = _frame(rate)
+    ends = np.array([_LOWEST_HZ, min(_HIGHEST_HZ, 0.45 * rate)])
+    low, high = 2595 * np.log10(1 + ends / 700)
+    edges = np.linspace(low, high, _BANDS + 2)
+    mel = 2595 * np.log10(1 + np.arange(size // 2 + 1) * rate / size / 700)[:, None]
+    width = edges[1] - edges[0]
+    distance = np.abs(mel - edges[1:-1])
+    filters: _Floats = np.clip(1 - distance / width, 0, None).astype(np.float32)
+    return filters
+
+
+@functools.cache
+def _patterns(count: int) -> _Floats:
+    """Fixed signs, ``(count, 64)``."""
+    drawn = hashlib.shake_128(b"headrace").digest(count * _BITS // 8)
+    bits = np.unpackbits(np.frombuffer(drawn, np.uint8)).reshape(count, _BITS)
+    return bits.astype(np.float32) * 2 - 1

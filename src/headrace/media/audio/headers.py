@@ -1,0 +1,239 @@
+"""What the headers of sound files say, against the bytes that are there.
+
+Reads WAV (RIFF, RIFX and RF64) and AU. Knows bytes, not what they are for.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from headrace.media.forms import Problem
+
+Codec = Literal["unsigned", "integer", "float", "mulaw", "alaw", "adpcm"]
+
+SECONDS_LIMIT = 600
+# 600 s of two channels at 48 kHz are 58 million.
+SAMPLES_LIMIT = 2**26
+CHANNELS_LIMIT = 16
+_RATES = (1_000, 384_000)
+_EXTENSIBLE = 0xFFFE
+_CODECS: dict[int, Codec] = {
+    1: "integer",
+    2: "adpcm",
+    3: "float",
+    6: "alaw",
+    7: "mulaw",
+    17: "adpcm",
+}
+_WIDTHS: dict[Codec, tuple[int, ...]] = {
+    "integer": (1, 2, 3, 4),
+    "float": (4, 8),
+    "mulaw": (1,),
+    "alaw": (1,),
+}
+# The end of a sub-format's GUID, after the two bytes that are the codec.
+_GUIDS = (
+    bytes.fromhex("000000001000800000aa00389b71"),
+    bytes.fromhex("00002107d3118644c8c1ca000000"),
+)
+# Programs that cannot go back to the header write the most that fits.
+_UNKNOWN_FROM = 0x7FFF_0000
+_AU_CODECS: dict[int, tuple[Codec, int]] = {
+    1: ("mulaw", 1),
+    2: ("integer", 1),
+    3: ("integer", 2),
+    4: ("integer", 3),
+    5: ("integer", 4),
+    6: ("float", 4),
+    7: ("float", 8),
+    27: ("alaw", 1),
+}
+UNKNOWN_LENGTH = "its header does not say how long it is"
+
+
+class Unfit(Exception):  # it ends as a Problem, never as an error
+    """A file that cannot be taken."""
+
+    def __init__(self, check: str, reason: str) -> None:
+        super().__init__(reason)
+        self.problem = Problem(check, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A sound as its header describes it.
+
+    Attributes:
+        width: bytes of one sample.
+        order: of those bytes, ``<`` or ``>``.
+        start: of the first sample in the file.
+        frames: samples of one channel, checked against the bytes that are there.
+        notes: what is unusual.
+    """
+
+    codec: Codec
+    rate: int
+    channels: int
+    width: int
+    order: str = "<"
+    start: int = 0
+    frames: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def check_sizes(rate: int, channels: int, frames: int) -> None:
+    """Refuse what no sound has, before anything is decoded.
+
+    Raises:
+        Unfit: with the field and its value.
+    """
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise Unfit(
+            "header",
+            f"a sample rate of {rate:,} Hz; {_RATES[0]:,} to {_RATES[1]:,} are taken",
+        )
+    if not 1 <= channels <= CHANNELS_LIMIT:
+        raise Unfit("header", f"{channels:,} channels; 1 to {CHANNELS_LIMIT} are taken")
+    if frames < 1:
+        raise Unfit("empty", "it holds no samples")
+    if frames > SECONDS_LIMIT * rate or frames * channels > SAMPLES_LIMIT:
+        raise Unfit(
+            "too_long",
+            f"{frames / rate:,.0f} s of {channels} channels at {rate:,} Hz; at most "
+            f"{SECONDS_LIMIT} s and {SAMPLES_LIMIT:,} samples are taken",
+        )
+
+
+def wav_header(data: bytes) -> Header:
+    """The header of a WAV file.
+
+    Raises:
+        Unfit: it is damaged, cut short, or not one that is taken.
+    """
+    order = ">" if data.startswith(b"RIFX") else "<"
+    (riff,) = struct.unpack_from(f"{order}I", data, 4)
+    header: Header | None = None
+    sizes = 0
+    place = 12
+    while place + 8 <= len(data):
+        name = data[place : place + 4]
+        (size,) = struct.unpack_from(f"{order}I", data, place + 4)
+        place += 8
+        if name == b"data":
+            if header is None:
+                raise Unfit("header", "its samples come before the fmt chunk")
+            if size == 0xFFFF_FFFF and sizes:
+                size = sizes
+            return _with_samples(data, replace(header, start=place), riff, size)
+        if name == b"fmt ":
+            header = _format(data[place : place + size], order)
+        if name == b"ds64" and size >= 16:
+            (sizes,) = struct.unpack_from("<Q", data, place + 8)
+        place += size + size % 2
+    if header is None:
+        raise Unfit("header", "it has no fmt chunk")
+    raise Unfit("truncated", "it ends before its samples begin")
+
+
+def _format(chunk: bytes, order: str) -> Header:
+    if len(chunk) < 16:
+        raise Unfit("truncated", f"its fmt chunk has {len(chunk)} bytes of 16")
+    code, channels, rate, speed, block, bits = struct.unpack_from(
+        f"{order}HHIIHH", chunk
+    )
+    if code == _EXTENSIBLE and len(chunk) >= 40 and chunk[26:40] in _GUIDS:
+        (code,) = struct.unpack_from(f"{order}H", chunk, 24)
+    if code not in _CODECS:
+        raise Unfit(
+            "codec",
+            f"a WAV of codec 0x{code:04X}; whole numbers, floats, mu-law, A-law and "
+            "ADPCM are taken",
+        )
+    codec = _CODECS[code]
+    check_sizes(rate, channels, 1)
+    if codec == "adpcm":
+        return Header(codec, rate, channels, 0)
+    width = -(-bits // 8)
+    if width not in _WIDTHS[codec]:
+        raise Unfit("header", f"samples of {bits} bits, which {codec} ones never have")
+    if block != width * channels:
+        raise Unfit(
+            "header",
+            f"frames of {block} bytes, where {channels} channels of {bits} bits take "
+            f"{width * channels}",
+        )
+    # Some writers leave the speed out; one that is there has to agree.
+    if speed not in (0, rate * block):
+        raise Unfit(
+            "header",
+            f"a sample rate of {rate:,} Hz, but {speed:,} bytes a second, which are "
+            f"{speed / block:,.0f} Hz",
+        )
+    unsigned = codec == "integer" and width == 1
+    return Header("unsigned" if unsigned else codec, rate, channels, width, order)
+
+
+def _with_samples(data: bytes, header: Header, riff: int, size: int) -> Header:
+    there = len(data) - header.start
+    # A file that was streamed says 0, or the most that fits, for both sizes.
+    unknown = size >= _UNKNOWN_FROM or (
+        size == 0 and there > 0 and (riff + 8 <= header.start or riff >= _UNKNOWN_FROM)
+    )
+    if (unknown and size > there) or (size == 0 and unknown):
+        header = replace(header, notes=(UNKNOWN_LENGTH,))
+        size = there
+    if header.codec == "adpcm":
+        if size > there:
+            raise _cut(size, there, "bytes")
+        return header
+    frame = header.width * header.channels
+    if size > there:
+        raise _cut(size // frame, there // frame, "frames")
+    rest = data[header.start + size + size % 2 :]
+    if _is_sound(rest):
+        raise Unfit(
+            "header",
+            f"it declares {size // frame:,} frames, but {len(rest):,} bytes follow "
+            "them that are no chunk",
+        )
+    check_sizes(header.rate, header.channels, size // frame)
+    return replace(header, frames=size // frame)
+
+
+def _cut(declared: int, there: int, unit: str) -> Unfit:
+    return Unfit(
+        "truncated", f"it declares {declared:,} {unit}, but {there:,} are there"
+    )
+
+
+def _is_sound(rest: bytes) -> bool:
+    """Whether bytes after the samples are more of them: no chunk, tag or filling."""
+    name = rest[:4]
+    printable = all(32 <= value < 127 for value in name)
+    tagged = printable or name[:3] in (b"ID3", b"TAG")
+    return len(rest) > 16 and not tagged and any(rest)
+
+
+def au_header(data: bytes) -> Header:
+    """The header of an AU file.
+
+    Raises:
+        Unfit: it is damaged, cut short, or not one that is taken.
+    """
+    if len(data) < 24:
+        raise Unfit("truncated", f"its header has {len(data)} bytes of 24")
+    start, size, code, rate, channels = struct.unpack_from(">5I", data, 4)
+    if code not in _AU_CODECS:
+        raise Unfit("codec", f"an AU file of encoding {code}")
+    codec, width = _AU_CODECS[code]
+    there = len(data) - start
+    notes: tuple[str, ...] = ()
+    if size == 0xFFFF_FFFF:
+        size, notes = max(there, 0), (UNKNOWN_LENGTH,)
+    check_sizes(rate, channels, max(size // (width * channels or 1), 0))
+    frame = width * channels
+    if start < 24 or size > there:
+        raise _cut(size // frame, max(there, 0) // frame, "frames")
+    return Header(codec, rate, channels, width, ">", start, size // frame, notes)

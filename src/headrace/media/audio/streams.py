@@ -1,0 +1,132 @@
+"""FLAC, Ogg and AIFF as they lie in a file: what the decoder does not look at."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.media.audio.headers import Unfit
+
+_REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+_ONES = 0xFFFF_FFFF
+_LAST_PAGE = 4
+# Sample rates that a FLAC frame names by a number of four bits.
+_FLAC_RATES = {
+    1: 88_200,
+    2: 176_400,
+    3: 192_000,
+    4: 8_000,
+    5: 16_000,
+    6: 22_050,
+    7: 24_000,
+    8: 32_000,
+    9: 44_100,
+    10: 48_000,
+    11: 96_000,
+}
+
+
+def check_ogg(data: bytes) -> None:
+    """Check the pages of an Ogg file; decoders skip the bad ones in silence.
+
+    Raises:
+        Unfit: one is damaged or missing, or there is more than one stream.
+    """
+    place, number, serial, last = 0, 0, b"", False
+    while place < len(data) and not last:
+        if data[place : place + 4] != b"OggS" or place + 27 > len(data):
+            raise Unfit("damaged", f"no Ogg page where one begins, at byte {place:,}")
+        body = place + 27 + data[place + 26]
+        end = body + sum(data[place + 27 : body])
+        if end > len(data):
+            raise Unfit(
+                "truncated",
+                f"its page {number:,} ends at byte {end:,}; it has {len(data):,}",
+            )
+        page = data[place:end]
+        if _ogg_checksum(page) != page[22:26]:
+            raise Unfit("damaged", f"a wrong checksum of its page {number:,}")
+        serial = serial or page[14:18]
+        if page[14:18] != serial or int.from_bytes(page[18:22], "little") != number:
+            raise Unfit("damaged", f"page {number:,} is missing or of another stream")
+        last = bool(page[5] & _LAST_PAGE)
+        place, number = end, number + 1
+    if not last:
+        raise Unfit("truncated", f"its {number:,} pages lack the last one")
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    """Ogg's CRC runs the other way round than zlib's: so do the bits given to it."""
+    plain = page[:22] + bytes(4) + page[26:]
+    crc = zlib.crc32(plain.translate(_REVERSED), _ONES) ^ _ONES
+    return struct.pack(">I", crc).translate(_REVERSED)
+
+
+def check_aiff(data: bytes) -> None:
+    """Check that the chunks of an AIFF file are all there; decoders do not ask.
+
+    Raises:
+        Unfit: it is cut short.
+    """
+    place = 12
+    end = min(8 + int.from_bytes(data[4:8]), 2**32)
+    if end > len(data) + end % 2:
+        raise Unfit("truncated", f"it declares {end:,} bytes, but has {len(data):,}")
+    while place + 8 <= end:
+        place += 8 + int.from_bytes(data[place + 4 : place + 8])
+        if place > len(data):
+            raise Unfit(
+                "truncated",
+                f"a chunk of it ends at byte {place:,}; it has {len(data):,}",
+            )
+        place += place % 2
+
+
+def flac_frames(data: bytes) -> int:
+    """How many frames a FLAC file's header declares; 0 where it does not know."""
+    return int.from_bytes(data[21:26]) & (2**36 - 1)
+
+
+def check_flac_rate(data: bytes) -> None:
+    """Compare the sample rate of a FLAC file's header with its first frame's.
+
+    Raises:
+        Unfit: they differ.
+    """
+    rate = int.from_bytes(data[18:21]) >> 4
+    place, last = 4, False
+    while not last and place + 4 <= len(data):
+        last = bool(data[place] & 0x80)
+        place += 4 + int.from_bytes(data[place + 1 : place + 4])
+    named = _FLAC_RATES.get(data[place + 2] & 15) if place + 3 <= len(data) else None
+    if named is not None and named != rate:
+        raise Unfit(
+            "header", f"a sample rate of {rate:,} Hz, but {named:,} Hz in its frames"
+        )
+
+
+def check_flac_samples(data: bytes, samples: npt.NDArray[Any]) -> None:
+    """Compare decoded samples with the MD5 that a FLAC file's header has of them.
+
+    Args:
+        data: the file.
+        samples: int32 ``(frames, channels)``, the highest bits used.
+
+    Raises:
+        Unfit: they differ.
+    """
+    bits = (int.from_bytes(data[20:22]) >> 4 & 31) + 1
+    width = -(-bits // 8)
+    expected = data[26:42]
+    if not any(expected):
+        return
+    whole = np.ascontiguousarray(samples >> (32 - bits), dtype="<i4")
+    packed = whole.view(np.uint8).reshape(-1, 4)[:, :width]
+    digest = hashlib.md5(packed.tobytes(), usedforsecurity=False).digest()
+    if digest != expected:
+        raise Unfit("damaged", "its samples differ from the checksum in its header")

@@ -1,0 +1,90 @@
+"""Images: all that differs between this medium and others.
+
+Whatever comes in, arrays or files, leaves as uint8 ``(n, height, width, channels)``
+with 1 or 3 channels. Knows pixels, not where they come from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.arrow import as_binary, as_bytes
+from headrace.media.image.columns import columns, expectations
+from headrace.media.image.files import decode_files
+from headrace.media.image.near import alike, difference
+from headrace.media.image.pixels import Pixels, decode_array, fit, form_of
+from headrace.media.image.serving import check_input
+from headrace.media.image.showing import as_html, draw_sample
+from headrace.media.image.whole import set_columns, set_expectations
+from headrace.records import DataDescription, Form
+
+__all__ = [
+    "alike",
+    "as_column",
+    "as_html",
+    "check_input",
+    "columns",
+    "decode_array",
+    "decode_files",
+    "difference",
+    "draw_sample",
+    "expectations",
+    "fit",
+    "form_of",
+    "from_column",
+    "preprocessing",
+    "raw",
+    "set_columns",
+    "set_expectations",
+    "usual_shape",
+    "variants",
+]
+
+DTYPE: np.dtype[Any] = np.dtype(np.uint8)
+PADDED = False
+CACHED = False
+DUPLICATES = "set aside"
+SCALE_COLUMNS = ("maximum", "mean")
+DEFAULT_BUILDER = "mlp"
+RECIPE: dict[str, Any] = {}
+
+
+def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+    """The shape of most items; of equally many, the largest."""
+    return max(shapes, key=lambda shape: (shapes[shape], shape))
+
+
+def as_column(payload: Pixels) -> pa.Array:
+    """Images ``(n, *shape)`` as they lie in Parquet."""
+    return as_binary(payload)
+
+
+def from_column(column: pa.Array, shape: tuple[int, ...]) -> Pixels:
+    """The way back."""
+    return as_bytes(column).reshape(-1, *shape)
+
+
+def raw(payload: Pixels) -> Pixels:
+    """Images as a saved model takes them: as they are."""
+    return payload
+
+
+def variants(payload: Pixels) -> list[npt.NDArray[Any]]:
+    """All forms in which a saved model takes images."""
+    return [payload, payload.astype(np.float32)]
+
+
+def preprocessing(data: DataDescription) -> Any:
+    """The first part of a saved model: raw pixels to float32 0..1.
+
+    Input shape: ``(batch, height, width, channels)``, 0..255.
+    """
+    import keras
+
+    layers = [keras.Input(data.shape), keras.layers.Rescaling(1 / 255)]
+    return keras.Sequential(layers, name="preprocessing")

@@ -1,0 +1,27 @@
+"""Images for people: on matplotlib axes, and in a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+from headrace.media.image.pixels import Pixels
+from headrace.records import DataDescription
+
+
+def draw_sample(axes: Any, sample: Pixels, data: DataDescription) -> None:
+    """Draw one image ``(height, width, channels)`` on matplotlib axes."""
+    grey = sample.shape[-1] == 1
+    axes.imshow(sample[..., 0] if grey else sample, cmap="gray" if grey else None)
+
+
+def as_html(sample: Pixels, data: DataDescription) -> str:
+    """One image ``(height, width, channels)`` for a page, which needs no other file."""
+    from PIL import Image
+
+    height, width, channels = sample.shape
+    file = io.BytesIO()
+    Image.fromarray(sample[..., 0] if channels == 1 else sample).save(file, "PNG")
+    data_uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return f'<img src="{data_uri}" alt="image of {height} x {width} pixels">'

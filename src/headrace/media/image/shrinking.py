@@ -1,0 +1,65 @@
+"""Images made small and grey, as they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.media.image.pixels import Pixels
+
+Grey = npt.NDArray[np.float32]
+
+SMALL_SIDE = 32
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_BLOCK_BYTES = 2**19
+
+
+def shrunk(payload: Pixels) -> Grey:
+    """Grey images of at most 32 x 32 pixels, each the mean of what it covers.
+
+    Args:
+        payload: uint8 ``(n, height, width, channels)``.
+
+    Returns:
+        ``(n, min(height, 32), min(width, 32))``, 0..255.
+    """
+    height, width = payload.shape[1:3]
+    sides = min(height, SMALL_SIDE), min(width, SMALL_SIDE)
+    small = np.empty((len(payload), *sides), np.float32)
+    rows, columns = _means(height), _means(width).T
+    for span in blocks(payload):
+        grey = payload[span].astype(np.float32)
+        grey = grey[..., 0] if grey.shape[-1] == 1 else grey @ _LUMA
+        small[span] = grey if grey.shape[1:] == sides else rows @ grey @ columns
+    return small
+
+
+def blocks(payload: npt.NDArray[np.generic]) -> Iterator[slice]:
+    """Spans of items that stay in the processor's cache as float32."""
+    step = max(1, _BLOCK_BYTES // max(1, 4 * payload[:1].size))
+    return (slice(at, at + step) for at in range(0, len(payload), step))
+
+
+def _means(side: int) -> Grey:
+    """What takes ``side`` values to at most 32 means, ``(min(side, 32), side)``."""
+    ends = np.linspace(0, side, min(side, SMALL_SIDE) + 1)
+    pixel = np.arange(side)
+    high = np.minimum(ends[1:, np.newaxis], pixel + 1)
+    low = np.maximum(ends[:-1, np.newaxis], pixel)
+    share = np.maximum(high - low, 0) / (ends[1] - ends[0])
+    return np.asarray(share, np.float32)
+
+
+def ring(small: Grey) -> Grey:
+    """The outermost pixels of each image, ``(n, pixels)``."""
+    sides = small[:, 1:-1, 0], small[:, 1:-1, -1]
+    return np.concatenate([small[:, 0], small[:, -1], *sides], axis=1)
+
+
+def is_flat(outside: Grey) -> npt.NDArray[np.bool_]:
+    """Which images stand on an even ground, by their `ring`, ``(n,)``."""
+    level = np.median(outside, axis=1, keepdims=True)
+    flat: npt.NDArray[np.bool_] = (np.abs(outside - level) <= 8).mean(axis=1) >= 0.9
+    return flat

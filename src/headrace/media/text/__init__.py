@@ -1,0 +1,83 @@
+"""Texts: all that differs between this medium and others.
+
+A text at rest is its UTF-8 bytes, padded with zeros; a model takes it as a string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.media.text import near
+from headrace.media.text.bounds import expectations
+from headrace.media.text.facts import columns
+from headrace.media.text.files import decode_files
+from headrace.media.text.pages import as_html, draw_sample, table
+from headrace.media.text.texts import (
+    Texts,
+    as_column,
+    check_input,
+    decode_array,
+    fit,
+    form_of,
+    from_column,
+    raw,
+    usual_shape,
+    variants,
+)
+from headrace.records import DataDescription
+
+if TYPE_CHECKING:
+    from headrace.sources.chunks import Chunk
+
+__all__ = [
+    "CACHED",
+    "DEFAULT_BUILDER",
+    "DTYPE",
+    "DUPLICATES",
+    "PADDED",
+    "SCALE_COLUMNS",
+    "alike",
+    "as_column",
+    "as_html",
+    "check_input",
+    "columns",
+    "decode_array",
+    "decode_files",
+    "draw_sample",
+    "expectations",
+    "fit",
+    "form_of",
+    "from_column",
+    "preprocessing",
+    "raw",
+    "suggest",
+    "table",
+    "usual_shape",
+    "variants",
+]
+
+DTYPE = np.dtype(np.uint8)
+PADDED = True
+CACHED = True
+DUPLICATES = "keep"  # short ones repeat: 7 % of real text messages
+SCALE_COLUMNS: tuple[str, ...] = ()
+DEFAULT_BUILDER = "bag_of_ngrams"
+
+
+def alike(first: Texts, second: Texts) -> npt.NDArray[np.bool_]:
+    """Which of pairs of texts ``(n, bytes)`` are nearly the same, ``(n,)``."""
+    return near.alike(as_column(first), as_column(second))
+
+
+def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
+    """Nothing: the form of texts follows from the longest."""
+    return {}
+
+
+def preprocessing(data: DataDescription) -> Any:
+    """None: what a text is split into belongs to a family of models."""
+    return None

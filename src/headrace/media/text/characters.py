@@ -1,0 +1,129 @@
+"""The characters of many texts at once, as numbers, each with its kind and script."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+LETTER, DIGIT, SPACE, CONTROL, C1, HIDDEN = 1, 2, 4, 8, 16, 32
+SCRIPTS = (
+    "",
+    "latin",
+    "han",
+    "kana",
+    "hangul",
+    "cyrillic",
+    "arabic",
+    "greek",
+    "hebrew",
+    "devanagari",
+    "thai",
+    "other",
+)
+_RANGES = {
+    "latin": (
+        *((0x41, 0x5A), (0x61, 0x7A), (0xAA, 0x24F)),
+        *((0x1E00, 0x1EFF), (0xFF21, 0xFF5A)),
+    ),
+    "han": (
+        *((0x3005, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF)),
+        *((0xF900, 0xFAFF), (0x20000, 0x323AF)),
+    ),
+    "kana": ((0x3041, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9D)),
+    "hangul": ((0x1100, 0x11FF), (0x3131, 0x318E), (0xAC00, 0xD7A3)),
+    "cyrillic": ((0x400, 0x52F), (0x1C80, 0x1C8F), (0xA640, 0xA69F)),
+    "arabic": (
+        *((0x600, 0x6FF), (0x750, 0x77F), (0x8A0, 0x8FF)),
+        *((0xFB50, 0xFDFF), (0xFE70, 0xFEFC)),
+    ),
+    "greek": ((0x370, 0x3FF), (0x1F00, 0x1FFF)),
+    "hebrew": ((0x590, 0x5FF),),
+    "devanagari": ((0x900, 0x97F),),
+    "thai": ((0xE00, 0xE7F),),
+}
+_ALL = 0x110000
+# Turns the order of what follows around, so that a text is not what it looks like.
+_OVERRIDES = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+# Not the joiners, which emoji, Persian and Hindi are written with.
+_HIDDEN = (0x200B, 0x2060, 0xFEFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """The characters of texts, one after the other.
+
+    Attributes:
+        codes: uint32 ``(characters,)``.
+        bounds: the first of each text, and the number of all, ``(texts + 1,)``.
+        kinds: uint8 ``(characters,)``, of ``LETTER``, ``DIGIT`` ... together.
+        scripts: uint8 ``(characters,)``, places in `SCRIPTS`; 0 for all but letters.
+    """
+
+    codes: npt.NDArray[np.uint32]
+    bounds: npt.NDArray[np.int64]
+    kinds: npt.NDArray[np.uint8]
+    scripts: npt.NDArray[np.uint8]
+
+    def count(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """How many characters of each text are chosen, ``(texts,)``."""
+        places = np.flatnonzero(chosen)
+        counted: npt.NDArray[np.int64] = np.diff(np.searchsorted(places, self.bounds))
+        return counted
+
+    def begins(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which chosen characters follow none of their text that is chosen."""
+        before = np.concatenate([[False], chosen[:-1]])[: len(chosen)]
+        firsts = self.bounds[:-1]
+        before[firsts[firsts < len(chosen)]] = False
+        first: npt.NDArray[np.bool_] = chosen & ~before
+        return first
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The text of each character, ``(characters,)``."""
+        return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
+
+
+def characters_of(column: pa.Array) -> Characters:
+    """The characters of a column of strings that has no nulls."""
+    _, offsets, buffer = column.buffers()
+    wide = pa.types.is_large_string(column.type)
+    ends = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    ends = ends[column.offset : column.offset + len(column) + 1]
+    data = np.frombuffer(buffer or b"", np.uint8)[ends[0] : ends[-1]]
+    before = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80, dtype=np.int64)])
+    text = data.tobytes().decode()
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    kinds, scripts = _tables()
+    return Characters(codes, before[ends - ends[0]], kinds[codes], scripts[codes])
+
+
+@functools.cache
+def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    kinds = np.zeros(_ALL, np.uint8)
+    categories = [unicodedata.category(chr(code)) for code in range(0x30000)]
+    names = np.array(categories, dtype="U2")
+    letters = np.flatnonzero(np.char.startswith(names, "L"))
+    kinds[letters] |= LETTER
+    kinds[0x30000:0x323B0] |= LETTER
+    kinds[np.flatnonzero(names == "Nd")] |= DIGIT
+    kinds[[c for c in range(0x3001) if chr(c).isspace()]] |= SPACE
+    controls = [*range(0x20), 0x7F]
+    kinds[[c for c in controls if not kinds[c] & SPACE or c in range(0x1C, 0x20)]] |= (
+        CONTROL
+    )
+    kinds[[*_OVERRIDES]] |= CONTROL
+    kinds[[c for c in range(0x80, 0xA0) if c != 0x85]] |= C1
+    kinds[[*_HIDDEN]] |= HIDDEN
+    scripts = np.where(kinds & LETTER, SCRIPTS.index("other"), 0).astype(np.uint8)
+    for script, ranges in _RANGES.items():
+        for low, high in ranges:
+            part = slice(low, high + 1)
+            is_letter = (kinds[part] & LETTER).astype(bool)
+            scripts[part][is_letter] = SCRIPTS.index(script)
+    return kinds, scripts

@@ -1,0 +1,244 @@
+r"""Texts in the form that they rest in: UTF-8 bytes, padded with zeros at the end.
+
+A text is changed as little as can be: its line ends become ``\n``, a byte order mark
+and outer white space go, personal data is masked where that was asked for. It is not
+brought to a Unicode normal form, since those who call the model do not do so either,
+and since NFKC takes away what may tell classes apart (``①``, ``ﬁ``, full width).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.errors import InputError, SourceError, SpecError
+from headrace.media.forms import Fitted
+from headrace.media.text.personal import mask
+from headrace.records import DataDescription, Form
+
+if TYPE_CHECKING:
+    from headrace.spec.tables import DataSpec
+
+Texts = npt.NDArray[np.uint8]
+
+LONGEST = 8192  # bytes, where no length is declared
+_DECLARED = range(4, 65_537)  # the shortest holds any one character
+# Lengths in between are rounded up, so that few shapes have to be stacked.
+_SIZES = (64, 128, 256, 512, 1024, 2048, 4096, LONGEST)
+_VISIBLE = re.compile(
+    r"[^\s\x00-\x1f\x7f-\xa0\xad\u034f\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
+)
+
+
+def form_of(data: DataSpec) -> Form:
+    """What is declared of texts.
+
+    Raises:
+        SpecError: what is declared is no form of a text.
+    """
+    for field in ("sample_rate_hz", "seconds"):
+        value = getattr(data, field)
+        if value is not None:
+            raise SpecError(
+                f"data.{field} is {value:g}; texts have none.",
+                "Leave it out, or declare the pipeline's medium as audio.",
+            )
+    shape = data.shape
+    if shape is not None and (len(shape) != 1 or shape[0] not in _DECLARED):
+        raise SpecError(
+            f"data.shape is {list(shape)}; a text is [bytes], from {_DECLARED[0]} to "
+            f"{_DECLARED[-1]:,}.",
+            "Write for example shape = [512]; a Chinese character takes 3 bytes.",
+        )
+    return Form(shape=shape, mask=data.mask)
+
+
+def limit_of(form: Form) -> int:
+    """How many bytes a text may have."""
+    return form.shape[0] if form.shape else LONGEST
+
+
+def size_of(count: int, form: Form) -> int:
+    """How many bytes an array for a text of so many bytes has."""
+    if form.shape:
+        return form.shape[0]
+    return next(size for size in _SIZES if size >= count)
+
+
+def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+    """The shape that takes all texts: the longest's."""
+    return form.shape or max(shapes, default=(_SIZES[0],))
+
+
+def clean(text: str) -> str:
+    r"""A text with line ends ``\n``, no byte order mark and no outer white space."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix("\ufeff").strip()
+
+
+def is_empty(text: str) -> bool:
+    """Whether nothing of a text can be seen."""
+    return _VISIBLE.search(text) is None
+
+
+def cut(data: bytes, limit: int) -> bytes:
+    """The first whole characters of a text that fit into so many bytes."""
+    if len(data) <= limit:
+        return data
+    return data[:limit].decode("utf-8", "ignore").encode()
+
+
+def note_of_cut(limit: int) -> str:
+    """How it is told that texts were cut."""
+    return f"cut to {limit:,} bytes"
+
+
+def decode_array(
+    array: npt.NDArray[Any],
+    form: Form,
+    names: Sequence[str],
+    where: str,
+    high: float | None = None,
+) -> tuple[Texts, str]:
+    """Texts do not come as arrays.
+
+    Raises:
+        SourceError: always.
+    """
+    name = names[0] if names else "the array"
+    raise SourceError(
+        f"{where}: {name} is from an array of {array.dtype}; texts are wanted.",
+        "Give a table with a column of texts, or a folder of .txt files for each "
+        "class.",
+    )
+
+
+def fit(payload: Texts, shape: tuple[int, ...]) -> Fitted:
+    """Pad or cut texts to a number of bytes; a character is never cut in two.
+
+    Args:
+        payload: uint8 ``(n, bytes)``.
+        shape: ``(bytes,)``.
+    """
+    count, width = payload.shape
+    kept = np.ones(count, bool)
+    if width <= shape[0]:
+        padding = ((0, 0), (0, shape[0] - width))
+        return Fitted(np.pad(payload, padding), kept, None)
+    short = payload[:, : shape[0]].copy()
+    longer = payload[:, shape[0]] != 0
+    # Where the first byte left out continues a character, its beginning goes too.
+    torn = np.flatnonzero(payload[:, shape[0]] & 0xC0 == 0x80)
+    for place in range(shape[0] - 1, shape[0] - 4, -1):
+        leads = short[torn, place] >= 0xC0
+        short[torn, place] = 0
+        torn = torn[~leads]
+    notes = Counter({note_of_cut(shape[0]): int(longer.sum())}) if longer.any() else {}
+    return Fitted(short, kept, None, Counter(notes))
+
+
+def lengths_of(payload: Texts) -> npt.NDArray[np.int64]:
+    """The bytes of each text, ``(n,)``; none of them is zero."""
+    counted: npt.NDArray[np.int64] = np.count_nonzero(payload, axis=1)
+    return counted
+
+
+def as_column(payload: Texts) -> pa.Array:
+    """Texts ``(n, bytes)`` as a column of strings."""
+    ends = np.concatenate([[0], np.cumsum(lengths_of(payload))])
+    data = pa.py_buffer(payload[payload != 0])
+    if ends[-1] < 2**31:
+        kind, offsets = pa.string(), ends.astype(np.int32)
+    else:
+        kind, offsets = pa.large_string(), ends
+    buffers = [None, pa.py_buffer(offsets), data]
+    return pa.Array.from_buffers(kind, len(payload), buffers)
+
+
+def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
+    """A column of strings as uint8 ``(n, bytes)``."""
+    wide = pa.types.is_large_string(column.type)
+    _, offsets, data = column.buffers()
+    starts = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    starts = starts[column.offset : column.offset + len(column) + 1]
+    payload = np.zeros((len(column), *shape), np.uint8)
+    if len(column) and data is not None:
+        inside = np.arange(shape[0]) < np.diff(starts)[:, np.newaxis]
+        payload[inside] = np.frombuffer(data, np.uint8)[starts[0] : starts[-1]]
+    return payload
+
+
+def raw(payload: Texts) -> npt.NDArray[Any]:
+    """What a saved model takes: an array of ``str``, ``(n,)``."""
+    texts = np.empty(len(payload), object)
+    texts[:] = as_column(payload).to_pylist()
+    return texts
+
+
+def variants(payload: Texts) -> list[npt.NDArray[Any]]:
+    """There is one way to give texts to a model."""
+    return [raw(payload)]
+
+
+def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
+    """What a saved model may be called with.
+
+    Args:
+        x: one text, or a list, an array or a series of them.
+        data: longer texts are cut, and personal data is masked, as in training.
+
+    Returns:
+        an array of ``str``, ``(n,)``.
+
+    Raises:
+        InputError: something else than texts, or a text that says nothing.
+    """
+    items = [x] if isinstance(x, str) else x
+    if np.ndim(items) > 1:
+        raise InputError(
+            f"The input has shape {np.shape(items)}; expected (n,) texts.",
+            "Give a list of texts.",
+        )
+    if hasattr(items, "tolist"):
+        items = np.asarray(items, object).reshape(-1).tolist()
+    if not isinstance(items, (list, tuple)) or not items:
+        seen = "no texts" if isinstance(items, (list, tuple)) else type(x).__name__
+        raise InputError(
+            f"The input is {seen}; expected a text or a list of texts.",
+            "Give for example ['See you at nine.'].",
+        )
+    texts = np.empty(len(items), object)
+    texts[:] = [_taken(item, place, data) for place, item in enumerate(items)]
+    return texts
+
+
+def _taken(item: Any, place: int, data: DataDescription) -> str:
+    if not isinstance(item, str):
+        raise InputError(
+            f"Item {place} of the input is {type(item).__name__} {item!r:.40}; "
+            "expected str.",
+            "Decode bytes first; leave missing values out.",
+        )
+    text = clean(item)
+    if "\0" in text or is_empty(text):
+        problem = "holds a NUL character" if "\0" in text else "is an empty text"
+        raise InputError(
+            f"Item {place} of the input {problem}: {item!r:.40}.",
+            "Leave it out.",
+        )
+    try:
+        encoded = mask(text, data.mask)[0].encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Item {place} of the input holds half a character at {error.start}.",
+            "Decode its bytes as what they are, without surrogateescape.",
+        ) from None
+    return cut(encoded, data.shape[0]).decode()

@@ -1,0 +1,62 @@
+"""A small convolutional network for sounds, over their log-mel features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.media.audio_features import preprocessing, varied
+from headrace.records import DataDescription
+
+
+def build(
+    data: DataDescription,
+    filters: Sequence[int] = (24, 64, 96),
+    dropout: float = 0.4,
+    augment: float = 1.0,
+) -> tuple[Any, Any]:
+    """A 5 x 5 convolution of stride 2, then 3 x 3 ones, each halved by its maximum.
+
+    What is left of the bands stays apart, while time is gone: its mean and maximum
+    make it of little matter where in a padded clip the sound is.
+
+    Args:
+        data: shape ``(samples,)``, sample rate and classes.
+        filters: of each block's convolution; a block halves frames and bands while
+            there are two of each left.
+        dropout: share of activations dropped before the last layer.
+        augment: how far training varies the features; 1.0 suits speech.
+
+    Returns:
+        (preprocessing, network); the network takes features ``(batch, frames, bands)``
+        float32 and gives ``(batch, classes)`` probabilities.
+
+    Raises:
+        ValueError: clips are shorter than a window.
+    """
+    import keras
+
+    prepared = preprocessing(data)
+    features = keras.Input(prepared.output_shape[1:], name="features")
+    layer = keras.ops.expand_dims(varied(features, augment), -1)
+    for number, count in enumerate(filters):
+        first = number == 0
+        layer = keras.layers.Conv2D(
+            count,
+            5 if first else 3,
+            strides=2 if first else 1,
+            padding="same",
+            use_bias=False,
+        )(layer)
+        layer = keras.layers.BatchNormalization(momentum=0.9)(layer)
+        layer = keras.layers.ReLU()(layer)
+        if min(layer.shape[1:3]) >= 2:
+            layer = keras.layers.MaxPooling2D(2)(layer)
+    _, frames, bands, channels = layer.shape
+    layer = keras.layers.Reshape((frames, bands * channels))(layer)
+    layer = keras.ops.concatenate(
+        [keras.ops.mean(layer, axis=1), keras.ops.max(layer, axis=1)], axis=-1
+    )
+    layer = keras.layers.Dropout(dropout)(layer)
+    layer = keras.layers.Dense(len(data.classes), activation="softmax")(layer)
+    return prepared, keras.Model(features, layer, name="audio_cnn")

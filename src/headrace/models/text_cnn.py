@@ -1,0 +1,68 @@
+"""A convolutional network over characters, for texts of any script (Kim, 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.records import DataDescription
+
+
+def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
+    data: DataDescription,
+    widths: Sequence[int] = (2, 3, 4, 5),
+    filters: int = 128,
+    units: int = 64,
+    max_tokens: int = 8_000,
+    max_characters: int = 512,
+    dropout: float = 0.5,
+) -> tuple[Any, Any]:
+    """Each filter looks for one pattern of characters; its strongest match counts.
+
+    Args:
+        data: shape ``(bytes,)`` and classes.
+        widths: characters that the filters of each kind see.
+        filters: of each kind.
+        units: of a character's vector.
+        max_tokens: the most frequent characters that are told apart.
+        max_characters: what lies behind is not read.
+        dropout: share of the matches dropped before the last layer.
+
+    Returns:
+        (preprocessing, network); from strings to int64 ``(batch, characters)``, and
+        from there to ``(batch, classes)`` probabilities.
+
+    Raises:
+        ValueError: there is no width, or one that is no length.
+    """
+    import keras
+
+    if not widths or min(widths) < 1:
+        raise ValueError(
+            f"widths must name one width or more, each 1 or more; it is {list(widths)}"
+        )
+    characters = min(data.shape[0], max_characters)
+    vocabulary = keras.layers.TextVectorization(
+        max_tokens,
+        standardize="lower",
+        split="character",
+        output_sequence_length=characters,
+    )
+    preprocessing = keras.Sequential(
+        [keras.Input((), dtype="string", name="text"), vocabulary], name="preprocessing"
+    )
+    ids = keras.Input((characters,), dtype="int32")
+    vectors = keras.layers.Embedding(max_tokens, units)(ids)
+    vectors = keras.layers.SpatialDropout1D(dropout / 2)(vectors)
+    matches = [
+        keras.layers.GlobalMaxPooling1D()(
+            keras.layers.Conv1D(filters, width, padding="same", activation="relu")(
+                vectors
+            )
+        )
+        for width in widths
+    ]
+    found = matches[0] if len(matches) == 1 else keras.layers.Concatenate()(matches)
+    found = keras.layers.Dropout(dropout)(found)
+    outputs = keras.layers.Dense(len(data.classes), activation="softmax")(found)
+    return preprocessing, keras.Model(ids, outputs, name="text_cnn")

@@ -1,0 +1,80 @@
+"""A small transformer encoder over characters, for texts of any script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.records import DataDescription
+
+
+def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
+    data: DataDescription,
+    layers: int = 2,
+    units: int = 64,
+    heads: int = 4,
+    max_tokens: int = 8_000,
+    max_characters: int = 256,
+    dropout: float = 0.2,
+) -> tuple[Any, Any]:
+    """Layers normalise before they act; the mean over characters is classified.
+
+    Args:
+        data: shape ``(bytes,)`` and classes.
+        layers: of attention, each with a hidden layer of four times the units.
+        units: of a character's vector; a multiple of the heads.
+        heads: of each attention.
+        max_tokens: the most frequent characters that are told apart.
+        max_characters: what lies behind is not read; time grows with its square.
+        dropout: share of activations dropped.
+
+    Returns:
+        (preprocessing, network); from strings to int64 ``(batch, characters)``, and
+        from there to ``(batch, classes)`` probabilities.
+
+    Raises:
+        ValueError: the heads do not divide the units.
+    """
+    import keras
+
+    if heads < 1 or units % heads:
+        raise ValueError(f"units must be a multiple of heads: {units} and {heads}")
+    characters = min(data.shape[0], max_characters)
+    vocabulary = keras.layers.TextVectorization(
+        max_tokens,
+        standardize="lower",
+        split="character",
+        output_sequence_length=characters,
+    )
+    preprocessing = keras.Sequential(
+        [keras.Input((), dtype="string", name="text"), vocabulary], name="preprocessing"
+    )
+    ids = keras.Input((characters,), dtype="int32")
+    places = keras.ops.arange(characters)
+    vectors = keras.layers.Embedding(max_tokens, units)(ids)
+    vectors = vectors + keras.layers.Embedding(characters, units)(
+        keras.ops.zeros_like(ids) + places
+    )
+    seen = keras.ops.not_equal(ids, 0)
+    for _ in range(layers):
+        vectors = _layer(vectors, seen, heads, dropout)
+    share = keras.ops.expand_dims(keras.ops.cast(seen, "float32"), -1)
+    count = keras.ops.maximum(keras.ops.sum(share, axis=1), 1.0)
+    mean = keras.ops.sum(keras.layers.LayerNormalization()(vectors) * share, axis=1)
+    outputs = keras.layers.Dense(len(data.classes), activation="softmax")(
+        keras.layers.Dropout(dropout)(mean / count)
+    )
+    return preprocessing, keras.Model(ids, outputs, name="transformer")
+
+
+def _layer(vectors: Any, seen: Any, heads: int, dropout: float) -> Any:
+    """Attention, then two dense layers, each added to what came in."""
+    import keras
+
+    units = vectors.shape[-1]
+    inner = keras.layers.LayerNormalization()(vectors)
+    mask = keras.ops.expand_dims(seen, 1)
+    attention = keras.layers.MultiHeadAttention(heads, units // heads, dropout=dropout)
+    vectors = vectors + attention(inner, inner, attention_mask=mask)
+    inner = keras.layers.LayerNormalization()(vectors)
+    inner = keras.layers.Dense(4 * units, activation="gelu")(inner)
+    return vectors + keras.layers.Dropout(dropout)(keras.layers.Dense(units)(inner))

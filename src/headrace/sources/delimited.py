@@ -1,0 +1,196 @@
+"""CSV, TSV and the like: encoding, delimiter, quotes and header are found out.
+
+The file is read three times: its bytes for the encoding, its cells for what is wrong
+with them, and then its rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from headrace.errors import SourceError
+from headrace.records import Finding
+from headrace.sources.chunks import CHUNK_BYTES, Reading
+from headrace.sources.dialects import (
+    LEAST_SHARE,
+    SURE_SHARE,
+    Dialect,
+    find_dialect,
+    fitted,
+    has_header,
+    names_of,
+    rows_of,
+    sample_rows,
+)
+from headrace.sources.encodings import Encoding
+from headrace.sources.files import File
+from headrace.sources.lines import lines_of, open_text
+from headrace.sources.roles import ITEMS, plain_name
+from headrace.sources.tabular import Rows, Survey, readable, text_column
+
+ROWS_AT_ONCE = 16_384
+SAMPLE_CHARACTERS = 2**18
+_KEPT_CHARACTERS = 1000
+_HEADER_ROWS = 1000
+
+
+class DelimitedTable:
+    """A table of text whose cells are between delimiters; all columns are text.
+
+    Attributes:
+        header: whether its first row names the columns.
+        where, kinds, told, findings: as in `Table`.
+    """
+
+    def __init__(
+        self,
+        file: File,
+        encoding: Encoding,
+        dialect: Dialect,
+        names: Sequence[str],
+        header: bool,
+    ) -> None:
+        self.where = file.where
+        self.header = header
+        self.kinds = dict.fromkeys(names, pa.large_string())
+        self._file = file
+        self._encoding = encoding
+        self._dialect, survey = self._surveyed(dialect)
+        self.findings: list[Finding] = survey.check(self.where)
+        self._kept: list[list[str]] = survey.kept
+        told = "with a header" if header else "no header"
+        self.told = f"{encoding.name}, {self._dialect.told}, {told}"
+
+    def sample(self) -> pa.Table:
+        """Rows from all over the table, their cells cut to 1,000 characters."""
+        cells = [[cell[:_KEPT_CHARACTERS] for cell in row] for row in self._kept]
+        columns = list(zip(*cells, strict=True)) if cells else [()] * len(self.kinds)
+        texts = [readable(text_column(column)) for column in columns]
+        return pa.table(dict(zip(self.kinds, texts, strict=True)))
+
+    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+        """All rows of some columns, a bounded number at a time."""
+        places = [list(self.kinds).index(name) for name in columns]
+        waiting: list[list[str | None]] = []
+        bad: list[int] = []
+        size = 0
+        for cells in self._cells():
+            if cells is None:
+                bad.append(len(waiting))
+                waiting.append([None] * len(places))
+                continue
+            row: list[str | None] = [cells[place] for place in places]
+            waiting.append(row)
+            size += sum(map(len, cells))
+            if len(waiting) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
+                yield _rows(columns, waiting, bad)
+                waiting, bad, size = [], [], 0
+        if waiting:
+            yield _rows(columns, waiting, bad)
+
+    def _cells(self) -> Iterator[list[str] | None]:
+        """The cells of all rows but the header; None for what cannot be read."""
+        skip = self.header
+        with open_text(self._file, self._encoding, self._dialect.newline) as text:
+            for row in rows_of(lines_of(text, self.where), self._dialect):
+                if skip:
+                    skip = False
+                    continue
+                if row.problem:
+                    yield from [None] * row.lines
+                else:
+                    yield fitted(row.cells, self._dialect.width)
+
+    def _surveyed(self, dialect: Dialect) -> tuple[Dialect, Survey]:
+        """The dialect, with or without quotes: whichever leaves fewer bad rows."""
+        survey = self._survey(dialect)
+        if not survey.bad or not dialect.delimiter:
+            return dialect, survey
+        newline = "\n" if dialect.quoted else ""
+        other = Dialect(dialect.delimiter, not dialect.quoted, newline, dialect.width)
+        again = self._survey(other)
+        is_better = again.bad * survey.rows < survey.bad * again.rows
+        return (other, again) if is_better else (dialect, survey)
+
+    def _survey(self, dialect: Dialect) -> Survey:
+        survey, width = Survey(), dialect.width
+        skip = self.header
+        with open_text(self._file, self._encoding, dialect.newline) as text:
+            for row in rows_of(lines_of(text, self.where), dialect):
+                if skip:
+                    skip = False
+                    continue
+                cells = fitted(row.cells, width)
+                if row.problem:
+                    survey.note(row.line, row.problem, row.lines)
+                elif cells is None:
+                    seen = f"it has {len(row.cells)} cells instead of {width}"
+                    survey.note(row.line, seen)
+                else:
+                    survey.add(cells)
+        return survey
+
+
+def open_delimited(
+    file: File, encoding: Encoding, reading: Reading
+) -> DelimitedTable | None:
+    """A table of text; None where a file is text and no table.
+
+    Args:
+        file: unpacked.
+        encoding: of all of it.
+        reading: columns that are named in it may tell that there is a header.
+
+    Raises:
+        SourceError: it is empty, or over 1 % of its rows have another number of cells
+            than the others.
+    """
+    with open_text(file, encoding) as text:
+        sample = text.read(SAMPLE_CHARACTERS).removeprefix("\ufeff")
+    is_whole = len(sample) < SAMPLE_CHARACTERS - 1
+    if not sample.strip():
+        raise SourceError(f"{file.where} holds no rows.", "Give data with rows.")
+    # What is called a table, or must be one, is told where its rows are uneven.
+    is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
+    share = LEAST_SHARE if is_table else SURE_SHARE
+    dialect = find_dialect(sample, is_whole, file.where, share)
+    if dialect is None:
+        return _one_column(file, encoding, sample)
+    rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
+    header = has_header(rows, _asked(reading))
+    names = names_of(rows[0] if header else None, dialect.width, file.where)
+    return DelimitedTable(file, encoding, dialect, names, header)
+
+
+def no_table(where: str) -> SourceError:
+    """The error for text that is no table."""
+    return SourceError(
+        f"{where} is text, but no delimiter (tab, comma, semicolon, pipe) cuts its "
+        "lines into the same number of cells.",
+        "Give a table with a column of texts and one of labels: CSV, TSV, JSON lines "
+        "or Parquet.",
+    )
+
+
+def _one_column(file: File, encoding: Encoding, sample: str) -> DelimitedTable | None:
+    """A table of texts alone, if its first line says so."""
+    newline = "" if "\n" not in sample and "\r" in sample else "\n"
+    first = re.split(r"[\r\n]", sample, maxsplit=1)[0].strip().strip('"')
+    if plain_name(first) not in ITEMS:
+        return None
+    dialect = Dialect("", False, newline, 1)
+    return DelimitedTable(file, encoding, dialect, [first], True)
+
+
+def _asked(reading: Reading) -> set[str]:
+    named = {reading.item or "", reading.label or "", reading.group or ""}
+    return named | set(re.findall(r"\w+", reading.where or ""))
+
+
+def _rows(columns: Sequence[str], rows: list[list[str | None]], bad: list[int]) -> Rows:
+    cells = zip(*rows, strict=True)
+    arrays = [text_column(column) for column in cells]
+    return Rows(pa.record_batch(arrays, list(columns)), bad)

@@ -1,0 +1,208 @@
+"""JSON: one object a line, or an array of objects; the keys are the columns."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.errors import SourceError
+from headrace.records import Finding
+from headrace.sources.chunks import CHUNK_BYTES
+from headrace.sources.encodings import Encoding
+from headrace.sources.files import File
+from headrace.sources.lines import LINE_LIMIT, lines_of, open_text
+from headrace.sources.tabular import Rows, Survey, check_names, readable, text_column
+
+ROWS_AT_ONCE = 16_384
+_READ_AT_ONCE = 2**20
+_SPACES = " \t\r\n"
+_MARK = "\ufeff"
+_GAP = re.compile(r"[ \t\r\n,]*")
+_Row = tuple[int, dict[str, Any] | None, str]
+
+
+class JsonTable:
+    """A table of JSON objects; keys that an object lacks are missing cells.
+
+    Attributes:
+        where, kinds, told, findings: as in `Table`; a column is of numbers where all
+            of its values are.
+    """
+
+    def __init__(self, file: File, encoding: Encoding, is_array: bool) -> None:
+        self.where = file.where
+        self._file = file
+        self._encoding = encoding
+        self._is_array = is_array
+        survey = Survey()
+        kinds: dict[str, set[type]] = {}
+        for line, row, problem in self._rows():
+            if row is None:
+                survey.note(line, problem)
+                continue
+            survey.add(row)
+            for key, value in row.items():
+                kinds.setdefault(key, set()).add(type(value))
+        self.findings: list[Finding] = survey.check(self.where)
+        self._kept: list[dict[str, Any]] = survey.kept
+        check_names(kinds, self.where)
+        self.kinds = {name: _kind(found) for name, found in kinds.items()}
+        form = "an array" if is_array else "lines"
+        self.told = f"{encoding.name}, JSON: {form} of objects"
+
+    def sample(self) -> pa.Table:
+        """Rows from all over the table; nested columns are left out."""
+        return pa.table(
+            {
+                name: readable(_column([row.get(name) for row in self._kept], kind))
+                for name, kind in self.kinds.items()
+                if kind != pa.null()
+            }
+        )
+
+    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+        """All rows of some columns, a bounded number at a time."""
+        waiting: list[dict[str, Any]] = []
+        bad: list[int] = []
+        size = 0
+        for _, row, _ in self._rows():
+            if row is None:
+                bad.append(len(waiting))
+            waiting.append(row or {})
+            size += sum(len(str(row.get(name, ""))) for name in columns) if row else 0
+            if len(waiting) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
+                yield self._batch(columns, waiting, bad)
+                waiting, bad, size = [], [], 0
+        if waiting:
+            yield self._batch(columns, waiting, bad)
+
+    def _batch(
+        self, columns: Sequence[str], rows: list[dict[str, Any]], bad: list[int]
+    ) -> Rows:
+        arrays = [
+            _column([row.get(name) for row in rows], self.kinds[name])
+            for name in columns
+        ]
+        return Rows(pa.record_batch(arrays, list(columns)), bad)
+
+    def _rows(self) -> Iterator[_Row]:
+        with open_text(self._file, self._encoding) as text:
+            if self._is_array:
+                yield from _array(text, self.where)
+            else:
+                yield from _lines(lines_of(text, self.where))
+
+
+def open_json(file: File, encoding: Encoding) -> JsonTable | None:
+    """A table of JSON objects; None where a file does not begin as one.
+
+    Args:
+        file: unpacked.
+        encoding: of all of it.
+
+    Raises:
+        SourceError: it begins as JSON and is no table of objects.
+    """
+    with open_text(file, encoding) as text:
+        head = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)
+    begins = head[:1] + head[1:].lstrip(_SPACES)[:1]
+    if begins in ("[{", "[[", "[]"):
+        return JsonTable(file, encoding, is_array=True)
+    if begins not in ('{"', "{}"):
+        return None
+    line = head.partition("\n")[0].strip()
+    if not line.endswith("}"):
+        raise SourceError(
+            f"{file.where} is JSON, but neither one object a line nor an array of "
+            "objects.",
+            'Write one object a line, such as {"text": "...", "label": "..."}.',
+        )
+    return JsonTable(file, encoding, is_array=False)
+
+
+def _lines(lines: Iterator[str]) -> Iterator[_Row]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield number, None, f"it is no JSON ({_reason(error)})"
+            continue
+        if isinstance(row, dict):
+            yield number, row, ""
+        else:
+            yield number, None, f"it is a {type(row).__name__} and no object"
+
+
+def _reason(error: Exception) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+
+
+def _array(text: io.TextIOWrapper, where: str) -> Iterator[_Row]:
+    """The objects of an array, one after the other."""
+    decoder = json.JSONDecoder()
+    buffer = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)[1:]
+    place = number = 0
+    reason = "the array is not closed"
+    while True:
+        place = _next(buffer, place)
+        if buffer[place : place + 1] == "]":
+            break
+        try:
+            row, place = decoder.raw_decode(buffer, place)
+        except (ValueError, RecursionError) as error:
+            more = text.read(_READ_AT_ONCE)
+            if not more or len(buffer) - place > LINE_LIMIT:
+                if place < len(buffer):
+                    reason = _reason(error)
+                raise _no_object(where, number, reason) from None
+            buffer, place = buffer[place:] + more, 0
+            continue
+        if not isinstance(row, dict):
+            raise _no_object(where, number, f"it is a {type(row).__name__}")
+        yield number, row, ""
+        number += 1
+    if (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip():
+        raise _no_object(where, number, "more follows the end of the array")
+
+
+def _next(buffer: str, place: int) -> int:
+    gap = _GAP.match(buffer, place)
+    return gap.end() if gap else place
+
+
+def _no_object(where: str, number: int, reason: str) -> SourceError:
+    return SourceError(
+        f"{where}: element {number:,} of the array is no object: {reason}.",
+        "Write one array of objects, or one object a line.",
+    )
+
+
+def _kind(found: set[type]) -> pa.DataType:
+    """The type of a column; null where it is nested."""
+    found = found - {type(None)}
+    if found & {dict, list}:
+        return pa.null()
+    if found == {bool}:
+        return pa.bool_()
+    if float in found and found <= {int, float}:
+        return pa.float64()
+    return pa.large_string()
+
+
+def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
+    if kind == pa.large_string():
+        texts = (
+            cell if cell is None or isinstance(cell, str) else json.dumps(cell)
+            for cell in cells
+        )
+        return text_column(list(texts))
+    if kind == pa.float64():
+        cells = [None if cell is None else float(cell) for cell in cells]
+    return pa.array([None] * len(cells) if kind == pa.null() else cells, kind)

@@ -1,0 +1,147 @@
+"""What all tables are to those who read their rows, whatever their format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from headrace.errors import SourceError
+from headrace.records import Finding
+
+SAMPLE_ROWS = 2000
+MAX_BAD = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a table, in its order.
+
+    Attributes:
+        batch: the columns that were asked for.
+        bad: places of rows that could not be read; their cells are null.
+    """
+
+    batch: pa.RecordBatch
+    bad: Sequence[int] = ()
+
+
+class Table(Protocol):
+    """A table in a file.
+
+    Attributes:
+        where: the file.
+        kinds: the type of each column, by name.
+        told: what was found out about the format, such as ``GBK, tab-separated``.
+        findings: faults of it that were told apart when it was opened.
+    """
+
+    where: str
+    kinds: dict[str, pa.DataType]
+    told: str
+    findings: list[Finding]
+
+    def sample(self) -> pa.Table:
+        """Its first rows, of the columns whose contents may tell what they are."""
+        ...
+
+    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+        """All rows of some columns, a bounded number at a time."""
+        ...
+
+
+@dataclass(slots=True)
+class Survey:
+    """What one pass over a table of text found.
+
+    Attributes:
+        rows: all of them, bad ones too.
+        bad: how many cannot be read.
+        first: the first of those: its line, and what is wrong with it.
+        kept: some rows from all over the table.
+    """
+
+    rows: int = 0
+    bad: int = 0
+    first: tuple[int, str] = (0, "")
+    kept: list[Any] = field(default_factory=list)
+    _stride: int = 1
+
+    def note(self, line: int, reason: str, count: int = 1) -> None:
+        """Count what cannot be read."""
+        if not self.bad:
+            self.first = (line, reason)
+        self.bad += count
+        self.rows += count
+
+    def add(self, row: Any) -> None:
+        """Count a row, and keep it if it is one in so many."""
+        if self.rows % self._stride == 0:
+            self.kept.append(row)
+            if len(self.kept) > SAMPLE_ROWS:
+                self.kept = self.kept[::2]
+                self._stride *= 2
+        self.rows += 1
+
+    def check(self, where: str) -> list[Finding]:
+        """A finding for few rows that cannot be read.
+
+        Raises:
+            SourceError: they are over 1 % of all.
+        """
+        if not self.bad:
+            return []
+        line, reason = self.first
+        told = f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such as "
+        told += f"line {line:,}: {reason}."
+        if self.bad > MAX_BAD * self.rows:
+            raise SourceError(told, "Write the table again, with each text in quotes.")
+        return [Finding(check="ragged_rows", count=self.bad, message=told)]
+
+
+def base_name(where: str) -> str:
+    """The last part of a file's place."""
+    return where.rpartition("/")[2].rpartition(": ")[2]
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Refuse names of columns that are no Unicode.
+
+    Raises:
+        SourceError: one is none.
+    """
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise SourceError(
+                f"{where} has a column whose name, {name!a}, is damaged.",
+                "Write the header again, as UTF-8.",
+            ) from None
+
+
+def text_column(cells: Sequence[str | None]) -> pa.Array:
+    """Cells as a column of text; of bytes where some of it is no Unicode."""
+    try:
+        return pa.array(cells, pa.large_string())
+    except (UnicodeEncodeError, pa.ArrowException):
+        return pa.array([_bytes(cell) for cell in cells], pa.large_binary())
+
+
+def _bytes(cell: str | None) -> bytes | None:
+    if cell is None:
+        return None
+    try:
+        return cell.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return cell.encode("utf-8", "surrogatepass")
+
+
+def readable(column: pa.Array) -> pa.Array:
+    """A column, of text where it holds bytes: what is damaged is marked as such."""
+    if not pa.types.is_large_binary(column.type):
+        return column
+    cells = [(cell or b"").decode("utf-8", "replace") for cell in column.to_pylist()]
+    return pa.array(cells, pa.large_string())

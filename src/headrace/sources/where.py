@@ -1,0 +1,209 @@
+"""``data.where``: which rows of a table are taken, such as ``lang == 'en'``.
+
+A small part of Python's syntax: comparisons of a column with text or numbers, ``in``,
+``and``, ``or``, ``not`` and parentheses. It is parsed and never run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import SpecError
+
+_Mask = npt.NDArray[np.bool_]
+_Value = str | int | float | bool
+_Test = Callable[[pa.RecordBatch], _Mask]
+_COMPARISONS: dict[type[ast.cmpop], Callable[..., Any]] = {
+    ast.Eq: pc.equal,
+    ast.NotEq: pc.equal,
+    ast.Lt: pc.less,
+    ast.LtE: pc.less_equal,
+    ast.Gt: pc.greater,
+    ast.GtE: pc.greater_equal,
+}
+_TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.Gt,
+    ast.LtE: ast.GtE,
+    ast.Gt: ast.Lt,
+    ast.GtE: ast.LtE,
+}
+_LIMIT = 2000
+_KNOWN = (
+    "Compare columns with text or numbers, such as lang == 'en' and length < 500, or "
+    "split in ('a', 'b'); known are == != < <= > >= in, not in, and, or, not."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A parsed condition.
+
+    Attributes:
+        text: as it was given.
+        columns: that it looks at.
+        test: of some rows with those columns.
+    """
+
+    text: str
+    columns: frozenset[str]
+    test: _Test
+
+    def mask(self, rows: pa.RecordBatch) -> _Mask:
+        """Which rows fulfil it, ``(n,)``; a missing value is equal to nothing.
+
+        Raises:
+            SpecError: a column of text is compared with a number.
+        """
+        return self.test(rows)
+
+
+def parse_where(text: str, columns: Mapping[str, Any], where: str) -> Where:
+    """Parse a condition.
+
+    Args:
+        text: of the condition.
+        columns: of the table.
+        where: the table, for messages.
+
+    Raises:
+        SpecError: it is none, or names a column that is not there.
+    """
+    parser = _Parser(text, columns, where)
+    try:
+        tree = ast.parse(text[: _LIMIT + 1].strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise parser.refuse(reason or type(error).__name__) from None
+    if len(text) > _LIMIT:
+        raise parser.refuse(f"over {_LIMIT:,} characters")
+    test = parser.test(tree.body)
+    return Where(text, frozenset(parser.used), test)
+
+
+class _Parser:
+    def __init__(self, text: str, columns: Mapping[str, Any], where: str) -> None:
+        self._text = text
+        self._columns = columns
+        self._where = where
+        self.used: set[str] = set()
+
+    def refuse(self, reason: str) -> SpecError:
+        text = self._text if len(self._text) < 200 else f"{self._text[:200]}..."
+        return SpecError(f"data.where = {text!r} is no condition: {reason}.", _KNOWN)
+
+    def test(self, node: ast.expr) -> _Test:
+        if isinstance(node, ast.BoolOp):
+            tests = [self.test(value) for value in node.values]
+            join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
+            return lambda rows: join.reduce([test(rows) for test in tests])
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            inner = self.test(node.operand)
+            return lambda rows: ~inner(rows)
+        if isinstance(node, ast.Compare):
+            return self._compare(node)
+        raise self.refuse(f"{ast.unparse(node)} is no comparison")
+
+    def _compare(self, node: ast.Compare) -> _Test:
+        sides = [node.left, *node.comparators]
+        tests = [
+            self._pair(left, kind, right)
+            for left, kind, right in zip(sides, node.ops, sides[1:], strict=False)
+        ]
+        return lambda rows: np.logical_and.reduce([test(rows) for test in tests])
+
+    def _pair(self, left: ast.expr, kind: ast.cmpop, right: ast.expr) -> _Test:
+        if isinstance(kind, (ast.In, ast.NotIn)):
+            return self._one_of(left, right, isinstance(kind, ast.NotIn))
+        if type(kind) not in _COMPARISONS:
+            raise self.refuse("`is` compares nothing here")
+        operator = type(kind)
+        if not isinstance(left, ast.Name):
+            left, right, operator = right, left, _TURNED.get(operator, operator)
+        name, value = self._column(left), self._value(right)
+        compare, turn = _COMPARISONS[operator], operator is ast.NotEq
+
+        def test(rows: pa.RecordBatch) -> _Mask:
+            column = self._as(rows.column(name), name, value)
+            return _mask(compare(column, pa.scalar(value, column.type))) ^ turn
+
+        return test
+
+    def _one_of(self, left: ast.expr, right: ast.expr, turn: bool) -> _Test:
+        name = self._column(left)
+        if not isinstance(right, (ast.Tuple, ast.List, ast.Set)) or not right.elts:
+            raise self.refuse(f"after `in`, {ast.unparse(right)} is no list of values")
+        values = [self._value(value) for value in right.elts]
+        if len({isinstance(value, str) for value in values}) > 1:
+            raise self.refuse(f"{ast.unparse(right)} mixes text and numbers")
+
+        def test(rows: pa.RecordBatch) -> _Mask:
+            column = self._as(rows.column(name), name, values[0])
+            known = pa.array(values, column.type)
+            return _mask(pc.is_in(column, known)) ^ turn
+
+        return test
+
+    def _column(self, node: ast.expr) -> str:
+        if not isinstance(node, ast.Name):
+            raise self.refuse(f"{ast.unparse(node)} is no column")
+        if node.id not in self._columns:
+            held = ", ".join(list(self._columns)[:20])
+            raise SpecError(
+                f"data.where = {self._text!r} names {node.id!r}, which {self._where} "
+                f"lacks; it has {held}.",
+                "Name one of its columns.",
+            )
+        self.used.add(node.id)
+        return node.id
+
+    def _value(self, node: ast.expr) -> _Value:
+        sign = 1
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            sign, node = -1, node.operand
+        if isinstance(node, ast.Constant):
+            value = node.value
+            if isinstance(value, (str, bool)) and sign > 0:
+                return value
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                return sign * value
+        raise self.refuse(f"{ast.unparse(node)} is neither text nor a number")
+
+    def _as(self, column: pa.Array, name: str, value: _Value) -> pa.Array:
+        """A column in the type of what it is compared with."""
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        try:
+            if isinstance(value, str):
+                return pc.fill_null(column.cast(pa.large_string()), "")
+            if isinstance(value, bool):
+                return column.cast(pa.bool_())
+            if not _is_number(column.type):
+                cells = pc.utf8_trim_whitespace(column.cast(pa.large_string()))
+                column = pc.if_else(pc.equal(cells, ""), None, cells)
+            return column.cast(pa.float64())
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            raise SpecError(
+                f"data.where = {self._text!r} compares {name} with {value!r}, but in "
+                f"{self._where} it holds other values: {str(error).splitlines()[0]}.",
+                "Compare text with text, in quotes, and numbers with numbers.",
+            ) from None
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    )
+
+
+def _mask(found: pa.Array) -> _Mask:
+    mask: _Mask = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    return mask.astype(bool)

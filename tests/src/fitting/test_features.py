@@ -1,0 +1,89 @@
+"""Pre-processing that learns from data, and is computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from headrace.backend import load_backend
+from headrace.errors import SpecError
+from headrace.fitting import Data, Examples
+from headrace.fitting.features import inputs_of
+from headrace.records import DataDescription
+
+TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
+
+
+def as_rows(texts: list[str]) -> npt.NDArray[np.uint8]:
+    rows = np.zeros((len(texts), 16), np.uint8)
+    for row, text in zip(rows, texts, strict=True):
+        data = text.encode()
+        row[: len(data)] = list(data)
+    return rows
+
+
+@dataclass
+class Counted:
+    """Shards of texts; counts how often each is read."""
+
+    parts: list[list[str]]
+    reads: list[int] = field(default_factory=list)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        return np.array([len(part) for part in self.parts], np.int64)
+
+    def read(self, shard: int) -> Examples:
+        self.reads.append(shard)
+        part = self.parts[shard]
+        return Examples(as_rows(part), np.zeros(len(part), np.int32))
+
+
+def texts() -> Data:
+    val = Examples(as_rows(["red"]), np.zeros(1, np.int32))
+    return Data(TEXTS, Counted([["red blue", "blue"], ["blue green"]]), val)
+
+
+def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(max_tokens=8, output_sequence_length=3)
+    preprocessing = keras.Model(raw, words(raw))
+    inputs = inputs_of(texts(), preprocessing)
+    vocabulary = words.get_vocabulary()
+    assert vocabulary[2] == "blue"
+    assert set(vocabulary[3:]) == {"red", "green"}
+    assert (inputs.preprocessing, inputs.shape) == (None, (3,))
+    first = inputs.train.read(0)
+    red = vocabulary.index("red")
+    assert first.items.tolist() == [[red, 2, 0], [2, 0, 0]]
+    assert inputs.val.items.tolist() == [[red, 0, 0]]
+    assert inputs.item_bytes == 3 * inputs.dtype.itemsize
+
+
+def test_a_layer_behind_another_learns_what_reaches_it() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(max_tokens=8, output_mode="multi_hot", pad_to_max_tokens=True)
+    scaled = keras.layers.Normalization()
+    preprocessing = keras.Model(raw, scaled(words(raw)))
+    inputs_of(texts(), preprocessing)
+    blue = words.get_vocabulary().index("blue")
+    assert np.asarray(scaled.mean)[0, blue] == pytest.approx(1)
+
+
+def test_a_pre_processing_of_no_fixed_shape_is_refused() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(max_tokens=8)
+    with pytest.raises(SpecError, match="output_sequence_length"):
+        inputs_of(texts(), keras.Model(raw, words(raw)))

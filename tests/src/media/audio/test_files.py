@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import io
+import struct
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+
+from headrace.media.audio import decode_files
+from headrace.media.forms import Problem
+from headrace.records import Form
+
+RATE = 8_000
+FORM = Form(shape=(400,), sample_rate_hz=RATE)
+SOUND = np.random.default_rng(1).integers(-9_000, 9_000, 400).astype(np.int16)
+BYTES = SOUND.tobytes()
+
+
+def _encoded(sound=SOUND, kind="WAV", subtype=None, rate=RATE, **options):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, sound, rate, format=kind, subtype=subtype, **options)
+    return bytearray(buffer.getvalue())
+
+
+def _wav(data=BYTES, code=1, channels=1, rate=RATE, bits=16, block=None, **sizes):
+    block = channels * bits // 8 if block is None else block
+    speed = sizes.get("speed", rate * block)
+    form = struct.pack("<HHIIHH", code, channels, rate, speed, block, bits)
+    body = b"WAVEfmt \x10\0\0\0" + form + b"data"
+    body += struct.pack("<I", sizes.get("data_size", len(data))) + data
+    return b"RIFF" + struct.pack("<I", sizes.get("riff", len(body))) + body
+
+
+def _one(data, form=FORM):
+    decoded = decode_files([bytes(data)], form)
+    return decoded.items[0], decoded.notes
+
+
+def _problem(data, form=FORM):
+    item, _ = _one(data, form)
+    assert isinstance(item, Problem), item
+    return item
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype", "endian"),
+    [
+        *(("WAV", kind, "FILE") for kind in ("PCM_16", "PCM_24", "PCM_32")),
+        *(("WAV", kind, "FILE") for kind in ("FLOAT", "DOUBLE")),
+        *(("WAV", kind, "BIG") for kind in ("PCM_16", "PCM_24", "FLOAT")),
+        ("WAVEX", "PCM_16", "FILE"),
+        ("RF64", "PCM_16", "FILE"),
+        ("FLAC", "PCM_16", "FILE"),
+        ("FLAC", "PCM_24", "FILE"),
+        *((kind, "PCM_16", "FILE") for kind in ("AIFF", "AU")),
+        *((kind, "FLOAT", "FILE") for kind in ("AIFF", "AU")),
+    ],
+)
+def test_a_lossless_file_decodes_to_its_samples(kind, subtype, endian):
+    # Whole numbers are written to files of floats as they are.
+    sound = SOUND / 32_768 if subtype in ("FLOAT", "DOUBLE") else SOUND
+    item, notes = _one(_encoded(sound, kind, subtype, endian=endian))
+    assert item.dtype == np.int16
+    assert np.array_equal(item, SOUND)
+    assert not notes
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "FLAC"])
+def test_eight_bits_are_the_highest_of_sixteen(kind):
+    sound = np.array([-32768, -256, 0, 256, 32512], np.int16)
+    subtype = "PCM_U8" if kind == "WAV" else "PCM_S8"
+    item, _ = _one(_encoded(sound, kind, subtype))
+    assert item[:5].tolist() == sound.tolist()
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AU"])
+@pytest.mark.parametrize("subtype", ["ULAW", "ALAW"])
+def test_each_code_of_mu_law_and_a_law_is_what_libsndfile_makes_of_it(kind, subtype):
+    data = _encoded(np.zeros(256, np.int16), kind, subtype)
+    data[-256:] = bytes(range(256))
+    expected, _ = soundfile.read(io.BytesIO(data), dtype="int16")
+    item, _ = _one(data)
+    assert np.array_equal(item[:256], expected)
+
+
+@pytest.mark.parametrize("subtype", ["MS_ADPCM", "IMA_ADPCM"])
+def test_adpcm_decodes_to_about_its_samples(subtype):
+    sound = (9_000 * np.sin(np.arange(400) / 20)).astype(np.int16)
+    item, _ = _one(_encoded(sound, subtype=subtype))
+    assert np.abs(item.astype(int) - sound).mean() < 600
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_decodes_to_about_its_samples(subtype):
+    sound = (9_000 * np.sin(np.arange(4_000) / 10)).astype(np.int16)
+    form = Form(shape=(4_000,), sample_rate_hz=RATE)
+    item, _ = _one(_encoded(sound, "OGG", subtype), form)
+    assert np.abs(item.astype(int) - sound)[500:3_500].mean() < 500
+
+
+def test_channels_are_averaged():
+    sound = np.array([[100, 300], [-500, -100], [7, 8]], np.int16)
+    item, notes = _one(_encoded(sound))
+    assert item[:4].tolist() == [200, -300, 8, 0]
+    assert notes == Counter({"mixed down from 2 channels": 1})
+
+
+def test_channels_of_opposite_sign_do_not_become_silence():
+    item, notes = _one(_encoded(np.stack([SOUND, -SOUND], axis=1)))
+    assert np.array_equal(item, SOUND)
+    assert notes["its channels cancel each other out: the first was taken"] == 1
+
+
+def test_another_sample_rate_is_brought_to_the_forms():
+    wave = 10_000 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)
+    form = Form(shape=(RATE,), sample_rate_hz=RATE)
+    item, notes = _one(_encoded(wave.astype(np.int16), rate=44_100), form)
+    expected = 10_000 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    assert item.shape == (RATE,)
+    assert np.abs(item - expected)[200:-200].max() < 5
+    assert notes == Counter({"brought from 44,100 Hz to 8,000 Hz": 1})
+
+
+def test_a_long_sound_is_cut_to_the_declared_length():
+    item, notes = _one(_encoded(), Form(shape=(80,), sample_rate_hz=RATE))
+    assert np.array_equal(item, SOUND[:80])
+    assert notes == Counter({"cut to 0.01 s": 1})
+
+
+@pytest.mark.parametrize(
+    ("count", "length"), [(1, 80), (80, 80), (81, 100), (8_000, 8_000), (9_000, 10_000)]
+)
+def test_without_a_declared_length_there_are_few(count, length):
+    sound = np.full(count, 5, np.int16)
+    item, notes = _one(_encoded(sound), Form(sample_rate_hz=RATE))
+    assert item.shape == (length,)
+    assert np.count_nonzero(item) == count
+    assert not notes
+
+
+def test_without_a_declared_length_ten_seconds_are_kept():
+    sound = np.ones(90_000, np.int16)
+    item, notes = _one(_encoded(sound), Form(sample_rate_hz=RATE))
+    assert item.shape == (80_000,)
+    assert notes == Counter({"cut to 10 s": 1})
+
+
+def test_many_files_keep_their_order_and_their_notes():
+    files = [bytes(_encoded(np.full(4, 10 + n, np.int16))) for n in range(70)]
+    files[33] = b"no sound"
+    files[50] = bytes(_encoded(np.ones((4, 2), np.int16)))
+    decoded = decode_files(files, FORM)
+    assert [i for i, x in enumerate(decoded.items) if isinstance(x, Problem)] == [33]
+    firsts = [10 + n if n != 50 else 1 for n in range(70) if n != 33]
+    kept = [x for x in decoded.items if not isinstance(x, Problem)]
+    assert [int(item[0]) for item in kept] == firsts
+    assert decoded.notes == Counter({"mixed down from 2 channels": 1})
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFF_FFFF, 0x7FFF_F000])
+def test_a_wav_that_was_streamed_goes_to_the_end_of_its_file(size):
+    riff = size and min(size + 36, 0xFFFF_FFFF)
+    item, notes = _one(_wav(data_size=size, riff=riff))
+    assert np.array_equal(item, SOUND)
+    assert notes == Counter({"its header does not say how long it is": 1})
+
+
+def test_a_flac_that_was_streamed_goes_to_the_end_of_its_file():
+    data = _encoded(kind="FLAC")
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    item, notes = _one(data)
+    assert np.array_equal(item, SOUND)
+    assert notes == Counter({"its header does not say how long it is": 1})
+
+
+@pytest.mark.parametrize("tail", [b"LIST\4\0\0\0abcd", b"ID3" + b"\1" * 30, bytes(64)])
+def test_chunks_tags_and_filling_after_the_samples_are_harmless(tail):
+    item, notes = _one(_wav() + tail)
+    assert np.array_equal(item, SOUND)
+    assert not notes
+
+
+def test_chunks_of_odd_length_before_the_samples_are_harmless():
+    data = _wav()
+    item, _ = _one(data[:12] + b"note\3\0\0\0abc\0" + data[12:])
+    assert np.array_equal(item, SOUND)
+
+
+def test_floats_of_the_size_of_16_bits_are_divided():
+    item, notes = _one(_wav(SOUND.astype("<f4").tobytes(), 3, bits=32))
+    assert np.array_equal(item, SOUND)
+    assert notes["floats of the size of 16 bits, divided by 32,768"] == 1
+
+
+def test_floats_that_are_a_little_too_loud_are_clipped():
+    item, notes = _one(_wav(np.array([0.5, 1.5, -2], "<f4").tobytes(), 3, bits=32))
+    assert item[:3].tolist() == [16_384, 32_767, -32_768]
+    assert notes["floats beyond -1 to 1, clipped"] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "check", "reason"),
+    [
+        (b"", "decode", "the file is empty"),
+        (b"ID3\3 an mp3", "decode", "not one of WAV, FLAC, OGG, AIFF, AU: begins with"),
+        (b"RIFF\0\0\0\0AVI fmt ", "decode", "not one of"),
+        (_wav()[:40], "truncated", "ends before its samples begin"),
+        (_wav()[:12], "header", "no fmt chunk"),
+        (_wav()[:12] + b"fmt \x04\0\0\0abcd", "truncated", "4 bytes of 16"),
+        (_wav()[:12] + b"data\0\0\0\0", "header", "samples come before"),
+        (_wav()[:-2], "truncated", "declares 400 frames, but 399 are there"),
+        (_wav(data_size=200), "header", "declares 100 frames, but 600 bytes follow"),
+        (_wav(rate=0), "header", "a sample rate of 0 Hz"),
+        (_wav(rate=4_000_000), "header", "a sample rate of 4,000,000 Hz"),
+        (_wav(speed=88_200), "header", "but 88,200 bytes a second, which are 44,100"),
+        (_wav(channels=0), "header", "0 channels"),
+        (_wav(channels=99), "header", "99 channels"),
+        (_wav(block=3), "header", "frames of 3 bytes, where 1 channels of 16 bits"),
+        (_wav(bits=48), "header", "samples of 48 bits"),
+        (_wav(code=0x55), "codec", "codec 0x0055"),
+        (_wav(b""), "empty", "no samples"),
+        (_wav(bytes(601 * 2_000), rate=1_000), "too_long", "601 s of 1 channels"),
+        (
+            _wav(np.array([0, np.nan, np.inf], "<f4").tobytes(), 3, bits=32),
+            "not_finite",
+            "2 of its samples are NaN or infinite, the first at 1",
+        ),
+        (
+            _wav(np.array([0.5, 9_000.25], "<f4").tobytes(), 3, bits=32),
+            "scale",
+            "floats of 0.5 to 9000.25",
+        ),
+        (_encoded(kind="AU")[:20], "truncated", "20 bytes of 24"),
+        (_encoded(kind="AU")[:-2], "truncated", "400 frames, but 399 are there"),
+        (b".snd" + struct.pack(">5I", 24, 4, 99, 8_000, 1), "codec", "encoding 99"),
+        (_encoded(kind="AIFF")[:-2], "truncated", "it has 852|bytes, but has"),
+        (_encoded(kind="FLAC")[:-9], "damaged", "damaged or cut short"),
+        (_encoded(kind="OGG")[:-9], "truncated", "its page"),
+    ],
+)
+def test_what_cannot_be_taken_is_told(data, check, reason):
+    problem = _problem(data)
+    assert problem.check == check
+    assert any(part in problem.reason for part in reason.split("|")), problem.reason
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
+def test_a_flipped_bit_never_passes_for_another_sound(kind):
+    data = _encoded(kind=kind)
+    whole, _ = _one(data)
+    random = np.random.default_rng(3)
+    for place in random.integers(4, len(data), 60).tolist():
+        flipped = data.copy()
+        flipped[place] ^= 1 << int(random.integers(8))
+        item, _ = _one(flipped)
+        assert isinstance(item, Problem) or np.array_equal(item, whole)
+
+
+def test_a_flac_whose_samples_differ_from_its_checksum_is_damaged():
+    data = _encoded(kind="FLAC")
+    data[30] ^= 1
+    assert "differ from the checksum" in _problem(data).reason
+
+
+def test_a_flac_whose_header_lies_about_its_rate_is_told():
+    data = _encoded(kind="FLAC")
+    data[18] ^= 0x10
+    assert "73,536 Hz, but 8,000 Hz in its frames" in _problem(data).reason
+
+
+def test_a_flac_of_hours_is_refused_from_its_header():
+    data = _encoded(kind="FLAC")
+    data[21] |= 0x0F
+    assert _problem(data).check == "too_long"
+
+
+def test_a_flac_that_holds_less_than_its_header_says_is_told():
+    data = _encoded(kind="FLAC")
+    data[22:26] = (500).to_bytes(4)
+    assert _problem(data).check in ("truncated", "damaged")
+
+
+def test_an_ogg_without_its_last_page_is_cut_short():
+    data = _encoded(np.tile(SOUND, 99), "OGG")
+    cut = bytes(data[: data.rindex(b"OggS")])
+    assert "lack the last one" in _problem(cut).reason
+
+
+def test_an_ogg_with_a_page_missing_is_damaged():
+    data = bytes(_encoded(np.tile(SOUND, 999), "OGG"))
+    pages = data.split(b"OggS")
+    assert len(pages) > 4
+    cut = b"OggS".join([*pages[:3], *pages[4:]])
+    assert "is missing or of another stream" in _problem(cut).reason
+
+
+def test_damage_prints_nothing(capfd):
+    data = _encoded(kind="AIFF")
+    for place in range(4, 60):
+        flipped = data.copy()
+        flipped[place] ^= 0x80
+        _one(flipped)
+    assert capfd.readouterr() == ("", "")

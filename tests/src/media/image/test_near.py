@@ -1,0 +1,147 @@
+"""Fingerprints of images, and which pairs are copies."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headrace.media import image
+from headrace.media.image.near import fingerprint
+
+
+def _pictures(count, side, seed=0):
+    """Smooth random pictures, such as photographs are."""
+    rng = np.random.default_rng(seed)
+    far = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+    far[0, 0] = np.inf
+    waves = np.fft.fft2(rng.standard_normal((count, side, side))) / far**1.2
+    made = np.fft.ifft2(waves).real
+    made *= 40 / made.std(axis=(1, 2), keepdims=True)
+    return np.clip(made + 128, 0, 255).astype(np.uint8)[..., None]
+
+
+def _strokes(count, seed=0):
+    """A few bright bars on black, such as digits are."""
+    rng = np.random.default_rng(seed)
+    made = np.zeros((count, 28, 28, 1), np.uint8)
+    for picture in made:
+        for top, left, down in rng.integers([6, 6, 0], [17, 17, 2], (3, 3)):
+            size = (8, 3) if down else (3, 8)
+            picture[top : top + size[0], left : left + size[1]] = 220
+    return made
+
+
+def _jpeg(payload):
+    copies = []
+    for picture in payload:
+        file = io.BytesIO()
+        Image.fromarray(picture[..., 0]).save(file, "JPEG", quality=75)
+        copies.append(np.asarray(Image.open(file)))
+    return np.stack(copies)[..., None]
+
+
+def _resized(payload):
+    height, width = payload.shape[1:3]
+    copies = []
+    for picture in payload:
+        small = Image.fromarray(picture[..., 0]).resize((width - 8, height - 8))
+        copies.append(
+            np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+        )
+    return np.stack(copies)[..., None]
+
+
+def _lighter(payload):
+    return np.clip(payload * 1.1 + 10, 0, 255).astype(np.uint8)
+
+
+def _moved(payload):
+    edges = np.pad(payload, ((0, 0), (1, 0), (0, 0), (0, 0)), mode="edge")
+    return edges[:, :-1]
+
+
+def _bits(first, second):
+    return np.bitwise_count(fingerprint(first) ^ fingerprint(second))
+
+
+@pytest.mark.parametrize("change", [_jpeg, _resized, _lighter, _moved])
+@pytest.mark.parametrize("pictures", [_pictures(40, 32), _pictures(20, 96, seed=1)])
+def test_a_copy_is_near_and_alike(pictures, change):
+    copies = change(pictures)
+
+    near = _bits(pictures, copies) <= 12
+
+    assert (near & image.alike(pictures, copies)).mean() >= 0.9
+
+
+@pytest.mark.parametrize("change", [_jpeg, _lighter, _moved])
+def test_a_copy_on_an_even_ground_is_near_and_alike(change):
+    pictures = _strokes(40)
+    copies = change(pictures)
+
+    near = _bits(pictures, copies) <= 6
+
+    assert (near & image.alike(pictures, copies)).mean() >= 0.9
+
+
+def test_on_an_even_ground_a_move_changes_hardly_a_bit():
+    strokes = _strokes(40)
+
+    moved = np.roll(strokes, (2, -3), axis=(1, 2))
+
+    assert _bits(strokes, moved).max() <= 2
+
+
+@pytest.mark.parametrize("pictures", [_pictures(60, 32), _strokes(60)])
+def test_other_pictures_are_not_alike(pictures):
+    first, second = np.triu_indices(len(pictures), 1)
+    differ = (pictures[first] != pictures[second]).any(axis=(1, 2, 3))
+
+    alike = image.alike(pictures[first], pictures[second])
+
+    assert not alike[differ].any()
+
+
+def test_a_stroke_that_is_longer_is_not_alike():
+    first, second = np.zeros((2, 1, 28, 28, 1), np.uint8)
+    first[:, 6:20, 13:16] = second[:, 6:22, 13:16] = 220
+
+    assert image.alike(first, second).tolist() == [False]
+    assert image.alike(first, first).tolist() == [True]
+
+
+def test_a_negative_is_not_alike():
+    pictures = _pictures(5, 32)
+
+    assert not image.alike(pictures, 255 - pictures).any()
+
+
+def test_what_is_plain_or_tiny_has_no_fingerprint_and_is_like_nothing():
+    plain = np.full((3, 16, 16, 1), 200, np.uint8)
+    tiny = np.random.default_rng(0).integers(0, 256, (3, 7, 9, 1), np.uint8)
+
+    assert fingerprint(plain).tolist() == fingerprint(tiny).tolist() == [0, 0, 0]
+    assert not image.alike(plain, plain).any()
+    assert not image.alike(tiny, tiny).any()
+
+
+def test_other_sizes_of_a_picture_are_near():
+    big = _pictures(20, 96)
+    small = np.stack(
+        [np.asarray(Image.fromarray(p[..., 0]).resize((48, 48))) for p in big]
+    )
+
+    assert _bits(big, small[..., None]).max() <= 4
+
+
+def test_grey_is_near_its_colours_and_nothing_depends_on_the_blocks():
+    grey = _pictures(300, 16)
+    fingerprints = fingerprint(grey)
+
+    assert fingerprints.dtype == np.uint64
+    assert _bits(grey, np.repeat(grey, 3, axis=3)).max() <= 1
+    assert fingerprint(grey[:0]).shape == (0,)
+    assert _bits(grey[77:78], grey[77:78]).tolist() == [0]
+    parts = [fingerprint(grey[start : start + 50]) for start in range(0, 300, 50)]
+    assert np.bitwise_count(np.concatenate(parts) ^ fingerprints).max() <= 1

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from headrace.media import text
+from headrace.media.text.texts import from_column
+from headrace.records import DataDescription
+
+WIDTH = 256
+DATA = DataDescription(medium="text", shape=(WIDTH,), classes=("ham", "spam"))
+
+
+@pytest.fixture
+def told():
+    """What the columns say of some texts."""
+
+    def tell(texts, labels=None, width=WIDTH):
+        payload = from_column(pa.array(texts, pa.string()), (width,))
+        return text.columns(payload, labels or [""] * len(texts), DATA)
+
+    return tell

@@ -1,0 +1,62 @@
+"""Texts as people read them."""
+
+from __future__ import annotations
+
+import warnings
+
+import pyarrow as pa
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from headrace.media import text
+from headrace.records import DataDescription
+
+DATA = DataDescription(medium="text", shape=(512,), classes=("a", "b"))
+
+
+def test_a_table_lists_texts_as_they_are():
+    page = text.table(text.from_column(pa.array(["时间", "b"]), (16,)), ["唐诗", "x"])
+
+    assert "<bdi>时间</bdi>" in page
+    assert "<td>2</td><td>x</td>" in page
+    assert 'charset="utf-8"' in page
+
+
+def test_a_table_is_safe_to_open():
+    page = text.table(["<script>alert('&')</script>\x1b\u202e"], ['"<b>'])
+
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in page
+    assert "\\u001b\\u202e" in page
+    assert "&quot;&lt;b&gt;" in page
+
+
+def test_a_long_text_is_shown_in_part():
+    page = text.table(["a" * 5000], [""])
+
+    assert f"{'a' * 1000}</bdi> … (5,000 characters)" in page
+    assert "a" * 1001 not in page
+
+
+def test_one_text_is_shown_escaped():
+    (sample,) = text.from_column(pa.array(["a < b\n时间"]), (32,))
+
+    assert text.as_html(sample, DATA) == "<bdi>a &lt; b\n时间</bdi>"
+
+
+def test_a_drawn_text_is_wrapped_and_warns_of_nothing():
+    figure = Figure(figsize=(2, 2))
+    axes = figure.add_axes((0, 0, 1, 1))
+    words = "$x_1$ 床前明月光 " + "some words " * 30
+    (sample,) = text.from_column(pa.array([words]), (512,))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text.draw_sample(axes, sample, DATA)
+        FigureCanvasAgg(figure).draw()
+
+    (drawn,) = axes.texts
+    lines = drawn.get_text().split("\n")
+    assert lines[0].startswith("$x_1$ ")
+    assert len(lines) <= 8
+    assert max(map(len, lines)) <= 26

@@ -1,0 +1,123 @@
+"""The convolutional family for sounds, on tones made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.backend import load_backend
+from headrace.media.audio_features import preprocessing, varied
+from headrace.models import compose
+from headrace.models.audio_cnn import build
+from headrace.records import DataDescription
+
+SHORT = DataDescription(
+    medium="audio", shape=(2000,), sample_rate_hz=8000, classes=("low", "high")
+)
+LARGE = DataDescription(
+    medium="audio", shape=(220_500,), sample_rate_hz=44_100, classes=("a", "b")
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend() -> None:
+    load_backend()
+
+
+def tones(count: int = 16) -> tuple[Any, Any]:
+    """Low and high tones in a little noise, ``(count, 2000)``, and their labels."""
+    labels = np.arange(count) % 2
+    hertz = np.where(labels, 1200, 400) + np.arange(count)
+    sounds = np.sin(2 * np.pi * hertz[:, None] * np.arange(2000) / 8000)
+    sounds += np.random.default_rng(0).normal(0, 0.01, sounds.shape)
+    return (0.3 * sounds).astype(np.float32), labels
+
+
+def test_features_are_levels_below_the_loudest_whatever_the_gain() -> None:
+    model = preprocessing(SHORT)
+    sounds, _ = tones()
+    features = np.asarray(model(sounds))
+    assert (features.shape, features.dtype) == ((16, 16, 40), np.float32)
+    assert features.min() >= 0
+    assert features.max(axis=(1, 2)) == pytest.approx(np.ones(16), abs=1e-5)
+    assert np.asarray(model(sounds / 8)) == pytest.approx(features, abs=1e-3)
+    bands = features.mean(axis=1).argmax(axis=1)
+    assert (bands[::2] < bands[1::2].min()).all()
+
+
+def test_features_of_a_clip_do_not_depend_on_the_clips_beside_it() -> None:
+    model = preprocessing(SHORT)
+    sounds, _ = tones(2)
+    sounds[0] /= 1000
+    alone = np.asarray(model(sounds[:1]))
+    assert np.asarray(model(sounds))[:1] == pytest.approx(alone, abs=1e-5)
+
+
+def test_silence_is_zero() -> None:
+    assert not np.asarray(preprocessing(SHORT)(np.zeros((1, 2000), np.float32))).any()
+
+
+@pytest.mark.parametrize("samples", (8000, 8063, 8064, 8191))
+def test_features_have_the_frames_that_they_say(samples: int) -> None:
+    model = preprocessing(SHORT.model_copy(update={"shape": (samples,)}))
+    given = model(np.zeros((1, samples), np.float32))
+    assert given.shape[1:] == model.output_shape[1:]
+    assert given.shape[1:] == (1 + samples // 128, 40)
+
+
+def test_features_scale_with_rate_and_length() -> None:
+    assert preprocessing(SHORT).output_shape == (None, 16, 40)
+    assert preprocessing(LARGE).output_shape == (None, 201, 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": (100,)}, "a clip of 100 samples at 8,000 Hz is too short"),
+        ({"sample_rate_hz": 0}, "need a sample rate"),
+    ],
+)
+def test_what_has_no_features_is_refused(change: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(SHORT.model_copy(update=change))
+
+
+def test_training_varies_features_and_nothing_else_does() -> None:
+    import keras
+
+    features = keras.Input((16, 40))
+    model = keras.Model(features, varied(features, 1.0))
+    given = np.asarray(preprocessing(SHORT)(tones()[0]))
+    assert np.array_equal(np.asarray(model(given)), given)
+    changed = np.asarray(model(given, training=True))
+    assert changed.shape == given.shape
+    assert 0.02 < np.abs(changed - given).mean() < 0.5
+    assert varied(features, 0.0) is features
+
+
+def test_answers_survive_saving(tmp_path: Path) -> None:
+    import keras
+
+    model = compose(SHORT, *build(SHORT))
+    sounds, _ = tones()
+    given = np.asarray(model(sounds))
+    assert given.shape == (16, 2)
+    assert given.sum(axis=1) == pytest.approx(np.ones(16), abs=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert np.array_equal(np.asarray(loaded(sounds)), given)
+
+
+def test_a_few_steps_tell_tones_apart() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    prepared, network = build(SHORT, filters=(4, 8), dropout=0.1)
+    network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    sounds, labels = tones()
+    features = np.asarray(prepared(sounds))
+    losses = [float(network.train_on_batch(features, labels)) for _ in range(12)]
+    assert losses[-1] < losses[0] / 2

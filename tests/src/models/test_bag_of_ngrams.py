@@ -1,0 +1,115 @@
+"""The bag of n-grams learns from strings of any script and survives saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.errors import SpecError
+from headrace.records import DataDescription
+
+DATA = DataDescription(medium="text", shape=(24,), classes=("sea", "hill", "city"))
+TEXTS = [
+    "the sea is deep",
+    "海水很深",
+    "a green hill",
+    "青山高",
+    "the old city",
+    "古城 ",
+]
+LABELS = np.array([0, 0, 1, 1, 2, 2], np.int32)
+SMALL = {"max_tokens": 600, "dropout": 0.0}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend() -> None:
+    load_backend()
+
+
+def built(**arguments: Any) -> tuple[Any, Any]:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    preprocessing, network = models.build("bag_of_ngrams", DATA, {**SMALL, **arguments})
+    for layer in preprocessing.layers:
+        if isinstance(layer, keras.layers.TextVectorization):
+            layer.adapt(TEXTS)
+    return preprocessing, network
+
+
+def ids_of(preprocessing: Any, texts: list[str]) -> Any:
+    import keras
+
+    return preprocessing(keras.ops.convert_to_tensor(texts, dtype="string"))
+
+
+def fit(network: Any, ids: Any) -> Any:
+    import keras
+
+    sgd = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
+    network.compile(sgd, "sparse_categorical_crossentropy")
+    return network.fit(ids, LABELS, epochs=8, verbose=0).history["loss"]
+
+
+def test_shapes() -> None:
+    preprocessing, network = built()
+    ids = ids_of(preprocessing, TEXTS)
+    assert tuple(ids.shape) == (6, 5 * 24 + 2 * 6)
+    given = np.asarray(network(ids))
+    assert (given.shape, given.dtype) == ((6, 3), np.float32)
+
+
+def test_a_few_steps_lower_the_loss() -> None:
+    preprocessing, network = built()
+    losses = fit(network, ids_of(preprocessing, TEXTS))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_fitted_model_survives_saving(tmp_path: Path) -> None:
+    import keras
+
+    preprocessing, network = built()
+    fit(network, ids_of(preprocessing, TEXTS))
+    model = keras.Model(preprocessing.inputs, network(preprocessing.outputs[0]))
+    given = np.asarray(model(keras.ops.convert_to_tensor(TEXTS, dtype="string")))
+    assert (given.argmax(axis=1) == LABELS).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    again = loaded(keras.ops.convert_to_tensor(TEXTS, dtype="string"))
+    assert np.array_equal(np.asarray(again), given)
+
+
+def test_texts_without_a_known_ngram_get_the_same_finite_answer() -> None:
+    preprocessing, network = built()
+    fit(network, ids_of(preprocessing, TEXTS))
+    given = np.asarray(network(ids_of(preprocessing, ["", "ΩΩ"])))
+    assert np.isfinite(given).all()
+    assert given[0] == pytest.approx(given[1])
+
+
+def test_a_block_has_length_one_however_often_an_ngram_repeats() -> None:
+    from headrace.models.bag_of_ngrams import _length
+
+    ids = np.array([[2, 2, 2, 600, 0, 1]], np.int32)
+    weights = np.log(np.array([[3.0, 3.0, 3.0, 601.0, 1.0, 1.0]], np.float32))
+    expected = np.hypot(3 * np.log(3.0), np.log(601.0))
+    assert np.asarray(_length(ids, weights)) == pytest.approx(
+        np.array([[expected]]), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("orders", [[], [0, 1]])
+def test_orders_that_are_no_lengths_are_refused(orders: list[int]) -> None:
+    with pytest.raises(SpecError, match="must name one n-gram or more, of length 1"):
+        built(character_orders=orders, word_orders=[])
+
+
+def test_a_text_of_one_byte_is_no_problem() -> None:
+    tiny = DATA.model_copy(update={"shape": (1,)})
+    _preprocessing, network = models.build("bag_of_ngrams", tiny, SMALL)
+    assert network.input_shape == (None, 7)

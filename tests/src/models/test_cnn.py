@@ -1,0 +1,125 @@
+"""The convolutional family: images move in training alone, and large ones cost less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.models.cnn import first_stride, moved
+from headrace.records import DataDescription
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend() -> None:
+    load_backend()
+
+
+def data_of(shape: tuple[int, int, int]) -> DataDescription:
+    return DataDescription(medium="image", shape=shape, classes=("a", "b", "c"))
+
+
+def images_of(shape: tuple[int, int, int], count: int = 6) -> Any:
+    items = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    return items.astype(np.float32)
+
+
+def mover(shape: tuple[int, int, int], shift: float, zoom: float) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, moved(inputs, shift, zoom))
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (17, 30, 3), (1, 1, 1)])
+def test_images_stay_as_they_are_outside_training(shape: tuple[int, int, int]) -> None:
+    images = images_of(shape)
+    model = mover(shape, 0.1, 0.2)
+    assert np.array_equal(np.asarray(model(images)), images)
+    assert np.array_equal(np.asarray(model(images, training=False)), images)
+
+
+def test_each_image_of_a_batch_moves_otherwise_and_each_time() -> None:
+    images = np.repeat(images_of((8, 8, 1), 1), 5, axis=0)
+    model = mover((8, 8, 1), 0.2, 0.1)
+    first = np.asarray(model(images, training=True))
+    second = np.asarray(model(images, training=True))
+    assert (first.shape, first.dtype) == ((5, 8, 8, 1), np.float32)
+    assert len(np.unique(first.sum(axis=(1, 2, 3)))) == 5
+    assert not np.array_equal(first, second)
+
+
+def test_a_shift_is_no_farther_than_told() -> None:
+    dot = np.zeros((400, 21, 31, 1), np.float32)
+    dot[:, 10, 15] = 1
+    given = np.asarray(mover((21, 31, 1), 0.1, 0.0)(dot, training=True))[..., 0]
+    rows = (given.sum(axis=2) * np.arange(21)).sum(axis=1) - 10
+    columns = (given.sum(axis=1) * np.arange(31)).sum(axis=1) - 15
+    assert given.sum(axis=(1, 2)) == pytest.approx(np.ones(400), abs=1e-5)
+    assert 1.9 < np.abs(rows).max() <= 2.1 + 1e-4
+    assert 2.8 < np.abs(columns).max() <= 3.1 + 1e-4
+    assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.2
+
+
+def test_a_zoom_is_about_the_middle_and_no_greater_than_told() -> None:
+    edge = np.zeros((400, 41, 41, 1), np.float32)
+    edge[:, 10:31, 10:31] = 1
+    given = np.asarray(mover((41, 41, 1), 0.0, 0.2)(edge, training=True))[..., 0]
+    assert given == pytest.approx(given[:, ::-1, ::-1], abs=1e-4)
+    sides = given[:, 20].sum(axis=1)
+    assert 21 / 1.2 - 0.5 < sides.min() < 18.5
+    assert 25 < sides.max() < 21 / 0.8 + 0.5
+
+
+def test_nothing_is_added_where_images_are_not_to_move() -> None:
+    import keras
+
+    inputs = keras.Input((8, 8, 1))
+    assert moved(inputs, 0, 0) is inputs
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride"),
+    [
+        ((8, 8, 1), 1),
+        ((28, 28, 1), 1),
+        ((63, 90, 3), 1),
+        ((64, 64, 3), 2),
+        ((128, 128, 3), 4),
+    ],
+)
+def test_large_images_are_strided_over(shape: tuple[int, ...], stride: int) -> None:
+    assert first_stride(shape) == stride
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 40, 3), (28, 28, 1), (128, 96, 3)])
+def test_any_shape_gives_probabilities_that_survive_saving(
+    shape: tuple[int, int, int], tmp_path: Path
+) -> None:
+    import keras
+
+    data = data_of(shape)
+    model = models.compose(data, *models.build("cnn", data, {}))
+    given = np.asarray(model(images_of(shape)))
+    assert given.shape == (6, 3)
+    assert given.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert np.array_equal(np.asarray(loaded(images_of(shape))), given)
+
+
+def test_a_few_steps_with_moving_images_lower_the_loss() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    preprocessing, network = models.build("cnn", data_of((12, 12, 1)), {"dropout": 0.0})
+    network.compile(keras.optimizers.SGD(0.05), "sparse_categorical_crossentropy")
+    x = np.asarray(preprocessing(images_of((12, 12, 1), 24)))
+    y = np.arange(24) % 3
+    losses = [float(network.train_on_batch(x, y)) for _ in range(10)]
+    assert losses[-1] < losses[0]

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import SourceError, SpecError
+
+CLIPS = {f"clips/{row}.wav": b"RIFF%d" % row for row in range(6)}
+LISTED = "file,label,speaker,seconds\n" + "".join(
+    f"clips/{row}.wav,{'ab'[row % 2]},{'xyz'[row % 3]},{row}\n" for row in range(6)
+)
+
+
+@pytest.fixture
+def sounds(read):
+    return lambda uri, **options: read(uri, medium="audio", **options)
+
+
+def _rows(chunks):
+    return {
+        name: (item, label, chunk.split)
+        for chunk in chunks
+        for name, item, label in zip(
+            chunk.names, chunk.items, chunk.labels, strict=True
+        )
+    }
+
+
+EXPECTED = {
+    f"clips/{row}.wav": (b"RIFF%d" % row, "ab"[row % 2], None) for row in range(6)
+}
+
+
+def test_a_table_names_the_files_of_its_folder(make, sounds):
+    source, chunks = sounds(make.tree({**CLIPS, "meta.csv": LISTED.encode()}))
+    assert source.kind == "listed"
+    assert _rows(chunks) == EXPECTED
+    assert source.findings == []
+    assert source.notes == [
+        "meta.csv: UTF-8, comma-separated, with a header; files in file, labels in "
+        "label."
+    ]
+
+
+@pytest.mark.parametrize("pack", ["zip", "tar"])
+def test_files_lie_in_an_archive_beside_the_table(make, sounds, pack):
+    make.tree({"meta.csv": LISTED.encode()})
+    getattr(make, pack)(dict(reversed(CLIPS.items())), name=f"images/clips.{pack}")
+    source, chunks = sounds(make.folder / "images")
+    assert _rows(chunks) == EXPECTED
+    assert source.findings == []
+
+
+@pytest.mark.parametrize("pack", ["zip", "tar"])
+def test_table_and_files_lie_in_one_archive(make, sounds, pack):
+    path = getattr(make, pack)({**CLIPS, "meta.csv": LISTED.encode()})
+    source, chunks = sounds(path)
+    assert (source.kind, _rows(chunks)) == ("listed", EXPECTED)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["./clips/{}.wav", "/old/home/clips/{}.wav", "{}.wav", "{}", "clips\\{}.wav"],
+)
+def test_files_are_named_in_several_ways(make, sounds, name):
+    table = "id,label\n" + "".join(
+        f"{name.format(row)},{row % 2}\n" for row in range(6)
+    )
+    source, chunks = sounds(make.tree({**CLIPS, "meta/m.csv": table.encode()}))
+    assert sorted(item for item, *_ in _rows(chunks).values()) == list(CLIPS.values())
+    assert source.findings == []
+
+
+def test_other_formats_hold_the_same_and_are_not_read(make, sounds):
+    path = make.tree({**CLIPS, "meta.csv": LISTED.encode()})
+    rows = [line.split(",")[:2] for line in LISTED.splitlines()[1:]]
+    table = pa.table({"file": [r[0] for r in rows], "label": [r[1] for r in rows]})
+    pq.write_table(table, path / "meta.parquet")
+    source, chunks = sounds(path)
+    assert _rows(chunks) == EXPECTED
+    assert source.notes == [
+        "meta.parquet: Parquet; files in file, labels in label.",
+        "meta.csv: not read, as its files are known.",
+    ]
+
+
+def test_rows_and_files_without_each_other_are_told(make, sounds):
+    table = LISTED.replace("clips/3.wav", "clips/9.wav")
+    source, chunks = sounds(make.tree({**CLIPS, "m.csv": table.encode()}))
+    assert _rows(chunks)["clips/9.wav"] == (b"", "b", None)
+    found = {finding.check: finding for finding in source.findings}
+    assert found["missing_files"].count == 1
+    assert "such as clips/9.wav" in found["missing_files"].message
+    assert found["unlisted_files"].count == 1
+    assert "such as clips/3.wav" in found["unlisted_files"].message
+
+
+def test_a_name_leads_to_no_file_outside(make, sounds):
+    make.file("secret.wav", b"secret")
+    table = LISTED.replace("clips/3.wav", "../secret.wav")
+    _, chunks = sounds(make.tree({**CLIPS, "m.csv": table.encode()}))
+    assert _rows(chunks)["../secret.wav"][0] == b""
+
+
+def test_groups_and_conditions(make, sounds):
+    path = make.tree({**CLIPS, "m.csv": LISTED.encode()})
+    _, (chunk,) = sounds(path, group="speaker", where="seconds > 1 and label == 'a'")
+    assert (chunk.names, chunk.groups) == (["clips/2.wav", "clips/4.wav"], ["z", "y"])
+    with pytest.raises(SpecError, match=r"fits none of the 6 rows"):
+        sounds(path, where="seconds > 9")
+    with pytest.raises(SpecError, match=r"data.group = 'nix' is no column of .*m.csv"):
+        sounds(path, group="nix")
+
+
+def test_splits_are_in_a_column_or_in_the_names_of_tables(make, sounds):
+    head, *rows = LISTED.splitlines(keepends=True)
+    tables = {
+        "train.csv": (head + "".join(rows[:4])).encode(),
+        "test.csv": (head + "".join(rows[4:])).encode(),
+    }
+    _, chunks = sounds(make.tree({**CLIPS, **tables}))
+    assert [(chunk.split, len(chunk.names)) for chunk in chunks] == [
+        ("test", 2),
+        ("train", 4),
+    ]
+    table = LISTED.replace("speaker", "split").replace(",x,", ",test,")
+    table = table.replace(",y,", ",train,").replace(",z,", ",val,")
+    _, chunks = sounds(make.tree({**CLIPS, "m.csv": table.encode()}, "other"))
+    assert [(chunk.split, len(chunk.names)) for chunk in chunks] == [
+        ("test", 2),
+        ("train", 4),
+    ]
+
+
+def test_labels_are_not_needed_to_be_scored(make, sounds):
+    table = "file,who\n" + "".join(f"{name},{name[6]}\n" for name in CLIPS)
+    path = make.tree({**CLIPS, "m.csv": table.encode()})
+    _, (chunk,) = sounds(path, labelled=False)
+    assert (chunk.names, set(chunk.labels)) == (list(CLIPS), {""})
+    with pytest.raises(SourceError, match=r"m.csv has no column of labels"):
+        sounds(path)
+
+
+def test_a_table_that_names_no_files_is_a_note(make, read):
+    path = make.tree({**make.members(), "labels.csv": b"name,label\nzero,0\none,1\n"})
+    source, (chunk,) = read(path)
+    assert (source.kind, len(chunk.labels)) == ("folder", 6)
+    assert source.findings == []
+
+
+def test_images_are_named_alike(make, read):
+    images = {name.replace("/", "-"): data for name, data in make.members().items()}
+    table = "".join(f"{name}\t{name[0]}\n" for name in images)
+    table = "image\tclass\n" + table
+    _, (chunk,) = read(make.tree({**images, "m.tsv": table.encode()}))
+    assert chunk.labels == [name[0] for name in chunk.names]
+    assert chunk.items == [images[name] for name in chunk.names]
+
+
+def test_a_damaged_archive_beside_the_table_is_refused(make, sounds):
+    path = make.tree({"m.csv": LISTED.encode()})
+    whole = make.zip(CLIPS).read_bytes()
+    (path / "clips.zip").write_bytes(whole[:-9])
+    with pytest.raises(SourceError, match=r"clips.zip"):
+        sounds(path)
+    shutil.rmtree(path)
+    with pytest.raises(SourceError, match=r"m.csv is no text"):
+        sounds(make.tree({"a.wav": b"RIFF", "m.csv": bytes(range(32)) * 9}))
