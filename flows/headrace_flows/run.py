@@ -117,11 +117,14 @@ class Run:
         """
         if self.plan.kept.snapshot is not None:
             return
+        from headrace.ingestion import reading_of
         from headrace.sources import check_source
 
+        data = self.spec.data
+        reading = reading_of(data, self.spec.medium)
         try:
             with contextlib.suppress(DependencyError):  # the stage tries again
-                check_source(self.spec.data.source, self.plan.settings)
+                check_source(data.source, self.plan.settings, reading)
         except Refusal as error:
             self._report("ingest", "failed", str(error), 0.0)
             raise

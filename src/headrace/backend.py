@@ -57,5 +57,6 @@ def load_backend(*, alone: bool = False) -> None:
         import keras  # noqa: F401
         import tensorflow as tf
 
+        tf.get_logger().setLevel("ERROR")  # it warns of each shape that is traced
         if "TF_CONFIG" not in os.environ:  # machines connect before anything else
             tf.constant(0)

@@ -17,7 +17,7 @@ from headrace.decoding import FILES_AT_ONCE, Part, decode, digests, fit, none_us
 from headrace.media import image
 from headrace.settings import Settings
 from headrace.snapshots import Rejected
-from headrace.sources import chunks, open_source
+from headrace.sources import Reading, chunks, open_source
 
 SHAPE = (2, 3, 1)
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -31,7 +31,7 @@ def png(array: Any) -> bytes:
 
 
 def parts_of(place: Path, *, labelled: bool = False) -> list[Part]:
-    with open_source(str(place), Settings(), labelled=labelled) as source:
+    with open_source(str(place), Settings(), Reading(labelled=labelled)) as source:
         return list(decode(source, image, SHAPE))
 
 

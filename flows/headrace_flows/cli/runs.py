@@ -208,7 +208,7 @@ def _show_suspects(suspects: list[dict[str, Any]]) -> None:
     if suspects:
         first = suspects[0]
         console().print(
-            f"  {len(suspects)} labels are probably wrong, first {first['name']}: "
+            f"  {len(suspects)} labels to look at, first {first['name']}: "
             f"{first['label']}, rather {first['likely']} (pictures/suspects.html in "
             "MLflow)",
             markup=False,

@@ -101,7 +101,7 @@ def _too_little(
         for label in labels[:5]
     )
     return Refusal(
-        f"{data.source} has no two classes with rows in train and in test: {len(labels):,} "
-        f"labels such as {some}.",
+        f"{data.source} has no two classes with rows in train and in test: "
+        f"{len(labels):,} labels such as {some}.",
         "Name the column of the labels with --label, or give more data.",
     )

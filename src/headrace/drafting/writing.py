@@ -7,16 +7,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.drafting.found import Found
+from headrace.spec import TrainingSpec
 
 CLASSES_SHOWN = 20
+LEAST_STEPS = 300
+MOST_EPOCHS = 200
 UNBALANCED = 0.8
 # Always saying the larger of two classes gets below 0.5.
 MACRO_F1 = 0.6
 
 
-def pipeline_text(name: str, medium: str, found: Found) -> str:
-    """The text of ``pipeline.toml``."""
-    return "\n".join([*_head(name, found), *_tables(medium, found), ""])
+def pipeline_text(name: str, medium: str, found: Found, epochs: int = 0) -> str:
+    """The text of ``pipeline.toml``; 0 epochs: as many as the recipe has."""
+    return "\n".join([*_head(name, found), *_tables(medium, found, epochs), ""])
+
+
+def epochs_for(recipe: TrainingSpec, rows: int) -> int:
+    """How many epochs so few rows need for a network to settle; 0: the recipe's."""
+    steps = -(-rows // recipe.batch_size)
+    if steps * recipe.epochs >= LEAST_STEPS:
+        return 0
+    return min(MOST_EPOCHS, -(-LEAST_STEPS // steps))
 
 
 def _head(name: str, found: Found) -> Iterator[str]:
@@ -32,7 +43,7 @@ def _head(name: str, found: Found) -> Iterator[str]:
     yield ""
 
 
-def _tables(medium: str, found: Found) -> Iterator[str]:
+def _tables(medium: str, found: Found, epochs: int) -> Iterator[str]:
     data, shape = found.data, found.snapshot.description.shape
     yield f"medium = {_value(medium)}"
     yield ""
@@ -49,6 +60,8 @@ def _tables(medium: str, found: Found) -> Iterator[str]:
         yield f"test_groups = {_value(list(data.test_groups))}"
     yield f"classes = {_value(list(found.classes))}"
     yield ""
+    if epochs:
+        yield from ("[training]", f"epochs = {epochs}  # the rows are few", "")
     yield "[[gates]]"
     yield 'name = "accuracy"'
     yield f"threshold = {found.accuracy_gate:g}"
@@ -82,8 +95,8 @@ def readme_text(name: str, medium: str, found: Found) -> str:
     lines = [
         f"# {name}",
         "",
-        f"Tells {len(found.classes)} classes of {medium} apart. Say here what it is for, "
-        "and what not.",
+        f"Tells {len(found.classes)} classes of {medium} apart. Say here what it is "
+        "for, and what not.",
         "",
         "## Data",
         "",

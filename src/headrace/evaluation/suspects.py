@@ -21,6 +21,8 @@ from headrace.snapshots import SplitRows
 
 KEPT = 50
 ROWS_OF_A_SPLIT = 20_000
+# A model that is hardly sure of anything says nothing of a label.
+SURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _suspects(parts: Sequence[_Told], classes: Sequence[str]) -> list[Suspect]:
         part, row = parts[number], place - int(starts[number])
         chances, label = part.given[row], int(part.labels[row])
         best = int(chances.argmax())
-        if best == label:
+        if best == label or chances[best] < SURE:
             continue
         found.append(
             Suspect(

@@ -30,6 +30,7 @@ class Medium(Protocol):
         CACHED: whether a network is fitted to what pre-processing gives, computed once.
         DUPLICATES: ``set aside``, or ``keep`` where equal items of one split are
             natural.
+        NEAR_LIMIT: share of test items that may have a near copy in train.
         SCALE_COLUMNS: whose mean must be of one scale in train and test.
         DEFAULT_BUILDER: a family in ``headrace.models``.
     """
@@ -38,6 +39,7 @@ class Medium(Protocol):
     PADDED: bool
     CACHED: bool
     DUPLICATES: str
+    NEAR_LIMIT: float
     SCALE_COLUMNS: tuple[str, ...]
     DEFAULT_BUILDER: str
 
@@ -86,7 +88,9 @@ class Medium(Protocol):
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """What is expected of those columns."""
 
-    def alike(self, first: Payload, second: Payload) -> npt.NDArray[np.bool_]:
+    def alike(
+        self, first: Payload, second: Payload, data: DataDescription
+    ) -> npt.NDArray[np.bool_]:
         """Which of pairs ``(n, *shape)`` with near fingerprints are copies."""
 
     def raw(self, payload: Payload) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.media.audio_features import preprocessing, varied
+from headrace.media.audio.features import preprocessing, varied
 from headrace.records import DataDescription
 
 

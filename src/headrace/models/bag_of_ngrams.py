@@ -26,7 +26,7 @@ SCALE = 10.0  # of a text's vector, so that a rate of 0.1 fits it
 def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     data: DataDescription,
     character_orders: Sequence[int] = (1, 2, 3, 4, 5),
-    word_orders: Sequence[int] = (1, 2),
+    longest_words: int = 2,
     max_tokens: int = 16_000,
     max_characters: int = 1024,
     units: int = 64,
@@ -37,7 +37,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     Args:
         data: shape ``(bytes,)`` and classes.
         character_orders: lengths of the n-grams of characters, blanks included.
-        word_orders: lengths of the n-grams of words, which blanks divide.
+        longest_words: length of the longest n-gram of words, which blanks divide; 0:
+            none. Words are one block: Chinese texts have no two of them.
         max_tokens: the most frequent n-grams that a block knows.
         max_characters: what lies behind is not read.
         units: of a text's vector, at most; there are no more than twice the classes.
@@ -48,36 +49,38 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         there to ``(batch, classes)`` probabilities.
 
     Raises:
-        ValueError: there is no order, or one that is no length.
+        ValueError: there is no order, or a number that is no length.
     """
     import keras
 
-    orders = [*character_orders, *word_orders]
-    if not orders or min(orders) < 1:
+    if not character_orders or min(character_orders) < 1 or longest_words < 0:
         raise ValueError(
-            "character_orders and word_orders must name one n-gram or more, of length "
-            f"1 or more; they are {list(character_orders)} and {list(word_orders)}"
+            "character_orders must name one length or more, each 1 or more, and "
+            f"longest_words be 0 or more; they are {list(character_orders)} and "
+            f"{longest_words}"
         )
     characters = min(data.shape[0], max_characters)
-    words = -(-characters // 4)
+    words = longest_words * -(-characters // 4)
+    orders = [order for order in character_orders if order <= data.shape[0]] or [1]
     text = keras.Input((), dtype="string", name="text")
     blocks = [
-        _vocabulary("character", order, max_tokens, characters)(text)
-        for order in character_orders
-    ] + [
-        _vocabulary("whitespace", order, max_tokens, words)(text)
-        for order in word_orders
+        _vocabulary("character", (order,), max_tokens, characters)(text)
+        for order in orders
     ]
-    preprocessing = keras.Model(
-        text, keras.ops.concatenate(blocks, axis=1), name="preprocessing"
-    )
-    widths = [characters] * len(character_orders) + [words] * len(word_orders)
+    widths = [characters] * len(orders)
+    if longest_words:
+        blocks.append(_vocabulary("whitespace", longest_words, max_tokens, words)(text))
+        widths.append(words)
+    ids = keras.layers.Concatenate()(blocks) if len(blocks) > 1 else blocks[0]
+    preprocessing = keras.Model(text, ids, name="preprocessing")
     classes = len(data.classes)
     network = _network(widths, max_tokens, min(units, 2 * classes), classes, dropout)
     return preprocessing, network
 
 
-def _vocabulary(split: str, order: int, max_tokens: int, length: int) -> Any:
+def _vocabulary(
+    split: str, ngrams: int | tuple[int, ...], max_tokens: int, length: int
+) -> Any:
     """One block's n-grams as ranks, once its vocabulary is learnt."""
     import keras
 
@@ -85,7 +88,7 @@ def _vocabulary(split: str, order: int, max_tokens: int, length: int) -> Any:
         max_tokens,
         standardize="lower" if split == "character" else STRIPPED,
         split=split,
-        ngrams=(order,),
+        ngrams=ngrams,
         output_sequence_length=length,
     )
 

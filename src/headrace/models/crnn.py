@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.media.audio_features import preprocessing, varied
+from headrace.media.audio.features import preprocessing, varied
 from headrace.records import DataDescription
 
 
@@ -55,7 +55,8 @@ def build(
         layer = keras.layers.MaxPooling2D(halved)(layer)
     _, frames, bands, channels = layer.shape
     layer = keras.layers.Reshape((frames, bands * channels))(layer)
-    reader = keras.layers.GRU(units, return_sequences=True)
+    # cuDNN's own kernel is none that XLA compiles, and on a GPU the step is XLA's.
+    reader = keras.layers.GRU(units, return_sequences=True, use_cudnn=False)
     layer = keras.layers.Bidirectional(reader)(layer)
     layer = keras.ops.concatenate(
         [keras.ops.mean(layer, axis=1), keras.ops.max(layer, axis=1)], axis=-1

@@ -12,7 +12,7 @@ from headrace.records import ContractRecord, ExpectationResult, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import Store
-from headrace.validation import checks, suite, tables, verdict
+from headrace.validation import checks, suite, tables, verdict, whole
 from headrace.validation.outcomes import Outcome
 from headrace.validation.quarantine import set_aside
 
@@ -52,6 +52,8 @@ def validate(
                 checks.delivered_checks(),
             )
             outcomes = session.run("items", items, asked)
+            seen = whole.look(spec, snapshot, items)
+            as_whole = session.run("whole", seen.table, seen.checks)
             docs_uri = session.publish(store)
         key = f"quarantine/{snapshot.digest[:16]}"
         quarantine = set_aside(items, rejected, outcomes, store, key, folder)
@@ -70,8 +72,11 @@ def validate(
             quarantined=quarantine.count,
             quarantine_uri=quarantine.uri,
             docs_uri=docs_uri,
-            results=tuple(_result(outcome) for outcome in [*as_delivered, *outcomes]),
-            findings=tuple(verdict.findings(case)),
+            results=tuple(map(_result, [*as_delivered, *outcomes, *as_whole])),
+            findings=(
+                *verdict.findings(case),
+                *whole.findings(seen, as_whole, items),
+            ),
         )
 
 

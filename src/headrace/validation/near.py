@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from headrace.media import Medium, medium
 from headrace.media.forms import Payload
-from headrace.records import SnapshotRecord
+from headrace.records import DataDescription, SnapshotRecord
 from headrace.snapshots import payload_of, read_shard, shards_of
 
 Rows = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ _NONE = np.int64(2**62)
 # In a crowded set, the nearest of other items is close, and the next hardly farther.
 # A copy stands out from the rest, or is so close that the rest are copies too.
 _STANDS_OUT = 3
-_SURELY = 0.2
+_SURELY = 0.1
 # Of the items that are looked at again.
 PAIR_BYTES = 2**28
 
@@ -115,7 +115,8 @@ def _copies(items: Rows, differences: Differences) -> Rows:
     following[np.append(is_first[1:], True)] = np.inf
     stands_out = _STANDS_OUT * difference <= following
     is_copy = (difference <= _SURELY) | ((difference <= 1) & stands_out)
-    return order[is_first & is_copy]
+    places: Rows = order[is_first & is_copy]
+    return places
 
 
 def _nearest(test: Fingerprints, train: Fingerprints) -> Rows:
@@ -200,17 +201,20 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
         for start in range(0, len(first), step):
             span = slice(start, start + step)
             one, other = places[: len(first)][span], places[len(first) :][span]
-            told[span] = _difference(module, payload[one], payload[other])
+            pairs = payload[one], payload[other]
+            told[span] = _difference(module, *pairs, description)
         return told
 
     return compare, max(1, PAIR_BYTES // (2 * width))
 
 
-def _difference(module: Medium, first: Payload, second: Payload) -> Differences:
+def _difference(
+    module: Medium, first: Payload, second: Payload, data: DataDescription
+) -> Differences:
     if hasattr(module, "difference"):
         told: Differences = module.difference(first, second)
         return told
-    return np.where(module.alike(first, second), 0.0, np.inf)
+    return np.where(module.alike(first, second, data), 0.0, np.inf)
 
 
 def _items_at(snapshot: SnapshotRecord, rows: Rows) -> Payload:

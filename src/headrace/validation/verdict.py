@@ -161,6 +161,13 @@ def _warning(case: Evidence, outcome: Outcome) -> Finding:
             f"the mean {column} is {means['train']:.4g} in train and "
             f"{means['test']:.4g} in test: are they scaled alike?"
         )
+    elif check.reason and not check.where and len(outcome.rows):
+        first = outcome.rows[:EXAMPLES]
+        names = case.items.pick(first, ["name"])["name"].tolist()
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        message = f"{rows}: {_some(names, EXAMPLES, count)}: {check.reason}"
+    elif check.reason and not check.where:
+        message = f"{check.reason} ({outcome.cause or f'observed {outcome.observed}'})"
     else:
         message = f"{_asked(check)}: {outcome.cause or f'observed {outcome.observed}'}"
     return Finding(check=check.name, split=check.split, count=count, message=message)

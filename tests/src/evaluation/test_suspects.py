@@ -52,7 +52,10 @@ def test_no_more_than_a_page_of_them_is_kept(
     items = rng.integers(0, 60, (600, 2, 2, 1), np.uint8)
     items[labels == 1] += 150
     wrong = np.arange(600) < 120
-    told = [DATA.classes[label ^ int(flip)] for label, flip in zip(labels, wrong, strict=True)]
+    told = [
+        DATA.classes[label ^ int(flip)]
+        for label, flip in zip(labels, wrong, strict=True)
+    ]
     columns = {"split": ["test"] * 600, "label": told, "name": [*map(str, range(600))]}
     snapshot = write_snapshot(Store(str(tmp_path)), DATA, items, columns)
     found = find_suspects(Brightness(), [SplitRows(snapshot, "test")])

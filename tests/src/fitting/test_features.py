@@ -71,7 +71,9 @@ def test_a_layer_behind_another_learns_what_reaches_it() -> None:
     import keras
 
     raw = keras.Input((), dtype="string")
-    words = keras.layers.TextVectorization(max_tokens=8, output_mode="multi_hot", pad_to_max_tokens=True)
+    words = keras.layers.TextVectorization(
+        max_tokens=8, output_mode="multi_hot", pad_to_max_tokens=True
+    )
     scaled = keras.layers.Normalization()
     preprocessing = keras.Model(raw, scaled(words(raw)))
     inputs_of(texts(), preprocessing)

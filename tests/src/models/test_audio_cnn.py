@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from headrace.backend import load_backend
-from headrace.media.audio_features import preprocessing, varied
+from headrace.media.audio.features import preprocessing, varied
 from headrace.models import compose
 from headrace.models.audio_cnn import build
 from headrace.records import DataDescription

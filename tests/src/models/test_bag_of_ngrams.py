@@ -103,13 +103,26 @@ def test_a_block_has_length_one_however_often_an_ngram_repeats() -> None:
     )
 
 
-@pytest.mark.parametrize("orders", [[], [0, 1]])
-def test_orders_that_are_no_lengths_are_refused(orders: list[int]) -> None:
-    with pytest.raises(SpecError, match="must name one n-gram or more, of length 1"):
-        built(character_orders=orders, word_orders=[])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"character_orders": []}, {"character_orders": [0]}, {"longest_words": -1}],
+)
+def test_numbers_that_are_no_lengths_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="must name one length or more, each 1 or more"):
+        built(**arguments)
+
+
+def test_texts_without_blanks_are_no_problem() -> None:
+    import keras
+
+    preprocessing, _network = models.build("bag_of_ngrams", DATA, SMALL)
+    for layer in preprocessing.layers:
+        if isinstance(layer, keras.layers.TextVectorization):
+            layer.adapt(["海水很深了", "青山高高的"])
+    assert np.asarray(ids_of(preprocessing, ["海水"])).any()
 
 
 def test_a_text_of_one_byte_is_no_problem() -> None:
     tiny = DATA.model_copy(update={"shape": (1,)})
     _preprocessing, network = models.build("bag_of_ngrams", tiny, SMALL)
-    assert network.input_shape == (None, 7)
+    assert network.input_shape == (None, 3)

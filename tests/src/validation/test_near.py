@@ -154,7 +154,7 @@ def test_the_medium_looks_at_the_items_themselves(tmp_path, write_snapshot):
         ([0.9, 2.6], []),  # one of many that are near
         ([2.8, 0.9], [2]),
         ([1.1, 9.0], []),
-        ([0.2, 0.2], [1]),  # two copies
+        ([0.1, 0.1], [1]),  # two copies
         ([np.inf, 0.9], [2]),
     ],
 )

@@ -17,6 +17,8 @@ from headrace.arrow import as_binary, as_bytes
 from headrace.media.audio.arrays import check_input, decode_array
 from headrace.media.audio.files import decode_files
 from headrace.media.audio.samples import Samples, fit, form_of, to_floats, usual_shape
+from headrace.media.audio.showing import as_html, draw_sample
+from headrace.media.audio.suggesting import suggest
 from headrace.media.forms import Expectation
 from headrace.records import DataDescription
 
@@ -24,13 +26,14 @@ __all__ = [
     "CACHED",
     "DEFAULT_BUILDER",
     "DTYPE",
-    "NEAR_BITS",
-    "NEAR_BITS_TO_COMPARE",
+    "DUPLICATES",
+    "NEAR_LIMIT",
     "PADDED",
-    "RECIPE",
     "SCALE_COLUMNS",
     "SIMILAR",
+    "alike",
     "as_column",
+    "as_html",
     "check_input",
     "columns",
     "decode_array",
@@ -42,7 +45,7 @@ __all__ = [
     "from_column",
     "preprocessing",
     "raw",
-    "similarity",
+    "suggest",
     "usual_shape",
     "variants",
 ]
@@ -51,17 +54,11 @@ DTYPE = np.dtype(np.int16)
 PADDED = True
 CACHED = True
 SCALE_COLUMNS = ("rms",)
-DEFAULT_BUILDER = "cnn"
-RECIPE: dict[str, Any] = {
-    "epochs": 40,
-    "batch_size": 64,
-    "optimizer": "adam",
-    "learning_rate": 0.001,
-}
-# Near-duplicates by their fingerprints alone; and those to be compared by `similarity`,
-# which is then so much or more.
-NEAR_BITS = 2
-NEAR_BITS_TO_COMPARE, SIMILAR = 8, 0.95
+DUPLICATES = "set aside"
+NEAR_LIMIT = 0.01
+DEFAULT_BUILDER = "audio_cnn"
+# Of two sounds with near fingerprints, where one is a copy. Others reach 0.93.
+SIMILAR = 0.95
 # Shorter than one frame of the features: there is nothing to be heard in it.
 _SHORTEST_SECONDS = 0.05
 _LARGEST_OFFSET = 0.03
@@ -109,13 +106,15 @@ def columns(
     return {**told, **unlike(told, labels), **codes}
 
 
-def similarity(
-    payload: Samples, others: Samples, data: DataDescription
-) -> npt.NDArray[np.float64]:
-    """How alike each sound is to the other in its place, -1..1, ``(n,)``."""
+def alike(
+    first: Samples, second: Samples, data: DataDescription
+) -> npt.NDArray[np.bool_]:
+    """Which of pairs ``(n, samples)`` with near fingerprints are copies, ``(n,)``."""
     from headrace.media.audio.fingerprints import similarity
 
-    return similarity(payload, others, data.sample_rate_hz)
+    same: npt.NDArray[np.bool_]
+    same = similarity(first, second, data.sample_rate_hz) >= SIMILAR
+    return same
 
 
 def expectations(data: DataDescription) -> list[Expectation]:
@@ -160,8 +159,8 @@ def raw(payload: Samples) -> npt.NDArray[np.float32]:
 
 
 def variants(payload: Samples) -> list[npt.NDArray[Any]]:
-    """Arrays of the same sounds that must all give the same answers."""
-    return [raw(payload), payload]
+    """All forms in which a saved model takes sounds."""
+    return [raw(payload)]
 
 
 def preprocessing(data: DataDescription) -> Any:
@@ -169,14 +168,6 @@ def preprocessing(data: DataDescription) -> Any:
 
     Input shape: ``(batch, samples)``, -1..1.
     """
-    from headrace.media.audio_features import preprocessing as features
+    from headrace.media.audio.features import preprocessing as features
 
     return features(data)
-
-
-def draw_sample(axes: Any, sample: Samples, data: DataDescription) -> None:
-    """Draw one sound ``(samples,)`` on matplotlib axes: its wave over seconds."""
-    seconds = np.arange(len(sample)) / data.sample_rate_hz
-    axes.plot(seconds, to_floats(sample), linewidth=0.3)
-    axes.set_ylim(-1, 1)
-    axes.set_xlim(0, max(len(sample), 1) / data.sample_rate_hz)

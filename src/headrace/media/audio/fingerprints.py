@@ -5,11 +5,11 @@ after it changes little; of its levels in 32 bands, what changes from band to ba
 from frame to frame at once, so that loudness and colour change little; and of that the
 sign of its sum under 64 fixed patterns.
 
-Measured on 3,000 spoken digits, 4.5 million pairs of which half are one person saying
-one word: none differs in 2 bits or fewer, 172 in 8 or fewer; none of those has a
+Measured on 3,000 spoken digits, 4.5 million pairs, 73,500 of them one person saying
+one word twice: none differs in 2 bits or fewer, 179 in 8 or fewer; none of those has a
 similarity of 0.94. Copies that are quieter, 5 to 100 ms later or of 8 bits by mu-law
 differ in 3 bits at most; through OGG and MP3 in 2 or fewer every other time, in 8 or
-fewer nearly always, with a similarity of 0.965 or more.
+fewer nearly always, with a similarity of 0.96 or more.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ with 1 or 3 channels. Knows pixels, not where they come from.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from headrace.media.image.serving import check_input
 from headrace.media.image.showing import as_html, draw_sample
 from headrace.media.image.whole import set_columns, set_expectations
 from headrace.records import DataDescription, Form
+
+if TYPE_CHECKING:
+    from headrace.sources.chunks import Chunk
 
 __all__ = [
     "alike",
@@ -41,6 +45,7 @@ __all__ = [
     "raw",
     "set_columns",
     "set_expectations",
+    "suggest",
     "usual_shape",
     "variants",
 ]
@@ -49,9 +54,14 @@ DTYPE: np.dtype[Any] = np.dtype(np.uint8)
 PADDED = False
 CACHED = False
 DUPLICATES = "set aside"
+NEAR_LIMIT = 0.01
 SCALE_COLUMNS = ("maximum", "mean")
 DEFAULT_BUILDER = "mlp"
-RECIPE: dict[str, Any] = {}
+
+
+def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
+    """Nothing: the form of images is that of most of them."""
+    return {}
 
 
 def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from headrace.media.image.pixels import Pixels
 from headrace.media.image.shrinking import Grey, blocks, is_flat, ring, shrunk
+from headrace.records import DataDescription
 
 _Bools = npt.NDArray[np.bool_]
 
@@ -104,7 +105,7 @@ def _centre(ink: Grey) -> Grey:
     return np.asarray(centre[:, np.newaxis], np.float32)
 
 
-def alike(first: Pixels, second: Pixels) -> _Bools:
+def alike(first: Pixels, second: Pixels, data: DataDescription) -> _Bools:
     """Which of pairs ``(n, *shape)`` with near fingerprints are copies, ``(n,)``."""
     return difference(first, second) <= 1
 

@@ -8,6 +8,9 @@ from PIL import Image
 
 from headrace.media import image
 from headrace.media.image.near import fingerprint
+from headrace.records import DataDescription
+
+DATA = DataDescription(medium="image", shape=(8, 8, 1), classes=("a", "b"))
 
 
 def _pictures(count, side, seed=0):
@@ -72,7 +75,7 @@ def test_a_copy_is_near_and_alike(pictures, change):
 
     near = _bits(pictures, copies) <= 12
 
-    assert (near & image.alike(pictures, copies)).mean() >= 0.9
+    assert (near & image.alike(pictures, copies, DATA)).mean() >= 0.9
 
 
 @pytest.mark.parametrize("change", [_jpeg, _lighter, _moved])
@@ -82,7 +85,7 @@ def test_a_copy_on_an_even_ground_is_near_and_alike(change):
 
     near = _bits(pictures, copies) <= 6
 
-    assert (near & image.alike(pictures, copies)).mean() >= 0.9
+    assert (near & image.alike(pictures, copies, DATA)).mean() >= 0.9
 
 
 def test_on_an_even_ground_a_move_changes_hardly_a_bit():
@@ -98,7 +101,7 @@ def test_other_pictures_are_not_alike(pictures):
     first, second = np.triu_indices(len(pictures), 1)
     differ = (pictures[first] != pictures[second]).any(axis=(1, 2, 3))
 
-    alike = image.alike(pictures[first], pictures[second])
+    alike = image.alike(pictures[first], pictures[second], DATA)
 
     assert not alike[differ].any()
 
@@ -107,14 +110,14 @@ def test_a_stroke_that_is_longer_is_not_alike():
     first, second = np.zeros((2, 1, 28, 28, 1), np.uint8)
     first[:, 6:20, 13:16] = second[:, 6:22, 13:16] = 220
 
-    assert image.alike(first, second).tolist() == [False]
-    assert image.alike(first, first).tolist() == [True]
+    assert image.alike(first, second, DATA).tolist() == [False]
+    assert image.alike(first, first, DATA).tolist() == [True]
 
 
 def test_a_negative_is_not_alike():
     pictures = _pictures(5, 32)
 
-    assert not image.alike(pictures, 255 - pictures).any()
+    assert not image.alike(pictures, 255 - pictures, DATA).any()
 
 
 def test_what_is_plain_or_tiny_has_no_fingerprint_and_is_like_nothing():
@@ -122,8 +125,8 @@ def test_what_is_plain_or_tiny_has_no_fingerprint_and_is_like_nothing():
     tiny = np.random.default_rng(0).integers(0, 256, (3, 7, 9, 1), np.uint8)
 
     assert fingerprint(plain).tolist() == fingerprint(tiny).tolist() == [0, 0, 0]
-    assert not image.alike(plain, plain).any()
-    assert not image.alike(tiny, tiny).any()
+    assert not image.alike(plain, plain, DATA).any()
+    assert not image.alike(tiny, tiny, DATA).any()
 
 
 def test_other_sizes_of_a_picture_are_near():

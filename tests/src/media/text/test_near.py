@@ -7,6 +7,9 @@ import pyarrow as pa
 import pytest
 
 from headrace.media import text
+from headrace.records import DataDescription
+
+DATA = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
 
 FIRST = "Free entry in a weekly competition to win final tickets, text now to claim"
 SECOND = "I will be home a little later than usual tonight, do not wait for dinner"
@@ -18,7 +21,7 @@ def _payload(*texts):
 
 
 def _alike(first, second):
-    (found,) = text.alike(_payload(first), _payload(second))
+    (found,) = text.alike(_payload(first), _payload(second), DATA)
     return bool(found)
 
 
@@ -79,4 +82,4 @@ def test_texts_too_short_to_tell_by_have_no_fingerprint(told):
 
 
 def test_no_pairs_are_no_answer():
-    assert text.alike(_payload()[:0], _payload()[:0]).shape == (0,)
+    assert text.alike(_payload()[:0], _payload()[:0], DATA).shape == (0,)

@@ -1,0 +1,157 @@
+"""``headrace new``: a pipeline for data that nobody has seen, and its first run."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Home = Any
+
+THINGS = {
+    "fruit": ("apple", "pear", "plum", "cherry", "melon"),
+    "tool": ("hammer", "saw", "drill", "wrench", "chisel"),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, mlflow_database: Path) -> Home:
+    """An empty home in a project without pipelines."""
+    from tests.flows.conftest import Home
+
+    made = Home(tmp_path / "home", tmp_path)
+    made.path.mkdir()
+    (made.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    return made
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Sentences about fruit and about tools by twelve authors, tab-separated."""
+    path = tmp_path / "things.tsv"
+    rng = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file, delimiter="\t")
+        rows.writerow(["sentence", "kind", "author", "lang"])
+        for number in range(240):
+            kind = list(THINGS)[number % 2]
+            thing, other = rng.choice(THINGS[kind], 2)
+            text = f"the {thing} and {other} lie in box {number}"
+            rows.writerow([text, kind, f"author {number % 12}", "en"])
+        rows.writerow(["une pomme", "fruit", "author 1", "fr"])
+    return path
+
+
+def write_tone(path: Path, hertz: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    seconds = np.arange(4000) / 8000
+    sound = np.sin(2 * np.pi * hertz * rng.uniform(0.95, 1.05) * seconds)
+    sound = sound * rng.uniform(0.2, 0.8) + rng.normal(0, 0.01, 4000)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes((sound.clip(-1, 1) * 32000).astype("<i2").tobytes())
+
+
+def test_texts_of_a_table_become_a_champion_without_an_edit(
+    home: Home, table: Path, prefect_server: str
+) -> None:
+    said = ["--label", "kind", "--group", "author", "--where", "lang == 'en'"]
+    answer = home.headrace(
+        "new", "things", "--medium", "text", "--data", str(table), *said, "--json"
+    )
+    assert answer.exit_code == 0, answer.out
+    made = answer.json
+    assert (made["classes"], made["medium"]) == (["fruit", "tool"], "text")
+    assert made["rows"]["train"] + made["rows"]["test"] == 240
+    assert made["rows"]["test"] in {40, 60}  # two or three authors of twelve
+    assert made["majority"]["share"] == 0.5
+    folder = Path(made["folder"])
+    assert folder == home.project / "pipelines" / "things"
+    spec = tomllib.loads((folder / "pipeline.toml").read_text())
+    assert spec["data"]["group"] == "author"
+    assert spec["gates"][0] == {
+        "name": "accuracy",
+        "threshold": made["gates"]["accuracy"],
+    }
+    assert "| fruit |" in (folder / "README.md").read_text()
+    run = home.headrace("run", "things", "--json")
+    assert (run.exit_code, run.json["status"]) == (0, "promoted"), run.out
+    assert run.json["metrics"]["test_accuracy"] >= 0.9
+    assert run.json["slices"]["groups=unseen"]["rows"] == made["rows"]["test"]
+    scores = home.project / "scores.csv"
+    scored = home.headrace("score", "things", str(table), str(scores), "--json")
+    assert scored.json["scored"] == 241, scored.out
+
+
+def test_sounds_in_folders_become_a_champion_without_an_edit(
+    home: Home, prefect_server: str
+) -> None:
+    for number in range(60):
+        place = home.project / "sounds"
+        write_tone(place / "low" / f"{number}.wav", 300, number)
+        write_tone(place / "high" / f"{number}.wav", 1500, 1000 + number)
+    answer = home.headrace(
+        "new", "tones", "--medium", "audio", "--data", "sounds", "--json"
+    )
+    assert answer.exit_code == 0, answer.out
+    assert answer.json["data"]["sample_rate_hz"] == 8000
+    assert answer.json["data"]["seconds"] == 0.5
+    run = home.headrace("run", "tones", "--json")
+    assert (run.exit_code, run.json["status"]) == (0, "promoted"), run.out
+    assert run.json["warnings"] == []
+
+
+def test_the_answer_for_people_says_what_was_taken_for_what(
+    home: Home, table: Path
+) -> None:
+    answer = home.headrace("new", "things", "--medium", "text", "--data", str(table))
+    assert answer.exit_code == 1
+    # No column has a name that labels have.
+    assert "sentence" in answer.err
+    assert "--label" in answer.err or "data.label" in answer.err
+    assert not (home.project / "pipelines" / "things").exists()
+    said = ["--label", "kind"]
+    answer = home.headrace(
+        "new", "things", "--medium", "text", "--data", str(table), *said
+    )
+    assert answer.exit_code == 0
+    assert "2 classes: fruit, tool" in answer.out
+    assert "next: headrace run things" in answer.out
+    again = home.headrace(
+        "new", "things", "--medium", "text", "--data", str(table), *said
+    )
+    assert again.exit_code == 2
+    assert "is there already" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Bad-Name", "--medium", "text", "--data", "x.csv"], "is no name"),
+        (["good", "--medium", "text", "--data", "nothing.csv"], "no data at"),
+        (["good", "--medium", "video", "--data", "x.csv"], "video"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_written(
+    home: Home, arguments: list[str], message: str
+) -> None:
+    answer = home.headrace("new", *arguments)
+    assert answer.exit_code == 2
+    assert message in answer.err
+    assert not (home.project / "pipelines").exists()
+
+
+def test_a_single_class_is_refused(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("text,label\n" + "".join(f"row {n},a\n" for n in range(50)))
+    answer = home.headrace("new", "one", "--medium", "text", "--data", str(path))
+    assert answer.exit_code == 1
+    assert "no two classes" in answer.err
