@@ -198,7 +198,7 @@ def _slices(summary: dict[str, Any]) -> list[str]:
         lines.append(f"accuracy by group: {told}" + f" and {more} more" * (more > 0))
     if "accuracy_seen_groups" in metrics:
         lines.append(
-            f"groups that train has not: {metrics['test_accuracy_unseen_groups']:.4f}, "
+            f"groups not in train: {metrics['test_accuracy_unseen_groups']:.4f}, "
             f"those that it has: {metrics['accuracy_seen_groups']:.4f}"
         )
     return lines

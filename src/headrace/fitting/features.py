@@ -97,13 +97,15 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
             "Fix their shape, for example by output_sequence_length.",
         )
 
+    # Keras gives places in a vocabulary as int64, which none is long enough for.
+    dtype = np.dtype("int32" if given.dtype == "int64" else given.dtype)
+
     def prepare(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not len(items):
             return np.empty((0, *shape), given.dtype)
-        return outputs(preprocessing, module.raw(items))
+        return outputs(preprocessing, module.raw(items)).astype(dtype, copy=False)
 
     val = Examples(prepare(data.val.items), data.val.labels)
-    dtype = np.dtype(given.dtype)
     return Inputs(Prepared(data.train, prepare), val, None, shape, dtype)
 
 

@@ -23,16 +23,32 @@ from headrace.spec import PipelineSpec
 Builder = Callable[..., tuple[Any, Any]]
 
 
-def builder_names() -> list[str]:
-    """The families that ship with Headrace."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+def builder_names(medium: str = "") -> list[str]:
+    """The families that ship with Headrace, of one medium or of all."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return [name for name in names if medium in ("", _family(name).MEDIUM)]
+
+
+def _family(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def builder_name(spec: PipelineSpec) -> str:
-    """The builder that a pipeline names, else its medium's own."""
+    """The builder that a pipeline names, else its medium's own.
+
+    Raises:
+        SpecError: it is a family of another medium.
+    """
     from headrace.media import medium
 
-    return spec.model.builder or str(medium(spec.medium).DEFAULT_BUILDER)
+    name = spec.model.builder or medium(spec.medium).DEFAULT_BUILDER
+    if name in builder_names() and _family(name).MEDIUM != spec.medium:
+        raise SpecError(
+            f"model.builder = {name!r} is a family for {_family(name).MEDIUM}, and "
+            f"this pipeline's medium is {spec.medium}.",
+            f"Families for {spec.medium}: {', '.join(builder_names(spec.medium))}.",
+        )
+    return name
 
 
 def find_builder(name: str, folder: Path | None = None) -> Builder:
@@ -55,7 +71,7 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
                 if near
                 else f"Families: {', '.join(builder_names())}.",
             )
-        return importlib.import_module(f"{__name__}.{name}").build  # type: ignore[no-any-return]
+        return _family(name).build  # type: ignore[no-any-return]
     module_name, separator, function = name.replace(":", ".").rpartition(".")
     if not separator:
         raise SpecError(

@@ -17,10 +17,21 @@ from typing import Any
 
 from headrace.records import DataDescription
 
+MEDIUM = "text"
+
 STRIPPED = "lower_and_strip_punctuation"
 FIRST_TOKEN = 2  # 0 is padding, 1 an n-gram outside the vocabulary
 COMMON = 512  # n-grams of lower rank are those that a text repeats
 SCALE = 10.0  # of a text's vector, so that a rate of 0.1 fits it
+
+RECIPE = {
+    "epochs": 15,
+    "batch_size": 32,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "schedule": "cosine",
+    "label_smoothing": 0.1,
+}
 
 
 def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set

@@ -14,6 +14,8 @@ import numpy as np
 from headrace.media import preprocessing
 from headrace.records import DataDescription
 
+MEDIUM = "image"
+
 # Rows or columns after the first convolution: 32 to 63, whatever the image has.
 _SIDE = 32
 

@@ -8,6 +8,19 @@ from typing import Any
 from headrace.media.audio.features import preprocessing, varied
 from headrace.records import DataDescription
 
+MEDIUM = "audio"
+
+
+RECIPE = {
+    "epochs": 40,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 0.002,
+    "schedule": "cosine",
+    "weight_decay": 0.02,
+    "label_smoothing": 0.1,
+}
+
 
 def build(
     data: DataDescription,

@@ -8,6 +8,8 @@ from typing import Any
 from headrace.media import preprocessing
 from headrace.records import DataDescription
 
+MEDIUM = "image"
+
 
 def build(
     data: DataDescription, hidden: Sequence[int] = (512, 512), dropout: float = 0.0

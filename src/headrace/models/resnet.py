@@ -9,6 +9,8 @@ from headrace.media import preprocessing
 from headrace.models.cnn import first_stride, moved, pooled_block
 from headrace.records import DataDescription
 
+MEDIUM = "image"
+
 
 def build(
     data: DataDescription,

@@ -6,6 +6,8 @@ from typing import Any
 
 from headrace.records import DataDescription
 
+MEDIUM = "text"
+
 
 def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     data: DataDescription,

@@ -11,8 +11,14 @@ import pytest
 from headrace import models
 from headrace.backend import load_backend
 from headrace.errors import SpecError
-from headrace.models import builder_names, check_arguments, find_builder
+from headrace.models import (
+    builder_name,
+    builder_names,
+    check_arguments,
+    find_builder,
+)
 from headrace.records import DataDescription
+from headrace.spec import PipelineSpec
 
 COLOUR = DataDescription(medium="image", shape=(8, 8, 3), classes=("a", "b", "c"))
 OWN = """
@@ -53,10 +59,38 @@ def items_of(count: int = 12) -> Any:
 
 
 def test_families_are_the_files_of_the_folder() -> None:
-    assert builder_names() == ["cnn", "mlp"]
+    assert builder_names("image") == ["cnn", "mlp", "resnet"]
+    assert builder_names("text") == ["bag_of_ngrams", "text_cnn", "transformer"]
+    assert builder_names("audio") == ["audio_cnn", "crnn"]
+    assert len(builder_names()) == 8
+    assert builder_names("smell") == []
 
 
-@pytest.mark.parametrize("name", builder_names())
+def test_a_family_of_another_medium_is_refused() -> None:
+    spec = PipelineSpec.model_validate(
+        {
+            "name": "words",
+            "medium": "text",
+            "data": {"source": "x"},
+            "model": {"builder": "cnn"},
+        }
+    )
+    message = "'cnn' is a family for image, .* medium is text. Families for text: bag_"
+    with pytest.raises(SpecError, match=message):
+        builder_name(spec)
+
+
+def test_a_family_brings_its_own_recipe_which_the_file_can_change() -> None:
+    file = {"name": "words", "medium": "text", "data": {"source": "x"}}
+    file["training"] = {"epochs": 3}
+    recipe = PipelineSpec.model_validate(file).training
+    assert (recipe.epochs, recipe.schedule, recipe.batch_size) == (3, "cosine", 32)
+    file |= {"medium": "image", "model": {"builder": "mlp"}}
+    recipe = PipelineSpec.model_validate(file).training
+    assert (recipe.epochs, recipe.schedule, recipe.batch_size) == (3, "constant", 128)
+
+
+@pytest.mark.parametrize("name", builder_names("image"))
 def test_a_family_gives_probabilities_that_survive_saving(
     name: str, tmp_path: Path
 ) -> None:
@@ -71,7 +105,7 @@ def test_a_family_gives_probabilities_that_survive_saving(
     assert np.array_equal(np.asarray(loaded(items_of())), given)
 
 
-@pytest.mark.parametrize("name", builder_names())
+@pytest.mark.parametrize("name", builder_names("image"))
 def test_a_few_steps_lower_the_loss(name: str) -> None:
     import keras
 
@@ -108,7 +142,7 @@ def test_an_importable_function_is_a_builder() -> None:
     ("name", "message"),
     [
         ("cn", "there is no such model family.*Did you mean cnn?"),
-        ("zzzzzz", "Families: cnn, mlp"),
+        ("zzzzzz", "Families: audio_cnn, bag_of_ngrams, cnn"),
         ("model:bild", "cannot be imported.*Put model.py with a function bild"),
         ("modl:build", "cannot be imported.*No module named 'modl'"),
         ("model:number", "is not a function"),
