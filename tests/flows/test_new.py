@@ -50,8 +50,9 @@ def table(tmp_path: Path) -> Path:
 def write_tone(path: Path, hertz: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     seconds = np.arange(4000) / 8000
-    sound = np.sin(2 * np.pi * hertz * rng.uniform(0.95, 1.05) * seconds)
-    sound = sound * rng.uniform(0.2, 0.8) + rng.normal(0, 0.01, 4000)
+    sound = np.sin(2 * np.pi * hertz * rng.uniform(0.8, 1.2) * seconds)
+    level = np.repeat(rng.uniform(0, 0.8, 20), 200)  # no two are alike
+    sound = sound * level + rng.normal(0, 0.01, 4000)
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

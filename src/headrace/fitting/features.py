@@ -132,6 +132,8 @@ def adapt(preprocessing: Any, data: Data) -> None:
             before = keras.Model(preprocessing.inputs, source)
             reaching = outputs(before, items)
         layer.adapt(reaching)
+        if hasattr(layer, "get_vocabulary") and not len(layer.get_vocabulary()[2:]):
+            layer.set_vocabulary(["\ufffd"])  # Keras keeps no table of nothing
 
 
 def _some_items(data: Data) -> npt.NDArray[Any]:

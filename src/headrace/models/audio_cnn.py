@@ -12,7 +12,7 @@ MEDIUM = "audio"
 
 
 RECIPE = {
-    "epochs": 40,
+    "epochs": 45,
     "batch_size": 32,
     "optimizer": "adam",
     "learning_rate": 0.002,
@@ -25,7 +25,7 @@ RECIPE = {
 def build(
     data: DataDescription,
     filters: Sequence[int] = (24, 64, 96),
-    dropout: float = 0.4,
+    dropout: float = 0.25,
     augment: float = 1.0,
 ) -> tuple[Any, Any]:
     """A 5 x 5 convolution of stride 2, then 3 x 3 ones, each halved by its maximum.

@@ -22,6 +22,11 @@ MEDIUM = "text"
 STRIPPED = "lower_and_strip_punctuation"
 FIRST_TOKEN = 2  # 0 is padding, 1 an n-gram outside the vocabulary
 COMMON = 512  # n-grams of lower rank are those that a text repeats
+LONGEST_ANYWHERE = 3  # n-gram of characters that is shorter than a phrase in Chinese
+WORD_LENGTH = (
+    4.0  # characters a word or pair of words, at most, where blanks divide them
+)
+PARAMETERS = 1_000_000  # of a block, at most
 SCALE = 10.0  # of a text's vector, so that a rate of 0.1 fits it
 
 RECIPE = {
@@ -38,10 +43,10 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     data: DataDescription,
     character_orders: Sequence[int] = (1, 2, 3, 4, 5),
     longest_words: int = 2,
-    max_tokens: int = 16_000,
+    max_tokens: int = 60_000,
     max_characters: int = 1024,
     units: int = 64,
-    dropout: float = 0.5,
+    dropout: float = 0.4,
 ) -> tuple[Any, Any]:
     """Character n-grams need no segmenter for Chinese, and tell inflected words.
 
@@ -50,7 +55,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         character_orders: lengths of the n-grams of characters, blanks included.
         longest_words: length of the longest n-gram of words, which blanks divide; 0:
             none. Words are one block: Chinese texts have no two of them.
-        max_tokens: the most frequent n-grams that a block knows.
+        max_tokens: the most frequent n-grams that a block knows, fewer where there are
+            many classes.
         max_characters: what lies behind is not read.
         units: of a text's vector, at most; there are no more than twice the classes.
         dropout: share of the n-grams that a training step leaves out.
@@ -71,21 +77,23 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
             f"{longest_words}"
         )
     characters = min(data.shape[0], max_characters)
+    tokens = min(max_tokens, PARAMETERS // min(units, 2 * len(data.classes)))
     words = longest_words * -(-characters // 4)
     orders = [order for order in character_orders if order <= data.shape[0]] or [1]
     text = keras.Input((), dtype="string", name="text")
     blocks = [
-        _vocabulary("character", (order,), max_tokens, characters)(text)
-        for order in orders
+        _vocabulary("character", (order,), tokens, characters)(text) for order in orders
     ]
     widths = [characters] * len(orders)
     if longest_words:
-        blocks.append(_vocabulary("whitespace", longest_words, max_tokens, words)(text))
+        blocks.append(_vocabulary("whitespace", longest_words, tokens, words)(text))
         widths.append(words)
     ids = keras.layers.Concatenate()(blocks) if len(blocks) > 1 else blocks[0]
     preprocessing = keras.Model(text, ids, name="preprocessing")
     classes = len(data.classes)
-    network = _network(widths, max_tokens, min(units, 2 * classes), classes, dropout)
+    network = _network(
+        widths, orders, tokens, min(units, 2 * classes), classes, dropout
+    )
     return preprocessing, network
 
 
@@ -104,24 +112,51 @@ def _vocabulary(
     )
 
 
-def _network(
-    widths: Sequence[int], tokens: int, units: int, classes: int, dropout: float
+def _network(  # noqa: PLR0913, PLR0917
+    widths: Sequence[int],
+    orders: Sequence[int],
+    tokens: int,
+    units: int,
+    classes: int,
+    dropout: float,
 ) -> Any:
     """The sum of the blocks, each of length 1 however long the text, then one layer."""
     import keras
+    from keras import ops
 
     ids = keras.Input((sum(widths),), dtype="int32")
     ends = list(itertools.accumulate(widths, initial=0))
-    vectors = [
-        _block(ids[:, begin:end], tokens, units, dropout)
-        for begin, end in itertools.pairwise(ends)
-    ]
-    total = keras.layers.Add()(vectors) if len(vectors) > 1 else vectors[0]
-    total = total * (SCALE / len(vectors) ** 0.5)
+    blocks = [ids[:, begin:end] for begin, end in itertools.pairwise(ends)]
+    vectors = [_block(block, tokens, units, dropout) for block in blocks]
+    has_words = len(blocks) > len(orders)
+    blanks = _blanks(blocks[0], blocks[-1]) if has_words else None
+    total, squares = 0.0, 0.0
+    for number, vector in enumerate(vectors):
+        spans_words = number >= len(orders) or orders[number] > LONGEST_ANYWHERE
+        share = blanks if spans_words and blanks is not None else 1.0
+        total = total + vector * share
+        squares = squares + share**2
+    total = total * (SCALE / ops.sqrt(squares))
     outputs = keras.layers.Dense(
         classes, activation="softmax", kernel_initializer="orthogonal"
     )(total)
     return keras.Model(ids, outputs, name="bag_of_ngrams")
+
+
+def _blanks(characters: Any, words: Any) -> Any:
+    """1 where blanks divide words, near 0 in Chinese: ``(batch, 1)``.
+
+    Without blanks, long n-grams of characters are phrases, each seen once: they tell
+    a training text from all others, and nothing else.
+    """
+    from keras import ops
+
+    counts = [
+        ops.sum(ops.cast(ids > 0, "float32"), axis=1, keepdims=True)
+        for ids in (characters, words)
+    ]
+    share = WORD_LENGTH * counts[1] / ops.maximum(counts[0], 1.0)
+    return ops.clip(share, 0.05, 1.0)
 
 
 def _block(ids: Any, tokens: int, units: int, dropout: float) -> Any:

@@ -15,6 +15,13 @@ from headrace.media import preprocessing
 from headrace.records import DataDescription
 
 MEDIUM = "image"
+RECIPE = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "schedule": "cosine",
+}
 
 # Rows or columns after the first convolution: 32 to 63, whatever the image has.
 _SIDE = 32

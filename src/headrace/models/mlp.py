@@ -9,6 +9,15 @@ from headrace.media import preprocessing
 from headrace.records import DataDescription
 
 MEDIUM = "image"
+RECIPE = {
+    "epochs": 10,
+    "batch_size": 128,
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "momentum": 0.9,
+    "nesterov": True,
+    "decay": 1e-6,
+}
 
 
 def build(

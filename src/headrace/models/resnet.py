@@ -10,6 +10,13 @@ from headrace.models.cnn import first_stride, moved, pooled_block
 from headrace.records import DataDescription
 
 MEDIUM = "image"
+RECIPE = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "schedule": "cosine",
+}
 
 
 def build(

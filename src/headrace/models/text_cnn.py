@@ -8,6 +8,15 @@ from typing import Any
 from headrace.records import DataDescription
 
 MEDIUM = "text"
+RECIPE = {
+    "epochs": 15,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 0.001,
+    "schedule": "cosine",
+    "weight_decay": 0.01,
+    "label_smoothing": 0.1,
+}
 
 
 def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set

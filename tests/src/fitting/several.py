@@ -25,7 +25,7 @@ from headrace.store import Store
 LAYERS: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [8], "dropout": 0.0},
     "mlp-dropout": {"hidden": [64], "dropout": 0.5},
-    "cnn": {"filters": [4], "units": 8, "dropout": 0.0},
+    "cnn": {"filters": [4], "units": 8, "dropout": 0.0, "shift": 0, "zoom": 0},
 }
 
 
