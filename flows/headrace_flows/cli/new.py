@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,8 +18,7 @@ _CLASSES_SHOWN = 10
 def new(  # noqa: PLR0913
     name: Annotated[str, typer.Argument(help="The pipeline's name, and its model's.")],
     medium: Annotated[
-        Literal["image", "text", "audio"],
-        typer.Option("--medium", help="What its items are."),
+        str, typer.Option("--medium", help="What its items are: image, text or audio.")
     ],
     data: Annotated[
         str,

@@ -180,7 +180,7 @@ def _show_warnings(warnings: list[dict[str, Any]]) -> None:
 
 
 def _slices(summary: dict[str, Any]) -> list[str]:
-    """The smaller of two classes, and groups, which the accuracy alone does not tell."""
+    """The smaller of two classes, and groups: the accuracy alone does not tell."""
     lines = []
     slices, metrics = summary["slices"], summary["metrics"]
     classes = [name for name in slices if name.startswith("class=")]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.drafting.found import Found
+from headrace.media import medium as medium_named
 from headrace.spec import TrainingSpec
 
 CLASSES_SHOWN = 20
@@ -49,7 +50,7 @@ def _tables(medium: str, found: Found, epochs: int) -> Iterator[str]:
     yield ""
     yield "[data]"
     yield f"source = {_value(data.source)}"
-    if medium == "image":
+    if not medium_named(medium).PADDED:
         yield f"shape = {_value(list(shape))}"
     said = ("sample_rate_hz", "seconds", "item", "label", "group", "where")
     for field in said:
@@ -101,7 +102,7 @@ def readme_text(name: str, medium: str, found: Found) -> str:
         "## Data",
         "",
         f"From `{data.source}`; each item is brought to {form} "
-        f"{_UNITS.get(medium, 'values')}.",
+        f"{medium_named(medium).UNITS}.",
         *[f"- {note}" for note in found.snapshot.notes],
         "",
         "| class | train | test |",
@@ -119,6 +120,3 @@ def readme_text(name: str, medium: str, found: Found) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-_UNITS = {"image": "pixels and channels", "text": "bytes", "audio": "samples"}

@@ -33,6 +33,7 @@ class Medium(Protocol):
         NEAR_LIMIT: share of test items that may have a near copy in train.
         SCALE_COLUMNS: whose mean must be of one scale in train and test.
         DEFAULT_BUILDER: a family in ``headrace.models``.
+        UNITS: of an item's shape, in words.
     """
 
     DTYPE: np.dtype[Any]
@@ -42,6 +43,7 @@ class Medium(Protocol):
     NEAR_LIMIT: float
     SCALE_COLUMNS: tuple[str, ...]
     DEFAULT_BUILDER: str
+    UNITS: str
 
     def form_of(self, data: DataSpec) -> Form:
         """What is declared of all items; SpecError where it is no form of this one."""

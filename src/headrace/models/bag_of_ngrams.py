@@ -112,7 +112,7 @@ def _vocabulary(
     )
 
 
-def _network(  # noqa: PLR0913, PLR0917
+def _network(
     widths: Sequence[int],
     orders: Sequence[int],
     tokens: int,

@@ -30,6 +30,7 @@ __all__ = [
     "NEAR_LIMIT",
     "PADDED",
     "SCALE_COLUMNS",
+    "UNITS",
     "SIMILAR",
     "alike",
     "as_column",
@@ -57,6 +58,7 @@ SCALE_COLUMNS = ("rms",)
 DUPLICATES = "set aside"
 NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
 DEFAULT_BUILDER = "audio_cnn"
+UNITS = "samples"
 # Of two sounds with near fingerprints, where one is a copy. Others reach 0.93.
 SIMILAR = 0.95
 # Shorter than one frame of the features: there is nothing to be heard in it.

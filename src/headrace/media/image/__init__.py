@@ -57,6 +57,7 @@ DUPLICATES = "set aside"
 NEAR_LIMIT = 0.01
 SCALE_COLUMNS = ("maximum", "mean")
 DEFAULT_BUILDER = "mlp"
+UNITS = "rows, columns and channels"
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ __all__ = [
     "NEAR_LIMIT",
     "PADDED",
     "SCALE_COLUMNS",
+    "UNITS",
     "alike",
     "as_column",
     "as_html",
@@ -68,6 +69,7 @@ DUPLICATES = "keep"  # short ones repeat: 7 % of real text messages
 NEAR_LIMIT = 0.06  # they vary a theme: 5 % of real poems do
 SCALE_COLUMNS: tuple[str, ...] = ()
 DEFAULT_BUILDER = "bag_of_ngrams"
+UNITS = "bytes"
 
 
 def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.bool_]:
