@@ -39,7 +39,7 @@ run: setup ## From the packaged digits to a promoted model
 	$(BIN)/headrace run digits
 
 test: setup ## The tests of the code, or some: make test T=tests/src/test_spec.py
-	$(BIN)/python -m pytest $(or $(T),-m "not integration")
+	$(BIN)/python -m pytest $(or $(T),-m "not integration" -n 2 --dist loadgroup)
 
 test-all: test ## Also those that start servers and workers, and break them
 	$(BIN)/python -m pytest -m integration

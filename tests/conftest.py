@@ -68,6 +68,14 @@ def write_blobs(path: Path, train: int = 180, test: int = 60, seed: int = 0) -> 
     return path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several test processes one has all that starts servers: each takes a port."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent)
+        alone = place.parts[0] if place.parts[0] == "flows" else str(place)
+        item.add_marker(pytest.mark.xdist_group(alone))
+
+
 @pytest.fixture(autouse=True)
 def _log_as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flow in this process sets up the log; no other test is to see that."""

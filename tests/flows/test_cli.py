@@ -98,7 +98,13 @@ def test_a_pipeline_is_checked_without_its_data(home: Home) -> None:
     assert "it trains mlp" in answer.json["reason"]
     assert not home.path.exists(), "checking a spec writes nothing"
     everything = home.headrace("check", "--json").json["pipelines"]
-    assert {row["pipeline"] for row in everything} == {"blobs", "digits"}
+    assert {row["pipeline"] for row in everything} == {
+        "blobs",
+        "digits",
+        "messages",
+        "spoken_digits",
+        "topics",
+    }
 
 
 @pytest.mark.parametrize(

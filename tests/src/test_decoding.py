@@ -15,6 +15,7 @@ from PIL import Image
 from headrace import decoding
 from headrace.decoding import FILES_AT_ONCE, Part, decode, digests, fit, none_usable
 from headrace.media import image
+from headrace.records import Form
 from headrace.settings import Settings
 from headrace.snapshots import Rejected
 from headrace.sources import Reading, chunks, open_source
@@ -32,7 +33,7 @@ def png(array: Any) -> bytes:
 
 def parts_of(place: Path, *, labelled: bool = False) -> list[Part]:
     with open_source(str(place), Settings(), Reading(labelled=labelled)) as source:
-        return list(decode(source, image, SHAPE))
+        return list(decode(source, image, Form(shape=SHAPE)))
 
 
 def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_parts_of_an_array_have_the_scale_of_the_whole(
 
 
 def test_the_digest_of_an_item_is_that_of_its_decoded_bytes() -> None:
-    assert digests(np.stack([GREY, GREY + 1])) == (
+    assert digests(np.stack([GREY, GREY + 1]), image) == (
         hashlib.sha256(bytes(range(6))).digest()
         + hashlib.sha256(bytes(range(1, 7))).digest()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from headrace.pictures import (
     draw_curves,
     draw_mistakes,
 )
+from headrace.records import DataDescription
 
 
 def is_picture(path: Path) -> bool:
@@ -56,5 +58,7 @@ def test_mistakes_of_grey_and_coloured_samples(
         0, 256, (count, 8, 8, channels), np.uint8
     )
     captions = [f"a taken for b\n{number}% sure" for number in range(count)]
-    draw_mistakes(samples, captions, draw_sample, tmp_path / "mistakes.png")
+    data = DataDescription(medium="image", shape=(8, 8, channels), classes=("a", "b"))
+    draw = partial(draw_sample, data=data)
+    draw_mistakes(samples, captions, draw, tmp_path / "mistakes.png")
     assert is_picture(tmp_path / "mistakes.png")

@@ -88,7 +88,7 @@ def test_overrides_change_only_what_they_name(folder: Path) -> None:
         ("training.momentum=1", "training.momentum = 1: .*less than 1"),
         ("training.optimizer=sdg", "training.optimizer = 'sdg': .*'sgd' or 'adam'"),
         ("training.seed=-1", "training.seed = -1"),
-        ("medium=vidio", "medium = 'vidio': .*'image'"),
+        ("medium=vidio", "medium = 'vidio': expected one of audio, image, text"),
         ("name=Digits!", "name = 'Digits!'"),
         ("data.classes=['only']", "data.classes"),
         ("promotion.mode=perhaps", "promotion.mode = 'perhaps'"),

@@ -192,7 +192,7 @@ def test_whatever_ends_a_training_ends_its_run(
     def break_off(*_args: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(loop, "_validate", break_off)
+    monkeypatch.setattr(loop.Loop, "_validate", break_off)
     with pytest.raises(type(error)):
         train()
     assert [run.info.status for run in runs_of(trained)] == [status] + ["FINISHED"] * 2

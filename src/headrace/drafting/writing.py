@@ -69,7 +69,7 @@ def _tables(medium: str, found: Found, epochs: int) -> Iterator[str]:
     if found.majority[1] > UNBALANCED:
         yield from ("", "[[gates]]", 'name = "macro_f1"', 'metric = "test_macro_f1"')
         yield f"threshold = {MACRO_F1}"
-    for gate in ("finite", "size", "latency", "champion"):
+    for gate in ("finite", "size", "champion"):
         yield from ("", "[[gates]]", f'name = "{gate}"')
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SpecError
+from headrace.fitting import execution
 from headrace.fitting.data import Data, Examples, Shards
-from headrace.fitting.execution import WINDOW_BYTES
 from headrace.inference import outputs
 from headrace.media import medium
 
@@ -71,7 +71,9 @@ class Inputs:
     @property
     def window_bytes(self) -> int:
         """That are in memory together: what is dear to compute is kept if it can be."""
-        return WINDOW_BYTES if self.preprocessing is not None else PREPARED_BYTES
+        if self.preprocessing is None:
+            return PREPARED_BYTES
+        return execution.WINDOW_BYTES
 
 
 def inputs_of(data: Data, preprocessing: Any) -> Inputs:

@@ -18,7 +18,7 @@ from typing import Any
 
 from headrace.errors import SpecError
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec
+from headrace.spec import PipelineSpec, default_builder, family_medium
 
 Builder = Callable[..., tuple[Any, Any]]
 
@@ -26,7 +26,7 @@ Builder = Callable[..., tuple[Any, Any]]
 def builder_names(medium: str = "") -> list[str]:
     """The families that ship with Headrace, of one medium or of all."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return [name for name in names if medium in ("", _family(name).MEDIUM)]
+    return [name for name in names if medium in ("", family_medium(name))]
 
 
 def _family(name: str) -> Any:
@@ -39,12 +39,10 @@ def builder_name(spec: PipelineSpec) -> str:
     Raises:
         SpecError: it is a family of another medium.
     """
-    from headrace.media import medium
-
-    name = spec.model.builder or medium(spec.medium).DEFAULT_BUILDER
-    if name in builder_names() and _family(name).MEDIUM != spec.medium:
+    name = spec.model.builder or default_builder(spec.medium)
+    if family_medium(name) not in ("", spec.medium):
         raise SpecError(
-            f"model.builder = {name!r} is a family for {_family(name).MEDIUM}, and "
+            f"model.builder = {name!r} is a family for {family_medium(name)}, and "
             f"this pipeline's medium is {spec.medium}.",
             f"Families for {spec.medium}: {', '.join(builder_names(spec.medium))}.",
         )

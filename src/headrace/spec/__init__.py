@@ -5,7 +5,12 @@ What to learn is here and is versioned; where it runs is in ``settings``.
 
 from headrace.spec.files import FILE_NAME, load_spec, override, parse_override
 from headrace.spec.gates import KNOWN_GATES, GateSpec, default_gates
-from headrace.spec.pipeline import PipelineSpec, media_names
+from headrace.spec.pipeline import (
+    PipelineSpec,
+    default_builder,
+    family_medium,
+    media_names,
+)
 from headrace.spec.tables import (
     CHECKPOINT_FIELDS,
     ContractRow,
@@ -30,7 +35,9 @@ __all__ = [
     "PipelineSpec",
     "PromotionSpec",
     "TrainingSpec",
+    "default_builder",
     "default_gates",
+    "family_medium",
     "load_spec",
     "media_names",
     "override",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import ast
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from headrace.spec.tables import (
 )
 
 _MEDIA = Path(__file__).parents[1] / "media"
+_MODELS = Path(__file__).parents[1] / "models"
 
 
 def media_names() -> list[str]:
@@ -73,12 +74,33 @@ class PipelineSpec(Table):
         return gates
 
 
+def default_builder(medium: str) -> str:
+    """The family of models that a medium takes where none is named."""
+    return str(constant(_MEDIA / medium / "__init__.py", "DEFAULT_BUILDER"))
+
+
+def family_medium(builder: str) -> str:
+    """The medium that a family is for; empty where there is no such family."""
+    path = _MODELS / f"{builder}.py"
+    known = builder.isidentifier() and path.is_file()
+    return str(constant(path, "MEDIUM") or "") if known else ""
+
+
 def _recipe(medium: str, builder: str) -> dict[str, Any]:
     """The measured defaults of a family's training; none for a builder elsewhere."""
-    if not builder:
-        module = importlib.import_module(f"headrace.media.{medium}")
-        builder = str(module.DEFAULT_BUILDER)
-    name = f"headrace.models.{builder}"
-    if not builder.isidentifier() or importlib.util.find_spec(name) is None:
+    builder = builder or default_builder(medium)
+    if not family_medium(builder):
         return {}
-    return dict(getattr(importlib.import_module(name), "RECIPE", {}))
+    return dict(constant(_MODELS / f"{builder}.py", "RECIPE") or {})
+
+
+@functools.cache
+def constant(path: Path, name: str) -> Any:
+    """A constant of a module, read without importing it; None where it has none.
+
+    A spec is read by commands that load no library for data.
+    """
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
+            return ast.literal_eval(node.value)
+    return None

@@ -72,7 +72,7 @@ def validate(
             quarantined=quarantine.count,
             quarantine_uri=quarantine.uri,
             docs_uri=docs_uri,
-            results=tuple(map(_result, [*as_delivered, *outcomes, *as_whole])),
+            results=tuple(map(_result, [*as_delivered, *as_whole, *outcomes])),
             findings=(
                 *verdict.findings(case),
                 *whole.findings(seen, as_whole, items),

@@ -56,7 +56,8 @@ def look(spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable) -> Whol
     told: dict[str, Any] = {"near_copies": [near.share]}
     limit = max(spec.data.leak_limit, module.NEAR_LIMIT)
     checks = [_below("near_leak", "near_copies", limit)]
-    if hasattr(module, "set_columns"):
+    both = items.sizes["train"] and items.sizes["test"]
+    if both and hasattr(module, "set_columns"):
         told |= _of_the_medium(module, snapshot)
         checks += [
             Check(e.check, e.name, e.arguments, e.reason, warns=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from headrace.backend import load_backend
@@ -18,7 +20,9 @@ def plan(batch: int, rows: int, shape: tuple[int, ...] = (28, 28, 1)) -> Executi
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
-    return plan_execution(TrainingSpec(batch_size=batch), rows, shape, strategy)
+    return plan_execution(
+        TrainingSpec(batch_size=batch), rows, math.prod(shape), strategy
+    )
 
 
 def test_the_execution_follows_from_spec_and_rows() -> None:

@@ -104,7 +104,7 @@ def test_a_loss_that_is_not_finite_stops_the_training_at_its_epoch(
         Refusal, match=r"diverged: the loss of epoch \d+ is (nan|inf)\..*learning_rate"
     ) as caught:
         fit(
-            "cnn",
+            "mlp",
             stop=lambda number, _: seen.append(number),
             learning_rate=10,
             momentum=0.99,
@@ -123,14 +123,16 @@ def test_what_an_epoch_raises_ends_the_fit(fit: Any) -> None:
 
 
 def test_the_rate_falls_by_decay_or_stays() -> None:
-    falling = make_optimizer(TrainingSpec(decay=0.5, learning_rate=0.1))
+    falling = make_optimizer(TrainingSpec(decay=0.5, learning_rate=0.1), 10)
     assert float(falling.learning_rate) == pytest.approx(0.1)
     falling.iterations.assign(2)
     assert float(falling.learning_rate) == pytest.approx(0.05)
-    constant = make_optimizer(TrainingSpec(decay=0, learning_rate=0.1))
+    constant = make_optimizer(TrainingSpec(decay=0, learning_rate=0.1), 10)
     constant.iterations.assign(1000)
     assert float(constant.learning_rate) == pytest.approx(0.1)
-    adam = make_optimizer(TrainingSpec(optimizer="adam", learning_rate=0.1, decay=0))
+    adam = make_optimizer(
+        TrainingSpec(optimizer="adam", learning_rate=0.1, decay=0), 10
+    )
     assert type(adam).__name__ == "Adam"
 
 

@@ -151,7 +151,7 @@ def test_steps_of_sgd_with_momentum_and_decay(nesterov: bool) -> None:
     import keras
 
     spec = TrainingSpec(learning_rate=0.1, momentum=0.9, nesterov=nesterov, decay=0.5)
-    optimizer = make_optimizer(spec)
+    optimizer = make_optimizer(spec, 10)
     variable = keras.Variable([1.0, -2.0], dtype="float32")
     w, v = np.array([1.0, -2.0]), np.zeros(2)
     for step, g in enumerate(np.array([[0.5, 1.0], [-0.25, 2.0], [1.0, 1.0]])):
@@ -171,7 +171,7 @@ def test_one_step_of_the_shipped_recipe_on_the_shipped_network(
 
     network = keras.models.clone_model(shipped[1])
     network.set_weights(shipped[1].get_weights())
-    optimizer = make_optimizer(TrainingSpec())
+    optimizer = make_optimizer(TrainingSpec(), 10)
     _, gradients = keras_gradients((shipped[0], network), batch)
     optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
     pixels, labels = batch[0].astype(np.float64), batch[1]

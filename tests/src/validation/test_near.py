@@ -174,4 +174,4 @@ def test_a_medium_may_tell_copies_alone():
     first, second = np.array([b"a", b"b"]), np.array([b"a", b"c"])
     module = SimpleNamespace(alike=lambda one, other: one == other)
 
-    assert near._difference(module, first, second).tolist() == [0, np.inf]
+    assert near._difference(module, first, second, None).tolist() == [0, np.inf]

@@ -99,11 +99,11 @@ def test_types_are_those_that_a_contract_can_name(
 
     types = table.read(table.columns).dtypes.astype(str).to_dict()
 
-    text = dict.fromkeys(["name", "split", "label", "item", "copy_of"], "str")
-    real = dict.fromkeys(["mean", "std", "nonzero", "class_share"], "float64")
-    truth = dict.fromkeys(["blank", "finite"], "bool")
-    whole = dict.fromkeys(set(types) - {*text, *real, *truth}, "int64")
-    assert types == {**text, **real, **truth, **whole}
+    text = dict.fromkeys(["name", "split", "label", "group", "item", "copy_of"], "str")
+    real = dict.fromkeys(["mean", "std", "nonzero", "border", "class_share"], "float64")
+    truth = dict.fromkeys(["blank", "finite", "inverted"], "bool")
+    whole = dict.fromkeys(set(types) - {*text, *real, *truth, "fingerprint"}, "int64")
+    assert types == {**text, **real, **truth, **whole, "fingerprint": "uint64"}
 
 
 def test_the_share_of_a_class_is_of_the_whole_split(
