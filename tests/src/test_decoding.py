@@ -71,6 +71,7 @@ def test_what_does_not_fit_keeps_its_row(tmp_path: Path) -> None:
 def test_files_are_decoded_some_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(decoding, "SMALL_ITEM", 0)
     for row in range(FILES_AT_ONCE + 10):
         (tmp_path / f"{row:04}.png").write_bytes(png(GREY))
     first, second, last = parts_of(tmp_path)

@@ -106,8 +106,9 @@ def test_a_loss_that_is_not_finite_stops_the_training_at_its_epoch(
         fit(
             "mlp",
             stop=lambda number, _: seen.append(number),
+            optimizer="adam",
             learning_rate=10,
-            momentum=0.99,
+            weight_decay=0.9,  # each step makes the weights eight times as large
             epochs=200,
             batch_size=4,
         )

@@ -172,6 +172,6 @@ def test_a_copy_stands_out_from_the_next_or_is_very_near(differences, copies):
 
 def test_a_medium_may_tell_copies_alone():
     first, second = np.array([b"a", b"b"]), np.array([b"a", b"c"])
-    module = SimpleNamespace(alike=lambda one, other: one == other)
+    module = SimpleNamespace(alike=lambda one, other, _: one == other)
 
     assert near._difference(module, first, second, None).tolist() == [0, np.inf]

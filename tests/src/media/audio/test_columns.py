@@ -228,7 +228,7 @@ def test_copies_have_near_fingerprints():
         near = _bits(whole, _told(copied)["fingerprint"])
         assert np.quantile(near, 0.9) <= 4
         alike = audio.alike(_payload(VOICES[:20]), _payload(copied), DATA)
-        assert np.quantile(alike, 0.1) > audio.SIMILAR
+        assert alike.mean() >= 0.9
 
 
 def test_other_sounds_have_other_fingerprints():
