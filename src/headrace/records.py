@@ -63,7 +63,8 @@ class SnapshotRecord(Record):
 
     Attributes:
         uri: folder of the snapshot; ``items/`` below it is Parquet.
-        digest: sha256 over the sorted (item sha256, split, label).
+        digest: sha256 over the sorted (item sha256, split, label, group), and over what
+            could not be decoded, with its names and reasons.
         rows: number of decoded items in each split.
         rejected: number of items that could not be decoded to the fixed form.
         findings: what looks wrong with the data.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,9 @@ def test_the_digest_is_over_the_sorted_rows(write: Write) -> None:
         f"{row['item']} {row['split']} {row['label']}\n"
         for row in read_items(record).to_pylist()
     )
-    text = "".join(["image 2x3x1\n", *lines, "rejected\n", f"{BAD.item} train a\n"])
+    told = json.dumps([astuple(BAD)])
+    rejected = ["rejected\n", f"{BAD.item} train a\n", told]
+    text = "".join(["image 2x3x1\n", *lines, *rejected])
     assert record.digest == hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """The form of a data set at rest: Parquet shards by content hash, and a manifest.
 
 A snapshot is named by its content: the digest is over the sorted
-(item, split, label), where the item is the sha256 of the decoded bytes. One item is
-one row::
+(item, split, label, group), where the item is the sha256 of the decoded bytes, and over
+what could not be decoded, with its names and reasons. One item is one row::
 
     item   sha256 of the decoded bytes, hex     split  train | val | test
     label  one of the classes                   name   where the source had it

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headrace.errors import SourceError
+from headrace.records import Finding
 from headrace.sources.archive import tar_tree, zip_tree
-from headrace.sources.chunks import Reading
+from headrace.sources.chunks import Reading, Source
 from headrace.sources.files import File
 from headrace.sources.folder import has_classes
 from headrace.sources.formats import SUFFIXES, open_table, table_suffix
@@ -28,7 +29,7 @@ from headrace.sources.roles import (
 )
 from headrace.sources.tabular import Table
 from headrace.sources.texts import texts_of
-from headrace.sources.trees import FileTree
+from headrace.sources.trees import FileTree, is_medium
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -42,6 +43,7 @@ _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 # More tables than that are not metadata but data, such as one beside each file.
 _MAX_TABLES = 20
 _ENOUGH = 0.5
+_MISNAMED = "Put the files beside the table, or correct their names in it."
 _Find = Callable[[str], str | None]
 
 
@@ -104,29 +106,30 @@ class Metadata:
 
 
 def find_metadata(
-    tree: FileTree,
-    reading: Reading,
-    settings: Settings,
-    files: contextlib.ExitStack,
+    tree: FileTree, source: Source, settings: Settings
 ) -> tuple[list[Metadata], FileIndex] | None:
     """The tables of a tree that name its files; None where there are none.
 
     Args:
         tree: a folder or an archive.
-        reading: the medium, and columns that are named in it.
+        source: what is read; it keeps archives in the folder open, and a table that
+            names other files than those of its classes is among its findings.
         settings: their limits are kept.
-        files: keeps archives in the folder open.
 
     Raises:
-        SourceError: a table or an archive is damaged, or there are no labels.
+        SourceError: a table or an archive is damaged, there are no labels, or the
+            files that a table names are not there.
         SpecError: a column that was asked for is in none of them.
     """
+    reading = source.reading
     names = [name for name in tree.files if table_suffix(name) and name.count("/") < 3]
     names = sorted(names, key=lambda name: (SUFFIXES.index(table_suffix(name)), name))
     if not names or len(names) > _MAX_TABLES:
         return None
-    index = FileIndex([tree, *_archives(tree, settings, files)])
-    found, errors = [], []
+    index = FileIndex([tree, *_archives(tree, settings, source.files)])
+    found: list[Metadata] = []
+    errors: list[SourceError] = []
+    astray: list[Finding] = []
     for name in names:
         try:
             table = open_table(tree.files[name], reading, settings)
@@ -136,11 +139,43 @@ def find_metadata(
             continue
         if one is not None:
             found.append(one)
+        elif table is not None and reading.medium != "text":  # it may hold the texts
+            astray += _named_in_vain(name, table, index, reading)
     if found:
         return found, index
+    errors += [SourceError(one.message, _MISNAMED) for one in astray]
     if errors and not has_classes(tree, reading.medium):
         raise errors[0]
+    source.findings.extend(astray)
     return None
+
+
+def _named_in_vain(
+    name: str, table: Table, index: FileIndex, reading: Reading
+) -> Iterator[Finding]:
+    """A finding for a table that names files of the medium, most of them not there."""
+    sample = table.sample()
+    for column in sample.column_names:
+        texts = texts_of(sample.column(column).combine_chunks())
+        cells = {plain_path(cell) for cell in texts if cell}
+        files = [cell for cell in cells if is_medium(cell, reading.medium)]
+        if (
+            not files
+            or len(files) < _ENOUGH * len(cells)
+            or 2 * len(cells) < len(texts)
+        ):
+            continue
+        ways = index.ways(name)
+        missing = [cell for cell in files if not any(find(cell) for find in ways)]
+        if missing:
+            yield Finding(
+                check="missing_files",
+                count=len(missing),
+                message=f"{table.where} was not read: of the {len(files):,} files that "
+                f"were looked up from its column {column}, {len(missing):,} are not "
+                f"there, such as {min(missing)}.",
+            )
+            return
 
 
 def _archives(

@@ -34,14 +34,6 @@ if TYPE_CHECKING:
 Opened = tuple[str, Iterator[Chunk]]
 
 _HEAD = 512
-_TEXT_FORMATS = (
-    "Give a table with a column of texts and one of labels (CSV, TSV, JSON lines or "
-    "Parquet), or a folder (or zip or tar) with one sub-folder of .txt files per class."
-)
-_FORMATS = (
-    "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
-    "of images per class, a folder with a table that names its files, or Parquet."
-)
 _SINGLE = (
     *(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*"),
     *(b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd"),
@@ -166,8 +158,9 @@ def _place(source: Source, settings: Settings) -> File | FileTree:
 def _open_file(file: File, source: Source, settings: Settings) -> Opened:
     head, reading = file.head(_HEAD), source.reading
     if not head:
-        action = _TEXT_FORMATS if reading.medium == "text" else _FORMATS
-        raise SourceError(f"{file.where} is empty: 0 bytes.", action)
+        raise SourceError(
+            f"{file.where} is empty: 0 bytes.", formats.taken(reading.medium)
+        )
     if archive.is_zip(head):
         return _open_zip(file, source, settings)
     if reading.medium == "text":
@@ -223,7 +216,7 @@ def _open_packed(file: File, head: bytes, source: Source, settings: Settings) ->
     seen = f"is of no known format: it begins with {head[:8]!r}"
     if plain[:8] != head[:8]:
         seen += f", unpacked {plain[:8]!r}"
-    raise SourceError(f"{file.where} {seen}.", _FORMATS)
+    raise SourceError(f"{file.where} {seen}.", formats.taken(medium))
 
 
 def _open_tree(tree: FileTree, source: Source, settings: Settings) -> Opened:
@@ -240,7 +233,7 @@ def _open_tree(tree: FileTree, source: Source, settings: Settings) -> Opened:
         others = [name for name in tree.files if name not in tables]
         source.findings.extend(ignored_files(tree.where, others))
         return "table", table.read_tables(tables, settings, reading)
-    found = metadata.find_metadata(tree, reading, settings, source.files)
+    found = metadata.find_metadata(tree, source, settings)
     if found is not None:
         return "listed", listed.read_listed(*found, source, tree.where)
     return "folder", folder.read_folder(tree, source.findings, reading)

@@ -140,6 +140,8 @@ def is_flat(kind: pa.DataType) -> bool:
 
 def seen(kinds: Mapping[str, pa.DataType]) -> str:
     """The columns of a table, for messages."""
+    if not kinds:
+        return "no columns"
     names = [f"{name} ({kind})" for name, kind in kinds.items()]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (", ".join(names[:_SHOWN]) + more).replace("large_string", "string")

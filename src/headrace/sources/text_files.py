@@ -56,7 +56,7 @@ def open_text_tree(tree: FileTree, source: Source, settings: Settings) -> Opened
     if any(
         is_medium(name, "text") and not is_note(name, "text") for name in tree.files
     ):
-        found = metadata.find_metadata(tree, source.reading, settings, source.files)
+        found = metadata.find_metadata(tree, source, settings)
         if found is not None:
             return "listed", listed.read_listed(*found, source, tree.where)
     error: HeadraceError | None = None

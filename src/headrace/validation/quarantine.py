@@ -155,9 +155,13 @@ def _reasons(check: Check, rows: pd.DataFrame) -> list[str]:
     return [
         check.reason
         + "".join(
-            f" ({column.replace('_', ' ')} {value})"
+            f" ({column.replace('_', ' ')} {_short(value)})"
             for column, value in zip(check.shows, values, strict=True)
             if value != ""
         )
         for values in rows[list(check.shows)].itertuples(index=False, name=None)
     ] or [check.reason] * len(rows)
+
+
+def _short(value: object) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -165,6 +165,7 @@ def test_a_line_without_end_is_refused(make, texts, monkeypatch):
         (b"(lp0\nS'a'\n", "is a Python pickle"),
         (b"<!DOCTYPE html>\n<p>404", "is a web page"),
         (b"%PDF-1.7", "is a PDF"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
         (b"\x89PNG\r\n\x1a\n" + bytes(99), "is no text"),
         (b"label,words\n", "has no column of texts"),
         (b"label,te\xffxt\n" + b"a,plain words\n" * 200, "whose name, .* is damaged"),

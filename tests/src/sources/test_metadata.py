@@ -151,6 +151,23 @@ def test_a_table_that_names_no_files_is_a_note(make, read):
     assert source.findings == []
 
 
+def test_a_table_of_files_that_are_not_there_is_told(make, sounds):
+    table = LISTED.replace("clips/", "x")
+    classes = {f"{'ab'[row % 2]}/f{row}.wav": b"RIFF" for row in range(6)}
+    source, _ = sounds(make.tree({**classes, "m.csv": table.encode()}))
+    (finding,) = source.findings
+    assert (source.kind, finding.check, finding.count) == ("folder", "missing_files", 6)
+    assert "m.csv was not read: of the 6 files" in finding.message
+    assert finding.message.endswith("6 are not there, such as x0.wav.")
+
+
+def test_a_table_of_files_none_of_which_is_there_is_refused(make, sounds):
+    table = LISTED.replace("clips/", "x")
+    path = make.tree({"clips/a.wav": b"RIFF", "m.csv": table.encode()})
+    with pytest.raises(SourceError, match=r"m.csv was not read: .* such as x0.wav"):
+        sounds(path)
+
+
 def test_images_are_named_alike(make, read):
     images = {name.replace("/", "-"): data for name, data in make.members().items()}
     table = "".join(f"{name}\t{name[0]}\n" for name in images)

@@ -139,6 +139,15 @@ def test_a_file_of_no_use_is_told_apart(make, read, data, seen):
         read(make.file("data", data))
 
 
+@pytest.mark.parametrize(
+    ("medium", "told"),
+    [("image", "of images per class"), ("audio", "of sounds per class")],
+)
+def test_what_may_be_given_is_told_by_medium(make, read, medium, told):
+    with pytest.raises(SourceError, match=told):
+        read(make.file("data.csv", b"text,label"), medium=medium)
+
+
 def test_a_pipe_is_not_opened(read, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError, match=r"neither a file nor a folder"):

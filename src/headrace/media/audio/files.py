@@ -85,7 +85,7 @@ def _decode_some(files: Sequence[bytes], form: Form) -> Decoded:
 
 def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     if not data:
-        raise Unfit("decode", "the file is empty")
+        raise Unfit("decode", "the file is empty or not there")
     kind = _KINDS.get(data[:4], "")
     if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
         kinds = ", ".join(FILE_FORMATS)

@@ -65,7 +65,7 @@ def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | 
     from PIL import Image, UnidentifiedImageError
 
     if not data:
-        return Problem("decode", "the file is empty")
+        return Problem("decode", "the file is empty or not there")
     try:
         with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
             problem = _header_problem(image, shape) or _png_problem(data)

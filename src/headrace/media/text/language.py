@@ -54,8 +54,9 @@ _SHARE = 0.2
 # No text of so many words has no small word, in a language that is known here.
 _LONG = 12
 _READ = 1000  # characters; the rest of a text is in the same language
-# What the rest is, if it is one; and what is unlike it.
-_MAIN, _FEW = 0.8, 0.1
+# What the rest is, if it is one; and what is unlike it: less than a share that a
+# second language of the set has. Another script is told beyond doubt.
+_MAIN, _FEW, _FEW_FAR = 0.8, 0.1, 0.15
 _LETTERS = 5
 _BREAKS = r"[^a-zß-öø-ÿœ']+"
 
@@ -155,7 +156,8 @@ def unlike_the_rest(found: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     own = {main, "latin"} if main in western else {main}
     if sum(sizes.get(name, 0) for name in own) < _MAIN * len(known):
         return np.zeros(len(found), np.int64)
-    few = [n for n, c in sizes.items() if n not in own and c < _FEW * len(known)]
+    limits = {name: _FEW if name in western else _FEW_FAR for name in sizes}
+    few = [n for n, c in sizes.items() if n not in own and c < limits[n] * len(known)]
     far = [name for name in few if name not in western]
     unlike: npt.NDArray[np.int64] = np.isin(found, few).astype(np.int64)
     return unlike + np.isin(found, far)

@@ -86,7 +86,7 @@ def test_the_turn_in_exif_is_applied():
 @pytest.mark.parametrize(
     ("data", "check", "reason"),
     [
-        (b"", "decode", "the file is empty"),
+        (b"", "decode", "the file is empty or not there"),
         (
             b"<html></html>",
             "decode",

@@ -57,3 +57,9 @@ def test_a_text_unlike_the_rest_is_found(told, texts, foreign):
     found = told(texts)["foreign"].tolist()
 
     assert found == [0] * (len(texts) - 1) + [foreign]
+
+
+def test_an_eighth_in_another_script_is_unlike_the_rest(told):
+    found = told([ENGLISH] * 88 + ["Привет всем"] * 12)["foreign"].tolist()
+
+    assert found == [0] * 88 + [2] * 12
