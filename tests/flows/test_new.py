@@ -90,6 +90,14 @@ def test_texts_of_a_table_become_a_champion_without_an_edit(
     scores = home.project / "scores.csv"
     scored = home.headrace("score", "things", str(table), str(scores), "--json")
     assert scored.json["scored"] == 241, scored.out
+    assert "texts in sentence" in scored.err
+    other = ["--text", "author", "--json"]
+    wrong = home.headrace("score", "things", str(table), str(scores), *other)
+    assert "texts in author" in wrong.err
+    nothing = ["--text", "nothing", "--json"]
+    answer = home.headrace("score", "things", str(table), str(scores), *nothing)
+    assert answer.exit_code == 2
+    assert "nothing" in answer.out
 
 
 def test_sounds_in_folders_become_a_champion_without_an_edit(
@@ -148,6 +156,22 @@ def test_a_mistake_is_told_and_nothing_is_written(
     assert answer.exit_code == 2
     assert message in answer.err
     assert not (home.project / "pipelines").exists()
+
+
+def test_data_that_a_run_will_refuse_is_told(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "empty.csv"
+    rows = [
+        f"row {n} of text,{'ab'[n % 2]}" if n % 5 else f",{'ab'[n % 2]}"
+        for n in range(100)
+    ]
+    path.write_text("text,label\n" + "\n".join(rows))
+    answer = home.headrace(
+        "new", "holes", "--medium", "text", "--data", str(path), "--json"
+    )
+    (warning,) = [
+        one for one in answer.json["warnings"] if one["check"] == "quarantine_limit"
+    ]
+    assert "20 of 100 rows (20.0%)" in warning["message"]
 
 
 def test_a_single_class_is_refused(home: Home, tmp_path: Path) -> None:

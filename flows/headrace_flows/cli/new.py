@@ -97,7 +97,7 @@ def _answer(made: Draft) -> dict[str, Any]:
         "majority": {"class": majority, "share": round(share, 4)},
         "gates": {"accuracy": found.accuracy_gate},
         "notes": list(found.snapshot.notes),
-        "warnings": [finding.model_dump() for finding in found.snapshot.findings],
+        "warnings": [finding.model_dump() for finding in found.warnings],
     }
 
 

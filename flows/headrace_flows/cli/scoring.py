@@ -37,6 +37,14 @@ def score(
             metavar="OUTPUT", help="A .csv or .parquet file: a path or any fsspec URI."
         ),
     ],
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--text",
+            metavar="COLUMN",
+            help="A table's column of items; without it, the one found is told.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a batch with the champion: one row an item, in the input's order."""
@@ -46,7 +54,7 @@ def score(
     settings = Settings()
     settings.prepare_home()
     show_progress()
-    answer = scoring.score(model, source, output, settings, _now_and_then())
+    answer = scoring.score(model, source, output, settings, _now_and_then(), item=text)
     if as_json:
         print_json(answer.model_dump(exclude_none=True))
     else:

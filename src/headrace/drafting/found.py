@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import Refusal
 from headrace.ingestion import ingest, reading_of
 from headrace.media import medium as medium_named
-from headrace.records import SnapshotRecord
+from headrace.records import Finding, SnapshotRecord
 from headrace.snapshots import read_shard, shards_of
 from headrace.sources import open_source
 from headrace.spec import DataSpec
@@ -45,6 +45,23 @@ class Found:
     def rows(self, split: str) -> int:
         """The rows of the classes in a split."""
         return sum(self.counts[split, label] for label in self.classes)
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What looks wrong, above all what a run will refuse the data for."""
+        rejected = self.snapshot.rejected
+        total = rejected + sum(self.snapshot.rows.values())
+        found = list(self.snapshot.findings)
+        if rejected > self.data.quarantine_limit * total:
+            message = (
+                f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be "
+                f"used, and a run refuses over {self.data.quarantine_limit:.0%}: mend "
+                "them first"
+            )
+            found.append(
+                Finding(check="quarantine_limit", count=rejected, message=message)
+            )
+        return found
 
     @property
     def majority(self) -> tuple[str, float]:

@@ -104,7 +104,7 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
 
     def prepare(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not len(items):
-            return np.empty((0, *shape), given.dtype)
+            return np.empty((0, *shape), dtype)
         return outputs(preprocessing, module.raw(items)).astype(dtype, copy=False)
 
     val = Examples(prepare(data.val.items), data.val.labels)

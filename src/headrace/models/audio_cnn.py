@@ -9,8 +9,6 @@ from headrace.media.audio.features import preprocessing, varied
 from headrace.records import DataDescription
 
 MEDIUM = "audio"
-
-
 RECIPE = {
     "epochs": 45,
     "batch_size": 32,
@@ -53,23 +51,48 @@ def build(
     features = keras.Input(prepared.output_shape[1:], name="features")
     layer = keras.ops.expand_dims(varied(features, augment), -1)
     for number, count in enumerate(filters):
-        first = number == 0
-        layer = keras.layers.Conv2D(
-            count,
-            5 if first else 3,
-            strides=2 if first else 1,
-            padding="same",
-            use_bias=False,
-        )(layer)
-        layer = keras.layers.BatchNormalization(momentum=0.9)(layer)
-        layer = keras.layers.ReLU()(layer)
+        layer = convolved(layer, count, first=number == 0)
         if min(layer.shape[1:3]) >= 2:
             layer = keras.layers.MaxPooling2D(2)(layer)
     _, frames, bands, channels = layer.shape
     layer = keras.layers.Reshape((frames, bands * channels))(layer)
+    layer = told(layer, len(data.classes), dropout)
+    return prepared, keras.Model(features, layer, name="audio_cnn")
+
+
+def convolved(layer: Any, count: int, *, first: bool) -> Any:
+    """A convolution, normalised: 5 x 5 of stride 2 where it is the first, else 3 x 3.
+
+    Args:
+        layer: ``(batch, frames, bands, channels)``.
+        count: of its filters.
+        first: whether it is.
+    """
+    import keras
+
+    layer = keras.layers.Conv2D(
+        count,
+        5 if first else 3,
+        strides=2 if first else 1,
+        padding="same",
+        use_bias=False,
+    )(layer)
+    layer = keras.layers.BatchNormalization(momentum=0.9)(layer)
+    return keras.layers.ReLU()(layer)
+
+
+def told(layer: Any, classes: int, dropout: float) -> Any:
+    """Probabilities from what was heard, whenever it was: the mean and maximum of it.
+
+    Args:
+        layer: ``(batch, frames, channels)``.
+        classes: how many.
+        dropout: share of activations dropped before the last layer.
+    """
+    import keras
+
     layer = keras.ops.concatenate(
         [keras.ops.mean(layer, axis=1), keras.ops.max(layer, axis=1)], axis=-1
     )
     layer = keras.layers.Dropout(dropout)(layer)
-    layer = keras.layers.Dense(len(data.classes), activation="softmax")(layer)
-    return prepared, keras.Model(features, layer, name="audio_cnn")
+    return keras.layers.Dense(classes, activation="softmax")(layer)

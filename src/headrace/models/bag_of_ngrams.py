@@ -6,7 +6,8 @@ document frequency, and it needs no second pass over the texts. The rows that ar
 learnt begin at zero, so that an n-gram that was never met adds nothing.
 
 Fit it with SGD: an update then is a sum of the texts' own vectors, as in a linear
-support vector machine. Adam treats frequent and rare n-grams alike and is far worse.
+support vector machine. Adam treats frequent and rare n-grams alike; on the one small
+set where both were tried it was 8 points worse.
 """
 
 from __future__ import annotations

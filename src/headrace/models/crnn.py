@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.media.audio.features import preprocessing, varied
+from headrace.models.audio_cnn import convolved, told
 from headrace.records import DataDescription
 
 MEDIUM = "audio"
-
-
 RECIPE = {
     "epochs": 40,
     "batch_size": 32,
@@ -55,15 +54,7 @@ def build(
     layer = keras.ops.expand_dims(varied(features, augment), -1)
     for number, count in enumerate(filters):
         first = number == 0
-        layer = keras.layers.Conv2D(
-            count,
-            5 if first else 3,
-            strides=2 if first else 1,
-            padding="same",
-            use_bias=False,
-        )(layer)
-        layer = keras.layers.BatchNormalization(momentum=0.9)(layer)
-        layer = keras.layers.ReLU()(layer)
+        layer = convolved(layer, count, first=first)
         halved = [1 if first or layer.shape[1] < 2 else 2, min(2, layer.shape[2])]
         layer = keras.layers.MaxPooling2D(halved)(layer)
     _, frames, bands, channels = layer.shape
@@ -71,9 +62,5 @@ def build(
     # cuDNN's own kernel is none that XLA compiles, and on a GPU the step is XLA's.
     reader = keras.layers.GRU(units, return_sequences=True, use_cudnn=False)
     layer = keras.layers.Bidirectional(reader)(layer)
-    layer = keras.ops.concatenate(
-        [keras.ops.mean(layer, axis=1), keras.ops.max(layer, axis=1)], axis=-1
-    )
-    layer = keras.layers.Dropout(dropout)(layer)
-    layer = keras.layers.Dense(len(data.classes), activation="softmax")(layer)
+    layer = told(layer, len(data.classes), dropout)
     return prepared, keras.Model(features, layer, name="crnn")

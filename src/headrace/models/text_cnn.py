@@ -53,15 +53,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
             f"widths must name one width or more, each 1 or more; it is {list(widths)}"
         )
     characters = min(data.shape[0], max_characters)
-    vocabulary = keras.layers.TextVectorization(
-        max_tokens,
-        standardize="lower",
-        split="character",
-        output_sequence_length=characters,
-    )
-    preprocessing = keras.Sequential(
-        [keras.Input((), dtype="string", name="text"), vocabulary], name="preprocessing"
-    )
+    preprocessing = character_ids(max_tokens, characters)
     ids = keras.Input((characters,), dtype="int32")
     vectors = keras.layers.Embedding(max_tokens, units)(ids)
     vectors = keras.layers.SpatialDropout1D(dropout / 2)(vectors)
@@ -77,3 +69,18 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     found = keras.layers.Dropout(dropout)(found)
     outputs = keras.layers.Dense(len(data.classes), activation="softmax")(found)
     return preprocessing, keras.Model(ids, outputs, name="text_cnn")
+
+
+def character_ids(max_tokens: int, length: int) -> Any:
+    """From strings to the ranks of their characters, int64 ``(batch, length)``."""
+    import keras
+
+    vocabulary = keras.layers.TextVectorization(
+        max_tokens,
+        standardize="lower",
+        split="character",
+        output_sequence_length=length,
+    )
+    return keras.Sequential(
+        [keras.Input((), dtype="string", name="text"), vocabulary], name="preprocessing"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.models.text_cnn import character_ids
 from headrace.records import DataDescription
 
 MEDIUM = "text"
@@ -50,15 +51,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     if heads < 1 or units % heads:
         raise ValueError(f"units must be a multiple of heads: {units} and {heads}")
     characters = min(data.shape[0], max_characters)
-    vocabulary = keras.layers.TextVectorization(
-        max_tokens,
-        standardize="lower",
-        split="character",
-        output_sequence_length=characters,
-    )
-    preprocessing = keras.Sequential(
-        [keras.Input((), dtype="string", name="text"), vocabulary], name="preprocessing"
-    )
+    preprocessing = character_ids(max_tokens, characters)
     ids = keras.Input((characters,), dtype="int32")
     places = keras.ops.arange(characters)
     vectors = keras.layers.Embedding(max_tokens, units)(ids)

@@ -7,6 +7,7 @@ file until the digest of all of them is known; then the output appears whole.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 ROWS_AT_ONCE = 8192
+log = logging.getLogger("headrace")
 _SHA_BYTES = 32
 Progress = Callable[[int], None]
 
@@ -89,6 +91,7 @@ def score(
     output: str,
     settings: Settings,
     progress: Progress | None = None,
+    item: str | None = None,
 ) -> ScoringRecord:
     """Score all items of a source with a model's champion.
 
@@ -98,6 +101,7 @@ def score(
         output: a path or fsspec URI that ends in .csv or .parquet.
         settings: where the champion is; their limits are kept.
         progress: called with the number of items done so far.
+        item: a table's column of items; None: found by its name and contents.
 
     Raises:
         UsageError: the output is no such file, has no folder, or lies in the input.
@@ -112,8 +116,10 @@ def score(
     place = check_output(output, source)
     tally = _Tally()
     champion = load_champion(model, settings)
-    reading = Reading(medium=champion.description.medium, labelled=False)
+    reading = Reading(medium=champion.description.medium, labelled=False, item=item)
     with open_source(source, settings, reading) as opened:
+        for note in opened.notes:
+            log.info("score: %s", note)
         with written_whole(place) as target:
             spool = target.with_name("rows.arrow")
             _spool(spool, opened, champion, tally, progress)

@@ -15,7 +15,7 @@ from headrace.media.text import near
 from headrace.media.text.bounds import expectations
 from headrace.media.text.facts import columns
 from headrace.media.text.files import decode_files
-from headrace.media.text.pages import as_html, draw_sample, table
+from headrace.media.text.pages import as_html, draw_sample
 from headrace.media.text.texts import (
     Texts,
     as_column,
@@ -57,7 +57,6 @@ __all__ = [
     "preprocessing",
     "raw",
     "suggest",
-    "table",
     "usual_shape",
     "variants",
 ]

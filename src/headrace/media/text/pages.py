@@ -6,7 +6,6 @@ import functools
 import html
 import textwrap
 import unicodedata
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,48 +20,17 @@ _FONTS = (
     *("PingFang SC", "Hiragino Sans GB", "Heiti SC", "Arial Unicode MS"),
     *("Droid Sans Fallback", "AR PL UMing CN"),
 )
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Texts</title><style>
-body { font-family: system-ui, sans-serif; margin: 1rem; }
-table { border-collapse: collapse; }
-td, th { border-top: 1px solid #ccc; padding: .4rem .8rem; text-align: left;
-  vertical-align: top; }
-td.text { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 50rem; }
-</style></head><body><table>
-<tr><th></th><th>what</th><th>text</th></tr>
-"""
-
-
-def table(items: Texts | Sequence[str], captions: Sequence[str]) -> str:
-    """A page of HTML that lists texts; it needs nothing else.
-
-    Args:
-        items: ``(n, bytes)``, or strings.
-        captions: what to say of each, ``(n,)``.
-    """
-    rows = []
-    for number, (item, caption) in enumerate(zip(items, captions, strict=True), 1):
-        rows.append(
-            f"<tr><td>{number}</td><td>{html.escape(_shown(caption))}</td>"
-            f'<td class="text">{_as_html(text_of(item))}</td></tr>\n'
-        )
-    return f"{_PAGE}{''.join(rows)}</table></body></html>\n"
 
 
 def as_html(sample: Texts, data: DataDescription) -> str:
-    """One text ``(bytes,)`` for a page."""
-    return _as_html(text_of(sample))
-
-
-def _as_html(text: str) -> str:
+    """One text ``(bytes,)`` for a page, safe to open."""
+    text = text_of(sample)
     more = f" … ({len(text):,} characters)" if len(text) > _SHOWN else ""
     return f"<bdi>{html.escape(_shown(text[:_SHOWN]))}</bdi>{more}"
 
 
-def text_of(item: Texts | str) -> str:
-    """One text, whatever it lies in."""
-    if isinstance(item, str):
-        return item
+def text_of(item: Texts) -> str:
+    """One text ``(bytes,)`` as a string."""
     return np.asarray(item).tobytes().rstrip(b"\0").decode()
 
 
