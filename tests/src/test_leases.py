@@ -399,13 +399,17 @@ def test_a_database_that_is_away_for_a_while_is_ridden_out(
             ledger = held.ledger()
             server.stop()
             time.sleep(0.5)
-            threading.Timer(1, server.start).start()
+            back = threading.Timer(1, server.start)
+            back.start()
             ledger.add_version(a_version())  # waits for it
             assert not held.is_lost
+            back.join()  # it answers before its start has returned
         server.stop()
-        threading.Timer(1, server.start).start()
+        back = threading.Timer(1, server.start)
+        back.start()
         with hold(settings, "blobs", "two"):  # so does the next one
             pass
+        back.join()
         last = Leases(settings.database_url).current("blobs")
         assert last is not None
         assert last.state == "ended"

@@ -61,6 +61,15 @@ class DataSpec(Table):
         default=0.01, ge=0, lt=1, description="share of test rows also in train"
     )
 
+    @model_validator(mode="after")
+    def _groups_have_a_column(self) -> DataSpec:
+        if self.test_groups and self.group is None:
+            raise ValueError(
+                f"test_groups names {self.test_groups[0]!r}, and group does not say "
+                "in which column; add group, such as group = 'speaker'"
+            )
+        return self
+
     @field_validator("classes", mode="before")
     @classmethod
     def _labels_are_text(cls, value: Any) -> Any:

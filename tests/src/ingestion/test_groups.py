@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from headrace.errors import SpecError
 from headrace.ingestion import ingest
@@ -106,5 +107,7 @@ def test_an_unknown_group_or_a_single_one_is_refused(
     path = write(3)
     with pytest.raises(SpecError, match=r"no group 'eve'.*author 0, author 1"):
         made(path, settings, group="author", test_groups=("eve",))
+    with pytest.raises(ValidationError, match="does not say in which column"):
+        DataSpec(source=str(path), test_groups=("author 1",))
     with pytest.raises(SpecError, match="only one group"):
         made(write(1), settings, group="author")
