@@ -67,12 +67,8 @@ def test_all_of_it_answers_and_is_found(services: Services) -> None:
     code, answer = services.headrace("doctor")
     assert code == 0, answer
     seen = {check["name"]: check for check in answer["checks"]}
-    assert seen["workers"] == {
-        "name": "workers",
-        "state": "ok",
-        "seen": "cpu: 1, gpu: 1",
-        "fix": "",
-    }
+    assert seen["workers"]["state"] == "ok"
+    assert {"cpu: 1", "gpu: 1"} <= set(seen["workers"]["seen"].split(", "))
     assert seen["ledger"]["seen"].startswith("PostgreSQL 18")
 
 
