@@ -17,6 +17,7 @@ from headrace.fitting.devices import choose_devices, told_in_words, whole_batche
 from headrace.fitting.execution import Execution, plan_execution
 from headrace.fitting.features import inputs_of
 from headrace.fitting.loop import Loop, OnEpoch
+from headrace.fitting.seeding import seeded
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
 
@@ -76,9 +77,8 @@ class Fit:
         recipe, description = spec.training, data.description
         self._strategy = choose_devices(recipe, strategy)
         keras.utils.clear_session()  # names of layers start anew: a digest has them
-        keras.utils.set_random_seed(recipe.seed)
         self._spec = recipe
-        with told_in_words(recipe, self._strategy):
+        with seeded(recipe.seed), told_in_words(recipe, self._strategy):
             with self._strategy.scope():
                 preprocessing, network = models.build(
                     builder, description, spec.model.arguments, folder
