@@ -6,6 +6,7 @@ webhook. Its resource is ``headrace.pipeline.<name>``.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from headrace.records import SnapshotRecord
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 DRIFT = "headrace.drift"
 SNAPSHOT = "headrace.snapshot"
+
+log = logging.getLogger("headrace")
 
 
 def resource_of(pipeline: str) -> str:
@@ -30,10 +33,17 @@ def tell_of_snapshot(run: Run, snapshot: SnapshotRecord, before: str) -> None:
     Args:
         before: digest of the pipeline's last snapshot; empty: it had none.
     """
+    import httpx
     from prefect.events import emit_event
     from prefect.runtime import deployment
 
-    if snapshot.digest == before or deployment.get_name() == run.spec.name:
+    if snapshot.digest == before:
+        return
+    try:
+        if deployment.get_name() == run.spec.name:
+            return
+    except httpx.HTTPError as error:  # of a server that is gone, and so are listeners
+        log.warning("nobody was told of the new snapshot: %s", error)
         return
     emit_event(
         SNAPSHOT,

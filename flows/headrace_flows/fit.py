@@ -21,6 +21,7 @@ from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRec
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import Store
+from headrace_flows.patience import patient
 from headrace_flows.run import Run, tell_prefect
 
 
@@ -116,7 +117,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     settings.prepare_home()
     store = Store(settings.store)
     try:
-        with present(settings, str(flow_run.get_id())) as holding:
+        with patient(), present(settings, str(flow_run.get_id())) as holding:
             place = _train(settings, store, pipeline, training, attempt, holding)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")

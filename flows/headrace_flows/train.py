@@ -17,6 +17,7 @@ from headrace.spec import PipelineSpec
 from headrace.store import Store
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
+from headrace_flows.patience import patient
 from headrace_flows.prefect_errors import told
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run, current, tell_prefect
@@ -34,7 +35,7 @@ def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
     run = current.get(None) or new_run(pipeline, folder)
     run.flow_run_id = str(flow_run.get_id())
     try:
-        with run.alone():
+        with patient(), run.alone():
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             training = stages.train(run, snapshot, contract)

@@ -15,6 +15,7 @@ from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.tuning import Metric, parse_search, search
 from headrace_flows import recovery, stages
+from headrace_flows.patience import patient
 from headrace_flows.prefect_errors import told
 from headrace_flows.train import new_run, run_here
 from headrace_flows.tuning import Tuning
@@ -45,7 +46,7 @@ def tune(
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
-        with present(run.plan.settings, run.flow_run_id):
+        with patient(), present(run.plan.settings, run.flow_run_id):
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             run_trials(tuning, snapshot, contract)

@@ -1,0 +1,82 @@
+"""A client that is new when the server is being started again waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import httpx
+import pytest
+from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+from headrace_flows.patience import patient
+
+SECONDS_AWAY = 0.5
+
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Of a server that listens a moment later."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    servers = []
+
+    def serve() -> None:
+        time.sleep(SECONDS_AWAY)
+        servers.append(HTTPServer(("127.0.0.1", port), Healthy))
+        servers[0].serve_forever()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{port}/health"
+    while not servers:
+        time.sleep(0.05)
+    servers[0].shutdown()
+    servers[0].server_close()
+    thread.join()
+
+
+def ask(url: str) -> httpx.Response:
+    with PrefectHttpxSyncClient() as client:
+        return client.get(url)
+
+
+def ask_async(url: str) -> httpx.Response:
+    async def get() -> httpx.Response:
+        async with PrefectHttpxAsyncClient() as client:
+            return await client.get(url)
+
+    return asyncio.run(get())
+
+
+ASKING = pytest.mark.parametrize("get", [ask, ask_async])
+
+
+@ASKING
+def test_within_it_waits(url: str, get: Callable[[str], httpx.Response]) -> None:
+    with patient():
+        assert get(url).text == "true"
+
+
+@ASKING
+def test_outside_it_is_told_at_once(
+    url: str, get: Callable[[str], httpx.Response]
+) -> None:
+    with patient():
+        pass
+    with pytest.raises(httpx.ConnectError):
+        get(url)
