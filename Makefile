@@ -42,7 +42,7 @@ test: setup ## The tests of the code, or some: make test T=tests/src/test_spec.p
 	$(BIN)/python -m pytest $(or $(T),-m "not integration" -n 2 --dist loadgroup)
 
 test-all: test ## Also those that start servers and workers, and break them
-	$(BIN)/python -m pytest -m integration
+	$(BIN)/python -m pytest -m integration -n 2 --dist loadgroup
 
 test-faults: setup ## Faults in full: a bad night of 8 runs, 10,000 racing promotions
 	RACES=10000 PIPELINES=4 $(BIN)/python -m pytest tests/faults

@@ -96,6 +96,8 @@ class Supervisor:
         databases = [name for name in by_command if name == "postgres"]
         servers = [n for n in by_command if n not in {*workers, *databases}]
         for names in (workers, servers, databases):
+            if names:
+                log.info("ending %s", ", ".join(names))
             guard.stop(*(by_command[name] for name in names))
 
     def _run(self, service: Service) -> subprocess.Popen[bytes]:

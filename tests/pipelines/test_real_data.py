@@ -1,0 +1,95 @@
+"""What the shipped pipelines and ``headrace new`` reach on whole, real data sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+OURS = ("HEADRACE_", "MLFLOW_", "PREFECT_")
+SIB = "text/sib200-zh-en/sib200-zh-en.parquet"
+POEMS = "text/zh-poetry-genre/zh-poetry-genre.parquet"
+CLINC = "text/clinc150/clinc150.parquet"
+FSDD = "audio/free-spoken-digit-dataset"
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not DATA.is_dir(), reason=f"the real data sets are not here: {DATA}"
+    ),
+]
+
+
+def headrace(place: Path, *arguments: str) -> dict[str, Any]:
+    """What a command answers in a project of its own, beside the data sets."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+    ours = {"HEADRACE_HOME": str(place / "home"), "HEADRACE_DATA": str(DATA)}
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace_flows.cli.main", *arguments, "--json"],
+        env={**kept, **ours, "HEADRACE_PROJECT": str(place)},
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def reached(answer: dict[str, Any], floor: float) -> None:
+    """A champion, and at least so accurate on the test split."""
+    assert answer["status"] == "promoted", answer["reason"]
+    assert answer["metrics"]["test_accuracy"] >= floor
+
+
+@pytest.mark.parametrize(
+    ("name", "floor"), [("messages", 0.976), ("topics", 0.69), ("spoken_digits", 0.97)]
+)
+def test_a_shipped_pipeline_makes_a_champion_of_its_data(
+    tmp_path: Path, name: str, floor: float
+) -> None:
+    answer = headrace(tmp_path, "run", name)
+    reached(answer, floor)
+    checks = {warning["check"] for warning in answer["warnings"]}
+    assert checks <= {"leak"}, answer["warnings"]  # two messages in both splits
+
+
+@pytest.mark.parametrize(
+    ("medium", "data", "options", "floor"),
+    [
+        ("text", CLINC, ("--label=intent", "--where=intent != 'oos'"), 0.894),
+        ("text", SIB, ("--where=lang == 'zho_Hans'",), 0.74),
+        ("text", SIB, ("--where=lang == 'eng_Latn'",), 0.64),
+        ("text", POEMS, ("--group=author",), 0.775),
+        ("audio", FSDD, ("--group=speaker",), 0.97),
+    ],
+    ids=["clinc150", "sib200-zh", "sib200-en", "poems", "spoken-digits"],
+)
+def test_a_drafted_pipeline_runs_as_it_stands(
+    tmp_path: Path, medium: str, data: str, options: tuple[str, ...], floor: float
+) -> None:
+    headrace(
+        tmp_path, "new", "mine", f"--medium={medium}", f"--data={DATA / data}", *options
+    )
+    reached(headrace(tmp_path, "run", "mine"), floor)
+
+
+def test_a_speaker_who_was_never_heard_is_understood(tmp_path: Path) -> None:
+    place = f"--data={DATA / FSDD}"
+    headrace(tmp_path, "new", "mine", "--medium=audio", place, "--group=speaker")
+    answer = headrace(tmp_path, "run", "mine", "--set", 'data.test_groups=["theo"]')
+    reached(answer, 0.90)
+
+
+def test_a_cnn_reads_all_of_mnist(tmp_path: Path) -> None:
+    data = f"--data={DATA / 'images/mnist/mnist.npz'}"
+    answer = headrace(tmp_path, "run", "digits", data, "--set", "model.builder=cnn")
+    reached(answer, 0.990)
