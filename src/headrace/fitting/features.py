@@ -23,6 +23,7 @@ from headrace.media import medium
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29
 PREPARED_BYTES = 2**30
+_STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name them
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def adapt(preprocessing: Any, data: Data) -> None:
     """
     import keras
 
-    layers = [layer for layer in preprocessing.layers if hasattr(layer, "adapt")]
+    layers = [layer for layer in preprocessing.layers if _learns(layer)]
     if not layers:
         return
     items = _some_items(data)
@@ -136,6 +137,14 @@ def adapt(preprocessing: Any, data: Data) -> None:
         layer.adapt(reaching)
         if hasattr(layer, "get_vocabulary") and not len(layer.get_vocabulary()[2:]):
             layer.set_vocabulary(["\ufffd"])  # Keras keeps no table of nothing
+
+
+def _learns(layer: Any) -> bool:
+    """Whether a layer has a state to learn; one that was given it keeps what it has."""
+    if not hasattr(layer, "adapt"):
+        return False
+    given = layer.get_config()
+    return all(given.get(name) is None for name in _STATES)
 
 
 def _some_items(data: Data) -> npt.NDArray[Any]:

@@ -23,10 +23,13 @@ MEDIUM = "text"
 STRIPPED = "lower_and_strip_punctuation"
 FIRST_TOKEN = 2  # 0 is padding, 1 an n-gram outside the vocabulary
 COMMON = 512  # n-grams of lower rank are those that a text repeats
-LONGEST_ANYWHERE = 3  # n-gram of characters that is shorter than a phrase in Chinese
-WORD_LENGTH = (
-    4.0  # characters a word or pair of words, at most, where blanks divide them
-)
+LONGEST_WORD = 2  # of characters, in scripts that are written without blanks
+LEAST_HIGH, LEAST_LOW = (
+    0.2,
+    0.3,
+)  # what is left of the orders that a script has no use for
+WORDS_END, PHRASES_BEGIN = 9.0, 12.0  # mean characters between two blanks
+BLANKS = [" ", "\t", "\n", "\u3000"]
 PARAMETERS = 1_000_000  # of a block, at most
 SCALE = 10.0  # of a text's vector, so that a rate of 0.1 fits it
 
@@ -47,7 +50,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     max_tokens: int = 60_000,
     max_characters: int = 1024,
     units: int = 64,
-    dropout: float = 0.4,
+    dropout: float = 0.0,
 ) -> tuple[Any, Any]:
     """Character n-grams need no segmenter for Chinese, and tell inflected words.
 
@@ -82,9 +85,16 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     words = longest_words * -(-characters // 4)
     orders = [order for order in character_orders if order <= data.shape[0]] or [1]
     text = keras.Input((), dtype="string", name="text")
-    blocks = [
-        _vocabulary("character", (order,), tokens, characters)(text) for order in orders
-    ]
+    blanks = keras.layers.TextVectorization(
+        standardize="lower",
+        split="character",
+        output_sequence_length=characters,
+        vocabulary=BLANKS,
+    )(text)
+    blocks = []
+    for order in orders:
+        ids = _vocabulary("character", (order,), tokens, characters)(text)
+        blocks.append(_within_words(ids, blanks, order))
     widths = [characters] * len(orders)
     if longest_words:
         blocks.append(_vocabulary("whitespace", longest_words, tokens, words)(text))
@@ -93,7 +103,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     preprocessing = keras.Model(text, ids, name="preprocessing")
     classes = len(data.classes)
     network = _network(
-        widths, orders, tokens, min(units, 2 * classes), classes, dropout
+        widths, orders, longest_words, tokens, min(units, 2 * classes), classes, dropout
     )
     return preprocessing, network
 
@@ -113,9 +123,26 @@ def _vocabulary(
     )
 
 
-def _network(
+def _within_words(ids: Any, blanks: Any, order: int) -> Any:
+    """N-grams without those that reach from one word into the next.
+
+    Args:
+        ids: of the n-gram that begins at each character.
+        blanks: of the character itself, as found in `BLANKS`.
+    """
+    from keras import ops
+
+    is_blank = ops.cast(blanks >= FIRST_TOKEN, ids.dtype)
+    for inside in range(1, order - 1):
+        later = ops.pad(is_blank[:, inside:], ((0, 0), (0, inside)))
+        ids = ids * (1 - later)
+    return ids
+
+
+def _network(  # noqa: PLR0913
     widths: Sequence[int],
     orders: Sequence[int],
+    longest_words: int,
     tokens: int,
     units: int,
     classes: int,
@@ -130,11 +157,13 @@ def _network(
     blocks = [ids[:, begin:end] for begin, end in itertools.pairwise(ends)]
     vectors = [_block(block, tokens, units, dropout) for block in blocks]
     has_words = len(blocks) > len(orders)
-    blanks = _blanks(blocks[0], blocks[-1]) if has_words else None
+    high, low = (
+        _shares(blocks[0], blocks[-1], longest_words) if has_words else (1.0, 1.0)
+    )
     total, squares = 0.0, 0.0
     for number, vector in enumerate(vectors):
-        spans_words = number >= len(orders) or orders[number] > LONGEST_ANYWHERE
-        share = blanks if spans_words and blanks is not None else 1.0
+        is_low = number < len(orders) and orders[number] <= LONGEST_WORD
+        share = low if is_low else high
         total = total + vector * share
         squares = squares + share**2
     total = total * (SCALE / ops.sqrt(squares))
@@ -144,11 +173,12 @@ def _network(
     return keras.Model(ids, outputs, name="bag_of_ngrams")
 
 
-def _blanks(characters: Any, words: Any) -> Any:
-    """1 where blanks divide words, near 0 in Chinese: ``(batch, 1)``.
+def _shares(characters: Any, words: Any, longest: int) -> tuple[Any, Any]:
+    """What long and short n-grams count: twice ``(batch, 1)``.
 
-    Without blanks, long n-grams of characters are phrases, each seen once: they tell
-    a training text from all others, and nothing else.
+    Where blanks divide words, one or two characters say little. Without blanks, as in
+    Chinese, they are the words, and longer n-grams are phrases, each seen once: they
+    tell a training text from all others, and nothing else.
     """
     from keras import ops
 
@@ -156,8 +186,10 @@ def _blanks(characters: Any, words: Any) -> Any:
         ops.sum(ops.cast(ids > 0, "float32"), axis=1, keepdims=True)
         for ids in (characters, words)
     ]
-    share = WORD_LENGTH * counts[1] / ops.maximum(counts[0], 1.0)
-    return ops.clip(share, 0.05, 1.0)
+    number = (counts[1] + longest * (longest - 1) / 2) / longest  # of words alone
+    length = counts[0] / ops.maximum(number, 1.0)
+    share = (PHRASES_BEGIN - length) / (PHRASES_BEGIN - WORDS_END)
+    return ops.clip(share, LEAST_HIGH, 1.0), ops.clip(1.0 - share, LEAST_LOW, 1.0)
 
 
 def _block(ids: Any, tokens: int, units: int, dropout: float) -> Any:

@@ -66,6 +66,19 @@ def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
     assert inputs.item_bytes == 3 * inputs.dtype.itemsize
 
 
+def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(
+        vocabulary=["green"], output_sequence_length=2
+    )
+    inputs = inputs_of(texts(), keras.Model(raw, words(raw)))
+    assert words.get_vocabulary()[2:] == ["green"]
+    assert inputs.train.read(1).items.tolist() == [[1, 2]]
+
+
 def test_a_layer_behind_another_learns_what_reaches_it() -> None:
     load_backend()
     import keras

@@ -31,14 +31,21 @@ def _backend() -> None:
     load_backend()
 
 
+def learn(preprocessing: Any, texts: list[str]) -> None:
+    import keras
+
+    for layer in preprocessing.layers:
+        if isinstance(layer, keras.layers.TextVectorization):
+            if layer.get_config()["vocabulary"] is None:
+                layer.adapt(texts)
+
+
 def built(**arguments: Any) -> tuple[Any, Any]:
     import keras
 
     keras.utils.set_random_seed(0)
     preprocessing, network = models.build("bag_of_ngrams", DATA, {**SMALL, **arguments})
-    for layer in preprocessing.layers:
-        if isinstance(layer, keras.layers.TextVectorization):
-            layer.adapt(TEXTS)
+    learn(preprocessing, TEXTS)
     return preprocessing, network
 
 
@@ -113,12 +120,8 @@ def test_numbers_that_are_no_lengths_are_refused(arguments: dict[str, Any]) -> N
 
 
 def test_texts_without_blanks_are_no_problem() -> None:
-    import keras
-
     preprocessing, _network = models.build("bag_of_ngrams", DATA, SMALL)
-    for layer in preprocessing.layers:
-        if isinstance(layer, keras.layers.TextVectorization):
-            layer.adapt(["海水很深了", "青山高高的"])
+    learn(preprocessing, ["海水很深了", "青山高高的"])
     assert np.asarray(ids_of(preprocessing, ["海水"])).any()
 
 
@@ -126,3 +129,30 @@ def test_a_text_of_one_byte_is_no_problem() -> None:
     tiny = DATA.model_copy(update={"shape": (1,)})
     _preprocessing, network = models.build("bag_of_ngrams", tiny, SMALL)
     assert network.input_shape == (None, 3)
+
+
+def test_no_ngram_reaches_from_one_word_into_the_next() -> None:
+    preprocessing, _network = built(character_orders=[3], longest_words=0)
+    (ids,) = np.asarray(ids_of(preprocessing, ["the sea"]))
+    texts = ["the", "he ", "e s", " se", "sea"]
+    assert [bool(i) for i in ids[: len(texts)]] == [True, True, False, True, True]
+    assert not ids[len(texts) :].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "high", "low"),
+    [
+        ("the sea is deep and old", 1.0, 0.3),  # five words
+        ("海水很深青山高古城里有人家", 0.2, 1.0),
+    ],
+)
+def test_what_ngrams_count_follows_from_how_a_script_divides_words(
+    text: str, high: float, low: float
+) -> None:
+    from headrace.models.bag_of_ngrams import _shares
+
+    count = len(text.split())
+    characters = np.ones((1, len(text)), np.int32)
+    words = np.ones((1, 2 * count - 1), np.int32)  # single ones and pairs
+    given = [float(np.asarray(share).item()) for share in _shares(characters, words, 2)]
+    assert given == pytest.approx([high, low], abs=0.1)
