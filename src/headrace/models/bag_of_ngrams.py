@@ -13,7 +13,7 @@ set where both were tried it was 8 points worse.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.records import DataDescription
@@ -28,7 +28,7 @@ LEAST_HIGH, LEAST_LOW = (
     0.2,
     0.3,
 )  # what is left of the orders that a script has no use for
-WORDS_END, PHRASES_BEGIN = 9.0, 12.0  # mean characters between two blanks
+WORDS_END, PHRASES_BEGIN = 8.0, 11.0  # characters between two blanks
 BLANKS = [" ", "\t", "\n", "\u3000"]
 PARAMETERS = 1_000_000  # of a block, at most
 SCALE = 10.0  # of a text's vector, so that a rate of 0.1 fits it
@@ -103,7 +103,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     preprocessing = keras.Model(text, ids, name="preprocessing")
     classes = len(data.classes)
     network = _network(
-        widths, orders, longest_words, tokens, min(units, 2 * classes), classes, dropout
+        widths, orders, tokens, min(units, 2 * classes), classes, dropout
     )
     return preprocessing, network
 
@@ -139,10 +139,9 @@ def _within_words(ids: Any, blanks: Any, order: int) -> Any:
     return ids
 
 
-def _network(  # noqa: PLR0913
+def _network(
     widths: Sequence[int],
     orders: Sequence[int],
-    longest_words: int,
     tokens: int,
     units: int,
     classes: int,
@@ -156,10 +155,7 @@ def _network(  # noqa: PLR0913
     ends = list(itertools.accumulate(widths, initial=0))
     blocks = [ids[:, begin:end] for begin, end in itertools.pairwise(ends)]
     vectors = [_block(block, tokens, units, dropout) for block in blocks]
-    has_words = len(blocks) > len(orders)
-    high, low = (
-        _shares(blocks[0], blocks[-1], longest_words) if has_words else (1.0, 1.0)
-    )
+    high, low = _shares(dict(zip(orders, blocks, strict=False)))
     total, squares = 0.0, 0.0
     for number, vector in enumerate(vectors):
         is_low = number < len(orders) and orders[number] <= LONGEST_WORD
@@ -173,22 +169,31 @@ def _network(  # noqa: PLR0913
     return keras.Model(ids, outputs, name="bag_of_ngrams")
 
 
-def _shares(characters: Any, words: Any, longest: int) -> tuple[Any, Any]:
+def _shares(blocks: Mapping[int, Any]) -> tuple[Any, Any]:
     """What long and short n-grams count: twice ``(batch, 1)``.
 
     Where blanks divide words, one or two characters say little. Without blanks, as in
     Chinese, they are the words, and longer n-grams are phrases, each seen once: they
-    tell a training text from all others, and nothing else.
+    tell a training text from all others, and nothing else. How far blanks are apart
+    follows from how many of the longest n-grams are left within words; a text too
+    short to tell is taken for something between.
+
+    Args:
+        blocks: n-grams of characters by their length, not in one order only.
     """
     from keras import ops
 
-    counts = [
-        ops.sum(ops.cast(ids > 0, "float32"), axis=1, keepdims=True)
-        for ids in (characters, words)
-    ]
-    number = (counts[1] + longest * (longest - 1) / 2) / longest  # of words alone
-    length = counts[0] / ops.maximum(number, 1.0)
-    share = (PHRASES_BEGIN - length) / (PHRASES_BEGIN - WORDS_END)
+    short, long = min(blocks), max(blocks)
+    if short > LONGEST_WORD or long <= LONGEST_WORD:
+        return 1.0, 1.0
+    characters, left = (
+        ops.sum(ops.cast(blocks[order] > 0, "float32"), axis=1, keepdims=True)
+        for order in (short, long)
+    )
+    begun = ops.maximum(characters - (long - short), 0.0)
+    between = (WORDS_END + PHRASES_BEGIN) / 2
+    apart = ((long - 2) * begun + between) / (begun - left + 1.0)
+    share = (PHRASES_BEGIN - apart) / (PHRASES_BEGIN - WORDS_END)
     return ops.clip(share, LEAST_HIGH, 1.0), ops.clip(1.0 - share, LEAST_LOW, 1.0)
 
 

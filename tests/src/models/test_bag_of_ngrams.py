@@ -142,17 +142,18 @@ def test_no_ngram_reaches_from_one_word_into_the_next() -> None:
 @pytest.mark.parametrize(
     ("text", "high", "low"),
     [
-        ("the sea is deep and old", 1.0, 0.3),  # five words
+        ("the sea is deep and old", 1.0, 0.3),
         ("海水很深青山高古城里有人家", 0.2, 1.0),
+        ("我们几个人二零二零年六月去了北京 Google 公司看看", 0.2, 1.0),
+        ("海", 0.5, 0.5),
     ],
 )
-def test_what_ngrams_count_follows_from_how_a_script_divides_words(
+def test_what_ngrams_count_follows_from_how_far_blanks_are_apart(
     text: str, high: float, low: float
 ) -> None:
     from headrace.models.bag_of_ngrams import _shares
 
-    count = len(text.split())
-    characters = np.ones((1, len(text)), np.int32)
-    words = np.ones((1, 2 * count - 1), np.int32)  # single ones and pairs
-    given = [float(np.asarray(share).item()) for share in _shares(characters, words, 2)]
-    assert given == pytest.approx([high, low], abs=0.1)
+    long = [" " not in text[i + 1 : i + 4] for i in range(len(text) - 4)]
+    blocks = {1: np.ones((1, len(text))), 5: np.array([long or [0]], np.int32)}
+    given = [float(np.asarray(share).item()) for share in _shares(blocks)]
+    assert given == pytest.approx([high, low], abs=0.01)
