@@ -50,7 +50,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     max_tokens: int = 60_000,
     max_characters: int = 1024,
     units: int = 64,
-    dropout: float = 0.0,
+    dropout: float = 0.4,
 ) -> tuple[Any, Any]:
     """Character n-grams need no segmenter for Chinese, and tell inflected words.
 
@@ -63,7 +63,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
             many classes.
         max_characters: what lies behind is not read.
         units: of a text's vector, at most; there are no more than twice the classes.
-        dropout: share of the n-grams that a training step leaves out.
+        dropout: share of the longer n-grams, which overlap, that a training step
+            leaves out.
 
     Returns:
         (preprocessing, network); from strings to int64 ``(batch, n-grams)``, and from
@@ -154,12 +155,12 @@ def _network(
     ids = keras.Input((sum(widths),), dtype="int32")
     ends = list(itertools.accumulate(widths, initial=0))
     blocks = [ids[:, begin:end] for begin, end in itertools.pairwise(ends)]
-    vectors = [_block(block, tokens, units, dropout) for block in blocks]
     high, low = _shares(dict(zip(orders, blocks, strict=False)))
     total, squares = 0.0, 0.0
-    for number, vector in enumerate(vectors):
-        is_low = number < len(orders) and orders[number] <= LONGEST_WORD
+    for block, order in itertools.zip_longest(blocks, orders):  # the last is of words
+        is_low = order is not None and order <= LONGEST_WORD
         share = low if is_low else high
+        vector = _block(block, tokens, units, 0.0 if is_low else dropout)
         total = total + vector * share
         squares = squares + share**2
     total = total * (SCALE / ops.sqrt(squares))
