@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK, _ACCENT = "#1f3a5f", "#d1495b"
+_CAPTION = 28  # letters of a caption that fit beside the next one
 
 
 def _figure(width: float, height: float, layout: Any = "constrained") -> Figure:
@@ -99,7 +100,8 @@ def draw_mistakes(
         axes = figure.add_axes((left, bottom, 0.9 / columns, 0.8 / rows))
         axes.axis("off")
         draw(axes, sample)
-        axes.set_title(caption, fontsize=8, y=1)
+        longest = max(map(len, caption.split("\n")))
+        axes.set_title(caption, fontsize=8 * min(1, _CAPTION / longest), y=1)
     figure.savefig(path, dpi=110)
 
 
