@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
-_ALWAYS = property(lambda _: True, lambda _, __: None)
+_NAME = "_has_connected"
+# What a client writes there stays its own, for when it is asked again.
+_ALWAYS = property(lambda _: True, lambda self, told: vars(self).update({_NAME: told}))
 
 
 @contextmanager
@@ -21,6 +23,6 @@ def patient() -> Iterator[None]:
 
     with ExitStack() as stack:
         for client in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
-            changed = patch.object(client, "_has_connected", _ALWAYS, create=True)
+            changed = patch.object(client, _NAME, _ALWAYS, create=True)
             stack.enter_context(changed)
         yield

@@ -72,6 +72,14 @@ def test_within_it_waits(url: str, get: Callable[[str], httpx.Response]) -> None
         assert get(url).text == "true"
 
 
+def test_a_client_made_within_it_is_of_use_afterwards(url: str) -> None:
+    with patient():
+        client = PrefectHttpxSyncClient()
+        assert client.get(url).text == "true"
+    assert client.get(url).text == "true"
+    client.close()
+
+
 @ASKING
 def test_outside_it_is_told_at_once(
     url: str, get: Callable[[str], httpx.Response]
