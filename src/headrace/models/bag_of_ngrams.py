@@ -24,10 +24,8 @@ STRIPPED = "lower_and_strip_punctuation"
 FIRST_TOKEN = 2  # 0 is padding, 1 an n-gram outside the vocabulary
 COMMON = 512  # n-grams of lower rank are those that a text repeats
 LONGEST_WORD = 2  # of characters, in scripts that are written without blanks
-LEAST_HIGH, LEAST_LOW = (
-    0.2,
-    0.3,
-)  # what is left of the orders that a script has no use for
+# What is left of the n-grams that a script has little use for.
+LEAST_HIGH, LEAST_LOW = 0.2, 0.3
 WORDS_END, PHRASES_BEGIN = 8.0, 11.0  # characters between two blanks
 BLANKS = [" ", "\t", "\n", "\u3000"]
 PARAMETERS = 1_000_000  # of a block, at most
