@@ -50,6 +50,7 @@ class Place:
     home: Path
     project: Path
     environment: dict[str, str] = field(default_factory=dict)
+    seconds: float = 240
 
     def headrace(self, *arguments: str, **environment: str) -> dict[str, Any]:
         """What a command answers, with its exit code and what it wrote."""
@@ -72,7 +73,7 @@ class Place:
             cwd=self.project,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=self.seconds,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faults.storage import Place
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-OURS = ("HEADRACE_", "MLFLOW_", "PREFECT_")
 SIB = "text/sib200-zh-en/sib200-zh-en.parquet"
 POEMS = "text/zh-poetry-genre/zh-poetry-genre.parquet"
 CLINC = "text/clinc150/clinc150.parquet"
@@ -29,18 +25,9 @@ pytestmark = [
 
 def headrace(place: Path, *arguments: str) -> dict[str, Any]:
     """What a command answers in a project of its own, beside the data sets."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
-    ours = {"HEADRACE_HOME": str(place / "home"), "HEADRACE_DATA": str(DATA)}
-    done = subprocess.run(
-        [sys.executable, "-m", "headrace_flows.cli.main", *arguments, "--json"],
-        env={**kept, **ours, "HEADRACE_PROJECT": str(place)},
-        cwd=place,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    answer: dict[str, Any] = json.loads(done.stdout)
+    data = {"HEADRACE_DATA": str(DATA)}
+    answer = Place(place / "home", place, data, 800).headrace(*arguments)
+    assert answer["exit"] == 0, answer["told"]
     return answer
 
 
