@@ -202,10 +202,9 @@ def _train(recorded: Restored) -> _Found:
             f"What differs from then: {differ}." if differ else error.action,
         ) from error
     now = packed.ingredients(dataclasses.asdict(fitted.execution))
-    best = fitted.best_epoch
     return _Found(
         fitted.weights_digest,
-        {**fitted.epochs[best - 1], "best_epoch": best},
+        fitted.metrics,
         ingredients.differences(then, now),
     )
 

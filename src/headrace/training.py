@@ -93,13 +93,15 @@ def train(  # noqa: PLR0913
             log.info(progress_line(number, spec.training.epochs, metrics))
 
         fitted = fit.run(log_epoch)
-        best = fitted.best_epoch
         resumed = (
             {"headrace.resumed_from": checkpoints.resumed.run_id}
             if checkpoints is not None and checkpoints.resumed is not None
             else {}
         )
-        tracking.log_metrics(run_id, {"best_epoch": best}, best)
+        of_the_fit = {
+            name: fitted.metrics[name] for name in ("best_epoch", "temperature")
+        }
+        tracking.log_metrics(run_id, of_the_fit, fitted.best_epoch)
         model_uri, model_digest, model_bytes = tracking.log_model(
             fitted.model, snapshot.description
         )
@@ -130,7 +132,7 @@ def train(  # noqa: PLR0913
         golden_digest=hashlib.sha256(golden).hexdigest(),
         description=snapshot.description,
         snapshot_digest=snapshot.digest,
-        metrics={**fitted.epochs[best - 1], "best_epoch": best},
+        metrics=fitted.metrics,
         execution=facts,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from headrace import models
 from headrace.backend import load_backend
+from headrace.fitting.calibration import calibrate, last_layer
 from headrace.fitting.checkpoints import Checkpoints
 from headrace.fitting.data import Data
 from headrace.fitting.devices import choose_devices, told_in_words, whole_batches
@@ -30,14 +31,22 @@ class Fitted:
         model: the composition, from raw items to probabilities.
         best_epoch: the one whose weights it has, from 1.
         epochs: the metrics of each.
+        temperature: that its logits were divided by.
         execution: how it was computed.
     """
 
     model: Any
     best_epoch: int
     epochs: list[Metrics]
+    temperature: float
     execution: Execution
     weights_digest: str
+
+    @property
+    def metrics(self) -> Metrics:
+        """Of the epoch whose weights it has, which one that is, and the temperature."""
+        found = {"best_epoch": self.best_epoch, "temperature": self.temperature}
+        return {**self.epochs[self.best_epoch - 1], **found}
 
 
 class Fit:
@@ -56,8 +65,8 @@ class Fit:
         execution: how it will be computed.
 
     Raises:
-        SpecError: the builder does not fit the data, or this machine has fewer devices
-            than asked for.
+        SpecError: the builder does not fit the data, its network cannot be calibrated
+            as asked, or this machine has fewer devices than asked for.
         Refusal: a device is out of memory.
         DependencyError: another machine does not answer.
     """
@@ -83,6 +92,8 @@ class Fit:
                 preprocessing, network = models.build(
                     builder, description, spec.model.arguments, folder
                 )
+            if recipe.calibrate:
+                last_layer(network)
             self._inputs = inputs_of(data, preprocessing)
             self.execution = plan_execution(
                 recipe,
@@ -92,6 +103,7 @@ class Fit:
                 self._inputs.window_bytes,
             )
             # Outside: what is saved, and asked for predictions, is on one device.
+            self._network = network
             self._model = models.compose(description, preprocessing, network)
             with whole_batches(self._strategy, network):
                 self._loop = Loop(
@@ -116,13 +128,19 @@ class Fit:
             IntegrityError: the data is damaged.
             DependencyError: the disk failed, or another machine does not answer.
         """
+        temperature = 1.0
         with told_in_words(self._spec, self._strategy):
             self._loop.run(on_epoch)
+            if self._spec.calibrate and len(self._inputs.val.labels):
+                temperature = calibrate(
+                    self._network, self._loop.validation(), self._inputs.val.labels
+                )
         progress = self._loop.progress
         return Fitted(
             model=self._model,
             best_epoch=progress.kept or progress.epoch,
             epochs=progress.epochs,
+            temperature=temperature,
             execution=self.execution,
             weights_digest=weights_digest(self._model),
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.errors import Refusal
 from headrace.fitting.checkpoints import (
@@ -200,14 +201,19 @@ class Loop:
         progress.seconds, progress.cpu_seconds = 0.0, 0.0
         return metrics
 
-    def _validate(self) -> Metrics:
-        val = self._inputs.val
-        if not len(val.items):
-            return {}
+    def validation(self) -> npt.NDArray[np.float32]:
+        """Class probabilities of the validation split, ``(rows, classes)``."""
         prepared = self._inputs.preprocessing is None
-        given = probabilities(self._network if prepared else self._model, val.items)
-        true = given[np.arange(len(given)), val.labels]
+        model = self._network if prepared else self._model
+        return probabilities(model, self._inputs.val.items)
+
+    def _validate(self) -> Metrics:
+        labels = self._inputs.val.labels
+        if not len(labels):
+            return {}
+        given = self.validation()
+        true = given[np.arange(len(given)), labels]
         return {
             "val_loss": float(-np.log(np.maximum(true, 1e-7)).mean()),
-            "val_accuracy": float((given.argmax(1) == val.labels).mean()),
+            "val_accuracy": float((given.argmax(1) == labels).mean()),
         }

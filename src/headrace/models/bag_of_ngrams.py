@@ -38,6 +38,7 @@ RECIPE = {
     "learning_rate": 0.1,
     "schedule": "cosine",
     "label_smoothing": 0.1,
+    "calibrate": True,
 }
 
 

@@ -18,6 +18,7 @@ RECIPE = {
     "schedule": "cosine",
     "weight_decay": 0.02,
     "label_smoothing": 0.1,
+    "calibrate": True,
 }
 
 

@@ -16,6 +16,7 @@ RECIPE = {
     "schedule": "cosine",
     "weight_decay": 0.01,
     "label_smoothing": 0.1,
+    "calibrate": True,
 }
 
 

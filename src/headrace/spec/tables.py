@@ -130,6 +130,11 @@ class TrainingSpec(Table):
         lt=0.5,
         description="share of the truth shared by all classes",
     )
+    calibrate: bool = Field(
+        default=False,
+        description="after training, divide the logits by the temperature that suits "
+        "the validation rows best",
+    )
     weight_decay: float = Field(default=0.0, ge=0, lt=1, description="adam only")
     seed: int = Field(default=1, ge=0, lt=2**32)
     devices: int = Field(

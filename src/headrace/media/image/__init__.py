@@ -56,7 +56,7 @@ CACHED = False
 DUPLICATES = "set aside"
 NEAR_LIMIT = 0.01
 SCALE_COLUMNS = ("maximum", "mean")
-DEFAULT_BUILDER = "mlp"
+DEFAULT_BUILDER = "cnn"
 UNITS = "rows, columns and channels"
 
 
