@@ -11,8 +11,9 @@ from headrace.media import medium as medium_named
 from headrace.spec import TrainingSpec
 
 CLASSES_SHOWN = 20
-LEAST_STEPS = 300
-MOST_EPOCHS = 200
+# Few rows need more epochs for a network to settle, many rows need fewer.
+LEAST_STEPS, MOST_STEPS = 300, 12_000
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 UNBALANCED = 0.8
 # Always saying the larger of two classes gets below 0.5.
 MACRO_F1 = 0.6
@@ -24,11 +25,12 @@ def pipeline_text(name: str, medium: str, found: Found, epochs: int = 0) -> str:
 
 
 def epochs_for(recipe: TrainingSpec, rows: int) -> int:
-    """How many epochs so few rows need for a network to settle; 0: the recipe's."""
+    """How many epochs so few or so many rows need; 0: the recipe's."""
     steps = -(-rows // recipe.batch_size)
-    if steps * recipe.epochs >= LEAST_STEPS:
-        return 0
-    return min(MOST_EPOCHS, -(-LEAST_STEPS // steps))
+    least = min(MOST_EPOCHS, -(-LEAST_STEPS // steps))
+    most = max(FEWEST_EPOCHS, MOST_STEPS // steps)
+    epochs = min(max(recipe.epochs, least), max(most, least))
+    return 0 if epochs == recipe.epochs else epochs
 
 
 def _head(name: str, found: Found) -> Iterator[str]:
@@ -62,7 +64,8 @@ def _tables(medium: str, found: Found, epochs: int) -> Iterator[str]:
     yield f"classes = {_value(list(found.classes))}"
     yield ""
     if epochs:
-        yield from ("[training]", f"epochs = {epochs}  # the rows are few", "")
+        chosen = f"epochs = {epochs}  # for {found.rows('train'):,} rows"
+        yield from ("[training]", chosen, "")
     yield "[[gates]]"
     yield 'name = "accuracy"'
     yield f"threshold = {found.accuracy_gate:g}"
