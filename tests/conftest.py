@@ -32,7 +32,7 @@ BLOBS = """
 description = "Three classes of 8 x 8 images: a bright band above, in the middle, below"
 medium = "image"
 data.source = "blobs.npz"
-model = { builder = "mlp", arguments.hidden = [16] }
+model.arguments.hidden = [16]
 training = { epochs = 3, batch_size = 16, learning_rate = 0.05, seed = 1 }
 gates = [
     { name = "accuracy", threshold = 0.9 },

@@ -18,7 +18,7 @@ PIPELINE = """
 description = "Blobs whose promotion a person decides"
 medium = "image"
 data.source = {source!r}
-model = {{ builder = "mlp", arguments.hidden = [16] }}
+model.arguments.hidden = [16]
 training = {{ epochs = 3, batch_size = 16, learning_rate = 0.05, seed = 1 }}
 gates = [{{ name = "accuracy", threshold = {threshold} }}]
 promotion = {{ mode = "approval", approval_hours = {hours} }}

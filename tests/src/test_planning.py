@@ -16,7 +16,7 @@ from headrace.promotion import conclude, roll_back
 from headrace.records import Record
 from headrace.registration import register
 from headrace.settings import Settings
-from headrace.spec import ModelSpec, PipelineSpec
+from headrace.spec import PipelineSpec
 
 Trained = Any
 STAGES = ("ingest", "validate", "train", "evaluate")
@@ -169,15 +169,7 @@ def test_another_builder_is_named(changed: Changed) -> None:
     assert list(told) == ["train"]
     assert 'model.builder "mlp" → "cnn"' in told["train"]
     assert "code of headrace.models.cnn" in told["train"]
-
-
-def test_the_family_of_the_medium_may_be_named(trained: Trained) -> None:
-    specs = [
-        trained.spec.model_copy(update={"model": ModelSpec(builder=builder)})
-        for builder in ("", "cnn")
-    ]
-    unnamed, named = (keys_of(trained, spec)["train"] for spec in specs)
-    assert unnamed.fingerprint == named.fingerprint
+    assert changed(("model", {"builder": "mlp"})) == {}, "the medium's own, by its name"
 
 
 def test_new_data_is_ingested_and_all_that_follows_from_it(

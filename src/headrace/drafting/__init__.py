@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.drafting.found import Found, look
-from headrace.drafting.writing import epochs_for, pipeline_text, readme_text
+from headrace.drafting.writing import pipeline_text, readme_text
 from headrace.errors import UsageError
 from headrace.spec import FILE_NAME, DataSpec, load_spec, media_names
 from headrace.store import disk_errors
@@ -68,10 +68,6 @@ def draft(name: str, medium: str, data: DataSpec, settings: Settings) -> Draft:
             made = Path(place) / name
             made.mkdir()
             (made / FILE_NAME).write_text(text, encoding="utf-8")
-            epochs = epochs_for(load_spec(made).training, found.rows("train"))
-            if epochs:
-                text = pipeline_text(name, medium, found, epochs)
-                (made / FILE_NAME).write_text(text, encoding="utf-8")
             readme = readme_text(name, medium, found)
             (made / "README.md").write_text(readme, encoding="utf-8")
             load_spec(made)

@@ -8,26 +8,26 @@ from typing import Any
 
 from headrace.drafting.found import Found
 from headrace.media import medium as medium_named
-from headrace.spec import TrainingSpec
+from headrace.spec import TrainingSpec, least_steps, recipe_of
 
 CLASSES_SHOWN = 20
 # Few rows need more epochs for a network to settle, many rows need fewer.
-LEAST_STEPS, MOST_STEPS = 300, 12_000
+MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 UNBALANCED = 0.8
 # Always saying the larger of two classes gets below 0.5.
 MACRO_F1 = 0.6
 
 
-def pipeline_text(name: str, medium: str, found: Found, epochs: int = 0) -> str:
-    """The text of ``pipeline.toml``; 0 epochs: as many as the recipe has."""
-    return "\n".join([*_head(name, found), *_tables(medium, found, epochs), ""])
+def pipeline_text(name: str, medium: str, found: Found) -> str:
+    """The text of ``pipeline.toml``."""
+    return "\n".join([*_head(name, found), *_tables(medium, found), ""])
 
 
-def epochs_for(recipe: TrainingSpec, rows: int) -> int:
+def epochs_for(recipe: TrainingSpec, rows: int, least_steps: int) -> int:
     """How many epochs so few or so many rows need; 0: the recipe's."""
     steps = -(-rows // recipe.batch_size)
-    least = min(MOST_EPOCHS, -(-LEAST_STEPS // steps))
+    least = min(MOST_EPOCHS, -(-least_steps // steps))
     most = max(FEWEST_EPOCHS, MOST_STEPS // steps)
     epochs = min(max(recipe.epochs, least), max(most, least))
     return 0 if epochs == recipe.epochs else epochs
@@ -46,7 +46,7 @@ def _head(name: str, found: Found) -> Iterator[str]:
     yield ""
 
 
-def _tables(medium: str, found: Found, epochs: int) -> Iterator[str]:
+def _tables(medium: str, found: Found) -> Iterator[str]:
     data, shape = found.data, found.snapshot.description.shape
     yield f"medium = {_value(medium)}"
     yield ""
@@ -63,7 +63,10 @@ def _tables(medium: str, found: Found, epochs: int) -> Iterator[str]:
         yield f"test_groups = {_value(list(data.test_groups))}"
     yield f"classes = {_value(list(found.classes))}"
     yield ""
-    if epochs:
+    builder = medium_named(medium).BEST_BUILDER
+    yield from ("[model]", f"builder = {_value(builder)}", "")
+    recipe = TrainingSpec.model_validate(recipe_of(medium, builder))
+    if epochs := epochs_for(recipe, found.rows("train"), least_steps(builder)):
         chosen = f"epochs = {epochs}  # for {found.rows('train'):,} rows"
         yield from ("[training]", chosen, "")
     yield "[[gates]]"

@@ -32,7 +32,8 @@ class Medium(Protocol):
             natural.
         NEAR_LIMIT: share of test items that may have a near copy in train.
         SCALE_COLUMNS: whose mean must be of one scale in train and test.
-        DEFAULT_BUILDER: a family in ``headrace.models``.
+        DEFAULT_BUILDER: a family in ``headrace.models``, where a pipeline names none.
+        BEST_BUILDER: the one that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.
     """
 
@@ -43,6 +44,7 @@ class Medium(Protocol):
     NEAR_LIMIT: float
     SCALE_COLUMNS: tuple[str, ...]
     DEFAULT_BUILDER: str
+    BEST_BUILDER: str
     UNITS: str
 
     def form_of(self, data: DataSpec) -> Form:

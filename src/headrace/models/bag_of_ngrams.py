@@ -40,6 +40,7 @@ RECIPE = {
     "label_smoothing": 0.1,
     "calibrate": True,
 }
+LEAST_STEPS = 300
 
 
 def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set

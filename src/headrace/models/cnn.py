@@ -22,6 +22,7 @@ RECIPE = {
     "learning_rate": 0.05,
     "schedule": "cosine",
 }
+LEAST_STEPS = 1_000
 
 # Rows or columns after the first convolution: 32 to 63, whatever the image has.
 _SIDE = 32

@@ -20,6 +20,7 @@ RECIPE = {
     "label_smoothing": 0.1,
     "calibrate": True,
 }
+LEAST_STEPS = 3_000
 
 
 def build(

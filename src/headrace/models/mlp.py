@@ -18,6 +18,7 @@ RECIPE = {
     "nesterov": True,
     "decay": 1e-6,
 }
+LEAST_STEPS = 1_000
 
 
 def build(

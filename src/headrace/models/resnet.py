@@ -17,6 +17,7 @@ RECIPE = {
     "learning_rate": 0.05,
     "schedule": "cosine",
 }
+LEAST_STEPS = 1_000
 
 
 def build(

@@ -18,6 +18,7 @@ RECIPE = {
     "label_smoothing": 0.1,
     "calibrate": True,
 }
+LEAST_STEPS = 1_000
 
 
 def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set

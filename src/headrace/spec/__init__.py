@@ -9,7 +9,9 @@ from headrace.spec.pipeline import (
     PipelineSpec,
     default_builder,
     family_medium,
+    least_steps,
     media_names,
+    recipe_of,
 )
 from headrace.spec.tables import (
     CHECKPOINT_FIELDS,
@@ -38,8 +40,10 @@ __all__ = [
     "default_builder",
     "default_gates",
     "family_medium",
+    "least_steps",
     "load_spec",
     "media_names",
     "override",
     "parse_override",
+    "recipe_of",
 ]

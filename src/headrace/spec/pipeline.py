@@ -54,7 +54,7 @@ class PipelineSpec(Table):
         model, training = values.get("model", {}), values.get("training", {})
         if not (isinstance(model, dict) and isinstance(training, dict)):
             return values
-        recipe = _recipe(values["medium"], str(model.get("builder") or ""))
+        recipe = recipe_of(values["medium"], str(model.get("builder") or ""))
         return {**values, "training": {**recipe, **training}} if recipe else values
 
     @field_validator("medium")
@@ -86,12 +86,17 @@ def family_medium(builder: str) -> str:
     return str(constant(path, "MEDIUM") or "") if known else ""
 
 
-def _recipe(medium: str, builder: str) -> dict[str, Any]:
+def recipe_of(medium: str, builder: str) -> dict[str, Any]:
     """The measured defaults of a family's training; none for a builder elsewhere."""
     builder = builder or default_builder(medium)
     if not family_medium(builder):
         return {}
     return dict(constant(_MODELS / f"{builder}.py", "RECIPE") or {})
+
+
+def least_steps(builder: str) -> int:
+    """Training steps that a family of models needs to settle, however few the rows."""
+    return int(constant(_MODELS / f"{builder}.py", "LEAST_STEPS"))
 
 
 @functools.cache

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headrace.drafting.writing import epochs_for
-from headrace.spec import TrainingSpec
+from headrace.models import builder_names
+from headrace.spec import TrainingSpec, least_steps
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
 
@@ -23,9 +24,15 @@ RECIPE = TrainingSpec(epochs=15, batch_size=32)
     ],
 )
 def test_few_rows_get_more_epochs_and_many_get_fewer(rows: int, epochs: int) -> None:
-    assert epochs_for(RECIPE, rows) == epochs
+    assert epochs_for(RECIPE, rows, 300) == epochs
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_recipe_that_is_short_stays_short(epochs: int) -> None:
-    assert epochs_for(TrainingSpec(epochs=epochs, batch_size=32), 10_000_000) == 0
+    recipe = TrainingSpec(epochs=epochs, batch_size=32)
+    assert epochs_for(recipe, 10_000_000, 300) == 0
+
+
+@pytest.mark.parametrize("family", builder_names())
+def test_every_family_says_how_many_steps_it_needs(family: str) -> None:
+    assert 100 <= least_steps(family) <= 10_000

@@ -23,6 +23,7 @@ from headrace.media.forms import Expectation
 from headrace.records import DataDescription
 
 __all__ = [
+    "BEST_BUILDER",
     "CACHED",
     "DEFAULT_BUILDER",
     "DTYPE",
@@ -57,7 +58,7 @@ CACHED = True
 SCALE_COLUMNS = ("rms",)
 DUPLICATES = "set aside"
 NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
-DEFAULT_BUILDER = "audio_cnn"
+DEFAULT_BUILDER = BEST_BUILDER = "audio_cnn"
 UNITS = "samples"
 # Of two sounds with near fingerprints, where one is a copy. Others reach 0.93.
 SIMILAR = 0.95

@@ -56,7 +56,8 @@ CACHED = False
 DUPLICATES = "set aside"
 NEAR_LIMIT = 0.01
 SCALE_COLUMNS = ("maximum", "mean")
-DEFAULT_BUILDER = "cnn"
+DEFAULT_BUILDER = "mlp"
+BEST_BUILDER = "cnn"
 UNITS = "rows, columns and channels"
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.sources.chunks import Chunk
 
 __all__ = [
+    "BEST_BUILDER",
     "CACHED",
     "DEFAULT_BUILDER",
     "DTYPE",
@@ -67,7 +68,7 @@ CACHED = True
 DUPLICATES = "keep"  # short ones repeat: 7 % of real text messages
 NEAR_LIMIT = 0.06  # they vary a theme: 5 % of real poems do
 SCALE_COLUMNS: tuple[str, ...] = ()
-DEFAULT_BUILDER = "bag_of_ngrams"
+DEFAULT_BUILDER = BEST_BUILDER = "bag_of_ngrams"
 UNITS = "bytes"
 
 
