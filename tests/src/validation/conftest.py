@@ -1,0 +1,83 @@
+"""100 small images of cats and dogs, and the verdict on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
+from headrace.settings import Settings
+from headrace.snapshots import Rejected
+from headrace.spec import PipelineSpec
+from headrace.store import Store
+from headrace.validation import validate
+
+SPLITS = ["train"] * 60 + ["val"] * 8 + ["test"] * 32
+
+
+@dataclass
+class Data:
+    """100 different images of 4 x 4, two classes in turn; change what you like."""
+
+    pixels: npt.NDArray[np.uint8] = field(
+        default_factory=lambda: np.random.default_rng(0).integers(
+            0, 256, (100, 4, 4, 1), np.uint8
+        )
+    )
+    label: list[str] = field(default_factory=lambda: ["cat", "dog"] * 50)
+    split: list[str] = field(default_factory=lambda: list(SPLITS))
+    rejected: list[Rejected] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+Check = Callable[..., ContractRecord]
+
+
+@pytest.fixture
+def check(tmp_path: Path, write_snapshot: Callable[..., SnapshotRecord]) -> Check:
+    """Write the data as a snapshot and validate it."""
+
+    def run(
+        data: Data, contract: Sequence[dict[str, Any]] = (), **limits: Any
+    ) -> ContractRecord:
+        store = Store(str(tmp_path))
+        spec = PipelineSpec.model_validate(
+            {
+                "name": "pets",
+                "medium": "image",
+                "data": {"source": "made", "classes": ["cat", "dog"], **limits},
+                "contract": contract,
+            }
+        )
+        names = [f"{row}.png" for row in range(len(data.pixels))]
+        description = DataDescription(
+            medium="image", shape=(4, 4, 1), classes=("cat", "dog")
+        )
+        snapshot = write_snapshot(
+            store,
+            description,
+            data.pixels,
+            {"split": data.split, "label": data.label, "name": names},
+            data.rejected,
+            data.findings,
+        )
+        return validate(spec, snapshot, store, Settings(project=tmp_path))
+
+    return run
+
+
+def quarantine(record: ContractRecord) -> dict[str, tuple[str, str]]:
+    """Check and reason of each name in quarantine."""
+    rows = pq.read_table(record.quarantine_uri).to_pylist()
+    return {row["name"]: (row["check"], row["reason"]) for row in rows}
+
+
+def expectation(name: str, **arguments: Any) -> list[dict[str, Any]]:
+    return [{"expectation": f"expect_{name}", **arguments}]

@@ -1,0 +1,136 @@
+"""What refuses a data set, what is only a finding, and what is neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.src.validation.conftest import Check, Data, expectation
+
+from headrace.errors import ContractError
+from headrace.records import Finding
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_without_items_is_refused(check: Check, split: str) -> None:
+    data = Data(split=["test" if split == "train" else "train"] * 100)
+
+    with pytest.raises(ContractError, match=f"- {split} holds no readable item"):
+        check(
+            data, expectation("column_mean_to_be_between", column="mean", min_value=1)
+        )
+
+
+def test_an_empty_table_is_refused(check: Check) -> None:
+    data = Data(pixels=np.empty((0, 4, 4, 1), np.uint8), label=[], split=[])
+
+    with pytest.raises(ContractError, match="train holds no readable item") as error:
+        check(data, expectation("column_values_to_not_be_null", column="mean"))
+    assert "test holds no readable item" in str(error.value)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_class_missing_from_a_split_is_refused(check: Check, split: str) -> None:
+    data = Data()
+    data.label = [
+        "cat" if of == split else label
+        for of, label in zip(data.split, data.label, strict=True)
+    ]
+
+    with pytest.raises(ContractError, match=f"- {split} holds no item of class dog"):
+        check(data)
+
+
+def test_data_of_a_single_class_is_refused(check: Check) -> None:
+    with pytest.raises(ContractError, match="all items are of one class, cat"):
+        check(Data(label=["cat"] * 100))
+
+
+def test_a_small_class_is_a_finding(check: Check) -> None:
+    data = Data()
+    data.label = ["dog" if row in {0, 1, 90} else "cat" for row in range(100)]
+
+    record = check(data)
+
+    assert record.findings == (
+        Finding(
+            check="class_balance",
+            split="train",
+            count=1,
+            message="of a mean of 30 train items a class, dog has 2",
+        ),
+    )
+    assert record.quarantined == 0
+
+
+def test_a_class_of_a_tenth_of_the_mean_is_no_finding(check: Check) -> None:
+    data = Data()
+    data.label = ["dog" if row in {0, 1, 2, 90} else "cat" for row in range(100)]
+
+    assert check(data).findings == ()
+
+
+def test_test_items_that_are_also_in_train_are_refused(check: Check) -> None:
+    data = Data()
+    data.pixels[[68, 70]] = data.pixels[[0, 2]]
+
+    with pytest.raises(
+        ContractError, match=r"2 of the 32 test items \(6\.2%\)"
+    ) as error:
+        check(data)
+    assert "for example" in error.value.message
+    assert "data.leak_limit is 1.0%" in error.value.message
+    assert "set aside" not in error.value.message
+
+
+def test_differently_scaled_splits_are_one_finding(check: Check) -> None:
+    data = Data()
+    data.pixels[68:] //= 50
+
+    (finding,) = check(data).findings
+
+    assert (finding.check, finding.split) == ("scale", "test")
+    assert "are they scaled alike?" in finding.message
+
+
+def test_a_darker_test_split_is_no_finding(check: Check) -> None:
+    data = Data()
+    data.pixels[68:] //= 3
+
+    assert check(data).findings == ()
+
+
+def test_the_verdict_does_not_depend_on_what_ingestion_found(check: Check) -> None:
+    known = Finding(check="scale", split="test", count=1, message="0..1 in test")
+
+    assert check(Data(findings=[known])).findings == ()
+
+
+def test_nothing_beyond_the_quarantine_limit_is_absorbed(check: Check) -> None:
+    data = Data()
+    data.pixels[:4] = 0
+    data.label[10] = data.label[12] = "cow"
+
+    with pytest.raises(ContractError, match=r"6 of 100 rows \(6\.0%\)") as error:
+        check(data)
+
+    message, action = error.value.message, error.value.action
+    assert "The data of pets breaks its contract (made):" in message
+    assert "data.quarantine_limit is 5.0%, 5 rows" in message
+    assert "blank: 4 rows: " in message
+    assert " and 1 more: all its values are equal" in message
+    assert "label: 2 rows: " in message
+    pages, rows = action.split("All checks: ")[1], action.split("Blamed rows: ")[1]
+    assert "items" in Path(pages).read_text()
+    assert pq.read_metadata(rows.split(". ")[0]).num_rows == 6
+
+
+def test_a_class_emptied_by_the_quarantine_is_refused(check: Check) -> None:
+    data = Data(label=["cat"] * 100)
+    data.label[0] = data.label[68] = "dog"
+    data.pixels[68] = 0
+
+    with pytest.raises(ContractError, match="after quarantine, test holds no item of"):
+        check(data)
