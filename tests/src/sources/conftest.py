@@ -1,14 +1,18 @@
-"""Small sources, good and bad, made on the spot."""
+"""Small sources, good and bad, made on the spot; and a server that gives them."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import http.server
 import io
 import struct
 import tarfile
+import threading
+import time
 import zipfile
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace.sources import Chunk, Reading, Source, open_source
+from headrace.sources import Chunk, Reading, Source, catalog, open_source
+from headrace.sources.catalog import Edition, Entry
+from headrace.sources.pinned import Pin
+
+GOOD = b"ham\tyes\n"
 
 Read = Callable[..., tuple[Source, list[Chunk]]]
 
@@ -123,3 +132,118 @@ def read(settings: Settings) -> Read:
             return source, list(source.chunks)
 
     return _read
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+@dataclass
+class Reply:
+    data: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0
+
+
+class Upstream:
+    """A server that stands in for where data comes from."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Reply] = {}
+        self.asked: list[str] = []
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.asked.append(self.path)
+                reply = owner.replies.get(self.path, Reply(b"", 404))
+                time.sleep(reply.delay)
+                self.send_response(reply.status)
+                length = {"Content-Length": str(len(reply.data))}
+                for name, value in (length | reply.headers).items():
+                    if value:
+                        self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def give(self, path: str, data: bytes, **facts: object) -> str:
+        self.replies[path] = Reply(data, **facts)  # type: ignore[arg-type]
+        return self.url + path
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
+    monkeypatch.setenv("no_proxy", "*")
+    running = Upstream()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def copies(tmp_path: Path, settings: Settings) -> Settings:
+    """Settings whose HEADRACE_DATA is a folder without anything in it."""
+    (tmp_path / "copies").mkdir()
+    return settings.model_copy(update={"data": tmp_path / "copies"})
+
+
+def pin(data: bytes, url: str = "", **facts: str) -> Pin:
+    return Pin(size=len(data), sha256=sha(data), url=url, **facts)
+
+
+def entry(*editions: dict[str, Pin], table: str = "", limit: int = 1000) -> Entry:
+    """An entry; of its editions, the last one needs a table made."""
+    *others, last = editions
+    return Entry(
+        name="letters",
+        title="Letters",
+        medium="text",
+        licence="CC0",
+        attribution="Letters by A. Nobody, CC0.",
+        homepage="https://example.org",
+        editions=(
+            *(Edition(files=files) for files in others),
+            Edition(files=last, table=table),
+        ),
+        limit_bytes=limit,
+    )
+
+
+def opened(one: Entry, settings: Settings) -> tuple[Source, Any]:
+    """The source, and its file, or its tree of several."""
+    source = Source(kind="", uri=one.uri)
+    with source:
+        return source, catalog.open_entry(source, settings, one)
+
+
+def kept(settings: Settings) -> list[str]:
+    return sorted(path.name for path in (settings.home / "data").rglob("*.*"))
+
+
+def failure(one: Entry, settings: Settings) -> str:
+    with pytest.raises(DependencyError, match=r"catalog:letters: no copy is") as seen:
+        opened(one, settings)
+    assert seen.value.exit_code == 3
+    assert kept(settings) == []
+    return str(seen.value)
