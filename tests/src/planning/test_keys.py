@@ -2,123 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.src.planning.conftest import Changed, Trained, keys_of
 
 from headrace import closure
-from headrace.ledger import Ledger
-from headrace.planning import Key, Plan, find_finished
-from headrace.promotion import conclude, roll_back
+from headrace.planning import Plan
 from headrace.records import Record
-from headrace.registration import register
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-
-Trained = Any
-STAGES = ("ingest", "validate", "train", "evaluate")
-Changed = Callable[..., dict[str, str]]
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """A process reads each file once; a test edits them."""
-    caches: Any = (
-        closure._module_path,
-        closure._origin,
-        closure._place,
-        closure._read,
-        closure._version,
-    )
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
-
-
-def keys_of(trained: Trained, spec: PipelineSpec | None = None) -> dict[str, Key]:
-    """The key of every stage, given the trained home's records."""
-    plan = Plan(spec or trained.spec, trained.folder, trained.settings)
-    return {
-        "ingest": plan.ingest(),
-        "validate": plan.validate(trained.snapshot),
-        "train": plan.train(trained.snapshot, trained.contract),
-        "evaluate": plan.evaluate(trained.contract, trained.good, 1),
-    }
-
-
-def records_of(trained: Trained) -> dict[str, Record]:
-    return {
-        "ingest": trained.snapshot,
-        "validate": trained.contract,
-        "train": trained.good,
-        "evaluate": trained.good_evaluation,
-    }
-
-
-@pytest.fixture
-def done(trained: Trained) -> Plan:
-    """A plan whose stages are all done."""
-    plan = Plan(trained.spec, trained.folder, trained.settings)
-    for name, key in keys_of(trained).items():
-        plan.save(key, records_of(trained)[name], 1.5)
-    return plan
-
-
-@pytest.fixture
-def changed(trained: Trained, done: Plan) -> Changed:
-    """The stages that would run, with what each says: why."""
-
-    def which(*tables: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, str]:
-        updates = {
-            name: getattr(trained.spec, name).model_copy(update=values)
-            for name, values in tables
-        }
-        spec = trained.spec.model_copy(update=updates | fields)
-        plan = Plan(spec, trained.folder, trained.settings)
-        kinds = {name: type(record) for name, record in records_of(trained).items()}
-        return {
-            name: plan.why(key)
-            for name, key in keys_of(trained, spec).items()
-            if plan.find(key, kinds[name]) is None
-        }
-
-    return which
-
-
-def test_what_was_saved_is_found_with_all_its_ingredients(
-    trained: Trained, done: Plan
-) -> None:
-    for name, key in keys_of(trained).items():
-        record = records_of(trained)[name]
-        assert done.find(key, type(record)) == record
-        saved = done.store.read_json(f"stages/{key.fingerprint}.json")
-        assert (saved["stage"], saved["pipeline"]) == (name, "blobs")
-        assert (saved["ingredients"], saved["seconds"]) == (key.ingredients, 1.5)
-
-
-def test_nothing_changed_nothing_runs(changed: Changed) -> None:
-    assert changed() == {}
-
-
-def test_a_first_run_says_so(trained: Trained, settings: Settings) -> None:
-    plan = Plan(trained.spec, trained.folder, settings)
-    assert plan.find(plan.ingest(), type(trained.snapshot)) is None
-    assert plan.why(plan.ingest()) == "first run"
-
-
-def test_a_result_that_is_gone_or_damaged_is_made_again(
-    trained: Trained, done: Plan
-) -> None:
-    for content in (b"{", b""):
-        key = done.ingest()
-        done.store.write(f"stages/{key.fingerprint}.json", content)
-        assert done.find(key, type(trained.snapshot)) is None
-        assert done.why(key) == "its result is gone from the store"
 
 
 @pytest.mark.parametrize(
@@ -271,84 +165,11 @@ def test_an_importable_builder_counts(
     assert changed == {"code nets_of_ours"}
 
 
-def test_code_that_was_parsed_by_the_last_run_is_known(
-    done: Plan, trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert done.kept.training == trained.good
-    again = Plan(trained.spec, trained.folder, trained.settings)
-    closure._read.cache_clear()
-    monkeypatch.setattr(closure, "_parsed", {})
-    monkeypatch.setattr(closure, "_parse", None)
-    assert again.kept == done.kept
-
-
 def test_many_changes_are_told_in_short(changed: Changed) -> None:
     values = {"epochs": 9, "seed": 9, "batch_size": 9, "momentum": 0.1, "decay": 0.1}
     told = changed(("training", values))["train"]
     assert told.count("→") == 3
     assert told.endswith(" and 2 more")
-
-
-def end(trained: Trained, **changes: Any) -> None:
-    """Register and conclude the good training."""
-    seen = trained.good_evaluation.model_copy(update=changes)
-    place = (trained.folder, trained.snapshot, trained.good, seen, trained.settings)
-    registered = register(trained.spec, *place)
-    conclude(trained.spec, seen, registered, trained.settings)
-
-
-def test_a_champion_is_compared_with_what_it_was_compared_with(
-    trained: Trained,
-) -> None:
-    plan = Plan(trained.spec, trained.folder, trained.settings)
-    before = plan.comparator(trained.good)
-    assert plan.comparator(trained.good) == 1
-    end(trained)
-    champion = Ledger(trained.settings.database_url).champion("blobs")
-    assert champion is not None
-    assert champion.version.version == 2
-    assert plan.comparator(trained.good) == 1
-    assert plan.comparator(trained.weak) == 2
-    assert plan.comparator(trained.good) == before
-
-
-def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> None:
-    assert find_finished(done) is None
-    end(trained)
-    finished = find_finished(done)
-    assert finished is not None
-    assert (finished.status, finished.version) == ("unchanged", 2)
-    assert finished.reason == "version 2 is the champion"
-    assert finished.evaluation == trained.good_evaluation
-
-
-def test_a_run_that_was_refused_is_refused_again(trained: Trained, done: Plan) -> None:
-    failed = trained.good_evaluation.gates[0].model_copy(
-        update={"passed": False, "reason": "too low"}
-    )
-    gates = (failed, *trained.good_evaluation.gates[1:])
-    seen = trained.good_evaluation.model_copy(update={"gates": gates})
-    done.save(keys_of(trained)["evaluate"], seen, 1)
-    end(trained, gates=gates)
-    finished = find_finished(done)
-    assert finished is not None
-    assert (finished.status, finished.reason) == ("refused", "accuracy: too low")
-
-
-def test_a_version_that_was_rolled_back_is_left_alone(
-    trained: Trained, done: Plan
-) -> None:
-    end(trained)
-    roll_back("blobs", trained.settings, reason="")
-    finished = find_finished(done)
-    assert finished is not None
-    assert finished.reason == "version 2 was rolled back"
-
-
-def test_a_forgotten_result_is_made_again(trained: Trained, done: Plan) -> None:
-    key = keys_of(trained)["train"]
-    done.forget(key)
-    assert done.find(key, type(trained.good)) is None
 
 
 def test_the_order_of_classes_is_part_of_a_training(

@@ -1,0 +1,93 @@
+"""A plan whose stages are all done, and what would run after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from headrace import closure
+from headrace.planning import Key, Plan
+from headrace.promotion import conclude
+from headrace.records import Record
+from headrace.registration import register
+from headrace.spec import PipelineSpec
+
+Trained = Any
+Changed = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    """A process reads each file once; a test edits them."""
+    caches: Any = (
+        closure._module_path,
+        closure._origin,
+        closure._place,
+        closure._read,
+        closure._version,
+    )
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def keys_of(trained: Trained, spec: PipelineSpec | None = None) -> dict[str, Key]:
+    """The key of every stage, given the trained home's records."""
+    plan = Plan(spec or trained.spec, trained.folder, trained.settings)
+    return {
+        "ingest": plan.ingest(),
+        "validate": plan.validate(trained.snapshot),
+        "train": plan.train(trained.snapshot, trained.contract),
+        "evaluate": plan.evaluate(trained.contract, trained.good, 1),
+    }
+
+
+def records_of(trained: Trained) -> dict[str, Record]:
+    return {
+        "ingest": trained.snapshot,
+        "validate": trained.contract,
+        "train": trained.good,
+        "evaluate": trained.good_evaluation,
+    }
+
+
+@pytest.fixture
+def done(trained: Trained) -> Plan:
+    """A plan whose stages are all done."""
+    plan = Plan(trained.spec, trained.folder, trained.settings)
+    for name, key in keys_of(trained).items():
+        plan.save(key, records_of(trained)[name], 1.5)
+    return plan
+
+
+@pytest.fixture
+def changed(trained: Trained, done: Plan) -> Changed:
+    """The stages that would run, with what each says: why."""
+
+    def which(*tables: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, str]:
+        updates = {
+            name: getattr(trained.spec, name).model_copy(update=values)
+            for name, values in tables
+        }
+        spec = trained.spec.model_copy(update=updates | fields)
+        plan = Plan(spec, trained.folder, trained.settings)
+        kinds = {name: type(record) for name, record in records_of(trained).items()}
+        return {
+            name: plan.why(key)
+            for name, key in keys_of(trained, spec).items()
+            if plan.find(key, kinds[name]) is None
+        }
+
+    return which
+
+
+def end(trained: Trained, **changes: Any) -> None:
+    """Register and conclude the good training."""
+    seen = trained.good_evaluation.model_copy(update=changes)
+    place = (trained.folder, trained.snapshot, trained.good, seen, trained.settings)
+    registered = register(trained.spec, *place)
+    conclude(trained.spec, seen, registered, trained.settings)

@@ -1,0 +1,41 @@
+"""A run that has come to its end is not begun again."""
+
+from __future__ import annotations
+
+from tests.src.planning.conftest import Trained, end, keys_of
+
+from headrace.planning import Plan, find_finished
+from headrace.promotion import roll_back
+
+
+def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> None:
+    assert find_finished(done) is None
+    end(trained)
+    finished = find_finished(done)
+    assert finished is not None
+    assert (finished.status, finished.version) == ("unchanged", 2)
+    assert finished.reason == "version 2 is the champion"
+    assert finished.evaluation == trained.good_evaluation
+
+
+def test_a_run_that_was_refused_is_refused_again(trained: Trained, done: Plan) -> None:
+    failed = trained.good_evaluation.gates[0].model_copy(
+        update={"passed": False, "reason": "too low"}
+    )
+    gates = (failed, *trained.good_evaluation.gates[1:])
+    seen = trained.good_evaluation.model_copy(update={"gates": gates})
+    done.save(keys_of(trained)["evaluate"], seen, 1)
+    end(trained, gates=gates)
+    finished = find_finished(done)
+    assert finished is not None
+    assert (finished.status, finished.reason) == ("refused", "accuracy: too low")
+
+
+def test_a_version_that_was_rolled_back_is_left_alone(
+    trained: Trained, done: Plan
+) -> None:
+    end(trained)
+    roll_back("blobs", trained.settings, reason="")
+    finished = find_finished(done)
+    assert finished is not None
+    assert finished.reason == "version 2 was rolled back"

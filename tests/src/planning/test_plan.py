@@ -1,0 +1,74 @@
+"""What was done is found again; a champion is compared with what it was."""
+
+from __future__ import annotations
+
+import pytest
+from tests.src.planning.conftest import Changed, Trained, end, keys_of, records_of
+
+from headrace import closure
+from headrace.ledger import Ledger
+from headrace.planning import Plan
+from headrace.settings import Settings
+
+
+def test_what_was_saved_is_found_with_all_its_ingredients(
+    trained: Trained, done: Plan
+) -> None:
+    for name, key in keys_of(trained).items():
+        record = records_of(trained)[name]
+        assert done.find(key, type(record)) == record
+        saved = done.store.read_json(f"stages/{key.fingerprint}.json")
+        assert (saved["stage"], saved["pipeline"]) == (name, "blobs")
+        assert (saved["ingredients"], saved["seconds"]) == (key.ingredients, 1.5)
+
+
+def test_nothing_changed_nothing_runs(changed: Changed) -> None:
+    assert changed() == {}
+
+
+def test_a_first_run_says_so(trained: Trained, settings: Settings) -> None:
+    plan = Plan(trained.spec, trained.folder, settings)
+    assert plan.find(plan.ingest(), type(trained.snapshot)) is None
+    assert plan.why(plan.ingest()) == "first run"
+
+
+def test_a_result_that_is_gone_or_damaged_is_made_again(
+    trained: Trained, done: Plan
+) -> None:
+    for content in (b"{", b""):
+        key = done.ingest()
+        done.store.write(f"stages/{key.fingerprint}.json", content)
+        assert done.find(key, type(trained.snapshot)) is None
+        assert done.why(key) == "its result is gone from the store"
+
+
+def test_code_that_was_parsed_by_the_last_run_is_known(
+    done: Plan, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert done.kept.training == trained.good
+    again = Plan(trained.spec, trained.folder, trained.settings)
+    closure._read.cache_clear()
+    monkeypatch.setattr(closure, "_parsed", {})
+    monkeypatch.setattr(closure, "_parse", None)
+    assert again.kept == done.kept
+
+
+def test_a_champion_is_compared_with_what_it_was_compared_with(
+    trained: Trained,
+) -> None:
+    plan = Plan(trained.spec, trained.folder, trained.settings)
+    before = plan.comparator(trained.good)
+    assert plan.comparator(trained.good) == 1
+    end(trained)
+    champion = Ledger(trained.settings.database_url).champion("blobs")
+    assert champion is not None
+    assert champion.version.version == 2
+    assert plan.comparator(trained.good) == 1
+    assert plan.comparator(trained.weak) == 2
+    assert plan.comparator(trained.good) == before
+
+
+def test_a_forgotten_result_is_made_again(trained: Trained, done: Plan) -> None:
+    key = keys_of(trained)["train"]
+    done.forget(key)
+    assert done.find(key, type(trained.good)) is None
