@@ -6,17 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.src.ingestion.conftest import TEST, TRAIN, X, Y, read_items
 
 from headrace.errors import SourceError
 from headrace.ingestion import split_of, splitting
-
-X = np.random.default_rng(5).integers(0, 256, (120, 4, 5), np.uint8)
-Y = np.arange(120) % 3
-TRAIN, TEST = slice(0, 100), slice(100, 120)
-
-
-def _read_items(record, columns):
-    return pq.read_table(f"{record.uri}/items", columns=columns)
 
 
 def test_the_split_is_a_threshold_on_the_content():
@@ -27,8 +20,8 @@ def test_the_split_is_a_threshold_on_the_content():
 def test_a_split_never_changes_when_data_is_added(run, tmp_path):
     np.savez(tmp_path / "some.npz", x=X[:60], y=Y[:60])
     np.savez(tmp_path / "more.npz", x=X, y=Y)
-    some = _read_items(run(tmp_path / "some.npz"), ["item", "split"]).to_pydict()
-    more = _read_items(run(tmp_path / "more.npz"), ["item", "split"]).to_pydict()
+    some = read_items(run(tmp_path / "some.npz"), ["item", "split"]).to_pydict()
+    more = read_items(run(tmp_path / "more.npz"), ["item", "split"]).to_pydict()
     now = dict(zip(more["item"], more["split"], strict=True))
     tests = {i for i, s in zip(some["item"], some["split"], strict=True) if s == "test"}
     assert tests == {i for i in some["item"] if now[i] == "test"}
@@ -37,7 +30,7 @@ def test_a_split_never_changes_when_data_is_added(run, tmp_path):
 
 def _val_of(record):
     """Train and val together, and val as it ought to be, as (tail, item, label)."""
-    rows = _read_items(record, ["split", "item", "label"]).to_pylist()
+    rows = read_items(record, ["split", "item", "label"]).to_pylist()
     place = {"train": [], "val": [], "test": []}
     for row in rows:
         place[row["split"]].append((row["item"][-16:], row["item"], row["label"]))
@@ -83,7 +76,7 @@ def test_val_has_at_most_1000_rows(run, tmp_path):
 def test_duplicates_stay_together(run, tmp_path):
     x = np.repeat(X[:50], 2, axis=0)
     np.savez(tmp_path / "a.npz", x=x, y=np.repeat(Y[:50], 2))
-    table = _read_items(run(tmp_path / "a.npz"), ["item", "split"]).to_pandas()
+    table = read_items(run(tmp_path / "a.npz"), ["item", "split"]).to_pandas()
     assert table.query("split != 'test'").groupby("item").split.nunique().max() <= 2
     split = table.groupby("item").split.agg(lambda s: "|".join(sorted(set(s))))
     assert (split == "train|val").sum() <= 1
