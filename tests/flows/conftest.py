@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
+
+STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,26 @@ class Home:
                     for number, handler in handlers.items():
                         signal.signal(number, handler)
         return Answer(exit_code, out.getvalue(), err.getvalue())
+
+
+def rows_of(database: Path, query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def mlflow_runs(home: Home) -> list[tuple[str, str]]:
+    """(id, status) of every MLflow run of a home; none where it has no database."""
+    database = home.path / "mlflow.db"
+    if not database.exists():
+        return []
+    return rows_of(database, "SELECT run_uuid, status FROM runs ORDER BY start_time")
+
+
+def states(answer: dict[str, Any]) -> dict[str, str]:
+    return {stage["name"]: stage["state"] for stage in answer["stages"]}
 
 
 @pytest.fixture(scope="session")

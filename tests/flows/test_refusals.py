@@ -1,0 +1,103 @@
+"""``headrace run`` that is refused or cannot go on: what it says and what it spares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.flows.conftest import STAGES, Answer, Home, mlflow_runs, states
+
+
+def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
+    after_first: Home, prefect_server: str
+) -> None:
+    said = (
+        "--set",
+        "gates=[{name='accuracy',threshold=1.1},{name='champion'}]",
+        "--set",
+        "training.seed=3",
+        "--json",
+    )
+    answer = after_first.headrace("run", "blobs", *said)
+    found = answer.json
+    assert answer.exit_code == 1
+    assert (found["status"], found["version"]) == ("refused", 2)
+    assert "at least 1.1 is needed" in found["reason"]
+    assert found["aliases"] == []
+    promoted = after_first.headrace("promote", "blobs", "2", "--json")
+    assert promoted.exit_code == 1
+    assert promoted.json["error"]["kind"] == "PromotionError"
+    assert "did not pass its gates: accuracy" in promoted.json["reason"]
+    again = after_first.headrace("run", "blobs", *said)
+    assert (again.exit_code, again.json["status"]) == (1, "refused")
+    assert set(states(again.json).values()) == {"cached"}
+
+
+@pytest.mark.parametrize("fault", ["cut short", "one class in test"])
+def test_bad_data_is_refused_before_any_training(
+    home: Home, prefect_server: str, project: Path, tmp_path: Path, fault: str
+) -> None:
+    place, good = tmp_path / "bad.npz", project / "pipelines" / "blobs" / "blobs.npz"
+    if fault == "cut short":
+        place.write_bytes(good.read_bytes()[:-300])
+    else:
+        with np.load(good) as arrays:
+            changed = dict(arrays)
+        changed["x_test"] = changed["x_test"][changed["y_test"] != 1]
+        changed["y_test"] = changed["y_test"][changed["y_test"] != 1]
+        np.savez(place, **changed)
+    answer = home.headrace("run", "blobs", "--data", str(place), "--json")
+    found = answer.json
+    assert answer.exit_code == 1
+    assert (found["status"], found["version"], found["run_id"]) == (
+        "refused",
+        None,
+        None,
+    )
+    assert str(place) in found["reason"]
+    stage = "ingest" if fault == "cut short" else "validate"
+    done = states(found)
+    assert done[stage] == "failed"
+    assert [name for name, state in done.items() if state == "skipped"] == (
+        STAGES[STAGES.index(stage) + 1 :]
+    )
+    kind = "SourceError" if fault == "cut short" else "ContractError"
+    assert found["error"]["kind"] == kind
+    assert (found["flow_run_id"] is None) == (fault == "cut short"), "told at once"
+    assert mlflow_runs(home) == []
+
+
+def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
+    first: tuple[Home, Answer],
+    after_first: Home,
+    prefect_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    answer = after_first.headrace("run", "blobs", "--set", "training.seed=9", "--json")
+    assert answer.exit_code == 3
+    found = answer.json
+    assert (found["status"], found["error"]["kind"]) == ("error", "DependencyError")
+    assert "MLflow at http://127.0.0.1:9 failed" in found["reason"]
+    assert mlflow_runs(after_first) == [(first[1].json["run_id"], "FINISHED")]
+
+
+def test_a_prefect_that_does_not_answer_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    answer = home.headrace("run", "blobs", "--json")
+    assert answer.exit_code == 3
+    assert (
+        "Prefect server http://127.0.0.1:9/api does not answer" in answer.json["reason"]
+    )
+
+
+def test_a_builder_that_is_not_there_is_told_before_any_work(
+    home: Home, prefect_server: str
+) -> None:
+    answer = home.headrace("run", "blobs", "--set", "model.builder=cn", "--json")
+    assert answer.exit_code == 2
+    assert "Did you mean cnn?" in answer.json["reason"]
+    assert not (home.path / "store" / "snapshots").exists()
