@@ -83,7 +83,9 @@ def test_a_run_waits_for_the_other_and_says_so(
         with hold(here, "blobs", "one"):
             thread = threading.Thread(target=second)
             thread.start()
-            time.sleep(0.5)
+            limit = time.monotonic() + 20
+            while "waiting" not in caplog.text and time.monotonic() < limit:
+                time.sleep(0.05)
             rows, now = Leases(here.database_url).all()
             waiting = [row for row in rows if row.flow_run_id == "two"]
             assert [row.name for row in waiting] == ["flow-run/two"]
