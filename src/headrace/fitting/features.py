@@ -135,8 +135,16 @@ def adapt(preprocessing: Any, data: Data) -> None:
             before = keras.Model(preprocessing.inputs, source)
             reaching = outputs(before, items)
         layer.adapt(reaching)
-        if hasattr(layer, "get_vocabulary") and not len(layer.get_vocabulary()[2:]):
-            layer.set_vocabulary(["\ufffd"])  # Keras keeps no table of nothing
+        if hasattr(layer, "get_vocabulary"):
+            _keep_what_can_be_saved(layer)
+
+
+def _keep_what_can_be_saved(layer: Any) -> None:
+    """Keras saves a vocabulary as lines: no term can have a line's end in it."""
+    learnt = layer.get_vocabulary(include_special_tokens=False)
+    kept = [term for term in learnt if str(term).splitlines() == [str(term)]]
+    if kept != learnt or not kept:
+        layer.set_vocabulary(kept or ["\ufffd"])  # Keras keeps no table of nothing
 
 
 def _learns(layer: Any) -> bool:

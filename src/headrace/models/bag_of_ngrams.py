@@ -27,7 +27,7 @@ LONGEST_WORD = 2  # of characters, in scripts that are written without blanks
 # What is left of the n-grams that a script has little use for.
 LEAST_HIGH, LEAST_LOW = 0.2, 0.3
 WORDS_END, PHRASES_BEGIN = 8.0, 11.0  # characters between two blanks
-BLANKS = [" ", "\t", "\n", "\u3000"]
+BLANKS = [" ", "\t", "\n", "\r", "\u2028", "\u3000"]
 PARAMETERS = 1_000_000  # of a block, at most
 SCALE = 10.0  # of a text's vector, so that a rate of 0.1 fits it
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from headrace import models
 from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.fitting import Data, Examples
 from headrace.fitting.features import inputs_of
+from headrace.inference import probabilities
+from headrace.models import builder_names
 from headrace.records import DataDescription
 
 TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
@@ -92,6 +96,27 @@ def test_a_layer_behind_another_learns_what_reaches_it() -> None:
     inputs_of(texts(), preprocessing)
     blue = words.get_vocabulary().index("blue")
     assert np.asarray(scaled.mean)[0, blue] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("family", builder_names("text"))
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85", "\x0b"])
+def test_texts_of_several_lines_give_a_model_that_can_be_saved(
+    family: str, end: str, tmp_path: Path
+) -> None:
+    load_backend()
+    import keras
+
+    lines = [f"red{end}blue", f"blue{end}{end}red", end, f"red{end}red blue"]
+    data = Data(TEXTS, Counted([lines]), texts().val)
+    built = models.build(family, TEXTS, {})
+    inputs_of(data, built[0])
+    model = models.compose(TEXTS, *built)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    asked = np.array(lines, object)
+    np.testing.assert_array_equal(
+        probabilities(loaded, asked), probabilities(model, asked)
+    )
 
 
 def test_a_pre_processing_of_no_fixed_shape_is_refused() -> None:
