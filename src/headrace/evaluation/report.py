@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,10 +18,9 @@ from headrace.media import medium
 from headrace.metrics import calibration_bins, confusion
 from headrace.records import DataDescription, GateResult, Metrics
 from headrace.spec import EvaluationSpec
-from headrace.tracking import Tracking
+from headrace.tracking import Tracking, plain_part
 
 _PICTURED = 25
-_NOT_A_NAME = re.compile(r"[^/\w.\- :]")  # what MLflow takes for no name of a metric
 
 
 def draw(
@@ -91,10 +89,9 @@ def log(
     """Log metrics, verdicts, a report and the pictures in ``place``."""
     values = _finite(metrics)
     for name, numbers in slices.items():
-        label = _NOT_A_NAME.sub("_", name.replace("=", "/", 1))
-        values |= {
-            f"{label}/{k}": v for k, v in _finite(numbers).items() if k != "rows"
-        }
+        kind, _, value = name.partition("=")
+        part = f"{kind}/{plain_part(value)}"
+        values |= {f"{part}/{k}": v for k, v in _finite(numbers).items() if k != "rows"}
     verdicts = {
         f"gate.{gate.name}": "passed" if gate.passed else f"FAILED {gate.reason}"
         for gate in gates

@@ -7,6 +7,7 @@ digest; nothing is ever loaded through ``pyfunc``, which runs code from the stor
 from headrace.tracking.children import Child, Children
 from headrace.tracking.door import tracking_errors
 from headrace.tracking.models import MODEL_FILE, Models, file_digest
+from headrace.tracking.names import plain_part
 from headrace.tracking.runs import FoundRun
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "FoundRun",
     "Tracking",
     "file_digest",
+    "plain_part",
     "tracking_errors",
 ]
 

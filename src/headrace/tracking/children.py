@@ -9,7 +9,8 @@ from typing import Any
 
 from headrace.processes import this_process
 from headrace.tracking.door import tracking_errors
-from headrace.tracking.runs import PROCESS_TAG, Runs, plain
+from headrace.tracking.names import plain
+from headrace.tracking.runs import PROCESS_TAG, Runs
 
 SECONDS_PER_CALL = 2.0
 

@@ -18,6 +18,7 @@ from headrace.processes import Process, this_process
 from headrace.records import SnapshotRecord
 from headrace.tracking.artifacts import fetch
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
+from headrace.tracking.names import plain
 from headrace.tracking.once import make_once, repeat
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -277,11 +278,6 @@ class Runs(Connection):
                     f"The artifact {path} of the run {run_id} is gone.",
                     "Restore it from a backup, or train again.",
                 ) from error
-
-
-def plain(name: str) -> str:
-    """A name as MLflow takes it: a class may be called ``C++`` or ``a (b)``."""
-    return re.sub(r"[^\w\-. :/]", "_", name)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
