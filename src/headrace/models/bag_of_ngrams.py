@@ -23,6 +23,7 @@ MEDIUM = "text"
 STRIPPED = "lower_and_strip_punctuation"
 FIRST_TOKEN = 2  # 0 is padding, 1 an n-gram outside the vocabulary
 COMMON = 512  # n-grams of lower rank are those that a text repeats
+PHRASE = 5  # characters that may reach from one word into the next
 LONGEST_WORD = 2  # of characters, in scripts that are written without blanks
 # What is left of the n-grams that a script has little use for.
 LEAST_HIGH, LEAST_LOW = 0.2, 0.3
@@ -95,7 +96,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     blocks = []
     for order in orders:
         ids = _vocabulary("character", (order,), tokens, characters)(text)
-        blocks.append(_within_words(ids, blanks, order))
+        blocks.append(ids if order >= PHRASE else _within_words(ids, blanks, order))
     widths = [characters] * len(orders)
     if longest_words:
         blocks.append(_vocabulary("whitespace", longest_words, tokens, words)(text))
@@ -176,15 +177,15 @@ def _shares(blocks: Mapping[int, Any]) -> tuple[Any, Any]:
     Where blanks divide words, one or two characters say little. Without blanks, as in
     Chinese, they are the words, and longer n-grams are phrases, each seen once: they
     tell a training text from all others, and nothing else. How far blanks are apart
-    follows from how many of the longest n-grams are left within words; a text too
-    short to tell is taken for something between.
+    follows from how many of the longest n-grams within words are left; a text too short
+    to tell is taken for something between.
 
     Args:
         blocks: n-grams of characters by their length, not in one order only.
     """
     from keras import ops
 
-    short, long = min(blocks), max(blocks)
+    short, long = min(blocks), max((n for n in blocks if n < PHRASE), default=0)
     if short > LONGEST_WORD or long <= LONGEST_WORD:
         return 1.0, 1.0
     characters, left = (

@@ -16,7 +16,7 @@ from headrace.records import DataDescription
 
 MEDIUM = "image"
 RECIPE = {
-    "epochs": 12,
+    "epochs": 18,
     "batch_size": 128,
     "optimizer": "sgd",
     "learning_rate": 0.05,

@@ -131,12 +131,18 @@ def test_a_text_of_one_byte_is_no_problem() -> None:
     assert network.input_shape == (None, 3)
 
 
-def test_no_ngram_reaches_from_one_word_into_the_next() -> None:
+def test_short_ngrams_do_not_reach_from_one_word_into_the_next() -> None:
     preprocessing, _network = built(character_orders=[3], longest_words=0)
     (ids,) = np.asarray(ids_of(preprocessing, ["the sea"]))
     texts = ["the", "he ", "e s", " se", "sea"]
     assert [bool(i) for i in ids[: len(texts)]] == [True, True, False, True, True]
     assert not ids[len(texts) :].any()
+
+
+def test_long_ngrams_tell_phrases() -> None:
+    preprocessing, _network = built(character_orders=[5], longest_words=0)
+    (ids,) = np.asarray(ids_of(preprocessing, ["the sea"]))
+    assert [bool(i) for i in ids[:4]] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,9 @@ def test_what_ngrams_count_follows_from_how_far_blanks_are_apart(
 ) -> None:
     from headrace.models.bag_of_ngrams import _shares
 
-    long = [" " not in text[i + 1 : i + 4] for i in range(len(text) - 4)]
-    blocks = {1: np.ones((1, len(text))), 5: np.array([long or [0]], np.int32)}
+    long = [" " not in text[i + 1 : i + 3] for i in range(len(text) - 3)]
+    phrases = np.ones((1, len(text)))
+    words = np.array([long or [0]], np.int32)
+    blocks = {1: np.ones((1, len(text))), 4: words, 5: phrases}
     given = [float(np.asarray(share).item()) for share in _shares(blocks)]
     assert given == pytest.approx([high, low], abs=0.01)
