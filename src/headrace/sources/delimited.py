@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -18,6 +20,7 @@ from headrace.sources.dialects import (
     LEAST_SHARE,
     SURE_SHARE,
     Dialect,
+    Row,
     find_dialect,
     fitted,
     has_header,
@@ -29,12 +32,28 @@ from headrace.sources.encodings import Encoding
 from headrace.sources.files import File
 from headrace.sources.lines import lines_of, open_text
 from headrace.sources.roles import ITEMS, plain_name
+from headrace.sources.strays import Pattern, Strays, apart, pattern_of
 from headrace.sources.tabular import Rows, Survey, readable, text_column
 
 ROWS_AT_ONCE = 16_384
 SAMPLE_CHARACTERS = 2**18
 _KEPT_CHARACTERS = 1000
 _HEADER_ROWS = 1000
+
+
+class _Pass(NamedTuple):
+    """All rows in one dialect."""
+
+    dialect: Dialect
+    survey: Survey
+    strays: Strays
+
+    def is_better(self, other: _Pass) -> bool:
+        """Whether its dialect leaves fewer bad rows, or as few and no stray quotes."""
+        bad = self.survey.bad * other.survey.rows
+        of_other = other.survey.bad * self.survey.rows
+        has_strays = other.strays.rows > other.strays.quoted
+        return bad < of_other or (bad == of_other and has_strays)
 
 
 class DelimitedTable:
@@ -58,11 +77,18 @@ class DelimitedTable:
         self.kinds = dict.fromkeys(names, pa.large_string())
         self._file = file
         self._encoding = encoding
-        self._dialect, survey = self._surveyed(dialect)
-        self.findings: list[Finding] = survey.check(self.where)
-        self._kept: list[list[str]] = survey.kept
+        self._pattern = Pattern()
+        found = self._surveyed(dialect)
+        self._dialect = found.dialect
+        self.findings: list[Finding] = found.survey.check(self.where)
+        self._kept: list[list[str]] = found.survey.kept
         told = "with a header" if header else "no header"
         self.told = f"{encoding.name}, {self._dialect.told}, {told}"
+        if self._dialect.quoted:
+            self.findings += found.strays.findings(self.where)
+        elif found.strays.first:
+            line, lines = found.strays.first
+            self.told += f" (a quote in line {line:,} would make {lines:,} lines one)"
 
     def sample(self) -> pa.Table:
         """Rows from all over the table, their cells cut to 1,000 characters."""
@@ -93,45 +119,53 @@ class DelimitedTable:
 
     def _cells(self) -> Iterator[list[str] | None]:
         """The cells of all rows but the header; None for what cannot be read."""
-        skip = self.header
-        with open_text(self._file, self._encoding, self._dialect.newline) as text:
-            for row in rows_of(lines_of(text, self.where), self._dialect):
-                if skip:
-                    skip = False
-                    continue
-                if row.problem:
-                    yield from [None] * row.lines
-                else:
-                    yield fitted(row.cells, self._dialect.width)
+        for row in self._rows(self._dialect, Strays()):
+            if row.problem:
+                yield from [None] * len(row.raw)
+            else:
+                yield fitted(row.cells, self._dialect.width)
 
-    def _surveyed(self, dialect: Dialect) -> tuple[Dialect, Survey]:
-        """The dialect, with or without quotes: whichever leaves fewer bad rows."""
-        survey = self._survey(dialect)
-        if not survey.bad or not dialect.delimiter:
-            return dialect, survey
-        newline = "\n" if dialect.quoted else ""
-        other = Dialect(dialect.delimiter, not dialect.quoted, newline, dialect.width)
-        again = self._survey(other)
-        is_better = again.bad * survey.rows < survey.bad * again.rows
-        return (other, again) if is_better else (dialect, survey)
-
-    def _survey(self, dialect: Dialect) -> Survey:
-        survey, width = Survey(), dialect.width
-        skip = self.header
+    def _rows(self, dialect: Dialect, strays: Strays) -> Iterator[Row]:
+        """All rows but the header."""
         with open_text(self._file, self._encoding, dialect.newline) as text:
-            for row in rows_of(lines_of(text, self.where), dialect):
-                if skip:
-                    skip = False
-                    continue
-                cells = fitted(row.cells, width)
-                if row.problem:
-                    survey.note(row.line, row.problem, row.lines)
-                elif cells is None:
-                    seen = f"it has {len(row.cells)} cells instead of {width}"
-                    survey.note(row.line, seen)
-                else:
-                    survey.add(cells)
-        return survey
+            rows = rows_of(lines_of(text, self.where), dialect)
+            if self.header:
+                next(rows, None)
+            for row in rows:
+                yield from apart(row, dialect, self._pattern, strays)
+
+    def _surveyed(self, dialect: Dialect) -> _Pass:
+        """With or without quotes: whichever leaves fewer bad rows."""
+        found = self._survey(dialect)
+        if not (found.survey.bad or found.strays.suspects) or not dialect.delimiter:
+            return found
+        quoted = found.strays.quoted / max(found.survey.rows, 1)
+        self._pattern = pattern_of(found.survey.kept, quoted)
+        found = self._survey(dialect)
+        if not (found.survey.bad or found.strays.rows):
+            return found
+        newline = "\n" if dialect.quoted else ""
+        other = self._survey(
+            replace(dialect, quoted=not dialect.quoted, newline=newline)
+        )
+        if not other.is_better(found):
+            return found
+        # The reason for the other dialect is what was wrong with this one.
+        return other._replace(strays=found.strays)
+
+    def _survey(self, dialect: Dialect) -> _Pass:
+        survey, strays = Survey(), Strays()
+        for row in self._rows(dialect, strays):
+            cells = fitted(row.cells, dialect.width)
+            if row.problem:
+                survey.note(row.line, row.problem, len(row.raw))
+            elif cells is None:
+                seen = f"it has {len(row.cells)} cells instead of {dialect.width}"
+                survey.note(row.line, seen)
+            else:
+                survey.add(cells)
+                strays.quoted += row.is_quoted(dialect.delimiter)
+        return _Pass(dialect, survey, strays)
 
 
 def open_delimited(
