@@ -13,6 +13,7 @@ from headrace.records import Finding
 
 SAMPLE_ROWS = 2000
 MAX_BAD = 0.01
+UNREAD = "ragged_rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Survey:
         told += f"line {line:,}: {reason}."
         if self.bad > MAX_BAD * self.rows:
             raise SourceError(told, "Write the table again, with each text in quotes.")
-        return [Finding(check="ragged_rows", count=self.bad, message=told)]
+        return [Finding(check=UNREAD, count=self.bad, message=told)]
 
 
 def base_name(where: str) -> str:

@@ -100,6 +100,7 @@ def test_few_uneven_rows_are_empty_and_told(make, texts):
     assert sum(len(chunk.labels) for chunk in chunks) == 401
     last = chunks[-1]
     assert (last.items[-1], last.labels[-1], last.split) == (b"", "", "test")
+    assert last.unread == [len(last.labels) - 1]
 
 
 def test_many_uneven_rows_are_refused(make, texts):
