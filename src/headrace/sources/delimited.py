@@ -39,6 +39,7 @@ ROWS_AT_ONCE = 16_384
 SAMPLE_CHARACTERS = 2**18
 _KEPT_CHARACTERS = 1000
 _HEADER_ROWS = 1000
+_ACTION = "Write the table again, with each text in quotes."
 
 
 class _Pass(NamedTuple):
@@ -80,7 +81,7 @@ class DelimitedTable:
         self._pattern = Pattern()
         found = self._surveyed(dialect)
         self._dialect = found.dialect
-        self.findings: list[Finding] = found.survey.check(self.where)
+        self.findings: list[Finding] = found.survey.check(self.where, _ACTION)
         self._kept: list[list[str]] = found.survey.kept
         told = "with a header" if header else "no header"
         self.told = f"{encoding.name}, {self._dialect.told}, {told}"

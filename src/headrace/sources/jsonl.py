@@ -22,6 +22,7 @@ ROWS_AT_ONCE = 16_384
 _READ_AT_ONCE = 2**20
 _SPACES = " \t\r\n"
 _MARK = "\ufeff"
+_ACTION = 'Write one object a line, such as {"text": "...", "label": "..."}.'
 _GAP = re.compile(r"[ \t\r\n,]*")
 _Row = tuple[int, dict[str, Any] | None, str]
 
@@ -48,7 +49,7 @@ class JsonTable:
             survey.add(row)
             for key, value in row.items():
                 kinds.setdefault(key, set()).add(type(value))
-        self.findings: list[Finding] = survey.check(self.where)
+        self.findings: list[Finding] = survey.check(self.where, _ACTION)
         self._kept: list[dict[str, Any]] = survey.kept
         check_names(kinds, self.where)
         self.kinds = {name: _kind(found) for name, found in kinds.items()}
@@ -120,7 +121,7 @@ def open_json(file: File, encoding: Encoding) -> JsonTable | None:
         raise SourceError(
             f"{file.where} is JSON, but neither one object a line nor an array of "
             "objects.",
-            'Write one object a line, such as {"text": "...", "label": "..."}.',
+            _ACTION,
         )
     return JsonTable(file, encoding, is_array=False)
 
@@ -130,7 +131,7 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line.strip())
         except (ValueError, RecursionError) as error:
             yield number, None, f"it is no JSON ({_reason(error)})"
             continue
@@ -141,7 +142,10 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
 
 
 def _reason(error: Exception) -> str:
-    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg.removesuffix(" at").removesuffix(" starting")
+    is_deep = isinstance(error, RecursionError)
+    return "it is nested too deeply" if is_deep else "a number has too many digits"
 
 
 def _array(text: io.TextIOWrapper, where: str) -> Iterator[_Row]:

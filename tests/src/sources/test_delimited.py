@@ -87,6 +87,12 @@ def test_empty_columns_beside_two_are_nothing(make, texts):
     assert "Windows-1252" in source.notes[0]
 
 
+def test_files_that_were_joined_with_their_marks_are_one(make, texts):
+    part = b"\xef\xbb\xbf" + _written(ROWS, header=None)
+    source, chunks = texts(make.file("a.csv", part * 2))
+    assert (_rows(chunks), source.findings) == (ROWS * 2, [])
+
+
 def test_carriage_returns_alone_end_lines(make, texts):
     _, chunks = texts(make.file("a.csv", b"label,text\ra,hi\rb,ho\ra,he\rb,hu\r"))
     assert _rows(chunks) == [("a", "hi"), ("b", "ho"), ("a", "he"), ("b", "hu")]

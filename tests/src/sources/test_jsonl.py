@@ -69,6 +69,13 @@ def test_few_broken_lines_are_empty_and_told(make, texts):
     ("data", "seen"),
     [
         (_lines(OBJECTS) + b"{bad\n", r"1 of 10 rows .* line 10: it is no JSON"),
+        (
+            _lines(OBJECTS) + b"{bad\n",
+            r"cannot be read.* Write one object a line, such",
+        ),
+        (_lines(OBJECTS) + b'{"a": "b\n', r"no JSON \(Unterminated string\)"),
+        (_lines(OBJECTS) + b'{"a": ' + b"9" * 5000, r"a number has too many digits"),
+        (_lines(OBJECTS) + b'{"a":' + b"[" * 99_999, r"it is nested too deeply"),
         (_lines(OBJECTS) + b"[1]\n", r"line 10: it is a list and no object"),
         (b'{"a": {\n"text": 1}}', r"neither one object a line nor an array"),
         (b'[{"text": "a", "label": 1}, 2]', r"element 1 .* it is a int"),
