@@ -6,6 +6,7 @@ with them, and then its rows.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ from headrace.sources.dialects import (
 from headrace.sources.encodings import Encoding
 from headrace.sources.files import File
 from headrace.sources.lines import lines_of, open_text
-from headrace.sources.roles import ITEMS, plain_name
+from headrace.sources.names import ITEMS, plain_name
 from headrace.sources.strays import Pattern, Strays, apart, pattern_of
 from headrace.sources.tabular import Rows, Survey, readable, text_column
 
@@ -39,6 +40,8 @@ ROWS_AT_ONCE = 16_384
 SAMPLE_CHARACTERS = 2**18
 _KEPT_CHARACTERS = 1000
 _HEADER_ROWS = 1000
+# Excel's first line, which names the delimiter.
+_SEPARATOR = re.compile(r"sep=(.)[^\S\r\n]*\r?[\r\n]", re.IGNORECASE)
 _ACTION = "Write the table again, with each text in quotes."
 
 
@@ -72,12 +75,14 @@ class DelimitedTable:
         dialect: Dialect,
         names: Sequence[str],
         header: bool,
+        skipped: int,
     ) -> None:
         self.where = file.where
         self.header = header
         self.kinds = dict.fromkeys(names, pa.large_string())
         self._file = file
         self._encoding = encoding
+        self._skipped = skipped
         self._pattern = Pattern()
         found = self._surveyed(dialect)
         self._dialect = found.dialect
@@ -127,12 +132,10 @@ class DelimitedTable:
                 yield fitted(row.cells, self._dialect.width)
 
     def _rows(self, dialect: Dialect, strays: Strays) -> Iterator[Row]:
-        """All rows but the header."""
+        """All rows but the header, and what is above it."""
         with open_text(self._file, self._encoding, dialect.newline) as text:
             rows = rows_of(lines_of(text, self.where), dialect)
-            if self.header:
-                next(rows, None)
-            for row in rows:
+            for row in itertools.islice(rows, self._skipped, None):
                 yield from apart(row, dialect, self._pattern, strays)
 
     def _surveyed(self, dialect: Dialect) -> _Pass:
@@ -191,13 +194,16 @@ def open_delimited(
     # What is called a table, or must be one, is told where its rows are uneven.
     is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
     share = LEAST_SHARE if is_table else SURE_SHARE
-    dialect = find_dialect(sample, is_whole, file.where, share)
+    named = _SEPARATOR.match(sample)
+    sample = sample[named.end() :] if named else sample
+    delimiter = named[1] if named else ""
+    dialect = find_dialect(sample, is_whole, file.where, share, delimiter)
     if dialect is None:
-        return _one_column(file, encoding, sample)
+        return _one_column(file, encoding, sample, bool(named))
     rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
     header = has_header(rows, _asked(reading))
     names = names_of(rows[0] if header else None, dialect.width, file.where)
-    return DelimitedTable(file, encoding, dialect, names, header)
+    return DelimitedTable(file, encoding, dialect, names, header, header + bool(named))
 
 
 def no_table(where: str) -> SourceError:
@@ -210,14 +216,16 @@ def no_table(where: str) -> SourceError:
     )
 
 
-def _one_column(file: File, encoding: Encoding, sample: str) -> DelimitedTable | None:
+def _one_column(
+    file: File, encoding: Encoding, sample: str, skipped: int
+) -> DelimitedTable | None:
     """A table of texts alone, if its first line says so."""
     newline = "" if "\n" not in sample and "\r" in sample else "\n"
     first = re.split(r"[\r\n]", sample, maxsplit=1)[0].strip().strip('"')
     if plain_name(first) not in ITEMS:
         return None
     dialect = Dialect("", False, newline, 1)
-    return DelimitedTable(file, encoding, dialect, [first], True)
+    return DelimitedTable(file, encoding, dialect, [first], True, 1 + skipped)
 
 
 def _asked(reading: Reading) -> set[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from headrace.errors import SourceError
-from headrace.sources.roles import is_known_name, plain_name
+from headrace.sources.names import is_known_name, plain_name
 from headrace.sources.tabular import check_names
 
 # A tab is the least often part of a text, a comma the most often.
@@ -124,7 +124,11 @@ def _reason(error: csv.Error) -> str:
 
 
 def find_dialect(
-    sample: str, is_whole: bool, where: str, share: float = SURE_SHARE
+    sample: str,
+    is_whole: bool,
+    where: str,
+    share: float = SURE_SHARE,
+    named: str = "",
 ) -> Dialect | None:
     """The dialect of a file's first characters; None where it is no table.
 
@@ -133,9 +137,12 @@ def find_dialect(
         is_whole: whether there are no more.
         where: the file; its suffix decides between delimiters that fit alike.
         share: of the rows that must have one number of cells.
+        named: a delimiter that the file itself names.
     """
     newline = "" if "\n" not in sample and "\r" in sample else "\n"
-    hint = next((d for end, d in _SUFFIXES.items() if end in where.lower()[-9:]), "")
+    hint = named or next(
+        (d for end, d in _SUFFIXES.items() if end in where.lower()[-9:]), ""
+    )
     found: list[tuple[tuple[bool, bool, float, int], Dialect]] = []
     for place, delimiter in enumerate(DELIMITERS):
         if delimiter not in sample:

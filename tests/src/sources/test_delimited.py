@@ -66,6 +66,17 @@ def test_quotes_that_mean_nothing_are_text(make, texts):
     assert "texts in column_2, labels in column_1" in source.notes[0]
 
 
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("header", [("label", "text"), None])
+def test_a_first_line_that_names_the_delimiter_is_no_row(
+    make, texts, delimiter, header
+):
+    data = f"sep={delimiter}\r\n".encode() + _written(ROWS, delimiter, header)
+    source, chunks = texts(make.file("a.csv", data))
+    assert (_rows(chunks), source.findings) == (ROWS, [])
+    assert ("no header" in source.notes[0]) == (header is None)
+
+
 def test_the_encoding_is_told(make, texts):
     rows = [
         ("好评", "这个酒店的服务很好，下次还会来住"),
@@ -232,8 +243,9 @@ def test_a_column_that_is_not_there_is_told(make, texts, key):
 def test_no_labels_are_told_with_the_columns(make, texts):
     path = make.file("a.csv", b"id,text,lang\n1,t1,en\n2,t2,de\n3,t3,en\n4,t4,de\n")
     seen = r"no column of labels .*; it has id \(string\), text \(string\), lang"
-    with pytest.raises(SourceError, match=seen):
+    with pytest.raises(SourceError, match=seen) as refused:
         texts(path)
+    assert "with data.label (`--label` of headrace new)" in str(refused.value)
     _, (chunk,) = texts(path, labelled=False)
     assert (chunk.items[0], chunk.labels[0]) == (b"t1", "")
 
