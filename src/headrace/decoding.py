@@ -22,6 +22,7 @@ from headrace.media.forms import Payload, Problem
 from headrace.records import Form
 from headrace.snapshots import Rejected
 from headrace.sources import Chunk, Source
+from headrace.sources.tabular import UNREAD
 
 # How large a file decodes to is not known before the first ones are.
 _FILES_AT_FIRST = 8
@@ -29,6 +30,7 @@ FILES_AT_ONCE = 256
 SMALL_ITEM = 2**13
 SMALL_AT_ONCE = 4096
 PART_BYTES = 16 * 2**20
+_UNREAD = Problem(UNREAD, "its row could not be read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,11 @@ def _decode_files(chunk: Chunk, span: slice, module: Medium, form: Form) -> Part
     shaped: dict[tuple[int, ...], list[tuple[Payload, int]]] = defaultdict(list)
     rejected = {}
     decoded = module.decode_files(files, form)
-    for row, item in enumerate(decoded.items):
+    items = list(decoded.items)
+    for row in chunk.unread:
+        if span.start <= row < span.start + len(files):
+            items[row - span.start] = _UNREAD
+    for row, item in enumerate(items):
         if isinstance(item, np.ndarray):
             shaped[item.shape].append((item, row))
         else:

@@ -13,12 +13,20 @@ import pytest
 from PIL import Image
 
 from headrace import decoding
-from headrace.decoding import FILES_AT_ONCE, Part, decode, digests, fit, none_usable
-from headrace.media import image
+from headrace.decoding import (
+    FILES_AT_ONCE,
+    Part,
+    decode,
+    decode_chunk,
+    digests,
+    fit,
+    none_usable,
+)
+from headrace.media import image, text
 from headrace.records import Form
 from headrace.settings import Settings
 from headrace.snapshots import Rejected
-from headrace.sources import Reading, chunks, open_source
+from headrace.sources import Chunk, Reading, chunks, open_source
 
 SHAPE = (2, 3, 1)
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -79,6 +87,20 @@ def test_files_are_decoded_some_at_a_time(
     assert (last.blocks[0].rows, last.blocks[0].names[0]) == ([0, 1], "0264.png")
     monkeypatch.setattr(decoding, "PART_BYTES", 60 * GREY.nbytes)
     assert [part.count for part in parts_of(tmp_path)] == [8, 60, 60, 60, 60, 18]
+
+
+def test_rows_that_could_not_be_read_are_not_called_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decoding, "_FILES_AT_FIRST", 2)
+    items = [b"hi", b"", b"", b"ho"]
+    chunk = Chunk(None, items, [""] * 4, list("abcd"), unread=[2])
+    parts = list(decode_chunk(chunk, text, Form(shape=(4,)), "here"))
+    reasons = {r.name: (r.check, r.reason) for p in parts for r in p.rejected.values()}
+    assert reasons == {
+        "b": ("empty", "it is empty"),
+        "c": ("ragged_rows", "its row could not be read"),
+    }
 
 
 def test_an_array_is_one_part_with_its_scale(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Raw:
 
     Attributes:
         path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
-        split, array, high: as in the chunk.
+        split, array, high, unread: as in the chunk.
         dtype, shape: of one item of an array; "" and () for encoded files.
     """
 
@@ -30,6 +30,7 @@ class Raw:
     high: float | None
     dtype: str
     shape: tuple[int, ...]
+    unread: Sequence[int] = ()
 
 
 def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
@@ -49,7 +50,8 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
         }
         columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}
         write_table(path, {**columns, "item": item})
-        yield Raw(path, chunk.split, chunk.array, chunk.high, dtype, shape)
+        facts = chunk.split, chunk.array, chunk.high, dtype, shape, chunk.unread
+        yield Raw(path, *facts)
 
 
 def read_raw(raw: Raw) -> Chunk:
@@ -66,4 +68,5 @@ def read_raw(raw: Raw) -> Chunk:
         raw.array,
         raw.high,
         rows["group"].to_pylist(),
+        raw.unread,
     )

@@ -44,6 +44,8 @@ class Chunk:
         array: the array that the chunk is a part of, such as ``x_train``.
         high: the greatest finite value of that array where it holds floats.
         groups: as the source has them, ``(n,)``; empty where it was asked for none.
+        unread: places of rows that the source has and that could not be read; their
+            items are empty.
     """
 
     split: SourceSplit | None
@@ -53,6 +55,7 @@ class Chunk:
     array: str = ""
     high: float | None = None
     groups: list[str] = field(default_factory=list)
+    unread: Sequence[int] = ()
 
     def take(self, rows: Sequence[int]) -> Chunk:
         """Some of its rows, by their places."""
@@ -65,6 +68,7 @@ class Chunk:
             labels=[self.labels[row] for row in rows],
             names=[self.names[row] for row in rows],
             groups=[self.groups[row] for row in rows] if self.groups else [],
+            unread=[place for place, row in enumerate(rows) if row in self.unread],
         )
 
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from headrace.errors import SourceError
 from headrace.sources.chunks import Reading
-from headrace.sources.roles import check_columns, find_label, is_flat, seen
+from headrace.sources.lacking import seen
+from headrace.sources.roles import check_columns, find_label, is_flat
 
 # Written by a snapshot into its shards, so that a shard alone says how it is read.
 SHAPE_KEY = b"headrace.shape"

@@ -6,8 +6,11 @@ with them, and then its rows.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -18,6 +21,7 @@ from headrace.sources.dialects import (
     LEAST_SHARE,
     SURE_SHARE,
     Dialect,
+    Row,
     find_dialect,
     fitted,
     has_header,
@@ -28,13 +32,32 @@ from headrace.sources.dialects import (
 from headrace.sources.encodings import Encoding
 from headrace.sources.files import File
 from headrace.sources.lines import lines_of, open_text
-from headrace.sources.roles import ITEMS, plain_name
+from headrace.sources.names import ITEMS, plain_name
+from headrace.sources.strays import Pattern, Strays, apart, pattern_of
 from headrace.sources.tabular import Rows, Survey, readable, text_column
 
 ROWS_AT_ONCE = 16_384
 SAMPLE_CHARACTERS = 2**18
 _KEPT_CHARACTERS = 1000
 _HEADER_ROWS = 1000
+# Excel's first line, which names the delimiter.
+_SEPARATOR = re.compile(r"sep=(.)[^\S\r\n]*\r?[\r\n]", re.IGNORECASE)
+_ACTION = "Write the table again, with each text in quotes."
+
+
+class _Pass(NamedTuple):
+    """All rows in one dialect."""
+
+    dialect: Dialect
+    survey: Survey
+    strays: Strays
+
+    def is_better(self, other: _Pass) -> bool:
+        """Whether its dialect leaves fewer bad rows, or as few and no stray quotes."""
+        bad = self.survey.bad * other.survey.rows
+        of_other = other.survey.bad * self.survey.rows
+        has_strays = other.strays.rows > other.strays.quoted
+        return bad < of_other or (bad == of_other and has_strays)
 
 
 class DelimitedTable:
@@ -52,17 +75,26 @@ class DelimitedTable:
         dialect: Dialect,
         names: Sequence[str],
         header: bool,
+        skipped: int,
     ) -> None:
         self.where = file.where
         self.header = header
         self.kinds = dict.fromkeys(names, pa.large_string())
         self._file = file
         self._encoding = encoding
-        self._dialect, survey = self._surveyed(dialect)
-        self.findings: list[Finding] = survey.check(self.where)
-        self._kept: list[list[str]] = survey.kept
+        self._skipped = skipped
+        self._pattern = Pattern()
+        found = self._surveyed(dialect)
+        self._dialect = found.dialect
+        self.findings: list[Finding] = found.survey.check(self.where, _ACTION)
+        self._kept: list[list[str]] = found.survey.kept
         told = "with a header" if header else "no header"
         self.told = f"{encoding.name}, {self._dialect.told}, {told}"
+        if self._dialect.quoted:
+            self.findings += found.strays.findings(self.where)
+        elif found.strays.first:
+            line, lines = found.strays.first
+            self.told += f" (a quote in line {line:,} would make {lines:,} lines one)"
 
     def sample(self) -> pa.Table:
         """Rows from all over the table, their cells cut to 1,000 characters."""
@@ -93,45 +125,51 @@ class DelimitedTable:
 
     def _cells(self) -> Iterator[list[str] | None]:
         """The cells of all rows but the header; None for what cannot be read."""
-        skip = self.header
-        with open_text(self._file, self._encoding, self._dialect.newline) as text:
-            for row in rows_of(lines_of(text, self.where), self._dialect):
-                if skip:
-                    skip = False
-                    continue
-                if row.problem:
-                    yield from [None] * row.lines
-                else:
-                    yield fitted(row.cells, self._dialect.width)
+        for row in self._rows(self._dialect, Strays()):
+            if row.problem:
+                yield from [None] * len(row.raw)
+            else:
+                yield fitted(row.cells, self._dialect.width)
 
-    def _surveyed(self, dialect: Dialect) -> tuple[Dialect, Survey]:
-        """The dialect, with or without quotes: whichever leaves fewer bad rows."""
-        survey = self._survey(dialect)
-        if not survey.bad or not dialect.delimiter:
-            return dialect, survey
-        newline = "\n" if dialect.quoted else ""
-        other = Dialect(dialect.delimiter, not dialect.quoted, newline, dialect.width)
-        again = self._survey(other)
-        is_better = again.bad * survey.rows < survey.bad * again.rows
-        return (other, again) if is_better else (dialect, survey)
-
-    def _survey(self, dialect: Dialect) -> Survey:
-        survey, width = Survey(), dialect.width
-        skip = self.header
+    def _rows(self, dialect: Dialect, strays: Strays) -> Iterator[Row]:
+        """All rows but the header, and what is above it."""
         with open_text(self._file, self._encoding, dialect.newline) as text:
-            for row in rows_of(lines_of(text, self.where), dialect):
-                if skip:
-                    skip = False
-                    continue
-                cells = fitted(row.cells, width)
-                if row.problem:
-                    survey.note(row.line, row.problem, row.lines)
-                elif cells is None:
-                    seen = f"it has {len(row.cells)} cells instead of {width}"
-                    survey.note(row.line, seen)
-                else:
-                    survey.add(cells)
-        return survey
+            rows = rows_of(lines_of(text, self.where), dialect)
+            for row in itertools.islice(rows, self._skipped, None):
+                yield from apart(row, dialect, self._pattern, strays)
+
+    def _surveyed(self, dialect: Dialect) -> _Pass:
+        """With or without quotes: whichever leaves fewer bad rows."""
+        found = self._survey(dialect)
+        if not (found.survey.bad or found.strays.suspects) or not dialect.delimiter:
+            return found
+        quoted = found.strays.quoted / max(found.survey.rows, 1)
+        self._pattern = pattern_of(found.survey.kept, quoted)
+        found = self._survey(dialect)
+        if not (found.survey.bad or found.strays.rows):
+            return found
+        newline = "\n" if dialect.quoted else ""
+        other = self._survey(
+            replace(dialect, quoted=not dialect.quoted, newline=newline)
+        )
+        if not other.is_better(found):
+            return found
+        # The reason for the other dialect is what was wrong with this one.
+        return other._replace(strays=found.strays)
+
+    def _survey(self, dialect: Dialect) -> _Pass:
+        survey, strays = Survey(), Strays()
+        for row in self._rows(dialect, strays):
+            cells = fitted(row.cells, dialect.width)
+            if row.problem:
+                survey.note(row.line, row.problem, len(row.raw))
+            elif cells is None:
+                seen = f"it has {len(row.cells)} cells instead of {dialect.width}"
+                survey.note(row.line, seen)
+            else:
+                survey.add(cells)
+                strays.quoted += row.is_quoted(dialect.delimiter)
+        return _Pass(dialect, survey, strays)
 
 
 def open_delimited(
@@ -156,13 +194,16 @@ def open_delimited(
     # What is called a table, or must be one, is told where its rows are uneven.
     is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
     share = LEAST_SHARE if is_table else SURE_SHARE
-    dialect = find_dialect(sample, is_whole, file.where, share)
+    named = _SEPARATOR.match(sample)
+    sample = sample[named.end() :] if named else sample
+    delimiter = named[1] if named else ""
+    dialect = find_dialect(sample, is_whole, file.where, share, delimiter)
     if dialect is None:
-        return _one_column(file, encoding, sample)
+        return _one_column(file, encoding, sample, bool(named))
     rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
     header = has_header(rows, _asked(reading))
     names = names_of(rows[0] if header else None, dialect.width, file.where)
-    return DelimitedTable(file, encoding, dialect, names, header)
+    return DelimitedTable(file, encoding, dialect, names, header, header + bool(named))
 
 
 def no_table(where: str) -> SourceError:
@@ -175,14 +216,16 @@ def no_table(where: str) -> SourceError:
     )
 
 
-def _one_column(file: File, encoding: Encoding, sample: str) -> DelimitedTable | None:
+def _one_column(
+    file: File, encoding: Encoding, sample: str, skipped: int
+) -> DelimitedTable | None:
     """A table of texts alone, if its first line says so."""
     newline = "" if "\n" not in sample and "\r" in sample else "\n"
     first = re.split(r"[\r\n]", sample, maxsplit=1)[0].strip().strip('"')
     if plain_name(first) not in ITEMS:
         return None
     dialect = Dialect("", False, newline, 1)
-    return DelimitedTable(file, encoding, dialect, [first], True)
+    return DelimitedTable(file, encoding, dialect, [first], True, 1 + skipped)
 
 
 def _asked(reading: Reading) -> set[str]:

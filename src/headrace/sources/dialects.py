@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from headrace.errors import SourceError
-from headrace.sources.roles import is_known_name, plain_name
+from headrace.sources.names import is_known_name, plain_name
 from headrace.sources.tabular import check_names
 
 # A tab is the least often part of a text, a comma the most often.
@@ -55,18 +55,25 @@ class Dialect:
 
 
 class Row(NamedTuple):
-    """A row of cells, and the line at which it ends.
+    """A row of cells.
 
     Attributes:
+        line: at which it begins.
         cells: none where it cannot be cut into cells.
         problem: why.
-        lines: that it takes.
+        raw: the lines that it takes.
     """
 
     line: int
     cells: list[str]
     problem: str = ""
-    lines: int = 1
+    raw: Sequence[str] = ()
+
+    def is_quoted(self, delimiter: str) -> bool:
+        """Whether quotes around its cells were taken off."""
+        line = self.raw[0]
+        is_plain = '"' not in line or delimiter.join(self.cells) == line.rstrip("\r\n")
+        return len(self.raw) > 1 or not is_plain
 
 
 def rows_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Row]:
@@ -80,25 +87,32 @@ def _plain_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         bare = line.rstrip("\r\n")
         if bare.strip():
-            yield Row(number, bare.split(delimiter) if delimiter else [bare])
+            cells = bare.split(delimiter) if delimiter else [bare]
+            yield Row(number, cells, raw=(line,))
 
 
 def _quoted_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(_FIELD_LIMIT)
-    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
-    done = 0
+    raw: list[str] = []
+    reader = csv.reader(_noted(lines, raw), delimiter=delimiter, strict=True)
     while True:
+        raw.clear()
+        line = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            line, done = done + 1, reader.line_num
-            yield Row(line, [], _reason(error), done - line + 1)
+            yield Row(line, [], _reason(error), tuple(raw))
             continue
         if cells is None:
             return
-        taken, done = reader.line_num - done, reader.line_num
         if any(cells) or len(cells) > 1:
-            yield Row(done - taken + 1, cells, lines=taken)
+            yield Row(line, cells, raw=tuple(raw))
+
+
+def _noted(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
+    for line in lines:
+        raw.append(line)
+        yield line
 
 
 def _reason(error: csv.Error) -> str:
@@ -110,7 +124,11 @@ def _reason(error: csv.Error) -> str:
 
 
 def find_dialect(
-    sample: str, is_whole: bool, where: str, share: float = SURE_SHARE
+    sample: str,
+    is_whole: bool,
+    where: str,
+    share: float = SURE_SHARE,
+    named: str = "",
 ) -> Dialect | None:
     """The dialect of a file's first characters; None where it is no table.
 
@@ -119,9 +137,12 @@ def find_dialect(
         is_whole: whether there are no more.
         where: the file; its suffix decides between delimiters that fit alike.
         share: of the rows that must have one number of cells.
+        named: a delimiter that the file itself names.
     """
     newline = "" if "\n" not in sample and "\r" in sample else "\n"
-    hint = next((d for end, d in _SUFFIXES.items() if end in where.lower()[-9:]), "")
+    hint = named or next(
+        (d for end, d in _SUFFIXES.items() if end in where.lower()[-9:]), ""
+    )
     found: list[tuple[tuple[bool, bool, float, int], Dialect]] = []
     for place, delimiter in enumerate(DELIMITERS):
         if delimiter not in sample:
@@ -157,7 +178,7 @@ def _consistency(rows: Sequence[Row]) -> tuple[int, float]:
     fits = [fitted(row.cells, width) is not None for row in rows]
     if not fits[0]:
         return 0, 0
-    lines = sum(row.lines if row.problem else 1 for row in rows)
+    lines = sum(len(row.raw) if row.problem else 1 for row in rows)
     return width, sum(fits) / lines
 
 

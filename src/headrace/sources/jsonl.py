@@ -22,7 +22,12 @@ ROWS_AT_ONCE = 16_384
 _READ_AT_ONCE = 2**20
 _SPACES = " \t\r\n"
 _MARK = "\ufeff"
+_ACTION = 'Write one object a line, such as {"text": "...", "label": "..."}.'
+# An object that is all of the file, and holds the rows.
+_WRAPPED = re.compile(r'\{\s*"([^"\\]*)"\s*:\s*(?=\[\s*\{)')
+_CLOSED = re.compile(r"\]\s*\}\s*$")
 _GAP = re.compile(r"[ \t\r\n,]*")
+_NESTED = pa.struct([])
 _Row = tuple[int, dict[str, Any] | None, str]
 
 
@@ -34,11 +39,18 @@ class JsonTable:
             of its values are.
     """
 
-    def __init__(self, file: File, encoding: Encoding, is_array: bool) -> None:
+    def __init__(
+        self,
+        file: File,
+        encoding: Encoding,
+        is_array: bool,
+        wrapped: re.Match[str] | None = None,
+    ) -> None:
         self.where = file.where
         self._file = file
         self._encoding = encoding
         self._is_array = is_array
+        self._wrapped = wrapped
         survey = Survey()
         kinds: dict[str, set[type]] = {}
         for line, row, problem in self._rows():
@@ -48,12 +60,13 @@ class JsonTable:
             survey.add(row)
             for key, value in row.items():
                 kinds.setdefault(key, set()).add(type(value))
-        self.findings: list[Finding] = survey.check(self.where)
+        self.findings: list[Finding] = survey.check(self.where, _ACTION)
         self._kept: list[dict[str, Any]] = survey.kept
         check_names(kinds, self.where)
         self.kinds = {name: _kind(found) for name, found in kinds.items()}
         form = "an array" if is_array else "lines"
-        self.told = f"{encoding.name}, JSON: {form} of objects"
+        under = f" under {wrapped[1]!r}" if wrapped else ""
+        self.told = f"{encoding.name}, JSON: {form} of objects{under}"
 
     def sample(self) -> pa.Table:
         """Rows from all over the table; nested columns are left out."""
@@ -61,7 +74,7 @@ class JsonTable:
             {
                 name: readable(_column([row.get(name) for row in self._kept], kind))
                 for name, kind in self.kinds.items()
-                if kind != pa.null()
+                if kind != _NESTED
             }
         )
 
@@ -93,7 +106,8 @@ class JsonTable:
     def _rows(self) -> Iterator[_Row]:
         with open_text(self._file, self._encoding) as text:
             if self._is_array:
-                yield from _array(text, self.where)
+                skipped = self._wrapped.end() if self._wrapped else 0
+                yield from _array(text, self.where, skipped)
             else:
                 yield from _lines(lines_of(text, self.where))
 
@@ -115,12 +129,16 @@ def open_json(file: File, encoding: Encoding) -> JsonTable | None:
         return JsonTable(file, encoding, is_array=True)
     if begins not in ('{"', "{}"):
         return None
-    line = head.partition("\n")[0].strip()
-    if not line.endswith("}"):
+    line, _, more = head.partition("\n")
+    is_row = line.rstrip().endswith("}")
+    wrapped = _WRAPPED.match(head)
+    if wrapped and not (is_row and (more.strip() or not _CLOSED.search(line))):
+        return JsonTable(file, encoding, is_array=True, wrapped=wrapped)
+    if not is_row:
         raise SourceError(
             f"{file.where} is JSON, but neither one object a line nor an array of "
             "objects.",
-            'Write one object a line, such as {"text": "...", "label": "..."}.',
+            _ACTION,
         )
     return JsonTable(file, encoding, is_array=False)
 
@@ -130,7 +148,7 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line.strip())
         except (ValueError, RecursionError) as error:
             yield number, None, f"it is no JSON ({_reason(error)})"
             continue
@@ -141,13 +159,16 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
 
 
 def _reason(error: Exception) -> str:
-    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg.removesuffix(" at").removesuffix(" starting")
+    is_deep = isinstance(error, RecursionError)
+    return "it is nested too deeply" if is_deep else "a number has too many digits"
 
 
-def _array(text: io.TextIOWrapper, where: str) -> Iterator[_Row]:
-    """The objects of an array, one after the other."""
+def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
+    """The objects of an array, one after the other; what is before it is skipped."""
     decoder = json.JSONDecoder()
-    buffer = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)[1:]
+    buffer = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)[skipped + 1 :]
     place = number = 0
     reason = "the array is not closed"
     while True:
@@ -168,7 +189,8 @@ def _array(text: io.TextIOWrapper, where: str) -> Iterator[_Row]:
             raise _no_object(where, number, f"it is a {type(row).__name__}")
         yield number, row, ""
         number += 1
-    if (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip():
+    rest = (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip()
+    if rest != ("}" if skipped else ""):
         raise _no_object(where, number, "more follows the end of the array")
 
 
@@ -185,10 +207,10 @@ def _no_object(where: str, number: int, reason: str) -> SourceError:
 
 
 def _kind(found: set[type]) -> pa.DataType:
-    """The type of a column; null where it is nested."""
+    """The type of a column; of nested values, only that they are."""
     found = found - {type(None)}
     if found & {dict, list}:
-        return pa.null()
+        return _NESTED
     if found == {bool}:
         return pa.bool_()
     if float in found and found <= {int, float}:
@@ -197,12 +219,14 @@ def _kind(found: set[type]) -> pa.DataType:
 
 
 def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
-    if kind == pa.large_string():
+    if kind in (pa.large_string(), _NESTED):
         texts = (
-            cell if cell is None or isinstance(cell, str) else json.dumps(cell)
+            cell
+            if cell is None or isinstance(cell, str)
+            else json.dumps(cell, ensure_ascii=False)
             for cell in cells
         )
         return text_column(list(texts))
     if kind == pa.float64():
         cells = [None if cell is None else float(cell) for cell in cells]
-    return pa.array([None] * len(cells) if kind == pa.null() else cells, kind)
+    return pa.array(cells, kind)

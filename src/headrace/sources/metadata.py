@@ -19,14 +19,9 @@ from headrace.sources.chunks import Reading, Source
 from headrace.sources.files import File
 from headrace.sources.folder import has_classes
 from headrace.sources.formats import SUFFIXES, open_table, table_suffix
-from headrace.sources.roles import (
-    check_columns,
-    find_label,
-    lacking,
-    named,
-    only_other,
-    splits_column,
-)
+from headrace.sources.lacking import lacking
+from headrace.sources.names import named
+from headrace.sources.roles import check_columns, find_label, only_other, splits_column
 from headrace.sources.tabular import Table
 from headrace.sources.texts import texts_of
 from headrace.sources.trees import FileTree, is_medium

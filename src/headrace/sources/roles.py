@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.errors import SourceError, SpecError
+from headrace.errors import SpecError
 from headrace.sources.chunks import Reading, split_named
+from headrace.sources.lacking import lacking, seen
+from headrace.sources.names import ITEMS, LABELS, SPLITS, named, plain_name
 from headrace.sources.tabular import Table
 
-ITEMS = (
-    *("text", "sentence", "message", "content", "review", "body", "comment", "title"),
-    *("texts", "tweet", "utterance", "query", "question", "document", "description"),
-    *("review_body", "review_text", "sms", "email", "post", "headline", "abstract"),
-    *("文本", "内容", "评论", "句子", "正文", "标题"),
-)
-LABELS = (
-    *("label", "class", "category", "target", "intent", "topic", "sentiment"),
-    *("genre", "y", "tag", "labels", "classes", "label_text", "label_name"),
-    *("class_name", "class_label", "emotion", "polarity", "rating", "stars"),
-    *("标签", "类别", "分类", "情感", "主题"),
-)
-SPLITS = ("split", "set", "partition", "subset", "fold")
-_KNOWN = frozenset((*ITEMS, *LABELS, *SPLITS))
 # Columns that tell rows apart, and so are no labels.
 _NUMBERS = ("id", "index", "idx", "no", "nr", "row", "uid", "key", "序号", "编号")
 _MAX_CLASSES = 1000
-_SHOWN = 12
 # Splits in a column of another name are believed where all values name one.
 _SURE_SPLIT = "split"
 
@@ -53,16 +40,6 @@ class Roles:
         """All of them, each once."""
         names = (self.item, self.label, self.group, self.split)
         return list(dict.fromkeys(name for name in names if name))
-
-
-def plain_name(name: str) -> str:
-    """A column's name without case, spaces and hyphens."""
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def is_known_name(name: str) -> bool:
-    """Whether a plain name is one that tells what its column is."""
-    return name in _KNOWN
 
 
 def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
@@ -120,8 +97,8 @@ def check_columns(
             )
         if key != "item" and not is_flat(kinds[name]):
             raise SpecError(
-                f"data.{key} = {name!r}: in {where}, its cells are lists or empty "
-                f"({kinds[name]}).",
+                f"data.{key} = {name!r}: in {where}, its cells are lists or empty; "
+                f"it has {seen({name: kinds[name]})}.",
                 "Name a column of text or numbers.",
             )
 
@@ -136,30 +113,6 @@ def find_label(kinds: Mapping[str, pa.DataType], reading: Reading) -> str | None
 def is_flat(kind: pa.DataType) -> bool:
     """Whether cells are single values."""
     return not (pa.types.is_nested(kind) or pa.types.is_null(kind))
-
-
-def seen(kinds: Mapping[str, pa.DataType]) -> str:
-    """The columns of a table, for messages."""
-    if not kinds:
-        return "no columns"
-    names = [f"{name} ({kind})" for name, kind in kinds.items()]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (", ".join(names[:_SHOWN]) + more).replace("large_string", "string")
-
-
-def lacking(table: Table, what: str, key: str, example: str) -> SourceError:
-    """The error for a table in which something cannot be found."""
-    return SourceError(
-        f"{table.where} has no {what} that is known by its name; it has "
-        f"{seen(table.kinds)}.",
-        f"Name the column with {key}, or call it {example}.",
-    )
-
-
-def named(columns: Iterable[str], known: Sequence[str]) -> str | None:
-    """The column whose name comes first among known ones."""
-    plain = {plain_name(name): name for name in columns}
-    return next((plain[name] for name in known if name in plain), None)
 
 
 def _may_be_text(kind: pa.DataType) -> bool:

@@ -13,6 +13,7 @@ from headrace.records import Finding
 
 SAMPLE_ROWS = 2000
 MAX_BAD = 0.01
+UNREAD = "ragged_rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,12 @@ class Survey:
                 self._stride *= 2
         self.rows += 1
 
-    def check(self, where: str) -> list[Finding]:
+    def check(self, where: str, action: str) -> list[Finding]:
         """A finding for few rows that cannot be read.
+
+        Args:
+            where: the file.
+            action: what to do about many.
 
         Raises:
             SourceError: they are over 1 % of all.
@@ -97,8 +102,8 @@ class Survey:
         told = f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such as "
         told += f"line {line:,}: {reason}."
         if self.bad > MAX_BAD * self.rows:
-            raise SourceError(told, "Write the table again, with each text in quotes.")
-        return [Finding(check="ragged_rows", count=self.bad, message=told)]
+            raise SourceError(told, action)
+        return [Finding(check=UNREAD, count=self.bad, message=told)]
 
 
 def base_name(where: str) -> str:

@@ -11,7 +11,8 @@ from headrace.sources.chunks import Chunk, Source, split_in_name
 from headrace.sources.delimited import DelimitedTable, no_table
 from headrace.sources.files import File
 from headrace.sources.formats import SUFFIXES, open_table, stem_of, table_suffix
-from headrace.sources.roles import ITEMS, LABELS, find_roles, named
+from headrace.sources.names import ITEMS, LABELS, named
+from headrace.sources.roles import find_roles
 from headrace.sources.texts import Part, read_texts
 from headrace.sources.trees import FileTree, is_medium, is_note
 

@@ -139,7 +139,8 @@ def _chunks(
     groups = texts_of(batch.column(roles.group)) if roles.group else []
     names = [f"{name}[{number}]" for number in numbers[kept].tolist()]
     items = _items(batch.column(roles.item), names)
-    chunk = Chunk(None, items, labels, names, groups=groups)
+    unread = np.flatnonzero(np.isin(places, rows.bad)).tolist()
+    chunk = Chunk(None, items, labels, names, groups=groups, unread=unread)
     yield from chunks_by_split(chunk, [splits[place] for place in places.tolist()])
 
 

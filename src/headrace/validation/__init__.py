@@ -74,7 +74,7 @@ def validate(
             docs_uri=docs_uri,
             results=tuple(map(_result, [*as_delivered, *as_whole, *outcomes])),
             findings=(
-                *verdict.findings(case),
+                *verdict.findings(case, snapshot.findings),
                 *whole.findings(seen, as_whole, items),
             ),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import SpecError
@@ -131,8 +131,9 @@ def _kind(kind: Kind) -> str:
     return f"{kind.count:,} {noun}: {names}: {kind.reason}"
 
 
-def findings(case: Evidence) -> list[Finding]:
-    """What the user should know of a data set that is taken."""
+def findings(case: Evidence, told: Iterable[Finding]) -> list[Finding]:
+    """What the user should know of a data set that is taken, but was not told."""
+    known = {finding.check for finding in told}
     failed = [o for o in case.outcomes if o.check.warns and not o.passed]
     warned = {(o.check.name, o.check.where): o for o in reversed(failed)}
     return [_warning(case, outcome) for outcome in reversed(warned.values())] + [
@@ -143,6 +144,7 @@ def findings(case: Evidence) -> list[Finding]:
             message=f"set aside {_kind(kind)}",
         )
         for name, kind in case.quarantine.kinds.items()
+        if name not in known
     ]
 
 

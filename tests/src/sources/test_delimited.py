@@ -66,6 +66,17 @@ def test_quotes_that_mean_nothing_are_text(make, texts):
     assert "texts in column_2, labels in column_1" in source.notes[0]
 
 
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("header", [("label", "text"), None])
+def test_a_first_line_that_names_the_delimiter_is_no_row(
+    make, texts, delimiter, header
+):
+    data = f"sep={delimiter}\r\n".encode() + _written(ROWS, delimiter, header)
+    source, chunks = texts(make.file("a.csv", data))
+    assert (_rows(chunks), source.findings) == (ROWS, [])
+    assert ("no header" in source.notes[0]) == (header is None)
+
+
 def test_the_encoding_is_told(make, texts):
     rows = [
         ("好评", "这个酒店的服务很好，下次还会来住"),
@@ -87,6 +98,12 @@ def test_empty_columns_beside_two_are_nothing(make, texts):
     assert "Windows-1252" in source.notes[0]
 
 
+def test_files_that_were_joined_with_their_marks_are_one(make, texts):
+    part = b"\xef\xbb\xbf" + _written(ROWS, header=None)
+    source, chunks = texts(make.file("a.csv", part * 2))
+    assert (_rows(chunks), source.findings) == (ROWS * 2, [])
+
+
 def test_carriage_returns_alone_end_lines(make, texts):
     _, chunks = texts(make.file("a.csv", b"label,text\ra,hi\rb,ho\ra,he\rb,hu\r"))
     assert _rows(chunks) == [("a", "hi"), ("b", "ho"), ("a", "he"), ("b", "hu")]
@@ -100,6 +117,7 @@ def test_few_uneven_rows_are_empty_and_told(make, texts):
     assert sum(len(chunk.labels) for chunk in chunks) == 401
     last = chunks[-1]
     assert (last.items[-1], last.labels[-1], last.split) == (b"", "", "test")
+    assert last.unread == [len(last.labels) - 1]
 
 
 def test_many_uneven_rows_are_refused(make, texts):
@@ -225,8 +243,9 @@ def test_a_column_that_is_not_there_is_told(make, texts, key):
 def test_no_labels_are_told_with_the_columns(make, texts):
     path = make.file("a.csv", b"id,text,lang\n1,t1,en\n2,t2,de\n3,t3,en\n4,t4,de\n")
     seen = r"no column of labels .*; it has id \(string\), text \(string\), lang"
-    with pytest.raises(SourceError, match=seen):
+    with pytest.raises(SourceError, match=seen) as refused:
         texts(path)
+    assert "with data.label (`--label` of headrace new)" in str(refused.value)
     _, (chunk,) = texts(path, labelled=False)
     assert (chunk.items[0], chunk.labels[0]) == (b"t1", "")
 

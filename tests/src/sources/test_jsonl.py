@@ -34,6 +34,24 @@ def test_objects_are_rows(make, texts, monkeypatch, data, at_once):
     assert "JSON: " in source.notes[0]
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_rows_may_be_under_a_key(make, texts, indent):
+    data = json.dumps({"data": OBJECTS}, indent=indent).encode()
+    source, (chunk,) = texts(make.file("a.json", data))
+    assert len(chunk.items) == 9
+    assert "JSON: an array of objects under 'data'" in source.notes[0]
+    with pytest.raises(SourceError, match=r"more follows the end of the array"):
+        texts(make.file("b.json", data[:-1] + b', "more": [1]}'))
+
+
+def test_lines_may_begin_with_lists_of_objects(make, texts):
+    rows = [{"turns": [{"a": row}], "text": f"t{row}", "label": "x"} for row in (1, 2)]
+    _, (chunk,) = texts(make.file("a.jsonl", _lines(rows)))
+    assert chunk.items == [b"t1", b"t2"]
+    _, (chunk,) = texts(make.file("b.jsonl", _lines(rows[:1])))
+    assert chunk.items == [b"t1"]
+
+
 def test_an_array_is_read_a_little_at_a_time(make, texts, monkeypatch):
     monkeypatch.setattr(jsonl, "_READ_AT_ONCE", 16)
     _, (chunk,) = texts(make.file("a.json", json.dumps(OBJECTS, indent=1).encode()))
@@ -69,6 +87,13 @@ def test_few_broken_lines_are_empty_and_told(make, texts):
     ("data", "seen"),
     [
         (_lines(OBJECTS) + b"{bad\n", r"1 of 10 rows .* line 10: it is no JSON"),
+        (
+            _lines(OBJECTS) + b"{bad\n",
+            r"cannot be read.* Write one object a line, such",
+        ),
+        (_lines(OBJECTS) + b'{"a": "b\n', r"no JSON \(Unterminated string\)"),
+        (_lines(OBJECTS) + b'{"a": ' + b"9" * 5000, r"a number has too many digits"),
+        (_lines(OBJECTS) + b'{"a":' + b"[" * 99_999, r"it is nested too deeply"),
         (_lines(OBJECTS) + b"[1]\n", r"line 10: it is a list and no object"),
         (b'{"a": {\n"text": 1}}', r"neither one object a line nor an array"),
         (b'[{"text": "a", "label": 1}, 2]', r"element 1 .* it is a int"),
@@ -82,6 +107,25 @@ def test_few_broken_lines_are_empty_and_told(make, texts):
 def test_what_is_no_table_is_refused(make, texts, data, seen):
     with pytest.raises(SourceError, match=seen):
         texts(make.file("a.json", data))
+
+
+@pytest.mark.parametrize(
+    ("row", "seen"),
+    [
+        (
+            {"text": {"en": "hi"}, "label": "a"},
+            r"no column of texts: .* column text .*",
+        ),
+        (
+            {"text": "hi", "label": {"en": "hi"}},
+            r"no column of labels: .* label are .*",
+        ),
+    ],
+)
+def test_nested_values_are_told_with_an_example(make, texts, row, seen):
+    data = _lines([row, {**row, "more": 1}])
+    with pytest.raises(SourceError, match=seen + r'such as \{"en": "hi"\}'):
+        texts(make.file("a.jsonl", data))
 
 
 def test_a_nested_column_is_no_label(make, texts):

@@ -17,11 +17,11 @@ def _lines(data, newline="\n", codec="utf-8"):
         return list(lines_of(text, "x"))
 
 
-def test_line_ends_are_kept_and_a_second_mark_is_not():
+def test_line_ends_are_kept_and_marks_are_not():
     assert _lines(b"a\r\nb\rc\n\nd") == ["a\r\n", "b\rc\n", "\n", "d"]
     assert _lines(b"a\r\nb\rc\n", "") == ["a\r\n", "b\r", "c\n"]
     assert _lines("\ufeffa\nb".encode(), codec="utf-8-sig") == ["a\n", "b"]
-    assert _lines("\ufeffa\n\ufeffb".encode()) == ["a\n", "\ufeffb"]
+    assert _lines("\ufeffa\n\ufeffb".encode()) == ["a\n", "b"]
 
 
 def test_a_file_that_changes_while_it_is_read_is_told():

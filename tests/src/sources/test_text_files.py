@@ -190,6 +190,12 @@ def test_conditions_and_splits_of_parquet(make, texts):
             "no column of labels",
         ),
         ({"text": [[1], [2]], "label": [1, 2]}, {"item": "text"}, "no text in text"),
+        ({"text": [["a"], ["b"]], "label": [1, 2]}, {}, r'text are .* as \["a"\]\. W'),
+        (
+            {"text": ["a", "b"], "label": [["x"], ["y"]]},
+            {},
+            r"column of labels: .* label",
+        ),
         ({"text": ["a", "b"], "label": [1.5, 2]}, {}, "is 1.5, which is no label"),
     ],
 )

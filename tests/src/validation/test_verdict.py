@@ -11,6 +11,7 @@ from tests.src.validation.conftest import Check, Data, expectation
 
 from headrace.errors import ContractError
 from headrace.records import Finding
+from headrace.snapshots import Rejected
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -63,6 +64,15 @@ def test_a_small_class_is_a_finding(check: Check) -> None:
         ),
     )
     assert record.quarantined == 0
+
+
+def test_rows_that_the_source_has_told_of_are_told_once(check: Check) -> None:
+    unread = Rejected("ab", "train", "", "a.csv[3]", "ragged_rows", "not read")
+    told = Finding(check="ragged_rows", count=1, message="line 4: no cells")
+
+    record = check(Data(rejected=[unread], findings=[told]))
+
+    assert (record.findings, record.quarantined) == ((), 1)
 
 
 def test_a_class_of_a_tenth_of_the_mean_is_no_finding(check: Check) -> None:
