@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import SpecError
@@ -134,8 +134,7 @@ def _kind(kind: Kind) -> str:
 def findings(case: Evidence) -> list[Finding]:
     """What the user should know of a data set that is taken."""
     failed = [o for o in case.outcomes if o.check.warns and not o.passed]
-    warned = {(o.check.name, o.check.where): o for o in reversed(failed)}
-    return [_warning(case, outcome) for outcome in reversed(warned.values())] + [
+    return [_warning(case, outcome) for outcome in _with_news(failed)] + [
         Finding(
             check=name,
             split=next(iter(kind.splits)) if len(kind.splits) == 1 else "",
@@ -144,6 +143,17 @@ def findings(case: Evidence) -> list[Finding]:
         )
         for name, kind in case.quarantine.kinds.items()
     ]
+
+
+def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
+    """Those that tell more than one before them of the same check and columns did."""
+    told: dict[tuple[object, ...], set[int]] = {}
+    for outcome in failed:
+        check, rows = outcome.check, set(outcome.rows.tolist())
+        subject = (check.name, check.where, check.shows if rows else ())
+        if subject not in told or rows - told[subject]:
+            yield outcome
+        told.setdefault(subject, set()).update(rows)
 
 
 def _warning(case: Evidence, outcome: Outcome) -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.src.validation.conftest import Check, Data, expectation
+from tests.src.validation.conftest import Check, CheckTexts, Data, expectation
 
 from headrace.errors import ContractError
 from headrace.records import Finding
@@ -100,6 +100,38 @@ def test_a_darker_test_split_is_no_finding(check: Check) -> None:
     data.pixels[68:] //= 3
 
     assert check(data).findings == ()
+
+
+def test_no_warning_hides_another_of_the_same_check(check_texts: CheckTexts) -> None:
+    texts = [f"A letter about the {n}th of many houses" for n in range(100)]
+    texts[5:25] = [f"\u200b{text}" for text in texts[5:25]]
+    texts[30] += "\x07"
+    texts[40] += ", card 4111 1111 1111 1111 and ID 11010519491231002X"
+
+    found = [
+        (f.check, f.count, f.message.rpartition(": ")[2])
+        for f in check_texts(texts).findings
+        if f.check != "near_leak"
+    ]
+
+    assert found == [
+        ("control_characters", 1, "characters that nobody sees"),
+        ("control_characters", 20, "hidden characters"),
+        ("personal_data", 1, "Chinese ID numbers"),
+        ("personal_data", 1, "payment card numbers"),
+    ]
+
+
+def test_a_warning_that_names_no_other_rows_is_told_once(
+    check_texts: CheckTexts,
+) -> None:
+    texts = [f"A letter about the {n}th of many houses" for n in range(100)]
+    texts[7] = "Привет всем, это письмо о доме"
+
+    findings = check_texts(texts).findings
+    (finding,) = [f for f in findings if f.check == "language"]
+
+    assert finding.message.endswith("its script is unlike the rest")
 
 
 def test_the_verdict_does_not_depend_on_what_ingestion_found(check: Check) -> None:
