@@ -120,29 +120,44 @@ def _too_many(case: Evidence) -> str:
         f"{count:,} of {total:,} rows ({count / total:.1%}) would be set "
         f"aside; data.quarantine_limit is {limit:.1%}, {int(limit * total):,} rows"
     )
-    kinds = sorted(case.quarantine.kinds.items(), key=lambda kind: -kind[1].count)
-    lines = [f"    {name}: {_kind(kind)}" for name, kind in kinds[:_KINDS_SHOWN]]
+    kinds = sorted(case.quarantine.kinds.values(), key=lambda kind: -kind.count)
+    lines = [f"    {kind.check}: {_kind(kind)}" for kind in kinds[:_KINDS_SHOWN]]
+    if len(kinds) > _KINDS_SHOWN:
+        lines.append(f"    and for {len(kinds) - _KINDS_SHOWN:,} more reasons")
     return "\n".join([head, *lines])
 
 
 def _kind(kind: Kind) -> str:
     noun = "row" if kind.count == 1 else "rows"
     names = _some(kind.names, EXAMPLES, kind.count)
-    return f"{kind.count:,} {noun}: {names}: {kind.reason}"
+    instance = "for instance " if kind.varies else ""
+    return f"{kind.count:,} {noun}: {names}: {instance}{kind.reason}"
 
 
 def findings(case: Evidence) -> list[Finding]:
     """What the user should know of a data set that is taken."""
     failed = [o for o in case.outcomes if o.check.warns and not o.passed]
     return [_warning(case, outcome) for outcome in _with_news(failed)] + [
-        Finding(
-            check=name,
+        finding
+        for check, kinds in case.quarantine.by_check().items()
+        for finding in _set_aside(check, kinds, case.quarantine.uri)
+    ]
+
+
+def _set_aside(check: str, kinds: Sequence[Kind], uri: str) -> Iterator[Finding]:
+    # One more reason is told as it is.
+    shown = _KINDS_SHOWN if len(kinds) > _KINDS_SHOWN + 1 else len(kinds)
+    for kind in kinds[:shown]:
+        yield Finding(
+            check=check,
             split=next(iter(kind.splits)) if len(kind.splits) == 1 else "",
             count=kind.count,
             message=f"set aside {_kind(kind)}",
         )
-        for name, kind in case.quarantine.kinds.items()
-    ]
+    if rest := kinds[shown:]:
+        count = sum(kind.count for kind in rest)
+        message = f"set aside {count:,} rows for {len(rest):,} more reasons: {uri}"
+        yield Finding(check=check, count=count, message=message)
 
 
 def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.src.validation.conftest import Check, CheckTexts, Data, expectation
 
 from headrace.errors import ContractError
 from headrace.records import Finding
+from headrace.snapshots import Rejected
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -165,4 +167,53 @@ def test_a_class_emptied_by_the_quarantine_is_refused(check: Check) -> None:
     data.pixels[68] = 0
 
     with pytest.raises(ContractError, match="after quarantine, test holds no item of"):
+        check(data)
+
+
+def _rejected(reasons: Sequence[str]) -> list[Rejected]:
+    return [
+        Rejected(f"{i:02d}", "train", "cat", f"{i}.wav", "header", reason)
+        for i, reason in enumerate(reasons)
+    ]
+
+
+def test_rows_that_are_set_aside_are_told_reason_by_reason(check: Check) -> None:
+    reasons = ["0 channels", "it is cut short", "it is cut short"]
+
+    findings = check(Data(rejected=_rejected(reasons))).findings
+
+    assert [(f.check, f.count, f.message) for f in findings] == [
+        ("header", 2, "set aside 2 rows: 2.wav, 1.wav: it is cut short"),
+        ("header", 1, "set aside 1 row: 0.wav: 0 channels"),
+    ]
+
+
+def test_reasons_that_differ_in_details_are_one(check: Check) -> None:
+    data = Data(
+        rejected=_rejected(["it has 5 of 16,000 frames", "it has 7 of 90 frames"])
+    )
+    data.label[3:5] = ["cow", "hen"]
+
+    header, label = (f.message for f in check(data).findings)
+
+    assert header == (
+        "set aside 2 rows: 1.wav, 0.wav: for instance it has 7 of 90 frames"
+    )
+    assert ": for instance its label is none of the classes (label " in label
+
+
+def test_of_many_reasons_the_most_frequent_are_told(check: Check) -> None:
+    reasons = [f"it lacks {what}" for what in "abcdefghij"] + ["it is cut short"]
+    data = Data(rejected=_rejected(reasons * 2 + reasons[-1:]))
+
+    record = check(data, quarantine_limit=0.5)
+
+    first, *_, last = record.findings
+    assert len(record.findings) == 6
+    assert first.count == 3
+    assert last.count == 12
+    assert last.message == (
+        f"set aside 12 rows for 6 more reasons: {record.quarantine_uri}"
+    )
+    with pytest.raises(ContractError, match="and for 6 more reasons"):
         check(data)
