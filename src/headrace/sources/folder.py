@@ -1,7 +1,6 @@
 """A tree of encoded files, one sub-folder per class, perhaps under train/ and test/.
 
-The tree may be a folder or an archive. ``val``, ``valid`` and ``validation`` are
-read as train, from which the validation rows are always carved anew.
+The tree may be a folder or an archive.
 """
 
 from __future__ import annotations

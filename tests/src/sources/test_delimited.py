@@ -234,7 +234,7 @@ def test_no_labels_are_told_with_the_columns(make, texts):
 def test_a_split_column_is_believed_where_its_values_name_splits(make, texts):
     head = "text,label,{}\nt1,a,{}\nt2,b,{}\n"
     _, chunks = texts(make.file("a.csv", head.format("set", "train", "dev").encode()))
-    assert [chunk.split for chunk in chunks] == ["train"]
+    assert [chunk.split for chunk in chunks] == ["train", "val"]
     _, chunks = texts(make.file("b.csv", head.format("fold", "1", "2").encode()))
     assert [chunk.split for chunk in chunks] == [None]
     with pytest.raises(SourceError, match=r"has the split 'hold'"):

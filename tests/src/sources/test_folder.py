@@ -33,10 +33,10 @@ def test_split_folders_give_splits(make, read, train, test):
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_a_validation_folder_is_read_as_train(make, read, name):
+def test_a_validation_folder_is_a_split(make, read, name):
     members = make.members("test/") | make.members(f"{name}/")
     _, chunks = read(make.tree(members))
-    assert {chunk.split for chunk in chunks} == {"train", "test"}
+    assert {chunk.split for chunk in chunks} == {"val", "test"}
 
 
 def test_a_class_may_be_called_train(make, read):
