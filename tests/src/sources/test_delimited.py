@@ -133,11 +133,11 @@ def test_nulls_reach_the_medium_as_they_are(make, texts):
     assert chunk.items[-1] == b"n\0l"
 
 
-@pytest.mark.parametrize("label", ["", "NA", "nan", "NULL"])
-def test_a_missing_label_is_empty(make, texts, label):
+@pytest.mark.parametrize("label", ["", "NA", "nan", "NULL", "None"])
+def test_only_an_empty_label_is_missing(make, texts, label):
     data = f"label,text\na,x\nb,y\n{label},z\n"
     _, (chunk,) = texts(make.file("a.csv", data.encode()))
-    assert chunk.labels == ["a", "b", ""]
+    assert chunk.labels == ["a", "b", label]
 
 
 def test_rows_come_in_chunks(make, texts, monkeypatch):
