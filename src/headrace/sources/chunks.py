@@ -99,7 +99,7 @@ class Source:
         chunks: can be read once.
         findings: complete when the chunks are read.
         notes: what was found out about it and is no fault, such as ``spam.csv: GBK,
-            tab-separated, no header``; complete when it is opened.
+            tab-separated, no header``; those on labels come with the last chunk.
     """
 
     kind: str
