@@ -99,6 +99,27 @@ def test_files_at_other_depths_are_reported(make, read):
     assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 2)]
 
 
+def test_more_files_astray_than_in_classes_are_refused(make, read):
+    png = make.png(make.images[0])
+    with_test = make.members("test/") | {f"cat/{n}.png": png for n in range(7)}
+    told = (
+        r"holds 6 files in folders of classes within train/ or test/, and 7 elsewhere, "
+        r"such as cat/0.png. .* as train/CLASS/0.png"
+    )
+    with pytest.raises(SourceError, match=told):
+        read(make.tree(with_test, "with_test"))
+    deeper = make.members() | {f"cat/a/{n}.png": png for n in range(7)}
+    told = r"6 files in folders of classes, and 7 elsewhere, .* as CLASS/0.png"
+    with pytest.raises(SourceError, match=told):
+        read(make.tree(deeper, "deeper"))
+
+
+def test_other_files_may_be_more_than_those_of_the_classes(make, read):
+    others = {f"cat/a/{n}.xml": b"<x/>" for n in range(7)}
+    source, (chunk,) = read(make.tree(make.members() | others))
+    assert (len(chunk.labels), source.findings[0].count) == (6, 7)
+
+
 @pytest.mark.parametrize(
     "name",
     "README README.html readme.md LICENSE LICENSE-MIT.txt SOURCE SOURCE.md notes.txt "
