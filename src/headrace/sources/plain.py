@@ -44,8 +44,8 @@ def _notes(labels: Counter[str]) -> Iterator[str]:
     formed = [label for label in labels if not unicodedata.is_normalized("NFC", label)]
     if formed:
         yield (
-            f"{_rows(labels, formed)}: the label was written in another form "
-            f"of Unicode than NFC, such as {plain_label(formed[0])!r}."
+            f"{_rows(labels, formed)}: the label was brought to Unicode's form "
+            f"NFC, such as {plain_label(formed[0])!r}."
         )
     for label in sorted(labels):
         if label.strip().lower() in _MISSING:

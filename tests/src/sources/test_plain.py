@@ -33,8 +33,7 @@ def test_labels_have_one_form_of_unicode():
     labels, notes, _ = _read(NFC, NFD, "tea")
     assert labels == [NFC, NFC, "tea"]
     assert notes == [
-        "1 row: the label was written in another form of Unicode than NFC, such as "
-        f"{NFC!r}."
+        f"1 row: the label was brought to Unicode's form NFC, such as {NFC!r}."
     ]
 
 
