@@ -190,6 +190,8 @@ def test_no_gates_named_means_the_default_ones_and_an_empty_list_means_none(
 
 def test_class_numbers_are_labels(folder: Path) -> None:
     assert load_spec(folder, ("data.classes=[0, 1]",)).data.classes == ("0", "1")
+    plain = load_spec(folder, ('data.classes=[" a", "cafe\u0301"]',)).data.classes
+    assert plain == ("a", "caf\u00e9")
 
 
 def test_a_spec_cannot_be_changed_and_survives_json(folder: Path) -> None:

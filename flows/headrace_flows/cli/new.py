@@ -102,6 +102,8 @@ def _answer(made: Draft) -> dict[str, Any]:
 
 
 def _show(answer: dict[str, Any]) -> None:
+    from headrace.drafting import rows_told
+
     out = console()
     out.print(f"[bold]{answer['pipeline']}[/]  {answer['folder']}")
     rows, classes = answer["rows"], answer["classes"]
@@ -117,7 +119,7 @@ def _show(answer: dict[str, Any]) -> None:
         *(f"{key}: {value}" for key, value in answer["data"].items()),
         f"always saying {majority['class']!r} would be right for "
         f"{majority['share']:.1%}; the gate asks for {answer['gates']['accuracy']:.3f}",
-        *(f"left out: {k!r}, {v} rows in all" for k, v in answer["left_out"].items()),
+        *(f"left out: {k!r}, {rows_told(v)}" for k, v in answer["left_out"].items()),
         *answer["notes"],
         *(f"warning {one['check']}: {one['message']}" for one in answer["warnings"]),
         f"next: headrace run {answer['pipeline']}",

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.drafting.found import Found, look
+from headrace.drafting.found import Found, look, rows_told
 from headrace.drafting.writing import pipeline_text, readme_text
 from headrace.errors import UsageError
 from headrace.spec import FILE_NAME, DataSpec, load_spec, media_names
@@ -22,7 +22,7 @@ from headrace.store import disk_errors
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-__all__ = ["Draft", "Found", "draft"]
+__all__ = ["Draft", "Found", "draft", "rows_told"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 

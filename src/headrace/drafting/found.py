@@ -7,11 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from headrace.errors import Refusal
 from headrace.ingestion import ingest, reading_of
+from headrace.ingestion.findings import natural_order
 from headrace.media import medium as medium_named
 from headrace.records import Finding, SnapshotRecord
-from headrace.snapshots import read_shard, shards_of
+from headrace.snapshots import read_rejected, read_shard, shards_of
 from headrace.sources import open_source
 from headrace.spec import DataSpec
 from headrace.store import Store
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 STANDARD_ERRORS = 3
 HIGHEST_GATE = 0.999
 LEAST_ROWS = 2  # of a class in train: fewer cannot be told from a slip
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,9 @@ class Found:
         snapshot: what was ingested.
         counts: rows of each (split, label), those of val with train.
         classes: that a pipeline can learn.
-        left_out: labels with too few rows to learn and to test, and their rows.
+        left_out: labels with too few rows to learn and to test, and the number of
+            those that can be read.
+        unreadable: labels without a row that can be read, and all their rows.
     """
 
     data: DataSpec
@@ -41,6 +47,7 @@ class Found:
     counts: Counter[tuple[str, str]]
     classes: tuple[str, ...]
     left_out: dict[str, int]
+    unreadable: dict[str, int]
 
     def rows(self, split: str) -> int:
         """The rows of the classes in a split."""
@@ -52,6 +59,16 @@ class Found:
         rejected = self.snapshot.rejected
         total = rejected + sum(self.snapshot.rows.values())
         found = list(self.snapshot.findings)
+        if self.unreadable:
+            some = list(self.unreadable.items())[:_SHOWN]
+            told = ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in some)
+            more = len(self.unreadable) - len(some)
+            message = (
+                "these classes are left out, as none of their rows can be read: "
+                f"{told}" + f" and {more:,} more" * (more > 0)
+            )
+            count = len(self.unreadable)
+            found.append(Finding(check="classes", count=count, message=message))
         if rejected > self.data.quarantine_limit * total:
             message = (
                 f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be "
@@ -93,10 +110,12 @@ def look(data: DataSpec, medium: str, settings: Settings) -> Found:
     )
     snapshot = ingest(data, medium, Store(settings.store), settings)
     counts: Counter[tuple[str, str]] = Counter()
+    items = 0
     for shard in shards_of(snapshot):
-        table = read_shard(snapshot, shard, ["split", "label"])
+        table = read_shard(snapshot, shard, ["split", "label", "item"])
         pairs = zip(table["split"].to_pylist(), table["label"].to_pylist(), strict=True)
         counts.update(("train" if s == "val" else s, label) for s, label in pairs)
+        items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
     labels = snapshot.description.classes
     enough = [
         label
@@ -104,21 +123,43 @@ def look(data: DataSpec, medium: str, settings: Settings) -> Found:
         if counts["train", label] >= LEAST_ROWS and counts["test", label]
     ]
     if len(enough) < 2:
-        raise _too_little(data, counts, labels)
+        raise _too_little(data, counts, labels, items)
+    unreadable = Counter(read_rejected(snapshot)["label"].to_pylist())
+    gone = {label: unreadable[label] for label in natural_order(unreadable) if label}
+    gone = {label: rows for label, rows in gone.items() if label not in labels}
     few = [label for label in labels if label not in enough]
     left_out = {label: counts["train", label] + counts["test", label] for label in few}
-    return Found(data, snapshot, counts, tuple(enough), left_out)
+    left_out |= dict.fromkeys(gone, 0)
+    return Found(data, snapshot, counts, tuple(enough), left_out, gone)
 
 
 def _too_little(
-    data: DataSpec, counts: Counter[tuple[str, str]], labels: tuple[str, ...]
+    data: DataSpec,
+    counts: Counter[tuple[str, str]],
+    labels: tuple[str, ...],
+    items: int,
 ) -> Refusal:
+    rows = counts.total()
+    if items <= len(labels) and rows > items:
+        what = "are all equal" if items == 1 else f"are only {items:,} different items"
+        return Refusal(
+            f"{data.source} has no two classes to tell apart: its {rows:,} rows {what}"
+            ", and equal ones go to one split.",
+            "Look whether the items are in another column or file; else mend them.",
+        )
     some = ", ".join(
         f"{label} ({counts['train', label]:,} train, {counts['test', label]:,} test)"
-        for label in labels[:5]
+        for label in labels[:_SHOWN]
     )
     return Refusal(
-        f"{data.source} has no two classes with rows in train and in test: "
-        f"{len(labels):,} labels such as {some}.",
+        f"{data.source} has no two classes with at least {LEAST_ROWS} rows in train "
+        f"and 1 in test: {len(labels):,} labels such as {some}.",
         "Name the column of the labels with --label, or give more data.",
     )
+
+
+def rows_told(rows: int) -> str:
+    """How many rows a class has that is left out."""
+    if not rows:
+        return "no row that can be read"
+    return f"{rows:,} {'row' if rows == 1 else 'rows'} in all"

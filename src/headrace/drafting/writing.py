@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from headrace.drafting.found import Found
+from headrace.drafting.found import Found, rows_told
 from headrace.media import medium as medium_named
 from headrace.spec import TrainingSpec, least_steps, recipe_of
 
@@ -42,7 +42,7 @@ def _head(name: str, found: Found) -> Iterator[str]:
     )
     yield f"# Always saying {label!r} would be right for {share:.1%} of the test rows."
     for label, rows in found.left_out.items():
-        yield f"# Left out: {label!r}, which has {rows} rows in all."
+        yield f"# Left out: {label!r}, which has {rows_told(rows)}."
     yield ""
 
 

@@ -19,7 +19,12 @@ from typing import TYPE_CHECKING
 from headrace import media
 from headrace.decoding import none_usable
 from headrace.errors import SourceError
-from headrace.ingestion.findings import findings_of, natural_order, notes_of
+from headrace.ingestion.findings import (
+    findings_of,
+    natural_order,
+    notes_of,
+    split_notes,
+)
 from headrace.ingestion.progress import Progress
 from headrace.ingestion.raw import spill
 from headrace.ingestion.runs import Decoded, bring_to, decode_to_runs
@@ -96,7 +101,11 @@ def ingest(
             source=source.uri,
             attribution=source.attribution,
             findings=[*source.findings, *findings_of(splits, decoded.scales)],
-            notes=[*source.notes, *notes_of(decoded.notes, decoded.items)],
+            notes=[
+                *source.notes,
+                *split_notes(decoded.runs, splits),
+                *notes_of(decoded.notes, decoded.items),
+            ],
         )
 
 

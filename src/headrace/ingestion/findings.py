@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from headrace.ingestion.runs import Run
 from headrace.ingestion.splitting import Splits
 from headrace.records import Finding
 
@@ -27,6 +28,18 @@ def notes_of(notes: Mapping[str, int], items: int) -> list[str]:
     """What was done to the items to bring them to one form, as sentences."""
     return [
         f"{count:,} of {items:,} items: {note}" for note, count in sorted(notes.items())
+    ]
+
+
+def split_notes(runs: Sequence[Run], splits: Splits) -> list[str]:
+    """How the source's own splits are used, where that is not as they are named."""
+    rows = sum(run.rows for run in runs if run.split == "val")
+    as_named = splits.test_fraction is None and splits.test_groups is None
+    if not rows or not as_named or splits.validation == "train":
+        return []
+    return [
+        f"{rows:,} validation rows are the test split, as no test split is named; val "
+        "is taken from train."
     ]
 
 

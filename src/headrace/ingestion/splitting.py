@@ -60,6 +60,7 @@ class Splits:
     Attributes:
         test_fraction: where items are split by content; None: as in the source.
         test_groups: where items are split by group: those of test; else None.
+        validation: where the source's own validation rows go.
         train, test: number of rows, those of val still in train.
         last: the last place of train that goes to val; None where none does.
         equals: how many of the rows at that place go.
@@ -67,6 +68,7 @@ class Splits:
 
     test_fraction: float | None
     test_groups: frozenset[str] | None
+    validation: Literal["train", "test"]
     train: int
     test: int
     last: Place | None
@@ -80,7 +82,7 @@ class Splits:
             chosen = pa.array(sorted(self.test_groups), pa.string())
             return np.where(np.asarray(pc.is_in(groups, chosen)), "test", "train")
         if self.test_fraction is None:
-            return np.full(len(items), split, "U5")
+            return np.full(len(items), self._named(split), "U5")
         return np.where(_are_test(items, self.test_fraction), "test", "train")
 
     def of_rejected(self, split: str, item: str, group: str) -> str:
@@ -88,8 +90,11 @@ class Splits:
         if self.test_groups is not None:
             return "test" if group in self.test_groups else "train"
         if self.test_fraction is None:
-            return split
+            return self._named(split)
         return split_of(item, self.test_fraction)
+
+    def _named(self, split: str) -> str:
+        return self.validation if split == "val" else split
 
     def carve_val(
         self,
@@ -119,6 +124,7 @@ class Splits:
 def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) -> Splits:
     """How to split: as the source does where it has two splits.
 
+    Its validation rows are test where it has no test split, and train where it has.
     Else by group, where there are groups, or by content. Some rows of train go to val:
     those whose hash ends lowest. Equal items stay together, and their label makes the
     order the same in any source.
@@ -140,7 +146,9 @@ def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) ->
             "Name it for all of them, or for none.",
         )
     fraction = data.test_fraction if len(named) < 2 else None
-    plain = Splits(fraction, _test_groups(runs, data, fraction), 0, 0, None, 0)
+    groups = _test_groups(runs, data, fraction)
+    validation: Literal["train", "test"] = "train" if "test" in named else "test"
+    plain = Splits(fraction, groups, validation, 0, 0, None, 0)
     rows = train = 0
     lowest: list[Place] = []
     for run in runs:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from headrace.errors import SourceError
 from headrace.records import Finding
 
-SourceSplit = Literal["train", "test"]
+SourceSplit = Literal["train", "val", "test"]
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 24 * 2**20
@@ -24,11 +24,10 @@ _SPLITS: dict[str, SourceSplit] = {
     "training": "train",
     "test": "test",
     "testing": "test",
-    # `val` is always carved from train anew, so the source's own goes back there.
-    "val": "train",
-    "valid": "train",
-    "validation": "train",
-    "dev": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
 }
 
 
@@ -104,7 +103,7 @@ class Source:
         chunks: can be read once.
         findings: complete when the chunks are read.
         notes: what was found out about it and is no fault, such as ``spam.csv: GBK,
-            tab-separated, no header``; complete when it is opened.
+            tab-separated, no header``; those on labels come with the last chunk.
     """
 
     kind: str

@@ -1,7 +1,6 @@
 """A tree of encoded files, one sub-folder per class, perhaps under train/ and test/.
 
-The tree may be a folder or an archive. ``val``, ``valid`` and ``validation`` are
-read as train, from which the validation rows are always carved anew.
+The tree may be a folder or an archive.
 """
 
 from __future__ import annotations
@@ -86,8 +85,11 @@ def read_folder(
             need be no labels, all files but notes are taken.
 
     Raises:
-        SourceError: there are no class sub-folders, or a file is over 256 MiB.
+        SourceError: there are no class sub-folders, most files lie outside of them,
+            or a file is over 256 MiB.
     """
+    if reading.labelled:
+        _refuse_most_astray(tree, reading.medium)
     ignored: list[str] = []
     names = (
         _labelled(tree, ignored)
@@ -174,6 +176,26 @@ def _labelled(tree: FileTree, ignored: list[str]) -> Iterator[tuple[_Place, str]
             ignored.append(name)
         else:
             yield place, name
+
+
+def _refuse_most_astray(tree: FileTree, medium: str) -> None:
+    layout = _layout_of(tree)
+    placed, astray = 0, []
+    for name in tree.files:
+        if layout.place(name) is not None:
+            placed += 1
+        elif is_medium(name, medium) and not is_note(name, medium):
+            astray.append(name)
+    if not placed or len(astray) <= placed:
+        return
+    folders, example = "folders of classes", f"CLASS/{astray[0].rpartition('/')[2]}"
+    if layout.has_splits:
+        folders, example = f"{folders} within train/ or test/", f"train/{example}"
+    raise SourceError(
+        f"{tree.where} holds {placed:,} files in {folders}, and {len(astray):,} "
+        f"elsewhere, such as {astray[0]}.",
+        f"Put each of them into such a folder, as {example}, or take them out.",
+    )
 
 
 def _unlabelled(tree: FileTree, medium: str) -> Iterator[tuple[_Place, str]]:

@@ -26,7 +26,7 @@ _NAME = re.compile(
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
 _MAX_DIMENSIONS = 4
-_SPLITS = ("train", "val", "test")
+_SPLITS: tuple[SourceSplit, ...] = ("train", "val", "test")
 
 
 def is_idx(head: bytes) -> bool:
@@ -100,8 +100,7 @@ def read_idx(
         if label is not None:
             labels = _open(label)
             _check_kind(labels, label, is_images=False)
-        kind: SourceSplit = "test" if split == "test" else "train"
-        yield from array_chunks(kind, images, labels, names, where)
+        yield from array_chunks(split, images, labels, names, where)
 
 
 def read_images(file: File) -> Iterator[Chunk]:
@@ -116,7 +115,7 @@ def read_images(file: File) -> Iterator[Chunk]:
 
 def _pairs_of(
     members: dict[str, File], where: str, labelled: bool
-) -> dict[str, tuple[str, str]]:
+) -> dict[SourceSplit, tuple[str, str]]:
     found: dict[tuple[str, str], str] = {}
     for name in members:
         match = _NAME.search(name.rpartition("/")[2])

@@ -13,16 +13,16 @@ from headrace.sources.npy import open_npy
 from headrace.sources.trees import FileTree, ignored_files
 
 _Pair = tuple[str, str, SourceSplit | None]
-# Pairs of items and labels; a validation set goes back to train.
+# Pairs of items and labels.
 _LAYOUTS: tuple[tuple[_Pair, ...], ...] = (
     (
         ("x_train", "y_train", "train"),
-        ("x_val", "y_val", "train"),
+        ("x_val", "y_val", "val"),
         ("x_test", "y_test", "test"),
     ),
     (
         ("train_images", "train_labels", "train"),
-        ("val_images", "val_labels", "train"),
+        ("val_images", "val_labels", "val"),
         ("test_images", "test_labels", "test"),
     ),
     (("x", "y", None),),

@@ -26,6 +26,7 @@ from headrace.sources import (
 )
 from headrace.sources.chunks import Chunk, Reading, Source
 from headrace.sources.files import File, decompressed, local_file
+from headrace.sources.plain import with_plain_labels
 from headrace.sources.trees import FileTree, ignored_files
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def open_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> S
         with places.reaching(uri):
             source.kind, chunks = _open(source, settings)
         _check_columns(source)
-        source.chunks = _guarded(chunks, uri)
+        source.chunks = with_plain_labels(_guarded(chunks, uri), source)
         on_failure.pop_all()
     return source
 

@@ -24,7 +24,6 @@ from headrace.sources.roles import Roles
 from headrace.sources.tabular import Rows, Table, base_name
 from headrace.sources.where import Where, parse_where
 
-_MISSING = ("", "NA", "N/A", "n/a", "#N/A", "nan", "NaN", "null", "NULL", "<NA>")
 _TEXT_LIMIT = 2**24
 _Mask = npt.NDArray[np.bool_]
 
@@ -187,7 +186,7 @@ def labels_of(column: pa.Array, where: str, first: int) -> list[str]:
         values = column.drop_null().to_numpy(zero_copy_only=False)
         texts = iter(labels_as_text(values, f"{where}, rows from {first:,}, label"))
         return [next(texts) if is_known else "" for is_known in known]
-    return ["" if cell in _MISSING else cell for cell in texts_of(column)]
+    return texts_of(column)
 
 
 def texts_of(column: pa.Array) -> list[str]:

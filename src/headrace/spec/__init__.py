@@ -22,6 +22,7 @@ from headrace.spec.tables import (
     ModelSpec,
     PromotionSpec,
     TrainingSpec,
+    plain_label,
 )
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "media_names",
     "override",
     "parse_override",
+    "plain_label",
     "recipe_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -13,6 +14,11 @@ class Table(BaseModel):
     """A table of a pipeline file: immutable, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def plain_label(label: str) -> str:
+    """A label without outer blanks and in one form of Unicode (NFC)."""
+    return unicodedata.normalize("NFC", label.strip())
 
 
 class DataSpec(Table):
@@ -74,7 +80,8 @@ class DataSpec(Table):
     @classmethod
     def _labels_are_text(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
-            return tuple(str(v) if isinstance(v, int) else v for v in value)
+            texts = (str(v) if isinstance(v, int) else v for v in value)
+            return tuple(plain_label(v) if isinstance(v, str) else v for v in texts)
         return value
 
 

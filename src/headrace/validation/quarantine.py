@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,23 +23,35 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "name", "split", "label", "check", "reason")
 EXAMPLES = 3
 _BLOCK = 65_536
+_DETAIL = re.compile(r" \(.*?\)|\d[\d,.]*")
 
 
 @dataclass(slots=True)
 class Kind:
-    """The rows that one check set aside.
+    """The rows that one check set aside for reasons of one wording.
 
     Attributes:
+        check: its name.
+        reason: of the first.
+        varies: whether others differ from it, in numbers or in parentheses.
         count: how many.
         names: of the first few.
-        reason: of the first.
         splits: that they are of.
     """
 
+    check: str
     reason: str
+    varies: bool = False
     count: int = 0
     names: list[str] = field(default_factory=list)
     splits: set[str] = field(default_factory=set)
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """Count more rows."""
+        self.varies |= bool((rows["reason"] != self.reason).any())
+        self.count += len(rows)
+        self.names += rows["name"].head(EXAMPLES - len(self.names)).tolist()
+        self.splits |= set(rows["split"].unique())
 
 
 @dataclass(slots=True)
@@ -48,24 +61,33 @@ class Quarantine:
     Attributes:
         uri: a Parquet file of ``COLUMNS``; empty where nothing was set aside.
         count: number of rows.
-        kinds: by the name of the check, in the order of their first rows.
+        kinds: by check and wording, in the order of their first rows.
         counts: decoded rows of each split and label.
     """
 
     uri: str = ""
     count: int = 0
-    kinds: dict[str, Kind] = field(default_factory=dict)
+    kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
     def add(self, blamed: pd.DataFrame) -> None:
         """Count more rows."""
         self.count += len(blamed)
-        for name, rows in blamed.groupby("check", sort=False):
-            kind = self.kinds.setdefault(str(name), Kind(rows["reason"].iloc[0]))
-            kind.count += len(rows)
-            kind.names += rows["name"].head(EXAMPLES - len(kind.names)).tolist()
-            kind.splits |= set(rows["split"].unique())
+        wording = blamed["reason"].str.replace(_DETAIL, "", regex=True)
+        for (check, words), rows in blamed.groupby(["check", wording], sort=False):
+            new = Kind(str(check), rows["reason"].iloc[0])
+            self.kinds.setdefault((str(check), str(words)), new).add(rows)
         self.counts += counts_of(blamed[blamed["row"] >= 0])
+
+    def by_check(self) -> dict[str, list[Kind]]:
+        """The kinds of each check, the most frequent first."""
+        found: dict[str, list[Kind]] = {}
+        for kind in self.kinds.values():
+            found.setdefault(kind.check, []).append(kind)
+        return {
+            check: sorted(kinds, key=lambda kind: -kind.count)
+            for check, kinds in found.items()
+        }
 
 
 def set_aside(

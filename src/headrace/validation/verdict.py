@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import SpecError
@@ -120,32 +120,57 @@ def _too_many(case: Evidence) -> str:
         f"{count:,} of {total:,} rows ({count / total:.1%}) would be set "
         f"aside; data.quarantine_limit is {limit:.1%}, {int(limit * total):,} rows"
     )
-    kinds = sorted(case.quarantine.kinds.items(), key=lambda kind: -kind[1].count)
-    lines = [f"    {name}: {_kind(kind)}" for name, kind in kinds[:_KINDS_SHOWN]]
+    kinds = sorted(case.quarantine.kinds.values(), key=lambda kind: -kind.count)
+    lines = [f"    {kind.check}: {_kind(kind)}" for kind in kinds[:_KINDS_SHOWN]]
+    if len(kinds) > _KINDS_SHOWN:
+        lines.append(f"    and for {len(kinds) - _KINDS_SHOWN:,} more reasons")
     return "\n".join([head, *lines])
 
 
 def _kind(kind: Kind) -> str:
     noun = "row" if kind.count == 1 else "rows"
     names = _some(kind.names, EXAMPLES, kind.count)
-    return f"{kind.count:,} {noun}: {names}: {kind.reason}"
+    instance = "for instance " if kind.varies else ""
+    return f"{kind.count:,} {noun}: {names}: {instance}{kind.reason}"
 
 
 def findings(case: Evidence, told: Iterable[Finding]) -> list[Finding]:
     """What the user should know of a data set that is taken, but was not told."""
     known = {finding.check for finding in told}
     failed = [o for o in case.outcomes if o.check.warns and not o.passed]
-    warned = {(o.check.name, o.check.where): o for o in reversed(failed)}
-    return [_warning(case, outcome) for outcome in reversed(warned.values())] + [
-        Finding(
-            check=name,
+    return [_warning(case, outcome) for outcome in _with_news(failed)] + [
+        finding
+        for check, kinds in case.quarantine.by_check().items()
+        if check not in known
+        for finding in _set_aside(check, kinds, case.quarantine.uri)
+    ]
+
+
+def _set_aside(check: str, kinds: Sequence[Kind], uri: str) -> Iterator[Finding]:
+    # One more reason is told as it is.
+    shown = _KINDS_SHOWN if len(kinds) > _KINDS_SHOWN + 1 else len(kinds)
+    for kind in kinds[:shown]:
+        yield Finding(
+            check=check,
             split=next(iter(kind.splits)) if len(kind.splits) == 1 else "",
             count=kind.count,
             message=f"set aside {_kind(kind)}",
         )
-        for name, kind in case.quarantine.kinds.items()
-        if name not in known
-    ]
+    if rest := kinds[shown:]:
+        count = sum(kind.count for kind in rest)
+        message = f"set aside {count:,} rows for {len(rest):,} more reasons: {uri}"
+        yield Finding(check=check, count=count, message=message)
+
+
+def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
+    """Those that tell more than one before them of the same check and columns did."""
+    told: dict[tuple[object, ...], set[int]] = {}
+    for outcome in failed:
+        check, rows = outcome.check, set(outcome.rows.tolist())
+        subject = (check.name, check.where, check.shows if rows else ())
+        if subject not in told or rows - told[subject]:
+            yield outcome
+        told.setdefault(subject, set()).update(rows)
 
 
 def _warning(case: Evidence, outcome: Outcome) -> Finding:

@@ -6,10 +6,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.src.ingestion.conftest import TEST, TRAIN, X, Y, read_items
+from tests.src.ingestion.conftest import (
+    TEST,
+    TRAIN,
+    X,
+    Y,
+    read_items,
+    write_npz,
+    write_pngs,
+)
 
 from headrace.errors import SourceError
 from headrace.ingestion import split_of, splitting
+from headrace.snapshots import read_rejected
 
 
 def test_the_split_is_a_threshold_on_the_content():
@@ -90,6 +99,54 @@ def test_one_named_split_splits_nothing(run, tmp_path):
     assert record.rows["test"] > 0
     assert record.findings == ()
     assert record.digest == run(tmp_path / "b.npz").digest
+
+
+def test_validation_rows_are_test_where_no_other_are(run, tmp_path):
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=X[TRAIN],
+        y_train=Y[TRAIN],
+        x_val=X[TEST],
+        y_val=Y[TEST],
+    )
+    record = run(tmp_path / "a.npz")
+    assert record.digest == run(write_npz(tmp_path / "b.npz")).digest
+    assert record.notes == (
+        "20 validation rows are the test split, as no test split is named; val is "
+        "taken from train.",
+    )
+
+
+def test_validation_rows_are_train_beside_a_test_split(run, tmp_path):
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=X[:60],
+        y_train=Y[:60],
+        x_val=X[60:100],
+        y_val=Y[60:100],
+        x_test=X[TEST],
+        y_test=Y[TEST],
+    )
+    record = run(tmp_path / "a.npz")
+    assert record.digest == run(write_npz(tmp_path / "b.npz")).digest
+    assert record.notes == ()
+
+
+@pytest.mark.parametrize("named", ["x_train", "x_val"])
+def test_one_split_alone_is_split_by_content(run, tmp_path, named):
+    np.savez(tmp_path / "a.npz", **{named: X, named.replace("x", "y"): Y})
+    np.savez(tmp_path / "b.npz", x=X, y=Y)
+    record = run(tmp_path / "a.npz")
+    assert record.digest == run(tmp_path / "b.npz").digest
+    assert record.notes == ()
+
+
+def test_unreadable_validation_rows_are_of_the_test_split(run, tmp_path):
+    folder = write_pngs(tmp_path / "images")
+    (folder / "test").rename(folder / "val")
+    (folder / "val" / "0" / "bad.png").write_bytes(b"no image")
+    rejected = read_rejected(run(folder))
+    assert rejected.to_pydict()["split"] == ["test"]
 
 
 def test_a_split_named_for_some_rows_only_is_refused(run, tmp_path):

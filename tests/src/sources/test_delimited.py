@@ -151,11 +151,11 @@ def test_nulls_reach_the_medium_as_they_are(make, texts):
     assert chunk.items[-1] == b"n\0l"
 
 
-@pytest.mark.parametrize("label", ["", "NA", "nan", "NULL"])
-def test_a_missing_label_is_empty(make, texts, label):
+@pytest.mark.parametrize("label", ["", "NA", "nan", "NULL", "None"])
+def test_only_an_empty_label_is_missing(make, texts, label):
     data = f"label,text\na,x\nb,y\n{label},z\n"
     _, (chunk,) = texts(make.file("a.csv", data.encode()))
-    assert chunk.labels == ["a", "b", ""]
+    assert chunk.labels == ["a", "b", label]
 
 
 def test_rows_come_in_chunks(make, texts, monkeypatch):
@@ -253,7 +253,7 @@ def test_no_labels_are_told_with_the_columns(make, texts):
 def test_a_split_column_is_believed_where_its_values_name_splits(make, texts):
     head = "text,label,{}\nt1,a,{}\nt2,b,{}\n"
     _, chunks = texts(make.file("a.csv", head.format("set", "train", "dev").encode()))
-    assert [chunk.split for chunk in chunks] == ["train"]
+    assert [chunk.split for chunk in chunks] == ["train", "val"]
     _, chunks = texts(make.file("b.csv", head.format("fold", "1", "2").encode()))
     assert [chunk.split for chunk in chunks] == [None]
     with pytest.raises(SourceError, match=r"has the split 'hold'"):

@@ -33,10 +33,10 @@ def test_split_folders_give_splits(make, read, train, test):
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_a_validation_folder_is_read_as_train(make, read, name):
+def test_a_validation_folder_is_a_split(make, read, name):
     members = make.members("test/") | make.members(f"{name}/")
     _, chunks = read(make.tree(members))
-    assert {chunk.split for chunk in chunks} == {"train", "test"}
+    assert {chunk.split for chunk in chunks} == {"val", "test"}
 
 
 def test_a_class_may_be_called_train(make, read):
@@ -97,6 +97,27 @@ def test_files_at_other_depths_are_reported(make, read):
     source, (chunk,) = read(make.tree(make.members() | stray))
     assert len(chunk.labels) == 6
     assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 2)]
+
+
+def test_more_files_astray_than_in_classes_are_refused(make, read):
+    png = make.png(make.images[0])
+    with_test = make.members("test/") | {f"cat/{n}.png": png for n in range(7)}
+    told = (
+        r"holds 6 files in folders of classes within train/ or test/, and 7 elsewhere, "
+        r"such as cat/0.png. .* as train/CLASS/0.png"
+    )
+    with pytest.raises(SourceError, match=told):
+        read(make.tree(with_test, "with_test"))
+    deeper = make.members() | {f"cat/a/{n}.png": png for n in range(7)}
+    told = r"6 files in folders of classes, and 7 elsewhere, .* as CLASS/0.png"
+    with pytest.raises(SourceError, match=told):
+        read(make.tree(deeper, "deeper"))
+
+
+def test_other_files_may_be_more_than_those_of_the_classes(make, read):
+    others = {f"cat/a/{n}.xml": b"<x/>" for n in range(7)}
+    source, (chunk,) = read(make.tree(make.members() | others))
+    assert (len(chunk.labels), source.findings[0].count) == (6, 7)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_file_that_changes_while_it_is_read_is_told():
     ("name", "split"),
     [
         ("train-00000.parquet", "train"),
-        ("eng_Latn.dev.tsv", "train"),
+        ("eng_Latn.dev.tsv", "val"),
         ("my-test.csv", "test"),
         ("test/part-0.csv", "test"),
         ("train-test.csv", None),

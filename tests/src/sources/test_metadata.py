@@ -131,7 +131,8 @@ def test_splits_are_in_a_column_or_in_the_names_of_tables(make, sounds):
     _, chunks = sounds(make.tree({**CLIPS, "m.csv": table.encode()}, "other"))
     assert [(chunk.split, len(chunk.names)) for chunk in chunks] == [
         ("test", 2),
-        ("train", 4),
+        ("train", 2),
+        ("val", 2),
     ]
 
 

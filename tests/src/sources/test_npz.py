@@ -35,12 +35,12 @@ def test_pairs_without_a_split(make, read, names):
     assert chunk.names[5] == f"{names[0]}[5]"
 
 
-def test_a_validation_pair_is_read_as_train(make, read):
+def test_a_validation_pair_is_a_split(make, read):
     path = make.npz(
         x_train=make.images, y_train=make.labels, x_val=make.images, y_val=make.labels
     )
     _, chunks = read(path)
-    assert [chunk.split for chunk in chunks] == ["train", "train"]
+    assert [chunk.split for chunk in chunks] == ["train", "val"]
 
 
 def test_fortran_order_is_understood(make, read):

@@ -81,7 +81,8 @@ def test_the_split_column_decides(make, read):
     _, chunks = read(path)
     assert [(chunk.split, chunk.labels) for chunk in chunks] == [
         ("test", ["0"]),
-        ("train", ["1", "2"]),
+        ("train", ["1"]),
+        ("val", ["2"]),
     ]
 
 

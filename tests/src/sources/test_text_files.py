@@ -63,7 +63,7 @@ def test_tables_whose_names_tell_their_splits(make, texts):
     parts = ("en.train.csv", "en.dev.csv", "en.test.csv", "zh.train.csv")
     source, chunks = texts(make.tree(dict.fromkeys(parts, TABLE)))
     assert sorted((chunk.names[0], chunk.split) for chunk in chunks) == [
-        ("en.dev.csv[0]", "train"),
+        ("en.dev.csv[0]", "val"),
         ("en.test.csv[0]", "test"),
         ("en.train.csv[0]", "train"),
         ("zh.train.csv[0]", "train"),
@@ -174,7 +174,8 @@ def test_conditions_and_splits_of_parquet(make, texts):
     _, chunks = texts(path, where="lang == 'en'")
     assert [(chunk.split, chunk.items, chunk.names) for chunk in chunks] == [
         ("test", [b"a"], ["t.parquet[0]"]),
-        ("train", [b"b", b"d"], ["t.parquet[1]", "t.parquet[3]"]),
+        ("train", [b"b"], ["t.parquet[1]"]),
+        ("val", [b"d"], ["t.parquet[3]"]),
     ]
     with pytest.raises(SpecError, match=r"'lang == \"de\"' fits none of the 4 rows"):
         texts(path, where='lang == "de"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.ingestion import ingest
 from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.snapshots import Rejected
-from headrace.spec import PipelineSpec
+from headrace.spec import DataSpec, PipelineSpec
 from headrace.store import Store
 from headrace.validation import validate
 
@@ -38,6 +40,7 @@ class Data:
 
 
 Check = Callable[..., ContractRecord]
+CheckTexts = Callable[[Sequence[str]], ContractRecord]
 
 
 @pytest.fixture
@@ -69,6 +72,22 @@ def check(tmp_path: Path, write_snapshot: Callable[..., SnapshotRecord]) -> Chec
             data.findings,
         )
         return validate(spec, snapshot, store, Settings(project=tmp_path))
+
+    return run
+
+
+@pytest.fixture
+def check_texts(tmp_path: Path) -> CheckTexts:
+    """Ingest texts of two classes in turn, and validate them."""
+
+    def run(texts: Sequence[str]) -> ContractRecord:
+        store, settings = Store(str(tmp_path)), Settings(project=tmp_path)
+        rows = [{"text": t, "label": "ab"[n % 2]} for n, t in enumerate(texts)]
+        file = tmp_path / "texts.jsonl"
+        file.write_text("\n".join(map(json.dumps, rows)))
+        data = DataSpec(source=str(file))
+        spec = PipelineSpec(name="letters", medium="text", data=data)
+        return validate(spec, ingest(data, "text", store, settings), store, settings)
 
     return run
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.src.validation.conftest import Check, Data, expectation
+from tests.src.validation.conftest import Check, CheckTexts, Data, expectation
 
 from headrace.errors import ContractError
 from headrace.records import Finding
@@ -112,6 +113,38 @@ def test_a_darker_test_split_is_no_finding(check: Check) -> None:
     assert check(data).findings == ()
 
 
+def test_no_warning_hides_another_of_the_same_check(check_texts: CheckTexts) -> None:
+    texts = [f"A letter about the {n}th of many houses" for n in range(100)]
+    texts[5:25] = [f"\u200b{text}" for text in texts[5:25]]
+    texts[30] += "\x07"
+    texts[40] += ", card 4111 1111 1111 1111 and ID 11010519491231002X"
+
+    found = [
+        (f.check, f.count, f.message.rpartition(": ")[2])
+        for f in check_texts(texts).findings
+        if f.check != "near_leak"
+    ]
+
+    assert found == [
+        ("control_characters", 1, "characters that nobody sees"),
+        ("control_characters", 20, "hidden characters"),
+        ("personal_data", 1, "Chinese ID numbers"),
+        ("personal_data", 1, "payment card numbers"),
+    ]
+
+
+def test_a_warning_that_names_no_other_rows_is_told_once(
+    check_texts: CheckTexts,
+) -> None:
+    texts = [f"A letter about the {n}th of many houses" for n in range(100)]
+    texts[7] = "Привет всем, это письмо о доме"
+
+    findings = check_texts(texts).findings
+    (finding,) = [f for f in findings if f.check == "language"]
+
+    assert finding.message.endswith("its script is unlike the rest")
+
+
 def test_the_verdict_does_not_depend_on_what_ingestion_found(check: Check) -> None:
     known = Finding(check="scale", split="test", count=1, message="0..1 in test")
 
@@ -143,4 +176,53 @@ def test_a_class_emptied_by_the_quarantine_is_refused(check: Check) -> None:
     data.pixels[68] = 0
 
     with pytest.raises(ContractError, match="after quarantine, test holds no item of"):
+        check(data)
+
+
+def _rejected(reasons: Sequence[str]) -> list[Rejected]:
+    return [
+        Rejected(f"{i:02d}", "train", "cat", f"{i}.wav", "header", reason)
+        for i, reason in enumerate(reasons)
+    ]
+
+
+def test_rows_that_are_set_aside_are_told_reason_by_reason(check: Check) -> None:
+    reasons = ["0 channels", "it is cut short", "it is cut short"]
+
+    findings = check(Data(rejected=_rejected(reasons))).findings
+
+    assert [(f.check, f.count, f.message) for f in findings] == [
+        ("header", 2, "set aside 2 rows: 2.wav, 1.wav: it is cut short"),
+        ("header", 1, "set aside 1 row: 0.wav: 0 channels"),
+    ]
+
+
+def test_reasons_that_differ_in_details_are_one(check: Check) -> None:
+    data = Data(
+        rejected=_rejected(["it has 5 of 16,000 frames", "it has 7 of 90 frames"])
+    )
+    data.label[3:5] = ["cow", "hen"]
+
+    header, label = (f.message for f in check(data).findings)
+
+    assert header == (
+        "set aside 2 rows: 1.wav, 0.wav: for instance it has 7 of 90 frames"
+    )
+    assert ": for instance its label is none of the classes (label " in label
+
+
+def test_of_many_reasons_the_most_frequent_are_told(check: Check) -> None:
+    reasons = [f"it lacks {what}" for what in "abcdefghij"] + ["it is cut short"]
+    data = Data(rejected=_rejected(reasons * 2 + reasons[-1:]))
+
+    record = check(data, quarantine_limit=0.5)
+
+    first, *_, last = record.findings
+    assert len(record.findings) == 6
+    assert first.count == 3
+    assert last.count == 12
+    assert last.message == (
+        f"set aside 12 rows for 6 more reasons: {record.quarantine_uri}"
+    )
+    with pytest.raises(ContractError, match="and for 6 more reasons"):
         check(data)
