@@ -148,10 +148,7 @@ def _data(
     evaluation: EvaluationRecord | None,
 ) -> dict[str, Any]:
     findings = [*snapshot.findings] if snapshot else []
-    known = {finding.check for finding in findings}
-    findings += (
-        [f for f in contract.findings if f.check not in known] if contract else []
-    )
+    findings += contract.findings if contract else []
     findings += evaluation.findings if evaluation else []
     rows = contract.rows if contract else snapshot.rows if snapshot else {}
     return {

@@ -140,7 +140,7 @@ def _too_little(
     items: int,
 ) -> Refusal:
     rows = counts.total()
-    if items <= len(labels) and rows > items:
+    if items <= len(labels) and 2 * items <= rows:
         what = "are all equal" if items == 1 else f"are only {items:,} different items"
         return Refusal(
             f"{data.source} has no two classes to tell apart: its {rows:,} rows {what}"

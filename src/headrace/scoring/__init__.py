@@ -122,7 +122,12 @@ def score(
             log.info("score: %s", note)
         with written_whole(place) as target:
             spool = target.with_name("rows.arrow")
+            told = len(opened.notes)
             _spool(spool, opened, champion, tally, progress)
+            for note in opened.notes[told:]:
+                log.info("score: %s", note)
+            for finding in opened.findings:
+                log.warning("score: %s", finding.message)
             failed = tally.failed.total()
             if failed == tally.rows:
                 action = f"Give items that are {_form(champion)}."

@@ -58,7 +58,7 @@ class Chunk:
 
     def take(self, rows: Sequence[int]) -> Chunk:
         """Some of its rows, by their places."""
-        items = self.items
+        items, unread = self.items, set(self.unread)
         return replace(
             self,
             items=[items[row] for row in rows]
@@ -67,7 +67,7 @@ class Chunk:
             labels=[self.labels[row] for row in rows],
             names=[self.names[row] for row in rows],
             groups=[self.groups[row] for row in rows] if self.groups else [],
-            unread=[place for place, row in enumerate(rows) if row in self.unread],
+            unread=[place for place, row in enumerate(rows) if row in unread],
         )
 
 
@@ -158,11 +158,14 @@ def chunks_by_split(chunk: Chunk, splits: Sequence[SourceSplit | None]) -> list[
 def split_in_name(name: str) -> SourceSplit | None:
     """The split that a file's name tells, such as ``eng.train.tsv``; else its folder.
 
-    A name that tells two, such as ``train-test.csv``, tells none.
+    A name that tells two, such as ``train-test.csv``, tells none; one of train and val
+    is of rows to learn from.
     """
     for part in reversed(name.split("/")):
         words = re.split(r"[-._ ]", part)
         found = {split_named(word) for word in words} - {None}
+        if found == {"train", "val"}:
+            return "train"
         if found:
             return found.pop() if len(found) == 1 else None
     return None

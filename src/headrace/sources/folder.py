@@ -72,6 +72,11 @@ class _Layout:
         split = split_named(path[0]) if len(path) == 3 else None
         return (split, path[1]) if split else None
 
+    def is_unlabelled_split(self, name: str) -> bool:
+        """Whether a file lies in ``test/`` itself, beside other splits with classes."""
+        path = name.split("/")[self.root :]
+        return self.has_splits and len(path) == 2 and split_named(path[0]) is not None
+
 
 def read_folder(
     tree: FileTree, findings: list[Finding], reading: Reading
@@ -184,6 +189,8 @@ def _refuse_most_astray(tree: FileTree, medium: str) -> None:
     for name in tree.files:
         if layout.place(name) is not None:
             placed += 1
+        elif layout.is_unlabelled_split(name):
+            continue
         elif is_medium(name, medium) and not is_note(name, medium):
             astray.append(name)
     if not placed or len(astray) <= placed:

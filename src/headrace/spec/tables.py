@@ -58,7 +58,7 @@ class DataSpec(Table):
         default=None, min_length=2, description="known labels; None: those found"
     )
     test_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="where the source has no split of its own"
+        default=0.2, gt=0, lt=1, description="where the source holds no rows back"
     )
     quarantine_limit: float = Field(
         default=0.05, ge=0, lt=1, description="share of rows that may be set aside"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "name", "split", "label", "check", "reason")
 EXAMPLES = 3
 _BLOCK = 65_536
-_DETAIL = re.compile(r" \(.*?\)|\d[\d,.]*")
+_DETAIL = re.compile(r": begins with .*| \(.*\)|\d[\d,.]*")
 
 
 @dataclass(slots=True)

@@ -50,6 +50,13 @@ def test_a_class_of_few_rows_is_left_out_with_their_number(see: See) -> None:
     assert rows_told(1) == "1 row in all"
 
 
+def test_labels_that_name_each_row_are_told_as_such(see: See) -> None:
+    rows = [(f"letter {n % 38}", f"row {n:02d}") for n in range(40)]
+
+    with pytest.raises(Refusal, match=r"no two classes with at least 2 rows.*--label"):
+        see(rows)
+
+
 def test_how_many_rows_a_class_needs_is_told(see: See) -> None:
     rows = [(f"letter {n}", f"c{n // 2:02d}") for n in range(20)]
 

@@ -56,6 +56,21 @@ def test_the_record_counts_the_rows(score: Score, arrays: Path, out: Path) -> No
     assert left_in(out) == ["scores.parquet"]
 
 
+def test_what_the_source_shows_of_itself_is_told(
+    score: Score, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(png(X[number]))
+    (folder / "link.png").symlink_to(tmp_path)
+    with caplog.at_level("INFO", "headrace"):
+        record, _ = score(folder)
+    assert record.rows == 3
+    (told,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert "link" in told.getMessage()
+
+
 def test_the_digest_is_of_the_items_in_any_order_and_form(
     score: Score, tmp_path: Path
 ) -> None:

@@ -99,6 +99,14 @@ def test_files_at_other_depths_are_reported(make, read):
     assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 2)]
 
 
+def test_a_test_split_without_labels_is_left_out_however_large(make, read):
+    png = make.png(make.images[0])
+    flat = {f"test/{number}.png": png for number in range(9)}
+    source, (chunk,) = read(make.tree(make.members("train/") | flat))
+    assert len(chunk.labels) == 6
+    assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 9)]
+
+
 def test_more_files_astray_than_in_classes_are_refused(make, read):
     png = make.png(make.images[0])
     with_test = make.members("test/") | {f"cat/{n}.png": png for n in range(7)}

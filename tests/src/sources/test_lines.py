@@ -37,6 +37,7 @@ def test_a_file_that_changes_while_it_is_read_is_told():
         ("my-test.csv", "test"),
         ("test/part-0.csv", "test"),
         ("train-test.csv", None),
+        ("train_val.csv", "train"),
         ("latest.csv", None),
         ("a.csv", None),
     ],

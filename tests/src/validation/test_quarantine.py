@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from tests.src.validation.conftest import Check, Data, quarantine
@@ -172,3 +173,28 @@ def test_read_split_gives_what_is_left(check: Check, tmp_path: Path) -> None:
     pixels, _, names = read_split(snapshot, "train", record.quarantine_uri)
     assert len(pixels) == record.rows["train"] == 59
     assert "1.png" not in names
+
+
+def test_reasons_that_differ_in_what_they_quote_are_one_kind() -> None:
+    blamed = pd.DataFrame(
+        {
+            "row": -1,
+            "check": "decode",
+            "split": "train",
+            "label": "cat",
+            "name": [f"{n}.png" for n in range(4)],
+            "reason": [
+                "not a known format: begins with b'\\x94#}'",
+                "not a known format: begins with b'(\\xde'",
+                "an equal item is kept (copy of a (1).png)",
+                "an equal item is kept (copy of b.png)",
+            ],
+        }
+    )
+    found = quarantine_module.Quarantine()
+    found.add(blamed)
+
+    assert [(kind.count, kind.varies) for kind in found.kinds.values()] == [
+        (2, True),
+        (2, True),
+    ]
