@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from headrace.sources import delimited
 from headrace.sources.strays import Pattern, pattern_of
 
 KINDS = ("good", "bad", "odd")
@@ -62,6 +63,23 @@ def test_where_other_quotes_count_stray_ones_are_told(make, texts):
     assert _told(source) == [
         f"{source.uri}: 4 rows were read line by line: a quote in line 61 would make "
         "one row of 4 lines. Close or remove it."
+    ]
+
+
+def test_stray_quotes_are_told_where_only_later_rows_need_quotes(
+    make, texts, monkeypatch
+):
+    monkeypatch.setattr(delimited, "SAMPLE_CHARACTERS", 2000)
+    rows = _many(300)
+    lines = [f"{text},{label}" for label, text in rows]
+    lines[10], lines[20] = f'"a,{rows[10][0]}', f'b"c,{rows[20][0]}'
+    lines[200:] = [f'"{text}, or so",{label}' for label, text in rows[200:]]
+    data = "\n".join(["text,label", *lines])
+    source, chunks = texts(make.file("a.csv", data.encode()))
+    assert [label for label, _ in _rows(chunks)] == [label for label, _ in rows]
+    assert _told(source) == [
+        f"{source.uri}: 11 rows were read line by line: a quote in line 12 would make "
+        "one row of 11 lines. Close or remove it."
     ]
 
 
