@@ -47,9 +47,11 @@ def lacking(table: Table, what: str, key: str, example: str) -> SourceError:
 def _example(table: Table, column: str) -> str:
     for rows in table.read([column]):
         for cell in rows.batch.column(column).drop_null().to_pylist():
-            shown = cell
-            if not isinstance(cell, str):
-                shown = json.dumps(cell, ensure_ascii=False, default=str)
+            shown = (
+                cell
+                if isinstance(cell, str)
+                else json.dumps(cell, ensure_ascii=False, default=str)
+            )
             is_long = len(shown) > _SHOWN_CHARACTERS
             return shown[:_SHOWN_CHARACTERS] + " ..." * is_long
     return "null"
