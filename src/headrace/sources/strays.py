@@ -110,11 +110,9 @@ def apart(row: Row, dialect: Dialect, known: Pattern, strays: Strays) -> list[Ro
         row = row._replace(raw=[line for _, line in lines])
     if len(lines) < 2:
         return [row]
-    alone: list[list[str]] = []
-    for _, line in lines:
-        alone.append(_alone(line, dialect))
-        if not alone[-1] and not row.problem:
-            return [row]
+    alone = [_alone(line, dialect) for _, line in lines]
+    if not (row.problem or all(alone)):
+        return [row]
     strays.suspects += not row.problem
     sure = [bool(cells) and cells[known.place] in known.values for cells in alone]
     share = sum(sure) / len(sure)
