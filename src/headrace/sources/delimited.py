@@ -1,7 +1,7 @@
 """CSV, TSV and the like: encoding, delimiter, quotes and header are found out.
 
 The file is read three times: its bytes for the encoding, its cells for what is wrong
-with them, and then its rows.
+with them, and then its rows; and up to twice more where something is.
 """
 
 from __future__ import annotations
@@ -143,19 +143,21 @@ class DelimitedTable:
         found = self._survey(dialect)
         if not (found.survey.bad or found.strays.suspects) or not dialect.delimiter:
             return found
-        quoted = found.strays.quoted / max(found.survey.rows, 1)
-        self._pattern = pattern_of(found.survey.kept, quoted)
-        found = self._survey(dialect)
-        if not (found.survey.bad or found.strays.rows):
-            return found
         newline = "\n" if dialect.quoted else ""
-        other = self._survey(
-            replace(dialect, quoted=not dialect.quoted, newline=newline)
-        )
-        if not other.is_better(found):
-            return found
-        # The reason for the other dialect is what was wrong with this one.
-        return other._replace(strays=found.strays)
+        other = replace(dialect, quoted=not dialect.quoted, newline=newline)
+        quoted = found if dialect.quoted else self._survey(other)
+        share = quoted.strays.quoted / max(quoted.survey.rows, 1)
+        self._pattern = pattern_of(quoted.survey.kept, share)
+        quoted = self._survey(quoted.dialect)
+        if not dialect.quoted:
+            return quoted if quoted.is_better(found) else found
+        if not (quoted.survey.bad or quoted.strays.rows):
+            return quoted
+        plain = self._survey(other)
+        if not plain.is_better(quoted):
+            return quoted
+        # The reason to take quotes as text is what was wrong with them.
+        return plain._replace(strays=quoted.strays)
 
     def _survey(self, dialect: Dialect) -> _Pass:
         survey, strays = Survey(), Strays()

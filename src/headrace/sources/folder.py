@@ -50,6 +50,7 @@ class FileRow:
     name: str
     file: File | None
     group: str | None = None
+    is_unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ def _chunk(rows: list[FileRow]) -> Chunk:
         labels=[row.label for row in rows],
         names=[row.name for row in rows],
         groups=groups if len(groups) == len(rows) else [],
+        unread=[place for place, row in enumerate(rows) if row.is_unread],
     )
 
 

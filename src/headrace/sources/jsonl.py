@@ -1,4 +1,7 @@
-"""JSON: one object a line, or an array of objects; the keys are the columns."""
+"""JSON: one object a line, or an array of objects, perhaps under a key of its own.
+
+The keys of the objects are the columns.
+"""
 
 from __future__ import annotations
 
@@ -124,13 +127,17 @@ def open_json(file: File, encoding: Encoding) -> JsonTable | None:
     """
     with open_text(file, encoding) as text:
         head = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)
+        rest = "" if "\n" in head else text.readline(LINE_LIMIT)
+    # Where the first line is cut off, its last character tells nothing.
+    is_complete = "\n" in head or len(rest) < LINE_LIMIT
+    head += rest
     begins = head[:1] + head[1:].lstrip(_SPACES)[:1]
     if begins in ("[{", "[[", "[]"):
         return JsonTable(file, encoding, is_array=True)
     if begins not in ('{"', "{}"):
         return None
     line, _, more = head.partition("\n")
-    is_row = line.rstrip().endswith("}")
+    is_row = is_complete and line.rstrip().endswith("}")
     wrapped = _WRAPPED.match(head)
     if wrapped and not (is_row and (more.strip() or not _CLOSED.search(line))):
         return JsonTable(file, encoding, is_array=True, wrapped=wrapped)
@@ -190,6 +197,12 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
         yield number, row, ""
         number += 1
     rest = (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip()
+    if skipped and rest.startswith(","):
+        raise SourceError(
+            f"{where} is an object in which other keys follow the first, whose array "
+            "was read as the rows.",
+            "Write the rows alone: one array of objects, or one object a line.",
+        )
     if rest != ("}" if skipped else ""):
         raise _no_object(where, number, "more follows the end of the array")
 
@@ -219,6 +232,8 @@ def _kind(found: set[type]) -> pa.DataType:
 
 
 def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
+    # A bare NaN is the one value that is not itself.
+    cells = [None if cell != cell else cell for cell in cells]  # noqa: PLR0124
     if kind in (pa.large_string(), _NESTED):
         texts = (
             cell

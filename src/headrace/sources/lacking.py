@@ -47,10 +47,9 @@ def lacking(table: Table, what: str, key: str, example: str) -> SourceError:
 def _example(table: Table, column: str) -> str:
     for rows in table.read([column]):
         for cell in rows.batch.column(column).drop_null().to_pylist():
-            is_json = isinstance(cell, str)
             shown = (
-                str(cell)
-                if is_json
+                cell
+                if isinstance(cell, str)
                 else json.dumps(cell, ensure_ascii=False, default=str)
             )
             is_long = len(shown) > _SHOWN_CHARACTERS

@@ -31,6 +31,7 @@ class _Listed:
         cell: what it names.
         name: of the file; None where there is none.
         is_taken: whether the condition, if any, holds.
+        is_unread: whether the row could not be read; it names nothing then.
     """
 
     split: SourceSplit | None
@@ -39,6 +40,7 @@ class _Listed:
     cell: str
     name: str | None
     is_taken: bool
+    is_unread: bool
 
 
 def read_listed(
@@ -46,7 +48,7 @@ def read_listed(
 ) -> Iterator[Chunk]:
     """The files that tables name, split after split, in the order of the files.
 
-    A row whose file is not there becomes an empty item.
+    A row whose file is not there, or that could not be read, becomes an empty item.
 
     Args:
         tables: of the same files only the first is read.
@@ -101,11 +103,12 @@ def _rows_of(one: Metadata, reading: Reading) -> list[_Listed]:
         groups = texts_of(batch.column(group)) if group else [None] * len(cells)
         splits = splits_of(rows, one.split, table.where, default)
         kept = keep(rows, condition).tolist()
-        for row in zip(splits, labels, groups, cells, kept, strict=True):
-            split, label, of_group, cell, is_taken = row
+        unread = np.isin(np.arange(len(cells)), rows.bad).tolist()
+        for row in zip(splits, labels, groups, cells, kept, unread, strict=True):
+            split, label, of_group, cell, *flags = row
             name = one.find(plain_path(cell)) if cell else None
             shown = cell or f"{one.name}[{len(found)}]"
-            found.append(_Listed(split, label, of_group, shown, name, is_taken))
+            found.append(_Listed(split, label, of_group, shown, name, *flags))
     return found
 
 
@@ -116,7 +119,7 @@ def _amiss(
     medium: str,
     where: str,
 ) -> Iterator[Finding]:
-    missing = [row.cell for row in rows if row.name is None]
+    missing = [row.cell for row in rows if row.name is None and not row.is_unread]
     if missing:
         yield Finding(
             check="missing_files",
@@ -149,4 +152,4 @@ def _in_order(rows: Sequence[_Listed], index: FileIndex) -> Iterator[FileRow]:
     for place in order.tolist():
         row = rows[place]
         file = index.file(row.name) if row.name else None
-        yield FileRow(row.split, row.label, row.cell, file, row.group)
+        yield FileRow(row.split, row.label, row.cell, file, row.group, row.is_unread)

@@ -78,17 +78,22 @@ class Strays:
 
 
 def pattern_of(rows: Sequence[Sequence[str]], quoted: float) -> Pattern:
-    """Of some rows; the column that has the fewest values, if they come again."""
-    found = [Pattern(quoted=quoted)]
+    """Of some rows; the column that has the fewest values, if they come again.
+
+    A column with many empty cells tells few rows, and counts only if no other tells.
+    """
+    found: list[tuple[bool, int, Pattern]] = []
     for place, column in enumerate(zip(*rows, strict=True)):
-        values = frozenset(column) - {""}
-        if values and 2 * len(values) <= len(column):
-            found.append(Pattern(place, values, quoted))
-    return min(found[1:] or found, key=lambda one: len(one.values))
+        cells = [cell for cell in column if cell]
+        values = frozenset(cells)
+        if 2 * len(cells) > len(column) and 2 * len(values) <= len(cells):
+            is_sparse = len(cells) < _SURE_SHARE * len(column)
+            found.append((is_sparse, len(values), Pattern(place, values, quoted)))
+    return min(found, key=lambda one: one[:2])[2] if found else Pattern(quoted=quoted)
 
 
 def apart(row: Row, dialect: Dialect, known: Pattern, strays: Strays) -> list[Row]:
-    """A row as it is, or its lines where they are rows.
+    """A row as it is, or its lines where they are rows; blank lines never are.
 
     Of what cannot be read, the lines that are rows are kept, and the first, in which
     the quote opens, only where all are.
@@ -99,13 +104,15 @@ def apart(row: Row, dialect: Dialect, known: Pattern, strays: Strays) -> list[Ro
         known: tells rows from lines of a text.
         strays: is told what was found.
     """
-    if len(row.raw) < 2:
+    lines = [(at, line) for at, line in enumerate(row.raw) if line.strip("\r\n")]
+    count = len(row.raw)
+    if row.problem:
+        row = row._replace(raw=[line for _, line in lines])
+    if len(lines) < 2:
         return [row]
-    alone: list[list[str]] = []
-    for line in row.raw:
-        alone.append(_alone(line, dialect))
-        if not alone[-1] and not row.problem:
-            return [row]
+    alone = [_alone(line, dialect) for _, line in lines]
+    if not (row.problem or all(alone)):
+        return [row]
     strays.suspects += not row.problem
     sure = [bool(cells) and cells[known.place] in known.values for cells in alone]
     share = sum(sure) / len(sure)
@@ -120,12 +127,12 @@ def apart(row: Row, dialect: Dialect, known: Pattern, strays: Strays) -> list[Ro
     if not any(sure):
         return [row]
     rows = [
-        Row(row.line + place, cells, raw=(line,))
-        if cells and (is_whole or sure[place])
-        else Row(row.line + place, [], row.problem, (line,))
-        for place, (line, cells) in enumerate(zip(row.raw, alone, strict=True))
+        Row(row.line + at, cells, raw=(line,))
+        if cells and (is_whole or is_sure)
+        else Row(row.line + at, [], row.problem, (line,))
+        for (at, line), cells, is_sure in zip(lines, alone, sure, strict=True)
     ]
-    strays.first = strays.first or (row.line, len(rows))
+    strays.first = strays.first or (row.line, count)
     strays.rows += sum(not one.problem for one in rows)
     return rows
 

@@ -40,8 +40,30 @@ def test_rows_may_be_under_a_key(make, texts, indent):
     source, (chunk,) = texts(make.file("a.json", data))
     assert len(chunk.items) == 9
     assert "JSON: an array of objects under 'data'" in source.notes[0]
-    with pytest.raises(SourceError, match=r"more follows the end of the array"):
+    with pytest.raises(SourceError, match=r"other keys follow .* rows alone: one"):
         texts(make.file("b.json", data[:-1] + b', "more": [1]}'))
+    with pytest.raises(SourceError, match=r"more follows the end of the array"):
+        texts(make.file("c.json", data + b" x"))
+
+
+@pytest.mark.parametrize("limit", [64, 2**24])
+def test_where_a_long_first_line_is_cut_off_does_not_count(
+    make, texts, monkeypatch, limit
+):
+    rows = [{"text": f"t{row}", "label": row % 2} for row in range(9)]
+    data = json.dumps({"data": rows}).encode()
+    monkeypatch.setattr(jsonl, "LINE_LIMIT", limit)
+    path = make.file("a.json", data)
+    for size in range(16, 64):
+        monkeypatch.setattr(jsonl, "_READ_AT_ONCE", size)
+        _, (chunk,) = texts(path)
+        assert len(chunk.items) == 9
+
+
+def test_a_first_line_may_be_longer_than_what_is_read_at_once(make, texts, monkeypatch):
+    monkeypatch.setattr(jsonl, "_READ_AT_ONCE", 16)
+    _, (chunk,) = texts(make.file("a.jsonl", _lines(OBJECTS)))
+    assert len(chunk.items) == 9
 
 
 def test_lines_may_begin_with_lists_of_objects(make, texts):
@@ -74,6 +96,13 @@ def test_numbers_as_labels(make, texts):
     rows = [{"text": "a", "label": value} for value in (1.0, 2, float("nan"))]
     _, (chunk,) = texts(make.file("a.jsonl", _lines(rows)))
     assert chunk.labels == ["1", "2", ""]
+
+
+def test_a_bare_nan_among_texts_is_missing(make, texts):
+    rows = [{"text": v, "label": v} for v in ("a", float("nan"), "NaN", 2)]
+    _, (chunk,) = texts(make.file("a.jsonl", _lines(rows)))
+    assert chunk.items == [b"a", b"", b"NaN", b"2"]
+    assert chunk.labels == ["a", "", "NaN", "2"]
 
 
 def test_few_broken_lines_are_empty_and_told(make, texts):

@@ -45,6 +45,17 @@ def test_a_table_names_the_files_of_its_folder(make, sounds):
     ]
 
 
+def test_a_row_that_cannot_be_read_names_no_missing_file(make, sounds):
+    clips = {f"clips/{row}.wav": b"RIFF" for row in range(200)}
+    lines = [f"{name},{'ab'[row % 2]}" for row, name in enumerate(clips)]
+    lines.insert(100, "clips/x.wav,a,b")
+    table = "\n".join(["file,label", *lines]).encode()
+    source, chunks = sounds(make.tree({**clips, "meta.csv": table}))
+    assert [(f.check, f.count) for f in source.findings] == [("ragged_rows", 1)]
+    unread = [chunk.names[row] for chunk in chunks for row in chunk.unread]
+    assert unread == ["meta.csv[100]"]
+
+
 @pytest.mark.parametrize("pack", ["zip", "tar"])
 def test_files_lie_in_an_archive_beside_the_table(make, sounds, pack):
     make.tree({"meta.csv": LISTED.encode()})

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.sources.strays import Pattern, pattern_of
+from headrace.sources import delimited
+from headrace.sources.dialects import Dialect, Row
+from headrace.sources.strays import Pattern, Strays, apart, pattern_of
 
 KINDS = ("good", "bad", "odd")
 
@@ -65,6 +67,23 @@ def test_where_other_quotes_count_stray_ones_are_told(make, texts):
     ]
 
 
+def test_stray_quotes_are_told_where_only_later_rows_need_quotes(
+    make, texts, monkeypatch
+):
+    monkeypatch.setattr(delimited, "SAMPLE_CHARACTERS", 2000)
+    rows = _many(300)
+    lines = [f"{text},{label}" for label, text in rows]
+    lines[10], lines[20] = f'"a,{rows[10][0]}', f'b"c,{rows[20][0]}'
+    lines[200:] = [f'"{text}, or so",{label}' for label, text in rows[200:]]
+    data = "\n".join(["text,label", *lines])
+    source, chunks = texts(make.file("a.csv", data.encode()))
+    assert [label for label, _ in _rows(chunks)] == [label for label, _ in rows]
+    assert _told(source) == [
+        f"{source.uri}: 11 rows were read line by line: a quote in line 12 would make "
+        "one row of 11 lines. Close or remove it."
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -107,6 +126,42 @@ def test_rows_after_a_quote_that_is_not_closed_are_kept(make, texts):
     assert ("good", "text 51 of many, or so") in _rows(chunks)
 
 
+@pytest.mark.parametrize("problem", ["a quote is opened and not closed", ""])
+def test_blank_lines_between_rows_are_no_rows(problem):
+    row = Row(5, [], problem, ['"a,x\n', "\n", "b,x\r\n", "\r\n", "c,x\n", "\n"])
+    strays = Strays()
+    known = Pattern(1, frozenset("x"))
+    rows = apart(row, Dialect(",", True, "", 2), known, strays)
+    assert [(one.line, one.cells) for one in rows] == [
+        (5, ['"a', "x"]),
+        (7, ["b", "x"]),
+        (9, ["c", "x"]),
+    ]
+    assert (strays.rows, strays.first) == (3, (5, 6))
+
+
+def test_a_quote_that_is_not_closed_before_blank_lines_is_one_row(make, texts):
+    lines = [f'"{text}, or so",{label}' for label, text in _many()]
+    data = "\n".join(["text,label", *lines, '"no end, ever', "", ""])
+    source, _ = texts(make.file("a.csv", data.encode()))
+    assert [(f.check, f.count) for f in source.findings] == [("ragged_rows", 1)]
+
+
+def test_a_column_that_is_nearly_empty_hides_no_stray_quotes(make, texts):
+    rows = _many()
+    rows[49] = (rows[49][0], '"' + rows[49][1])
+    rows[109] = (rows[109][0], rows[109][1] + '"')
+    notes = ["seen" if row % 100 == 5 else "" for row in range(len(rows))]
+    lines = [
+        f"{text},{label},{note}"
+        for (label, text), note in zip(rows, notes, strict=True)
+    ]
+    data = "\n".join(["text,label,note", *lines])
+    source, chunks = texts(make.file("a.csv", data.encode()))
+    assert _rows(chunks) == rows
+    assert "line 51 would make 61 lines one)" in source.notes[0]
+
+
 def test_lines_of_a_broken_text_are_no_rows(make, texts):
     lines = [f'"{text}, or so",{label}' for label, text in _many(400)]
     lines[50] = '"one, two\n"three, four'
@@ -121,6 +176,9 @@ def test_lines_of_a_broken_text_are_no_rows(make, texts):
         ([("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")], 1, {"x", "y"}),
         ([("", "1"), ("", "2")], -1, set()),
         ([], -1, set()),
+        ([("a", ""), ("b", "x"), ("a", ""), ("b", "")], 0, {"a", "b"}),
+        ([("a", "x"), ("b", "x"), ("a", "x"), ("b", "")], 0, {"a", "b"}),
+        ([("a", "x"), ("b", "x"), ("c", "x"), ("d", "")], 1, {"x"}),
     ],
 )
 def test_the_column_whose_values_come_again(rows, place, values):
