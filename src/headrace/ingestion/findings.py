@@ -34,9 +34,14 @@ def notes_of(notes: Mapping[str, int], items: int) -> list[str]:
 def split_notes(runs: Sequence[Run], splits: Splits) -> list[str]:
     """How the source's own splits are used, where that is not as they are named."""
     rows = sum(run.rows for run in runs if run.split == "val")
-    as_named = splits.test_fraction is None and splits.test_groups is None
-    if not rows or not as_named or splits.validation == "train":
+    named = {run.split for run in runs}
+    if named != {"train", "val"} or splits.test_groups is not None:
         return []
+    if splits.test_fraction is not None:
+        return [
+            f"{rows:,} validation rows lack classes of train: train, val and test are "
+            "drawn anew from all rows."
+        ]
     return [
         f"{rows:,} validation rows are the test split, as no test split is named; val "
         "is taken from train."

@@ -124,10 +124,10 @@ class Splits:
 def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) -> Splits:
     """How to split: as the source does where it has two splits.
 
-    Its validation rows are test where it has no test split, and train where it has.
-    Else by group, where there are groups, or by content. Some rows of train go to val:
-    those whose hash ends lowest. Equal items stay together, and their label makes the
-    order the same in any source.
+    Its validation rows are train where it has a test split; else they are test, if they
+    have all classes of train. Else by group, where there are groups, or by content.
+    Some rows of train go to val: those whose hash ends lowest. Equal items stay
+    together, and their label makes the order the same in any source.
 
     Args:
         runs: sorted ones.
@@ -145,7 +145,8 @@ def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) ->
             f"{where} names the split of some items and not of others.",
             "Name it for all of them, or for none.",
         )
-    fraction = data.test_fraction if len(named) < 2 else None
+    is_split = "test" in named or _val_has_all_classes(runs)
+    fraction = None if is_split and len(named) > 1 else data.test_fraction
     groups = _test_groups(runs, data, fraction)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
     plain = Splits(fraction, groups, validation, 0, 0, None, 0)
@@ -168,6 +169,13 @@ def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) ->
         last=last,
         equals=lowest[:count].count(last) if last else 0,
     )
+
+
+def _val_has_all_classes(runs: Sequence[Run]) -> bool:
+    labels: dict[str, set[str]] = {"train": set(), "val": set()}
+    for run in runs:
+        labels.setdefault(run.split, set()).update(run.labels - {""})
+    return len(labels["val"]) > 1 and labels["train"] <= labels["val"]
 
 
 def _test_groups(

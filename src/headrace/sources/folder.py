@@ -74,9 +74,10 @@ class _Layout:
         return (split, path[1]) if split else None
 
     def is_unlabelled_split(self, name: str) -> bool:
-        """Whether a file lies in ``test/`` itself, beside other splits with classes."""
+        """Whether a file lies in ``test/``, or ``test1/``, beside splits of classes."""
         path = name.split("/")[self.root :]
-        return self.has_splits and len(path) == 2 and split_named(path[0]) is not None
+        split = split_named(path[0].rstrip("0123456789"))
+        return self.has_splits and len(path) == 2 and split is not None
 
 
 def read_folder(

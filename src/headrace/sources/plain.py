@@ -49,7 +49,8 @@ def _notes(labels: Counter[str]) -> Iterator[str]:
         )
     for label in sorted(labels):
         if label.strip().lower() in _MISSING:
-            yield f"{_rows(labels, [label])}: the label {label!r} is taken as a class."
+            rows = _rows(labels, [label])
+            yield f"{rows}: the label {label!r} is taken as text, not as a missing one."
 
 
 def _rows(labels: Counter[str], some: list[str]) -> str:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "name", "split", "label", "check", "reason")
 EXAMPLES = 3
 _BLOCK = 65_536
-_DETAIL = re.compile(r": begins with .*| \(.*\)|\d[\d,.]*")
+_ASIDE = re.compile(r" \(.*\)")
+_DETAIL = re.compile(rf": begins with .*|{_ASIDE.pattern}|\d[\d,.]*")
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Kind:
     Attributes:
         check: its name.
         reason: of the first.
-        varies: whether others differ from it, in numbers or in parentheses.
+        varies: whether others differ from it, in more than parentheses.
         count: how many.
         names: of the first few.
         splits: that they are of.
@@ -48,7 +49,8 @@ class Kind:
 
     def add(self, rows: pd.DataFrame) -> None:
         """Count more rows."""
-        self.varies |= bool((rows["reason"] != self.reason).any())
+        bare = rows["reason"].str.replace(_ASIDE, "", regex=True)
+        self.varies |= bool((bare != re.sub(_ASIDE, "", self.reason)).any())
         self.count += len(rows)
         self.names += rows["name"].head(EXAMPLES - len(self.names)).tolist()
         self.splits |= set(rows["split"].unique())

@@ -101,6 +101,17 @@ def test_one_named_split_splits_nothing(run, tmp_path):
     assert record.digest == run(tmp_path / "b.npz").digest
 
 
+def test_validation_rows_that_lack_a_class_are_no_test(run, tmp_path):
+    few = np.flatnonzero(Y != Y[0])[:5]
+    np.savez(tmp_path / "a.npz", x_train=X, y_train=Y, x_val=X[few], y_val=Y[few])
+    record = run(tmp_path / "a.npz")
+    assert record.rows["test"] > 5
+    assert record.notes == (
+        "5 validation rows lack classes of train: train, val and test are drawn anew "
+        "from all rows.",
+    )
+
+
 def test_validation_rows_are_test_where_no_other_are(run, tmp_path):
     np.savez(
         tmp_path / "a.npz",

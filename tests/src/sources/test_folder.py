@@ -99,9 +99,10 @@ def test_files_at_other_depths_are_reported(make, read):
     assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 2)]
 
 
-def test_a_test_split_without_labels_is_left_out_however_large(make, read):
+@pytest.mark.parametrize("folder", ["test", "test1"])
+def test_a_test_split_without_labels_is_left_out_however_large(make, read, folder):
     png = make.png(make.images[0])
-    flat = {f"test/{number}.png": png for number in range(9)}
+    flat = {f"{folder}/{number}.png": png for number in range(9)}
     source, (chunk,) = read(make.tree(make.members("train/") | flat))
     assert len(chunk.labels) == 6
     assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 9)]

@@ -41,7 +41,9 @@ def test_labels_have_one_form_of_unicode():
 def test_a_label_that_looks_missing_is_told(label):
     labels, notes, _ = _read("EU", label, label)
     assert labels == ["EU", label, label]
-    assert notes == [f"2 rows: the label {label!r} is taken as a class."]
+    assert notes == [
+        f"2 rows: the label {label!r} is taken as text, not as a missing one."
+    ]
 
 
 def test_labels_that_differ_only_by_case_are_told():

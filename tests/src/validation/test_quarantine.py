@@ -196,5 +196,5 @@ def test_reasons_that_differ_in_what_they_quote_are_one_kind() -> None:
 
     assert [(kind.count, kind.varies) for kind in found.kinds.values()] == [
         (2, True),
-        (2, True),
+        (2, False),
     ]
