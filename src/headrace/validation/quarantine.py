@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "name", "split", "label", "check", "reason")
 EXAMPLES = 3
 _BLOCK = 65_536
-_ASIDE = re.compile(r" \(.*\)")
-_DETAIL = re.compile(rf": begins with .*|{_ASIDE.pattern}|\d[\d,.]*")
+_DETAIL = re.compile(r": begins with .*| \(.*\)|\d[\d,.]*")
+_COPY = re.compile(r" \(copy of .*\)")
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Kind:
     Attributes:
         check: its name.
         reason: of the first.
-        varies: whether others differ from it, in more than parentheses.
+        varies: whether others differ from it, in more than what it copies.
         count: how many.
         names: of the first few.
         splits: that they are of.
@@ -49,8 +49,8 @@ class Kind:
 
     def add(self, rows: pd.DataFrame) -> None:
         """Count more rows."""
-        bare = rows["reason"].str.replace(_ASIDE, "", regex=True)
-        self.varies |= bool((bare != re.sub(_ASIDE, "", self.reason)).any())
+        bare = rows["reason"].str.replace(_COPY, "", regex=True)
+        self.varies |= bool((bare != _COPY.sub("", self.reason)).any())
         self.count += len(rows)
         self.names += rows["name"].head(EXAMPLES - len(self.names)).tolist()
         self.splits |= set(rows["split"].unique())
