@@ -101,9 +101,15 @@ def test_one_named_split_splits_nothing(run, tmp_path):
     assert record.digest == run(tmp_path / "b.npz").digest
 
 
+def write_splits(path, **rows):
+    items = {f"x_{split}": X[places] for split, places in rows.items()}
+    labels = {f"y_{split}": Y[places] for split, places in rows.items()}
+    np.savez(path, **items, **labels)
+
+
 def test_validation_rows_that_lack_a_class_are_no_test(run, tmp_path):
     few = np.flatnonzero(Y != Y[0])[:5]
-    np.savez(tmp_path / "a.npz", x_train=X, y_train=Y, x_val=X[few], y_val=Y[few])
+    write_splits(tmp_path / "a.npz", train=slice(None), val=few)
     record = run(tmp_path / "a.npz")
     assert record.rows["test"] > 5
     assert record.notes == (
@@ -113,13 +119,7 @@ def test_validation_rows_that_lack_a_class_are_no_test(run, tmp_path):
 
 
 def test_validation_rows_are_test_where_no_other_are(run, tmp_path):
-    np.savez(
-        tmp_path / "a.npz",
-        x_train=X[TRAIN],
-        y_train=Y[TRAIN],
-        x_val=X[TEST],
-        y_val=Y[TEST],
-    )
+    write_splits(tmp_path / "a.npz", train=TRAIN, val=TEST)
     record = run(tmp_path / "a.npz")
     assert record.digest == run(write_npz(tmp_path / "b.npz")).digest
     assert record.notes == (
@@ -129,15 +129,7 @@ def test_validation_rows_are_test_where_no_other_are(run, tmp_path):
 
 
 def test_validation_rows_are_train_beside_a_test_split(run, tmp_path):
-    np.savez(
-        tmp_path / "a.npz",
-        x_train=X[:60],
-        y_train=Y[:60],
-        x_val=X[60:100],
-        y_val=Y[60:100],
-        x_test=X[TEST],
-        y_test=Y[TEST],
-    )
+    write_splits(tmp_path / "a.npz", train=slice(60), val=slice(60, 100), test=TEST)
     record = run(tmp_path / "a.npz")
     assert record.digest == run(write_npz(tmp_path / "b.npz")).digest
     assert record.notes == ()
