@@ -167,6 +167,8 @@ class EvaluationRecord(Record):
     Attributes:
         champion_version: the version it was compared with; None if there was none.
         champion_sequence: the ledger's last entry that this evaluation has seen.
+        best_version: the best former champion, compared with as well; None if none.
+        rows_digest: sha256 of the sorted digests of the test items that were judged.
         suspects: rows whose label is probably wrong, the worst first.
     """
 
@@ -177,6 +179,8 @@ class EvaluationRecord(Record):
     gates: tuple[GateResult, ...]
     champion_version: int | None
     champion_sequence: int
+    best_version: int | None = None
+    rows_digest: str = ""
     findings: tuple[Finding, ...] = ()
     suspects: tuple[SuspectRecord, ...] = ()
 

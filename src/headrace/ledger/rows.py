@@ -49,6 +49,12 @@ class Evidence(Record):
         metrics: by name; None where the value was not finite.
         champion_version: the version it was compared with; None if there was none.
         champion_sequence: the last entry that the evaluation has seen.
+        best_version: the best former champion, compared with as well; None if none.
+        rows_digest: sha256 of the sorted digests of the test items that were judged.
+        law: the gates, contract, split and promotion policy that were applied.
+        law_digest: sha256 of the law in the pipeline's committed file.
+        overrides: fields of the law that the run overrode; with any, the run is an
+            experiment.
         created: ISO 8601, UTC.
     """
 
@@ -61,9 +67,19 @@ class Evidence(Record):
     metrics: Mapping[str, float | None]
     champion_version: int | None
     champion_sequence: int
+    best_version: int | None = None
     snapshot_digest: str
+    rows_digest: str = ""
+    law: Mapping[str, Any] = {}
+    law_digest: str = ""
+    overrides: tuple[str, ...] = ()
     run_id: str
     created: str = Field(default_factory=_now)
+
+    @property
+    def experiment(self) -> bool:
+        """Whether the run overrode the law of the pipeline's file."""
+        return bool(self.overrides)
 
 
 class Entry(Record):

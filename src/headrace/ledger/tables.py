@@ -49,10 +49,12 @@ EVIDENCE = sa.Table(
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     *map(_text, ("model", "kind", "snapshot_digest", "run_id", "created")),
+    *map(_text, ("law_digest", "rows_digest")),
     *map(_number, ("version", "champion_sequence")),
     _number("champion_version", nullable=True),
+    _number("best_version", nullable=True),
     _flag("passed"),
-    *map(_json, ("gates", "metrics")),
+    *map(_json, ("gates", "metrics", "law", "overrides")),
     _is_version("version"),
 )
 ENTRIES = sa.Table(
