@@ -11,7 +11,6 @@ from headrace.ledger.database import Database, plain
 from headrace.ledger.rows import Adoption, Anchor
 from headrace.ledger.tables import ADOPTIONS, ANCHORS
 
-LEDGER, STORE = "ledger", "store"  # what is adopted
 _AT_ONCE = 500  # keys of one query
 
 
@@ -59,7 +58,7 @@ class Anchors:
     @property
     def awaits_adoption(self) -> bool:
         """Whether the store of an older release has not been taken over yet."""
-        return [adoption.what for adoption in self.adoptions()] == [LEDGER]
+        return [adoption.what for adoption in self.adoptions()] == ["ledger"]
 
     def adopt_store(self, digests: Mapping[str, str], who: str) -> bool:
         """Record once what the store of an older release holds.
@@ -69,7 +68,7 @@ class Anchors:
         """
         try:
             with self._database.adding() as rows:
-                adoption = Adoption(what=STORE, count=len(digests), who=who)
+                adoption = Adoption(what="store", count=len(digests), who=who)
                 rows.add(ADOPTIONS, plain(adoption))
                 known = _latest(rows.connection, digests)
                 for key, digest in digests.items():

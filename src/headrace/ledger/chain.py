@@ -46,8 +46,10 @@ class Appender:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         newest = sa.select(CHAIN.c.number, CHAIN.c.link)
-        row = connection.execute(newest.order_by(CHAIN.c.number.desc()).limit(1))
-        self._number, self._link = row.one_or_none() or (0, "")
+        newest = newest.order_by(CHAIN.c.number.desc()).limit(1)
+        row = connection.execute(newest).one_or_none()
+        self._number: int = row.number if row else 0
+        self._link: str = row.link if row else ""
 
     def add(self, table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
         """Add a row and its link; raises SQLAlchemy's IntegrityError when taken."""
@@ -99,7 +101,7 @@ def walk(connection: sa.Connection) -> ChainReport:
     )
     for entry in links.mappings():
         number += 1
-        problem = problem or _problem(entry, number, link, rows)
+        problem = problem or _problem(dict(entry), number, link, rows)
         link = entry["link"]
         rows.get(entry["table"], {}).pop(entry["row"], None)
     for name, left in rows.items():
@@ -110,7 +112,7 @@ def walk(connection: sa.Connection) -> ChainReport:
 
 def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     """The digest of every row of a table as it is now, by its key."""
-    found = connection.execute(sa.select(table)).mappings()
+    found = map(dict, connection.execute(sa.select(table)).mappings())
     return {row_key(table, row): _digest_or_damage(row) for row in found}
 
 

@@ -35,7 +35,7 @@ def adopt_rows(connection: sa.Connection, who: str) -> int:
     for table in earlier:
         order = [table.c[name] for name in unique_columns(table)[0]]
         for row in connection.execute(sa.select(table).order_by(*order)).mappings():
-            rows.chain(table, row)
+            rows.chain(table, dict(row))
             count += 1
     adoption = Adoption(what="ledger", count=count, who=who)
     rows.add(ADOPTIONS, adoption.model_dump())

@@ -7,6 +7,7 @@ means no harm. Who drops them first leaves rows that do not fit the chain.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -26,7 +27,8 @@ def forbid_changes(table: sa.Table) -> None:
     ):
         for statement in statements:
             escaped = statement.replace("%", "%%")
-            made = sa.DDL(escaped).execute_if(dialect=dialect)
+            made: Any = sa.DDL(escaped)  # type: ignore[no-untyped-call]
+            made = made.execute_if(dialect=dialect)
             sa.event.listen(table, "after_create", made)
 
 
@@ -46,22 +48,26 @@ def missing_triggers(
     """The names of triggers that are gone, switched off, or not what was made."""
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-        present = dict(connection.exec_driver_sql(query).all())
+        present = {name: sql for name, sql in connection.exec_driver_sql(query)}
         return [
             name
             for table in tables
             for name, statement in _of_sqlite(table).items()
             if present.get(name) != statement
         ]
-    query = (
+    enabling = sa.text(
         "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
         "JOIN pg_class c ON c.oid = t.tgrelid "
         "WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) "
-        f"AND p.proname = '{_FUNCTION}' AND position('{REFUSAL}' IN p.prosrc) > 0"
+        "AND p.proname = :function AND position(:refusal IN p.prosrc) > 0"
     )
-    enabled = set(connection.exec_driver_sql(query).scalars())
+    wanted = {"function": _FUNCTION, "refusal": REFUSAL}
+    enabled = set(connection.execute(enabling, wanted).scalars())
     return [
-        name for table in tables for name in _of_postgresql(table) if name not in enabled
+        name
+        for table in tables
+        for name in _of_postgresql(table)
+        if name not in enabled
     ]
 
 
@@ -86,7 +92,7 @@ def _of_sqlite(table: sa.Table) -> dict[str, str]:
         " AND ".join(f'"{name}" IS NEW."{name}"' for name in names)
         for names in [*unique_columns(table), ["rowid"]]
     ]
-    taken = f'SELECT 1 FROM "{table.name}" WHERE ' + " OR ".join(same)
+    taken = f'SELECT 1 FROM "{table.name}" WHERE ' + " OR ".join(same)  # noqa: S608
     refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
     kinds = {
         "update": f'BEFORE UPDATE ON "{table.name}" {refuse}',
