@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -140,6 +141,7 @@ def copy_home(source: Path, target: Path) -> Path:
     old, new = str(source), str(target)
     for file in target.glob("store/**/*.json"):
         file.write_text(file.read_text().replace(old, new))
+    anchor_anew(target)
     columns = (
         ("experiments", "artifact_location"),
         ("runs", "artifact_uri"),
@@ -154,6 +156,23 @@ def copy_home(source: Path, target: Path) -> Path:
             )
     database.close()
     return target
+
+
+def anchor_anew(home: Path) -> None:
+    """Record the files of a home's store as they are now, as its owner could."""
+    from headrace.ledger import Ledger
+
+    if not (home / "headrace.db").exists():
+        return
+    ledger = Ledger(f"sqlite:///{home}/headrace.db")
+    files = {key: home / "store" / key for key in ledger.all_anchors()}
+    ledger.anchor(
+        {
+            key: hashlib.sha256(file.read_bytes()).hexdigest()
+            for key, file in files.items()
+            if file.is_file()
+        }
+    )
 
 
 @pytest.fixture(scope="session")

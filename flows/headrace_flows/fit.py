@@ -13,6 +13,7 @@ from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
+from headrace.anchored import AnchoredStore, open_anchored
 from headrace.errors import HeadraceError, UsageError
 from headrace.folders import unpack_folder
 from headrace.leases import Holding, present
@@ -20,7 +21,6 @@ from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.store import Store
 from headrace_flows.patience import patient
 from headrace_flows.run import Run, tell_prefect
 
@@ -81,7 +81,10 @@ def train_here(
     from headrace.ingredients import machine
 
     checkpoints = Checkpoints(
-        run.plan.store, key.fingerprint, run.spec.training, machine()
+        open_anchored(run.plan.settings),  # its ledger does not wait, as the run's does
+        key.fingerprint,
+        run.spec.training,
+        machine(),
     )
     record = run.perform(
         key,
@@ -115,7 +118,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     tell_prefect()
     settings = Settings()
     settings.prepare_home()
-    store = Store(settings.store)
+    store = open_anchored(settings)
     try:
         with patient(), present(settings, str(flow_run.get_id())) as holding:
             place = _train(settings, store, pipeline, training, attempt, holding)
@@ -131,21 +134,21 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
 
 def _train(
     settings: Settings,
-    store: Store,
+    store: AnchoredStore,
     pipeline: str,
     fingerprint: str,
     attempt: int,
     holding: Holding,
 ) -> str:
-    saved = store.read_json(request_key(fingerprint, attempt))
-    if saved is None:
+    request = store.read_record(request_key(fingerprint, attempt), Request)
+    if request is None:
         raise UsageError(
-            f"The store {store.root} has no training {fingerprint[:16]} of {pipeline}.",
-            "Start the worker with the same HEADRACE_STORE as those of the other "
-            "pools.",
+            f"The store {store.store.root} has no training {fingerprint[:16]} of "
+            f"{pipeline}.",
+            "Start the worker with the same HEADRACE_STORE and HEADRACE_DATABASE_URL "
+            "as those of the other pools.",
         )
-    request = Request.model_validate(saved)
-    folder = unpack_folder(request.folder, store, settings.home / "folders")
+    folder = unpack_folder(request.folder, store.store, settings.home / "folders")
     run = Run(request.spec, folder, settings)
     run.holding = holding
     key = run.plan.train(request.snapshot, request.contract)
@@ -167,7 +170,9 @@ def _train(
     return place
 
 
-def _answer(store: Store, fingerprint: str, attempt: int, answer: Answer) -> None:
+def _answer(
+    store: AnchoredStore, fingerprint: str, attempt: int, answer: Answer
+) -> None:
     store.write_json(answer_key(fingerprint, attempt), answer.model_dump(mode="json"))
 
 

@@ -116,11 +116,11 @@ def _find_or_start(
     if known and not known[-1].state.is_final():
         return Attempt(int(known[-1].parameters["attempt"]), known[-1])
     number = 1 + max((int(old.parameters["attempt"]) for old in known), default=0)
-    run.plan.store.write_json(
+    run.plan.anchored.write_json(
         request_key(fingerprint, number), request.model_dump(mode="json")
     )
     # Of the same number, where Prefect's database was lost and the store was not.
-    run.plan.store.delete(answer_key(fingerprint, number))
+    run.plan.anchored.delete(answer_key(fingerprint, number))
     made = run_deployment(
         name,
         parameters={
@@ -160,6 +160,6 @@ def _cancel_too(client: Any, run: Run, attempt: Attempt) -> None:
 
 
 def _result(run: Run, key: Key, attempt: Attempt) -> tuple[Answer, Any]:
-    saved = run.plan.store.read_json(answer_key(key.fingerprint, attempt.number))
-    answer = Answer() if saved is None else Answer.model_validate(saved)
+    place = answer_key(key.fingerprint, attempt.number)
+    answer = run.plan.anchored.read_record(place, Answer) or Answer()
     return answer, run.plan.find(key, TrainingRecord)

@@ -97,7 +97,7 @@ def train(
     if found is not None:  # a kill may have come before they were cleared
         from headrace.fitting import Checkpoints
 
-        Checkpoints(run.plan.store, key.fingerprint, run.spec.training).clear()
+        Checkpoints(run.plan.anchored, key.fingerprint, run.spec.training).clear()
         return _cached(found)
     tags = {
         "headrace.flow_run_id": run.flow_run_id,

@@ -58,7 +58,7 @@ class Tuning:
             self.metric,
             self.run.spec.training.seed,
             self.space.own_point(self.run.spec),
-            plan.store,
+            plan.anchored,
         )
         return self.study
 

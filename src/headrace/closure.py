@@ -14,8 +14,9 @@ import hashlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from headrace.errors import SpecError
 
@@ -146,9 +147,26 @@ def parsed() -> dict[str, tuple[str, list[str]]]:
     return dict(_parsed)
 
 
-def recall(known: Mapping[str, tuple[str, list[str]]]) -> None:
-    """Take over what another process with the same `dialect` knew."""
-    _parsed.update(known)
+def recall(known: Any) -> set[str]:
+    """Take over what another process with the same `dialect` knew.
+
+    Args:
+        known: what it wrote of `parsed`, as JSON; what is of another form is left out.
+
+    Returns:
+        the keys that were taken over.
+    """
+    taken = {
+        key: (value[0], value[1])
+        for key, value in (known.items() if isinstance(known, dict) else ())
+        if isinstance(value, list | tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], list)
+        and all(isinstance(name, str) for name in value[1])
+    }
+    _parsed.update(taken)
+    return set(taken)
 
 
 @functools.cache

@@ -65,6 +65,8 @@ class SnapshotRecord(Record):
         uri: folder of the snapshot; ``items/`` below it is Parquet.
         digest: sha256 over the sorted (item sha256, split, label, group), and over what
             could not be decoded, with its names and reasons.
+        manifest_sha256: of its manifest, which has the sha256 of every other file;
+            empty in records of older releases.
         rows: number of decoded items in each split.
         rejected: number of items that could not be decoded to the fixed form.
         findings: what looks wrong with the data.
@@ -73,6 +75,7 @@ class SnapshotRecord(Record):
 
     uri: str
     digest: str
+    manifest_sha256: str = ""
     description: DataDescription
     rows: dict[str, int]
     rejected: int

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from headrace.decoding import digests
 from headrace.media import medium
+from headrace.media.digests import digests
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.snapshots import (
     Rejected,

@@ -18,11 +18,11 @@ from headrace.decoding import (
     Part,
     decode,
     decode_chunk,
-    digests,
     fit,
     none_usable,
 )
 from headrace.media import image, text
+from headrace.media.digests import digests
 from headrace.records import Form
 from headrace.settings import Settings
 from headrace.snapshots import Rejected

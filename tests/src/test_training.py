@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.anchoring import anchored_at
 
 from headrace import training
 from headrace.errors import IntegrityError, SpecError
 from headrace.fitting import Checkpoints, loop
 from headrace.records import TrainingRecord
 from headrace.serving import GOLDEN_FILE
-from headrace.store import Store
 from headrace.tracking import MODEL_FILE, Tracking, file_digest
 
 Trained = Any
@@ -167,9 +167,9 @@ def test_a_training_that_goes_on_says_from_which_run_and_has_all_epochs(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "save", save_twice_and_die)
         with pytest.raises(KeyboardInterrupt):
-            train_on(Checkpoints(Store(str(tmp_path)), "k", recipe))
+            train_on(Checkpoints(anchored_at(tmp_path / "kept"), "k", recipe))
     cut_off = runs_of(trained)[0].info.run_id
-    record = train_on(Checkpoints(Store(str(tmp_path)), "k", recipe))
+    record = train_on(Checkpoints(anchored_at(tmp_path / "kept"), "k", recipe))
     assert record.weights_digest == trained.good.weights_digest
     client = Tracking(trained.settings).client
     tags = client.get_run(record.run_id).data.tags

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from headrace.anchored import open_anchored
 from headrace.errors import HeadraceError, Refusal
 from headrace.folders import pack_folder
 from headrace.settings import Settings
 from headrace.sources.identity import source_identity
 from headrace.spec import PipelineSpec
-from headrace.store import Store
 
 KEPT_CODES = {0, 1}  # a run that was refused is done as well
 
@@ -50,7 +50,7 @@ class Backfill:
 
     Args:
         tasks: one a date.
-        settings: where the store is.
+        settings: where the store and the ledger are.
         tell: is given the outcome of each date as it ends.
     """
 
@@ -62,7 +62,7 @@ class Backfill:
     ) -> None:
         self.tasks = tasks
         self.outcomes: dict[str, dict[str, Any]] = {}
-        self._store = Store(settings.store)
+        self._kept = open_anchored(settings)
         self._tell = tell
         self._is_stopping = False
 
@@ -70,8 +70,8 @@ class Backfill:
         """The tasks that are not done yet; those that are get their outcome."""
         found = []
         for task in self.tasks:
-            outcome = self._store.read_json(_place(task, self._key(task)))
-            if outcome is None:
+            outcome = self._kept.read_json(_place(task, self._key(task)))
+            if not isinstance(outcome, dict):
                 found.append(task)
             else:
                 self.outcomes[task.date] = {**outcome, "skipped": True}
@@ -103,7 +103,7 @@ class Backfill:
             key = self._key(task)
             outcome |= runner.run(task, key)
             if outcome["exit_code"] in KEPT_CODES:
-                self._store.write_json(_place(task, key), outcome)
+                self._kept.write_json(_place(task, key), outcome)
         except HeadraceError as error:  # the other dates go on
             outcome |= {
                 "status": "refused" if isinstance(error, Refusal) else "error",
@@ -119,7 +119,7 @@ class Backfill:
         with contextlib.suppress(HeadraceError):  # the run itself says what is wrong
             identity = source_identity(task.spec.data.source)
         spec = task.spec.model_dump_json(exclude={"deploy"})
-        text = json.dumps([spec, identity, pack_folder(task.folder, self._store)])
+        text = json.dumps([spec, identity, pack_folder(task.folder, self._kept.store)])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -2,7 +2,8 @@
 
 One file each, ``<step>.ckpt``: the sha256 of the rest, then an npz of the variables
 (model, optimizer, random states) and of what is known of the epochs. Written
-whole or not at all; a damaged one is passed over for the one before.
+whole or not at all; one that is damaged, or not what the ledger recorded, is passed
+over for the one before.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.anchored import AnchoredStore
 from headrace.errors import DependencyError
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
-from headrace.store import Store
 
 KEPT = 2
 COST_SHARE = 0.02
@@ -91,7 +92,7 @@ class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-        store: where they are.
+        store: where they are. Its ledger records each one.
         key: of their folder, different for each different training.
         spec: when they are written.
         machine: what tells this machine from those that may compute otherwise.
@@ -104,12 +105,12 @@ class Checkpoints:
 
     def __init__(
         self,
-        store: Store,
+        store: AnchoredStore,
         key: str,
         spec: TrainingSpec,
         machine: Mapping[str, str] | None = None,
     ) -> None:
-        self._store = store
+        self._store, self._files = store, store.store
         self._folder = f"checkpoints/{key}"
         self._seconds = spec.checkpoint_seconds
         self.every_steps = spec.checkpoint_steps
@@ -128,19 +129,25 @@ class Checkpoints:
         return bool(self._seconds) and waited >= least
 
     def save(self, state: State) -> None:
-        """Write one; the two newest stay.
+        """Write one; the two newest stay. Without the ledger there is no new one.
 
         Raises:
             DependencyError: the disk failed.
         """
         started = time.monotonic()
         state.progress.run_id = self.run_id
-        name = f"{state.progress.total_steps:012d}{_SUFFIX}"
-        # An equal training that is done takes the folder away at any moment.
-        with contextlib.suppress(FileNotFoundError):
-            self._store.write(f"{self._folder}/{name}", pack(state))
-        for old in self._names()[:-KEPT]:
-            self._store.delete(f"{self._folder}/{old}")
+        key = f"{self._folder}/{state.progress.total_steps:012d}{_SUFFIX}"
+        data = pack(state)
+        try:
+            self._store.ledger.anchor({key: hashlib.sha256(data).hexdigest()})
+        except DependencyError as error:  # to train on is worth more
+            log.warning("The checkpoint %s is left out: %s", key, error.message)
+        else:
+            # An equal training that is done takes the folder away at any moment.
+            with contextlib.suppress(FileNotFoundError):
+                self._files.write(key, data)
+            for old in self._names()[:-KEPT]:
+                self._files.delete(f"{self._folder}/{old}")
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
@@ -168,15 +175,16 @@ class Checkpoints:
         """Remove all of them: the training is done and recorded."""
         # An equal training may still write there, and what is left harms nobody.
         with contextlib.suppress(OSError, DependencyError):
-            self._store.delete_folder(self._folder)
+            self._files.delete_folder(self._folder)
 
     def _names(self) -> list[str]:
-        return [n for n in self._store.names(self._folder) if n.endswith(_SUFFIX)]
+        return [n for n in self._files.names(self._folder) if n.endswith(_SUFFIX)]
 
     def _read(self, name: str) -> State | None:
         try:
-            return unpack(self._store.read(f"{self._folder}/{name}"))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            data = self._store.read(f"{self._folder}/{name}")
+            return None if data is None else unpack(data)
+        except (ValueError, KeyError, TypeError):
             return None
 
 
@@ -189,7 +197,7 @@ def _problem(
         return [(array.dtype, array.shape) for array in arrays]
 
     if state is None:
-        return "it is damaged"
+        return "it is damaged, or not what the ledger recorded"
     then = state.progress.made_on
     other = sorted(
         name for name in {*then, *made_on} if then.get(name) != made_on.get(name)

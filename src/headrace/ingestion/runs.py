@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 
 from headrace import media
 from headrace.arrow import as_binary, as_bytes, read_table, write_table
-from headrace.decoding import Block, Part, decode_chunk, digests, fit
+from headrace.decoding import Block, Part, decode_chunk, fit
 from headrace.ingestion.raw import Raw, read_raw
 from headrace.media import Medium
+from headrace.media.digests import digests
 from headrace.records import Form
 from headrace.snapshots import Rejected
 

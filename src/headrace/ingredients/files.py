@@ -21,8 +21,8 @@ from headrace.ingredients.parts import (
     training_roots,
 )
 from headrace.records import ContractRecord, SnapshotRecord
+from headrace.snapshots import read_quarantine
 from headrace.spec import PipelineSpec
-from headrace.store import read
 
 FILE = "pipeline/ingredients.json"
 SPEC = "pipeline/spec.json"
@@ -46,7 +46,7 @@ class Packed:
         contract: its verdict.
 
     Raises:
-        IntegrityError: the quarantine cannot be read.
+        IntegrityError: the quarantine is gone, or not the one that was written.
         SpecError: a Python file of the folder is no Python.
     """
 
@@ -62,7 +62,8 @@ class Packed:
         self.code = code_state(
             training_roots(spec.medium, builder), sorted(folder.glob("*.py"))
         )
-        self.quarantine = _quarantine_digest(contract.quarantine_uri)
+        uri = contract.quarantine_uri
+        self.quarantine = _digest(read_quarantine(uri)) if uri else ""
         self.files = {
             SPEC: spec.model_dump_json(indent=1).encode(),
             SNAPSHOT: snapshot.model_dump_json(indent=1).encode(),
@@ -149,18 +150,6 @@ def restore(place: Path, digest: str, read: Callable[[str], bytes]) -> Restored:
             f"{field}: {first['msg']}.",
             f"Use the Headrace that it was trained with; {FILE} has its version.",
         ) from None
-
-
-def _quarantine_digest(uri: str) -> str:
-    if not uri:
-        return ""
-    try:
-        return _digest(read(uri))
-    except OSError as error:
-        raise IntegrityError(
-            f"The quarantine {uri} cannot be read: {error.strerror or error}.",
-            "Restore it from a backup, or train again.",
-        ) from error
 
 
 def _check(path: str, data: bytes, expected: str) -> None:

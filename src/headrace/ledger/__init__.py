@@ -13,13 +13,25 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from headrace.errors import PromotionError, UsageError
+from headrace.ledger.anchors import Anchors
 from headrace.ledger.approvals import Approvals
+from headrace.ledger.chain import ChainReport
 from headrace.ledger.leases import Leases
-from headrace.ledger.rows import Approval, Champion, Entry, Evidence, Lease, Version
+from headrace.ledger.rows import (
+    Adoption,
+    Approval,
+    Champion,
+    Entry,
+    Evidence,
+    Lease,
+    Version,
+)
 from headrace.ledger.tables import ENTRIES, EVIDENCE
 
 __all__ = [
+    "Adoption",
     "Approval",
+    "ChainReport",
     "Champion",
     "Entry",
     "Evidence",
@@ -30,7 +42,7 @@ __all__ = [
 ]
 
 
-class Ledger(Approvals):
+class Ledger(Approvals, Anchors):
     """The ledger in one database; threads and processes may share it.
 
     Args:

@@ -8,21 +8,27 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Set
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
+from headrace.ledger.chain import Appender
+from headrace.ledger.migration import adopt_rows
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
-_CREATION_LOCK = 0x48454144  # held by whoever creates the tables; any number will do
+_LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
 _PAUSE_SECONDS = 2.0
+_PRIVATE = 0o600
 
 log = logging.getLogger("headrace")
 
@@ -49,11 +55,15 @@ class Database:
         self._guard = guard
         self._engine = _engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
+        if self._is_sqlite and not self._engine.url.query:
+            _keep_private(Path(self._engine.url.database or ""))
         self.name = self._engine.url.render_as_string(hide_password=True)
         with self._transaction(_READ) as connection:
             found = _format_of(connection)
         if found is None:
             found = self._create()
+        if found == 1:
+            found = self._migrate()
         if found != FORMAT:
             raise UsageError(
                 f"The ledger {self.name} has format {found}; "
@@ -69,11 +79,17 @@ class Database:
 
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
         """Add a row and return it; raises SQLAlchemy's IntegrityError when taken."""
-        statement = sa.insert(table).values(plain(record, {"id"})).returning(table)
+        with self.adding() as rows:
+            return rows.add(table, plain(record, {"id"}))
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[Appender]:
+        """A transaction that adds rows, all of them or none."""
         with self._transaction(_WRITE) as connection:
+            self.lock(connection)  # first: who waits for it holds nothing
             if self._guard is not None:
                 self._guard(connection)
-            return dict(connection.execute(statement).mappings().one())
+            yield Appender(connection)
 
     def check(self) -> None:
         """Call the guard, without writing."""
@@ -100,9 +116,9 @@ class Database:
             metadata.create_all(connection)
 
     def lock(self, connection: sa.Connection) -> None:
-        """Let no other in that locks; a writer of SQLite is alone as it is."""
+        """Let no other in that adds; a writer of SQLite is alone as it is."""
         if not self._is_sqlite:
-            lock = sa.func.pg_advisory_xact_lock(_CREATION_LOCK)
+            lock = sa.func.pg_advisory_xact_lock(_LOCK)
             connection.execute(sa.select(lock))
 
     def _create(self) -> int:
@@ -123,6 +139,25 @@ class Database:
             METADATA.create_all(connection, checkfirst=False)
             connection.execute(sa.insert(MARKER).values(format=FORMAT))
             return FORMAT
+
+    def _migrate(self) -> int:
+        """Take over the rows of format 1, in one transaction; others may do so too."""
+        from headrace.settings import Settings
+
+        with self._transaction(_WRITE) as connection:
+            self.lock(connection)
+            found = _format_of(connection)
+            if found != 1:
+                return found or 0
+            count = adopt_rows(connection, Settings().user)
+        log.warning(
+            "The ledger %s was made by an older Headrace. Its %d rows were taken over "
+            "as they are and are chained from now on; an older Headrace can no longer "
+            "use it. `headrace verify` shows this.",
+            self.name,
+            count,
+        )
+        return FORMAT
 
     def _use_write_ahead_log(self) -> None:
         # The one statement whose lock SQLite does not always wait for by itself.
@@ -229,6 +264,21 @@ def _engine(url: str, timeout_seconds: float) -> sa.Engine:
     if is_sqlite:
         sa.event.listen(engine, "connect", _enforce_foreign_keys)
     return engine
+
+
+def _keep_private(path: Path) -> None:
+    """Have the file, and those that SQLite keeps beside it, readable by us alone."""
+    with contextlib.suppress(OSError):  # what cannot be made or changed is told later
+        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, _PRIVATE))
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        file = path.with_name(path.name + suffix)
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode & ~_PRIVATE:
+                file.chmod(_PRIVATE)
+                log.warning(
+                    "%s could be read by others (mode %04o): now it cannot.", file, mode
+                )
 
 
 def _enforce_foreign_keys(connection: Any, _record: Any) -> None:

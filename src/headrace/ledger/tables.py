@@ -1,4 +1,8 @@
-"""The tables of the ledger. Rows are added to them, never changed or removed."""
+"""The tables of the ledger. Rows are added to them, never changed or removed.
+
+Each row but the marker's has its link in ``chain``, and triggers keep all of them as
+they are.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-FORMAT = 1
+from headrace.ledger.triggers import forbid_changes
+
+FORMAT = 2
 
 METADATA = sa.MetaData()
 
@@ -81,3 +87,28 @@ APPROVALS = sa.Table(
     sa.UniqueConstraint("model", "version", "step"),
     _is_version("version"),
 )
+ANCHORS = sa.Table(
+    "anchors",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *map(_text, ("key", "digest", "created")),
+    sa.Index("anchors_by_key", "key", "id"),
+)
+ADOPTIONS = sa.Table(
+    "adoptions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *map(_text, ("what", "who", "when")),
+    _number("count"),
+    sa.UniqueConstraint("what"),
+)
+CHAIN = sa.Table(
+    "chain",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    *map(_text, ("table", "row", "digest", "link")),
+)
+CHAINED = [table for table in METADATA.sorted_tables if table not in (MARKER, CHAIN)]
+
+for _table in (*CHAINED, CHAIN):
+    forbid_changes(_table)

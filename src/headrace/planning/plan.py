@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import logging
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
 
 from headrace import closure
+from headrace.anchored import AnchoredStore, open_anchored
+from headrace.anchored.store import as_json
 from headrace.errors import DependencyError
 from headrace.ingredients import training_roots
 from headrace.ledger import Ledger
@@ -28,7 +35,10 @@ from headrace.sources.identity import source_identity
 from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
 from headrace.store import Store
 
+log = logging.getLogger("headrace")
+
 R = TypeVar("R", bound=Record)
+_QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
 _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
 
 
@@ -40,6 +50,21 @@ class Kept:
     contract: ContractRecord | None = None
     training: TrainingRecord | None = None
     evaluation: EvaluationRecord | None = None
+
+
+class Saved(Record):
+    """The result of a stage, as it is kept.
+
+    Attributes:
+        ingredients: all that it depends on, by name.
+        record: what the stage gave.
+    """
+
+    stage: str
+    pipeline: str
+    ingredients: dict[str, str]
+    record: dict[str, Any]
+    seconds: float
 
 
 class Plan:
@@ -60,17 +85,25 @@ class Plan:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger of the home."""
-        return Ledger(self.settings.database_url)
+        return open_anchored(self.settings).ledger
+
+    @property
+    def anchored(self) -> AnchoredStore:
+        """What the store holds and the ledger vouches for."""
+        return AnchoredStore(self.store, self.ledger)
 
     @cached_property
     def kept(self) -> Kept:
         """What was kept, as it was when this was first asked for."""
-        known = self.store.read_json(self._code_key) or {}
-        closure.recall(known)
+        own = Store(
+            str(self.settings.home)
+        )  # whoever writes the store cannot hide code
+        key = f"code/{closure.dialect()}.json"
+        known = closure.recall(own.read_json(key))
         kept = self._kept()
-        if closure.parsed().keys() != known.keys():
-            with contextlib.suppress(DependencyError):  # a full disk is told by others
-                self.store.write_json(self._code_key, closure.parsed())
+        if not closure.parsed().keys() <= known:
+            with contextlib.suppress(DependencyError, OSError):  # told by others
+                own.write_json(key, closure.parsed())
         return kept
 
     def _kept(self) -> Kept:
@@ -176,52 +209,64 @@ class Plan:
 
     def find(self, key: Key, kind: type[R]) -> R | None:
         """The result of a stage, if the store has it."""
-        saved = self.store.read_json(f"stages/{key.fingerprint}.json")
-        if not saved:
+        saved = self.anchored.read_record(_place(key), Saved)
+        if saved is None:
             return None
-        record = kind.model_validate(saved["record"])
-        return record if self._is_there(record) else None
-
-    def _is_there(self, record: Record) -> bool:
-        """Whether what a record points to in the store has not been taken away."""
+        try:
+            record = kind.model_validate(saved.record)
+        except ValidationError:  # of an older release
+            return None
         if isinstance(record, SnapshotRecord):
-            return self.store.exists(f"snapshots/{record.digest}/{MANIFEST}")
+            return cast(R | None, self._with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
-            return self.store.exists(f"quarantine/{Path(record.quarantine_uri).name}")
-        return True
+            return record if self.store.exists(_quarantine(record)) else None
+        return record
+
+    def _with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
+        """A snapshot's record, if its manifest is there as it was recorded."""
+        key = f"snapshots/{record.digest}/{MANIFEST}"
+        if not record.manifest_sha256:  # of an older release
+            sha256 = self.ledger.anchors([key]).get(key, "")
+            record = record.model_copy(update={"manifest_sha256": sha256})
+        try:
+            sha256 = hashlib.sha256(self.store.read(key)).hexdigest()
+        except FileNotFoundError:
+            return None
+        if sha256 == record.manifest_sha256:
+            return record
+        log.warning("%s was changed: it counts for nothing.", self.store.uri(key))
+        return None
 
     def forget(self, key: Key) -> None:
         """Drop a stage's result, so that it is made anew."""
-        self.store.delete(f"stages/{key.fingerprint}.json")
+        self.anchored.delete(_place(key))
 
     def save(self, key: Key, record: Record, seconds: float) -> None:
         """Keep the result of a stage."""
-        value = {
-            "stage": key.stage,
-            "pipeline": self.spec.name,
-            "ingredients": key.ingredients,
-            "record": record.model_dump(mode="json"),
-            "seconds": round(seconds, 3),
-        }
-        self.store.write_json(f"stages/{key.fingerprint}.json", value)
-        self.store.write_json(self._latest(key.stage), value)
+        saved = Saved(
+            stage=key.stage,
+            pipeline=self.spec.name,
+            ingredients=key.ingredients,
+            record=record.model_dump(mode="json"),
+            seconds=round(seconds, 3),
+        )
+        data = as_json(saved.model_dump())
+        self.anchored.write_all(
+            {_place(key): data, self._latest(key.stage): data}, _parts(record)
+        )
 
     def why(self, key: Key) -> str:
         """Why a stage has to run: how its key differs from the last one."""
-        latest = self.store.read_json(self._latest(key.stage))
-        if not latest:
+        latest = self.anchored.read_record(self._latest(key.stage), Saved)
+        if latest is None:
             return "first run"
-        return key.why(latest["ingredients"]) or "its result is gone from the store"
+        return key.why(latest.ingredients) or "its result is gone from the store"
 
     @property
     def last_snapshot(self) -> str:
         """The digest of the pipeline's last snapshot; empty where it had none."""
-        latest = self.store.read_json(self._latest("ingest"))
-        return str(latest["record"]["digest"]) if latest else ""
-
-    @property
-    def _code_key(self) -> str:
-        return f"code/{closure.dialect()}.json"
+        latest = self.anchored.read_record(self._latest("ingest"), Saved)
+        return str(latest.record.get("digest", "")) if latest else ""
 
     def _latest(self, stage: str) -> str:
         return f"pipelines/{self.spec.name}/{stage}.json"
@@ -238,3 +283,21 @@ class Plan:
         if stage in _WITHOUT_KERAS:
             code.pop("version keras", None)
         return Key(stage, ingredients_of(spec, inputs, code))
+
+
+def _place(key: Key) -> str:
+    return f"stages/{key.fingerprint}.json"
+
+
+def _quarantine(record: ContractRecord) -> str:
+    return f"quarantine/{Path(record.quarantine_uri).name}"
+
+
+def _parts(record: Record) -> dict[str, str]:
+    """sha256 by key of what a record points to in the store."""
+    if isinstance(record, SnapshotRecord) and record.manifest_sha256:
+        return {f"snapshots/{record.digest}/{MANIFEST}": record.manifest_sha256}
+    if isinstance(record, ContractRecord):
+        named = _QUARANTINE_SHA.search(record.quarantine_uri)
+        return {_quarantine(record): named.group(1)} if named else {}
+    return {}

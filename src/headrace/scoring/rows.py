@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from headrace.decoding import Part, digests, fit
+from headrace.decoding import Part, fit
 from headrace.media import Medium
+from headrace.media.digests import digests
 from headrace.media.forms import Payload
 from headrace.snapshots import Rejected
 

@@ -15,7 +15,10 @@ items are neighbours in one shard.
 """
 
 from headrace.records import MANIFEST
+from headrace.snapshots.checking import check_snapshot
+from headrace.snapshots.quarantine import quarantine_name, read_quarantine
 from headrace.snapshots.reading import (
+    Manifest,
     Shard,
     payload_of,
     read_rejected,
@@ -34,14 +37,18 @@ from headrace.snapshots.writing import (
 
 __all__ = [
     "MANIFEST",
+    "Manifest",
     "Rejected",
     "Rows",
     "Shard",
     "SplitRows",
     "WrittenShard",
+    "check_snapshot",
     "payload_of",
     "prefix_bits",
     "publish_snapshot",
+    "quarantine_name",
+    "read_quarantine",
     "read_rejected",
     "read_shard",
     "read_split",

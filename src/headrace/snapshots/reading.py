@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 
 from headrace.errors import IntegrityError
 from headrace.media import medium
@@ -42,18 +41,33 @@ class Shard:
     sha256: str
 
 
+class FileFacts(BaseModel):
+    """What the manifest has of one file; ``splits`` is the number of rows of each."""
+
+    sha256: str
+    splits: dict[str, int]
+
+
+class Manifest(BaseModel):
+    """What readers need of a manifest."""
+
+    format: int
+    files: dict[str, FileFacts] = {}
+    rejected_sha256: str = ""
+
+
 def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
     """The shards in hash order; reads the manifest alone.
 
     Raises:
-        IntegrityError: the manifest is missing, damaged, or of another format.
+        IntegrityError: the manifest is missing, damaged, of another format, or not
+            the one that was recorded.
     """
     with _whole(snapshot):
         shards, first = [], 0
-        for name, facts in sorted(_manifest(snapshot)["files"].items()):
-            splits = {split: int(rows) for split, rows in facts["splits"].items()}
-            rows = sum(splits.values())
-            shards.append(Shard(name, first, rows, splits, facts["sha256"]))
+        for name, facts in sorted(_manifest(snapshot).files.items()):
+            rows = sum(facts.splits.values())
+            shards.append(Shard(name, first, rows, facts.splits, facts.sha256))
             first += rows
         return shards
 
@@ -84,18 +98,22 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
         IntegrityError: their file or the manifest is missing or damaged.
     """
     with _whole(snapshot):
-        sha256 = _manifest(snapshot)["rejected_sha256"]
+        sha256 = _manifest(snapshot).rejected_sha256
         return pq.read_table(_read_file(snapshot, REJECTED, sha256))
 
 
-def _manifest(snapshot: SnapshotRecord) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads(read(f"{snapshot.uri}/{MANIFEST}"))
-    if manifest["format"] != FORMAT:
+def _manifest(snapshot: SnapshotRecord) -> Manifest:
+    data = read(f"{snapshot.uri}/{MANIFEST}")
+    manifest = Manifest.model_validate_json(data)
+    if manifest.format != FORMAT:
         raise IntegrityError(
-            f"The snapshot {snapshot.uri} has format {manifest['format']}; this "
+            f"The snapshot {snapshot.uri} has format {manifest.format}; this "
             f"version reads format {FORMAT}.",
             "Ingest the data again.",
         )
+    recorded = snapshot.manifest_sha256
+    if recorded and hashlib.sha256(data).hexdigest() != recorded:
+        raise ValueError(f"its {MANIFEST} is not the one that was recorded")
     return manifest
 
 
@@ -113,9 +131,10 @@ def _read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> pa.BufferRea
 def _whole(snapshot: SnapshotRecord) -> Iterator[None]:
     try:
         yield
-    except (FileNotFoundError, ValueError, KeyError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
         raise IntegrityError(
-            f"The snapshot {snapshot.uri} is incomplete: {error}.",
+            f"The snapshot {snapshot.uri} is incomplete: {reason}.",
             "Delete its folder and ingest again.",
         ) from None
 

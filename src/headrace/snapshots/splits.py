@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
+from headrace.snapshots.quarantine import quarantined_rows
 from headrace.snapshots.reading import payload_of, read_shard, shards_of
-from headrace.store import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class SplitRows:
         self.snapshot = snapshot
         self.split = split
         self._shards = shards_of(snapshot)
-        self._left_out = _left_out(quarantine_uri, split)
+        self._left_out = quarantined_rows(quarantine_uri, split)
         counts = [shard.splits.get(split, 0) for shard in self._shards]
         bounds = [shard.first for shard in self._shards]
         bounds.append(sum(shard.rows for shard in self._shards))
@@ -116,24 +115,6 @@ class SplitRows:
             table["name"].to_pylist(),
             table["group"].to_pylist(),
         )
-
-
-def _left_out(quarantine_uri: str, split: str) -> npt.NDArray[np.int64]:
-    """The quarantined rows of a split, as sorted indices in the hash order."""
-    if not quarantine_uri:
-        return np.empty(0, np.int64)
-    try:
-        file = pa.BufferReader(read(quarantine_uri))
-        table = pq.read_table(file, columns=["row", "split"])
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise IntegrityError(
-            f"The quarantine {quarantine_uri} cannot be read: {error}.",
-            "Run the pipeline again.",
-        ) from None
-    rows = table.filter(pc.equal(table["split"], split))["row"].to_numpy()
-    # An item that was rejected before it had a row has a negative one.
-    kept: npt.NDArray[np.int64] = np.unique(rows[rows >= 0])
-    return kept
 
 
 def read_split(

@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.arrow import as_bytes
+from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
-from headrace.snapshots.reading import FORMAT, REJECTED
+from headrace.snapshots.checking import content_of, find_same, form_line, rejected_lines
+from headrace.snapshots.reading import FORMAT, REJECTED, FileFacts, Manifest
 from headrace.store import Store
 
 ROWS_PER_SHARD = 65_536
@@ -101,7 +103,7 @@ def write_shard(
         count["values"]: count["counts"]
         for count in pc.value_counts(rows["split"]).to_pylist()
     }
-    return WrittenShard(name, _sha256(folder / name), splits, _content(rows))
+    return WrittenShard(name, _sha256(folder / name), splits, content_of(rows))
 
 
 def _sha256(path: Path) -> str:
@@ -114,27 +116,6 @@ def _hex(items: pa.ChunkedArray) -> pa.Array:
     ends = np.arange(len(items) + 1, dtype=np.int32) * _HEX
     text = pa.py_buffer(data.hex().encode())
     return pa.StringArray.from_buffers(len(items), pa.py_buffer(ends), text)
-
-
-def _content(rows: pa.Table) -> bytes:
-    # These are any text: their own line ends must not look like another row.
-    label, group = _escaped(rows["label"]), _escaped(rows["group"])
-    tab = pc.if_else(pc.equal(group, ""), "", "\t")
-    label = pc.binary_join_element_wise(label, tab, group, "")
-    lines = pc.binary_join_element_wise(rows["item"], rows["split"], label, " ")
-    return "\n".join([*lines.to_pylist(), ""]).encode()
-
-
-def _escaped(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    for plain, written in (("\\", "\\\\"), ("\n", "\\n"), ("\t", "\\t")):
-        text = pc.replace_substring(text, plain, written)
-    return text
-
-
-def _form(description: DataDescription) -> str:
-    form = f"{description.medium} {'x'.join(map(str, description.shape))}"
-    rate = description.sample_rate_hz
-    return f"{form} {rate} Hz" if rate else form
 
 
 def publish_snapshot(  # noqa: PLR0913
@@ -160,7 +141,7 @@ def publish_snapshot(  # noqa: PLR0913
         source, attribution, findings, notes: as in the record.
     """
     rejected = sorted(rejected, key=astuple)
-    sha = hashlib.sha256(f"{_form(description)}\n".encode())
+    sha = hashlib.sha256(form_line(description))
     files: dict[str, dict[str, Any]] = {}
     counts: Counter[str] = Counter()
     for shard in shards:
@@ -169,9 +150,7 @@ def publish_snapshot(  # noqa: PLR0913
         files[shard.name] = {"sha256": shard.sha256, "splits": shard.splits}
     schema = pa.schema([(field.name, pa.string()) for field in fields(Rejected)])
     rows = pa.Table.from_pylist([asdict(row) for row in rejected], schema)
-    # Why and where is part of it: else a data set is told of the rows of another.
-    told = json.dumps([astuple(row) for row in rejected])
-    sha.update(b"rejected\n" + _content(rows) + told.encode())
+    sha.update(rejected_lines(rows))
     key = f"snapshots/{sha.hexdigest()}"
     record = SnapshotRecord(
         uri=store.uri(key),
@@ -184,17 +163,26 @@ def publish_snapshot(  # noqa: PLR0913
         findings=tuple(findings),
         notes=tuple(notes),
     )
-    if store.exists(f"{key}/{MANIFEST}"):
-        if (store.read_json(f"{key}/{MANIFEST}") or {}).get("format") == FORMAT:
-            return record
-        store.delete_folder(key)
     pq.write_table(rows, folder / REJECTED)
-    manifest = {
-        "format": FORMAT,
-        "files": files,
-        "rejected_sha256": _sha256(folder / REJECTED),
-        **record.model_dump(mode="json"),
+    manifest = Manifest(
+        format=FORMAT,
+        files={name: FileFacts.model_validate(facts) for name, facts in files.items()},
+        rejected_sha256=_sha256(folder / REJECTED),
+    )
+    own_place = {"uri", "manifest_sha256"}  # a store may be moved
+    text = {
+        **manifest.model_dump(),
+        **record.model_dump(mode="json", exclude=own_place),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    store.publish(folder, key, MANIFEST)
-    return record
+    (folder / MANIFEST).write_text(json.dumps(text, indent=1), encoding="utf-8")
+    present = find_same(store, record, manifest)
+    if present is None:
+        store.delete_folder(key)
+        store.publish(folder, key, MANIFEST)
+        present = find_same(store, record, manifest)
+    if present is None:
+        raise IntegrityError(
+            f"The snapshot {record.uri} is not what was written there just now.",
+            "See what else writes to the store, and run again.",
+        )
+    return present

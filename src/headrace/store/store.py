@@ -61,7 +61,11 @@ class Store:
         return False
 
     def read(self, key: str) -> bytes:
-        """The bytes of a key; raises FileNotFoundError."""
+        """The bytes of a key; raises FileNotFoundError where it is no file."""
+        if self.is_local and not os.path.isfile(
+            self.path(key)
+        ):  # a pipe blocks for ever
+            raise FileNotFoundError(self.path(key))
         return self._ask(key, lambda: bytes(self.fs.cat_file(self.path(key))))
 
     def read_json(self, key: str) -> Any:
@@ -71,7 +75,7 @@ class Store:
         """
         try:
             return json.loads(self.read(key))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
 
     def write(self, key: str, data: bytes) -> str:

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace.anchored import AnchoredStore
 from headrace.errors import DependencyError
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.store import Store
 from headrace.tuning.space import Point, Space
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Study:
         metric: what is sought: the lowest loss or the highest accuracy.
         seed: of the suggestions.
         own: the point that the pipeline file stands for, tried first; None: none.
-        store: where the trials are kept.
+        store: where the trials are kept, and its ledger, which records them.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Study:
         metric: Metric,
         seed: int,
         own: Point | None,
-        store: Store,
+        store: AnchoredStore,
     ) -> None:
         self.space = space
         self.metric = metric
@@ -102,9 +102,7 @@ class Study:
 
     def reload(self) -> None:
         """Read again what the store has."""
-        saved = self.store.read_json(self._key)
-        if saved:
-            self._kept = _Kept.model_validate(saved)
+        self._kept = self.store.read_record(self._key, _Kept) or self._kept
 
     @property
     def _key(self) -> str:

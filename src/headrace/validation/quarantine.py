@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headrace.snapshots import quarantine_name
 from headrace.store import Store
 from headrace.validation.checks import Check
 from headrace.validation.items import Counts, counts_of
@@ -123,8 +123,7 @@ def set_aside(
             file.write(pa.Table.from_pandas(blamed, schema, preserve_index=False))
     if found.count:
         data = path.read_bytes()
-        sha = hashlib.sha256(data).hexdigest()
-        found.uri = store.write(f"{key}-{sha[:16]}.parquet", data)
+        found.uri = store.write(f"{key}{quarantine_name(data)}", data)
     return found
 
 

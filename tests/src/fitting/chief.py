@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tests.anchoring import anchored_at
 
 from headrace.backend import load_backend
 from headrace.errors import HeadraceError
@@ -34,7 +35,7 @@ def main() -> None:
     snapshot = SnapshotRecord.model_validate(given["snapshot"])
     contract = ContractRecord.model_validate(given["contract"])
     place = (
-        Checkpoints(Store(given["checkpoints"]), "fit", spec.training)
+        Checkpoints(anchored_at(given["checkpoints"]), "fit", spec.training)
         if given["checkpoints"]
         else None
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.anchoring import anchored_at
 from tests.src.fitting.conftest import data, recipe
 
 from headrace.backend import load_backend
@@ -20,7 +21,6 @@ from headrace.errors import HeadraceError
 from headrace.fitting import Checkpoints, Fit
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
-from headrace.store import Store
 
 LAYERS: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [8], "dropout": 0.0},
@@ -42,7 +42,9 @@ def fit(
     """One fit; where it is cut off, what it did until then."""
     spec = spec_of(builder, recipe)
     place = (
-        Checkpoints(Store(checkpoints), "fit", spec.training) if checkpoints else None
+        Checkpoints(anchored_at(checkpoints), "fit", spec.training)
+        if checkpoints
+        else None
     )
     epochs: list[Metrics] = []
 

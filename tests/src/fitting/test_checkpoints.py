@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.anchoring import anchored_at
 
 from headrace.errors import DependencyError
 from headrace.fitting import Checkpoints, Data, loop
@@ -24,7 +25,7 @@ class Killed(BaseException):
 
 def checkpoints(store: Path, **spec: Any) -> Checkpoints:
     training = TrainingSpec.model_validate({"checkpoint_steps": 1} | spec)
-    return Checkpoints(Store(str(store)), "abc", training)
+    return Checkpoints(anchored_at(store), "abc", training)
 
 
 def files(store: Path) -> list[Path]:

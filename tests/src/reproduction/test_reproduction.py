@@ -12,6 +12,7 @@ import pytest
 from tests.src.reproduction.conftest import Recorded
 
 from headrace import training
+from headrace.anchored import open_anchored
 from headrace.errors import NotFoundError
 from headrace.fitting import Checkpoints
 from headrace.ingestion import ingest
@@ -78,7 +79,7 @@ def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(
     def cut_off(*_: Any) -> str:
         raise KeyboardInterrupt
 
-    store = Store(recorded.settings.store)
+    store = open_anchored(recorded.settings)
     with monkeypatch.context() as patch:
         patch.setattr(training, "progress_line", cut_off)
         with pytest.raises(KeyboardInterrupt):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.snapshots import Rejected
+from headrace.snapshots import Rejected, quarantine_name
 from headrace.store import Store
 
 DESCRIPTION = DataDescription(medium="image", shape=(2, 3, 1), classes=("a", "b"))
@@ -73,11 +73,12 @@ def read_items(record: SnapshotRecord) -> pa.Table:
 
 def quarantine(folder: Path, rows: dict[int, str]) -> str:
     """A quarantine of rows with their splits."""
-    place = folder / "quarantine.parquet"
+    made = folder / "made"
     # A row of -1 is an item that was rejected before it had one.
     columns = {"row": [*rows, -1], "split": [*rows.values(), "train"]}
-    pq.write_table(pa.table(columns), place)
-    return str(place)
+    pq.write_table(pa.table(columns), made)
+    place = folder / f"q{quarantine_name(made.read_bytes())}"
+    return str(made.rename(place))
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from headrace.anchored import open_anchored
 from headrace.errors import DependencyError
-from headrace.store import Store
 from headrace.tuning import Study, Trial, parse_search, ranges
 
 RATE = "training.learning_rate=log(1e-4,1)"
@@ -23,7 +23,7 @@ def a_study(settings: Any, *texts: str, **changes: Any) -> Study:
     """A study in a home that does not know its data."""
     space = parse_search(texts or (RATE,))[1]
     given: dict[str, Any] = {"metric": "val_loss", "seed": 1, "own": None, **changes}
-    return Study({}, space, store=Store(settings.store), **given)
+    return Study({}, space, store=open_anchored(settings), **given)
 
 
 def a_trial(
@@ -104,7 +104,7 @@ def test_what_a_trial_depends_on_names_the_study(settings: Any) -> None:
         a_study(settings, "training.learning_rate=log(1e-4,2)").name,
         a_study(settings, seed=2).name,
         a_study(settings, metric="val_accuracy").name,
-        Study({"spec a": "1"}, study.space, "val_loss", 1, None, Store("/x")).name,
+        Study({"spec a": "1"}, study.space, "val_loss", 1, None, study.store).name,
     }
     assert len(others | {name}) == 5
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from headrace import fitting, tuning
+from headrace.anchored import open_anchored
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.fitting import Checkpoints
 from headrace.spec import override
@@ -37,7 +38,7 @@ def search(trained: Trained) -> Callable[..., Study]:
         spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
         given: dict[str, Any] = {"metric": "val_loss", "seed": 1, "own": None}
         study = Study(
-            {}, space, store=Store(trained.settings.store), **{**given, **changes}
+            {}, space, store=open_anchored(trained.settings), **{**given, **changes}
         )
         tuning.search(
             spec,

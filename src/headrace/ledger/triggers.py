@@ -1,0 +1,113 @@
+"""What keeps the ledger's rows as they were written: triggers of the database itself.
+
+They refuse changes and removals by whoever holds the ledger's own credentials and
+means no harm. Who drops them first leaves rows that do not fit the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+REFUSAL = "rows of the ledger are never changed or removed"
+_FUNCTION = "headrace_append_only"
+_CREATE_FUNCTION = (
+    f"CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
+)
+
+
+def forbid_changes(table: sa.Table) -> None:
+    """Have a table made with triggers that refuse changes and removals of its rows."""
+    for dialect, statements in (
+        ("sqlite", list(_of_sqlite(table).values())),
+        ("postgresql", [_CREATE_FUNCTION, *_of_postgresql(table).values()]),
+    ):
+        for statement in statements:
+            escaped = statement.replace("%", "%%")
+            made: Any = sa.DDL(escaped)  # type: ignore[no-untyped-call]
+            made = made.execute_if(dialect=dialect)
+            sa.event.listen(table, "after_create", made)
+
+
+def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
+    """Add the triggers of a table that was made without them."""
+    if connection.dialect.name == "sqlite":
+        statements = list(_of_sqlite(table).values())
+    else:
+        statements = [_CREATE_FUNCTION, *_of_postgresql(table).values()]
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def missing_triggers(
+    connection: sa.Connection, tables: Iterable[sa.Table]
+) -> list[str]:
+    """The names of triggers that are gone, switched off, or not what was made."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        present = {name: sql for name, sql in connection.exec_driver_sql(query)}
+        return [
+            name
+            for table in tables
+            for name, statement in _of_sqlite(table).items()
+            if present.get(name) != statement
+        ]
+    enabling = sa.text(
+        "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+        "JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) "
+        "AND p.proname = :function AND position(:refusal IN p.prosrc) > 0"
+    )
+    wanted = {"function": _FUNCTION, "refusal": REFUSAL}
+    enabled = set(connection.execute(enabling, wanted).scalars())
+    return [
+        name
+        for table in tables
+        for name in _of_postgresql(table)
+        if name not in enabled
+    ]
+
+
+def unique_columns(table: sa.Table) -> list[Sequence[str]]:
+    """The sets of columns that no two rows share, that of the primary key first."""
+    primary = [column.name for column in table.primary_key.columns]
+    others = [
+        [column.name for column in constraint.columns]
+        for constraint in table.constraints
+        if isinstance(constraint, sa.UniqueConstraint)
+    ]
+    return [names for names in (primary, *sorted(others)) if names]
+
+
+def _of_sqlite(table: sa.Table) -> dict[str, str]:
+    """Statements by the name of the trigger.
+
+    ``INSERT OR REPLACE`` removes rows without telling a trigger of removals, so a
+    trigger of its own refuses what is there already.
+    """
+    same = [
+        " AND ".join(f'"{name}" IS NEW."{name}"' for name in names)
+        for names in [*unique_columns(table), ["rowid"]]
+    ]
+    taken = f'SELECT 1 FROM "{table.name}" WHERE ' + " OR ".join(same)  # noqa: S608
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    kinds = {
+        "update": f'BEFORE UPDATE ON "{table.name}" {refuse}',
+        "delete": f'BEFORE DELETE ON "{table.name}" {refuse}',
+        "replace": f'BEFORE INSERT ON "{table.name}" WHEN EXISTS ({taken}) {refuse}',
+    }
+    return {
+        f"{table.name}_no_{kind}": f'CREATE TRIGGER "{table.name}_no_{kind}" {text}'
+        for kind, text in kinds.items()
+    }
+
+
+def _of_postgresql(table: sa.Table) -> dict[str, str]:
+    name = f"{table.name}_append_only"
+    return {
+        name: f'CREATE TRIGGER "{name}" BEFORE UPDATE OR DELETE OR TRUNCATE '
+        f'ON "{table.name}" FOR EACH STATEMENT EXECUTE FUNCTION {_FUNCTION}()'
+    }

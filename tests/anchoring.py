@@ -1,0 +1,16 @@
+"""A store with a ledger of its own, for tests of what is kept in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.anchored import AnchoredStore
+from headrace.ledger import Ledger
+from headrace.store import Store
+
+
+def anchored_at(place: Path | str) -> AnchoredStore:
+    """The store in a folder, which is made, and its ledger beside it."""
+    Path(place).mkdir(parents=True, exist_ok=True)
+    ledger = Path(f"{place}.db").absolute()
+    return AnchoredStore(Store(str(place)), Ledger(f"sqlite:///{ledger}"))
