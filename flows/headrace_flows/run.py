@@ -53,10 +53,24 @@ class Run:
         spec: the pipeline.
         folder: its folder.
         settings: where things are.
+        register_only: whether the champion stays, whatever the gates say.
+
+    Attributes:
+        began_at: the ledger's last entry when it began; what its version was promoted
+            by since, it has led to.
     """
 
-    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+    def __init__(
+        self,
+        spec: PipelineSpec,
+        folder: Path,
+        settings: Settings,
+        *,
+        register_only: bool = False,
+    ) -> None:
         self.plan = Plan(spec, folder, settings)
+        self.register_only = register_only
+        self.began_at = 0
         self.reports: list[StageReport] = []
         self.records: dict[str, Record] = {}
         self.flow_run_id = ""
@@ -85,8 +99,10 @@ class Run:
             DependencyError: another run has it, or has taken over.
         """
         deploy = self.spec.deploy
+        _ = self.plan.law  # as it is now: the file may be edited while this runs
         with self._lease:
             self._take(wait=deploy is None or deploy.when_busy == "wait")
+            self.began_at = self.plan.ledger.sequence(self.spec.name)
             yield
 
     def _take(self, *, wait: bool) -> None:

@@ -169,6 +169,7 @@ def register(
             evaluation,
             run.plan.settings,
             run.plan.ledger,
+            run.plan.law,
         ),
     )
 
@@ -177,7 +178,7 @@ def register(
 def promote(
     run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
 ) -> PromotionRecord:
-    """How the run ends: promoted, registered or refused."""
+    """How the run ends: promoted, registered, unchanged or refused."""
     from headrace import promotion
     from headrace_flows import notifications
 
@@ -185,7 +186,13 @@ def promote(
         "promote",
         "always; the ledger decides",
         lambda: promotion.conclude(
-            run.spec, evaluation, registration, run.plan.settings, run.plan.ledger
+            run.spec,
+            evaluation,
+            registration,
+            run.plan.settings,
+            run.plan.ledger,
+            began_at=run.began_at,
+            register_only=run.register_only,
         ),
     )
     if record.status == "refused":

@@ -74,7 +74,7 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
     version = run.registration.version if run.registration else None
     promotion = run.promotion
     return {
-        **_head(run.spec.name, status, reason, version),
+        **_head(run, status, reason, version),
         "aliases": list(promotion.aliases) if promotion else [],
         **_evaluation(run.evaluation),
         **_data(run.snapshot, run.contract, run.evaluation),
@@ -98,7 +98,7 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
     aliases = aliases_of(run.spec.name, run.plan.ledger)
     why = "nothing it depends on has changed"
     return {
-        **_head(run.spec.name, finished.status, finished.reason, finished.version),
+        **_head(run, finished.status, finished.reason, finished.version),
         "aliases": [
             name for name, number in aliases.items() if number == finished.version
         ],
@@ -118,13 +118,16 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
     }
 
 
-def _head(name: str, status: str, reason: str, version: int | None) -> dict[str, Any]:
+def _head(run: Run, status: str, reason: str, version: int | None) -> dict[str, Any]:
+    overrides = run.plan.law.overrides
     return {
-        "pipeline": name,
+        "pipeline": run.spec.name,
         "status": status,
         "reason": reason,
-        "model": name,
+        "model": run.spec.name,
         "version": version,
+        "experiment": bool(overrides),
+        "overrides": list(overrides),
     }
 
 

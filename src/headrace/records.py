@@ -148,6 +148,11 @@ class GateResult(Record):
     kind: Literal["absolute", "champion", "serving"] = "absolute"
     reason: str = ""
 
+    @property
+    def verdict(self) -> str:
+        """The verdict in words, as MLflow's tags have it."""
+        return "passed" if self.passed else f"FAILED {self.reason}"
+
 
 class SuspectRecord(Record):
     """A row whose label is probably wrong.
@@ -189,17 +194,22 @@ class EvaluationRecord(Record):
 
 
 class RegistrationRecord(Record):
-    """The version that holds a training; None when nothing may be registered."""
+    """The version that holds a training; None when nothing may be registered.
+
+    Attributes:
+        evidence_id: the ledger's evidence of this run's evaluation.
+    """
 
     model: str
     version: int | None
     reason: str = ""
+    evidence_id: int | None = None
 
 
 class PromotionRecord(Record):
-    """How the run ended."""
+    """How the run ended; ``unchanged`` where its version was champion before it."""
 
-    status: Literal["promoted", "registered", "refused"]
+    status: Literal["promoted", "registered", "unchanged", "refused"]
     reason: str
     aliases: tuple[str, ...] = ()
 

@@ -51,7 +51,8 @@ class Evidence(Record):
         champion_sequence: the last entry that the evaluation has seen.
         best_version: the best former champion, compared with as well; None if none.
         rows_digest: sha256 of the sorted digests of the test items that were judged.
-        law: the gates, contract, split and promotion policy that were applied.
+        law: the law of the pipeline's file (``committed``), the law that was applied
+            (``applied``), and the text of the file (``file``).
         law_digest: sha256 of the law in the pipeline's committed file.
         overrides: fields of the law that the run overrode; with any, the run is an
             experiment.
@@ -80,6 +81,19 @@ class Evidence(Record):
     def experiment(self) -> bool:
         """Whether the run overrode the law of the pipeline's file."""
         return bool(self.overrides)
+
+    @property
+    def subject(self) -> tuple[Any, ...]:
+        """What it belongs to: version, opponent, rows and law."""
+        return (
+            self.version,
+            self.champion_version,
+            self.best_version,
+            self.snapshot_digest,
+            self.rows_digest,
+            self.law_digest,
+            self.law.get("applied"),
+        )
 
 
 class Entry(Record):

@@ -33,6 +33,7 @@ from headrace.registration import training_key
 from headrace.settings import Settings
 from headrace.sources.identity import source_identity
 from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
+from headrace.spec.law import Law, read_law
 from headrace.store import Store
 
 log = logging.getLogger("headrace")
@@ -81,6 +82,16 @@ class Plan:
         self.folder = folder
         self.settings = settings
         self.store = Store(settings.store)
+
+    @cached_property
+    def law(self) -> Law:
+        """The law that the spec applies, beside that of the pipeline's file.
+
+        Raises:
+            NotFoundError: the folder has no pipeline file.
+            SpecError: it cannot be read.
+        """
+        return read_law(self.spec, self.folder)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -204,7 +215,7 @@ class Plan:
         own = self.ledger.find_training(self.spec.name, training_key(training))
         if own is None or own.version != champion.version.version:
             return champion.version.version
-        evidence = self.ledger.latest_evidence(self.spec.name, own.version)
+        evidence = self.ledger.standing_evidence(self.spec.name, own.version)
         return evidence.champion_version if evidence else None
 
     def find(self, key: Key, kind: type[R]) -> R | None:

@@ -111,6 +111,19 @@ class Models(Connection):
             version = find() or make_once(self.uri, make, find)
             return int(version.version)
 
+    def describe_version(
+        self, name: str, version: int, tags: Mapping[str, str], card: str
+    ) -> None:
+        """Set tags and description of a version, unless it was deleted in MLflow."""
+        try:
+            with tracking_errors(self.uri):
+                number = str(version)
+                for key, value in tags.items():
+                    self.client.set_model_version_tag(name, number, key, value)
+                self.client.update_model_version(name, number, card)
+        except NotFoundError as error:
+            log.warning("version %d of %s: %s", version, name, error.message)
+
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
         """Put the registry's aliases where the ledger says they are.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,15 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
+from headrace.registration.card import law_section, model_card
+from headrace.spec.law import Law, read_law
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
+    from headrace.tracking import Tracking
+
+__all__ = ["law_section", "model_card", "register", "training_key"]
 
 
 def training_key(training: TrainingRecord) -> str:
@@ -31,18 +37,26 @@ def register(  # noqa: PLR0913
     evaluation: EvaluationRecord,
     settings: Settings,
     ledger: Ledger | None = None,
+    law: Law | None = None,
 ) -> RegistrationRecord:
     """Register a training whose serving gate holds; doing it again changes nothing.
 
     Gates that failed are kept as evidence, so that the version cannot be promoted
-    without ``--force``.
+    without ``--force``. Evidence is added to what the version has, never changed.
 
     Args:
+        spec: the pipeline, as it was applied.
+        folder: with the pipeline's file, and its README for the model card.
         ledger: with the lease of the run; by default that of the settings, without.
+        law: the file's and the run's; by default read from ``folder``.
 
     Raises:
         DependencyError: another run has taken over the lease.
+        SpecError: ``law`` is not given, and the pipeline's file cannot be read.
     """
+    from headrace.tracking import Tracking
+
+    law = law or read_law(spec, folder)
     serving = [g for g in evaluation.gates if g.kind == "serving"]
     if not serving or not all(gate.passed for gate in serving):
         reason = serving[0].reason if serving else "the serving gate was not run"
@@ -52,7 +66,7 @@ def register(  # noqa: PLR0913
     if known is None:
         ledger.check_lease()  # before MLflow has a version that the ledger refuses
         known = _add(spec, folder, snapshot, training, evaluation, settings, ledger)
-    ledger.add_evidence(
+    evidence = ledger.add_evidence(
         Evidence(
             model=spec.name,
             version=known.version,
@@ -61,11 +75,57 @@ def register(  # noqa: PLR0913
             metrics=evaluation.metrics,
             champion_version=evaluation.champion_version,
             champion_sequence=evaluation.champion_sequence,
+            best_version=evaluation.best_version,
             snapshot_digest=evaluation.snapshot_digest,
+            rows_digest=evaluation.rows_digest,
+            law=law.dump(),
+            law_digest=law.digest,
+            overrides=law.overrides,
             run_id=training.run_id,
         )
     )
-    return RegistrationRecord(model=spec.name, version=known.version)
+    tracking = Tracking(settings)
+    _describe(spec, folder, snapshot, training, known, ledger, tracking)
+    _log_law(tracking, training.run_id, law)
+    return RegistrationRecord(
+        model=spec.name, version=known.version, evidence_id=evidence.id
+    )
+
+
+def _describe(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    version: Version,
+    ledger: Ledger,
+    tracking: Tracking,
+) -> None:
+    """Have MLflow's run and version say what the ledger says."""
+    evidence = ledger.evidence_of(spec.name, version.version)
+    standing = ledger.standing_evidence(spec.name, version.version)
+    if standing is None:
+        return
+    champion = standing.champion_version
+    before = ledger.standing_evidence(spec.name, champion) if champion else None
+    card = model_card(spec, folder, snapshot, training, standing)
+    card += law_section(evidence, standing, before)
+    tags = {
+        "headrace.experiment": str(standing.experiment).lower(),
+        "headrace.overrides": ", ".join(standing.overrides),
+        "headrace.law": standing.law_digest,
+    }
+    tracking.describe_version(spec.name, version.version, tags, card)
+    verdicts = {f"gate.{gate.name}": gate.verdict for gate in standing.gates}
+    tracking.log_tags(training.run_id, {**tags, **verdicts})
+
+
+def _log_law(tracking: Tracking, run_id: str, law: Law) -> None:
+    """The pipeline's file as an artifact of the run, by the digest of its law."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        file = Path(place) / f"{law.digest[:16]}.toml"
+        file.write_text(law.file, encoding="utf-8")
+        tracking.log_files(run_id, Path(place), "law")
 
 
 def _add(  # noqa: PLR0913
@@ -101,45 +161,10 @@ def _add(  # noqa: PLR0913
             weights_digest=training.weights_digest,
             snapshot_digest=training.snapshot_digest,
             created_by=settings.user,
-            details={"description": training.description.model_dump(mode="json")},
+            details={
+                "description": training.description.model_dump(mode="json"),
+                "snapshot": snapshot.model_dump(mode="json"),
+                "training": training.model_dump(mode="json"),
+            },
         )
     )
-
-
-def model_card(
-    spec: PipelineSpec,
-    folder: Path,
-    snapshot: SnapshotRecord,
-    training: TrainingRecord,
-    evaluation: EvaluationRecord,
-) -> str:
-    """The version's description: the pipeline's README and the figures, Markdown."""
-    readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else spec.description
-    metrics = evaluation.metrics
-    rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
-    gates = "\n".join(
-        f"| {g.name} | {'passed' if g.passed else '**failed**'} | "
-        f"{'' if g.value is None else f'{g.value:.4g}'} | "
-        f"{'' if g.threshold is None else f'{g.threshold:.4g}'} | {g.reason} |"
-        for g in evaluation.gates
-    )
-    return f"""{text.strip()}
-
-## This version
-
-- Test accuracy {metrics["test_accuracy"]:.4f} \
-({metrics["test_accuracy_low"]:.4f} to {metrics["test_accuracy_high"]:.4f} \
-at {spec.evaluation.confidence:.0%} confidence), log loss \
-{metrics["test_log_loss"]:.4f}, calibration error \
-{metrics["test_calibration_error"]:.4f}
-- Data: {rows} rows of {snapshot.source}; snapshot `{snapshot.digest}`
-- {snapshot.attribution or "No attribution was given with the data."}
-- Input: {spec.medium} {training.description.shape}, raw; \
-classes {", ".join(training.description.classes)}
-- Weights `{training.weights_digest}`
-
-| gate | verdict | value | threshold | |
-| --- | --- | --- | --- | --- |
-{gates}
-"""
