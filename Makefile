@@ -8,6 +8,16 @@ COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra postgre
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet
 
+# The certificates of this system, perhaps with that of a proxy that inspects TLS. uv, and
+# pip before 24.2, bring their own, and trust these only if told to. uv fails where a system
+# has none, so that it keeps its own there.
+CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt \
+	/etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem))
+ifneq ($(CERTIFICATES),)
+export UV_SYSTEM_CERTS ?= true
+endif
+OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) >= (24, 2))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-all test-faults bench ui check fix lock check-lock clean
 
@@ -33,6 +43,9 @@ venv:
 		exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@sed -n '/^uv==/,/^ *#/p' requirements.lock > $(VENV)/uv.txt
+	@if test -n "$(CERTIFICATES)" && test -z "$$PIP_CERT$$REQUESTS_CA_BUNDLE$$CURL_CA_BUNDLE" && \
+		$(BIN)/python -c '$(OLD_PIP)' && ! $(BIN)/python -m pip config get global.cert >/dev/null 2>&1; \
+	then export PIP_CERT="$(CERTIFICATES)"; fi; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 
 run: setup ## From the packaged digits to a promoted model

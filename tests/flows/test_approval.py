@@ -90,7 +90,8 @@ def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(
     process = after_first.start(*ARGUMENTS, *WAITS)
     try:
         request = asked(after_first)
-        time.sleep(1)
+        assert process.stderr is not None
+        assert any("waits for approval" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
         code, _, err = ended(process)
     finally:

@@ -51,7 +51,7 @@ def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
     found = requests.post(
         f"{server}/flow_runs/filter",
         json={"flow_runs": {"id": {"any_": flow_run_ids}}},
-        timeout=10,
+        timeout=120,
     ).json()
     return {run["id"]: run["state_type"] for run in found}
 

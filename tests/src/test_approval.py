@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.ledger import Approval, Ledger
+from headrace.ledger import Approval, Ledger, rows
 from headrace.planning import Plan, find_finished
 from headrace.planning.plan import Kept
 from headrace.promotion import approval, conclude, promote_by_hand, roll_back
@@ -218,10 +218,13 @@ def test_four_eyes_refuse_who_started_the_run(trained: Trained) -> None:
     assert asked.champion == 2
 
 
-def test_who_looks_first_writes_down_that_the_time_is_over(trained: Trained) -> None:
-    asked = Asked(trained, approval_hours=0.0002)
+def test_who_looks_first_writes_down_that_the_time_is_over(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(trained, approval_hours=1)
     assert asked.ledger.waiting("blobs") == [asked.request]
-    time.sleep(0.8)
+    later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
+    monkeypatch.setattr(rows, "_now", lambda: later)
     with pytest.raises(NotFoundError, match="No version of blobs waits"):
         approval.approve("blobs", None, asked.settings, reason="late")
     last = asked.ledger.approvals("blobs")[-1]

@@ -14,6 +14,7 @@ from pathlib import Path
 from headrace.errors import IntegrityError
 from headrace.evaluation import report
 from headrace.evaluation.answers import ask
+from headrace.evaluation.enough import few_rows
 from headrace.evaluation.groups import group_slices, unseen_groups
 from headrace.evaluation.rival import Rival
 from headrace.evaluation.suspects import find_suspects
@@ -89,6 +90,7 @@ def evaluate(
         val = SplitRows(snapshot, "val", contract.quarantine_uri)
         more, findings = unseen_groups(slices, val_accuracy, len(val))
         metrics |= more
+        findings += few_rows(spec, answers.labels, len(val))
         suspects = find_suspects(model.model, [rows, val, trained])
         report.draw(answers, suspects, training.description, spec.evaluation, place)
         served = check.result()
