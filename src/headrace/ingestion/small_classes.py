@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from headrace.arrow import as_bytes
 from headrace.ingestion.runs import Run
 from headrace.ingestion.strata import (
+    Codes,
     Heads,
     Strata,
     among,
@@ -22,7 +24,6 @@ from headrace.ingestion.strata import (
 
 _LEFT_IN_TRAIN = 2  # items of a class, before one goes to val
 _WAITING = 2**16
-_Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,14 @@ class SmallClasses:
                 as it keeps two in train.
         """
         shares = _shares(self._sizes(), val)
-        bounds = {}
+        test_ends, val_ends = [], []
         for label, heads in self.heads.items():
             test = size_of_test(len(heads), self.test_fraction)
-            bounds[label] = int(heads[test]), int(heads[test + shares[label]])
-        return Strata(bounds, self.shared)
+            test_ends.append(heads[test])
+            val_ends.append(heads[test + shares.get(label, 0)])
+        labels = pa.array(list(self.heads), pa.string())
+        ends = np.array([test_ends, val_ends], np.uint64)
+        return Strata(labels, ends[0], ends[1], self.shared)
 
     def _sizes(self) -> dict[str, int]:
         return {
@@ -66,6 +70,8 @@ class SmallClasses:
 
 def _shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
     """A total in proportion to sizes: whole numbers by the largest remainders."""
+    if not total:
+        return {}
     every = sum(sizes.values())
     exact = {label: total * size / every for label, size in sizes.items()}
     shares = {label: int(share) for label, share in exact.items()}
@@ -122,9 +128,8 @@ def _shared(
     """Those heads of small classes that another class has too, sorted."""
     distinct, times = np.unique(heads, return_counts=True)
     found = times > 1
-    large = [
-        run for run in runs if not all(small[names[label]] for label in run.labels)
-    ]
+    of_large = {label for label, code in names.items() if not small[code]}
+    large = [run for run in runs if not of_large.isdisjoint(run.labels)]
     if len(distinct):
         for theirs, codes in _rows(large, names):
             found |= among(distinct, theirs[~small[codes]])
@@ -132,7 +137,7 @@ def _shared(
     return shared
 
 
-def _rows(runs: Sequence[Run], names: dict[str, int]) -> Iterator[tuple[Heads, _Codes]]:
+def _rows(runs: Sequence[Run], names: dict[str, int]) -> Iterator[tuple[Heads, Codes]]:
     """The heads of each run, sorted, and the numbers of their labels, ``(n,)``.
 
     Args:
@@ -142,7 +147,7 @@ def _rows(runs: Sequence[Run], names: dict[str, int]) -> Iterator[tuple[Heads, _
     for run in runs:
         table = run.read()
         codes, labels = encoded(table["label"])
-        numbers = [names.setdefault(label, len(names)) for label in labels]
+        numbers = [names.setdefault(label, len(names)) for label in labels.to_pylist()]
         yield heads_of(as_bytes(table["item"].chunk(0))), np.array(numbers)[codes]
 
 
@@ -157,14 +162,14 @@ class _Lowest:
     """
 
     def __init__(self, enough: int) -> None:
-        self.codes: _Codes = np.empty(0, np.int64)
+        self.codes: Codes = np.empty(0, np.int64)
         self.heads: Heads = np.empty(0, np.uint64)
         self._enough = enough
         self._limits: Heads = np.empty(0, np.uint64)
-        self._waiting: list[tuple[_Codes, Heads]] = []
+        self._waiting: list[tuple[Codes, Heads]] = []
         self._rows = 0
 
-    def add(self, codes: _Codes, heads: Heads) -> None:
+    def add(self, codes: Codes, heads: Heads) -> None:
         """Take in rows of a run; most rows of large classes are dropped at once."""
         more = int(codes.max(initial=-1)) + 1 - len(self._limits)
         if more > 0:

@@ -14,17 +14,17 @@ the first 8 bytes of its sha256, the head.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 EXPECTED = 50  # items of a class in test, and in train
 Heads = npt.NDArray[np.uint64]
 _Shas = npt.NDArray[np.uint8]
-_Codes = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int64]
 
 
 def small_below(test_fraction: float) -> int:
@@ -43,52 +43,58 @@ def heads_of(items: _Shas) -> Heads:
     return items[:, :8].copy().view(">u8").ravel().astype(np.uint64)
 
 
+def _no_heads() -> Heads:
+    return np.empty(0, np.uint64)
+
+
 @dataclass(frozen=True, slots=True)
 class Strata:
     """How the classes with few items are split.
 
     Attributes:
-        bounds: of each such class by label, the first head that is not test and the
+        labels: of these classes.
+        test_ends, val_ends: of each class, the first head that is not test, and the
             first that is train; val lies between them.
         shared: sorted heads of items that have several labels, one of them of such a
             class. They are split by the threshold, so that equal items stay together.
     """
 
-    bounds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    shared: Heads = field(default_factory=lambda: np.empty(0, np.uint64))
+    labels: pa.StringArray = field(default_factory=lambda: pa.array([], pa.string()))
+    test_ends: Heads = field(default_factory=_no_heads)
+    val_ends: Heads = field(default_factory=_no_heads)
+    shared: Heads = field(default_factory=_no_heads)
 
     def covers(self, items: _Shas, label: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
         """Which rows ``(n,)`` are split here."""
-        return self._look_up(items, label)[0]
+        places = self._places(items, label)
+        return places >= 0
 
     def apply(
         self, splits: npt.NDArray[np.str_], items: _Shas, label: pa.ChunkedArray
     ) -> None:
         """Put the splits of the rows that are split here in their place."""
-        covered, test, val = self._look_up(items, label)
-        heads = heads_of(items)
-        splits[covered] = "train"
-        splits[covered & (heads < val)] = "val"
-        splits[covered & (heads < test)] = "test"
+        places = self._places(items, label)
+        rows = np.flatnonzero(places >= 0)
+        heads, places = heads_of(items[rows]), places[rows]
+        splits[rows] = "train"
+        splits[rows[heads < self.val_ends[places]]] = "val"
+        splits[rows[heads < self.test_ends[places]]] = "test"
 
-    def _look_up(
-        self, items: _Shas, label: pa.ChunkedArray
-    ) -> tuple[npt.NDArray[np.bool_], Heads, Heads]:
-        """Which rows are split here, and the two bounds of each row."""
-        if not self.bounds or not len(items):
-            nothing = np.zeros(len(items), np.uint64)
-            return nothing.astype(bool), nothing, nothing
+    def _places(self, items: _Shas, label: pa.ChunkedArray) -> Codes:
+        """The place of each row's class among these, ``(n,)``; -1 for other rows."""
+        if not len(self.labels) or not len(items):
+            return np.full(len(items), -1, np.int64)
         codes, labels = encoded(label)
-        known = np.array([name in self.bounds for name in labels])
-        bounds = np.array([self.bounds.get(name, (0, 0)) for name in labels], np.uint64)
-        covered = known[codes] & ~among(heads_of(items), self.shared)
-        return covered, bounds[codes, 0], bounds[codes, 1]
+        known = pc.index_in(labels, value_set=self.labels).fill_null(-1)
+        places: Codes = known.to_numpy(zero_copy_only=False).astype(np.int64)[codes]
+        places[among(heads_of(items), self.shared)] = -1
+        return places
 
 
-def encoded(label: pa.ChunkedArray) -> tuple[_Codes, list[str]]:
-    """Labels as places in a list, ``(n,)``, and that list."""
-    encoded = label.combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+def encoded(label: pa.ChunkedArray) -> tuple[Codes, pa.StringArray]:
+    """Labels as places in an array of distinct ones, ``(n,)``, and that array."""
+    found = label.combine_chunks().dictionary_encode()
+    return found.indices.to_numpy().astype(np.int64), found.dictionary
 
 
 def among(heads: Heads, others: Heads) -> npt.NDArray[np.bool_]:
