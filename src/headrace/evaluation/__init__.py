@@ -1,6 +1,6 @@
 """The evaluation stage: metrics on the test split, gates and pictures.
 
-The champion is measured again on the same rows.
+The champion, and the best former champion, are measured again on the same rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headrace.evaluation import report
 from headrace.evaluation.answers import ask
 from headrace.evaluation.enough import few_rows
 from headrace.evaluation.groups import group_slices, unseen_groups
-from headrace.evaluation.rival import Rival
+from headrace.evaluation.opponents import Opponents
 from headrace.evaluation.suspects import find_suspects
 from headrace.gates import absolute_gate, serving_gate
 from headrace.ledger import Ledger
@@ -34,6 +34,7 @@ from headrace.serving_check import TOLERANCE, ServingCheck
 from headrace.settings import Settings
 from headrace.snapshots import SplitRows
 from headrace.spec import PipelineSpec
+from headrace.store import Store
 from headrace.tracking import Tracking
 
 __all__ = ["evaluate", "is_logged"]
@@ -70,10 +71,9 @@ def evaluate(
     ):
         place = Path(folder)
         model = open_model(file, training.model_uri, training.description)
-        version = ledger.version(spec.name, comparator) if comparator else None
-        rival = Rival(version, training, ledger, tracking)
+        opponents = Opponents(spec.name, comparator, training, ledger, tracking)
         rows = SplitRows(snapshot, "test", contract.quarantine_uri)
-        answers = ask(model.model, rival.model, rows, spec.evaluation.mistakes)
+        answers = ask(model.model, opponents.models, rows, spec.evaluation.mistakes)
         metrics, slices = classification_metrics(
             answers.given,
             answers.labels,
@@ -99,10 +99,11 @@ def evaluate(
             metrics["latency_ms"] = served.latency_ms
         if served.difference is not None:
             metrics["serving_difference"] = served.difference
+        compared = opponents.compare(spec.gates, answers, rows, Store(settings.store))
+        metrics |= compared.metrics
         gates = [
-            rival.gate(gate, answers)
-            if gate.name == "champion"
-            else absolute_gate(gate, {**metrics, **_flat(slices)})
+            compared.verdicts.get(gate.name)
+            or absolute_gate(gate, {**metrics, **_flat(slices)})
             for gate in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
@@ -115,6 +116,8 @@ def evaluate(
         gates=tuple(gates),
         champion_version=comparator,
         champion_sequence=sequence,
+        best_version=opponents.best.version,
+        rows_digest=compared.rows_digest,
         findings=tuple(findings),
         suspects=tuple(
             SuspectRecord(

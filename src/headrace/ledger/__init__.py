@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from headrace.errors import PromotionError, UsageError
 from headrace.ledger.anchors import Anchors
 from headrace.ledger.approvals import Approvals
+from headrace.ledger.attempts import Attempt, earlier_attempts
 from headrace.ledger.chain import ChainReport
+from headrace.ledger.former import BestFormer, find_best_former
 from headrace.ledger.leases import Leases
 from headrace.ledger.rows import (
     Adoption,
@@ -32,6 +34,8 @@ from headrace.ledger.tables import ENTRIES
 __all__ = [
     "Adoption",
     "Approval",
+    "Attempt",
+    "BestFormer",
     "ChainReport",
     "Champion",
     "Entry",
@@ -40,6 +44,8 @@ __all__ = [
     "Leases",
     "Ledger",
     "Version",
+    "earlier_attempts",
+    "find_best_former",
     "standing_evidence",
 ]
 

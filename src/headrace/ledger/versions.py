@@ -7,6 +7,7 @@ import itertools
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.ledger.attempts import Attempt
 from headrace.ledger.database import Database, plain
 from headrace.ledger.leases import fence, is_unsettled
 from headrace.ledger.rows import Evidence, Lease, Version
@@ -211,6 +212,20 @@ class Versions:
     def _evidence(self, *conditions: sa.ColumnElement[bool]) -> list[Evidence]:
         query = sa.select(EVIDENCE).where(*conditions).order_by(EVIDENCE.c.id)
         return [Evidence(**row) for row in self._database.rows(query)]
+
+    def attempts(self, model: str) -> list[Attempt]:
+        """All evaluations of a model's versions that are evidence, oldest first."""
+        names = Attempt.model_fields.keys() - {"weights_digest"}
+        own = (VERSIONS.c.model == EVIDENCE.c.model) & (
+            VERSIONS.c.version == EVIDENCE.c.version
+        )
+        query = (
+            sa.select(*(EVIDENCE.c[name] for name in names), VERSIONS.c.weights_digest)
+            .join_from(EVIDENCE, VERSIONS, own)
+            .where(EVIDENCE.c.model == model)
+            .order_by(EVIDENCE.c.id)
+        )
+        return [Attempt(**row) for row in self._database.rows(query)]
 
     def _versions(self, *conditions: sa.ColumnElement[bool]) -> list[Version]:
         query = sa.select(VERSIONS).where(*conditions).order_by(VERSIONS.c.version)

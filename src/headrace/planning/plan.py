@@ -18,7 +18,7 @@ from headrace.anchored import AnchoredStore, open_anchored
 from headrace.anchored.store import as_json
 from headrace.errors import DependencyError
 from headrace.ingredients import training_roots
-from headrace.ledger import Ledger
+from headrace.ledger import Ledger, earlier_attempts, find_best_former
 from headrace.models import builder_name
 from headrace.planning.keys import Key, ingredients_of
 from headrace.records import (
@@ -184,8 +184,7 @@ class Plan:
         training: TrainingRecord,
         comparator: int | None,
     ) -> Key:
-        """The key of the evaluation; the champion it is compared with is part of it."""
-        rival = self.ledger.version(self.spec.name, comparator) if comparator else None
+        """The key of the evaluation; those it is compared with are part of it."""
         gates = [gate.model_dump() for gate in self.spec.gates]
         return self._key(
             "evaluate",
@@ -196,9 +195,7 @@ class Plan:
                 "quarantine": Path(contract.quarantine_uri).name,
                 "run": training.run_id,
                 "model": training.model_digest,
-                "champion": f"{rival.version} {rival.model_digest}"
-                if rival
-                else "none",
+                **self._opponents(training, comparator),
             },
             ["headrace.evaluation", f"headrace.media.{self.spec.medium}"],
         )
@@ -217,6 +214,24 @@ class Plan:
             return champion.version.version
         evidence = self.ledger.standing_evidence(self.spec.name, own.version)
         return evidence.champion_version if evidence else None
+
+    def _opponents(
+        self, training: TrainingRecord, champion: int | None
+    ) -> dict[str, str]:
+        """What a comparison depends on: the other models, and who has tried before."""
+        if champion is None:
+            return {"champion": "none"}
+        name, weights = self.spec.name, training.weights_digest
+        earlier = earlier_attempts(
+            self.ledger.attempts(name), weights, champion, training.snapshot_digest
+        )
+        best = find_best_former(self.ledger, name, champion, weights).version
+        found = {"champion": champion} | ({"best champion": best} if best else {})
+        versions = {key: self.ledger.version(name, n) for key, n in found.items()}
+        return {
+            **{key: f"{v.version} {v.model_digest}" for key, v in versions.items()},
+            "earlier attempts": str(earlier),
+        }
 
     def find(self, key: Key, kind: type[R]) -> R | None:
         """The result of a stage, if the store has it."""
