@@ -12,11 +12,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import write_law
 
 from headrace.settings import Settings
 
@@ -46,6 +47,11 @@ class Home:
 
     path: Path
     project: Path
+
+    def with_law(self, place: Path, **tables: str) -> Home:
+        """The same home under a pipeline file with other tables; see `write_law`."""
+        write_law(self.project, place / "pipelines" / "blobs", **tables)
+        return replace(self, project=place)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -8,26 +8,30 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from tests.conftest import write_law
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 Services = Any
 STOPPED_SECONDS = 30
-GATES = "gates=[{name='accuracy', threshold=0.5}]"
+GATES = "[{ name = 'accuracy', threshold = 0.5 }]"
 
 
 class Running:
     """`headrace run`, whose words are read as they come."""
 
-    def __init__(self, services: Services, seed: int) -> None:
-        settings = (f"training.seed={seed}", "training.epochs=400", GATES)
+    def __init__(self, services: Services, project: Path, seed: int) -> None:
+        settings = (f"training.seed={seed}", "training.epochs=400")
         words = [word for setting in settings for word in ("--set", setting)]
-        self.process = services.start("run", "blobs", "--json", *words)
+        self.process = services.start(
+            "run", "blobs", "--json", *words, HEADRACE_PROJECT=str(project)
+        )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -52,11 +56,12 @@ class Running:
 
 
 @pytest.fixture
-def start_run(services: Services) -> Iterator[Callable[[int], Running]]:
+def start_run(services: Services, tmp_path: Path) -> Iterator[Callable[[int], Running]]:
     started = []
+    write_law(services.project, tmp_path / "pipelines" / "blobs", gates=GATES)
 
     def make(seed: int) -> Running:
-        started.append(Running(services, seed))
+        started.append(Running(services, tmp_path, seed))
         return started[-1]
 
     yield make

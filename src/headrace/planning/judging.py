@@ -16,7 +16,6 @@ from headrace.errors import NotFoundError, PromotionError
 from headrace.ledger import Champion, Evidence, Ledger, Version
 from headrace.planning.plan import Plan
 from headrace.records import (
-    MANIFEST,
     ContractRecord,
     EvaluationRecord,
     SnapshotRecord,
@@ -102,13 +101,13 @@ class Judge:
                 f"{missing}, and the ledger has no record of its training: it was "
                 "registered by another Headrace.",
             ) from None
-        place = f"snapshots/{snapshot.digest}"
-        if not plan.store.exists(f"{place}/{MANIFEST}"):
+        place = plan.store.uri(f"snapshots/{snapshot.digest}")
+        present = plan.with_manifest(snapshot)
+        if present is None:
             raise _impossible(
-                version,
-                f"{missing}, and its snapshot is gone: {plan.store.uri(place)}.",
+                version, f"{missing}, and its snapshot is gone or changed: {place}."
             )
-        return snapshot.model_copy(update={"uri": plan.store.uri(place)}), training
+        return present.model_copy(update={"uri": place}), training
 
 
 def _judge(

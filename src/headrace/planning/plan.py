@@ -243,12 +243,12 @@ class Plan:
         except ValidationError:  # of an older release
             return None
         if isinstance(record, SnapshotRecord):
-            return cast(R | None, self._with_manifest(record))
+            return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
             return record if self.store.exists(_quarantine(record)) else None
         return record
 
-    def _with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
+    def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
         """A snapshot's record, if its manifest is there as it was recorded."""
         key = f"snapshots/{record.digest}/{MANIFEST}"
         if not record.manifest_sha256:  # of an older release

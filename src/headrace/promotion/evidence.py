@@ -9,6 +9,8 @@ from headrace.ledger import Approval, Champion, Evidence, Ledger
 from headrace.records import PromotionRecord, RegistrationRecord
 from headrace.spec.law import Change, recorded_changes
 
+_SHOWN = 3
+
 
 def evidence_of(registration: RegistrationRecord, ledger: Ledger) -> Evidence | None:
     """The last evidence like that of a run: same version, champion and law."""
@@ -71,7 +73,9 @@ def end_experiment(
 
 def experiment_reason(model: str, version: int, overridden: Sequence[Change]) -> str:
     """Why the version of an experiment is not promoted."""
-    fields = "; ".join(map(str, overridden))
+    fields = "; ".join(map(str, overridden[:_SHOWN]))
+    more = len(overridden) - _SHOWN
+    fields += f" and {more} more" if more > 0 else ""
     return (
         f"an experiment, which overrides the pipeline file: {fields}. Only "
         f"`headrace promote {model} {version} --force --reason TEXT` makes it champion"
