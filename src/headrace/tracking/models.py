@@ -111,6 +111,14 @@ class Models(Connection):
             version = find() or make_once(self.uri, make, find)
             return int(version.version)
 
+    def registered(self, name: str) -> tuple[dict[str, int], dict[int, dict[str, str]]]:
+        """What the registry has of a model: versions by alias, tags by version."""
+        with tracking_errors(self.uri):
+            model = self.client.get_registered_model(name)
+            versions = self.client.search_model_versions(f"name='{name}'")
+        aliases = {alias: int(version) for alias, version in model.aliases.items()}
+        return aliases, {int(one.version): dict(one.tags) for one in versions}
+
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
         """Put the registry's aliases where the ledger says they are.
 
