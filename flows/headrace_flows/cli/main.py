@@ -22,6 +22,7 @@ from headrace_flows.cli import (
     scoring,
     tuning,
     up,
+    verification,
     worker,
 )
 from headrace_flows.cli.answers import Answered, print_json
@@ -46,6 +47,7 @@ for family in (
     reproduction,
     deploying,
     backfill,
+    verification,
     up,
     worker,
     doctor,

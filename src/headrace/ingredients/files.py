@@ -21,7 +21,6 @@ from headrace.ingredients.parts import (
     training_roots,
 )
 from headrace.records import ContractRecord, SnapshotRecord
-from headrace.snapshots import read_quarantine
 from headrace.spec import PipelineSpec
 
 FILE = "pipeline/ingredients.json"
@@ -58,6 +57,8 @@ class Packed:
         snapshot: SnapshotRecord,
         contract: ContractRecord,
     ) -> None:
+        from headrace.snapshots import read_quarantine
+
         self.builder = builder
         self.code = code_state(
             training_roots(spec.medium, builder), sorted(folder.glob("*.py"))

@@ -124,6 +124,14 @@ class Models(Connection):
         except NotFoundError as error:
             log.warning("version %d of %s: %s", version, name, error.message)
 
+    def registered(self, name: str) -> tuple[dict[str, int], dict[int, dict[str, str]]]:
+        """What the registry has of a model: versions by alias, tags by version."""
+        with tracking_errors(self.uri):
+            model = self.client.get_registered_model(name)
+            versions = self.client.search_model_versions(f"name='{name}'")
+        aliases = {alias: int(version) for alias, version in model.aliases.items()}
+        return aliases, {int(one.version): dict(one.tags) for one in versions}
+
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
         """Put the registry's aliases where the ledger says they are.
 

@@ -1,0 +1,202 @@
+"""The ledger's rows stay as they were written, and who changes them is found out."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.src.conftest import postgres, url  # noqa: F401
+from tests.src.ledger.conftest import fill, promote
+
+from headrace.ledger import Ledger
+from headrace.ledger.tables import CHAIN, CHAINED, METADATA
+
+TABLES = [table.name for table in (*CHAINED, CHAIN)]
+# What would change or remove rows, however it is written.
+STATEMENTS = {
+    "sqlite": [
+        'UPDATE "{table}" SET {column} = {column}',
+        'DELETE FROM "{table}"',
+        'INSERT OR REPLACE INTO "{table}" SELECT * FROM "{table}"',
+        'REPLACE INTO "{table}" SELECT * FROM "{table}"',
+        'INSERT OR REPLACE INTO "{table}" (rowid, {columns}) '
+        'SELECT rowid, {columns} FROM "{table}"',
+    ],
+    "postgresql": [
+        'UPDATE "{table}" SET {column} = {column}',
+        'DELETE FROM "{table}"',
+        'TRUNCATE "{table}" CASCADE',
+    ],
+}
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:  # noqa: F811
+    """A ledger with a row in every table."""
+    made = Ledger(url)
+    fill(made, 1, 2, 3)
+    promote(made, 1)
+    promote(made, 2)
+    made.anchor({"stages/a.json": "a" * 64, "stages/b.json": "b" * 64})
+    made.adopt_store({"stages/c.json": "c" * 64}, "ada@lab")
+    from headrace.ledger import Approval
+
+    word = Approval(model="digits", version=3, step=1, action="request", who="ada@lab")
+    made.add_approval(word)
+    return made
+
+
+def run(url: str, *statements: str) -> None:  # noqa: F811
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_no_row_is_changed_or_removed(ledger: Ledger, url: str, name: str) -> None:  # noqa: F811
+    kind = url.partition(":")[0].partition("+")[0]
+    columns = [f'"{column.name}"' for column in METADATA.tables[name].columns]
+    before = ledger.walk_chain()
+    assert before.problem == ""
+    for statement in STATEMENTS[kind]:
+        text = statement.format(
+            table=name, column=columns[0], columns=", ".join(columns)
+        )
+        with pytest.raises(sa.exc.DBAPIError, match="never changed or removed"):
+            run(url, text)
+    assert ledger.walk_chain() == before
+
+
+def without_triggers(url: str, *statements: str) -> None:  # noqa: F811
+    """What somebody does who may write the database and drops the triggers first."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+            triggers = dict(connection.exec_driver_sql(query).all())
+            for name in triggers:
+                connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            for text in triggers.values():
+                connection.exec_driver_sql(text)
+        else:
+            for name in TABLES:
+                connection.exec_driver_sql(f'ALTER TABLE "{name}" DISABLE TRIGGER USER')
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            for name in TABLES:
+                connection.exec_driver_sql(f'ALTER TABLE "{name}" ENABLE TRIGGER USER')
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        pytest.param(
+            "UPDATE entries SET why = 'x' WHERE sequence = 2",
+            r'the row \["digits", 2\] of entries \(link \d+\) was changed',
+            id="a reason",
+        ),
+        pytest.param(
+            "UPDATE versions SET model_digest = 'e' WHERE version = 2",
+            r'the row \["digits", 2\] of versions .* was changed',
+            id="a model",
+        ),
+        pytest.param(
+            "UPDATE anchors SET digest = 'f' WHERE key = 'stages/a.json'",
+            r"the row \[\d+\] of anchors .* was changed",
+            id="an anchor",
+        ),
+        pytest.param(
+            "UPDATE evidence SET metrics = '{\"test_accuracy\": 1.0}' WHERE id = 1",
+            r"the row \[1\] of evidence .* was changed",
+            id="a metric",
+        ),
+        pytest.param(
+            "DELETE FROM entries WHERE sequence = 2",
+            r'the row \["digits", 2\] of entries .* was removed',
+            id="a promotion",
+        ),
+        pytest.param(
+            "DELETE FROM chain WHERE number = 4",
+            "link 4 of the chain is gone",
+            id="link",
+        ),
+        pytest.param(
+            "UPDATE chain SET digest = 'f' WHERE number = 4",
+            "link 4 of the chain does not follow",
+            id="a digest of the chain",
+        ),
+        pytest.param(
+            "INSERT INTO anchors (id, key, digest, created) "
+            "VALUES (99, 'stages/z.json', 'z', 'now')",
+            r"the row \[99\] of anchors is in no link",
+            id="a row put in",
+        ),
+    ],
+)
+def test_who_changes_a_row_is_found_out(
+    ledger: Ledger,
+    url: str,  # noqa: F811
+    statement: str,
+    problem: str,
+) -> None:
+    rows = ledger.walk_chain().rows
+    without_triggers(url, statement)
+    report = ledger.walk_chain()
+    assert rows - 1 <= report.rows <= rows
+    import re
+
+    assert re.search(problem, report.problem), report.problem
+
+
+def test_triggers_that_are_gone_are_missed(ledger: Ledger, url: str) -> None:  # noqa: F811
+    if url.startswith("sqlite"):
+        run(url, 'DROP TRIGGER "entries_no_delete"')
+        expected = "the trigger entries_no_delete is gone or changed"
+    else:
+        run(url, 'ALTER TABLE "entries" DISABLE TRIGGER USER')
+        expected = "the trigger entries_append_only is gone or changed"
+    assert ledger.walk_chain().problem == expected
+
+
+def test_a_trigger_that_does_nothing_any_more_is_missed(tmp_path: Path) -> None:
+    place = f"sqlite:///{tmp_path}/ledger.db"
+    ledger = Ledger(place)
+    run(
+        place,
+        'DROP TRIGGER "entries_no_update"',
+        'CREATE TRIGGER "entries_no_update" BEFORE UPDATE ON "entries" '
+        "BEGIN SELECT 1; END",
+    )
+    assert "entries_no_update" in ledger.walk_chain().problem
+
+
+def test_the_file_of_the_ledger_is_ours_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "headrace.db"
+    before = os.umask(0)
+    try:
+        ledger = Ledger(f"sqlite:///{file}")
+        fill(ledger, 1)
+        holding = sqlite3.connect(file)
+        holding.execute("SELECT count(*) FROM versions").fetchone()
+        fill(ledger, 2)
+        beside = [*tmp_path.glob("headrace.db*")]
+        assert len(beside) == 3, "SQLite's own files"
+        assert {stat.S_IMODE(path.stat().st_mode) for path in beside} == {0o600}
+        holding.close()
+        file.chmod(0o644)
+        Ledger(f"sqlite:///{file}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "headrace.db could be read by others (mode 0644)" in caplog.text

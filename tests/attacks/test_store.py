@@ -1,0 +1,372 @@
+"""Whoever writes the store, and not the ledger, cannot make a model look better.
+
+Each attack is made on the real records of a run of the packaged digits that its gates
+refused, and the same command is run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.anchoring import anchored_at
+from tests.flows.conftest import Answer, Home, states
+
+from headrace.fitting.checkpoints import Checkpoints, Progress, State, pack, unpack
+from headrace.ledger import Ledger
+from headrace.planning import Plan, find_finished
+from headrace.records import SnapshotRecord
+from headrace.settings import Settings
+from headrace.snapshots import check_snapshot, quarantine_name, shards_of
+from headrace.spec import TrainingSpec, load_spec
+from headrace.store import Store
+
+WEAK = ("training.epochs=1", "training.learning_rate=0.002")
+COMMAND = ("run", "digits", *(f"--set={text}" for text in WEAK), "--json")
+Copy = Callable[[Path, Path], Path]
+
+
+@pytest.fixture(scope="module")
+def refused(
+    tmp_path_factory: pytest.TempPathFactory,
+    mlflow_database: Path,
+    prefect_server: str,
+) -> tuple[Home, dict[str, Any]]:
+    """A home whose only run was refused by its gates, and what it answered."""
+    place = tmp_path_factory.mktemp("refused")
+    (place / "pipelines").mkdir()
+    home = Home(place / "home", place)
+    Settings(project=place, home=home.path).prepare_home()
+    shutil.copy(mlflow_database, home.path / "mlflow.db")
+    answer = home.headrace(*COMMAND)
+    assert answer.exit_code == 1, answer.err
+    found = answer.json
+    assert found["status"] == "refused"
+    assert found["metrics"]["test_accuracy"] < 0.88
+    return home, found
+
+
+@pytest.fixture
+def attacked(
+    refused: tuple[Home, dict[str, Any]], copy_of: Copy, tmp_path: Path
+) -> Home:
+    """A copy of it, to be attacked."""
+    return Home(copy_of(refused[0].path, tmp_path / "home"), refused[0].project)
+
+
+def settings_of(home: Home) -> Settings:
+    return Settings(project=home.project, home=home.path, user="ada@lab")
+
+
+def plan_of(home: Home) -> Plan:
+    folder = Path(__file__).parents[2] / "pipelines" / "digits"
+    return Plan(load_spec(folder, WEAK), folder, settings_of(home))
+
+
+def saved_of(home: Home, stage: str) -> tuple[Path, dict[str, Any]]:
+    """The kept result of a stage: its file and what is in it."""
+    for file in (home.path / "store" / "stages").glob("*.json"):
+        saved = json.loads(file.read_text())
+        if saved["stage"] == stage:
+            return file, saved
+    raise AssertionError(stage)
+
+
+def write_everywhere(home: Home, stage: str, saved: dict[str, Any]) -> None:
+    """Forge a stage's result wherever the store has it, as Headrace would write it."""
+    text = json.dumps(saved, indent=1, sort_keys=True)
+    saved_of(home, stage)[0].write_text(text)
+    (home.path / "store" / "pipelines" / "digits" / f"{stage}.json").write_text(text)
+
+
+def forget(home: Home, stage: str) -> None:
+    saved_of(home, stage)[0].unlink()
+
+
+def assert_nothing_was_gained(answer: Answer, truth: dict[str, Any]) -> None:
+    found = answer.json
+    assert answer.exit_code == 1, answer.err
+    assert (found["status"], found["aliases"]) == ("refused", [])
+    for name in ("test_accuracy", "test_log_loss", "test_class_recall_min"):
+        assert found["metrics"][name] == pytest.approx(truth["metrics"][name], abs=1e-6)
+    assert found["weights_digest"] == truth["weights_digest"]
+
+
+def test_an_edited_evaluation_promotes_nothing(
+    attacked: Home, refused: tuple[Home, dict[str, Any]]
+) -> None:
+    file, saved = saved_of(attacked, "evaluate")
+    saved["record"]["metrics"]["test_accuracy"] = 0.99
+    for gate in saved["record"]["gates"]:
+        gate |= {"passed": True, "reason": ""}
+        gate["value"] = gate["threshold"]
+    write_everywhere(attacked, "evaluate", saved)
+    answer = attacked.headrace(*COMMAND)
+    assert_nothing_was_gained(answer, refused[1])
+    assert states(answer.json)["evaluate"] == "completed"
+    assert f"{file} is not the file that the ledger recorded" in answer.err
+    assert Ledger(settings_of(attacked).database_url).history("digits") == []
+
+
+def test_a_result_that_was_never_kept_is_not_taken(attacked: Home) -> None:
+    """A whole record, of another stage's key or in other bytes."""
+    file, saved = saved_of(attacked, "ingest")
+    weak = plan_of(attacked)
+    settings = settings_of(attacked)
+    data = weak.spec.data.model_copy(update={"test_fraction": 0.3})
+    spec = weak.spec.model_copy(update={"data": data})
+    plan = Plan(spec, weak.folder, settings)
+    shutil.copy(file, file.with_name(f"{plan.ingest().fingerprint}.json"))
+    assert weak.kept.snapshot is not None
+    assert plan.kept.snapshot is None
+    file.write_text(json.dumps(saved))
+    assert plan_of(attacked).kept.snapshot is None
+
+
+def relabel(snapshot: SnapshotRecord, rows: int) -> None:
+    """Give test rows the label that the model may be sure of, and mend all sums."""
+    folder = Path(snapshot.uri)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for shard in shards_of(snapshot):
+        table = pq.read_table(folder / shard.name)
+        labels, splits = table["label"].to_pylist(), table["split"].to_pylist()
+        for row, split in enumerate(splits):
+            if split == "test" and rows:
+                labels[row], rows = str((int(labels[row]) + 1) % 10), rows - 1
+        table = table.set_column(
+            table.column_names.index("label"), "label", pa.array(labels)
+        )
+        pq.write_table(table, folder / shard.name)
+        sha256 = hashlib.sha256((folder / shard.name).read_bytes()).hexdigest()
+        manifest["files"][shard.name]["sha256"] = sha256
+    assert rows == 0
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+def test_test_labels_changed_with_the_sums_mended_are_not_judged_on(
+    attacked: Home, refused: tuple[Home, dict[str, Any]]
+) -> None:
+    _, saved = saved_of(attacked, "ingest")
+    snapshot = SnapshotRecord.model_validate(saved["record"])
+    relabel(snapshot, 400)
+    forget(attacked, "evaluate")
+    answer = attacked.headrace(*COMMAND)
+    assert_nothing_was_gained(answer, refused[1])
+    assert states(answer.json)["ingest"] == "completed"
+    check_snapshot(
+        SnapshotRecord.model_validate(saved_of(attacked, "ingest")[1]["record"])
+    )
+
+
+def test_labels_changed_with_the_record_mended_too_are_not_judged_on(
+    attacked: Home, refused: tuple[Home, dict[str, Any]]
+) -> None:
+    _, saved = saved_of(attacked, "ingest")
+    relabel(SnapshotRecord.model_validate(saved["record"]), 400)
+    manifest = Path(saved["record"]["uri"], "manifest.json").read_bytes()
+    saved["record"]["manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
+    write_everywhere(attacked, "ingest", saved)
+    forget(attacked, "evaluate")
+    assert_nothing_was_gained(attacked.headrace(*COMMAND), refused[1])
+
+
+def test_a_forged_quarantine_leaves_no_row_out(
+    attacked: Home, refused: tuple[Home, dict[str, Any]]
+) -> None:
+    """Even one that is named by its own sum, in a contract's record that names it."""
+    _, saved = saved_of(attacked, "ingest")
+    snapshot = SnapshotRecord.model_validate(saved["record"])
+    rows = [
+        shard.first + place
+        for shard in shards_of(snapshot)
+        for place, split in enumerate(
+            pq.read_table(Path(snapshot.uri, shard.name), columns=["split"])["split"]
+        )
+        if split.as_py() == "test"
+    ][100:]
+    made = attacked.path / "store" / "quarantine" / "made"
+    pq.write_table(
+        pa.table(
+            {"row": pa.array(rows, pa.int64()), "split": pa.array(["test"] * len(rows))}
+        ),
+        made,
+    )
+    name = f"{snapshot.digest[:16]}{quarantine_name(made.read_bytes())}"
+    forged = made.rename(made.with_name(name))
+    _, contract = saved_of(attacked, "validate")
+    contract["record"] |= {
+        "quarantine_uri": str(forged),
+        "quarantined": len(rows),
+        "rows": {**contract["record"]["rows"], "test": 100},
+    }
+    write_everywhere(attacked, "validate", contract)
+    forget(attacked, "evaluate")
+    answer = attacked.headrace(*COMMAND)
+    assert_nothing_was_gained(answer, refused[1])
+    assert (
+        answer.json["snapshot"]["quarantined"] == refused[1]["snapshot"]["quarantined"]
+    )
+
+
+def test_an_older_record_of_the_same_key_is_not_taken(attacked: Home) -> None:
+    plan = plan_of(attacked)
+    key = plan.ingest()
+    first = plan.find(key, SnapshotRecord)
+    assert first is not None
+    place = attacked.path / "store" / "stages" / f"{key.fingerprint}.json"
+    older = place.read_bytes()
+    plan.save(key, first.model_copy(update={"source": "another"}), 1.0)
+    found = plan.find(key, SnapshotRecord)
+    assert found is not None
+    assert found.source == "another"
+    place.write_bytes(older)
+    assert plan.find(key, SnapshotRecord) is None
+    plan.save(key, first, 2.0)
+    authentic = place.read_bytes()
+    plan.forget(key)
+    place.write_bytes(authentic)
+    assert plan.find(key, SnapshotRecord) is None
+
+
+def test_code_that_changed_cannot_be_hidden(attacked: Home) -> None:
+    """What is known of files by their content is not read from the store."""
+    plan_of(attacked).kept  # noqa: B018
+    assert not (attacked.path / "store" / "code").exists()
+    assert [*(attacked.path / "code").glob("*.json")]
+
+
+def checkpoints_of(home: Home) -> list[Path]:
+    return sorted((home.path / "store").glob("checkpoints/*/*.ckpt"))
+
+
+def forge(file: Path, step: int) -> None:
+    """Weights of nothing, at a later step, with the sum made again."""
+    state = unpack(file.read_bytes())
+    state.progress.total_steps = state.progress.step = step
+    zeros = [np.zeros_like(array) for array in state.variables]
+    file.write_bytes(pack(State(state.progress, zeros, state.best)))
+
+
+def test_a_forged_checkpoint_is_not_gone_on_from(
+    attacked: Home,
+    refused: tuple[Home, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.rmtree(attacked.path / "store" / "stages")
+    shutil.rmtree(attacked.path / "store" / "pipelines")
+    command = (*COMMAND, "--set", "training.checkpoint_steps=5")
+    real = Checkpoints.save
+
+    def save(self: Checkpoints, state: State) -> None:
+        real(self, state)
+        if state.progress.total_steps >= 20:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save)
+        assert attacked.headrace(*command).exit_code == 130
+    older, newer = checkpoints_of(attacked)
+    forge(newer, 20)
+    answer = attacked.headrace(*command)
+    assert_nothing_was_gained(answer, refused[1])
+    assert states(answer.json)["train"] == "resumed"
+    assert f"{newer} is not the file that the ledger recorded" in answer.err
+    why = {stage["name"]: stage["why"] for stage in answer.json["stages"]}
+    assert why["train"] == "went on from epoch 1, step 15"
+    assert older.name == "000000000015.ckpt"
+
+
+def a_state(steps: int) -> State:
+    values = np.full(3, steps, np.float32)
+    return State(Progress(total_steps=steps), [values], [])
+
+
+def test_a_checkpoint_that_is_rolled_back_is_passed_over(tmp_path: Path) -> None:
+    kept = anchored_at(tmp_path / "kept")
+    checkpoints = Checkpoints(kept, "k", TrainingSpec(checkpoint_steps=1))
+    for steps in (5, 6):
+        checkpoints.save(a_state(steps))
+    older, newer = sorted((tmp_path / "kept").glob("checkpoints/k/*.ckpt"))
+    newer.write_bytes(older.read_bytes())
+    forged = newer.with_name("000000000007.ckpt")
+    forged.write_bytes(pack(a_state(7)))
+    like = a_state(0).variables
+    state = checkpoints.load(like, 1, {})
+    assert state is not None
+    assert state.progress.total_steps == 5
+    older.write_bytes(pack(a_state(4)))
+    assert checkpoints.load(like, 1, {}) is None
+
+
+DAMAGE = {
+    "a list": b"[1,2]",
+    "another record": b'{"record": {"x": 1}}',
+    "no object": b"3",
+    "null": b"null",
+    "nothing": b"",
+    "not UTF-8": b'{"record": "\xff\xfe"}',
+    "deep": b"[" * 100_000,
+    "wrong types": b'{"stage": 1, "ingredients": [], "record": "x", "seconds": {}, '
+    b'"trials": 3, "files": [], "format": "4", "digest": null}',
+    "binary": bytes(range(256)),
+}
+
+
+def damage(file: Path, kind: str) -> None:
+    if kind == "half":
+        data = file.read_bytes()
+        file.write_bytes(data[: len(data) // 2])
+    elif kind == "a folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        file.write_bytes(DAMAGE[kind])
+
+
+@pytest.mark.parametrize("kind", [*DAMAGE, "half"])
+def test_damaged_files_of_the_store_are_absence(attacked: Home, kind: str) -> None:
+    files = [*(attacked.path / "store").glob("**/*.json")]
+    assert len({file.relative_to(attacked.path).parts[1] for file in files}) >= 3
+    for file in files:
+        damage(file, kind)
+    plan = plan_of(attacked)
+    assert plan.kept.snapshot is None
+    assert find_finished(plan) is None
+    assert plan.why(plan.ingest()) == "first run"
+    assert plan.last_snapshot == ""
+    answer = attacked.headrace("verify", "--json")
+    assert answer.exit_code == 1
+    assert "was changed" in answer.json["problem"]["what"]
+
+
+def test_a_run_mends_a_store_whose_files_are_all_damaged(
+    attacked: Home, refused: tuple[Home, dict[str, Any]]
+) -> None:
+    kinds = [*DAMAGE, "half"]
+    files = sorted(
+        file for file in (attacked.path / "store").rglob("*") if file.is_file()
+    )
+    for number, file in enumerate(files):
+        damage(file, kinds[number % len(kinds)])
+    answer = attacked.headrace(*COMMAND)
+    assert_nothing_was_gained(answer, refused[1])
+    assert set(states(answer.json).values()) == {"completed"}
+    again = attacked.headrace(*COMMAND)
+    assert_nothing_was_gained(again, refused[1])
+
+
+def test_a_pipe_in_the_place_of_a_record_is_absence(attacked: Home) -> None:
+    for file in (attacked.path / "store").glob("**/*.json"):
+        file.unlink()
+        os.mkfifo(file)
+    assert plan_of(attacked).kept.snapshot is None
+    assert Store(settings_of(attacked).store).names("stages")
