@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 
 from headrace.errors import DependencyError
+from headrace.home import make_private
 from headrace.settings import Settings
 from headrace_flows import guard
 from headrace_flows.services.live import (
@@ -59,7 +60,7 @@ class TemporaryServer:
         port = free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
         self._command = [sys.executable, "-m", "headrace_flows.server", str(port)]
         self._environment = {

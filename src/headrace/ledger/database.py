@@ -10,11 +10,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Set
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
+from headrace.ledger.files import sqlite_options
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
 
@@ -214,13 +216,13 @@ def _engine(url: str, timeout_seconds: float) -> sa.Engine:
             "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
             "Name a file: sqlite:////path/headrace.db.",
         )
-    options: dict[str, Any] = (
-        {"timeout": timeout_seconds, "isolation_level": None}
-        if is_sqlite
-        else {"connect_timeout": max(2, round(timeout_seconds))}
-    )
+    options: dict[str, Any] = {
+        "connect_args": {"connect_timeout": max(2, round(timeout_seconds))}
+    }
+    if is_sqlite:
+        options = sqlite_options(Path(str(parsed.database)), timeout_seconds)
     try:
-        engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=options)
+        engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"HEADRACE_DATABASE_URL needs the Python package {error.name!r}.",

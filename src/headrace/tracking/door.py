@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.home import make_private_file
 from headrace.settings import Settings
 from headrace.store import fsync_path
 from headrace.tracking.once import outlast_restarts
@@ -150,6 +151,7 @@ def _create_database(path: Path) -> None:
             return
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)
+        make_private_file(new)
         with _without_waiting():
             mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
         fsync_path(new)
