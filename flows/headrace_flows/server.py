@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from headrace.errors import DependencyError
 from headrace.home import make_private
 from headrace.settings import Settings
+from headrace.store import full_disk, is_full
 from headrace_flows import guard
 from headrace_flows.services.live import (
     UI_PORTS,
@@ -28,6 +29,7 @@ from headrace_flows.services.live import (
 
 DRAIN_SECONDS = 10
 RETURN_LIMIT_SECONDS = 60
+NEEDED_BYTES = 8 * 2**20  # for a new database of Prefect
 
 
 def configure(settings: Settings) -> None:
@@ -51,6 +53,10 @@ def configure(settings: Settings) -> None:
         defaults["PREFECT_API_AUTH_STRING"] = secret
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+class _DidNotStart(DependencyError):
+    """The temporary server ended before it answered; it may do so the next time."""
 
 
 class TemporaryServer:
@@ -79,7 +85,7 @@ class TemporaryServer:
 
         Two that make a new home's database at once can end one of them: once more.
         """
-        with contextlib.suppress(DependencyError):
+        with contextlib.suppress(_DidNotStart):
             self._wait()
             return
         guard.stop(self._guard)
@@ -87,12 +93,18 @@ class TemporaryServer:
         self._wait()
 
     def _wait(self) -> None:
-        wait_until(
-            lambda: answers(f"{self.api_url}/health"),
-            self._guard,
-            "Prefect's temporary server",
-            self._log,
-        )
+        try:
+            wait_until(
+                lambda: answers(f"{self.api_url}/health"),
+                self._guard,
+                "Prefect's temporary server",
+                self._log,
+            )
+        except DependencyError as error:
+            home = str(self._log.parent)
+            if is_full(home, NEEDED_BYTES):  # its log may be cut off as well
+                raise full_disk(f"Prefect's database in {home}", home) from error
+            raise _DidNotStart(error.message, error.action) from error
 
     def stop(self) -> None:
         """End it."""

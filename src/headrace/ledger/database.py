@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
-from headrace.ledger.files import sqlite_options
+from headrace.ledger.files import check_room, sqlite_options
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
 
@@ -167,6 +167,8 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if self._is_sqlite:
+                check_room(str(self._engine.url.database), _cause(error))
             raise DependencyError(
                 f"The ledger {self.name} did not answer: {_cause(error)}.",
                 "It is safe to retry: run the same command again.",

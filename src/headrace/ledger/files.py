@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from headrace.errors import DependencyError
 from headrace.home import PRIVATE_FILE, make_private_file
+from headrace.store import full_disk, is_full
 
 
 def sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
@@ -32,6 +32,20 @@ def sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
     return {"connect_args": {"timeout": timeout_seconds, "isolation_level": None}}
 
 
+def check_room(file: str, reason: str) -> None:
+    """Say of a file that could not grow that the disk is full.
+
+    Args:
+        file: the ledger.
+        reason: why SQLite failed; it may call a full disk an I/O error.
+
+    Raises:
+        DependencyError: it is full.
+    """
+    if "is full" in reason or ("I/O" in reason and is_full(file)):
+        raise full_disk(f"the ledger {file}", file)
+
+
 def _keep_from_others(file: Path) -> None:
     """Make it a file that only its owner can read; what SQLite adds follows it."""
     try:
@@ -40,10 +54,7 @@ def _keep_from_others(file: Path) -> None:
             file.chmod(PRIVATE_FILE)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DependencyError(
-                f"The ledger {file} cannot be made: {error.strerror}.",
-                "Make room, and run the same command again.",
-            ) from None
+            raise full_disk(f"the ledger {file}", str(file.parent)) from None
         # It is another's, or its folder is missing: SQLite says what comes of that.
 
 
