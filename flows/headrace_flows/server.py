@@ -15,7 +15,9 @@ import time
 from collections.abc import Iterator
 
 from headrace.errors import DependencyError
+from headrace.home import make_private
 from headrace.settings import Settings
+from headrace.store import full_disk, is_full
 from headrace_flows import guard
 from headrace_flows.services.live import (
     UI_PORTS,
@@ -27,6 +29,7 @@ from headrace_flows.services.live import (
 
 DRAIN_SECONDS = 10
 RETURN_LIMIT_SECONDS = 60
+NEEDED_BYTES = 8 * 2**20  # for a new database of Prefect
 
 
 def configure(settings: Settings) -> None:
@@ -52,6 +55,10 @@ def configure(settings: Settings) -> None:
         os.environ.setdefault(name, value)
 
 
+class _DidNotStart(DependencyError):
+    """The temporary server ended before it answered; it may do so the next time."""
+
+
 class TemporaryServer:
     """A Prefect server for one run; it ends with this process, however that ends."""
 
@@ -59,7 +66,7 @@ class TemporaryServer:
         port = free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
         self._command = [sys.executable, "-m", "headrace_flows.server", str(port)]
         self._environment = {
@@ -78,7 +85,7 @@ class TemporaryServer:
 
         Two that make a new home's database at once can end one of them: once more.
         """
-        with contextlib.suppress(DependencyError):
+        with contextlib.suppress(_DidNotStart):
             self._wait()
             return
         guard.stop(self._guard)
@@ -86,12 +93,18 @@ class TemporaryServer:
         self._wait()
 
     def _wait(self) -> None:
-        wait_until(
-            lambda: answers(f"{self.api_url}/health"),
-            self._guard,
-            "Prefect's temporary server",
-            self._log,
-        )
+        try:
+            wait_until(
+                lambda: answers(f"{self.api_url}/health"),
+                self._guard,
+                "Prefect's temporary server",
+                self._log,
+            )
+        except DependencyError as error:
+            home = str(self._log.parent)
+            if is_full(home, NEEDED_BYTES):  # its log may be cut off as well
+                raise full_disk(f"Prefect's database in {home}", home) from error
+            raise _DidNotStart(error.message, error.action) from error
 
     def stop(self) -> None:
         """End it."""

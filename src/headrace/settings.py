@@ -6,7 +6,6 @@ are absent, everything lives in the home, by default ``.headrace/`` of the proje
 
 from __future__ import annotations
 
-import errno
 import getpass
 import json
 import os
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.home import prepare
 from headrace.spec import FILE_NAME
 
-HOME_FORMAT = "1"
 POSTGRES_FILE = "postgres.json"
 
 
@@ -115,6 +114,11 @@ class Settings(BaseSettings):
         description="a folder that holds, at any depth, local copies of data that the "
         "catalog names; None: they are downloaded",
     )
+    storage_options: SecretStr = Field(
+        default=SecretStr(""),
+        description="JSON: options of fsspec's file systems for sources, such as keys "
+        "and headers, by protocol or by how a URI begins",
+    )
     max_bytes: int = Field(
         default=64 * 2**30, gt=0, description="of one data set, decoded"
     )
@@ -153,39 +157,17 @@ class Settings(BaseSettings):
         return _postgres_socket(self.home)
 
     def prepare_home(self, *, to_start_servers: bool = False) -> Path:
-        """Make the home and check its format, and that its PostgreSQL runs.
+        """Make the home, close it to other users, and check that its PostgreSQL runs.
 
         Args:
             to_start_servers: its PostgreSQL need not run yet.
 
         Raises:
-            UsageError: the home was made by another version, or cannot be written.
+            UsageError: the home was made by another version, belongs to another user
+                who was not named, or cannot be made.
             DependencyError: its disk is full, or its PostgreSQL is down.
         """
-        marker = self.home / "format"
-        try:
-            if marker.exists():
-                found = marker.read_text(encoding="utf-8", errors="replace").strip()
-            elif self.home.is_dir() and (self.home / "headrace.db").exists():
-                found = "0"
-            else:
-                self.home.mkdir(parents=True, exist_ok=True)
-                temporary = self.home / f".format.{os.getpid()}"
-                temporary.write_text(HOME_FORMAT + "\n", encoding="utf-8")
-                temporary.replace(marker)
-                found = HOME_FORMAT
-        except OSError as error:
-            is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-            raise (DependencyError if is_full else UsageError)(
-                f"The home {self.home} cannot be written: {error.strerror}.",
-                "Make room, or set HEADRACE_HOME to a folder that can be written.",
-            ) from None
-        if found != HOME_FORMAT:
-            raise UsageError(
-                f"The home {self.home} has format {found[:20]!r}; "
-                f"this version reads format {HOME_FORMAT!r}.",
-                "Use the Headrace that made it, or set HEADRACE_HOME to a new folder.",
-            )
+        prepare(self.home, is_chosen="home" in self.model_fields_set)
         if not to_start_servers:
             self._check_postgres()
         return self.home

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from headrace.errors import UsageError, hide_passwords
+from headrace.credentials import hide_credentials
+from headrace.errors import UsageError
 from headrace_flows.deploying.wanted import Wanted
 from headrace_flows.prefect_errors import told
 
@@ -54,7 +55,7 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
     from prefect.client.orchestration import get_client
 
     with told(), get_client(sync_client=True) as client:
-        yield client, hide_passwords(url.removesuffix("/api"))
+        yield client, hide_credentials(url.removesuffix("/api"))
 
 
 def apply(

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
@@ -19,6 +17,7 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
 from headrace.ledger.chain import Appender
+from headrace.ledger.files import check_room, sqlite_options
 from headrace.ledger.migration import adopt_rows
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
@@ -28,7 +27,6 @@ _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
 _PAUSE_SECONDS = 2.0
-_PRIVATE = 0o600
 
 log = logging.getLogger("headrace")
 
@@ -55,8 +53,6 @@ class Database:
         self._guard = guard
         self._engine = _engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
-        if self._is_sqlite and not self._engine.url.query:
-            _keep_private(Path(self._engine.url.database or ""))
         self.name = self._engine.url.render_as_string(hide_password=True)
         with self._transaction(_READ) as connection:
             found = _format_of(connection)
@@ -200,6 +196,8 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if self._is_sqlite:
+                check_room(str(self._engine.url.database), _cause(error))
             raise DependencyError(
                 f"The ledger {self.name} did not answer: {_cause(error)}.",
                 "It is safe to retry: run the same command again.",
@@ -249,13 +247,13 @@ def _engine(url: str, timeout_seconds: float) -> sa.Engine:
             "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
             "Name a file: sqlite:////path/headrace.db.",
         )
-    options: dict[str, Any] = (
-        {"timeout": timeout_seconds, "isolation_level": None}
-        if is_sqlite
-        else {"connect_timeout": max(2, round(timeout_seconds))}
-    )
+    options: dict[str, Any] = {
+        "connect_args": {"connect_timeout": max(2, round(timeout_seconds))}
+    }
+    if is_sqlite:
+        options = sqlite_options(Path(str(parsed.database)), timeout_seconds)
     try:
-        engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=options)
+        engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"HEADRACE_DATABASE_URL needs the Python package {error.name!r}.",
@@ -264,21 +262,6 @@ def _engine(url: str, timeout_seconds: float) -> sa.Engine:
     if is_sqlite:
         sa.event.listen(engine, "connect", _enforce_foreign_keys)
     return engine
-
-
-def _keep_private(path: Path) -> None:
-    """Have the file, and those that SQLite keeps beside it, readable by us alone."""
-    with contextlib.suppress(OSError):  # what cannot be made or changed is told later
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, _PRIVATE))
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        file = path.with_name(path.name + suffix)
-        with contextlib.suppress(OSError):
-            mode = stat.S_IMODE(file.stat().st_mode)
-            if mode & ~_PRIVATE:
-                file.chmod(_PRIVATE)
-                log.warning(
-                    "%s could be read by others (mode %04o): now it cannot.", file, mode
-                )
 
 
 def _enforce_foreign_keys(connection: Any, _record: Any) -> None:

@@ -113,7 +113,7 @@ def score(
     from headrace.serving import load_champion
 
     started = time.perf_counter()
-    place = check_output(output, source)
+    place = check_output(output, source, settings)
     tally = _Tally()
     champion = load_champion(model, settings)
     reading = Reading(medium=champion.description.medium, labelled=False, item=item)

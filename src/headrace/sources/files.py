@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ def _damaged(where: str, error: Exception) -> SourceError:
 
 def not_found(where: str) -> NotFoundError:
     """The error for data that is not there."""
+    login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
     return NotFoundError(
-        f"There is no data at {where}.", "Check the path, or give another."
+        f"There is no data at {where}.", f"Check the path, or give another{login}."
     )
 
 

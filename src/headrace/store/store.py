@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fsspec.implementations.local import LocalFileSystem
 
+from headrace.home import make_private
 from headrace.store.disk import disk_errors, fsync_path, sweep, work_prefix
 from headrace.store.remote import ask, file_system
 
@@ -86,6 +87,7 @@ class Store:
             return self.uri(key)
         with disk_errors(self.root):
             target = Path(path)
+            make_private(Path(self.root))
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
             try:
@@ -144,6 +146,8 @@ class Store:
         """
         parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
         with disk_errors(str(parent)):
+            if self.is_local:
+                make_private(Path(self.root))
             parent.mkdir(parents=True, exist_ok=True)
             sweep(parent)
             with tempfile.TemporaryDirectory(
