@@ -41,6 +41,7 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
         DependencyError: it does not answer.
     """
     from headrace_flows.server import configure
+    from headrace_flows.services.environment import enter_prefect
     from headrace_flows.services.live import lasting_api_url
 
     configure(settings)
@@ -50,6 +51,7 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
             "There is no Prefect server that would keep a deployment.",
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
+    enter_prefect(settings, url)
     os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 

@@ -16,7 +16,7 @@ from headrace.settings import Settings
 from headrace_flows import recovery
 from headrace_flows.prefect_errors import told
 from headrace_flows.server import configure
-from headrace_flows.services.environment import for_flows
+from headrace_flows.services.environment import enter_prefect, for_flows
 from headrace_flows.services.live import answers, lasting_api_url
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def work(
     os.environ.clear()
     os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
     configure(settings)
+    enter_prefect(settings, api_url)
     # Its plugins start while it is imported: here, before there are threads and a loop.
     import prefect.workers.process  # noqa: F401
 
