@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from headrace.errors import UsageError, hide_passwords
 from headrace_flows.deploying.wanted import Wanted
 from headrace_flows.prefect_errors import told
+from headrace_flows.services.pools import ensure_pool
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -112,23 +113,6 @@ def remove(client: Any, deployment: Any) -> None:
     """Delete a deployment with its automations and the runs that wait."""
     client.delete_resource_owned_automations(f"prefect.deployment.{deployment.id}")
     client.delete_deployment(deployment.id)
-
-
-def ensure_pool(client: Any, pool: str, queue: str = "default") -> None:
-    """Make a work pool, of processes, and its queue, if they are missing."""
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-
-    try:
-        client.read_work_pool(pool)
-    except ObjectNotFound:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
-    try:
-        client.read_work_queue_by_name(queue, work_pool_name=pool)
-    except ObjectNotFound:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_queue(name=queue, work_pool_name=pool)
 
 
 def _find(client: Any, wanted: Wanted, owner: list[str]) -> Any:

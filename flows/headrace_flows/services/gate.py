@@ -16,29 +16,25 @@ import hashlib
 import hmac
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from headrace.logins import Login
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+from headrace_flows.services.asgi import (
+    App,
+    Message,
+    Receive,
+    Refused,
+    Send,
+    answer,
+    headers_of,
+    with_headers,
+)
 
 _SAFE = {"GET", "HEAD"}
 _HINT = "The link that `headrace up` prints opens this page; login.json in the home has"
 _HINT += " the name and the password."
-
-
-class Refused(Exception):
-    """A request that is not let through; the status says why."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 class Gate:
@@ -85,13 +81,13 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            headers = _headers(scope)
+            headers = headers_of(scope)
             self._check_place(scope, headers)
             target = self._link_target(scope)
             if target:
-                await _answer(send, 303, b"", self._session(target))
+                await answer(send, 303, b"", self._session(target))
                 return
-            if not self._is_health(scope):
+            if not (self._is_health(scope) or self._is_preflight(scope, headers)):
                 await self._check_login(headers)
         except Refused as refused:
             await _refuse(scope, send, refused)
@@ -100,7 +96,7 @@ class Gate:
         # A browser that was asked for the password is not asked again by a WebSocket.
         if self._cookie and "authorization" in headers and _is_page(scope, headers):
             extra += self._session()
-        await self._app(scope, receive, _with_headers(send, extra))
+        await self._app(scope, receive, with_headers(send, extra))
 
     def _check_place(self, scope: Message, headers: dict[str, str]) -> None:
         """Refuse names that are not this server's, and pages that are not."""
@@ -132,6 +128,12 @@ class Gate:
     def _is_health(self, scope: Message) -> bool:
         is_read = scope["type"] == "http" and scope["method"] in _SAFE
         return is_read and scope["path"] in self._health
+
+    def _is_preflight(self, scope: Message, headers: dict[str, str]) -> bool:
+        """Whether a listed page elsewhere asks what it may send, as browsers do."""
+        is_listed = headers.get("origin", "").rstrip("/").lower() in self._origins
+        asks = "access-control-request-method" in headers
+        return is_listed and asks and scope.get("method") == "OPTIONS"
 
     def _link_target(self, scope: Message) -> str:
         """Where the link with the token leads; empty: this is not that link."""
@@ -177,19 +179,6 @@ class Gate:
         raise Refused(401, f"A login is needed. {_HINT}")
 
 
-def _headers(scope: Message) -> dict[str, str]:
-    """The headers by name; those that decide may be there once only."""
-    found: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        if name == "cookie" and name in found:
-            value = f"{found[name]}; {value}"
-        elif name in found and name in {"host", "origin", "authorization"}:
-            raise Refused(400, f"The header {name} is there twice.")
-        found[name] = value
-    return found
-
-
 def _is_page(scope: Message, headers: dict[str, str]) -> bool:
     """Whether a browser opens this as a page, which a link elsewhere may lead to."""
     return (
@@ -214,25 +203,6 @@ def _same(shown: str, right: str) -> bool:
     return hmac.compare_digest(shown.encode(), right.encode())
 
 
-def _with_headers(send: Send, extra: list[tuple[bytes, bytes]]) -> Send:
-    """Add headers to the answer; no answer is meant for every origin."""
-
-    async def send_on(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            kept = [
-                (name, value)
-                for name, value in message.get("headers", [])
-                if (name.lower(), value) != (b"access-control-allow-origin", b"*")
-            ]
-            names = {name.lower() for name, _ in kept}
-            wanted = [(b"x-frame-options", b"SAMEORIGIN"), *extra]
-            kept += [(n, v) for n, v in wanted if n == b"set-cookie" or n not in names]
-            message = {**message, "headers": kept}
-        await send(message)
-
-    return send_on
-
-
 async def _refuse(scope: Message, send: Send, refused: Refused) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})  # before it is open: 403
@@ -241,13 +211,4 @@ async def _refuse(scope: Message, send: Send, refused: Refused) -> None:
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     if refused.status == 401:
         headers.append((b"www-authenticate", b'Basic realm="Headrace"'))
-    await _answer(send, refused.status, json.dumps(body).encode(), headers)
-
-
-async def _answer(
-    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
-) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    start = {"type": "http.response.start", "status": status}
-    await send({**start, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
+    await answer(send, refused.status, json.dumps(body).encode(), headers)
