@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
+from headrace_flows.services.environment import CLIENT_VARIABLES
 
 STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
 
@@ -61,6 +62,8 @@ class Home:
         inherited = {
             k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
         }
+        if "PREFECT_API_URL" in environment:  # of the server for all tests
+            inherited |= {k: os.environ[k] for k in CLIENT_VARIABLES if k in os.environ}
         return subprocess.Popen(
             [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
             env={**inherited, **self.environment, **environment},

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from headrace.logins import login_of
 from headrace.settings import Settings
-from headrace_flows.doctor.check import Check, State
+from headrace_flows.doctor.check import Check
 from headrace_flows.services.environment import is_loopback, mlflow_login
 
 SECONDS = 2.0
@@ -66,15 +66,12 @@ def mlflow_authorization(settings: Settings, url: str) -> dict[str, str]:
 
 
 def check_door(name: str, link: str, without_password: Said, fix: str) -> list[Check]:
-    """Whether a server lets everyone in, of other machines or of this one."""
-    if without_password.status != 200:
+    """Whether a server that others can reach lets everyone in."""
+    host = urlsplit(link).hostname or ""
+    if is_loopback(host) or without_password.status != 200:
         return []
-    is_local = is_loopback(urlsplit(link).hostname or "")
     seen = f"{link} lets everyone in, without a password"
-    if is_local:
-        seen = f"{link} lets every user of this machine in, without a password"
-    state: State = "hint" if is_local else "wrong"
-    return [Check(name=f"{name} access", state=state, seen=seen, fix=fix)]
+    return [Check(name=f"{name} access", state="wrong", seen=seen, fix=fix)]
 
 
 def check_clock(name: str, date: str, now: float | None = None) -> list[Check]:
