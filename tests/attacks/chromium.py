@@ -31,6 +31,7 @@ class Browser:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._last = 0
+        self._statuses: list[tuple[str, int]] = []
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the DevTools protocol."""
@@ -38,11 +39,20 @@ class Browser:
         call = {"id": self._last, "method": method, "params": parameters}
         self._socket.send(json.dumps(call))
         while True:
-            answer = json.loads(self._socket.recv(timeout=60))
+            answer = json.loads(self._socket.recv(timeout=120))
+            if answer.get("method") == "Network.responseReceived":
+                response = answer["params"]["response"]
+                self._statuses.append((response["url"], response["status"]))
             if answer.get("id") == self._last:
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]
                 return result
+
+    def statuses(self) -> list[tuple[str, int]]:
+        """The address and status of each answer since the last call of this."""
+        self.run("1")
+        found, self._statuses = self._statuses, []
+        return found
 
     def open(self, url: str) -> None:
         """Open a page and wait until it has loaded."""
@@ -90,6 +100,7 @@ def chromium(profile: Path, *options: str) -> Iterator[Browser]:
             browser = Browser(socket)
             browser.call("Page.enable")
             browser.call("Runtime.enable")
+            browser.call("Network.enable")
             yield browser
     finally:
         process.terminate()

@@ -13,6 +13,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from headrace.errors import UsageError
 from headrace.logins import Login
@@ -40,6 +41,7 @@ def create_app() -> Gate:
         "origins": split_list(os.environ.get("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "")),
         "health": ("/health",),
     }
+    _keep_artifacts_below_the_root()
     if mlflow_has_users():
         from mlflow.server import auth
 
@@ -56,6 +58,47 @@ def create_app() -> Gate:
     from mlflow.server.fastapi_app import app
 
     return Gate(app, logins=[login], **rules)
+
+
+def _keep_artifacts_below_the_root() -> None:
+    """Have MLflow refuse an experiment whose artifacts would go anywhere else.
+
+    It writes what is uploaded for a run where the run's experiment says.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    root = os.environ.get(ARTIFACT_ROOT_ENV_VAR, "")
+    create: Callable[..., Any] = SqlAlchemyStore.create_experiment
+
+    def create_below(
+        store: Any, name: str, artifact_location: str | None = None, *rest: Any
+    ) -> Any:
+        if artifact_location and not is_below(artifact_location, root):
+            raise MlflowException.invalid_parameter_value(
+                f"artifact_location must be below {root}, or left out."
+            )
+        return create(store, name, artifact_location, *rest)
+
+    setattr(SqlAlchemyStore, "create_experiment", create_below)  # noqa: B010
+
+
+def is_below(location: str, root: str) -> bool:
+    """Whether a place of artifacts is below a root, or one that MLflow puts there."""
+    parts = urlsplit(location)
+    path = unquote(parts.path)
+    if ".." in path.split("/") or parts.query or parts.fragment:
+        return False
+    if parts.scheme == "mlflow-artifacts":
+        return True
+    top = urlsplit(root)
+    above = unquote(top.path).rstrip("/") + "/"
+    is_same_place = (parts.scheme or "file", parts.netloc) == (
+        top.scheme or "file",
+        top.netloc,
+    )
+    return is_same_place and f"{path}/".startswith(above)
 
 
 def main() -> None:
