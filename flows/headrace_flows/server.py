@@ -7,7 +7,6 @@ ends with the run. Run as a module with a port, this is the temporary one.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import subprocess
 import sys
@@ -16,9 +15,16 @@ from collections.abc import Iterator
 
 from headrace.errors import DependencyError
 from headrace.home import make_private
+from headrace.logins import new_login
 from headrace.settings import Settings
 from headrace.store import full_disk, is_full
 from headrace_flows import guard
+from headrace_flows.services.environment import (
+    CLIENT_VARIABLES,
+    enter_prefect,
+    for_prefect,
+    prefect_login,
+)
 from headrace_flows.services.live import (
     UI_PORTS,
     answers,
@@ -48,9 +54,6 @@ def configure(settings: Settings) -> None:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database starts again
     }
-    secret = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
-    if secret:  # who has the server's is let in with it
-        defaults["PREFECT_API_AUTH_STRING"] = secret
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 
@@ -60,7 +63,11 @@ class _DidNotStart(DependencyError):
 
 
 class TemporaryServer:
-    """A Prefect server for one run; it ends with this process, however that ends."""
+    """A Prefect server for one run; it ends with this process, however that ends.
+
+    It asks for a login that this process and its children have, and nobody else: one
+    of its own, if the environment has none.
+    """
 
     def __init__(self, settings: Settings) -> None:
         port = free_port()
@@ -68,9 +75,13 @@ class TemporaryServer:
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
         make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
+        self._before = {name: os.environ.get(name) for name in CLIENT_VARIABLES}
+        login = prefect_login() or new_login()
+        os.environ.update(for_prefect(login))
         self._command = [sys.executable, "-m", "headrace_flows.server", str(port)]
         self._environment = {
             **os.environ,
+            "PREFECT_SERVER_API_AUTH_STRING": login.text,
             "PREFECT_UI_ENABLED": "0",
             "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
@@ -107,8 +118,12 @@ class TemporaryServer:
             raise _DidNotStart(error.message, error.action) from error
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and forget its login."""
         guard.stop(self._guard)
+        for name, value in self._before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 class Server:
@@ -134,6 +149,8 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
+        if self._temporary is None:
+            enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:
@@ -181,14 +198,9 @@ def server_for_run(settings: Settings) -> Iterator[Server]:
 
 def main() -> None:
     """Serve Prefect's API on loopback, at the port of the first argument."""
-    gc.disable()  # importing it makes nothing but what stays
-    import uvicorn
-    from prefect.server.api.server import create_app
+    from headrace_flows.services.prefect_server import serve
 
-    app = create_app()
-    gc.freeze()
-    gc.enable()
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+    serve("127.0.0.1", int(sys.argv[1]), log_level="error")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import pytest
 from tests.conftest import write_law
 
 from headrace.settings import Settings
+from headrace_flows.services.environment import CLIENT_VARIABLES
 
 STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
 
@@ -67,6 +68,8 @@ class Home:
         inherited = {
             k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
         }
+        if "PREFECT_API_URL" in environment:  # of the server for all tests
+            inherited |= {k: os.environ[k] for k in CLIENT_VARIABLES if k in os.environ}
         return subprocess.Popen(
             [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
             env={**inherited, **self.environment, **environment},

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from headrace_flows.services.environment import prefect_authorization
+
 pytestmark = pytest.mark.integration
 
 Home = Any
@@ -51,6 +53,7 @@ def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
     found = requests.post(
         f"{server}/flow_runs/filter",
         json={"flow_runs": {"id": {"any_": flow_run_ids}}},
+        headers=prefect_authorization(),
         timeout=120,
     ).json()
     return {run["id"]: run["state_type"] for run in found}

@@ -86,7 +86,9 @@ def postmaster(services: Services) -> psutil.Process:
 def check(services: Services, answer: dict[str, Any]) -> None:
     """The run is in Prefect, MLflow and the ledger, once and as it ended."""
     assert answer["status"] == "promoted", answer
-    with httpx.Client(base_url=f"{services.links['prefect']}/api") as prefect:
+    with httpx.Client(
+        base_url=f"{services.links['prefect']}/api", headers=services.authorization
+    ) as prefect:
         run = prefect.get(f"/flow_runs/{answer['flow_run_id']}").json()
     assert run["state"]["name"] == "Promoted"
     _, told = services.headrace("history", "blobs")
@@ -98,7 +100,10 @@ def check(services: Services, answer: dict[str, Any]) -> None:
     _, compared = services.headrace("compare", "blobs")
     trainings = [version["weights_digest"] for version in compared["versions"]]
     assert len(set(trainings)) == len(trainings)
-    with httpx.Client(base_url=f"{services.links['mlflow']}/api/2.0/mlflow") as mlflow:
+    with httpx.Client(
+        base_url=f"{services.links['mlflow']}/api/2.0/mlflow",
+        headers=services.authorization,
+    ) as mlflow:
         model = mlflow.get("/registered-models/get?name=blobs").json()
         aliases = model["registered_model"]["aliases"]
         assert {a["alias"]: int(a["version"]) for a in aliases}["champion"] == champion

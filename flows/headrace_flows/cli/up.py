@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from headrace.errors import DependencyError
+from headrace.logins import LOGIN_FILE
 from headrace_flows.cli.answers import (
     Answered,
     JsonOption,
@@ -44,7 +46,7 @@ def up(
     from headrace.settings import Settings
     from headrace_flows.services.live import only_one
     from headrace_flows.services.servers import POOLS
-    from headrace_flows.services.starting import start_all
+    from headrace_flows.services.starting import page_links, start_all
     from headrace_flows.services.supervisor import Supervisor
 
     settings = Settings()
@@ -61,7 +63,7 @@ def up(
                 host=host,
             )
             with _until_interrupted(as_json):
-                _tell(answer, as_json)
+                _tell(answer, page_links(settings, answer["links"]), as_json)
                 with _sweeping(answer):
                     supervisor.watch()
         finally:
@@ -92,16 +94,22 @@ def _until_interrupted(as_json: bool) -> Iterator[None]:
         raise Answered(error.exit_code) from None
 
 
-def _tell(answer: dict[str, Any], as_json: bool) -> None:
+def _tell(answer: dict[str, Any], pages: dict[str, str], as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
     out = console()
-    for name, link in answer["links"].items():
-        out.print(f"{name:<10}{link}", markup=False)
+    for name, link in pages.items():
+        out.print(f"{name:<10}{link}", markup=False, soft_wrap=True)
     for pool in answer["workers"]:
         out.print(f"{'worker':<10}pool {pool}", markup=False)
-    out.print(f"{'home':<10}{answer['home']}\nCtrl-C ends all of it.", markup=False)
+    out.print(f"{'home':<10}{answer['home']}", markup=False)
+    out.print(f"{'login':<10}{Path(answer['home']) / LOGIN_FILE}", markup=False)
+    out.print(
+        "The links carry the home's one login, which is nobody in particular: keep "
+        "them to yourself.\nCtrl-C ends all of it.",
+        markup=False,
+    )
 
 
 COMMANDS = (up,)

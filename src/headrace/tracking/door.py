@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private_file
+from headrace.logins import login_of
 from headrace.settings import Settings
 from headrace.store import fsync_path, full_disk, is_full
 from headrace.tracking.once import outlast_restarts
@@ -201,6 +202,20 @@ def _without_password(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def _enter(uri: str, settings: Settings) -> None:
+    """Have MLflow's client show the home's login, where it is the home's own server.
+
+    What the environment has wins.
+    """
+    taken = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN")
+    if not uri.startswith("http") or any(os.environ.get(name) for name in taken):
+        return
+    login = login_of(settings.home, uri)
+    if login is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = login.user
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = login.password
+
+
 _connecting = threading.Lock()  # it passes through the environment, which is one
 
 
@@ -217,6 +232,7 @@ class Connection:
         self.uri = _without_password(settings.tracking_uri)
         self.home = settings.home.absolute()
         self.artifacts = settings.artifacts
+        _enter(self.uri, settings)
         limit_s3(settings)
         with _connecting:
             self._connect(mlflow)
