@@ -125,6 +125,41 @@ class Settings(BaseSettings):
     max_members: int = Field(
         default=5_000_000, gt=0, description="files in one archive or folder"
     )
+    max_item_bytes: int = Field(
+        default=32 * 2**20,
+        gt=0,
+        description="of one item, decoded, which is known from its header: a coloured "
+        "image of 3,840 x 2,160 has 25 MB, and a batch of 32 such is 3 GB in training",
+    )
+    max_file_bytes: int = Field(
+        default=256 * 2**20,
+        gt=0,
+        description="of one encoded item, and of one page of a Parquet file: both are "
+        "held in memory as a whole",
+    )
+    max_columns: int = Field(
+        default=4096,
+        gt=0,
+        description="of one table: every one is looked at to find items and labels",
+    )
+    max_ratio: int = Field(
+        default=100,
+        gt=1,
+        description="of unpacked to packed bytes, past 16 MiB: texts and arrays pack "
+        "to a third or a tenth, a decompression bomb to a thousandth",
+    )
+    max_media_ratio: int = Field(
+        default=500,
+        gt=1,
+        description="of decoded images or sounds to their files, past 2 GiB in all: a "
+        "drawing reaches 300, an empty image or silence 1,000",
+    )
+    max_processes: int = Field(
+        default=16,
+        gt=0,
+        description="that decode at once, if there are as many processors: each holds "
+        "up to 256 MB",
+    )
 
     @field_validator("data", mode="before")
     @classmethod

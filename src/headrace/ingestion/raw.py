@@ -49,8 +49,10 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
             "group": chunk.groups or [""] * len(chunk.names),
         }
         columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}
-        write_table(path, {**columns, "item": item})
+        columns["item"] = item
+        write_table(path, columns)
         facts = chunk.split, chunk.array, chunk.high, dtype, shape, chunk.unread
+        del chunk, item, columns  # it may be worked on in this process
         yield Raw(path, *facts)
 
 

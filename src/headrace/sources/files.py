@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
-MAX_RATIO = 100
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -143,17 +142,18 @@ def check_limits(where: str, members: int, total: int, settings: Settings) -> No
         )
 
 
-def check_ratio(where: str, unpacked: int, packed: int) -> None:
-    """Refuse what unpacks to over 100 times its size, once past 16 MiB.
+def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> None:
+    """Refuse what unpacks to many times its size, once past 16 MiB.
 
     Raises:
         SourceError: it is a decompression bomb.
     """
-    if unpacked > FREE_BYTES and unpacked > MAX_RATIO * packed:
+    if unpacked > FREE_BYTES and unpacked > settings.max_ratio * packed:
         raise SourceError(
             f"{where} unpacks from {packed:,} bytes to {unpacked:,} or more: over "
-            f"{MAX_RATIO} times its size, as a decompression bomb does.",
-            "Unpack it yourself and give the folder, if it can be trusted.",
+            f"{settings.max_ratio} times its size, as a decompression bomb does.",
+            "Unpack it yourself and give the folder, or raise HEADRACE_MAX_RATIO, if "
+            "it can be trusted.",
         )
 
 
@@ -189,13 +189,13 @@ class Bounded(io.RawIOBase):
         self._raw = raw
         self._file = file
         self._settings = settings
-        allowed = max(FREE_BYTES, MAX_RATIO * file.size)
+        allowed = max(FREE_BYTES, settings.max_ratio * file.size)
         self._limit = min(allowed, settings.max_bytes)
 
     def _check(self, position: int) -> int:
         if position > self._limit:
             check_limits(self._file.where, 0, position, self._settings)
-            check_ratio(self._file.where, position, self._file.size)
+            check_ratio(self._file.where, position, self._file.size, self._settings)
         return position
 
     def read(self, size: int = -1) -> bytes:
