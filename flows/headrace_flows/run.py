@@ -26,6 +26,7 @@ from headrace.records import (
     StageReport,
     TrainingRecord,
 )
+from headrace.repair import Repair, mend
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import disk_errors
@@ -73,6 +74,7 @@ class Run:
         self.began_at = 0
         self.reports: list[StageReport] = []
         self.records: dict[str, Record] = {}
+        self.repairs: list[Repair] = []
         self.flow_run_id = ""
         self.ui_url = ""
         self.started = time.perf_counter()
@@ -124,6 +126,24 @@ class Run:
             self._lease.close()
             yield
         self._take(wait=True)
+
+    def mend(self) -> bool:
+        """Repair what is lost of the champion and of the newest version.
+
+        Returns:
+            whether both are sound now. What cannot be repaired is tried once.
+
+        Raises:
+            DependencyError: MLflow, the store, a disk or the ledger failed.
+        """
+        if all(repair.is_sound for repair in self.repairs):
+            self.repairs += mend(
+                self.spec.name,
+                self.plan.settings,
+                self.plan.ledger,
+                is_leased=self.holding is not None,
+            )
+        return all(repair.is_sound for repair in self.repairs)
 
     def check_source(self) -> None:
         """Refuse a source that cannot be opened before anything waits for a server.

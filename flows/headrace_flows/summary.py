@@ -79,6 +79,7 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         **_evaluation(run.evaluation),
         **_data(run.snapshot, run.contract, run.evaluation),
         "stages": [report.model_dump() for report in [*run.reports, *skipped]],
+        "repairs": [repair.model_dump() for repair in run.repairs],
         "run_id": run.training.run_id if run.training else None,
         "flow_run_id": run.flow_run_id or None,
         "weights_digest": run.training.weights_digest if run.training else None,
@@ -108,6 +109,7 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
             StageReport(name=name, state="cached", why=why, seconds=0).model_dump()
             for name in STAGES
         ],
+        "repairs": [repair.model_dump() for repair in run.repairs],
         "run_id": finished.training.run_id,
         "flow_run_id": None,
         "weights_digest": finished.training.weights_digest,

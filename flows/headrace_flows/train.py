@@ -41,12 +41,14 @@ def train(
     run.flow_run_id = str(flow_run.get_id())
     try:
         with patient(), run.alone():
+            run.mend()
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             training = stages.train(run, snapshot, contract)
             evaluation = stages.evaluate(run, snapshot, contract, training)
             registration = stages.register(run, snapshot, training, evaluation)
             wait_for_approval(run)
+            run.mend()  # hours may have passed
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
             return _final_state(promotion)

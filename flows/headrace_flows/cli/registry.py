@@ -105,14 +105,22 @@ def rollback(
 
 
 def history(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """Every promotion, rollback, approval and rejection: who, when, why."""
+    """Every promotion, rollback, approval, rejection and repair: who, when, why."""
     ledger = _ledger()
     entries = describe_entries(ledger.history(model), ledger)
     approvals = [word.model_dump(exclude={"model"}) for word in ledger.approvals(model)]
+    bindings = [row.model_dump(exclude={"model"}) for row in ledger.bindings(model)]
     if not entries and model not in ledger.models():
         raise _unknown(model, ledger)
     if as_json:
-        print_json({"model": model, "history": entries, "approvals": approvals})
+        print_json(
+            {
+                "model": model,
+                "history": entries,
+                "approvals": approvals,
+                "bindings": bindings,
+            }
+        )
         return
     rows = [
         [
@@ -137,6 +145,10 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
             a["why"] or (a["expires"] and f"until {a['expires']}"),
         ]
         for a in approvals
+    ]
+    rows += [
+        [None, "bind anew", None, b["version"], b["who"], b["when"], b["why"]]
+        for b in bindings
     ]
     rows.sort(key=lambda row: str(row[5]))
     _table(["#", "action", "from", "to", "who", "when", "why"], rows)

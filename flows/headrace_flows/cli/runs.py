@@ -57,7 +57,9 @@ def run(
     settings.prepare_home()
     show_progress()
     run = Run(spec, folder, settings, register_only=register_only)
-    finished = find_finished(run.plan, register_only=register_only)
+    finished = None
+    if run.mend():
+        finished = find_finished(run.plan, register_only=register_only)
     if finished is None:
         summary, exit_code = _run_flow(run, settings)
     else:
@@ -253,6 +255,10 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     if summary["experiment"]:
         fields = ", ".join(summary["overrides"])
         out.print(f"  experiment: it overrides {fields}", markup=False)
+    for repair in summary["repairs"]:
+        version = f"{repair['model']} version {repair['version']}"
+        out.print(f"  {repair['status']}: {version}: ", end="", style="yellow")
+        out.print(repair["reason"], markup=False)
     stages = Table(box=None, padding=(0, 2), show_header=False)
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""

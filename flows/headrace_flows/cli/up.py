@@ -48,6 +48,7 @@ def up(
     from headrace_flows.services.servers import POOLS
     from headrace_flows.services.starting import page_links, start_all
     from headrace_flows.services.supervisor import Supervisor
+    from headrace_flows.watching import watching_champions
 
     settings = Settings()
     settings.prepare_home(to_start_servers=True)
@@ -64,7 +65,7 @@ def up(
             )
             with _until_interrupted(as_json):
                 _tell(answer, page_links(settings, answer["links"]), as_json)
-                with _sweeping(answer):
+                with _sweeping(answer), watching_champions(settings):
                     supervisor.watch()
         finally:
             supervisor.stop()

@@ -33,6 +33,7 @@ from headrace.serving import GOLDEN_FILE, open_model
 from headrace.serving_check import TOLERANCE, ServingCheck
 from headrace.settings import Settings
 from headrace.snapshots import SplitRows
+from headrace.soundness import mark_verified
 from headrace.spec import PipelineSpec
 from headrace.store import Store
 from headrace.tracking import Tracking
@@ -99,6 +100,8 @@ def evaluate(
             metrics["latency_ms"] = served.latency_ms
         if served.difference is not None:
             metrics["serving_difference"] = served.difference
+            if served.difference <= TOLERANCE:
+                mark_verified(training, settings)
         compared = opponents.compare(spec.gates, answers, rows, Store(settings.store))
         metrics |= compared.metrics
         gates = [

@@ -17,11 +17,13 @@ from headrace.ledger.anchors import Anchors
 from headrace.ledger.approvals import Approvals
 from headrace.ledger.attempts import Attempt, earlier_attempts
 from headrace.ledger.chain import ChainReport
+from headrace.ledger.database import is_there
 from headrace.ledger.former import BestFormer, find_best_former
 from headrace.ledger.leases import Leases
 from headrace.ledger.rows import (
     Adoption,
     Approval,
+    Binding,
     Champion,
     Entry,
     Evidence,
@@ -36,6 +38,7 @@ __all__ = [
     "Approval",
     "Attempt",
     "BestFormer",
+    "Binding",
     "ChainReport",
     "Champion",
     "Entry",
@@ -46,6 +49,7 @@ __all__ = [
     "Version",
     "earlier_attempts",
     "find_best_former",
+    "is_there",
     "standing_evidence",
 ]
 

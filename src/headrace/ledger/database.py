@@ -31,6 +31,27 @@ _PAUSE_SECONDS = 2.0
 log = logging.getLogger("headrace")
 
 
+def is_there(url: str) -> bool:
+    """Whether a database has a ledger already; makes nothing.
+
+    Raises:
+        UsageError: the URL is not one of a ledger.
+        DependencyError: the database does not answer.
+    """
+    engine = _engine(url, timeout_seconds=2.0)
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return False
+    try:
+        with engine.connect() as connection:
+            return _format_of(connection) is not None
+    except sa.exc.DBAPIError as error:
+        raise DependencyError(
+            f"The ledger {engine.url.render_as_string(hide_password=True)} did not "
+            f"answer: {_cause(error)}.",
+            "It is safe to retry: run the same command again.",
+        ) from error
+
+
 class Database:
     """Holds no connection between calls, so threads and processes may share it.
 

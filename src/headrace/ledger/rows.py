@@ -40,6 +40,46 @@ class Version(Record):
     created: str = Field(default_factory=_now)
     details: Mapping[str, Any] = {}
 
+    def __str__(self) -> str:
+        return f"{self.model} version {self.version}"
+
+    @property
+    def golden_digest(self) -> str:
+        """sha256 of its golden file; empty where an older release registered it."""
+        training = self.details.get("training", {})
+        digest = self.details.get("golden_digest") or training.get("golden_digest")
+        return str(digest or "")
+
+    @property
+    def is_bound_anew(self) -> bool:
+        """Whether its files are others than those that it was registered with."""
+        return "binding" in self.details
+
+
+class Binding(Record):
+    """Which files hold a version's weights from now on, and why.
+
+    The weights are those that were registered. A Keras file has its time in it, so the
+    same weights saved again are another file.
+
+    Attributes:
+        step: 1, 2, 3 … without gaps in one version; the last one holds.
+        when: ISO 8601, UTC.
+        details: what replaces the details of the same names of the version.
+    """
+
+    model: str
+    version: int
+    step: int = Field(ge=1)
+    run_id: str
+    model_uri: str
+    model_digest: str
+    golden_digest: str
+    who: str
+    when: str = Field(default_factory=_now)
+    why: str
+    details: Mapping[str, Any] = {}
+
 
 class Evidence(Record):
     """What the gates said of one version, once.

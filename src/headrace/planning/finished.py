@@ -13,6 +13,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.registration import training_key
+from headrace.soundness import find_flaw
 
 
 class Finished(Record):
@@ -45,7 +46,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     if plan.ledger.is_unsettled(name):  # what it left half done is to be put right
         return None
     version = plan.ledger.find_training(name, training_key(training))
-    if version is None:
+    if version is None or find_flaw(version, plan.settings):
         return None
     if not _is_known(plan, evaluation, version.version):
         return None

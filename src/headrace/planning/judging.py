@@ -21,6 +21,7 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
+from headrace.registration import as_bound
 from headrace.settings import find_pipeline
 from headrace.spec import load_spec
 from headrace.spec.law import changes
@@ -107,7 +108,7 @@ class Judge:
             raise _impossible(
                 version, f"{missing}, and its snapshot is gone or changed: {place}."
             )
-        return present.model_copy(update={"uri": place}), training
+        return present.model_copy(update={"uri": place}), as_bound(training, version)
 
 
 def _judge(

@@ -29,8 +29,9 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.registration import training_key
+from headrace.registration import as_bound, training_key
 from headrace.settings import Settings
+from headrace.soundness import find_flaws
 from headrace.sources.identity import source_identity
 from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
 from headrace.spec.law import Law, read_law
@@ -40,6 +41,7 @@ log = logging.getLogger("headrace")
 
 R = TypeVar("R", bound=Record)
 _QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
+T = TypeVar("T", bound=TrainingRecord)
 _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
 
 
@@ -242,11 +244,22 @@ class Plan:
             record = kind.model_validate(saved.record)
         except ValidationError:  # of an older release
             return None
+        if isinstance(record, TrainingRecord):
+            return self._as_registered(record)
         if isinstance(record, SnapshotRecord):
             return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
             return record if self.store.exists(_quarantine(record)) else None
         return record
+
+    def _as_registered(self, training: T) -> T | None:
+        """A training with the files that its version has now; None: they are lost."""
+        version = self.ledger.find_training(self.spec.name, training_key(training))
+        if version is None:
+            return training
+        if find_flaws(version, self.settings):
+            return None
+        return as_bound(training, version)
 
     def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
         """A snapshot's record, if its manifest is there as it was recorded."""

@@ -16,6 +16,7 @@ from headrace.promotion.aliases import project_aliases
 from headrace.promotion.ending import evidence_told, is_approved, standing, verdict
 from headrace.promotion.evidence import evidence_of, evidence_to_approve
 from headrace.records import EvaluationRecord, RegistrationRecord
+from headrace.soundness import require_sound
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -113,7 +114,7 @@ def approve(
             reason.
         PromotionError: never asked for, an experiment, not by this user, no passing
             evidence, or the champion is not the one it was compared with.
-        IntegrityError: the version's file is gone or changed.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
     from headrace.tracking import Tracking
 
@@ -132,30 +133,29 @@ def approve(
         )
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
-    tracking = Tracking(settings)
-    with tracking.model_file(row.model_uri, row.model_digest):
-        if rolled_back or not is_approved(last, evidence):  # an old word is used up
-            last = ledger.add_approval(
-                Approval(
-                    model=model,
-                    version=row.version,
-                    step=last.step + 1,
-                    action="approve",
-                    who=settings.user,
-                    why=reason,
-                    evidence_id=evidence.id,
-                )
+    require_sound(row, settings)
+    if rolled_back or not is_approved(last, evidence):  # an old word is used up
+        last = ledger.add_approval(
+            Approval(
+                model=model,
+                version=row.version,
+                step=last.step + 1,
+                action="approve",
+                who=settings.user,
+                why=reason,
+                evidence_id=evidence.id,
             )
-        before = champion.entry.sequence if champion else 0
-        entry = ledger.promote(
-            model,
-            row.version,
-            who=last.who,
-            why=f"{last}; {evidence_told(evidence.gates)}",
-            expected_sequence=before,
-            evidence_id=evidence.id,
         )
-    project_aliases(model, ledger, tracking)
+    before = champion.entry.sequence if champion else 0
+    entry = ledger.promote(
+        model,
+        row.version,
+        who=last.who,
+        why=f"{last}; {evidence_told(evidence.gates)}",
+        expected_sequence=before,
+        evidence_id=evidence.id,
+    )
+    project_aliases(model, ledger, Tracking(settings))
     return entry, entry.sequence > before
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import NotFoundError, PromotionError
 from headrace.ledger import Champion, Entry, Evidence, Ledger, Version
 from headrace.promotion.aliases import project_aliases
+from headrace.soundness import require_sound
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -45,7 +46,7 @@ def promote_by_hand(
     Raises:
         NotFoundError: there is no such model or version.
         PromotionError: no passing evidence, or another promotion came first.
-        IntegrityError: the version's file is gone or changed.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
     from headrace.tracking import Tracking
 
@@ -60,18 +61,17 @@ def promote_by_hand(
         evidence = (judge or partial(_known, ledger))(row, champion)
         _check_mode(ledger, evidence)
         number = evidence.id
-    tracking = Tracking(settings)
-    with tracking.model_file(row.model_uri, row.model_digest):
-        entry = ledger.promote(
-            model,
-            row.version,
-            who=settings.user,
-            why=reason,
-            expected_sequence=before,
-            forced=force,
-            evidence_id=number,
-        )
-    project_aliases(model, ledger, tracking)
+    require_sound(row, settings)
+    entry = ledger.promote(
+        model,
+        row.version,
+        who=settings.user,
+        why=reason,
+        expected_sequence=before,
+        forced=force,
+        evidence_id=number,
+    )
+    project_aliases(model, ledger, Tracking(settings))
     return entry, entry.sequence > before
 
 
@@ -132,17 +132,15 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
 
     Raises:
         PromotionError: there is none, or another entry came first.
-        IntegrityError: the old model is gone, changed or does not load.
+        IntegrityError: the old model is gone or changed, or it answers otherwise.
     """
-    from headrace.serving import load_version
     from headrace.tracking import Tracking
 
     ledger = Ledger(settings.database_url)
     before = ledger.sequence(model)
-    tracking = Tracking(settings)
-    load_version(tracking, ledger.rollback_target(model))
+    require_sound(ledger.rollback_target(model), settings)
     entry = ledger.rollback(
         model, who=settings.user, why=reason, expected_sequence=before
     )
-    project_aliases(model, ledger, tracking)
+    project_aliases(model, ledger, Tracking(settings))
     return entry

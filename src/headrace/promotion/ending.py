@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from headrace.errors import PromotionError
-from headrace.ledger import Approval, Champion, Evidence, Ledger
+from headrace.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.promotion.aliases import project_aliases
 from headrace.promotion.evidence import end_experiment, evidence_of
 from headrace.records import (
@@ -15,6 +15,7 @@ from headrace.records import (
     PromotionRecord,
     RegistrationRecord,
 )
+from headrace.soundness import find_flaw
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -82,6 +83,10 @@ def conclude(  # noqa: PLR0913
     if decided is None and register_only:
         reason = registered_only(spec.name, version)
         decided = PromotionRecord(status="registered", reason=reason)
+    if decided is None or decided.status in ("promoted", "unchanged"):
+        decided = (
+            refuse_unsound(ledger.version(spec.name, version), settings) or decided
+        )
     if decided is None:
         place = (settings, ledger, champion)
         decided = _promote(spec, version, evaluation, evidence, *place)
@@ -118,6 +123,21 @@ def standing(
         )
         return PromotionRecord(status="registered", reason=reason)
     return None
+
+
+def refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | None:
+    """A refusal where a version is not what was proved; None where it is.
+
+    Its files are looked at now: that they were there when it was evaluated is no proof.
+    """
+    flaw = find_flaw(version, settings)
+    if flaw is None:
+        return None
+    reason = (
+        f"version {version.version} is not what was registered: {flaw.message} Run "
+        f"`headrace repair {version.model}/{version.version}`."
+    )
+    return PromotionRecord(status="refused", reason=reason)
 
 
 def evidence_told(gates: Sequence[GateResult]) -> str:

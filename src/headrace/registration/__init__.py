@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from headrace.ledger import Evidence, Ledger, Version
 from headrace.records import (
@@ -14,6 +15,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.registration.card import law_section, model_card
+from headrace.soundness import bind, find_flaws, keep_copy
 from headrace.spec.law import Law, read_law
 
 if TYPE_CHECKING:
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from headrace.spec import PipelineSpec
     from headrace.tracking import Tracking
 
-__all__ = ["law_section", "model_card", "register", "training_key"]
+__all__ = ["as_bound", "law_section", "model_card", "register", "training_key"]
+
+
+T = TypeVar("T", bound=TrainingRecord)
+log = logging.getLogger("headrace")
 
 
 def training_key(training: TrainingRecord) -> str:
@@ -66,6 +72,8 @@ def register(  # noqa: PLR0913
     if known is None:
         ledger.check_lease()  # before MLflow has a version that the ledger refuses
         known = _add(spec, folder, snapshot, training, evaluation, settings, ledger)
+    elif training.run_id != known.run_id:
+        known = _keep_sound(known, training, settings, ledger)
     evidence = ledger.add_evidence(
         Evidence(
             model=spec.name,
@@ -128,6 +136,34 @@ def _log_law(tracking: Tracking, run_id: str, law: Law) -> None:
         tracking.log_files(run_id, Path(place), "law")
 
 
+def _keep_sound(
+    known: Version, training: TrainingRecord, settings: Settings, ledger: Ledger
+) -> Version:
+    """A version whose training was done again: bound to the new files if it lost its.
+
+    The weights are equal, so that it is the same version.
+    """
+    if not find_flaws(known, settings):
+        return known
+    log.warning("%s is bound to the files of the run %s", known, training.run_id)
+    why = f"its files were lost; the run {training.run_id} has equal weights"
+    return bind(known, training, why, keep_copy(training, settings), settings, ledger)
+
+
+def as_bound(training: T, version: Version) -> T:
+    """A training that was registered, with the files that its version has now."""
+    if not version.is_bound_anew:
+        return training
+    return training.model_copy(
+        update={
+            "run_id": version.run_id,
+            "model_uri": version.model_uri,
+            "model_digest": version.model_digest,
+            "golden_digest": version.golden_digest,
+        }
+    )
+
+
 def _add(  # noqa: PLR0913
     spec: PipelineSpec,
     folder: Path,
@@ -139,6 +175,7 @@ def _add(  # noqa: PLR0913
 ) -> Version:
     from headrace.tracking import Tracking
 
+    details = keep_copy(training, settings)
     number = Tracking(settings).create_version(
         spec.name,
         training.model_uri,
@@ -165,6 +202,7 @@ def _add(  # noqa: PLR0913
                 "description": training.description.model_dump(mode="json"),
                 "snapshot": snapshot.model_dump(mode="json"),
                 "training": training.model_dump(mode="json"),
+                **details,
             },
         )
     )
