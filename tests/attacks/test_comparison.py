@@ -21,7 +21,6 @@ from headrace.settings import Settings
 from headrace.spec import load_spec
 
 FOLDER = "pipelines/blobs"
-GATES = "gates=[{name='finite'},{name='champion'}]"
 Copy = Callable[[Path, Path], Path]
 
 
@@ -54,7 +53,7 @@ class Arena:
         from headrace.store import Store
         from headrace.training import train
 
-        overrides = (f"data.source={str(data)!r}", f"training.seed={seed}", GATES)
+        overrides = (f"data.source={str(data)!r}", f"training.seed={seed}")
         folder = self.settings.project / FOLDER
         spec = load_spec(folder, overrides)
         settings = self.settings

@@ -14,6 +14,7 @@ from pathlib import Path
 from headrace.errors import IntegrityError
 from headrace.evaluation import report
 from headrace.evaluation.answers import ask
+from headrace.evaluation.comparison import compare
 from headrace.evaluation.enough import few_rows
 from headrace.evaluation.groups import group_slices, unseen_groups
 from headrace.evaluation.opponents import Opponents
@@ -99,7 +100,7 @@ def evaluate(
             metrics["latency_ms"] = served.latency_ms
         if served.difference is not None:
             metrics["serving_difference"] = served.difference
-        compared = opponents.compare(spec.gates, answers, rows, Store(settings.store))
+        compared = compare(opponents, spec.gates, answers, rows, Store(settings.store))
         metrics |= compared.metrics
         gates = [
             compared.verdicts.get(gate.name)
