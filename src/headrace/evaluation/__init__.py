@@ -100,7 +100,8 @@ def evaluate(
             metrics["latency_ms"] = served.latency_ms
         if served.difference is not None:
             metrics["serving_difference"] = served.difference
-        compared = compare(opponents, spec.gates, answers, rows, Store(settings.store))
+        store = Store(settings.store)
+        compared = compare(model.model, opponents, spec.gates, answers, rows, store)
         metrics |= compared.metrics
         gates = [
             compared.verdicts.get(gate.name)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.errors import IntegrityError
 from headrace.evaluation.judged import (
     FindSnapshot,
-    Items,
+    attempts_before,
     keep_items,
-    learned_from,
     look_back,
 )
+from headrace.evaluation.learned import Learned
+from headrace.evaluation.vanished import CHALLENGER, answer_again
 from headrace.gates import Opponent, Trial, champion_gate, not_compared
 from headrace.records import MANIFEST, GateResult, Metrics, SnapshotRecord
 from headrace.snapshots import find_snapshot
@@ -48,6 +47,7 @@ class Compared:
 
 
 def compare(
+    model: Any,
     opponents: Opponents,
     gates: Sequence[GateSpec],
     answers: Answers,
@@ -57,6 +57,7 @@ def compare(
     """Compare the answers, and keep in the store which items were judged.
 
     Args:
+        model: the challenger, a Keras model from raw items to probabilities.
         opponents: with whom.
         gates: those named ``champion`` are held against the comparison; without one
             its figures are those of the default gate.
@@ -67,43 +68,51 @@ def compare(
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    own = [gate for gate in gates if gate.name == "champion"]
+    gates = [gate for gate in gates if gate.name == "champion"]
     items = rows.items()
     rows_digest = keep_items(store, items)
     champion = opponents.champion
     if champion is None or not opponents.models:
-        verdicts = {gate.name: not_compared(gate, opponents.note) for gate in own}
+        verdicts = {gate.name: not_compared(gate, opponents.note) for gate in gates}
         return Compared(verdicts, rows_digest)
     find = _finder(store, opponents.ledger)
-    past = look_back(
-        opponents.attempts,
-        (opponents.training.weights_digest, champion, rows_digest),
+    own = (opponents.training.weights_digest, champion, rows_digest)
+    since = opponents.best.since
+    past = look_back(opponents.attempts, own, items, since, store, find)
+    vanished = answer_again(
+        {CHALLENGER: model, **opponents.models},
+        rows.snapshot.description,
+        [a for a in attempts_before(opponents.attempts, own) if a.had(champion)],
         items,
-        opponents.best.since,
         store,
         find,
     )
-    learned = _Learned(rows.snapshot, items, find)
+    learned = Learned(rows.snapshot, np.concatenate([items, vanished.items]), find)
     others = [
         Opponent(
             number,
-            answers.others[number] == answers.labels,
+            np.concatenate(
+                [answers.others[number] == answers.labels, vanished.right[number]]
+            ),
             learned.compared(number, opponents.versions[number].snapshot_digest),
         )
         for number in opponents.models
     ]
+    gone = np.ones(len(vanished.items), bool)
     trial = Trial(
-        right=answers.right,
-        new=past.new,
+        right=np.concatenate([answers.right, vanished.right[CHALLENGER]]),
+        new=np.concatenate([past.new, ~gone]),
         champion=others[0],
         best=others[1] if others[1:] else None,
         attempt=past.attempt,
         attempt_on_new=past.attempt_on_new,
+        vanished=np.concatenate([np.zeros(len(items), bool), gone]),
+        unanswered=vanished.unanswered,
         notes=(*filter(None, [past.note]), *learned.notes),
     )
-    gate = own[0] if own else GateSpec.model_validate(_DEFAULT)
+    gate = gates[0] if gates else GateSpec.model_validate(_DEFAULT)
     verdict, metrics = champion_gate(gate, trial)
-    return Compared({gate.name: verdict} if own else {}, rows_digest, metrics)
+    return Compared({gate.name: verdict} if gates else {}, rows_digest, metrics)
 
 
 def _finder(store: Store, ledger: Ledger) -> FindSnapshot:
@@ -114,50 +123,3 @@ def _finder(store: Store, ledger: Ledger) -> FindSnapshot:
         return find_snapshot(store, digest, ledger.anchors([key]).get(key, ""))
 
     return find
-
-
-class _Learned:
-    """Which items a challenger and its opponents learned from.
-
-    Args:
-        snapshot: what the challenger learned from.
-        items: the test items, ``(n,)``.
-        find: gives other snapshots.
-
-    Attributes:
-        notes: whose data is gone, in words.
-    """
-
-    def __init__(
-        self, snapshot: SnapshotRecord, items: Items, find: FindSnapshot
-    ) -> None:
-        self._items, self._find = items, find
-        self._own = learned_from(snapshot, items)
-        self._known = {snapshot.digest: self._own}
-        self._once = np.zeros(len(items), bool)  # a row copied many times is one item
-        self._once[np.unique(items, return_index=True)[1]] = True
-        self.notes: list[str] = []
-
-    def compared(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
-        """One row of each item that neither learned from, bool ``(n,)``.
-
-        Args:
-            version: the opponent.
-            digest: of the snapshot that it learned from.
-        """
-        if digest not in self._known:
-            self._known[digest] = self._look(version, digest)
-        return self._once & ~self._own & ~self._known[digest]
-
-    def _look(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
-        snapshot = self._find(digest)
-        if snapshot is not None:
-            try:
-                return learned_from(snapshot, self._items)
-            except IntegrityError:
-                pass
-        self.notes.append(
-            f"what version {version} learned from is no longer in the store, so that "
-            "none of it is left out, to its advantage"
-        )
-        return np.zeros(len(self._items), bool)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.evaluation.judged import Past, keep_items, learned_from, look_back
+from headrace.evaluation.judged import Past, keep_items, look_back
+from headrace.evaluation.learned import learned_from
 from headrace.ledger import Attempt
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.snapshots import DIGEST, SplitRows, find_snapshot
