@@ -13,15 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import a_contract, blobs
+from tests.conftest import a_contract, blobs, write_law
 
 from headrace.ledger import Ledger
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.settings import Settings
 from headrace.spec import load_spec
 
-FOLDER = "pipelines/blobs"
-GATES = "gates=[{name='finite'},{name='champion'}]"
 Copy = Callable[[Path, Path], Path]
 
 
@@ -31,6 +29,7 @@ class Arena:
 
     settings: Settings
     data: Path
+    folder: Path
 
     def write(self, name: str, train: slice, test: slice, *copies: int) -> Path:
         """A data set of rows of one pool; ``copies`` of it are in test once more."""
@@ -54,10 +53,9 @@ class Arena:
         from headrace.store import Store
         from headrace.training import train
 
-        overrides = (f"data.source={str(data)!r}", f"training.seed={seed}", GATES)
-        folder = self.settings.project / FOLDER
+        overrides = (f"data.source={str(data)!r}", f"training.seed={seed}")
+        folder, settings = self.folder, self.settings
         spec = load_spec(folder, overrides)
-        settings = self.settings
         snapshot = ingest(spec.data, "image", Store(settings.store), settings)
         contract = a_contract(snapshot)
         training = train(spec, folder, "mlp", snapshot, contract, settings, {})
@@ -87,7 +85,7 @@ def _arena(
     settings = Settings(project=project, home=root / "home", user="ada@lab")
     settings.prepare_home()
     shutil.copy(mlflow_database, settings.home / "mlflow.db")
-    arena = Arena(settings, root)
+    arena = Arena(settings, root, project / "pipelines" / "blobs")
     ended, seen = arena.fight(
         arena.write("first.npz", slice(0, 180), slice(200, 260)), seed=1
     )
@@ -100,7 +98,7 @@ def arena(_arena: Arena, copy_of: Copy, tmp_path: Path) -> Arena:
     """A copy of a home with one champion, which has 60 of 60 rows right."""
     home = copy_of(_arena.settings.home, tmp_path / "home")
     settings = Settings(project=_arena.settings.project, home=home, user="eve@lab")
-    return Arena(settings, tmp_path)
+    return Arena(settings, tmp_path, _arena.folder)
 
 
 def test_data_sets_that_differ_by_a_row_do_not_pass_the_crown_around(
@@ -123,7 +121,7 @@ def test_ten_new_rows_without_a_difference_prove_nothing(arena: Arena) -> None:
     )
     assert ended.status == "registered"
     assert seen.metrics["new_items"] == 10
-    assert "on 10 test items (10 of them new)" in gate(seen).reason
+    assert "on 70 test items (10 of them new, 60 of them no longer" in gate(seen).reason
 
 
 def test_one_new_row_copied_a_thousand_times_is_one_item(arena: Arena) -> None:
@@ -167,3 +165,61 @@ def test_enough_new_rows_show_no_worse_once(arena: Arena) -> None:
     assert again.status == "registered"
     assert "on 1,000 test items that were judged before" in gate(seen).reason
     assert (arena.champion, seen.best_version) == (2, 1)
+
+
+def test_without_the_rows_that_it_lost_a_challenger_is_no_better(
+    project: Path, mlflow_database: Path, tmp_path: Path
+) -> None:
+    """They are answered again from the snapshot in which they were judged."""
+    settings = Settings(project=project, home=tmp_path / "home", user="eve@lab")
+    settings.prepare_home()
+    shutil.copy(mlflow_database, settings.home / "mlflow.db")
+    folder = write_law(project, tmp_path / "law", gates="[{name = 'champion'}]")
+    arena = Arena(settings, tmp_path, folder)
+    images, labels = faint_blobs(800)
+
+    def write(name: str, rows: np.ndarray) -> Path:
+        tested = {"x_test": images[200:][rows], "y_test": labels[200:][rows]}
+        place = tmp_path / name
+        np.savez(place, x_train=images[:200], y_train=labels[:200], **tested)
+        return place
+
+    whole = write("whole.npz", np.ones(600, bool))
+    arena.fight(whole, seed=1)
+    ended, seen = arena.fight(whole, seed=2)
+    assert ended.status == "registered", gate(seen).reason
+    champion, challenger = (right(arena, n, images, labels)[200:] for n in (1, 2))
+    lost = champion & ~challenger
+    assert (challenger & ~champion).sum() >= 8, "enough to look better without them"
+    ended, again = arena.fight(write("chosen.npz", ~lost), seed=2)
+    assert ended.status == "registered"
+    assert f"{lost.sum()} of them no longer in the data" in gate(again).reason
+    assert gate(again).p_value == gate(seen).p_value
+    # And where the store has lost them, they count as lost.
+    shutil.rmtree(Path(settings.store) / "snapshots" / seen.snapshot_digest)
+    ended, again = arena.fight(write("chosen.npz", ~lost), seed=3)
+    assert ended.status == "registered"
+    assert f"{lost.sum()} of them no longer in the data" in gate(again).reason
+
+
+def faint_blobs(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Blobs that are hard to tell apart, so that two trainings differ on many rows."""
+    random, labels = np.random.default_rng(1), np.arange(rows) % 3
+    images = random.integers(0, 200, (rows, 8, 8)).astype(np.uint8)
+    for row, label in enumerate(labels):
+        images[row, 3 * label : 3 * label + 2] += 30
+    return images, labels
+
+
+def right(
+    arena: Arena, version: int, images: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Which rows a registered version has right."""
+    from headrace.serving import load_version
+    from headrace.tracking import Tracking
+
+    row = Ledger(arena.settings.database_url).version("blobs", version)
+    model = load_version(Tracking(arena.settings), row)
+    given = np.asarray(model(images[..., None]))
+    found: np.ndarray = given.argmax(axis=1) == labels
+    return found

@@ -14,6 +14,7 @@ from pathlib import Path
 from headrace.errors import IntegrityError
 from headrace.evaluation import report
 from headrace.evaluation.answers import ask
+from headrace.evaluation.comparison import compare
 from headrace.evaluation.enough import few_rows
 from headrace.evaluation.groups import group_slices, unseen_groups
 from headrace.evaluation.opponents import Opponents
@@ -102,7 +103,8 @@ def evaluate(
             metrics["serving_difference"] = served.difference
             if served.difference <= TOLERANCE:
                 mark_verified(training, settings)
-        compared = opponents.compare(spec.gates, answers, rows, Store(settings.store))
+        store = Store(settings.store)
+        compared = compare(model.model, opponents, spec.gates, answers, rows, store)
         metrics |= compared.metrics
         gates = [
             compared.verdicts.get(gate.name)

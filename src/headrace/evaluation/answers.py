@@ -88,7 +88,7 @@ def ask(
         predicted.append(_best(given[-1]))
         worst = _worst(worst, part, given[-1], predicted[-1], mistakes)
         for version, other in others.items():
-            choices[version].append(_best(probabilities(other, raw)))
+            choices[version].append(best_classes(other, raw))
     return Answers(
         np.concatenate(labels),
         np.concatenate(given),
@@ -97,6 +97,11 @@ def ask(
         groups,
         worst,
     )
+
+
+def best_classes(model: Any, raw: Any) -> npt.NDArray[np.int32]:
+    """The class index of the highest probability of each raw item, int32 ``(n,)``."""
+    return _best(probabilities(model, raw))
 
 
 def _best(given: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:

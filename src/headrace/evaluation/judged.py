@@ -1,4 +1,4 @@
-"""Which test items were judged before, and which ones a model learned from.
+"""Which test items were judged before.
 
 The items of an evaluation are one file in the store, named by its sha256, which the
 evidence in the ledger holds: ``judged/<sha256>.bin``, the sorted distinct digests of
@@ -10,7 +10,7 @@ counts as new.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,17 +18,15 @@ import numpy.typing as npt
 
 from headrace.errors import IntegrityError
 from headrace.ledger import Attempt
+from headrace.records import SnapshotRecord
 from headrace.snapshots import (
     DIGEST,
     SplitRows,
-    digests_of,
-    find_snapshot,
-    read_shard,
-    shards_of,
 )
 from headrace.store import Store
 
 Items = npt.NDArray[np.bytes_]
+FindSnapshot = Callable[[str], SnapshotRecord | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,9 @@ def look_back(
     attempts: Sequence[Attempt],
     own: tuple[str, int, str],
     items: Items,
-    store: Store,
     since: int,
+    store: Store,
+    find: FindSnapshot,
 ) -> Past:
     """What was judged before on these items.
 
@@ -80,16 +79,17 @@ def look_back(
         attempts: all evidence of the model, oldest first.
         own: weights digest, champion's version and rows digest of what is judged now.
         items: what it is judged on, ``(n,)``.
-        store: where the items of earlier ones are kept.
         since: the id of the evidence that the best champion was promoted on.
+        store: where the items of earlier ones are kept.
+        find: gives a snapshot by its digest; None where it is gone.
     """
-    earlier = _before(attempts, own)
+    earlier = attempts_before(attempts, own)
     new = np.ones(len(items), bool)
     overlapping: set[tuple[str, str]] = set()
     lost = set[int]()
     for rows in dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in earlier):
-        judged = _items_of(store, *rows)
-        known = np.ones(len(items), bool) if judged is None else _isin(items, judged)
+        judged = items_of(store, find, *rows)
+        known = np.ones(len(items), bool) if judged is None else is_among(items, judged)
         if judged is None:
             lost |= {a.version for a in earlier if _rows(a) == rows}
         if known.any():
@@ -105,36 +105,10 @@ def look_back(
     return Past(new, len(counted) + 1, len(on_new) + 1, _lost(lost))
 
 
-def learned_from(store: Store, digest: str, items: Items) -> npt.NDArray[np.bool_]:
-    """Which items are in train or val of a snapshot, bool ``(n,)``.
-
-    Args:
-        store: where the snapshot is; one shard of it is in memory at a time.
-        digest: of the snapshot.
-        items: sorted, ``(n,)``.
-
-    Raises:
-        IntegrityError: the snapshot is gone or damaged.
-    """
-    snapshot = find_snapshot(store, digest)
-    if snapshot is None:
-        raise IntegrityError(
-            f"The snapshot {store.uri(f'snapshots/{digest}')} is gone.",
-            "Restore it from a backup, or ingest the same data again.",
-        )
-    learned = np.zeros(len(items), bool)
-    for shard in shards_of(snapshot):
-        if set(shard.splits) <= {"test"} or not shard.rows:
-            continue
-        table = read_shard(snapshot, shard, ["item", "split"])
-        other = np.asarray(table["split"].to_numpy() != "test", bool)
-        learned |= _isin(items, digests_of(table)[other])
-    return learned
-
-
-def _before(
+def attempts_before(
     attempts: Sequence[Attempt], own: tuple[str, int, str]
 ) -> Sequence[Attempt]:
+    """Those that came before an attempt, the first time that it was made."""
     for place, attempt in enumerate(attempts):
         if _subject(attempt) == own:
             return attempts[:place]
@@ -160,12 +134,14 @@ def _lost(versions: set[int]) -> str:
     )
 
 
-def _items_of(store: Store, rows_digest: str, snapshot_digest: str) -> Items | None:
+def items_of(
+    store: Store, find: FindSnapshot, rows_digest: str, snapshot_digest: str
+) -> Items | None:
     """The items that an evaluation judged, sorted; None where that is lost."""
     kept = _read(store, rows_digest) if rows_digest else None
     if kept is not None:
         return kept
-    snapshot = find_snapshot(store, snapshot_digest)
+    snapshot = find(snapshot_digest)
     if snapshot is None:
         return None
     try:
@@ -188,8 +164,8 @@ def _key(digest: str) -> str:
     return f"judged/{digest}.bin"
 
 
-def _isin(items: Items, others: Items) -> npt.NDArray[np.bool_]:
-    """Which items are among others, which are sorted."""
+def is_among(items: Items, others: Items) -> npt.NDArray[np.bool_]:
+    """Which items are among others, which are sorted, bool ``(n,)``."""
     if not len(others):
         return np.zeros(len(items), bool)
     places = np.searchsorted(others, items).clip(max=len(others) - 1)

@@ -5,7 +5,8 @@ comparison with the champion and the best former champion, `paired` its statisti
 """
 
 from headrace.gates.absolute import absolute_gate, serving_gate
-from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
+from headrace.gates.champion import champion_gate, not_compared
+from headrace.gates.trial import Opponent, Trial
 
 __all__ = [
     "Opponent",

@@ -7,10 +7,12 @@ A challenger is promoted if it is
 
 - no worse by the margin than the champion, and than the best former champion, on
   enough test items that no attempt on this pipeline was judged on before; or
-- significantly better than the champion on all test items,
+- significantly better than the champion on all test items, those included that the
+  champion was judged on before and that are no longer in the data,
 
-and if it is significantly worse than neither of them, on the new items or on all.
-Items that one of the two models learned from are left out of their comparison.
+and if it is significantly worse than neither of them, on the new items or on all that
+are in the data. Items that one of the two models learned from are left out of their
+comparison.
 
 The level is shared among attempts, so that the errors of all of them together are at
 most the gate's level (0.05): of any number of equal challengers on the same items 5 %
@@ -22,57 +24,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.gates.paired import Paired
+from headrace.gates.trial import Opponent, Trial
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
 
 # The first attempt gets 39 % of the level, the second 17 %, the 20th 0.4 %.
 _SHARE = 1 / (math.pi**2 / 6 - 1)  # 1 over the sum of 1 / (k + 1)^2 for k = 1, 2, 3 ...
-
-
-@dataclass(frozen=True, slots=True)
-class Opponent:
-    """A model that a challenger is compared with.
-
-    Attributes:
-        version: of the model.
-        right: which rows it has right, bool ``(n,)``.
-        compared: rows that neither it nor the challenger learned from, one of each
-            item, bool ``(n,)``.
-    """
-
-    version: int
-    right: npt.NDArray[np.bool_]
-    compared: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One attempt to replace a champion.
-
-    Attributes:
-        right: which rows the challenger has right, bool ``(n,)``.
-        new: rows whose item no earlier attempt was judged on, bool ``(n,)``.
-        champion: the present one.
-        best: the best former champion; None where that is the champion.
-        attempt: the how manyth it is on any of these items, or since the best
-            champion was promoted; 1, 2, 3 ...
-        attempt_on_new: the same, of those that new items judged.
-        notes: what weakens the comparison, in words.
-    """
-
-    right: npt.NDArray[np.bool_]
-    new: npt.NDArray[np.bool_]
-    champion: Opponent
-    best: Opponent | None = None
-    attempt: int = 1
-    attempt_on_new: int = 1
-    notes: tuple[str, ...] = ()
 
 
 def level_of(attempt: int, total: float) -> float:
@@ -137,8 +99,12 @@ class _Judgement:
         self.level = level_of(trial.attempt, total)
         self.level_on_new = level_of(trial.attempt_on_new, total)
         self.opponents = [trial.champion, *([trial.best] if trial.best else [])]
-        self.all = [self._count(opponent) for opponent in self.opponents]
-        self.new = [self._count(opponent, trial.new) for opponent in self.opponents]
+        present = np.ones(len(trial.right), bool)
+        if trial.vanished is not None:
+            present = ~trial.vanished
+        self.all = [self._with_lost(self._count(o)) for o in self.opponents]
+        self.present = [self._count(o, present) for o in self.opponents]
+        self.new = [self._count(o, trial.new & present) for o in self.opponents]
         enough = enough_items(gate.margin, self.level_on_new)
         self.has_enough = self.new[0].rows >= enough
 
@@ -147,6 +113,10 @@ class _Judgement:
     ) -> Paired:
         compared = opponent.compared if rows is None else opponent.compared & rows
         return Paired.of(self.trial.right, opponent.right, compared)
+
+    def _with_lost(self, counts: Paired) -> Paired:
+        lost = self.trial.unanswered
+        return Paired(counts.rows + lost, counts.better, counts.worse + lost)
 
     def result(self) -> tuple[GateResult, Metrics]:
         passed, reason, value, threshold = self._verdict()
@@ -172,7 +142,7 @@ class _Judgement:
 
     def _verdict(self) -> tuple[bool, str, float | None, float]:
         """Whether it passed, why, and the number that decided against its bound."""
-        if not self.all[0].rows:
+        if not self.present[0].rows:
             reason = (
                 "no test item is left to compare with version "
                 f"{self.trial.champion.version}: the models learned from all of them"
@@ -195,7 +165,7 @@ class _Judgement:
         """What the challenger is significantly worse than, and on which items."""
         for place, opponent in enumerate(self.opponents):
             name = self._name(opponent)
-            for counts, kind in ((self.new[place], "new "), (self.all[place], "")):
+            for counts, kind in ((self.new[place], "new "), (self.present[place], "")):
                 p_value = counts.p_worse
                 if p_value < (self.gate.threshold or 0.0):
                     text = (
@@ -226,7 +196,10 @@ class _Judgement:
 
     def _better(self, word: str) -> str:
         counts, new = self.all[0], self.new[0].rows
-        kind = f" ({new:,} of them new)" if new else " that were judged before"
+        gone = counts.rows - self.present[0].rows
+        facts = [f"{new:,} of them new"] if new else []
+        facts += [f"{gone:,} of them no longer in the data"] if gone else []
+        kind = f" ({', '.join(facts)})" if facts else " that were judged before"
         return (
             f"{word}significantly better than version {self.trial.champion.version} on "
             f"{counts.rows:,} test items{kind} ({_counts(counts)}, "

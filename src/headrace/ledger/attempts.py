@@ -28,6 +28,10 @@ class Attempt(Record):
     rows_digest: str
     metrics: Mapping[str, float | None]
 
+    def had(self, champion: int) -> bool:
+        """Whether a version was judged in it, as challenger or as champion."""
+        return champion in {self.version, self.champion_version}
+
     def chance_against(self, version: int) -> float:
         """The chance of its answers if it were no better than ``version``.
 

@@ -114,16 +114,27 @@ def digests_of(table: pa.Table) -> npt.NDArray[np.bytes_]:
     return digests
 
 
-def find_snapshot(store: Store, digest: str) -> SnapshotRecord | None:
-    """The record of a snapshot by its digest; None where the store does not have it."""
+def find_snapshot(
+    store: Store, digest: str, manifest_sha256: str = ""
+) -> SnapshotRecord | None:
+    """The record of a snapshot by its digest; None where the store does not have it.
+
+    Args:
+        store: where it is.
+        digest: of the snapshot.
+        manifest_sha256: of its manifest, as it was recorded; what is read later is
+            checked against it.
+    """
     manifest = store.read_json(f"snapshots/{digest}/{MANIFEST}")
     if not isinstance(manifest, dict):
         return None
-    fields = {name: manifest.get(name) for name in SnapshotRecord.model_fields}
+    fields = {
+        **{k: v for k, v in manifest.items() if k in SnapshotRecord.model_fields},
+        "uri": store.uri(f"snapshots/{digest}"),
+        "manifest_sha256": manifest_sha256,
+    }
     try:
-        record = SnapshotRecord.model_validate(
-            fields | {"uri": store.uri(f"snapshots/{digest}")}
-        )
+        record = SnapshotRecord.model_validate(fields)
     except ValueError:
         return None
     return record if record.digest == digest else None

@@ -115,9 +115,12 @@ class SplitRows:
         Raises:
             IntegrityError: a shard is missing or damaged.
         """
-        shards = np.flatnonzero(self.counts).tolist()
-        parts = [digests_of(self._table(shard, ["item"])) for shard in shards]
+        parts = map(self.items_of, np.flatnonzero(self.counts).tolist())
         return np.concatenate([np.empty(0, DIGEST), *parts])
+
+    def items_of(self, shard: int) -> npt.NDArray[np.bytes_]:
+        """The same for the rows of one shard, by its place in `counts`."""
+        return digests_of(self._table(shard, ["item"]))
 
     def _table(self, shard: int, columns: list[str]) -> pa.Table:
         """Columns of one shard, the rows of other splits and of quarantine left out."""

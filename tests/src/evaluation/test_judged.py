@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.evaluation.judged import Past, keep_items, learned_from, look_back
+from headrace.evaluation.judged import Past, keep_items, look_back
+from headrace.evaluation.learned import learned_from
 from headrace.ledger import Attempt
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.snapshots import DIGEST, SplitRows
+from headrace.snapshots import DIGEST, SplitRows, find_snapshot
 from headrace.store import Store
 
 GRAY = DataDescription(medium="image", shape=(2, 2, 1), classes=("0", "1"))
@@ -53,7 +54,11 @@ def look(
     since: int = 99,
 ) -> Past:
     rows = keep_items(store, judged)
-    return look_back(attempts, (weights, 1, rows), judged, store, since)
+
+    def find(digest: str) -> SnapshotRecord | None:
+        return find_snapshot(store, digest)
+
+    return look_back(attempts, (weights, 1, rows), judged, since, store, find)
 
 
 def test_items_are_kept_once_sorted_and_by_their_digest(store: Store) -> None:
@@ -195,14 +200,23 @@ def test_evidence_of_an_earlier_release_is_looked_up_in_its_snapshot(
     assert past.note == ""
 
 
-def test_what_a_model_learned_from_is_in_train_or_val(
-    store: Store, snapshot: SnapshotRecord
-) -> None:
+def test_what_a_model_learned_from_is_in_train_or_val(snapshot: SnapshotRecord) -> None:
     given = np.concatenate([shas(0, 1, 2, 3, 4, 5), items(1)])
-    learned = learned_from(store, snapshot.digest, given)
+    learned = learned_from(snapshot, given)
     assert learned.tolist() == [True, True, False, True, True, False, False]
 
 
-def test_a_snapshot_that_is_gone_is_said(store: Store) -> None:
-    with pytest.raises(IntegrityError, match="snapshots/0000 is gone"):
-        learned_from(store, "0000", items(1))
+def test_a_snapshot_is_held_against_what_the_ledger_has_of_it(
+    store: Store, snapshot: SnapshotRecord
+) -> None:
+    assert find_snapshot(store, "0000") is None
+    sha256 = hashlib.sha256(
+        store.read(f"snapshots/{snapshot.digest}/manifest.json")
+    ).hexdigest()
+    found = find_snapshot(store, snapshot.digest, sha256)
+    assert found == snapshot.model_copy(update={"manifest_sha256": sha256})
+    assert learned_from(found, shas(0)).tolist() == [True]
+    forged = find_snapshot(store, snapshot.digest, "0" * 64)
+    assert forged is not None
+    with pytest.raises(IntegrityError, match="not the one that was recorded"):
+        learned_from(forged, shas(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -229,6 +230,37 @@ def test_rows_that_a_model_learned_from_do_not_count() -> None:
     )
     assert (nothing.passed, nothing.value) == (False, None)
     assert "no test item is left to compare with version 1" in nothing.reason
+
+
+def test_rows_that_left_the_data_count_for_being_better_alone() -> None:
+    """Else whoever leaves out the rows that a challenger lost makes it better."""
+    challenger, champion = np.ones(1017, bool), np.ones(1017, bool)
+    champion[:13] = challenger[13:24] = False
+    gone = np.arange(1017)
+    vanished = (gone >= 13) & (gone < 24)
+    none = np.zeros(1017, bool)
+    old = Trial(challenger, none, opponent(champion), vanished=vanished)
+    found, metrics = champion_gate(CHAMPION, old)
+    assert not found.passed
+    assert (found.p_value, metrics["compared_items"]) == (
+        pytest.approx(0.419, abs=1e-3),
+        1017,
+    )
+    assert "on 1,017 test items (11 of them no longer in the data)" in found.reason
+    chosen = Trial(challenger, none, opponent(champion, compared=~vanished))
+    assert champion_gate(CHAMPION, chosen)[0].passed, "0.0001 without them"
+    lost = dataclasses.replace(chosen, unanswered=11)
+    assert champion_gate(CHAMPION, lost)[0].p_value == found.p_value
+
+
+def test_rows_that_left_the_data_do_not_stand_against_no_worse() -> None:
+    """Data that was replaced may have changed what is asked."""
+    rows = np.arange(1100)
+    challenger, champion, vanished = rows < 1000, rows >= 0, rows >= 1000
+    trial = Trial(challenger, ~vanished, opponent(champion), vanished=vanished)
+    found, _ = champion_gate(CHAMPION, trial)
+    assert found.passed
+    assert found.reason.startswith("no worse than version 1 on 1,000 new test items")
 
 
 def test_what_weakens_a_comparison_is_said() -> None:
