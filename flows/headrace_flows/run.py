@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -30,6 +27,7 @@ from headrace.repair import Repair, mend
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import disk_errors
+from headrace_flows.memory import give_memory_back
 
 STAGES = ("ingest", "validate", "train", "evaluate", "register", "promote")
 
@@ -202,7 +200,7 @@ class Run:
             raise
         self._report(stage, "completed", why, time.perf_counter() - started)
         self.records[stage] = record
-        _give_memory_back()
+        give_memory_back()
         return record
 
     def mark_resumed(self, stage: str, place: str) -> None:
@@ -251,13 +249,3 @@ class Run:
     def promotion(self) -> PromotionRecord | None:
         """The result of promote."""
         return self.record("promote", PromotionRecord)
-
-
-def _give_memory_back() -> None:
-    """Return to the system what a stage has freed, before the next takes its own."""
-    gc.collect()
-    if "pyarrow" in sys.modules:
-        sys.modules["pyarrow"].default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)

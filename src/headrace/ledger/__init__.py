@@ -16,6 +16,7 @@ from headrace.errors import PromotionError, UsageError
 from headrace.ledger.anchors import Anchors
 from headrace.ledger.approvals import Approvals
 from headrace.ledger.attempts import Attempt, earlier_attempts
+from headrace.ledger.bindings import Binding
 from headrace.ledger.chain import ChainReport
 from headrace.ledger.database import is_there
 from headrace.ledger.former import BestFormer, find_best_former
@@ -23,7 +24,6 @@ from headrace.ledger.leases import Leases
 from headrace.ledger.rows import (
     Adoption,
     Approval,
-    Binding,
     Champion,
     Entry,
     Evidence,

@@ -14,7 +14,8 @@ from headrace.records import GateResult, Record
 GRACE_SECONDS = 90.0  # for a run that has ended to tell Prefect how
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """This moment, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -37,7 +38,7 @@ class Version(Record):
     weights_digest: str
     snapshot_digest: str
     created_by: str
-    created: str = Field(default_factory=_now)
+    created: str = Field(default_factory=utc_now)
     details: Mapping[str, Any] = {}
 
     def __str__(self) -> str:
@@ -54,31 +55,6 @@ class Version(Record):
     def is_bound_anew(self) -> bool:
         """Whether its files are others than those that it was registered with."""
         return "binding" in self.details
-
-
-class Binding(Record):
-    """Which files hold a version's weights from now on, and why.
-
-    The weights are those that were registered. A Keras file has its time in it, so the
-    same weights saved again are another file.
-
-    Attributes:
-        step: 1, 2, 3 … without gaps in one version; the last one holds.
-        when: ISO 8601, UTC.
-        details: what replaces the details of the same names of the version.
-    """
-
-    model: str
-    version: int
-    step: int = Field(ge=1)
-    run_id: str
-    model_uri: str
-    model_digest: str
-    golden_digest: str
-    who: str
-    when: str = Field(default_factory=_now)
-    why: str
-    details: Mapping[str, Any] = {}
 
 
 class Evidence(Record):
@@ -115,7 +91,7 @@ class Evidence(Record):
     law_digest: str = ""
     overrides: tuple[str, ...] = ()
     run_id: str
-    created: str = Field(default_factory=_now)
+    created: str = Field(default_factory=utc_now)
 
     @property
     def experiment(self) -> bool:
@@ -152,7 +128,7 @@ class Entry(Record):
     from_version: int | None
     to_version: int
     who: str
-    when: str = Field(default_factory=_now)
+    when: str = Field(default_factory=utc_now)
     why: str
     forced: bool = False
     evidence_id: int | None = None
@@ -183,7 +159,7 @@ class Approval(Record):
     step: int = Field(ge=1)
     action: Literal["request", "approve", "reject"]
     who: str
-    when: str = Field(default_factory=_now)
+    when: str = Field(default_factory=utc_now)
     why: str = ""
     expires: str | None = None
     four_eyes: bool = False
@@ -192,7 +168,7 @@ class Approval(Record):
     @property
     def is_overdue(self) -> bool:
         """Whether it is a request that nobody has answered in time."""
-        return self.expires is not None and self.expires <= _now()
+        return self.expires is not None and self.expires <= utc_now()
 
     def __str__(self) -> str:
         said = {"request": "asked for", "approve": "approved", "reject": "rejected"}
@@ -211,7 +187,7 @@ class Anchor(Record):
 
     key: str
     digest: str
-    created: str = Field(default_factory=_now)
+    created: str = Field(default_factory=utc_now)
 
 
 class Adoption(Record):
@@ -226,7 +202,7 @@ class Adoption(Record):
     what: Literal["ledger", "store"]
     count: int
     who: str
-    when: str = Field(default_factory=_now)
+    when: str = Field(default_factory=utc_now)
 
 
 class Champion(Record):

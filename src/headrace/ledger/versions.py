@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Mapping
-from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.ledger.attempts import Attempt
+from headrace.ledger.bindings import Bindings
 from headrace.ledger.database import Database, plain
 from headrace.ledger.leases import fence, is_unsettled
-from headrace.ledger.rows import Binding, Evidence, Lease, Version
-from headrace.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
+from headrace.ledger.rows import Evidence, Lease, Version
+from headrace.ledger.tables import EVIDENCE, VERSIONS
 
 _PAGE = 20
 
 
-class Versions:
+class Versions(Bindings):
     """Versions and evidence in one database."""
 
     def __init__(
@@ -87,31 +85,6 @@ class Versions:
         """The names of all models that have a version."""
         query = sa.select(VERSIONS.c.model).distinct().order_by(VERSIONS.c.model)
         return [row["model"] for row in self._database.rows(query)]
-
-    def bind(self, version: Version, **values: Any) -> Version:
-        """Let a version have other files from now on; its row stays as it is.
-
-        Args:
-            version: as it is bound now.
-            values: of the `Binding`: model_uri, model_digest, golden_digest, who, why.
-
-        Returns:
-            the version as it is bound afterwards, by this call or by another that
-            came first.
-        """
-        step = int(version.details.get("binding", 0)) + 1
-        row = Binding(model=version.model, version=version.version, step=step, **values)
-        with contextlib.suppress(sa.exc.IntegrityError):
-            self._database.add(BINDINGS, row)
-        return self.version(version.model, version.version)
-
-    def bindings(self, model: str) -> list[Binding]:
-        """All changes of files of a model's versions, oldest first."""
-        query = (
-            sa.select(BINDINGS).where(BINDINGS.c.model == model).order_by(BINDINGS.c.id)
-        )
-        rows = self._database.rows(query)
-        return [Binding(**{k: v for k, v in row.items() if k != "id"}) for row in rows]
 
     def add_evidence(self, evidence: Evidence) -> Evidence:
         """Add evidence; what the last of its kind says already is not added twice.
@@ -254,46 +227,3 @@ class Versions:
             .order_by(EVIDENCE.c.id)
         )
         return [Attempt(**row) for row in self._database.rows(query)]
-
-    def _versions(self, *conditions: sa.ColumnElement[bool]) -> list[Version]:
-        own, bound = VERSIONS.c, BINDINGS.c
-        is_its = sa.and_(bound.model == own.model, bound.version == own.version)
-        all_ = BINDINGS.alias().c
-        last = (
-            sa.select(sa.func.max(all_.step))
-            .where(all_.model == own.model, all_.version == own.version)
-            .scalar_subquery()
-        )
-        query = (
-            sa.select(VERSIONS, *(bound[name].label(f"_{name}") for name in _BOUND))
-            .select_from(VERSIONS)
-            .outerjoin(BINDINGS, sa.and_(is_its, bound.step == last))
-            .where(*conditions)
-            .order_by(own.version)
-        )
-        return [_as_bound(row) for row in self._database.rows(query)]
-
-
-_BOUND = (
-    "step",
-    "run_id",
-    "model_uri",
-    "model_digest",
-    "golden_digest",
-    "details",
-)
-
-
-def _as_bound(row: Mapping[str, Any]) -> Version:
-    """A version with the files of its last binding, from one row of both tables."""
-    own = {name: value for name, value in row.items() if not name.startswith("_")}
-    if row["_step"] is None:
-        return Version(**own)
-    files = {name: row[f"_{name}"] for name in ("run_id", "model_uri", "model_digest")}
-    details = {
-        **own["details"],
-        **row["_details"],
-        "golden_digest": row["_golden_digest"],
-        "binding": row["_step"],
-    }
-    return Version(**{**own, **files, "details": details})
