@@ -164,7 +164,7 @@ def first(
     settings.prepare_home()
     (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     process = home.start("run", "blobs", "--json")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return home, Answer(process.returncode, out, err)
 

@@ -40,7 +40,7 @@ def state_of_lease(home: Home) -> str:
     return lease.state if lease else ""
 
 
-def wait_until(found: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def wait_until(found: Callable[[], Any], what: str, seconds: float = 600) -> Any:
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if answer := found():
@@ -60,7 +60,7 @@ def asked(home: Home) -> Approval:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     return process.returncode, out, err
 
 
@@ -155,7 +155,7 @@ class Deployed:
             env={**inherited, "PREFECT__FLOW_RUN_ID": str(self.id)},
             cwd=self.home.project,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         self.message = self.state.message
         return str(self.state.name)

@@ -54,7 +54,7 @@ def states(server: str, flow_run_ids: list[str]) -> dict[str, str]:
         f"{server}/flow_runs/filter",
         json={"flow_runs": {"id": {"any_": flow_run_ids}}},
         headers=prefect_authorization(),
-        timeout=120,
+        timeout=600,
     ).json()
     return {run["id"]: run["state_type"] for run in found}
 
@@ -67,7 +67,7 @@ def killed_run(home: Home, server: str, place: str, when: str) -> None:
         cwd=home.project,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr

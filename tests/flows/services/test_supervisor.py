@@ -48,7 +48,7 @@ class Server:
         return [int(number) for number in text.split(" ")[:-1]]
 
 
-STAYS = "time.sleep(60)"
+STAYS = "time.sleep(600)"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def lock(tmp_path: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def until(met: Callable[[], bool], seconds: float = 120) -> None:
+def until(met: Callable[[], bool], seconds: float = 600) -> None:
     limit = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < limit
@@ -131,7 +131,7 @@ def test_workers_end_before_servers_and_the_database_last(
     names = ("postgres", "prefect", "cpu worker")
     supervisor = Supervisor(lock)
     for name in names:
-        server = Server(tmp_path, name, "time.sleep(60)")
+        server = Server(tmp_path, name, "time.sleep(600)")
         code = end + WORKS + STAYS
         code = "import time,sys;" + code
         command = [sys.executable, "-c", code, str(server.file)]
@@ -153,7 +153,7 @@ def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
     code = (
         "import sys; from headrace_flows import guard; import os, time;"
         "g = guard.start(sys.argv[1:], dict(os.environ), os.devnull);"
-        "print(g.pid, flush=True); time.sleep(60)"
+        "print(g.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, *server.service.command],
@@ -180,7 +180,7 @@ def test_what_a_command_started_goes_with_it(tmp_path: Path) -> None:
         f"file = pathlib.Path({str(inner.file)!r}); {waits}"
     )
     guarded = guard.start([sys.executable, "-c", code], {}, os.devnull)
-    assert guarded.wait(timeout=120) == 0
+    assert guarded.wait(timeout=600) == 0
     assert len(inner.processes) == 1
     until(lambda: not _runs(inner.processes[0]))
     guard.stop(guarded)
