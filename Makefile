@@ -19,7 +19,7 @@ endif
 OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) >= (24, 2))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-all test-faults bench ui check fix lock check-lock clean
+.PHONY: help setup venv run test test-all test-faults fuzz bench ui check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -59,6 +59,9 @@ test-all: test ## Also those that start servers and workers, and break them
 
 test-faults: setup ## Faults in full: a bad night of 8 runs, 10,000 racing promotions
 	RACES=10000 PIPELINES=4 $(BIN)/python -m pytest tests/faults
+
+fuzz: setup ## Damaged and hostile files for every reader, an hour: make fuzz ARGS=--minutes=60
+	$(BIN)/python -m tests.attacks.fuzz $(ARGS)
 
 bench: setup ## Speed and memory beside a bare script, into bench.json: make bench ARGS=--quick
 	$(BIN)/python -m tests.benchmarks $(ARGS)

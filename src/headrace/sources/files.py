@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
+_SLACK = 2**20
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -35,6 +36,7 @@ _DAMAGE = (
     lzma.LZMAError,
     EOFError,
     NotImplementedError,
+    UnicodeDecodeError,
 )
 
 
@@ -201,7 +203,14 @@ class Bounded(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """Bytes, of which the limit is checked."""
         left = self._limit + 1 - self._stream.tell()
-        data = self._stream.read(left if size < 0 else min(size, left))
+        count = left if size < 0 else min(size, left)
+        if count > self._settings.max_file_bytes + _SLACK:
+            raise SourceError(
+                f"{self._file.where} asks for {count:,} bytes in one piece, such as a "
+                f"name; at most {self._settings.max_file_bytes:,} are taken.",
+                "Make the archive again, or raise HEADRACE_MAX_FILE_BYTES.",
+            )
+        data = self._stream.read(count)
         self._check(self._stream.tell())
         return data
 

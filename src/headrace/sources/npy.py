@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import tokenize
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
@@ -77,7 +78,10 @@ def _header(
             shape, fortran, dtype = npy_format.read_array_header_2_0(stream)
         else:
             raise ValueError(f"NPY version {version}, 1.0 or 2.0 expected")
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (
+        *(ValueError, SyntaxError, TypeError, tokenize.TokenError),
+        *(RecursionError, MemoryError),  # of a header that is nested too deeply
+    ) as error:
         raise SourceError(
             f"{file.where} is no array that can be read: {first_line(error)}.",
             "Save it again with numpy.savez.",

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,20 +18,19 @@ from headrace.errors import SourceError
 from headrace.records import Finding
 from headrace.sources.chunks import rows_at_once
 from headrace.sources.files import File, check_limits, check_ratio, first_line
-from headrace.sources.parquet_pages import PageError, schema_size
+from headrace.sources.parquet_pages import MAGIC, PageError, read_footer, schema_size
 from headrace.sources.parquet_plan import ROW_BYTES, Opened, rows_that_fit
 from headrace.sources.tabular import SAMPLE_ROWS, Rows, check_width
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-MAGIC = b"PAR1"
+__all__ = ["MAGIC", "ParquetTable", "opened", "row_bytes"]
+
 _BUFFER_BYTES = 2**20
 _ROWS_AT_ONCE = 16_384
 # Of all columns of a sample together, and of one.
 _SAMPLE_BYTES = 64 * 2**20
-_TAIL = 8
-_FOOTER_HEAD = 64
 
 
 @contextlib.contextmanager
@@ -48,12 +47,16 @@ def opened(file: File, settings: Settings) -> Iterator[pq.ParquetFile]:
 @contextlib.contextmanager
 def _opened(file: File, settings: Settings) -> Iterator[Opened]:
     with file.open() as stream:
-        _check_footer(stream, file, settings)
         try:
+            footer = read_footer(stream, file.size)
+            # A column of lists has three elements; a struct around it is one more.
+            elements = schema_size(footer)
+            check_width(file.where, elements // 4, settings.max_columns)
+            stream.seek(0)
             # Else all that is read of a file stays in memory.
             table = pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
             check_width(file.where, table.metadata.num_columns, settings.max_columns)
-            yield Opened(file, stream, table, settings)
+            yield Opened(file, stream, table, settings, footer)
         except (pa.ArrowException, OSError, UnicodeDecodeError, PageError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -65,19 +68,6 @@ def _damaged(file: File, error: Exception) -> SourceError:
         f"{file.where} is a damaged Parquet file: {first_line(error)}.",
         "Download or make it again.",
     )
-
-
-def _check_footer(stream: IO[bytes], file: File, settings: Settings) -> None:
-    """Refuse a schema that is too large to be looked at."""
-    stream.seek(max(0, file.size - _TAIL))
-    tail = stream.read(_TAIL)
-    size = int.from_bytes(tail[:4], "little")
-    if tail[4:] == MAGIC and size + _TAIL <= file.size:
-        stream.seek(file.size - _TAIL - size)
-        # A column of lists has three elements, and each struct around it one more.
-        elements = schema_size(stream.read(min(size, _FOOTER_HEAD)))
-        check_width(file.where, elements // 4, settings.max_columns)
-    stream.seek(0)
 
 
 def row_bytes(table: pq.ParquetFile) -> float:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 
+from headrace.sources.thrift import Fields, Thrift, ThriftError
+
+MAGIC = b"PAR1"
+# 120,000 columns of row groups; reading as many takes seconds.
+FOOTER_BYTES = 2**25
+_TAIL = 8
 _HEADER_BYTES = (2**10, 2**16, 2**24)
-_DEEPEST = 16
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
-_STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 7, 8, 12
-_INTEGERS, _LISTS, _MAP = (4, 5, 6), (9, 10), 11
 _DICTIONARY_ENCODINGS = (2, 8)
-_CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "ZSTD": "zstd", "BROTLI": "brotli"}
-_Fields = dict[int, Any]
+_CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+_BYTE_ARRAY = 6
 
 
 class PageError(ValueError):
@@ -45,39 +48,95 @@ class Pages:
     dictionary: int = 0
 
 
+class Chunk(NamedTuple):
+    """Where the pages of a column of values lie, of one row group.
+
+    Attributes:
+        kind, codec: Parquet's numbers of the type of values and of the compression.
+        values: how many there are, those that are null among them.
+        place, size: of the pages, in bytes.
+    """
+
+    kind: int
+    codec: int
+    values: int
+    place: int
+    size: int
+
+
+def read_footer(stream: IO[bytes], size: int) -> bytes:
+    """The footer of a file of so many bytes; empty where that is damaged.
+
+    Raises:
+        PageError: it is too large to be looked at.
+    """
+    stream.seek(max(0, size - _TAIL))
+    tail = stream.read(_TAIL)
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != MAGIC or length + _TAIL > size:
+        return b""
+    if length > FOOTER_BYTES:
+        raise PageError(f"its footer has {length:,} bytes, over {FOOTER_BYTES:,}")
+    stream.seek(size - _TAIL - length)
+    return stream.read(length)
+
+
 def schema_size(footer: bytes) -> int:
     """How many elements a schema has, by the beginning of the footer; 0: not known."""
+    reader = Thrift(footer)
     try:
-        reader = _Thrift(footer)
         if reader.field(0) != (1, 5):
             return 0
         reader.varint()
-        if reader.field(1) != (2, _LISTS[0]):
-            return 0
-        return reader.list_header()[0]
-    except PageError:
+        is_schema = reader.field(1) == (2, 9)
+        return reader.list_header()[0] if is_schema else 0
+    except ThriftError:
         return 0
 
 
-def scan(stream: IO[bytes], chunk: Any, limit: int) -> Pages:
+def chunks_of(footer: bytes) -> list[list[Chunk]]:
+    """The column chunks of each row group.
+
+    pyarrow tells the same, but ends the process where a chunk's statistics are damaged.
+
+    Raises:
+        PageError: the footer is damaged.
+    """
+    try:
+        groups = Thrift(footer).struct().get(4) or []
+        return [[_chunk(column) for column in group.get(1) or []] for group in groups]
+    except (ThriftError, AttributeError, TypeError) as error:
+        raise PageError(f"its footer is damaged: {error}") from None
+
+
+def _chunk(column: Fields) -> Chunk:
+    facts = column.get(3)
+    if not isinstance(facts, dict):
+        raise PageError("a column without its facts")
+    starts = [_number(facts, 9)]
+    if facts.get(11):
+        starts.append(_number(facts, 11))
+    kind, codec, values, size = (_number(facts, place) for place in (1, 4, 5, 7))
+    chunk = Chunk(kind, codec, values, min(starts), size)
+    if min(chunk) < 0:
+        raise PageError("a column with a number below 0")
+    return chunk
+
+
+def scan(stream: IO[bytes], chunk: Chunk, limit: int) -> Pages:
     """Look at the pages of a column chunk.
 
     Args:
         stream: the file.
-        chunk: its metadata, pyarrow's ``ColumnChunkMetaData``.
-        limit: bytes up to which a page is of use; a dictionary that unpacks to more
-            is not looked into.
+        chunk: of it.
+        limit: a dictionary that unpacks to more bytes is not looked into.
 
     Raises:
         PageError: a header is damaged, or leads out of the chunk.
     """
-    starts = [chunk.data_page_offset]
-    if chunk.dictionary_page_offset:
-        starts.append(chunk.dictionary_page_offset)
-    place = min(starts)
-    end = place + chunk.total_compressed_size
+    place, end = chunk.place, chunk.place + chunk.size
     pages, seen = Pages(), 0
-    while place < end and seen < chunk.num_values:
+    while place < end and seen < chunk.values:
         header, length = _header(stream, place, end)
         packed, unpacked = _number(header, 3), _number(header, 2)
         place += length + packed
@@ -86,7 +145,8 @@ def scan(stream: IO[bytes], chunk: Any, limit: int) -> Pages:
         pages.largest = max(pages.largest, unpacked)
         if header.get(1) == _DICTIONARY:
             body = (place - packed, packed, unpacked)
-            pages.dictionary = _longest(stream, body, chunk, limit)
+            longest = _longest(stream, body, chunk, limit)
+            pages.dictionary = max(pages.dictionary, longest)
             continue
         facts = header.get(5) if header.get(1) == _DATA else header.get(8)
         if not isinstance(facts, dict):
@@ -101,43 +161,41 @@ def scan(stream: IO[bytes], chunk: Any, limit: int) -> Pages:
     return pages
 
 
-def _number(fields: _Fields, place: int) -> int:
+def _number(fields: Fields, place: int) -> int:
     value = fields.get(place)
     if not isinstance(value, int):
-        raise PageError(f"a page header without its field {place}")
+        raise PageError(f"a header without its field {place}")
     return value
 
 
-def _header(stream: IO[bytes], place: int, end: int) -> tuple[_Fields, int]:
+def _header(stream: IO[bytes], place: int, end: int) -> tuple[Fields, int]:
     """The header at a place, and its length."""
     for size in _HEADER_BYTES:
         stream.seek(place)
-        reader = _Thrift(stream.read(min(size, end - place)))
+        reader = Thrift(stream.read(min(size, end - place)))
         try:
             return reader.struct(), reader.place
-        except PageError:
+        except ThriftError as error:
             if size >= end - place:
-                raise
+                raise PageError(str(error)) from None
     raise PageError("a page header of over 16 MiB")
 
 
 def _longest(
-    stream: IO[bytes], body: tuple[int, int, int], chunk: Any, limit: int
+    stream: IO[bytes], body: tuple[int, int, int], chunk: Chunk, limit: int
 ) -> int:
     """Bytes of the longest value of a dictionary; where unknown, of all of it."""
     place, packed, unpacked = body
-    if chunk.physical_type != "BYTE_ARRAY" or unpacked > limit:
+    if chunk.kind != _BYTE_ARRAY or unpacked > limit:
         return unpacked
     stream.seek(place)
     data = stream.read(packed)
-    if chunk.compression in _CODECS:
+    if chunk.codec in _CODECS:
         try:
-            data = pa.decompress(
-                data, unpacked, _CODECS[chunk.compression], asbytes=True
-            )
+            data = pa.decompress(data, unpacked, _CODECS[chunk.codec], asbytes=True)
         except (pa.ArrowException, OSError):
             return unpacked
-    elif chunk.compression != "UNCOMPRESSED":
+    elif chunk.codec:
         return unpacked
     return max(_lengths(data), default=0)
 
@@ -148,88 +206,3 @@ def _lengths(data: bytes) -> Iterator[int]:
         length = int.from_bytes(data[place : place + 4], "little")
         yield length
         place += 4 + length
-
-
-class _Thrift:
-    """Reads Thrift's compact protocol from some bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self.place = 0
-        self._data = data
-
-    def varint(self) -> int:
-        """An unsigned whole number."""
-        value = shift = 0
-        while shift < 70:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-        raise PageError("a number of over ten bytes")
-
-    def field(self, last: int) -> tuple[int, int]:
-        """The id and the type of the next field; type 0 ends a struct."""
-        byte = self._byte()
-        kind, step = byte & 15, byte >> 4
-        if kind == _STOP:
-            return 0, _STOP
-        return (last + step if step else self._signed()), kind
-
-    def list_header(self) -> tuple[int, int]:
-        """How many elements a list has, and their type."""
-        byte = self._byte()
-        count = byte >> 4
-        return (self.varint() if count == 15 else count), byte & 15
-
-    def struct(self, depth: int = 0) -> _Fields:
-        """The numbers and structs in a struct, by the ids of their fields."""
-        fields: _Fields = {}
-        last = 0
-        while True:
-            last, kind = self.field(last)
-            if kind == _STOP:
-                return fields
-            fields[last] = self._value(kind, depth, in_list=False)
-
-    def _value(self, kind: int, depth: int, *, in_list: bool) -> Any:
-        if depth > _DEEPEST:
-            raise PageError("a header that is nested too deeply")
-        if kind in (_TRUE, _FALSE):
-            return self._byte() if in_list else kind == _TRUE
-        if kind in _INTEGERS:
-            return self._signed()
-        if kind in (_BYTE, _DOUBLE, _BINARY):
-            sizes = {_BYTE: 1, _DOUBLE: 8}
-            return self._skip(sizes[kind] if kind in sizes else self.varint())
-        if kind == _STRUCT:
-            return self.struct(depth + 1)
-        if kind in _LISTS or kind == _MAP:
-            return self._skip_many(kind, depth)
-        raise PageError(f"a field of type {kind}")
-
-    def _skip_many(self, kind: int, depth: int) -> None:
-        if kind == _MAP:
-            count = self.varint()
-            kinds: tuple[int, ...] = divmod(self._byte(), 16) if count else ()
-        else:
-            count, of_list = self.list_header()
-            kinds = (of_list,)
-        for _ in range(count):
-            for one in kinds:
-                self._value(one, depth + 1, in_list=True)
-
-    def _signed(self) -> int:
-        value = self.varint()
-        return (value >> 1) ^ -(value & 1)
-
-    def _byte(self) -> int:
-        if self.place >= len(self._data):
-            raise PageError("a page header that is cut short")
-        self.place += 1
-        return self._data[self.place - 1]
-
-    def _skip(self, size: int) -> None:
-        self.place += size
-        if self.place > len(self._data):
-            raise PageError("a page header that is cut short")

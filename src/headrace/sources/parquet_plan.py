@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from headrace.errors import SourceError
 from headrace.sources.files import File, check_limits, check_ratio
 from headrace.sources.lines import LINE_LIMIT
-from headrace.sources.parquet_pages import Pages, scan
+from headrace.sources.parquet_pages import Chunk, PageError, Pages, chunks_of, scan
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -66,6 +66,7 @@ class Opened:
         stream: its bytes, for the headers of its pages.
         table: the same, for all else.
         settings: their limits are kept.
+        footer: its bytes.
         leaves: places of the columns of values below each column, by its name.
     """
 
@@ -73,7 +74,22 @@ class Opened:
     stream: IO[bytes]
     table: pq.ParquetFile
     settings: Settings
+    footer: bytes
     leaves: dict[str, list[int]] = field(init=False)
+    _chunks: list[list[Chunk]] | None = None
+
+    def chunk(self, group: int, place: int) -> Chunk:
+        """A column of values in a row group.
+
+        Raises:
+            PageError: the footer is damaged.
+        """
+        if self._chunks is None:
+            self._chunks = chunks_of(self.footer)
+        try:
+            return self._chunks[group][place]
+        except IndexError:
+            raise PageError(f"row group {group} lacks its column {place}") from None
 
     def __post_init__(self) -> None:
         """Look at the schema."""
@@ -130,8 +146,7 @@ def _leaves(
         is_text = kind == "BYTE_ARRAY" and leaf.logical_type.type == "STRING"
         limit = LINE_LIMIT if is_text else settings.max_file_bytes
         pages = [
-            scan(opened.stream, facts.row_group(group).column(place), limit)
-            for group in groups
+            scan(opened.stream, opened.chunk(group, place), limit) for group in groups
         ]
         yield _Leaf(name, is_text, leaf.max_repetition_level > 0, width, pages)
 
