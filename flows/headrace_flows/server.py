@@ -149,14 +149,11 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
-<<<<<<< HEAD
-        if self._temporary is None:
-            enter_prefect(settings, self.api_url)
-=======
             if "PREFECT_API_DATABASE_CONNECTION_URL" not in os.environ:
                 # A 500 is no database that starts again, but a disk that is full.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
->>>>>>> 4e98102 (A full disk under Prefect's temporary server is told at once)
+        if self._temporary is None:
+            enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:
