@@ -149,6 +149,9 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
+            if "PREFECT_API_DATABASE_CONNECTION_URL" not in os.environ:
+                # A 500 is no database that starts again, but a disk that is full.
+                os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
         if self._temporary is None:
             enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
@@ -176,13 +179,27 @@ class Server:
         if self._temporary is None:
             return
         if "prefect" in sys.modules:
-            from prefect.events.worker import EventsWorker
-            from prefect.logging.handlers import APILogWorker
-
-            for worker in (APILogWorker, EventsWorker):
-                worker.drain_all(timeout=DRAIN_SECONDS)
+            _drain()
         self._temporary.stop()
         os.environ.pop("PREFECT_API_URL", None)
+
+
+def _drain() -> None:
+    """Wait until the server has all logs and events, or for some time.
+
+    Whatever is still on its way then is given up: Prefect would wait for it without
+    end when the process ends, though the server is gone or its disk is full.
+    """
+    from prefect._internal.concurrency import services
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=DRAIN_SECONDS)
+    for service in list(services._active_services):
+        loop, done = service._loop, service._done_event
+        if loop is not None and done is not None and not done.is_set():
+            loop.call_soon_threadsafe(done.set)
 
 
 @contextlib.contextmanager

@@ -92,8 +92,11 @@ class Models(Connection):
         from mlflow.exceptions import MlflowException
 
         with tracking_errors(self.uri):
-            with contextlib.suppress(MlflowException):
+            try:
                 self.client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
 
             def find() -> Any:
                 found = self.client.search_model_versions(f"run_id='{run_id}'")
