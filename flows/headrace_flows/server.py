@@ -200,7 +200,7 @@ def main() -> None:
     """Serve Prefect's API on loopback, at the port of the first argument."""
     from headrace_flows.services.prefect_server import serve
 
-    serve("127.0.0.1", int(sys.argv[1]), log_level="error")
+    serve("127.0.0.1", int(sys.argv[1]), is_lasting=False)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def leave_out_trigrams(
     return statement, parameters
 
 
-def gated(host: str) -> Gate:
+def gated(host: str, *, is_lasting: bool) -> Gate:
     """Prefect's application and the gate, which asks for the login of the environment.
 
     Prefect itself does not know the login: the gate asks on every route, and Prefect's
@@ -45,6 +45,7 @@ def gated(host: str) -> Gate:
 
     Args:
         host: the address where it will listen.
+        is_lasting: it is worth some time at the start to need less memory later.
 
     Raises:
         UsageError: there is no login.
@@ -58,7 +59,7 @@ def gated(host: str) -> Gate:
     from prefect.server.api.server import create_app
 
     return Gate(
-        create_app(final=True),
+        create_app(final=is_lasting),
         logins=[Login.parse(login)],
         hosts=names_of(host) | {host_of(page)} - {""},
         origins=origins | {origin_of(page)} - {""},
@@ -66,12 +67,12 @@ def gated(host: str) -> Gate:
     )
 
 
-def serve(host: str, port: int, log_level: str = "warning") -> None:
+def serve(host: str, port: int, *, is_lasting: bool) -> None:
     """Serve Prefect until this process is told to end."""
     gc.disable()  # importing it makes nothing but what stays
     import uvicorn
 
-    app = gated(host)
+    app = gated(host, is_lasting=is_lasting)
     from prefect.settings import get_current_settings
 
     gc.freeze()
@@ -81,7 +82,7 @@ def serve(host: str, port: int, log_level: str = "warning") -> None:
         app,
         host=host,
         port=port,
-        log_level=log_level,
+        log_level="warning" if is_lasting else "error",
         access_log=False,  # it would have the token of the link
         timeout_keep_alive=api.keepalive_timeout,
         ws_ping_interval=api.websocket_ping_interval,
@@ -96,7 +97,7 @@ def main() -> None:
         from sqlalchemy import Engine, event
 
         event.listen(Engine, "before_cursor_execute", leave_out_trigrams, retval=True)
-    serve(host, int(port))
+    serve(host, int(port), is_lasting=True)
 
 
 if __name__ == "__main__":
