@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import encodings.idna  # noqa: F401 he cannot read it, and http.client wants it
 import http.client
 import json
 import multiprocessing

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from tests.attacks import routes, stranger
@@ -149,6 +150,80 @@ def test_a_second_user_finds_the_login_nowhere(services: Services) -> None:
         assert stranger.as_stranger(stranger.opened, [environment]) == []
     for log in services.home.rglob("*.log"):
         assert secret not in log.read_text(errors="replace")
+
+
+@pytest.mark.integration
+def test_artifacts_are_written_below_the_home_alone(
+    services: Services, tmp_path: Path
+) -> None:
+    url, headers = services.links["mlflow"], services.authorization
+    proxy = f"{url}/api/2.0/mlflow-artifacts/artifacts"
+    below = services.home / "mlartifacts"
+    with httpx.Client(headers=headers, timeout=60) as client:
+        answer = client.put(f"{proxy}/a/b.txt", content=b"canary")
+        assert answer.status_code == 200, answer.text
+        assert (below / "a" / "b.txt").read_bytes() == b"canary"
+        for path in (
+            "..%2f..%2fout",
+            "a/..%2f..%2f..%2fout",
+            "%2e%2e/out",
+            "%2ftmp%2fout",
+        ):
+            client.put(f"{proxy}/{path}", content=b"canary")
+        api = f"{url}/ajax-api/2.0/mlflow"
+        for key in ("artifact_location", "artifactLocation"):
+            body = {"name": key, key: tmp_path.as_uri()}
+            answer = client.post(f"{api}/experiments/create", json=body)
+            assert answer.status_code == 400, answer.text
+            assert "artifact_location must be below" in answer.text
+        made = client.post(f"{api}/experiments/create", json={"name": "good"}).json()
+        run = client.post(f"{api}/runs/create", json=made).json()["run"]["info"]
+        for path in ("x.txt", "../../../../x.txt"):
+            place = {"run_uuid": run["run_id"], "path": path}
+            page = f"{api}/upload-artifact"
+            client.post(page, params=place, content=b"canary")
+    written = {
+        path
+        for folder in (services.home, services.project, tmp_path)
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.stat().st_size == 6
+        and b"canary" in path.read_bytes()
+    }
+    assert len(written) >= 2
+    assert not [path for path in written if not path.is_relative_to(below)]
+    assert not list(services.home.parent.glob("out"))
+
+
+def test_a_second_user_gets_nothing_of_a_runs_temporary_server(tmp_path: Path) -> None:
+    from headrace_flows.server import TemporaryServer, configure
+
+    before = dict(os.environ)
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    os.environ.pop("PREFECT_API_AUTH_STRING", None)
+    os.environ.pop("PREFECT_CLIENT_CUSTOM_HEADERS", None)
+    try:
+        configure(settings)
+        server = TemporaryServer(settings)
+        try:
+            server.wait()
+            login = Login.parse(os.environ["PREFECT_API_AUTH_STRING"])
+            shown = {"Authorization": login.header}
+            link = server.api_url.removesuffix("/api")
+            wanted = pairs(routes.of_prefect())
+            found = stranger.as_stranger(stranger.statuses, link, wanted)
+            got_in = {path for (_, path), s in found.items() if s not in CLOSED}
+            assert got_in <= routes.HEALTH
+            page = [("GET", "/api/admin/version")]
+            assert set(stranger.statuses(link, page, shown).values()) == {200}
+            foreign = {**shown, "Origin": "http://evil.example"}
+            assert set(stranger.statuses(link, page, foreign).values()) == {403}
+        finally:
+            server.stop()
+        assert "PREFECT_API_AUTH_STRING" not in os.environ, "it ends with the run"
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.mark.integration

@@ -67,12 +67,12 @@ def evil(tmp_path: Path, mark: Path) -> Path:
     return file
 
 
-def post(api: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
-    answer = api.post(path, json=body)
+def post(api: httpx.Client, page: str, **body: Any) -> dict[str, Any]:
+    answer = api.post(page, json=body)
     limit = time.monotonic() + 60
     while answer.status_code == 503 and time.monotonic() < limit:  # SQLite is locked
         time.sleep(0.5)
-        answer = api.post(path, json=body)
+        answer = api.post(page, json=body)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
@@ -137,8 +137,7 @@ def test_a_deployment_that_deploy_did_not_make_is_refused(
 
 def test_a_run_without_a_deployment_is_refused(api: httpx.Client, mark: Path) -> None:
     flow = post(api, "/flows/", name="train")["id"]
-    queue = api.get("/work_pools/cpu/queues/default").json()["id"]
-    body = {"flow_id": flow, "work_queue_id": queue, "work_pool_name": "cpu"}
+    body = {"flow_id": flow, "work_queue_name": "default", "work_pool_name": "cpu"}
     run = post(api, "/flow_runs/", **body, state={"type": "SCHEDULED"})
     check_refused(ended(api, str(run["id"])), "it has no deployment", mark)
 

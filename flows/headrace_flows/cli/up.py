@@ -20,6 +20,8 @@ from headrace_flows.cli.answers import (
     show_progress,
 )
 
+_LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
+
 PostgresOption = Annotated[
     bool,
     typer.Option(
@@ -105,12 +107,14 @@ def _tell(answer: dict[str, Any], pages: dict[str, str], as_json: bool) -> None:
     for pool in answer["workers"]:
         out.print(f"{'worker':<10}pool {pool}", markup=False)
     out.print(f"{'home':<10}{answer['home']}", markup=False)
-    out.print(f"{'login':<10}{Path(answer['home']) / LOGIN_FILE}", markup=False)
-    out.print(
-        "The links carry the home's one login, which is nobody in particular: keep "
-        "them to yourself.\nCtrl-C ends all of it.",
-        markup=False,
-    )
+    if _LOGINS & answer["environment"].keys():
+        out.print(f"{'login':<10}{Path(answer['home']) / LOGIN_FILE}", markup=False)
+        out.print(
+            "The home has one login, which is nobody in particular. The links carry "
+            "it: keep them to yourself.",
+            markup=False,
+        )
+    out.print("Ctrl-C ends all of it.", markup=False)
 
 
 COMMANDS = (up,)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ from headrace_flows.services.hosts import names_of, split_list
 
 _APP = "headrace_flows.services.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
+REMEMBERED_SECONDS = 60.0
 _HOST = "_HEADRACE_MLFLOW_HOST"
 
 
@@ -45,10 +47,9 @@ def create_app() -> Gate:
     if mlflow_has_users():
         from mlflow.server import auth
 
-        def is_user(login: Login) -> bool:
-            return bool(auth.store.authenticate_user(login.user, login.password))
-
-        return Gate(auth.create_app(), logins=(), is_user=is_user, **rules)
+        app = auth.create_app()
+        ask = auth.store.authenticate_user
+        return Gate(app, logins=(), is_user=remember(ask), **rules)
     login = mlflow_login()
     if login is None:
         raise UsageError(
@@ -58,6 +59,26 @@ def create_app() -> Gate:
     from mlflow.server.fastapi_app import app
 
     return Gate(app, logins=[login], **rules)
+
+
+def remember(ask: Callable[[str, str], bool]) -> Callable[[Login], bool]:
+    """Ask about a name and a password, and not again for a minute where they are right.
+
+    MLflow asks once more for itself, and its question takes a tenth of a second.
+    """
+    known: dict[str, float] = {}
+
+    def is_user(login: Login) -> bool:
+        mark, now = login.derive("user"), time.monotonic()
+        if now - known.get(mark, -REMEMBERED_SECONDS) < REMEMBERED_SECONDS:
+            return True
+        known.pop(mark, None)
+        if ask(login.user, login.password):
+            known[mark] = now
+            return True
+        return False
+
+    return is_user
 
 
 def _keep_artifacts_below_the_root() -> None:
