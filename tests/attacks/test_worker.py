@@ -45,11 +45,26 @@ def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     down(started)
 
 
+class Patient(httpx.HTTPTransport):
+    """Asks again while Prefect answers that SQLite is locked, as its clients do."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        limit = time.monotonic() + 120
+        while True:
+            answer = super().handle_request(request)
+            if answer.status_code != 503 or time.monotonic() > limit:
+                return answer
+            answer.close()
+            time.sleep(0.5)
+
+
 @pytest.fixture
 def api(services: Services) -> Iterator[httpx.Client]:
     url = f"{services.links['prefect']}/api"
     headers = services.authorization
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+    with httpx.Client(
+        base_url=url, headers=headers, timeout=60, transport=Patient()
+    ) as client:
         yield client
 
 
@@ -69,10 +84,6 @@ def evil(tmp_path: Path, mark: Path) -> Path:
 
 def post(api: httpx.Client, page: str, **body: Any) -> dict[str, Any]:
     answer = api.post(page, json=body)
-    limit = time.monotonic() + 60
-    while answer.status_code == 503 and time.monotonic() < limit:  # SQLite is locked
-        time.sleep(0.5)
-        answer = api.post(page, json=body)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
@@ -219,7 +230,8 @@ def test_a_deployment_or_a_run_sets_no_job_variable(
         state = run_of(api, ours(api)["id"], **body)
         check_refused(state, "sets the job variables", mark)
     finally:
-        api.patch("/work_pools/cpu", json={"base_job_template": closed})
+        body = {"base_job_template": closed}
+        api.patch("/work_pools/cpu", json=body).raise_for_status()
 
 
 def test_a_pool_has_no_say_in_the_command(api: httpx.Client, mark: Path) -> None:
@@ -241,7 +253,8 @@ def test_a_pool_has_no_say_in_the_command(api: httpx.Client, mark: Path) -> None
             assert why in state["message"]
             assert not mark.exists()
         finally:
-            api.patch("/work_pools/cpu", json={"base_job_template": closed})
+            body = {"base_job_template": closed}
+            api.patch("/work_pools/cpu", json=body).raise_for_status()
 
 
 def test_a_pipelines_folder_comes_from_the_store_alone(
