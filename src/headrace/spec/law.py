@@ -88,7 +88,7 @@ def read_law(spec: PipelineSpec, folder: Path) -> Law:
         NotFoundError: there is no such file.
         SpecError: it cannot be read, or a field is unknown, missing or out of bounds.
     """
-    committed = law_of(load_spec(folder))
+    committed = law_of(load_spec(folder, name=spec.name))
     text = (folder / FILE_NAME).read_text(encoding="utf-8")
     return Law(committed, law_of(spec), text)
 
