@@ -28,6 +28,7 @@ from headrace_flows.cli import (
     worker,
 )
 from headrace_flows.cli.answers import Answered, print_json
+from headrace_flows.cli.words import visible
 
 INTERRUPTED = 130
 
@@ -84,7 +85,7 @@ def main() -> None:
             "Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED
         )
     except Exception as error:  # the last resort of the command line
-        sys.stderr.write(hide_credentials(traceback.format_exc()))
+        sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
         _fail(
             hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
             "This is a fault of Headrace or its installation; the lines above say "
@@ -101,9 +102,9 @@ def _fail(message: str, action: str, kind: str, exit_code: int) -> None:
         error = {"kind": kind, "message": message, "action": action}
         reason = f"{message} {action}".strip()
         print_json({"status": "error", "reason": reason, "error": error})
-    sys.stderr.write(f"headrace: {message}\n")
+    sys.stderr.write(visible(f"headrace: {message}\n"))
     if action:
-        sys.stderr.write(f"          {action}\n")
+        sys.stderr.write(visible(f"          {action}\n"))
     sys.exit(exit_code)
 
 

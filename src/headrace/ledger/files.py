@@ -26,7 +26,7 @@ def sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
     Raises:
         DependencyError: the disk is full.
     """
-    if _is_read_only(file):
+    if is_read_only(file):
         return {"creator": partial(_connect, file, timeout_seconds)}
     _keep_from_others(file)
     return {"connect_args": {"timeout": timeout_seconds, "isolation_level": None}}
@@ -58,7 +58,7 @@ def _keep_from_others(file: Path) -> None:
         # It is another's, or its folder is missing: SQLite says what comes of that.
 
 
-def _is_read_only(file: Path) -> bool:
+def is_read_only(file: Path) -> bool:
     """Whether it is there, and cannot be written."""
     if not file.is_file():
         return False
