@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import signal
+import stat
 import sys
 import traceback
+from types import FrameType
 
 import typer
 
@@ -68,6 +72,8 @@ def main() -> None:
     gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
         signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == INTERRUPTED:
@@ -95,6 +101,21 @@ def main() -> None:
         )
     finally:
         gc.freeze()  # the process ends: a last collection would only take time
+
+
+def _hang_up(_number: int, _frame: FrameType | None) -> None:
+    """End in order when the terminal is closed: as Ctrl-C does, and once.
+
+    The shell may say so as well. Nothing can be written to that terminal any more.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    raise KeyboardInterrupt
 
 
 def _fail(message: str, action: str, kind: str, exit_code: int) -> None:
