@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from headrace.errors import PromotionError, UsageError
+from headrace.ledger.anchored_rows import Adoption
 from headrace.ledger.anchors import Anchors
 from headrace.ledger.approvals import Approvals
 from headrace.ledger.chain import ChainReport
 from headrace.ledger.leases import Leases
 from headrace.ledger.rows import (
-    Adoption,
     Approval,
     Champion,
     Entry,

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
+from headrace.ledger.anchored_rows import Adoption, Anchor
 from headrace.ledger.chain import ChainReport, walk
-from headrace.ledger.database import Database, plain
-from headrace.ledger.rows import Adoption, Anchor
+from headrace.ledger.database import Database, format_at, plain
 from headrace.ledger.tables import ADOPTIONS, ANCHORS
 
 _AT_ONCE = 500  # keys of one query
@@ -77,6 +77,11 @@ class Anchors:
         except sa.exc.IntegrityError:
             return False
         return True
+
+    @staticmethod
+    def format_at(url: str) -> int | None:
+        """The format of the ledger in a database; None where there is none yet."""
+        return format_at(url)
 
     def walk_chain(self) -> ChainReport:
         """Look at every row, and at the chain over them."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
@@ -19,16 +17,14 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
 from headrace.ledger.chain import Appender
+from headrace.ledger.engines import keep_private, make_engine
 from headrace.ledger.migration import adopt_rows
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
 
-_SQLITE = ("sqlite", "sqlite+pysqlite")
-_POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
 _PAUSE_SECONDS = 2.0
-_PRIVATE = 0o600
 
 log = logging.getLogger("headrace")
 
@@ -53,10 +49,10 @@ class Database:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._guard = guard
-        self._engine = _engine(url, timeout_seconds)
+        self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         if self._is_sqlite and not self._engine.url.query:
-            _keep_private(Path(self._engine.url.database or ""))
+            keep_private(Path(self._engine.url.database or ""))
         self.name = self._engine.url.render_as_string(hide_password=True)
         with self._transaction(_READ) as connection:
             found = _format_of(connection)
@@ -217,6 +213,12 @@ def plain(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
     return values
 
 
+def format_at(url: str) -> int | None:
+    """The format of the ledger in a database; None where there is none yet."""
+    with make_engine(url, 2.0).connect() as connection:
+        return _format_of(connection)
+
+
 def _cause(error: sa.exc.DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
@@ -225,61 +227,3 @@ def _format_of(connection: sa.Connection) -> int | None:
     if not sa.inspect(connection).has_table(MARKER.name):
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()
-
-
-def _engine(url: str, timeout_seconds: float) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise UsageError(
-            "HEADRACE_DATABASE_URL is not a database URL.",
-            "Write it as sqlite:////path/headrace.db or postgresql://user@host/name.",
-        ) from None
-    if parsed.drivername not in _SQLITE + _POSTGRESQL:
-        raise UsageError(
-            f"HEADRACE_DATABASE_URL names {parsed.drivername!r}; expected one of "
-            f"{', '.join(_SQLITE + _POSTGRESQL)}.",
-            "Use one of them.",
-        )
-    if parsed.drivername == "postgresql":  # the driver that is installed with Headrace
-        parsed = parsed.set(drivername="postgresql+psycopg2")
-    is_sqlite = parsed.drivername in _SQLITE
-    if is_sqlite and parsed.database in {None, "", ":memory:"}:
-        raise UsageError(
-            "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
-            "Name a file: sqlite:////path/headrace.db.",
-        )
-    options: dict[str, Any] = (
-        {"timeout": timeout_seconds, "isolation_level": None}
-        if is_sqlite
-        else {"connect_timeout": max(2, round(timeout_seconds))}
-    )
-    try:
-        engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=options)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"HEADRACE_DATABASE_URL needs the Python package {error.name!r}.",
-            f"Install it beside Headrace: pip install {error.name}.",
-        ) from None
-    if is_sqlite:
-        sa.event.listen(engine, "connect", _enforce_foreign_keys)
-    return engine
-
-
-def _keep_private(path: Path) -> None:
-    """Have the file, and those that SQLite keeps beside it, readable by us alone."""
-    with contextlib.suppress(OSError):  # what cannot be made or changed is told later
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, _PRIVATE))
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        file = path.with_name(path.name + suffix)
-        with contextlib.suppress(OSError):
-            mode = stat.S_IMODE(file.stat().st_mode)
-            if mode & ~_PRIVATE:
-                file.chmod(_PRIVATE)
-                log.warning(
-                    "%s could be read by others (mode %04o): now it cannot.", file, mode
-                )
-
-
-def _enforce_foreign_keys(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
