@@ -1,4 +1,4 @@
-"""``headrace verify``: all fits after a run, and the first thing that does not is named."""
+"""``headrace verify``: what fits after a run, and the first thing that does not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from tests.flows.conftest import Home
 
 from headrace.anchored import open_anchored
 from headrace.ledger import Ledger
-from headrace.planning import Plan
 from headrace.settings import Settings
-from headrace.spec import load_spec
 
 
 def settings_of(home: Home) -> Settings:
@@ -168,9 +166,10 @@ def make_old(home: Home) -> None:
 
 def test_a_home_of_an_older_release_is_taken_over_once(after_first: Home) -> None:
     make_old(after_first)
-    before = after_first.headrace("history", "blobs", "--json")
-    assert len(before.json["history"]) == 1
-    assert before.err.count("was made by an older Headrace") == 1
+    process = after_first.start("history", "blobs", "--json")
+    out, err = process.communicate(timeout=240)
+    assert len(json.loads(out)["history"]) == 1
+    assert err.count("was made by an older Headrace") == 1
     run = after_first.headrace("run", "blobs", "--json")
     assert run.exit_code == 0
     assert run.json["status"] == "unchanged"
@@ -200,5 +199,3 @@ def test_what_was_forged_before_it_was_taken_over_is_left_out(
     assert kept.read_json(f"stages/{stages.name}") is not None
     stages.write_text(stages.read_text() + " ")
     assert open_anchored(settings).read_json(f"stages/{stages.name}") is None
-    folder = after_first.project / "pipelines" / "blobs"
-    assert Plan(load_spec(folder), folder, settings).kept.snapshot is None
