@@ -8,8 +8,18 @@ COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra postgre
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet
 
+# The certificates of this system, perhaps with that of a proxy that inspects TLS. uv, and
+# pip before 24.2, bring their own, and trust these only if told to. uv fails where a system
+# has none, so that it keeps its own there.
+CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt \
+	/etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem))
+ifneq ($(CERTIFICATES),)
+export UV_SYSTEM_CERTS ?= true
+endif
+OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) >= (24, 2))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-all test-faults bench ui check fix lock check-lock clean
+.PHONY: help setup venv run test test-all test-faults fuzz bench ui check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -33,6 +43,9 @@ venv:
 		exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@sed -n '/^uv==/,/^ *#/p' requirements.lock > $(VENV)/uv.txt
+	@if test -n "$(CERTIFICATES)" && test -z "$$PIP_CERT$$REQUESTS_CA_BUNDLE$$CURL_CA_BUNDLE" && \
+		$(BIN)/python -c '$(OLD_PIP)' && ! $(BIN)/python -m pip config get global.cert >/dev/null 2>&1; \
+	then export PIP_CERT="$(CERTIFICATES)"; fi; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 
 run: setup ## From the packaged digits to a promoted model
@@ -46,6 +59,9 @@ test-all: test ## Also those that start servers and workers, and break them
 
 test-faults: setup ## Faults in full: a bad night of 8 runs, 10,000 racing promotions
 	RACES=10000 PIPELINES=4 $(BIN)/python -m pytest tests/faults
+
+fuzz: setup ## Damaged and hostile files for every reader, an hour: make fuzz ARGS=--minutes=60
+	$(BIN)/python -m tests.attacks.fuzz $(ARGS)
 
 bench: setup ## Speed and memory beside a bare script, into bench.json: make bench ARGS=--quick
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +43,7 @@ gates = [
     { name = "champion" },
 ]
 """
-WEAK = ("training.learning_rate=1e-5", "training.epochs=1", "gates=[{name='champion'}]")
+WEAK = ("training.learning_rate=1e-5", "training.epochs=1")
 
 
 def blobs(
@@ -187,11 +188,31 @@ def write_data() -> Callable[..., Path]:
     return write_blobs
 
 
-def spec_of(project: Path, *overrides: str) -> PipelineSpec:
-    """The spec of ``blobs``, its source made absolute."""
-    folder = project / "pipelines" / "blobs"
-    source = f"data.source={str(folder / 'blobs.npz')!r}"
-    return load_spec(folder, (source, *overrides))
+def spec_of(project: Path, *overrides: str, folder: Path | None = None) -> PipelineSpec:
+    """The spec of ``blobs``, its source made absolute; by the law of another folder."""
+    own = project / "pipelines" / "blobs"
+    return load_spec(
+        folder or own, (f"data.source={str(own / 'blobs.npz')!r}", *overrides)
+    )
+
+
+def write_law(project: Path, folder: Path, **tables: str) -> Path:
+    """A folder with the file of ``blobs``, some of its tables replaced by others.
+
+    Args:
+        project: that has ``blobs``.
+        folder: is made; its data stays in the project.
+        tables: TOML values by the name of the table: ``gates="[]"``.
+    """
+    text = BLOBS + 'name = "blobs"\n'
+    if "gates" in tables:
+        text = re.sub(r"(?ms)^gates = \[.*?^\]\n", "", text)
+    source = str(project / "pipelines" / "blobs" / "blobs.npz")
+    text = text.replace('"blobs.npz"', repr(source))
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name} = {value}\n" for name, value in tables.items()]
+    (folder / "pipeline.toml").write_text(text + "".join(lines))
+    return folder
 
 
 @dataclass(frozen=True)
@@ -208,6 +229,13 @@ class Trained:
     weak_evaluation: EvaluationRecord
     good: TrainingRecord
     good_evaluation: EvaluationRecord
+
+    def with_law(self, **tables: str) -> Trained:
+        """The same under a pipeline file with other tables; see `write_law`."""
+        place = self.settings.home.parent / "laws" / str(hash(tuple(tables.items())))
+        folder = write_law(self.settings.project, place, **tables)
+        spec = spec_of(self.settings.project, folder=folder)
+        return replace(self, spec=spec, folder=folder)
 
     def moved(self, home: Path) -> Trained:
         """The same in a copy of the home."""
@@ -255,14 +283,15 @@ def _trained(
     settings = Settings(project=project, home=home, user="ada@lab")
     settings.prepare_home()
     shutil.copy(mlflow_database, home / "mlflow.db")
-    folder = project / "pipelines" / "blobs"
-    spec, weak_spec = spec_of(project), spec_of(project, *WEAK)
+    folder, weak_folder = project / "pipelines" / "blobs", home.parent / "weak"
+    write_law(project, weak_folder, gates="[{ name = 'champion' }]")
+    spec, weak_spec = spec_of(project), spec_of(project, *WEAK, folder=weak_folder)
     snapshot = ingest(spec.data, "image", Store(settings.store), settings)
     contract = a_contract(snapshot)
     place = (folder, "mlp", snapshot, contract, settings)
     weak = train(weak_spec, *place, {"headrace.flow_run_id": "f1"})
     seen = evaluate(weak_spec, snapshot, contract, weak, None, settings)
-    registered = register(weak_spec, folder, snapshot, weak, seen, settings)
+    registered = register(weak_spec, weak_folder, snapshot, weak, seen, settings)
     conclude(weak_spec, seen, registered, settings)
     good = train(spec, *place, {"headrace.flow_run_id": "f2"})
     good_seen = evaluate(spec, snapshot, contract, good, 1, settings)

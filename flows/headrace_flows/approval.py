@@ -48,7 +48,7 @@ def wait_for_approval(run: Run) -> None:
         Pause: the run of a deployment is suspended; it comes here again.
         DependencyError: the ledger does not answer, and it is too late to wait.
     """
-    if run.evaluation is None or run.registration is None:
+    if run.evaluation is None or run.registration is None or run.register_only:
         return
     asked = approval.ask(
         run.spec,
@@ -58,6 +58,8 @@ def wait_for_approval(run: Run) -> None:
         run.plan.ledger,
     )
     if asked is None:
+        if _was_suspended(run):  # what was approved meanwhile is how this run ends
+            run.began_at = run.evaluation.champion_sequence
         return
     request, is_new = asked
     publish_report(run)
@@ -168,6 +170,16 @@ def resume_waiting(
             client.resume_flow_run(flow_run.id, run_input=said)
             resumed.append(str(flow_run.id))
     return resumed
+
+
+def _was_suspended(run: Run) -> bool:
+    """Whether this flow run has waited for an approval of its version before."""
+    context = FlowRunContext.get()
+    if run.registration is None or context is None or context.flow_run is None:
+        return False
+    policy = context.flow_run.empirical_policy
+    beginning = f"approval-{run.spec.name}-{run.registration.version}-"
+    return any(key.startswith(beginning) for key in policy.pause_keys or ())
 
 
 def _key(request: Approval) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 LEDGER = "headrace.ledger"  # the label that says whose event it is
-Kind = Literal["approval", "drift", "refused", "rollback"]
+Kind = Literal["approval", "drift", "lost", "refused", "rollback"]
 EVENTS = get_args(Kind)
 SEND_LIMIT_SECONDS = 10
 log = logging.getLogger("headrace")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from headrace.errors import DependencyError, UsageError
+from headrace.store import full_disk, is_full
 
 _NOT_LET_IN = (401, 403)
 
@@ -32,6 +33,9 @@ def told() -> Iterator[None]:
                 "is not its login.",
                 "Set it to the server's user:password.",
             ) from error
+        folder = os.environ.get("PREFECT_HOME", "")
+        if status >= 500 and folder and is_full(folder):
+            raise full_disk(f"Prefect's database in {folder}", folder) from error
         kind = UsageError if status < 500 else DependencyError
         raise kind(
             f"The Prefect server {url} answers {status}: {error.response.text[:500]}",

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -26,9 +23,11 @@ from headrace.records import (
     StageReport,
     TrainingRecord,
 )
+from headrace.repair import Repair, mend
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import disk_errors
+from headrace_flows.memory import give_memory_back
 
 STAGES = ("ingest", "validate", "train", "evaluate", "register", "promote")
 
@@ -53,12 +52,27 @@ class Run:
         spec: the pipeline.
         folder: its folder.
         settings: where things are.
+        register_only: whether the champion stays, whatever the gates say.
+
+    Attributes:
+        began_at: the ledger's last entry when it began; what its version was promoted
+            by since, it has led to.
     """
 
-    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+    def __init__(
+        self,
+        spec: PipelineSpec,
+        folder: Path,
+        settings: Settings,
+        *,
+        register_only: bool = False,
+    ) -> None:
         self.plan = Plan(spec, folder, settings)
+        self.register_only = register_only
+        self.began_at = 0
         self.reports: list[StageReport] = []
         self.records: dict[str, Record] = {}
+        self.repairs: list[Repair] = []
         self.flow_run_id = ""
         self.ui_url = ""
         self.started = time.perf_counter()
@@ -85,8 +99,10 @@ class Run:
             DependencyError: another run has it, or has taken over.
         """
         deploy = self.spec.deploy
+        _ = self.plan.law  # as it is now: the file may be edited while this runs
         with self._lease:
             self._take(wait=deploy is None or deploy.when_busy == "wait")
+            self.began_at = self.plan.ledger.sequence(self.spec.name)
             yield
 
     def _take(self, *, wait: bool) -> None:
@@ -108,6 +124,24 @@ class Run:
             self._lease.close()
             yield
         self._take(wait=True)
+
+    def mend(self) -> bool:
+        """Repair what is lost of the champion and of the newest version.
+
+        Returns:
+            whether both are sound now. What cannot be repaired is tried once.
+
+        Raises:
+            DependencyError: MLflow, the store, a disk or the ledger failed.
+        """
+        if all(repair.is_sound for repair in self.repairs):
+            self.repairs += mend(
+                self.spec.name,
+                self.plan.settings,
+                self.plan.ledger,
+                is_leased=self.holding is not None,
+            )
+        return all(repair.is_sound for repair in self.repairs)
 
     def check_source(self) -> None:
         """Refuse a source that cannot be opened before anything waits for a server.
@@ -166,7 +200,7 @@ class Run:
             raise
         self._report(stage, "completed", why, time.perf_counter() - started)
         self.records[stage] = record
-        _give_memory_back()
+        give_memory_back()
         return record
 
     def mark_resumed(self, stage: str, place: str) -> None:
@@ -215,13 +249,3 @@ class Run:
     def promotion(self) -> PromotionRecord | None:
         """The result of promote."""
         return self.record("promote", PromotionRecord)
-
-
-def _give_memory_back() -> None:
-    """Return to the system what a stage has freed, before the next takes its own."""
-    gc.collect()
-    if "pyarrow" in sys.modules:
-        sys.modules["pyarrow"].default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)

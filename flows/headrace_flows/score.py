@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import State, flow, task
 from prefect.states import Completed
+from pydantic import Field
 
+from headrace.credentials import schema_pattern
 from headrace.scoring import ScoringRecord
 from headrace.settings import Settings
 from headrace_flows.stages import RETRIED
+
+# Prefect keeps the parameters of a run: it refuses one with a credential in it.
+Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
 
 
 @task(name="score", tags=["cpu"], **RETRIED)
@@ -23,7 +28,7 @@ def score_items(model: str, source: str, output: str) -> ScoringRecord:
 
 
 @flow(name="score", flow_run_name="{model}", persist_result=False)
-def score(model: str, source: str, output: str) -> State[Any]:
+def score(model: str, source: Place, output: Place) -> State[Any]:
     """Score a batch with a model's champion.
 
     Args:

@@ -7,7 +7,6 @@ ends with the run. Run as a module with a port, this is the temporary one.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import subprocess
 import sys
@@ -15,8 +14,17 @@ import time
 from collections.abc import Iterator
 
 from headrace.errors import DependencyError
+from headrace.home import make_private
+from headrace.logins import new_login
 from headrace.settings import Settings
+from headrace.store import full_disk, is_full
 from headrace_flows import guard
+from headrace_flows.services.environment import (
+    CLIENT_VARIABLES,
+    enter_prefect,
+    for_prefect,
+    prefect_login,
+)
 from headrace_flows.services.live import (
     UI_PORTS,
     answers,
@@ -27,6 +35,7 @@ from headrace_flows.services.live import (
 
 DRAIN_SECONDS = 10
 RETURN_LIMIT_SECONDS = 60
+NEEDED_BYTES = 8 * 2**20  # for a new database of Prefect
 
 
 def configure(settings: Settings) -> None:
@@ -45,25 +54,34 @@ def configure(settings: Settings) -> None:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database starts again
     }
-    secret = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
-    if secret:  # who has the server's is let in with it
-        defaults["PREFECT_API_AUTH_STRING"] = secret
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 
 
+class _DidNotStart(DependencyError):
+    """The temporary server ended before it answered; it may do so the next time."""
+
+
 class TemporaryServer:
-    """A Prefect server for one run; it ends with this process, however that ends."""
+    """A Prefect server for one run; it ends with this process, however that ends.
+
+    It asks for a login that this process and its children have, and nobody else: one
+    of its own, if the environment has none.
+    """
 
     def __init__(self, settings: Settings) -> None:
         port = free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
+        self._before = {name: os.environ.get(name) for name in CLIENT_VARIABLES}
+        login = prefect_login() or new_login()
+        os.environ.update(for_prefect(login))
         self._command = [sys.executable, "-m", "headrace_flows.server", str(port)]
         self._environment = {
             **os.environ,
+            "PREFECT_SERVER_API_AUTH_STRING": login.text,
             "PREFECT_UI_ENABLED": "0",
             "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
@@ -78,7 +96,7 @@ class TemporaryServer:
 
         Two that make a new home's database at once can end one of them: once more.
         """
-        with contextlib.suppress(DependencyError):
+        with contextlib.suppress(_DidNotStart):
             self._wait()
             return
         guard.stop(self._guard)
@@ -86,16 +104,26 @@ class TemporaryServer:
         self._wait()
 
     def _wait(self) -> None:
-        wait_until(
-            lambda: answers(f"{self.api_url}/health"),
-            self._guard,
-            "Prefect's temporary server",
-            self._log,
-        )
+        try:
+            wait_until(
+                lambda: answers(f"{self.api_url}/health"),
+                self._guard,
+                "Prefect's temporary server",
+                self._log,
+            )
+        except DependencyError as error:
+            home = str(self._log.parent)
+            if is_full(home, NEEDED_BYTES):  # its log may be cut off as well
+                raise full_disk(f"Prefect's database in {home}", home) from error
+            raise _DidNotStart(error.message, error.action) from error
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and forget its login."""
         guard.stop(self._guard)
+        for name, value in self._before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 class Server:
@@ -121,6 +149,11 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
+            if "PREFECT_API_DATABASE_CONNECTION_URL" not in os.environ:
+                # A 500 is no database that starts again, but a disk that is full.
+                os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
+        if self._temporary is None:
+            enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:
@@ -146,13 +179,27 @@ class Server:
         if self._temporary is None:
             return
         if "prefect" in sys.modules:
-            from prefect.events.worker import EventsWorker
-            from prefect.logging.handlers import APILogWorker
-
-            for worker in (APILogWorker, EventsWorker):
-                worker.drain_all(timeout=DRAIN_SECONDS)
+            _drain()
         self._temporary.stop()
         os.environ.pop("PREFECT_API_URL", None)
+
+
+def _drain() -> None:
+    """Wait until the server has all logs and events, or for some time.
+
+    Whatever is still on its way then is given up: Prefect would wait for it without
+    end when the process ends, though the server is gone or its disk is full.
+    """
+    from prefect._internal.concurrency import services
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=DRAIN_SECONDS)
+    for service in list(services._active_services):
+        loop, done = service._loop, service._done_event
+        if loop is not None and done is not None and not done.is_set():
+            loop.call_soon_threadsafe(done.set)
 
 
 @contextlib.contextmanager
@@ -168,14 +215,9 @@ def server_for_run(settings: Settings) -> Iterator[Server]:
 
 def main() -> None:
     """Serve Prefect's API on loopback, at the port of the first argument."""
-    gc.disable()  # importing it makes nothing but what stays
-    import uvicorn
-    from prefect.server.api.server import create_app
+    from headrace_flows.services.prefect_server import serve
 
-    app = create_app()
-    gc.freeze()
-    gc.enable()
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+    serve("127.0.0.1", int(sys.argv[1]), is_lasting=False)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,9 @@ def train(
     """The model, fitted and logged: here, or by a worker of the pool for that."""
     key = run.plan.train(snapshot, contract)
     found = run.find(key, TrainingRecord)
+    if found is not None and not _is_there(run, found):
+        run.plan.forget(key)
+        found = None
     if found is not None:  # a kill may have come before they were cleared
         from headrace.fitting import Checkpoints
 
@@ -118,6 +121,15 @@ def train(
     if resumed[0]:
         run.mark_resumed("train", f"{resumed[0]}; on the pool {pool}")
     return record
+
+
+def _is_there(run: Run, training: TrainingRecord) -> bool:
+    """Whether a kept training has its files; a version's are looked at elsewhere."""
+    from headrace.evaluation import is_logged
+    from headrace.registration import training_key
+
+    version = run.plan.ledger.find_training(run.spec.name, training_key(training))
+    return version is not None or is_logged(training, run.plan.settings)
 
 
 @task(name="evaluate", tags=["cpu"], **_ONCE)
@@ -169,6 +181,7 @@ def register(
             evaluation,
             run.plan.settings,
             run.plan.ledger,
+            run.plan.law,
         ),
     )
 
@@ -177,7 +190,7 @@ def register(
 def promote(
     run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
 ) -> PromotionRecord:
-    """How the run ends: promoted, registered or refused."""
+    """How the run ends: promoted, registered, unchanged or refused."""
     from headrace import promotion
     from headrace_flows import notifications
 
@@ -185,7 +198,13 @@ def promote(
         "promote",
         "always; the ledger decides",
         lambda: promotion.conclude(
-            run.spec, evaluation, registration, run.plan.settings, run.plan.ledger
+            run.spec,
+            evaluation,
+            registration,
+            run.plan.settings,
+            run.plan.ledger,
+            began_at=run.began_at,
+            register_only=run.register_only,
         ),
     )
     if record.status == "refused":

@@ -74,11 +74,12 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
     version = run.registration.version if run.registration else None
     promotion = run.promotion
     return {
-        **_head(run.spec.name, status, reason, version),
+        **_head(run, status, reason, version),
         "aliases": list(promotion.aliases) if promotion else [],
         **_evaluation(run.evaluation),
         **_data(run.snapshot, run.contract, run.evaluation),
         "stages": [report.model_dump() for report in [*run.reports, *skipped]],
+        "repairs": [repair.model_dump() for repair in run.repairs],
         "run_id": run.training.run_id if run.training else None,
         "flow_run_id": run.flow_run_id or None,
         "weights_digest": run.training.weights_digest if run.training else None,
@@ -98,7 +99,7 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
     aliases = aliases_of(run.spec.name, run.plan.ledger)
     why = "nothing it depends on has changed"
     return {
-        **_head(run.spec.name, finished.status, finished.reason, finished.version),
+        **_head(run, finished.status, finished.reason, finished.version),
         "aliases": [
             name for name, number in aliases.items() if number == finished.version
         ],
@@ -108,6 +109,7 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
             StageReport(name=name, state="cached", why=why, seconds=0).model_dump()
             for name in STAGES
         ],
+        "repairs": [repair.model_dump() for repair in run.repairs],
         "run_id": finished.training.run_id,
         "flow_run_id": None,
         "weights_digest": finished.training.weights_digest,
@@ -118,13 +120,16 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
     }
 
 
-def _head(name: str, status: str, reason: str, version: int | None) -> dict[str, Any]:
+def _head(run: Run, status: str, reason: str, version: int | None) -> dict[str, Any]:
+    overrides = run.plan.law.overrides
     return {
-        "pipeline": name,
+        "pipeline": run.spec.name,
         "status": status,
         "reason": reason,
-        "model": name,
+        "model": run.spec.name,
         "version": version,
+        "experiment": bool(overrides),
+        "overrides": list(overrides),
     }
 
 

@@ -24,24 +24,31 @@ from headrace_flows.run import Run, current, tell_prefect
 
 
 @flow(name="train", flow_run_name="{pipeline.name}", persist_result=False)
-def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
+def train(
+    pipeline: PipelineSpec, folder: str = "", register_only: bool = False
+) -> State[Any]:
     """From the pipeline's data to a promoted, registered or refused model.
 
     Args:
-        pipeline: the whole spec; Prefect's page shows it as a form.
+        pipeline: the whole spec; Prefect's page shows it as a form. Where it is not
+            what the file in the folder says of gates, contract, evaluation, promotion
+            or data, the run is an experiment and promotes nothing.
         folder: the pipeline's folder, or ``sha256:`` and its digest in the store; by
             default the one found by its name.
+        register_only: whether the champion stays, whatever the gates say.
     """
-    run = current.get(None) or new_run(pipeline, folder)
+    run = current.get(None) or new_run(pipeline, folder, register_only)
     run.flow_run_id = str(flow_run.get_id())
     try:
         with patient(), run.alone():
+            run.mend()
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             training = stages.train(run, snapshot, contract)
             evaluation = stages.evaluate(run, snapshot, contract, training)
             registration = stages.register(run, snapshot, training, evaluation)
             wait_for_approval(run)
+            run.mend()  # hours may have passed
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
             return _final_state(promotion)
@@ -49,7 +56,7 @@ def train(pipeline: PipelineSpec, folder: str = "") -> State[Any]:
         return Cancelled(message="Interrupted by the user.")
 
 
-def new_run(pipeline: PipelineSpec, folder: str) -> Run:
+def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) -> Run:
     """A run for a flow that was not started by a command here."""
     tell_prefect()
     settings = Settings()
@@ -59,7 +66,7 @@ def new_run(pipeline: PipelineSpec, folder: str) -> Run:
         place = unpack_folder(digest, Store(settings.store), settings.home / "folders")
     else:
         place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
-    run = Run(pipeline, place, settings)
+    run = Run(pipeline, place, settings, register_only=register_only)
     run.ui_url = PREFECT_UI_URL.value() or ""
     return run
 
@@ -84,7 +91,10 @@ def run_here(run: Run, ui_url: str) -> State[Any]:
         marks = tags(*recovery.tags(settings))
         with told(), recovery.swept(settings), marks:
             state: State[Any] = train(
-                run.spec, str(run.plan.folder.resolve()), return_state=True
+                run.spec,
+                str(run.plan.folder.resolve()),
+                run.register_only,
+                return_state=True,
             )
         return state
     finally:

@@ -1,8 +1,9 @@
 """Make the templates of work pools from Prefect's own defaults.
 
 Prefect ships the default of each type of pool; what differs here is said below. A
-deployment may set the variables of ``ENVIRONMENT`` and no others, and no key that the
-template does not list: Prefect refuses such a deployment.
+deployment has no say in what is executed, where and with what: it sets no command, no
+environment, no folder and no image, only how large a run is. Prefect refuses one that
+sets a key which the template does not list.
 """
 
 import json
@@ -14,18 +15,6 @@ from typing import Any
 HERE = Path(__file__).parent
 DEFAULTS = "server/api/collections_data/views/aggregate-worker-metadata.json"
 IMAGE = f"headrace:{version('headrace')}-gpu"
-ENVIRONMENT = (
-    "CUDA_VISIBLE_DEVICES",
-    "HEADRACE_DASK_ADDRESS",
-    "HEADRACE_MAX_BYTES",
-    "HEADRACE_MAX_MEMBERS",
-    "KERAS_BACKEND",
-    "OMP_NUM_THREADS",
-    "PREFECT_LOGGING_LEVEL",
-    "TF_FORCE_GPU_ALLOW_GROWTH",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-)
 GPUS = {
     "title": "GPUs",
     "description": "The number of GPUs that a run gets.",
@@ -36,7 +25,7 @@ GPUS = {
 
 
 def default(package: str, kind: str) -> dict[str, Any]:
-    """Prefect's template of a type of pool, with the variables that are allowed."""
+    """Prefect's template of a type of pool, less what would choose what is executed."""
     text = files("prefect").joinpath(DEFAULTS).read_text(encoding="utf-8")
     template: dict[str, Any] = json.loads(text)[package][kind][
         "default_base_job_configuration"
@@ -44,10 +33,18 @@ def default(package: str, kind: str) -> dict[str, Any]:
     variables = template["variables"]
     variables.pop("description", None)
     variables["additionalProperties"] = False
-    variables["properties"]["env"] |= {
-        "properties": {name: {"type": "string"} for name in ENVIRONMENT},
-        "additionalProperties": False,
+    fixed = {
+        "command": None,  # the worker's own
+        "env": {},
+        "labels": {},
+        "image": IMAGE,
+        "image_pull_policy": "IfNotPresent",
     }
+    fix(
+        template, {k: v for k, v in fixed.items() if k in template["job_configuration"]}
+    )
+    for name in fixed:
+        variables["properties"].pop(name, None)
     return template
 
 
@@ -60,15 +57,15 @@ def fix(template: dict[str, Any], values: dict[str, Any]) -> None:
 
 def process() -> dict[str, Any]:
     """A process for each run: ``headrace worker``."""
-    return default("prefect", "process")
+    from headrace_flows.services.pools import PROCESS_TEMPLATE
+
+    return PROCESS_TEMPLATE
 
 
 def docker() -> dict[str, Any]:
     """A container for each run, on the networks of compose.yaml."""
     template = default("prefect-docker", "docker")
     properties = template["variables"]["properties"]
-    properties["image"]["default"] = IMAGE
-    properties["image_pull_policy"]["default"] = "IfNotPresent"
     properties["auto_remove"]["default"] = True
     properties["gpus"] = GPUS
     secrets = "/etc/headrace/secrets"
@@ -99,7 +96,7 @@ def docker() -> dict[str, Any]:
             },
         },
     )
-    # Prefect adds a deployment's own variables to these.
+    # Prefect adds those that tell the run which one it is.
     template["job_configuration"]["env"] = {
         "HEADRACE_DATABASE_URL": "postgresql+psycopg2://headrace@postgres:5432/headrace",
         "HEADRACE_STORE": "s3://headrace/store",
@@ -115,7 +112,6 @@ def kubernetes() -> dict[str, Any]:
     """A job for each run, on a node with GPUs."""
     template = default("prefect-kubernetes", "kubernetes")
     properties = template["variables"]["properties"]
-    properties["image"]["default"] = IMAGE
     properties["finished_job_ttl"]["default"] = 3600
     # A node with a GPU may have to be started first.
     properties["pod_watch_timeout_seconds"]["default"] = 900
@@ -127,7 +123,7 @@ def kubernetes() -> dict[str, Any]:
     properties.pop("service_account_name")
     template["variables"].pop("definitions")
     job = template["job_configuration"]["job_manifest"]
-    job["metadata"]["namespace"] = "headrace"
+    job["metadata"] |= {"namespace": "headrace", "labels": {}}
     # Prefect's default has these in the pod, where Kubernetes does not know them.
     job["spec"] |= {"parallelism": 1, "completions": 1}
     job["spec"]["template"] = pod(job["spec"]["template"]["spec"]["containers"][0])
@@ -136,6 +132,8 @@ def kubernetes() -> dict[str, Any]:
 
 def pod(container: dict[str, Any]) -> dict[str, Any]:
     """The pod of a run, as those of infra/kubernetes."""
+    del container["args"], container["env"]  # Prefect's worker adds its own
+    container["image"], container["imagePullPolicy"] = IMAGE, "IfNotPresent"
     for part in container["resources"].values():
         part["nvidia.com/gpu"] = "{{ gpus }}"
     container |= {

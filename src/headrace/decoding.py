@@ -7,21 +7,31 @@ what the rows are for.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import cast
+from dataclasses import replace
+from typing import NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.decoding_parts import LIMITS, Block, Limits, Part, check_media_ratio
 from headrace.errors import SourceError
 from headrace.media import Medium
-from headrace.media.forms import Payload, Problem
+from headrace.media.forms import Payload, Problem, Size
 from headrace.records import Form
 from headrace.snapshots import Rejected
 from headrace.sources import Chunk, Source
 from headrace.sources.tabular import UNREAD
+
+__all__ = [
+    "Block",
+    "Part",
+    "decode",
+    "decode_chunk",
+    "fit",
+    "none_usable",
+]
 
 # How large a file decodes to is not known before the first ones are.
 _FILES_AT_FIRST = 8
@@ -32,94 +42,36 @@ PART_BYTES = 16 * 2**20
 _UNREAD = Problem(UNREAD, "its row could not be read")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Decoded items of one shape, and where each comes from.
-
-    Attributes:
-        payload: ``(n, *shape)``, of the medium's type.
-        split: of all of them; "" where the source has none.
-        labels, names, groups: ``(n,)``, as the source has them.
-        rows: their places in their part, ``(n,)``.
-    """
-
-    payload: Payload
-    split: str
-    labels: list[str]
-    names: list[str]
-    groups: list[str]
-    rows: list[int]
-
-    def take(self, kept: npt.NDArray[np.bool_]) -> Block:
-        """The items where ``kept``, ``(n,)``, is true."""
-        if kept.all():
-            return self
-        places = np.flatnonzero(kept).tolist()
-        return Block(
-            self.payload[kept],
-            self.split,
-            [self.labels[place] for place in places],
-            [self.names[place] for place in places],
-            [self.groups[place] for place in places],
-            [self.rows[place] for place in places],
-        )
-
-    def reject(self, place: int, check: str, reason: str) -> Rejected:
-        """One of the items as a rejected one."""
-        return Rejected(
-            item=hashlib.sha256(self.payload[place].tobytes()).hexdigest(),
-            split=self.split,
-            label=self.labels[place],
-            name=self.names[place],
-            group=self.groups[place],
-            check=check,
-            reason=reason,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Consecutive rows of a source: each is in one of the blocks, or rejected.
-
-    Attributes:
-        count: number of rows.
-        rejected: by row.
-        scale: of the values as the source has them; "" where that is not known.
-        array: that the rows are a part of; "" for files.
-        notes: what was done to how many of them.
-    """
-
-    count: int
-    blocks: list[Block]
-    rejected: dict[int, Rejected]
-    scale: str = ""
-    array: str = ""
-    notes: Counter[str] = field(default_factory=Counter)
-
-
-def decode(source: Source, module: Medium, form: Form) -> Iterator[Part]:
+def decode(
+    source: Source, module: Medium, form: Form, limits: Limits = LIMITS
+) -> Iterator[Part]:
     """Decode a source part by part, in its order.
 
     Args:
         source: an opened one.
         module: the medium.
         form: what is declared of all items.
+        limits: a larger item is rejected from its header.
 
     Raises:
         SourceError: the source is damaged, or an array is not one of the medium.
         DependencyError: it cannot be reached.
     """
     for chunk in source.chunks:
-        yield from decode_chunk(chunk, module, form, source.uri)
+        yield from decode_chunk(chunk, module, form, source.uri, limits)
 
 
 def decode_chunk(
-    chunk: Chunk, module: Medium, form: Form, where: str
+    chunk: Chunk,
+    module: Medium,
+    form: Form,
+    where: str,
+    limits: Limits = LIMITS,
 ) -> Iterator[Part]:
     """Decode some rows of a source; ``where`` names it in messages.
 
     Raises:
-        SourceError: an array is not one of the medium.
+        SourceError: an array is not one of the medium, or files are bombs.
     """
     if isinstance(chunk.items, np.ndarray):
         payload, scale = module.decode_array(
@@ -131,45 +83,85 @@ def decode_chunk(
         block = Block(payload, split, chunk.labels, chunk.names, groups, rows)
         yield Part(len(rows), [block], {}, scale, chunk.array)
         return
+    files = _Files(chunk, module.sizes(chunk.items, form))
+    _check_ratio(files, where, limits)
+    # Of a declared form, what is larger is rejected for that.
+    limit = 0 if form.shape else limits.item_bytes
+    of_form = math.prod(form.shape or (1,)) * module.DTYPE.itemsize
     start, count = 0, _FILES_AT_FIRST
     while start < len(chunk.items):
-        part = _decode_files(chunk, slice(start, start + count), module, form)
+        # A row that is rejected takes the form's bytes where rows are put in order.
+        end = files.end(start, min(count, max(1, PART_BYTES // of_form)))
+        part = _decode_files(files, slice(start, end), module, form, limit)
         yield part
-        start += count
+        start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
         # Texts are small, and each call has its price.
         most = FILES_AT_ONCE if largest > SMALL_ITEM else SMALL_AT_ONCE
         count = max(1, min(most, PART_BYTES // largest))
 
 
-def _decode_files(chunk: Chunk, span: slice, module: Medium, form: Form) -> Part:
+def _check_ratio(files: _Files, where: str, limits: Limits) -> None:
+    items = zip(files.chunk.items, files.sizes, strict=True)
+    fitting = [
+        (len(data), size) for data, size in items if size.item <= limits.item_bytes
+    ]
+    encoded = sum(length for length, _ in fitting)
+    unpacked = sum(size.unpacked for _, size in fitting)
+    check_media_ratio(where, unpacked, encoded, limits)
+
+
+class _Files(NamedTuple):
+    """Rows that are encoded files, and how large each is by its header."""
+
+    chunk: Chunk
+    sizes: list[Size]
+
+    def end(self, start: int, count: int) -> int:
+        """Where a part ends that begins at a row: its items are a bounded size."""
+        total = 0
+        for row in range(start, min(start + count, len(self.sizes))):
+            total += self.sizes[row].item
+            if total > PART_BYTES and row > start:
+                return row
+        return min(start + count, len(self.sizes))
+
+
+def _decode_files(
+    files: _Files, span: slice, module: Medium, form: Form, limit: int
+) -> Part:
+    chunk, sizes = files.chunk, files.sizes[span]
     split = chunk.split or ""
-    files = cast(list[bytes], chunk.items[span])
+    encoded = cast(list[bytes], chunk.items[span])
     labels, names = chunk.labels[span], chunk.names[span]
-    groups = chunk.groups[span] if chunk.groups else [""] * len(files)
+    groups = chunk.groups[span] if chunk.groups else [""] * len(encoded)
     shaped: dict[tuple[int, ...], list[tuple[Payload, int]]] = defaultdict(list)
     rejected = {}
-    decoded = module.decode_files(files, form)
-    items = list(decoded.items)
-    for row in chunk.unread:
-        if span.start <= row < span.start + len(files):
-            items[row - span.start] = _UNREAD
-    for row, item in enumerate(items):
-        if isinstance(item, np.ndarray):
-            shaped[item.shape].append((item, row))
+    problems = {
+        row: _too_large(size.item, limit)
+        for row, size in enumerate(sizes)
+        if limit and size.item > limit
+    }
+    problems |= {row - span.start: _UNREAD for row in chunk.unread}
+    fitting = [b"" if row in problems else data for row, data in enumerate(encoded)]
+    decoded = module.decode_files(fitting, form)
+    for row, item in enumerate(decoded.items):
+        problem = problems.get(row, item)
+        if isinstance(problem, np.ndarray):
+            shaped[problem.shape].append((problem, row))
         else:
             rejected[row] = Rejected(
-                item=hashlib.sha256(files[row]).hexdigest(),
+                item=hashlib.sha256(encoded[row]).hexdigest(),
                 split=split,
                 label=labels[row],
                 name=names[row],
                 group=groups[row],
-                check=item.check,
-                reason=item.reason,
+                check=problem.check,
+                reason=problem.reason,
             )
     blocks = [
         Block(
-            np.stack([item for item, _ in group]),
+            _stacked([item for item, _ in group]),
             split,
             [labels[row] for _, row in group],
             [names[row] for _, row in group],
@@ -178,7 +170,27 @@ def _decode_files(chunk: Chunk, span: slice, module: Medium, form: Form) -> Part
         )
         for group in shaped.values()
     ]
-    return Part(len(files), blocks, rejected, notes=decoded.notes)
+    return Part(
+        len(encoded),
+        blocks,
+        rejected,
+        notes=decoded.notes,
+        encoded=sum(map(len, fitting)),
+        unpacked=sum(size.unpacked for row, size in enumerate(sizes) if fitting[row]),
+    )
+
+
+def _too_large(size: int, limit: int) -> Problem:
+    return Problem(
+        "too_large",
+        f"{size:,} bytes decoded; at most {limit:,} are taken "
+        "(HEADRACE_MAX_ITEM_BYTES)",
+    )
+
+
+def _stacked(items: list[Payload]) -> Payload:
+    # Of one large item there need be no copy.
+    return items[0][np.newaxis] if len(items) == 1 else np.stack(items)
 
 
 def fit(

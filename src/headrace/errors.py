@@ -17,18 +17,11 @@
 
 from __future__ import annotations
 
-import re
-
-_PASSWORD = re.compile(r"(://[^/@\s:'\"]*):[^/@\s'\"]+@")
-
-
-def hide_passwords(text: str) -> str:
-    """A text whose URLs have no password."""
-    return _PASSWORD.sub(r"\1:***@", text)
+from headrace.credentials import hide_credentials
 
 
 class HeadraceError(Exception):
-    """The base of all errors that a user is meant to read; no password is in one.
+    """The base of all errors that a user is meant to read; none has a credential.
 
     Args:
         message: what was seen, and where (file, field, row, value).
@@ -38,7 +31,7 @@ class HeadraceError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, action: str = "") -> None:
-        message, action = hide_passwords(message), hide_passwords(action)
+        message, action = hide_credentials(message), hide_credentials(action)
         super().__init__(message, action)
         self.message = message
         self.action = action

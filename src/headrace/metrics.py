@@ -1,4 +1,4 @@
-"""What a classifier's probabilities are worth, and whether two classifiers differ.
+"""What a classifier's probabilities are worth.
 
 Plain arithmetic over arrays; knows no model and no data set.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -118,52 +117,3 @@ def classification_metrics(
         "test_macro_f1": float(f1.mean()),
         "non_finite_values": float((~np.isfinite(probabilities)).sum()),
     }, slices
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Challenger against champion on the same rows.
-
-    Attributes:
-        better, worse: rows that only the challenger, or only the champion, has right.
-        difference: of the accuracies, challenger minus champion.
-        low: lower one-sided bound of the difference.
-        p_value: one-sided exact McNemar: chance of at least ``better`` if equal.
-    """
-
-    better: int
-    worse: int
-    difference: float
-    low: float
-    p_value: float
-
-
-def compare(
-    challenger: npt.NDArray[np.bool_],
-    champion: npt.NDArray[np.bool_],
-    confidence: float = 0.95,
-) -> Comparison:
-    """Compare two models by the rows that each has right, bool ``(n,)``.
-
-    Sources: Q. McNemar, Note on the sampling error of the difference between
-    correlated proportions, Psychometrika 12 (1947), in its exact binomial form; the
-    bound is the normal one for paired proportions.
-    """
-    rows = len(challenger)
-    better = int((challenger & ~champion).sum())
-    worse = int((champion & ~challenger).sum())
-    difference = (better - worse) / rows
-    spread = math.sqrt(max(better + worse - (better - worse) ** 2 / rows, 0.0)) / rows
-    return Comparison(
-        better=better,
-        worse=worse,
-        difference=difference,
-        low=difference - NormalDist().inv_cdf(confidence) * spread,
-        p_value=_binomial_tail(better, better + worse),
-    )
-
-
-def _binomial_tail(successes: int, trials: int) -> float:
-    """P(X >= successes) for X ~ Binomial(trials, 1/2), exact."""
-    ways = sum(math.comb(trials, k) for k in range(successes, trials + 1))
-    return ways / (1 << trials)

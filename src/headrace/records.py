@@ -113,25 +113,33 @@ class ContractRecord(Record):
     findings: tuple[Finding, ...] = ()
 
 
-class TrainingRecord(Record):
-    """One training: one MLflow run and one logged model.
+class LoggedModel(Record):
+    """A model as MLflow has it: its two files and their digests.
 
     Attributes:
         model_uri: ``models:/m-...`` of the logged model.
         model_digest: sha256 of its ``model.keras`` file.
-        weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
         golden_digest: sha256 of the golden inputs and outputs logged beside it.
-        execution: how it was computed: device, threads, precision, XLA, steps.
     """
 
     run_id: str
-    experiment_id: str
     model_uri: str
     model_digest: str
-    model_bytes: int
-    weights_digest: str
     golden_digest: str
     description: DataDescription
+
+
+class TrainingRecord(LoggedModel):
+    """One training: one MLflow run and one logged model.
+
+    Attributes:
+        weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
+        execution: how it was computed: device, threads, precision, XLA, steps.
+    """
+
+    experiment_id: str
+    model_bytes: int
+    weights_digest: str
     snapshot_digest: str
     metrics: Metrics
     execution: dict[str, str | int | float | bool]
@@ -147,6 +155,11 @@ class GateResult(Record):
     p_value: float | None = None
     kind: Literal["absolute", "champion", "serving"] = "absolute"
     reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words, as MLflow's tags have it."""
+        return "passed" if self.passed else f"FAILED {self.reason}"
 
 
 class SuspectRecord(Record):
@@ -189,17 +202,22 @@ class EvaluationRecord(Record):
 
 
 class RegistrationRecord(Record):
-    """The version that holds a training; None when nothing may be registered."""
+    """The version that holds a training; None when nothing may be registered.
+
+    Attributes:
+        evidence_id: the ledger's evidence of this run's evaluation.
+    """
 
     model: str
     version: int | None
     reason: str = ""
+    evidence_id: int | None = None
 
 
 class PromotionRecord(Record):
-    """How the run ended."""
+    """How the run ended; ``unchanged`` where its version was champion before it."""
 
-    status: Literal["promoted", "registered", "refused"]
+    status: Literal["promoted", "registered", "unchanged", "refused"]
     reason: str
     aliases: tuple[str, ...] = ()
 

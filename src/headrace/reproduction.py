@@ -12,7 +12,7 @@ import logging
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from headrace import ingredients
 from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
@@ -20,11 +20,12 @@ from headrace.fitting import fit_model, open_data
 from headrace.ingredients import Difference, Packed, Restored
 from headrace.ledger import Ledger
 from headrace.records import Metrics, Record
+from headrace.serving import golden_bytes
 from headrace.settings import Settings
 from headrace.snapshots import MANIFEST, check_snapshot
 from headrace.store import Store, disk_errors
 from headrace.tracking import FoundRun, Tracking
-from headrace.training import progress_line
+from headrace.training import golden_items, progress_line
 
 NAMED = 5
 
@@ -81,8 +82,45 @@ def reproduce(name: str, settings: Settings) -> Reproduction:
             f"There is no home at {settings.home}, so there is no run {name!r}.",
             "Set HEADRACE_HOME to the home that has it.",
         )
+    run, found = train_again(_run_id(name, settings), settings)
+    digests = WeightsDigests(
+        recorded=run.tags["headrace.weights_digest"], reproduced=found.weights_digest
+    )
+    same = digests.recorded == digests.reproduced
+    return Reproduction(
+        run_id=run.run_id,
+        pipeline=run.tags["headrace.pipeline"],
+        status="same" if same else "different",
+        reason=_reason(same, found.differences),
+        weights_digest=digests,
+        differences=found.differences,
+        metrics=found.metrics,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainedAgain:
+    """A training that was repeated.
+
+    Attributes:
+        model: the Keras model, from raw items to probabilities.
+        golden: the golden file of this model, as it would be logged.
+        metrics: of the epoch whose weights were kept.
+        differences: the ingredients that are not what they were.
+    """
+
+    model: Any
+    golden: bytes
+    weights_digest: str
+    metrics: Metrics
+    differences: tuple[Difference, ...]
+
+
+def train_again(run_id: str, settings: Settings) -> tuple[FoundRun, TrainedAgain]:
+    """Repeat a run's training from its record; raises what `reproduce` raises."""
     tracking = Tracking(settings)
-    run = tracking.find_run(_run_id(name, settings))
+    run = tracking.find_run(run_id)
     _check_run(run)
     log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
     with (
@@ -94,22 +132,7 @@ def reproduce(name: str, settings: Settings) -> Reproduction:
             run.tags[ingredients.TAG],
             lambda path: tracking.run_file(run.run_id, path),
         )
-        recorded = _in_store(recorded, Store(settings.store))
-        found = _train(recorded)
-    digests = WeightsDigests(
-        recorded=run.tags["headrace.weights_digest"], reproduced=found.weights_digest
-    )
-    same = digests.recorded == digests.reproduced
-    return Reproduction(
-        run_id=run.run_id,
-        pipeline=recorded.spec.name,
-        status="same" if same else "different",
-        reason=_reason(same, found.differences),
-        weights_digest=digests,
-        differences=found.differences,
-        metrics=found.metrics,
-        seconds=round(time.perf_counter() - started, 3),
-    )
+        return run, _train(_in_store(recorded, Store(settings.store)))
 
 
 def _run_id(name: str, settings: Settings) -> str:
@@ -177,14 +200,7 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
     )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Found:
-    weights_digest: str
-    metrics: Metrics
-    differences: tuple[Difference, ...]
-
-
-def _train(recorded: Restored) -> _Found:
+def _train(recorded: Restored) -> TrainedAgain:
     spec, folder, then = recorded.spec, recorded.folder, recorded.ingredients
     packed = Packed(spec, folder, then.builder, recorded.snapshot, recorded.contract)
     if packed.quarantine != then.quarantine:
@@ -208,10 +224,14 @@ def _train(recorded: Restored) -> _Found:
             f"What differs from then: {differ}." if differ else error.action,
         ) from error
     now = packed.ingredients(dataclasses.asdict(fitted.execution))
-    return _Found(
-        fitted.weights_digest,
-        fitted.metrics,
-        ingredients.differences(then, now),
+    return TrainedAgain(
+        model=fitted.model,
+        golden=golden_bytes(
+            fitted.model, golden_items(data), recorded.snapshot.description
+        ),
+        weights_digest=fitted.weights_digest,
+        metrics=fitted.metrics,
+        differences=ingredients.differences(then, now),
     )
 
 

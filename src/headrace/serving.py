@@ -139,14 +139,19 @@ def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
 
 
 def load_version(tracking: Tracking, version: Any) -> LoadedModel:
-    """A registered version, from its row in the ledger."""
-    return load_model(
-        tracking,
-        version.model_uri,
-        version.model_digest,
-        DataDescription.model_validate(version.details["description"]),
-        version.version,
-    )
+    """A registered version, from its row in the ledger.
+
+    Raises:
+        IntegrityError: its file is gone, changed or no safe Keras model.
+    """
+    description = DataDescription.model_validate(version.details["description"])
+    try:
+        with tracking.version_file(version) as path:
+            return open_model(path, version.model_uri, description, version.version)
+    except IntegrityError as error:
+        raise IntegrityError(
+            error.message, f"Run `headrace repair {version.model}/{version.version}`."
+        ) from error
 
 
 def golden_bytes(

@@ -16,15 +16,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from headrace.backend import load_backend
 from headrace.errors import DependencyError, IntegrityError
 from headrace.media import medium
-from headrace.records import Record, TrainingRecord
+from headrace.records import LoggedModel, Record
 from headrace.serving import GOLDEN_FILE, open_model
 
 TOLERANCE = 1e-5
@@ -33,9 +35,9 @@ TIMEOUT_SECONDS = 300
 
 
 class Request(Record):
-    """What the process is to check: a training, and where its two files are."""
+    """What the process is to check: a logged model, and where its two files are."""
 
-    training: TrainingRecord
+    training: LoggedModel
     model: Path
     golden: Path
 
@@ -55,6 +57,10 @@ class ServingReport(Record):
     error: str = ""
 
 
+_REQUESTS = TypeAdapter(list[Request])
+_REPORTS = TypeAdapter(list[ServingReport])
+
+
 class ServingCheck:
     """The clean process: started at once, asked later, gone when the block ends.
 
@@ -64,10 +70,20 @@ class ServingCheck:
         golden: its golden file, as it was logged.
     """
 
-    def __init__(self, training: TrainingRecord, model: Path, golden: bytes) -> None:
+    def __init__(self, training: LoggedModel, model: Path, golden: bytes) -> None:
         beside = model.with_name(Path(GOLDEN_FILE).name)
         beside.write_bytes(golden)
-        request = Request(training=training, model=model, golden=beside)
+        self._start([Request(training=training, model=model, golden=beside)])
+
+    @classmethod
+    def of_several(cls, requests: Sequence[Request]) -> ServingCheck:
+        """One process for several models."""
+        check = cls.__new__(cls)
+        check._start(requests)
+        return check
+
+    def _start(self, requests: Sequence[Request]) -> None:
+        self._limit_seconds = TIMEOUT_SECONDS * len(requests)
         self._answer = tempfile.TemporaryFile()
         self._errors = tempfile.TemporaryFile()
         reading, writing = os.pipe()
@@ -80,7 +96,8 @@ class ServingCheck:
             stderr=self._errors,
         )
         os.close(reading)
-        self._lifeline.write(request.model_dump_json().encode() + b"\n")
+        lines = [request.model_dump_json() for request in requests]
+        self._lifeline.write(f"[{','.join(lines)}]\n".encode())
 
     def __enter__(self) -> ServingCheck:
         return self
@@ -92,20 +109,25 @@ class ServingCheck:
             file.close()
 
     def result(self) -> ServingReport:
-        """Wait for the process.
+        """Wait for the process; what it says of the only model.
 
         Raises:
             DependencyError: it crashed or hung, which says nothing of the model.
         """
+        return self.results()[0]
+
+    def results(self) -> list[ServingReport]:
+        """The same for several models, in their order."""
         try:
-            code = self._process.wait(timeout=TIMEOUT_SECONDS)
+            code = self._process.wait(timeout=self._limit_seconds)
         except subprocess.TimeoutExpired:
-            raise _no_answer(f"did not answer within {TIMEOUT_SECONDS} s") from None
+            limit = self._limit_seconds
+            raise _no_answer(f"did not answer within {limit} s") from None
         if code:
             said = _read(self._errors).decode(errors="replace").strip()
             last = (said.splitlines() or ["no message"])[-1]
             raise _no_answer(f"ended with {code}: {last[:300]}")
-        return ServingReport.model_validate_json(_read(self._answer))
+        return _REPORTS.validate_json(_read(self._answer))
 
 
 def _read(file: IO[bytes]) -> bytes:
@@ -155,12 +177,13 @@ def measure(request: Request) -> ServingReport:
 
 
 def main() -> None:
-    """Answer the first line of standard input; JSON on standard output."""
+    """Answer the requests of the first line of standard input; JSON on its output."""
     gc.disable()  # it lives for two seconds
-    request = Request.model_validate_json(sys.stdin.buffer.readline())
+    requests = _REQUESTS.validate_json(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     load_backend(alone=True)
-    sys.stdout.write(measure(request).model_dump_json())
+    reports = [measure(request) for request in requests]
+    sys.stdout.write(_REPORTS.dump_json(reports).decode())
     sys.stdout.flush()
     os._exit(0)  # taking TensorFlow down would take longer than the check
 

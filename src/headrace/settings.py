@@ -6,7 +6,6 @@ are absent, everything lives in the home, by default ``.headrace/`` of the proje
 
 from __future__ import annotations
 
-import errno
 import getpass
 import json
 import os
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.home import prepare
 from headrace.spec import FILE_NAME
 
-HOME_FORMAT = "1"
 POSTGRES_FILE = "postgres.json"
 
 
@@ -115,11 +114,51 @@ class Settings(BaseSettings):
         description="a folder that holds, at any depth, local copies of data that the "
         "catalog names; None: they are downloaded",
     )
+    storage_options: SecretStr = Field(
+        default=SecretStr(""),
+        description="JSON: options of fsspec's file systems for sources, such as keys "
+        "and headers, by protocol or by how a URI begins",
+    )
     max_bytes: int = Field(
         default=64 * 2**30, gt=0, description="of one data set, decoded"
     )
     max_members: int = Field(
         default=5_000_000, gt=0, description="files in one archive or folder"
+    )
+    max_item_bytes: int = Field(
+        default=32 * 2**20,
+        gt=0,
+        description="of one item, decoded, which is known from its header: a coloured "
+        "image of 3,840 x 2,160 has 25 MB, and a batch of 32 such is 3 GB in training",
+    )
+    max_file_bytes: int = Field(
+        default=128 * 2**20,
+        gt=0,
+        description="of one encoded item, and of one page of a Parquet file: both are "
+        "held in memory as a whole; ten minutes of stereo at 48 kHz have 115 MB",
+    )
+    max_columns: int = Field(
+        default=4096,
+        gt=0,
+        description="of one table: every one is looked at to find items and labels",
+    )
+    max_ratio: int = Field(
+        default=100,
+        gt=1,
+        description="of unpacked to packed bytes, past 16 MiB: texts and arrays pack "
+        "to a third or a tenth, a decompression bomb to a thousandth",
+    )
+    max_media_ratio: int = Field(
+        default=500,
+        gt=1,
+        description="of decoded images or sounds to their files, past 2 GiB in all: a "
+        "drawing reaches 300, an empty image or silence 1,000",
+    )
+    max_processes: int = Field(
+        default=16,
+        gt=0,
+        description="that decode at once, if there are as many processors: each holds "
+        "up to 256 MB",
     )
 
     @field_validator("data", mode="before")
@@ -153,39 +192,17 @@ class Settings(BaseSettings):
         return _postgres_socket(self.home)
 
     def prepare_home(self, *, to_start_servers: bool = False) -> Path:
-        """Make the home and check its format, and that its PostgreSQL runs.
+        """Make the home, close it to other users, and check that its PostgreSQL runs.
 
         Args:
             to_start_servers: its PostgreSQL need not run yet.
 
         Raises:
-            UsageError: the home was made by another version, or cannot be written.
+            UsageError: the home was made by another version, belongs to another user
+                who was not named, or cannot be made.
             DependencyError: its disk is full, or its PostgreSQL is down.
         """
-        marker = self.home / "format"
-        try:
-            if marker.exists():
-                found = marker.read_text(encoding="utf-8", errors="replace").strip()
-            elif self.home.is_dir() and (self.home / "headrace.db").exists():
-                found = "0"
-            else:
-                self.home.mkdir(parents=True, exist_ok=True)
-                temporary = self.home / f".format.{os.getpid()}"
-                temporary.write_text(HOME_FORMAT + "\n", encoding="utf-8")
-                temporary.replace(marker)
-                found = HOME_FORMAT
-        except OSError as error:
-            is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-            raise (DependencyError if is_full else UsageError)(
-                f"The home {self.home} cannot be written: {error.strerror}.",
-                "Make room, or set HEADRACE_HOME to a folder that can be written.",
-            ) from None
-        if found != HOME_FORMAT:
-            raise UsageError(
-                f"The home {self.home} has format {found[:20]!r}; "
-                f"this version reads format {HOME_FORMAT!r}.",
-                "Use the Headrace that made it, or set HEADRACE_HOME to a new folder.",
-            )
+        prepare(self.home, is_chosen="home" in self.model_fields_set)
         if not to_start_servers:
             self._check_postgres()
         return self.home

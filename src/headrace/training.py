@@ -9,12 +9,14 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace import pictures
 from headrace.backend import load_backend
-from headrace.fitting import Checkpoints, Fit, cluster, open_data
+from headrace.fitting import Checkpoints, Data, Fit, cluster, open_data
 from headrace.folders import pack_folder
 from headrace.ingredients import Packed
 from headrace.records import ContractRecord, Metrics, SnapshotRecord, TrainingRecord
@@ -73,8 +75,7 @@ def train(  # noqa: PLR0913
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
-    shard = int(np.flatnonzero(data.train.counts)[0])
-    golden_items = data.train.read(shard).items[:GOLDEN_ROWS]
+    items = golden_items(data)
     fit = Fit(spec, folder, builder, data, checkpoints, strategy)
     pool = spec.deploy.train_pool if spec.deploy else ""
     handed_over = "headrace.parent_flow_run_id" in tags
@@ -105,7 +106,7 @@ def train(  # noqa: PLR0913
         model_uri, model_digest, model_bytes = tracking.log_model(
             fitted.model, snapshot.description
         )
-        golden = golden_bytes(fitted.model, golden_items, snapshot.description)
+        golden = golden_bytes(fitted.model, items, snapshot.description)
         facts = dataclasses.asdict(fitted.execution)
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
             place = Path(folder_name)
@@ -135,6 +136,13 @@ def train(  # noqa: PLR0913
         metrics=fitted.metrics,
         execution=facts,
     )
+
+
+def golden_items(data: Data) -> npt.NDArray[Any]:
+    """The first training items ``(n, *shape)``, as they are at rest."""
+    shard = int(np.flatnonzero(data.train.counts)[0])
+    items: npt.NDArray[Any] = data.train.read(shard).items[:GOLDEN_ROWS]
+    return items
 
 
 def progress_line(number: int, epochs: int, metrics: Metrics) -> str:

@@ -39,7 +39,8 @@ def spread(
             another process, so arrays go by file.
         tasks: fewer than ``FEW`` are done in this process, one by one. They are asked
             for as they can be begun, so that making them goes on beside the work.
-        settings: whose ``dask_address`` names a cluster.
+        settings: whose ``dask_address`` names a cluster; else, how many processes
+            there may be.
 
     Raises:
         what ``work`` raises; tasks not yet begun are dropped.
@@ -53,7 +54,11 @@ def spread(
     if len(first) < FEW:
         yield from map(work, first)
         return
-    pool = _cluster(settings) if settings.dask_address else _processes()
+    pool = (
+        _cluster(settings)
+        if settings.dask_address
+        else _processes(settings.max_processes)
+    )
     with pool as (executor, at_once):
         waiting: deque[Future[R]] = deque()
         try:
@@ -116,9 +121,9 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 
 
 @contextlib.contextmanager
-def _processes() -> Iterator[tuple[Executor, int]]:
+def _processes(most: int) -> Iterator[tuple[Executor, int]]:
     """Processes of this machine, and their number."""
-    count = _processors()
+    count = min(most, _processors())
     try:
         with ProcessPoolExecutor(
             count, multiprocessing.get_context("spawn"), _live_with_parent

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from headrace.settings import Settings
 from headrace_flows import server
+from headrace_flows.services.environment import CLIENT_VARIABLES
 
 from .measure import Measured, measure, role
 
@@ -90,6 +91,7 @@ class Bench:
         variables = {"HEADRACE_HOME": str(home)}
         if prefect is not None:
             variables["PREFECT_API_URL"] = prefect.api_url
+            variables |= {n: os.environ[n] for n in CLIENT_VARIABLES}
         return {**self.environment, **variables}
 
     def headrace(

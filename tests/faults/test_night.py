@@ -66,7 +66,9 @@ class Api:
     """Prefect's; waits while its server is being started again."""
 
     def __init__(self, services: Services) -> None:
-        self._client = httpx.Client(base_url=f"{services.links['prefect']}/api")
+        self._client = httpx.Client(
+            base_url=f"{services.links['prefect']}/api", headers=services.authorization
+        )
 
     def __call__(self, path: str, body: Any = None) -> Any:
         limit = time.monotonic() + 120
@@ -140,7 +142,12 @@ class Killer(threading.Thread):
 
 def mlflow(services: Services, path: str, **body: Any) -> dict[str, Any]:
     url = f"{services.links['mlflow']}/api/2.0/mlflow/{path}"
-    answer = httpx.request("POST" if body else "GET", url, json=body or None)
+    answer = httpx.request(
+        "POST" if body else "GET",
+        url,
+        json=body or None,
+        headers=services.authorization,
+    )
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found

@@ -40,19 +40,20 @@ def url(tmp_path: Path) -> Iterator[str]:
                 created_by="ada@lab",
             )
         )
-        ledger.add_evidence(
-            Evidence(
-                model="blobs",
-                version=number,
-                passed=True,
-                gates=(GateResult(name="accuracy", passed=True),),
-                metrics={},
-                champion_version=None,
-                champion_sequence=0,
-                snapshot_digest="s",
-                run_id="r",
+        for champion in (None, *range(1, VERSIONS + 1)):
+            ledger.add_evidence(
+                Evidence(
+                    model="blobs",
+                    version=number,
+                    passed=True,
+                    gates=(GateResult(name="accuracy", passed=True),),
+                    metrics={},
+                    champion_version=champion,
+                    champion_sequence=0,
+                    snapshot_digest="s",
+                    run_id="r",
+                )
             )
-        )
     yield server.get_uri(driver="psycopg2")
     server.cleanup()
 

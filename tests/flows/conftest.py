@@ -12,13 +12,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import write_law
 
 from headrace.settings import Settings
+from headrace_flows.services.environment import CLIENT_VARIABLES
 
 STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
 
@@ -47,6 +49,11 @@ class Home:
     path: Path
     project: Path
 
+    def with_law(self, place: Path, **tables: str) -> Home:
+        """The same home under a pipeline file with other tables; see `write_law`."""
+        write_law(self.project, place / "pipelines" / "blobs", **tables)
+        return replace(self, project=place)
+
     @property
     def environment(self) -> dict[str, str]:
         """Of a command that works in it."""
@@ -61,6 +68,8 @@ class Home:
         inherited = {
             k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
         }
+        if "PREFECT_API_URL" in environment:  # of the server for all tests
+            inherited |= {k: os.environ[k] for k in CLIENT_VARIABLES if k in os.environ}
         return subprocess.Popen(
             [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
             env={**inherited, **self.environment, **environment},
@@ -155,7 +164,7 @@ def first(
     settings.prepare_home()
     (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     process = home.start("run", "blobs", "--json")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return home, Answer(process.returncode, out, err)
 

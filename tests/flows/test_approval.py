@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,15 @@ from .conftest import Home
 pytestmark = pytest.mark.integration
 
 ARGUMENTS = ("run", "blobs", "--set", "training.seed=2", "--json")
-GATES = "gates=[{name='accuracy', threshold=0.5}]"
-WAITS = ("--set", GATES, "--set", "promotion.mode=approval")
+GATES = "[{ name = 'accuracy', threshold = 0.5 }]"
 USER = {"HEADRACE_USER": "grace@lab"}
+
+
+@pytest.fixture
+def wanting(after_first: Home, tmp_path: Path) -> Home:
+    """A home after its first run, whose pipeline file now wants an approval."""
+    mode = '{ mode = "approval" }'
+    return after_first.with_law(tmp_path / "project", gates=GATES, promotion=mode)
 
 
 def ledger_of(home: Home) -> Ledger:
@@ -33,7 +40,7 @@ def state_of_lease(home: Home) -> str:
     return lease.state if lease else ""
 
 
-def wait_until(found: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def wait_until(found: Callable[[], Any], what: str, seconds: float = 600) -> Any:
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if answer := found():
@@ -53,23 +60,23 @@ def asked(home: Home) -> Approval:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     return process.returncode, out, err
 
 
 def test_a_run_in_a_terminal_waits_for_an_approval_in_another(
-    after_first: Home,
+    wanting: Home,
 ) -> None:
-    process = after_first.start(*ARGUMENTS, *WAITS)
+    process = wanting.start(*ARGUMENTS)
     try:
-        request = asked(after_first)
+        request = asked(wanting)
         assert (request.version, request.who) == (2, "ada@lab")
-        wait_until(lambda: state_of_lease(after_first) == "ended", "others must wait")
-        listed = after_first.headrace("list", "--json").json["pipelines"]
+        wait_until(lambda: state_of_lease(wanting) == "ended", "others must wait")
+        listed = wanting.headrace("list", "--json").json["pipelines"]
         assert [p["waiting"] for p in listed if p["name"] == "blobs"] == [
             [{"version": 2, "expires": request.expires}]
         ]
-        said = after_first.headrace("approve", "blobs", "--reason", "good", "--json")
+        said = wanting.headrace("approve", "blobs", "--reason", "good", "--json")
         assert (said.json["status"], said.json["version"]) == ("promoted", 2)
         code, out, err = ended(process)
     finally:
@@ -78,26 +85,27 @@ def test_a_run_in_a_terminal_waits_for_an_approval_in_another(
     assert '"status": "promoted"' in out
     assert "approved by ada@lab (good)" in out
     assert "headrace approve blobs --reason TEXT" in err
-    history = after_first.headrace("history", "blobs", "--json").json
+    history = wanting.headrace("history", "blobs", "--json").json
     assert [e["sequence"] for e in history["history"]] == [1, 2]
     assert history["history"][1]["who"] == "ada@lab"
     assert [a["action"] for a in history["approvals"]] == ["request", "approve"]
 
 
 def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(
-    after_first: Home,
+    wanting: Home,
 ) -> None:
-    process = after_first.start(*ARGUMENTS, *WAITS)
+    process = wanting.start(*ARGUMENTS)
     try:
-        request = asked(after_first)
-        time.sleep(1)
+        request = asked(wanting)
+        assert process.stderr is not None
+        assert any("waits for approval" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
         code, _, err = ended(process)
     finally:
         process.kill()
     assert code == 130, err
-    assert ledger_of(after_first).waiting("blobs") == [request]
-    process = after_first.start(*ARGUMENTS, *WAITS)
+    assert ledger_of(wanting).waiting("blobs") == [request]
+    process = wanting.start(*ARGUMENTS)
     try:
         assert process.stderr is not None
         said = []
@@ -107,16 +115,16 @@ def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(
                 break
         else:
             pytest.fail("".join(said))
-        answer = after_first.headrace("reject", "blobs", "--reason", "no", "--json")
+        answer = wanting.headrace("reject", "blobs", "--reason", "no", "--json")
         assert answer.json["status"] == "rejected"
         code, out, err = ended(process)
     finally:
         process.kill()
     assert code == 1, err
     assert '"reason": "version 2 was rejected by ada@lab (no)"' in out
-    actions = [w.action for w in ledger_of(after_first).approvals("blobs")]
+    actions = [w.action for w in ledger_of(wanting).approvals("blobs")]
     assert actions == ["request", "reject"]
-    again = after_first.headrace(*ARGUMENTS, *WAITS)
+    again = wanting.headrace(*ARGUMENTS)
     assert (again.exit_code, again.json["status"]) == (1, "refused")
     assert again.json["flow_run_id"] is None
 
@@ -147,7 +155,7 @@ class Deployed:
             env={**inherited, "PREFECT__FLOW_RUN_ID": str(self.id)},
             cwd=self.home.project,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         self.message = self.state.message
         return str(self.state.name)
@@ -178,36 +186,31 @@ def client(prefect_server: str) -> Iterator[Any]:
         yield client
 
 
-SUSPENDED = ("training.seed=2", GATES, "promotion.mode='approval'")
-
-
-def test_a_suspended_run_is_approved_by_command(after_first: Home, client: Any) -> None:
-    run = Deployed(after_first, client, *SUSPENDED)
+def test_a_suspended_run_is_approved_by_command(wanting: Home, client: Any) -> None:
+    run = Deployed(wanting, client, "training.seed=2")
     assert run.go() == "Suspended"
-    request = asked(after_first)
-    said = after_first.headrace("approve", "blobs", "--reason", "good", "--json").json
+    request = asked(wanting)
+    said = wanting.headrace("approve", "blobs", "--reason", "good", "--json").json
     assert (said["status"], said["resumed"]) == ("promoted", [str(run.id)])
     assert run.state.is_scheduled()
-    assert ledger_of(after_first).champion("blobs").version.version == 2  # type: ignore[union-attr]
+    assert ledger_of(wanting).champion("blobs").version.version == 2  # type: ignore[union-attr]
     assert run.go() == "Promoted", run.message
     assert "approved by ada@lab (good)" in run.state.message
     assert run.tasks()[-6:-2] == [
         (stage, "Cached") for stage in ("ingest", "validate", "train", "evaluate")
     ]
-    words = ledger_of(after_first).approvals("blobs")
+    words = ledger_of(wanting).approvals("blobs")
     assert words[0] == request
     assert [w.action for w in words] == ["request", "approve"]
 
 
-def test_a_suspended_run_is_rejected_by_the_form(
-    after_first: Home, client: Any
-) -> None:
-    run = Deployed(after_first, client, *SUSPENDED)
+def test_a_suspended_run_is_rejected_by_the_form(wanting: Home, client: Any) -> None:
+    run = Deployed(wanting, client, "training.seed=2")
     assert run.go() == "Suspended"
     assert run.answer(approve=False).status.value == "REJECT"  # who are you?
     run.answer(approve=False, name="grace@lab", reason="confuses 3 and 5")
     assert run.go() == "Refused", run.message
-    last = ledger_of(after_first).approvals("blobs")[-1]
+    last = ledger_of(wanting).approvals("blobs")[-1]
     assert (last.action, last.who, last.why) == (
         "reject",
         "grace@lab",
@@ -216,25 +219,27 @@ def test_a_suspended_run_is_rejected_by_the_form(
 
 
 def test_the_form_asks_again_where_two_pairs_of_eyes_are_wanted(
-    after_first: Home, client: Any
+    wanting: Home, client: Any, tmp_path: Path
 ) -> None:
-    run = Deployed(after_first, client, *SUSPENDED, "promotion.four_eyes=true")
+    strict = '{ mode = "approval", four_eyes = true }'
+    wanting = wanting.with_law(tmp_path / "strict", gates=GATES, promotion=strict)
+    run = Deployed(wanting, client, "training.seed=2")
     assert run.go() == "Suspended"
     run.answer(approve=True, name="ada@lab", reason="mine")
     assert run.go() == "Suspended"
-    assert len(ledger_of(after_first).approvals("blobs")) == 1
+    assert len(ledger_of(wanting).approvals("blobs")) == 1
     run.answer(approve=True, name="grace@lab")
     assert run.go() == "Promoted"
-    entry = ledger_of(after_first).history("blobs")[-1]
+    entry = ledger_of(wanting).history("blobs")[-1]
     assert (entry.who, entry.to_version) == ("grace@lab", 2)
 
 
 def test_the_page_has_the_report_before_anyone_is_asked(
-    after_first: Home, client: Any
+    wanting: Home, client: Any
 ) -> None:
     from prefect.client.schemas.filters import ArtifactFilter
 
-    run = Deployed(after_first, client, *SUSPENDED)
+    run = Deployed(wanting, client, "training.seed=2")
     assert run.go() == "Suspended"
     only: Any = {"flow_run_id": {"any_": [str(run.id)]}}
     found = {

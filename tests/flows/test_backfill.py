@@ -106,7 +106,7 @@ def test_an_interrupted_one_goes_on_where_it_stopped(
         if "2026-01-30: registered" in line:
             break
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == 130
     assert '"status": "cancelled"' in out
     answer = home.headrace(*command)

@@ -115,7 +115,13 @@ def test_sounds_in_folders_become_a_champion_without_an_edit(
     assert answer.json["data"]["seconds"] == 0.5
     run = home.headrace("run", "tones", "--json")
     assert (run.exit_code, run.json["status"]) == (0, "promoted"), run.out
-    assert run.json["warnings"] == []
+    (warning,) = run.json["warnings"]
+    of_val = {"check": "few_rows", "split": "val", "count": 4}
+    assert {key: warning[key] for key in of_val} == of_val
+    assert (
+        "4 validation rows to choose a temperature by, and needs 50"
+        in (warning["message"])
+    )
 
 
 def test_the_answer_for_people_says_what_was_taken_for_what(

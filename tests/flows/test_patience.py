@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,15 @@ from headrace_flows.patience import patient
 SECONDS_AWAY = 0.5
 
 
+class Late(HTTPServer):
+    """A server at a port of its own, at which nobody listens before it is activated."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Healthy, bind_and_activate=False)
+        self.server_bind()
+        self.url = f"http://127.0.0.1:{self.server_port}/health"
+
+
 class Healthy(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
@@ -29,25 +37,27 @@ class Healthy(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that does not listen."""
+    with Late() as server:
+        yield server.url
+
+
+@pytest.fixture
 def url() -> Iterator[str]:
-    """Of a server that listens a moment later."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    servers = []
+    """The address of a server that listens a moment later."""
+    with Late() as server:
 
-    def serve() -> None:
-        time.sleep(SECONDS_AWAY)
-        servers.append(HTTPServer(("127.0.0.1", port), Healthy))
-        servers[0].serve_forever()
+        def serve() -> None:
+            time.sleep(SECONDS_AWAY)
+            server.server_activate()
+            server.serve_forever()
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield f"http://127.0.0.1:{port}/health"
-    while not servers:
-        time.sleep(0.05)
-    servers[0].shutdown()
-    servers[0].server_close()
-    thread.join()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.url
+        server.shutdown()
+        thread.join()
 
 
 def ask(url: str) -> httpx.Response:
@@ -82,9 +92,9 @@ def test_a_client_made_within_it_is_of_use_afterwards(url: str) -> None:
 
 @ASKING
 def test_outside_it_is_told_at_once(
-    url: str, get: Callable[[str], httpx.Response]
+    silent: str, get: Callable[[str], httpx.Response]
 ) -> None:
     with patient():
         pass
     with pytest.raises(httpx.ConnectError):
-        get(url)
+        get(silent)

@@ -84,7 +84,7 @@ def test_a_missing_login_is_exit_2_and_names_the_variable(
     home: Home, closed_server: str, command: tuple[str, ...]
 ) -> None:
     process = home.start(*command, PREFECT_API_URL=closed_server)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 2, err
     assert "PREFECT_API_AUTH_STRING" in err
     assert "Traceback" not in err

@@ -10,15 +10,11 @@ from tests.flows.conftest import STAGES, Answer, Home, mlflow_runs, states
 
 
 def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
-    after_first: Home, prefect_server: str
+    after_first: Home, prefect_server: str, tmp_path: Path
 ) -> None:
-    said = (
-        "--set",
-        "gates=[{name='accuracy',threshold=1.1},{name='champion'}]",
-        "--set",
-        "training.seed=3",
-        "--json",
-    )
+    gates = "[{ name = 'accuracy', threshold = 1.1 }, { name = 'champion' }]"
+    after_first = after_first.with_law(tmp_path / "project", gates=gates)
+    said = ("--set", "training.seed=3", "--json")
     answer = after_first.headrace("run", "blobs", *said)
     found = answer.json
     assert answer.exit_code == 1

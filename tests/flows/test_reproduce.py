@@ -58,7 +58,7 @@ def test_weights_that_other_code_gives_are_told_with_that_code(
     process = after_first.start(
         "reproduce", run_id[:12], PYTHONPATH=str(copy.parent), COLUMNS="200"
     )
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 1, err
     assert f"blobs run {run_id[:12]}: different weights" in out
     assert (

@@ -9,6 +9,8 @@ from typing import Any
 
 import requests
 
+from headrace_flows.services.environment import prefect_authorization
+
 CHANGED = ("--set", "training.epochs=300", "--set", "model.arguments.dropout=0.2")
 OFTEN = ("--set", "training.checkpoint_steps=7")
 
@@ -19,7 +21,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     run = ("run", "blobs", "--json", *CHANGED)
     process = after_first.start(*run, *OFTEN, PREFECT_API_URL=prefect_server)
     checkpoints = after_first.path / "store" / "checkpoints"
-    limit = time.monotonic() + 200
+    limit = time.monotonic() + 600
     while len(list(checkpoints.glob("*/*[1-9][0-9][0-9].ckpt"))) < 2:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
@@ -39,7 +41,11 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
         leases = ledger.execute("select flow_run_id, state from leases order by token")
         (killed, *_), second = list(leases)[-2:]
     assert second == (went_on["flow_run_id"], "ended")
-    found = requests.get(f"{prefect_server}/flow_runs/{killed}", timeout=10).json()
+    found = requests.get(
+        f"{prefect_server}/flow_runs/{killed}",
+        headers=prefect_authorization(),
+        timeout=600,
+    ).json()
     assert found["state_type"] == "CRASHED"
     assert "is gone" in found["state"]["message"]
     # In a home that knows nothing of it, without a kill.

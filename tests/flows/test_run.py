@@ -191,7 +191,26 @@ def test_a_run_whose_champion_was_kept_is_unchanged_when_repeated(
     assert again.json["aliases"] == ["challenger"]
 
 
-def test_a_model_no_worse_on_newer_data_is_promoted(
+def test_a_model_no_worse_on_enough_new_items_is_promoted(
+    after_first: Home,
+    prefect_server: str,
+    tmp_path: Path,
+    write_data: Callable[..., Path],
+) -> None:
+    newer = write_data(tmp_path / "newer.npz", train=240, test=1000, seed=7)
+    answer = after_first.headrace("run", "blobs", "--data", str(newer), "--json")
+    found = answer.json
+    assert answer.exit_code == 0
+    assert (found["status"], found["version"]) == ("promoted", 2)
+    assert "no worse than version 1 on 1,000 new test items" in found["reason"]
+    assert found["snapshot"]["rows"]["test"] == 1000
+    assert found["metrics"]["new_items"] == 1000
+    assert set(states(found).values()) == {"completed"}
+    again = after_first.headrace("run", "blobs", "--data", str(newer), "--json")
+    assert (again.json["status"], again.json["version"]) == ("unchanged", 2)
+
+
+def test_too_few_new_items_do_not_show_that_a_model_is_no_worse(
     after_first: Home,
     prefect_server: str,
     tmp_path: Path,
@@ -201,10 +220,8 @@ def test_a_model_no_worse_on_newer_data_is_promoted(
     answer = after_first.headrace("run", "blobs", "--data", str(newer), "--json")
     found = answer.json
     assert answer.exit_code == 0
-    assert (found["status"], found["version"]) == ("promoted", 2)
-    assert "no worse on newer data" in found["reason"]
-    assert found["snapshot"]["rows"]["test"] == 90
-    assert set(states(found).values()) == {"completed"}
+    assert (found["status"], found["version"]) == ("registered", 2)
+    assert "on 150 test items (90 of them new, 60 of them no" in found["reason"]
 
 
 def test_without_gates_a_version_is_only_registered(
@@ -213,7 +230,8 @@ def test_without_gates_a_version_is_only_registered(
     answer = after_first.headrace("run", "blobs", "--set", "gates=[]", "--json")
     found = answer.json
     assert answer.exit_code == 0
-    assert (found["status"], found["reason"]) == ("registered", "there are no gates")
+    assert found["status"] == "registered"
+    assert found["reason"].startswith("there are no gates; an experiment")
     assert [gate["name"] for gate in found["gates"]] == ["serving"]
     assert states(found)["train"] == "cached"
     why = next(s["why"] for s in found["stages"] if s["name"] == "evaluate")

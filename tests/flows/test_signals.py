@@ -31,7 +31,7 @@ class Watched:
         assert self.process.stderr is not None
         self.lines.extend(iter(self.process.stderr.readline, ""))
 
-    def wait_for(self, text: str, seconds: float = 120) -> None:
+    def wait_for(self, text: str, seconds: float = 600) -> None:
         """Wait until it says something."""
         limit = time.monotonic() + seconds
         while not any(text in line for line in self.lines):
@@ -61,7 +61,7 @@ def column(database: Path, query: str) -> list[str]:
 
 def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those that are still there after a while."""
-    _, alive = psutil.wait_procs(processes, timeout=30)
+    _, alive = psutil.wait_procs(processes, timeout=600)
     return list(alive)
 
 
@@ -72,7 +72,7 @@ def test_an_interrupt_during_training_cancels_everywhere(
     children = psutil.Process(started.process.pid).children(recursive=True)
     started.process.send_signal(signal.SIGINT)
     out = started.process.stdout.read() if started.process.stdout else ""
-    assert started.process.wait(timeout=60) == 130, "".join(started.lines)
+    assert started.process.wait(timeout=600) == 130, "".join(started.lines)
     assert out.count("\n") == 1
     assert '"status": "cancelled"' in out
     assert "Traceback" not in "".join(started.lines)

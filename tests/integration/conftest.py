@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -51,6 +52,12 @@ class Services:
     environment: dict[str, str]
     process: subprocess.Popen[str]
     variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that lets a client in at its Prefect and its MLflow."""
+        login = self.environment["PREFECT_API_AUTH_STRING"].encode()
+        return {"Authorization": "Basic " + base64.b64encode(login).decode()}
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start a command in this home; it finds the servers by itself."""

@@ -78,10 +78,14 @@ def own_project(project: Path, tmp_path: Path) -> Callable[..., Path]:
 class Prefect:
     """Prefect's API of the services."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, services: Any) -> None:
         import httpx
 
-        self.http = httpx.Client(base_url=f"{url}/api", timeout=30)
+        self.http = httpx.Client(
+            base_url=f"{services.links['prefect']}/api",
+            headers=services.authorization,
+            timeout=30,
+        )
 
     def start(self, pipeline: str) -> str:
         found = self.http.get(f"/deployments/name/train/{pipeline}").json()
@@ -152,7 +156,7 @@ def test_a_worker_suspends_a_run_and_goes_on_with_it_after_the_approval(
     place = {"HEADRACE_PROJECT": str(own_project("wanting"))}
     code, answer = services.headrace("deploy", **place)
     assert code == 0, answer
-    prefect = Prefect(services.links["prefect"])
+    prefect = Prefect(services)
     run = prefect.start("wanting")
     found = prefect.wait(run, "Suspended", "Failed", "Crashed")
     assert found["state_name"] == "Suspended", found["state"]
@@ -180,7 +184,7 @@ def test_a_suspended_run_survives_a_restart_of_everything(
     try:
         code, answer = services.headrace("deploy")
         assert code == 0, answer
-        prefect = Prefect(services.links["prefect"])
+        prefect = Prefect(services)
         runs = {name: prefect.start(name) for name in ("wanting", "late")}
         for run in runs.values():
             prefect.wait(run, "Suspended", "Failed", "Crashed", "Registered")
@@ -193,7 +197,7 @@ def test_a_suspended_run_survives_a_restart_of_everything(
 
     services = start_up(home, place)
     try:
-        prefect = Prefect(services.links["prefect"])
+        prefect = Prefect(services)
         wanting, late = runs["wanting"], runs["late"]
         found = prefect.run(wanting)
         assert found["state_name"] == "Suspended", found["state"]["message"]
@@ -229,7 +233,7 @@ def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
     told: tuple[str, list[dict[str, str]]],
 ) -> None:
     url, messages = told
-    prefect = Prefect(services.links["prefect"])
+    prefect = Prefect(services)
     block = prefect.make_webhook(url)
     project = own_project("telling")
     place = {"HEADRACE_PROJECT": str(project), "HEADRACE_NOTIFY": block}
@@ -256,7 +260,9 @@ def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
         said("telling", "headrace.refused", "too pale")
         options = ("--force", "--reason", "sure")
         services.headrace("promote", "telling", "1", *options, **place)
-        other = ("--set", "training.seed=2", "--set", "promotion.mode=auto")
+        file = project / "pipelines" / "telling" / "pipeline.toml"
+        file.write_text(file.read_text().replace('mode = "approval"', 'mode = "auto"'))
+        other = ("--set", "training.seed=2")
         code, answer = services.headrace("run", "telling", *other, **place)
         assert (code, answer["version"]) == (0, 2)
         services.headrace("rollback", "telling", "--reason", "worse", **place)

@@ -46,7 +46,11 @@ def write(place: Path, *lines: str) -> None:
 
 @pytest.fixture
 def api(services: Services) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{services.links['prefect']}/api", timeout=30) as made:
+    with httpx.Client(
+        base_url=f"{services.links['prefect']}/api",
+        headers=services.authorization,
+        timeout=30,
+    ) as made:
         yield made
 
 

@@ -163,7 +163,7 @@ def test_a_call_that_hangs_ends(
     started = time.monotonic()
     with pytest.raises(DependencyError, match="no answer in time") as caught:
         Store(f"s3://{BUCKET}/hanging").read("key")
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 60  # by itself, the client waits for minutes
     assert caught.value.was_retried
     assert len(storage.proxy.requests) >= 2
 

@@ -8,26 +8,30 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from tests.conftest import write_law
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 Services = Any
 STOPPED_SECONDS = 30
-GATES = "gates=[{name='accuracy', threshold=0.5}]"
+GATES = "[{ name = 'accuracy', threshold = 0.5 }]"
 
 
 class Running:
     """`headrace run`, whose words are read as they come."""
 
-    def __init__(self, services: Services, seed: int) -> None:
-        settings = (f"training.seed={seed}", "training.epochs=400", GATES)
+    def __init__(self, services: Services, project: Path, seed: int) -> None:
+        settings = (f"training.seed={seed}", "training.epochs=400")
         words = [word for setting in settings for word in ("--set", setting)]
-        self.process = services.start("run", "blobs", "--json", *words)
+        self.process = services.start(
+            "run", "blobs", "--json", *words, HEADRACE_PROJECT=str(project)
+        )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -52,11 +56,12 @@ class Running:
 
 
 @pytest.fixture
-def start_run(services: Services) -> Iterator[Callable[[int], Running]]:
+def start_run(services: Services, tmp_path: Path) -> Iterator[Callable[[int], Running]]:
     started = []
+    write_law(services.project, tmp_path / "pipelines" / "blobs", gates=GATES)
 
     def make(seed: int) -> Running:
-        started.append(Running(services, seed))
+        started.append(Running(services, tmp_path, seed))
         return started[-1]
 
     yield make
@@ -81,7 +86,9 @@ def postmaster(services: Services) -> psutil.Process:
 def check(services: Services, answer: dict[str, Any]) -> None:
     """The run is in Prefect, MLflow and the ledger, once and as it ended."""
     assert answer["status"] == "promoted", answer
-    with httpx.Client(base_url=f"{services.links['prefect']}/api") as prefect:
+    with httpx.Client(
+        base_url=f"{services.links['prefect']}/api", headers=services.authorization
+    ) as prefect:
         run = prefect.get(f"/flow_runs/{answer['flow_run_id']}").json()
     assert run["state"]["name"] == "Promoted"
     _, told = services.headrace("history", "blobs")
@@ -93,7 +100,10 @@ def check(services: Services, answer: dict[str, Any]) -> None:
     _, compared = services.headrace("compare", "blobs")
     trainings = [version["weights_digest"] for version in compared["versions"]]
     assert len(set(trainings)) == len(trainings)
-    with httpx.Client(base_url=f"{services.links['mlflow']}/api/2.0/mlflow") as mlflow:
+    with httpx.Client(
+        base_url=f"{services.links['mlflow']}/api/2.0/mlflow",
+        headers=services.authorization,
+    ) as mlflow:
         model = mlflow.get("/registered-models/get?name=blobs").json()
         aliases = model["registered_model"]["aliases"]
         assert {a["alias"]: int(a["version"]) for a in aliases}["champion"] == champion

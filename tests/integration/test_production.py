@@ -59,7 +59,9 @@ def test_a_scheduled_run_gives_the_model_that_a_run_here_gives(
 ) -> None:
     code, answer = services.headrace("deploy")
     assert code == 0, answer
-    with httpx.Client(base_url=f"{services.links['prefect']}/api") as api:
+    with httpx.Client(
+        base_url=f"{services.links['prefect']}/api", headers=services.authorization
+    ) as api:
         ran = ended_by_the_clock(api, "train")
         fit = ended_by_the_clock(api, "fit")
     assert ran["state"]["name"] == "Promoted", ran["state"]

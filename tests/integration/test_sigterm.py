@@ -61,7 +61,9 @@ class Runs:
     """Runs of a deployment, by Prefect's API."""
 
     def __init__(self, services: Services, seed: int) -> None:
-        self.http = httpx.Client(base_url=f"{services.links['prefect']}/api")
+        self.http = httpx.Client(
+            base_url=f"{services.links['prefect']}/api", headers=services.authorization
+        )
         self.deployment = self.http.get("/deployments/name/train/leaves").json()
         self.spec = self.deployment["parameters"]["pipeline"]
         self.spec["training"] |= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 import urllib.request
@@ -14,7 +15,6 @@ from typing import Any
 import pytest
 
 from headrace.ledger import Lease, Leases
-from headrace.spec import load_spec
 
 pytestmark = pytest.mark.integration
 
@@ -30,46 +30,46 @@ def until(met: Callable[[], Any], seconds: float = LIMIT_SECONDS) -> Any:
     return found
 
 
-def ask(url: str, body: Any = None) -> Any:
+def ask(services: Services, url: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **services.authorization}
     request = urllib.request.Request(url, data, headers)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)
 
 
-def start_run(services: Services, project: Path) -> str:
+@pytest.fixture
+def place(project: Path, tmp_path: Path) -> Path:
+    """A project whose one pipeline is run by the pool ``doomed``."""
+    folder = tmp_path / "own" / "pipelines" / "doomed"
+    shutil.copytree(project / "pipelines" / "blobs", folder)
+    with (folder / "pipeline.toml").open("a") as file:
+        file.write("\n[deploy]\npool = 'doomed'\n")
+    return tmp_path / "own"
+
+
+def start_run(services: Services, place: Path) -> str:
     """A long run through a deployment of the pool ``doomed``: its id."""
+    code, answer = services.headrace("deploy", HEADRACE_PROJECT=str(place))
+    assert code == 0, answer
     api = services.environment["PREFECT_API_URL"]
-    folder = project / "pipelines" / "blobs"
-    source = f"data.source={str(folder / 'blobs.npz')!r}"
-    spec = load_spec(folder, (source, "training.epochs=10000", "training.seed=9"))
-    deployment = ask(
-        f"{api}/deployments/",
-        {
-            "name": "doomed",
-            "flow_id": ask(f"{api}/flows/", {"name": "train"})["id"],
-            "work_pool_name": "doomed",
-            "entrypoint": "headrace_flows.train.train",
-            "pull_steps": [],
-            "parameters": {
-                "pipeline": spec.model_dump(mode="json"),
-                "folder": str(folder),
-            },
-        },
-    )
-    run = ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {})
+    deployment = ask(services, f"{api}/deployments/name/train/doomed")
+    spec = deployment["parameters"]["pipeline"]
+    spec["training"] |= {"epochs": 10_000, "seed": 9}
+    page = f"{api}/deployments/{deployment['id']}/create_flow_run"
+    run = ask(services, page, {"parameters": {"pipeline": spec}})
     return str(run["id"])
 
 
 def mlflow_statuses(services: Services, flow_run_id: str) -> list[str]:
     mlflow = f"{services.links['mlflow']}/api/2.0/mlflow"
-    known = ask(f"{mlflow}/experiments/search", {"max_results": 100})["experiments"]
+    page = f"{mlflow}/experiments/search"
+    known = ask(services, page, {"max_results": 100})["experiments"]
     body = {
         "experiment_ids": [experiment["experiment_id"] for experiment in known],
         "filter": f"tags.`headrace.flow_run_id` = '{flow_run_id}'",
     }
-    found = ask(f"{mlflow}/runs/search", body).get("runs", [])
+    found = ask(services, f"{mlflow}/runs/search", body).get("runs", [])
     return [run["info"]["status"] for run in found]
 
 
@@ -83,10 +83,10 @@ def worker(services: Services) -> Iterator[Any]:
 
 
 def test_a_killed_worker_leaves_nothing_that_says_it_runs(
-    services: Services, project: Path, worker: Any
+    services: Services, place: Path, worker: Any
 ) -> None:
     assert json.loads(worker.stdout.readline())["status"] == "up"
-    run = start_run(services, project)
+    run = start_run(services, place)
     leases = Leases(services.environment["HEADRACE_DATABASE_URL"])
 
     def held() -> Lease | None:
@@ -95,7 +95,7 @@ def test_a_killed_worker_leaves_nothing_that_says_it_runs(
     state = f"{services.environment['PREFECT_API_URL']}/flow_runs/{run}"
 
     def begun() -> Lease | None:
-        now = ask(state)["state"]
+        now = ask(services, state)["state"]
         assert now["type"] in {"SCHEDULED", "PENDING", "RUNNING"}, now
         return held()
 
@@ -104,8 +104,8 @@ def test_a_killed_worker_leaves_nothing_that_says_it_runs(
     worker.kill()
     os.kill(lease.pid, signal.SIGKILL)
     killed = time.monotonic()
-    until(lambda: ask(state)["state_type"] == "CRASHED")
+    until(lambda: ask(services, state)["state_type"] == "CRASHED")
     until(lambda: mlflow_statuses(services, run) == ["KILLED"])
     assert time.monotonic() - killed < LIMIT_SECONDS
-    assert f"process {lease.pid}" in ask(state)["state"]["message"]
+    assert f"process {lease.pid}" in ask(services, state)["state"]["message"]
     until(lambda: (last := held()) is not None and last.state == "ended")

@@ -52,8 +52,9 @@ def until(met: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+def get(url: str, headers: dict[str, str] | None = None) -> Any:
+    request = urllib.request.Request(url, headers=headers or {})
+    with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 
 
@@ -85,7 +86,8 @@ def test_a_run_finds_the_databases_by_itself(services: Services) -> None:
     assert (code, answer["status"]) == (0, "registered"), answer
     assert answer["links"]["mlflow"].startswith(services.links["mlflow"])
     assert answer["links"]["prefect"].startswith(services.links["prefect"])
-    run = get(f"{services.links['prefect']}/api/flow_runs/{answer['flow_run_id']}")
+    link = f"{services.links['prefect']}/api/flow_runs/{answer['flow_run_id']}"
+    run = get(link, services.authorization)
     assert run["state"]["type"] == "COMPLETED"
     assert not list(services.home.glob("*.db")), "nothing went to a file"
     code, listed = services.headrace("list")
@@ -112,7 +114,9 @@ def test_a_database_that_is_killed_is_started_again(services: Services) -> None:
     until(lambda: services.headrace("doctor")[0] == 0)
 
 
-@pytest.mark.parametrize("part", ["prefect_server", "mlflow server", "--pool gpu"])
+@pytest.mark.parametrize(
+    "part", ["prefect_server", "mlflow_server server", "--pool gpu"]
+)
 def test_a_server_or_worker_that_is_killed_is_started_again(
     services: Services, part: str
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import signal
 import time
 import urllib.request
@@ -10,23 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.integration
 
 Services = Any
 
-FLOW = """
-import json, os, pathlib, time
-from prefect import flow
-
-@flow
-def waits():
-    place = pathlib.Path({place!r})
-    place.with_suffix(".new").write_text(json.dumps(dict(os.environ)))
-    place.with_suffix(".new").rename(place)
-    time.sleep(120)
-"""
+DEPLOY = "\n[deploy]\npool = 'trial'\n"
 
 
 def until(met: Callable[[], bool], seconds: float = 90) -> None:
@@ -41,32 +34,45 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self.url = services.environment["PREFECT_API_URL"]
+        self._headers = {"Content-Type": "application/json", **services.authorization}
 
     def __call__(self, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, data, headers)
+        request = urllib.request.Request(self.url + path, data, self._headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
-    def start(self, pool: str, file: Path) -> str:
-        """Deploy a flow of a file to a pool, and run it: the run's id."""
-        flow = self("/flows/", {"name": "waits"})["id"]
-        deployment = self(
-            "/deployments/",
-            {
-                "name": pool,
-                "flow_id": flow,
-                "work_pool_name": pool,
-                "entrypoint": f"{file.name}:waits",
-                "path": str(file.parent),  # it is copied to where the flow runs
-            },
-        )["id"]
-        run = self(f"/deployments/{deployment}/create_flow_run", {})
+    def start(self, deployment: str) -> str:
+        """Run a deployment for a long time: the run's id."""
+        found = self(f"/deployments/name/{deployment}")
+        spec = found["parameters"]["pipeline"]
+        spec["training"] |= {"epochs": 10_000, "seed": 4}
+        body = {"parameters": {"pipeline": spec}}
+        run = self(f"/deployments/{found['id']}/create_flow_run", body)
         return str(run["id"])
 
     def state(self, run: str) -> str:
         return str(self(f"/flow_runs/{run}")["state"]["type"])
+
+
+@pytest.fixture
+def place(project: Path, tmp_path: Path) -> Path:
+    """A project whose one pipeline is run by the pool ``trial``."""
+    folder = tmp_path / "own" / "pipelines" / "tried"
+    shutil.copytree(project / "pipelines" / "blobs", folder)
+    with (folder / "pipeline.toml").open("a") as file:
+        file.write(DEPLOY)
+    return tmp_path / "own"
+
+
+def environment_of(run: str) -> dict[str, str]:
+    """That of the process which executes a flow run; empty before there is one."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            environment: dict[str, str] = process.environ()
+            if environment.get("PREFECT__FLOW_RUN_ID") == run:
+                return environment
+    return {}
 
 
 @pytest.fixture
@@ -87,25 +93,23 @@ def worker(services: Services) -> Iterator[Any]:
 
 
 def test_a_flow_is_given_places_and_no_secret_and_ends_with_its_worker(
-    services: Services, worker: Any, tmp_path: Path
+    services: Services, worker: Any, place: Path
 ) -> None:
     told = json.loads(worker.stdout.readline())
     assert (told["status"], told["pool"]) == ("up", "trial")
     api = Api(services)
     assert api("/work_pools/trial")["type"] == "process"
-    place = tmp_path / "environment.json"
-    file = tmp_path / "code" / "waits.py"
-    file.parent.mkdir()
-    file.write_text(FLOW.format(place=str(place)))
-    run = api.start("trial", file)
-    until(place.exists)
-    given = json.loads(place.read_text())
+    code, answer = services.headrace("deploy", HEADRACE_PROJECT=str(place))
+    assert code == 0, answer
+    run = api.start("train/tried")
+    until(lambda: api.state(run) == "RUNNING")
+    given = environment_of(run)
     assert "canary" not in given.values()
     assert given["HUB_TOKEN"] == "wanted"
     assert given["HEADRACE_HOME"] == str(services.home)
     assert given["HEADRACE_PROJECT"] == str(services.project)
     assert given["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
-    assert api.state(run) == "RUNNING"
+    assert given["PREFECT__FLOW_ENTRYPOINT"] == "headrace_flows.train.train"
 
     worker.send_signal(signal.SIGTERM)
     out, err = worker.communicate(timeout=30)

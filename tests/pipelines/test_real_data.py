@@ -73,5 +73,10 @@ def test_a_drafted_pipeline_runs_as_it_stands(
 def test_a_speaker_who_was_never_heard_is_understood(tmp_path: Path) -> None:
     place = f"--data={DATA / FSDD}"
     headrace(tmp_path, "new", "mine", "--medium=audio", place, "--group=speaker")
-    answer = headrace(tmp_path, "run", "mine", "--set", 'data.test_groups=["theo"]')
+    file = tmp_path / "pipelines" / "mine" / "pipeline.toml"
+    group = 'group = "speaker"\n'
+    assert group in file.read_text()
+    tested = group + 'test_groups = ["theo"]\n'
+    file.write_text(file.read_text().replace(group, tested))
+    answer = headrace(tmp_path, "run", "mine")
     reached(answer, 0.90)

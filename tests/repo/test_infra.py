@@ -78,10 +78,7 @@ def environments() -> dict[str, dict[str, str]]:
         found[path.name] = {row["name"]: row["value"] for row in rows}
     for path in sorted((INFRA / "pools").glob("*.json")):
         template = json.loads(path.read_text(encoding="utf-8"))
-        env = template["job_configuration"]["env"]
-        allowed = template["variables"]["properties"]["env"]["properties"]
-        fixed = env if isinstance(env, dict) else {}
-        found[path.name] = {**dict.fromkeys(allowed, ""), **fixed}
+        found[path.name] = template["job_configuration"]["env"]
     return found
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.ledger import Approval, Ledger
+from headrace.ledger import Approval, Ledger, rows
 from headrace.planning import Plan, find_finished
 from headrace.planning.plan import Kept
 from headrace.promotion import approval, conclude, promote_by_hand, roll_back
@@ -23,9 +23,11 @@ from headrace.tracking import Tracking
 Trained = Any
 
 
-def wanting(spec: PipelineSpec, **fields: Any) -> PipelineSpec:
-    changed = spec.promotion.model_copy(update={"mode": "approval", **fields})
-    return spec.model_copy(update={"promotion": changed})
+def wanting(trained: Trained, **fields: Any) -> Trained:
+    """The same under a pipeline file that wants an approval."""
+    values = {"mode": '"approval"', **{k: str(v).lower() for k, v in fields.items()}}
+    table = ", ".join(f"{name} = {value}" for name, value in values.items())
+    return trained.with_law(promotion=f"{{ {table} }}")
 
 
 class Asked:
@@ -34,10 +36,11 @@ class Asked:
     def __init__(self, trained: Trained, **fields: Any) -> None:
         self.trained = trained
         self.settings: Settings = trained.settings
-        self.spec = wanting(trained.spec, **fields)
+        self.wanting = wanting(trained, **fields)
+        self.spec: PipelineSpec = self.wanting.spec
         self.registered: RegistrationRecord = register(
             self.spec,
-            trained.folder,
+            self.wanting.folder,
             trained.snapshot,
             trained.good,
             trained.good_evaluation,
@@ -55,9 +58,12 @@ class Asked:
         seen = self.trained.good_evaluation
         return approval.ask(self.spec, seen, self.registered, self.settings)
 
-    def end(self) -> tuple[str, str]:
+    def end(self, began_at: int | None = 1) -> tuple[str, str]:
+        """How the run ends; by default one that began with the first champion."""
         seen = self.trained.good_evaluation
-        record = conclude(self.spec, seen, self.registered, self.settings)
+        record = conclude(
+            self.spec, seen, self.registered, self.settings, began_at=began_at
+        )
         return record.status, record.reason
 
     def as_user(self, name: str) -> Settings:
@@ -93,7 +99,7 @@ def test_nobody_is_asked_where_gates_fail_or_the_mode_is_another(
     asked = Asked(trained)
     failed = trained.weak_evaluation
     again = (failed, asked.registered, asked.settings)
-    assert approval.ask(wanting(trained.spec), *again) is None
+    assert approval.ask(wanting(trained).spec, *again) is None
     seen = trained.good_evaluation
     assert approval.ask(trained.spec, seen, asked.registered, asked.settings) is None
 
@@ -105,6 +111,8 @@ def test_an_approval_promotes_and_says_who_and_why(asked: Asked) -> None:
     assert entry.why.startswith("approved by grace@lab (looks good); all gates hold")
     assert entry.evidence_id == asked.request.evidence_id
     assert asked.end() == ("promoted", entry.why)
+    said = "version 2 is the champion already"
+    assert asked.end(began_at=2) == asked.end(None) == ("unchanged", said)
     model = Tracking(asked.settings).client.get_registered_model("blobs")
     assert {n: int(v) for n, v in model.aliases.items()} == {"champion": 2}
     words = [(w.action, w.who) for w in asked.ledger.approvals("blobs")]
@@ -210,10 +218,13 @@ def test_four_eyes_refuse_who_started_the_run(trained: Trained) -> None:
     assert asked.champion == 2
 
 
-def test_who_looks_first_writes_down_that_the_time_is_over(trained: Trained) -> None:
-    asked = Asked(trained, approval_hours=0.0002)
+def test_who_looks_first_writes_down_that_the_time_is_over(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(trained, approval_hours=1)
     assert asked.ledger.waiting("blobs") == [asked.request]
-    time.sleep(0.8)
+    later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
+    monkeypatch.setattr(rows, "_now", lambda: later)
     with pytest.raises(NotFoundError, match="No version of blobs waits"):
         approval.approve("blobs", None, asked.settings, reason="late")
     last = asked.ledger.approvals("blobs")[-1]
@@ -287,7 +298,7 @@ def test_an_old_ledger_gets_the_table(trained: Trained) -> None:
 
 def test_a_finished_run_is_answered_by_the_rejection(asked: Asked) -> None:
     trained = asked.trained
-    plan = Plan(asked.spec, trained.folder, trained.settings)
+    plan = Plan(asked.spec, asked.wanting.folder, trained.settings)
     kept = (trained.snapshot, trained.contract, trained.good, trained.good_evaluation)
     vars(plan)["kept"] = Kept(*kept)
     assert find_finished(plan) is None

@@ -37,7 +37,7 @@ def test_a_lease_is_renewed_and_given_back(here: Settings, quick: None) -> None:
     leases = Leases(here.database_url)
     with hold(here, "blobs", "one") as held:
         before = held.lease.expires
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + 600
         while (row := leases.current("blobs")) is None or row.expires <= before:
             assert time.monotonic() < limit
             time.sleep(0.02)
@@ -83,7 +83,7 @@ def test_a_run_waits_for_the_other_and_says_so(
         with hold(here, "blobs", "one"):
             thread = threading.Thread(target=second)
             thread.start()
-            limit = time.monotonic() + 20
+            limit = time.monotonic() + 600
             while "waiting" not in caplog.text and time.monotonic() < limit:
                 time.sleep(0.05)
             rows, now = Leases(here.database_url).all()
@@ -91,7 +91,7 @@ def test_a_run_waits_for_the_other_and_says_so(
             assert [row.name for row in waiting] == ["flow-run/two"]
             assert waiting[0].is_alive(now)
             order.append("one")
-        thread.join(20)
+        thread.join(600)
     assert order == ["one", "two"]
     told = [r.getMessage() for r in caplog.records if "waiting" in r.getMessage()]
     assert len(told) == 1
@@ -114,13 +114,13 @@ def test_a_run_that_hears_nothing_now_is_told_of_its_loss_later(
         with pytest.raises(DependencyError, match="took over blobs"):
             with hold(here, "blobs", "one") as held:
                 lost(here.database_url, held.lease)
-                limit = time.monotonic() + 10
+                limit = time.monotonic() + 600
                 while not held.is_lost:
                     assert time.monotonic() < limit
                     time.sleep(0.01)
                 time.sleep(0.2)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-                time.sleep(10)
+                time.sleep(600)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -147,7 +147,7 @@ def test_a_renewal_that_fails_is_tried_again(
 
     monkeypatch.setattr(Leases, "renew", renew)
     with hold(here, "blobs", "one") as held:
-        assert renewed.wait(10)
+        assert renewed.wait(600)
         assert not held.is_lost
 
 
@@ -159,7 +159,7 @@ leases.RENEWAL_SECONDS = 0.1
 settings = Settings()
 with leases.hold(settings, "blobs", "stale") as held:
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -185,7 +185,7 @@ def test_a_run_that_was_stopped_finds_its_lease_gone(here: Settings) -> None:
         expire(here.database_url)
         with hold(here, "blobs", "two"):
             process.send_signal(signal.SIGCONT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=600)
     finally:
         process.kill()
         process.wait()

@@ -11,7 +11,6 @@ from headrace.metrics import (
     calibration_bins,
     calibration_error,
     classification_metrics,
-    compare,
     confusion,
     wilson_interval,
 )
@@ -103,45 +102,3 @@ def test_values_that_are_not_finite_are_counted() -> None:
     metrics, _ = classification_metrics(given, LABELS, ("a", "b", "c"), 0.95, 10)
     assert metrics["non_finite_values"] == 2
     assert math.isnan(metrics["test_calibration_error"])
-
-
-def rows(both: int, better: int, worse: int, neither: int = 0) -> list[np.ndarray]:
-    challenger = [True] * (both + better) + [False] * (worse + neither)
-    champion = [True] * both + [False] * better + [True] * worse + [False] * neither
-    return [np.array(challenger), np.array(champion)]
-
-
-@pytest.mark.parametrize(
-    ("better", "worse", "p_value"),
-    [
-        (0, 0, 1.0),
-        (5, 0, 1 / 32),
-        (4, 0, 1 / 16),
-        (7, 1, 9 / 256),  # P(X >= 7) of 8 = (8 + 1) / 256
-        (1, 7, 255 / 256),
-        (1, 1, 3 / 4),
-    ],
-)
-def test_the_exact_mcnemar_p_value(better: int, worse: int, p_value: float) -> None:
-    found = compare(*rows(10, better, worse))
-    assert found.p_value == p_value
-    assert (found.better, found.worse) == (better, worse)
-    assert found.difference == pytest.approx((better - worse) / (10 + better + worse))
-
-
-def test_the_lower_bound_of_the_difference() -> None:
-    # 1,000 rows, 30 better, 20 worse: 0.01 - 1.644854 * sqrt(50 - 0.1) / 1000
-    found = compare(*rows(900, 30, 20, 50))
-    assert found.difference == pytest.approx(0.01)
-    assert found.low == pytest.approx(
-        0.01 - 1.644854 * math.sqrt(49.9) / 1000, abs=1e-8
-    )
-
-
-def test_a_model_against_itself_differs_by_nothing() -> None:
-    found = compare(*rows(50, 0, 0, 10))
-    assert (found.difference, found.low, found.p_value) == (0, 0, 1)
-
-
-def test_many_disagreements_do_not_overflow() -> None:
-    assert compare(*rows(0, 3000, 3000)).p_value == pytest.approx(0.505, abs=1e-3)

@@ -30,7 +30,7 @@ def of(process: subprocess.Popen[bytes]) -> Process:
 
 
 def wait_for(process: Process, condition: str) -> None:
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 600
     while process.condition != condition:
         assert time.monotonic() < limit, process.condition
         time.sleep(0.01)

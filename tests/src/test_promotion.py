@@ -18,7 +18,6 @@ from headrace.ledger import Ledger
 from headrace.promotion import conclude, promote_by_hand, roll_back, verdict
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.registration import register
-from headrace.spec import PipelineSpec
 from headrace.tracking import MODEL_FILE, Tracking
 
 Trained = Any
@@ -49,25 +48,27 @@ def end(trained: Trained) -> End:
     """Register and conclude the good training."""
 
     def call(
-        evaluation: EvaluationRecord | None = None, spec: PipelineSpec | None = None
+        evaluation: EvaluationRecord | None = None,
+        law: Trained | None = None,
+        **how: Any,
     ) -> PromotionRecord:
-        spec, evaluation = spec or trained.spec, evaluation or trained.good_evaluation
+        law, evaluation = law or trained, evaluation or trained.good_evaluation
         registered = register(
-            spec,
-            trained.folder,
+            law.spec,
+            law.folder,
             trained.snapshot,
             trained.good,
             evaluation,
             trained.settings,
         )
-        return conclude(spec, evaluation, registered, trained.settings)
+        return conclude(law.spec, evaluation, registered, trained.settings, **how)
 
     return call
 
 
-def manual(spec: PipelineSpec) -> PipelineSpec:
-    changed = spec.promotion.model_copy(update={"mode": "manual"})
-    return spec.model_copy(update={"promotion": changed})
+def manual(trained: Trained) -> Trained:
+    """The same under a pipeline file that leaves promotions to people."""
+    return trained.with_law(promotion='{ mode = "manual" }')
 
 
 def aliases(trained: Trained) -> dict[str, int]:
@@ -115,7 +116,7 @@ def test_without_gates_or_by_hand_a_version_is_only_registered(
     bare = trained.spec.model_copy(update={"gates": ()})
     decided = verdict(bare, serving)
     assert decided == PromotionRecord(status="registered", reason="there are no gates")
-    decided = verdict(manual(trained.spec), trained.good_evaluation)
+    decided = verdict(manual(trained).spec, trained.good_evaluation)
     assert decided is not None
     assert (decided.status, "manual" in decided.reason) == ("registered", True)
 
@@ -140,8 +141,9 @@ def test_promoting_the_champion_again_is_a_success_and_no_entry(
 ) -> None:
     end()
     again = end()
-    assert again.status == "promoted"
-    assert "is the champion already" in again.reason
+    assert again.status == "unchanged"
+    assert again.reason == "version 2 is the champion already"
+    assert again.aliases == ("champion",)
     assert ledger.sequence("blobs") == 2
 
 
@@ -171,7 +173,7 @@ def test_a_champion_that_changed_meanwhile_is_kept(
     trained: Trained, end: End, ledger: Ledger
 ) -> None:
     """The evaluation was against version 1; version 2 was promoted in the meantime."""
-    end(spec=manual(trained.spec))
+    end(law=manual(trained))
     old = trained.good_evaluation.model_copy(update={"champion_version": None})
     ended = end(old)
     assert ended.status == "registered"
@@ -209,13 +211,13 @@ def test_a_version_that_was_rolled_back_is_not_promoted_by_itself(
     assert champion_of(ledger) == 1
     by_hand, new = promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
     assert (by_hand.to_version, new) == (2, True)
-    assert end().status == "promoted"
+    assert end().status == "unchanged"
 
 
 def test_promotion_by_hand_takes_the_newest_by_default(
     trained: Trained, end: End
 ) -> None:
-    end(spec=manual(trained.spec))
+    end(law=manual(trained))
     entry, new = promote_by_hand(
         "blobs", None, trained.settings, force=False, reason=""
     )
@@ -259,7 +261,7 @@ def files_of(trained: Trained, record: Any) -> list[Path]:
 def test_a_version_whose_file_is_gone_cannot_be_promoted(
     trained: Trained, end: End, ledger: Ledger
 ) -> None:
-    end(spec=manual(trained.spec))
+    end(law=manual(trained))
     (file,) = files_of(trained, trained.good)
     file.unlink()
     with pytest.raises(IntegrityError, match="no longer in MLflow's artifact store"):

@@ -56,7 +56,9 @@ def versions_in_mlflow(trained: Trained) -> list[int]:
 def test_a_training_becomes_a_version_with_its_evidence(
     trained: Trained, register_good: Register, ledger: Ledger
 ) -> None:
-    assert register_good() == RegistrationRecord(model="blobs", version=2)
+    assert register_good() == RegistrationRecord(
+        model="blobs", version=2, evidence_id=2
+    )
     version = ledger.version("blobs", 2)
     assert version.training == training_key(trained.good)
     assert version.model_digest == trained.good.model_digest

@@ -21,7 +21,18 @@ from headrace.settings import Settings
 from headrace.workers import FEW, spread
 
 # As text for `eval`, since a test's own functions cannot be found by a new process.
-PROCESS = "(__import__('time').sleep(0.2), __import__('os').getpid())[1]"
+PROCESS = "__import__('os').getpid()"
+
+
+def meeting(folder: Path, processes: int) -> str:
+    """A task that ends once so many processes have begun it; it gives its own."""
+    folder.mkdir()
+    return (
+        f"(lambda os, time: (os.makedirs(f'{folder}/{{os.getpid()}}', exist_ok=True), "
+        f"[*iter(lambda: len(os.listdir('{folder}')) < {processes} and "
+        "time.sleep(0.01) is None, False)], os.getpid())[-1])"
+        "(__import__('os'), __import__('time'))"
+    )
 
 
 @pytest.fixture
@@ -40,10 +51,10 @@ def test_results_come_in_the_order_of_the_tasks(settings: Settings) -> None:
 
 
 def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_processors", lambda: 3)
-    found = set(spread(eval, [PROCESS] * 12, settings))
+    found = set(spread(eval, [meeting(tmp_path / "met", 3)] * 12, settings))
     assert len(found) == 3
     assert os.getpid() not in found
     assert not any(map(psutil.pid_exists, found))
@@ -99,7 +110,7 @@ if __name__ == "__main__":
         found = {int(parent.stdout.readline()), int(parent.stdout.readline())}
         assert all(map(psutil.pid_exists, found))
         parent.send_signal(signal.SIGKILL)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 600
     while any(map(_runs, found)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(map(_runs, found))
@@ -164,7 +175,7 @@ def test_a_dask_cluster_does_the_work(tmp_path: Path) -> None:
     ):
         settings = Settings(project=tmp_path, dask_address=cluster.scheduler_address)
         assert _on_dask(tmp_path, cluster.scheduler_address) == [1, 2, 3, 4, 5]
-        found = set(spread(eval, [PROCESS] * 8, settings))
+        found = set(spread(eval, [meeting(tmp_path / "met", 2)] * 8, settings))
         assert len(found) == 2
         assert os.getpid() not in found
         with pytest.raises(ZeroDivisionError):

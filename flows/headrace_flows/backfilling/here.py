@@ -14,7 +14,7 @@ from headrace_flows.backfilling.runs import Task
 
 _KEPT = (
     *("status", "reason", "version", "run_id", "flow_run_id", "weights_digest"),
-    "seconds",
+    *("seconds", "experiment", "overrides"),
 )
 
 
@@ -31,6 +31,7 @@ class Here:
             [
                 *(sys.executable, "-m", "headrace_flows.cli.main", "run"),
                 *task.arguments,
+                *(() if task.promotes else ("--register-only",)),
                 "--json",
             ],
             stdin=subprocess.DEVNULL,

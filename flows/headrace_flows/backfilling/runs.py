@@ -27,12 +27,14 @@ class Task:
 
     Attributes:
         arguments: of ``headrace run``, for the same.
+        promotes: whether its version may become champion.
     """
 
     date: str
     spec: PipelineSpec
     folder: Path
     arguments: tuple[str, ...]
+    promotes: bool = False
 
 
 class Runner(Protocol):
@@ -119,7 +121,8 @@ class Backfill:
         with contextlib.suppress(HeadraceError):  # the run itself says what is wrong
             identity = source_identity(task.spec.data.source)
         spec = task.spec.model_dump_json(exclude={"deploy"})
-        text = json.dumps([spec, identity, pack_folder(task.folder, self._kept.store)])
+        folder = pack_folder(task.folder, self._kept.store)
+        text = json.dumps([spec, identity, folder, task.promotes])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -17,7 +17,10 @@ from headrace_flows.backfilling.runs import Task
 from headrace_flows.prefect_errors import told
 
 _RAISED = re.compile(r"exception: (\w+):")
-_CODES = {"promoted": 0, "registered": 0, "refused": 1, "cancelled": 130}
+_CODES = {
+    **{"promoted": 0, "registered": 0, "unchanged": 0},
+    **{"refused": 1, "cancelled": 130},
+}
 
 
 class There:
@@ -72,6 +75,7 @@ class There:
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
                 "folder": f"sha256:{pack_folder(task.folder, plan.store)}",
+                "register_only": not task.promotes,
             },
             name=f"{task.spec.name} {task.date}",
             tags=[tag_of(work)],
@@ -88,6 +92,8 @@ class There:
             "seconds": round(ended.total_run_time.total_seconds(), 3),
         }
         plan = Plan(task.spec, task.folder, self._settings)
+        overrides = list(plan.law.overrides)
+        outcome |= {"experiment": bool(overrides), "overrides": overrides}
         kept = plan.kept
         if kept.training is not None:
             key = training_key(kept.training)

@@ -9,7 +9,8 @@ import typer
 
 from headrace.errors import HeadraceError
 from headrace_flows.cli.answers import JsonOption, console, print_json
-from headrace_flows.cli.registry import ModelArgument, ReasonOption, describe_entry
+from headrace_flows.cli.entries import describe_entry
+from headrace_flows.cli.registry import ModelArgument, ReasonOption
 
 if TYPE_CHECKING:
     from headrace.ledger import Ledger

@@ -47,10 +47,18 @@ def backfill(  # noqa: PLR0913
     ] = None,
     every: Annotated[Every, typer.Option(help="From one run to the next.")] = Every.DAY,
     at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    promote: Annotated[
+        bool,
+        typer.Option("--promote", help="Also promote, as a run does; else register."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the train flow for a range of dates; what is done is not done again."""
+    """Run the train flow for a range of dates; what is done is not done again.
+
+    Versions are registered. The champion stays, unless --promote is given.
+    """
     import time
+    from dataclasses import replace
 
     from headrace.settings import Settings
     from headrace_flows.backfilling import Backfill
@@ -59,7 +67,10 @@ def backfill(  # noqa: PLR0913
     started = time.perf_counter()
     settings = Settings()
     settings.prepare_home()
-    tasks = _tasks(pipeline, first, last, every, overrides or [], settings)
+    tasks = [
+        replace(task, promotes=promote)
+        for task in _tasks(pipeline, first, last, every, overrides or [], settings)
+    ]
     show_progress()
     work = Backfill(tasks, settings, _tell)
     left = work.left()

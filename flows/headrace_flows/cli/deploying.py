@@ -25,6 +25,7 @@ def deploy(
     as_json: JsonOption = False,
 ) -> None:
     """Put pipelines with a [deploy] table on the Prefect server, as it says."""
+    from headrace.ledger.deployments import Deployments
     from headrace.settings import Settings
     from headrace_flows import notifications
     from headrace_flows.deploying import apply, connect
@@ -35,7 +36,12 @@ def deploy(
     wanted, without = _wanted(pipeline, settings)
     with connect(settings) as (client, url):
         only = without or [one.pipeline for one in wanted] if pipeline else None
+        ledger = Deployments(settings.database_url)
+        # Before they are made: a worker may take a run of theirs at once.
+        ledger.record({one.name: one.entrypoint for one in wanted}, settings.user)
         applied = apply(client, wanted, owner_tags(settings), only)
+        gone = {one.name: "" for one in applied if one.state == "removed"}
+        ledger.record(gone, settings.user)
         told = notifications.ensure(client, settings)
     if pipeline and not applied:
         raise UsageError(

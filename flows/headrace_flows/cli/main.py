@@ -9,7 +9,8 @@ import traceback
 
 import typer
 
-from headrace.errors import DependencyError, HeadraceError, hide_passwords
+from headrace.credentials import hide_credentials
+from headrace.errors import DependencyError, HeadraceError
 from headrace_flows.cli import (
     approval,
     backfill,
@@ -17,6 +18,7 @@ from headrace_flows.cli import (
     doctor,
     new,
     registry,
+    repairing,
     reproduction,
     runs,
     scoring,
@@ -44,6 +46,7 @@ for family in (
     registry,
     approval,
     scoring,
+    repairing,
     reproduction,
     deploying,
     backfill,
@@ -81,9 +84,9 @@ def main() -> None:
             "Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED
         )
     except Exception as error:  # the last resort of the command line
-        sys.stderr.write(hide_passwords(traceback.format_exc()))
+        sys.stderr.write(hide_credentials(traceback.format_exc()))
         _fail(
-            hide_passwords(f"Unexpected {type(error).__name__}: {error}"),
+            hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
             "This is a fault of Headrace or its installation; the lines above say "
             "where.",
             type(error).__name__,

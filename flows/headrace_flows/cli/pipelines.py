@@ -62,10 +62,13 @@ def absolute_source(source: str, base: Path) -> str:
     """A local path made absolute against ``base``; anything else as it is.
 
     Raises:
-        UsageError: it is empty, as an unset variable is.
+        UsageError: it is empty, as an unset variable is, or holds a credential.
     """
+    from headrace.spec import refuse_credential
+
     if not source.strip():
         raise UsageError("The data's source is empty.", "Name a path or a URI.")
+    refuse_credential(source, "The data's source")
     scheme, colon, _ = source.partition(":")
     if colon and len(scheme) > 1 and not (base / source).exists():
         return source

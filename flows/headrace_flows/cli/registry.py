@@ -7,7 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from headrace.errors import NotFoundError
-from headrace_flows.cli.answers import JsonOption, console, print_json
+from headrace_flows.cli.answers import (
+    JsonOption,
+    console,
+    print_json,
+    show_progress,
+)
+from headrace_flows.cli.entries import (
+    describe_entries,
+    describe_entry,
+    describe_evidence,
+    why_with_law,
+)
 from headrace_flows.cli.pipelines import schedule_of
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
@@ -25,26 +36,41 @@ def promote(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a version the champion; its gates must have passed."""
+    """Make a version the champion; its gates must hold against today's champion.
+
+    Where there is no evidence of that under the law of the pipeline's file, the version
+    is evaluated first. An experiment is promoted with --force and a reason only.
+    """
+    from headrace.ledger import Ledger
+    from headrace.planning.judging import Judge
     from headrace.promotion import promote_by_hand
     from headrace.settings import Settings
 
     settings = Settings()
     settings.prepare_home()
-    entry, new = promote_by_hand(model, version, settings, force=force, reason=reason)
-    said = "promoted" if new else "is the champion already"
+    show_progress()
+    judge = Judge(settings)
+    entry, new = promote_by_hand(
+        model, version, settings, force=force, reason=reason, judge=judge
+    )
+    state = "promoted" if new else "is the champion already"
+    if new and entry.forced:
+        state = "promoted by force"
+    described = describe_entries([entry], Ledger(settings.database_url))[0]
+    if described["overrides"]:
+        state += f"; its run overrode {', '.join(described['overrides'])}"
     if as_json:
         print_json(
             {
                 "model": model,
                 "status": "promoted" if new else "unchanged",
                 "version": entry.to_version,
-                "reason": f"version {entry.to_version} {said}",
-                "entry": describe_entry(entry),
+                "reason": f"version {entry.to_version} {state}",
+                "entry": described,
             }
         )
     else:
-        console().print(f"{model} version {entry.to_version} {said}.")
+        console().print(f"{model} version {entry.to_version} {state}.", markup=False)
 
 
 def rollback(
@@ -79,17 +105,33 @@ def rollback(
 
 
 def history(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """Every promotion, rollback, approval and rejection: who, when, why."""
+    """Every promotion, rollback, approval, rejection and repair: who, when, why."""
     ledger = _ledger()
-    entries = [describe_entry(entry) for entry in ledger.history(model)]
+    entries = describe_entries(ledger.history(model), ledger)
     approvals = [word.model_dump(exclude={"model"}) for word in ledger.approvals(model)]
+    bindings = [row.model_dump(exclude={"model"}) for row in ledger.bindings(model)]
     if not entries and model not in ledger.models():
         raise _unknown(model, ledger)
     if as_json:
-        print_json({"model": model, "history": entries, "approvals": approvals})
+        print_json(
+            {
+                "model": model,
+                "history": entries,
+                "approvals": approvals,
+                "bindings": bindings,
+            }
+        )
         return
     rows = [
-        [e["sequence"], e["action"], e["from"], e["to"], e["who"], e["when"], e["why"]]
+        [
+            e["sequence"],
+            e["action"],
+            e["from"],
+            e["to"],
+            e["who"],
+            e["when"],
+            why_with_law(e),
+        ]
         for e in entries
     ]
     rows += [
@@ -104,12 +146,18 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
         ]
         for a in approvals
     ]
+    rows += [
+        [None, "bind anew", None, b["version"], b["who"], b["when"], b["why"]]
+        for b in bindings
+    ]
     rows.sort(key=lambda row: str(row[5]))
     _table(["#", "action", "from", "to", "who", "when", "why"], rows)
 
 
 def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """All versions of a model side by side."""
+    """All versions of a model side by side, each by the evidence that stands for it."""
+    from headrace.ledger import standing_evidence
+
     ledger = _ledger()
     versions = ledger.versions(model)
     if not versions:
@@ -117,8 +165,9 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
     found = []
+    known, entries = ledger.evidence_of(model), ledger.history(model)
     for version in versions:
-        evidence = ledger.latest_evidence(model, version.version)
+        evidence = standing_evidence(known, entries, version.version)
         found.append(
             {
                 "version": version.version,
@@ -132,6 +181,12 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
                 "weights_digest": version.weights_digest,
                 "run_id": version.run_id,
                 "created": version.created,
+                "experiment": bool(evidence and evidence.experiment),
+                "evidence": [
+                    describe_evidence(row)
+                    for row in known
+                    if row.version == version.version
+                ],
             }
         )
     if as_json:
@@ -147,7 +202,7 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
         [
             f"{v['version']}{' champion' if v['champion'] else ''}",
             *(_number(v["metrics"].get(name)) for name in shown),
-            "passed" if v["passed"] else "failed: " + ", ".join(v["failed_gates"]),
+            _verdict(v),
             v["snapshot"][:12],
             v["created"],
         ]
@@ -169,7 +224,7 @@ def list_(as_json: JsonOption = False) -> None:
         champion = ledger.champion(name) if ledger else None
         versions = ledger.versions(name) if ledger else []
         evidence = (
-            ledger.latest_evidence(name, champion.version.version)
+            ledger.standing_evidence(name, champion.version.version)
             if ledger and champion
             else None
         )
@@ -244,19 +299,13 @@ def _unknown(model: str, ledger: Any) -> NotFoundError:
     )
 
 
-def describe_entry(entry: Any) -> dict[str, Any]:
-    """An entry of the ledger, as every command shows it."""
-    return {
-        "sequence": entry.sequence,
-        "action": entry.action,
-        "from": entry.from_version,
-        "to": entry.to_version,
-        "who": entry.who,
-        "when": entry.when,
-        "why": entry.why,
-        "forced": entry.forced,
-        "evidence": entry.evidence_id,
-    }
+def _verdict(version: dict[str, Any]) -> str:
+    """What the gates say of a version."""
+    if version["passed"]:
+        verdict = "passed"
+    else:
+        verdict = "failed: " + ", ".join(version["failed_gates"])
+    return f"{verdict} (experiment)" if version["experiment"] else verdict
 
 
 def _number(value: float | None) -> str:

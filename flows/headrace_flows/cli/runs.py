@@ -34,9 +34,19 @@ def run(
     pipeline: PipelineArgument,
     overrides: SetOption = None,
     data: DataOption = None,
+    register_only: Annotated[
+        bool,
+        typer.Option(
+            "--register-only", help="Promote nothing: the champion stays as it is."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the train flow here and now: from data to a promoted model."""
+    """Run the train flow here and now: from data to a promoted model.
+
+    With --set of gates, contract, evaluation, promotion or data (but for its source) it
+    is an experiment: all is computed and logged, and nothing is promoted.
+    """
     from headrace.planning import find_finished
     from headrace.settings import Settings
     from headrace_flows.run import Run
@@ -46,8 +56,10 @@ def run(
     spec, folder = open_pipeline(pipeline, settings, overrides, data)
     settings.prepare_home()
     show_progress()
-    run = Run(spec, folder, settings)
-    finished = find_finished(run.plan)
+    run = Run(spec, folder, settings, register_only=register_only)
+    finished = None
+    if run.mend():
+        finished = find_finished(run.plan, register_only=register_only)
     if finished is None:
         summary, exit_code = _run_flow(run, settings)
     else:
@@ -240,6 +252,13 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
         f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s"
     )
     out.print(f"  {summary['reason']}", markup=False)
+    if summary["experiment"]:
+        fields = ", ".join(summary["overrides"])
+        out.print(f"  experiment: it overrides {fields}", markup=False)
+    for repair in summary["repairs"]:
+        version = f"{repair['model']} version {repair['version']}"
+        out.print(f"  {repair['status']}: {version}: ", end="", style="yellow")
+        out.print(repair["reason"], markup=False)
     stages = Table(box=None, padding=(0, 2), show_header=False)
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from headrace.errors import DependencyError
+from headrace.logins import LOGIN_FILE
 from headrace_flows.cli.answers import (
     Answered,
     JsonOption,
@@ -17,6 +19,8 @@ from headrace_flows.cli.answers import (
     print_json,
     show_progress,
 )
+
+_LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
 
 PostgresOption = Annotated[
     bool,
@@ -44,8 +48,9 @@ def up(
     from headrace.settings import Settings
     from headrace_flows.services.live import only_one
     from headrace_flows.services.servers import POOLS
-    from headrace_flows.services.starting import start_all
+    from headrace_flows.services.starting import page_links, start_all
     from headrace_flows.services.supervisor import Supervisor
+    from headrace_flows.watching import watching_champions
 
     settings = Settings()
     settings.prepare_home(to_start_servers=True)
@@ -61,8 +66,8 @@ def up(
                 host=host,
             )
             with _until_interrupted(as_json):
-                _tell(answer, as_json)
-                with _sweeping(answer):
+                _tell(answer, page_links(settings, answer["links"]), as_json)
+                with _sweeping(answer), watching_champions(settings):
                     supervisor.watch()
         finally:
             supervisor.stop()
@@ -92,16 +97,24 @@ def _until_interrupted(as_json: bool) -> Iterator[None]:
         raise Answered(error.exit_code) from None
 
 
-def _tell(answer: dict[str, Any], as_json: bool) -> None:
+def _tell(answer: dict[str, Any], pages: dict[str, str], as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
     out = console()
-    for name, link in answer["links"].items():
-        out.print(f"{name:<10}{link}", markup=False)
+    for name, link in pages.items():
+        out.print(f"{name:<10}{link}", markup=False, soft_wrap=True)
     for pool in answer["workers"]:
         out.print(f"{'worker':<10}pool {pool}", markup=False)
-    out.print(f"{'home':<10}{answer['home']}\nCtrl-C ends all of it.", markup=False)
+    out.print(f"{'home':<10}{answer['home']}", markup=False)
+    if _LOGINS & answer["environment"].keys():
+        out.print(f"{'login':<10}{Path(answer['home']) / LOGIN_FILE}", markup=False)
+        out.print(
+            "The home has one login, which is nobody in particular. The links carry "
+            "it: keep them to yourself.",
+            markup=False,
+        )
+    out.print("Ctrl-C ends all of it.", markup=False)
 
 
 COMMANDS = (up,)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from headrace.errors import UsageError, hide_passwords
+from headrace.credentials import hide_credentials
+from headrace.errors import UsageError
 from headrace_flows.deploying.wanted import Wanted
 from headrace_flows.prefect_errors import told
+from headrace_flows.services.pools import ensure_pool
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -41,6 +43,7 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
         DependencyError: it does not answer.
     """
     from headrace_flows.server import configure
+    from headrace_flows.services.environment import enter_prefect
     from headrace_flows.services.live import lasting_api_url
 
     configure(settings)
@@ -50,11 +53,12 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
             "There is no Prefect server that would keep a deployment.",
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
+    enter_prefect(settings, url)
     os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 
     with told(), get_client(sync_client=True) as client:
-        yield client, hide_passwords(url.removesuffix("/api"))
+        yield client, hide_credentials(url.removesuffix("/api"))
 
 
 def apply(
@@ -110,23 +114,6 @@ def remove(client: Any, deployment: Any) -> None:
     """Delete a deployment with its automations and the runs that wait."""
     client.delete_resource_owned_automations(f"prefect.deployment.{deployment.id}")
     client.delete_deployment(deployment.id)
-
-
-def ensure_pool(client: Any, pool: str, queue: str = "default") -> None:
-    """Make a work pool, of processes, and its queue, if they are missing."""
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-
-    try:
-        client.read_work_pool(pool)
-    except ObjectNotFound:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
-    try:
-        client.read_work_queue_by_name(queue, work_pool_name=pool)
-    except ObjectNotFound:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_queue(name=queue, work_pool_name=pool)
 
 
 def _find(client: Any, wanted: Wanted, owner: list[str]) -> Any:

@@ -16,6 +16,7 @@ from headrace_flows.doctor.machine import (
     check_telemetry,
 )
 from headrace_flows.doctor.mlflow import check_mlflow
+from headrace_flows.doctor.models import check_models
 from headrace_flows.doctor.prefect import check_prefect
 from headrace_flows.doctor.store import check_store
 from headrace_flows.doctor.versions import check_versions
@@ -23,6 +24,7 @@ from headrace_flows.doctor.versions import check_versions
 __all__ = ["Check", "State", "examine"]
 
 LIMIT_SECONDS = 10.0
+LOADING_SECONDS = 120.0  # for what loads models, which takes a process with TensorFlow
 
 
 def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Check]:
@@ -39,6 +41,7 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
         "ledger": lambda: check_ledger(settings),
         "mlflow": lambda: check_mlflow(settings),
         "prefect": lambda: check_prefect(settings),
+        "models": lambda: check_models(settings),
         "versions": check_versions,
         "bytecode": check_bytecode,
         "system metrics": check_metrics,
@@ -58,13 +61,14 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
     threads = [threading.Thread(target=look, args=(n,), daemon=True) for n in looks]
     for thread in threads:
         thread.start()
-    limit = time.monotonic() + limit_seconds
-    for thread in threads:
-        thread.join(max(0.0, limit - time.monotonic()))
+    limits = dict.fromkeys(looks, limit_seconds) | {"models": LOADING_SECONDS}
+    started = time.monotonic()
+    for name, thread in zip(looks, threads, strict=True):
+        thread.join(max(0.0, started + limits[name] - time.monotonic()))
     return [
         check
         for name in looks
-        for check in found.get(name, [_no_answer(name, limit_seconds)])
+        for check in found.get(name, [_no_answer(name, limits[name])])
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import email.utils
 import json
 import os
@@ -13,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from headrace.logins import login_of
+from headrace.settings import Settings
 from headrace_flows.doctor.check import Check
-from headrace_flows.services.environment import is_loopback
+from headrace_flows.services.environment import is_loopback, mlflow_login
 
 SECONDS = 2.0
 CLOCK_SECONDS = 5.0
@@ -54,17 +55,14 @@ def ask(url: str, headers: dict[str, str] | None = None, body: Any = None) -> Sa
         return Said(0, str(error) or type(error).__name__)
 
 
-def mlflow_authorization() -> dict[str, str]:
-    """The header that MLflow's own variables make; empty without them."""
+def mlflow_authorization(settings: Settings, url: str) -> dict[str, str]:
+    """The header of MLflow's own variables, or of the home's login for its server."""
+    login = mlflow_login()
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    if token:
+    if login is None and token:
         return {"Authorization": f"Bearer {token}"}
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    if not (user and password):
-        return {}
-    text = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {text}"}
+    login = login or login_of(settings.home, url)
+    return {"Authorization": login.header} if login else {}
 
 
 def check_door(name: str, link: str, without_password: Said, fix: str) -> list[Check]:

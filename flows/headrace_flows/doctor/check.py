@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from headrace.errors import hide_passwords
+from headrace.credentials import hide_credentials
 from headrace.records import Record
 
 State = Literal["ok", "hint", "wrong", "unreachable"]
@@ -31,4 +31,4 @@ class Check(Record):
     @field_validator("seen", "fix")
     @classmethod
     def _without_passwords(cls, text: str) -> str:
-        return hide_passwords(text)
+        return hide_credentials(text)

@@ -7,7 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from headrace.settings import HOME_FORMAT, Settings
+from headrace.home import HOME_FORMAT
+from headrace.settings import Settings
 from headrace_flows.doctor.check import Check
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")

@@ -25,11 +25,11 @@ def check_mlflow(settings: Settings) -> list[Check]:
     """The tracking server or database."""
     uri = settings.tracking_uri
     if uri.startswith("http"):
-        return _check_server(uri.rstrip("/"), "mlflow")
+        return _check_server(uri.rstrip("/"), "mlflow", settings)
     if uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
         checks = check_database("mlflow", uri, settings)
         live = live_links(settings).get("mlflow")
-        return checks + (_check_server(live, "mlflow page") if live else [])
+        return checks + (_check_server(live, "mlflow page", settings) if live else [])
     return [
         Check(
             name="mlflow",
@@ -40,11 +40,11 @@ def check_mlflow(settings: Settings) -> list[Check]:
     ]
 
 
-def _check_server(url: str, name: str) -> list[Check]:
+def _check_server(url: str, name: str, settings: Settings) -> list[Check]:
     health = ask(f"{url}/health")
     if health.status != 200:
         return [_unreachable(url, name, health)]
-    headers = mlflow_authorization()
+    headers = mlflow_authorization(settings, url)
     search = f"{url}/api/2.0/mlflow/experiments/search"
     experiments = ask(search, headers, {"max_results": 50})
     if experiments.status in {401, 403}:
@@ -64,8 +64,8 @@ def _check_server(url: str, name: str) -> list[Check]:
         "mlflow",
         url,
         ask(search, body={"max_results": 1}),
-        "Start it with --app-name basic-auth, and set MLFLOW_TRACKING_USERNAME and "
-        "MLFLOW_TRACKING_PASSWORD here.",
+        "Start it with `headrace up`, or with --app-name basic-auth, and set "
+        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD here.",
     )
     checks += check_clock("mlflow", health.date)
     found = (experiments.json or {}).get("experiments", [])

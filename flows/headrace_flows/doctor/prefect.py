@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from headrace.logins import login_of
 from headrace.settings import Settings
 from headrace_flows.doctor.asking import Said, ask, check_clock, check_door
 from headrace_flows.doctor.check import Check
 from headrace_flows.doctor.versions import compare
-from headrace_flows.services.environment import prefect_authorization
+from headrace_flows.services.environment import prefect_login
 from headrace_flows.services.live import lasting_api_url
 
 
@@ -19,7 +20,9 @@ def check_prefect(settings: Settings) -> list[Check]:
     health = ask(f"{url}/health")
     if health.status != 200:
         return [_unreachable(url, health)]
-    version = ask(f"{url}/admin/version", prefect_authorization())
+    login = prefect_login() or login_of(settings.home, url)
+    headers = {"Authorization": login.header} if login else {}
+    version = ask(f"{url}/admin/version", headers)
     if version.status == 401:
         return [
             Check(
@@ -40,7 +43,7 @@ def check_prefect(settings: Settings) -> list[Check]:
         "PREFECT_API_AUTH_STRING here.",
     )
     checks += check_clock("prefect", health.date)
-    return checks + _workers(settings, url)
+    return checks + _workers(settings, url, headers)
 
 
 def _unreachable(url: str, said: Said) -> Check:
@@ -53,9 +56,8 @@ def _unreachable(url: str, said: Said) -> Check:
     )
 
 
-def _workers(settings: Settings, url: str) -> list[Check]:
+def _workers(settings: Settings, url: str, headers: dict[str, str]) -> list[Check]:
     """Which workers are there, and whether their databases bear several."""
-    headers = prefect_authorization()
     pools = ask(f"{url}/work_pools/filter", headers, {}).json or []
     online: dict[str, int] = {}
     for pool in pools:

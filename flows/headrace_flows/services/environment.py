@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import fnmatch
 import importlib.util
 import ipaddress
+import json
 import os
 from collections.abc import Mapping
 
 from headrace.errors import UsageError
+from headrace.logins import Login, ensure_login, login_of
 from headrace.settings import Settings
 
 # What a flow may need. All else, such as the secrets of the servers themselves, stays
@@ -31,6 +32,10 @@ KEPT_BACK = (
     *("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_AUTH_*"),
     *("MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_SERVER_*", "MLFLOW_CRYPTO_*"),
 )
+
+_HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
+CONFIGURED = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}
+CLIENT_VARIABLES = ("PREFECT_API_AUTH_STRING", _HEADERS)
 
 
 def for_flows(
@@ -60,14 +65,72 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def prefect_login() -> Login | None:
+    """The login for Prefect that the environment has."""
+    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
+        if os.environ.get(name):
+            return Login.parse(os.environ[name])
+    return None
+
+
+def mlflow_login() -> Login | None:
+    """The login for MLflow that the environment has."""
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    return Login(user, password) if user and password else None
+
+
 def prefect_authorization() -> dict[str, str]:
-    """The header that lets a client in at Prefect's server; empty without a secret."""
-    secret = os.environ.get(
-        "PREFECT_API_AUTH_STRING", os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
-    )
-    if not secret:
-        return {}
-    return {"Authorization": "Basic " + base64.b64encode(secret.encode()).decode()}
+    """The header that lets a client in at Prefect's server; empty without a login."""
+    login = prefect_login()
+    return {"Authorization": login.header} if login else {}
+
+
+def for_prefect(login: Login) -> dict[str, str]:
+    """The variables by which Prefect's clients show a login, on all that they open.
+
+    Most of their WebSockets show it only after they are open, which is too late here.
+    """
+    variables = {"PREFECT_API_AUTH_STRING": login.text}
+    try:
+        headers = json.loads(os.environ.get(_HEADERS) or "{}")
+        variables[_HEADERS] = json.dumps({"Authorization": login.header, **headers})
+    except (ValueError, TypeError):  # Prefect will say what is wrong with it
+        pass
+    return variables
+
+
+def enter_prefect(settings: Settings, api_url: str) -> None:
+    """Have this process's Prefect clients show the login of a server.
+
+    What the environment has wins; the home's login is for the home's own server only.
+    Call it before Prefect is imported.
+    """
+    login = prefect_login() or login_of(settings.home, api_url)
+    if login is not None:
+        os.environ.update(for_prefect(login))
+
+
+def servers_logins(settings: Settings) -> dict[str, Login]:
+    """Who is let in at the servers that are started here: Prefect's and MLflow's."""
+    of_home = ensure_login(settings.home)
+    asked = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    prefect = Login.parse(asked) if asked else prefect_login()
+    return {"prefect": prefect or of_home, "mlflow": mlflow_login() or of_home}
+
+
+def homes_own(settings: Settings) -> dict[str, Login]:
+    """The servers that are started here and ask for the home's login, with it."""
+    of_home = ensure_login(settings.home)
+    found = {
+        name: of_home
+        for name, login in servers_logins(settings).items()
+        if login == of_home
+        and not os.environ.get(CONFIGURED[name], "").startswith("http")
+    }
+    if mlflow_has_users():
+        found.pop("mlflow", None)
+    return found
 
 
 def is_loopback(host: str) -> bool:
@@ -78,7 +141,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def mlflow_asks_for_a_password() -> bool:
+def mlflow_has_users() -> bool:
     """Whether MLflow's own access control is configured."""
     names = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_CONFIG_PATH")
     return any(os.environ.get(name) for name in names)
@@ -92,7 +155,7 @@ def check_doors(host: str) -> None:
             MLflow would ask nobody for a password; or MLflow's access control lacks
             what it needs.
     """
-    if mlflow_asks_for_a_password():
+    if mlflow_has_users():
         if importlib.util.find_spec("flask_wtf") is None:
             raise UsageError(
                 "MLflow's access control needs the Python package 'Flask-WTF'.",
@@ -108,7 +171,7 @@ def check_doors(host: str) -> None:
     missing = []
     if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         missing.append("PREFECT_SERVER_API_AUTH_STRING (user:password) for Prefect")
-    if not mlflow_asks_for_a_password():
+    if not mlflow_has_users():
         missing.append("MLFLOW_AUTH_ADMIN_PASSWORD for MLflow")
     if missing:
         raise UsageError(

@@ -15,17 +15,16 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from headrace.errors import DependencyError, UsageError
+from headrace.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
 from headrace.settings import Settings
 
 START_LIMIT_SECONDS = 120
 ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"prefect": 4200, "mlflow": 5000}
-LIVE_FILE = "up.json"
-_LOCK_FILE = "up.lock"
 
 
 def live_links(settings: Settings) -> dict[str, str]:
@@ -35,13 +34,9 @@ def live_links(settings: Settings) -> dict[str, str]:
         ``prefect``, ``mlflow``, ``postgres`` where it has one, and ``process``, its
         own number.
     """
-    if not _is_held(settings.home / _LOCK_FILE):
-        return {}
-    try:
-        links = json.loads((settings.home / LIVE_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {str(name): str(value) for name, value in links.items()}
+    links = live_servers(settings.home)
+    links.pop(OWN, None)
+    return links
 
 
 def lasting_api_url(settings: Settings) -> str:
@@ -49,17 +44,6 @@ def lasting_api_url(settings: Settings) -> str:
     live = live_links(settings).get("prefect")
     found = os.environ.get("PREFECT_API_URL") or (f"{live}/api" if live else "")
     return found.rstrip("/")
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 @contextlib.contextmanager
@@ -70,7 +54,7 @@ def only_one(settings: Settings) -> Iterator[int]:
         UsageError: another one is, with its addresses.
     """
     home = settings.home.absolute()
-    with (home / _LOCK_FILE).open("ab") as file:
+    with (home / LOCK_FILE).open("ab") as file:
         limit = time.monotonic() + ENDING_LIMIT_SECONDS
         while True:
             try:
@@ -103,11 +87,18 @@ def _refuse_second(settings: Settings, limit: float) -> None:
         )
 
 
-def write_links(settings: Settings, links: dict[str, str]) -> None:
-    """Write the addresses down for other commands of this home."""
+def write_links(
+    settings: Settings, links: dict[str, str], own: Iterable[str] = ()
+) -> None:
+    """Write the addresses down for other commands of this home.
+
+    Args:
+        own: the names of those that ask for the home's login.
+    """
     path = settings.home / LIVE_FILE
     new = path.with_suffix(".new")
-    new.write_text(json.dumps({**links, "process": str(os.getpid())}), encoding="utf-8")
+    found = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
+    new.write_text(json.dumps(found), encoding="utf-8")
     new.replace(path)
 
 

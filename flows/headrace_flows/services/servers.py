@@ -15,19 +15,20 @@ from pathlib import Path
 
 from headrace.settings import Settings, postgres_url
 from headrace_flows import guard
-from headrace_flows.services import postgres, prefect_server
+from headrace_flows.services import mlflow_server, postgres, prefect_server
 from headrace_flows.services.environment import (
     for_flows,
     is_loopback,
-    mlflow_asks_for_a_password,
+    mlflow_has_users,
     prefect_authorization,
+    servers_logins,
 )
+from headrace_flows.services.hosts import EVERYWHERE, from_here, in_link
 from headrace_flows.services.live import answers, free_port
 
 POOLS = ("cpu", "gpu")
 PREFECT_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
 
 @dataclass(frozen=True)
@@ -82,28 +83,29 @@ def prefect_service(
     """Prefect's server, on the home's database unless one is configured."""
     home = settings.home.absolute()
     port = free_port(preferred_port, host)
-    link = f"http://{_from_here(host)}:{port}"
+    link = f"http://{from_here(host)}:{port}"
+    login = servers_logins(settings)["prefect"]
     environment = {
         **os.environ,
         "PREFECT_API_URL": f"{link}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
     # In memory, by default: a server that is started again would cancel what runs.
     environment.setdefault(
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
         "prefect.server.concurrency.lease_storage.filesystem",
     )
-    page = f"{from_elsewhere(link, host)}/api"
-    environment.setdefault("PREFECT_UI_API_URL", page)
-    program = "prefect"
+    # Of its own origin, under whatever name it was opened.
+    environment.setdefault("PREFECT_UI_API_URL", "/api")
+    command = [sys.executable, "-m", prefect_server.__name__, host, str(port)]
     if settings.postgres_socket and PREFECT_DATABASE not in environment:
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
         environment[PREFECT_DATABASE] = url
-        program = prefect_server.__name__
-    command = [sys.executable, "-m", program, "server", "start"]
+        command.append(prefect_server.WITHOUT_TRIGRAMS)
     service = Service(
         name="prefect",
-        command=[*command, "--host", host, "--port", str(port)],
+        command=command,
         environment=environment,
         log=home / "prefect-server.log",
         ready=lambda: answers(f"{link}/api/health"),
@@ -118,24 +120,28 @@ def mlflow_service(
     """MLflow's server, on the home's database unless one is configured."""
     home = settings.home.absolute()
     port = free_port(preferred_port, host)
-    link = f"http://{_from_here(host)}:{port}"
+    link = f"http://{from_here(host)}:{port}"
+    login = servers_logins(settings)["mlflow"]
     environment = {
         **os.environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_TRACKING_USERNAME": login.user,
+        "MLFLOW_TRACKING_PASSWORD": login.password,
     }
     # Not on the command line, which everyone on the machine can read.
     environment.setdefault(MLFLOW_DATABASE, settings.tracking_uri)
-    environment.setdefault("MLFLOW_UVICORN_OPTS", "--log-level warning")
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", host, "--port", str(port)]
+    environment.setdefault("MLFLOW_UVICORN_OPTS", "--log-level warning --no-access-log")
+    command = [sys.executable, "-m", mlflow_server.__name__, "server"]
+    command += ["--workers", "1", "--host", host, "--port", str(port)]
     if not is_loopback(host):
-        names = ("localhost", "127.0.0.1", _in_link(host), socket.getfqdn())
+        names = ("localhost", "127.0.0.1", in_link(host), socket.getfqdn())
         hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # fnmatch's
         environment.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
     if not _artifacts_are_elsewhere():
         command += ["--default-artifact-root", settings.artifacts]
-    if mlflow_asks_for_a_password():
+        command += ["--artifacts-destination", settings.artifacts]
+    if mlflow_has_users():
         command += ["--app-name", "basic-auth"]
         environment.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
     service = Service(
@@ -182,20 +188,11 @@ def has_worker(api_url: str, pool: str, since: datetime) -> bool:
         return False
 
 
-def _from_here(host: str) -> str:
-    """An address as this machine reaches it."""
-    return EVERYWHERE.get(host, _in_link(host))
-
-
-def _in_link(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def from_elsewhere(link: str, host: str) -> str:
     """A link to a server of this machine as other machines reach it."""
     if host not in EVERYWHERE:
         return link
-    return link.replace(f"//{_from_here(host)}:", f"//{socket.getfqdn()}:")
+    return link.replace(f"//{from_here(host)}:", f"//{socket.getfqdn()}:")
 
 
 def _artifacts_are_elsewhere() -> bool:

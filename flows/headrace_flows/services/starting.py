@@ -11,7 +11,14 @@ from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace_flows.server import configure
 from headrace_flows.services import postgres, servers
-from headrace_flows.services.environment import check_doors
+from headrace_flows.services.environment import (
+    CONFIGURED,
+    check_doors,
+    for_prefect,
+    homes_own,
+    mlflow_has_users,
+    servers_logins,
+)
 from headrace_flows.services.live import UI_PORTS, answers, tail, write_links
 from headrace_flows.services.servers import Service
 from headrace_flows.services.supervisor import Supervisor
@@ -41,6 +48,8 @@ def start_all(
     """
     check_doors(host)
     configure(settings)
+    if not os.environ.get("PREFECT_API_URL"):
+        os.environ.update(for_prefect(servers_logins(settings)["prefect"]))
     links: dict[str, str] = {}
     wants_postgres = with_postgres or settings.postgres_socket
     if wants_postgres and servers.own_postgres_is_used():
@@ -48,7 +57,7 @@ def start_all(
         supervisor.start(servers.postgres_service(settings))
         settings = Settings()  # only now it knows where the databases are
     links |= _start_servers(supervisor, settings, host)
-    write_links(settings, _with_postgres(links, settings))
+    write_links(settings, _with_postgres(links, settings), homes_own(settings))
     supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
     return {
         "status": "up",
@@ -117,7 +126,10 @@ def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
 
 
 def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
-    """What reaches these servers; a database URL with a password is left out."""
+    """What reaches these servers, the home's login too.
+
+    A login that the environment has stays out, and so does a database URL with one.
+    """
     found = {
         "HEADRACE_HOME": str(settings.home.absolute()),
         "HEADRACE_PROJECT": str(settings.project.absolute()),
@@ -131,4 +143,21 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     }
     if urlsplit(settings.database_url).password:
         del found["HEADRACE_DATABASE_URL"]
+    own = homes_own(settings)
+    if "prefect" in own:
+        found |= for_prefect(own["prefect"])
+    if "mlflow" in own:
+        found["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
+        found["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
+    return found
+
+
+def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
+    """The links of servers that were started here, so that they open logged in."""
+    logins = servers_logins(settings)
+    found = dict(links)
+    for name, variable in CONFIGURED.items():
+        is_ours = not os.environ.get(variable, "").startswith("http")
+        if is_ours and not (name == "mlflow" and mlflow_has_users()):
+            found[name] = logins[name].link(links[name])
     return found

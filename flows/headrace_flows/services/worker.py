@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from headrace.errors import DependencyError, UsageError
+from headrace.ledger.deployments import Deployments
 from headrace.settings import Settings
 from headrace_flows import recovery
-from headrace_flows.prefect_errors import told
 from headrace_flows.server import configure
-from headrace_flows.services.environment import for_flows
+from headrace_flows.services.admission import NotAdmitted, admit
+from headrace_flows.services.environment import enter_prefect, for_flows
 from headrace_flows.services.live import answers, lasting_api_url
+from headrace_flows.services.pools import check_pool
 
 if TYPE_CHECKING:
     import psutil
-    from prefect.workers.process import ProcessWorker
+    from prefect.workers.process import ProcessWorker, ProcessWorkerResult
 
 # Less than what a guard allows, so that flows are told and the worker hears of it.
 GRACE_SECONDS = 7.0
@@ -57,11 +61,12 @@ def work(
     os.environ.clear()
     os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
     configure(settings)
+    enter_prefect(settings, api_url)
     # Its plugins start while it is imported: here, before there are threads and a loop.
     import prefect.workers.process  # noqa: F401
 
     with recovery.keep_sweeping(settings):
-        asyncio.run(_work(pool, limit, tell))
+        asyncio.run(_work(settings, pool, limit, tell))
 
 
 def _server(settings: Settings) -> str:
@@ -79,15 +84,17 @@ def _server(settings: Settings) -> str:
     return api_url
 
 
-async def _work(pool: str, limit: int, tell: Callable[[dict[str, Any]], None]) -> None:
+async def _work(
+    settings: Settings, pool: str, limit: int, tell: Callable[[dict[str, Any]], None]
+) -> None:
     from prefect.workers.process import ProcessWorker
 
-    await _check_pool(pool)
+    await check_pool(pool)
     # In a container that is started again, host and process have the same names.
     name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
     worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
     is_ending = _end_in_order(worker)
-    _begin_at_once(worker)
+    _begin_admitted(worker, settings)
 
     def started(_text: str) -> None:
         if not is_ending.is_set():
@@ -102,53 +109,72 @@ async def _work(pool: str, limit: int, tell: Callable[[dict[str, Any]], None]) -
             raise
 
 
-async def _check_pool(pool: str) -> None:
-    """Make the pool if it is missing; raises UsageError where it is of another kind."""
-    with told():
-        found = await _find_pool(pool)
-    if found.type != "process":
-        raise UsageError(
-            f"The pool {pool!r} is of type {found.type!r}, not of processes.",
-            f"Use Prefect's worker for it: prefect worker start --pool {pool}.",
-        )
-
-
-async def _find_pool(pool: str) -> Any:
-    """A pool; it is made if it is missing."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-    from prefect.workers.process import ProcessWorker
-
-    async with get_client() as client:
-        try:
-            return await client.read_work_pool(pool)
-        except ObjectNotFound:
-            template = ProcessWorker.get_default_base_job_template()
-            wanted = WorkPoolCreate(
-                name=pool, type="process", base_job_template=template
-            )
-            try:
-                return await client.create_work_pool(wanted)
-            except ObjectAlreadyExists:  # another worker was as fast
-                return await client.read_work_pool(pool)
-
-
-def _begin_at_once(worker: ProcessWorker) -> None:
-    """Have a flow begin in its first process.
+def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
+    """Have a worker start what is admitted, in its first process, and nothing else.
 
     Prefect's own way is one more process before it, which imports all of Prefect to
-    fetch the flow's code; ours is installed.
+    fetch the flow's code; ours is installed. The command, the folder and the
+    environment are ours, whatever the pool says by now.
     """
-    run = worker.run
+    from prefect.flows import load_flow_from_entrypoint
+    from prefect.workers import process
 
-    async def run_at_once(
+    run = worker.run
+    admitted: dict[UUID, str] = {}
+
+    async def run_admitted(
         flow_run: Any, configuration: Any, task_status: Any = None
     ) -> Any:
+        try:
+            entrypoint = await _admit(worker, settings, flow_run)
+        except NotAdmitted as refused:
+            return await _refuse(worker, flow_run, refused, task_status)
+        own = {n: v for n, v in configuration.env.items() if n.startswith("PREFECT__")}
+        own["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
+        configuration.env = {**os.environ, **own}
+        configuration.command = shlex.join([sys.executable, "-m", "prefect.engine"])
         configuration._command_configured = True  # as if a person had said how
-        return await run(flow_run, configuration, task_status)
+        configuration.working_dir = None
+        admitted[flow_run.id] = entrypoint
+        try:
+            return await run(flow_run, configuration, task_status)
+        finally:
+            admitted.pop(flow_run.id, None)
 
-    worker.run = run_at_once  # type: ignore[method-assign]
+    async def load(flow_run: Any) -> Any:
+        """The flow, for its hooks; Prefect would ask its server again which it is."""
+        return load_flow_from_entrypoint(admitted[flow_run.id])
+
+    worker.run = run_admitted  # type: ignore[method-assign]
+    setattr(process, "load_flow_from_flow_run", load)  # noqa: B010
+
+
+async def _admit(worker: ProcessWorker, settings: Settings, flow_run: Any) -> str:
+    """What to start for a flow run, as server and ledger have it now."""
+    deployment = None
+    if flow_run.deployment_id is not None:
+        deployment = await worker.client.read_deployment(flow_run.deployment_id)
+    flow = await worker.client.read_flow(flow_run.flow_id)
+    recorded = await asyncio.to_thread(lambda: Deployments(settings.database_url).all())
+    template = worker.work_pool.base_job_template
+    return admit(flow_run, deployment, flow.name, template, recorded)
+
+
+async def _refuse(
+    worker: ProcessWorker, flow_run: Any, refused: NotAdmitted, task_status: Any
+) -> ProcessWorkerResult:
+    """End a flow run that is not started, and say why in its state."""
+    from prefect.client.schemas.objects import State
+    from prefect.states import Failed
+    from prefect.workers.process import ProcessWorkerResult
+
+    message = " ".join(str(refused).split())
+    worker.get_flow_run_logger(flow_run).error(message)
+    state: State[Any] = Failed(name="Refused", message=message)
+    await worker.client.set_flow_run_state(flow_run.id, state, force=True)
+    if task_status is not None:
+        task_status.started(refused)  # so that it is not taken for one that runs
+    return ProcessWorkerResult(status_code=0, identifier="refused")
 
 
 def _end_in_order(worker: ProcessWorker) -> asyncio.Event:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 STANDARD_ERRORS = 3
-HIGHEST_GATE = 0.999
 LEAST_ROWS = 2  # of a class in train: fewer cannot be told from a slip
 _SHOWN = 5
 
@@ -78,6 +77,8 @@ class Found:
             found.append(
                 Finding(check="quarantine_limit", count=rejected, message=message)
             )
+        if self.has_few_test_rows:
+            found.append(self._few_test_rows())
         return found
 
     @property
@@ -88,11 +89,37 @@ class Found:
         return label, sizes[label] / self.rows("test")
 
     @property
+    def rows_for_the_gate(self) -> int:
+        """How many test rows three standard errors take, to end halfway to 1."""
+        share = self.majority[1]
+        return math.ceil((2 * STANDARD_ERRORS) ** 2 * share / (1 - share))
+
+    @property
+    def has_few_test_rows(self) -> bool:
+        """Whether the gate asks for less than three standard errors."""
+        return self.rows("test") < self.rows_for_the_gate
+
+    @property
     def accuracy_gate(self) -> float:
-        """Above what always saying the largest class gets, beyond chance."""
+        """Above what always saying the largest class gets, beyond chance.
+
+        Three standard errors, but no more than half of the way to 1, so that a good
+        model passes where the test split is small.
+        """
         share, rows = self.majority[1], self.rows("test")
         bound = share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / rows)
-        return min(HIGHEST_GATE, math.ceil(bound * 1000) / 1000)
+        bound = min(bound, (1 + share) / 2)
+        rounded = math.ceil(bound * 1000) / 1000
+        return rounded if rounded < 1 else math.floor(bound * 1e6) / 1e6
+
+    def _few_test_rows(self) -> Finding:
+        rows, (label, share) = self.rows("test"), self.majority
+        message = (
+            f"the {rows:,} test rows are too few for a gate of three standard errors "
+            f"above always saying {label!r} ({share:.1%}), which takes "
+            f"{self.rows_for_the_gate:,}: it asks for {self.accuracy_gate:g}"
+        )
+        return Finding(check="few_rows", split="test", count=rows, message=message)
 
 
 def look(data: DataSpec, medium: str, settings: Settings) -> Found:
@@ -154,7 +181,8 @@ def _too_little(
     return Refusal(
         f"{data.source} has no two classes with at least {LEAST_ROWS} rows in train "
         f"and 1 in test: {len(labels):,} labels such as {some}.",
-        "Name the column of the labels with --label, or give more data.",
+        "Name the column of the labels with --label, or give at least "
+        f"{LEAST_ROWS + 1} different items of each class.",
     )
 
 

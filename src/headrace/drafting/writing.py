@@ -117,7 +117,7 @@ def readme_text(name: str, medium: str, found: Found) -> str:
         "",
         *left,
         f"Always saying `{label}` would be right for {share:.1%} of the test rows; the "
-        f"gate asks for {found.accuracy_gate:.3f}, three standard errors more.",
+        f"gate asks for {found.accuracy_gate:g}, {_reason(found)}.",
         "",
         "## Limits",
         "",
@@ -126,3 +126,12 @@ def readme_text(name: str, medium: str, found: Found) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _reason(found: Found) -> str:
+    if not found.has_few_test_rows:
+        return "three standard errors more"
+    return (
+        f"half of the way to 1: three standard errors take "
+        f"{found.rows_for_the_gate:,} test rows"
+    )

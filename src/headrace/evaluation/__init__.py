@@ -1,6 +1,6 @@
 """The evaluation stage: metrics on the test split, gates and pictures.
 
-The champion is measured again on the same rows.
+The champion, and the best former champion, are measured again on the same rows.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from pathlib import Path
 from headrace.errors import IntegrityError
 from headrace.evaluation import report
 from headrace.evaluation.answers import ask
+from headrace.evaluation.comparison import compare
+from headrace.evaluation.enough import few_rows
 from headrace.evaluation.groups import group_slices, unseen_groups
-from headrace.evaluation.rival import Rival
+from headrace.evaluation.opponents import Opponents
 from headrace.evaluation.suspects import find_suspects
 from headrace.gates import absolute_gate, serving_gate
 from headrace.ledger import Ledger
@@ -32,7 +34,9 @@ from headrace.serving import GOLDEN_FILE, open_model
 from headrace.serving_check import TOLERANCE, ServingCheck
 from headrace.settings import Settings
 from headrace.snapshots import SplitRows
+from headrace.soundness import mark_verified
 from headrace.spec import PipelineSpec
+from headrace.store import Store
 from headrace.tracking import Tracking
 
 __all__ = ["evaluate", "is_logged"]
@@ -69,10 +73,9 @@ def evaluate(
     ):
         place = Path(folder)
         model = open_model(file, training.model_uri, training.description)
-        version = ledger.version(spec.name, comparator) if comparator else None
-        rival = Rival(version, training, ledger, tracking)
+        opponents = Opponents(spec.name, comparator, training, ledger, tracking)
         rows = SplitRows(snapshot, "test", contract.quarantine_uri)
-        answers = ask(model.model, rival.model, rows, spec.evaluation.mistakes)
+        answers = ask(model.model, opponents.models, rows, spec.evaluation.mistakes)
         metrics, slices = classification_metrics(
             answers.given,
             answers.labels,
@@ -89,6 +92,7 @@ def evaluate(
         val = SplitRows(snapshot, "val", contract.quarantine_uri)
         more, findings = unseen_groups(slices, val_accuracy, len(val))
         metrics |= more
+        findings += few_rows(spec, answers.labels, len(val))
         suspects = find_suspects(model.model, [rows, val, trained])
         report.draw(answers, suspects, training.description, spec.evaluation, place)
         served = check.result()
@@ -97,10 +101,14 @@ def evaluate(
             metrics["latency_ms"] = served.latency_ms
         if served.difference is not None:
             metrics["serving_difference"] = served.difference
+            if served.difference <= TOLERANCE:
+                mark_verified(training, settings)
+        store = Store(settings.store)
+        compared = compare(model.model, opponents, spec.gates, answers, rows, store)
+        metrics |= compared.metrics
         gates = [
-            rival.gate(gate, answers)
-            if gate.name == "champion"
-            else absolute_gate(gate, {**metrics, **_flat(slices)})
+            compared.verdicts.get(gate.name)
+            or absolute_gate(gate, {**metrics, **_flat(slices)})
             for gate in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
@@ -113,6 +121,8 @@ def evaluate(
         gates=tuple(gates),
         champion_version=comparator,
         champion_sequence=sequence,
+        best_version=opponents.best.version,
+        rows_digest=compared.rows_digest,
         findings=tuple(findings),
         suspects=tuple(
             SuspectRecord(

@@ -1,7 +1,8 @@
-"""What a model, and the champion beside it, answer to the test rows."""
+"""What a model, and those that it is compared with, answer to the test rows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class Answers:
         labels: class indices, int32 ``(n,)``.
         given: class probabilities, float32 ``(n, classes)``.
         predicted: class indices, int32 ``(n,)``.
-        rival: the champion's class indices, int32 ``(n,)``; None without one.
+        others: of each other model, class indices, int32 ``(n,)``.
         groups: of the rows, ``(n,)``; empty where they have none.
         mistakes: those that are shown.
     """
@@ -45,22 +46,25 @@ class Answers:
     labels: npt.NDArray[np.int32]
     given: npt.NDArray[np.float32]
     predicted: npt.NDArray[np.int32]
-    rival: npt.NDArray[np.int32] | None
+    others: Mapping[int, npt.NDArray[np.int32]]
     groups: list[str]
     mistakes: Mistakes
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
-        """Which rows were told rightly, ``(n,)``."""
+        """Which rows were classified rightly, ``(n,)``."""
         right: npt.NDArray[np.bool_] = self.predicted == self.labels
         return right
 
 
-def ask(model: Any, rival: Any | None, rows: SplitRows, mistakes: int) -> Answers:
+def ask(
+    model: Any, others: Mapping[int, Any], rows: SplitRows, mistakes: int
+) -> Answers:
     """Put every row to the models, a shard at a time.
 
     Args:
-        model, rival: Keras models from raw items to probabilities.
+        model: a Keras model from raw items to probabilities.
+        others: more of them, by their version.
         rows: of the test split.
         mistakes: how many are kept.
 
@@ -69,7 +73,8 @@ def ask(model: Any, rival: Any | None, rows: SplitRows, mistakes: int) -> Answer
     """
     description = rows.snapshot.description
     none, groups = np.empty(0, np.int32), list[str]()
-    labels, predicted, others = [none], [none], [none]
+    labels, predicted = [none], [none]
+    choices = {version: [none] for version in others}
     given = [np.empty((0, len(description.classes)), np.float32)]
     module = medium(description.medium)
     nothing = np.empty((0, *description.shape), module.DTYPE)
@@ -82,16 +87,21 @@ def ask(model: Any, rival: Any | None, rows: SplitRows, mistakes: int) -> Answer
         given.append(probabilities(model, raw))
         predicted.append(_best(given[-1]))
         worst = _worst(worst, part, given[-1], predicted[-1], mistakes)
-        if rival is not None:
-            others.append(_best(probabilities(rival, raw)))
+        for version, other in others.items():
+            choices[version].append(best_classes(other, raw))
     return Answers(
         np.concatenate(labels),
         np.concatenate(given),
         np.concatenate(predicted),
-        np.concatenate(others) if rival is not None else None,
+        {version: np.concatenate(parts) for version, parts in choices.items()},
         groups,
         worst,
     )
+
+
+def best_classes(model: Any, raw: Any) -> npt.NDArray[np.int32]:
+    """The class index of the highest probability of each raw item, int32 ``(n,)``."""
+    return _best(probabilities(model, raw))
 
 
 def _best(given: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:

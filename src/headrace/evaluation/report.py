@@ -92,10 +92,7 @@ def log(
         kind, _, value = name.partition("=")
         part = f"{kind}/{plain_part(value)}"
         values |= {f"{part}/{k}": v for k, v in _finite(numbers).items() if k != "rows"}
-    verdicts = {
-        f"gate.{gate.name}": "passed" if gate.passed else f"FAILED {gate.reason}"
-        for gate in gates
-    }
+    verdicts = {f"gate.{gate.name}": gate.verdict for gate in gates}
     report = {
         "metrics": values,
         "slices": slices,

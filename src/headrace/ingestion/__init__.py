@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from headrace import media
 from headrace.decoding import none_usable
+from headrace.decoding_parts import Limits, check_media_ratio
 from headrace.errors import SourceError
 from headrace.ingestion.findings import (
     findings_of,
@@ -63,12 +64,16 @@ def ingest(
     """
     module = media.medium(medium)
     form = module.form_of(data)
-    progress = Progress(data.source)
+    progress, limits = Progress(data.source), Limits.of(settings)
     with store.work_folder("snapshots") as work:
         with open_source(data.source, settings, reading_of(data, medium)) as source:
             decoded = Decoded()
             work_on = partial(
-                decode_to_runs, medium=medium, form=form, where=data.source
+                decode_to_runs,
+                medium=medium,
+                form=form,
+                where=data.source,
+                limits=limits,
             )
             for part in spread(work_on, spill(source.chunks, work), settings):
                 decoded.add(part)
@@ -121,6 +126,8 @@ def reading_of(data: DataSpec, medium: str) -> Reading:
 
 
 def _check_limits(decoded: Decoded, source: str, settings: Settings) -> None:
+    limits = Limits.of(settings)
+    check_media_ratio(source, decoded.unpacked, decoded.encoded, limits)
     if decoded.bytes > settings.max_bytes:
         raise SourceError(
             f"{source} decodes to over {settings.max_bytes:,} bytes.",

@@ -42,16 +42,27 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
             dtype, shape = chunk.items.dtype.str, chunk.items.shape[1:]
             item = as_binary(chunk.items)
         else:
-            item = pa.array(chunk.items, pa.large_binary())
+            item = _binary(chunk.items)
         texts = {
             "label": chunk.labels,
             "name": chunk.names,
             "group": chunk.groups or [""] * len(chunk.names),
         }
         columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}
-        write_table(path, {**columns, "item": item})
+        columns["item"] = item
+        write_table(path, columns)
         facts = chunk.split, chunk.array, chunk.high, dtype, shape, chunk.unread
+        del chunk, item, columns  # it may be worked on in this process
         yield Raw(path, *facts)
+
+
+def _binary(items: list[bytes]) -> pa.Array:
+    """Encoded items as a column; of a single one, which may be large, no copy."""
+    if len(items) != 1:
+        return pa.array(items, pa.large_binary())
+    ends = pa.py_buffer(np.array([0, len(items[0])], np.int64))
+    buffers = [None, ends, pa.py_buffer(items[0])]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, buffers)
 
 
 def read_raw(raw: Raw) -> Chunk:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from headrace import media
 from headrace.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.decoding import Block, Part, decode_chunk, fit
+from headrace.decoding_parts import LIMITS, Limits
 from headrace.ingestion.raw import Raw, read_raw
 from headrace.media import Medium
 from headrace.media.digests import digests
@@ -67,6 +68,7 @@ class Decoded:
         shapes: how many items have each.
         scales: of each array, by its split and name.
         notes: what was done to how many items.
+        encoded, unpacked: bytes of files, before and after they were decoded.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -76,6 +78,8 @@ class Decoded:
     shapes: Counter[_Shape] = field(default_factory=Counter)
     scales: dict[tuple[str, str], str] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
+    encoded: int = 0
+    unpacked: int = 0
 
     def add(self, other: Decoded) -> None:
         """Take in what came after."""
@@ -85,12 +89,16 @@ class Decoded:
         self.bytes += other.bytes
         self.shapes += other.shapes
         self.notes += other.notes
+        self.encoded += other.encoded
+        self.unpacked += other.unpacked
         for array, scale in other.scales.items():
             # A dark part does not tell that its array goes up to 255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
 
-def decode_to_runs(raw: Raw, medium: str, form: Form, where: str) -> Decoded:
+def decode_to_runs(
+    raw: Raw, medium: str, form: Form, where: str, limits: Limits = LIMITS
+) -> Decoded:
     """Decode a chunk, and write what comes of it.
 
     Args:
@@ -98,6 +106,7 @@ def decode_to_runs(raw: Raw, medium: str, form: Form, where: str) -> Decoded:
         medium: a package in ``headrace.media``.
         form: what all items are brought to, as far as it is known.
         where: the source, for messages.
+        limits: a larger item is rejected.
 
     Raises:
         SourceError: an array is not one of the medium.
@@ -105,7 +114,8 @@ def decode_to_runs(raw: Raw, medium: str, form: Form, where: str) -> Decoded:
     module = media.medium(medium)
     decoded = Decoded()
     paths = (raw.path.with_suffix(f".{number}") for number in itertools.count())
-    parts = _noted(decode_chunk(read_raw(raw), module, form, where), decoded)
+    chunk = read_raw(raw)
+    parts = _noted(decode_chunk(chunk, module, form, where, limits), decoded)
     for blocks in _gathered(parts):
         _add_run(decoded, next(paths), _joined(blocks), module, form.shape)
     raw.path.unlink()
@@ -117,6 +127,8 @@ def _noted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
         decoded.rejected += part.rejected.values()
         decoded.items += part.count
         decoded.notes += part.notes
+        decoded.encoded += part.encoded
+        decoded.unpacked += part.unpacked
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes
             decoded.shapes[block.payload.shape[1:]] += len(block.labels)

@@ -42,7 +42,7 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
         span, part = _part(number, plan.bits, run)
         spans.append(span)
         parts.append(part)
-        splits.append(plan.splits.of(run.split, _items(part), part["group"]))
+        splits.append(plan.splits.of(run.split, part))
     keys = pa.concat_tables(parts).combine_chunks()
     split = np.concatenate(splits)
     plan.splits.carve_val(split, _items(keys), keys["label"], keys["name"])

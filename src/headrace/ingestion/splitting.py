@@ -1,11 +1,13 @@
-"""The split of each item: from its content alone where the source has none."""
+"""The split of each item: from its content where the source has none.
+
+A class with many items is split by a threshold on the item's hash, one with few items
+by the rank of the hash in its class (`headrace.ingestion.strata`).
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,18 +16,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.arrow import as_bytes
-from headrace.errors import SourceError, SpecError
+from headrace.errors import SourceError
+from headrace.ingestion.grouping import groups_of_test
 from headrace.ingestion.runs import Run
+from headrace.ingestion.small_classes import SmallClasses, find_small_classes
+from headrace.ingestion.strata import Strata
 from headrace.spec import DataSpec
 
 VAL_ROWS = 1000
 VAL_PERCENT = 5
-_GROUPS_SHOWN = 10
 _Shas = npt.NDArray[np.uint8]
 
 
 def split_of(item: str, test_fraction: float) -> Literal["train", "test"]:
-    """The split of an item, from its content alone: it never changes.
+    """The split of an item of a class with many, from its content alone.
+
+    It never changes, whatever is added to the data.
 
     Args:
         item: sha256 of the decoded item, hex.
@@ -61,29 +67,39 @@ class Splits:
         test_fraction: where items are split by content; None: as in the source.
         test_groups: where items are split by group: those of test; else None.
         validation: where the source's own validation rows go.
+        strata: how classes with few items are split, where items are by content.
         train, test: number of rows, those of val still in train.
-        last: the last place of train that goes to val; None where none does.
+        last: the last place of train that goes to val; None where none does. Classes
+            with few items have no place: their rows of val are in the strata.
         equals: how many of the rows at that place go.
     """
 
     test_fraction: float | None
     test_groups: frozenset[str] | None
     validation: Literal["train", "test"]
-    train: int
-    test: int
-    last: Place | None
-    equals: int
+    strata: Strata = field(default_factory=Strata)
+    train: int = 0
+    test: int = 0
+    last: Place | None = None
+    equals: int = 0
 
-    def of(
-        self, split: str, items: _Shas, groups: pa.ChunkedArray
-    ) -> npt.NDArray[np.str_]:
-        """The splits of items ``(n, 32)`` of a run, val aside, ``(n,)``."""
+    def of(self, split: str, rows: pa.Table) -> npt.NDArray[np.str_]:
+        """The splits of rows of a run ``(n,)``; val only of classes with few items.
+
+        Args:
+            split: of the run.
+            rows: with ``item``, ``label`` and ``group``.
+        """
         if self.test_groups is not None:
             chosen = pa.array(sorted(self.test_groups), pa.string())
-            return np.where(np.asarray(pc.is_in(groups, chosen)), "test", "train")
+            tested = np.asarray(pc.is_in(rows["group"], chosen))
+            return np.where(tested, "test", "train")
         if self.test_fraction is None:
-            return np.full(len(items), self._named(split), "U5")
-        return np.where(_are_test(items, self.test_fraction), "test", "train")
+            return np.full(len(rows), self._named(split), "U5")
+        items = as_bytes(rows["item"].chunk(0))
+        splits = np.where(_are_test(items, self.test_fraction), "test", "train")
+        self.strata.apply(splits, items, rows["label"])
+        return splits
 
     def of_rejected(self, split: str, item: str, group: str) -> str:
         """The split of one item that is not in a run."""
@@ -107,7 +123,8 @@ class Splits:
         if self.last is None:
             return
         tails = _tails(items)
-        near = np.flatnonzero((splits == "train") & (tails <= self.last.tail))
+        placed = (splits == "train") & ~self.strata.covers(items, label)
+        near = np.flatnonzero(placed & (tails <= self.last.tail))
         rows = sorted(
             (
                 Place(int(tails[row]), items[row].tobytes(), label[row].as_py()),
@@ -126,7 +143,8 @@ def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) ->
 
     Its validation rows are train where it has a test split; else they are test, if they
     have all classes of train. Else by group, where there are groups, or by content.
-    Some rows of train go to val: those whose hash ends lowest. Equal items stay
+    By content, a class with few items gives its share of them to test and to val. Of
+    all others, those rows of train go to val whose hash ends lowest. Equal items stay
     together, and their label makes the order the same in any source.
 
     Args:
@@ -147,23 +165,38 @@ def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) ->
         )
     is_split = "test" in named or _val_has_all_classes(runs)
     fraction = None if is_split and len(named) > 1 else data.test_fraction
-    groups = _test_groups(runs, data, fraction)
+    groups = groups_of_test(runs, data, fraction)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
-    plain = Splits(fraction, groups, validation, 0, 0, None, 0)
-    rows = train = 0
+    small = None
+    if fraction is not None and groups is None:
+        small = find_small_classes(runs, fraction)
+    plain = Splits(fraction, groups, validation, small.strata(0) if small else Strata())
+    return _with_val(plain, runs, small)
+
+
+def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) -> Splits:
+    """Count the rows, and choose those of train that go to val."""
+    rows = train = placed = 0
     lowest: list[Place] = []
     for run in runs:
         table = run.read()
         items = as_bytes(table["item"].chunk(0))
-        splits = plain.of(run.split, items, table["group"])
-        mine = np.flatnonzero(splits == "train")
+        of_train = plain.of(run.split, table) == "train"
+        few = plain.strata.covers(items, table["label"])
+        mine = np.flatnonzero(of_train & ~few)
         lowest = _lowest(lowest, items, mine, table["label"])
         rows += run.rows
-        train += len(mine)
-    count = min(VAL_ROWS, train * VAL_PERCENT // 100)
+        train += int(of_train.sum())
+        placed += len(mine)
+    items_of_few = small.train if small else 0
+    every = placed + items_of_few
+    total = min(VAL_ROWS, every * VAL_PERCENT // 100)
+    of_few = round(total * items_of_few / every) if every else 0
+    count = total - of_few
     last = lowest[count - 1] if count else None
     return replace(
         plain,
+        strata=small.strata(of_few) if small else plain.strata,
         train=train,
         test=rows - train,
         last=last,
@@ -176,35 +209,6 @@ def _val_has_all_classes(runs: Sequence[Run]) -> bool:
     for run in runs:
         labels.setdefault(run.split, set()).update(run.labels - {""})
     return len(labels["val"]) > 1 and labels["train"] <= labels["val"]
-
-
-def _test_groups(
-    runs: Sequence[Run], data: DataSpec, fraction: float | None
-) -> frozenset[str] | None:
-    """The groups that are test; None where items are not split by group.
-
-    In an order that their names alone decide, as many as come nearest to the share.
-    """
-    if not (data.test_groups or (data.group and fraction is not None)):
-        return None
-    sizes: Counter[str] = Counter()
-    for run in runs:
-        for count in pc.value_counts(run.read()["group"]).to_pylist():
-            sizes[count["values"]] += count["counts"]
-    missing = [group for group in data.test_groups if group not in sizes]
-    if missing or len(sizes) < 2:
-        seen = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
-        lack = f"no group {missing[0]!r}" if missing else "only one group"
-        raise SpecError(
-            f"{data.source} has {lack}; data.group = {data.group!r} gives {seen}.",
-            "Name another column as data.group, or other data.test_groups.",
-        )
-    if data.test_groups or fraction is None:
-        return frozenset(data.test_groups)
-    order = sorted(sizes, key=lambda g: hashlib.sha256(g.encode()).digest())[:-1]
-    totals = np.cumsum([sizes[group] for group in order])
-    best = int(np.abs(totals - fraction * sizes.total()).argmin())
-    return frozenset(order[: best + 1])
 
 
 def _lowest(

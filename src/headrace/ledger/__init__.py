@@ -16,7 +16,11 @@ from headrace.errors import PromotionError, UsageError
 from headrace.ledger.anchored_rows import Adoption
 from headrace.ledger.anchors import Anchors
 from headrace.ledger.approvals import Approvals
+from headrace.ledger.attempts import Attempt, earlier_attempts
+from headrace.ledger.bindings import Binding
 from headrace.ledger.chain import ChainReport
+from headrace.ledger.database import is_there
+from headrace.ledger.former import BestFormer, find_best_former
 from headrace.ledger.leases import Leases
 from headrace.ledger.rows import (
     Approval,
@@ -26,11 +30,15 @@ from headrace.ledger.rows import (
     Lease,
     Version,
 )
-from headrace.ledger.tables import ENTRIES, EVIDENCE
+from headrace.ledger.standing import standing_evidence
+from headrace.ledger.tables import ENTRIES
 
 __all__ = [
     "Adoption",
     "Approval",
+    "Attempt",
+    "BestFormer",
+    "Binding",
     "ChainReport",
     "Champion",
     "Entry",
@@ -39,6 +47,10 @@ __all__ = [
     "Leases",
     "Ledger",
     "Version",
+    "earlier_attempts",
+    "find_best_former",
+    "is_there",
+    "standing_evidence",
 ]
 
 
@@ -95,7 +107,9 @@ class Ledger(Approvals, Anchors):
         Args:
             expected_sequence: the last entry that the decision was made on.
             forced: do without passing evidence, for the reason in ``why``.
-            evidence_id: the evidence decided on; by default the latest.
+            evidence_id: the evidence decided on; by default the latest against the
+                champion. Without ``forced`` it must pass, be no experiment's, and be
+                against the champion that the ledger has now.
 
         Returns:
             The new entry, or the last one where the version is champion already.
@@ -113,6 +127,8 @@ class Ledger(Approvals, Anchors):
         last = self._last(model)
         if last is not None and last.to_version == version:
             return last
+        if expected_sequence != (last.sequence if last else 0):
+            raise self._lost("promote", model, expected_sequence)
         entry = Entry(
             model=model,
             sequence=expected_sequence + 1,
@@ -122,7 +138,9 @@ class Ledger(Approvals, Anchors):
             who=who,
             why=why,
             forced=forced,
-            evidence_id=self._proof(model, version, evidence_id, forced),
+            evidence_id=self._proof(
+                model, version, evidence_id, forced, last.to_version if last else None
+            ),
         )
         return self._append(entry, last)
 
@@ -153,6 +171,11 @@ class Ledger(Approvals, Anchors):
         """The version that a rollback would return to; raises PromotionError."""
         return self.version(model, _previous(model, self.history(model)))
 
+    def standing_evidence(self, model: str, version: int) -> Evidence | None:
+        """The evidence that a version was last promoted on; else its last."""
+        own = self.evidence_of(model, version)
+        return standing_evidence(own, self.history(model), version)
+
     def was_rolled_back(self, model: str, version: int) -> Entry | None:
         """The rollback that took a version out, if it was not promoted since.
 
@@ -174,38 +197,6 @@ class Ledger(Approvals, Anchors):
         )
         rows = self._database.rows(query)
         return Entry(**rows[0]) if rows else None
-
-    def _proof(
-        self, model: str, version: int, evidence_id: int | None, forced: bool
-    ) -> int | None:
-        """The id of the evidence to promote on; raises PromotionError."""
-        latest = self.latest_evidence(model, version)
-        by_hand = f"`headrace promote {model} {version} --force --reason TEXT`"
-        if not forced and latest is None:
-            raise PromotionError(
-                f"There is no evidence for version {version} of {model}.",
-                f"Run `headrace run {model}`, or overrule with {by_hand}.",
-            )
-        if not forced and latest is not None and not latest.passed:
-            failed = ", ".join(gate.name for gate in latest.gates if not gate.passed)
-            raise PromotionError(
-                f"Version {version} of {model} did not pass its gates: "
-                f"{failed or 'there were none'}.",
-                f"Train a better one, or overrule with {by_hand}.",
-            )
-        if evidence_id is None:
-            return latest.id if latest else None
-        query = sa.select(EVIDENCE.c.id).where(
-            EVIDENCE.c.id == evidence_id,
-            EVIDENCE.c.model == model,
-            EVIDENCE.c.version == version,
-        )
-        if not self._database.rows(query):
-            raise PromotionError(
-                f"Evidence {evidence_id} is not about version {version} of {model}.",
-                f"Run `headrace run {model}` for evidence of its own.",
-            )
-        return evidence_id
 
     def _append(self, entry: Entry, last: Entry | None) -> Entry:
         if entry.sequence != (last.sequence if last else 0) + 1:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
 
+from headrace.ledger.rows import utc_now
 from headrace.records import Record
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Anchor(Record):
@@ -25,7 +21,7 @@ class Anchor(Record):
 
     key: str
     digest: str
-    created: str = Field(default_factory=_now)
+    created: str = Field(default_factory=utc_now)
 
 
 class Adoption(Record):
@@ -40,4 +36,4 @@ class Adoption(Record):
     what: Literal["ledger", "store"]
     count: int
     who: str
-    when: str = Field(default_factory=_now)
+    when: str = Field(default_factory=utc_now)

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
 from headrace.ledger.chain import Appender
-from headrace.ledger.engines import keep_private, make_engine
+from headrace.ledger.engines import make_engine
+from headrace.ledger.files import check_room
 from headrace.ledger.migration import adopt_rows
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
@@ -27,6 +28,27 @@ _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its st
 _PAUSE_SECONDS = 2.0
 
 log = logging.getLogger("headrace")
+
+
+def is_there(url: str) -> bool:
+    """Whether a database has a ledger already; makes nothing.
+
+    Raises:
+        UsageError: the URL is not one of a ledger.
+        DependencyError: the database does not answer.
+    """
+    engine = make_engine(url, timeout_seconds=2.0)
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return False
+    try:
+        with engine.connect() as connection:
+            return _format_of(connection) is not None
+    except sa.exc.DBAPIError as error:
+        raise DependencyError(
+            f"The ledger {engine.url.render_as_string(hide_password=True)} did not "
+            f"answer: {_cause(error)}.",
+            "It is safe to retry: run the same command again.",
+        ) from error
 
 
 class Database:
@@ -51,8 +73,6 @@ class Database:
         self._guard = guard
         self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
-        if self._is_sqlite and not self._engine.url.query:
-            keep_private(Path(self._engine.url.database or ""))
         self.name = self._engine.url.render_as_string(hide_password=True)
         with self._transaction(_READ) as connection:
             found = _format_of(connection)
@@ -196,6 +216,8 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if self._is_sqlite:
+                check_room(str(self._engine.url.database), _cause(error))
             raise DependencyError(
                 f"The ledger {self.name} did not answer: {_cause(error)}.",
                 "It is safe to retry: run the same command again.",
@@ -213,12 +235,6 @@ def plain(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
     return values
 
 
-def format_at(url: str) -> int | None:
-    """The format of the ledger in a database; None where there is none yet."""
-    with make_engine(url, 2.0).connect() as connection:
-        return _format_of(connection)
-
-
 def _cause(error: sa.exc.DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
@@ -227,3 +243,9 @@ def _format_of(connection: sa.Connection) -> int | None:
     if not sa.inspect(connection).has_table(MARKER.name):
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()
+
+
+def format_at(url: str) -> int | None:
+    """The format of the ledger in a database; None where there is none yet."""
+    with make_engine(url, 2.0).connect() as connection:
+        return _format_of(connection)

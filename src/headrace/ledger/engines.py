@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import UsageError
+from headrace.ledger.files import sqlite_options
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
-_PRIVATE = 0o600
-
-log = logging.getLogger("headrace")
 
 
 def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
@@ -25,6 +19,7 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
 
     Raises:
         UsageError: the URL is not one of a SQLite file or a PostgreSQL database.
+        DependencyError: the disk is full.
     """
     try:
         parsed = sa.make_url(url)
@@ -47,13 +42,16 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
             "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
             "Name a file: sqlite:////path/headrace.db.",
         )
-    options: dict[str, Any] = (
-        {"timeout": timeout_seconds, "isolation_level": None}
-        if is_sqlite
-        else {"connect_timeout": max(2, round(timeout_seconds))}
-    )
+    options: dict[str, Any] = {
+        "connect_args": {"connect_timeout": max(2, round(timeout_seconds))}
+    }
+    if is_sqlite and parsed.query:  # such as one that is only to be read
+        options = {"connect_args": {"timeout": timeout_seconds}}
+        options["connect_args"]["isolation_level"] = None
+    elif is_sqlite:
+        options = sqlite_options(Path(str(parsed.database)), timeout_seconds)
     try:
-        engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=options)
+        engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"HEADRACE_DATABASE_URL needs the Python package {error.name!r}.",
@@ -62,21 +60,6 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
     if is_sqlite:
         sa.event.listen(engine, "connect", _enforce_foreign_keys)
     return engine
-
-
-def keep_private(path: Path) -> None:
-    """Have the file, and those that SQLite keeps beside it, readable by us alone."""
-    with contextlib.suppress(OSError):  # what cannot be made or changed is told later
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, _PRIVATE))
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        file = path.with_name(path.name + suffix)
-        with contextlib.suppress(OSError):
-            mode = stat.S_IMODE(file.stat().st_mode)
-            if mode & ~_PRIVATE:
-                file.chmod(_PRIVATE)
-                log.warning(
-                    "%s could be read by others (mode %04o): now it cannot.", file, mode
-                )
 
 
 def _enforce_foreign_keys(connection: Any, _record: Any) -> None:

@@ -14,7 +14,8 @@ from headrace.records import GateResult, Record
 GRACE_SECONDS = 90.0  # for a run that has ended to tell Prefect how
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """This moment, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -37,8 +38,23 @@ class Version(Record):
     weights_digest: str
     snapshot_digest: str
     created_by: str
-    created: str = Field(default_factory=_now)
+    created: str = Field(default_factory=utc_now)
     details: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.model} version {self.version}"
+
+    @property
+    def golden_digest(self) -> str:
+        """sha256 of its golden file; empty where an older release registered it."""
+        training = self.details.get("training", {})
+        digest = self.details.get("golden_digest") or training.get("golden_digest")
+        return str(digest or "")
+
+    @property
+    def is_bound_anew(self) -> bool:
+        """Whether its files are others than those that it was registered with."""
+        return "binding" in self.details
 
 
 class Evidence(Record):
@@ -51,7 +67,8 @@ class Evidence(Record):
         champion_sequence: the last entry that the evaluation has seen.
         best_version: the best former champion, compared with as well; None if none.
         rows_digest: sha256 of the sorted digests of the test items that were judged.
-        law: the gates, contract, split and promotion policy that were applied.
+        law: the law of the pipeline's file (``committed``), the law that was applied
+            (``applied``), and the text of the file (``file``).
         law_digest: sha256 of the law in the pipeline's committed file.
         overrides: fields of the law that the run overrode; with any, the run is an
             experiment.
@@ -74,12 +91,25 @@ class Evidence(Record):
     law_digest: str = ""
     overrides: tuple[str, ...] = ()
     run_id: str
-    created: str = Field(default_factory=_now)
+    created: str = Field(default_factory=utc_now)
 
     @property
     def experiment(self) -> bool:
         """Whether the run overrode the law of the pipeline's file."""
         return bool(self.overrides)
+
+    @property
+    def subject(self) -> tuple[Any, ...]:
+        """What it belongs to: version, opponent, rows and law."""
+        return (
+            self.version,
+            self.champion_version,
+            self.best_version,
+            self.snapshot_digest,
+            self.rows_digest,
+            self.law_digest,
+            self.law.get("applied"),
+        )
 
 
 class Entry(Record):
@@ -98,7 +128,7 @@ class Entry(Record):
     from_version: int | None
     to_version: int
     who: str
-    when: str = Field(default_factory=_now)
+    when: str = Field(default_factory=utc_now)
     why: str
     forced: bool = False
     evidence_id: int | None = None
@@ -129,7 +159,7 @@ class Approval(Record):
     step: int = Field(ge=1)
     action: Literal["request", "approve", "reject"]
     who: str
-    when: str = Field(default_factory=_now)
+    when: str = Field(default_factory=utc_now)
     why: str = ""
     expires: str | None = None
     four_eyes: bool = False
@@ -138,7 +168,7 @@ class Approval(Record):
     @property
     def is_overdue(self) -> bool:
         """Whether it is a request that nobody has answered in time."""
-        return self.expires is not None and self.expires <= _now()
+        return self.expires is not None and self.expires <= utc_now()
 
     def __str__(self) -> str:
         said = {"request": "asked for", "approve": "approved", "reject": "rejected"}

@@ -87,6 +87,17 @@ APPROVALS = sa.Table(
     sa.UniqueConstraint("model", "version", "step"),
     _is_version("version"),
 )
+BINDINGS = sa.Table(
+    "bindings",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *map(_text, ("model", "run_id", "model_uri", "model_digest", "golden_digest")),
+    *map(_text, ("who", "when", "why")),
+    *map(_number, ("version", "step")),
+    _json("details"),
+    sa.UniqueConstraint("model", "version", "step"),
+    _is_version("version"),
+)
 ANCHORS = sa.Table(
     "anchors",
     METADATA,

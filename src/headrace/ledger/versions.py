@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+
 import sqlalchemy as sa
 
-from headrace.errors import NotFoundError, UsageError
+from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.ledger.attempts import Attempt
+from headrace.ledger.bindings import Bindings
 from headrace.ledger.database import Database, plain
 from headrace.ledger.leases import fence, is_unsettled
 from headrace.ledger.rows import Evidence, Lease, Version
 from headrace.ledger.tables import EVIDENCE, VERSIONS
 
+_PAGE = 20
 
-class Versions:
+
+class Versions(Bindings):
     """Versions and evidence in one database."""
 
     def __init__(
@@ -81,29 +87,143 @@ class Versions:
         return [row["model"] for row in self._database.rows(query)]
 
     def add_evidence(self, evidence: Evidence) -> Evidence:
-        """Add evidence; what the latest says already is not said twice.
+        """Add evidence; what the last of its kind says already is not added twice.
+
+        Evidence is of one kind if it is of the same version, against the same champion,
+        on the same rows and under the same law.
 
         Raises:
             NotFoundError: there is no such version.
         """
         self.version(evidence.model, evidence.version)
-        latest = self.latest_evidence(evidence.model, evidence.version)
         moment = {"id", "created"}
-        if latest and plain(latest, moment) == plain(evidence, moment):
-            return latest
+        known = [
+            row
+            for row in self.evidence_of(evidence.model, evidence.version)
+            if row.subject == evidence.subject
+        ]
+        if known and plain(known[-1], moment) == plain(evidence, moment):
+            return known[-1]
         return Evidence(**self._database.add(EVIDENCE, evidence))
 
-    def latest_evidence(self, model: str, version: int) -> Evidence | None:
-        """The last evidence for exactly this version."""
-        query = (
-            sa.select(EVIDENCE)
-            .where(EVIDENCE.c.model == model, EVIDENCE.c.version == version)
-            .order_by(EVIDENCE.c.id.desc())
-            .limit(1)
-        )
-        rows = self._database.rows(query)
-        return Evidence(**rows[0]) if rows else None
+    def evidence(self, number: int) -> Evidence | None:
+        """The evidence of this number."""
+        rows = self._evidence(EVIDENCE.c.id == number)
+        return rows[0] if rows else None
 
-    def _versions(self, *conditions: sa.ColumnElement[bool]) -> list[Version]:
-        query = sa.select(VERSIONS).where(*conditions).order_by(VERSIONS.c.version)
-        return [Version(**row) for row in self._database.rows(query)]
+    def evidence_of(self, model: str, version: int | None = None) -> list[Evidence]:
+        """All evidence for a version, or for all of a model's, oldest first."""
+        conditions = [EVIDENCE.c.model == model]
+        if version is not None:
+            conditions.append(EVIDENCE.c.version == version)
+        return self._evidence(*conditions)
+
+    def find_evidence(
+        self,
+        model: str,
+        version: int,
+        champion: int | None,
+        law_digest: str | None = None,
+    ) -> Evidence | None:
+        """The last evidence for a version against a champion that is no experiment.
+
+        Args:
+            champion: the version it was compared with; None: there was no champion.
+            law_digest: of the pipeline's file; None: of any.
+        """
+        found = [
+            row
+            for row in self.evidence_of(model, version)
+            if row.champion_version == champion
+            and not row.experiment
+            and law_digest in (None, row.law_digest)
+        ]
+        return found[-1] if found else None
+
+    def latest_evidence(self, model: str, version: int) -> Evidence | None:
+        """The last evidence for exactly this version, experiment or not."""
+        found = self.evidence_of(model, version)
+        return found[-1] if found else None
+
+    def newest_evidence(self, model: str) -> Evidence | None:
+        """The last evidence for the newest version that is no experiment's."""
+        table = EVIDENCE.c
+        query = sa.select(EVIDENCE).where(table.model == model).limit(_PAGE)
+        query = query.order_by(table.version.desc(), table.id.desc())
+        for page in itertools.count():
+            rows = self._database.rows(query.offset(page * _PAGE))
+            for evidence in (Evidence(**row) for row in rows):
+                if not evidence.experiment:
+                    return evidence
+            if len(rows) < _PAGE:
+                break
+        return None
+
+    def _proof(
+        self,
+        model: str,
+        version: int,
+        evidence_id: int | None,
+        forced: bool,
+        champion: int | None,
+    ) -> int | None:
+        """The id of the evidence to promote on; raises PromotionError."""
+        by_hand = f"`headrace promote {model} {version} --force --reason TEXT`"
+        evidence = None if evidence_id is None else self.evidence(evidence_id)
+        if evidence_id is not None and (
+            evidence is None or (evidence.model, evidence.version) != (model, version)
+        ):
+            raise PromotionError(
+                f"Evidence {evidence_id} is not about version {version} of {model}.",
+                f"Run `headrace run {model}` for evidence of its own.",
+            )
+        if forced:
+            evidence = evidence or self.latest_evidence(model, version)
+            return evidence.id if evidence else None
+        law = evidence.law_digest if evidence else None
+        if evidence is not None and evidence.experiment:
+            raise PromotionError(
+                f"Version {version} of {model} was judged in an experiment that "
+                f"overrides {', '.join(evidence.overrides)}.",
+                f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
+            )
+        if evidence is not None and evidence.champion_version != champion:
+            raise PromotionError(
+                f"Version {version} of {model} was compared with the champion "
+                f"{evidence.champion_version or 'none'}, which is now "
+                f"{champion or 'none'}.",
+                f"Run `headrace run {model}` to have it compared anew.",
+            )
+        latest = self.find_evidence(model, version, champion, law)
+        if latest is None:
+            against = f"against the champion {champion}" if champion else "yet"
+            raise PromotionError(
+                f"There is no evidence for version {version} of {model} {against}.",
+                f"Run `headrace run {model}`, or overrule with {by_hand}.",
+            )
+        if not latest.passed:
+            failed = ", ".join(gate.name for gate in latest.gates if not gate.passed)
+            raise PromotionError(
+                f"Version {version} of {model} did not pass its gates: "
+                f"{failed or 'there were none'}.",
+                f"Train a better one, or overrule with {by_hand}.",
+            )
+        return latest.id
+
+    def _evidence(self, *conditions: sa.ColumnElement[bool]) -> list[Evidence]:
+        query = sa.select(EVIDENCE).where(*conditions).order_by(EVIDENCE.c.id)
+        return [Evidence(**row) for row in self._database.rows(query)]
+
+    def attempts(self, model: str) -> list[Attempt]:
+        """All evaluations of a model's versions that are evidence, oldest first."""
+        names = Attempt.model_fields.keys() - {"weights_digest"}
+        own = (VERSIONS.c.model == EVIDENCE.c.model) & (
+            VERSIONS.c.version == EVIDENCE.c.version
+        )
+        query = (
+            sa.select(*(EVIDENCE.c[name] for name in names), VERSIONS.c.weights_digest)
+            .join_from(EVIDENCE, VERSIONS, own)
+            .where(EVIDENCE.c.model == model)
+            .order_by(EVIDENCE.c.id)
+        )
+        return [Attempt(**row) for row in self._database.rows(query)]

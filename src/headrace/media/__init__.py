@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from headrace.media.forms import Decoded, Expectation, Fitted, Payload
+    from headrace.media.forms import Decoded, Expectation, Fitted, Payload, Size
     from headrace.records import DataDescription, Form
     from headrace.sources.chunks import Chunk
     from headrace.spec import DataSpec
@@ -59,6 +59,9 @@ class Medium(Protocol):
         high: float | None = None,
     ) -> tuple[Payload, str]:
         """An array of items, and the scale it came in; SourceError where it is none."""
+
+    def sizes(self, files: Sequence[bytes], form: Form) -> list[Size]:
+        """How large each encoded item is, by its header, before it is decoded."""
 
     def decode_files(self, files: Sequence[bytes], form: Form) -> Decoded:
         """Encoded items, each decoded or with the problem that it has."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -21,6 +21,18 @@ class Problem:
 
     check: str
     reason: str
+
+
+class Size(NamedTuple):
+    """How large a file is, as far as its header tells.
+
+    Attributes:
+        unpacked: bytes that all of it decodes to.
+        item: bytes of what is kept of it, at most.
+    """
+
+    unpacked: int
+    item: int
 
 
 @dataclass(frozen=True, slots=True)

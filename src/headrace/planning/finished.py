@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from headrace.planning.plan import Plan
-from headrace.promotion import verdict
+from headrace.promotion.ending import registered_only, verdict
+from headrace.promotion.evidence import experiment_reason
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -12,6 +13,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.registration import training_key
+from headrace.soundness import find_flaw
 
 
 class Finished(Record):
@@ -26,10 +28,14 @@ class Finished(Record):
     reason: str
 
 
-def find_finished(plan: Plan) -> Finished | None:
+def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None:
     """The last run's records, if nothing that it depends on has changed since.
 
     Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
+
+    Args:
+        plan: of the run.
+        register_only: whether the run promotes nothing, whatever the gates say.
     """
     kept = plan.kept
     snapshot, contract = kept.snapshot, kept.contract
@@ -40,12 +46,11 @@ def find_finished(plan: Plan) -> Finished | None:
     if plan.ledger.is_unsettled(name):  # what it left half done is to be put right
         return None
     version = plan.ledger.find_training(name, training_key(training))
-    if version is None:
+    if version is None or find_flaw(version, plan.settings):
         return None
-    evidence = plan.ledger.latest_evidence(name, version.version)
-    if evidence is None or evidence.gates != evaluation.gates:
+    if not _is_known(plan, evaluation, version.version):
         return None
-    outcome = _outcome(plan, evaluation, version.version)
+    outcome = _outcome(plan, evaluation, version.version, register_only)
     if outcome is None:
         return None
     status, reason = outcome
@@ -60,20 +65,44 @@ def find_finished(plan: Plan) -> Finished | None:
     )
 
 
+def _is_known(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
+    """Whether the ledger has this evaluation as the last of its kind."""
+    law = plan.law
+    same = [
+        row
+        for row in plan.ledger.evidence_of(plan.spec.name, version)
+        if row.champion_version == evaluation.champion_version
+        and row.law_digest == law.digest
+        and row.law.get("applied") == law.applied
+    ]
+    return bool(same) and same[-1].gates == evaluation.gates
+
+
 def _outcome(
-    plan: Plan, evaluation: EvaluationRecord, version: int
+    plan: Plan, evaluation: EvaluationRecord, version: int, register_only: bool
 ) -> tuple[str, str] | None:
-    champion = plan.ledger.champion(plan.spec.name)
+    name = plan.spec.name
+    champion = plan.ledger.champion(name)
     decided = verdict(plan.spec, evaluation)
     if decided is not None and decided.status == "refused":
         return decided.status, decided.reason
+    if plan.law.overrides:
+        return "unchanged", experiment_reason(name, version, plan.law.changes)
     if champion is not None and champion.version.version == version:
         return "unchanged", f"version {version} is the champion"
     if decided is not None:
         return "unchanged", decided.reason
-    approval = plan.ledger.approval(plan.spec.name, version)
+    return _by_history(plan, version, register_only)
+
+
+def _by_history(
+    plan: Plan, version: int, register_only: bool
+) -> tuple[str, str] | None:
+    """How a version ends whose gates hold; None where it is to be promoted."""
+    name = plan.spec.name
+    approval = plan.ledger.approval(name, version)
     if approval is not None and approval.action == "reject":
         return "refused", f"version {version} was {approval}"
-    if plan.ledger.was_rolled_back(plan.spec.name, version):
+    if plan.ledger.was_rolled_back(name, version):
         return "unchanged", f"version {version} was rolled back"
-    return None
+    return ("unchanged", registered_only(name, version)) if register_only else None

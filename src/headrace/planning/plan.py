@@ -11,6 +11,7 @@ from typing import Any
 from headrace import closure
 from headrace.errors import DependencyError
 from headrace.ingredients import training_roots
+from headrace.ledger import earlier_attempts, find_best_former
 from headrace.models import builder_name
 from headrace.planning.keys import Key, ingredients_of
 from headrace.planning.results import Results
@@ -24,6 +25,7 @@ from headrace.registration import training_key
 from headrace.settings import Settings
 from headrace.sources.identity import source_identity
 from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
+from headrace.spec.law import Law, read_law
 from headrace.store import Store
 
 _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
@@ -55,11 +57,20 @@ class Plan(Results):
         self.store = Store(settings.store)
 
     @cached_property
+    def law(self) -> Law:
+        """The law that the spec applies, beside that of the pipeline's file.
+
+        Raises:
+            NotFoundError: the folder has no pipeline file.
+            SpecError: it cannot be read.
+        """
+        return read_law(self.spec, self.folder)
+
+    @cached_property
     def kept(self) -> Kept:
         """What was kept, as it was when this was first asked for."""
-        own = Store(
-            str(self.settings.home)
-        )  # whoever writes the store cannot hide code
+        # Not in the store: who writes there could hide that code has changed.
+        own = Store(str(self.settings.home))
         key = f"code/{closure.dialect()}.json"
         known = closure.recall(own.read_json(key))
         kept = self._kept()
@@ -135,8 +146,7 @@ class Plan(Results):
         training: TrainingRecord,
         comparator: int | None,
     ) -> Key:
-        """The key of the evaluation; the champion it is compared with is part of it."""
-        rival = self.ledger.version(self.spec.name, comparator) if comparator else None
+        """The key of the evaluation; those it is compared with are part of it."""
         gates = [gate.model_dump() for gate in self.spec.gates]
         return self._key(
             "evaluate",
@@ -147,9 +157,7 @@ class Plan(Results):
                 "quarantine": Path(contract.quarantine_uri).name,
                 "run": training.run_id,
                 "model": training.model_digest,
-                "champion": f"{rival.version} {rival.model_digest}"
-                if rival
-                else "none",
+                **self._opponents(training, comparator),
             },
             ["headrace.evaluation", f"headrace.media.{self.spec.medium}"],
         )
@@ -166,8 +174,26 @@ class Plan(Results):
         own = self.ledger.find_training(self.spec.name, training_key(training))
         if own is None or own.version != champion.version.version:
             return champion.version.version
-        evidence = self.ledger.latest_evidence(self.spec.name, own.version)
+        evidence = self.ledger.standing_evidence(self.spec.name, own.version)
         return evidence.champion_version if evidence else None
+
+    def _opponents(
+        self, training: TrainingRecord, champion: int | None
+    ) -> dict[str, str]:
+        """What a comparison depends on: the other models, and who has tried before."""
+        if champion is None:
+            return {"champion": "none"}
+        name, weights = self.spec.name, training.weights_digest
+        earlier = earlier_attempts(
+            self.ledger.attempts(name), weights, champion, training.snapshot_digest
+        )
+        best = find_best_former(self.ledger, name, champion, weights).version
+        found = {"champion": champion} | ({"best champion": best} if best else {})
+        versions = {key: self.ledger.version(name, n) for key, n in found.items()}
+        return {
+            **{key: f"{v.version} {v.model_digest}" for key, v in versions.items()},
+            "earlier attempts": str(earlier),
+        }
 
     def _key(
         self,

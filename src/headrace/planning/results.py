@@ -15,12 +15,21 @@ from headrace.anchored import AnchoredStore, open_anchored
 from headrace.anchored.store import as_json
 from headrace.ledger import Ledger
 from headrace.planning.keys import Key
-from headrace.records import MANIFEST, ContractRecord, Record, SnapshotRecord
+from headrace.records import (
+    MANIFEST,
+    ContractRecord,
+    Record,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.registration import as_bound, training_key
 from headrace.settings import Settings
+from headrace.soundness import find_flaws
 from headrace.spec import PipelineSpec
 from headrace.store import Store
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T", bound=TrainingRecord)
 _QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
 
 log = logging.getLogger("headrace")
@@ -67,13 +76,24 @@ class Results:
             record = kind.model_validate(saved.record)
         except ValidationError:  # of an older release
             return None
+        if isinstance(record, TrainingRecord):
+            return self._as_registered(record)
         if isinstance(record, SnapshotRecord):
-            return cast(R | None, self._with_manifest(record))
+            return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
             return record if self.store.exists(_quarantine(record)) else None
         return record
 
-    def _with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
+    def _as_registered(self, training: T) -> T | None:
+        """A training with the files that its version has now; None: they are lost."""
+        version = self.ledger.find_training(self.spec.name, training_key(training))
+        if version is None:
+            return training
+        if find_flaws(version, self.settings):
+            return None
+        return as_bound(training, version)
+
+    def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
         """A snapshot's record, if its manifest is there as it was recorded."""
         key = f"snapshots/{record.digest}/{MANIFEST}"
         if not record.manifest_sha256:  # of an older release

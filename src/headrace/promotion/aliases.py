@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
     """The version of each alias, as the ledger has it.
 
-    The challenger is the newest version, where that is not the champion and no gate
-    but the comparison stands against it.
+    The challenger is the newest version that was judged by the law of its file, where
+    that is not the champion and no gate but the comparison stands against it.
     """
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
-    newest = ledger.versions(model)[-1].version
-    evidence = ledger.latest_evidence(model, newest)
-    sound = evidence is not None and all(
-        gate.passed or gate.kind == "champion" for gate in evidence.gates
+    newest = ledger.newest_evidence(model)
+    sound = newest is not None and all(
+        gate.passed or gate.kind == "champion" for gate in newest.gates
     )
-    challenger = newest if sound and newest != number else None
+    is_other = newest is not None and newest.version != number
+    challenger = newest.version if newest and sound and is_other else None
     return {"champion": number, "challenger": challenger}
 
 

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.ledger import Approval, Entry, Evidence, Ledger
+from headrace.ledger import Approval, Entry, Ledger
 from headrace.promotion.aliases import project_aliases
 from headrace.promotion.ending import evidence_told, is_approved, standing, verdict
+from headrace.promotion.evidence import evidence_of, evidence_to_approve
 from headrace.records import EvaluationRecord, RegistrationRecord
+from headrace.soundness import require_sound
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -46,10 +48,11 @@ def ask(
         return None
     ledger = ledger or Ledger(settings.database_url)
     champion = ledger.champion(spec.name)
-    if standing(spec, version, evaluation, ledger, champion) is not None:
+    evidence = evidence_of(registration, ledger)
+    is_experiment = evidence is not None and evidence.experiment
+    if is_experiment or standing(spec, version, evaluation, ledger, champion):
         return None
     last = ledger.approval(spec.name, version)
-    evidence = ledger.latest_evidence(spec.name, version)
     if is_approved(last, evidence):
         return None
     number = evidence.id if evidence else None
@@ -109,9 +112,9 @@ def approve(
         NotFoundError: nothing waits, or there is no such version.
         UsageError: a version that was rejected or rolled back is approved without a
             reason.
-        PromotionError: never asked for, not by this user, no passing evidence, or the
-            champion is not the one it was compared with.
-        IntegrityError: the version's file is gone or changed.
+        PromotionError: never asked for, an experiment, not by this user, no passing
+            evidence, or the champion is not the one it was compared with.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
     from headrace.tracking import Tracking
 
@@ -129,38 +132,30 @@ def approve(
             "To approve it all the same, say why with --reason TEXT.",
         )
     row = ledger.version(model, request.version)
-    evidence = _evidence(ledger, request)
-    now = champion.version.version if champion else None
-    if evidence.champion_version != now:
-        raise PromotionError(
-            f"Version {row.version} of {model} was compared with the champion "
-            f"{evidence.champion_version or 'none'}, which is now {now or 'none'}.",
-            f"Run `headrace run {model}` to have it compared anew.",
-        )
-    tracking = Tracking(settings)
-    with tracking.model_file(row.model_uri, row.model_digest):
-        if rolled_back or not is_approved(last, evidence):  # an old word is used up
-            last = ledger.add_approval(
-                Approval(
-                    model=model,
-                    version=row.version,
-                    step=last.step + 1,
-                    action="approve",
-                    who=settings.user,
-                    why=reason,
-                    evidence_id=evidence.id,
-                )
+    evidence = evidence_to_approve(ledger, request, champion)
+    require_sound(row, settings)
+    if rolled_back or not is_approved(last, evidence):  # an old word is used up
+        last = ledger.add_approval(
+            Approval(
+                model=model,
+                version=row.version,
+                step=last.step + 1,
+                action="approve",
+                who=settings.user,
+                why=reason,
+                evidence_id=evidence.id,
             )
-        before = champion.entry.sequence if champion else 0
-        entry = ledger.promote(
-            model,
-            row.version,
-            who=last.who,
-            why=f"{last}; {evidence_told(evidence.gates)}",
-            expected_sequence=before,
-            evidence_id=evidence.id,
         )
-    project_aliases(model, ledger, tracking)
+    before = champion.entry.sequence if champion else 0
+    entry = ledger.promote(
+        model,
+        row.version,
+        who=last.who,
+        why=f"{last}; {evidence_told(evidence.gates)}",
+        expected_sequence=before,
+        evidence_id=evidence.id,
+    )
+    project_aliases(model, ledger, Tracking(settings))
     return entry, entry.sequence > before
 
 
@@ -223,22 +218,19 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
     ledger.version(model, version)
     request, last = ledger.request(model, version), ledger.approval(model, version)
     if request is None or last is None:
+        evidence = ledger.latest_evidence(model, version)
+        if evidence is not None and evidence.experiment:
+            raise PromotionError(
+                f"Version {version} of {model} is of an experiment, which overrides "
+                f"{', '.join(evidence.overrides)}: it cannot be approved.",
+                f"Run `headrace run {model}` without them, or overrule with "
+                f"`headrace promote {model} {version} --force --reason TEXT`.",
+            )
         raise PromotionError(
             f"Nobody has asked for the approval of version {version} of {model}.",
             f"Promote it by hand: `headrace promote {model} {version}`.",
         )
     return request, last
-
-
-def _evidence(ledger: Ledger, request: Approval) -> Evidence:
-    evidence = ledger.latest_evidence(request.model, request.version)
-    if evidence is None or not evidence.passed:
-        raise PromotionError(
-            f"Version {request.version} of {request.model} did not pass its gates when "
-            "it was evaluated last.",
-            f"See `headrace compare {request.model}`.",
-        )
-    return evidence
 
 
 def _is_same(one: str, other: str) -> bool:

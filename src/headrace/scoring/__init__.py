@@ -10,7 +10,7 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace import media
-from headrace.decoding import decode, none_usable
+from headrace.decoding import Part, decode, none_usable
+from headrace.decoding_parts import Limits, check_media_ratio
 from headrace.inference import probabilities
 from headrace.records import Record
 from headrace.scoring.output import check_output, write_output, written_whole
@@ -113,7 +114,7 @@ def score(
     from headrace.serving import load_champion
 
     started = time.perf_counter()
-    place = check_output(output, source)
+    place = check_output(output, source, settings)
     tally = _Tally()
     champion = load_champion(model, settings)
     reading = Reading(medium=champion.description.medium, labelled=False, item=item)
@@ -123,7 +124,8 @@ def score(
         with written_whole(place) as target:
             spool = target.with_name("rows.arrow")
             told = len(opened.notes)
-            _spool(spool, opened, champion, tally, progress)
+            parts = _parts(opened, champion, settings)
+            _spool(spool, parts, opened.kind, champion, tally, progress)
             for note in opened.notes[told:]:
                 log.info("score: %s", note)
             for finding in opened.findings:
@@ -154,9 +156,20 @@ def _form(champion: LoadedModel) -> str:
     return f"{medium}s of {' x '.join(map(str, shape))}, as the champion's own data"
 
 
+def _parts(source: Source, champion: LoadedModel, settings: Settings) -> Iterator[Part]:
+    """The decoded parts of a source, which is no bomb."""
+    module = media.medium(champion.description.medium)
+    limits, encoded, unpacked = Limits.of(settings), 0, 0
+    for part in decode(source, module, champion.description, limits):
+        encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
+        check_media_ratio(source.uri, unpacked, encoded, limits)
+        yield part
+
+
 def _spool(
     path: Path,
-    source: Source,
+    parts: Iterator[Part],
+    kind: str,
     champion: LoadedModel,
     tally: _Tally,
     progress: Progress | None,
@@ -165,10 +178,10 @@ def _spool(
     module = media.medium(champion.description.medium)
     shape = champion.description.shape
     # A folder's name is a label only where the champion knows it as one.
-    known = set(champion.classes) if source.kind == "folder" else None
+    known = set(champion.classes) if kind == "folder" else None
     schema = _schema(champion.classes)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as spool:
-        for part in decode(source, module, champion.description):
+        for part in parts:
             for rows in rows_of(part, module, shape).cut(ROWS_AT_ONCE):
                 columns = _columns(rows.with_labels(known), champion, tally)
                 spool.write_table(pa.table(columns, schema=schema))

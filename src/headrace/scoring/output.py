@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -19,6 +19,9 @@ from fsspec.implementations.local import LocalFileSystem
 from headrace.errors import DependencyError, UsageError
 from headrace.sources.places import file_system
 from headrace.store import disk_errors, fsync_path
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
 
 SUFFIXES = (".csv", ".parquet")
 _LAST = ("error", "true_label")
@@ -43,23 +46,25 @@ class Output:
         return isinstance(self.fs, LocalFileSystem)
 
 
-def check_output(uri: str, source: str) -> Output:
+def check_output(uri: str, source: str, settings: Settings) -> Output:
     """The place that an output names.
 
     Args:
         uri: a path or any fsspec URI.
         source: the input, which is never written to.
+        settings: their storage options are used.
 
     Raises:
-        UsageError: another suffix, a folder, no folder, or a place in the input.
+        UsageError: a credential in one of the two, another suffix, a folder, no
+            folder, or a place in the input.
     """
     if not uri.lower().endswith(SUFFIXES):
         raise UsageError(
             f"The output {uri} is neither .csv nor .parquet.",
             "Give a name that ends in one of the two.",
         )
-    output = Output(uri, *file_system(uri))
-    if _is_in(output, source):
+    output = Output(uri, *file_system(uri, settings))
+    if _is_in(output, source, settings):
         raise UsageError(
             f"The output {uri} lies in the input {source}.",
             "Give another place: the input is never written to.",
@@ -79,8 +84,8 @@ def check_output(uri: str, source: str) -> Output:
     return output
 
 
-def _is_in(output: Output, source: str) -> bool:
-    fs, path = file_system(source)
+def _is_in(output: Output, source: str, settings: Settings) -> bool:
+    fs, path = file_system(source, settings)
     if output.is_local and isinstance(fs, LocalFileSystem):
         target, origin = Path(output.path).resolve(), Path(path).resolve()
         if target.exists() and origin.exists() and target.samefile(origin):

@@ -18,8 +18,11 @@ from headrace.records import MANIFEST
 from headrace.snapshots.checking import check_snapshot
 from headrace.snapshots.quarantine import quarantine_name, read_quarantine
 from headrace.snapshots.reading import (
+    DIGEST,
     Manifest,
     Shard,
+    digests_of,
+    find_snapshot,
     payload_of,
     read_rejected,
     read_shard,
@@ -36,6 +39,7 @@ from headrace.snapshots.writing import (
 )
 
 __all__ = [
+    "DIGEST",
     "MANIFEST",
     "Manifest",
     "Rejected",
@@ -44,6 +48,8 @@ __all__ = [
     "SplitRows",
     "WrittenShard",
     "check_snapshot",
+    "digests_of",
+    "find_snapshot",
     "payload_of",
     "prefix_bits",
     "publish_snapshot",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
@@ -16,10 +19,11 @@ from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import MANIFEST, DataDescription, SnapshotRecord
-from headrace.store import read
+from headrace.store import Store, read
 
 FORMAT = 4
 REJECTED = "rejected.parquet"
+DIGEST = np.dtype("S32")  # a sha256; numpy orders and compares it byte by byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,51 @@ def read_shard(
         file = _read_file(snapshot, shard.name, shard.sha256)
         names = list(columns) if columns is not None else None
         return pq.read_table(file, columns=names)
+
+
+def digests_of(table: pa.Table) -> npt.NDArray[np.bytes_]:
+    """The column ``item`` of a shard as digests of 32 bytes, ``(rows,)``.
+
+    Raises:
+        IntegrityError: a value is no sha256 in hexadecimal.
+    """
+    text = b"".join(pc.cast(table["item"], pa.binary()).to_pylist())
+    try:
+        digests = np.frombuffer(binascii.unhexlify(text), DIGEST)
+    except ValueError:
+        digests = np.empty(0, DIGEST)
+    if len(digests) != table.num_rows:
+        raise IntegrityError(
+            "A snapshot has items whose name is not a sha256.",
+            "Delete its folder and ingest again.",
+        )
+    return digests
+
+
+def find_snapshot(
+    store: Store, digest: str, manifest_sha256: str = ""
+) -> SnapshotRecord | None:
+    """The record of a snapshot by its digest; None where the store does not have it.
+
+    Args:
+        store: where it is.
+        digest: of the snapshot.
+        manifest_sha256: of its manifest, as it was recorded; what is read later is
+            checked against it.
+    """
+    manifest = store.read_json(f"snapshots/{digest}/{MANIFEST}")
+    if not isinstance(manifest, dict):
+        return None
+    fields = {
+        **{k: v for k, v in manifest.items() if k in SnapshotRecord.model_fields},
+        "uri": store.uri(f"snapshots/{digest}"),
+        "manifest_sha256": manifest_sha256,
+    }
+    try:
+        record = SnapshotRecord.model_validate(fields)
+    except ValueError:
+        return None
+    return record if record.digest == digest else None
 
 
 def read_rejected(snapshot: SnapshotRecord) -> pa.Table:

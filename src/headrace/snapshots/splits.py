@@ -15,7 +15,13 @@ from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
 from headrace.snapshots.quarantine import quarantined_rows
-from headrace.snapshots.reading import payload_of, read_shard, shards_of
+from headrace.snapshots.reading import (
+    DIGEST,
+    digests_of,
+    payload_of,
+    read_shard,
+    shards_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +97,35 @@ class SplitRows:
         Raises:
             IntegrityError: the shard is missing or damaged.
         """
-        own, description = self._shards[shard], self.snapshot.description
-        columns = ["split", "label", "name", "group", description.medium]
-        table = read_shard(self.snapshot, own, columns)
+        description = self.snapshot.description
+        table = self._table(shard, ["label", "name", "group", description.medium])
+        index = pc.fill_null(
+            pc.index_in(table["label"], pa.array(description.classes)), -1
+        )
+        return Rows(
+            payload_of(table, description),
+            np.asarray(index, dtype=np.int32),
+            table["name"].to_pylist(),
+            table["group"].to_pylist(),
+        )
+
+    def items(self) -> npt.NDArray[np.bytes_]:
+        """The sha256 of each row's item, ``(n,)`` of 32 bytes, in the order of rows.
+
+        Raises:
+            IntegrityError: a shard is missing or damaged.
+        """
+        parts = map(self.items_of, np.flatnonzero(self.counts).tolist())
+        return np.concatenate([np.empty(0, DIGEST), *parts])
+
+    def items_of(self, shard: int) -> npt.NDArray[np.bytes_]:
+        """The same for the rows of one shard, by its place in `counts`."""
+        return digests_of(self._table(shard, ["item"]))
+
+    def _table(self, shard: int, columns: list[str]) -> pa.Table:
+        """Columns of one shard, the rows of other splits and of quarantine left out."""
+        own = self._shards[shard]
+        table = read_shard(self.snapshot, own, ["split", *columns])
         keep = np.asarray(pc.equal(table["split"], self.split))
         first, last = np.searchsorted(self._left_out, [own.first, own.first + own.rows])
         keep[self._left_out[first:last] - own.first] = False
@@ -106,15 +138,7 @@ class SplitRows:
                 "quarantine is not of this snapshot.",
                 "Run the pipeline again.",
             )
-        index = pc.fill_null(
-            pc.index_in(table["label"], pa.array(description.classes)), -1
-        )
-        return Rows(
-            payload_of(table, description),
-            np.asarray(index, dtype=np.int32),
-            table["name"].to_pylist(),
-            table["group"].to_pylist(),
-        )
+        return table
 
 
 def read_split(

@@ -71,7 +71,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     members = [info for info in archive.infolist() if not info.is_dir()]
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
-    check_ratio(where, total, file.size)
+    check_ratio(where, total, file.size, settings)
     found = Files(
         lambda name, info: File(
             f"{where}: {name}", info.file_size, functools.partial(archive.open, info)
@@ -79,7 +79,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     )
     for info in members:
         name = _zip_name(info, where)
-        _check_zip_member(info, f"{where}: {name}")
+        _check_zip_member(info, f"{where}: {name}", settings)
         if not is_junk(name):
             _note(found, name, info, where)
     return FileTree(where, found)
@@ -115,7 +115,7 @@ def _zip_name(info: zipfile.ZipInfo, where: str) -> str:
     return relative_name(name, where)
 
 
-def _check_zip_member(info: zipfile.ZipInfo, where: str) -> None:
+def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if info.create_system == 3 and kind not in (0, stat.S_IFREG):
         what = "a symbolic link" if kind == stat.S_IFLNK else "a special file"
@@ -124,7 +124,7 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str) -> None:
         raise SourceError(
             f"{where} is encrypted.", "Make the archive again without a password."
         )
-    check_ratio(where, info.file_size, info.compress_size)
+    check_ratio(where, info.file_size, info.compress_size, settings)
 
 
 def _note(

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ import numpy.typing as npt
 from headrace.errors import SourceError
 from headrace.sources.chunks import Chunk, SourceSplit, rows_at_once
 from headrace.sources.labels import labels_as_text
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
 
 _READ_AT_ONCE = 2**20
 
@@ -125,7 +128,7 @@ def array_chunks(
         SourceError: they do not belong together.
     """
     _check_pair(items, labels, names, where)
-    rows = rows_at_once(math.prod(items.shape[1:]) * items.dtype.itemsize)
+    rows = min(rows_at_once(_width(array)) for array in (items, labels) if array)
     high = _greatest(items, rows) if items.dtype.kind == "f" else None
     blocks = zip(
         items.blocks(rows),
@@ -141,6 +144,28 @@ def array_chunks(
         own = [f"{names[0]}[{row}]" for row in rows_of_block]
         yield Chunk(split, block, text, own, names[0], high)
         first += len(block)
+
+
+def check_item(array: Array, name: str, where: str, settings: Settings) -> None:
+    """Refuse an array of which a single row is too large to be held.
+
+    Args:
+        array: of items, or of labels.
+        name: of the array.
+        where: the source.
+        settings: their limit on an item is kept.
+
+    Raises:
+        SourceError: a row is over ``max_item_bytes``.
+    """
+    width = _width(array)
+    if width > settings.max_item_bytes:
+        raise SourceError(
+            f"{where}: {name} has shape {array.shape} of {array.dtype}: {width:,} "
+            f"bytes a row; at most {settings.max_item_bytes:,} are taken.",
+            "Make the items smaller or store them as uint8, or raise "
+            "HEADRACE_MAX_ITEM_BYTES.",
+        )
 
 
 def _check_pair(
@@ -170,6 +195,10 @@ def _check_pair(
         raise SourceError(
             f"{where}: {item_name} holds no items.", "Give data with rows."
         )
+
+
+def _width(array: Array) -> int:
+    return math.prod(array.shape[1:]) * array.dtype.itemsize
 
 
 def _greatest(items: Array, rows: int) -> float:

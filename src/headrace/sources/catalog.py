@@ -154,7 +154,7 @@ def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
     entry = entry or find_entry(uri)
     sha = hashlib.sha256(entry.model_dump_json().encode())
     for path in find_copies(entry.names, settings):
-        sha.update(f"\n{places.identity(str(path))}".encode())
+        sha.update(f"\n{places.identity(str(path), settings)}".encode())
     return sha.hexdigest()
 
 

@@ -34,7 +34,7 @@ from headrace.sources.files import File
 from headrace.sources.lines import lines_of, open_text
 from headrace.sources.names import ITEMS, plain_name
 from headrace.sources.strays import Pattern, Strays, apart, pattern_of
-from headrace.sources.tabular import Rows, Survey, readable, text_column
+from headrace.sources.tabular import Rows, Survey, check_width, readable, text_column
 
 ROWS_AT_ONCE = 16_384
 SAMPLE_CHARACTERS = 2**18
@@ -98,8 +98,8 @@ class DelimitedTable:
 
     def sample(self) -> pa.Table:
         """Rows from all over the table, their cells cut to 1,000 characters."""
-        cells = [[cell[:_KEPT_CHARACTERS] for cell in row] for row in self._kept]
-        columns = list(zip(*cells, strict=True)) if cells else [()] * len(self.kinds)
+        rows = self._kept
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(self.kinds)
         texts = [readable(text_column(column)) for column in columns]
         return pa.table(dict(zip(self.kinds, texts, strict=True)))
 
@@ -169,13 +169,17 @@ class DelimitedTable:
                 seen = f"it has {len(row.cells)} cells instead of {dialect.width}"
                 survey.note(row.line, seen)
             else:
-                survey.add(cells)
+                if survey.keeps_next:
+                    cut = [cell[:_KEPT_CHARACTERS] for cell in cells]
+                    survey.add(cut, sum(map(len, cut)))
+                else:
+                    survey.add(None, 0)
                 strays.quoted += row.is_quoted(dialect.delimiter)
         return _Pass(dialect, survey, strays)
 
 
 def open_delimited(
-    file: File, encoding: Encoding, reading: Reading
+    file: File, encoding: Encoding, reading: Reading, max_columns: int
 ) -> DelimitedTable | None:
     """A table of text; None where a file is text and no table.
 
@@ -183,10 +187,11 @@ def open_delimited(
         file: unpacked.
         encoding: of all of it.
         reading: columns that are named in it may tell that there is a header.
+        max_columns: that it may have.
 
     Raises:
-        SourceError: it is empty, or over 1 % of its rows have another number of cells
-            than the others.
+        SourceError: it is empty, has too many columns, or over 1 % of its rows have
+            another number of cells than the others.
     """
     with open_text(file, encoding) as text:
         sample = text.read(SAMPLE_CHARACTERS).removeprefix("\ufeff")
@@ -202,6 +207,7 @@ def open_delimited(
     dialect = find_dialect(sample, is_whole, file.where, share, delimiter)
     if dialect is None:
         return _one_column(file, encoding, sample, bool(named))
+    check_width(file.where, dialect.width, max_columns)
     rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
     header = has_header(rows, _asked(reading))
     names = names_of(rows[0] if header else None, dialect.width, file.where)

@@ -24,6 +24,7 @@ LEAST_SHARE = 0.5
 _ALL = 0.999
 _LONG_NAME = 60
 _FIELD_LIMIT = 2**24
+_LINES_LIMIT = 2**18
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 # A header's cell begins with a letter, and is no sentence.
 _NAME = re.compile(r"[^\W\d][^,.!?;:\"]*")
@@ -110,8 +111,12 @@ def _quoted_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
 
 
 def _noted(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
+    size = 0
     for line in lines:
+        size = len(line) + (size if raw else 0)
         raw.append(line)
+        if size > _FIELD_LIMIT or len(raw) > _LINES_LIMIT:
+            raise csv.Error(f"a row goes on for {len(raw):,} lines")
         yield line
 
 

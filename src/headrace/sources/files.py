@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
-MAX_RATIO = 100
+_SLACK = 2**20
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -35,6 +36,7 @@ _DAMAGE = (
     lzma.LZMAError,
     EOFError,
     NotImplementedError,
+    UnicodeDecodeError,
 )
 
 
@@ -77,8 +79,9 @@ def _damaged(where: str, error: Exception) -> SourceError:
 
 def not_found(where: str) -> NotFoundError:
     """The error for data that is not there."""
+    login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
     return NotFoundError(
-        f"There is no data at {where}.", "Check the path, or give another."
+        f"There is no data at {where}.", f"Check the path, or give another{login}."
     )
 
 
@@ -141,17 +144,18 @@ def check_limits(where: str, members: int, total: int, settings: Settings) -> No
         )
 
 
-def check_ratio(where: str, unpacked: int, packed: int) -> None:
-    """Refuse what unpacks to over 100 times its size, once past 16 MiB.
+def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> None:
+    """Refuse what unpacks to many times its size, once past 16 MiB.
 
     Raises:
         SourceError: it is a decompression bomb.
     """
-    if unpacked > FREE_BYTES and unpacked > MAX_RATIO * packed:
+    if unpacked > FREE_BYTES and unpacked > settings.max_ratio * packed:
         raise SourceError(
             f"{where} unpacks from {packed:,} bytes to {unpacked:,} or more: over "
-            f"{MAX_RATIO} times its size, as a decompression bomb does.",
-            "Unpack it yourself and give the folder, if it can be trusted.",
+            f"{settings.max_ratio} times its size, as a decompression bomb does.",
+            "Unpack it yourself and give the folder, or raise HEADRACE_MAX_RATIO, if "
+            "it can be trusted.",
         )
 
 
@@ -187,19 +191,26 @@ class Bounded(io.RawIOBase):
         self._raw = raw
         self._file = file
         self._settings = settings
-        allowed = max(FREE_BYTES, MAX_RATIO * file.size)
+        allowed = max(FREE_BYTES, settings.max_ratio * file.size)
         self._limit = min(allowed, settings.max_bytes)
 
     def _check(self, position: int) -> int:
         if position > self._limit:
             check_limits(self._file.where, 0, position, self._settings)
-            check_ratio(self._file.where, position, self._file.size)
+            check_ratio(self._file.where, position, self._file.size, self._settings)
         return position
 
     def read(self, size: int = -1) -> bytes:
         """Bytes, of which the limit is checked."""
         left = self._limit + 1 - self._stream.tell()
-        data = self._stream.read(left if size < 0 else min(size, left))
+        count = left if size < 0 else min(size, left)
+        if count > self._settings.max_file_bytes + _SLACK:
+            raise SourceError(
+                f"{self._file.where} asks for {count:,} bytes in one piece, such as a "
+                f"name; at most {self._settings.max_file_bytes:,} are taken.",
+                "Make the archive again, or raise HEADRACE_MAX_FILE_BYTES.",
+            )
+        data = self._stream.read(count)
         self._check(self._stream.tell())
         return data
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headrace.errors import SourceError
 from headrace.records import Finding
@@ -27,8 +28,10 @@ from headrace.sources.trees import (
     relative_name,
 )
 
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
 ROWS_PER_CHUNK = 16_384
-FILE_LIMIT = 256 * 2**20
 _EXAMPLES = {
     "image": ("image", "png", "the names of the files"),
     "text": ("text", "txt", "the texts"),
@@ -81,7 +84,7 @@ class _Layout:
 
 
 def read_folder(
-    tree: FileTree, findings: list[Finding], reading: Reading
+    tree: FileTree, findings: list[Finding], reading: Reading, settings: Settings
 ) -> Iterator[Chunk]:
     """The files of class sub-folders, in the tree's order.
 
@@ -90,10 +93,11 @@ def read_folder(
         findings: files at other depths are reported here.
         reading: whether files outside of class sub-folders are left out; where there
             need be no labels, all files but notes are taken.
+        settings: their limit on a file is kept.
 
     Raises:
         SourceError: there are no class sub-folders, most files lie outside of them,
-            or a file is over 256 MiB.
+            or a file is too large.
     """
     if reading.labelled:
         _refuse_most_astray(tree, reading.medium)
@@ -104,7 +108,7 @@ def read_folder(
         else _unlabelled(tree, reading.medium)
     )
     chunks = file_chunks(
-        FileRow(*place, name, tree.files[name]) for place, name in names
+        (FileRow(*place, name, tree.files[name]) for place, name in names), settings
     )
     first = next(chunks, None)
     if first is None:
@@ -127,31 +131,31 @@ def has_classes(tree: FileTree, medium: str) -> bool:
     return False
 
 
-def read_single(file: File) -> Iterator[Chunk]:
+def read_single(file: File, settings: Settings) -> Iterator[Chunk]:
     """One file that is one item without a label.
 
     Raises:
-        SourceError: it is over 256 MiB.
+        SourceError: it is too large.
     """
     name = relative_name(file.where.rpartition("/")[2], file.where)
-    yield from file_chunks([FileRow(None, "", name, file)])
+    yield from file_chunks([FileRow(None, "", name, file)], settings)
 
 
-def file_chunks(rows: Iterable[FileRow]) -> Iterator[Chunk]:
+def file_chunks(rows: Iterable[FileRow], settings: Settings) -> Iterator[Chunk]:
     """Files as chunks of one split, bounded by their bytes.
 
     Raises:
-        SourceError: a file is over 256 MiB.
+        SourceError: a file is over ``max_file_bytes`` of the settings.
     """
     waiting: list[FileRow] = []
     size = 0
     for row in rows:
         of_file = row.file.size if row.file else 0
-        if row.file and of_file > FILE_LIMIT:
+        if row.file and of_file > settings.max_file_bytes:
             raise SourceError(
                 f"{row.file.where} has {of_file:,} bytes; one item has at most "
-                f"{FILE_LIMIT:,}.",
-                "Take it out of the data.",
+                f"{settings.max_file_bytes:,}.",
+                "Take it out of the data, or raise HEADRACE_MAX_FILE_BYTES.",
             )
         is_full = len(waiting) == ROWS_PER_CHUNK or size + of_file > CHUNK_BYTES
         if waiting and (is_full or waiting[0].split != row.split):

@@ -106,7 +106,10 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
     plain = unpacked(file, settings)
     refuse_others(plain.head(_HEAD), file.where)
     encoding = find_encoding(plain)
-    return open_json(plain, encoding) or open_delimited(plain, encoding, reading)
+    most = settings.max_columns
+    return open_json(plain, encoding, most) or open_delimited(
+        plain, encoding, reading, most
+    )
 
 
 def refuse_others(head: bytes, where: str) -> None:

@@ -11,20 +11,21 @@ def source_identity(uri: str, settings: Settings | None = None) -> str:
 
     Args:
         uri: of a source.
-        settings: where local copies may be; None: as the environment says.
+        settings: where local copies may be, and storage options; None: as the
+            environment says.
 
     Raises:
         NotFoundError: there is nothing.
         DependencyError: it cannot be reached, or is not installed.
     """
+    settings = settings or Settings()
     if places.is_library(uri):
         from headrace.sources import catalog, keras, sample
 
         if uri == sample.URI:
-            return places.identity(sample.sample_file().where)
+            return places.identity(sample.sample_file().where, settings)
         if uri == keras.URI:
-            copy = keras.local_copy()
-            return places.identity(str(copy)) if copy.is_file() else keras.SHA256
+            return keras.SHA256  # no other file is read
         if uri.startswith(catalog.PREFIX):
-            return catalog.identity(uri, settings or Settings())
-    return places.identity(uri)
+            return catalog.identity(uri, settings)
+    return places.identity(uri, settings)

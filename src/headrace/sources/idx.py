@@ -9,16 +9,19 @@ import math
 import re
 import struct
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SourceError
-from headrace.sources.arrays import Array, array_chunks, read_blocks
+from headrace.sources.arrays import Array, array_chunks, check_item, read_blocks
 from headrace.sources.chunks import Chunk, SourceSplit
 from headrace.sources.files import File, check_ratio
 from headrace.sources.trees import FileTree
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
 
 _NAME = re.compile(
     r"(?:^|[-._ ])(train|t10k|test|val|valid)[a-z]*[-._ ]?(images|labels)", re.I
@@ -79,13 +82,14 @@ def _unzipped(file: File) -> Iterator[tuple[IO[bytes], bool]]:
 
 
 def read_idx(
-    where: str, members: dict[str, File], *, labelled: bool = True
+    where: str, members: dict[str, File], settings: Settings, *, labelled: bool = True
 ) -> Iterator[Chunk]:
     """The rows of IDX files, one pair of images and labels after the other.
 
     Args:
         where: they are, for messages.
         members: the files to read, by name.
+        settings: their limits are kept.
         labelled: whether images without labels are refused.
 
     Raises:
@@ -94,23 +98,26 @@ def read_idx(
     """
     for split, names in _pairs_of(members, where, labelled).items():
         image, label = members[names[0]], members.get(names[1])
-        images = _open(image)
+        images = _open(image, settings)
+        check_item(images, names[0], where, settings)
         _check_kind(images, image, is_images=True)
         labels = None
         if label is not None:
-            labels = _open(label)
+            labels = _open(label, settings)
             _check_kind(labels, label, is_images=False)
         yield from array_chunks(split, images, labels, names, where)
 
 
-def read_images(file: File) -> Iterator[Chunk]:
+def read_images(file: File, settings: Settings) -> Iterator[Chunk]:
     """The rows of one IDX file of images without labels.
 
     Raises:
         SourceError: it is damaged, or holds labels.
     """
     names = (file.where.rpartition("/")[2], "")
-    yield from array_chunks(None, _open(file), None, names, file.where)
+    images = _open(file, settings)
+    check_item(images, names[0], file.where, settings)
+    yield from array_chunks(None, images, None, names, file.where)
 
 
 def _pairs_of(
@@ -141,13 +148,13 @@ def _pairs_of(
     return {s: (found[s, "images"], found.get((s, "labels"), "")) for s in splits}
 
 
-def _open(file: File) -> Array:
+def _open(file: File, settings: Settings) -> Array:
     with _unzipped(file) as (stream, packed):
         shape, dtype, start = _header(stream, file.where)
     size = math.prod(shape) * dtype.itemsize
     wrong_size = functools.partial(_wrong_size, file.where, shape, size)
     if packed:
-        check_ratio(file.where, size, file.size)
+        check_ratio(file.where, size, file.size, settings)
     elif file.size - start != size:
         raise wrong_size(file.size - start)
 

@@ -19,7 +19,14 @@ from headrace.sources.chunks import CHUNK_BYTES
 from headrace.sources.encodings import Encoding
 from headrace.sources.files import File
 from headrace.sources.lines import LINE_LIMIT, lines_of, open_text
-from headrace.sources.tabular import Rows, Survey, check_names, readable, text_column
+from headrace.sources.tabular import (
+    Rows,
+    Survey,
+    check_names,
+    check_width,
+    readable,
+    text_column,
+)
 
 ROWS_AT_ONCE = 16_384
 _READ_AT_ONCE = 2**20
@@ -31,7 +38,8 @@ _WRAPPED = re.compile(r'\{\s*"([^"\\]*)"\s*:\s*(?=\[\s*\{)')
 _CLOSED = re.compile(r"\]\s*\}\s*$")
 _GAP = re.compile(r"[ \t\r\n,]*")
 _NESTED = pa.struct([])
-_Row = tuple[int, dict[str, Any] | None, str]
+# Its place, what it is, why it is none, and how many characters it has.
+_Row = tuple[int, dict[str, Any] | None, str, int]
 
 
 class JsonTable:
@@ -48,6 +56,8 @@ class JsonTable:
         encoding: Encoding,
         is_array: bool,
         wrapped: re.Match[str] | None = None,
+        *,
+        max_columns: int,
     ) -> None:
         self.where = file.where
         self._file = file
@@ -56,13 +66,14 @@ class JsonTable:
         self._wrapped = wrapped
         survey = Survey()
         kinds: dict[str, set[type]] = {}
-        for line, row, problem in self._rows():
+        for line, row, problem, size in self._rows():
             if row is None:
                 survey.note(line, problem)
                 continue
-            survey.add(row)
+            survey.add(row, size)
             for key, value in row.items():
                 kinds.setdefault(key, set()).add(type(value))
+            check_width(self.where, len(kinds), max_columns)
         self.findings: list[Finding] = survey.check(self.where, _ACTION)
         self._kept: list[dict[str, Any]] = survey.kept
         check_names(kinds, self.where)
@@ -86,7 +97,7 @@ class JsonTable:
         waiting: list[dict[str, Any]] = []
         bad: list[int] = []
         size = 0
-        for _, row, _ in self._rows():
+        for _, row, *_ in self._rows():
             if row is None:
                 bad.append(len(waiting))
             waiting.append(row or {})
@@ -115,15 +126,16 @@ class JsonTable:
                 yield from _lines(lines_of(text, self.where))
 
 
-def open_json(file: File, encoding: Encoding) -> JsonTable | None:
+def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | None:
     """A table of JSON objects; None where a file does not begin as one.
 
     Args:
         file: unpacked.
         encoding: of all of it.
+        max_columns: that its objects may have keys.
 
     Raises:
-        SourceError: it begins as JSON and is no table of objects.
+        SourceError: it begins as JSON and is no table of objects, or has too many keys.
     """
     with open_text(file, encoding) as text:
         head = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)
@@ -133,21 +145,21 @@ def open_json(file: File, encoding: Encoding) -> JsonTable | None:
     head += rest
     begins = head[:1] + head[1:].lstrip(_SPACES)[:1]
     if begins in ("[{", "[[", "[]"):
-        return JsonTable(file, encoding, is_array=True)
+        return JsonTable(file, encoding, True, max_columns=max_columns)
     if begins not in ('{"', "{}"):
         return None
     line, _, more = head.partition("\n")
     is_row = is_complete and line.rstrip().endswith("}")
     wrapped = _WRAPPED.match(head)
     if wrapped and not (is_row and (more.strip() or not _CLOSED.search(line))):
-        return JsonTable(file, encoding, is_array=True, wrapped=wrapped)
+        return JsonTable(file, encoding, True, wrapped, max_columns=max_columns)
     if not is_row:
         raise SourceError(
             f"{file.where} is JSON, but neither one object a line nor an array of "
             "objects.",
             _ACTION,
         )
-    return JsonTable(file, encoding, is_array=False)
+    return JsonTable(file, encoding, False, max_columns=max_columns)
 
 
 def _lines(lines: Iterator[str]) -> Iterator[_Row]:
@@ -157,12 +169,12 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
         try:
             row = json.loads(line.strip())
         except (ValueError, RecursionError) as error:
-            yield number, None, f"it is no JSON ({_reason(error)})"
+            yield number, None, f"it is no JSON ({_reason(error)})", 0
             continue
         if isinstance(row, dict):
-            yield number, row, ""
+            yield number, row, "", len(line)
         else:
-            yield number, None, f"it is a {type(row).__name__} and no object"
+            yield number, None, f"it is a {type(row).__name__} and no object", 0
 
 
 def _reason(error: Exception) -> str:
@@ -183,9 +195,10 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
         if buffer[place : place + 1] == "]":
             break
         try:
-            row, place = decoder.raw_decode(buffer, place)
+            row, end = decoder.raw_decode(buffer, place)
         except (ValueError, RecursionError) as error:
-            more = text.read(_READ_AT_ONCE)
+            # Twice as much each time: it is decoded from its beginning again.
+            more = text.read(max(_READ_AT_ONCE, len(buffer) - place))
             if not more or len(buffer) - place > LINE_LIMIT:
                 if place < len(buffer):
                     reason = _reason(error)
@@ -194,8 +207,8 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
             continue
         if not isinstance(row, dict):
             raise _no_object(where, number, f"it is a {type(row).__name__}")
-        yield number, row, ""
-        number += 1
+        yield number, row, "", end - place
+        number, place = number + 1, end
     rest = (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip()
     if skipped and rest.startswith(","):
         raise SourceError(

@@ -1,6 +1,7 @@
 """``keras:mnist``: Keras's own copy of MNIST, from its folder or the network.
 
-A download is checked against a pinned sha256 and read from memory; no file is left.
+Either is checked against a pinned sha256 and read from memory, so that the bytes that
+were checked are the bytes that are used. A download leaves no file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import io
 import urllib.request
 from pathlib import Path
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, SourceError
 from headrace.sources.files import File, local_file
 
 URI = "keras:mnist"
@@ -32,16 +33,34 @@ def local_copy() -> Path:
 
 
 def mnist_file() -> File:
-    """The file in Keras's folder, else a checked download held in memory.
+    """The file in Keras's folder, else a download; held in memory.
 
     Raises:
+        SourceError: the file in Keras's folder is another one.
         DependencyError: it is not there and cannot be downloaded.
     """
     path = local_copy()
-    if path.is_file():
-        return local_file(path, str(path), path.stat().st_size)
-    data = _download()
-    return File(ORIGIN, len(data), functools.partial(io.BytesIO, data))
+    where, data = (str(path), _read(path)) if path.is_file() else (ORIGIN, _download())
+    return File(where, len(data), functools.partial(io.BytesIO, data))
+
+
+def _read(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > _BYTES_LIMIT:
+        raise _another(path, f"{size:,} bytes")
+    data = local_file(path, str(path), size).read()
+    found = hashlib.sha256(data).hexdigest()
+    if found != SHA256:
+        raise _another(path, f"sha256 {found}")
+    return data
+
+
+def _another(path: Path, seen: str) -> SourceError:
+    return SourceError(
+        f"{path} has {seen}; the mnist.npz that Keras publishes has sha256 {SHA256}.",
+        f"Delete it, and `{URI}` is downloaded; or name your own file with --data "
+        f"{path}.",
+    )
 
 
 def _download() -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from headrace.sources.texts import (
     texts_of,
 )
 from headrace.sources.trees import is_medium, is_note
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,11 @@ class _Listed:
 
 
 def read_listed(
-    tables: Sequence[Metadata], index: FileIndex, source: Source, where: str
+    tables: Sequence[Metadata],
+    index: FileIndex,
+    source: Source,
+    settings: Settings,
+    where: str,
 ) -> Iterator[Chunk]:
     """The files that tables name, split after split, in the order of the files.
 
@@ -55,6 +63,7 @@ def read_listed(
         index: the files.
         source: what is amiss is noted in its findings, and what was found in its
             notes, at once.
+        settings: their limit on a file is kept.
         where: the tree, for messages.
 
     Raises:
@@ -76,7 +85,7 @@ def read_listed(
     source.findings.extend(_amiss(rows, known, index, reading.medium, where))
     taken = [row for row in rows if row.is_taken]
     check_taken(reading, len(rows), len(taken), where)
-    return file_chunks(_in_order(taken, index))
+    return file_chunks(_in_order(taken, index), settings)
 
 
 def _told(table: Metadata) -> str:

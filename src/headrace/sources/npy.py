@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import tokenize
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,23 +16,29 @@ from headrace.errors import SourceError
 from headrace.sources.arrays import (
     Array,
     array_chunks,
+    check_item,
     read_blocks,
     read_fortran_blocks,
 )
 from headrace.sources.chunks import Chunk
 from headrace.sources.files import File, first_line
 
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
 MAGIC = b"\x93NUMPY"
 
 
-def read_items(file: File) -> Iterator[Chunk]:
+def read_items(file: File, settings: Settings) -> Iterator[Chunk]:
     """The rows of one array of items without labels.
 
     Raises:
-        SourceError: it is damaged, or no array of items.
+        SourceError: it is damaged, no array of items, or of items that are too large.
     """
     names = (file.where.rpartition("/")[2], "")
-    yield from array_chunks(None, open_npy(file), None, names, file.where)
+    items = open_npy(file)
+    check_item(items, names[0], file.where, settings)
+    yield from array_chunks(None, items, None, names, file.where)
 
 
 def open_npy(file: File) -> Array:
@@ -71,7 +78,10 @@ def _header(
             shape, fortran, dtype = npy_format.read_array_header_2_0(stream)
         else:
             raise ValueError(f"NPY version {version}, 1.0 or 2.0 expected")
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (
+        *(ValueError, SyntaxError, TypeError, tokenize.TokenError),
+        *(RecursionError, MemoryError),  # of a header that is nested too deeply
+    ) as error:
         raise SourceError(
             f"{file.where} is no array that can be read: {first_line(error)}.",
             "Save it again with numpy.savez.",

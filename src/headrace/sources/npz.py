@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from headrace.errors import SourceError
 from headrace.records import Finding
-from headrace.sources.arrays import array_chunks
+from headrace.sources.arrays import array_chunks, check_item
 from headrace.sources.chunks import Chunk, SourceSplit
 from headrace.sources.files import File
 from headrace.sources.npy import open_npy
 from headrace.sources.trees import FileTree, ignored_files
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
 
 _Pair = tuple[str, str, SourceSplit | None]
 # Pairs of items and labels.
@@ -38,13 +42,18 @@ def is_npz(tree: FileTree) -> bool:
 
 
 def read_npz(
-    tree: FileTree, findings: list[Finding], *, labelled: bool = True
+    tree: FileTree,
+    findings: list[Finding],
+    settings: Settings,
+    *,
+    labelled: bool = True,
 ) -> Iterator[Chunk]:
     """The rows of an npz, one pair of arrays after the other.
 
     Args:
         tree: the members of the zip archive.
         findings: arrays that are not used are reported here.
+        settings: their limit on an item is kept.
         labelled: whether items without labels are refused; where not, a lone array
             may have any name.
 
@@ -64,6 +73,9 @@ def read_npz(
     for items, labels, split in pairs:
         x = open_npy(arrays[items])
         y = open_npy(arrays[labels]) if labels in arrays else None
+        check_item(x, items, tree.where, settings)
+        if y is not None:
+            check_item(y, labels, tree.where, settings)
         yield from array_chunks(split, x, y, (items, labels), tree.where)
 
 

@@ -171,9 +171,9 @@ def _open_file(file: File, source: Source, settings: Settings) -> Opened:
     if not reading.labelled and head.startswith((npy.MAGIC, *_SINGLE)):
         is_array = head.startswith(npy.MAGIC)
         return (
-            ("npy", npy.read_items(file))
+            ("npy", npy.read_items(file, settings))
             if is_array
-            else ("file", folder.read_single(file))
+            else ("file", folder.read_single(file, settings))
         )
     for magics, what, action in _WRONG:
         if head.startswith(magics):
@@ -187,7 +187,7 @@ def _open_zip(file: File, source: Source, settings: Settings) -> Opened:
     _refuse_office(tree)
     if npz.is_npz(tree) and source.reading.medium != "text":
         labelled = source.reading.labelled
-        return "npz", npz.read_npz(tree, source.findings, labelled=labelled)
+        return "npz", npz.read_npz(tree, source.findings, settings, labelled=labelled)
     return _open_tree(tree, source, settings)
 
 
@@ -208,7 +208,7 @@ def _open_packed(file: File, head: bytes, source: Source, settings: Settings) ->
     if medium == "text":
         return text_files.open_text_file(file, source, settings)
     if idx.is_idx(plain) and not labelled:
-        return "idx", idx.read_images(file)
+        return "idx", idx.read_images(file, settings)
     if idx.is_idx(plain):
         raise SourceError(
             f"{file.where} is one IDX file, and its images or labels are in another.",
@@ -227,17 +227,20 @@ def _open_tree(tree: FileTree, source: Source, settings: Settings) -> Opened:
         return text_files.open_text_tree(tree, source, settings)
     members = idx.idx_members(tree)
     if members:
-        return "idx", idx.read_idx(tree.where, members, labelled=reading.labelled)
+        labelled = reading.labelled
+        return "idx", idx.read_idx(tree.where, members, settings, labelled=labelled)
     tables = {name: tree.files[name] for name in tree.files if _is_table(name, tree)}
-    tables = {name: file for name, file in tables.items() if table.has_items(file)}
+    tables = {
+        name: file for name, file in tables.items() if table.has_items(file, settings)
+    }
     if tables:
         others = [name for name in tree.files if name not in tables]
         source.findings.extend(ignored_files(tree.where, others))
         return "table", table.read_tables(tables, settings, reading)
     found = metadata.find_metadata(tree, source, settings)
     if found is not None:
-        return "listed", listed.read_listed(*found, source, tree.where)
-    return "folder", folder.read_folder(tree, source.findings, reading)
+        return "listed", listed.read_listed(*found, source, settings, tree.where)
+    return "folder", folder.read_folder(tree, source.findings, reading, settings)
 
 
 def _is_table(name: str, tree: FileTree) -> bool:

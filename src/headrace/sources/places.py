@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
 from headrace.records import Finding
-from headrace.sources.files import File, check_limits, local_file, reading
+from headrace.sources.files import File, check_limits, first_line, local_file, reading
 from headrace.sources.trees import Files, FileTree, is_junk, relative_name
+from headrace.store.options import storage_options
 from headrace.store.remote import connect
 
 if TYPE_CHECKING:
@@ -32,17 +34,21 @@ def is_library(uri: str) -> bool:
     return re.match(r"(catalog|keras|mlxtend):(?!/)", uri) is not None
 
 
-def file_system(uri: str) -> tuple[Any, str]:
+def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
     """The fsspec file system of a path or URI, and the path in it.
 
+    Args:
+        uri: holds no credential; those are in the environment or the settings.
+        settings: their storage options are used.
+
     Raises:
-        UsageError: no such protocol.
+        UsageError: no such protocol, a credential, or options that do not fit it.
         DependencyError: the protocol's package is missing, or it does not answer.
     """
     if os.path.lexists(Path(uri).expanduser()):
         return LocalFileSystem(), str(Path(uri).expanduser().absolute())
     try:
-        return connect(uri, _ATTEMPTS)
+        return connect(uri, _ATTEMPTS, storage_options(uri, settings))
     except ImportError as error:
         raise DependencyError(
             f"Reading {uri} needs a package that is not installed: {error}.",
@@ -53,6 +59,11 @@ def file_system(uri: str) -> tuple[Any, str]:
             f"{uri} is no path and no URI that is known: {error}.",
             "Give a path, or a URI such as s3://bucket/folder.",
         ) from None
+    except TypeError as error:
+        raise UsageError(
+            f"{OPTIONS} does not fit {uri}: {first_line(error)}.",
+            "See which options fsspec's file system of that protocol takes.",
+        ) from None
 
 
 def open_path(uri: str, settings: Settings) -> File | FileTree:
@@ -62,7 +73,7 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
         NotFoundError: there is nothing.
         DependencyError: it cannot be reached.
     """
-    fs, path = file_system(uri)
+    fs, path = file_system(uri, settings)
     if isinstance(fs, LocalFileSystem):
         return _open_local(Path(path), uri, settings)
     with reaching(uri):
@@ -95,7 +106,7 @@ def reaching(uri: str) -> Iterator[None]:
         raise DependencyError(
             f"Reading {uri} failed: {type(error).__name__}: {error}.",
             "Check the connection and the credentials, and run it again.",
-        ) from error
+        ) from None  # a log that shows its cause would show the parameters of a URL
 
 
 def _remote_file(fs: Any, path: str, where: str, info: dict[str, Any]) -> File:
@@ -159,14 +170,18 @@ def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
         waiting += reversed(folders)
 
 
-def identity(uri: str) -> str:
+def identity(uri: str, settings: Settings) -> str:
     """A digest that changes whenever the data may have changed; reads no content.
+
+    Args:
+        uri: a path or any fsspec URI.
+        settings: their storage options are used.
 
     Raises:
         NotFoundError: there is nothing.
         DependencyError: it cannot be reached.
     """
-    fs, path = file_system(uri)
+    fs, path = file_system(uri, settings)
     is_local = isinstance(fs, LocalFileSystem)
     sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
     with reaching(uri):

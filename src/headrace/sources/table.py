@@ -82,7 +82,7 @@ def read_tables(
         SpecError: a column that was asked for is not there, or no row is taken.
     """
     high: dict[SourceSplit | None, float] = {}
-    if any(_has_floats(file, reading) for file in files.values()):
+    if any(_has_floats(file, settings, reading) for file in files.values()):
         for chunk in _read_all(files, settings, reading):
             high[chunk.split] = max(high.get(chunk.split, 0), _greatest(chunk))
     forms: dict[SourceSplit | None, tuple[str, str]] = {}
@@ -91,9 +91,9 @@ def read_tables(
         yield replace(chunk, high=high.get(chunk.split))
 
 
-def has_items(file: File) -> bool:
+def has_items(file: File, settings: Settings) -> bool:
     """Whether a Parquet file holds items, and not only text such as files' names."""
-    with opened(file) as table:
+    with opened(file, settings) as table:
         kinds = {field.name: field.type for field in table.schema_arrow}
     return bool(items_of(kinds, None)) or not any(map(is_text, kinds.values()))
 
@@ -104,7 +104,7 @@ def _read_all(
     rows = taken = 0
     for name, file in files.items():
         table = ParquetTable(file, settings)
-        with opened(file) as parquet:
+        with opened(file, settings) as parquet:
             columns = columns_of(parquet.schema_arrow, file.where, reading)
             at_once = _rows_at_once(parquet, columns.items)
         part = _Part(
@@ -125,8 +125,8 @@ def _read_all(
     check_taken(reading, rows, taken, next(iter(files.values())).where)
 
 
-def _has_floats(file: File, reading: Reading) -> bool:
-    with opened(file) as table:
+def _has_floats(file: File, settings: Settings, reading: Reading) -> bool:
+    with opened(file, settings) as table:
         schema = table.schema_arrow
         kind = schema.field(columns_of(schema, file.where, reading).items).type
         return is_list(kind) and bool(pa.types.is_floating(kind.value_type))

@@ -12,6 +12,7 @@ from headrace.errors import SourceError
 from headrace.records import Finding
 
 SAMPLE_ROWS = 2000
+SAMPLE_CHARACTERS = 2**25
 MAX_BAD = 0.01
 UNREAD = "ragged_rows"
 
@@ -68,6 +69,8 @@ class Survey:
     bad: int = 0
     first: tuple[int, str] = (0, "")
     kept: list[Any] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
+    _size: int = 0
     _stride: int = 1
 
     def note(self, line: int, reason: str, count: int = 1) -> None:
@@ -77,12 +80,22 @@ class Survey:
         self.bad += count
         self.rows += count
 
-    def add(self, row: Any) -> None:
-        """Count a row, and keep it if it is one in so many."""
-        if self.rows % self._stride == 0:
+    @property
+    def keeps_next(self) -> bool:
+        """Whether the next row is one of those that are kept."""
+        return self.rows % self._stride == 0
+
+    def add(self, row: Any, size: int) -> None:
+        """Count a row of so many characters, and keep it if it is one in so many."""
+        if self.keeps_next:
             self.kept.append(row)
-            if len(self.kept) > SAMPLE_ROWS:
-                self.kept = self.kept[::2]
+            self._sizes.append(size)
+            self._size += size
+            while len(self.kept) > SAMPLE_ROWS or (
+                self._size > SAMPLE_CHARACTERS and len(self.kept) > 1
+            ):
+                self.kept, self._sizes = self.kept[::2], self._sizes[::2]
+                self._size = sum(self._sizes)
                 self._stride *= 2
         self.rows += 1
 
@@ -109,6 +122,20 @@ class Survey:
 def base_name(where: str) -> str:
     """The last part of a file's place."""
     return where.rpartition("/")[2].rpartition(": ")[2]
+
+
+def check_width(where: str, columns: int, limit: int) -> None:
+    """Refuse a table with too many columns.
+
+    Raises:
+        SourceError: it has more than ``max_columns`` of the settings.
+    """
+    if columns > limit:
+        raise SourceError(
+            f"{where} has {columns:,} columns or more; at most {limit:,} are taken.",
+            "Drop those that are neither items nor labels, or raise "
+            "HEADRACE_MAX_COLUMNS.",
+        )
 
 
 def check_names(names: Iterable[str], where: str) -> None:

@@ -35,12 +35,12 @@ def open_text_file(file: File, source: Source, settings: Settings) -> Opened:
     """
     reading = source.reading
     if not reading.labelled and file.where.lower().endswith(_TEXTS):
-        return "file", folder.read_single(file)
+        return "file", folder.read_single(file, settings)
     table = open_table(file, reading, settings)
     if table is None and reading.labelled:
         raise no_table(file.where)
     if table is None:
-        return "file", folder.read_single(file)
+        return "file", folder.read_single(file, settings)
     part = Part(table, find_roles(table, reading, _has_names(table)))
     return "table", _read([part], source)
 
@@ -59,7 +59,7 @@ def open_text_tree(tree: FileTree, source: Source, settings: Settings) -> Opened
     ):
         found = metadata.find_metadata(tree, source, settings)
         if found is not None:
-            return "listed", listed.read_listed(*found, source, tree.where)
+            return "listed", listed.read_listed(*found, source, settings, tree.where)
     error: HeadraceError | None = None
     for names in _tiers(tree, is_folder):
         try:
@@ -74,7 +74,7 @@ def open_text_tree(tree: FileTree, source: Source, settings: Settings) -> Opened
             return "table", _read(parts, source)
     if error is not None and not is_folder and source.reading.labelled:
         raise error
-    return "folder", folder.read_folder(tree, source.findings, source.reading)
+    return "folder", folder.read_folder(tree, source.findings, source.reading, settings)
 
 
 class _UnusableError(Exception):

@@ -24,6 +24,7 @@ from headrace.spec.tables import (
     TrainingSpec,
     plain_label,
 )
+from headrace.spec.values import refuse_credential
 
 __all__ = [
     "CHECKPOINT_FIELDS",
@@ -48,4 +49,5 @@ __all__ = [
     "parse_override",
     "plain_label",
     "recipe_of",
+    "refuse_credential",
 ]

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from headrace.credentials import find_credential
 from headrace.errors import NotFoundError, SpecError
 from headrace.spec.pipeline import PipelineSpec
+from headrace.spec.tables import CREDENTIAL
+from headrace.spec.values import check_values, shorten, too_deep
 
 FILE_NAME = "pipeline.toml"
 
@@ -19,19 +23,22 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     """Split ``a.b=value``; the value is TOML, else a string.
 
     Raises:
-        SpecError: there is no ``=`` or no key.
+        SpecError: there is no ``=`` or no key, or it is nested too deeply.
     """
     key, separator, value = text.partition("=")
     keys = [part.strip() for part in key.split(".")]
-    if not separator or not all(keys):
+    if not separator or not all(keys) or "://" in key:
         raise SpecError(
-            f"--set {text!r} is not KEY=VALUE.",
+            f"--set {shorten(text)!r} is not KEY=VALUE.",
             "Write for example --set training.epochs=3.",
         )
+    check_values({"": keys}, f"--set {shorten(text)}", depth=len(keys))
     try:
         return keys, tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # no TOML, or a number of more digits than Python reads
         return keys, value.strip()
+    except RecursionError:
+        raise too_deep(f"--set {shorten(text)}") from None
 
 
 def _apply(raw: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
@@ -40,7 +47,7 @@ def _apply(raw: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
         inner = table.setdefault(key, {})
         if not isinstance(inner, dict):
             raise SpecError(
-                f"--set {text!r}: {'.'.join(keys[:depth])} is not a table.",
+                f"--set {shorten(text)!r}: {'.'.join(keys[:depth])} is not a table.",
                 "Give the whole value as TOML instead, for example gates=[].",
             )
         table = inner
@@ -73,6 +80,12 @@ def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
         raise SpecError(
             f"{path} is not valid TOML: {error}.", "Mend that line."
         ) from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise SpecError(
+            f"{path} cannot be read: {error}.", "Give a shorter number."
+        ) from None
+    except RecursionError:
+        raise too_deep(str(path)) from None
     raw.setdefault("name", folder.resolve().name)
     return _validate(raw, overrides, path)
 
@@ -91,7 +104,9 @@ def _validate(
 ) -> PipelineSpec:
     for text in overrides:
         keys, value = parse_override(text)
+        check_values(value, f"--set {shorten(text)}", depth=len(keys))
         _apply(raw, keys, value, text)
+    check_values(raw, str(path))
     try:
         return PipelineSpec.model_validate(raw)
     except ValidationError as error:
@@ -101,34 +116,45 @@ def _validate(
 def _explain(
     error: ValidationError, path: Path, overrides: tuple[str, ...]
 ) -> SpecError:
-    problems = []
-    for item in error.errors(include_url=False):
-        location = [str(part) for part in item["loc"]]
-        field = ".".join(location)
-        table = location[0] if location else ""
-        said = [
-            o for o in overrides if o.split("=", 1)[0].split(".")[0].strip() == table
-        ]
-        where = f"--set {said[-1]}" if said else str(path)
-        if item["type"] == "extra_forbidden":
-            names = _names_at(item["loc"][:-1])
-            near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
-            parent = ".".join(location[:-1])
-            place = f" in {parent}" if parent else ""
-            hint = (
-                f"Did you mean {'.'.join([*location[:-1], near[0]])}?"
-                if near
-                else f"Valid names{place}: {', '.join(names)}."
-            )
-            problems.append(
-                f"{where}: unknown key {field} (value {item['input']!r}). {hint}"
-            )
-        elif item["type"] == "missing":
-            problems.append(f"{where}: {field} is missing. Add it.")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            problems.append(f"{where}: {field} = {item['input']!r}: {message}.")
-    return SpecError("\n".join(problems))
+    return SpecError(
+        "\n".join(
+            _problem(item, path, overrides) for item in error.errors(include_url=False)
+        )
+    )
+
+
+def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:
+    """One thing that is wrong, where, and what to do about it."""
+    location = [str(part) for part in item["loc"]]
+    field = ".".join(location)
+    table = location[0] if location else ""
+    said = [o for o in overrides if o.split("=", 1)[0].split(".")[0].strip() == table]
+    where = f"--set {shorten(said[-1])}" if said else str(path)
+    if item["type"] == CREDENTIAL:  # the value is not shown
+        return f"{'--set' if said else path}: {field}: {item['msg']}"
+    if item["type"] == "extra_forbidden":
+        names = _names_at(item["loc"][:-1])
+        near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
+        parent = ".".join(location[:-1])
+        place = f" in {parent}" if parent else ""
+        hint = (
+            f"Did you mean {'.'.join([*location[:-1], near[0]])}?"
+            if near
+            else f"Valid names{place}: {', '.join(names)}."
+        )
+        return f"{where}: unknown key {field} (value {_shown(item['input'])}). {hint}"
+    if item["type"] == "missing":
+        return f"{where}: {field} is missing. Add it."
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{where}: {field} = {_shown(item['input'])}: {message}."
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: not all of a long one, and no credential."""
+    text = repr(value)
+    if find_credential(text):
+        return "not shown, for it holds a credential"
+    return shorten(text)
 
 
 def _names_at(location: tuple[int | str, ...]) -> list[str]:

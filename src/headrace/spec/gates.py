@@ -24,7 +24,7 @@ class GateSpec(Table):
         default=0.005,
         ge=0,
         lt=1,
-        description="champion only: accuracy that may be lost on newer data",
+        description="champion only: accuracy that may be lost on new test items",
     )
 
     @model_validator(mode="before")

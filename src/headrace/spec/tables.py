@@ -6,14 +6,24 @@ import unicodedata
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from headrace.credentials import find_credential, instead, schema_pattern
 from headrace.spec.times import check_cron, check_timezone
 
 
 class Table(BaseModel):
     """A table of a pipeline file: immutable, and strict about its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        protected_namespaces=(),
+        hide_input_in_errors=True,  # it may be a secret
+    )
+
+
+CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
 
 
 def plain_label(label: str) -> str:
@@ -24,7 +34,10 @@ def plain_label(label: str) -> str:
 class DataSpec(Table):
     """``[data]``: where the items come from and how they are split."""
 
-    source: str = Field(description="path, fsspec URI, or library:name")
+    source: str = Field(
+        description="path, fsspec URI, or library:name; no login, token or signature",
+        json_schema_extra={"pattern": schema_pattern()},
+    )
     shape: tuple[int, ...] | None = Field(
         default=None, description="fixed form of one item; None: as most items are"
     )
@@ -66,6 +79,19 @@ class DataSpec(Table):
     leak_limit: float = Field(
         default=0.01, ge=0, lt=1, description="share of test rows also in train"
     )
+
+    @field_validator("source")
+    @classmethod
+    def _holds_no_credential(cls, source: str) -> str:
+        found = find_credential(source)
+        if found:
+            raise PydanticCustomError(
+                CREDENTIAL,
+                "it holds a credential, {found}, which would be kept with the run. "
+                "{instead}",
+                {"found": found, "instead": instead(source)},
+            )
+        return source
 
     @model_validator(mode="after")
     def _groups_have_a_column(self) -> DataSpec:

@@ -7,8 +7,17 @@ answers is never kept in memory, and each call to it has a time limit and one ow
 that tries it again: `remote`.
 """
 
-from headrace.store.disk import disk_errors, fsync_path
+from headrace.store.disk import disk_error, disk_errors, fsync_path, full_disk, is_full
 from headrace.store.remote import file_system, read
 from headrace.store.store import Store
 
-__all__ = ["Store", "disk_errors", "file_system", "fsync_path", "read"]
+__all__ = [
+    "Store",
+    "disk_error",
+    "disk_errors",
+    "file_system",
+    "fsync_path",
+    "full_disk",
+    "is_full",
+    "read",
+]

@@ -9,29 +9,78 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.processes import Process, this_process
 
 WORK = ".new-"
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_ERRORS = {*_FULL, errno.EROFS, errno.EIO, errno.EMFILE}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM}
+_NOTHING_FREE = 2**20  # bytes; a database cannot grow by less
 
 
 @contextlib.contextmanager
 def disk_errors(where: str) -> Iterator[None]:
-    """Turn a failing disk into a `DependencyError` that names the place."""
+    """Turn a failing disk into an error that names the place, as `disk_error` does."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        found = disk_error(error, where)
+        if found is None:
             raise
-        free = ""
-        with contextlib.suppress(OSError):
-            free = f" ({shutil.disk_usage(where).free // 2**20} MiB free)"
-        raise DependencyError(
-            f"Writing to {where} failed: {error.strerror}{free}.",
+        raise found from error
+
+
+def disk_error(error: OSError, where: str) -> HeadraceError | None:
+    """What a failure to write means; None where the disk is not to blame.
+
+    Returns:
+        `DependencyError`: the disk is full or fails. `UsageError`: a file below
+        ``where`` may not be written.
+    """
+    if error.errno in _DISK_ERRORS:
+        is_full = error.errno in _FULL
+        return DependencyError(
+            f"Writing to {where} failed: {error.strerror}{_free(where)}"
+            f"{': the disk is full' * is_full}.",
             "Make room or point HEADRACE_HOME elsewhere, and run the same command "
             "again.",
-        ) from error
+        )
+    if error.errno in _NOT_ALLOWED and str(error.filename or "").startswith(where):
+        return UsageError(
+            f"{error.filename} cannot be written: {error.strerror}.",
+            "Allow that, or set HEADRACE_HOME to a folder that can be written.",
+        )
+    return None
+
+
+def full_disk(what: str, where: str) -> DependencyError:
+    """The error for a database that could not grow, on a disk that has no room.
+
+    Args:
+        what: could not be written.
+        where: a path on its disk.
+    """
+    return DependencyError(
+        f"The disk is full: {what} cannot be written{_free(where)}.",
+        "Make room or point HEADRACE_HOME elsewhere, and run the same command again.",
+        was_retried=True,
+    )
+
+
+def is_full(where: str, needed_bytes: int = _NOTHING_FREE) -> bool:
+    """Whether a disk has not even so much room left."""
+    try:
+        return shutil.disk_usage(where).free < needed_bytes
+    except OSError:
+        return False
+
+
+def _free(where: str) -> str:
+    try:
+        return f" ({shutil.disk_usage(where).free // 2**20} MiB free)"
+    except OSError:
+        return ""
 
 
 def fsync_path(path: Path) -> None:

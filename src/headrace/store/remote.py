@@ -11,13 +11,14 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.spec.values import refuse_credential
 
 LIMIT_SECONDS = 60.0
 CONNECT_SECONDS = 5
@@ -47,32 +48,37 @@ T = TypeVar("T")
 log = logging.getLogger("headrace")
 
 
-def connect(uri: str, attempts: int) -> tuple[Any, str]:
+def connect(
+    uri: str, attempts: int, options: Mapping[str, Any] | None = None
+) -> tuple[Any, str]:
     """The fsspec file system of a path or URI, and the path in it; asks nothing.
 
     Args:
         uri: of any protocol.
         attempts: how often S3's client sends a request; each has a time limit.
+        options: of the file system, such as keys and headers.
 
     Raises:
+        UsageError: the URI holds a credential.
         ImportError: the protocol's package is not installed.
         ValueError: there is no such protocol.
     """
+    refuse_credential(uri, "The place of data or of the store")
+    given: dict[str, Any] = {"use_listings_cache": False} if "://" in uri else {}
+    given |= options or {}
     if uri.partition("://")[0] not in _S3:
-        options = {"use_listings_cache": False} if "://" in uri else {}
-        fs, path = fsspec.core.url_to_fs(uri, **options)
+        fs, path = fsspec.core.url_to_fs(uri, **given)
         return fs, str(path)
-    fs, path = fsspec.core.url_to_fs(
-        uri,
-        use_listings_cache=False,
-        max_concurrency=1,  # with more, each read asks for the size first
-        config_kwargs={
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": READ_SECONDS,
-            "retries": {"mode": "standard", "total_max_attempts": attempts},
-            "max_pool_connections": 32,
-        },
-    )
+    limits = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "retries": {"mode": "standard", "total_max_attempts": attempts},
+        "max_pool_connections": 32,
+    }
+    # With more concurrency, each read asks for the size first.
+    given = {"max_concurrency": 1, **given}
+    given["config_kwargs"] = {**limits, **given.get("config_kwargs", {})}
+    fs, path = fsspec.core.url_to_fs(uri, **given)
     fs.retries = 1
     return fs, str(path)
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import UsageError
+from headrace.home import make_private
 from headrace.store.disk import disk_errors, fsync_path, sweep, work_prefix
 from headrace.store.remote import ask, file_system
 
@@ -86,6 +87,7 @@ class Store:
             self._ask(key, lambda: self.fs.pipe_file(path, data))
             return self.uri(key)
         with disk_errors(self.root):
+            make_private(Path(self.root))
             try:
                 _write_whole(Path(path), data)
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
@@ -141,6 +143,8 @@ class Store:
         """
         parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
         with disk_errors(str(parent)):
+            if self.is_local:
+                make_private(Path(self.root))
             parent.mkdir(parents=True, exist_ok=True)
             sweep(parent)
             with tempfile.TemporaryDirectory(

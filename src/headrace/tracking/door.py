@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.home import make_private_file
+from headrace.logins import login_of
 from headrace.settings import Settings
-from headrace.store import fsync_path
+from headrace.store import fsync_path, full_disk, is_full
 from headrace.tracking.once import outlast_restarts
 from headrace.tracking.s3 import is_of_s3, limit_s3, refusal
 
@@ -42,6 +44,9 @@ def import_mlflow() -> Any:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    # They log, with SQL and a traceback, what is raised or of no matter.
+    for name in ("mlflow.store.db.utils", "mlflow.system_metrics"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
 
 
@@ -65,6 +70,9 @@ def tracking_errors(uri: str) -> Iterator[None]:
         if not (isinstance(error, known) or is_of_s3(error)):
             raise
         text = _first_line(error)
+        if _has_no_room(error, uri):
+            where = uri.removeprefix("sqlite:///")
+            raise full_disk(f"MLflow's database {where}", where) from error
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
             raise NotFoundError(f"MLflow at {uri}: {text}.") from error
         if refusal(error):
@@ -128,6 +136,16 @@ def _interrupted_later() -> Iterator[None]:
             act(*came[0])
 
 
+def _has_no_room(error: Exception, uri: str) -> bool:
+    """Whether MLflow's SQLite file could not grow; it may be called an I/O error."""
+    if not uri.startswith("sqlite:///"):
+        return False
+    text = str(error)
+    return "disk is full" in text or (
+        "disk I/O error" in text and is_full(uri.removeprefix("sqlite:///"))
+    )
+
+
 def _first_line(error: Exception) -> str:
     """What an error says: of a database, without the driver's name and the SQL."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -150,6 +168,7 @@ def _create_database(path: Path) -> None:
             return
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)
+        make_private_file(new)
         with _without_waiting():
             mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
         fsync_path(new)
@@ -184,6 +203,20 @@ def _without_password(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def _enter(uri: str, settings: Settings) -> None:
+    """Have MLflow's client show the home's login, where it is the home's own server.
+
+    What the environment has wins.
+    """
+    taken = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN")
+    if not uri.startswith("http") or any(os.environ.get(name) for name in taken):
+        return
+    login = login_of(settings.home, uri)
+    if login is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = login.user
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = login.password
+
+
 _connecting = threading.Lock()  # it passes through the environment, which is one
 
 
@@ -200,6 +233,7 @@ class Connection:
         self.uri = _without_password(settings.tracking_uri)
         self.home = settings.home.absolute()
         self.artifacts = settings.artifacts
+        _enter(self.uri, settings)
         limit_s3(settings)
         with _connecting:
             self._connect(mlflow)

@@ -30,33 +30,38 @@ class Models(Connection):
         Returns:
             its ``models:/m-...`` URI, and the sha256 and size of its Keras file.
         """
-        import keras
-        import numpy as np
-        import tensorflow as tf
-        from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
-
         mlflow = import_mlflow()
-        given = model.inputs[0]
-        kind = np.dtype("str" if given.dtype == "string" else given.dtype)
-        shape = (-1, *given.shape[1:])
-        signature = ModelSignature(
-            inputs=Schema([TensorSpec(kind, shape, data.medium)]),
-            outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
-        )
         with tracking_errors(self.uri):
-            info = mlflow.keras.log_model(
-                model,
-                name="model",
-                signature=signature,
-                pip_requirements=[
-                    f"keras=={keras.__version__}",
-                    f"tensorflow=={tf.__version__}",
-                ],
-            )
+            info = mlflow.keras.log_model(model, name="model", **_flavour(model, data))
             folder = mlflow.artifacts.download_artifacts(info.model_uri)
         file = Path(folder) / MODEL_FILE
         return str(info.model_uri), file_digest(file), file.stat().st_size
+
+    def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
+        """Write what `log_model` logs into a new local folder."""
+        import_mlflow().keras.save_model(model, str(folder), **_flavour(model, data))
+
+    def model_place(self, model_uri: str) -> str:
+        """URI of the folder of a logged model's files; raises NotFoundError."""
+        with tracking_errors(self.uri):
+            logged = self.client.get_logged_model(model_uri.rpartition("/")[2])
+        return str(logged.artifact_location)
+
+    def model_folder(self, model_uri: str, folder: Path) -> Path:
+        """A local copy, below a folder, of all that was logged with a model.
+
+        Raises:
+            IntegrityError: it is gone.
+        """
+        mlflow = import_mlflow()
+        try:
+            with tracking_errors(self.uri):
+                found = mlflow.artifacts.download_artifacts(
+                    self.model_place(model_uri), dst_path=str(folder)
+                )
+        except (NotFoundError, FileNotFoundError) as error:
+            raise _gone(model_uri) from error
+        return Path(found)
 
     @contextlib.contextmanager
     def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
@@ -67,14 +72,10 @@ class Models(Connection):
         """
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             try:
-                with tracking_errors(self.uri):
-                    logged = self.client.get_logged_model(model_uri.rpartition("/")[2])
-                path = fetch(self.uri, logged.artifact_location, MODEL_FILE, folder)
+                place = self.model_place(model_uri)
+                path = fetch(self.uri, place, MODEL_FILE, folder)
             except (NotFoundError, FileNotFoundError) as error:
-                raise IntegrityError(
-                    f"The model {model_uri} is no longer in MLflow's artifact store.",
-                    "Restore it from a backup, or train again.",
-                ) from error
+                raise _gone(model_uri) from error
             found = file_digest(path)
             if found != digest:
                 raise IntegrityError(
@@ -91,8 +92,11 @@ class Models(Connection):
         from mlflow.exceptions import MlflowException
 
         with tracking_errors(self.uri):
-            with contextlib.suppress(MlflowException):
+            try:
                 self.client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
 
             def find() -> Any:
                 found = self.client.search_model_versions(f"run_id='{run_id}'")
@@ -110,6 +114,26 @@ class Models(Connection):
 
             version = find() or make_once(self.uri, make, find)
             return int(version.version)
+
+    def describe_version(
+        self, name: str, version: int, tags: Mapping[str, str], card: str
+    ) -> None:
+        """Set tags and description of a version, unless it was deleted in MLflow."""
+        self.tag_version(name, version, tags, card)
+
+    def tag_version(
+        self, name: str, version: int, tags: Mapping[str, str], card: str | None = None
+    ) -> None:
+        """Set tags of a version, unless it was deleted in MLflow."""
+        try:
+            with tracking_errors(self.uri):
+                number = str(version)
+                for key, value in tags.items():
+                    self.client.set_model_version_tag(name, number, key, value)
+                if card is not None:
+                    self.client.update_model_version(name, number, card)
+        except NotFoundError as error:
+            log.warning("version %d of %s: %s", version, name, error.message)
 
     def registered(self, name: str) -> tuple[dict[str, int], dict[int, dict[str, str]]]:
         """What the registry has of a model: versions by alias, tags by version."""
@@ -137,6 +161,37 @@ class Models(Connection):
             self.client.delete_registered_model_alias(name, alias)
         elif version is not None and str(present) != str(version):
             self.client.set_registered_model_alias(name, alias, str(version))
+
+
+def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
+    """What MLflow is told of a Keras model: its signature and what it needs."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    given = model.inputs[0]
+    kind = np.dtype("str" if given.dtype == "string" else given.dtype)
+    shape = (-1, *given.shape[1:])
+    outputs = TensorSpec(np.dtype("float32"), (-1, len(data.classes)))
+    return {
+        "signature": ModelSignature(
+            inputs=Schema([TensorSpec(kind, shape, data.medium)]),
+            outputs=Schema([outputs]),
+        ),
+        "pip_requirements": [
+            f"keras=={keras.__version__}",
+            f"tensorflow=={tf.__version__}",
+        ],
+    }
+
+
+def _gone(model_uri: str) -> IntegrityError:
+    return IntegrityError(
+        f"The model {model_uri} is no longer in MLflow's artifact store.",
+        "Restore it from a backup, or train again.",
+    )
 
 
 def file_digest(path: Path) -> str:

@@ -262,6 +262,11 @@ class Runs(Connection):
             "Name more of the id.",
         )
 
+    def run_place(self, run_id: str) -> str:
+        """URI of the folder of a run's artifacts; raises NotFoundError."""
+        with tracking_errors(self.uri):
+            return str(self.client.get_run(run_id).info.artifact_uri)
+
     def run_file(self, run_id: str, path: str) -> bytes:
         """The bytes of a run's artifact.
 
@@ -270,8 +275,7 @@ class Runs(Connection):
         """
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             try:
-                with tracking_errors(self.uri):
-                    place = self.client.get_run(run_id).info.artifact_uri
+                place = self.run_place(run_id)
                 return fetch(self.uri, place, path, folder).read_bytes()
             except (NotFoundError, OSError) as error:
                 raise IntegrityError(

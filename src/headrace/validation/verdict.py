@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ def problems(case: Evidence) -> list[str]:
     if case.quarantine.count > case.spec.data.quarantine_limit * case.delivered:
         return [*found, _too_many(case)]
     return found or [
-        f"after quarantine, {split} holds no item of {_classes(missing)}"
+        f"after quarantine, {_lacks(split, missing, case.left)}"
         for split in ("train", "test")
         if (missing := case.missing(case.left, split))
     ]
@@ -74,6 +75,17 @@ def problems(case: Evidence) -> list[str]:
 
 def _classes(labels: Sequence[str]) -> str:
     return f"{'class' if len(labels) == 1 else 'the classes'} {_some(labels, 10)}"
+
+
+def _lacks(split: str, missing: Sequence[str], counts: Counts) -> str:
+    sizes: Counter[str] = Counter()
+    for (_, label), rows in counts.items():
+        sizes[label] += rows
+    few = [f"{label} has {sizes[label]:,}" for label in missing]
+    return (
+        f"{split} holds no item of {_classes(missing)}; a class needs at least 2 "
+        f"different items, one in train and one in test, and {_some(few, 10)}"
+    )
 
 
 def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
@@ -85,7 +97,7 @@ def _problem(case: Evidence, outcome: Outcome) -> str:
     check = outcome.check
     if check.name == "classes" and check.split:
         missing = case.missing(case.items.counts, check.split)
-        return f"{check.split} holds no item of {_classes(missing)}"
+        return _lacks(check.split, missing, case.items.counts)
     if check.name == "classes":
         label = next(label for _, label in case.items.counts)
         return f"all items are of one class, {label}; it takes two"

@@ -68,11 +68,11 @@ def _check_version(
     from headrace.serving import GOLDEN_FILE
 
     try:
-        with tracking.model_file(version.model_uri, version.model_digest):
+        with tracking.version_file(version):
             pass
-        recorded = golden.get(version.run_id)
+        recorded = version.golden_digest or golden.get(version.run_id)
         if recorded is not None:
-            data = tracking.run_file(version.run_id, GOLDEN_FILE)
+            data = tracking.version_golden(version, GOLDEN_FILE)
             if hashlib.sha256(data).hexdigest() != recorded:
                 return IntegrityError(
                     f"{GOLDEN_FILE} of the run {version.run_id} was changed.",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from headrace.errors import hide_passwords
+from headrace.credentials import hide_credentials
 from headrace.ledger import Adoption
 from headrace.records import Record
 
@@ -23,7 +23,7 @@ class Problem(Record):
     @field_validator("what", "action")
     @classmethod
     def _without_passwords(cls, text: str) -> str:
-        return hide_passwords(text)
+        return hide_credentials(text)
 
 
 class Verification(Record):

@@ -19,7 +19,7 @@ from headrace.settings import POSTGRES_FILE, Settings
 from headrace_flows.services import postgres
 
 
-def until(met: Callable[[], bool], seconds: float = 60) -> None:
+def until(met: Callable[[], bool], seconds: float = 600) -> None:
     limit = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < limit
@@ -48,7 +48,7 @@ def test_it_answers_and_ends_with_its_keeper(tmp_path: Path) -> None:
         assert is_running(home)
     finally:
         keeper.terminate()
-        keeper.wait(60)
+        keeper.wait(600)
     assert not is_running(home)
     assert not postgres.is_ready(Settings(project=tmp_path, home=home))
 
@@ -62,7 +62,7 @@ def test_one_that_is_told_to_end_while_it_starts_leaves_no_database(
     try:
         until(mark.exists)  # just begun, and not yet known to its keeper
         keeper.terminate()
-        assert keeper.wait(60) == 0
+        assert keeper.wait(600) == 0
         assert not is_running(home)
     finally:
         if mark.exists():  # it failed: no test leaves a database behind

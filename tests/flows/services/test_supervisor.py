@@ -26,7 +26,10 @@ WORKS = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()} ');"
 
 
 class Server:
-    """A small server: its file has the number of each process that it was."""
+    """A small server: its file has the number of each process that it was.
+
+    The file is there before a number is in it, so a number is what makes it ready.
+    """
 
     def __init__(self, folder: Path, name: str, then: str) -> None:
         self.file = folder / f"{name}.processes"
@@ -35,16 +38,17 @@ class Server:
             command=[sys.executable, "-c", WORKS + then, str(self.file)],
             environment=dict(os.environ),
             log=folder / f"{name}.log",
-            ready=self.file.exists,
+            ready=lambda: bool(self.processes),
         )
 
     @property
     def processes(self) -> list[int]:
-        """All of its processes, the last one last."""
-        return [int(n) for n in self.file.read_text().split()]
+        """All of its processes that have told their number, the last one last."""
+        text = self.file.read_text() if self.file.exists() else ""
+        return [int(number) for number in text.split(" ")[:-1]]
 
 
-STAYS = "time.sleep(60)"
+STAYS = "time.sleep(600)"
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def lock(tmp_path: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def until(met: Callable[[], bool], seconds: float = 20) -> None:
+def until(met: Callable[[], bool], seconds: float = 600) -> None:
     limit = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < limit
@@ -91,9 +95,12 @@ def test_a_killed_server_is_started_again(tmp_path: Path, lock: int) -> None:
 def test_what_ends_again_and_again_is_given_up_with_its_last_words(
     tmp_path: Path, lock: int
 ) -> None:
-    server = Server(tmp_path, "one", "time.sleep(.3); sys.exit('no room')")
+    full = tmp_path / "full"
+    waits = f'exec("while not os.path.exists({str(full)!r}): time.sleep(.01)");'
+    server = Server(tmp_path, "one", waits + "sys.exit('no room')")
     supervisor = Supervisor(lock, pauses=(0.0, 0.0))
     supervisor.start(server.service)
+    full.touch()  # once it is known to have started
     raised = watch(supervisor)
     until(lambda: bool(raised))
     supervisor.stop()
@@ -124,12 +131,12 @@ def test_workers_end_before_servers_and_the_database_last(
     names = ("postgres", "prefect", "cpu worker")
     supervisor = Supervisor(lock)
     for name in names:
-        server = Server(tmp_path, name, "time.sleep(60)")
+        server = Server(tmp_path, name, "time.sleep(600)")
         code = end + WORKS + STAYS
         code = "import time,sys;" + code
         command = [sys.executable, "-c", code, str(server.file)]
         supervisor.start(
-            Service(name, command, {}, server.service.log, server.file.exists)
+            Service(name, command, {}, server.service.log, server.service.ready)
         )
     supervisor.stop()
     ended = [Path(text).stem for text in order.read_text().split(".processes")[:-1]]
@@ -146,7 +153,7 @@ def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
     code = (
         "import sys; from headrace_flows import guard; import os, time;"
         "g = guard.start(sys.argv[1:], dict(os.environ), os.devnull);"
-        "print(g.pid, flush=True); time.sleep(60)"
+        "print(g.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, *server.service.command],
@@ -155,7 +162,6 @@ def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
     )
     assert parent.stdout is not None
     guarding = int(parent.stdout.readline())
-    until(server.file.exists)
     until(lambda: bool(server.processes))
     os.kill(parent.pid if victim == "parent" else guarding, signal.SIGKILL)
     try:
@@ -166,14 +172,17 @@ def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
 
 
 def test_what_a_command_started_goes_with_it(tmp_path: Path) -> None:
-    inner = tmp_path / "inner"
-    start = f"subprocess.Popen([sys.executable,'-c',{WORKS + STAYS!r},{str(inner)!r}])"
-    code = f"import subprocess,sys; {start}"
+    inner = Server(tmp_path, "inner", STAYS)
+    start = f"subprocess.Popen({inner.service.command!r})"
+    waits = 'exec("while not (file.is_file() and file.read_text()): time.sleep(.01)")'
+    code = (
+        f"import pathlib, subprocess, sys, time; {start};"
+        f"file = pathlib.Path({str(inner.file)!r}); {waits}"
+    )
     guarded = guard.start([sys.executable, "-c", code], {}, os.devnull)
-    assert guarded.wait(timeout=20) == 0
-    time.sleep(0.3)  # it may not have begun to write
-    if inner.exists():
-        until(lambda: not _runs(int(inner.read_text())))
+    assert guarded.wait(timeout=600) == 0
+    assert len(inner.processes) == 1
+    until(lambda: not _runs(inner.processes[0]))
     guard.stop(guarded)
 
 
@@ -203,7 +212,7 @@ def test_another_server_at_its_port_is_not_taken_for_it(
         with pytest.raises(DependencyError, match="mute did not start"):
             supervisor.start(replace(mute, port=port))
         supervisor.stop()
-    monkeypatch.setattr(live, "START_LIMIT_SECONDS", 20.0)
+    monkeypatch.setattr(live, "START_LIMIT_SECONDS", 120.0)
     supervisor = Supervisor(lock)
     command = [*speaks.command, str(port)]
     supervisor.start(replace(speaks, port=port, command=command))

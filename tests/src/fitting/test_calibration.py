@@ -48,6 +48,15 @@ def test_a_smoothed_fit_ends_surer_and_says_the_same(fit: Any, make_data: Any) -
     assert loss < epochs[-1]["val_loss"]
 
 
+def test_a_single_validation_row_gives_a_temperature_within_bounds(
+    fit: Any, make_data: Any
+) -> None:
+    data = make_data(50, 1)
+    made, _ = fit("mlp", data, calibrate=True)
+    assert 1 / MOST <= made.temperature <= MOST
+    assert np.isfinite(probabilities(made.model, data.val.items)).all()
+
+
 def test_without_validation_rows_nothing_is_changed(fit: Any, make_data: Any) -> None:
     plain, _ = fit("mlp", make_data(50, 0))
     made, _ = fit("mlp", make_data(50, 0), calibrate=True)

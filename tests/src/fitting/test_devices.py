@@ -31,7 +31,7 @@ def fits(cpus: int, *given: dict[str, Any]) -> list[dict[str, Any]]:
         env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     results: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])

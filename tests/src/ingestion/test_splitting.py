@@ -26,15 +26,18 @@ def test_the_split_is_a_threshold_on_the_content():
     assert (split_of(low, 0.1), split_of(high, 0.1)) == ("test", "train")
 
 
-def test_a_split_never_changes_when_data_is_added(run, tmp_path):
-    np.savez(tmp_path / "some.npz", x=X[:60], y=Y[:60])
-    np.savez(tmp_path / "more.npz", x=X, y=Y)
+def test_the_split_of_many_items_never_changes_when_data_is_added(run, tmp_path):
+    x = np.random.default_rng(7).integers(0, 256, (1200, 4, 5), np.uint8)
+    y = np.arange(1200) % 2
+    np.savez(tmp_path / "some.npz", x=x[:600], y=y[:600])
+    np.savez(tmp_path / "more.npz", x=x, y=y)
     some = read_items(run(tmp_path / "some.npz"), ["item", "split"]).to_pydict()
     more = read_items(run(tmp_path / "more.npz"), ["item", "split"]).to_pydict()
     now = dict(zip(more["item"], more["split"], strict=True))
     tests = {i for i, s in zip(some["item"], some["split"], strict=True) if s == "test"}
     assert tests == {i for i in some["item"] if now[i] == "test"}
-    assert 0 < len(tests) < 30
+    assert tests == {i for i in some["item"] if split_of(i, 0.2) == "test"}
+    assert 90 < len(tests) < 150
 
 
 def _val_of(record):

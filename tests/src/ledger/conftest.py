@@ -56,11 +56,15 @@ def some_evidence(number: int, *, passed: bool = True, **changes: Any) -> Eviden
     return Evidence(**values | changes)
 
 
-def fill(ledger: Ledger, *numbers: int) -> None:
-    """Register versions, each with passing evidence."""
+def fill(ledger: Ledger, *numbers: int, others: tuple[int, ...] = ()) -> None:
+    """Register versions, each with passing evidence: numbered as they are, without a
+    champion; then against each of the rest and of the others as champion."""
     for number in numbers:
         ledger.add_version(a_version(number))
         ledger.add_evidence(some_evidence(number))
+    for number in numbers:
+        for champion in {*numbers, *others} - {number}:
+            ledger.add_evidence(some_evidence(number, champion_version=champion))
 
 
 def promote(ledger: Ledger, number: int, **changes: Any) -> Entry:

@@ -33,7 +33,7 @@ def test_an_empty_ledger_has_no_champion(ledger: Ledger) -> None:
 def test_a_promotion_is_the_next_entry_and_names_the_champion(ledger: Ledger) -> None:
     fill(ledger, 1, 2)
     first = promote(ledger, 1, why="first")
-    second = promote(ledger, 2, why="better", evidence_id=2)
+    second = promote(ledger, 2, why="better", evidence_id=4)
     assert first == Entry(
         model="digits",
         sequence=1,
@@ -46,7 +46,7 @@ def test_a_promotion_is_the_next_entry_and_names_the_champion(ledger: Ledger) ->
         evidence_id=1,
     )
     assert (second.sequence, second.from_version, second.to_version) == (2, 1, 2)
-    assert second.evidence_id == 2
+    assert second.evidence_id == 4
     found = ledger.champion("digits")
     assert found is not None
     assert found.version == ledger.version("digits", 2)
@@ -103,6 +103,45 @@ def test_only_the_latest_evidence_counts(ledger: Ledger) -> None:
         promote(ledger, 1, evidence_id=1)
     ledger.add_evidence(some_evidence(1))
     assert promote(ledger, 1).evidence_id == 3
+
+
+def test_evidence_counts_against_the_champion_that_it_names(ledger: Ledger) -> None:
+    for number in (1, 2, 3):
+        ledger.add_version(a_version(number))
+        ledger.add_evidence(some_evidence(number))
+    ledger.add_evidence(some_evidence(3, champion_version=2))
+    promote(ledger, 1)
+    against_1 = "no evidence for version 3 of digits against the champion 1.*--force"
+    with pytest.raises(PromotionError, match=against_1):
+        promote(ledger, 3)
+    with pytest.raises(
+        PromotionError, match="was compared with the champion 2, which is now 1"
+    ):
+        promote(ledger, 3, evidence_id=4)
+    with pytest.raises(
+        PromotionError, match="was compared with the champion none, which is now 1"
+    ):
+        promote(ledger, 3, evidence_id=3)
+    assert champion(ledger) == 1
+
+
+def test_evidence_of_an_experiment_promotes_by_force_alone(ledger: Ledger) -> None:
+    ledger.add_version(a_version(1))
+    ledger.add_evidence(some_evidence(1, overrides=("gates", "promotion.mode")))
+    with pytest.raises(PromotionError, match=r"no evidence for version 1.*--force"):
+        promote(ledger, 1)
+    with pytest.raises(PromotionError, match=r"overrides gates, promotion\.mode"):
+        promote(ledger, 1, evidence_id=1)
+    entry = promote(ledger, 1, forced=True, why="for the fair")
+    assert (entry.forced, entry.evidence_id) == (True, 1)
+
+
+def test_evidence_under_another_law_is_beside_the_first(ledger: Ledger) -> None:
+    fill(ledger, 1)
+    other = ledger.add_evidence(some_evidence(1, passed=False, law_digest="b"))
+    with pytest.raises(PromotionError, match="did not pass its gates"):
+        promote(ledger, 1, evidence_id=other.id)
+    assert promote(ledger, 1, evidence_id=1).evidence_id == 1
 
 
 def test_evidence_without_gates_says_so(ledger: Ledger) -> None:
@@ -268,7 +307,7 @@ class Model:
 
 
 def test_300_random_operations_agree_with_the_rules(ledger: Ledger) -> None:
-    fill(ledger, 1, 2, 3, 4)
+    fill(ledger, 1, 2, 3, 4, others=(5, 6))
     ledger.add_version(a_version(5))
     ledger.add_evidence(some_evidence(5, passed=False))
     ledger.add_version(a_version(6))

@@ -27,7 +27,7 @@ from headrace.ledger import Entry, Ledger, Version
 
 def won(attempt: Callable[[], Entry], starting: threading.Barrier) -> bool:
     """Whether the attempt won; a loser must have been told that it lost."""
-    starting.wait(60)
+    starting.wait(600)
     try:
         attempt()
     except PromotionError as error:
@@ -59,7 +59,7 @@ def test_two_promotions_of_one_version_at_once_are_one(ledger: Ledger) -> None:
     starting = threading.Barrier(2)
 
     def attempt(sequence: int) -> Entry:
-        starting.wait(60)
+        starting.wait(600)
         return promote(ledger, sequence % 2 + 1, expected_sequence=sequence)
 
     with ThreadPoolExecutor(2) as pool:
@@ -91,7 +91,7 @@ def test_a_promotion_and_a_rollback_at_once_have_one_winner(ledger: Ledger) -> N
 
 
 def _open_and_race(url: str, rank: int, rounds: int, starting: Any, wins: Any) -> None:
-    starting.wait(60)
+    starting.wait(600)
     ledger = Ledger(url)
     fill(ledger, *range(1, 9))
     for sequence in range(rounds):
@@ -99,7 +99,7 @@ def _open_and_race(url: str, rank: int, rounds: int, starting: Any, wins: Any) -
         attempt = partial(promote, ledger, number, expected_sequence=sequence)
         if won(attempt, starting):
             wins.put((sequence + 1, number))
-    starting.wait(60)
+    starting.wait(600)
 
 
 def test_processes_that_open_a_new_ledger_and_race_have_one_winner_each_round(
@@ -116,9 +116,9 @@ def test_processes_that_open_a_new_ledger_and_race_have_one_winner_each_round(
     ]
     for worker in workers:
         worker.start()
-    winners = sorted(wins.get(timeout=60) for _ in range(rounds))
+    winners = sorted(wins.get(timeout=600) for _ in range(rounds))
     for worker in workers:
-        worker.join(60)
+        worker.join(600)
     assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
     assert wins.empty()
     history = Ledger(url_of(tmp_path)).history("digits")
@@ -130,7 +130,7 @@ def test_threads_that_open_a_new_ledger_at_once_make_one(tmp_path: Path) -> None
     starting = threading.Barrier(8)
 
     def attempt(number: int) -> Version:
-        starting.wait(60)
+        starting.wait(600)
         return Ledger(url_of(tmp_path)).add_version(a_version(number))
 
     with ThreadPoolExecutor(8) as pool:

@@ -84,7 +84,7 @@ def test_the_latest_evidence_is_the_last_for_exactly_that_version(
     failed = ledger.add_evidence(some_evidence(1, passed=False, champion_version=2))
     assert ledger.latest_evidence("digits", 1) == failed
     assert failed == some_evidence(
-        1, passed=False, champion_version=2, id=3, created=failed.created
+        1, passed=False, champion_version=2, id=5, created=failed.created
     )
     assert ledger.latest_evidence("digits", 3) is None
     assert ledger.latest_evidence("letters", 1) is None
@@ -96,6 +96,35 @@ def test_the_same_evidence_again_is_not_added_twice(ledger: Ledger) -> None:
     again = ledger.add_evidence(some_evidence(1, metrics={"loss": math.nan}))
     other = ledger.add_evidence(some_evidence(1, metrics={"loss": 0.5}))
     assert (first.id, again.id, other.id) == (1, 1, 2)
+
+
+def test_evidence_is_found_by_opponent_and_law(ledger: Ledger) -> None:
+    ledger.add_version(a_version(1))
+    kinds = [
+        {"champion_version": None, "law_digest": "a"},
+        {"champion_version": 2, "law_digest": "a", "passed": False},
+        {"champion_version": 2, "law_digest": "b"},
+        {"champion_version": 2, "law_digest": "b", "overrides": ("gates",)},
+    ]
+    added = [ledger.add_evidence(some_evidence(1, **kind)) for kind in kinds]
+    assert ledger.evidence_of("digits", 1) == ledger.evidence_of("digits") == added
+    assert ledger.evidence(3) == added[2]
+    assert ledger.evidence(9) is None
+    assert ledger.find_evidence("digits", 1, None) == added[0]
+    assert ledger.find_evidence("digits", 1, 2) == added[2]
+    assert ledger.find_evidence("digits", 1, 2, "a") == added[1]
+    assert ledger.find_evidence("digits", 1, 3) is None
+    assert ledger.latest_evidence("digits", 1) == added[3]
+
+
+def test_what_was_found_before_against_another_is_not_added_again(
+    ledger: Ledger,
+) -> None:
+    ledger.add_version(a_version(1))
+    first = ledger.add_evidence(some_evidence(1))
+    other = ledger.add_evidence(some_evidence(1, passed=False, champion_version=2))
+    assert ledger.add_evidence(some_evidence(1)) == first
+    assert ledger.evidence_of("digits", 1) == [first, other]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -240,7 +240,7 @@ def test_only_links_is_said_to_be_no_data(make, read, tmp_path):
 def test_a_file_too_big_for_one_item(make, read):
     path = make.tree(make.members())
     with (path / "0" / "huge.png").open("wb") as file:
-        file.truncate(folder.FILE_LIMIT + 1)
+        file.truncate(2**28 + 1)
     with pytest.raises(SourceError, match=r"huge.png has 268,435,457 bytes"):
         read(path)
 

@@ -36,12 +36,18 @@ def test_an_empty_table_is_refused(check: Check) -> None:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_class_missing_from_a_split_is_refused(check: Check, split: str) -> None:
     data = Data()
+    pairs = zip(data.split, data.label, strict=True)
+    left = sum(of != split and label == "dog" for of, label in pairs)
     data.label = [
         "cat" if of == split else label
         for of, label in zip(data.split, data.label, strict=True)
     ]
 
-    with pytest.raises(ContractError, match=f"- {split} holds no item of class dog"):
+    told = (
+        f"- {split} holds no item of class dog; a class needs at least 2 different "
+        f"items, one in train and one in test, and dog has {left}"
+    )
+    with pytest.raises(ContractError, match=told):
         check(data)
 
 

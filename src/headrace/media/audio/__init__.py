@@ -18,6 +18,7 @@ from headrace.media.audio.arrays import check_input, decode_array
 from headrace.media.audio.files import decode_files
 from headrace.media.audio.samples import Samples, fit, form_of, to_floats, usual_shape
 from headrace.media.audio.showing import as_html, draw_sample
+from headrace.media.audio.sizes import sizes
 from headrace.media.audio.suggesting import suggest
 from headrace.media.forms import Expectation
 from headrace.records import DataDescription
@@ -47,6 +48,7 @@ __all__ = [
     "from_column",
     "preprocessing",
     "raw",
+    "sizes",
     "suggest",
     "usual_shape",
     "variants",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ from headrace.media.forms import Decoded, Problem
 from headrace.records import Form
 
 FILE_FORMATS = ("WAV", "FLAC", "OGG", "AIFF", "AU")
-_FRAMES_AT_ONCE = 2**18
+_FRAMES_AT_ONCE = 2**16
 # What a resampler needs to see beyond the end of what is kept.
 _MARGIN = 2_048
 _THREADS = min(4, os.cpu_count() or 1)
@@ -117,7 +117,7 @@ def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, npt.NDArray[A
         streams.check_flac_rate(data)
     if kind == "aiff":
         streams.check_aiff(data)
-    return _by_libsndfile(kind, data)
+    return _by_libsndfile(kind, data, seconds)
 
 
 def _plain(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
@@ -152,9 +152,13 @@ class _Bytes(io.BytesIO):
             return super().seek(0)
 
 
-def _by_libsndfile(kind: str, data: bytes) -> tuple[Header, npt.NDArray[Any]]:
+def _by_libsndfile(
+    kind: str, data: bytes, seconds: float
+) -> tuple[Header, npt.NDArray[Any]]:
+    """The header, and the first seconds; but all samples are read, and checked."""
     import soundfile
 
+    checksum = streams.FlacChecksum(data) if kind == "flac" else None
     try:
         with soundfile.SoundFile(_Bytes(data)) as file:
             streamed = kind == "flac" and not streams.flac_frames(data)
@@ -165,34 +169,47 @@ def _by_libsndfile(kind: str, data: bytes) -> tuple[Header, npt.NDArray[Any]]:
                 header.rate, header.channels, 1 if streamed else declared
             )
             whole = not file.subtype.startswith(("FLOAT", "DOUBLE", "VORBIS", "OPUS"))
-            sound = _blocks(file, "int32" if whole else "float32", declared)
+            limit = min(declared, headers.SAMPLES_LIMIT // header.channels)
+            kept, count = [], 0
+            wanted = int(seconds * header.rate) + _MARGIN
+            dtype = "int32" if whole else "float32"
+            if kind == "flac" and streams.flac_bits(data) == 16:
+                dtype = "int16"
+            for block in _blocks(file, dtype, limit):
+                if count < wanted:
+                    kept.append(block[: wanted - count].copy())
+                count += len(block)
+                if checksum is not None:
+                    checksum.add(block)
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
         raise Unfit("damaged", f"damaged or cut short: {error}") from error
-    if len(sound) != declared and not streamed:
+    if count != declared and not streamed:
         raise Unfit(
             "truncated",
-            f"its header declares {declared:,} frames, and {len(sound):,} can be read",
+            f"its header declares {declared:,} frames, and {count:,} can be read",
         )
-    headers.check_sizes(header.rate, header.channels, len(sound))
-    if kind == "flac":
-        streams.check_flac_samples(data, sound)
-    header = replace(header, frames=len(sound))
-    return header, sound / np.float32(2**31) if whole else sound
+    headers.check_sizes(header.rate, header.channels, count)
+    if checksum is not None:
+        checksum.check()
+    sound = np.concatenate(kept)
+    header = replace(header, frames=count)
+    if sound.dtype.kind == "i":
+        sound = sound / np.float32(2 ** (8 * sound.itemsize - 1))
+    return header, sound
 
 
-def _blocks(file: Any, dtype: str, limit: int) -> npt.NDArray[Any]:
-    """All frames of a file, but not many more than a limit."""
+def _blocks(file: Any, dtype: str, limit: int) -> Iterator[npt.NDArray[Any]]:
+    """All frames of a file, but not many more than a limit; each block is reused."""
     # soundfile seeks after each read, which a FLAC of unknown length does not bear.
     file.seekable = lambda: False
-    limit = min(limit, headers.SAMPLES_LIMIT // file.channels)
-    parts, count = [np.empty((0, file.channels), dtype)], 0
+    buffer = np.empty((_FRAMES_AT_ONCE, file.channels), dtype)
+    count = 0
     while count <= limit:
-        part = file.read(_FRAMES_AT_ONCE, dtype, always_2d=True)
+        part = file.read(_FRAMES_AT_ONCE, dtype, always_2d=True, out=buffer)
         if not len(part):
             break
-        parts.append(part)
+        yield part
         count += len(part)
-    return np.concatenate(parts)
 
 
 def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:

@@ -92,6 +92,11 @@ def flac_frames(data: bytes) -> int:
     return int.from_bytes(data[21:26]) & (2**36 - 1)
 
 
+def flac_bits(data: bytes) -> int:
+    """How many bits a sample of a FLAC file has, by its header."""
+    return (int.from_bytes(data[20:22]) >> 4 & 31) + 1
+
+
 def check_flac_rate(data: bytes) -> None:
     """Compare the sample rate of a FLAC file's header with its first frame's.
 
@@ -110,23 +115,33 @@ def check_flac_rate(data: bytes) -> None:
         )
 
 
-def check_flac_samples(data: bytes, samples: npt.NDArray[Any]) -> None:
-    """Compare decoded samples with the MD5 that a FLAC file's header has of them.
+class FlacChecksum:
+    """The MD5 that a FLAC file's header has of its samples; most have one.
 
     Args:
         data: the file.
-        samples: int32 ``(frames, channels)``, the highest bits used.
-
-    Raises:
-        Unfit: they differ.
     """
-    bits = (int.from_bytes(data[20:22]) >> 4 & 31) + 1
-    width = -(-bits // 8)
-    expected = data[26:42]
-    if not any(expected):
-        return
-    whole = np.ascontiguousarray(samples >> (32 - bits), dtype="<i4")
-    packed = whole.view(np.uint8).reshape(-1, 4)[:, :width]
-    digest = hashlib.md5(packed.tobytes(), usedforsecurity=False).digest()
-    if digest != expected:
-        raise Unfit("damaged", "its samples differ from the checksum in its header")
+
+    def __init__(self, data: bytes) -> None:
+        self._bits = flac_bits(data)
+        self._expected = data[26:42] if any(data[26:42]) else b""
+        self._digest = hashlib.md5(usedforsecurity=False)
+
+    def add(self, samples: npt.NDArray[Any]) -> None:
+        """Take in decoded samples: int32, the highest bits, or int16."""
+        if self._expected and samples.dtype == np.int16:
+            self._digest.update(np.ascontiguousarray(samples, "<i2").data)
+        elif self._expected:
+            whole = (samples >> (32 - self._bits)).astype("<i4", copy=False)
+            width = -(-self._bits // 8)
+            packed = np.ascontiguousarray(whole).view(np.uint8).reshape(-1, 4)
+            self._digest.update(np.ascontiguousarray(packed[:, :width]).data)
+
+    def check(self) -> None:
+        """Compare it with the digest of all that was taken in.
+
+        Raises:
+            Unfit: they differ.
+        """
+        if self._expected and self._digest.digest() != self._expected:
+            raise Unfit("damaged", "its samples differ from the checksum in its header")

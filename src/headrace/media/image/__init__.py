@@ -21,6 +21,7 @@ from headrace.media.image.near import alike, difference
 from headrace.media.image.pixels import Pixels, decode_array, fit, form_of
 from headrace.media.image.serving import check_input
 from headrace.media.image.showing import as_html, draw_sample
+from headrace.media.image.sizes import sizes
 from headrace.media.image.whole import set_columns, set_expectations
 from headrace.records import DataDescription, Form
 
@@ -45,6 +46,7 @@ __all__ = [
     "raw",
     "set_columns",
     "set_expectations",
+    "sizes",
     "suggest",
     "usual_shape",
     "variants",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from headrace.media.forms import Decoded, Problem
 from headrace.media.image import pixels
+from headrace.media.image.sizes import BROKEN
 from headrace.records import Form
 
 if TYPE_CHECKING:
@@ -21,22 +21,11 @@ if TYPE_CHECKING:
 
 FILE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 _PNG = b"\x89PNG\r\n\x1a\n"
+# A photo has about 10. Each is a pass over all pixels, and an empty one takes 20 bytes.
+_SCANS_LIMIT = 200
+_SCAN = b"\xff\xda"
 # Handing a 28 x 28 PNG to a thread takes three times as long as decoding it.
 _THREADS_FROM_BYTES = 16 * 2**10
-# What Pillow's readers raise on malformed bytes, found by fuzzing.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
 
 
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
@@ -68,7 +57,9 @@ def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | 
         return Problem("decode", "the file is empty or not there")
     try:
         with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
-            problem = _header_problem(image, shape) or _png_problem(data)
+            problem = (
+                _header_problem(image, shape) or _png_problem(data) or _scans(data)
+            )
             if problem is not None:
                 return problem
             image.load()
@@ -78,7 +69,7 @@ def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | 
         return Problem("decode", f"not one of {kinds}: begins with {data[:8]!r}")
     except Image.DecompressionBombError as error:
         return Problem("too_large", str(error))
-    except _BROKEN as error:
+    except BROKEN as error:
         return Problem("decode", f"damaged or cut short: {error}")
 
 
@@ -114,6 +105,15 @@ def _png_problem(data: bytes) -> Problem | None:
     return Problem("decode", f"damaged or cut short at byte {place:,}")
 
 
+def _scans(data: bytes) -> Problem | None:
+    """So many passes over a JPEG's pixels that decoding it does not end in time."""
+    if not data.startswith(b"\xff\xd8") or data.count(_SCAN) <= _SCANS_LIMIT:
+        return None
+    return Problem(
+        "too_large", f"{data.count(_SCAN):,} scans; at most {_SCANS_LIMIT} are taken"
+    )
+
+
 def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     from PIL import Image as images
     from PIL import ImageOps
@@ -128,8 +128,10 @@ def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., np.newaxis]
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        image = image.convert("RGBA")
+        if image.mode != "RGBA":
+            image = image.convert("RGBA")
         white = images.new("RGBA", image.size, "white")
-        image = images.alpha_composite(white, image)
+        white.alpha_composite(image)
+        image = white
     colours = np.asarray(image.convert("RGB"))
     return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours

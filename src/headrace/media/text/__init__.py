@@ -14,7 +14,7 @@ import numpy.typing as npt
 from headrace.media.text import near
 from headrace.media.text.bounds import expectations
 from headrace.media.text.facts import columns
-from headrace.media.text.files import decode_files
+from headrace.media.text.files import decode_files, sizes
 from headrace.media.text.pages import as_html, draw_sample
 from headrace.media.text.texts import (
     Texts,
@@ -57,6 +57,7 @@ __all__ = [
     "from_column",
     "preprocessing",
     "raw",
+    "sizes",
     "suggest",
     "usual_shape",
     "variants",

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headrace.media.forms import Decoded, Payload, Problem
+from headrace.media.forms import Decoded, Payload, Problem, Size
 from headrace.media.text import texts
 from headrace.media.text.personal import mask
 from headrace.records import Form
 
+# As a cell of a table.
+BYTES_LIMIT = 2**24
 _UTF_16 = {codecs.BOM_UTF16_LE: "UTF-16 LE", codecs.BOM_UTF16_BE: "UTF-16 BE"}
 # Of the characters that are not ASCII, so many are marks, or common ones of GB 2312,
 # or written in four bytes: 97 % of simplified texts, 69 % of traditional ones; of
@@ -41,7 +43,19 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     return Decoded(items, notes)
 
 
+def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
+    """At most how many bytes each text has as UTF-8, and padded."""
+    limit = texts.limit_of(form)
+    return [
+        Size(len(data), texts.size_of(min(2 * len(data), limit), form))
+        for data in files
+    ]
+
+
 def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
+    if len(data) > BYTES_LIMIT:
+        reason = f"{len(data):,} bytes; a text has at most {BYTES_LIMIT:,}"
+        return Problem("too_large", reason)
     found = text_of(data)
     if isinstance(found, Problem):
         return found
@@ -104,9 +118,10 @@ def _as_chinese(data: bytes) -> str:
         text = data.decode("gb18030")
     except UnicodeDecodeError:
         return ""
-    other = [c.encode("gb18030") for c in text if not c.isascii()]
-    common = sum(
-        len(c) == 4 or (c[0] in _COMMON and (c[1] >= 0xA1 or c[0] == 0xA8))
-        for c in other
-    )
-    return text if common >= _CHINESE * len(other) else ""
+    other = common = 0
+    for letter, count in Counter(c for c in text if not c.isascii()).items():
+        code = letter.encode("gb18030")
+        is_common = code[0] in _COMMON and (code[1] >= 0xA1 or code[0] == 0xA8)
+        other += count
+        common += count * (len(code) == 4 or is_common)
+    return text if common >= _CHINESE * other else ""

@@ -7,26 +7,12 @@ from typing import Any
 
 import pytest
 
-from headrace.gates import absolute_gate, champion_gate, serving_gate
-from headrace.metrics import Comparison
+from headrace.gates import absolute_gate, serving_gate
 from headrace.spec import KNOWN_GATES, GateSpec
-
-CHAMPION = GateSpec.model_validate({"name": "champion"})
 
 
 def a_gate(name: str, **values: Any) -> GateSpec:
     return GateSpec.model_validate({"name": name, **values})
-
-
-def a_comparison(**values: Any) -> Comparison:
-    plain = {
-        "better": 9,
-        "worse": 1,
-        "difference": 0.02,
-        "low": -0.004,
-        "p_value": 0.04,
-    }
-    return Comparison(**plain | values)
 
 
 @pytest.mark.parametrize(
@@ -68,58 +54,6 @@ def test_an_infinite_loss_fails_and_stays_json() -> None:
     gate = a_gate("loss", metric="test_log_loss", direction="max", threshold=1)
     found = absolute_gate(gate, {"test_log_loss": math.inf})
     assert (found.passed, found.value) == (False, None)
-
-
-def test_without_a_champion_there_is_nothing_to_beat() -> None:
-    found = champion_gate(CHAMPION, None, same_data=False)
-    assert found.passed
-    assert found.reason == "there is no champion yet"
-
-
-def test_a_champion_that_cannot_be_compared_with_stays() -> None:
-    found = champion_gate(CHAMPION, None, same_data=True, note="its file is gone")
-    assert not found.passed
-    assert found.reason == "its file is gone"
-
-
-@pytest.mark.parametrize(("p_value", "passed"), [(0.0499, True), (0.05, False)])
-def test_on_the_same_data_a_challenger_must_be_significantly_better(
-    p_value: float, passed: bool
-) -> None:
-    found = champion_gate(CHAMPION, a_comparison(p_value=p_value), same_data=True)
-    assert (found.passed, found.p_value, found.threshold) == (passed, p_value, 0.05)
-    assert found.kind == "champion"
-    assert "9 rows better, 1 worse" in found.reason
-    assert ("not significantly" in found.reason) is not passed
-
-
-@pytest.mark.parametrize(("p_value", "passed"), [(0.0099, True), (0.01, False)])
-def test_the_fifth_challenger_on_the_same_rows_shares_the_level(
-    p_value: float, passed: bool
-) -> None:
-    comparison = a_comparison(p_value=p_value)
-    found = champion_gate(CHAMPION, comparison, same_data=True, attempts=5)
-    assert (found.passed, found.threshold) == (passed, 0.01)
-
-
-@pytest.mark.parametrize(("attempts", "passed"), [(1, True), (4, True), (5, False)])
-def test_challengers_on_the_same_data_share_the_level(
-    attempts: int, passed: bool
-) -> None:
-    found = champion_gate(
-        CHAMPION, a_comparison(p_value=0.01), same_data=True, attempts=attempts
-    )
-    assert (found.passed, found.threshold) == (passed, 0.05 / attempts)
-    assert f"challenger {attempts} on it needs" in found.reason
-
-
-@pytest.mark.parametrize(("low", "passed"), [(-0.0049, True), (-0.005, False)])
-def test_on_newer_data_a_challenger_must_not_be_worse_by_the_margin(
-    low: float, passed: bool
-) -> None:
-    found = champion_gate(CHAMPION, a_comparison(low=low, p_value=1), same_data=False)
-    assert (found.passed, found.value, found.threshold) == (passed, low, -0.005)
-    assert "on newer data" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""Watching the champions while ``headrace up`` runs: what is lost is put back or told.
+
+A file is read again only where its size or its times are others than before, so that a
+look costs milliseconds. Importing this imports no Prefect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from headrace.repair import Repair
+    from headrace.settings import Settings
+
+PERIOD_SECONDS = 60.0
+LAST_WAIT_SECONDS = 5.0
+
+log = logging.getLogger("headrace")
+
+
+class ChampionWatch:
+    """Looks at all champions of a ledger, and speaks once of what it finds.
+
+    Args:
+        settings: where the ledger, the store and MLflow are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._last: dict[str, str] = {}
+
+    def look(self) -> list[Repair]:
+        """Put back what is lost, from the store.
+
+        Returns:
+            what is new since the last look.
+        """
+        from headrace.ledger import is_there
+        from headrace.repair import restore_lost
+
+        if not is_there(self._settings.database_url):
+            return []
+        repairs = restore_lost(self._settings)
+        new = [r for r in repairs if r.is_sound or self._last.get(r.model) != r.reason]
+        self._last = {r.model: r.reason for r in repairs if not r.is_sound}
+        for repair in new:
+            self._tell(repair)
+        return new
+
+    def _tell(self, repair: Repair) -> None:
+        from headrace_flows.notifications import emit_from_command
+
+        message = str(repair)
+        if not repair.is_sound:
+            message += f" Run `headrace repair {repair.model}`."
+        log.warning("%s", message)
+        emit_from_command(self._settings, "lost", repair.model, message)
+
+
+@contextlib.contextmanager
+def watching_champions(
+    settings: Settings, period_seconds: float = PERIOD_SECONDS
+) -> Iterator[None]:
+    """Look during the block, now and every minute."""
+    closing, watch = threading.Event(), ChampionWatch(settings)
+
+    def work() -> None:
+        while True:
+            try:
+                watch.look()
+            except HeadraceError as error:
+                log.warning("the champions were not looked at: %s", error.message)
+            if closing.wait(period_seconds):
+                return
+
+    thread = threading.Thread(target=work, name="headrace-champions", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        closing.set()
+        thread.join(LAST_WAIT_SECONDS)

@@ -1,0 +1,153 @@
+"""Credentials in the text of a URL: finding them, and hiding them in messages.
+
+A source is kept in many places: MLflow, the model card, Prefect's database, the store.
+So a credential must not be part of it. Knows text only, no settings and no network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+HIDDEN = "***"
+OPTIONS = "HEADRACE_STORAGE_OPTIONS"
+
+# Here `a:b@c` is an owner, a repository and a revision.
+_REPOSITORIES = {"github", "git"}
+_BUCKETS = {"s3", "s3a", "gs", "gcs", "r2", "oss", "cos"}
+# Here a name alone may be a key or a token; elsewhere it is an account or a container.
+_NAME_IS_SECRET = {"http", "https", *_BUCKETS}
+
+_SECRET_PARTS = (
+    *("token", "secret", "passw", "signature", "credential", "authorization"),
+    *("apikey", "accesskey", "privatekey", "accountkey", "sharedkey", "accessid"),
+    *("sessionid", "subscriptionkey"),
+)
+_SECRET_NAMES = {"sig", "sas", "key", "pwd", "pass", "auth", "jwt", "bearer"}
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]+")
+_BEGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")  # by fsspec
+_LOGIN = re.compile(r"(?P<name>[^/@\s:]*)(?P<password>:.*)?@", re.DOTALL)
+_FIELD = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]+)")
+
+
+def find_credential(source: str) -> str:
+    """What kind of credential a URL holds, in words; empty where it holds none.
+
+    A path, a URI without a login, and names such as ``keras:mnist`` hold none. Whether
+    a path inside a URL is secret cannot be told.
+    """
+    for text in (source, unquote(source)):
+        for scheme, rest in _urls(text):
+            if _login(scheme, rest) is not None:
+                return "a login before the @"
+            for field in _FIELD.finditer(rest):
+                if _is_secret(field["name"]):
+                    return f"the parameter {unquote(field['name'])}"
+    return ""
+
+
+def hide_credentials(text: str) -> str:
+    """A text whose URLs have no password, token or signature."""
+    if "://" not in text:
+        return text
+    return _URL.sub(lambda found: _hidden(found[0]), text)
+
+
+def instead(source: str) -> str:
+    """Where the credential of a source belongs, as one thing to do."""
+    scheme, rest = next(_urls(source), ("", ""))
+    login = _login(scheme, rest)
+    host = re.split(r"[/?#]", rest[login.end() if login else 0 :], maxsplit=1)[0]
+    if scheme in _BUCKETS:
+        return (
+            "Take it out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
+            f'AWS_PROFILE, or {OPTIONS}=\'{{"{scheme}://{host}/": {{"key": "...", '
+            '"secret": "..."}}\'.'
+        )
+    if scheme in {"http", "https"} and login is None:
+        return (
+            f'Take it out, and set {OPTIONS}=\'{{"{scheme}://{host}/": {{"params": '
+            '{"NAME": "..."}}}\'. Of a presigned URL, name the object itself with keys '
+            "in the environment (s3://BUCKET/KEY), or download it and give the file."
+        )
+    how = '"headers": {"Authorization": "..."}'
+    if scheme not in {"http", "https"}:
+        how = '"username": "...", "password": "..."'
+    return f"Take it out, and set {OPTIONS}='{{\"{scheme}://{host}/\": {{{how}}}}}'."
+
+
+def schema_pattern() -> str:
+    """The rule of `find_credential`, less exactly, as a pattern of a JSON schema.
+
+    Prefect's server and the form on its page hold a flow's parameters against it
+    before they keep anything.
+    """
+    part = "|".join(map(_any_case, _SECRET_PARTS))
+    name = "|".join(map(_any_case, sorted(_SECRET_NAMES)))
+    login = "|".join(map(_any_case, sorted(_NAME_IS_SECRET)))
+    return (
+        rf"^(?![\s\S]*({login})://[^/?#]*@)"
+        r"(?!(?!\s*git(hub)?://)[\s\S]*://(?!arn:)[^/@?#\[\]]*:(?![0-9]+[/?#])[^@]*@)"
+        rf"(?![\s\S]*://[\s\S]*[?&;#]([^=&;#?]*({part})[^=&;#?]*|({name}))=[^&;#])"
+    )
+
+
+def _any_case(word: str) -> str:
+    letters = (f"[{c}{c.upper()}]" if c.isalpha() else c for c in word)
+    return "[-_.]?".join(letters) if len(word) > 5 else "".join(letters)
+
+
+def _urls(source: str) -> Iterator[tuple[str, str]]:
+    """Scheme and rest of each URL in a source, also of one inside another."""
+    for part in _CHAINED.split(source.strip()):
+        for begin in _BEGIN.finditer(part):
+            yield begin["scheme"].lower(), part[begin.end() :]
+
+
+def _hidden(url: str) -> str:
+    return "::".join(map(_hidden_part, _CHAINED.split(url)))
+
+
+def _hidden_part(part: str) -> str:
+    begin = _BEGIN.match(part)
+    if begin is None:
+        return part
+    rest = part[begin.end() :]
+    login = _login(begin["scheme"].lower(), rest)
+    if login is not None:
+        name = f"{login['name']}:" if login["password"] else ""
+        rest = f"{name}{HIDDEN}@{rest[login.end() :]}"
+    return begin[0] + hide_credentials(_FIELD.sub(_hidden_field, rest))
+
+
+def _hidden_field(field: re.Match[str]) -> str:
+    if _is_secret(field["name"]):
+        return f"{field['mark']}{field['name']}={HIDDEN}"
+    return field[0]
+
+
+def _login(scheme: str, rest: str) -> re.Match[str] | None:
+    """The login that a URL's authority begins with, if it has one.
+
+    A secret may have any character in it, a / or a ? as well: a colon before the first
+    / that no port number follows begins one.
+    """
+    if scheme in _REPOSITORIES or "@" not in rest:
+        return None
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        login = _LOGIN.match(rest, 0, len(authority))
+        is_name = login is not None and login["password"] is None
+        return None if is_name and scheme not in _NAME_IS_SECRET else login
+    name, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")
+    if not colon or name == "arn" or (port.isdigit() and scheme not in _BUCKETS):
+        return None
+    return _LOGIN.match(rest)
+
+
+def _is_secret(name: str) -> bool:
+    plain = re.sub(r"[^a-z0-9]", "", unquote(name).lower())
+    return plain in _SECRET_NAMES or any(part in plain for part in _SECRET_PARTS)

@@ -1,0 +1,51 @@
+"""Gates that hold one number against its bound. A missing number never passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from headrace.records import GateResult
+from headrace.spec import GateSpec
+
+
+def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
+    """Hold one metric against its bound."""
+    value, threshold = metrics.get(gate.metric), gate.threshold
+    if value is None or threshold is None or math.isnan(value):
+        return GateResult(
+            name=gate.name,
+            passed=False,
+            threshold=threshold,
+            reason=f"there is no metric {gate.metric}"
+            if value is None
+            else f"{gate.metric} is not a number",
+        )
+    enough = value >= threshold if gate.direction == "min" else value <= threshold
+    passed = enough and math.isfinite(value)
+    word = "at least" if gate.direction == "min" else "at most"
+    return GateResult(
+        name=gate.name,
+        passed=passed,
+        value=value if math.isfinite(value) else None,
+        threshold=threshold,
+        reason=""
+        if passed
+        else f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed",
+    )
+
+
+def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:
+    """Hold the answers of a clean process against the trained model's own."""
+    passed = not error and difference is not None and difference <= tolerance
+    return GateResult(
+        name="serving",
+        passed=passed,
+        value=difference,
+        threshold=tolerance,
+        kind="serving",
+        reason=""
+        if passed
+        else error
+        or f"a clean process answers differently, by {difference} in a probability",
+    )

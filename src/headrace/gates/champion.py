@@ -1,0 +1,216 @@
+"""The champion's policy: when a challenger may take its place.
+
+Pure functions of which rows each model has right. Which rows are new, and how many
+have tried before, is decided by the ledger and the store; see `evaluation.judged`.
+
+A challenger is promoted if it is
+
+- no worse by the margin than the champion, and than the best former champion, on
+  enough test items that no attempt on this pipeline was judged on before; or
+- significantly better than the champion on all test items, those included that the
+  champion was judged on before and that are no longer in the data,
+
+and if it is significantly worse than neither of them, on the new items or on all that
+are in the data. Items that one of the two models learned from are left out of their
+comparison.
+
+The level is shared among attempts, so that the errors of all of them together are at
+most the gate's level (0.05): of any number of equal challengers on the same items 5 %
+at most are ever promoted, and of any number on new items 5 % at most are worse by the
+margin than the best there was. ``docs/statistics.md`` has figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.gates.paired import Paired
+from headrace.gates.trial import Opponent, Trial
+from headrace.records import GateResult, Metrics
+from headrace.spec import GateSpec
+
+# The first attempt gets 39 % of the level, the second 17 %, the 20th 0.4 %.
+_SHARE = 1 / (math.pi**2 / 6 - 1)  # 1 over the sum of 1 / (k + 1)^2 for k = 1, 2, 3 ...
+
+
+def level_of(attempt: int, total: float) -> float:
+    """The share of a significance level that the k-th attempt gets.
+
+    The shares of all attempts, however many, add up to the total. (A share of
+    total / k each would add up to 3.6 times the total after 20.)
+    """
+    return total * _SHARE / (attempt + 1) ** 2
+
+
+def enough_items(margin: float, level: float) -> float:
+    """The least number of new items that can show "no worse by the margin".
+
+    With fewer not even equal answers on all rows show it: 787 for a margin of 0.005
+    and the level of a first attempt. Infinite for a margin of 0.
+    """
+    if not 0 < margin < 1 or level <= 0:
+        return math.inf
+    return max(1, math.ceil(math.log(min(level, 1.0)) / math.log1p(-margin)))
+
+
+def not_compared(gate: GateSpec, note: str = "") -> GateResult:
+    """The verdict where there is nothing to compare with.
+
+    Args:
+        gate: the gate.
+        note: why a champion cannot be compared with; it stays champion then. Empty
+            where there is no champion.
+    """
+    return GateResult(
+        name=gate.name,
+        passed=not note,
+        threshold=gate.threshold,
+        kind="champion",
+        reason=note or "there is no champion yet",
+    )
+
+
+def champion_gate(gate: GateSpec, trial: Trial) -> tuple[GateResult, Metrics]:
+    """Hold a challenger against the champion and the best former champion.
+
+    Args:
+        gate: its threshold is the significance level, its margin the accuracy that a
+            challenger may lose on new items.
+        trial: the attempt.
+
+    Returns:
+        the verdict, and figures for the evidence: ``champion_p_value`` and
+        ``best_p_value`` (one-sided, better, on all items), ``compared_items``,
+        ``new_items``, and ``attempt_on_new_items`` where these were enough.
+    """
+    return _Judgement(gate, trial).result()
+
+
+class _Judgement:
+    """The counts of one trial, and what follows from them."""
+
+    def __init__(self, gate: GateSpec, trial: Trial) -> None:
+        self.gate, self.trial = gate, trial
+        total = gate.threshold or 0.0
+        self.level = level_of(trial.attempt, total)
+        self.level_on_new = level_of(trial.attempt_on_new, total)
+        self.opponents = [trial.champion, *([trial.best] if trial.best else [])]
+        present = np.ones(len(trial.right), bool)
+        if trial.vanished is not None:
+            present = ~trial.vanished
+        self.all = [self._with_lost(self._count(o)) for o in self.opponents]
+        self.present = [self._count(o, present) for o in self.opponents]
+        self.new = [self._count(o, trial.new & present) for o in self.opponents]
+        enough = enough_items(gate.margin, self.level_on_new)
+        self.has_enough = self.new[0].rows >= enough
+
+    def _count(
+        self, opponent: Opponent, rows: npt.NDArray[np.bool_] | None = None
+    ) -> Paired:
+        compared = opponent.compared if rows is None else opponent.compared & rows
+        return Paired.of(self.trial.right, opponent.right, compared)
+
+    def _with_lost(self, counts: Paired) -> Paired:
+        lost = self.trial.unanswered
+        return Paired(counts.rows + lost, counts.better, counts.worse + lost)
+
+    def result(self) -> tuple[GateResult, Metrics]:
+        passed, reason, value, threshold = self._verdict()
+        metrics = {
+            "compared_items": float(self.all[0].rows),
+            "new_items": float(self.new[0].rows),
+            "champion_p_value": self.all[0].p_better,
+        }
+        if self.trial.best:
+            metrics["best_p_value"] = self.all[1].p_better
+        if self.has_enough:
+            metrics["attempt_on_new_items"] = float(self.trial.attempt_on_new)
+        result = GateResult(
+            name=self.gate.name,
+            passed=passed,
+            value=value,
+            threshold=threshold,
+            p_value=self.all[0].p_better,
+            kind="champion",
+            reason="; ".join([reason, *self.trial.notes]),
+        )
+        return result, metrics
+
+    def _verdict(self) -> tuple[bool, str, float | None, float]:
+        """Whether it passed, why, and the number that decided against its bound."""
+        if not self.present[0].rows:
+            reason = (
+                "no test item is left to compare with version "
+                f"{self.trial.champion.version}: the models learned from all of them"
+            )
+            return False, reason, None, self.level
+        worse = next(self._worse(), None)
+        if worse is not None:
+            return False, *worse, self.gate.threshold or 0.0
+        p_better = self.all[0].p_better
+        bounds = [counts.lower_bound(self.level_on_new) for counts in self.new]
+        if self.has_enough and min(bounds) > -self.gate.margin:
+            return True, self._no_worse(bounds), min(bounds), -self.gate.margin
+        if self.has_enough and p_better >= self.level:
+            reason = f"{self._may_be_worse(bounds)}, and {self._better('not ')}"
+            return False, reason, min(bounds), -self.gate.margin
+        word = "" if p_better < self.level else "not "
+        return not word, self._better(word), p_better, self.level
+
+    def _worse(self) -> Iterator[tuple[str, float]]:
+        """What the challenger is significantly worse than, and on which items."""
+        for place, opponent in enumerate(self.opponents):
+            name = self._name(opponent)
+            for counts, kind in ((self.new[place], "new "), (self.present[place], "")):
+                p_value = counts.p_worse
+                if p_value < (self.gate.threshold or 0.0):
+                    text = (
+                        f"significantly worse than {name} on {counts.rows:,} {kind}"
+                        f"test items ({_counts(counts)}, p = {p_value:.3g})"
+                    )
+                    yield text, p_value
+
+    def _no_worse(self, bounds: list[float]) -> str:
+        parts = [
+            f"than {self._name(opponent)} on {counts.rows:,} new test items "
+            f"({_counts(counts)}; the difference is at least {bound:+.4f}, "
+            f"margin {self.gate.margin:g})"
+            for opponent, counts, bound in zip(
+                self.opponents, self.new, bounds, strict=True
+            )
+        ]
+        return f"no worse {' and '.join(parts)}"
+
+    def _may_be_worse(self, bounds: list[float]) -> str:
+        place = bounds.index(min(bounds))
+        counts = self.new[place]
+        return (
+            f"may be worse than {self._name(self.opponents[place])}: "
+            f"{counts.rows:,} new test items ({_counts(counts)}) show only that the "
+            f"difference is at least {bounds[place]:+.4f}, margin {self.gate.margin:g}"
+        )
+
+    def _better(self, word: str) -> str:
+        counts, new = self.all[0], self.new[0].rows
+        gone = counts.rows - self.present[0].rows
+        facts = [f"{new:,} of them new"] if new else []
+        facts += [f"{gone:,} of them no longer in the data"] if gone else []
+        kind = f" ({', '.join(facts)})" if facts else " that were judged before"
+        return (
+            f"{word}significantly better than version {self.trial.champion.version} on "
+            f"{counts.rows:,} test items{kind} ({_counts(counts)}, "
+            f"p = {counts.p_better:.3g}; attempt {self.trial.attempt} on them needs "
+            f"p < {self.level:.3g})"
+        )
+
+    def _name(self, opponent: Opponent) -> str:
+        former = opponent is self.trial.best
+        return f"version {opponent.version}{', the best former champion,' * former}"
+
+
+def _counts(counts: Paired) -> str:
+    return f"{counts.better:,} better, {counts.worse:,} worse"

@@ -1,0 +1,76 @@
+"""Which deployments ``headrace deploy`` made: those alone a worker of ours starts.
+
+Knows names and entrypoints, and no server. Rows are added, never changed: the last one
+of a name holds. The ledger's database has a login of its own, which whoever may write
+to Prefect's server need not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from headrace.ledger.database import Database
+
+METADATA = sa.MetaData()  # beside the ledger's tables, so that its format stays
+DEPLOYMENTS = sa.Table(
+    "deployments",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *(
+        sa.Column(name, sa.String, nullable=False)
+        for name in ("name", "entrypoint", "who", "when")
+    ),
+)
+
+
+class Deployments:
+    """The deployments that are recorded in one ledger's database.
+
+    Args:
+        url: SQLAlchemy URL of the ledger.
+        timeout_seconds: how long to wait for a lock or a connection.
+
+    Raises:
+        UsageError: the URL names no ledger.
+        DependencyError: the database does not answer. Every method raises it.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = 10.0) -> None:
+        self._database = Database(url, timeout_seconds)
+        self._database.ensure(METADATA)
+
+    def entrypoint(self, name: str) -> str:
+        """What a deployment starts; empty where it is not recorded.
+
+        Args:
+            name: as Prefect writes it, ``<flow>/<deployment>``.
+        """
+        return self.all().get(name, "")
+
+    def all(self) -> dict[str, str]:
+        """The entrypoint of every recorded deployment, by name."""
+        rows = self._database.rows(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
+        last = {str(row["name"]): str(row["entrypoint"]) for row in rows}
+        return {name: entrypoint for name, entrypoint in last.items() if entrypoint}
+
+    def record(self, entrypoints: Mapping[str, str], who: str) -> None:
+        """Record deployments; one that is recorded like this already stays as it is.
+
+        Args:
+            entrypoints: by name; an empty one withdraws a deployment.
+            who: records it.
+        """
+        known = self.all()
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        rows = [
+            {"name": name, "entrypoint": entrypoint, "who": who, "when": when}
+            for name, entrypoint in entrypoints.items()
+            if known.get(name, "") != entrypoint
+        ]
+        if not rows:
+            return
+        with self._database.writing() as connection:
+            connection.execute(sa.insert(DEPLOYMENTS), rows)

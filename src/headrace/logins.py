@@ -1,0 +1,156 @@
+"""The login of a home: what its own servers ask for, and who is given it.
+
+A random password in a file that its owner alone can read. It is one for all who may
+read that file, so it is nobody in particular. Knows files, and no server.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from headrace.errors import UsageError
+
+LOGIN_FILE = "login.json"
+LIVE_FILE = "up.json"
+LOCK_FILE = "up.lock"
+OWN = "own"  # in LIVE_FILE: the names of the servers that were started, not configured
+USER = "headrace"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A name and its password; neither is shown by ``repr``."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Login(...)"
+
+    @classmethod
+    def parse(cls, text: str) -> Login:
+        """The login that is written ``user:password``."""
+        user, _, password = text.partition(":")
+        return cls(user, password)
+
+    @property
+    def text(self) -> str:
+        """As Prefect's variables have it: ``user:password``."""
+        return f"{self.user}:{self.password}"
+
+    @property
+    def header(self) -> str:
+        """The value of ``Authorization``."""
+        return "Basic " + base64.b64encode(self.text.encode()).decode()
+
+    def derive(self, purpose: str) -> str:
+        """A secret that stands for the login and does not tell it."""
+        key, message = self.text.encode(), f"headrace {purpose}".encode()
+        return hmac.new(key, message, hashlib.sha256).hexdigest()
+
+    def link(self, server: str, page: str = "/") -> str:
+        """A link that opens a page of a server, logged in."""
+        then = "" if page == "/" else f"&next={page}"
+        return f"{server}/login?token={self.derive('link')}{then}"
+
+
+def new_login() -> Login:
+    """A login that nobody has yet."""
+    return Login(USER, secrets.token_urlsafe(32))
+
+
+def ensure_login(home: Path) -> Login:
+    """The login of a home; it is made where it is missing or others could read it.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    path = home / LOGIN_FILE
+    with (home / f"{LOGIN_FILE}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        present = read_login(home)
+        if present is not None and not path.stat().st_mode & _OTHERS:
+            return present
+        login = new_login()
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(file, "w", encoding="utf-8") as out:
+            json.dump({"user": login.user, "password": login.password}, out)
+            out.write("\n")
+            out.flush()
+            os.fsync(out.fileno())
+        new.replace(path)
+        return login
+
+
+def read_login(home: Path) -> Login | None:
+    """The login of a home, or None where it has none.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    path = home / LOGIN_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Login(str(found["user"]), str(found["password"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"The login in {path} cannot be read.",
+            "Delete the file: `headrace up` makes another.",
+        ) from None
+
+
+def live_servers(home: Path) -> dict[str, str]:
+    """What ``headrace up`` wrote down of its servers, while it or one of them is alive.
+
+    An address that is left from a killed one is nobody's, or anybody's.
+    """
+    if not _is_held(home / LOCK_FILE):
+        return {}
+    try:
+        links = json.loads((home / LIVE_FILE).read_text(encoding="utf-8"))
+        return {str(name): str(value) for name, value in links.items()}
+    except (FileNotFoundError, ValueError, AttributeError):
+        return {}
+
+
+def login_of(home: Path, url: str) -> Login | None:
+    """The login for a server, if it is one that ``headrace up`` started for the home.
+
+    No other server is given it.
+    """
+    servers = live_servers(home)
+    own = [servers.get(name, "") for name in servers.get(OWN, "").split()]
+    if _place(url) not in map(_place, filter(None, own)):
+        return None
+    return read_login(home)
+
+
+def _place(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

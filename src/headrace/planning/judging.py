@@ -1,0 +1,210 @@
+"""The evidence that a promotion by hand needs, made where there is none.
+
+A version is judged on its own snapshot, by the law of the pipeline's file as it is now,
+against the champion of now.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from headrace.errors import NotFoundError, PromotionError
+from headrace.ledger import Champion, Evidence, Ledger, Version
+from headrace.planning.plan import Plan
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.registration import as_bound
+from headrace.settings import find_pipeline
+from headrace.spec import load_spec
+from headrace.spec.law import changes
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+_OF_THE_CONTRACT = {"quarantine_limit", "leak_limit"}  # applied to a snapshot anew
+
+log = logging.getLogger("headrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Gives the evidence for a version against a champion.
+
+    Args:
+        settings: where store, ledger, MLflow and the pipelines are.
+    """
+
+    settings: Settings
+
+    def __call__(self, version: Version, champion: Champion | None) -> Evidence:
+        """The evidence under today's law, which is made if there is none.
+
+        Where the pipeline's folder is not found, evidence under any law will do.
+
+        Raises:
+            PromotionError: there is none, and none can be made.
+            Refusal: the snapshot breaks the contract.
+            IntegrityError: the model or the snapshot is damaged or gone.
+            DependencyError: MLflow or the disk failed.
+        """
+        ledger = Ledger(self.settings.database_url)
+        now = champion.version.version if champion else None
+        model, number = version.model, version.version
+        plan = self._plan(model)
+        digest = plan.law.digest if plan else None
+        known = ledger.find_evidence(model, number, now, digest)
+        if known is not None:
+            return known
+        against = f"against the champion {now}" if now else "without a champion"
+        missing = f"There is no evidence for version {number} of {model} {against}"
+        if plan is None:
+            raise _impossible(
+                version, f"{missing}, and its pipeline's folder is not found."
+            )
+        _check_experiment(version, ledger)
+        _check_data(version, plan, ledger)
+        snapshot, training = self._records(version, plan, missing)
+        log.info(
+            "promote: %s under the law of %s: evaluating it now on its snapshot %s",
+            missing[0].lower() + missing[1:],
+            plan.folder,
+            snapshot.digest[:12],
+        )
+        return _judge(plan, version, snapshot, training, ledger)
+
+    def _plan(self, model: str) -> Plan | None:
+        """The plan of the pipeline as its file has it now; None if it is not found."""
+        try:
+            folder = find_pipeline(model, self.settings)
+        except NotFoundError:
+            return None
+        spec = load_spec(folder)
+        return Plan(spec, folder, self.settings) if spec.name == model else None
+
+    def _records(
+        self, version: Version, plan: Plan, missing: str
+    ) -> tuple[SnapshotRecord, TrainingRecord]:
+        """What the ledger keeps of the version's data and training."""
+        try:
+            snapshot = SnapshotRecord.model_validate(version.details.get("snapshot"))
+            training = TrainingRecord.model_validate(version.details.get("training"))
+        except ValidationError:
+            raise _impossible(
+                version,
+                f"{missing}, and the ledger has no record of its training: it was "
+                "registered by another Headrace.",
+            ) from None
+        place = plan.store.uri(f"snapshots/{snapshot.digest}")
+        present = plan.with_manifest(snapshot)
+        if present is None:
+            raise _impossible(
+                version, f"{missing}, and its snapshot is gone or changed: {place}."
+            )
+        return present.model_copy(update={"uri": place}), as_bound(training, version)
+
+
+def _judge(
+    plan: Plan,
+    version: Version,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    ledger: Ledger,
+) -> Evidence:
+    from headrace.backend import load_backend
+    from headrace.registration import register
+    from headrace.store import disk_errors
+
+    load_backend()
+    with disk_errors(str(plan.settings.home)):
+        contract = _validate(plan, snapshot)
+        evaluation = _evaluate(plan, snapshot, contract, training)
+        made = register(
+            plan.spec,
+            plan.folder,
+            snapshot,
+            training,
+            evaluation,
+            plan.settings,
+            ledger,
+            plan.law,
+        )
+    evidence = None if made.evidence_id is None else ledger.evidence(made.evidence_id)
+    if evidence is None:
+        raise _impossible(version, f"Version {version.version}: {made.reason}.")
+    return evidence
+
+
+def _validate(plan: Plan, snapshot: SnapshotRecord) -> ContractRecord:
+    from headrace import validation
+
+    key = plan.validate(snapshot)
+    contract = plan.find(key, ContractRecord)
+    if contract is None:
+        contract = validation.validate(plan.spec, snapshot, plan.store, plan.settings)
+        plan.save(key, contract, 0.0)
+    return contract
+
+
+def _evaluate(
+    plan: Plan,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    training: TrainingRecord,
+) -> EvaluationRecord:
+    from headrace import evaluation
+
+    comparator = plan.comparator(training)
+    key = plan.evaluate(contract, training, comparator)
+    found = plan.find(key, EvaluationRecord)
+    if found is None:
+        found = evaluation.evaluate(
+            plan.spec, snapshot, contract, training, comparator, plan.settings
+        )
+        plan.save(key, found, 0.0)
+    return found
+
+
+def _check_experiment(version: Version, ledger: Ledger) -> None:
+    """Raise PromotionError where no run has judged it by the law of its file."""
+    own = ledger.evidence_of(version.model, version.version)
+    if own and all(row.experiment for row in own):
+        raise _impossible(
+            version,
+            f"Version {version.version} of {version.model} is of an experiment, which "
+            f"overrides {', '.join(own[-1].overrides)}.",
+        )
+
+
+def _check_data(version: Version, plan: Plan, ledger: Ledger) -> None:
+    """Raise PromotionError where another law has chosen or split its rows."""
+    own = ledger.evidence_of(version.model, version.version)
+    laws = [row.law["committed"] for row in own if row.law and not row.experiment]
+    if not laws:
+        return
+    before, now = (
+        {"data": {k: v for k, v in law["data"].items() if k not in _OF_THE_CONTRACT}}
+        for law in (laws[-1], plan.law.committed)
+    )
+    differ = changes(before, now)
+    if differ:
+        raise _impossible(
+            version,
+            f"The rows of version {version.version} of {version.model} were chosen by "
+            f"another law than {plan.folder} has now: {'; '.join(map(str, differ))}.",
+        )
+
+
+def _impossible(version: Version, message: str) -> PromotionError:
+    return PromotionError(
+        message,
+        f"Run `headrace run {version.model}` as it was trained, or overrule with "
+        f"`headrace promote {version.model} {version.version} --force --reason TEXT`.",
+    )

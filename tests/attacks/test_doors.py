@@ -1,0 +1,255 @@
+"""Prefect and MLflow let nobody in who does not show the login, on any route."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from tests.attacks import routes, stranger
+from tests.integration.conftest import Services, down, up
+
+from headrace.logins import LOGIN_FILE, Login
+from headrace.settings import Settings
+from headrace_flows.services.gate import Gate
+
+LOGIN = Login("headrace", "canary")
+OURS = "127.0.0.1:4200"
+CLOSED = {401, 403}
+
+
+@cache
+def all_routes() -> list[routes.Route]:
+    return [*routes.of_prefect(), *routes.of_mlflow()]
+
+
+async def ask(gate: Gate, route: routes.Route, headers: dict[str, str]) -> int:
+    """The status of an answer; 200 means that the application behind was reached."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "websocket" if route.method == "WS" else "http",
+        "method": route.method,
+        "path": route.path,
+        "query_string": b"",
+        "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+        "subprotocols": ["prefect"],
+    }
+    if route.method == "WS":
+        del scope["method"]
+    await gate(scope, receive, send)
+    if sent[0]["type"] == "websocket.close":
+        return 403  # what a server makes of it before the handshake
+    return int(sent[0].get("status", 200))
+
+
+def statuses(headers: dict[str, str]) -> dict[routes.Route, int]:
+    async def behind(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    gate = Gate(behind, logins=[LOGIN], health=routes.HEALTH)
+
+    async def all_of_them() -> dict[routes.Route, int]:
+        return {route: await ask(gate, route, headers) for route in all_routes()}
+
+    return asyncio.run(all_of_them())
+
+
+def open_ones(found: dict[routes.Route, int]) -> set[str]:
+    return {f"{r.method} {r.path}" for r, status in found.items() if status == 200}
+
+
+HEALTH = {f"GET {path}" for path in routes.HEALTH}
+SHOWN = {"Authorization": LOGIN.header}
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_open"),
+    [
+        ({"Host": OURS}, HEALTH),
+        ({"Host": OURS, "Authorization": "Basic YWRtaW46cGFzc3dvcmQxMjM0"}, HEALTH),
+        ({"Host": OURS, "Authorization": "Bearer canary"}, HEALTH),
+        ({"Host": OURS, "Cookie": "headrace=canary"}, HEALTH),
+        ({"Host": "rebound.example:4200", **SHOWN}, set()),
+        ({"Host": "127.0.0.1.evil.example:4200", **SHOWN}, set()),
+        ({**SHOWN}, set()),
+        ({"Host": OURS, "Origin": "http://evil.example", **SHOWN}, set()),
+        ({"Host": OURS, "Origin": "http://127.0.0.1:9", **SHOWN}, set()),
+        ({"Host": OURS, "Origin": "null", **SHOWN}, set()),
+        ({"Host": OURS, "Sec-Fetch-Site": "cross-site", **SHOWN}, set()),
+        ({"Host": OURS, "Sec-Fetch-Site": "same-site", **SHOWN}, set()),
+    ],
+    ids=str,
+)
+def test_no_route_but_health_is_open(
+    headers: dict[str, str], is_open: set[str]
+) -> None:
+    found = statuses(headers)
+    assert len(found) > 600
+    assert open_ones(found) == is_open
+    assert {status for status in found.values() if status != 200} <= CLOSED
+
+
+def test_who_shows_the_login_is_let_in_everywhere() -> None:
+    assert set(statuses({"Host": OURS, **SHOWN}).values()) == {200}
+
+
+@pytest.fixture(scope="module")
+def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A home with its servers and workers."""
+    started = up(tmp_path_factory.mktemp("doors") / "home", project)
+    yield started
+    down(started)
+
+
+def pairs(found: list[routes.Route]) -> list[tuple[str, str]]:
+    return [(route.method, route.path) for route in found]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", ["prefect", "mlflow"])
+def test_a_second_user_gets_in_nowhere(services: Services, name: str) -> None:
+    wanted = pairs(getattr(routes, f"of_{name}")())
+    server = services.links[name]
+    found = stranger.as_stranger(stranger.statuses, server, wanted)
+    assert found.keys() == set(wanted)
+    got_in = {route: status for route, status in found.items() if status not in CLOSED}
+    assert {path for _, path in got_in} <= routes.HEALTH, got_in
+    foreign = {"Host": "evil.example", **services.authorization}
+    found = stranger.as_stranger(stranger.statuses, server, wanted, foreign)
+    assert set(found.values()) <= CLOSED
+    page = {"prefect": ("GET", "/api/admin/version"), "mlflow": ("GET", "/version")}
+    ours = stranger.statuses(server, [page[name]], services.authorization)
+    assert set(ours.values()) == {200}, "the login opens it"
+
+
+@pytest.mark.integration
+def test_a_second_user_finds_the_login_nowhere(services: Services) -> None:
+    secret = services.environment["MLFLOW_TRACKING_PASSWORD"]
+    path = services.home / LOGIN_FILE
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert secret in path.read_text()
+    assert stranger.as_stranger(stranger.opened, [str(path)]) == []
+    for process in psutil.Process(services.process.pid).children(recursive=True):
+        assert secret not in " ".join(process.cmdline())
+        environment = f"/proc/{process.pid}/environ"
+        assert stranger.as_stranger(stranger.opened, [environment]) == []
+    for log in services.home.rglob("*.log"):
+        assert secret not in log.read_text(errors="replace")
+
+
+@pytest.mark.integration
+def test_artifacts_are_written_below_the_home_alone(
+    services: Services, tmp_path: Path
+) -> None:
+    url, headers = services.links["mlflow"], services.authorization
+    proxy = f"{url}/api/2.0/mlflow-artifacts/artifacts"
+    below = services.home / "mlartifacts"
+    with httpx.Client(headers=headers, timeout=60) as client:
+        answer = client.put(f"{proxy}/a/b.txt", content=b"canary")
+        assert answer.status_code == 200, answer.text
+        assert (below / "a" / "b.txt").read_bytes() == b"canary"
+        for path in (
+            "..%2f..%2fout",
+            "a/..%2f..%2f..%2fout",
+            "%2e%2e/out",
+            "%2ftmp%2fout",
+        ):
+            client.put(f"{proxy}/{path}", content=b"canary")
+        api = f"{url}/ajax-api/2.0/mlflow"
+        for key in ("artifact_location", "artifactLocation"):
+            body = {"name": key, key: tmp_path.as_uri()}
+            answer = client.post(f"{api}/experiments/create", json=body)
+            assert answer.status_code == 400, answer.text
+            assert "artifact_location must be below" in answer.text
+        made = client.post(f"{api}/experiments/create", json={"name": "good"}).json()
+        run = client.post(f"{api}/runs/create", json=made).json()["run"]["info"]
+        for path in ("x.txt", "../../../../x.txt"):
+            place = {"run_uuid": run["run_id"], "path": path}
+            page = f"{api}/upload-artifact"
+            client.post(page, params=place, content=b"canary")
+    written = {
+        path
+        for folder in (services.home, services.project, tmp_path)
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.stat().st_size == 6
+        and b"canary" in path.read_bytes()
+    }
+    assert len(written) >= 2
+    assert not [path for path in written if not path.is_relative_to(below)]
+    assert not list(services.home.parent.glob("out"))
+
+
+def test_a_second_user_gets_nothing_of_a_runs_temporary_server(tmp_path: Path) -> None:
+    from headrace_flows.server import TemporaryServer, configure
+
+    before = dict(os.environ)
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    os.environ.pop("PREFECT_API_AUTH_STRING", None)
+    os.environ.pop("PREFECT_CLIENT_CUSTOM_HEADERS", None)
+    try:
+        configure(settings)
+        server = TemporaryServer(settings)
+        try:
+            server.wait()
+            login = Login.parse(os.environ["PREFECT_API_AUTH_STRING"])
+            shown = {"Authorization": login.header}
+            link = server.api_url.removesuffix("/api")
+            wanted = pairs(routes.of_prefect())
+            found = stranger.as_stranger(stranger.statuses, link, wanted)
+            got_in = {path for (_, path), s in found.items() if s not in CLOSED}
+            assert got_in <= routes.HEALTH
+            page = [("GET", "/api/admin/version")]
+            assert set(stranger.statuses(link, page, shown).values()) == {200}
+            foreign = {**shown, "Origin": "http://evil.example"}
+            assert set(stranger.statuses(link, page, foreign).values()) == {403}
+        finally:
+            server.stop()
+        assert "PREFECT_API_AUTH_STRING" not in os.environ, "it ends with the run"
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.mark.integration
+def test_a_second_user_reaches_no_postgresql(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with tempfile.TemporaryDirectory(
+        prefix="headrace-", ignore_cleanup_errors=True
+    ) as place:
+        os.chmod(place, 0o755)
+        started = up(Path(place) / "home", project, "--postgres", "--no-workers")
+        try:
+            settings = Settings(project=project, home=started.home)
+            sockets = f"{settings.postgres_socket}/.s.PGSQL.5432"
+            assert Path(sockets).is_socket()
+            assert stranger.opened([sockets]) == [sockets]
+            places = [sockets, settings.postgres_socket, f"{started.home}/postgres"]
+            assert stranger.as_stranger(stranger.opened, places) == []
+            processes = psutil.Process(started.process.pid).children(recursive=True)
+            ports = {
+                connection.laddr.port
+                for process in processes
+                for connection in process.net_connections("tcp")
+                if connection.status == psutil.CONN_LISTEN
+                and process.name() == "postgres"
+            }
+            assert ports == set()
+        finally:
+            down(started)

@@ -1,0 +1,31 @@
+"""Some damaged files for every reader: each is read, refused or set aside."""
+
+from __future__ import annotations
+
+import pytest
+from tests.attacks.fuzz.running import Report, distinct, fuzz
+from tests.attacks.fuzz.seeds import all_seeds
+
+MUTANTS = 24
+SEEDS = {seed.name: seed for seed in all_seeds()}
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_no_damaged_file_ends_a_reader(name: str) -> None:
+    report = Report()
+    fuzz(range(MUTANTS), report, [SEEDS[name]])
+    assert [(one.seed, one.number, one.what) for one in report.findings] == []
+    assert report.count == MUTANTS
+    # The first is the good file itself.
+    assert any("read" in outcome for outcome in report.outcomes[name])
+
+
+def test_findings_of_one_kind_are_told_once() -> None:
+    from tests.attacks.fuzz.running import Finding
+
+    some = [
+        Finding("csv", 1, "ValueError at csv.py:3: no", b"long"),
+        Finding("csv", 2, "ValueError at csv.py:3: not", b"one"),
+        Finding("csv", 3, "the process ended: SIGABRT"),
+    ]
+    assert [(one.number, count) for one, count in distinct(some)] == [(2, 2), (3, 1)]

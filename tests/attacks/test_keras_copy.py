@@ -1,0 +1,75 @@
+"""A file in Keras's folder that is not the one that Keras publishes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.flows.conftest import Home
+
+from headrace.errors import SourceError
+from headrace.settings import Settings
+from headrace.sources import Reading, keras, open_source
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where Keras keeps its file; nothing is there yet."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / ".keras" / "datasets" / "mnist.npz"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def plant(path: Path) -> Path:
+    """MNIST's layout, and another content."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    digits = np.arange(40) % 10
+    np.savez(
+        path,
+        x_train=images[:20],
+        y_train=digits[:20],
+        x_test=images[20:],
+        y_test=digits[20:],
+    )
+    return path
+
+
+def test_another_file_is_refused_by_name(copy: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", tmp_path)
+    folder = tmp_path / "pipelines" / "digits"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.toml").write_text(
+        'medium = "image"\n[data]\nsource = "keras:mnist"\n'
+    )
+    plant(copy)
+    answer = home.headrace("check", "digits", "--data", "keras:mnist", "--json")
+    assert answer.exit_code == 1
+    told = str(answer.json)
+    assert str(copy) in told
+    assert "has sha256 " in told
+    assert f"has sha256 {keras.SHA256}" in told
+    assert f"name your own file with --data {copy}" in told
+
+
+def test_a_huge_file_is_refused_unread(copy: Path, tmp_path: Path) -> None:
+    with copy.open("wb") as file:
+        file.truncate(2**40)
+    with (
+        pytest.raises(SourceError, match=r"mnist.npz has 1,099,511,627,776 bytes; the"),
+        open_source("keras:mnist", Settings(project=tmp_path), Reading("image")),
+    ):
+        pass
+
+
+def test_the_file_that_was_checked_is_the_file_that_is_read(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hashlib
+
+    good = plant(copy).read_bytes()
+    monkeypatch.setattr(keras, "SHA256", hashlib.sha256(good).hexdigest())
+    file = keras.mnist_file()
+    copy.write_bytes(b"changed since")
+    assert file.read() == good

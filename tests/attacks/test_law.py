@@ -1,0 +1,421 @@
+"""The committed file is the law: who bends it for one run gets an experiment.
+
+The home's first champion is version 1 of ``blobs``, trained with seed 1.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.ledger import Evidence, Ledger
+from headrace.settings import Settings
+from headrace.spec import load_spec
+from headrace.tracking import Tracking
+
+Home = Any
+EASY = "[{ name = 'accuracy', threshold = 0.5 }]"
+BEATEN = "[{ name = 'accuracy', threshold = 0.5 }, { name = 'champion' }]"
+MEAN = "expectation = 'expect_column_mean_to_be_between', column = 'mean'"
+OTHER = ("--set", "training.seed=2")
+
+
+def ledger_of(home: Home) -> Ledger:
+    return Ledger(f"sqlite:///{home.path}/headrace.db")
+
+
+def champion_of(home: Home) -> int:
+    champion = ledger_of(home).champion("blobs")
+    assert champion is not None
+    return champion.version.version
+
+
+def tracking_of(home: Home) -> Tracking:
+    return Tracking(Settings(project=home.project, home=home.path))
+
+
+def evidence_of(home: Home, version: int) -> list[Evidence]:
+    return ledger_of(home).evidence_of("blobs", version)
+
+
+def run(home: Home, *arguments: str) -> dict[str, Any]:
+    answer = home.headrace("run", "blobs", *arguments, "--json")
+    found: dict[str, Any] = answer.json
+    return {**found, "exit": answer.exit_code}
+
+
+@pytest.fixture(scope="module")
+def strict(
+    first: Any,
+    prefect_server: str,
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Home:
+    """A home whose file leaves promotions to people; seed 2 is registered there."""
+    place = tmp_path_factory.mktemp("strict")
+    home = replace(first[0], path=copy_of(first[0].path, place / "home"))
+    manual = '{ mode = "manual" }'
+    home = home.with_law(place / "project", gates=EASY, promotion=manual)
+    answer = run(home, *OTHER)
+    assert (answer["status"], answer["version"]) == ("registered", 2)
+    return home
+
+
+@pytest.fixture
+def bent(strict: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path) -> Home:
+    """A copy of that home."""
+    return replace(strict, path=copy_of(strict.path, tmp_path / "home"))
+
+
+@pytest.mark.parametrize(
+    ("override", "field", "words"),
+    [
+        ("promotion.mode=auto", "promotion.mode", "promotion.mode manual → auto"),
+        (
+            "gates=[{name='accuracy', threshold=0.1}]",
+            "gates",
+            "gates.accuracy.threshold 0.5 → 0.1",
+        ),
+        (
+            f"contract=[{{ {MEAN}, min_value = 0, max_value = 255 }}]",
+            "contract",
+            "contract.expect_column_mean_to_be_between(mean) none → ",
+        ),
+        (
+            "data={source='blobs.npz', test_fraction=0.4}",
+            "data.test_fraction",
+            "data.test_fraction 0.2 → 0.4",
+        ),
+    ],
+)
+def test_an_override_of_the_law_promotes_nothing(
+    bent: Home, project: Path, override: str, field: str, words: str
+) -> None:
+    source = str(project / "pipelines" / "blobs" / "blobs.npz")
+    override = override.replace("'blobs.npz'", repr(source))
+    bends = ["--set", "promotion.mode=auto", "--set", override]
+    fields = sorted({"promotion.mode", field})
+    answer = run(bent, *OTHER, *bends)
+    assert (answer["exit"], answer["status"]) == (0, "registered")
+    assert answer["experiment"] is True
+    assert answer["overrides"] == fields
+    assert "an experiment, which overrides the pipeline file" in answer["reason"]
+    assert words in answer["reason"]
+    assert "challenger" not in answer["aliases"] or answer["version"] == 2
+    assert champion_of(bent) == 1
+    (last,) = [row for row in evidence_of(bent, answer["version"]) if row.experiment]
+    assert list(last.overrides) == fields
+    assert last.law["file"] == (
+        bent.project / "pipelines" / "blobs" / "pipeline.toml"
+    ).read_text(encoding="utf-8")
+
+
+def test_gates_that_hold_still_refuse_in_an_experiment(bent: Home) -> None:
+    answer = run(bent, *OTHER, "--set", "gates=[{name='accuracy', threshold=1.1}]")
+    assert (answer["exit"], answer["status"]) == (1, "refused")
+    assert (answer["experiment"], answer["overrides"]) == (True, ["gates"])
+
+
+def test_an_override_that_says_what_the_file_says_is_none(bent: Home) -> None:
+    same = ("promotion.mode=manual", "gates=[{name='accuracy', threshold=0.50}]")
+    answer = run(bent, *OTHER, *(word for text in same for word in ("--set", text)))
+    assert (answer["exit"], answer["status"]) == (0, "unchanged")
+    assert (answer["experiment"], answer["overrides"]) == (False, [])
+
+
+def test_data_that_a_run_is_given_overrides_nothing(bent: Home, project: Path) -> None:
+    source = project / "pipelines" / "blobs" / "blobs.npz"
+    for words in (("--data", str(source)), ("--set", f"data.source={source}")):
+        answer = run(bent, *OTHER, *words)
+        assert (answer["experiment"], answer["overrides"]) == (False, [])
+
+
+@pytest.mark.parametrize("how", ["named", "by its place", "packed"])
+def test_a_spec_from_prefects_form_is_held_against_the_file(
+    bent: Home, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """As a trigger or the form sends it: the whole spec, and a folder."""
+    from headrace.folders import pack_folder
+    from headrace.store import Store
+    from headrace_flows.train import train
+
+    for name, value in bent.environment.items():
+        monkeypatch.setenv(name, value)
+    folder = bent.project / "pipelines" / "blobs"
+    spec = load_spec(folder, ("training.seed=2", "promotion.mode=auto"))
+    places = {
+        "named": "",
+        "by its place": str(folder),
+        "packed": f"sha256:{pack_folder(folder, Store(f'{bent.path}/store'))}",
+    }
+    state = train(spec, places[how], return_state=True)
+    assert state.name == "Registered"
+    assert "promotion.mode manual → auto" in state.message
+    assert champion_of(bent) == 1
+    assert evidence_of(bent, 2)[-1].overrides == ("promotion.mode",)
+
+
+def test_another_pipeline_under_this_name_is_no_way_round(
+    bent: Home, tmp_path: Path
+) -> None:
+    place = bent.project / "pipelines" / "lax"
+    place.mkdir(exist_ok=True)
+    text = (bent.project / "pipelines" / "blobs" / "pipeline.toml").read_text()
+    text = text.replace('name = "blobs"\n', "").replace('"manual"', '"auto"')
+    (place / "pipeline.toml").write_text(text)
+    try:
+        answer = bent.headrace("run", "lax", "--set", "name=blobs", *OTHER, "--json")
+    finally:
+        shutil.rmtree(place)
+    assert (answer.json["status"], answer.json["overrides"]) == ("registered", ["name"])
+    assert champion_of(bent) == 1
+
+
+@pytest.fixture(scope="module")
+def experiment(
+    first: Any,
+    prefect_server: str,
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Home:
+    """A home where version 2 is of an experiment alone."""
+    place = tmp_path_factory.mktemp("experiment") / "home"
+    home = replace(first[0], path=copy_of(first[0].path, place))
+    answer = run(home, *OTHER, "--set", f"gates={EASY}")
+    assert (answer["status"], answer["version"]) == ("registered", 2), answer
+    assert answer["aliases"] == []
+    return home
+
+
+def test_an_experiment_becomes_champion_by_force_and_with_a_reason_alone(
+    experiment: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path
+) -> None:
+    home = replace(experiment, path=copy_of(experiment.path, tmp_path / "home"))
+    refused = home.headrace("promote", "blobs", "2", "--json")
+    assert refused.exit_code == 1
+    assert "is of an experiment, which overrides gates" in refused.json["reason"]
+    approved = home.headrace("approve", "blobs", "2", "--reason", "nice", "--json")
+    assert approved.exit_code == 1
+    assert "it cannot be approved" in approved.json["reason"]
+    silent = home.headrace("promote", "blobs", "2", "--force", "--json")
+    assert silent.exit_code == 2
+    assert champion_of(home) == 1
+    said = ("--force", "--reason", "for the fair", "--json")
+    forced = home.headrace("promote", "blobs", "2", *said)
+    assert forced.exit_code == 0, forced.err
+    assert "promoted by force; its run overrode gates" in forced.json["reason"]
+    entry = home.headrace("history", "blobs", "--json").json["history"][-1]
+    assert (entry["forced"], entry["why"]) == (True, "for the fair")
+    assert entry["overrides"] == ["gates"]
+    text = home.headrace("history", "blobs").out
+    assert "forced: for the fair; overrides gates.accuracy.threshold 0.9 → 0.5" in text
+
+
+def test_mlflow_says_what_an_experiment_overrode(experiment: Home) -> None:
+    tracking = tracking_of(experiment)
+    made = tracking.client.get_model_version("blobs", "2")
+    evidence = evidence_of(experiment, 2)[-1]
+    told = tracking.find_run(made.run_id).tags
+    for tags in (made.tags, told):
+        assert tags["headrace.experiment"] == "true"
+        assert tags["headrace.overrides"] == "gates"
+        assert tags["headrace.law"] == evidence.law_digest
+    assert "Experiment: it overrides gates.accuracy.threshold 0.9 → 0.5" in (
+        made.description
+    )
+    file = tracking.run_file(made.run_id, f"law/{evidence.law_digest[:16]}.toml")
+    assert file.decode() == evidence.law["file"]
+
+
+def test_a_regular_run_of_the_same_training_has_evidence_of_its_own(
+    experiment: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path
+) -> None:
+    home = replace(experiment, path=copy_of(experiment.path, tmp_path / "home"))
+    answer = run(home, *OTHER)
+    assert (answer["status"], answer["experiment"]) == ("registered", False)
+    assert answer["reason"].startswith("champion kept")
+    assert [row.experiment for row in evidence_of(home, 2)] == [True, False]
+
+
+@pytest.fixture(scope="module")
+def followed(
+    first: Any,
+    prefect_server: str,
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Home:
+    """A home where the file was changed, and version 2 promoted under the new law."""
+    place = tmp_path_factory.mktemp("followed")
+    home = replace(first[0], path=copy_of(first[0].path, place / "home"))
+    home = home.with_law(place / "project", gates=EASY)
+    answer = run(home, *OTHER)
+    assert (answer["status"], answer["experiment"]) == ("promoted", False), answer
+    return home
+
+
+@pytest.fixture
+def after(
+    followed: Home, copy_of: Callable[[Path, Path], Path], tmp_path: Path
+) -> Home:
+    """A copy of that home."""
+    return replace(followed, path=copy_of(followed.path, tmp_path / "home"))
+
+
+def test_a_change_of_the_file_is_shown_as_a_change_of_law(followed: Home) -> None:
+    entry = followed.headrace("history", "blobs", "--json").json["history"][-1]
+    assert entry["overrides"] == []
+    changes = {c["field"]: (c["from"], c["to"]) for c in entry["law_changes"]}
+    assert changes["gates.accuracy.threshold"] == (0.9, 0.5)
+    assert changes["gates.champion"] == ("champion at most 0.05", None)
+    said = "change of law: gates.accuracy.threshold 0.9 → 0.5"
+    assert said in followed.headrace("history", "blobs").out
+    card = tracking_of(followed).client.get_model_version("blobs", "2").description
+    assert "Change of law since version 1: gates.accuracy.threshold 0.9 → 0.5" in card
+
+
+def test_an_old_spec_again_takes_no_verdict_away(after: Home, tmp_path: Path) -> None:
+    home = after.with_law(tmp_path / "project", gates=BEATEN)
+    before = evidence_of(home, 1)
+    answer = run(home)
+    assert (answer["status"], answer["version"]) == ("registered", 1)
+    assert answer["reason"].startswith("champion kept")
+    now = evidence_of(home, 1)
+    assert now[:-1] == before
+    assert (now[0].passed, now[0].champion_version) == (True, None)
+    assert (now[-1].passed, now[-1].champion_version) == (False, 2)
+    compared = home.headrace("compare", "blobs", "--json").json["versions"][0]
+    assert (compared["passed"], compared["failed_gates"]) == (True, [])
+    assert [row["passed"] for row in compared["evidence"]] == [True, False]
+    tracking = tracking_of(home)
+    made = tracking.client.get_model_version("blobs", "1")
+    assert "| champion | passed |" in made.description
+    assert "**failed**: champion" in made.description
+    assert tracking.find_run(made.run_id).tags["gate.champion"] == "passed"
+    # What counts for a promotion is the evidence against the champion of today.
+    refused = home.headrace("promote", "blobs", "1", "--json")
+    assert refused.exit_code == 1
+    assert "did not pass its gates: champion" in refused.json["reason"]
+    assert champion_of(home) == 2
+
+
+def test_a_former_champion_comes_back_on_its_evidence(after: Home) -> None:
+    assert after.headrace("rollback", "blobs", "--json").exit_code == 0
+    said = after.headrace("promote", "blobs", "2", "--json")
+    assert (said.exit_code, said.json["status"]) == (0, "promoted"), said.err
+    assert "evaluating" not in said.err
+    again = after.headrace("promote", "blobs", "2", "--json")
+    assert (again.exit_code, again.json["status"]) == (0, "unchanged")
+
+
+def test_a_promotion_makes_the_evidence_that_it_lacks(after: Home) -> None:
+    """Version 1 was never judged against version 2, nor under the law of now."""
+    said = after.headrace("promote", "blobs", "1", "--json")
+    assert (said.exit_code, said.json["status"]) == (0, "promoted"), said.err
+    assert "no evidence for version 1 of blobs against the champion 2" in said.err
+    made = evidence_of(after, 1)[-1]
+    assert (made.champion_version, made.passed, made.experiment) == (2, True, False)
+    assert said.json["entry"]["evidence"] == made.id
+    assert champion_of(after) == 1
+
+
+def test_evidence_under_another_law_does_not_count(after: Home, tmp_path: Path) -> None:
+    """Version 2 passed under the easy law; the file has the champion's gate again."""
+    home = after.with_law(tmp_path / "project", gates=BEATEN)
+    assert home.headrace("rollback", "blobs", "--json").exit_code == 0
+    said = home.headrace("promote", "blobs", "2", "--json")
+    assert said.exit_code == 1
+    assert "did not pass its gates: champion" in said.json["reason"]
+    assert champion_of(home) == 1
+    assert [row.passed for row in evidence_of(home, 2)] == [True, False]
+
+
+def test_without_its_snapshot_a_version_is_promoted_by_force_alone(
+    after: Home, tmp_path: Path
+) -> None:
+    home = after.with_law(tmp_path / "project", gates=BEATEN)
+    shutil.rmtree(home.path / "store" / "snapshots")
+    said = home.headrace("promote", "blobs", "1", "--json")
+    assert said.exit_code == 1
+    assert "its snapshot is gone or changed" in said.json["reason"]
+    assert "--force --reason" in said.json["reason"]
+    forced = ("--force", "--reason", "as it was", "--json")
+    assert home.headrace("promote", "blobs", "1", *forced).exit_code == 0
+
+
+def test_rows_that_another_law_chose_are_no_evidence(
+    after: Home, tmp_path: Path
+) -> None:
+    file = after.project / "pipelines" / "blobs" / "pipeline.toml"
+    place = tmp_path / "project" / "pipelines" / "blobs"
+    place.mkdir(parents=True)
+    text = file.read_text(encoding="utf-8")
+    (place / "pipeline.toml").write_text("data.test_fraction = 0.4\n" + text)
+    home = replace(after, project=tmp_path / "project")
+    said = home.headrace("promote", "blobs", "1", "--json")
+    assert said.exit_code == 1
+    assert "data.test_fraction 0.2 → 0.4" in said.json["reason"]
+    assert champion_of(home) == 2
+
+
+def test_an_approval_that_the_law_wants_is_not_stepped_over(
+    after: Home, tmp_path: Path
+) -> None:
+    mode = '{ mode = "approval", four_eyes = true }'
+    home = after.with_law(tmp_path / "project", gates=EASY, promotion=mode)
+    said = home.headrace("promote", "blobs", "1", "--json")
+    assert said.exit_code == 1
+    assert "wants an approval" in said.json["reason"]
+    assert champion_of(home) == 2
+
+
+def test_a_run_that_only_registers_promotes_nothing(after: Home) -> None:
+    arguments = ("--set", "training.seed=3", "--register-only")
+    answer = run(after, *arguments)
+    assert (answer["exit"], answer["status"]) == (0, "registered")
+    assert (answer["experiment"], answer["version"]) == (False, 3)
+    again = run(after, *arguments)
+    assert (again["exit"], again["status"]) == (0, "unchanged")
+    assert champion_of(after) == 2
+    said = after.headrace("promote", "blobs", "3", "--json")
+    assert (said.exit_code, "evaluating" in said.err) == (0, False), said.err
+    assert champion_of(after) == 3
+
+
+def test_a_run_that_changed_nothing_does_not_say_promoted(
+    after: Home, project: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copy(project / "pipelines" / "blobs" / "blobs.npz", tmp_path)
+    os.utime(copy, (1, 1))
+    answer = run(after, *OTHER, "--data", str(copy))
+    states = {stage["name"]: stage["state"] for stage in answer["stages"]}
+    assert (states["ingest"], states["promote"]) == ("completed", "completed")
+    assert (answer["exit"], answer["status"]) == (0, "unchanged")
+    assert answer["reason"] == "version 2 is the champion already"
+
+
+@pytest.mark.integration
+def test_a_backfill_registers_and_promotes_when_asked(after: Home) -> None:
+    command = (
+        *("backfill", "blobs", "--from", "2026-01-30", "--to", "2026-01-30"),
+        *("--set", "description=day {date}", "--set", "training.seed=4"),
+    )
+    registered = after.headrace(*command, "--json")
+    assert registered.exit_code == 0, registered.err
+    (day,) = registered.json["runs"]
+    assert (day["status"], day["experiment"]) == ("registered", False)
+    assert champion_of(after) == 2
+    promoted = after.headrace(*command, "--promote", "--json")
+    (day,) = promoted.json["runs"]
+    assert (promoted.exit_code, day["status"], day["skipped"]) == (0, "promoted", False)
+    assert champion_of(after) == day["version"]
+    with sqlite3.connect(after.path / "headrace.db") as database:
+        (forced,) = database.execute("SELECT count(*) FROM entries WHERE forced")
+    database.close()
+    assert forced == (0,)

@@ -1,0 +1,472 @@
+"""What stands is what was proved: files of models that are lost, changed or swapped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace import promotion
+from headrace.errors import IntegrityError
+from headrace.ledger import Approval, Ledger, Version
+from headrace.promotion.approval import approve
+from headrace.registration import register
+from headrace.repair import repair
+from headrace.serving import GOLDEN_FILE, load_champion
+from headrace.settings import Settings
+from headrace.soundness import find_flaws
+from headrace.tracking import MODEL_FILE, file_digest
+from headrace_flows.doctor.models import check_models
+from headrace_flows.watching import ChampionWatch
+
+Trained = Any
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A home whose version 1 is the champion and whose version 2 passed its gates."""
+
+    trained: Trained
+
+    @property
+    def settings(self) -> Settings:
+        settings: Settings = self.trained.settings
+        return settings
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.database_url)
+
+    def version(self, number: int) -> Version:
+        return self.ledger.version("blobs", number)
+
+    def model(self, number: int) -> Path:
+        """The model file of a version."""
+        identity = self.version(number).model_uri.rpartition("/")[2]
+        artifacts = self.settings.home / "mlartifacts" / "blobs" / "models"
+        return artifacts / identity / "artifacts" / MODEL_FILE
+
+    def golden(self, number: int) -> Path:
+        """The golden file of a version."""
+        run_id = self.version(number).run_id
+        artifacts = self.settings.home / "mlartifacts" / "blobs"
+        return artifacts / run_id / "artifacts" / GOLDEN_FILE
+
+    def copy(self, number: int) -> Path:
+        """The copy of a version's files in the store."""
+        return Path(self.settings.store) / "models" / self.version(number).model_digest
+
+    @property
+    def champion(self) -> int:
+        champion = self.ledger.champion("blobs")
+        assert champion is not None
+        return champion.version.version
+
+    def conclude(self) -> Any:
+        """End the run of version 2 as its flow does, from its kept evaluation."""
+        t = self.trained
+        place = (t.spec, t.folder, t.snapshot, t.good, t.good_evaluation)
+        registered = register(*place, self.settings)
+        return promotion.conclude(t.spec, t.good_evaluation, registered, self.settings)
+
+
+@pytest.fixture
+def lab(trained: Trained) -> Lab:
+    t = trained
+    register(t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.settings)
+    return Lab(t)
+
+
+Attack = Callable[[Lab, int], None]
+
+
+def delete_the_model(lab: Lab, number: int) -> None:
+    lab.model(number).unlink()
+
+
+def delete_all_of_the_model(lab: Lab, number: int) -> None:
+    shutil.rmtree(lab.model(number).parents[1])
+
+
+def truncate_the_model(lab: Lab, number: int) -> None:
+    file = lab.model(number)
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def put_another_model_there(lab: Lab, number: int) -> None:
+    shutil.copyfile(lab.model(3 - number), lab.model(number))
+
+
+def delete_the_golden_file(lab: Lab, number: int) -> None:
+    lab.golden(number).unlink()
+
+
+def edit_the_golden_file(lab: Lab, number: int) -> None:
+    with np.load(lab.golden(number)) as arrays:
+        np.savez(
+            lab.golden(number),
+            items=arrays["items"],
+            outputs=np.roll(arrays["outputs"], 1, axis=1),
+        )
+
+
+ATTACKS = [
+    delete_the_model,
+    delete_all_of_the_model,
+    truncate_the_model,
+    put_another_model_there,
+    delete_the_golden_file,
+    edit_the_golden_file,
+]
+attacks = pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.__name__)
+
+
+@attacks
+def test_a_version_that_lost_its_files_is_not_promoted_by_a_run(
+    lab: Lab, attack: Attack
+) -> None:
+    attack(lab, 2)
+    ended = lab.conclude()
+    assert ended.status == "refused"
+    assert "`headrace repair blobs/2`" in ended.reason
+    assert lab.champion == 1
+
+
+def test_answers_are_asked_for_where_nobody_has_seen_them_yet(
+    trained: Trained,
+) -> None:
+    """A kept evaluation that says so is no proof that the model answers as it did."""
+    t, lab = trained, Lab(trained)
+    golden = next(t.settings.home.glob(f"mlartifacts/*/{t.good.run_id}/**/*.npz"))
+    with np.load(golden) as arrays:
+        outputs = np.roll(arrays["outputs"], 1, axis=1)
+        np.savez(golden, items=arrays["items"], outputs=outputs)
+    update = {"golden_digest": file_digest(golden)}
+    forged = Lab(replace(trained, good=t.good.model_copy(update=update)))
+    ended = forged.conclude()
+    assert ended.status == "refused"
+    assert "differ by" in ended.reason
+    assert lab.champion == 1
+
+
+def test_a_run_does_not_call_a_lost_champion_the_champion(lab: Lab) -> None:
+    assert lab.conclude().status == "promoted"
+    delete_the_model(lab, 2)
+    ended = lab.conclude()
+    assert ended.status == "refused"
+    assert "no longer in MLflow's artifact store" in ended.reason
+
+
+@pytest.mark.parametrize("attack", [delete_the_model, edit_the_golden_file])
+def test_no_command_promotes_what_is_not_what_was_proved(
+    lab: Lab, attack: Attack
+) -> None:
+    lab.ledger.add_approval(
+        Approval(
+            model="blobs",
+            version=2,
+            step=1,
+            action="request",
+            who="eve@lab",
+            expires="9999-01-01T00:00:00+00:00",
+            evidence_id=getattr(lab.ledger.latest_evidence("blobs", 2), "id", None),
+        )
+    )
+    attack(lab, 2)
+    names_the_repair = r"version 2 is not what was registered.*headrace repair blobs/2"
+    with pytest.raises(IntegrityError, match=names_the_repair):
+        approve("blobs", 2, lab.settings, reason="fine")
+    with pytest.raises(IntegrityError, match=names_the_repair):
+        promotion.promote_by_hand("blobs", 2, lab.settings, force=True, reason="fine")
+    assert lab.champion == 1
+    assert len(lab.ledger.approvals("blobs")) == 1
+
+
+def test_nothing_is_rolled_back_to_what_is_lost(lab: Lab) -> None:
+    assert lab.conclude().status == "promoted"
+    for attack in (delete_the_model, edit_the_golden_file):
+        attack(lab, 1)
+        with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
+            promotion.roll_back("blobs", lab.settings, reason="slow")
+        assert lab.champion == 2
+        assert repair("blobs/1", lab.settings).status == "restored"
+    promotion.roll_back("blobs", lab.settings, reason="slow")
+    assert lab.champion == 1
+
+
+@attacks
+def test_repair_restores_from_the_copy_of_the_store(lab: Lab, attack: Attack) -> None:
+    before = lab.model(1).read_bytes(), lab.golden(1).read_bytes()
+    others = {path.name for path in lab.model(1).parents[1].rglob("*")}
+    attack(lab, 1)
+    done = repair("blobs", lab.settings)
+    assert done.status == "restored"
+    assert done.version == 1
+    assert any("the store's copy" in step for step in done.done)
+    assert (lab.model(1).read_bytes(), lab.golden(1).read_bytes()) == before
+    assert {path.name for path in lab.model(1).parents[1].rglob("*")} == others
+    assert lab.ledger.bindings("blobs") == []
+
+
+def test_repair_leaves_a_sound_version_as_it_is(lab: Lab) -> None:
+    before = lab.model(1).stat().st_mtime_ns
+    assert repair("blobs@champion", lab.settings).status == "sound"
+    assert lab.model(1).stat().st_mtime_ns == before
+    # One of a release that kept no copies gets one now.
+    shutil.rmtree(lab.copy(1))
+    done = repair("blobs", lab.settings)
+    assert (done.status, done.done) == ("sound", ("copied its files into the store",))
+    lab.model(1).unlink()
+    assert repair("blobs", lab.settings).status == "restored"
+
+
+def test_a_copy_in_the_store_is_not_believed(lab: Lab) -> None:
+    shutil.copyfile(lab.model(2), lab.copy(1) / "logged" / MODEL_FILE)
+    (lab.copy(1) / "logged" / "MLmodel").write_text("loader_module: evil\n")
+    shutil.rmtree(lab.model(1).parents[1])
+    done = repair("blobs", lab.settings)
+    assert done.status == "rebound"
+    assert lab.version(1).weights_digest == lab.trained.weak.weights_digest
+    assert "evil" not in (lab.model(1).parents[1] / "MLmodel").read_text()
+    # The copy is made anew: the next loss is restored from it.
+    lab.model(1).unlink()
+    assert repair("blobs", lab.settings).status == "restored"
+
+
+def test_without_a_copy_it_is_trained_again_and_bound_to_the_new_file(
+    lab: Lab,
+) -> None:
+    images = np.full((4, 8, 8), 7, np.uint8)
+    answers = load_champion("blobs", lab.settings)(images)
+    lost, golden = lab.version(1), lab.golden(1).read_bytes()
+    shutil.rmtree(lab.copy(1))
+    lab.model(1).unlink()
+    done = repair("blobs", lab.settings)
+    assert done.status == "rebound"
+    assert done.done[:2] == (
+        "trained it again from its record",
+        "the weights are equal",
+    )
+    bound = lab.version(1)
+    assert bound.model_digest == file_digest(lab.model(1)) != lost.model_digest
+    assert bound.weights_digest == lost.weights_digest
+    assert lab.golden(1).read_bytes() == golden
+    [binding] = lab.ledger.bindings("blobs")
+    assert (binding.who, binding.model_digest) == ("ada@lab", bound.model_digest)
+    assert "the weights are equal" in binding.why
+    with sqlite3.connect(lab.settings.home / "headrace.db") as database:
+        query = "SELECT model_digest FROM versions WHERE version = 1"
+        assert database.execute(query).fetchone() == (lost.model_digest,)
+    database.close()
+    assert np.array_equal(load_champion("blobs", lab.settings)(images), answers)
+    assert repair("blobs", lab.settings).status == "sound"
+
+
+def test_a_golden_file_without_a_copy_is_made_by_training_again(lab: Lab) -> None:
+    model = lab.model(1).read_bytes()
+    shutil.rmtree(lab.copy(1))
+    lab.golden(1).unlink()
+    assert repair("blobs", lab.settings).status == "rebound"
+    assert lab.model(1).read_bytes() == model
+    assert lab.version(1).golden_digest == file_digest(lab.golden(1))
+    assert repair("blobs", lab.settings).status == "sound"
+
+
+def test_what_cannot_be_repaired_is_said_in_a_sentence(lab: Lab) -> None:
+    shutil.rmtree(lab.copy(1))
+    shutil.rmtree(Path(lab.settings.store) / "snapshots")
+    lab.model(1).unlink()
+    answer = headrace(lab.settings, "repair", "blobs", "--json")
+    assert answer.returncode == 1
+    done = json.loads(answer.stdout)
+    assert (done["model"], done["version"], done["status"]) == ("blobs", 1, "failed")
+    assert "The store has no copy of it" in done["reason"]
+    assert "It cannot be trained again: The data is gone" in done["reason"]
+    assert "Traceback" not in answer.stderr
+    assert lab.champion == 1
+
+
+@attacks
+def test_loading_or_scoring_names_the_repair(lab: Lab, attack: Attack) -> None:
+    attack(lab, 1)
+    if "golden" in attack.__name__:
+        assert load_champion("blobs", lab.settings).version == 1
+        return
+    with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
+        load_champion("blobs", lab.settings)
+
+
+@attacks
+def test_the_doctor_names_the_repair(lab: Lab, attack: Attack) -> None:
+    attack(lab, 1)
+    [check] = check_models(lab.settings)
+    assert (check.name, check.state) == ("model blobs", "wrong")
+    assert check.fix == "headrace repair blobs"
+
+
+def test_the_doctor_asks_a_sound_champion_for_its_answers(lab: Lab) -> None:
+    [check] = check_models(lab.settings)
+    assert check.state == "ok"
+    assert "it answers as then" in check.seen
+
+
+@attacks
+def test_the_watch_of_up_puts_back_what_is_lost(lab: Lab, attack: Attack) -> None:
+    watch = ChampionWatch(lab.settings)
+    assert watch.look() == []
+    attack(lab, 1)
+    [done] = watch.look()
+    assert done.status == "restored"
+    assert watch.look() == []
+    assert find_flaws(lab.version(1), lab.settings) == []
+
+
+def test_the_watch_of_up_says_once_what_it_cannot_put_back(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(lab.copy(1))
+    lab.model(1).unlink()
+    watch = ChampionWatch(lab.settings)
+    with caplog.at_level(logging.WARNING, "headrace"):
+        assert [done.status for done in watch.look()] == ["failed"]
+        assert watch.look() == []
+    assert caplog.text.count("Run `headrace repair blobs`") == 1
+
+
+def headrace(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The real command in a home."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    places = {
+        "HEADRACE_HOME": str(settings.home),
+        "HEADRACE_PROJECT": str(settings.project),
+        "HEADRACE_USER": "ada@lab",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+        env={**inherited, **places},
+        cwd=settings.project,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def _ran(
+    tmp_path_factory: pytest.TempPathFactory, project: Path, mlflow_database: Path
+) -> Settings:
+    """A home after a real run of ``blobs``."""
+    home = tmp_path_factory.mktemp("ran") / "home"
+    settings = Settings(project=project, home=home, user="ada@lab")
+    settings.prepare_home()
+    shutil.copy(mlflow_database, home / "mlflow.db")
+    answer = headrace(settings, "run", "blobs", "--json")
+    assert answer.returncode == 0, answer.stderr
+    return settings
+
+
+@pytest.fixture
+def ran(
+    _ran: Settings, copy_of: Callable[[Path, Path], Path], tmp_path: Path
+) -> Settings:
+    """A copy of that home."""
+    home = copy_of(_ran.home, tmp_path / "home")
+    return _ran.model_copy(
+        update={"home": home, "store": str(home / "store")}
+        | {"database_url": f"sqlite:///{home}/headrace.db"}
+    )
+
+
+def only_model(settings: Settings) -> Path:
+    [file] = settings.home.glob(f"mlartifacts/blobs/models/*/artifacts/{MODEL_FILE}")
+    return file
+
+
+def run(settings: Settings, *arguments: str) -> dict[str, Any]:
+    """The answer of ``headrace run``, which did not fail."""
+    answer = headrace(settings, "run", "blobs", *arguments, "--json")
+    assert answer.returncode == 0, answer.stderr + answer.stdout
+    found: dict[str, Any] = json.loads(answer.stdout)
+    return found
+
+
+@pytest.mark.integration
+def test_a_run_restores_a_lost_champion_and_says_so(ran: Settings) -> None:
+    model = only_model(ran)
+    before = model.read_bytes()
+    assert run(ran)["repairs"] == []
+    model.unlink()
+    answer = run(ran)
+    assert answer["status"] == "unchanged"
+    [repaired] = answer["repairs"]
+    assert (repaired["version"], repaired["status"]) == (1, "restored")
+    assert model.read_bytes() == before
+    assert run(ran)["repairs"] == []
+
+
+@pytest.mark.integration
+def test_a_run_trains_a_lost_champion_again_and_judges_the_new_file(
+    ran: Settings,
+) -> None:
+    model = only_model(ran)
+    shutil.rmtree(Path(ran.store) / "models")
+    model.write_bytes(b"not a model")
+    answer = run(ran)
+    [repaired] = answer["repairs"]
+    assert (repaired["version"], repaired["status"]) == (1, "rebound")
+    assert answer["version"] == 1
+    ledger = Ledger(ran.database_url)
+    assert [b.version for b in ledger.bindings("blobs")] == [1]
+    assert len(ledger.versions("blobs")) == 1
+    assert load_champion("blobs", ran).version == 1
+    again = run(ran)
+    assert (again["status"], again["repairs"]) == ("unchanged", [])
+
+
+@pytest.mark.integration
+def test_a_champion_that_only_a_new_training_can_replace_is_bound_to_it(
+    ran: Settings,
+) -> None:
+    """Neither a copy nor a record to train from: equal weights are the same version."""
+    run_id = Ledger(ran.database_url).version("blobs", 1).run_id
+    shutil.rmtree(Path(ran.store) / "models")
+    shutil.rmtree(ran.home / "mlartifacts" / "blobs" / run_id)
+    only_model(ran).unlink()
+    answer = run(ran)
+    [repaired] = answer["repairs"]
+    assert repaired["status"] == "failed"
+    assert answer["version"] == 1
+    bound = Ledger(ran.database_url).version("blobs", 1)
+    assert bound.run_id == answer["run_id"] != run_id
+    assert load_champion("blobs", ran).version == 1
+    again = run(ran)
+    assert (again["status"], again["repairs"]) == ("unchanged", [])
+
+
+@pytest.mark.integration
+def test_a_run_on_a_champion_that_nothing_can_bring_back_says_so(
+    ran: Settings,
+) -> None:
+    """The weights are others now, so the champion stays lost and is never replaced."""
+    run_id = Ledger(ran.database_url).version("blobs", 1).run_id
+    shutil.rmtree(Path(ran.store) / "models")
+    shutil.rmtree(ran.home / "mlartifacts" / "blobs" / run_id)
+    only_model(ran).unlink()
+    answer = run(ran, "--set", "training.seed=9")
+    assert answer["version"] == 2
+    assert answer["status"] == "registered"
+    assert [r["status"] for r in answer["repairs"]] == ["failed"]
+    [check] = check_models(ran)
+    assert (check.state, check.fix) == ("wrong", "headrace repair blobs")

@@ -1,0 +1,137 @@
+"""A split by luck: few items, and a test split that is nearly all of one class."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from tests.flows.conftest import Answer, Home
+
+from headrace.drafting import Found
+from headrace.drafting.found import look
+from headrace.ingestion import ingest
+from headrace.settings import Settings
+from headrace.snapshots import read_shard, shards_of
+from headrace.spec import DataSpec
+from headrace.store import Store
+
+Write = Callable[[Sequence[tuple[str, str]]], Path]
+
+LABELS = [("a", "b"), ("ham", "spam"), ("0", "1", "2"), tuple("abcdefgh")]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Texts and their labels as a table."""
+
+    def write_(rows: Sequence[tuple[str, str]]) -> Path:
+        path = tmp_path / "letters.csv"
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *rows])
+        return path
+
+    return write_
+
+
+def balanced(rows: int, labels: Sequence[str], seed: int) -> list[tuple[str, str]]:
+    return [
+        (f"letter {n} of pile {seed}", labels[n % len(labels)]) for n in range(rows)
+    ]
+
+
+def counts_of(path: Path, folder: Path) -> Counter[tuple[str, str]]:
+    """Rows of each split and label."""
+    settings = Settings(project=folder, home=folder / "home")
+    data = DataSpec(source=str(path))
+    snapshot = ingest(data, "text", Store(settings.store), settings)
+    return Counter(
+        (row["split"], row["label"])
+        for shard in shards_of(snapshot)
+        for row in read_shard(snapshot, shard, ["split", "label"]).to_pylist()
+    )
+
+
+@pytest.mark.parametrize("labels", LABELS, ids="-".join)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_test_split_of_60_balanced_rows_is_balanced(
+    write: Write, tmp_path: Path, labels: Sequence[str], seed: int
+) -> None:
+    counts = counts_of(write(balanced(60, labels, seed)), tmp_path)
+    tests = [counts["test", label] for label in labels]
+    assert max(tests) - min(tests) <= 1
+    assert abs(sum(tests) - 12) <= len(labels) / 2
+    assert all(counts["train", label] >= 2 for label in labels)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_class_is_learned_and_tested(
+    write: Write, tmp_path: Path, seed: int
+) -> None:
+    rows = [*balanced(60, ["often"], seed), *balanced(4, ["rare"], seed + 100)]
+    counts = counts_of(write(rows), tmp_path)
+    assert counts["test", "often"] == 12
+    assert counts["test", "rare"] == 1
+    assert counts["train", "rare"] >= 2
+
+
+def seen(path: Path, folder: Path) -> Found:
+    settings = Settings(project=folder, home=folder / "home")
+    return look(DataSpec(source=str(path)), "text", settings)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rows", [10, 20, 60, 100])
+def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
+    write: Write, tmp_path: Path, rows: int, seed: int
+) -> None:
+    found = seen(write(balanced(rows, "ab", seed)), tmp_path)
+    assert found.majority[1] == 0.5
+    assert found.accuracy_gate == 0.75
+    (warning,) = found.warnings
+    assert warning.check == "few_rows"
+    assert f"the {rows // 5:,} test rows are too few" in warning.message
+    assert "which takes 36: it asks for 0.75" in warning.message
+
+
+def test_the_gate_is_three_standard_errors_where_there_are_enough_rows(
+    write: Write, tmp_path: Path
+) -> None:
+    found = seen(write(balanced(200, "ab", 0)), tmp_path)
+    assert (found.rows("test"), found.accuracy_gate, found.warnings) == (40, 0.738, [])
+
+
+@pytest.fixture
+def headrace(tmp_path: Path) -> Callable[..., Answer]:
+    home = Home(tmp_path / "home", tmp_path)
+    (tmp_path / "pipelines" / "letters").mkdir(parents=True)
+    pipeline = tmp_path / "pipelines" / "letters" / "pipeline.toml"
+    pipeline.write_text('medium = "text"\n[data]\nsource = "../../letters.csv"\n')
+    return home.headrace
+
+
+def test_a_class_of_one_item_is_refused_with_the_number_needed(
+    write: Write, headrace: Callable[..., Answer]
+) -> None:
+    path = write([*balanced(60, "ab", 0), ("the only one", "rare")])
+    answer = headrace("check", "letters", "--data", str(path), "--json")
+    assert answer.exit_code == 1
+    reason = json.dumps(answer.json)
+    assert (
+        "test holds no item of class rare; a class needs at least 2 different items, "
+        "one in train and one in test, and rare has 1." in reason
+    )
+
+
+def test_classes_too_small_for_a_pipeline_are_told_with_the_number_needed(
+    write: Write, headrace: Callable[..., Answer]
+) -> None:
+    path = write([(f"letter {n}", f"row {n // 2}") for n in range(40)])
+    answer = headrace(
+        "new", "piles", "--medium", "text", "--data", str(path), "--label", "label"
+    )
+    assert answer.exit_code == 1
+    assert "at least 3 different items of each class" in " ".join(answer.err.split())

@@ -1,0 +1,269 @@
+"""Who may ask Prefect for runs has the worker execute no code of his own.
+
+The attacker here has the login of the server: what he asks for is refused by the
+worker, in the state of the run, and never executed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.integration.conftest import Services, down, up
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+GOOD = "headrace_flows.train.train"
+FLOW = """
+import pathlib
+from prefect import flow
+
+pathlib.Path({mark!r}).touch()
+
+@flow
+def train():
+    pathlib.Path({mark!r}).touch()
+"""
+
+
+@pytest.fixture(scope="module")
+def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A home with its servers and workers; its pipeline is deployed."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(project / "pipelines", folder / "pipelines")
+    with (folder / "pipelines" / "blobs" / "pipeline.toml").open("a") as file:
+        file.write("\n[deploy]\npool = 'cpu'\n")
+    started = up(tmp_path_factory.mktemp("worker") / "home", folder)
+    code, answer = started.headrace("deploy")
+    assert code == 0, answer
+    yield started
+    down(started)
+
+
+class Patient(httpx.HTTPTransport):
+    """Asks again while Prefect answers that SQLite is locked, as its clients do."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        limit = time.monotonic() + 120
+        while True:
+            answer = super().handle_request(request)
+            if answer.status_code != 503 or time.monotonic() > limit:
+                return answer
+            answer.close()
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def api(services: Services) -> Iterator[httpx.Client]:
+    url = f"{services.links['prefect']}/api"
+    headers = services.authorization
+    with httpx.Client(
+        base_url=url, headers=headers, timeout=60, transport=Patient()
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """A file that the attacker's code makes."""
+    return tmp_path / "executed"
+
+
+@pytest.fixture
+def evil(tmp_path: Path, mark: Path) -> Path:
+    """The attacker's file of flows."""
+    file = tmp_path / "evil.py"
+    file.write_text(FLOW.format(mark=str(mark)))
+    return file
+
+
+def post(api: httpx.Client, page: str, **body: Any) -> dict[str, Any]:
+    answer = api.post(page, json=body)
+    answer.raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def deployed(api: httpx.Client, flow: str = "train", **body: Any) -> str:
+    """The id of a deployment of the attacker's on the pool ``cpu``."""
+    flow_id = post(api, "/flows/", name=flow)["id"]
+    body = {"name": "evil", "entrypoint": GOOD, "pull_steps": [], **body}
+    made = post(api, "/deployments/", flow_id=flow_id, work_pool_name="cpu", **body)
+    return str(made["id"])
+
+
+def ours(api: httpx.Client) -> dict[str, Any]:
+    found: dict[str, Any] = api.get("/deployments/name/train/blobs").json()
+    return found
+
+
+def run_of(api: httpx.Client, deployment: str, **body: Any) -> dict[str, Any]:
+    """The state in which a run of a deployment ends."""
+    run = post(api, f"/deployments/{deployment}/create_flow_run", **body)
+    return ended(api, str(run["id"]))
+
+
+def ended(api: httpx.Client, run: str) -> dict[str, Any]:
+    limit = time.monotonic() + 200
+    while True:
+        state: dict[str, Any] = api.get(f"/flow_runs/{run}").json()["state"]
+        if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
+            return state
+        assert time.monotonic() < limit, state
+        time.sleep(0.3)
+
+
+def check_refused(state: dict[str, Any], why: str, mark: Path) -> None:
+    assert (state["type"], state["name"]) == ("FAILED", "Refused"), state
+    assert state["message"].startswith("The worker does not start this run: ")
+    assert why in state["message"]
+    assert not mark.exists()
+
+
+def test_our_deployment_is_run(api: httpx.Client) -> None:
+    spec = ours(api)["parameters"]["pipeline"]
+    spec["training"] |= {"epochs": 1}
+    spec["gates"] = []
+    state = run_of(api, ours(api)["id"], parameters={"pipeline": spec})
+    assert state["type"] == "COMPLETED", state
+
+
+def test_a_deployment_that_deploy_did_not_make_is_refused(
+    api: httpx.Client, mark: Path, evil: Path
+) -> None:
+    made = deployed(api, entrypoint=f"{evil}:train")
+    check_refused(run_of(api, made), "is not recorded", mark)
+    made = deployed(api, entrypoint="evil.py:train", path=str(evil.parent))
+    check_refused(run_of(api, made), "is not recorded", mark)
+    step = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {mark}"}}
+    made = deployed(api, pull_steps=[step])
+    check_refused(run_of(api, made), "is not recorded", mark)
+    check_refused(run_of(api, deployed(api)), "is not recorded", mark)
+
+
+def test_a_run_without_a_deployment_is_refused(api: httpx.Client, mark: Path) -> None:
+    flow = post(api, "/flows/", name="train")["id"]
+    body = {"flow_id": flow, "work_queue_name": "default", "work_pool_name": "cpu"}
+    run = post(api, "/flow_runs/", **body, state={"type": "SCHEDULED"})
+    check_refused(ended(api, str(run["id"])), "it has no deployment", mark)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda evil: {"entrypoint": f"{evil}:train"}, "has the entrypoint"),
+        (lambda evil: {"entrypoint": "os.system"}, "has the entrypoint"),
+        (lambda evil: {"path": str(evil.parent)}, "fetches code"),
+        (
+            lambda evil: {
+                "pull_steps": [
+                    {
+                        "prefect.deployments.steps.run_shell_script": {
+                            "script": f"touch {evil.parent}/executed"
+                        }
+                    }
+                ]
+            },
+            "fetches code",
+        ),
+    ],
+    ids=["file", "module", "path", "step"],
+)
+def test_our_deployment_that_another_changed_is_refused(
+    services: Services,
+    api: httpx.Client,
+    mark: Path,
+    evil: Path,
+    change: Callable[[Path], dict[str, Any]],
+    why: str,
+) -> None:
+    found = ours(api)
+    body = {"entrypoint": GOOD, "pull_steps": [], **change(evil)}
+    try:
+        deployed(api, name="blobs", parameters=found["parameters"], **body)
+        check_refused(run_of(api, found["id"]), why, mark)
+    finally:
+        api.delete(f"/deployments/{found['id']}")
+        assert services.headrace("deploy")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"command": "touch {mark}"},
+        {"env": {"LD_PRELOAD": "{mark}"}},
+        {"env.PYTHONSTARTUP": "{mark}"},
+        {"working_dir": "/tmp"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_a_deployment_or_a_run_sets_no_job_variable(
+    api: httpx.Client, mark: Path, variables: dict[str, Any]
+) -> None:
+    body = {"job_variables": variables}
+    with pytest.raises(httpx.HTTPStatusError, match=r"409|422"):
+        deployed(api, **body)
+    # Prefect takes them where the pool's template is open, as it is to who has a login.
+    opened = {
+        "job_configuration": {
+            "command": "{{ command }}",
+            "env": "{{ env }}",
+            "working_dir": "{{ working_dir }}",
+        },
+        "variables": {
+            "type": "object",
+            "properties": {
+                "command": {"type": "string"},
+                "env": {"type": "object"},
+                "working_dir": {"type": "string"},
+            },
+        },
+    }
+    closed = api.get("/work_pools/cpu").json()["base_job_template"]
+    api.patch("/work_pools/cpu", json={"base_job_template": opened}).raise_for_status()
+    try:
+        state = run_of(api, ours(api)["id"], **body)
+        check_refused(state, "sets the job variables", mark)
+    finally:
+        body = {"base_job_template": closed}
+        api.patch("/work_pools/cpu", json=body).raise_for_status()
+
+
+def test_a_pool_has_no_say_in_the_command(api: httpx.Client, mark: Path) -> None:
+    closed = api.get("/work_pools/cpu").json()["base_job_template"]
+    for fixed, why in (
+        ({"command": f"touch {mark}"}, "a command"),
+        ({"env": {"PREFECT__FLOW_ENTRYPOINT": "os.system"}}, "environment variables"),
+    ):
+        template = {**closed, "job_configuration": fixed}
+        body = {"base_job_template": template}
+        api.patch("/work_pools/cpu", json=body).raise_for_status()
+        try:
+            limit = time.monotonic() + 60
+            while True:  # until the worker has heard of it
+                state = run_of(api, ours(api)["id"])
+                if state["name"] == "Refused" or time.monotonic() > limit:
+                    break
+            assert (state["type"], state["name"]) == ("FAILED", "Refused"), state
+            assert why in state["message"]
+            assert not mark.exists()
+        finally:
+            body = {"base_job_template": closed}
+            api.patch("/work_pools/cpu", json=body).raise_for_status()
+
+
+def test_a_pipelines_folder_comes_from_the_store_alone(
+    api: httpx.Client, mark: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    spec = ours(api)["parameters"]["pipeline"]
+    spec["model"]["builder"] = "model:build"
+    for folder in (str(tmp_path), f"sha256:../../../..{tmp_path}"):
+        given = {"pipeline": spec, "folder": folder}
+        state = run_of(api, ours(api)["id"], parameters=given)
+        check_refused(state, "folder", mark)

@@ -1,0 +1,70 @@
+"""MLflow's server: where artifacts may go, and whom it is asked about."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.errors import UsageError
+from headrace.logins import Login
+from headrace_flows.services import mlflow_server
+from headrace_flows.services.mlflow_server import create_app, is_below, remember
+
+ROOT = "file:///home/ada/.headrace/mlartifacts"
+
+
+@pytest.mark.parametrize(
+    ("location", "is_allowed"),
+    [
+        (ROOT, True),
+        (f"{ROOT}/digits", True),
+        ("/home/ada/.headrace/mlartifacts/digits", True),
+        ("mlflow-artifacts:/digits", True),
+        ("file:///home/ada/.headrace/mlartifacts-other", False),
+        ("file:///home/ada/.headrace", False),
+        (f"{ROOT}/../../.ssh", False),
+        (f"{ROOT}/%2e%2e/%2e%2e/.ssh", False),
+        ("mlflow-artifacts:/../../.ssh", False),
+        (f"{ROOT}?x=/etc", False),
+        (f"{ROOT}#/etc", False),
+        ("file://elsewhere/home/ada/.headrace/mlartifacts", False),
+        ("/etc", False),
+        ("s3://bucket/home/ada/.headrace/mlartifacts", False),
+        ("http://elsewhere/", False),
+    ],
+)
+def test_artifacts_go_below_the_root_alone(location: str, is_allowed: bool) -> None:
+    assert is_below(location, ROOT) is is_allowed
+
+
+def test_a_root_in_a_bucket_has_places_in_it() -> None:
+    assert is_below("s3://bucket/mlartifacts/digits", "s3://bucket/mlartifacts")
+    assert not is_below("s3://other/mlartifacts/digits", "s3://bucket/mlartifacts")
+
+
+def test_without_a_login_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="MLFLOW_TRACKING_PASSWORD"):
+        create_app()
+
+
+def test_who_was_right_is_not_asked_about_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def ask(user: str, password: str) -> bool:
+        asked.append(user)
+        return password == "right"
+
+    now = [0.0]
+    monkeypatch.setattr(mlflow_server.time, "monotonic", lambda: now[0])
+    is_user = remember(ask)
+    assert is_user(Login("ada", "right"))
+    assert is_user(Login("ada", "right"))
+    assert not is_user(Login("ada", "wrong"))
+    assert not is_user(Login("ada", "wrong"))
+    assert asked == ["ada"] * 3
+    now[0] = 61.0
+    assert is_user(Login("ada", "right"))
+    assert asked == ["ada"] * 4
