@@ -42,7 +42,7 @@ def is_there(url: str) -> bool:
         return False
     try:
         with engine.connect() as connection:
-            return _format_of(connection) is not None
+            return format_of(connection) is not None
     except sa.exc.DBAPIError as error:
         raise DependencyError(
             f"The ledger {engine.url.render_as_string(hide_password=True)} did not "
@@ -75,7 +75,7 @@ class Database:
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
         with self._transaction(_READ) as connection:
-            found = _format_of(connection)
+            found = format_of(connection)
         if found is None:
             found = self._create()
         if found == 1:
@@ -142,7 +142,7 @@ class Database:
             self._use_write_ahead_log()
         with self._transaction(_WRITE) as connection:
             self.lock(connection)
-            found = _format_of(connection)
+            found = format_of(connection)
             if found is not None:
                 return found
             taken = set(sa.inspect(connection).get_table_names()) & set(METADATA.tables)
@@ -162,7 +162,7 @@ class Database:
 
         with self._transaction(_WRITE) as connection:
             self.lock(connection)
-            found = _format_of(connection)
+            found = format_of(connection)
             if found != 1:
                 return found or 0
             count = adopt_rows(connection, Settings().user)
@@ -239,13 +239,8 @@ def _cause(error: sa.exc.DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
-def _format_of(connection: sa.Connection) -> int | None:
+def format_of(connection: sa.Connection) -> int | None:
+    """The format of the ledger in a database; None where there is none yet."""
     if not sa.inspect(connection).has_table(MARKER.name):
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()
-
-
-def format_at(url: str) -> int | None:
-    """The format of the ledger in a database; None where there is none yet."""
-    with make_engine(url, 2.0).connect() as connection:
-        return _format_of(connection)

@@ -11,7 +11,6 @@ from tests.src.ledger.conftest import fill, promote
 
 from headrace.errors import DependencyError
 from headrace.ledger import Ledger
-from headrace.ledger.database import format_at
 
 # As releases before the chain made them.
 TABLES = """
@@ -111,7 +110,7 @@ def test_an_older_release_refuses_what_was_taken_over(url: str) -> None:
         formats = connection.exec_driver_sql("SELECT format FROM ledger_format").all()
     engine.dispose()
     assert formats == [(2,)]
-    assert format_at(url) == 2
+    assert Ledger.format_at(url) == 2
 
 
 def test_two_at_once_take_over_once(url: str) -> None:
@@ -130,7 +129,7 @@ def test_an_old_ledger_that_cannot_be_written_stays_as_it_is(tmp_path: object) -
     fill_old(url)
     with pytest.raises(DependencyError, match="readonly database"):
         Ledger(f"sqlite:///file:{tmp_path}/ledger.db?mode=ro&uri=true")
-    assert format_at(url) == 1
+    assert Ledger.format_at(url) == 1
     assert Ledger(url).sequence("digits") == 2
 
 
