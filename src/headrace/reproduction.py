@@ -7,6 +7,7 @@ temporary one: MLflow, the store and the ledger stay as they were.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import tempfile
 import time
@@ -21,7 +22,7 @@ from headrace.ledger import Ledger
 from headrace.records import Metrics, Record
 from headrace.serving import golden_bytes
 from headrace.settings import Settings
-from headrace.snapshots import MANIFEST
+from headrace.snapshots import MANIFEST, check_snapshot
 from headrace.store import Store, disk_errors
 from headrace.tracking import FoundRun, Tracking
 from headrace.training import golden_items, progress_line
@@ -175,21 +176,26 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
     """The record with its data where this store has it: all is named by content."""
     snapshot, contract = recorded.snapshot, recorded.contract
     key = f"snapshots/{snapshot.digest}"
-    manifest = store.read_json(f"{key}/{MANIFEST}")
-    if not isinstance(manifest, dict) or manifest.get("digest") != snapshot.digest:
+    place: dict[str, str] = {"uri": store.uri(key)}
+    try:
+        found = hashlib.sha256(store.read(f"{key}/{MANIFEST}")).hexdigest()
+        place["manifest_sha256"] = found
+        if found != snapshot.manifest_sha256:  # made again, perhaps by other libraries
+            check_snapshot(snapshot.model_copy(update=place))
+    except (FileNotFoundError, IntegrityError) as error:
         raise IntegrityError(
             f"The data is gone: {store.uri(key)} is no whole snapshot (when the run "
             f"was trained it was {snapshot.uri}).",
             "Restore it from a backup; or delete what is left of it and ingest the "
             f"same data again: headrace check {recorded.spec.name} --data "
             f"{snapshot.source}",
-        )
+        ) from error
     quarantine = contract.quarantine_uri
     if quarantine:
         quarantine = store.uri(f"quarantine/{Path(quarantine).name}")
     return dataclasses.replace(
         recorded,
-        snapshot=snapshot.model_copy(update={"uri": store.uri(key)}),
+        snapshot=snapshot.model_copy(update=place),
         contract=contract.model_copy(update={"quarantine_uri": quarantine}),
     )
 

@@ -13,9 +13,43 @@ from headrace_flows.doctor.check import Check
 
 
 def check_ledger(settings: Settings) -> list[Check]:
-    """The ledger's database."""
+    """The ledger's database, and the chain over its rows."""
     url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
-    return check_database("ledger", url, settings)
+    checks = check_database("ledger", url, settings)
+    if all(check.state == "ok" for check in checks):
+        checks += _check_chain(url)
+    return checks
+
+
+def _check_chain(url: str) -> list[Check]:
+    """Whether every row is as it was written; changes nothing, nor takes over."""
+    import sqlalchemy as sa
+
+    from headrace.ledger import Ledger
+
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not parsed.query:
+        if not Path(parsed.database or "").exists():
+            return []
+        url = f"sqlite:///file:{parsed.database}?mode=ro&uri=true"
+    found = Ledger.format_at(url)
+    if found is None:
+        return []
+    if found == 1:
+        seen = "of an older release: the next command takes its rows over"
+        return [Check(name="ledger chain", state="hint", seen=seen)]
+    report = Ledger(url).walk_chain()
+    if report.problem:
+        return [
+            Check(
+                name="ledger chain",
+                state="wrong",
+                seen=report.problem,
+                fix="Restore the ledger from a backup; see who may write there.",
+            )
+        ]
+    seen = f"{report.rows:,} rows, last link {report.head[:16]}"
+    return [Check(name="ledger chain", state="ok", seen=seen)]
 
 
 def check_database(name: str, url: str, settings: Settings) -> list[Check]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from headrace.errors import PromotionError, UsageError
+from headrace.ledger.anchored_rows import Adoption
 from headrace.ledger.anchors import Anchors
 from headrace.ledger.approvals import Approvals
 from headrace.ledger.attempts import Attempt, earlier_attempts
@@ -22,7 +23,6 @@ from headrace.ledger.database import is_there
 from headrace.ledger.former import BestFormer, find_best_former
 from headrace.ledger.leases import Leases
 from headrace.ledger.rows import (
-    Adoption,
     Approval,
     Champion,
     Entry,

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
+from headrace.ledger.anchored_rows import Adoption, Anchor
 from headrace.ledger.chain import ChainReport, walk
-from headrace.ledger.database import Database, plain
-from headrace.ledger.rows import Adoption, Anchor
+from headrace.ledger.database import Database, format_of, plain
+from headrace.ledger.engines import make_engine
 from headrace.ledger.tables import ADOPTIONS, ANCHORS
 
 _AT_ONCE = 500  # keys of one query
@@ -77,6 +78,12 @@ class Anchors:
         except sa.exc.IntegrityError:
             return False
         return True
+
+    @staticmethod
+    def format_at(url: str) -> int | None:
+        """The format of the ledger in a database; None where there is none yet."""
+        with make_engine(url, timeout_seconds=2.0).connect() as connection:
+            return format_of(connection)
 
     def walk_chain(self) -> ChainReport:
         """Look at every row, and at the chain over them."""

@@ -17,13 +17,12 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
 from headrace.ledger.chain import Appender
-from headrace.ledger.files import check_room, is_read_only, sqlite_options
+from headrace.ledger.engines import make_engine
+from headrace.ledger.files import check_room, is_read_only
 from headrace.ledger.migration import adopt_rows
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
 
-_SQLITE = ("sqlite", "sqlite+pysqlite")
-_POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 _LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
 _PAUSE_SECONDS = 2.0
@@ -38,12 +37,12 @@ def is_there(url: str) -> bool:
         UsageError: the URL is not one of a ledger.
         DependencyError: the database does not answer.
     """
-    engine = _engine(url, timeout_seconds=2.0)
+    engine = make_engine(url, timeout_seconds=2.0)
     if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
         return False
     try:
         with engine.connect() as connection:
-            return _format_of(connection) is not None
+            return format_of(connection) is not None
     except sa.exc.DBAPIError as error:
         raise DependencyError(
             f"The ledger {engine.url.render_as_string(hide_password=True)} did not "
@@ -72,13 +71,13 @@ class Database:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._guard = guard
-        self._engine = _engine(url, timeout_seconds)
+        self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
         file = Path(str(self._engine.url.database))
         self.is_read_only = self._is_sqlite and is_read_only(file)
         with self._transaction(_READ) as connection:
-            found = _format_of(connection)
+            found = format_of(connection)
         if found is None:
             found = self._create()
         if found == 1:
@@ -145,7 +144,7 @@ class Database:
             self._use_write_ahead_log()
         with self._transaction(_WRITE) as connection:
             self.lock(connection)
-            found = _format_of(connection)
+            found = format_of(connection)
             if found is not None:
                 return found
             taken = set(sa.inspect(connection).get_table_names()) & set(METADATA.tables)
@@ -165,7 +164,7 @@ class Database:
 
         with self._transaction(_WRITE) as connection:
             self.lock(connection)
-            found = _format_of(connection)
+            found = format_of(connection)
             if found != 1:
                 return found or 0
             count = adopt_rows(connection, Settings().user)
@@ -242,50 +241,8 @@ def _cause(error: sa.exc.DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
-def _format_of(connection: sa.Connection) -> int | None:
+def format_of(connection: sa.Connection) -> int | None:
+    """The format of the ledger in a database; None where there is none yet."""
     if not sa.inspect(connection).has_table(MARKER.name):
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()
-
-
-def _engine(url: str, timeout_seconds: float) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise UsageError(
-            "HEADRACE_DATABASE_URL is not a database URL.",
-            "Write it as sqlite:////path/headrace.db or postgresql://user@host/name.",
-        ) from None
-    if parsed.drivername not in _SQLITE + _POSTGRESQL:
-        raise UsageError(
-            f"HEADRACE_DATABASE_URL names {parsed.drivername!r}; expected one of "
-            f"{', '.join(_SQLITE + _POSTGRESQL)}.",
-            "Use one of them.",
-        )
-    if parsed.drivername == "postgresql":  # the driver that is installed with Headrace
-        parsed = parsed.set(drivername="postgresql+psycopg2")
-    is_sqlite = parsed.drivername in _SQLITE
-    if is_sqlite and parsed.database in {None, "", ":memory:"}:
-        raise UsageError(
-            "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
-            "Name a file: sqlite:////path/headrace.db.",
-        )
-    options: dict[str, Any] = {
-        "connect_args": {"connect_timeout": max(2, round(timeout_seconds))}
-    }
-    if is_sqlite:
-        options = sqlite_options(Path(str(parsed.database)), timeout_seconds)
-    try:
-        engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"HEADRACE_DATABASE_URL needs the Python package {error.name!r}.",
-            f"Install it beside Headrace: pip install {error.name}.",
-        ) from None
-    if is_sqlite:
-        sa.event.listen(engine, "connect", _enforce_foreign_keys)
-    return engine
-
-
-def _enforce_foreign_keys(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")

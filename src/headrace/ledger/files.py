@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 from headrace.home import PRIVATE_FILE, make_private_file
+
+log = logging.getLogger("headrace")
 
 
 def sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
@@ -51,14 +55,23 @@ def _keep_from_others(file: Path) -> None:
     """Make it a file that only its owner can read; what SQLite adds follows it."""
     try:
         make_private_file(file)
-        if file.stat().st_mode & 0o077:
-            file.chmod(PRIVATE_FILE)
+        for beside in ("", "-wal", "-shm", "-journal"):
+            _close_to_others(file.with_name(f"{file.name}{beside}"))
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             from headrace.store import full_disk
 
             raise full_disk(f"the ledger {file}", str(file.parent)) from None
         # It is another's, or its folder is missing: SQLite says what comes of that.
+
+
+def _close_to_others(file: Path) -> None:
+    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else PRIVATE_FILE
+    if mode & 0o077:
+        file.chmod(PRIVATE_FILE)
+        log.warning(
+            "%s could be read by others (mode %04o): now it cannot.", file, mode
+        )
 
 
 def is_read_only(file: Path) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from headrace.ledger.anchored_rows import Adoption
 from headrace.ledger.chain import Appender
-from headrace.ledger.rows import Adoption
 from headrace.ledger.tables import ADOPTIONS, CHAINED, FORMAT, MARKER, METADATA
 from headrace.ledger.triggers import add_triggers, unique_columns
 

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import logging
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
-
-from pydantic import ValidationError
+from typing import Any
 
 from headrace import closure
-from headrace.anchored import AnchoredStore, open_anchored
-from headrace.anchored.store import as_json
 from headrace.errors import DependencyError
 from headrace.ingredients import training_roots
-from headrace.ledger import Ledger, earlier_attempts, find_best_former
+from headrace.ledger import earlier_attempts, find_best_former
 from headrace.models import builder_name
 from headrace.planning.keys import Key, ingredients_of
+from headrace.planning.results import Results
 from headrace.records import (
-    MANIFEST,
     ContractRecord,
     EvaluationRecord,
-    Record,
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.registration import as_bound, training_key
+from headrace.registration import training_key
 from headrace.settings import Settings
-from headrace.soundness import find_flaws
 from headrace.sources.identity import source_identity
 from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
 from headrace.spec.law import Law, read_law
 from headrace.store import Store
 
-log = logging.getLogger("headrace")
-
-R = TypeVar("R", bound=Record)
-_QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
-T = TypeVar("T", bound=TrainingRecord)
 _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
 
 
@@ -55,22 +41,7 @@ class Kept:
     evaluation: EvaluationRecord | None = None
 
 
-class Saved(Record):
-    """The result of a stage, as it is kept.
-
-    Attributes:
-        ingredients: all that it depends on, by name.
-        record: what the stage gave.
-    """
-
-    stage: str
-    pipeline: str
-    ingredients: dict[str, str]
-    record: dict[str, Any]
-    seconds: float
-
-
-class Plan:
+class Plan(Results):
     """The keys of one pipeline's stages, and the results that are there already.
 
     Args:
@@ -96,21 +67,10 @@ class Plan:
         return read_law(self.spec, self.folder)
 
     @cached_property
-    def ledger(self) -> Ledger:
-        """The ledger of the home."""
-        return open_anchored(self.settings).ledger
-
-    @property
-    def anchored(self) -> AnchoredStore:
-        """What the store holds and the ledger vouches for."""
-        return AnchoredStore(self.store, self.ledger)
-
-    @cached_property
     def kept(self) -> Kept:
         """What was kept, as it was when this was first asked for."""
-        own = Store(
-            str(self.settings.home)
-        )  # whoever writes the store cannot hide code
+        # Not in the store: who writes there could hide that code has changed.
+        own = Store(str(self.settings.home))
         key = f"code/{closure.dialect()}.json"
         known = closure.recall(own.read_json(key))
         kept = self._kept()
@@ -235,81 +195,6 @@ class Plan:
             "earlier attempts": str(earlier),
         }
 
-    def find(self, key: Key, kind: type[R]) -> R | None:
-        """The result of a stage, if the store has it."""
-        saved = self.anchored.read_record(_place(key), Saved)
-        if saved is None:
-            return None
-        try:
-            record = kind.model_validate(saved.record)
-        except ValidationError:  # of an older release
-            return None
-        if isinstance(record, TrainingRecord):
-            return self._as_registered(record)
-        if isinstance(record, SnapshotRecord):
-            return cast(R | None, self.with_manifest(record))
-        if isinstance(record, ContractRecord) and record.quarantine_uri:
-            return record if self.store.exists(_quarantine(record)) else None
-        return record
-
-    def _as_registered(self, training: T) -> T | None:
-        """A training with the files that its version has now; None: they are lost."""
-        version = self.ledger.find_training(self.spec.name, training_key(training))
-        if version is None:
-            return training
-        if find_flaws(version, self.settings):
-            return None
-        return as_bound(training, version)
-
-    def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
-        """A snapshot's record, if its manifest is there as it was recorded."""
-        key = f"snapshots/{record.digest}/{MANIFEST}"
-        if not record.manifest_sha256:  # of an older release
-            sha256 = self.ledger.anchors([key]).get(key, "")
-            record = record.model_copy(update={"manifest_sha256": sha256})
-        try:
-            sha256 = hashlib.sha256(self.store.read(key)).hexdigest()
-        except FileNotFoundError:
-            return None
-        if sha256 == record.manifest_sha256:
-            return record
-        log.warning("%s was changed: it counts for nothing.", self.store.uri(key))
-        return None
-
-    def forget(self, key: Key) -> None:
-        """Drop a stage's result, so that it is made anew."""
-        self.anchored.delete(_place(key))
-
-    def save(self, key: Key, record: Record, seconds: float) -> None:
-        """Keep the result of a stage."""
-        saved = Saved(
-            stage=key.stage,
-            pipeline=self.spec.name,
-            ingredients=key.ingredients,
-            record=record.model_dump(mode="json"),
-            seconds=round(seconds, 3),
-        )
-        data = as_json(saved.model_dump())
-        self.anchored.write_all(
-            {_place(key): data, self._latest(key.stage): data}, _parts(record)
-        )
-
-    def why(self, key: Key) -> str:
-        """Why a stage has to run: how its key differs from the last one."""
-        latest = self.anchored.read_record(self._latest(key.stage), Saved)
-        if latest is None:
-            return "first run"
-        return key.why(latest.ingredients) or "its result is gone from the store"
-
-    @property
-    def last_snapshot(self) -> str:
-        """The digest of the pipeline's last snapshot; empty where it had none."""
-        latest = self.anchored.read_record(self._latest("ingest"), Saved)
-        return str(latest.record.get("digest", "")) if latest else ""
-
-    def _latest(self, stage: str) -> str:
-        return f"pipelines/{self.spec.name}/{stage}.json"
-
     def _key(
         self,
         stage: str,
@@ -322,21 +207,3 @@ class Plan:
         if stage in _WITHOUT_KERAS:
             code.pop("version keras", None)
         return Key(stage, ingredients_of(spec, inputs, code))
-
-
-def _place(key: Key) -> str:
-    return f"stages/{key.fingerprint}.json"
-
-
-def _quarantine(record: ContractRecord) -> str:
-    return f"quarantine/{Path(record.quarantine_uri).name}"
-
-
-def _parts(record: Record) -> dict[str, str]:
-    """sha256 by key of what a record points to in the store."""
-    if isinstance(record, SnapshotRecord) and record.manifest_sha256:
-        return {f"snapshots/{record.digest}/{MANIFEST}": record.manifest_sha256}
-    if isinstance(record, ContractRecord):
-        named = _QUARANTINE_SHA.search(record.quarantine_uri)
-        return {_quarantine(record): named.group(1)} if named else {}
-    return {}

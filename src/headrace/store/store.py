@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fsspec.implementations.local import LocalFileSystem
 
+from headrace.errors import UsageError
 from headrace.home import make_private
 from headrace.store.disk import disk_errors, fsync_path, sweep, work_prefix
 from headrace.store.remote import ask, file_system
@@ -86,18 +87,14 @@ class Store:
             self._ask(key, lambda: self.fs.pipe_file(path, data))
             return self.uri(key)
         with disk_errors(self.root):
-            target = Path(path)
             make_private(Path(self.root))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
             try:
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
+                _write_whole(Path(path), data)
+            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                raise UsageError(
+                    f"{path} cannot be written: {error.strerror} ({error.filename}).",
+                    "Move away what is in its place; Headrace did not put it there.",
+                ) from error
         return self.uri(key)
 
     def write_json(self, key: str, value: Any) -> str:
@@ -195,3 +192,16 @@ class Store:
         first_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
         with contextlib.suppress(FileExistsError):  # or ours, its answer lost
             put(folder / marker, **first_only)
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from headrace.ingestion import ingest
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.reproduction import Reproduction, reproduce
 from headrace.settings import Settings
+from headrace.snapshots import quarantine_name
 from headrace.spec import PipelineSpec, load_spec
 from headrace.store import Store
 from headrace.tracking import Tracking
@@ -91,7 +92,8 @@ def _set_aside(snapshot: SnapshotRecord, store: Store) -> str:
     table = pa.table({"row": [splits.index("train")], "split": ["train"]})
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
-    return store.write("quarantine/one-row.parquet", buffer.getvalue().to_pybytes())
+    data = buffer.getvalue().to_pybytes()
+    return store.write(f"quarantine/one-row{quarantine_name(data)}", data)
 
 
 @pytest.fixture(scope="session")
