@@ -19,8 +19,8 @@ from headrace.ingestion import ingest
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.reproduction import Reproduction, reproduce
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec, load_spec
 from headrace.snapshots import quarantine_name
+from headrace.spec import PipelineSpec, load_spec
 from headrace.store import Store
 from headrace.tracking import Tracking
 
