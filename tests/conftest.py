@@ -207,7 +207,8 @@ def write_law(project: Path, folder: Path, **tables: str) -> Path:
     text = BLOBS + 'name = "blobs"\n'
     if "gates" in tables:
         text = re.sub(r"(?ms)^gates = \[.*?^\]\n", "", text)
-    source = str(project / "pipelines" / "blobs" / "blobs.npz")
+    own = project / "pipelines" / "blobs"
+    source = str(own / load_spec(own).data.source)
     text = text.replace('"blobs.npz"', repr(source))
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{name} = {value}\n" for name, value in tables.items()]

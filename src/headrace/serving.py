@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.tracking import Tracking
 
-GOLDEN_FILE = "golden/golden.npz"
-
 
 class LoadedModel:
     """A model as it is served: raw items in, class probabilities out.

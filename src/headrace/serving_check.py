@@ -27,7 +27,8 @@ from headrace.backend import load_backend
 from headrace.errors import DependencyError, IntegrityError
 from headrace.media import medium
 from headrace.records import LoggedModel, Record
-from headrace.serving import GOLDEN_FILE, open_model
+from headrace.serving import open_model
+from headrace.tracking import GOLDEN_FILE
 
 TOLERANCE = 1e-5
 LATENCY_CALLS = 50

@@ -20,11 +20,11 @@ from headrace.fitting import Checkpoints, Data, Fit, cluster, open_data
 from headrace.folders import pack_folder
 from headrace.ingredients import Packed
 from headrace.records import ContractRecord, Metrics, SnapshotRecord, TrainingRecord
-from headrace.serving import GOLDEN_FILE, golden_bytes
+from headrace.serving import golden_bytes
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.store import Store
-from headrace.tracking import Tracking
+from headrace.tracking import GOLDEN_FILE, Tracking
 
 GOLDEN_ROWS = 16
 

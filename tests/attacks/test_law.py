@@ -284,7 +284,7 @@ def test_an_old_spec_again_takes_no_verdict_away(after: Home, tmp_path: Path) ->
     home = after.with_law(tmp_path / "project", gates=BEATEN)
     before = evidence_of(home, 1)
     answer = run(home)
-    assert (answer["status"], answer["version"]) == ("registered", 1)
+    assert (answer["status"], answer.get("version")) == ("registered", 1), answer
     assert answer["reason"].startswith("champion kept")
     now = evidence_of(home, 1)
     assert now[:-1] == before

@@ -23,10 +23,10 @@ from headrace.ledger import Approval, Ledger, Version
 from headrace.promotion.approval import approve
 from headrace.registration import register
 from headrace.repair import repair
-from headrace.serving import GOLDEN_FILE, load_champion
+from headrace.serving import load_champion
 from headrace.settings import Settings
 from headrace.soundness import find_flaws
-from headrace.tracking import MODEL_FILE, file_digest
+from headrace.tracking import GOLDEN_FILE, MODEL_FILE, file_digest
 from headrace_flows.doctor.models import check_models
 from headrace_flows.watching import ChampionWatch
 

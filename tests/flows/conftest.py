@@ -84,7 +84,8 @@ class Home:
         from headrace_flows.cli.main import main
 
         out, err = io.StringIO(), io.StringIO()
-        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        handlers = {number: signal.getsignal(number) for number in numbers}
         exit_code: Any = None
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():

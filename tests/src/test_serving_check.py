@@ -15,9 +15,8 @@ import pytest
 
 from headrace import serving_check
 from headrace.errors import DependencyError
-from headrace.serving import GOLDEN_FILE
 from headrace.serving_check import TOLERANCE, Request, ServingCheck, measure
-from headrace.tracking import Tracking
+from headrace.tracking import GOLDEN_FILE, Tracking
 
 Trained = Any
 

@@ -17,8 +17,7 @@ from headrace import training
 from headrace.errors import IntegrityError, SpecError
 from headrace.fitting import Checkpoints, loop
 from headrace.records import TrainingRecord
-from headrace.serving import GOLDEN_FILE
-from headrace.tracking import MODEL_FILE, Tracking, file_digest
+from headrace.tracking import GOLDEN_FILE, MODEL_FILE, Tracking, file_digest
 
 Trained = Any
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from headrace_flows.cli.words import make_console, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +20,8 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing else.")
 ]
 
-WIDTH_OF_FILES = 200
+# Beyond ASCII a terminal may obey these as well, and JSON may write them otherwise.
+_OBEYED = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Answered(Exception):
@@ -29,17 +33,24 @@ class Answered(Exception):
 
 
 def console() -> Console:
-    """Standard output, in colour where it is a terminal."""
-    from rich.console import Console
+    """Standard output, in colour where it is a terminal.
 
-    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-    return Console(highlight=False, soft_wrap=True, width=width)
+    What is printed is shown as it is; marks of rich count with ``markup=True`` alone.
+    """
+    return make_console(is_terminal=sys.stdout.isatty())
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print the one object of ``--json``."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+class _VisibleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def show_progress() -> None:
@@ -47,7 +58,7 @@ def show_progress() -> None:
     logger = logging.getLogger("headrace")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_VisibleFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -17,6 +17,7 @@ from headrace_flows.cli.answers import (
     show_progress,
 )
 from headrace_flows.cli.pipelines import PipelineArgument, open_pipeline
+from headrace_flows.cli.words import add_row
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -192,12 +193,13 @@ def _show_backfill(answer: dict[str, Any]) -> None:
     table = Table("date", "", "version", "accuracy", "", box=None, padding=(0, 2))
     for run in answer["runs"]:
         accuracy = run.get("test_accuracy")
-        table.add_row(
+        add_row(
+            table,
             run["date"],
             run["status"] + (", before" if run.get("skipped") else ""),
-            str(run.get("version") or ""),
+            run.get("version"),
             "" if accuracy is None else f"{accuracy:.4f}",
-            str(run.get("reason") or ""),
+            run.get("reason"),
         )
     out = console()
     out.print(table)

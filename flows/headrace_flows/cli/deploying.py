@@ -9,6 +9,7 @@ import typer
 from headrace.errors import UsageError
 from headrace_flows.cli.answers import JsonOption, console, print_json
 from headrace_flows.cli.pipelines import open_pipeline
+from headrace_flows.cli.words import marked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -108,7 +109,7 @@ def _described(applied: Applied, url: str) -> dict[str, Any]:
 def _show(answer: dict[str, Any]) -> None:
     out = console()
     for one in answer["deployments"]:
-        out.print(f"[bold]{one['name']}[/] {one['state']}", end="")
+        out.print(f"[bold]{marked(one['name'])}[/] {one['state']}", end="", markup=True)
         if one["state"] == "removed":
             out.print()
             continue

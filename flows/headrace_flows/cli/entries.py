@@ -88,3 +88,21 @@ def why_with_law(entry: dict[str, Any]) -> str:
     parts += [f"overrides {change['text']}" for change in entry["overridden"]]
     parts += [f"change of law: {change['text']}" for change in entry["law_changes"]]
     return "; ".join(part for part in parts if part)
+
+
+def history_row(record: Any, laws: dict[int, str]) -> list[Any]:
+    """A row of ``history``: a promotion, a rollback, a word on approval or a binding.
+
+    Args:
+        record: of the ledger.
+        laws: by the sequence of an entry, why it was made, with what it says of the
+            law.
+    """
+    who_and_when = [record.who, record.when]
+    if hasattr(record, "sequence"):
+        first = [record.sequence, record.action, record.from_version, record.to_version]
+        return [*first, *who_and_when, laws[record.sequence]]
+    action = getattr(record, "action", "bind anew")
+    expires = getattr(record, "expires", None)
+    why = record.why or (expires and f"until {expires}")
+    return [None, action, None, record.version, *who_and_when, why]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import signal
+import stat
 import sys
 import traceback
+from types import FrameType
 
 import typer
 
@@ -28,6 +32,7 @@ from headrace_flows.cli import (
     worker,
 )
 from headrace_flows.cli.answers import Answered, print_json
+from headrace_flows.cli.words import visible
 
 INTERRUPTED = 130
 
@@ -67,6 +72,8 @@ def main() -> None:
     gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
         signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == INTERRUPTED:
@@ -84,7 +91,7 @@ def main() -> None:
             "Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED
         )
     except Exception as error:  # the last resort of the command line
-        sys.stderr.write(hide_credentials(traceback.format_exc()))
+        sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
         _fail(
             hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
             "This is a fault of Headrace or its installation; the lines above say "
@@ -96,14 +103,29 @@ def main() -> None:
         gc.freeze()  # the process ends: a last collection would only take time
 
 
+def _hang_up(_number: int, _frame: FrameType | None) -> None:
+    """End in order when the terminal is closed: as Ctrl-C does, and once.
+
+    The shell may say so as well. Nothing can be written to that terminal any more.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    raise KeyboardInterrupt
+
+
 def _fail(message: str, action: str, kind: str, exit_code: int) -> None:
     if "--json" in sys.argv:
         error = {"kind": kind, "message": message, "action": action}
         reason = f"{message} {action}".strip()
         print_json({"status": "error", "reason": reason, "error": error})
-    sys.stderr.write(f"headrace: {message}\n")
+    sys.stderr.write(visible(f"headrace: {message}\n"))
     if action:
-        sys.stderr.write(f"          {action}\n")
+        sys.stderr.write(visible(f"          {action}\n"))
     sys.exit(exit_code)
 
 

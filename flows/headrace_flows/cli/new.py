@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace_flows.cli.answers import JsonOption, console, print_json, show_progress
+from headrace_flows.cli.words import marked, one_line
 
 if TYPE_CHECKING:
     from headrace.drafting import Draft
@@ -105,7 +106,8 @@ def _show(answer: dict[str, Any]) -> None:
     from headrace.drafting import rows_told
 
     out = console()
-    out.print(f"[bold]{answer['pipeline']}[/]  {answer['folder']}")
+    name, folder = marked(answer["pipeline"]), marked(answer["folder"])
+    out.print(f"[bold]{name}[/]  {folder}", markup=True)
     rows, classes = answer["rows"], answer["classes"]
     some = ", ".join(classes[:_CLASSES_SHOWN])
     more = f" and {len(classes) - _CLASSES_SHOWN} more" * (
@@ -125,7 +127,7 @@ def _show(answer: dict[str, Any]) -> None:
         f"next: headrace run {answer['pipeline']}",
     ]
     for line in lines:
-        out.print(f"  {line}", markup=False)
+        out.print(f"  {one_line(line)}")
 
 
 COMMANDS = (new,)

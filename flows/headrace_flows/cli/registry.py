@@ -17,9 +17,11 @@ from headrace_flows.cli.entries import (
     describe_entries,
     describe_entry,
     describe_evidence,
+    history_row,
     why_with_law,
 )
 from headrace_flows.cli.pipelines import schedule_of
+from headrace_flows.cli.words import add_row
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
@@ -122,35 +124,8 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
             }
         )
         return
-    rows = [
-        [
-            e["sequence"],
-            e["action"],
-            e["from"],
-            e["to"],
-            e["who"],
-            e["when"],
-            why_with_law(e),
-        ]
-        for e in entries
-    ]
-    rows += [
-        [
-            None,
-            a["action"],
-            None,
-            a["version"],
-            a["who"],
-            a["when"],
-            a["why"] or (a["expires"] and f"until {a['expires']}"),
-        ]
-        for a in approvals
-    ]
-    rows += [
-        [None, "bind anew", None, b["version"], b["who"], b["when"], b["why"]]
-        for b in bindings
-    ]
-    rows.sort(key=lambda row: str(row[5]))
+    laws = {entry["sequence"]: why_with_law(entry) for entry in entries}
+    rows = [history_row(one, laws) for one in ledger.timeline(model)]
     _table(["#", "action", "from", "to", "who", "when", "why"], rows)
 
 
@@ -317,7 +292,7 @@ def _table(columns: list[str], rows: list[list[Any]]) -> None:
 
     table = Table(*columns, box=None, padding=(0, 2), header_style="bold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        add_row(table, *row)
     console().print(table)
 
 

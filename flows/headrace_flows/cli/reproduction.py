@@ -14,6 +14,7 @@ from headrace_flows.cli.answers import (
     print_json,
     show_progress,
 )
+from headrace_flows.cli.words import add_row, marked
 
 if TYPE_CHECKING:
     from headrace.ingredients import Difference
@@ -51,8 +52,9 @@ def _show(answer: Reproduction) -> None:
     out, same = console(), answer.status == "same"
     mark = "[green]same[/] weights" if same else "[red]different[/] weights"
     out.print(
-        f"[bold]{answer.pipeline} run {answer.run_id[:12]}: {mark}[/] "
-        f"in {answer.seconds:.1f} s"
+        f"[bold]{marked(answer.pipeline)} run {answer.run_id[:12]}: {mark}[/] "
+        f"in {answer.seconds:.1f} s",
+        markup=True,
     )
     out.print(f"  {answer.reason}", markup=False)
     digests = answer.weights_digest
@@ -73,8 +75,8 @@ def _show_differences(differences: Sequence[Difference]) -> None:
             value if len(value) <= WIDTH else f"{value[:WIDTH]}..."
             for value in (difference.then or "none", difference.now or "none")
         )
-        table.add_row(difference.kind, difference.name, then, now)
-    console().print(table, markup=False)
+        add_row(table, difference.kind, difference.name, then, now)
+    console().print(table)
     if len(differences) > LINES:
         console().print(f"  and {len(differences) - LINES} more; --json has all")
 

@@ -23,6 +23,7 @@ from headrace_flows.cli.pipelines import (
     SetOption,
     open_pipeline,
 )
+from headrace_flows.cli.words import add_row, marked, one_line
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -175,7 +176,7 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 def _show_check(answer: dict[str, Any]) -> None:
     out = console()
     mark = "[green]ok[/]" if answer["status"] == "ok" else "[red]refused[/]"
-    out.print(f"[bold]{answer['pipeline']}[/]  {mark}")
+    out.print(f"[bold]{marked(answer['pipeline'])}[/]  {mark}", markup=True)
     out.print(f"  {answer['reason']}", markup=False)
     if answer["snapshot"]:
         rows = answer["snapshot"]["rows"]
@@ -187,8 +188,8 @@ def _show_check(answer: dict[str, Any]) -> None:
 
 def _show_warnings(warnings: list[dict[str, Any]]) -> None:
     for warning in warnings:
-        console().print(f"  [yellow]warning[/] {warning['check']}: ", end="")
-        console().print(warning["message"], markup=False)
+        check, message = marked(warning["check"]), marked(warning["message"])
+        console().print(f"  [yellow]warning[/] {check}: {message}", markup=True)
 
 
 def _slices(summary: dict[str, Any]) -> list[str]:
@@ -220,10 +221,9 @@ def _show_suspects(suspects: list[dict[str, Any]]) -> None:
     if suspects:
         first = suspects[0]
         console().print(
-            f"  {len(suspects)} labels to look at, first {first['name']}: "
-            f"{first['label']}, rather {first['likely']} (pictures/suspects.html in "
-            "MLflow)",
-            markup=False,
+            f"  {len(suspects)} labels to look at, first {one_line(first['name'])}: "
+            f"{one_line(first['label'])}, rather {one_line(first['likely'])} "
+            "(pictures/suspects.html in MLflow)"
         )
 
 
@@ -241,19 +241,19 @@ _COLOURS = {
 
 def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     """Print a run's summary for people."""
-    from rich.markup import escape
     from rich.table import Table
 
     out = console()
     status = summary["status"]
     version = f" version {summary['version']}" if summary["version"] else ""
     out.print(
-        f"\n[bold]{summary['pipeline']}{version}: "
-        f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s"
+        f"\n[bold]{marked(summary['pipeline'])}{version}: "
+        f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s",
+        markup=True,
     )
     out.print(f"  {summary['reason']}", markup=False)
     if summary["experiment"]:
-        fields = ", ".join(summary["overrides"])
+        fields = one_line(", ".join(summary["overrides"]))
         out.print(f"  experiment: it overrides {fields}", markup=False)
     for repair in summary["repairs"]:
         version = f"{repair['model']} version {repair['version']}"
@@ -262,9 +262,8 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     stages = Table(box=None, padding=(0, 2), show_header=False)
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
-        stages.add_row(
-            stage["name"], stage["state"], seconds, escape(shorten(stage["why"], 100))
-        )
+        why = shorten(one_line(stage["why"]), 100)
+        add_row(stages, stage["name"], stage["state"], seconds, why)
     out.print(stages)
     metrics = summary["metrics"]
     if metrics:
@@ -273,16 +272,17 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
             f"({metrics['test_accuracy_low']:.4f} to "
             f"{metrics['test_accuracy_high']:.4f}), "
             f"log loss {metrics.get('test_log_loss', math.nan):.4f}, "
-            f"calibration error {metrics.get('test_calibration_error', math.nan):.4f}"
+            f"calibration error {metrics.get('test_calibration_error', math.nan):.4f}",
+            markup=True,
         )
     for line in _slices(summary):
-        out.print(f"  {line}", markup=False)
+        out.print(f"  {one_line(line)}")
     for gate in summary["gates"]:
         mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
         value = "" if gate["value"] is None else f" {gate['value']:.4g}"
         bound = "" if gate["threshold"] is None else f" (bound {gate['threshold']:.4g})"
-        out.print(f"  gate {gate['name']:<12} {mark}{value}{bound} ", end="")
-        out.print(gate["reason"], markup=False)
+        name, reason = marked(f"{gate['name']:<12}"), marked(gate["reason"])
+        out.print(f"  gate {name} {mark}{value}{bound} {reason}", markup=True)
     _show_warnings(summary["warnings"])
     _show_suspects(summary["suspects"])
     snapshot = summary["snapshot"]
@@ -293,7 +293,7 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
             f"snapshot {snapshot['digest'][:12]}",
         )
         for note in snapshot["notes"]:
-            out.print(f"  {note}", markup=False)
+            out.print(f"  {one_line(note)}")
         if snapshot["attribution"]:
             out.print(f"  {snapshot['attribution']}", markup=False)
     for name, link in summary["links"].items():

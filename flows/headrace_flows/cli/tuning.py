@@ -16,6 +16,7 @@ from headrace_flows.cli.answers import (
 )
 from headrace_flows.cli.pipelines import DataOption, PipelineArgument, open_pipeline
 from headrace_flows.cli.runs import show_summary
+from headrace_flows.cli.words import add_row
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -110,7 +111,10 @@ def _show(answer: dict[str, Any]) -> None:
         if state in states
     )
     fitting = sum(trial["fit_seconds"] for trial in found)
-    out.print(f"\n[bold]{len(found)} trials[/]: {counts}; {fitting:.1f} s of fitting")
+    out.print(
+        f"\n[bold]{len(found)} trials[/]: {counts}; {fitting:.1f} s of fitting",
+        markup=True,
+    )
     sign = 1 if answer["metric"] == "val_loss" else -1
     completed = [trial for trial in found if trial["state"] == "completed"]
     completed.sort(key=lambda trial: sign * trial["value"])
@@ -119,11 +123,12 @@ def _show(answer: dict[str, Any]) -> None:
     for name in ("trial", answer["metric"], *fields, "epochs", "s"):
         table.add_column(name)
     for trial in completed[:SHOWN]:
-        table.add_row(
-            str(trial["number"]),
+        add_row(
+            table,
+            trial["number"],
             f"{trial['value']:.4f}",
-            *(str(trial["overrides"][name]) for name in fields),
-            str(trial["epochs"]),
+            *(trial["overrides"][name] for name in fields),
+            trial["epochs"],
             f"{trial['fit_seconds']:.1f}",
         )
     out.print(table)

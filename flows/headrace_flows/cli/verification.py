@@ -40,7 +40,7 @@ def verify(
 def _show(answer: Verification) -> None:
     out = console()
     mark = "[green]ok[/]" if answer.status == "ok" else "[red]broken[/]"
-    out.print(f"[bold]verify[/]  {mark}  in {answer.seconds:.1f} s")
+    out.print(f"[bold]verify[/]  {mark}  in {answer.seconds:.1f} s", markup=True)
     out.print(f"  {answer.reason}", markup=False)
     rows, head = answer.chain["rows"], answer.chain["head"]
     out.print(f"  ledger: {rows:,} rows; last link {head or 'none'}")

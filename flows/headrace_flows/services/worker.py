@@ -202,8 +202,9 @@ def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
         kept.add(loop.create_task(end()))
 
     worker.get_and_submit_flow_runs = poll_unless_ending  # type: ignore[method-assign]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, begin_to_end)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
+            loop.add_signal_handler(number, begin_to_end)
     return is_ending
 
 

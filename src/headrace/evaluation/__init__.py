@@ -30,14 +30,14 @@ from headrace.records import (
     SuspectRecord,
     TrainingRecord,
 )
-from headrace.serving import GOLDEN_FILE, open_model
+from headrace.serving import open_model
 from headrace.serving_check import TOLERANCE, ServingCheck
 from headrace.settings import Settings
 from headrace.snapshots import SplitRows
 from headrace.soundness import mark_verified
 from headrace.spec import PipelineSpec
 from headrace.store import Store
-from headrace.tracking import Tracking
+from headrace.tracking import GOLDEN_FILE, Tracking
 
 __all__ = ["evaluate", "is_logged"]
 

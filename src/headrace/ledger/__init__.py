@@ -32,6 +32,7 @@ from headrace.ledger.rows import (
 )
 from headrace.ledger.standing import standing_evidence
 from headrace.ledger.tables import ENTRIES
+from headrace.ledger.timeline import Decision, timeline
 
 __all__ = [
     "Adoption",
@@ -78,6 +79,11 @@ class Ledger(Approvals, Anchors):
             .order_by(ENTRIES.c.sequence)
         )
         return [Entry(**row) for row in self._database.rows(query)]
+
+    def timeline(self, model: str) -> list[Decision]:
+        """What was decided and asked, in the order of the ledger, not of the clock."""
+        self.waiting(model)
+        return timeline(self._database, model)
 
     def sequence(self, model: str) -> int:
         """The number of the last entry; 0 when there is none."""

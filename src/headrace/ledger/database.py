@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from headrace.errors import DependencyError, UsageError
 from headrace.ledger.chain import Appender
 from headrace.ledger.engines import make_engine
-from headrace.ledger.files import check_room
+from headrace.ledger.files import check_room, is_read_only
 from headrace.ledger.migration import adopt_rows
 from headrace.ledger.tables import FORMAT, MARKER, METADATA
 from headrace.records import Record
@@ -74,6 +74,8 @@ class Database:
         self._engine = make_engine(url, timeout_seconds)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
+        file = Path(str(self._engine.url.database))
+        self.is_read_only = self._is_sqlite and is_read_only(file)
         with self._transaction(_READ) as connection:
             found = format_of(connection)
         if found is None:

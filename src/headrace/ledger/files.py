@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import quote
 
 from headrace.home import PRIVATE_FILE, make_private_file
-from headrace.store import full_disk, is_full
 
 log = logging.getLogger("headrace")
 
@@ -30,7 +29,7 @@ def sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
     Raises:
         DependencyError: the disk is full.
     """
-    if _is_read_only(file):
+    if is_read_only(file):
         return {"creator": partial(_connect, file, timeout_seconds)}
     _keep_from_others(file)
     return {"connect_args": {"timeout": timeout_seconds, "isolation_level": None}}
@@ -46,6 +45,8 @@ def check_room(file: str, reason: str) -> None:
     Raises:
         DependencyError: it is full.
     """
+    from headrace.store import full_disk, is_full
+
     if "is full" in reason or ("I/O" in reason and is_full(file)):
         raise full_disk(f"the ledger {file}", file)
 
@@ -58,6 +59,8 @@ def _keep_from_others(file: Path) -> None:
             _close_to_others(file.with_name(f"{file.name}{beside}"))
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            from headrace.store import full_disk
+
             raise full_disk(f"the ledger {file}", str(file.parent)) from None
         # It is another's, or its folder is missing: SQLite says what comes of that.
 
@@ -71,7 +74,7 @@ def _close_to_others(file: Path) -> None:
         )
 
 
-def _is_read_only(file: Path) -> bool:
+def is_read_only(file: Path) -> bool:
     """Whether it is there, and cannot be written."""
     if not file.is_file():
         return False

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".parquet")
 _LAST = ("error", "true_label")
+_COMPUTED = r"^[=+\-@\t\r\n'＝＋－＠]"
+_NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +167,34 @@ def write_output(
                     column = pa.repeat(pa.scalar(value), len(batch))
                     table = table.append_column(name, column)
                 table = table.select(names)
+                if target.suffix == ".csv":
+                    table = _without_formulas(table)
                 writer = writer or _writer(target, table.schema)
                 writer.write_table(table)
         finally:
             if writer is not None:
                 writer.close()
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    """The table with ``'`` before each text that a spreadsheet would compute.
+
+    A name or a label comes from whoever made the data, and ``=HYPERLINK(...)`` sends
+    cells away. A text that begins with ``'`` has another one put before it too: taking
+    one away gives every text back. Numbers stay as they are.
+    """
+    columns = [
+        _as_text(column) if pa.types.is_string(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    starts = pc.match_substring_regex(column, _COMPUTED)
+    is_number = pc.match_substring_regex(column, _NUMBER)
+    marked = pc.binary_join_element_wise("'", column, "")
+    return pc.if_else(pc.and_not(starts, is_number), marked, column)
 
 
 def _writer(target: Path, schema: pa.Schema) -> Any:

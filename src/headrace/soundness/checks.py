@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, LoggedModel, Record
-from headrace.serving import GOLDEN_FILE, load_version
 from headrace.store import disk_errors
 from headrace.tracking import (
+    GOLDEN_FILE,
     MODEL_FILE,
     Tracking,
     digest_at,
@@ -180,6 +180,8 @@ def _look_at_golden(version: Version, settings: Settings) -> Flaw | None:
 
 
 def _load(version: Version, tracking: Tracking) -> Flaw | None:
+    from headrace.serving import load_version
+
     try:
         load_version(tracking, version)
     except IntegrityError as error:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.serving import GOLDEN_FILE
 from headrace.soundness.checks import logged_model
 from headrace.store import Store
 from headrace.tracking import (
+    GOLDEN_FILE,
     MODEL_FILE,
     Tracking,
     digest_at,

@@ -18,6 +18,7 @@ from headrace.records import Finding
 from headrace.sources.chunks import CHUNK_BYTES
 from headrace.sources.encodings import Encoding
 from headrace.sources.files import File
+from headrace.sources.json_values import value_problem
 from headrace.sources.lines import LINE_LIMIT, lines_of, open_text
 from headrace.sources.tabular import (
     Rows,
@@ -171,10 +172,15 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
         except (ValueError, RecursionError) as error:
             yield number, None, f"it is no JSON ({_reason(error)})", 0
             continue
-        if isinstance(row, dict):
-            yield number, row, "", len(line)
-        else:
-            yield number, None, f"it is a {type(row).__name__} and no object", 0
+        problem = _problem(row)
+        yield number, None if problem else row, problem, 0 if problem else len(line)
+
+
+def _problem(row: Any) -> str:
+    """Why a value is no row; empty where it is one."""
+    if isinstance(row, dict):
+        return value_problem(row)
+    return f"it is a {type(row).__name__} and no object"
 
 
 def _reason(error: Exception) -> str:
@@ -205,8 +211,9 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
                 raise _no_object(where, number, reason) from None
             buffer, place = buffer[place:] + more, 0
             continue
-        if not isinstance(row, dict):
-            raise _no_object(where, number, f"it is a {type(row).__name__}")
+        problem = _problem(row)
+        if problem:
+            raise _no_object(where, number, problem)
         yield number, row, "", end - place
         number, place = number + 1, end
     rest = (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip()

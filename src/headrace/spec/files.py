@@ -54,8 +54,15 @@ def _apply(raw: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
     table[keys[-1]] = value
 
 
-def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
+def load_spec(
+    folder: Path, overrides: tuple[str, ...] = (), name: str = ""
+) -> PipelineSpec:
     """Read ``folder/pipeline.toml`` with overrides applied.
+
+    Args:
+        folder: that of the pipeline.
+        overrides: as given with ``--set``.
+        name: of the pipeline, where the folder has another, as one from the store has.
 
     Raises:
         NotFoundError: there is no such file.
@@ -86,7 +93,7 @@ def load_spec(folder: Path, overrides: tuple[str, ...] = ()) -> PipelineSpec:
         ) from None
     except RecursionError:
         raise too_deep(str(path)) from None
-    raw.setdefault("name", folder.resolve().name)
+    raw.setdefault("name", name or folder.resolve().name)
     return _validate(raw, overrides, path)
 
 

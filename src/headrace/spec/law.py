@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from headrace.spec.pipeline import PipelineSpec
 Fields = Mapping[str, Any]
 _Path = tuple[str, ...]
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLES = {"data", "evaluation", "promotion"}
 _LISTS = {"contract", "gates"}
 _NAMES = {"name", "medium"}  # of another model, its file would be another one
@@ -88,7 +90,9 @@ def read_law(spec: PipelineSpec, folder: Path) -> Law:
         NotFoundError: there is no such file.
         SpecError: it cannot be read, or a field is unknown, missing or out of bounds.
     """
-    committed = law_of(load_spec(folder))
+    # A folder from the store is called by its digest.
+    name = spec.name if _DIGEST.fullmatch(folder.name) else ""
+    committed = law_of(load_spec(folder, name=name))
     text = (folder / FILE_NAME).read_text(encoding="utf-8")
     return Law(committed, law_of(spec), text)
 

@@ -15,7 +15,7 @@ from headrace.errors import IntegrityError
 from headrace.tracking.artifacts import local_path, put
 from headrace.tracking.children import Child, Children
 from headrace.tracking.door import tracking_errors
-from headrace.tracking.models import MODEL_FILE, Models, file_digest
+from headrace.tracking.models import GOLDEN_FILE, MODEL_FILE, Models, file_digest
 from headrace.tracking.names import plain_part
 from headrace.tracking.places import (
     Registered,
@@ -27,6 +27,7 @@ from headrace.tracking.places import (
 from headrace.tracking.runs import FoundRun
 
 __all__ = [
+    "GOLDEN_FILE",
     "MODEL_FILE",
     "Child",
     "FoundRun",

@@ -98,7 +98,7 @@ def tracking_errors(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interrupted_later() -> Iterator[None]:
-    """Keep a first Ctrl-C or SIGTERM back until the block ends.
+    """Keep a first Ctrl-C, SIGTERM or SIGHUP back until the block ends.
 
     In the middle of a transaction it would leave the database locked for all that is
     still to be written, such as the end of the run. Then it means what it meant before:
@@ -125,7 +125,7 @@ def _interrupted_later() -> Iterator[None]:
         else:
             signal.raise_signal(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     handlers: dict[int, Any] = {n: signal.signal(n, note) for n in numbers}
     try:
         yield

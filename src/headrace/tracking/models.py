@@ -16,7 +16,8 @@ from headrace.tracking.artifacts import fetch
 from headrace.tracking.door import Connection, import_mlflow, tracking_errors
 from headrace.tracking.once import make_once
 
-MODEL_FILE = "data/model.keras"
+MODEL_FILE = "data/model.keras"  # of a logged model
+GOLDEN_FILE = "golden/golden.npz"  # of its run
 
 log = logging.getLogger("headrace")
 

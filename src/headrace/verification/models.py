@@ -65,7 +65,7 @@ def check_models(
 def _check_version(
     tracking: Tracking, version: Version, golden: Mapping[str, str], report: Report
 ) -> IntegrityError | None:
-    from headrace.serving import GOLDEN_FILE
+    from headrace.tracking import GOLDEN_FILE
 
     try:
         with tracking.version_file(version):

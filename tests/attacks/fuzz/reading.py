@@ -29,7 +29,7 @@ def read(seed: Seed, data: bytes, folder: Path) -> str:
     """
     if seed.item:
         chunk = Chunk(None, [data], ["a"], ["item"])
-        return _decoded(chunk, seed.medium)
+        return _decoded(chunk, seed)
     path = folder / f"mutant{seed.suffix}"
     path.write_bytes(data)
     settings = Settings(project=folder)
@@ -39,7 +39,7 @@ def read(seed: Seed, data: bytes, folder: Path) -> str:
         try:
             with open_source(str(path), settings, reading) as source:
                 for chunk in source.chunks:
-                    outcomes.append(_decoded(chunk, seed.medium))
+                    outcomes.append(_decoded(chunk, seed))
         except HeadraceError as error:
             if not error.message or not error.action:
                 raise AssertionError(f"says too little: {error!r}") from error
@@ -47,10 +47,12 @@ def read(seed: Seed, data: bytes, folder: Path) -> str:
     return " ".join(sorted(set(outcomes)))
 
 
-def _decoded(chunk: Chunk, medium: str) -> str:
+def _decoded(chunk: Chunk, seed: Seed) -> str:
     outcomes = set()
+    form = _FORMS[seed.medium].model_copy(update={"shape": seed.shape})
+    module = media.medium(seed.medium)
     try:
-        for part in decode_chunk(chunk, media.medium(medium), _FORMS[medium], "mutant"):
+        for part in decode_chunk(chunk, module, form, "mutant"):
             outcomes |= {row.check for row in part.rejected.values()}
             outcomes |= (
                 {"read"} if any(block.labels for block in part.blocks) else set()

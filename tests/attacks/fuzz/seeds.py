@@ -34,6 +34,7 @@ class Seed:
         wrap: packs it, so that what is damaged is what the packed file holds.
         suffix: of its name.
         item: whether it is one encoded item, and no source.
+        shape: declared of its items, where they do not tell it themselves.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Seed:
     suffix: str
     wrap: Wrap = bytes
     item: bool = False
+    shape: tuple[int, ...] | None = None
 
 
 def all_seeds() -> list[Seed]:
@@ -172,7 +174,8 @@ def _parquet() -> Iterator[Seed]:
     for name, column in cells.items():
         shape = {"headrace.shape": "4x4x1"} if name == "fixed" else None
         items = pa.table({"image": column, "label": labels}, metadata=shape)
-        yield Seed(f"parquet_{name}", "image", _write(items), ".parquet")
+        data, own = _write(items), (4, 4, 1) if name in ("list", "floats") else None
+        yield Seed(f"parquet_{name}", "image", data, ".parquet", shape=own)
 
 
 def _npz(**arrays: Any) -> bytes:

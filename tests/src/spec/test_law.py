@@ -123,6 +123,15 @@ def test_a_spec_that_came_as_json_is_the_same_law(folder: Path) -> None:
     assert read_law(PipelineSpec.model_validate_json(sent), folder).overrides == ()
 
 
+def test_a_folder_from_the_store_is_called_by_its_digest(
+    folder: Path, tmp_path: Path
+) -> None:
+    spec = load_spec(folder)
+    unpacked = tmp_path / ("0" * 64)
+    folder.rename(unpacked)
+    assert read_law(spec, unpacked).overrides == ()
+
+
 def test_the_digest_is_of_what_the_file_means(folder: Path) -> None:
     before = read_law(load_spec(folder), folder).digest
     file = folder / "pipeline.toml"
