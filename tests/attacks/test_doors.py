@@ -16,7 +16,7 @@ import pytest
 from tests.attacks import routes, stranger
 from tests.integration.conftest import Services, down, up
 
-from headrace.logins import LOGIN_FILE, Login
+from headrace.logins import LOGIN_FILE, Login, read_login
 from headrace.settings import Settings
 from headrace_flows.services.gate import Gate
 
@@ -150,6 +150,28 @@ def test_a_second_user_finds_the_login_nowhere(services: Services) -> None:
         assert stranger.as_stranger(stranger.opened, [environment]) == []
     for log in services.home.rglob("*.log"):
         assert secret not in log.read_text(errors="replace")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", ["prefect", "mlflow"])
+def test_a_second_user_does_not_get_in_with_our_cookie(
+    services: Services, name: str
+) -> None:
+    login = read_login(services.home)
+    assert login is not None
+    with httpx.Client(timeout=60) as client:
+        answer = client.get(login.link(services.links[name]))
+        assert answer.status_code == 303
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    page = [{"prefect": ("GET", "/api/admin/version"), "mlflow": ("GET", "/version")}]
+    wanted = [page[0][name]]
+    for forged in ({}, {"X-Forwarded-For": "10.0.0.9"}):
+        shown = {"Cookie": cookie, **forged}
+        server = services.links[name]
+        ours = stranger.statuses(server, wanted, shown)
+        assert set(ours.values()) == {200}
+        found = stranger.as_stranger(stranger.statuses, server, wanted, shown)
+        assert set(found.values()) == {401}
 
 
 @pytest.mark.integration

@@ -3,8 +3,9 @@
 An ASGI application around another one. It asks for three things, whatever the route:
 a ``Host`` that is a name of this server, so that a foreign name that leads here opens
 nothing; no ``Origin`` but the server's own or a listed one; and the login, by
-``Authorization: Basic`` or by the cookie that a link with the token sets. Health alone
-is answered without a login. Knows neither Prefect nor MLflow.
+``Authorization: Basic`` or by the cookie that a link with the token sets, which is good
+for this user's own browser only. Health alone is answered without a login. Knows
+neither Prefect nor MLflow.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from headrace_flows.services.asgi import (
     headers_of,
     with_headers,
 )
+from headrace_flows.services.peers import Address, is_ours
 
 _SAFE = {"GET", "HEAD"}
 _HINT = "The link that `headrace up` prints opens this page; login.json in the home has"
@@ -88,7 +90,7 @@ class Gate:
                 await answer(send, 303, b"", self._session(target))
                 return
             if not (self._is_health(scope) or self._is_preflight(scope, headers)):
-                await self._check_login(headers)
+                await self._check_login(scope, headers)
         except Refused as refused:
             await _refuse(scope, send, refused)
             return
@@ -160,7 +162,7 @@ class Gate:
             made += [(b"referrer-policy", b"no-referrer")]
         return made
 
-    async def _check_login(self, headers: dict[str, str]) -> None:
+    async def _check_login(self, scope: Message, headers: dict[str, str]) -> None:
         name, _, session = self._cookie.partition("=")
         if name:
             try:
@@ -168,7 +170,8 @@ class Gate:
             except CookieError:
                 morsel = None
             if morsel is not None and _same(morsel.value, session):
-                return
+                if is_ours(_address(scope, "client"), _address(scope, "server")):
+                    return
         shown = _basic(headers.get("authorization", ""))
         if shown is not None:
             if any([_same(shown.text, login.text) for login in self._logins]):
@@ -177,6 +180,11 @@ class Gate:
             if is_user is not None and await asyncio.to_thread(is_user, shown):
                 return
         raise Refused(401, f"A login is needed. {_HINT}")
+
+
+def _address(scope: Message, end: str) -> Address | None:
+    found = scope.get(end)
+    return (str(found[0]), int(found[1] or 0)) if found else None
 
 
 def _is_page(scope: Message, headers: dict[str, str]) -> bool:

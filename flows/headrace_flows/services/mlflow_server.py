@@ -18,7 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 from headrace.errors import UsageError
 from headrace.logins import Login
-from headrace_flows.services.environment import mlflow_has_users, mlflow_login
+from headrace_flows.services.environment import (
+    is_loopback,
+    mlflow_has_users,
+    mlflow_login,
+)
 from headrace_flows.services.gate import Gate
 from headrace_flows.services.hosts import names_of, split_list
 
@@ -133,6 +137,8 @@ def main() -> None:
     def build_ours(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
         os.environ[_HOST] = host
         port, workers = rest[:2]
+        if is_loopback(host):  # who connects is who it is
+            opts = f"{opts or ''} --no-proxy-headers"
         return build(opts, host, port, workers, _APP, is_factory=True)
 
     setattr(mlflow.server, "_build_uvicorn_command", build_ours)  # noqa: B010

@@ -16,6 +16,7 @@ from typing import Any
 
 from headrace.errors import UsageError
 from headrace.logins import Login
+from headrace_flows.services.environment import is_loopback
 from headrace_flows.services.gate import Gate
 from headrace_flows.services.hosts import host_of, names_of, origin_of, split_list
 
@@ -83,6 +84,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
         host=host,
         port=port,
         log_level="warning" if is_lasting else "error",
+        proxy_headers=not is_loopback(host),  # who connects is who it is
         access_log=False,  # it would have the token of the link
         timeout_keep_alive=api.keepalive_timeout,
         ws_ping_interval=api.websocket_ping_interval,
