@@ -38,6 +38,8 @@ _ACTION = 'Write one object a line, such as {"text": "...", "label": "..."}.'
 _WRAPPED = re.compile(r'\{\s*"([^"\\]*)"\s*:\s*(?=\[\s*\{)')
 _CLOSED = re.compile(r"\]\s*\}\s*$")
 _GAP = re.compile(r"[ \t\r\n,]*")
+# Of one row: each list or object takes 64 bytes or more.
+_NESTED_LIMIT = 2**20
 _NESTED = pa.struct([])
 # Its place, what it is, why it is none, and how many characters it has.
 _Row = tuple[int, dict[str, Any] | None, str, int]
@@ -71,7 +73,7 @@ class JsonTable:
             if row is None:
                 survey.note(line, problem)
                 continue
-            survey.add(row, size)
+            survey.add(_flat(row) if survey.keeps_next else None, size)
             for key, value in row.items():
                 kinds.setdefault(key, set()).add(type(value))
             check_width(self.where, len(kinds), max_columns)
@@ -101,8 +103,9 @@ class JsonTable:
         for _, row, *_ in self._rows():
             if row is None:
                 bad.append(len(waiting))
-            waiting.append(row or {})
-            size += sum(len(str(row.get(name, ""))) for name in columns) if row else 0
+            cells = {name: row[name] for name in columns if name in row} if row else {}
+            waiting.append(cells)
+            size += sum(len(str(cell)) for cell in cells.values())
             if len(waiting) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
                 yield self._batch(columns, waiting, bad)
                 waiting, bad, size = [], [], 0
@@ -167,6 +170,9 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        if _nested(line) > _NESTED_LIMIT:
+            yield number, None, f"it holds over {_NESTED_LIMIT:,} lists and objects", 0
+            continue
         try:
             row = json.loads(line.strip())
         except (ValueError, RecursionError) as error:
@@ -181,6 +187,10 @@ def _problem(row: Any) -> str:
     if isinstance(row, dict):
         return value_problem(row)
     return f"it is a {type(row).__name__} and no object"
+
+
+def _nested(text: str) -> int:
+    return text.count("[") + text.count("{")
 
 
 def _reason(error: Exception) -> str:
@@ -205,7 +215,10 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
         except (ValueError, RecursionError) as error:
             # Twice as much each time: it is decoded from its beginning again.
             more = text.read(max(_READ_AT_ONCE, len(buffer) - place))
-            if not more or len(buffer) - place > LINE_LIMIT:
+            is_large = len(buffer) - place > LINE_LIMIT or (
+                _nested(buffer) > 2 * _NESTED_LIMIT
+            )
+            if not more or is_large:
                 if place < len(buffer):
                     reason = _reason(error)
                 raise _no_object(where, number, reason) from None
@@ -237,6 +250,11 @@ def _no_object(where: str, number: int, reason: str) -> SourceError:
         f"{where}: element {number:,} of the array is no object: {reason}.",
         "Write one array of objects, or one object a line.",
     )
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without its nested values, which may be a hundred times their text."""
+    return {k: v for k, v in row.items() if not isinstance(v, (dict, list))}
 
 
 def _kind(found: set[type]) -> pa.DataType:

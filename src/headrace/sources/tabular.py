@@ -12,7 +12,7 @@ from headrace.errors import SourceError
 from headrace.records import Finding
 
 SAMPLE_ROWS = 2000
-SAMPLE_CHARACTERS = 2**25
+SAMPLE_CHARACTERS = 2**24
 MAX_BAD = 0.01
 UNREAD = "ragged_rows"
 

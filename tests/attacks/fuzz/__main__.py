@@ -40,7 +40,6 @@ def main() -> int:
             f"{report.count:,} mutants; {len(report.findings)} findings; slowest "
             f"{report.slowest[0]:.1f} s ({report.slowest[1]}), largest "
             f"{report.largest[0] / 1e6:,.0f} MB ({report.largest[1]})",
-            flush=True,
         )
     for finding, count in distinct(report.findings):
         _say(f"{count:,} x {finding.seed}: {finding.what}")
