@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import quote
 
 from headrace.home import PRIVATE_FILE, make_private_file
-from headrace.store import full_disk, is_full
 
 
 def sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
@@ -42,6 +41,8 @@ def check_room(file: str, reason: str) -> None:
     Raises:
         DependencyError: it is full.
     """
+    from headrace.store import full_disk, is_full  # not for who only reads
+
     if "is full" in reason or ("I/O" in reason and is_full(file)):
         raise full_disk(f"the ledger {file}", file)
 
@@ -54,6 +55,8 @@ def _keep_from_others(file: Path) -> None:
             file.chmod(PRIVATE_FILE)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            from headrace.store import full_disk
+
             raise full_disk(f"the ledger {file}", str(file.parent)) from None
         # It is another's, or its folder is missing: SQLite says what comes of that.
 
