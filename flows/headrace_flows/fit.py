@@ -21,6 +21,7 @@ from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.temporary import own_temporary_folder
 from headrace_flows.patience import patient
 from headrace_flows.run import Run, tell_prefect
 
@@ -120,7 +121,8 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     settings.prepare_home()
     store = open_anchored(settings)
     try:
-        with patient(), present(settings, str(flow_run.get_id())) as holding:
+        here = present(settings, str(flow_run.get_id()))
+        with own_temporary_folder(), patient(), here as holding:
             place = _train(settings, store, pipeline, training, attempt, holding)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")

@@ -11,6 +11,7 @@ from pydantic import Field
 from headrace.credentials import schema_pattern
 from headrace.scoring import ScoringRecord
 from headrace.settings import Settings
+from headrace.temporary import own_temporary_folder
 from headrace_flows.stages import RETRIED
 
 # Prefect keeps the parameters of a run: it refuses one with a credential in it.
@@ -24,7 +25,8 @@ def score_items(model: str, source: str, output: str) -> ScoringRecord:
 
     settings = Settings()
     settings.prepare_home()
-    return scoring.score(model, source, output, settings)
+    with own_temporary_folder():
+        return scoring.score(model, source, output, settings)
 
 
 @flow(name="score", flow_run_name="{model}", persist_result=False)

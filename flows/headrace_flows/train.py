@@ -15,6 +15,7 @@ from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
 from headrace.store import Store
+from headrace.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.patience import patient
@@ -40,7 +41,7 @@ def train(
     run = current.get(None) or new_run(pipeline, folder, register_only)
     run.flow_run_id = str(flow_run.get_id())
     try:
-        with patient(), run.alone():
+        with own_temporary_folder(), patient(), run.alone():
             run.mend()
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)

@@ -9,6 +9,7 @@ import signal
 import stat
 import sys
 import traceback
+from contextlib import AbstractContextManager
 from types import FrameType
 
 import typer
@@ -75,7 +76,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, _hang_up)
     try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        with _own_temporary_folder():
+            code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code or 0)
@@ -101,6 +103,15 @@ def main() -> None:
         )
     finally:
         gc.freeze()  # the process ends: a last collection would only take time
+
+
+def _own_temporary_folder() -> AbstractContextManager[None]:
+    """Not for servers: what they start has folders of its own, and may outlast them."""
+    if sys.argv[1:2] in ([], ["up"], ["worker"]) or "--help" in sys.argv:
+        return contextlib.nullcontext()
+    from headrace.temporary import own_temporary_folder
+
+    return own_temporary_folder()
 
 
 def _hang_up(_number: int, _frame: FrameType | None) -> None:

@@ -20,11 +20,13 @@ from fsspec.implementations.local import LocalFileSystem
 from headrace.errors import DependencyError, UsageError
 from headrace.sources.places import file_system
 from headrace.store import disk_errors, fsync_path
+from headrace.store.disk import sweep, work_prefix
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
 SUFFIXES = (".csv", ".parquet")
+_WORK = ".score-"
 _LAST = ("error", "true_label")
 _COMPUTED = r"^[=+\-@\t\r\n'＝＋－＠]"
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -111,8 +113,10 @@ def written_whole(output: Output) -> Iterator[Path]:
     parent = str(Path(output.path).parent) if output.is_local else None
     with disk_errors(parent or tempfile.gettempdir()):
         try:
+            if parent is not None:
+                sweep(Path(parent), _WORK)
             made = tempfile.TemporaryDirectory(
-                prefix=".score-", dir=parent, ignore_cleanup_errors=True
+                prefix=work_prefix(_WORK), dir=parent, ignore_cleanup_errors=True
             )
         except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(

@@ -92,15 +92,15 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def work_prefix() -> str:
+def work_prefix(kind: str = WORK) -> str:
     """How the name of a work folder of this process begins."""
-    return f"{WORK}{str(this_process()).replace('/', '~')}~"
+    return f"{kind}{str(this_process()).replace('/', '~')}~"
 
 
-def sweep(parent: Path) -> None:
+def sweep(parent: Path, kind: str = WORK) -> None:
     """Delete work folders whose process was killed on this machine."""
-    for path in parent.glob(f"{WORK}*"):
-        written = path.name.removeprefix(WORK).rpartition("~")[0]
+    for path in parent.glob(f"{kind}*"):
+        written = path.name.removeprefix(kind).rpartition("~")[0]
         process = Process.parse(written.replace("~", "/"))
         if process is not None and process.condition == "gone":
             shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,208 @@
+"""Attack: a run is ended from outside: what does it leave, and what says it runs?"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.flows.conftest import Home, rows_of
+
+from headrace.processes import this_process
+from headrace.settings import Settings
+from headrace.temporary import own_temporary_folder, sweep_temporary
+
+SECONDS = 240.0
+
+
+@pytest.fixture
+def prepared(home: Home, mlflow_database: Path) -> Home:
+    """An empty home whose MLflow database is made."""
+    Settings(project=home.project, home=home.path).prepare_home()
+    (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
+    return home
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    limit = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < limit, what
+        time.sleep(0.05)
+
+
+class Terminal:
+    """A process in the foreground of a terminal of its own."""
+
+    def __init__(self, home: Home, *arguments: str) -> None:
+        self.master, slave = pty.openpty()
+        self.seen = ""
+
+        def take_the_terminal() -> None:
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+            env={**inherited, **home.environment, "TERM": "xterm"},
+            cwd=home.project,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            preexec_fn=take_the_terminal,  # noqa: PLW1509
+        )
+        os.close(slave)
+
+    def shows(self, text: str) -> bool:
+        assert self.process.poll() is None, self.seen
+        if select.select([self.master], [], [], 0.1)[0]:
+            self.seen += os.read(self.master, 65536).decode(errors="replace")
+        return text in self.seen
+
+    def close(self) -> None:
+        """The window is closed: the kernel hangs up."""
+        os.close(self.master)
+
+
+def test_a_closed_terminal_leaves_nothing_that_still_runs(prepared: Home) -> None:
+    terminal = Terminal(prepared, "run", "blobs", "--set", "training.epochs=10000")
+    try:
+        wait_for(lambda: terminal.shows("epoch 2/10000"), "the second epoch")
+        terminal.close()
+        assert terminal.process.wait(timeout=SECONDS) == 130
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+    statuses = rows_of(prepared.path / "mlflow.db", "SELECT status FROM runs")
+    assert statuses == [("KILLED",)]
+    server = prepared.path / "prefect" / "prefect.db"
+    flows = rows_of(server, "SELECT state_type FROM flow_run")
+    assert flows == [("CANCELLED",)]
+    tasks = rows_of(server, "SELECT state_type FROM task_run")
+    assert ("RUNNING",) not in tasks
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing(
+    home: Home, tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from headrace_flows.cli import main, registry\n"
+        "def go_on(*_, **__):\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    print('went on', flush=True)\n"
+        "main.app.command('wait')(lambda: go_on())\n"
+        "sys.argv = ['headrace', 'wait']\n"
+        "main.main()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=home.project,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "went on\n"), ran.stderr
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_a_killed_run_leaves_in_the_temporary_folder_is_swept(
+    prepared: Home, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {"TMPDIR": str(temporary)}
+    process = prepared.start("run", "blobs", **environment)
+    assert process.stderr is not None
+    seen = ""
+    while "evaluate: " not in seen:  # the model and its golden rows lie there then
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    wait_for(
+        lambda: any("golden" in name for name in files_below(temporary)),
+        "rows in the temporary folder",
+    )
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert files_below(temporary)
+    [left] = temporary.iterdir()
+    assert left.stat().st_mode & 0o077 == 0
+    after = prepared.start("list", "--json", **environment)
+    _, err = after.communicate(timeout=SECONDS)
+    assert after.returncode == 0, err
+    assert files_below(temporary) == []
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, for this process too."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    monkeypatch.setenv("TMPDIR", str(place))
+    yield place
+
+
+def test_temporary_files_of_a_block_are_in_one_private_folder(temporary: Path) -> None:
+    import tempfile
+
+    with own_temporary_folder():
+        [made] = temporary.iterdir()
+        assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(made)
+        assert made.stat().st_mode & 0o777 == 0o700
+        with own_temporary_folder():
+            assert tempfile.gettempdir() == str(made), "one is enough"
+        with tempfile.NamedTemporaryFile(dir=None, delete=False) as file:
+            assert Path(file.name).parent == made
+        sweep_temporary(temporary)
+        assert made.is_dir(), "its process is there"
+    assert list(temporary.iterdir()) == []
+    assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(temporary)
+
+
+def test_only_folders_of_dead_processes_of_this_user_are_swept(
+    temporary: Path, tmp_path: Path
+) -> None:
+    dead = re.sub(r"/\d+/", "/4194303/", str(this_process()))
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / ".process").write_text(dead)
+    (victim / "kept").touch()
+    for name, mark in {
+        "headrace-dead": dead,
+        "headrace-alive": str(this_process()),
+        "headrace-elsewhere": dead.replace("/", "x/", 1),
+        "headrace-nothing": "no process",
+        "other-dead": dead,
+    }.items():
+        (temporary / name).mkdir()
+        (temporary / name / ".process").write_text(mark)
+    (temporary / "headrace-empty").mkdir()
+    (temporary / "headrace-link").symlink_to(victim)
+    (temporary / "headrace-file").write_text(dead)
+    if os.geteuid() == 0:
+        foreign = temporary / "headrace-foreign"
+        foreign.mkdir()
+        (foreign / ".process").write_text(dead)
+        os.chown(foreign, 65534, 65534)
+    before = {path.name for path in temporary.iterdir()}
+    sweep_temporary(temporary)
+    assert before - {path.name for path in temporary.iterdir()} == {"headrace-dead"}
+    assert (victim / "kept").is_file()

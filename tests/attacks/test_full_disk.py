@@ -1,0 +1,152 @@
+"""Attack: the disk fills in the middle of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.flows.conftest import Home
+
+ENDS_WITHIN_SECONDS = 60.0  # once it is full, on a machine that is not busy
+BUSY_FACTOR = 4
+
+
+class SmallDisk:
+    """A file system of its own, which can be filled and kept full."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._filler = place / "filler"
+        self._keeper: threading.Thread | None = None
+        self._is_released = threading.Event()
+
+    def fill(self) -> None:
+        """Leave no byte on it, nor let any be won back."""
+        self._write()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        while not self._is_released.wait(0.05):
+            self._write()
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError), self._filler.open("ab", buffering=0) as file:
+            for size in (2**20, 2**14, 2**12):
+                with contextlib.suppress(OSError):
+                    while file.write(b"\0" * size):
+                        pass
+
+    def release(self) -> None:
+        """Make room again."""
+        self._is_released.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        self._filler.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """64 MiB in memory."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(command, check=False).returncode:
+        pytest.skip("a file system of its own needs root, and leave to mount")
+    made = SmallDisk(place)
+    yield made
+    made.release()
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def run_until_full(
+    disk: SmallDisk, home: Home, trigger: str, *arguments: str
+) -> tuple[int, dict[str, Any], str, float]:
+    """Run; fill the disk when a line has the trigger.
+
+    Returns:
+        exit code, answer, log, and the seconds since the disk was full.
+    """
+    process = home.start("run", "blobs", "--json", *arguments)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    log, filled = "", 0.0
+    for line in process.stderr:
+        log += line
+        if not filled and trigger in line:
+            disk.fill()
+            filled = time.monotonic()
+    out = process.stdout.read()
+    code = process.wait(timeout=240)
+    assert filled, log
+    return code, json.loads(out), log, time.monotonic() - filled
+
+
+def check(code: int, answer: dict[str, Any], log: str, seconds: float) -> None:
+    assert code == 3, (answer, log)
+    assert answer["status"] == "error"
+    assert "disk is full" in answer["reason"], answer["reason"]
+    assert "Make room" in answer["reason"]
+    assert "Traceback" not in log
+    assert seconds < ENDS_WITHIN_SECONDS * BUSY_FACTOR
+
+
+@pytest.fixture
+def small(disk: SmallDisk, project: Path) -> Home:
+    """A home on the small disk."""
+    return Home(disk.place / "home", project)
+
+
+def test_a_disk_that_fills_during_ingest_is_told_and_the_run_goes_on_later(
+    disk: SmallDisk, small: Home
+) -> None:
+    code, answer, log, seconds = run_until_full(disk, small, "ingest: ")
+    check(code, answer, log, seconds)
+    assert str(small.path) in answer["reason"]
+    disk.release()
+    process = small.start("run", "blobs", "--json")
+    out, err = process.communicate(timeout=240)
+    assert json.loads(out)["status"] == "promoted", err
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("trigger", "arguments"),
+    [
+        ("train: ", []),
+        (
+            "epoch 2/",
+            ["--set", "training.epochs=500", "--set", "training.checkpoint_steps=1"],
+        ),
+        ("evaluate: ", []),
+        ("register: ", []),
+    ],
+    ids=["train", "checkpoints", "evaluate", "register"],
+)
+def test_a_disk_that_fills_later_is_told_as_well(
+    disk: SmallDisk, small: Home, trigger: str, arguments: list[str]
+) -> None:
+    check(*run_until_full(disk, small, trigger, *arguments))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("free_kib", [64, 1024, 2560, 4096])
+def test_a_disk_with_no_room_for_the_databases_is_told(
+    free_kib: int, disk: SmallDisk, small: Home
+) -> None:
+    """MLflow's takes one MiB, Prefect's three."""
+    used = 64 * 1024 - free_kib
+    (disk.place / "used").write_bytes(b"\0" * 1024 * used)
+    process = small.start("run", "blobs", "--json")
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 3, err
+    assert "disk is full" in json.loads(out)["reason"]
+    assert "Traceback" not in err

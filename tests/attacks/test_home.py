@@ -1,0 +1,222 @@
+"""Attack: another user of the machine looks into a home, or puts one where it is found;
+and a home that cannot be written."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.flows.conftest import Answer, Home
+
+from headrace.errors import UsageError
+from headrace.ledger import Ledger
+from headrace.settings import Settings
+
+NOBODY = 65534
+_CAPBSET_DROP, _DAC_OVERRIDE = 24, 1
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="another user needs root")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+    )
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Iterator[Path]:
+    """A folder that every user can get to."""
+    above = [path for path in tmp_path.parents if path.stat().st_uid == os.geteuid()]
+    before = {path: mode(path) for path in (tmp_path, *above)}
+    for path, found in before.items():
+        path.chmod(found | 0o055)
+    yield tmp_path
+    for path, found in before.items():
+        path.chmod(found)
+
+
+def test_a_new_home_is_its_owners_alone(home: Home) -> None:
+    old = os.umask(0)
+    try:
+        Settings(project=home.project, home=home.path).prepare_home()
+        Ledger(Settings(project=home.project, home=home.path).database_url)
+    finally:
+        os.umask(old)
+    assert mode(home.path) == 0o700
+    assert mode(home.path / "headrace.db") == 0o600
+    assert mode(home.path / "mlartifacts") == 0o700
+
+
+def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(
+    home: Home,
+) -> None:
+    settings = Settings(project=home.project, home=home.path)
+    settings.prepare_home()
+    Ledger(settings.database_url)
+    home.path.chmod(0o777)
+    (home.path / "headrace.db").chmod(0o644)
+    first = home.start("list", "--json")
+    out, err = first.communicate(timeout=120)
+    assert first.returncode == 0, err
+    assert out.count("\n") == 1
+    assert "other users could look into the home" in err
+    assert "mode 777" in err
+    assert mode(home.path) == 0o700
+    assert mode(home.path / "headrace.db") == 0o600
+    again = home.start("list", "--json")
+    assert "other users" not in again.communicate(timeout=120)[1]
+
+
+@needs_root
+def test_another_user_reads_nothing_of_a_home(after_first: Home, public: Path) -> None:
+    reading = ("find", str(after_first.path), "-type", "f")
+    after_first.path.chmod(0o755)
+    assert as_nobody(*reading).stdout, "which is what it was like"
+    assert after_first.headrace("history", "blobs").exit_code == 0
+    ran = as_nobody(*reading)
+    assert ran.stdout == ""
+    assert "Permission denied" in ran.stderr
+    database = after_first.path / "headrace.db"
+    assert as_nobody("cat", str(database)).returncode != 0
+
+
+@needs_root
+def test_where_postgres_must_pass_through_nothing_else_can_be_read(
+    after_first: Home, public: Path
+) -> None:
+    (after_first.path / "postgres").mkdir(mode=0o700)
+    after_first.path.chmod(0o711)
+    assert after_first.headrace("history", "blobs").exit_code == 0
+    assert mode(after_first.path) == 0o711, "the database goes on"
+    for path in after_first.path.iterdir():
+        assert as_nobody("ls", "-d", str(path)).returncode == 0, "it can be passed"
+        assert not mode(path) & 0o077, path
+
+
+@needs_root
+@pytest.mark.parametrize("owner", [NOBODY, 4711])
+def test_a_home_of_another_user_is_not_taken_because_it_lies_there(
+    owner: int,
+    tmp_path: Path,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    trap = tmp_path / ".headrace"
+    Settings(project=project, home=trap).prepare_home()
+    os.chown(trap, owner, owner)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    with pytest.raises(UsageError, match=r"belongs to another user.*HEADRACE_HOME"):
+        Settings().prepare_home()
+    answer = Home(trap, tmp_path).headrace("history", "blobs")
+    assert "has no version" in answer.err, "named, it is used"
+    assert "belongs to another user" in caplog.text, "and that is said"
+
+
+def unable_to_write() -> None:
+    """In a child before it starts: root, too, may not write what it may not write."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_CAPBSET_DROP, _DAC_OVERRIDE, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+
+
+def read_only(home: Home, *arguments: str) -> Answer:
+    """Run a command that cannot write to a home."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **home.environment},
+        cwd=home.project,
+        preexec_fn=unable_to_write,
+        timeout=240,
+    )
+    return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+
+@pytest.fixture
+def frozen(after_first: Home) -> Iterator[Home]:
+    """A home after a run, which nobody can write any more."""
+    everything = [*after_first.path.rglob("*"), after_first.path]
+    for path in everything:
+        path.chmod(mode(path) & ~0o222)
+    yield after_first
+    for path in reversed(everything):
+        path.chmod(mode(path) | 0o200)
+
+
+def test_a_home_that_cannot_be_written_can_be_read(
+    frozen: Home, tmp_path: Path
+) -> None:
+    history = read_only(frozen, "history", "blobs", "--json")
+    assert [e["to"] for e in history.json["history"]] == [1], history.err
+    listed = read_only(frozen, "list", "--json").json["pipelines"]
+    assert {p["name"]: p["champion"] for p in listed}["blobs"] == 1
+    compared = read_only(frozen, "compare", "blobs", "--json")
+    assert compared.json["champion"] == 1, compared.err
+    data = frozen.project / "pipelines" / "blobs" / "blobs.npz"
+    output = tmp_path / "out.csv"
+    scored = read_only(frozen, "score", "blobs", str(data), str(output), "--json")
+    assert scored.json["rows"] == 240, scored.err
+    assert output.is_file()
+    for command in (
+        ["run", "blobs", "--set", "training.seed=9"],
+        ["rollback", "blobs"],
+    ):
+        refused = read_only(frozen, *command, "--json")
+        assert refused.exit_code in (1, 2, 3), refused.err
+        assert "Traceback" not in refused.err
+        assert refused.json["reason"]
+
+
+def test_a_ledger_with_writes_that_wait_can_be_read_where_it_is_read_only(
+    home: Home,
+) -> None:
+    """As a process that was killed leaves it: a log beside it, and no index of that."""
+    settings = Settings(project=home.project, home=home.path)
+    settings.prepare_home()
+    database = home.path / "headrace.db"
+    code = (
+        "import os, sqlite3, sys\n"
+        "from headrace.ledger import Ledger, Approval\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from tests.attacks.test_words import a_version, force\n"
+        f"ledger = Ledger({settings.database_url!r})\n"
+        f"keeper = sqlite3.connect({str(database)!r})\n"
+        "keeper.execute('BEGIN'); keeper.execute('SELECT * FROM ledger_format')\n"
+        "ledger.add_version(a_version(1)); force(ledger, 1, 'why')\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=home.project)
+    log = home.path / "headrace.db-wal"
+    assert log.stat().st_size > 0
+    (home.path / "headrace.db-shm").unlink()
+    for path in (database, log, home.path):
+        path.chmod(mode(path) & ~0o222)
+    try:
+        answer = read_only(home, "history", "blobs", "--json")
+    finally:
+        home.path.chmod(0o700)
+    assert [e["why"] for e in answer.json["history"]] == ["why"], answer.err
