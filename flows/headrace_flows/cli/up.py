@@ -67,7 +67,7 @@ def up(
             )
             with _until_interrupted(as_json):
                 _tell(answer, page_links(settings, answer["links"]), as_json)
-                with _sweeping(answer), watching_champions(settings):
+                with _sweeping(answer), watching_champions(Settings()):
                     supervisor.watch()
         finally:
             supervisor.stop()
