@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from tests.src.conftest import postgres, url  # noqa: F401
 from tests.src.ledger.conftest import fill, promote
 
-from headrace.ledger import Ledger
+from headrace.ledger import Approval, Ledger
 from headrace.ledger.tables import CHAIN, CHAINED, METADATA
 
 TABLES = [table.name for table in (*CHAINED, CHAIN)]
@@ -41,10 +42,12 @@ def ledger(url: str) -> Ledger:  # noqa: F811
     fill(made, 1, 2, 3)
     promote(made, 1)
     promote(made, 2)
+    files = {"model_uri": "models:/m-9", "model_digest": "e" * 64, "run_id": "run9"}
+    made.bind(
+        made.version("digits", 1), **files, golden_digest="g", who="ada@lab", why="lost"
+    )
     made.anchor({"stages/a.json": "a" * 64, "stages/b.json": "b" * 64})
     made.adopt_store({"stages/c.json": "c" * 64}, "ada@lab")
-    from headrace.ledger import Approval
-
     word = Approval(model="digits", version=3, step=1, action="request", who="ada@lab")
     made.add_approval(word)
     return made
@@ -152,8 +155,6 @@ def test_who_changes_a_row_is_found_out(
     without_triggers(url, statement)
     report = ledger.walk_chain()
     assert rows - 1 <= report.rows <= rows
-    import re
-
     assert re.search(problem, report.problem), report.problem
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.flows.conftest import Home
+from tests.flows.conftest import Home, states
 
 from headrace.anchored import open_anchored
 from headrace.ledger import Ledger
@@ -64,7 +64,11 @@ def file_of(home: Home, pattern: str) -> Path:
         ("store/snapshots/*/manifest.json", "store", "was changed: it has sha256"),
         ("store/snapshots/*/items/*.parquet", "store", "not the file that was written"),
         ("mlartifacts/**/model.keras", "model", "blobs/1: .*changed or damaged"),
-        ("mlartifacts/**/golden.npz", "model", "blobs/1: .*golden.npz.*was changed"),
+        (
+            "mlartifacts/**/golden.npz",
+            "model",
+            "blobs/1: .*golden.npz.*not what was logged",
+        ),
     ],
 )
 def test_a_file_with_one_other_byte_is_named(
@@ -173,7 +177,8 @@ def test_a_home_of_an_older_release_is_taken_over_once(after_first: Home) -> Non
     run = after_first.headrace("run", "blobs", "--json")
     assert run.exit_code == 0
     assert run.json["status"] == "unchanged"
-    assert {stage["state"] for stage in run.json["stages"]} == {"cached"}
+    kept = {name for name, state in states(run.json).items() if state == "cached"}
+    assert kept >= {"ingest", "validate", "train"}, "evidence may be asked for more now"
     assert run.err.count("was filled by an older Headrace") == 1
     again = after_first.headrace("run", "blobs", "--json")
     assert (again.json["status"], again.err) == ("unchanged", "")
