@@ -93,6 +93,7 @@ def main() -> None:
             "Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED
         )
     except Exception as error:  # the last resort of the command line
+        _fail_for_the_disk(error)
         sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
         _fail(
             hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
@@ -127,6 +128,17 @@ def _hang_up(_number: int, _frame: FrameType | None) -> None:
                 os.dup2(nowhere, descriptor)
     os.close(nowhere)
     raise KeyboardInterrupt
+
+
+def _fail_for_the_disk(error: Exception) -> None:
+    """End with one sentence where a disk is full, fails or may not be written."""
+    if not isinstance(error, OSError):
+        return
+    from headrace.store import disk_error
+
+    found = disk_error(error, str(error.filename or "/"))
+    if found is not None:
+        _fail(found.message, found.action, type(found).__name__, found.exit_code)
 
 
 def _fail(message: str, action: str, kind: str, exit_code: int) -> None:

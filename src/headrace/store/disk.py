@@ -38,10 +38,13 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
         `DependencyError`: the disk is full or fails. `UsageError`: a file below
         ``where`` may not be written.
     """
-    if error.errno in _DISK_ERRORS:
-        is_full = error.errno in _FULL
+    number, reason = error.errno, error.strerror
+    if isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error):
+        number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)  # of many copies
+    if number in _DISK_ERRORS:
+        is_full = number in _FULL
         return DependencyError(
-            f"Writing to {where} failed: {error.strerror}{_free(where)}"
+            f"Writing to {where} failed: {reason}{_free(where)}"
             f"{': the disk is full' * is_full}.",
             "Make room or point HEADRACE_HOME elsewhere, and run the same command "
             "again.",
