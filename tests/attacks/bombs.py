@@ -136,6 +136,18 @@ def smaller_images(folder: Path) -> Path:
     return _behind_small(folder, 5700, 120)
 
 
+def equal_images(folder: Path) -> Path:
+    """60 equal images of 5,700 x 5,700, each of which could be taken."""
+    rows, columns = np.ogrid[:5700, :5700]
+    pixels = ((rows // 3 + columns // 5) % 251).astype(np.uint8)
+    data = _png(pixels)
+    for row in range(60):
+        path = folder / "data" / "ab"[row % 2] / f"{row:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / "data"
+
+
 def sounds(folder: Path) -> Path:
     """48 FLAC files of silence: 3 MB, decoded 3.2 GB."""
     import soundfile

@@ -56,6 +56,7 @@ OTHERS = [
     ("text", bombs.rows_after_rows, "HEADRACE_MAX_RATIO"),
     ("text", bombs.many_keys, "4,097 columns or more"),
     ("image", bombs.smaller_images, "HEADRACE_MAX_MEDIA_RATIO"),
+    ("image", bombs.equal_images, "60 items of 32,490,000 bytes are equal to"),
     ("image", bombs.wide_row, "40,000,000 bytes a row.*HEADRACE_MAX_ITEM_BYTES"),
     ("image", bombs.wide_labels, "y has shape .* 40,000,000 bytes a row"),
     ("text", bombs.quotes, "HEADRACE_MAX_RATIO"),

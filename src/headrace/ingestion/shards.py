@@ -9,14 +9,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.arrow import as_bytes
+from headrace.errors import SourceError
 from headrace.ingestion.runs import SHA_BYTES, Run
 from headrace.ingestion.splitting import Splits
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.snapshots import WrittenShard, sort_order, write_shard
+
+# Equal items lie in one shard, which is held in memory as a whole. Of 100,000 empty
+# images of 28 x 28 there are 78 MB.
+EQUAL_BYTES_LIMIT = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,11 @@ class ShardPlan:
 
 
 def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
-    """Gather the rows of one shard from all runs, and write it."""
+    """Gather the rows of one shard from all runs, and write it.
+
+    Raises:
+        SourceError: too many items are equal.
+    """
     parts, splits, spans = [], [], []
     for run in plan.runs:
         span, part = _part(number, plan.bits, run)
@@ -44,6 +54,7 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
         parts.append(part)
         splits.append(plan.splits.of(run.split, part))
     keys = pa.concat_tables(parts).combine_chunks()
+    _check_equal(keys, plan.description)
     split = np.concatenate(splits)
     plan.splits.carve_val(split, _items(keys), keys["label"], keys["name"])
     keys = keys.add_column(1, "split", pa.array(split.tolist(), pa.string()))
@@ -53,6 +64,27 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
     name = plan.description.medium
     rows = rows.append_column(name, medium(name).as_column(payload))
     return write_shard(plan.folder, number, rows, plan.description)
+
+
+def _check_equal(keys: pa.Table, data: DataDescription) -> None:
+    """Refuse equal items that are too many bytes: they share a shard.
+
+    Raises:
+        SourceError: they are.
+    """
+    width = math.prod(data.shape) * medium(data.medium).DTYPE.itemsize
+    if len(keys) * width <= EQUAL_BYTES_LIMIT:
+        return
+    counts = pc.value_counts(keys["item"])
+    count = pc.max(counts.field("counts")).as_py()
+    if count * width > EQUAL_BYTES_LIMIT:
+        place = pc.index(counts.field("counts"), count).as_py()
+        row = pc.index(keys["item"], counts.field("values")[place]).as_py()
+        raise SourceError(
+            f"{count:,} items of {width:,} bytes are equal to {keys['name'][row]}; of "
+            f"equal ones, at most {EQUAL_BYTES_LIMIT:,} bytes are taken.",
+            "Keep one of them.",
+        )
 
 
 def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,16 +61,20 @@ def columns(
 def _statistics(payload: Pixels) -> dict[str, npt.NDArray[Any]]:
     count, size = len(payload), int(np.prod(payload.shape[1:]))
     flat = payload.reshape(count, size)
-    low, high, nonzero, total, squares = np.zeros((5, count), np.int64)
+    high, nonzero, total, squares = np.zeros((4, count), np.int64)
+    low = np.full(count, 255, np.int64)
     step = max(1, _BLOCK_BYTES // size)
-    for start in range(0, count, step):
-        rows = slice(start, start + step)
-        block = flat[rows]
-        low[rows], high[rows] = block.min(axis=1), block.max(axis=1)
-        nonzero[rows] = np.count_nonzero(block, axis=1)
+    starts = itertools.product(range(0, count, step), range(0, size, _BLOCK_BYTES))
+    for row, column in starts:
+        rows = slice(row, row + step)
+        block = flat[rows, column : column + _BLOCK_BYTES]
+        low[rows] = np.minimum(low[rows], block.min(axis=1))
+        high[rows] = np.maximum(high[rows], block.max(axis=1))
+        nonzero[rows] += np.count_nonzero(block, axis=1)
+        # Whole numbers: their sums are exact, however they are cut.
         values = block.astype(np.float64)
-        total[rows] = values.sum(axis=1)
-        squares[rows] = np.vecdot(values, values)
+        total[rows] += values.sum(axis=1).astype(np.int64)
+        squares[rows] += np.vecdot(values, values).astype(np.int64)
     variance = np.maximum(squares / size - (total / size) ** 2, 0)
     return {
         "minimum": low,
