@@ -14,6 +14,7 @@ from tests.src.conftest import postgres, url  # noqa: F401
 from tests.src.ledger.conftest import fill, promote
 
 from headrace.ledger import Approval, Ledger
+from headrace.ledger.deployments import Deployments
 from headrace.ledger.tables import CHAIN, CHAINED, METADATA
 
 TABLES = [table.name for table in (*CHAINED, CHAIN)]
@@ -50,6 +51,7 @@ def ledger(url: str) -> Ledger:  # noqa: F811
     made.adopt_store({"stages/c.json": "c" * 64}, "ada@lab")
     word = Approval(model="digits", version=3, step=1, action="request", who="ada@lab")
     made.add_approval(word)
+    Deployments(url).record({"train/digits": "a.b"}, "ada@lab")
     return made
 
 

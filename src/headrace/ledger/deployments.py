@@ -8,22 +8,29 @@ to Prefect's server need not have.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from pydantic import Field
 
-from headrace.ledger.database import Database
+from headrace.ledger.database import Database, plain
+from headrace.ledger.rows import utc_now
+from headrace.ledger.tables import DEPLOYMENTS
+from headrace.records import Record
 
-METADATA = sa.MetaData()  # beside the ledger's tables, so that its format stays
-DEPLOYMENTS = sa.Table(
-    "deployments",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    *(
-        sa.Column(name, sa.String, nullable=False)
-        for name in ("name", "entrypoint", "who", "when")
-    ),
-)
+
+class Deployment(Record):
+    """A deployment that was recorded, or withdrawn.
+
+    Attributes:
+        name: as Prefect writes it, ``<flow>/<deployment>``.
+        entrypoint: what it starts; empty: it is withdrawn.
+        when: ISO 8601, UTC.
+    """
+
+    name: str
+    entrypoint: str
+    who: str
+    when: str = Field(default_factory=utc_now)
 
 
 class Deployments:
@@ -40,7 +47,6 @@ class Deployments:
 
     def __init__(self, url: str, *, timeout_seconds: float = 10.0) -> None:
         self._database = Database(url, timeout_seconds)
-        self._database.ensure(METADATA)
 
     def entrypoint(self, name: str) -> str:
         """What a deployment starts; empty where it is not recorded.
@@ -64,13 +70,13 @@ class Deployments:
             who: records it.
         """
         known = self.all()
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [
-            {"name": name, "entrypoint": entrypoint, "who": who, "when": when}
+        changed = [
+            Deployment(name=name, entrypoint=entrypoint, who=who)
             for name, entrypoint in entrypoints.items()
             if known.get(name, "") != entrypoint
         ]
-        if not rows:
+        if not changed:
             return
-        with self._database.writing() as connection:
-            connection.execute(sa.insert(DEPLOYMENTS), rows)
+        with self._database.adding() as rows:
+            for deployment in changed:
+                rows.add(DEPLOYMENTS, plain(deployment))

@@ -113,6 +113,12 @@ ADOPTIONS = sa.Table(
     _number("count"),
     sa.UniqueConstraint("what"),
 )
+DEPLOYMENTS = sa.Table(
+    "deployments",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *map(_text, ("name", "entrypoint", "who", "when")),
+)
 CHAIN = sa.Table(
     "chain",
     METADATA,

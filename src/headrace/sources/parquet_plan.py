@@ -144,7 +144,7 @@ def _leaves(
         kind = leaf.physical_type
         width = leaf.length if kind == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS.get(kind, 0)
         is_text = kind == "BYTE_ARRAY" and leaf.logical_type.type == "STRING"
-        limit = LINE_LIMIT if is_text else settings.max_file_bytes
+        limit = settings.max_file_bytes
         pages = [
             scan(opened.stream, opened.chunk(group, place), limit) for group in groups
         ]

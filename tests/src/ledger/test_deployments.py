@@ -6,7 +6,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from headrace.ledger.deployments import DEPLOYMENTS, Deployments
+from headrace.ledger.deployments import Deployments
+from headrace.ledger.tables import DEPLOYMENTS
 
 
 def rows(url: str) -> list[tuple[str, str, str]]:

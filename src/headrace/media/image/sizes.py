@@ -60,8 +60,10 @@ def _webp(data: bytes) -> int:
     """Pixels of a WebP file, of whichever of its three kinds."""
     kind, body = data[12:16], data[20:]
     if kind == b"VP8X":
-        width = int.from_bytes(body[4:7], "little") + 1
-        return width * (int.from_bytes(body[7:10], "little") + 1)
+        width, height = struct.unpack_from("3s3s", body, 4)
+        return (int.from_bytes(width, "little") + 1) * (
+            int.from_bytes(height, "little") + 1
+        )
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", body, 1)
         return int(((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1))
