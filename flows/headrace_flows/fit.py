@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from headrace.anchored import AnchoredStore, open_anchored
+from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError, UsageError
 from headrace.folders import unpack_folder
 from headrace.leases import Holding, present
@@ -166,7 +167,7 @@ def _train(
         **request.tags,
         "headrace.parent_flow_run_id": request.tags["headrace.flow_run_id"],
         "headrace.flow_run_id": str(flow_run.get_id()),
-        "headrace.flow_run_url": str(flow_run.get_flow_run_ui_url() or ""),
+        "headrace.flow_run_url": hide_credentials(flow_run.get_flow_run_ui_url() or ""),
     }
     _, place = train_here(run, key, request.snapshot, request.contract, tags)
     return place

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError
 from headrace.home import make_private
 from headrace.logins import new_login
@@ -142,7 +143,7 @@ class Server:
         self.ui_url = f"http://127.0.0.1:{UI_PORTS['prefect']}"
         if configured:
             self.api_url = configured.rstrip("/")
-            self.ui_url = self.api_url.removesuffix("/api")
+            self.ui_url = hide_credentials(self.api_url.removesuffix("/api"))
         elif live:
             self.api_url, self.ui_url = f"{live}/api", live
             self._limit_seconds = RETURN_LIMIT_SECONDS  # it is being started again

@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
+from headrace.credentials import hide_credentials
 from headrace.folders import unpack_folder
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
@@ -68,7 +69,7 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     else:
         place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
     run = Run(pipeline, place, settings, register_only=register_only)
-    run.ui_url = PREFECT_UI_URL.value() or ""
+    run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
     return run
 
 

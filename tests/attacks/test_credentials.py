@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -388,3 +391,27 @@ def test_a_wrong_setting_is_told_without_its_text(text: str, tmp_path: Path) -> 
     with pytest.raises(UsageError, match="HEADRACE_STORAGE_OPTIONS") as raised:
         storage_options("s3://bucket/x", settings)
     assert CANARY not in str(raised.value)
+
+
+def test_the_page_of_a_server_that_is_reached_with_a_login_is_kept_without_it(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from headrace.settings import Settings\n"
+            "from headrace_flows.server import Server\n"
+            "print(Server(Settings()).ui_url)",
+        ],
+        env={
+            **os.environ,
+            "HEADRACE_HOME": str(tmp_path / "home"),
+            "PREFECT_API_URL": f"http://ada:{CANARY}@prefect.test:4200/api",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "@prefect.test:4200" in done.stdout
+    assert CANARY not in done.stdout

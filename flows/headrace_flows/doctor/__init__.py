@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace_flows.doctor.check import Check, State
 from headrace_flows.doctor.ledger import check_ledger
@@ -52,6 +53,9 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
     def look(name: str) -> None:
         try:
             found[name] = looks[name]()
+        except DependencyError as error:
+            seen, fix = error.message, error.action
+            found[name] = [Check(name=name, state="unreachable", seen=seen, fix=fix)]
         except Exception as error:  # one broken thing hides no other
             seen = f"{type(error).__name__}: {error}"
             fix = "See the message; the other lines may say more."
