@@ -93,7 +93,7 @@ SHOWN = {"Authorization": LOGIN.header}
         ({"Host": OURS, "Sec-Fetch-Site": "cross-site", **SHOWN}, set()),
         ({"Host": OURS, "Sec-Fetch-Site": "same-site", **SHOWN}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_no_route_but_health_is_open(
     headers: dict[str, str], is_open: set[str]
