@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,6 +71,7 @@ class Run:
         self.plan = Plan(spec, folder, settings)
         self.register_only = register_only
         self.began_at = 0
+        self._killed_at: float | None = None
         self.reports: list[StageReport] = []
         self.records: dict[str, Record] = {}
         self.repairs: list[Repair] = []
@@ -91,6 +93,17 @@ class Run:
             return ""
         return f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
 
+    def look_back(self) -> None:
+        """Note when a run of the pipeline began that was killed: this one goes on.
+
+        What that run has promoted is then how this one ends. To be called before the
+        leases of dead runs are swept.
+
+        Raises:
+            DependencyError: the ledger does not answer.
+        """
+        self._killed_at = self.plan.ledger.unsettled_since(self.spec.name)
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the pipeline's lease: meanwhile no other run registers or promotes.
@@ -102,8 +115,18 @@ class Run:
         _ = self.plan.law  # as it is now: the file may be edited while this runs
         with self._lease:
             self._take(wait=deploy is None or deploy.when_busy == "wait")
-            self.began_at = self.plan.ledger.sequence(self.spec.name)
+            self.began_at = self._first_entry()
             yield
+
+    def _first_entry(self) -> int:
+        """The ledger's last entry when this run began, or the one it goes on from."""
+        history = self.plan.ledger.history(self.spec.name)
+        if self._killed_at is None:
+            return len(history)
+        return sum(
+            datetime.fromisoformat(entry.when).timestamp() < self._killed_at
+            for entry in history
+        )
 
     def _take(self, *, wait: bool) -> None:
         lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)

@@ -69,6 +69,7 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     else:
         place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
     run = Run(pipeline, place, settings, register_only=register_only)
+    run.look_back()
     run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
     return run
 

@@ -137,8 +137,7 @@ class Deployed:
 
         self.home, self.client = home, client
         folder = home.project / "pipelines" / "blobs"
-        source = f"data.source={str(folder / 'blobs.npz')!r}"
-        spec = load_spec(folder, (source, *overrides))
+        spec = load_spec(folder, overrides)
         flow = client.create_flow_from_name("train")
         deployment = client.create_deployment(
             flow_id=flow, name="blobs", entrypoint="headrace_flows.train.train"

@@ -78,6 +78,7 @@ def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace_flows.server import server_for_run
     from headrace_flows.summary import conclude, failed
 
+    run.look_back()
     with server_for_run(settings) as server:
         try:
             preload(run)

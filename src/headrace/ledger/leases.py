@@ -157,15 +157,20 @@ class Leases:
         return connection.execute(statement.values(**values)).rowcount == 1
 
 
-def is_unsettled(database: Database, name: str) -> bool:
-    """Whether a run was killed or ended badly, and nobody has looked at it since."""
+def unsettled_since(database: Database, name: str) -> float | None:
+    """When a run began that was killed or ended badly, and nobody has looked since.
+
+    Returns:
+        seconds since 1970 by the database's clock; None where there is no such run.
+    """
     query = sa.select(LEASES).where(LEASES.c.name == name, LEASES.c.state != "ended")
     with database.reading() as connection:
         if not sa.inspect(connection).has_table(LEASES.name):
-            return False
+            return None
         rows = connection.execute(query).mappings()
         found, now = [Lease(**row) for row in rows], _now(connection)
-    return any(not lease.may_be_alive(now) for lease in found)
+    dead = [lease.acquired for lease in found if not lease.may_be_alive(now)]
+    return min(dead, default=None)
 
 
 def _now(connection: sa.Connection) -> float:

@@ -10,7 +10,7 @@ from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.ledger.attempts import Attempt
 from headrace.ledger.bindings import Bindings
 from headrace.ledger.database import Database, plain
-from headrace.ledger.leases import fence, is_unsettled
+from headrace.ledger.leases import fence, unsettled_since
 from headrace.ledger.rows import Evidence, Lease, Version
 from headrace.ledger.tables import EVIDENCE, VERSIONS
 
@@ -31,9 +31,17 @@ class Versions(Bindings):
         guard = fence(lease) if lease else None
         self._database = Database(url, timeout_seconds, patience_seconds, guard)
 
+    def unsettled_since(self, pipeline: str) -> float | None:
+        """When its last run began, if that was killed and nothing was put right since.
+
+        Returns:
+            seconds since 1970.
+        """
+        return unsettled_since(self._database, pipeline)
+
     def is_unsettled(self, pipeline: str) -> bool:
         """Whether its last run was killed, and nothing has been put right since."""
-        return is_unsettled(self._database, pipeline)
+        return self.unsettled_since(pipeline) is not None
 
     def check_lease(self) -> None:
         """Raise DependencyError where another run has taken over the lease."""
