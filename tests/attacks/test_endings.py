@@ -48,6 +48,7 @@ class Terminal:
         self.seen = ""
 
         def take_the_terminal() -> None:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not as under nohup
             os.setsid()
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
