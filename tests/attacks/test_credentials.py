@@ -195,6 +195,7 @@ def test_prefect_refuses_it_before_it_keeps_anything(prefect_server: str) -> Non
     from prefect.utilities.callables import parameter_schema
 
     from headrace_flows.score import score
+    from headrace_flows.services.environment import prefect_authorization
     from headrace_flows.train import train
 
     for flow, parameters in [
@@ -202,7 +203,8 @@ def test_prefect_refuses_it_before_it_keeps_anything(prefect_server: str) -> Non
         (score, {"model": "x", "source": "a", "output": "b.csv"}),
     ]:
         schema = json.loads(json.dumps(parameter_schema(flow.fn).model_dump()))
-        with httpx.Client(base_url=prefect_server) as client:
+        headers = prefect_authorization()
+        with httpx.Client(base_url=prefect_server, headers=headers) as client:
             made = client.post("/flows/", json={"name": f"canary-{flow.name}"}).json()
             deployed = client.post(
                 "/deployments/",
