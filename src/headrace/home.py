@@ -48,7 +48,6 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
             found = "0"
         else:
             make_private(home)
-            make_private(home / "mlartifacts")  # MLflow would open it to everyone
             temporary = home / f".format.{os.getpid()}"
             temporary.write_text(HOME_FORMAT + "\n", encoding="utf-8")
             temporary.replace(marker)

@@ -17,6 +17,7 @@ from tests.flows.conftest import Answer, Home
 from headrace.errors import UsageError
 from headrace.ledger import Ledger
 from headrace.settings import Settings
+from headrace.tracking import Tracking
 
 NOBODY = 65534
 _CAPBSET_DROP, _DAC_OVERRIDE = 24, 1
@@ -56,12 +57,15 @@ def public(tmp_path: Path) -> Iterator[Path]:
 def test_a_new_home_is_its_owners_alone(home: Home) -> None:
     old = os.umask(0)
     try:
-        Settings(project=home.project, home=home.path).prepare_home()
-        Ledger(Settings(project=home.project, home=home.path).database_url)
+        settings = Settings(project=home.project, home=home.path)
+        settings.prepare_home()
+        Ledger(settings.database_url)
+        Tracking(settings)
     finally:
         os.umask(old)
     assert mode(home.path) == 0o700
     assert mode(home.path / "headrace.db") == 0o600
+    assert mode(home.path / "mlflow.db") == 0o600
     assert mode(home.path / "mlartifacts") == 0o700
 
 

@@ -53,6 +53,7 @@ def test_automations_are_made_once_and_go_with_the_setting(
         "prefect.flow-run.Crashed",
         "headrace.approval",
         "headrace.drift",
+        "headrace.lost",
         "headrace.refused",
         "headrace.rollback",
     }

@@ -21,7 +21,8 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
         **{"pipeline": "pets", "status": "refused", "version": None, "reason": text},
         **{"seconds": 1.0, "stages": [stage], "gates": [{**gate, "reason": text}]},
         **{"metrics": metrics, "warnings": [], "snapshot": None, "links": {}},
-        **{"slices": {}, "suspects": []},
+        **{"slices": {}, "suspects": [], "repairs": []},
+        **{"experiment": False, "overrides": []},
     }
     show_summary(summary, Settings(project=tmp_path, home=tmp_path / "home"))
     printed = capsys.readouterr().out

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
-from headrace.home import make_private_file
+from headrace.home import make_private, make_private_file
 from headrace.logins import login_of
 from headrace.settings import Settings
 from headrace.store import fsync_path, full_disk, is_full
@@ -233,6 +233,9 @@ class Connection:
         self.uri = _without_password(settings.tracking_uri)
         self.home = settings.home.absolute()
         self.artifacts = settings.artifacts
+        folder = self.home / "mlartifacts"
+        if self.artifacts == folder.as_uri() and os.access(self.home, os.W_OK):
+            make_private(folder)  # MLflow would open it to everyone
         _enter(self.uri, settings)
         limit_s3(settings)
         with _connecting:
