@@ -28,7 +28,10 @@ def disk_errors(where: str) -> Iterator[None]:
         found = disk_error(error, where)
         if found is None:
             raise
-        raise found from error
+        try:
+            raise found from error
+        finally:
+            del found  # a cycle would keep files open that its traceback holds
 
 
 def disk_error(error: OSError, where: str) -> HeadraceError | None:
