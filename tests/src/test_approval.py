@@ -224,7 +224,7 @@ def test_who_looks_first_writes_down_that_the_time_is_over(
     asked = Asked(trained, approval_hours=1)
     assert asked.ledger.waiting("blobs") == [asked.request]
     later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
-    monkeypatch.setattr(rows, "_now", lambda: later)
+    monkeypatch.setattr(rows, "utc_now", lambda: later)
     with pytest.raises(NotFoundError, match="No version of blobs waits"):
         approval.approve("blobs", None, asked.settings, reason="late")
     last = asked.ledger.approvals("blobs")[-1]
