@@ -91,7 +91,7 @@ def _read_some(
     seed: Seed, others: Sequence[bytes], numbers: range, report: Report
 ) -> None:
     """Read some mutants, in as many processes one after the other as it takes."""
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
     while numbers:
         ours, theirs = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(seed, others, numbers, theirs))

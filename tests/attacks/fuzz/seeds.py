@@ -13,6 +13,7 @@ import wave
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -197,7 +198,7 @@ def _arrays() -> Iterator[Seed]:
         "image",
         buffer.getvalue(),
         ".npz",
-        lambda data: _zipped({"x.npy": data, "y.npy": _saved(labels)}),
+        partial(_zipped_with, "x.npy", {"y.npy": _saved(labels)}),
     )
     idx = struct.pack(">BBBB3I", 0, 0, 8, 3, *images.shape) + images.tobytes()
     yield Seed("idx", "image", idx, "-idx3-ubyte")
@@ -208,10 +209,16 @@ def _arrays() -> Iterator[Seed]:
         "image",
         idx,
         ".zip",
-        lambda data: _zipped(
-            {"train-images-idx3-ubyte": data, "train-labels-idx1-ubyte": marks}
+        partial(
+            _zipped_with,
+            "train-images-idx3-ubyte",
+            {"train-labels-idx1-ubyte": marks},
         ),
     )
+
+
+def _zipped_with(name: str, others: Mapping[str, bytes], data: bytes) -> bytes:
+    return _zipped({**others, name: data})
 
 
 def _saved(array: np.ndarray[Any, Any]) -> bytes:
@@ -254,12 +261,12 @@ def _archives() -> Iterator[Seed]:
         "audio",
         listing,
         ".zip",
-        lambda data: _zipped({"metadata.csv": data, **sounds}),
+        partial(_zipped_with, "metadata.csv", sounds),
     )
     yield Seed(
         "texts",
         "text",
         b"some text",
         ".zip",
-        lambda d: _zipped({**texts, "a/x.txt": d}),
+        partial(_zipped_with, "a/x.txt", texts),
     )
