@@ -53,7 +53,7 @@ KNOWN = [
 ]
 OTHERS = [
     ("text", bombs.many_rows, "HEADRACE_MAX_RATIO"),
-    ("text", bombs.rows_after_rows, "HEADRACE_MAX_RATIO"),
+    ("text", bombs.rows_after_rows, "HEADRACE_MAX_FILE_BYTES"),
     ("text", bombs.many_keys, "4,097 columns or more"),
     ("image", bombs.smaller_images, "HEADRACE_MAX_MEDIA_RATIO"),
     ("image", bombs.equal_images, "60 items of 32,490,000 bytes are equal to"),
