@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -305,3 +306,28 @@ def _trained(
 def trained(_trained: Trained, tmp_path: Path) -> Trained:
     """A copy of the home with two trainings, to do with as a test likes."""
     return _trained.moved(tmp_path / "trained")
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Prefect server for all runs inside this process."""
+    from headrace_flows.server import TemporaryServer, configure
+
+    home = tmp_path_factory.mktemp("server")
+    before = dict(os.environ)
+    settings = Settings(project=home, home=home)
+    configure(settings)
+    server = TemporaryServer(settings)
+    server.wait()
+    os.environ["PREFECT_API_URL"] = server.api_url
+    yield server.api_url
+    if "prefect" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+
+        for worker in (APILogWorker, EventsWorker):
+            worker.drain_all(timeout=10)
+    server.stop()
+    for name in set(os.environ) - set(before):
+        if name.startswith("PREFECT_"):
+            del os.environ[name]

@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,31 +122,6 @@ def mlflow_runs(home: Home) -> list[tuple[str, str]]:
 
 def states(answer: dict[str, Any]) -> dict[str, str]:
     return {stage["name"]: stage["state"] for stage in answer["stages"]}
-
-
-@pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Prefect server for all runs inside this process."""
-    from headrace_flows.server import TemporaryServer, configure
-
-    home = tmp_path_factory.mktemp("server")
-    before = dict(os.environ)
-    settings = Settings(project=home, home=home)
-    configure(settings)
-    server = TemporaryServer(settings)
-    server.wait()
-    os.environ["PREFECT_API_URL"] = server.api_url
-    yield server.api_url
-    if "prefect" in sys.modules:
-        from prefect.events.worker import EventsWorker
-        from prefect.logging.handlers import APILogWorker
-
-        for worker in (APILogWorker, EventsWorker):
-            worker.drain_all(timeout=10)
-    server.stop()
-    for name in set(os.environ) - set(before):
-        if name.startswith("PREFECT_"):
-            del os.environ[name]
 
 
 @pytest.fixture
