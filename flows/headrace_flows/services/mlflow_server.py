@@ -8,6 +8,7 @@ where its own access control is configured.
 
 from __future__ import annotations
 
+import functools
 import os
 import runpy
 import sys
@@ -97,14 +98,19 @@ def _keep_artifacts_below_the_root() -> None:
     root = os.environ.get(ARTIFACT_ROOT_ENV_VAR, "")
     create: Callable[..., Any] = SqlAlchemyStore.create_experiment
 
+    @functools.wraps(create)
     def create_below(
-        store: Any, name: str, artifact_location: str | None = None, *rest: Any
+        store: Any,
+        name: str,
+        artifact_location: str | None = None,
+        *rest: Any,
+        **named: Any,
     ) -> Any:
         if artifact_location and not is_below(artifact_location, root):
             raise MlflowException.invalid_parameter_value(
                 f"artifact_location must be below {root}, or left out."
             )
-        return create(store, name, artifact_location, *rest)
+        return create(store, name, artifact_location, *rest, **named)
 
     setattr(SqlAlchemyStore, "create_experiment", create_below)  # noqa: B010
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from headrace.errors import UsageError
@@ -41,7 +44,41 @@ def test_a_root_in_a_bucket_has_places_in_it() -> None:
     assert not is_below("s3://other/mlartifacts/digits", "s3://bucket/mlartifacts")
 
 
-def test_without_a_login_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts back what `create_app` replaces in MLflow, which other tests use as well."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    create = SqlAlchemyStore.create_experiment
+    monkeypatch.setattr(SqlAlchemyStore, "create_experiment", create)
+
+
+def test_an_experiment_has_its_artifacts_below_the_root(
+    unchanged: None,
+    monkeypatch: pytest.MonkeyPatch,
+    mlflow_database: Path,
+    tmp_path: Path,
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    monkeypatch.setenv(ARTIFACT_ROOT_ENV_VAR, ROOT)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "right")
+    create_app()
+    database = shutil.copy(mlflow_database, tmp_path)
+    store = SqlAlchemyStore(f"sqlite:///{database}", ROOT)
+    with pytest.raises(MlflowException, match="must be below"):
+        store.create_experiment("evil", artifact_location="/etc", tags=[])
+    with pytest.raises(MlflowException, match="must be below"):
+        store.create_experiment("evil", "/etc", [])
+    assert store.create_experiment("good", artifact_location=f"{ROOT}/x", tags=[])
+
+
+def test_without_a_login_nothing_is_served(
+    unchanged: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UsageError, match="MLFLOW_TRACKING_PASSWORD"):
