@@ -320,6 +320,10 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = TemporaryServer(settings)
     server.wait()
     os.environ["PREFECT_API_URL"] = server.api_url
+    if "prefect" in sys.modules:  # by a test that was collected
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
     yield server.api_url
     if "prefect" in sys.modules:
         from prefect.events.worker import EventsWorker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -16,7 +17,7 @@ OFTEN = ("--set", "training.checkpoint_steps=7")
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
-    after_first: Any, first: Any, prefect_server: str
+    after_first: Any, mlflow_database: Path, prefect_server: str
 ) -> None:
     run = ("run", "blobs", "--json", *CHANGED)
     process = after_first.start(*run, *OFTEN, PREFECT_API_URL=prefect_server)
@@ -51,5 +52,5 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     # In a home that knows nothing of it, without a kill.
     again = type(after_first)(after_first.path.with_name("other"), after_first.project)
     again.path.mkdir()
-    (again.path / "mlflow.db").write_bytes((first[0].path / "mlflow.db").read_bytes())
+    (again.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     assert again.headrace(*run).json["weights_digest"] == went_on["weights_digest"]
