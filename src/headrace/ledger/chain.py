@@ -131,9 +131,9 @@ def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str,
         is_it = [table.c[name] == value for name, value in key.items()]
         try:
             row = connection.execute(sa.select(table).where(*is_it)).mappings().one()
-            found[row_key(table, key)] = row_digest(dict(row))
+            found[row_key(table, dict(key))] = row_digest(dict(row))
         except _DAMAGE:
-            found[row_key(table, key)] = "unreadable"
+            found[row_key(table, dict(key))] = "unreadable"
     return found
 
 
