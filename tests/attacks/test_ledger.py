@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.src.conftest import postgres, url  # noqa: F401
 from tests.src.ledger.conftest import fill, promote
 
+from headrace.errors import IntegrityError
 from headrace.ledger import Approval, Ledger
 from headrace.ledger.deployments import Deployments
 from headrace.ledger.tables import CHAIN, CHAINED, METADATA
@@ -203,3 +204,74 @@ def test_the_file_of_the_ledger_is_ours_alone(
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "headrace.db could be read by others (mode 0644)" in caplog.text
+
+
+def test_the_row_is_named_although_the_triggers_are_gone_too(
+    ledger: Ledger,
+    url: str,  # noqa: F811
+) -> None:
+    without_triggers(url, "UPDATE entries SET why = 'x' WHERE sequence = 2")
+    if url.startswith("sqlite"):
+        run(url, 'DROP TRIGGER "entries_no_update"')
+    else:
+        run(url, 'ALTER TABLE "entries" DISABLE TRIGGER USER')
+    problem = ledger.walk_chain().problem
+    assert '["digits", 2] of entries' in problem
+    assert "; the trigger entries_" in problem
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A ledger in a file, with rows."""
+    place = f"sqlite:///{tmp_path}/ledger.db"
+    made = Ledger(place)
+    fill(made, 1, 2)
+    promote(made, 1)
+    return place
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE evidence SET gates = '[1, 2' WHERE version = 2",
+        "UPDATE evidence SET run_id = CAST(x'ff00' AS TEXT) WHERE version = 2",
+    ],
+    ids=["no JSON", "no text"],
+)
+def test_a_row_that_cannot_be_read_is_named(file: str, statement: str) -> None:
+    without_triggers(file, statement)
+    ledger = Ledger(file)
+    assert re.search(
+        r"the row \[2\] of evidence .* was changed", ledger.walk_chain().problem
+    )
+    with pytest.raises(IntegrityError, match=r"damaged or changed.*headrace verify"):
+        ledger.evidence_of("digits")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_format SET format = 1",
+        "DELETE FROM ledger_format",
+        "DROP TABLE ledger_format",
+    ],
+)
+def test_a_marker_that_was_changed_is_no_older_release(
+    file: str, statement: str
+) -> None:
+    run(file, statement)
+    with pytest.raises(IntegrityError, match="its table ledger_format"):
+        Ledger(file)
+
+
+def test_a_column_that_is_gone_is_no_outage(file: str) -> None:
+    run(file, "ALTER TABLE entries RENAME COLUMN who TO whom")
+    with pytest.raises(IntegrityError, match="no such column"):
+        Ledger(file).history("digits")
+
+
+def test_a_file_that_lost_its_end_is_damaged(file: str) -> None:
+    run(file, "PRAGMA wal_checkpoint(TRUNCATE)")
+    os.truncate(file.removeprefix("sqlite:///"), 40_000)
+    with pytest.raises(IntegrityError, match="malformed"):
+        Ledger(file).evidence_of("digits")

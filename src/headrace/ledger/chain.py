@@ -19,6 +19,7 @@ from headrace.ledger.tables import CHAIN, CHAINED
 from headrace.ledger.triggers import missing_triggers, unique_columns
 
 _BLOCK = 10_000
+_DAMAGE = (TypeError, ValueError, sa.exc.OperationalError)  # no JSON, or no text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,7 @@ def _link(before: str, number: int, table: str, key: str, digest: str) -> str:
 def walk(connection: sa.Connection) -> ChainReport:
     """Walk the chain from its first link to its last, and look at every row."""
     number, link = 0, ""
-    missing = missing_triggers(connection, [*CHAINED, CHAIN])
-    problem = f"the trigger {missing[0]} is gone or changed" if missing else ""
+    problem = ""
     rows = {table.name: _digests(connection, table) for table in CHAINED}
     links = connection.execution_options(yield_per=_BLOCK).execute(
         sa.select(CHAIN).order_by(CHAIN.c.number)
@@ -107,20 +107,34 @@ def walk(connection: sa.Connection) -> ChainReport:
     for name, left in rows.items():
         for key in left:
             problem = problem or f"the row {key} of {name} is in no link of the chain"
+    missing = missing_triggers(connection, [*CHAINED, CHAIN])
+    if missing:  # whoever changed a row had to drop one first
+        gone = f"the trigger {missing[0]} is gone or changed"
+        problem = f"{problem}; {gone}" if problem else gone
     return ChainReport(number, link, problem)
 
 
 def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     """The digest of every row of a table as it is now, by its key."""
-    found = map(dict, connection.execute(sa.select(table)).mappings())
-    return {row_key(table, row): _digest_or_damage(row) for row in found}
-
-
-def _digest_or_damage(row: Mapping[str, Any]) -> str:
     try:
-        return row_digest(row)
-    except (TypeError, ValueError):
-        return "no JSON"
+        rows = list(map(dict, connection.execute(sa.select(table)).mappings()))
+        return {row_key(table, row): row_digest(row) for row in rows}
+    except _DAMAGE:
+        return _digests_one_by_one(connection, table)
+
+
+def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
+    """The same where a row cannot be read, which then has no digest."""
+    columns = [table.c[name] for name in unique_columns(table)[0]]
+    found = {}
+    for key in connection.execute(sa.select(*columns)).mappings().all():
+        is_it = [table.c[name] == value for name, value in key.items()]
+        try:
+            row = connection.execute(sa.select(table).where(*is_it)).mappings().one()
+            found[row_key(table, dict(key))] = row_digest(dict(row))
+        except _DAMAGE:
+            found[row_key(table, dict(key))] = "unreadable"
+    return found
 
 
 def _problem(

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.ledger.chain import Appender
 from headrace.ledger.engines import make_engine
 from headrace.ledger.files import check_room, is_read_only
@@ -26,6 +26,7 @@ from headrace.records import Record
 _LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
 _PAUSE_SECONDS = 2.0
+_DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
 
 log = logging.getLogger("headrace")
 
@@ -147,7 +148,10 @@ class Database:
             found = format_of(connection)
             if found is not None:
                 return found
-            taken = set(sa.inspect(connection).get_table_names()) & set(METADATA.tables)
+            found_tables = set(sa.inspect(connection).get_table_names())
+            taken = found_tables & set(METADATA.tables)
+            if {MARKER.name, "chain"} & found_tables:
+                raise self._damaged(f"its table {MARKER.name} is gone or empty")
             if taken:
                 raise UsageError(
                     f"The database {self.name} has a table {min(taken)!r} already, "
@@ -167,6 +171,8 @@ class Database:
             found = format_of(connection)
             if found != 1:
                 return found or 0
+            if sa.inspect(connection).has_table("chain"):
+                raise self._damaged(f"its table {MARKER.name} was changed")
             count = adopt_rows(connection, Settings().user)
         log.warning(
             "The ledger %s was made by an older Headrace. Its %d rows were taken over "
@@ -217,18 +223,31 @@ class Database:
             yield
         except sa.exc.IntegrityError:
             raise
+        except json.JSONDecodeError as error:
+            raise self._damaged(f"a row is no JSON: {error}") from error
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             if self._is_sqlite:
                 check_room(str(self._engine.url.database), _cause(error))
+            if any(words in str(error.orig) for words in _DAMAGE):
+                raise self._damaged(_cause(error)) from error
             raise DependencyError(
                 f"The ledger {self.name} did not answer: {_cause(error)}.",
                 "It is safe to retry: run the same command again.",
             ) from error
         except sa.exc.DBAPIError as error:
+            if any(words in str(error.orig) for words in _DAMAGE):
+                raise self._damaged(_cause(error)) from error
             raise UsageError(
                 f"The database {self.name} cannot serve as ledger: {_cause(error)}.",
                 "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
             ) from error
+
+    def _damaged(self, what: str) -> IntegrityError:
+        return IntegrityError(
+            f"The ledger {self.name} was damaged or changed: {what}.",
+            "`headrace verify` says more. Restore the ledger from a backup, and see "
+            "who may write there.",
+        )
 
 
 def plain(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:

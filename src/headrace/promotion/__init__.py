@@ -3,7 +3,12 @@
 The ledger decides; MLflow's aliases are put where the ledger says afterwards.
 """
 
-from headrace.promotion.aliases import aliases_of, project_aliases
+from headrace.promotion.aliases import (
+    aliases_of,
+    project_aliases,
+    recorded_tags,
+    restore_registry,
+)
 from headrace.promotion.by_hand import promote_by_hand, roll_back
 from headrace.promotion.ending import conclude, verdict
 
@@ -12,6 +17,8 @@ __all__ = [
     "conclude",
     "project_aliases",
     "promote_by_hand",
+    "recorded_tags",
+    "restore_registry",
     "roll_back",
     "verdict",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headrace.ledger import Ledger
+    from headrace.ledger import Ledger, Version
     from headrace.tracking import Tracking
 
 
@@ -35,3 +35,31 @@ def project_aliases(
         aliases = now
         tracking.project_aliases(model, aliases)
     return {version: (alias,) for alias, version in now.items() if version is not None}
+
+
+def recorded_tags(version: Version) -> dict[str, str]:
+    """The tags of a version in MLflow's registry that the ledger has the values of."""
+    return {
+        "headrace.weights_digest": version.weights_digest,
+        "headrace.model_digest": version.model_digest,
+        "headrace.snapshot": version.snapshot_digest,
+    }
+
+
+def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:
+    """Put a model's aliases and a version's tags right; returns what was done."""
+    done = []
+    aliases, listed = tracking.registered(version.model)
+    wanted = aliases_of(version.model, ledger)
+    if any(
+        aliases.get(alias) != number and (number is None or number in listed)
+        for alias, number in wanted.items()
+    ):
+        project_aliases(version.model, ledger, tracking)
+        done.append("put MLflow's aliases where the ledger has them")
+    tags = recorded_tags(version)
+    one = listed.get(version.version)
+    if one is not None and not tags.items() <= one.tags.items():
+        tracking.tag_version(version.model, version.version, tags)
+        done.append("put its tags in MLflow right")
+    return done

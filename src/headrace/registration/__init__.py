@@ -186,6 +186,7 @@ def _add(  # noqa: PLR0913
             "headrace.snapshot": training.snapshot_digest,
         },
         model_card(spec, folder, snapshot, training, evaluation),
+        taken={version.version for version in ledger.versions(spec.name)},
     )
     return ledger.add_version(
         Version(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import NotFoundError, Refusal, UsageError
 from headrace.leases import hold
 from headrace.ledger import Ledger, Version
+from headrace.promotion import restore_registry
 from headrace.repair.again import Lease, train_version_again
 from headrace.repair.outcome import Repair, answer, sentence
 from headrace.soundness import (
@@ -25,6 +26,7 @@ from headrace.soundness import (
     keep_copy_of,
     restore,
 )
+from headrace.tracking import Tracking
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -37,6 +39,8 @@ log = logging.getLogger("headrace")
 def repair(name: str, settings: Settings) -> Repair:
     """Check a version's files and answers, and make good what is lost.
 
+    MLflow's aliases and the version's tags are put where the ledger has them.
+
     Args:
         name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
         settings: where things are.
@@ -45,7 +49,18 @@ def repair(name: str, settings: Settings) -> Repair:
         NotFoundError: there is no such version.
         DependencyError: MLflow, the store, a disk or the ledger failed.
     """
-    version = find_version(name, Ledger(settings.database_url))
+    ledger = Ledger(settings.database_url)
+    version = find_version(name, ledger)
+    found = _repair_files(version, settings)
+    version = ledger.version(version.model, version.version)  # perhaps bound anew
+    done = restore_registry(version, ledger, Tracking(settings))
+    if not done:
+        return found
+    reason = f"{found.reason.rstrip('.')}. {sentence(done)}"
+    return found.model_copy(update={"reason": reason, "done": (*found.done, *done)})
+
+
+def _repair_files(version: Version, settings: Settings) -> Repair:
     flaws = find_flaws(version, settings)
     if not flaws:
         wrong = find_wrong_answers([version], settings)[0]

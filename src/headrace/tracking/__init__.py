@@ -15,7 +15,14 @@ from headrace.errors import IntegrityError
 from headrace.tracking.artifacts import local_path, put
 from headrace.tracking.children import Child, Children
 from headrace.tracking.door import tracking_errors
-from headrace.tracking.models import GOLDEN_FILE, MODEL_FILE, Models, file_digest
+from headrace.tracking.models import (
+    GOLDEN_FILE,
+    MODEL_FILE,
+    WEIGHTS_TAG,
+    Listed,
+    Models,
+    file_digest,
+)
 from headrace.tracking.names import plain_part
 from headrace.tracking.places import (
     Registered,
@@ -29,8 +36,10 @@ from headrace.tracking.runs import FoundRun
 __all__ = [
     "GOLDEN_FILE",
     "MODEL_FILE",
+    "WEIGHTS_TAG",
     "Child",
     "FoundRun",
+    "Listed",
     "Registered",
     "Tracking",
     "digest_at",

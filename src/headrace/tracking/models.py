@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ from headrace.tracking.once import make_once
 MODEL_FILE = "data/model.keras"  # of a logged model
 GOLDEN_FILE = "golden/golden.npz"  # of its run
 
+WEIGHTS_TAG = "headrace.weights_digest"  # of a version
+
 log = logging.getLogger("headrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version as the registry has it: the run that it is of, and its tags."""
+
+    run_id: str
+    tags: Mapping[str, str]
 
 
 class Models(Connection):
@@ -87,9 +98,20 @@ class Models(Connection):
             yield path
 
     def create_version(
-        self, name: str, model_uri: str, run_id: str, tags: Mapping[str, str], card: str
+        self,
+        name: str,
+        model_uri: str,
+        run_id: str,
+        tags: Mapping[str, str],
+        card: str,
+        taken: Collection[int] = (),
     ) -> int:
-        """The registry's version of a logged model, made once however often asked."""
+        """The registry's version of a logged model, made once however often asked.
+
+        Args:
+            taken: numbers that it must not have: a registry that was lost counts from
+                1 again.
+        """
         from mlflow.exceptions import MlflowException
 
         with tracking_errors(self.uri):
@@ -99,9 +121,13 @@ class Models(Connection):
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
 
-            def find() -> Any:
+            def find_all() -> list[Any]:
                 found = self.client.search_model_versions(f"run_id='{run_id}'")
-                return next((one for one in found if one.name == name), None)
+                return [one for one in found if one.name == name]
+
+            def find() -> Any:
+                free = (one for one in find_all() if int(one.version) not in taken)
+                return next(free, None)
 
             def make() -> Any:
                 return self.client.create_model_version(
@@ -114,6 +140,12 @@ class Models(Connection):
                 )
 
             version = find() or make_once(self.uri, make, find)
+            while int(version.version) in taken:
+                log.warning("MLflow has lost version %s of %s", version.version, name)
+                version = make_once(self.uri, make, find)
+            for one in find_all():
+                if int(one.version) in taken:
+                    self.client.delete_model_version(name, one.version)
             return int(version.version)
 
     def describe_version(
@@ -136,13 +168,28 @@ class Models(Connection):
         except NotFoundError as error:
             log.warning("version %d of %s: %s", version, name, error.message)
 
-    def registered(self, name: str) -> tuple[dict[str, int], dict[int, dict[str, str]]]:
-        """What the registry has of a model: versions by alias, tags by version."""
+    def registered_models(self) -> list[str]:
+        """The names of all models that the registry has versions of with our tags."""
         with tracking_errors(self.uri):
-            model = self.client.get_registered_model(name)
-            versions = self.client.search_model_versions(f"name='{name}'")
+            versions = self.client.search_model_versions()
+        return sorted({one.name for one in versions if WEIGHTS_TAG in one.tags})
+
+    def registered(self, name: str) -> tuple[dict[str, int], dict[int, Listed]]:
+        """What the registry has of a model: versions by alias, and by number.
+
+        Both are empty where it does not have the model.
+        """
+        try:
+            with tracking_errors(self.uri):
+                model = self.client.get_registered_model(name)
+                versions = self.client.search_model_versions(f"name='{name}'")
+        except NotFoundError:
+            return {}, {}
         aliases = {alias: int(version) for alias, version in model.aliases.items()}
-        return aliases, {int(one.version): dict(one.tags) for one in versions}
+        return aliases, {
+            int(one.version): Listed(one.run_id or "", dict(one.tags))
+            for one in versions
+        }
 
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
         """Put the registry's aliases where the ledger says they are.

@@ -17,7 +17,7 @@ from headrace.ledger import Ledger
 from headrace.settings import Settings
 from headrace.store import Store
 from headrace.verification.files import check_files
-from headrace.verification.models import check_models
+from headrace.verification.models import check_models, find_forgotten
 from headrace.verification.report import Problem, Report, Verification
 
 __all__ = ["Problem", "Verification", "verify"]
@@ -68,6 +68,10 @@ def verify(settings: Settings, model: str = "") -> Verification:
         golden = check_files(store, ledger, model, chosen, report)
     if report.problem is None:
         check_models(settings, ledger, chosen, golden, report)
+    if report.problem is None and not model and _has_own_registry(settings):
+        from headrace.tracking import Tracking
+
+        report.problem = find_forgotten(Tracking(settings), ledger)
     return Verification(
         status="ok" if report.problem is None else "broken",
         reason=str(report),
@@ -79,3 +83,11 @@ def verify(settings: Settings, model: str = "") -> Verification:
         problem=report.problem,
         seconds=round(time.perf_counter() - started, 3),
     )
+
+
+def _has_own_registry(settings: Settings) -> bool:
+    """Whether MLflow's database is the home's, which no other ledger shares."""
+    if settings.tracking_uri != settings.home_tracking_uri:
+        return False
+    is_sqlite = settings.home_tracking_uri.startswith("sqlite")
+    return not is_sqlite or (settings.home / "mlflow.db").is_file()

@@ -1,0 +1,106 @@
+"""MLflow's registry and the ledger tell on each other; a lost registry ends no home."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.registration import register
+from headrace.repair import repair
+from headrace.settings import Settings
+from headrace.tracking import Tracking
+from headrace.verification import verify
+
+Trained = Any  # version 1 of it is the champion
+
+
+def write(settings: Settings, *statements: str) -> None:
+    """What somebody does who may write MLflow's database."""
+    with sqlite3.connect(settings.home / "mlflow.db") as database:
+        for statement in statements:
+            database.execute(statement)
+    database.close()
+
+
+def lose_the_registry(settings: Settings) -> None:
+    tables = ("model_version_tags", "registered_model_aliases", "model_versions")
+    write(settings, *(f"DELETE FROM {name}" for name in (*tables, "registered_models")))
+
+
+def register_the_good_one(trained: Trained) -> int | None:
+    t = trained
+    return register(
+        t.spec, t.folder, t.snapshot, t.good, t.good_evaluation, t.settings
+    ).version
+
+
+def problem_of(trained: Trained) -> str:
+    """The first thing that does not fit; empty where all does."""
+    found = verify(trained.settings).problem
+    return found.what if found else ""
+
+
+def checkpoint(file: Path) -> None:
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+def test_a_lost_registry_is_told_and_the_next_version_has_a_number_of_its_own(
+    trained: Trained,
+) -> None:
+    lose_the_registry(trained.settings)
+    problem = problem_of(trained)
+    assert "no version 1 of blobs, which is the champion" in problem
+    assert register_the_good_one(trained) == 2
+    _, listed = Tracking(trained.settings).registered("blobs")
+    assert set(listed) == {2}
+    assert register_the_good_one(trained) == 2
+
+
+REMEDIED = [
+    ("UPDATE registered_model_aliases SET version = 7", "alias champion"),
+    ("DELETE FROM registered_model_aliases", "alias champion"),
+    ("UPDATE model_version_tags SET value = 'x'", "weights_digest of blobs/1 is x"),
+    ("DELETE FROM model_version_tags", "weights_digest of blobs/1 is gone"),
+]
+
+
+@pytest.mark.parametrize(("statement", "said"), REMEDIED)
+def test_repair_puts_right_what_verify_found(
+    trained: Trained, statement: str, said: str
+) -> None:
+    assert problem_of(trained) == ""
+    write(trained.settings, statement)
+    assert said in problem_of(trained)
+    done = repair("blobs/1", trained.settings).done
+    assert any("MLflow" in step for step in done), done
+    assert problem_of(trained) == ""
+
+
+def test_a_version_that_leads_to_another_run_is_told(trained: Trained) -> None:
+    write(
+        trained.settings, f"UPDATE model_versions SET run_id = '{trained.good.run_id}'"
+    )
+    assert "is of the run" in problem_of(trained)
+
+
+@pytest.mark.parametrize("keeps", [0, 1])
+def test_an_older_or_an_empty_ledger_in_its_place_is_told(
+    trained: Trained, keeps: int
+) -> None:
+    file = trained.settings.home / "headrace.db"
+    checkpoint(file)
+    older = file.read_bytes()
+    register_the_good_one(trained)
+    checkpoint(file)
+    for beside in trained.settings.home.glob("headrace.db*"):
+        beside.unlink()
+    if keeps:
+        file.write_bytes(older)
+    problem = problem_of(trained)
+    expected = "version 2 of blobs" if keeps else "the model blobs"
+    assert f"MLflow has {expected}, and the ledger has n" in problem
