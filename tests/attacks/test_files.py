@@ -6,6 +6,7 @@ import csv
 import random
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def test_a_member_without_a_name_refuses_a_zip(name: str, tmp_path: Path) -> Non
         info.filename = name
         archive.writestr(info, b"y")
     assert "without a name" in refused(path)
+
+
+def test_a_length_in_a_tar_that_no_place_can_have_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "data.tar"
+    record = b"99999999999999999999 path=x\n"
+    info = tarfile.TarInfo("header")
+    info.type, info.size = tarfile.XHDTYPE, len(record)
+    member = tarfile.TarInfo("a/0.png").tobuf(tarfile.USTAR_FORMAT)
+    header = info.tobuf(tarfile.USTAR_FORMAT)
+    path.write_bytes(header + record.ljust(512, b"\0") + member + bytes(10_240))
+    assert "data.tar is damaged" in refused(path)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

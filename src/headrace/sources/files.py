@@ -39,6 +39,7 @@ _DAMAGE = (
     lzma.LZMAError,
     EOFError,
     NotImplementedError,
+    OverflowError,
     UnicodeDecodeError,
 )
 
