@@ -250,11 +250,6 @@ def zip_of_bzip2(folder: Path) -> Path:
     return _promising_less(folder, zipfile.ZIP_BZIP2)
 
 
-def zip_of_lzma(folder: Path) -> Path:
-    """280 kB, which are unpacked in one piece."""
-    return _promising_less(folder, zipfile.ZIP_LZMA)
-
-
 def idx(folder: Path) -> Path:
     """An IDX file whose header promises 65,535 x 65,535."""
     for split in ("train", "t10k"):

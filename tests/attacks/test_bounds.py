@@ -68,7 +68,6 @@ OTHERS = [
     ("text", bombs.texts, "has 209,715,200 bytes"),
     ("text", bombs.dictionary_of_xz, "over 268,435,456 bytes of memory to unpack"),
     ("image", bombs.zip_of_bzip2, "is packed by bzip2"),
-    ("image", bombs.zip_of_lzma, "is packed by LZMA"),
 ]
 
 
