@@ -1,15 +1,16 @@
-"""Items as Arrow columns, and Arrow files of one batch; nothing is copied."""
+"""Items as Arrow columns, and files of them; what is mapped is not copied."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 
 def as_binary(items: npt.NDArray[Any]) -> pa.Array:
@@ -42,3 +43,19 @@ def read_table(path: Path) -> pa.Table:
     """What was written, mapped from the file: each column has one chunk."""
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
+
+
+def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """A Parquet file that is in memory, or some columns of it.
+
+    A scanner's thread, as `pyarrow.parquet.read_table` has them, may outlast the read
+    and then lets go of the bytes while Python ends, which aborts the process.
+
+    Raises:
+        KeyError: it lacks a column.
+        pyarrow.ArrowException, OSError: it is damaged.
+    """
+    names = list(columns) if columns is not None else None
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        table = file.read(names, use_threads=False)
+    return table if names is None else table.select(names)

@@ -230,6 +230,26 @@ def members(folder: Path) -> Path:
     return path
 
 
+def _promising_less(folder: Path, method: int) -> Path:
+    """A zip of one member of 1.9 GB that is said to have 100,000 bytes."""
+    path = folder / "data.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        with archive.open("a/huge.png", "w") as file:
+            for _ in range(1900):
+                file.write(bytes(2**20))
+    data = bytearray(path.read_bytes())
+    promised = struct.pack("<I", 100_000)
+    entry = data.rindex(b"PK\x01\x02")
+    data[22:26] = data[entry + 24 : entry + 28] = promised
+    path.write_bytes(data)
+    return path
+
+
+def zip_of_bzip2(folder: Path) -> Path:
+    """1.5 kB, which are unpacked in one piece."""
+    return _promising_less(folder, zipfile.ZIP_BZIP2)
+
+
 def idx(folder: Path) -> Path:
     """An IDX file whose header promises 65,535 x 65,535."""
     for split in ("train", "t10k"):

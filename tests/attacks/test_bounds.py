@@ -66,7 +66,8 @@ OTHERS = [
     ("image", bombs.idx, "HEADRACE_MAX_RATIO"),
     ("image", bombs.scans, "2,005 scans"),
     ("text", bombs.texts, "has 209,715,200 bytes"),
-    ("text", bombs.dictionary_of_xz, ""),
+    ("text", bombs.dictionary_of_xz, "over 268,435,456 bytes of memory to unpack"),
+    ("image", bombs.zip_of_bzip2, "is packed by bzip2"),
 ]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from headrace.arrow import read_parquet
 from headrace.errors import IntegrityError
 from headrace.store import read
 
@@ -60,9 +60,8 @@ def quarantined_rows(uri: str, split: str) -> npt.NDArray[np.int64]:
     if not uri:
         return np.empty(0, np.int64)
     try:
-        file = pa.BufferReader(read_quarantine(uri))
-        table = pq.read_table(file, columns=["row", "split"])
-    except (OSError, pa.ArrowException) as error:
+        table = read_parquet(read_quarantine(uri), ["row", "split"])
+    except (OSError, KeyError, pa.ArrowException) as error:
         raise IntegrityError(
             f"The quarantine {uri} cannot be read: {error}.",
             "Run the pipeline again.",

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BaseModel
 
+from headrace.arrow import read_parquet
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
@@ -90,9 +90,7 @@ def read_shard(
         IntegrityError: the shard is missing or damaged.
     """
     with _whole(snapshot):
-        file = _read_file(snapshot, shard.name, shard.sha256)
-        names = list(columns) if columns is not None else None
-        return pq.read_table(file, columns=names)
+        return read_parquet(_read_file(snapshot, shard.name, shard.sha256), columns)
 
 
 def digests_of(table: pa.Table) -> npt.NDArray[np.bytes_]:
@@ -148,7 +146,7 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
     """
     with _whole(snapshot):
         sha256 = _manifest(snapshot).rejected_sha256
-        return pq.read_table(_read_file(snapshot, REJECTED, sha256))
+        return read_parquet(_read_file(snapshot, REJECTED, sha256))
 
 
 def _manifest(snapshot: SnapshotRecord) -> Manifest:
@@ -166,14 +164,14 @@ def _manifest(snapshot: SnapshotRecord) -> Manifest:
     return manifest
 
 
-def _read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> pa.BufferReader:
+def _read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> bytes:
     data = read(f"{snapshot.uri}/{name}")
     if hashlib.sha256(data).hexdigest() != sha256:
         raise IntegrityError(
             f"{snapshot.uri}/{name} is not the file that was written.",
             "Delete this snapshot's folder and ingest again.",
         )
-    return pa.BufferReader(data)
+    return data
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ _ZIP_END = 22
 _ZIP_COMMENT = 2**16 - 1
 _TAR_BLOCK = 512
 _READ_AT_ONCE = 2**20
+_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard"}
 
 
 def is_zip(head: bytes) -> bool:
@@ -68,7 +69,14 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             "It was probably cut short: download or make it again.",
         ) from None
     _check_zip_end(file)
-    members = [info for info in archive.infolist() if not info.is_dir()]
+    members = []
+    for info in archive.infolist():
+        if not info.filename:  # of which Python 3.11 cannot tell whether it is a folder
+            raise SourceError(
+                f"{where} holds a member without a name.", "Make the archive again."
+            )
+        if not info.is_dir():
+            members.append(info)
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
     check_ratio(where, total, file.size, settings)
@@ -123,6 +131,13 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> 
     if info.flag_bits & _ENCRYPTED:
         raise SourceError(
             f"{where} is encrypted.", "Make the archive again without a password."
+        )
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Of others, zipfile unpacks all that it has read, whatever was promised.
+        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
+        raise SourceError(
+            f"{where} is packed by {method}; in a zip archive, only deflate is read.",
+            "Make the archive again as zip -r does, or as a tar.",
         )
     check_ratio(where, info.file_size, info.compress_size, settings)
 

@@ -136,7 +136,10 @@ class DelimitedTable:
         with open_text(self._file, self._encoding, dialect.newline) as text:
             rows = rows_of(lines_of(text, self.where), dialect)
             for row in itertools.islice(rows, self._skipped, None):
-                yield from apart(row, dialect, self._pattern, strays)
+                if len(row.raw) == 1 and not row.problem:
+                    yield row
+                else:
+                    yield from apart(row, dialect, self._pattern, strays)
 
     def _surveyed(self, dialect: Dialect) -> _Pass:
         """With or without quotes: whichever leaves fewer bad rows."""

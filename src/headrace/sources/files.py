@@ -5,6 +5,7 @@ Knows bytes and their limits, not formats.
 
 from __future__ import annotations
 
+import _compression
 import bz2
 import contextlib
 import errno
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FREE_BYTES = 16 * 2**20
 _SLACK = 2**20
+_XZ_BYTES = 256 * 2**20  # xz -9 needs 65 MiB
+_XZ_LIMIT = "Memory usage limit"
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -36,6 +39,7 @@ _DAMAGE = (
     lzma.LZMAError,
     EOFError,
     NotImplementedError,
+    OverflowError,
     UnicodeDecodeError,
 )
 
@@ -71,6 +75,12 @@ def first_line(error: Exception) -> str:
 
 
 def _damaged(where: str, error: Exception) -> SourceError:
+    if isinstance(error, lzma.LZMAError) and _XZ_LIMIT in str(error):
+        return SourceError(
+            f"{where} takes over {_XZ_BYTES:,} bytes of memory to unpack, for its "
+            "dictionary.",
+            "Pack it again, with xz -9 or less.",
+        )
     return SourceError(
         f"{where} is damaged or cut short: {first_line(error)}.",
         "Download or make it again.",
@@ -166,8 +176,20 @@ def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(stream)
     if magic.startswith(b"\xfd7zXZ\x00"):
-        return lzma.LZMAFile(stream)
+        return _xz(stream)
     return stream
+
+
+def _xz(stream: IO[bytes]) -> IO[bytes]:
+    """As `lzma.LZMAFile`, which has no limit on memory."""
+    unpacking = _compression.DecompressReader(
+        stream,
+        lzma.LZMADecompressor,
+        trailing_error=lzma.LZMAError,
+        format=lzma.FORMAT_XZ,
+        memlimit=_XZ_BYTES,
+    )
+    return io.BufferedReader(unpacking)
 
 
 class Bounded(io.RawIOBase):

@@ -1,0 +1,106 @@
+"""Attack: files that lie about their parts, and reads that outlast their command."""
+
+from __future__ import annotations
+
+import csv
+import random
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import SourceError
+from headrace.settings import Settings
+from headrace.sources import Reading, open_source
+from headrace.sources.dialects import Dialect, rows_of
+
+
+def refused(path: Path, medium: str = "image") -> str:
+    with pytest.raises(SourceError) as raised:
+        with open_source(
+            str(path), Settings(project=path.parent), Reading(medium=medium)
+        ) as source:
+            list(source.chunks)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["", "\0a/x.png"], ids=["empty", "null"])
+def test_a_member_without_a_name_refuses_a_zip(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/0.png", b"x")
+        info = zipfile.ZipInfo("name")
+        info.filename = name
+        archive.writestr(info, b"y")
+    assert "without a name" in refused(path)
+
+
+def test_a_length_in_a_tar_that_no_place_can_have_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "data.tar"
+    record = b"99999999999999999999 path=x\n"
+    info = tarfile.TarInfo("header")
+    info.type, info.size = tarfile.XHDTYPE, len(record)
+    member = tarfile.TarInfo("a/0.png").tobuf(tarfile.USTAR_FORMAT)
+    header = info.tobuf(tarfile.USTAR_FORMAT)
+    path.write_bytes(header + record.ljust(512, b"\0") + member + bytes(10_240))
+    assert "data.tar is damaged" in refused(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_is_unpacked_only_where_that_can_be_done_in_parts(
+    method: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a/0.png", b"x")
+    assert "data.zip: a/0.png is packed by" in refused(path)
+
+
+def test_rows_without_quotes_are_cut_as_the_reader_of_csv_cuts_them() -> None:
+    chance = random.Random(7)
+    dialect = Dialect(",", quoted=True, newline="", width=2)
+    for _ in range(3000):
+        text = "".join(chance.choices('ab,"\n\r \x00', k=chance.randrange(12)))
+        lines = text.splitlines(keepends=True)
+        expected, reader = [], csv.reader(lines, strict=True)
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error:
+                expected.append([])
+                continue
+            if cells is None:
+                break
+            if any(cells) or len(cells) > 1:
+                expected.append(cells)
+        assert [row.cells for row in rows_of(lines, dialect)] == expected, text
+
+
+NEW = ["new", "x", "--medium", "text"]
+
+
+def test_no_scanner_of_arrow_is_left_when_a_command_ends(tmp_path: Path) -> None:
+    """Its threads let go of bytes of Python's while that ends, which aborts."""
+    data = tmp_path / "rows.csv"
+    rows = (f"{'good' if row % 2 else 'bad'} {row},{row % 2}" for row in range(200))
+    data.write_text("text,label\n" + "\n".join(rows))
+    code = (
+        "import atexit, sys\n"
+        "from headrace_flows.cli import main\n"
+        "atexit.register(lambda: print('pyarrow.dataset' in sys.modules))\n"
+        "sys.argv = ['headrace', *sys.argv[1:]]\n"
+        "main.main()\n"
+    )
+    (tmp_path / "pipelines").mkdir()
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *NEW, "--data", str(data)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "False"
