@@ -178,6 +178,19 @@ def test_another_pipeline_under_this_name_is_no_way_round(
     assert champion_of(bent) == 1
 
 
+def test_a_copy_of_the_pipeline_elsewhere_has_no_law_of_its_own(
+    bent: Home, tmp_path: Path
+) -> None:
+    own = bent.project / "pipelines" / "blobs" / "pipeline.toml"
+    place = tmp_path / "blobs"
+    place.mkdir()
+    (place / "pipeline.toml").write_text(own.read_text().replace('"manual"', '"auto"'))
+    answer = bent.headrace("run", str(place), *OTHER, "--json").json
+    assert answer["status"] == "registered"
+    assert answer["overrides"] == ["promotion.mode"]
+    assert champion_of(bent) == 1
+
+
 @pytest.fixture(scope="module")
 def experiment(
     first: Any,

@@ -275,3 +275,19 @@ def test_a_file_that_lost_its_end_is_damaged(file: str) -> None:
     os.truncate(file.removeprefix("sqlite:///"), 40_000)
     with pytest.raises(IntegrityError, match="malformed"):
         Ledger(file).evidence_of("digits")
+
+
+def test_a_tail_that_was_cut_off_is_missed_by_who_kept_the_last_link(
+    ledger: Ledger,
+    url: str,  # noqa: F811
+) -> None:
+    """Nothing that is left of the ledger tells."""
+    kept = ledger.walk_chain().head
+    assert ledger.walk_chain(kept).problem == ""
+    without_triggers(
+        url,
+        "DELETE FROM deployments",
+        "DELETE FROM chain WHERE number = (SELECT max(number) FROM chain)",
+    )
+    assert ledger.walk_chain().problem == ""
+    assert f"the link {kept} is gone" in ledger.walk_chain(kept).problem

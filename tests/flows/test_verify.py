@@ -32,6 +32,10 @@ def test_after_a_run_everything_fits(after_first: Home) -> None:
     assert found["adopted"] == []
     chain = Ledger(settings_of(after_first).database_url).walk_chain()
     assert found["chain"] == {"rows": chain.rows, "head": chain.head}
+    kept = after_first.headrace("verify", "--head", chain.head)
+    assert kept.exit_code == 0, kept.out
+    other = after_first.headrace("verify", "--head", "e" * 64, "--json")
+    assert (other.exit_code, other.json["problem"]["where"]) == (1, "ledger")
     of_one = after_first.headrace("verify", "blobs", "--json")
     assert of_one.exit_code == 0
     assert of_one.json["model"] == "blobs"

@@ -22,6 +22,14 @@ def verify(
     model: Annotated[
         str | None, typer.Argument(help="A model; none: everything.")
     ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head",
+            metavar="LINK",
+            help="A last link that you kept: it must still be in the ledger's chain.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold the ledger, the store and the models against what was recorded."""
@@ -29,7 +37,7 @@ def verify(
     from headrace.settings import Settings
 
     show_progress()
-    answer = verification.verify(Settings(), model or "")
+    answer = verification.verify(Settings(), model or "", head or "")
     if as_json:
         print_json(answer.model_dump(mode="json"))
     else:

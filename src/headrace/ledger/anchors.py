@@ -85,10 +85,14 @@ class Anchors:
         with make_engine(url, timeout_seconds=2.0).connect() as connection:
             return format_of(connection)
 
-    def walk_chain(self) -> ChainReport:
-        """Look at every row, and at the chain over them."""
+    def walk_chain(self, kept: str = "") -> ChainReport:
+        """Look at every row, and at the chain over them.
+
+        Args:
+            kept: a link that the chain once ended in; empty: none.
+        """
         with self._database.reading() as connection:
-            return walk(connection)
+            return walk(connection, kept)
 
 
 def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:

@@ -91,9 +91,15 @@ def _link(before: str, number: int, table: str, key: str, digest: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def walk(connection: sa.Connection) -> ChainReport:
-    """Walk the chain from its first link to its last, and look at every row."""
+def walk(connection: sa.Connection, kept: str = "") -> ChainReport:
+    """Walk the chain from its first link to its last, and look at every row.
+
+    Args:
+        connection: to the ledger's database.
+        kept: a link that the chain once ended in, and must still hold; empty: none.
+    """
     number, link = 0, ""
+    is_there = not kept
     problem = ""
     rows = {table.name: _digests(connection, table) for table in CHAINED}
     links = connection.execution_options(yield_per=_BLOCK).execute(
@@ -103,10 +109,13 @@ def walk(connection: sa.Connection) -> ChainReport:
         number += 1
         problem = problem or _problem(dict(entry), number, link, rows)
         link = entry["link"]
+        is_there = is_there or link == kept
         rows.get(entry["table"], {}).pop(entry["row"], None)
     for name, left in rows.items():
         for key in left:
             problem = problem or f"the row {key} of {name} is in no link of the chain"
+    if not is_there and not problem:
+        problem = f"the link {kept} is gone: the chain was cut off or written anew"
     missing = missing_triggers(connection, [*CHAINED, CHAIN])
     if missing:  # whoever changed a row had to drop one first
         gone = f"the trigger {missing[0]} is gone or changed"

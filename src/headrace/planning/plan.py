@@ -64,7 +64,7 @@ class Plan(Results):
             NotFoundError: the folder has no pipeline file.
             SpecError: it cannot be read.
         """
-        return read_law(self.spec, self.folder)
+        return read_law(self.spec, self.folder, self.settings.project)
 
     @cached_property
     def kept(self) -> Kept:

@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import ValidationError
+
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, LoggedModel, Record
 from headrace.store import disk_errors
@@ -139,13 +141,25 @@ def mark_verified(model: Version | LoggedModel, settings: Settings) -> None:
 
 
 def logged_model(version: Version) -> LoggedModel:
-    """The files of a version and their digests, from its row in the ledger."""
+    """The files of a version and their digests, from its row in the ledger.
+
+    Raises:
+        IntegrityError: the row does not say what data the version learned from.
+    """
+    try:
+        description = DataDescription.model_validate(version.details["description"])
+    except (KeyError, ValidationError):
+        raise IntegrityError(
+            f"The ledger's row of {version.model}/{version.version} was changed: its "
+            "details do not describe the data.",
+            "Run `headrace verify`, and restore the ledger from a backup.",
+        ) from None
     return LoggedModel(
         run_id=version.run_id,
         model_uri=version.model_uri,
         model_digest=version.model_digest,
         golden_digest=version.golden_digest,
-        description=DataDescription.model_validate(version.details["description"]),
+        description=description,
     )
 
 

@@ -125,7 +125,9 @@ class ParquetTable:
         count = min(rows_that_fit(parquet, [name], groups), SAMPLE_ROWS)
         parts: list[pa.Array] = []
         rows = size = 0
-        batches = parquet.table.iter_batches(count, row_groups=groups, columns=[name])
+        batches = parquet.table.iter_batches(
+            count, row_groups=groups, columns=[name], use_threads=False
+        )
         for batch in batches:
             parts.append(batch.column(0).slice(0, SAMPLE_ROWS - rows))
             rows += len(parts[-1])
@@ -149,7 +151,9 @@ class ParquetTable:
             table, fitting = parquet.table, rows_that_fit(parquet, columns)
             # Equal values are stored once, so the size may say too little.
             count = at_once or min(_ROWS_AT_ONCE, rows_at_once(row_bytes(table)))
-            for batch in table.iter_batches(min(count, fitting), columns=list(columns)):
+            for batch in table.iter_batches(
+                min(count, fitting), columns=list(columns), use_threads=False
+            ):
                 size += max(batch.nbytes, ROW_BYTES * len(batch))
                 check_limits(self.where, 0, size, self._settings)
                 check_ratio(self.where, size, self._file.size, self._settings)

@@ -83,18 +83,29 @@ class Law:
         }
 
 
-def read_law(spec: PipelineSpec, folder: Path) -> Law:
-    """The law that a spec applies, beside that of the pipeline file in ``folder``.
+def read_law(spec: PipelineSpec, folder: Path, project: Path) -> Law:
+    """The law that a spec applies, beside that of the pipeline's file.
+
+    Args:
+        spec: of the run.
+        folder: of the pipeline.
+        project: whose own pipeline of the name has the law, if ``folder`` is a copy of
+            it elsewhere.
 
     Raises:
         NotFoundError: there is no such file.
         SpecError: it cannot be read, or a field is unknown, missing or out of bounds.
     """
     # A folder from the store is called by its digest.
-    name = spec.name if _DIGEST.fullmatch(folder.name) else ""
-    committed = law_of(load_spec(folder, name=name))
+    stored = _DIGEST.fullmatch(folder.name) is not None
+    committed = load_spec(folder, name=spec.name if stored else "")
+    own = project / "pipelines" / spec.name
+    if not stored and committed.name == spec.name and (own / FILE_NAME).is_file():
+        found = load_spec(own)
+        if found.name == spec.name:
+            folder, committed = own, found
     text = (folder / FILE_NAME).read_text(encoding="utf-8")
-    return Law(committed, law_of(spec), text)
+    return Law(law_of(committed), law_of(spec), text)
 
 
 def law_of(spec: PipelineSpec) -> dict[str, Any]:

@@ -25,12 +25,13 @@ __all__ = ["Problem", "Verification", "verify"]
 log = logging.getLogger("headrace")
 
 
-def verify(settings: Settings, model: str = "") -> Verification:
+def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
     """Hold everything against the ledger.
 
     Args:
         settings: where the ledger, the store and MLflow are.
         model: only what belongs to it; the ledger is walked as a whole.
+        head: a last link of the ledger's chain that was kept; it must still be there.
 
     Raises:
         NotFoundError: there is no such model, or no home.
@@ -54,7 +55,7 @@ def verify(settings: Settings, model: str = "") -> Verification:
     chosen = [model] if model else models
     report = Report()
     log.info("verify: the ledger")
-    chain = ledger.walk_chain()
+    chain = ledger.walk_chain(head)
     if chain.problem:
         report.problem = Problem(
             where="ledger",
