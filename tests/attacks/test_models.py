@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.attacks.conftest import headrace
 
 from headrace import promotion
 from headrace.errors import IntegrityError
@@ -342,131 +340,3 @@ def test_the_watch_of_up_says_once_what_it_cannot_put_back(
         assert [done.status for done in watch.look()] == ["failed"]
         assert watch.look() == []
     assert caplog.text.count("Run `headrace repair blobs`") == 1
-
-
-def headrace(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The real command in a home."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    places = {
-        "HEADRACE_HOME": str(settings.home),
-        "HEADRACE_PROJECT": str(settings.project),
-        "HEADRACE_USER": "ada@lab",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
-        env={**inherited, **places},
-        cwd=settings.project,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def _ran(
-    tmp_path_factory: pytest.TempPathFactory, project: Path, mlflow_database: Path
-) -> Settings:
-    """A home after a real run of ``blobs``."""
-    home = tmp_path_factory.mktemp("ran") / "home"
-    settings = Settings(project=project, home=home, user="ada@lab")
-    settings.prepare_home()
-    shutil.copy(mlflow_database, home / "mlflow.db")
-    answer = headrace(settings, "run", "blobs", "--json")
-    assert answer.returncode == 0, answer.stderr
-    return settings
-
-
-@pytest.fixture
-def ran(
-    _ran: Settings, copy_of: Callable[[Path, Path], Path], tmp_path: Path
-) -> Settings:
-    """A copy of that home."""
-    home = copy_of(_ran.home, tmp_path / "home")
-    return _ran.model_copy(
-        update={"home": home, "store": str(home / "store")}
-        | {"database_url": f"sqlite:///{home}/headrace.db"}
-    )
-
-
-def only_model(settings: Settings) -> Path:
-    [file] = settings.home.glob(f"mlartifacts/blobs/models/*/artifacts/{MODEL_FILE}")
-    return file
-
-
-def run(settings: Settings, *arguments: str) -> dict[str, Any]:
-    """The answer of ``headrace run``, which did not fail."""
-    answer = headrace(settings, "run", "blobs", *arguments, "--json")
-    assert answer.returncode == 0, answer.stderr + answer.stdout
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
-
-
-@pytest.mark.integration
-def test_a_run_restores_a_lost_champion_and_says_so(ran: Settings) -> None:
-    model = only_model(ran)
-    before = model.read_bytes()
-    assert run(ran)["repairs"] == []
-    model.unlink()
-    answer = run(ran)
-    assert answer["status"] == "unchanged"
-    [repaired] = answer["repairs"]
-    assert (repaired["version"], repaired["status"]) == (1, "restored")
-    assert model.read_bytes() == before
-    assert run(ran)["repairs"] == []
-
-
-@pytest.mark.integration
-def test_a_run_trains_a_lost_champion_again_and_judges_the_new_file(
-    ran: Settings,
-) -> None:
-    model = only_model(ran)
-    shutil.rmtree(Path(ran.store) / "models")
-    model.write_bytes(b"not a model")
-    answer = run(ran)
-    [repaired] = answer["repairs"]
-    assert (repaired["version"], repaired["status"]) == (1, "rebound")
-    assert answer["version"] == 1
-    ledger = Ledger(ran.database_url)
-    assert [b.version for b in ledger.bindings("blobs")] == [1]
-    assert len(ledger.versions("blobs")) == 1
-    assert load_champion("blobs", ran).version == 1
-    again = run(ran)
-    assert (again["status"], again["repairs"]) == ("unchanged", [])
-
-
-@pytest.mark.integration
-def test_a_champion_that_only_a_new_training_can_replace_is_bound_to_it(
-    ran: Settings,
-) -> None:
-    """Neither a copy nor a record to train from: equal weights are the same version."""
-    run_id = Ledger(ran.database_url).version("blobs", 1).run_id
-    shutil.rmtree(Path(ran.store) / "models")
-    shutil.rmtree(ran.home / "mlartifacts" / "blobs" / run_id)
-    only_model(ran).unlink()
-    answer = run(ran)
-    [repaired] = answer["repairs"]
-    assert repaired["status"] == "failed"
-    assert answer["version"] == 1
-    bound = Ledger(ran.database_url).version("blobs", 1)
-    assert bound.run_id == answer["run_id"] != run_id
-    assert load_champion("blobs", ran).version == 1
-    again = run(ran)
-    assert (again["status"], again["repairs"]) == ("unchanged", [])
-
-
-@pytest.mark.integration
-def test_a_run_on_a_champion_that_nothing_can_bring_back_says_so(
-    ran: Settings,
-) -> None:
-    """The weights are others now, so the champion stays lost and is never replaced."""
-    run_id = Ledger(ran.database_url).version("blobs", 1).run_id
-    shutil.rmtree(Path(ran.store) / "models")
-    shutil.rmtree(ran.home / "mlartifacts" / "blobs" / run_id)
-    only_model(ran).unlink()
-    answer = run(ran, "--set", "training.seed=9")
-    assert answer["version"] == 2
-    assert answer["status"] == "registered"
-    assert [r["status"] for r in answer["repairs"]] == ["failed"]
-    [check] = check_models(ran)
-    assert (check.state, check.fix) == ("wrong", "headrace repair blobs")
