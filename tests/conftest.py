@@ -235,9 +235,10 @@ class Trained:
     def with_law(self, **tables: str) -> Trained:
         """The same under a pipeline file with other tables; see `write_law`."""
         place = self.settings.home.parent / "laws" / str(hash(tuple(tables.items())))
-        folder = write_law(self.settings.project, place, **tables)
+        folder = write_law(self.settings.project, place / "pipelines/blobs", **tables)
         spec = spec_of(self.settings.project, folder=folder)
-        return replace(self, spec=spec, folder=folder)
+        settings = self.settings.model_copy(update={"project": place})
+        return replace(self, settings=settings, spec=spec, folder=folder)
 
     def moved(self, home: Path) -> Trained:
         """The same in a copy of the home."""
@@ -285,7 +286,9 @@ def _trained(
     settings = Settings(project=project, home=home, user="ada@lab")
     settings.prepare_home()
     shutil.copy(mlflow_database, home / "mlflow.db")
-    folder, weak_folder = project / "pipelines" / "blobs", home.parent / "weak"
+    weak_settings = settings.model_copy(update={"project": home.parent / "weak"})
+    folder = project / "pipelines" / "blobs"
+    weak_folder = weak_settings.project / "pipelines" / "blobs"
     write_law(project, weak_folder, gates="[{ name = 'champion' }]")
     spec, weak_spec = spec_of(project), spec_of(project, *WEAK, folder=weak_folder)
     snapshot = ingest(spec.data, "image", Store(settings.store), settings)
@@ -293,8 +296,8 @@ def _trained(
     place = (folder, "mlp", snapshot, contract, settings)
     weak = train(weak_spec, *place, {"headrace.flow_run_id": "f1"})
     seen = evaluate(weak_spec, snapshot, contract, weak, None, settings)
-    registered = register(weak_spec, weak_folder, snapshot, weak, seen, settings)
-    conclude(weak_spec, seen, registered, settings)
+    registered = register(weak_spec, weak_folder, snapshot, weak, seen, weak_settings)
+    conclude(weak_spec, seen, registered, weak_settings)
     good = train(spec, *place, {"headrace.flow_run_id": "f2"})
     good_seen = evaluate(spec, snapshot, contract, good, 1, settings)
     return Trained(
