@@ -1,4 +1,4 @@
-"""Attack: a few items that are each as large as is allowed, and what is held of them."""
+"""Attack: a few items, each as large as is allowed; what is held of them?"""
 
 from __future__ import annotations
 

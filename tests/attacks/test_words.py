@@ -339,3 +339,14 @@ def test_labels_of_any_signs_make_a_pipeline_in_which_all_can_be_seen(
     assert "<script" not in readme.replace("\\<", "")
     assert "[a](" not in readme.replace("\\[", "")
     assert sum(line.startswith("| ") for line in readme.splitlines()) == 1 + len(labels)
+
+
+def test_a_pipeline_file_and_an_override_have_a_bound(tmp_path: Path) -> None:
+    tables = "".join(f"[x{number}]\n" for number in range(300_000))
+    for text in ("medium = 'image'\n" + tables, "#" * 3_000_000):
+        (tmp_path / "pipeline.toml").write_text(text)
+        with pytest.raises(SpecError, match=r"over 2,097,152 bytes"):
+            load_spec(tmp_path)
+    (tmp_path / "pipeline.toml").write_text("medium = 'image'")
+    with pytest.raises(SpecError, match=r"--set a=1111.* over 2,097,152 bytes"):
+        load_spec(tmp_path, ("a=" + "1" * 3_000_000,))
