@@ -41,11 +41,8 @@ def find_credential(source: str) -> str:
     """
     for text in (source, unquote(source)):
         for scheme, rest in _urls(text):
-            if _login(scheme, rest) is not None:
-                return "a login before the @"
-            for field in _FIELD.finditer(rest):
-                if _is_secret(field["name"]):
-                    return f"the parameter {unquote(field['name'])}"
+            if kind := _kind(scheme, rest):
+                return kind
     return ""
 
 
@@ -58,7 +55,8 @@ def hide_credentials(text: str) -> str:
 
 def instead(source: str) -> str:
     """Where the credential of a source belongs, as one thing to do."""
-    scheme, rest = next(_urls(source), ("", ""))
+    urls = [*_urls(source), *_urls(unquote(source))] or [("", "")]
+    scheme, rest = next((url for url in urls if _kind(*url)), urls[0])
     login = _login(scheme, rest)
     host = re.split(r"[/?#]", rest[login.end() if login else 0 :], maxsplit=1)[0]
     if scheme in _BUCKETS:
@@ -98,6 +96,14 @@ def schema_pattern() -> str:
 def _any_case(word: str) -> str:
     letters = (f"[{c}{c.upper()}]" if c.isalpha() else c for c in word)
     return "[-_.]?".join(letters) if len(word) > 5 else "".join(letters)
+
+
+def _kind(scheme: str, rest: str) -> str:
+    """What kind of credential one URL holds; empty where it holds none."""
+    if _login(scheme, rest) is not None:
+        return "a login before the @"
+    names = (field["name"] for field in _FIELD.finditer(rest))
+    return next((f"the parameter {unquote(n)}" for n in names if _is_secret(n)), "")
 
 
 def _urls(source: str) -> Iterator[tuple[str, str]]:

@@ -98,6 +98,17 @@ def test_a_credential_is_seen_and_hidden(uri: str) -> None:
         assert "%74" in uri or not re.search(schema_pattern(), uri)
 
 
+def test_the_advice_is_about_the_url_that_holds_the_credential() -> None:
+    for uri, beginning in {
+        f"zip://x.csv::https://ada:{CANARY}@host/x.zip": "https://host/",
+        f"zip://x.csv::s3://key:{CANARY}@bucket/x.zip": "s3://bucket/",
+        f"tar://x.csv::https://host/x.tar?token={CANARY}": "https://host/",
+        f"https://proxy/?url=https%3A%2F%2Fada%3A{CANARY}%40host%2Fx": "https://host/",
+    }.items():
+        assert f'{{"{beginning}": {{' in instead(uri)
+        assert CANARY not in instead(uri)
+
+
 @pytest.mark.parametrize("uri", WITHOUT)
 def test_what_holds_none_is_left_alone(uri: str) -> None:
     assert find_credential(uri) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from headrace.processes import this_process
 from headrace.settings import Settings
 from headrace.temporary import own_temporary_folder, sweep_temporary
 
+ROOT = Path(__file__).parents[2]
 SECONDS = 240.0
 
 
@@ -207,3 +210,34 @@ def test_only_folders_of_dead_processes_of_this_user_are_swept(
     sweep_temporary(temporary)
     assert before - {path.name for path in temporary.iterdir()} == {"headrace-dead"}
     assert (victim / "kept").is_file()
+
+
+def test_an_interrupt_while_the_command_is_still_imported_is_told(
+    tmp_path: Path,
+) -> None:
+    """The last module to be imported interrupts, as a user would."""
+    code = (
+        "import os, signal, sys\n"
+        "from importlib.abc import MetaPathFinder\n"
+        "class Interrupts(MetaPathFinder):\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'headrace_flows.cli.worker':\n"
+        "            os.kill(os.getpid(), signal.SIG{})\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "from headrace_flows.cli.start import main\n"
+        "sys.argv = ['headrace', 'list', '--json']\n"
+        "main()\n"
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"headrace": "headrace_flows.cli.start:main"}
+    for name in ("INT", "TERM"):
+        ran = subprocess.run(
+            [sys.executable, "-c", code.format(name)],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert ran.returncode == 130, ran.stderr
+        assert ran.stderr.startswith("headrace: Interrupted.")
+        assert json.loads(ran.stdout)["error"]["kind"] == "Interrupted"

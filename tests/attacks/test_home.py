@@ -185,6 +185,10 @@ def test_a_home_that_cannot_be_written_can_be_read(
     scored = read_only(frozen, "score", "blobs", str(data), str(output), "--json")
     assert scored.json["rows"] == 240, scored.err
     assert output.is_file()
+    looked_at = read_only(frozen, "doctor", "--json")
+    told = {check["name"]: check for check in looked_at.json["checks"]}
+    assert "read-only" in told["ledger"]["seen"], looked_at.err
+    assert told["model blobs"]["state"] == "ok", told
     for command in (
         ["run", "blobs", "--set", "training.seed=9"],
         ["rollback", "blobs"],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +41,13 @@ MARKS = [
     "\u202egnp.exe",
     "\u2066x\u2069",
     "\x00\x7f",
+    "a\u200bdmin",
+    "a\u2060\xad\u180edmin",
+    "a\U000e0061",
     ":smile:",
 ]
 OBEYED = set(map(chr, [*range(9), *range(11, 32), *range(127, 160)])) | set(
-    "\u202e\u2066\u2069\u2028"
+    "\u202e\u2066\u2069\u2028\u200b\u2060\xad\u180e\U000e0061"
 )
 
 
@@ -300,3 +305,48 @@ def test_the_last_resort_of_the_command_line_is_sanitised(tmp_path: Path) -> Non
     assert "Traceback" in ran.stderr
     assert "\x1b" not in ran.stderr
     assert "canary" not in ran.stderr
+
+
+def test_labels_of_any_signs_make_a_pipeline_in_which_all_can_be_seen(
+    home: Home, tmp_path: Path
+) -> None:
+    labels = [
+        *("a\nb", "\x1b[31mred", "\u202eright", "a\u200bb", "\x7f\x9b", "c|d`e\\"),
+        *("<script>alert(1)</script>", "[a](javascript:alert(1))", "a\U000e0061"),
+    ]
+    data = tmp_path / "evil.csv"
+    with data.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for row in range(20 * len(labels)):
+            place = row % len(labels)
+            writer.writerow(
+                [f"one{place} {row} " + "of many words " * 20, labels[place]]
+            )
+    answer = home.headrace("new", "evil", "--medium", "text", "--data", str(data))
+    assert answer.exit_code == 0, answer
+    folder = Settings(project=home.project, home=home.path).project
+    [made] = (folder / "pipelines").glob("evil")
+    try:
+        law, readme = (
+            (made / name).read_text(encoding="utf-8")
+            for name in ("pipeline.toml", "README.md")
+        )
+    finally:
+        shutil.rmtree(made)
+    assert set(tomllib.loads(law)["data"]["classes"]) == set(labels)
+    assert not OBEYED & set(law + readme + answer.out + answer.err)
+    assert "<script" not in readme.replace("\\<", "")
+    assert "[a](" not in readme.replace("\\[", "")
+    assert sum(line.startswith("| ") for line in readme.splitlines()) == 1 + len(labels)
+
+
+def test_a_pipeline_file_and_an_override_have_a_bound(tmp_path: Path) -> None:
+    tables = "".join(f"[x{number}]\n" for number in range(300_000))
+    for text in ("medium = 'image'\n" + tables, "#" * 3_000_000):
+        (tmp_path / "pipeline.toml").write_text(text)
+        with pytest.raises(SpecError, match=r"over 2,097,152 bytes"):
+            load_spec(tmp_path)
+    (tmp_path / "pipeline.toml").write_text("medium = 'image'")
+    with pytest.raises(SpecError, match=r"--set a=1111.* over 2,097,152 bytes"):
+        load_spec(tmp_path, ("a=" + "1" * 3_000_000,))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace_flows.cli.words import make_console, visible
+from headrace.signs import UNSEEN, visible
+from headrace_flows.cli.words import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing else.")
 ]
-
-# Beyond ASCII a terminal may obey these as well, and JSON may write them otherwise.
-_OBEYED = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Answered(Exception):
@@ -43,7 +40,7 @@ def console() -> Console:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print the one object of ``--json``."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -16,6 +16,7 @@ import typer
 
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, HeadraceError
+from headrace.signs import visible
 from headrace_flows.cli import (
     approval,
     backfill,
@@ -33,9 +34,7 @@ from headrace_flows.cli import (
     worker,
 )
 from headrace_flows.cli.answers import Answered, print_json
-from headrace_flows.cli.words import visible
-
-INTERRUPTED = 130
+from headrace_flows.cli.start import ACTION, INTERRUPTED, MESSAGE
 
 app = typer.Typer(
     name="headrace",
@@ -71,7 +70,7 @@ def main() -> None:
     0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
     """
     gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
-    for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, _hang_up)
@@ -89,9 +88,7 @@ def main() -> None:
         kind = type(error).__name__
         _fail(error.message, error.action, kind, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail(
-            "Interrupted.", "Run the same command to go on.", "Interrupted", INTERRUPTED
-        )
+        _fail(MESSAGE, ACTION, "Interrupted", INTERRUPTED)
     except Exception as error:  # the last resort of the command line
         _fail_for_the_disk(error)
         sys.stderr.write(visible(hide_credentials(traceback.format_exc())))

@@ -6,24 +6,15 @@ obeys, or signs that turn the order of what is read.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
+
+from headrace.signs import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 WIDTH_OF_FILES = 200
-
-# Controls, separators of lines, and signs of direction; not tabs and line feeds.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
-)
-
-
-def visible(text: str) -> str:
-    """A text in which what a terminal would obey can be read; it may have lines."""
-    return _UNSEEN.sub(lambda found: _escaped(found[0]), text)
 
 
 def one_line(value: object) -> str:
@@ -36,10 +27,6 @@ def marked(value: object) -> str:
     from rich.markup import escape
 
     return escape(one_line(value))
-
-
-def _escaped(sign: str) -> str:
-    return f"\\x{ord(sign):02x}" if ord(sign) < 256 else f"\\u{ord(sign):04x}"
 
 
 def make_console(*, is_terminal: bool) -> Console:

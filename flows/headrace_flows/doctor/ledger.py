@@ -71,6 +71,12 @@ def _check_file(name: str, path: Path) -> Check:
     if not path.exists():
         seen = f"{path}, made by the first run"
         return Check(name=name, state="ok", seen=seen)
+    from headrace.ledger.files import is_read_only
+
+    if is_read_only(path):
+        seen = f"SQLite {path}: it is read-only: nothing can be added to it"
+        fix = "To run something, allow it to be written, or set HEADRACE_HOME."
+        return Check(name=name, state="hint", seen=seen, fix=fix)
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from headrace.drafting.found import Found, rows_told
 from headrace.media import medium as medium_named
+from headrace.signs import UNSEEN, visible
 from headrace.spec import TrainingSpec, least_steps, recipe_of
 
 CLASSES_SHOWN = 20
@@ -17,6 +19,8 @@ FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 UNBALANCED = 0.8
 # Always saying the larger of two classes gets below 0.5.
 MACRO_F1 = 0.6
+# What Markdown takes for more than text.
+_MARKS = re.compile(r"[\\`*\[\]<>|&]")
 
 
 def pipeline_text(name: str, medium: str, found: Found) -> str:
@@ -80,8 +84,21 @@ def _tables(medium: str, found: Found) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    """A value as TOML writes it."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value as TOML writes it, in one line, and with nothing in it unseen."""
+    text = json.dumps(value, ensure_ascii=False)
+    return UNSEEN.sub(lambda found: f"\\U{ord(found[0]):08x}", text)
+
+
+def _shown(text: str) -> str:
+    """A text of the data as Markdown shows it: as it is, in one line."""
+    return _MARKS.sub(r"\\\g<0>", visible(text).replace("\n", "\\n"))
+
+
+def _code(text: str) -> str:
+    """A text of the data as Markdown's code."""
+    return (
+        f"`{visible(text)}`".replace("\n", "\\n") if "`" not in text else _shown(text)
+    )
 
 
 def readme_text(name: str, medium: str, found: Found) -> str:
@@ -93,7 +110,7 @@ def readme_text(name: str, medium: str, found: Found) -> str:
         for one in found.classes
     )[::-1]
     rows = [
-        f"| {one} | {train:,} | {test:,} |"
+        f"| {_shown(one)} | {train:,} | {test:,} |"
         for train, test, one in sizes[:CLASSES_SHOWN]
     ]
     more = len(sizes) - CLASSES_SHOWN
@@ -107,17 +124,17 @@ def readme_text(name: str, medium: str, found: Found) -> str:
         "",
         "## Data",
         "",
-        f"From `{data.source}`; each item is brought to {form} "
+        f"From {_code(data.source)}; each item is brought to {form} "
         f"{medium_named(medium).UNITS}.",
-        *[f"- {note}" for note in found.snapshot.notes],
+        *[f"- {_shown(note)}" for note in found.snapshot.notes],
         "",
         "| class | train | test |",
         "|---|---|---|",
         *rows,
         "",
         *left,
-        f"Always saying `{label}` would be right for {share:.1%} of the test rows; the "
-        f"gate asks for {found.accuracy_gate:g}, {_reason(found)}.",
+        f"Always saying {_code(label)} would be right for {share:.1%} of the test "
+        f"rows; the gate asks for {found.accuracy_gate:g}, {_reason(found)}.",
         "",
         "## Limits",
         "",

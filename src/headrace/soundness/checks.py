@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -132,12 +133,17 @@ def find_wrong_answers(
 def mark_verified(model: Version | LoggedModel, settings: Settings) -> None:
     """Note in the home that a model answers as it should, with these libraries.
 
-    For whoever has just seen it in a clean process.
+    For whoever has just seen it in a clean process. A home that cannot be written has
+    no such note.
     """
     mark = _verified(model, settings)
     with disk_errors(str(mark.parent)):
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        try:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
 
 
 def logged_model(version: Version) -> LoggedModel:

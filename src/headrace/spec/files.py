@@ -17,14 +17,18 @@ from headrace.spec.tables import CREDENTIAL
 from headrace.spec.values import check_values, shorten, too_deep
 
 FILE_NAME = "pipeline.toml"
+# Each byte of it takes up to 70 in memory. The names of 21,000 classes take 400 kB.
+MOST_BYTES = 2 * 2**20
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
     """Split ``a.b=value``; the value is TOML, else a string.
 
     Raises:
-        SpecError: there is no ``=`` or no key, or it is nested too deeply.
+        SpecError: there is no ``=`` or no key, or it is too long or nested too deeply.
     """
+    if len(text) > MOST_BYTES:
+        raise _too_long(f"--set {shorten(text)}")
     key, separator, value = text.partition("=")
     keys = [part.strip() for part in key.split(".")]
     if not separator or not all(keys) or "://" in key:
@@ -70,7 +74,7 @@ def load_spec(
     """
     path = folder / FILE_NAME
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(_text(path))
     except FileNotFoundError:
         raise NotFoundError(
             f"{folder} holds no {FILE_NAME}.", "Name a folder that does."
@@ -95,6 +99,21 @@ def load_spec(
         raise too_deep(str(path)) from None
     raw.setdefault("name", name or folder.resolve().name)
     return _validate(raw, overrides, path)
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise _too_long(str(path))
+    return data.decode().replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _too_long(where: str) -> SpecError:
+    return SpecError(
+        f"{where} has over {MOST_BYTES:,} bytes.",
+        "Keep data in files of their own; a pipeline file names them.",
+    )
 
 
 def override(spec: PipelineSpec, overrides: tuple[str, ...]) -> PipelineSpec:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.media import medium
+from headrace.media.forms import Payload
 from headrace.records import Finding, SnapshotRecord
 from headrace.snapshots import payload_of, read_shard, shards_of
 from headrace.spec import PipelineSpec
@@ -93,19 +94,32 @@ def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
         chosen = [np.flatnonzero(split == name)[:n] for name, n in left.items()]
         rows = np.sort(np.concatenate(chosen))
         payloads.append(payload_of(table, snapshot.description)[rows])
+        size += payloads[-1].nbytes
         labels += table["label"].take(rows).to_pylist()
         splits += split[rows].tolist()
         left = {
             name: n - len(mine)
             for (name, n), mine in zip(left.items(), chosen, strict=True)
         }
-        size += payloads[-1].nbytes
+        del table  # before the next is read
         if size > SAMPLE_BYTES or not any(left.values()):
             break
     told: dict[str, Any] = module.set_columns(
-        np.concatenate(payloads), labels, splits, snapshot.description
+        _joined(payloads), labels, splits, snapshot.description
     )
     return told
+
+
+def _joined(parts: list[Payload]) -> Payload:
+    """All items; each part is let go once it is copied, and the list is empty then."""
+    shape = (sum(map(len, parts)), *parts[0].shape[1:])
+    joined = np.empty(shape, parts[0].dtype)
+    end = len(joined)
+    while parts:
+        part = parts.pop()
+        joined[end - len(part) : end] = part
+        end -= len(part)
+    return joined
 
 
 def findings(

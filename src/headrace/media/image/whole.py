@@ -58,7 +58,7 @@ def set_columns(
     small = shrunk(payload)
     small -= small.mean(axis=(1, 2), keepdims=True)
     inverted, turned = _moved(small[~tested], small[tested])
-    mark = _class_mark(payload[~tested], np.array(labels, object)[~tested])
+    mark = _class_mark(_positions(payload)[~tested], np.array(labels, object)[~tested])
     told = {"test_inverted": inverted, "test_turned": turned, "class_mark": mark}
     return {name: np.array([value], np.float64) for name, value in told.items()}
 
@@ -134,8 +134,9 @@ def _position(images: Grey, towards: Grey) -> tuple[float, float]:
     return float(places.mean()), float(places.std() / np.sqrt(len(places)))
 
 
-def _class_mark(payload: Pixels, labels: npt.NDArray[np.object_]) -> float:
-    values = _positions(payload)
+def _class_mark(
+    values: npt.NDArray[np.int16], labels: npt.NDArray[np.object_]
+) -> float:
     best = 0.0
     for label in dict.fromkeys(labels.tolist()):
         inside = labels == label
