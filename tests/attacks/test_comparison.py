@@ -171,10 +171,11 @@ def test_without_the_rows_that_it_lost_a_challenger_is_no_better(
     project: Path, mlflow_database: Path, tmp_path: Path
 ) -> None:
     """They are answered again from the snapshot in which they were judged."""
-    settings = Settings(project=project, home=tmp_path / "home", user="eve@lab")
+    settings = Settings(project=tmp_path, home=tmp_path / "home", user="eve@lab")
     settings.prepare_home()
     shutil.copy(mlflow_database, settings.home / "mlflow.db")
-    folder = write_law(project, tmp_path / "law", gates="[{name = 'champion'}]")
+    folder = tmp_path / "pipelines" / "blobs"
+    write_law(project, folder, gates="[{name = 'champion'}]")
     arena = Arena(settings, tmp_path, folder)
     images, labels = faint_blobs(800)
 
