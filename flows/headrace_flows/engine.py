@@ -1,4 +1,4 @@
-"""The process of a flow run that a worker starts: Prefect's engine, without its results.
+"""The process of a flow run that a worker starts: Prefect's engine, without results.
 
 A state in Prefect's server may say where a result lies and how it is unpickled, and
 the engine would do so for a run that its server calls completed. Who may set a state
