@@ -66,7 +66,7 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     settings.prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
-        place = unpack_folder(digest, Store(settings.store), settings.home / "folders")
+        place = unpack_folder(digest, Store(settings.store), settings.folders)
     elif folder and deployment.get_id() is not None:
         raise UsageError(
             f"The folder {folder} is a path, and a deployment's is in the store.",
