@@ -151,7 +151,7 @@ def _train(
             "Start the worker with the same HEADRACE_STORE and HEADRACE_DATABASE_URL "
             "as those of the other pools.",
         )
-    folder = unpack_folder(request.folder, store.store, settings.home / "folders")
+    folder = unpack_folder(request.folder, store.store, settings.folders)
     run = Run(request.spec, folder, settings)
     run.holding = holding
     key = run.plan.train(request.snapshot, request.contract)

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from prefect import State, flow, tags
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
+from headrace.errors import UsageError
 from headrace.folders import unpack_folder
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
-from headrace.spec import PipelineSpec
+from headrace.spec import PipelineSpec, load_spec
 from headrace.store import Store
 from headrace.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
@@ -65,13 +66,37 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     settings.prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
-        place = unpack_folder(digest, Store(settings.store), settings.home / "folders")
+        place = unpack_folder(digest, Store(settings.store), settings.folders)
+    elif folder and deployment.get_id() is not None:
+        raise UsageError(
+            f"The folder {folder} is a path, and a deployment's is in the store.",
+            f"Run `headrace deploy {pipeline.name}`.",
+        )
     else:
         place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
+    _check_builder(pipeline, place)
     run = Run(pipeline, place, settings, register_only=register_only)
     run.look_back()
     run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
     return run
+
+
+def _check_builder(pipeline: PipelineSpec, folder: Path) -> None:
+    """Refuse a builder that a trigger names and the file in the folder does not.
+
+    Any function that can be imported would do for one, and who may trigger a run is
+    not to choose what code it calls. The families that ship with Headrace are free.
+    """
+    builder = pipeline.model.builder
+    if not builder or builder.isidentifier():
+        return
+    if builder != load_spec(folder, name=pipeline.name).model.builder:
+        raise UsageError(
+            f"model.builder = {builder!r} is not what the file of {pipeline.name} "
+            "says.",
+            "A trigger may choose one of the families; for another builder, change the "
+            "file and deploy it.",
+        )
 
 
 def _final_state(promotion: PromotionRecord) -> State[Any]:

@@ -191,6 +191,11 @@ class Settings(BaseSettings):
         """The socket's folder of the home's own PostgreSQL; empty: it has none."""
         return _postgres_socket(self.home)
 
+    @property
+    def folders(self) -> Path:
+        """Where pipelines' folders from the store are unpacked."""
+        return self.home.absolute() / "folders"
+
     def prepare_home(self, *, to_start_servers: bool = False) -> Path:
         """Make the home, close it to other users, and check that its PostgreSQL runs.
 

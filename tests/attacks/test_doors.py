@@ -83,6 +83,7 @@ SHOWN = {"Authorization": LOGIN.header}
         ({"Host": OURS}, HEALTH),
         ({"Host": OURS, "Authorization": "Basic YWRtaW46cGFzc3dvcmQxMjM0"}, HEALTH),
         ({"Host": OURS, "Authorization": "Bearer canary"}, HEALTH),
+        ({"Host": OURS, "Authorization": "Basic \u00ff\u00fe"}, HEALTH),
         ({"Host": OURS, "Cookie": "headrace=canary"}, HEALTH),
         ({"Host": "rebound.example:4200", **SHOWN}, set()),
         ({"Host": "127.0.0.1.evil.example:4200", **SHOWN}, set()),

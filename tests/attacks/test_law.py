@@ -178,13 +178,17 @@ def test_another_pipeline_under_this_name_is_no_way_round(
     assert champion_of(bent) == 1
 
 
+@pytest.mark.parametrize("called", ["blobs", "0" * 64], ids=["alike", "like a digest"])
 def test_a_copy_of_the_pipeline_elsewhere_has_no_law_of_its_own(
-    bent: Home, tmp_path: Path
+    bent: Home, tmp_path: Path, called: str
 ) -> None:
     own = bent.project / "pipelines" / "blobs" / "pipeline.toml"
-    place = tmp_path / "blobs"
+    place = tmp_path / called
     place.mkdir()
-    (place / "pipeline.toml").write_text(own.read_text().replace('"manual"', '"auto"'))
+    text = own.read_text().replace('"manual"', '"auto"')
+    if called != "blobs" and 'name = "blobs"' not in text:
+        text = 'name = "blobs"\n' + text
+    (place / "pipeline.toml").write_text(text)
     answer = bent.headrace("run", str(place), *OTHER, "--json").json
     assert answer["status"] == "registered"
     assert answer["overrides"] == ["promotion.mode"]

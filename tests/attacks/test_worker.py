@@ -6,6 +6,10 @@ worker, in the state of the run, and never executed.
 
 from __future__ import annotations
 
+import base64
+import json
+import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -267,3 +271,97 @@ def test_a_pipelines_folder_comes_from_the_store_alone(
         given = {"pipeline": spec, "folder": folder}
         state = run_of(api, ours(api)["id"], parameters=given)
         check_refused(state, "folder", mark)
+
+
+@pytest.mark.parametrize(
+    ("builder", "why"),
+    [
+        ("{folder}/model:build", "is not what the file of blobs says"),
+        ("..model:build", "is not what the file of blobs says"),
+        ("subprocess:Popen", "is not what the file of blobs says"),
+    ],
+    ids=["path", "above", "installed"],
+)
+def test_a_trigger_chooses_no_code_as_the_builder(
+    api: httpx.Client, mark: Path, tmp_path: Path, builder: str, why: str
+) -> None:
+    (tmp_path / "model.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    given = ours(api)["parameters"]
+    given["pipeline"]["model"]["builder"] = builder.format(folder=tmp_path)
+    state = run_of(api, ours(api)["id"], parameters=given)
+    assert (state["type"], why in state["message"]) == ("FAILED", True), state
+    assert not mark.exists()
+
+
+def pending(api: httpx.Client) -> str:
+    """A run of our deployment that the worker has admitted and is just starting."""
+    run = post(api, f"/deployments/{ours(api)['id']}/create_flow_run")
+    limit = time.monotonic() + 60
+    while api.get(f"/flow_runs/{run['id']}").json()["state"]["type"] == "SCHEDULED":
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    return str(run["id"])
+
+
+def test_parameters_that_change_after_the_admission_lead_nowhere(
+    api: httpx.Client, mark: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    (tmp_path / "pipeline.toml").write_text(
+        "medium = 'image'\ndata.source = 'x.npz'\nmodel.builder = 'model:build'\n"
+    )
+    given = ours(api)["parameters"]
+    given["pipeline"]["model"]["builder"] = "model:build"
+    run = pending(api)
+    body = {"parameters": {**given, "folder": str(tmp_path)}}
+    api.patch(f"/flow_runs/{run}", json=body).raise_for_status()
+    state = ended(api, run)
+    assert state["type"] == "FAILED", state
+    assert "is a path, and a deployment's is in the store" in state["message"]
+    assert not mark.exists()
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_result_that_the_server_tells_of_is_not_unpickled(
+    services: Services, api: httpx.Client, mark: Path, tmp_path: Path
+) -> None:
+    metadata = {
+        "storage_key": str(tmp_path / "result"),
+        "serializer": {"type": "pickle"},
+        "prefect_version": "3.4.0",
+    }
+    result = base64.encodebytes(pickle.dumps(Touch(mark))).decode()
+    record = {"metadata": metadata, "result": result}
+    (tmp_path / "result").write_text(json.dumps(record))
+    kind = api.get("/block_types/slug/local-file-system").json()["id"]
+    wanted = {"block_schemas": {"block_type_id": {"any_": [kind]}}}
+    block = post(
+        api,
+        "/block_documents/",
+        name="evil",
+        block_type_id=kind,
+        block_schema_id=api.post("/block_schemas/filter", json=wanted).json()[0]["id"],
+        data={"basepath": str(tmp_path)},
+    )
+    run = pending(api)
+    forged = {
+        "type": "COMPLETED",
+        "data": {**metadata, "storage_block_id": block["id"]},
+    }
+    post(api, f"/flow_runs/{run}/set_state", state=forged, force=True)
+    log = services.home / "cpu-worker.log"
+    limit = time.monotonic() + 60
+    while "it was not read" not in log.read_text(errors="replace"):
+        assert not mark.exists()
+        assert time.monotonic() < limit
+        time.sleep(0.3)
+    assert not mark.exists()

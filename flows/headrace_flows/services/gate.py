@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -203,7 +202,7 @@ def _basic(header: str) -> Login | None:
         return None
     try:
         return Login.parse(base64.b64decode(value.strip(), validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII or no UTF-8
         return None
 
 

@@ -132,7 +132,9 @@ def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
         own = {n: v for n, v in configuration.env.items() if n.startswith("PREFECT__")}
         own["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
         configuration.env = {**os.environ, **own}
-        configuration.command = shlex.join([sys.executable, "-m", "prefect.engine"])
+        configuration.command = shlex.join(
+            [sys.executable, "-m", "headrace_flows.engine"]
+        )
         configuration._command_configured = True  # as if a person had said how
         configuration.working_dir = None
         admitted[flow_run.id] = entrypoint

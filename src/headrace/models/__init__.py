@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from headrace.errors import SpecError
@@ -74,6 +74,11 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     if not separator:
         raise SpecError(
             f"model.builder = {name!r} names no function.", "Write module:function."
+        )
+    if module_name and PurePath(module_name).name != module_name:
+        raise SpecError(
+            f"model.builder = {name!r} is a path, and no builder is found by one.",
+            "Put its file into the pipeline's folder, and write module:function.",
         )
     try:
         module = _import(module_name, folder)

@@ -64,7 +64,8 @@ class Plan(Results):
             NotFoundError: the folder has no pipeline file.
             SpecError: it cannot be read.
         """
-        return read_law(self.spec, self.folder, self.settings.project)
+        settings = self.settings
+        return read_law(self.spec, self.folder, settings.project, settings.folders)
 
     @cached_property
     def kept(self) -> Kept:

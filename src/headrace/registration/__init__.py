@@ -62,7 +62,7 @@ def register(  # noqa: PLR0913
     """
     from headrace.tracking import Tracking
 
-    law = law or read_law(spec, folder, settings.project)
+    law = law or read_law(spec, folder, settings.project, settings.folders)
     serving = [g for g in evaluation.gates if g.kind == "serving"]
     if not serving or not all(gate.passed for gate in serving):
         reason = serving[0].reason if serving else "the serving gate was not run"

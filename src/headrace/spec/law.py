@@ -83,7 +83,7 @@ class Law:
         }
 
 
-def read_law(spec: PipelineSpec, folder: Path, project: Path) -> Law:
+def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) -> Law:
     """The law that a spec applies, beside that of the pipeline's file.
 
     Args:
@@ -91,13 +91,17 @@ def read_law(spec: PipelineSpec, folder: Path, project: Path) -> Law:
         folder: of the pipeline.
         project: whose own pipeline of the name has the law, if ``folder`` is a copy of
             it elsewhere.
+        unpacked: where folders from the store are, each called by its digest. They are
+            what was deployed, and have their law themselves.
 
     Raises:
         NotFoundError: there is no such file.
         SpecError: it cannot be read, or a field is unknown, missing or out of bounds.
     """
-    # A folder from the store is called by its digest.
-    stored = _DIGEST.fullmatch(folder.name) is not None
+    stored = (
+        _DIGEST.fullmatch(folder.name) is not None
+        and folder.resolve().parent == unpacked.resolve()
+    )
     committed = load_spec(folder, name=spec.name if stored else "")
     own = project / "pipelines" / spec.name
     if not stored and committed.name == spec.name and (own / FILE_NAME).is_file():

@@ -206,3 +206,9 @@ def test_the_cnn_stops_halving_images_that_are_small_already() -> None:
     tiny = DataDescription(medium="image", shape=(2, 2, 1), classes=("a", "b"))
     _, network = models.build("cnn", tiny, {})
     assert network.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("name", ["{}/model:build", "../model:build"])
+def test_a_builder_is_not_found_by_a_path(folder: Path, name: str) -> None:
+    with pytest.raises(SpecError, match="is a path"):
+        find_builder(name.format(folder), folder / "pipeline")

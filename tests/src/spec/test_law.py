@@ -47,12 +47,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def changed(folder: Path, *overrides: str) -> list[str]:
-    law = read_law(load_spec(folder, overrides), folder, folder)
+    law = read_law(load_spec(folder, overrides), folder, folder, folder)
     return [str(change) for change in law.changes]
 
 
 def test_a_run_of_the_file_as_it_is_overrides_nothing(folder: Path) -> None:
-    law = read_law(load_spec(folder), folder, folder)
+    law = read_law(load_spec(folder), folder, folder, folder)
     assert (law.overrides, law.changes) == ((), ())
     assert law.file == FILE
     assert law.digest == law_digest(law.committed)
@@ -95,10 +95,10 @@ def test_a_run_of_the_file_as_it_is_overrides_nothing(folder: Path) -> None:
 def test_an_override_of_the_law_is_named_with_what_was_and_is(
     folder: Path, override: str, fields: list[str], words: list[str] | None
 ) -> None:
-    law = read_law(load_spec(folder, (override,)), folder, folder)
+    law = read_law(load_spec(folder, (override,)), folder, folder, folder)
     assert list(law.overrides) == fields
     assert words is None or changed(folder, override) == words
-    assert law.digest == read_law(load_spec(folder), folder, folder).digest
+    assert law.digest == read_law(load_spec(folder), folder, folder, folder).digest
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,10 @@ def test_what_is_no_law_or_equal_overrides_nothing(folder: Path, override: str) 
 def test_a_spec_that_came_as_json_is_the_same_law(folder: Path) -> None:
     sent = load_spec(folder).model_dump_json()
     assert (
-        read_law(PipelineSpec.model_validate_json(sent), folder, folder).overrides == ()
+        read_law(
+            PipelineSpec.model_validate_json(sent), folder, folder, folder
+        ).overrides
+        == ()
     )
 
 
@@ -131,18 +134,38 @@ def test_a_folder_from_the_store_is_called_by_its_digest(
     spec = load_spec(folder)
     unpacked = tmp_path / ("0" * 64)
     folder.rename(unpacked)
-    assert read_law(spec, unpacked, unpacked).overrides == ()
+    assert read_law(spec, unpacked, tmp_path / "project", tmp_path).overrides == ()
+
+
+def test_a_copy_elsewhere_has_no_law_of_its_own_whatever_it_is_called(
+    folder: Path, tmp_path: Path
+) -> None:
+    spec = load_spec(folder)
+    own = tmp_path / "project" / "pipelines" / spec.name
+    own.mkdir(parents=True)
+    (own / "pipeline.toml").write_text(FILE)
+    copy = tmp_path / ("0" * 64)
+    copy.mkdir()
+    (copy / "pipeline.toml").write_text(f"name = {spec.name!r}\n" + FILE)
+    lax = load_spec(copy, ("gates=[]",))
+    law = read_law(lax, copy, tmp_path / "project", tmp_path / "folders")
+    assert law.overrides == ("gates",)
+    (copy / "pipeline.toml").write_text(
+        f"name = {spec.name!r}\n" + FILE.replace("0.9", "0.1")
+    )
+    law = read_law(load_spec(copy), copy, tmp_path / "project", tmp_path / "folders")
+    assert law.overrides == ("gates",)
 
 
 def test_the_digest_is_of_what_the_file_means(folder: Path) -> None:
-    before = read_law(load_spec(folder), folder, folder).digest
+    before = read_law(load_spec(folder), folder, folder, folder).digest
     file = folder / "pipeline.toml"
     gates = FILE[FILE.index("[[gates]]") :]
     turned = '[[gates]]\nname = "finite"\n[[gates]]\nname = "accuracy"\nthreshold = 0.9'
     file.write_text("# a comment\n" + FILE.replace(gates, turned))
-    assert read_law(load_spec(folder), folder, folder).digest == before
+    assert read_law(load_spec(folder), folder, folder, folder).digest == before
     file.write_text(FILE.replace("0.9", "0.8"))
-    assert read_law(load_spec(folder), folder, folder).digest != before
+    assert read_law(load_spec(folder), folder, folder, folder).digest != before
 
 
 def test_two_files_differ_by_gate_and_field(folder: Path) -> None:
@@ -161,4 +184,4 @@ def test_two_files_differ_by_gate_and_field(folder: Path) -> None:
 
 def test_without_a_file_there_is_no_law(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
-        read_law(load_spec(folder), tmp_path, tmp_path)
+        read_law(load_spec(folder), tmp_path, tmp_path, tmp_path)
