@@ -35,8 +35,8 @@ class Asked:
 
     def __init__(self, trained: Trained, **fields: Any) -> None:
         self.trained = trained
-        self.settings: Settings = trained.settings
         self.wanting = wanting(trained, **fields)
+        self.settings: Settings = self.wanting.settings
         self.spec: PipelineSpec = self.wanting.spec
         self.registered: RegistrationRecord = register(
             self.spec,
@@ -44,7 +44,7 @@ class Asked:
             trained.snapshot,
             trained.good,
             trained.good_evaluation,
-            trained.settings,
+            self.settings,
         )
         self.ledger = Ledger(trained.settings.database_url)
         self.request, self.is_new = self.ask()
@@ -298,7 +298,7 @@ def test_an_old_ledger_gets_the_table(trained: Trained) -> None:
 
 def test_a_finished_run_is_answered_by_the_rejection(asked: Asked) -> None:
     trained = asked.trained
-    plan = Plan(asked.spec, asked.wanting.folder, trained.settings)
+    plan = Plan(asked.spec, asked.wanting.folder, asked.settings)
     kept = (trained.snapshot, trained.contract, trained.good, trained.good_evaluation)
     vars(plan)["kept"] = Kept(*kept)
     assert find_finished(plan) is None

@@ -59,9 +59,9 @@ def end(trained: Trained) -> End:
             trained.snapshot,
             trained.good,
             evaluation,
-            trained.settings,
+            law.settings,
         )
-        return conclude(law.spec, evaluation, registered, trained.settings, **how)
+        return conclude(law.spec, evaluation, registered, law.settings, **how)
 
     return call
 
