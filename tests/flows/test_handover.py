@@ -64,7 +64,7 @@ def request_of(run: Run, trained: Trained) -> tuple[Key, Any]:
 def ask(run: Run, key: Key, request: Any) -> None:
     from headrace_flows.fit import request_key
 
-    run.plan.store.write_json(
+    run.plan.anchored.write_json(
         request_key(key.fingerprint, 1), request.model_dump(mode="json")
     )
 

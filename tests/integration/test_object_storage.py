@@ -29,7 +29,7 @@ def test_all_commands_work_on_it_as_on_a_disk(
     assert ran["snapshot"]["uri"].startswith(f"s3://{BUCKET}/team/snapshots/")
     assert ran["links"]["data_docs"].startswith(f"s3://{BUCKET}/team/data_docs/")
     kinds = {key.split("/")[1] for key in storage.keys()}
-    assert {"snapshots", "stages", "data_docs", "mlartifacts", "code"} <= kinds
+    assert {"snapshots", "stages", "data_docs", "mlartifacts"} <= kinds
     assert "checkpoints" not in kinds
     assert not (place.home / "store").exists()
     assert not (place.home / "mlartifacts").exists()

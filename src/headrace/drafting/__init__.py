@@ -17,6 +17,7 @@ from headrace.drafting.found import Found, look, rows_told
 from headrace.drafting.writing import pipeline_text, readme_text
 from headrace.errors import UsageError
 from headrace.spec import FILE_NAME, DataSpec, load_spec, media_names
+from headrace.spec.values import shorten
 from headrace.store import disk_errors
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def draft(name: str, medium: str, data: DataSpec, settings: Settings) -> Draft:
 def _check(name: str, medium: str, folder: Path) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no name of a pipeline.",
+            f"{shorten(name)!r} is no name of a pipeline.",
             "Use small letters, digits and _, a letter first.",
         )
     if medium not in media_names():

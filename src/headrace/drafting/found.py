@@ -178,11 +178,13 @@ def _too_little(
         f"{label} ({counts['train', label]:,} train, {counts['test', label]:,} test)"
         for label in labels[:_SHOWN]
     )
+    others = len(labels) - _SHOWN
+    more = f" and {others:,} more" if others > 0 else ""
     return Refusal(
         f"{data.source} has no two classes with at least {LEAST_ROWS} rows in train "
-        f"and 1 in test: {len(labels):,} labels such as {some}.",
-        "Name the column of the labels with --label, or give at least "
-        f"{LEAST_ROWS + 1} different items of each class.",
+        f"and 1 in test. Its labels: {some}{more}.",
+        "Name the column of the labels with --label, or give at least two classes of "
+        f"{LEAST_ROWS + 1} different items each.",
     )
 
 

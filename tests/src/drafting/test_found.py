@@ -61,9 +61,8 @@ def test_labels_that_name_each_row_are_told_as_such(see: See) -> None:
 def test_how_many_rows_a_class_needs_is_told(see: See) -> None:
     rows = [(f"letter {n}", f"c{n // 2:02d}") for n in range(20)]
 
-    with pytest.raises(
-        Refusal, match=r"no two classes with at least 2 rows in train and 1 in test: 10"
-    ):
+    told = r"no two classes with at least 2 rows in train and 1 in test.* and 5 more\."
+    with pytest.raises(Refusal, match=told):
         see(rows)
 
 
