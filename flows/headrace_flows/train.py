@@ -13,6 +13,7 @@ from prefect.states import Cancelled, Completed, Failed
 from headrace.credentials import hide_credentials
 from headrace.errors import UsageError
 from headrace.folders import unpack_folder
+from headrace.ledger.deployments import Deployments
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec, load_spec
@@ -66,6 +67,7 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     settings.prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
+        _check_folder(pipeline.name, folder, settings)
         place = unpack_folder(digest, Store(settings.store), settings.folders)
     elif folder and deployment.get_id() is not None:
         raise UsageError(
@@ -79,6 +81,15 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     run.look_back()
     run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
     return run
+
+
+def _check_folder(pipeline: str, folder: str, settings: Settings) -> None:
+    """Refuse a folder that nobody deployed: it brings code, and a law of its own."""
+    if Deployments(settings.database_url).all().get(folder) != pipeline:
+        raise UsageError(
+            f"The folder {folder} was not deployed as that of {pipeline}.",
+            f"Run `headrace deploy {pipeline}`.",
+        )
 
 
 def _check_builder(pipeline: PipelineSpec, folder: Path) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import write_law
 
 from headrace.ledger import Evidence, Ledger
+from headrace.ledger.deployments import Deployments
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.tracking import Tracking
@@ -155,11 +157,32 @@ def test_a_spec_from_prefects_form_is_held_against_the_file(
         "by its place": str(folder),
         "packed": f"sha256:{pack_folder(folder, Store(f'{bent.path}/store'))}",
     }
+    if how == "packed":  # as `headrace deploy` does
+        ledger = Deployments(f"sqlite:///{bent.path}/headrace.db")
+        ledger.record({places[how]: "blobs"}, "ada@lab")
     state = train(spec, places[how], return_state=True)
     assert state.name == "Registered"
     assert "promotion.mode manual → auto" in state.message
     assert champion_of(bent) == 1
     assert evidence_of(bent, 2)[-1].overrides == ("promotion.mode",)
+
+
+def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
+    bent: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who may write to the store and start runs would bring code, and a law."""
+    from headrace.folders import pack_folder
+    from headrace.store import Store
+    from headrace_flows.train import train
+
+    for name, value in bent.environment.items():
+        monkeypatch.setenv(name, value)
+    folder = write_law(bent.project, tmp_path / "lax", gates="[]")
+    packed = f"sha256:{pack_folder(folder, Store(f'{bent.path}/store'))}"
+    state = train(load_spec(folder), packed, return_state=True)
+    assert state.is_failed()
+    assert "was not deployed as that of blobs" in state.message
+    assert champion_of(bent) == 1
 
 
 def test_another_pipeline_under_this_name_is_no_way_round(

@@ -9,6 +9,7 @@ from typing import Any
 from headrace import errors
 from headrace.errors import UsageError
 from headrace.folders import pack_folder
+from headrace.ledger.deployments import Deployments
 from headrace.planning import Plan
 from headrace.registration import training_key
 from headrace.settings import Settings
@@ -70,11 +71,14 @@ class There:
         if known and not known[-1].state.is_final():
             return known[-1]
         plan = Plan(task.spec, task.folder, self._settings)
+        folder = f"sha256:{pack_folder(task.folder, plan.store)}"
+        ledger = Deployments(self._settings.database_url)
+        ledger.record({folder: task.spec.name}, self._settings.user)
         return client.create_flow_run_from_deployment(
             self._deployment,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
-                "folder": f"sha256:{pack_folder(task.folder, plan.store)}",
+                "folder": folder,
                 "register_only": not task.promotes,
             },
             name=f"{task.spec.name} {task.date}",

@@ -30,7 +30,7 @@ def deploy(
     from headrace.settings import Settings
     from headrace_flows import notifications
     from headrace_flows.deploying import apply, connect
-    from headrace_flows.deploying.wanted import owner_tags
+    from headrace_flows.deploying.wanted import owner_tags, recorded_of
 
     settings = Settings()
     settings.prepare_home()
@@ -39,7 +39,7 @@ def deploy(
         only = without or [one.pipeline for one in wanted] if pipeline else None
         ledger = Deployments(settings.database_url)
         # Before they are made: a worker may take a run of theirs at once.
-        ledger.record({one.name: one.entrypoint for one in wanted}, settings.user)
+        ledger.record(recorded_of(wanted), settings.user)
         applied = apply(client, wanted, owner_tags(settings), only)
         gone = {one.name: "" for one in applied if one.state == "removed"}
         ledger.record(gone, settings.user)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,15 @@ def owner_tags(settings: Settings) -> list[str]:
         DependencyError: the ledger, whose name is one of them, does not answer.
     """
     return [*recovery.tags(settings), f"project:{settings.project.resolve().name}"]
+
+
+def recorded_of(wanted: Iterable[Wanted]) -> dict[str, str]:
+    """What the ledger is to have of deployments and of the folders that they name."""
+    found = {one.name: one.entrypoint for one in wanted}
+    for one in wanted:
+        if "folder" in one.parameters:
+            found[one.parameters["folder"]] = one.pipeline
+    return found
 
 
 def wanted_of(

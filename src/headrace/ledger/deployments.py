@@ -1,6 +1,7 @@
 """Which deployments ``headrace deploy`` made: those alone a worker of ours starts.
 
-Knows names and entrypoints, and no server. Rows are added, never changed: the last one
+Knows names and entrypoints, and no server. The folders of pipelines that may be run in
+a deployment are recorded as well. Rows are added, never changed: the last one
 of a name holds. The ledger's database has a login of its own, which whoever may write
 to Prefect's server need not have.
 """
@@ -22,8 +23,9 @@ class Deployment(Record):
     """A deployment that was recorded, or withdrawn.
 
     Attributes:
-        name: as Prefect writes it, ``<flow>/<deployment>``.
-        entrypoint: what it starts; empty: it is withdrawn.
+        name: as Prefect writes it, ``<flow>/<deployment>``; or of a folder in the
+            store, ``sha256:`` and its digest.
+        entrypoint: what it starts, or whose folder it is; empty: it is withdrawn.
         when: ISO 8601, UTC.
     """
 
