@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
+import httpx
 import pytest
 from tests.flows.conftest import after_first, first, home
 
 from headrace.settings import Settings
 
-__all__ = ["after_first", "first", "headrace", "home"]
+__all__ = ["Patient", "after_first", "first", "headrace", "home"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,3 +38,16 @@ def headrace(settings: Settings, *arguments: str) -> subprocess.CompletedProcess
         timeout=280,
         check=False,
     )
+
+
+class Patient(httpx.HTTPTransport):
+    """Asks again while Prefect answers that SQLite is locked, as its clients do."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        limit = time.monotonic() + 120
+        while True:
+            answer = super().handle_request(request)
+            if answer.status_code != 503 or time.monotonic() > limit:
+                return answer
+            answer.close()
+            time.sleep(0.5)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.attacks.conftest import Patient
 from tests.conftest import write_blobs
 from tests.flows.conftest import Home
 
@@ -215,7 +216,9 @@ def test_prefect_refuses_it_before_it_keeps_anything(prefect_server: str) -> Non
     ]:
         schema = json.loads(json.dumps(parameter_schema(flow.fn).model_dump()))
         headers = prefect_authorization()
-        with httpx.Client(base_url=prefect_server, headers=headers) as client:
+        with httpx.Client(
+            base_url=prefect_server, headers=headers, timeout=60, transport=Patient()
+        ) as client:
             made = client.post("/flows/", json={"name": f"canary-{flow.name}"}).json()
             deployed = client.post(
                 "/deployments/",

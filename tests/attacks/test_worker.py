@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.attacks.conftest import Patient
 from tests.integration.conftest import Services, down, up
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -47,19 +48,6 @@ def services(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert code == 0, answer
     yield started
     down(started)
-
-
-class Patient(httpx.HTTPTransport):
-    """Asks again while Prefect answers that SQLite is locked, as its clients do."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        limit = time.monotonic() + 120
-        while True:
-            answer = super().handle_request(request)
-            if answer.status_code != 503 or time.monotonic() > limit:
-                return answer
-            answer.close()
-            time.sleep(0.5)
 
 
 @pytest.fixture
