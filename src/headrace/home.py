@@ -106,15 +106,18 @@ def _close(home: Path) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if not mode & _OTHERS:
         return
-    if mode == _PASSABLE and _has_postgres(home):
+    closed = mode & ~_OTHERS
+    if _has_postgres(home):  # it must pass, also while it starts
+        closed |= _PASSABLE
         for path in home.iterdir():
             if not path.name.startswith(_POSTGRES) and not path.is_symlink():
                 _take_from_others(path)
+    if mode == closed:
         return
     try:
         if status.st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "it belongs to another user")
-        home.chmod(mode & ~_OTHERS)
+        home.chmod(closed)
     except OSError as error:
         log.warning(
             "other users may look into the home %s (mode %03o), which holds your data; "
@@ -129,7 +132,7 @@ def _close(home: Path) -> None:
         "from now on only you can (mode %03o)",
         home,
         mode,
-        mode & ~_OTHERS,
+        closed,
     )
 
 

@@ -115,6 +115,20 @@ def test_where_postgres_must_pass_through_nothing_else_can_be_read(
         assert not mode(path) & 0o077, path
 
 
+@pytest.mark.parametrize("found", [0o711, 0o755])
+def test_a_database_that_starts_is_not_locked_out_of_the_home(
+    tmp_path: Path, found: int
+) -> None:
+    """Its package opens the folders above it until it runs; a command may come then."""
+    home = tmp_path / "home"
+    settings = Settings(project=tmp_path, home=home)
+    settings.prepare_home()
+    (home / "postgres").mkdir(mode=0o700)
+    home.chmod(found)
+    settings.prepare_home()
+    assert mode(home) == 0o711
+
+
 @needs_root
 @pytest.mark.parametrize("owner", [NOBODY, 4711])
 def test_a_home_of_another_user_is_not_taken_because_it_lies_there(
