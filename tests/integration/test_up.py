@@ -45,7 +45,7 @@ def those(home: Path, part: str) -> list[psutil.Process]:
     ]
 
 
-def until(met: Callable[[], bool], seconds: float = 600) -> None:
+def until(met: Callable[[], bool], seconds: float = 60) -> None:
     limit = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < limit
