@@ -105,18 +105,18 @@ def digest_at(uri: str) -> str:
 def _remote_digest(uri: str) -> str:
     files, path = file_system(uri)
     try:
-        facts = ask(uri, lambda: files.info(path))
-        mark = (uri, *(str(facts.get(k)) for k in ("size", "ETag", "LastModified")))
-        if mark not in _known:
-            _known[mark] = ask(uri, lambda: _hash(files, path))
+        return ask(uri, lambda: _hash(files, path, uri))
     except FileNotFoundError:
         return ""
-    return _known[mark]
 
 
-def _hash(files: Any, path: str) -> str:
+def _hash(files: Any, path: str, uri: str) -> str:
     with files.open(path, "rb", cache_type="none") as file:
-        digest = hashlib.sha256()
-        while part := file.read(2**23):
-            digest.update(part)
-        return digest.hexdigest()
+        facts = file.details  # asked for when it was opened: no request of their own
+        mark = (uri, *(str(facts.get(k)) for k in ("size", "ETag", "LastModified")))
+        if mark not in _known:
+            digest = hashlib.sha256()
+            while part := file.read(2**23):
+                digest.update(part)
+            _known[mark] = digest.hexdigest()
+        return _known[mark]
