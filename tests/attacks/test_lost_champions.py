@@ -51,6 +51,15 @@ def only_model(settings: Settings) -> Path:
     return file
 
 
+def lose_for_good(settings: Settings) -> str:
+    """Leave no model, no copy and no record to train from; gives its run in MLflow."""
+    run_id = Ledger(settings.database_url).version("blobs", 1).run_id
+    shutil.rmtree(Path(settings.store) / "models")
+    shutil.rmtree(settings.home / "mlartifacts" / "blobs" / run_id)
+    only_model(settings).unlink()
+    return run_id
+
+
 def run(settings: Settings, *arguments: str) -> dict[str, Any]:
     """The answer of ``headrace run``, which did not fail."""
     answer = headrace(settings, "run", "blobs", *arguments, "--json")
@@ -97,10 +106,7 @@ def test_a_champion_that_only_a_new_training_can_replace_is_bound_to_it(
     ran: Settings,
 ) -> None:
     """Neither a copy nor a record to train from: equal weights are the same version."""
-    run_id = Ledger(ran.database_url).version("blobs", 1).run_id
-    shutil.rmtree(Path(ran.store) / "models")
-    shutil.rmtree(ran.home / "mlartifacts" / "blobs" / run_id)
-    only_model(ran).unlink()
+    run_id = lose_for_good(ran)
     answer = run(ran)
     [repaired] = answer["repairs"]
     assert repaired["status"] == "failed"
@@ -117,10 +123,7 @@ def test_a_run_on_a_champion_that_nothing_can_bring_back_says_so(
     ran: Settings,
 ) -> None:
     """The weights are others now, so the champion stays lost and is never replaced."""
-    run_id = Ledger(ran.database_url).version("blobs", 1).run_id
-    shutil.rmtree(Path(ran.store) / "models")
-    shutil.rmtree(ran.home / "mlartifacts" / "blobs" / run_id)
-    only_model(ran).unlink()
+    lose_for_good(ran)
     answer = run(ran, "--set", "training.seed=9")
     assert answer["version"] == 2
     assert answer["status"] == "registered"
