@@ -3,12 +3,7 @@
 The ledger decides; MLflow's aliases are put where the ledger says afterwards.
 """
 
-from headrace.promotion.aliases import (
-    aliases_of,
-    project_aliases,
-    recorded_tags,
-    restore_registry,
-)
+from headrace.promotion.aliases import aliases_of, project_aliases, restore_registry
 from headrace.promotion.by_hand import promote_by_hand, roll_back
 from headrace.promotion.ending import conclude, verdict
 
@@ -17,7 +12,6 @@ __all__ = [
     "conclude",
     "project_aliases",
     "promote_by_hand",
-    "recorded_tags",
     "restore_registry",
     "roll_back",
     "verdict",

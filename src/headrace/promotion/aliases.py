@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.tracking import version_tags
+
 if TYPE_CHECKING:
     from headrace.ledger import Ledger, Version
     from headrace.tracking import Tracking
@@ -37,15 +39,6 @@ def project_aliases(
     return {version: (alias,) for alias, version in now.items() if version is not None}
 
 
-def recorded_tags(version: Version) -> dict[str, str]:
-    """The tags of a version in MLflow's registry that the ledger has the values of."""
-    return {
-        "headrace.weights_digest": version.weights_digest,
-        "headrace.model_digest": version.model_digest,
-        "headrace.snapshot": version.snapshot_digest,
-    }
-
-
 def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:
     """Put a model's aliases and a version's tags right; returns what was done."""
     done = []
@@ -57,7 +50,7 @@ def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> li
     ):
         project_aliases(version.model, ledger, tracking)
         done.append("put MLflow's aliases where the ledger has them")
-    tags = recorded_tags(version)
+    tags = version_tags(version)
     one = listed.get(version.version)
     if one is not None and not tags.items() <= one.tags.items():
         tracking.tag_version(version.model, version.version, tags)

@@ -173,18 +173,14 @@ def _add(  # noqa: PLR0913
     settings: Settings,
     ledger: Ledger,
 ) -> Version:
-    from headrace.tracking import Tracking
+    from headrace.tracking import Tracking, version_tags
 
     details = keep_copy(training, settings)
     number = Tracking(settings).create_version(
         spec.name,
         training.model_uri,
         training.run_id,
-        {
-            "headrace.weights_digest": training.weights_digest,
-            "headrace.model_digest": training.model_digest,
-            "headrace.snapshot": training.snapshot_digest,
-        },
+        version_tags(training),
         model_card(spec, folder, snapshot, training, evaluation),
         taken={version.version for version in ledger.versions(spec.name)},
     )

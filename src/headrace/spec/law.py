@@ -104,7 +104,8 @@ def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) ->
     )
     committed = load_spec(folder, name=spec.name if stored else "")
     own = project / "pipelines" / spec.name
-    if not stored and committed.name == spec.name and (own / FILE_NAME).is_file():
+    is_copy = not stored and committed.name == spec.name and own != folder
+    if is_copy and (own / FILE_NAME).is_file():
         found = load_spec(own)
         if found.name == spec.name:
             folder, committed = own, found

@@ -22,6 +22,7 @@ from headrace.tracking.models import (
     Listed,
     Models,
     file_digest,
+    version_tags,
 )
 from headrace.tracking.names import plain_part
 from headrace.tracking.places import (
@@ -51,6 +52,7 @@ __all__ = [
     "put",
     "run_places",
     "tracking_errors",
+    "version_tags",
 ]
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import DataDescription
@@ -31,6 +31,31 @@ class Listed:
 
     run_id: str
     tags: Mapping[str, str]
+
+
+class Learned(Protocol):
+    """What the tags of a version are told from: a training, or the ledger's row."""
+
+    @property
+    def weights_digest(self) -> str:
+        """sha256 of the weights."""
+
+    @property
+    def model_digest(self) -> str:
+        """sha256 of the Keras file."""
+
+    @property
+    def snapshot_digest(self) -> str:
+        """Digest of the data."""
+
+
+def version_tags(of: Learned) -> dict[str, str]:
+    """The tags of a version in the registry that the ledger has the values of."""
+    return {
+        WEIGHTS_TAG: of.weights_digest,
+        "headrace.model_digest": of.model_digest,
+        "headrace.snapshot": of.snapshot_digest,
+    }
 
 
 class Models(Connection):

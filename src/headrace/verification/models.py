@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.ledger import Ledger, Version
-from headrace.promotion import aliases_of, recorded_tags
+from headrace.promotion import aliases_of
 from headrace.settings import Settings
-from headrace.tracking import WEIGHTS_TAG
+from headrace.tracking import WEIGHTS_TAG, version_tags
 from headrace.verification.report import Problem, Report
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _check_listed(ledger: Ledger, version: Version, one: Listed) -> Problem | No
             action="Restore MLflow's database from a backup, and see who may write "
             "there.",
         )
-    for tag, value in recorded_tags(version).items():
+    for tag, value in version_tags(version).items():
         present = one.tags.get(tag, "")
         if present != value:
             return Problem(
