@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.anchored import AnchoredStore
-from headrace.ledger import Ledger
-from headrace.store import Store
+from headrace.data.anchored import AnchoredStore
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
 
 
 def anchored_at(place: Path | str) -> AnchoredStore:

@@ -119,7 +119,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database; making one takes seconds, copying it none."""
-    from headrace.tracking import Tracking
+    from headrace.state.tracking import Tracking
 
     home = tmp_path_factory.mktemp("mlflow")
     Tracking(Settings(project=home, home=home))
@@ -162,7 +162,7 @@ def copy_home(source: Path, target: Path) -> Path:
 
 def anchor_anew(home: Path) -> None:
     """Record the files of a home's store as they are now, as its owner could."""
-    from headrace.ledger import Ledger
+    from headrace.state.ledger import Ledger
 
     if not (home / "headrace.db").exists():
         return
@@ -275,12 +275,12 @@ def a_contract(snapshot: SnapshotRecord) -> ContractRecord:
 def _trained(
     project: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
-    from headrace.evaluation import evaluate
-    from headrace.ingestion import ingest
-    from headrace.promotion import conclude
-    from headrace.registration import register
-    from headrace.store import Store
-    from headrace.training import train
+    from headrace.stages.evaluation import evaluate
+    from headrace.stages.ingestion import ingest
+    from headrace.stages.promotion import conclude
+    from headrace.stages.registration import register
+    from headrace.stages.training import train
+    from headrace.state.store import Store
 
     home = tmp_path_factory.mktemp("trained") / "home"
     settings = Settings(project=project, home=home, user="ada@lab")
@@ -314,7 +314,7 @@ def trained(_trained: Trained, tmp_path: Path) -> Trained:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One Prefect server for all runs inside this process."""
-    from headrace_flows.server import TemporaryServer, configure
+    from headrace_ops.run_server import TemporaryServer, configure
 
     home = tmp_path_factory.mktemp("server")
     before = dict(os.environ)

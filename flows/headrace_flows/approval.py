@@ -22,9 +22,9 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from headrace.errors import DependencyError, PromotionError
-from headrace.ledger import Approval, Ledger
-from headrace.promotion import approval
 from headrace.settings import Settings
+from headrace.stages.promotion import approval
+from headrace.state.ledger import Approval, Ledger
 from headrace_flows import notifications
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run

@@ -13,16 +13,16 @@ from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
-from headrace.anchored import AnchoredStore, open_anchored
 from headrace.credentials import hide_credentials
+from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.errors import HeadraceError, UsageError
-from headrace.folders import unpack_folder
-from headrace.leases import Holding, present
 from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.temporary import own_temporary_folder
+from headrace.state.folders import unpack_folder
+from headrace.state.leases import Holding, present
+from headrace.state.temporary import own_temporary_folder
 from headrace_flows.patience import patient
 from headrace_flows.run import Run, tell_prefect
 
@@ -78,9 +78,9 @@ def train_here(
     Returns:
         the record, and the place of the checkpoint that it went on from, if any.
     """
-    from headrace import training
-    from headrace.fitting import Checkpoints
-    from headrace.ingredients import machine
+    from headrace.stages import training
+    from headrace.stages.fitting import Checkpoints
+    from headrace.stages.ingredients import machine
 
     checkpoints = Checkpoints(
         open_anchored(run.plan.settings),  # its ledger does not wait, as the run's does

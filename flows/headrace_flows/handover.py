@@ -11,12 +11,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError, UsageError
-from headrace.folders import pack_folder
 from headrace.planning import Key
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
+from headrace.state.folders import pack_folder
 from headrace_flows.attempts import Attempt, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.fit import Answer, Request, answer_key, error_of, request_key
-from headrace_flows.prefect_errors import told
+from headrace_ops.prefect_errors import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -67,7 +67,7 @@ def emit_from_command(
 
 def has_server(settings: Settings) -> bool:
     """Whether there is a Prefect server that lasts, configured or the home's."""
-    from headrace_flows.services.live import lasting_api_url
+    from headrace_ops.live import lasting_api_url
 
     return bool(lasting_api_url(settings))
 

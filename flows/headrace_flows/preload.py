@@ -30,11 +30,11 @@ def preload(run: Run) -> None:
 
 def _import(run: Run) -> None:
     kept = run.plan.kept
-    from headrace.tracking import Tracking
+    from headrace.state.tracking import Tracking
 
     Tracking(run.plan.settings).experiment(run.spec.name)
     if kept.contract is None:
-        importlib.import_module("headrace.validation.suite").load()
+        importlib.import_module("headrace.stages.validation.suite").load()
     if kept.evaluation is None and (kept.contract or not kept.snapshot):
         from headrace.backend import load_backend
 

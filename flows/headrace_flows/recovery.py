@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
-from headrace.ledger import Lease, Leases
-from headrace.ledger import rows as rules
-from headrace.ledger.leases import FLOW_RUN
+from headrace.state.ledger import Lease, Leases
+from headrace.state.ledger import rows as rules
+from headrace.state.ledger.leases import FLOW_RUN
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -213,7 +213,7 @@ def _end_tasks(
 def _end_in_mlflow(
     settings: Settings, state: _State, ended: set[str], client: SyncPrefectClient
 ) -> None:
-    from headrace.tracking import Tracking
+    from headrace.state.tracking import Tracking
 
     tracking = Tracking(settings)
     doubtful = []

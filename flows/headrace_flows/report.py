@@ -58,7 +58,7 @@ def _artifact(run: Run, name: str, kind: str, data: str) -> ArtifactCreate:
 
 def _pictures(run: Run) -> dict[str, str]:
     """PNG files of the MLflow run, base64: the page shows them without MLflow."""
-    from headrace.tracking import Tracking
+    from headrace.state.tracking import Tracking
 
     found: dict[str, str] = {}
     if run.training is None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
-from headrace.leases import Holding, hold, present
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
@@ -24,10 +23,11 @@ from headrace.records import (
     StageReport,
     TrainingRecord,
 )
-from headrace.repair import Repair, mend
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.store import disk_errors
+from headrace.state.leases import Holding, hold, present
+from headrace.state.store import disk_errors
+from headrace.use.repair import Repair, mend
 from headrace_flows.memory import give_memory_back
 
 STAGES = ("ingest", "validate", "train", "evaluate", "register", "promote")
@@ -174,8 +174,8 @@ class Run:
         """
         if self.plan.kept.snapshot is not None:
             return
-        from headrace.ingestion import reading_of
-        from headrace.sources import check_source
+        from headrace.data.sources import check_source
+        from headrace.stages.ingestion import reading_of
 
         data = self.spec.data
         reading = reading_of(data, self.spec.medium)

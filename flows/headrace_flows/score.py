@@ -9,9 +9,9 @@ from prefect.states import Completed
 from pydantic import Field
 
 from headrace.credentials import schema_pattern
-from headrace.scoring import ScoringRecord
 from headrace.settings import Settings
-from headrace.temporary import own_temporary_folder
+from headrace.state.temporary import own_temporary_folder
+from headrace.use.scoring import ScoringRecord
 from headrace_flows.stages import RETRIED
 
 # Prefect keeps the parameters of a run: it refuses one with a credential in it.
@@ -21,7 +21,7 @@ Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
 @task(name="score", tags=["cpu"], **RETRIED)
 def score_items(model: str, source: str, output: str) -> ScoringRecord:
     """Every item of the source with what the champion makes of it."""
-    from headrace import scoring
+    from headrace.use import scoring
 
     settings = Settings()
     settings.prepare_home()

@@ -57,7 +57,7 @@ def ingest(run: Run) -> SnapshotRecord:
     found = run.find(key, SnapshotRecord)
     if found is not None:
         return _cached(found)
-    from headrace import ingestion
+    from headrace.stages import ingestion
 
     before = run.plan.last_snapshot
     record = run.perform(
@@ -77,7 +77,7 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     found = run.find(key, ContractRecord)
     if found is not None:
         return _cached(found)
-    from headrace import validation
+    from headrace.stages import validation
 
     return run.perform(
         key,
@@ -98,7 +98,7 @@ def train(
         run.plan.forget(key)
         found = None
     if found is not None:  # a kill may have come before they were cleared
-        from headrace.fitting import Checkpoints
+        from headrace.stages.fitting import Checkpoints
 
         Checkpoints(run.plan.anchored, key.fingerprint, run.spec.training).clear()
         return _cached(found)
@@ -125,8 +125,8 @@ def train(
 
 def _is_there(run: Run, training: TrainingRecord) -> bool:
     """Whether a kept training has its files; a version's are looked at elsewhere."""
-    from headrace.evaluation import is_logged
-    from headrace.registration import training_key
+    from headrace.stages.evaluation import is_logged
+    from headrace.stages.registration import training_key
 
     version = run.plan.ledger.find_training(run.spec.name, training_key(training))
     return version is not None or is_logged(training, run.plan.settings)
@@ -145,7 +145,7 @@ def evaluate(
     found = run.find(key, EvaluationRecord)
     if found is not None:
         return _cached(found)
-    from headrace import evaluation
+    from headrace.stages import evaluation
 
     try:
         return run.perform(
@@ -168,7 +168,7 @@ def register(
     evaluation: EvaluationRecord,
 ) -> RegistrationRecord:
     """The version that holds the training, with its evidence."""
-    from headrace import registration
+    from headrace.stages import registration
 
     return run.do(
         "register",
@@ -191,7 +191,7 @@ def promote(
     run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
 ) -> PromotionRecord:
     """How the run ends: promoted, registered, unchanged or refused."""
-    from headrace import promotion
+    from headrace.stages import promotion
     from headrace_flows import notifications
 
     record = run.do(

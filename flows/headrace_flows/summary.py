@@ -11,7 +11,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from headrace.errors import HeadraceError, Refusal
 from headrace.planning import Finished
-from headrace.promotion import aliases_of
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -20,8 +19,9 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
+from headrace.stages.promotion import aliases_of
 from headrace_flows.run import STAGES, Run
-from headrace_flows.services.live import UI_PORTS, live_links
+from headrace_ops.live import UI_PORTS, live_links
 
 INTERRUPTED = 130
 

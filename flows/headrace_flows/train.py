@@ -12,19 +12,19 @@ from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import UsageError
-from headrace.folders import unpack_folder
-from headrace.ledger.deployments import Deployments
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec, load_spec
-from headrace.store import Store
-from headrace.temporary import own_temporary_folder
+from headrace.state.folders import unpack_folder
+from headrace.state.ledger.deployments import Deployments
+from headrace.state.store import Store
+from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.patience import patient
-from headrace_flows.prefect_errors import told
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run, current, tell_prefect
+from headrace_ops.prefect_errors import told
 
 
 @flow(name="train", flow_run_name="{pipeline.name}", persist_result=False)

@@ -10,15 +10,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
-from headrace.leases import present
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.tuning import Metric, parse_search, search
+from headrace.state.leases import present
+from headrace.use.tuning import Metric, parse_search, search
 from headrace_flows import recovery, stages
 from headrace_flows.patience import patient
-from headrace_flows.prefect_errors import told
 from headrace_flows.train import new_run, run_here
 from headrace_flows.tuning import Tuning
+from headrace_ops.prefect_errors import told
 
 current: ContextVar[Tuning] = ContextVar("headrace_tuning")
 

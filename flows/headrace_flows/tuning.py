@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from headrace.closure import code_state
 from headrace.planning import Plan, find_finished
 from headrace.records import ContractRecord, SnapshotRecord
-from headrace.tuning import Metric, Space, Study, trial_table
+from headrace.stages.ingredients.closure import code_state
+from headrace.use.tuning import Metric, Space, Study, trial_table
 from headrace_flows.run import Run
 from headrace_flows.summary import summarise_finished
 
@@ -44,7 +44,7 @@ class Tuning:
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
         """The study of this space on this data, begun or not."""
         plan = self.run.plan
-        ingredients = code_state(["headrace.tuning"])
+        ingredients = code_state(["headrace.use.tuning"])
         for spec in self._edges:
             key = Plan(spec, plan.folder, plan.settings).train(snapshot, contract)
             ingredients |= key.ingredients

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from headrace.repair import Repair
     from headrace.settings import Settings
+    from headrace.use.repair import Repair
 
 PERIOD_SECONDS = 60.0
 LAST_WAIT_SECONDS = 5.0
@@ -41,8 +41,8 @@ class ChampionWatch:
         Returns:
             what is new since the last look.
         """
-        from headrace.ledger import is_there
-        from headrace.repair import restore_lost
+        from headrace.state.ledger import is_there
+        from headrace.use.repair import restore_lost
 
         if not is_there(self._settings.database_url):
             return []

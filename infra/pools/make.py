@@ -57,7 +57,7 @@ def fix(template: dict[str, Any], values: dict[str, Any]) -> None:
 
 def process() -> dict[str, Any]:
     """A process for each run: ``headrace worker``."""
-    from headrace_flows.services.pools import PROCESS_TEMPLATE
+    from headrace_ops.pools import PROCESS_TEMPLATE
 
     return PROCESS_TEMPLATE
 

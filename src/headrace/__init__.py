@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.serving import LoadedModel, load_champion
+    from headrace.models.logged.loading import LoadedModel, load_champion
 
 __all__ = ["LoadedModel", "load_champion"]
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from headrace import serving
+        from headrace.models.logged import loading as serving
 
         return getattr(serving, name)
     raise AttributeError(f"module 'headrace' has no attribute {name!r}")

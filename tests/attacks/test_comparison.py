@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from tests.conftest import a_contract, blobs, write_law
 
-from headrace.ledger import Ledger
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace.state.ledger import Ledger
 
 Copy = Callable[[Path, Path], Path]
 
@@ -46,12 +46,12 @@ class Arena:
 
     def fight(self, data: Path, seed: int) -> tuple[PromotionRecord, EvaluationRecord]:
         """Train with a seed on a data set, and let the gates decide."""
-        from headrace.evaluation import evaluate
-        from headrace.ingestion import ingest
-        from headrace.promotion import conclude
-        from headrace.registration import register
-        from headrace.store import Store
-        from headrace.training import train
+        from headrace.stages.evaluation import evaluate
+        from headrace.stages.ingestion import ingest
+        from headrace.stages.promotion import conclude
+        from headrace.stages.registration import register
+        from headrace.stages.training import train
+        from headrace.state.store import Store
 
         overrides = (f"data.source={str(data)!r}", f"training.seed={seed}")
         folder, settings = self.folder, self.settings
@@ -216,8 +216,8 @@ def right(
     arena: Arena, version: int, images: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """Which rows a registered version has right."""
-    from headrace.serving import load_version
-    from headrace.tracking import Tracking
+    from headrace.models.logged.loading import load_version
+    from headrace.state.tracking import Tracking
 
     row = Ledger(arena.settings.database_url).version("blobs", version)
     model = load_version(Tracking(arena.settings), row)

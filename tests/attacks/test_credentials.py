@@ -24,12 +24,12 @@ from headrace.credentials import (
     instead,
     schema_pattern,
 )
+from headrace.data.sources import open_source
 from headrace.errors import HeadraceError, UsageError
 from headrace.settings import Settings
-from headrace.sources import open_source
 from headrace.spec import DataSpec
-from headrace.store import Store
-from headrace.store.options import storage_options
+from headrace.state.store import Store
+from headrace.state.store.options import storage_options
 
 CANARY = "canary-7Hq2"
 WITH_CREDENTIAL = {
@@ -207,8 +207,8 @@ def test_prefect_refuses_it_before_it_keeps_anything(prefect_server: str) -> Non
     from prefect.utilities.callables import parameter_schema
 
     from headrace_flows.score import score
-    from headrace_flows.services.environment import prefect_authorization
     from headrace_flows.train import train
+    from headrace_ops.environment import prefect_authorization
 
     for flow, parameters in [
         (train, {"pipeline": {"name": "x", "medium": "image"}}),
@@ -417,7 +417,7 @@ def test_the_page_of_a_server_that_is_reached_with_a_login_is_kept_without_it(
             sys.executable,
             "-c",
             "from headrace.settings import Settings\n"
-            "from headrace_flows.server import Server\n"
+            "from headrace_ops.run_server import Server\n"
             "print(Server(Settings()).ui_url)",
         ],
         env={

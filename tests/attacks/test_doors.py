@@ -16,9 +16,9 @@ import pytest
 from tests.attacks import routes, stranger
 from tests.integration.conftest import Services, down, up
 
-from headrace.logins import LOGIN_FILE, Login, read_login
 from headrace.settings import Settings
-from headrace_flows.services.gate import Gate
+from headrace.state.logins import LOGIN_FILE, Login, read_login
+from headrace_ops.gate import Gate
 
 LOGIN = Login("headrace", "canary")
 OURS = "127.0.0.1:4200"
@@ -219,7 +219,7 @@ def test_artifacts_are_written_below_the_home_alone(
 
 
 def test_a_second_user_gets_nothing_of_a_runs_temporary_server(tmp_path: Path) -> None:
-    from headrace_flows.server import TemporaryServer, configure
+    from headrace_ops.run_server import TemporaryServer, configure
 
     before = dict(os.environ)
     settings = Settings(project=tmp_path, home=tmp_path / "home")

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 from tests.flows.conftest import Home, rows_of
 
-from headrace.processes import this_process
 from headrace.settings import Settings
-from headrace.temporary import own_temporary_folder, sweep_temporary
+from headrace.state.processes import this_process
+from headrace.state.temporary import own_temporary_folder, sweep_temporary
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 240.0
@@ -59,7 +59,7 @@ class Terminal:
             k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+            [sys.executable, "-m", "headrace_cli.main", *arguments],
             env={**inherited, **home.environment, "TERM": "xterm"},
             cwd=home.project,
             stdin=slave,
@@ -104,7 +104,7 @@ def test_under_nohup_a_closed_terminal_changes_nothing(
     code = (
         "import os, signal, sys\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from headrace_flows.cli import main, registry\n"
+        "from headrace_cli import main, registry\n"
         "def go_on(*_, **__):\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"
         "    print('went on', flush=True)\n"
@@ -221,15 +221,15 @@ def test_an_interrupt_while_the_command_is_still_imported_is_told(
         "from importlib.abc import MetaPathFinder\n"
         "class Interrupts(MetaPathFinder):\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'headrace_flows.cli.worker':\n"
+        "        if name == 'headrace_cli.worker':\n"
         "            os.kill(os.getpid(), signal.SIG{})\n"
         "sys.meta_path.insert(0, Interrupts())\n"
-        "from headrace_flows.cli.start import main\n"
+        "from headrace_cli.start import main\n"
         "sys.argv = ['headrace', 'list', '--json']\n"
         "main()\n"
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"headrace": "headrace_flows.cli.start:main"}
+    assert project["scripts"] == {"headrace": "headrace_cli.start:main"}
     for name in ("INT", "TERM"):
         ran = subprocess.run(
             [sys.executable, "-c", code.format(name)],

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from headrace.data.sources import open_source
+from headrace.data.sources.tables.dialects import Dialect, rows_of
 from headrace.errors import SourceError
+from headrace.media.chunks import Reading
 from headrace.settings import Settings
-from headrace.sources import Reading, open_source
-from headrace.sources.dialects import Dialect, rows_of
 
 
 def refused(path: Path, medium: str = "image") -> str:
@@ -89,7 +90,7 @@ def test_no_scanner_of_arrow_is_left_when_a_command_ends(tmp_path: Path) -> None
     data.write_text("text,label\n" + "\n".join(rows))
     code = (
         "import atexit, sys\n"
-        "from headrace_flows.cli import main\n"
+        "from headrace_cli import main\n"
         "atexit.register(lambda: print('pyarrow.dataset' in sys.modules))\n"
         "sys.argv = ['headrace', *sys.argv[1:]]\n"
         "main.main()\n"

@@ -15,9 +15,9 @@ import pytest
 from tests.flows.conftest import Answer, Home
 
 from headrace.errors import UsageError
-from headrace.ledger import Ledger
 from headrace.settings import Settings
-from headrace.tracking import Tracking
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import Tracking
 
 NOBODY = 65534
 _CAPBSET_DROP, _DAC_OVERRIDE = 24, 1
@@ -162,7 +162,7 @@ def unable_to_write() -> None:
 def read_only(home: Home, *arguments: str) -> Answer:
     """Run a command that cannot write to a home."""
     ran = subprocess.run(
-        [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+        [sys.executable, "-m", "headrace_cli.main", *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -222,7 +222,7 @@ def test_a_ledger_with_writes_that_wait_can_be_read_where_it_is_read_only(
     database = home.path / "headrace.db"
     code = (
         "import os, sqlite3, sys\n"
-        "from headrace.ledger import Ledger, Approval\n"
+        "from headrace.state.ledger import Ledger, Approval\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from tests.attacks.test_words import a_version, force\n"
         f"ledger = Ledger({settings.database_url!r})\n"

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from tests.flows.conftest import Home
 
+from headrace.data.sources import open_source
+from headrace.data.sources.catalog import keras
 from headrace.errors import SourceError
+from headrace.media.chunks import Reading
 from headrace.settings import Settings
-from headrace.sources import Reading, keras, open_source
 
 
 @pytest.fixture

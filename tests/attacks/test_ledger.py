@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.src.conftest import postgres, url  # noqa: F401
-from tests.src.ledger.conftest import fill, promote
+from tests.src.state.ledger.conftest import fill, promote
 
 from headrace.errors import IntegrityError
-from headrace.ledger import Approval, Ledger
-from headrace.ledger.deployments import Deployments
-from headrace.ledger.tables import CHAIN, CHAINED, METADATA
+from headrace.state.ledger import Approval, Ledger
+from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
 
 TABLES = [table.name for table in (*CHAINED, CHAIN)]
 # What would change or remove rows, however it is written.

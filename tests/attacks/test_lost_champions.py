@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tests.attacks.conftest import headrace
 
-from headrace.ledger import Ledger
-from headrace.serving import load_champion
+from headrace.models.logged.loading import load_champion
 from headrace.settings import Settings
-from headrace.tracking import MODEL_FILE
-from headrace_flows.doctor.models import check_models
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import MODEL_FILE
+from headrace_ops.doctor.models import check_models
 
 Trained = Any
 

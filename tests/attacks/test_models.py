@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 from tests.attacks.conftest import headrace
 
-from headrace import promotion
 from headrace.errors import IntegrityError
-from headrace.ledger import Approval, Ledger, Version
-from headrace.promotion.approval import approve
-from headrace.registration import register
-from headrace.repair import repair
-from headrace.serving import load_champion
+from headrace.models.logged.loading import load_champion
+from headrace.models.logged.soundness import find_flaws
 from headrace.settings import Settings
-from headrace.soundness import find_flaws
-from headrace.tracking import GOLDEN_FILE, MODEL_FILE, file_digest
-from headrace_flows.doctor.models import check_models
+from headrace.stages import promotion
+from headrace.stages.promotion.approval import approve
+from headrace.stages.registration import register
+from headrace.state.ledger import Approval, Ledger, Version
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, file_digest
+from headrace.use.repair import repair
 from headrace_flows.watching import ChampionWatch
+from headrace_ops.doctor.models import check_models
 
 Trained = Any
 

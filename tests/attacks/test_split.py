@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from tests.flows.conftest import Answer, Home
 
-from headrace.drafting import Found
-from headrace.drafting.found import look
-from headrace.ingestion import ingest
+from headrace.data.snapshots import read_shard, shards_of
 from headrace.settings import Settings
-from headrace.snapshots import read_shard, shards_of
 from headrace.spec import DataSpec
-from headrace.store import Store
+from headrace.stages.ingestion import ingest
+from headrace.state.store import Store
+from headrace.use.drafting import Found
+from headrace.use.drafting.found import look
 
 Write = Callable[[Sequence[tuple[str, str]]], Path]
 

@@ -21,14 +21,20 @@ import pytest
 from tests.anchoring import anchored_at
 from tests.flows.conftest import Answer, Home, states
 
-from headrace.fitting.checkpoints import Checkpoints, Progress, State, pack, unpack
-from headrace.ledger import Ledger
+from headrace.data.snapshots import check_snapshot, quarantine_name, shards_of
 from headrace.planning import Plan, find_finished
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
-from headrace.snapshots import check_snapshot, quarantine_name, shards_of
 from headrace.spec import TrainingSpec, load_spec
-from headrace.store import Store
+from headrace.stages.fitting.checkpoints import (
+    Checkpoints,
+    Progress,
+    State,
+    pack,
+    unpack,
+)
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
 
 WEAK = ("training.epochs=1", "training.learning_rate=0.002")
 COMMAND = ("run", "digits", *(f"--set={text}" for text in WEAK), "--json")

@@ -14,7 +14,7 @@ from tests.attacks import routes
 from tests.attacks.chromium import Browser, chromium
 from tests.integration.conftest import Services, down, up
 
-from headrace.logins import read_login
+from headrace.state.logins import read_login
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

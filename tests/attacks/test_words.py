@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 from tests.flows.conftest import Answer, Home
 
+from headrace.data.sources import open_source
 from headrace.errors import SourceError, SpecError
-from headrace.ledger import Approval, Ledger, Version
-from headrace.scoring.output import write_output
+from headrace.media.chunks import Reading
 from headrace.settings import Settings
-from headrace.sources import Reading, open_source
 from headrace.spec import load_spec
+from headrace.state.ledger import Approval, Ledger, Version
+from headrace.use.scoring.output import write_output
 
 MARKS = [
     "[/b]",
@@ -288,7 +289,7 @@ def test_no_text_in_the_csv_of_score_is_a_formula(tmp_path: Path) -> None:
 def test_the_last_resort_of_the_command_line_is_sanitised(tmp_path: Path) -> None:
     """A traceback with such words in it, in a process of its own."""
     code = (
-        "import sys, headrace_flows.cli.main as m, headrace.settings as s\n"
+        "import sys, headrace_cli.main as m, headrace.settings as s\n"
         "def fail(*_): raise RuntimeError('\\x1b[31m at https://u:canary@h/x')\n"
         "s.find_project = fail\n"
         "sys.argv = ['headrace', 'list']\n"

@@ -16,8 +16,8 @@ import psutil
 from rich.console import Console
 
 from headrace.settings import Settings
-from headrace_flows import server
-from headrace_flows.services.environment import CLIENT_VARIABLES
+from headrace_ops import run_server as server
+from headrace_ops.environment import CLIENT_VARIABLES
 
 from .measure import Measured, measure, role
 

@@ -228,7 +228,7 @@ class Sampler:
 def role(command: Sequence[str]) -> str:
     """What a process of Headrace is there for, by its command line."""
     text = " ".join(command)
-    if "headrace_flows.server" in text:
+    if "headrace_ops.run_server" in text:
         return "server"
     if "multiprocessing.resource_tracker" in text:
         return "tracker"

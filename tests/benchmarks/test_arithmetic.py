@@ -111,10 +111,13 @@ def test_the_cpu_of_a_childs_child_is_counted(tmp_path: Path) -> None:
 
 def test_processes_are_known_by_what_they_do() -> None:
     python = "/venv/bin/python"
-    guard = [python, "-m", "headrace_flows.guard"]
-    assert role([*guard, python, "-m", "headrace_flows.server", "4200"]) == "server"
+    guard = [python, "-m", "headrace_ops.guard"]
+    assert role([*guard, python, "-m", "headrace_ops.run_server", "4200"]) == "server"
     assert role([python, "-c", "from multiprocessing.spawn import x"]) == "worker"
-    assert role([python, "-m", "headrace.serving"]) == "python -m headrace.serving"
+    assert (
+        role([python, "-m", "headrace.models.logged.loading"])
+        == "python -m headrace.models.logged.loading"
+    )
 
 
 def test_an_answer_that_is_none_says_why() -> None:

@@ -15,7 +15,7 @@ import sys
 import time
 
 from headrace.errors import DependencyError, PromotionError
-from headrace.ledger import Ledger
+from headrace.state.ledger import Ledger
 
 MODEL = "blobs"
 

@@ -16,7 +16,7 @@ from tests.faults.storage import BUCKET, Storage
 from headrace.errors import DependencyError, IntegrityError
 from headrace.records import DataDescription
 from headrace.settings import Settings
-from headrace.tracking import Tracking
+from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +31,7 @@ def server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FaultProxy]:
     """An MLflow server whose artifacts are in object storage, behind a proxy."""
-    from headrace_flows.services.live import free_port
+    from headrace_ops.live import free_port
 
     (tmp_path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
     address = ("127.0.0.1", free_port())

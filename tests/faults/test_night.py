@@ -132,7 +132,7 @@ class Killer(threading.Thread):
             try:
                 line = " ".join(process.cmdline())
                 at_home = process.environ().get("HEADRACE_HOME") == self._home
-                if at_home and part in line and "headrace_flows.guard" not in line:
+                if at_home and part in line and "headrace_ops.guard" not in line:
                     process.kill()
                     self.killed[part] += 1
             except psutil.Error:

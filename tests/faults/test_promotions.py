@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.ledger import Entry, Evidence, Ledger, Version
 from headrace.records import GateResult
+from headrace.state.ledger import Entry, Evidence, Ledger, Version
 
 RACES = int(os.environ.get("RACES", "160"))  # `make test-faults` has 10,000
 PROCESSES = 8

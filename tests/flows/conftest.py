@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import write_law
 
 from headrace.settings import Settings
-from headrace_flows.services.environment import CLIENT_VARIABLES
+from headrace_ops.environment import CLIENT_VARIABLES
 
 STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
 
@@ -71,7 +71,7 @@ class Home:
         if "PREFECT_API_URL" in environment:  # of the server for all tests
             inherited |= {k: os.environ[k] for k in CLIENT_VARIABLES if k in os.environ}
         return subprocess.Popen(
-            [sys.executable, "-m", "headrace_flows.cli.main", *arguments],
+            [sys.executable, "-m", "headrace_cli.main", *arguments],
             env={**inherited, **self.environment, **environment},
             cwd=self.project,
             stdout=subprocess.PIPE,
@@ -81,7 +81,7 @@ class Home:
 
     def headrace(self, *arguments: str) -> Answer:
         """Run a command in this process: the same code, without the start-up."""
-        from headrace_flows.cli.main import main
+        from headrace_cli.main import main
 
         out, err = io.StringIO(), io.StringIO()
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

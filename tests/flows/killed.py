@@ -25,7 +25,7 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(owner, name, killed)
-    from headrace_flows.cli import main as command
+    from headrace_cli import main as command
 
     command.main()
 

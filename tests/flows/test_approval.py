@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ledger import Approval, Leases, Ledger
+from headrace.state.ledger import Approval, Leases, Ledger
 
 from .conftest import Home
 

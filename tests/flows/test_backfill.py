@@ -14,10 +14,10 @@ import pytest
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace_cli.backfill import Every, _conclude, _runner, _tasks
 from headrace_flows.backfilling import Backfill, Task, dates, fill_in
 from headrace_flows.backfilling.here import Here
 from headrace_flows.backfilling.there import There
-from headrace_flows.cli.backfill import Every, _conclude, _runner, _tasks
 
 Home = Any
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from headrace.leases import hold
 from headrace.settings import Settings
+from headrace.state.leases import hold
 
 pytestmark = pytest.mark.integration
 
@@ -66,8 +66,8 @@ def test_a_run_is_refused_where_the_pipeline_says_so(
 def test_a_run_that_has_lost_its_lease_registers_nothing(
     after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headrace import registration
-    from headrace.ledger import Leases
+    from headrace.stages import registration
+    from headrace.state.ledger import Leases
 
     ledger = after_first.path / "headrace.db"
     leases = Leases(f"sqlite:///{ledger}")

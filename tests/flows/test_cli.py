@@ -171,7 +171,7 @@ def test_a_pipeline_file_with_a_mistake_is_named(home: Home, tmp_path: Path) -> 
 def test_help_and_check_import_nothing_heavy(home: Home) -> None:
     code = (
         "import sys\n"
-        "from headrace_flows.cli.main import main\n"
+        "from headrace_cli.main import main\n"
         "for arguments in (['--help'], ['check', 'digits']):\n"
         "    sys.argv = ['headrace', *arguments]\n"
         "    try:\n        main()\n"

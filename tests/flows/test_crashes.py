@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from headrace_flows.services.environment import prefect_authorization
+from headrace_ops.environment import prefect_authorization
 
 pytestmark = pytest.mark.integration
 
@@ -22,19 +22,19 @@ CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 GATES = "[{ name = 'accuracy', threshold = 0.5 }]"  # no champion to beat
 
 POINTS = [
-    pytest.param("headrace.ledger.leases:Leases.take", "after", id="lease taken"),
+    pytest.param("headrace.state.ledger.leases:Leases.take", "after", id="lease taken"),
     pytest.param(
-        "headrace.tracking.models:Models.create_version",
+        "headrace.state.tracking.models:Models.create_version",
         "after",
         id="MLflow has the version, the ledger has not",
     ),
     pytest.param(
-        "headrace.ledger.versions:Versions.add_evidence",
+        "headrace.state.ledger.versions:Versions.add_evidence",
         "before",
         id="the ledger has the version, no evidence",
     ),
     pytest.param(
-        "headrace.promotion.ending:project_aliases",
+        "headrace.stages.promotion.ending:project_aliases",
         "before",
         id="promoted in the ledger, not in MLflow",
     ),

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from headrace.errors import ContractError, DependencyError, UsageError
-from headrace.folders import pack_folder
-from headrace.leases import present
 from headrace.planning import Key
 from headrace.records import TrainingRecord
 from headrace.spec import override
+from headrace.state.folders import pack_folder
+from headrace.state.leases import present
 from headrace_flows.run import Run
 
 pytestmark = pytest.mark.integration
@@ -84,7 +84,7 @@ def test_what_a_run_made_that_was_replaced_is_not_kept(
 def test_the_record_lies_where_the_stage_looks_for_it(
     run: Run, trained: Trained
 ) -> None:
-    from headrace.tracking import Tracking
+    from headrace.state.tracking import Tracking
     from headrace_flows.fit import fit
 
     key, request = request_of(run, trained)

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from headrace.leases import hold, present
-from headrace.ledger import Lease, Leases
 from headrace.settings import Settings
-from headrace.tracking import Tracking
+from headrace.state.leases import hold, present
+from headrace.state.ledger import Lease, Leases
+from headrace.state.tracking import Tracking
 
 GONE = {"started": "an earlier boot-17"}
 ELSEWHERE = {"host": "elsewhere"}
@@ -105,7 +105,7 @@ def world(settings: Settings, prefect_server: str) -> World:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is too young to be swept."""
-    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
 
 
 def test_all_of_a_run_whose_process_is_gone_is_ended(world: World) -> None:
@@ -160,7 +160,7 @@ def test_what_died_before_its_lease_is_known_by_its_age(
 ) -> None:
     run, foreign = world.flow_run(), world.flow_run(tags=["headrace-of another home"])
     assert world.sweep() == [], "it may just be starting"
-    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
     assert world.sweep() == [run]
     assert world.state(run)[0] == "CRASHED"
     assert world.state(foreign)[0] == "RUNNING"
@@ -173,7 +173,7 @@ def test_a_run_that_has_just_ended_may_still_tell_how(
     with hold(world.settings, "blobs", run):
         pass
     assert world.sweep() == []
-    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
     assert world.sweep() == [run], "nobody will tell any more"
 
 
@@ -187,7 +187,7 @@ def test_a_task_that_an_ended_run_has_left_running_is_ended(
     task = world.task_run(run)
     world.sweep()
     assert world.task_state(task) == "RUNNING", "it may yet be told of"
-    monkeypatch.setattr("headrace.ledger.rows.GRACE_SECONDS", -1)
+    monkeypatch.setattr("headrace.state.ledger.rows.GRACE_SECONDS", -1)
     assert world.sweep() == []
     assert world.task_state(task) == "CRASHED"
 
@@ -296,7 +296,7 @@ def rewritten(world: World, **values: Any) -> Iterator[None]:
     """The ledger's leases say something else, as if time had passed."""
     import sqlalchemy as sa
 
-    from headrace.ledger.leases import LEASES
+    from headrace.state.ledger.leases import LEASES
 
     engine = sa.create_engine(world.settings.database_url)
     with engine.begin() as connection:

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from headrace_flows.services.environment import prefect_authorization
+from headrace_ops.environment import prefect_authorization
 
 CHANGED = ("--set", "training.epochs=300", "--set", "model.arguments.dropout=0.2")
 OFTEN = ("--set", "training.checkpoint_steps=7")

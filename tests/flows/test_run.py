@@ -118,7 +118,7 @@ def test_the_second_run_is_unchanged_and_imports_nothing_heavy(
 ) -> None:
     code = (
         "import sys, json\n"
-        "from headrace_flows.cli.main import main\n"
+        "from headrace_cli.main import main\n"
         "sys.argv = ['headrace', 'run', 'blobs', '--json']\n"
         "try:\n    main()\n"
         "except SystemExit as leave:\n"

@@ -95,8 +95,8 @@ def test_a_killed_run_leaves_no_server(started: Watched) -> None:
     servers = [
         c
         for c in commands
-        if ("uvicorn" in c or "headrace_flows.server" in c)
-        and "headrace_flows.guard" not in c
+        if ("uvicorn" in c or "headrace_ops.run_server" in c)
+        and "headrace_ops.guard" not in c
     ]
     assert len(servers) == 1, "ours, and not one of Prefect's own beside it"
     started.process.kill()

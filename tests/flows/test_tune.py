@@ -13,7 +13,7 @@ import pytest
 
 from headrace.settings import Settings
 from headrace.spec import load_spec
-from headrace.tracking import Tracking
+from headrace.state.tracking import Tracking
 
 Answer = Any
 Home = Any

@@ -11,8 +11,8 @@ import pytest
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace_flows.services.prefect_server import leave_out_trigrams
-from headrace_flows.services.servers import from_elsewhere, own_postgres_is_used
+from headrace_ops.prefect_server import leave_out_trigrams
+from headrace_ops.servers import from_elsewhere, own_postgres_is_used
 
 Home = Any
 

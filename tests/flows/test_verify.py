@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tests.flows.conftest import Home, states
 
-from headrace.anchored import open_anchored
-from headrace.ledger import Ledger
+from headrace.data.anchored import open_anchored
 from headrace.settings import Settings
+from headrace.state.ledger import Ledger
 
 
 def settings_of(home: Home) -> Settings:

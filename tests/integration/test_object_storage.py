@@ -12,7 +12,7 @@ from tests.faults.proxy import Request, every, never
 from tests.faults.storage import BUCKET, Place, Storage
 
 from headrace.errors import DependencyError, UsageError
-from headrace.store import Store, remote
+from headrace.state.store import Store, remote
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from headrace.ledger import Lease, Leases
+from headrace.state.ledger import Lease, Leases
 
 pytestmark = pytest.mark.integration
 

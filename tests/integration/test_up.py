@@ -41,7 +41,7 @@ def those(home: Path, part: str) -> list[psutil.Process]:
         process
         for process in processes_of(home)
         if part in (line := " ".join(process.cmdline()))
-        and "headrace_flows.guard" not in line
+        and "headrace_ops.guard" not in line
     ]
 
 

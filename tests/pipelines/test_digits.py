@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from headrace.evaluation import evaluate
-from headrace.ingestion import ingest
+from headrace.data.snapshots import read_split
 from headrace.models import builder_name, check_arguments, find_builder
-from headrace.promotion import conclude
+from headrace.models.logged.loading import load_champion
 from headrace.records import DataDescription
-from headrace.registration import register
-from headrace.serving import load_champion
 from headrace.settings import Settings
-from headrace.snapshots import read_split
 from headrace.spec import load_spec
-from headrace.store import Store
-from headrace.training import train
-from headrace.validation import validate
+from headrace.stages.evaluation import evaluate
+from headrace.stages.ingestion import ingest
+from headrace.stages.promotion import conclude
+from headrace.stages.registration import register
+from headrace.stages.training import train
+from headrace.stages.validation import validate
+from headrace.state.store import Store
 
 PLACE = Path(__file__).resolve().parents[2] / "pipelines"
 PIPELINES = sorted(folder.parent for folder in PLACE.glob("*/pipeline.toml"))

@@ -29,7 +29,7 @@ def command(*arguments: str) -> str:
     """Code that runs the command line and goes on."""
     return f"""
 import contextlib
-from headrace_flows.cli.main import main
+from headrace_cli.main import main
 sys.argv = {["headrace", *arguments]!r}
 with contextlib.suppress(SystemExit):
     main()

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from headrace.settings import Settings
-from headrace_flows.server import configure
+from headrace_ops.run_server import configure
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.settings import Settings
-from headrace_flows.cli.main import app
+from headrace_cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "docs" / "production.md", ROOT / "infra" / "README.md")

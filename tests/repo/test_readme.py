@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from headrace_flows.cli.main import app
+from headrace_cli.main import app
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 COMMANDS = sorted(

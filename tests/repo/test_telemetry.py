@@ -27,7 +27,7 @@ def _bare_environment() -> Iterator[None]:
 def test_prefect_sends_nothing(tmp_path: Path) -> None:
     from prefect.settings import Settings as PrefectSettings
 
-    from headrace_flows.server import configure
+    from headrace_ops.run_server import configure
 
     configure(Settings(project=tmp_path))
     seen = PrefectSettings()
@@ -40,7 +40,7 @@ def test_prefect_sends_nothing(tmp_path: Path) -> None:
 def test_mlflow_sends_nothing(settings: Settings) -> None:
     from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
-    from headrace.tracking import Tracking
+    from headrace.state.tracking import Tracking
 
     assert MLFLOW_DISABLE_TELEMETRY.get() is False
     Tracking(settings)
@@ -48,14 +48,14 @@ def test_mlflow_sends_nothing(settings: Settings) -> None:
 
 
 def test_great_expectations_sends_nothing() -> None:
-    from headrace.validation import suite
+    from headrace.stages.validation import suite
 
     with suite.session("blobs", "0" * 64):
         assert os.environ["GX_ANALYTICS_ENABLED"] == "False"
 
 
 def test_what_the_user_set_is_kept(tmp_path: Path) -> None:
-    from headrace_flows.server import configure
+    from headrace_ops.run_server import configure
 
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "true"
     configure(Settings(project=tmp_path))

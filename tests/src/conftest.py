@@ -11,17 +11,17 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from headrace.media import medium
-from headrace.media.digests import digests
-from headrace.records import DataDescription, Finding, SnapshotRecord
-from headrace.snapshots import (
+from headrace.data.snapshots import (
     Rejected,
     prefix_bits,
     publish_snapshot,
     sort_order,
     write_shard,
 )
-from headrace.store import Store
+from headrace.media import medium
+from headrace.media.digests import digests
+from headrace.records import DataDescription, Finding, SnapshotRecord
+from headrace.state.store import Store
 
 
 def _write_snapshot(

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from headrace.anchored import open_anchored
+from headrace.data.anchored import open_anchored
+from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, Refusal
-from headrace.folders import pack_folder
 from headrace.settings import Settings
-from headrace.sources.identity import source_identity
 from headrace.spec import PipelineSpec
+from headrace.state.folders import pack_folder
 
 KEPT_CODES = {0, 1}  # a run that was refused is done as well
 

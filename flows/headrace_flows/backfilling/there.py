@@ -8,14 +8,14 @@ from typing import Any
 
 from headrace import errors
 from headrace.errors import UsageError
-from headrace.folders import pack_folder
-from headrace.ledger.deployments import Deployments
 from headrace.planning import Plan
-from headrace.registration import training_key
 from headrace.settings import Settings
+from headrace.stages.registration import training_key
+from headrace.state.folders import pack_folder
+from headrace.state.ledger.deployments import Deployments
 from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.backfilling.runs import Task
-from headrace_flows.prefect_errors import told
+from headrace_ops.prefect_errors import told
 
 _RAISED = re.compile(r"exception: (\w+):")
 _CODES = {

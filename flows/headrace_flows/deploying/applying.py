@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from headrace.credentials import hide_credentials
 from headrace.errors import UsageError
 from headrace_flows.deploying.wanted import Wanted
-from headrace_flows.prefect_errors import told
-from headrace_flows.services.pools import ensure_pool
+from headrace_ops.pools import ensure_pool
+from headrace_ops.prefect_errors import told
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -42,9 +42,9 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
         UsageError: there is none, or it refuses what is asked for.
         DependencyError: it does not answer.
     """
-    from headrace_flows.server import configure
-    from headrace_flows.services.environment import enter_prefect
-    from headrace_flows.services.live import lasting_api_url
+    from headrace_ops.environment import enter_prefect
+    from headrace_ops.live import lasting_api_url
+    from headrace_ops.run_server import configure
 
     configure(settings)
     url = lasting_api_url(settings)

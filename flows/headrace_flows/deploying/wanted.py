@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.folders import pack_folder
 from headrace.settings import Settings
 from headrace.spec import DeploySpec, PipelineSpec
-from headrace.store import Store
+from headrace.state.folders import pack_folder
+from headrace.state.store import Store
 from headrace_flows import recovery
 from headrace_flows.events import DRIFT, SNAPSHOT
 

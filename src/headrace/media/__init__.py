@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from headrace.media.chunks import Chunk
     from headrace.media.forms import Decoded, Expectation, Fitted, Payload, Size
     from headrace.records import DataDescription, Form
-    from headrace.sources.chunks import Chunk
     from headrace.spec import DataSpec
 
 

@@ -25,7 +25,8 @@ Builder = Callable[..., tuple[Any, Any]]
 
 def builder_names(medium: str = "") -> list[str]:
     """The families that ship with Headrace, of one medium or of all."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = pkgutil.iter_modules(__path__)
+    names = sorted(module.name for module in modules if not module.ispkg)
     return [name for name in names if medium in ("", family_medium(name))]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from headrace.models.logged.soundness import find_flaw
 from headrace.planning.plan import Plan
-from headrace.promotion.ending import registered_only, verdict
-from headrace.promotion.evidence import experiment_reason
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -12,8 +11,9 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.registration import training_key
-from headrace.soundness import find_flaw
+from headrace.stages.promotion.ending import registered_only, verdict
+from headrace.stages.promotion.evidence import experiment_reason
+from headrace.stages.registration import training_key
 
 
 class Finished(Record):

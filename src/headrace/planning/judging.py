@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from headrace.errors import NotFoundError, PromotionError
-from headrace.ledger import Champion, Evidence, Ledger, Version
 from headrace.planning.plan import Plan
 from headrace.records import (
     ContractRecord,
@@ -21,10 +20,11 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.registration import as_bound
 from headrace.settings import find_pipeline
 from headrace.spec import load_spec
 from headrace.spec.law import changes
+from headrace.stages.registration import as_bound
+from headrace.state.ledger import Champion, Evidence, Ledger, Version
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -119,8 +119,8 @@ def _judge(
     ledger: Ledger,
 ) -> Evidence:
     from headrace.backend import load_backend
-    from headrace.registration import register
-    from headrace.store import disk_errors
+    from headrace.stages.registration import register
+    from headrace.state.store import disk_errors
 
     load_backend()
     with disk_errors(str(plan.settings.home)):
@@ -143,7 +143,7 @@ def _judge(
 
 
 def _validate(plan: Plan, snapshot: SnapshotRecord) -> ContractRecord:
-    from headrace import validation
+    from headrace.stages import validation
 
     key = plan.validate(snapshot)
     contract = plan.find(key, ContractRecord)
@@ -159,7 +159,7 @@ def _evaluate(
     contract: ContractRecord,
     training: TrainingRecord,
 ) -> EvaluationRecord:
-    from headrace import evaluation
+    from headrace.stages import evaluation
 
     comparator = plan.comparator(training)
     key = plan.evaluate(contract, training, comparator)

@@ -8,10 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from headrace import closure
+from headrace.data.sources.identity import source_identity
 from headrace.errors import DependencyError
-from headrace.ingredients import training_roots
-from headrace.ledger import earlier_attempts, find_best_former
 from headrace.models import builder_name
 from headrace.planning.keys import Key, ingredients_of
 from headrace.planning.results import Results
@@ -21,12 +19,13 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.registration import training_key
 from headrace.settings import Settings
-from headrace.sources.identity import source_identity
 from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
 from headrace.spec.law import Law, read_law
-from headrace.store import Store
+from headrace.stages.ingredients import closure, training_roots
+from headrace.stages.registration import training_key
+from headrace.state.ledger import earlier_attempts, find_best_former
+from headrace.state.store import Store
 
 _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
 
@@ -107,7 +106,7 @@ class Plan(Results):
             "ingest",
             {"data": data, "medium": self.spec.medium},
             {"source": source_identity(self.spec.data.source, self.settings)},
-            ["headrace.ingestion", f"headrace.media.{self.spec.medium}"],
+            ["headrace.stages.ingestion", f"headrace.media.{self.spec.medium}"],
         )
 
     def validate(self, snapshot: SnapshotRecord) -> Key:
@@ -120,7 +119,7 @@ class Plan(Results):
             "validate",
             {"data": data, "contract": contract},
             {"snapshot": snapshot.digest},
-            ["headrace.validation", f"headrace.media.{self.spec.medium}"],
+            ["headrace.stages.validation", f"headrace.media.{self.spec.medium}"],
         )
 
     def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Key:
@@ -160,7 +159,7 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            ["headrace.evaluation", f"headrace.media.{self.spec.medium}"],
+            ["headrace.stages.evaluation", f"headrace.media.{self.spec.medium}"],
         )
 
     def comparator(self, training: TrainingRecord) -> int | None:

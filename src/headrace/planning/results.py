@@ -11,9 +11,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from headrace.anchored import AnchoredStore, open_anchored
-from headrace.anchored.store import as_json
-from headrace.ledger import Ledger
+from headrace.data.anchored import AnchoredStore, open_anchored
+from headrace.data.anchored.store import as_json
+from headrace.models.logged.soundness import find_flaws
 from headrace.planning.keys import Key
 from headrace.records import (
     MANIFEST,
@@ -22,11 +22,11 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.registration import as_bound, training_key
 from headrace.settings import Settings
-from headrace.soundness import find_flaws
 from headrace.spec import PipelineSpec
-from headrace.store import Store
+from headrace.stages.registration import as_bound, training_key
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T", bound=TrainingRecord)

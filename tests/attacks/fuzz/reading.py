@@ -7,11 +7,12 @@ from pathlib import Path
 from tests.attacks.fuzz.seeds import Seed
 
 from headrace import media
-from headrace.decoding import decode_chunk
+from headrace.data.decoding import decode_chunk
+from headrace.data.sources import open_source
 from headrace.errors import HeadraceError
+from headrace.media.chunks import Chunk, Reading
 from headrace.records import Form
 from headrace.settings import Settings
-from headrace.sources import Chunk, Reading, open_source
 
 _RATE_HZ = 8000
 _FORMS = {

@@ -17,9 +17,9 @@ import pytest
 
 from headrace import models
 from headrace.backend import load_backend
-from headrace.fitting.optimizers import make_optimizer
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
+from headrace.stages.fitting.optimizers import make_optimizer
 
 TOLERANCE = 2e-5
 DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from headrace import closure
 from headrace.planning import Key, Plan
-from headrace.promotion import conclude
 from headrace.records import Record
-from headrace.registration import register
 from headrace.spec import PipelineSpec
+from headrace.stages.ingredients import closure
+from headrace.stages.promotion import conclude
+from headrace.stages.registration import register
 
 Trained = Any
 Changed = Callable[..., dict[str, str]]

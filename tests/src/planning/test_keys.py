@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tests.src.planning.conftest import Changed, Trained, keys_of
 
-from headrace import closure
 from headrace.planning import Plan
 from headrace.records import Record
 from headrace.spec import PipelineSpec
+from headrace.stages.ingredients import closure
 
 
 @pytest.mark.parametrize(
@@ -107,22 +107,24 @@ def edit(
 def test_an_edited_helper_runs_what_uses_it(
     changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    edit(monkeypatch, tmp_path, "headrace.fitting", "\nSTEPS_PER_EXECUTION = 2\n")
-    assert changed() == {"train": "code of headrace.fitting"}
+    edit(
+        monkeypatch, tmp_path, "headrace.stages.fitting", "\nSTEPS_PER_EXECUTION = 2\n"
+    )
+    assert changed() == {"train": "code of headrace.stages.fitting"}
 
 
 def test_an_edited_helper_of_two_stages_runs_both(
     changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    edit(monkeypatch, tmp_path, "headrace.inference", "\nBLOCK = 2\n")
-    why = "code of headrace.inference"
+    edit(monkeypatch, tmp_path, "headrace.models.logged.inference", "\nBLOCK = 2\n")
+    why = "code of headrace.models.logged.inference"
     assert changed() == {"train": why, "evaluate": why}
 
 
 def test_an_edited_comment_runs_nothing(
     changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    edit(monkeypatch, tmp_path, "headrace.fitting", "\n# A thought.\n")
+    edit(monkeypatch, tmp_path, "headrace.stages.fitting", "\n# A thought.\n")
     assert changed() == {}
 
 

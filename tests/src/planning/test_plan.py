@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.src.planning.conftest import Changed, Trained, end, keys_of, records_of
 
-from headrace import closure
-from headrace.ledger import Ledger
 from headrace.planning import Plan
 from headrace.settings import Settings
+from headrace.stages.ingredients import closure
+from headrace.state.ledger import Ledger
 
 
 def test_what_was_saved_is_found_with_all_its_ingredients(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.arrow import as_binary, as_bytes
+from headrace.media.arrow import as_binary, as_bytes
 from headrace.media.audio.arrays import check_input, decode_array
 from headrace.media.audio.files import decode_files
 from headrace.media.audio.samples import Samples, fit, form_of, to_floats, usual_shape

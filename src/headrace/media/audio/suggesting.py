@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from headrace.sources.chunks import Chunk
+    from headrace.media.chunks import Chunk
 
 # Above it there is little that tells sounds apart, and twice the work.
 HIGHEST_RATE = 22_050

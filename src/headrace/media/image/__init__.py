@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.arrow import as_binary, as_bytes
+from headrace.media.arrow import as_binary, as_bytes
 from headrace.media.image.columns import columns, expectations
 from headrace.media.image.files import decode_files
 from headrace.media.image.near import alike, difference
@@ -26,7 +26,7 @@ from headrace.media.image.whole import set_columns, set_expectations
 from headrace.records import DataDescription, Form
 
 if TYPE_CHECKING:
-    from headrace.sources.chunks import Chunk
+    from headrace.media.chunks import Chunk
 
 __all__ = [
     "alike",

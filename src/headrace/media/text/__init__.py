@@ -31,7 +31,7 @@ from headrace.media.text.texts import (
 from headrace.records import DataDescription
 
 if TYPE_CHECKING:
-    from headrace.sources.chunks import Chunk
+    from headrace.media.chunks import Chunk
 
 __all__ = [
     "BEST_BUILDER",

@@ -1,0 +1,1 @@
+"""Data: read from sources, decoded, and kept as snapshots."""

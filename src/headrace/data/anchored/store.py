@@ -1,0 +1,103 @@
+"""Files of the store that the ledger has the sha256 of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from headrace.records import Record
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
+
+R = TypeVar("R", bound=Record)
+
+log = logging.getLogger("headrace")
+
+
+class AnchoredStore:
+    """Bytes by key that are what the ledger recorded, or absent.
+
+    Every method raises what the store and the ledger raise.
+
+    Args:
+        store: where the bytes are; anyone may have written there.
+        ledger: where the sha256 of each file is recorded before it is written, so that
+            a process that is killed in between leaves nothing that does not fit.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger) -> None:
+        self.store = store
+        self.ledger = ledger
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of a key; None where they are absent, or not what was recorded."""
+        try:
+            data = self.store.read(key)
+        except FileNotFoundError:
+            return None
+        recorded = self.ledger.anchors([key]).get(key)
+        if recorded == hashlib.sha256(data).hexdigest():
+            return data
+        log.warning(
+            "%s %s: it counts for nothing.",
+            self.store.uri(key),
+            "is not the file that the ledger recorded"
+            if recorded
+            else "is not in the ledger",
+        )
+        return None
+
+    def read_json(self, key: str) -> Any:
+        """The JSON value of a key, or None."""
+        data = self.read(key)
+        try:
+            return None if data is None else json.loads(data)
+        except (ValueError, RecursionError):
+            return None
+
+    def read_record(self, key: str, kind: type[R]) -> R | None:
+        """The record of a key; None also where an older release wrote it otherwise."""
+        data = self.read(key)
+        try:
+            return None if data is None else kind.model_validate_json(data)
+        except ValidationError:
+            return None
+
+    def write(self, key: str, data: bytes) -> str:
+        """Record a file and write it atomically; returns its URI."""
+        return self.write_all({key: data})[key]
+
+    def write_json(self, key: str, value: Any) -> str:
+        """Record a JSON value and write it atomically; returns its URI."""
+        return self.write(key, as_json(value))
+
+    def write_all(
+        self, files: Mapping[str, bytes], others: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Record files, all at once, and write each of them.
+
+        Args:
+            files: bytes by key.
+            others: sha256 by key, of files that are there already.
+
+        Returns:
+            URIs by key.
+        """
+        digests = {k: hashlib.sha256(data).hexdigest() for k, data in files.items()}
+        self.ledger.anchor({**(others or {}), **digests})
+        return {key: self.store.write(key, data) for key, data in files.items()}
+
+    def delete(self, key: str) -> None:
+        """Delete a file; what anyone puts there again counts for nothing."""
+        self.ledger.anchor({key: ""})
+        self.store.delete(key)
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON value as it is written."""
+    return json.dumps(value, indent=1, sort_keys=True).encode()

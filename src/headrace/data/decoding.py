@@ -1,0 +1,232 @@
+"""From the rows of a source to items in their medium's form, or the reason why not.
+
+Data to learn from and data to score are decoded here alike. Knows neither labels nor
+what the rows are for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from headrace.data.decoding_parts import LIMITS, Block, Limits, Part, check_media_ratio
+from headrace.data.snapshots import Rejected
+from headrace.data.sources.tables.tabular import UNREAD
+from headrace.errors import SourceError
+from headrace.media import Medium
+from headrace.media.chunks import Chunk, Source
+from headrace.media.forms import Payload, Problem, Size
+from headrace.records import Form
+
+__all__ = [
+    "Block",
+    "Part",
+    "decode",
+    "decode_chunk",
+    "fit",
+    "none_usable",
+]
+
+# How large a file decodes to is not known before the first ones are.
+_FILES_AT_FIRST = 8
+FILES_AT_ONCE = 256
+SMALL_ITEM = 2**13
+SMALL_AT_ONCE = 4096
+PART_BYTES = 16 * 2**20
+_UNREAD = Problem(UNREAD, "its row could not be read")
+
+
+def decode(
+    source: Source, module: Medium, form: Form, limits: Limits = LIMITS
+) -> Iterator[Part]:
+    """Decode a source part by part, in its order.
+
+    Args:
+        source: an opened one.
+        module: the medium.
+        form: what is declared of all items.
+        limits: a larger item is rejected from its header.
+
+    Raises:
+        SourceError: the source is damaged, or an array is not one of the medium.
+        DependencyError: it cannot be reached.
+    """
+    for chunk in source.chunks:
+        yield from decode_chunk(chunk, module, form, source.uri, limits)
+
+
+def decode_chunk(
+    chunk: Chunk,
+    module: Medium,
+    form: Form,
+    where: str,
+    limits: Limits = LIMITS,
+) -> Iterator[Part]:
+    """Decode some rows of a source; ``where`` names it in messages.
+
+    Raises:
+        SourceError: an array is not one of the medium, or files are bombs.
+    """
+    if isinstance(chunk.items, np.ndarray):
+        payload, scale = module.decode_array(
+            chunk.items, form, chunk.names, where, chunk.high
+        )
+        rows = list(range(len(payload)))
+        groups = chunk.groups or [""] * len(rows)
+        split = chunk.split or ""
+        block = Block(payload, split, chunk.labels, chunk.names, groups, rows)
+        yield Part(len(rows), [block], {}, scale, chunk.array)
+        return
+    files = _Files(chunk, module.sizes(chunk.items, form))
+    _check_ratio(files, where, limits)
+    # Of a declared form, what is larger is rejected for that.
+    limit = 0 if form.shape else limits.item_bytes
+    of_form = math.prod(form.shape or (1,)) * module.DTYPE.itemsize
+    start, count = 0, _FILES_AT_FIRST
+    while start < len(chunk.items):
+        # A row that is rejected takes the form's bytes where rows are put in order.
+        end = files.end(start, min(count, max(1, PART_BYTES // of_form)))
+        part = _decode_files(files, slice(start, end), module, form, limit)
+        yield part
+        start = end
+        largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
+        # Texts are small, and each call has its price.
+        most = FILES_AT_ONCE if largest > SMALL_ITEM else SMALL_AT_ONCE
+        count = max(1, min(most, PART_BYTES // largest))
+
+
+def _check_ratio(files: _Files, where: str, limits: Limits) -> None:
+    items = zip(files.chunk.items, files.sizes, strict=True)
+    fitting = [
+        (len(data), size) for data, size in items if size.item <= limits.item_bytes
+    ]
+    encoded = sum(length for length, _ in fitting)
+    unpacked = sum(size.unpacked for _, size in fitting)
+    check_media_ratio(where, unpacked, encoded, limits)
+
+
+class _Files(NamedTuple):
+    """Rows that are encoded files, and how large each is by its header."""
+
+    chunk: Chunk
+    sizes: list[Size]
+
+    def end(self, start: int, count: int) -> int:
+        """Where a part ends that begins at a row: its items are a bounded size."""
+        total = 0
+        for row in range(start, min(start + count, len(self.sizes))):
+            total += self.sizes[row].item
+            if total > PART_BYTES and row > start:
+                return row
+        return min(start + count, len(self.sizes))
+
+
+def _decode_files(
+    files: _Files, span: slice, module: Medium, form: Form, limit: int
+) -> Part:
+    chunk, sizes = files.chunk, files.sizes[span]
+    split = chunk.split or ""
+    encoded = cast(list[bytes], chunk.items[span])
+    labels, names = chunk.labels[span], chunk.names[span]
+    groups = chunk.groups[span] if chunk.groups else [""] * len(encoded)
+    shaped: dict[tuple[int, ...], list[tuple[Payload, int]]] = defaultdict(list)
+    rejected = {}
+    problems = {
+        row: _too_large(size.item, limit)
+        for row, size in enumerate(sizes)
+        if limit and size.item > limit
+    }
+    problems |= {row - span.start: _UNREAD for row in chunk.unread}
+    fitting = [b"" if row in problems else data for row, data in enumerate(encoded)]
+    decoded = module.decode_files(fitting, form)
+    for row, item in enumerate(decoded.items):
+        problem = problems.get(row, item)
+        if isinstance(problem, np.ndarray):
+            shaped[problem.shape].append((problem, row))
+        else:
+            rejected[row] = Rejected(
+                item=hashlib.sha256(encoded[row]).hexdigest(),
+                split=split,
+                label=labels[row],
+                name=names[row],
+                group=groups[row],
+                check=problem.check,
+                reason=problem.reason,
+            )
+    blocks = [
+        Block(
+            _stacked([item for item, _ in group]),
+            split,
+            [labels[row] for _, row in group],
+            [names[row] for _, row in group],
+            [groups[row] for _, row in group],
+            [row for _, row in group],
+        )
+        for group in shaped.values()
+    ]
+    return Part(
+        len(encoded),
+        blocks,
+        rejected,
+        notes=decoded.notes,
+        encoded=sum(map(len, fitting)),
+        unpacked=sum(size.unpacked for row, size in enumerate(sizes) if fitting[row]),
+    )
+
+
+def _too_large(size: int, limit: int) -> Problem:
+    return Problem(
+        "too_large",
+        f"{size:,} bytes decoded; at most {limit:,} are taken "
+        "(HEADRACE_MAX_ITEM_BYTES)",
+    )
+
+
+def _stacked(items: list[Payload]) -> Payload:
+    # Of one large item there need be no copy.
+    return items[0][np.newaxis] if len(items) == 1 else np.stack(items)
+
+
+def fit(
+    block: Block, module: Medium, shape: tuple[int, ...]
+) -> tuple[Block, dict[int, Rejected], Counter[str]]:
+    """Bring a block to a shape.
+
+    Returns:
+        what could be, by row what could not, and what was done to how many.
+    """
+    fitted = module.fit(block.payload, shape)
+    problem = fitted.problem or Problem("form", "it cannot take the form")
+    rejected = {
+        block.rows[place]: block.reject(place, problem.check, problem.reason)
+        for place in np.flatnonzero(~fitted.kept).tolist()
+    }
+    kept = block.take(fitted.kept)
+    return replace(kept, payload=fitted.payload), rejected, fitted.notes
+
+
+def none_usable(
+    checks: Counter[str], first: Rejected | None, where: str, action: str
+) -> SourceError:
+    """The error for a source of which no item can be used.
+
+    Args:
+        checks: why its items were rejected, counted.
+        first: one of them; None where the source has no items.
+        where: the source.
+        action: what to do, where there are items.
+    """
+    if first is None:
+        return SourceError(f"{where} holds no items.", "Give data with rows.")
+    counted = ", ".join(f"{check}: {count:,}" for check, count in checks.most_common())
+    return SourceError(
+        f"None of the {checks.total():,} items of {where} can be taken ({counted}). "
+        f"One of them, {first.name}: {first.reason}.",
+        action,
+    )

@@ -1,0 +1,64 @@
+"""The form of a data set at rest: Parquet shards by content hash, and a manifest.
+
+A snapshot is named by its content: the digest is over the sorted
+(item, split, label, group), where the item is the sha256 of the decoded bytes, and over
+what could not be decoded, with its names and reasons. One item is one row::
+
+    item   sha256 of the decoded bytes, hex     split  train | val | test
+    label  one of the classes                   name   where the source had it
+    group  such as the speaker; empty where there is none
+    <medium>  image: uint8 (height, width, channels) and audio: int16 (samples,), as
+              bytes of one size; text: a string
+
+Rows are in hash order, so any contiguous range of them is a random sample, and equal
+items are neighbours in one shard.
+"""
+
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.quarantine import quarantine_name, read_quarantine
+from headrace.data.snapshots.reading import (
+    DIGEST,
+    Manifest,
+    Shard,
+    digests_of,
+    find_snapshot,
+    payload_of,
+    read_rejected,
+    read_shard,
+    shards_of,
+)
+from headrace.data.snapshots.splits import Rows, SplitRows, read_split
+from headrace.data.snapshots.writing import (
+    Rejected,
+    WrittenShard,
+    prefix_bits,
+    publish_snapshot,
+    sort_order,
+    write_shard,
+)
+from headrace.records import MANIFEST
+
+__all__ = [
+    "DIGEST",
+    "MANIFEST",
+    "Manifest",
+    "Rejected",
+    "Rows",
+    "Shard",
+    "SplitRows",
+    "WrittenShard",
+    "check_snapshot",
+    "digests_of",
+    "find_snapshot",
+    "payload_of",
+    "prefix_bits",
+    "publish_snapshot",
+    "quarantine_name",
+    "read_quarantine",
+    "read_rejected",
+    "read_shard",
+    "read_split",
+    "shards_of",
+    "sort_order",
+    "write_shard",
+]

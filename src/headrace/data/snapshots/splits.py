@@ -1,0 +1,166 @@
+"""The rows of one split, as arrays to learn from, a shard in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.data.snapshots.quarantine import quarantined_rows
+from headrace.data.snapshots.reading import (
+    DIGEST,
+    digests_of,
+    payload_of,
+    read_shard,
+    shards_of,
+)
+from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.media.forms import Payload
+from headrace.records import SnapshotRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one split, in hash order.
+
+    Attributes:
+        items: ``(n, *shape)``, of the medium's type.
+        labels: class indices, int32 ``(n,)``; -1 where the label is no class.
+        names: where the source had each row, ``(n,)``.
+        groups: such as the speaker of each row, ``(n,)``; empty where there are none.
+    """
+
+    items: Payload
+    labels: npt.NDArray[np.int32]
+    names: list[str]
+    groups: list[str]
+
+
+class SplitRows:
+    """The rows of one split that are not in quarantine; none is read before asked for.
+
+    Its length is the number of rows; iterating gives the `Rows` of each shard.
+
+    Args:
+        snapshot: what was ingested.
+        split: train, val or test.
+        quarantine_uri: the Parquet file of a `ContractRecord`, or "".
+
+    Attributes:
+        counts: rows in each shard, int64 ``(shards,)``.
+
+    Raises:
+        IntegrityError: the manifest or the quarantine is missing or damaged.
+    """
+
+    def __init__(
+        self, snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
+    ) -> None:
+        self.snapshot = snapshot
+        self.split = split
+        self._shards = shards_of(snapshot)
+        self._left_out = quarantined_rows(quarantine_uri, split)
+        counts = [shard.splits.get(split, 0) for shard in self._shards]
+        bounds = [shard.first for shard in self._shards]
+        bounds.append(sum(shard.rows for shard in self._shards))
+        self.counts: npt.NDArray[np.int64] = np.array(counts, np.int64) - np.diff(
+            np.searchsorted(self._left_out, bounds)
+        )
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def groups(self) -> set[str]:
+        """The groups of all rows, those in quarantine included.
+
+        Raises:
+            IntegrityError: the snapshot is damaged.
+        """
+        found: set[str] = set()
+        for shard in self._shards:
+            table = read_shard(self.snapshot, shard, ["split", "group"])
+            mine = table.filter(pc.equal(table["split"], self.split))
+            found |= set(pc.unique(mine["group"]).to_pylist())
+        return found
+
+    def __iter__(self) -> Iterator[Rows]:
+        return (self.read(shard) for shard in range(len(self._shards)))
+
+    def read(self, shard: int) -> Rows:
+        """The rows of one shard, by its place in `counts`.
+
+        Raises:
+            IntegrityError: the shard is missing or damaged.
+        """
+        description = self.snapshot.description
+        table = self._table(shard, ["label", "name", "group", description.medium])
+        index = pc.fill_null(
+            pc.index_in(table["label"], pa.array(description.classes)), -1
+        )
+        return Rows(
+            payload_of(table, description),
+            np.asarray(index, dtype=np.int32),
+            table["name"].to_pylist(),
+            table["group"].to_pylist(),
+        )
+
+    def items(self) -> npt.NDArray[np.bytes_]:
+        """The sha256 of each row's item, ``(n,)`` of 32 bytes, in the order of rows.
+
+        Raises:
+            IntegrityError: a shard is missing or damaged.
+        """
+        parts = map(self.items_of, np.flatnonzero(self.counts).tolist())
+        return np.concatenate([np.empty(0, DIGEST), *parts])
+
+    def items_of(self, shard: int) -> npt.NDArray[np.bytes_]:
+        """The same for the rows of one shard, by its place in `counts`."""
+        return digests_of(self._table(shard, ["item"]))
+
+    def _table(self, shard: int, columns: list[str]) -> pa.Table:
+        """Columns of one shard, the rows of other splits and of quarantine left out."""
+        own = self._shards[shard]
+        table = read_shard(self.snapshot, own, ["split", *columns])
+        keep = np.asarray(pc.equal(table["split"], self.split))
+        first, last = np.searchsorted(self._left_out, [own.first, own.first + own.rows])
+        keep[self._left_out[first:last] - own.first] = False
+        if not keep.all():
+            table = table.filter(pa.array(keep))
+        if table.num_rows != self.counts[shard]:
+            raise IntegrityError(
+                f"{own.name} of {self.snapshot.uri} has {table.num_rows:,} rows of "
+                f"{self.split}, and {self.counts[shard]:,} were expected: the "
+                "quarantine is not of this snapshot.",
+                "Run the pipeline again.",
+            )
+        return table
+
+
+def read_split(
+    snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
+) -> tuple[Payload, npt.NDArray[np.int32], list[str]]:
+    """The rows of one split that are not in quarantine, all in memory.
+
+    Returns:
+        items ``(n, *shape)``, class indices int32 ``(n,)``, and row names ``(n,)``,
+        in hash order.
+
+    Raises:
+        IntegrityError: the snapshot or the quarantine is missing or damaged.
+    """
+    rows = SplitRows(snapshot, split, quarantine_uri)
+    description = snapshot.description
+    dtype = medium(description.medium).DTYPE
+    items = np.empty((len(rows), *description.shape), dtype)
+    labels = np.empty(len(rows), np.int32)
+    names: list[str] = []
+    for part in rows:
+        span = slice(len(names), len(names) + len(part.names))
+        items[span], labels[span] = part.items, part.labels
+        names += part.names
+    return items, labels, names

@@ -1,0 +1,193 @@
+"""Writes a snapshot: shard by shard, its digest, its manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.data.snapshots.checking import (
+    content_of,
+    find_same,
+    form_line,
+    rejected_lines,
+)
+from headrace.data.snapshots.reading import FORMAT, REJECTED, FileFacts, Manifest
+from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.media.arrow import as_bytes
+from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
+from headrace.state.store import Store
+
+ROWS_PER_SHARD = 65_536
+BYTES_PER_SHARD = 64 * 2**20
+_ROW_GROUP = 8192
+_HEX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item that could not be brought to the fixed form."""
+
+    item: str
+    split: str
+    label: str
+    name: str
+    check: str
+    reason: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenShard:
+    """One shard on disk.
+
+    Attributes:
+        name: below the snapshot's folder.
+        sha256: of the file.
+        splits: number of rows of each split.
+        content: a line of item, split and label for each row, in their order.
+    """
+
+    name: str
+    sha256: str
+    splits: dict[str, int]
+    content: bytes
+
+
+def prefix_bits(rows: int, description: DataDescription) -> int:
+    """How many bits of an item's sha256 say in which shard it lies."""
+    width = int(np.prod(description.shape)) * medium(description.medium).DTYPE.itemsize
+    count = max(1, -(-rows // ROWS_PER_SHARD), -(-rows * width // BYTES_PER_SHARD))
+    return min(16, (count - 1).bit_length())
+
+
+def sort_order(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """The order of rows in a snapshot: by item, split, label and name, ``(n,)``."""
+    keys = ["item", "split", "label", "name"]
+    order = pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in keys])
+    return np.asarray(order, np.int64)
+
+
+def write_shard(
+    folder: Path, number: int, rows: pa.Table, description: DataDescription
+) -> WrittenShard:
+    """Write one shard of the snapshot that is being made.
+
+    Args:
+        folder: of that snapshot; it has a folder ``items``.
+        number: of the shard in hash order.
+        rows: in their order: ``item`` (the sha256, binary of 32), ``split``,
+            ``label``, ``name``, ``group`` and the medium's column.
+        description: of the data.
+    """
+    rows = rows.combine_chunks()
+    rows = rows.set_column(0, "item", _hex(rows["item"]))
+    shape = "x".join(map(str, description.shape))
+    name = f"items/{number:04x}.parquet"
+    pq.write_table(
+        rows.replace_schema_metadata({"headrace.shape": shape}),
+        folder / name,
+        compression="zstd",
+        compression_level=1,
+        row_group_size=_ROW_GROUP,
+        use_dictionary=["split", "label", "group"],
+        write_statistics=["item", "split", "label"],
+    )
+    splits = {
+        count["values"]: count["counts"]
+        for count in pc.value_counts(rows["split"]).to_pylist()
+    }
+    return WrittenShard(name, _sha256(folder / name), splits, content_of(rows))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hex(items: pa.ChunkedArray) -> pa.Array:
+    data = b"".join(as_bytes(chunk).data for chunk in items.chunks)
+    ends = np.arange(len(items) + 1, dtype=np.int32) * _HEX
+    text = pa.py_buffer(data.hex().encode())
+    return pa.StringArray.from_buffers(len(items), pa.py_buffer(ends), text)
+
+
+def publish_snapshot(  # noqa: PLR0913
+    store: Store,
+    folder: Path,
+    description: DataDescription,
+    shards: Iterable[WrittenShard],
+    rejected: Sequence[Rejected],
+    *,
+    source: str,
+    attribution: str,
+    findings: Sequence[Finding],
+    notes: Sequence[str] = (),
+) -> SnapshotRecord:
+    """Make the shards in a folder a snapshot, unless the store has it whole.
+
+    Args:
+        store: where it goes.
+        folder: in a work folder of the store; the shards are written to it.
+        description: of the data.
+        shards: in hash order; they may be written as they are asked for.
+        rejected: in any order.
+        source, attribution, findings, notes: as in the record.
+    """
+    rejected = sorted(rejected, key=astuple)
+    sha = hashlib.sha256(form_line(description))
+    files: dict[str, dict[str, Any]] = {}
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        sha.update(shard.content)
+        counts.update(shard.splits)
+        files[shard.name] = {"sha256": shard.sha256, "splits": shard.splits}
+    schema = pa.schema([(field.name, pa.string()) for field in fields(Rejected)])
+    rows = pa.Table.from_pylist([asdict(row) for row in rejected], schema)
+    sha.update(rejected_lines(rows))
+    key = f"snapshots/{sha.hexdigest()}"
+    record = SnapshotRecord(
+        uri=store.uri(key),
+        digest=sha.hexdigest(),
+        description=description,
+        rows={split: counts[split] for split in ("train", "val", "test")},
+        rejected=len(rejected),
+        source=source,
+        attribution=attribution,
+        findings=tuple(findings),
+        notes=tuple(notes),
+    )
+    pq.write_table(rows, folder / REJECTED)
+    manifest = Manifest(
+        format=FORMAT,
+        files={name: FileFacts.model_validate(facts) for name, facts in files.items()},
+        rejected_sha256=_sha256(folder / REJECTED),
+    )
+    own_place = {"uri", "manifest_sha256"}  # a store may be moved
+    text = {
+        **manifest.model_dump(),
+        **record.model_dump(mode="json", exclude=own_place),
+    }
+    (folder / MANIFEST).write_text(json.dumps(text, indent=1), encoding="utf-8")
+    present = find_same(store, record, manifest)
+    if present is None:
+        store.delete_folder(key)
+        store.publish(folder, key, MANIFEST)
+        present = find_same(store, record, manifest)
+    if present is None:
+        raise IntegrityError(
+            f"The snapshot {record.uri} is not what was written there just now.",
+            "See what else writes to the store, and run again.",
+        )
+    return present

@@ -1,0 +1,1 @@
+"""Text from bytes: its encoding and its lines."""

@@ -1,0 +1,254 @@
+"""Which encoding a file of text has: proved by its bytes, or else refused.
+
+A file that might be one or another is refused: text read in a wrong encoding looks
+fine to every program, and to no reader. Knows neither tables nor what the text says.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.sources.encodings.hanzi import is_chinese
+from headrace.data.sources.encodings.western import is_western
+from headrace.data.sources.places.files import File
+from headrace.errors import SourceError
+
+_BLOCK = 2**20
+_EVIDENCE = 2**22
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8-sig", "UTF-8 with a byte order mark"),
+    (b"\xff\xfe\0\0", "utf-32", "UTF-32"),
+    (b"\0\0\xfe\xff", "utf-32", "UTF-32"),
+    (b"\xff\xfe", "utf-16", "UTF-16"),
+    (b"\xfe\xff", "utf-16", "UTF-16"),
+)
+# Those that no text has: tab, line ends and form feed left out.
+_CONTROLS = [code for code in range(32) if code not in (9, 10, 11, 12, 13)]
+_MAX_CONTROLS = 0.05
+# ISO-2022 changes its letters by escapes, and is ASCII otherwise.
+_ESCAPE = 27
+_MAX_ESCAPES = 0.002
+# ASCII to Arabic, punctuation, kana and Chinese, Korean, full-width forms.
+_RANGES = (
+    *((9, 13), (32, 126), (0xA0, 0x6FF), (0x2010, 0x2044), (0x20AC, 0x2122)),
+    *((0x3000, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7AF), (0xFF01, 0xFFEE)),
+)
+_USUAL = 0.95
+_ACTION = "Save it as UTF-8."
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the bytes of a file become text.
+
+    Attributes:
+        codec: Python's name of it.
+        name: for people.
+        errors: what becomes of bytes that are not of it: ``strict``, or
+            ``surrogateescape`` where few rows are damaged and can be set aside.
+    """
+
+    codec: str
+    name: str
+    errors: str = "strict"
+
+
+@dataclass(slots=True)
+class _Census:
+    """What the bytes of a file are, counted.
+
+    Attributes:
+        nulls: at even and at odd places.
+        bad_at: the first byte that is not UTF-8; -1 where there is none.
+        good, bad: characters past ASCII, and bytes that are not UTF-8.
+    """
+
+    size: int = 0
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, int))
+    nulls: tuple[int, int] = (0, 0)
+    bad_at: int = -1
+    good: int = 0
+    bad: int = 0
+
+
+def find_encoding(file: File) -> Encoding:
+    """The encoding of a file, of which all bytes are looked at.
+
+    Args:
+        file: unpacked, if it was compressed.
+
+    Raises:
+        SourceError: it is no text, is damaged, or its encoding cannot be told.
+    """
+    head = file.head(4)
+    for mark, codec, name in _BOMS:
+        if head.startswith(mark):
+            return _with_mark(file, Encoding(codec, name))
+    census = _census(file)
+    wide = _wide(file, census)
+    if wide:
+        return wide
+    controls = int(census.counts[_CONTROLS].sum())
+    escapes = int(census.counts[_ESCAPE])
+    if max(controls, escapes * _MAX_CONTROLS / _MAX_ESCAPES) > (
+        _MAX_CONTROLS * census.size
+    ):
+        raise SourceError(
+            f"{file.where} is no text: {controls:,} of its {census.size:,} bytes are "
+            "control characters.",
+            "Give text, or data in a format that is known.",
+        )
+    if census.bad_at < 0:
+        return Encoding("utf-8", "UTF-8")
+    if census.good > 4 * census.bad and census.good > 8:
+        return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")
+    return _narrow(file, census)
+
+
+def _with_mark(file: File, encoding: Encoding) -> Encoding:
+    if encoding.codec == "utf-8-sig":
+        census = _census(file)
+        if census.bad > max(1, census.good // 4):
+            raise _undecodable(file, encoding, census.bad_at)
+        errors = "surrogateescape" if census.bad else "strict"
+        return Encoding(encoding.codec, encoding.name, errors)
+    _check_strict(file, encoding)
+    return encoding
+
+
+def _undecodable(file: File, encoding: Encoding, place: int) -> SourceError:
+    return SourceError(
+        f"{file.where} is not the {encoding.name} that it begins as: it breaks off or "
+        f"is damaged at byte {place:,}.",
+        "Download or make it again.",
+    )
+
+
+def _blocks(file: File) -> Iterator[bytes]:
+    with file.open() as stream:
+        while block := stream.read(_BLOCK):
+            yield block
+
+
+def _check_strict(file: File, encoding: Encoding) -> None:
+    decoder = codecs.getincrementaldecoder(encoding.codec)()
+    done = 0
+    try:
+        for block in _blocks(file):
+            decoder.decode(block)
+            done += len(block)
+        decoder.decode(b"", True)
+    except UnicodeDecodeError as error:
+        raise _undecodable(file, encoding, done + error.start) from None
+
+
+def _census(file: File) -> _Census:
+    census = _Census()
+    strict = codecs.getincrementaldecoder("utf-8")()
+    lenient = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    for block in _blocks(file):
+        values = np.frombuffer(block, np.uint8)
+        census.counts += np.bincount(values, minlength=256)
+        if not values.all():
+            even, odd = ((values[first::2] == 0).sum() for first in (0, 1))
+            first = census.nulls
+            turned = census.size % 2
+            pair = (int(odd), int(even)) if turned else (int(even), int(odd))
+            census.nulls = (first[0] + pair[0], first[1] + pair[1])
+        if census.bad_at < 0:
+            census.bad_at = _first_bad(strict, block, census.size)
+        if values.max() > 127 or lenient.getstate()[0]:
+            _count(lenient.decode(block), census)
+        census.size += len(block)
+    _count(lenient.decode(b"", True), census)
+    if census.bad_at < 0 and census.bad:
+        census.bad_at = census.size
+    return census
+
+
+def _first_bad(decoder: codecs.IncrementalDecoder, block: bytes, done: int) -> int:
+    waiting = len(decoder.getstate()[0])
+    try:
+        decoder.decode(block)
+    except UnicodeDecodeError as error:
+        return done - waiting + error.start
+    return -1
+
+
+def _codes(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _count(text: str, census: _Census) -> None:
+    codes = _codes(text)
+    bad = int(((codes >= 0xDC80) & (codes <= 0xDCFF)).sum())
+    census.bad += bad
+    census.good += int((codes > 127).sum()) - bad
+
+
+def _wide(file: File, census: _Census) -> Encoding | None:
+    """UTF-16 without a mark: its ASCII, if only the line ends, has nulls."""
+    total = sum(census.nulls)
+    if census.size % 2 or total < 2 or total < 0.01 * census.size:
+        return None
+    is_little = census.nulls[1] > census.nulls[0]
+    order, name = ("le", "little") if is_little else ("be", "big")
+    encoding = Encoding(f"utf-16-{order}", f"UTF-16, {name}-endian")
+    text = _decoded(file, encoding.codec)
+    return encoding if text and _usual_share(_codes(text)) >= _USUAL else None
+
+
+def _usual_share(codes: npt.NDArray[np.uint32]) -> float:
+    """Of characters that texts have; of bytes in the wrong order, half are."""
+    usual = np.zeros(len(codes), bool)
+    for first, last in _RANGES:
+        usual |= (codes >= first) & (codes <= last)
+    return float(usual.mean())
+
+
+def _decoded(file: File, codec: str) -> str | None:
+    """Its first text past ASCII, where all of it is of an encoding; else None."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    kept: list[str] = []
+    size = 0
+    try:
+        for block in _blocks(file):
+            text = decoder.decode(block)
+            if size < _EVIDENCE and not (kept and text.isascii()):
+                kept.append(text)
+                size += len(text)
+        kept.append(decoder.decode(b"", True))
+    except UnicodeDecodeError:
+        return None
+    return "".join(kept)
+
+
+def _narrow(file: File, census: _Census) -> Encoding:
+    """What is neither UTF-8 nor UTF-16."""
+    text = _decoded(file, "gb18030")
+    if text is not None and is_chinese(_codes(text)):
+        return Encoding("gb18030", "GBK (GB18030)")
+    text = _decoded(file, "cp1252")
+    if text is not None and is_western(text):
+        return Encoding("cp1252", "Windows-1252 (Latin-1)")
+    if census.bad <= max(1, census.size // 2000):
+        return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")
+    raise SourceError(
+        f"{file.where} is not UTF-8 (byte {census.bad_at:,} is "
+        f"{_byte_at(file, census.bad_at)}), and whether it is GBK, Windows-1252 or "
+        "another encoding cannot be told beyond doubt.",
+        _ACTION,
+    )
+
+
+def _byte_at(file: File, place: int) -> str:
+    with file.open() as stream:
+        left = place
+        while left:
+            left -= len(stream.read(min(_BLOCK, left))) or left
+        return f"0x{stream.read(1).hex().upper() or 'nothing'}"

@@ -1,0 +1,1 @@
+"""How items lie in files: folders of classes, arrays, listed files."""

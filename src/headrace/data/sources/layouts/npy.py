@@ -1,0 +1,113 @@
+"""One array of the NPY format, its header believed only where the bytes agree."""
+
+from __future__ import annotations
+
+import functools
+import math
+import tokenize
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy_format
+
+from headrace.data.sources.layouts.arrays import (
+    Array,
+    array_chunks,
+    check_item,
+    read_blocks,
+    read_fortran_blocks,
+)
+from headrace.data.sources.places.files import File, first_line
+from headrace.errors import SourceError
+from headrace.media.chunks import Chunk
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+MAGIC = b"\x93NUMPY"
+
+
+def read_items(file: File, settings: Settings) -> Iterator[Chunk]:
+    """The rows of one array of items without labels.
+
+    Raises:
+        SourceError: it is damaged, no array of items, or of items that are too large.
+    """
+    names = (file.where.rpartition("/")[2], "")
+    items = open_npy(file)
+    check_item(items, names[0], file.where, settings)
+    yield from array_chunks(None, items, None, names, file.where)
+
+
+def open_npy(file: File) -> Array:
+    """The array of one ``.npy`` file; nothing is allocated before all sizes agree.
+
+    Raises:
+        SourceError: it is no NPY file, holds Python objects, or its size is not
+            what its header says.
+    """
+    with file.open() as stream:
+        shape, fortran, dtype = _header(stream, file)
+        start = stream.tell()
+    size = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size != file.size - start:
+        raise _wrong_size(file, shape, dtype, file.size - start)
+
+    def blocks(rows: int) -> Iterator[npt.NDArray[Any]]:
+        with file.open() as stream:
+            stream.read(start)
+            if fortran:
+                yield from read_fortran_blocks(stream, shape, dtype, rows)
+            else:
+                wrong = functools.partial(_wrong_size, file, shape, dtype)
+                yield from read_blocks(stream, shape, dtype, rows, wrong)
+
+    return Array(shape, dtype, blocks)
+
+
+def _header(
+    stream: IO[bytes], file: File
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = npy_format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran, dtype = npy_format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, fortran, dtype = npy_format.read_array_header_2_0(stream)
+        else:
+            raise ValueError(f"NPY version {version}, 1.0 or 2.0 expected")
+    except (
+        *(ValueError, SyntaxError, TypeError, tokenize.TokenError),
+        *(RecursionError, MemoryError),  # of a header that is nested too deeply
+    ) as error:
+        raise SourceError(
+            f"{file.where} is no array that can be read: {first_line(error)}.",
+            "Save it again with numpy.savez.",
+        ) from None
+    if dtype.hasobject:
+        raise SourceError(
+            f"{file.where} holds Python objects (pickle), which are never loaded.",
+            "Save plain numbers with numpy.savez.",
+        )
+    if dtype.itemsize == 0:
+        raise SourceError(
+            f"{file.where} holds values of no bytes ({dtype.str}).",
+            "Save plain numbers with numpy.savez.",
+        )
+    return shape, fortran, dtype
+
+
+def _wrong_size(
+    file: File, shape: tuple[int, ...], dtype: np.dtype[Any], found: int
+) -> SourceError:
+    expected = math.prod(shape) * dtype.itemsize
+    off = f"{found - expected:,} bytes left over"
+    if found < expected:
+        off = f"{expected - found:,} bytes missing"
+    return SourceError(
+        f"{file.where} says shape {shape} of {dtype}, which is {expected:,} bytes, but "
+        f"{found:,} follow: {off}.",
+        "It is damaged or was cut short: download or make it again.",
+    )

@@ -1,0 +1,1 @@
+"""Where data is: paths, URIs, archives, downloads."""

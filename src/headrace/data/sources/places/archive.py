@@ -1,0 +1,228 @@
+"""Zip and tar archives as trees of files; members are read where they are.
+
+Nothing is unpacked to disk. Only regular files with plain names are taken; a link,
+a device, an encrypted or repeated member refuses the whole archive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import stat
+import tarfile
+import zipfile
+from typing import IO, TYPE_CHECKING, cast
+
+from headrace.data.sources.places.files import (
+    Bounded,
+    File,
+    check_limits,
+    check_ratio,
+    decompressed,
+    reading,
+)
+from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
+from headrace.errors import SourceError
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+_ENCRYPTED = 0x1
+_UTF8 = 0x800
+_ZIP_END = 22
+_ZIP_COMMENT = 2**16 - 1
+_TAR_BLOCK = 512
+_READ_AT_ONCE = 2**20
+_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard"}
+
+
+def is_zip(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a zip archive."""
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether a file's first 512 bytes, decompressed, are those of a tar archive."""
+    return head[257:262] == b"ustar"
+
+
+def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
+    """The members of a zip archive.
+
+    Args:
+        file: the archive.
+        settings: their limits are kept.
+        files: keeps the archive open as long as its members are needed.
+
+    Raises:
+        SourceError: the archive is damaged, hostile or over the limits.
+    """
+    where = file.where
+    stream = files.enter_context(file.open())
+    try:
+        archive = files.enter_context(zipfile.ZipFile(stream))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise SourceError(
+            f"{where} begins as a zip archive, but its directory at the end of its "
+            f"{file.size:,} bytes is missing or damaged: {error}.",
+            "It was probably cut short: download or make it again.",
+        ) from None
+    _check_zip_end(file)
+    members = []
+    for info in archive.infolist():
+        if not info.filename:  # of which Python 3.11 cannot tell whether it is a folder
+            raise SourceError(
+                f"{where} holds a member without a name.", "Make the archive again."
+            )
+        if not info.is_dir():
+            members.append(info)
+    total = sum(info.file_size for info in members)
+    check_limits(where, len(members), total, settings)
+    check_ratio(where, total, file.size, settings)
+    found = Files(
+        lambda name, info: File(
+            f"{where}: {name}", info.file_size, functools.partial(archive.open, info)
+        )
+    )
+    for info in members:
+        name = _zip_name(info, where)
+        _check_zip_member(info, f"{where}: {name}", settings)
+        if not is_junk(name):
+            _note(found, name, info, where)
+    return FileTree(where, found)
+
+
+def _check_zip_end(file: File) -> None:
+    # zipfile takes no notice of what follows, and may so read half of two archives.
+    with file.open() as stream:
+        stream.seek(max(0, file.size - _ZIP_END - _ZIP_COMMENT))
+        tail = stream.read()
+    end = tail.rfind(b"PK\x05\x06")
+    comment = int.from_bytes(tail[end + _ZIP_END - 2 : end + _ZIP_END], "little")
+    left_over = len(tail) - end - _ZIP_END - comment
+    if left_over:
+        seen = f"{left_over:,} bytes follow" if left_over > 0 else "it was cut short at"
+        raise SourceError(
+            f"{file.where} is a zip archive, but {seen} its end.",
+            "Download or make it again.",
+        )
+
+
+def _zip_name(info: zipfile.ZipInfo, where: str) -> str:
+    name = info.orig_filename
+    if not info.flag_bits & _UTF8 and not name.isascii():
+        # Some systems write UTF-8 without saying so; zipfile then reads cp437.
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            raise SourceError(
+                f"{where} holds {name!r}: a name that is not UTF-8.",
+                "Make the archive again with UTF-8 names.",
+            ) from None
+    return relative_name(name, where)
+
+
+def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> None:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if info.create_system == 3 and kind not in (0, stat.S_IFREG):
+        what = "a symbolic link" if kind == stat.S_IFLNK else "a special file"
+        raise SourceError(f"{where} is {what}.", "Archive regular files only.")
+    if info.flag_bits & _ENCRYPTED:
+        raise SourceError(
+            f"{where} is encrypted.", "Make the archive again without a password."
+        )
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Of others, zipfile unpacks all that it has read, whatever was promised.
+        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
+        raise SourceError(
+            f"{where} is packed by {method}; in a zip archive, only deflate is read.",
+            "Make the archive again as zip -r does, or as a tar.",
+        )
+    check_ratio(where, info.file_size, info.compress_size, settings)
+
+
+def _note(
+    found: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
+) -> None:
+    if name in found:
+        raise SourceError(
+            f"{where} holds {name!r} more than once.",
+            "Make the archive again with each file once.",
+        )
+    found.note(name, info)
+
+
+def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
+    """The members of a tar archive, plain or compressed by gzip, bzip2 or xz.
+
+    Args:
+        file: the archive.
+        settings: their limits are kept.
+        files: keeps the archive open as long as its members are needed.
+
+    Raises:
+        SourceError: the archive is damaged, hostile or over the limits.
+    """
+    where = file.where
+    raw = files.enter_context(file.open())
+    stream = files.enter_context(decompressed(raw, file.head(6)))
+    bounded = Bounded(stream, file, settings)
+    members = total = 0
+    with reading(where):
+        archive = files.enter_context(
+            tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:", errorlevel=1)
+        )
+        found = Files(
+            lambda name, info: File(
+                f"{where}: {name}",
+                info.size,
+                functools.partial(_open_member, archive, info),
+            )
+        )
+        while (info := archive.next()) is not None:
+            members += 1
+            name = relative_name(info.name, where)
+            if info.isdir():
+                continue
+            _check_tar_member(info, f"{where}: {name}")
+            total += info.size
+            check_limits(where, members, total, settings)
+            if not is_junk(name):
+                _note(found, name, info, where)
+        _check_tar_end(archive, bounded, where)
+    return FileTree(where, found)
+
+
+def _open_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    member = archive.extractfile(info)
+    return member if member is not None else io.BytesIO()
+
+
+def _check_tar_member(info: tarfile.TarInfo, where: str) -> None:
+    kinds = {
+        tarfile.SYMTYPE: "a symbolic link",
+        tarfile.LNKTYPE: "a hard link",
+        tarfile.CHRTYPE: "a device",
+        tarfile.BLKTYPE: "a device",
+        tarfile.FIFOTYPE: "a pipe",
+        tarfile.GNUTYPE_SPARSE: "a sparse file",
+    }
+    if info.type in kinds or info.issparse() or not info.isreg():
+        what = kinds.get(info.type, f"a member of type {info.type!r}")
+        raise SourceError(f"{where} is {what}.", "Archive regular files only.")
+
+
+def _check_tar_end(archive: tarfile.TarFile, stream: Bounded, where: str) -> None:
+    # tarfile takes a damaged header in the middle for the end of the archive.
+    stream.seek(archive.offset)
+    block = stream.read(_TAR_BLOCK)
+    if block.strip(b"\0") or len(block) < _TAR_BLOCK:
+        what = "cut short" if len(block) < _TAR_BLOCK else "damaged"
+        raise SourceError(
+            f"{where} is {what} at byte {archive.offset:,}, after "
+            f"{len(archive.getmembers()):,} members.",
+            "Download or make it again.",
+        )
+    while stream.read(_READ_AT_ONCE):  # to its end, where its checksum is
+        pass

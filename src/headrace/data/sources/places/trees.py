@@ -1,0 +1,134 @@
+"""Trees of files: safe relative names, in the order in which reading is cheapest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.data.sources.places.files import File
+from headrace.errors import SourceError
+from headrace.records import Finding
+
+_NAME_LIMIT = 1024
+_NOTE = re.compile(
+    r"\.(md|rst|txt)$"
+    r"|(^|/)(licen[cs]e|notice|readme|source)([^./]*|[^/]*\.(html?|pdf))$"
+    r"|^[^/]*\.(csv|json)$",
+    re.IGNORECASE,
+)
+# Among texts, only what is named as a note is one.
+_TEXT_NOTE = re.compile(
+    r"(^|/)(licen[cs]e|notice|readme|source|upstream_readme)([^./]*|[^/]*\.\w+)$",
+    re.IGNORECASE,
+)
+_MEDIA = {
+    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"),
+    "audio": (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au"),
+    "text": (".txt", ".text", ".md", ".rst", ".log"),
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
+
+
+class Files(Mapping[str, File]):
+    """Files by name, each made when it is asked for, since there may be millions.
+
+    Args:
+        make: a file of its name and of what was noted of it.
+    """
+
+    def __init__(self, make: Callable[[str, Any], File]) -> None:
+        self._make = make
+        self._noted: dict[str, Any] = {}
+
+    def note(self, name: str, facts: Any) -> None:
+        """Add a name, with all that is needed to make its file."""
+        self._noted[name] = facts
+
+    def __getitem__(self, name: str) -> File:
+        return self._make(name, self._noted[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._noted
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._noted)
+
+    def __len__(self) -> int:
+        return len(self._noted)
+
+
+@dataclass(frozen=True, slots=True)
+class FileTree:
+    """Files by safe relative name, such as ``train/7/00012.png``."""
+
+    where: str
+    files: Mapping[str, File]
+    findings: list[Finding] = field(default_factory=list)
+
+
+def relative_name(name: str, where: str) -> str:
+    """A member's name in plain form.
+
+    Raises:
+        SourceError: it is absolute, leaves the tree, or has characters that hide
+            where it leads.
+    """
+    reason = ""
+    if name.startswith("/") or name[1:2] == ":":
+        reason = "an absolute path"
+    elif ".." in name.split("/"):
+        reason = "a path that leaves its folder"
+    elif "\\" in name:
+        reason = "a backslash in its name"
+    elif _CONTROL.search(name):
+        reason = "a control character in its name"
+    elif _NOT_UTF8.search(name):
+        reason = "a name that is not UTF-8"
+    elif len(name) > _NAME_LIMIT:
+        reason = f"a name of {len(name):,} characters"
+    if reason:
+        shown = name if len(name) < 200 else f"{name[:200]}..."
+        raise SourceError(
+            f"{where} holds {shown!a}: {reason}.",
+            "Rename it, or make the archive again from plain files.",
+        )
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file is what systems leave behind: hidden, __MACOSX, Thumbs.db."""
+    parts = name.lower().split("/")
+    return any(part.startswith(".") or part in _JUNK for part in parts)
+
+
+def is_note(name: str, medium: str = "") -> bool:
+    """Whether a file tells about the data: a README, a licence, text, a top table.
+
+    Args:
+        name: of the file.
+        medium: of the data, whose own files are no notes.
+    """
+    return (_TEXT_NOTE if medium == "text" else _NOTE).search(name) is not None
+
+
+def is_medium(name: str, medium: str) -> bool:
+    """Whether a file's suffix is one of a medium."""
+    return name.lower().endswith(_MEDIA.get(medium, ()))
+
+
+def ignored_files(where: str, names: Sequence[str], medium: str = "") -> list[Finding]:
+    """A finding for files that are not used, but for notes such as a README."""
+    names = [name for name in names if not is_note(name, medium)]
+    if not names:
+        return []
+    return [
+        Finding(
+            check="ignored_files",
+            count=len(names),
+            message=f"{where}: {len(names):,} files were not used, such as {names[0]}.",
+        )
+    ]

@@ -1,0 +1,220 @@
+"""Where data is: a path or any fsspec URI, opened as a file or a tree of files."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from headrace.credentials import OPTIONS
+from headrace.data.sources.places.files import (
+    File,
+    check_limits,
+    first_line,
+    local_file,
+    reading,
+)
+from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
+from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
+from headrace.records import Finding
+from headrace.state.store.options import storage_options
+from headrace.state.store.remote import connect
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+_ATTEMPTS = 4
+
+
+def is_library(uri: str) -> bool:
+    """Whether it names data and no place: ``keras:mnist``, ``catalog:sms-spam``."""
+    return re.match(r"(catalog|keras|mlxtend):(?!/)", uri) is not None
+
+
+def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
+    """The fsspec file system of a path or URI, and the path in it.
+
+    Args:
+        uri: holds no credential; those are in the environment or the settings.
+        settings: their storage options are used.
+
+    Raises:
+        UsageError: no such protocol, a credential, or options that do not fit it.
+        DependencyError: the protocol's package is missing, or it does not answer.
+    """
+    if os.path.lexists(Path(uri).expanduser()):
+        return LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    try:
+        return connect(uri, _ATTEMPTS, storage_options(uri, settings))
+    except ImportError as error:
+        raise DependencyError(
+            f"Reading {uri} needs a package that is not installed: {error}.",
+            "Install it, or give a local path.",
+        ) from None
+    except ValueError as error:
+        raise UsageError(
+            f"{uri} is no path and no URI that is known: {error}.",
+            "Give a path, or a URI such as s3://bucket/folder.",
+        ) from None
+    except TypeError as error:
+        raise UsageError(
+            f"{OPTIONS} does not fit {uri}: {first_line(error)}.",
+            "See which options fsspec's file system of that protocol takes.",
+        ) from None
+
+
+def open_path(uri: str, settings: Settings) -> File | FileTree:
+    """A file or a folder at a path or any fsspec URI.
+
+    Raises:
+        NotFoundError: there is nothing.
+        DependencyError: it cannot be reached.
+    """
+    fs, path = file_system(uri, settings)
+    if isinstance(fs, LocalFileSystem):
+        return _open_local(Path(path), uri, settings)
+    with reaching(uri):
+        fs.invalidate_cache()
+        info = fs.info(path)
+        if info["type"] != "directory":
+            return _remote_file(fs, path, uri, info)
+        found = fs.find(path, detail=True)
+    files = {}
+    for full, facts in found.items():
+        name = relative_name(full.removeprefix(path.rstrip("/")).lstrip("/"), uri)
+        if not is_junk(name):
+            files[name] = _remote_file(fs, full, f"{uri}/{name}", facts)
+    total = sum(file.size for file in files.values())
+    check_limits(uri, len(files), total, settings)
+    return FileTree(uri, files)
+
+
+@contextlib.contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Turn whatever a remote file system raises into a `DependencyError`."""
+    try:
+        with reading(uri):
+            yield
+    except HeadraceError:
+        raise
+    except Exception as error:  # each protocol has exceptions of its own
+        if "://" not in uri or uri.startswith("file:"):
+            raise
+        raise DependencyError(
+            f"Reading {uri} failed: {type(error).__name__}: {error}.",
+            "Check the connection and the credentials, and run it again.",
+        ) from None  # a log that shows its cause would show the parameters of a URL
+
+
+def _remote_file(fs: Any, path: str, where: str, info: dict[str, Any]) -> File:
+    size = info.get("size")
+    if size is None:
+        with fs.open(path, "rb") as file:
+            size = file.seek(0, io.SEEK_END)
+    return File(where, int(size), functools.partial(fs.open, path, "rb"))
+
+
+def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
+    with reading(uri):
+        status = path.stat()
+    if stat.S_ISREG(status.st_mode):
+        return local_file(path, uri, status.st_size)
+    if not stat.S_ISDIR(status.st_mode):
+        raise SourceError(
+            f"{uri} is neither a file nor a folder.", "Give a regular file or a folder."
+        )
+    files = Files(
+        lambda name, size: local_file(f"{path}/{name}", f"{uri}/{name}", size)
+    )
+    skipped: list[str] = []
+    total = 0
+    with reading(uri):
+        for name, entry in walk(path):
+            if is_junk(relative_name(name, uri)):
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                skipped.append(name)
+                continue
+            size = entry.stat(follow_symlinks=False).st_size
+            files.note(name, size)
+            total += size
+            check_limits(uri, len(files), total, settings)
+    return FileTree(uri, files, [_skipped(uri, skipped)] if skipped else [])
+
+
+def _skipped(uri: str, names: list[str]) -> Finding:
+    return Finding(
+        check="links_ignored",
+        count=len(names),
+        message=f"{uri}: {len(names):,} links or special files were not followed, "
+        f"such as {names[0]}.",
+    )
+
+
+def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """All entries below a folder but folders themselves; links are not followed."""
+    waiting = [(str(folder), "")]
+    while waiting:
+        path, prefix = waiting.pop()
+        folders = []
+        with os.scandir(path) as entries:
+            for entry in sorted(entries, key=lambda found: found.name):
+                name = f"{prefix}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((entry.path, f"{name}/"))
+                else:
+                    yield name, entry
+        waiting += reversed(folders)
+
+
+def identity(uri: str, settings: Settings) -> str:
+    """A digest that changes whenever the data may have changed; reads no content.
+
+    Args:
+        uri: a path or any fsspec URI.
+        settings: their storage options are used.
+
+    Raises:
+        NotFoundError: there is nothing.
+        DependencyError: it cannot be reached.
+    """
+    fs, path = file_system(uri, settings)
+    is_local = isinstance(fs, LocalFileSystem)
+    sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
+    with reaching(uri):
+        for fact in _local_facts(Path(path)) if is_local else _remote_facts(fs, path):
+            sha.update(f"\n{fact}".encode(errors="surrogateescape"))
+    return sha.hexdigest()
+
+
+def _local_facts(place: Path) -> Iterator[str]:
+    yield _facts(".", place.stat())
+    if place.is_dir():
+        for name, entry in walk(place):
+            yield _facts(name, entry.stat(follow_symlinks=False))
+
+
+def _remote_facts(fs: Any, path: str) -> list[str]:
+    fs.invalidate_cache()
+    info = fs.info(path)
+    if info["type"] == "directory":
+        return sorted(map(_described, fs.find(path, detail=True).values()))
+    return [fs.ukey(path), _described(info)]
+
+
+def _facts(name: str, status: os.stat_result) -> str:
+    times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+    return f"{name} {status.st_size} {times} {status.st_ino}"
+
+
+def _described(info: dict[str, Any]) -> str:
+    return repr(sorted((key, str(value)) for key, value in info.items()))

@@ -1,0 +1,1 @@
+"""Tables of any format, and which of their columns mean what."""

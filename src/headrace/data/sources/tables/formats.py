@@ -1,0 +1,128 @@
+"""Tables by their content: Parquet, JSON, or text between delimiters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.data.sources.encodings.detection import find_encoding
+from headrace.data.sources.places.files import File, unpacked
+from headrace.data.sources.tables import parquet
+from headrace.data.sources.tables.delimited import open_delimited
+from headrace.data.sources.tables.jsonl import open_json
+from headrace.data.sources.tables.tabular import Table
+from headrace.errors import SourceError
+from headrace.media.chunks import Reading
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+# The same rows in several formats are read from the first of these.
+SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")
+_PACKED = (".gz", ".bz2", ".xz")
+_HEAD = 512
+_WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+    (
+        (
+            *(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
+            *(b"(lp", b"(dp", b"ccopy_reg\n", b"c__builtin__\n", b"cnumpy"),
+        ),
+        "is a Python pickle, which is never loaded",
+        "Save a table as CSV or Parquet, and arrays with numpy.savez(PATH, "
+        "x_train=..., y_train=...).",
+    ),
+    (
+        (b"\xd0\xcf\x11\xe0",),
+        "is an Excel or Word file",
+        "Save the sheet as CSV (UTF-8).",
+    ),
+    (
+        (b"version https://git-lfs.github.com/",),
+        "is a pointer of Git LFS, and the data itself is elsewhere",
+        "Fetch it with `git lfs pull`.",
+    ),
+    ((b"%PDF",), "is a PDF", "Give its text, as CSV or .txt files."),
+    ((b"{\\rtf",), "is a document in RTF", "Give its text, as CSV or .txt files."),
+    ((b"SQLite format 3",), "is an SQLite database", "Save the table as CSV."),
+    ((b"\x89HDF",), "is an HDF5 file", "Save the data as npz, CSV or Parquet."),
+    ((b"ARROW1", b"FEA1"), "is an Arrow file", "Save the table as Parquet."),
+    (
+        (b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd"),
+        "is an archive by 7-Zip, RAR or Zstandard",
+        "Pack it as zip or tar.gz, or give the folder.",
+    ),
+)
+_TAKEN = {
+    "image": "Give an npz, a folder of IDX files, a folder (or zip or tar) with one "
+    "sub-folder of images per class, a folder with a table that names its files, or "
+    "Parquet.",
+    "audio": "Give a folder (or zip or tar) with one sub-folder of sounds per class, "
+    "a folder with a table that names its files, or Parquet.",
+    "text": "Give a table with a column of texts and one of labels (CSV, TSV, JSON "
+    "lines or Parquet), or a folder (or zip or tar) with one sub-folder of .txt files "
+    "per class.",
+}
+_HTML = (b"<!doctype html", b"<html", b"<?xml")
+
+
+def taken(medium: str) -> str:
+    """What data of a medium may be, for messages."""
+    return _TAKEN.get(medium, "Give a folder with one sub-folder of files per class.")
+
+
+def table_suffix(name: str) -> str:
+    """What the suffix of a name says of a table's format; empty for other names."""
+    name = name.lower()
+    for packed in _PACKED:
+        name = name.removesuffix(packed)
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def stem_of(name: str) -> str:
+    """The name of a table without its format's suffixes."""
+    plain = name
+    for packed in _PACKED:
+        if plain.lower().endswith(packed):
+            plain = plain[: -len(packed)]
+    return plain[: len(plain) - len(table_suffix(name))]
+
+
+def open_table(file: File, reading: Reading, settings: Settings) -> Table | None:
+    """A file as a table; None where it is text and no table.
+
+    Args:
+        file: perhaps compressed by gzip, bzip2 or xz.
+        reading: columns that are named in it may tell that there is a header.
+        settings: their limits are kept.
+
+    Raises:
+        SourceError: it is no text, damaged, or not the table that it begins as.
+    """
+    head = file.head(_HEAD)
+    if not head:
+        raise SourceError(f"{file.where} is empty: 0 bytes.", "Give data with rows.")
+    refuse_others(head, file.where)
+    if head.startswith(parquet.MAGIC):
+        return parquet.ParquetTable(file, settings)
+    plain = unpacked(file, settings)
+    refuse_others(plain.head(_HEAD), file.where)
+    encoding = find_encoding(plain)
+    most = settings.max_columns
+    return open_json(plain, encoding, most) or open_delimited(
+        plain, encoding, reading, most
+    )
+
+
+def refuse_others(head: bytes, where: str) -> None:
+    """Refuse formats that are known, and are no data to learn from.
+
+    Raises:
+        SourceError: the first bytes are those of a pickle, a PDF and such.
+    """
+    for magics, what, action in _WRONG:
+        if head.startswith(magics):
+            raise SourceError(f"{where} {what}.", action)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_HTML):
+        raise SourceError(
+            f"{where} is a web page or XML, perhaps a server's error.",
+            "Open it to see what it says, and give the data itself.",
+        )

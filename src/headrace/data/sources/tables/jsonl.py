@@ -1,0 +1,285 @@
+"""JSON: one object a line, or an array of objects, perhaps under a key of its own.
+
+The keys of the objects are the columns.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.data.sources.encodings.detection import Encoding
+from headrace.data.sources.encodings.lines import LINE_LIMIT, lines_of, open_text
+from headrace.data.sources.places.files import File
+from headrace.data.sources.tables.json_values import value_problem
+from headrace.data.sources.tables.tabular import (
+    Rows,
+    Survey,
+    check_names,
+    check_width,
+    readable,
+    text_column,
+)
+from headrace.errors import SourceError
+from headrace.media.chunks import CHUNK_BYTES
+from headrace.records import Finding
+
+ROWS_AT_ONCE = 16_384
+_READ_AT_ONCE = 2**20
+_SPACES = " \t\r\n"
+_MARK = "\ufeff"
+_ACTION = 'Write one object a line, such as {"text": "...", "label": "..."}.'
+# An object that is all of the file, and holds the rows.
+_WRAPPED = re.compile(r'\{\s*"([^"\\]*)"\s*:\s*(?=\[\s*\{)')
+_CLOSED = re.compile(r"\]\s*\}\s*$")
+_GAP = re.compile(r"[ \t\r\n,]*")
+# Of one row: each list or object takes 64 bytes or more.
+_NESTED_LIMIT = 2**20
+_NESTED = pa.struct([])
+# Its place, what it is, why it is none, and how many characters it has.
+_Row = tuple[int, dict[str, Any] | None, str, int]
+
+
+class JsonTable:
+    """A table of JSON objects; keys that an object lacks are missing cells.
+
+    Attributes:
+        where, kinds, told, findings: as in `Table`; a column is of numbers where all
+            of its values are.
+    """
+
+    def __init__(
+        self,
+        file: File,
+        encoding: Encoding,
+        is_array: bool,
+        wrapped: re.Match[str] | None = None,
+        *,
+        max_columns: int,
+    ) -> None:
+        self.where = file.where
+        self._file = file
+        self._encoding = encoding
+        self._is_array = is_array
+        self._wrapped = wrapped
+        survey = Survey()
+        kinds: dict[str, set[type]] = {}
+        for line, row, problem, size in self._rows():
+            if row is None:
+                survey.note(line, problem)
+                continue
+            survey.add(_flat(row) if survey.keeps_next else None, size)
+            for key, value in row.items():
+                kinds.setdefault(key, set()).add(type(value))
+            check_width(self.where, len(kinds), max_columns)
+        self.findings: list[Finding] = survey.check(self.where, _ACTION)
+        self._kept: list[dict[str, Any]] = survey.kept
+        check_names(kinds, self.where)
+        self.kinds = {name: _kind(found) for name, found in kinds.items()}
+        form = "an array" if is_array else "lines"
+        under = f" under {wrapped[1]!r}" if wrapped else ""
+        self.told = f"{encoding.name}, JSON: {form} of objects{under}"
+
+    def sample(self) -> pa.Table:
+        """Rows from all over the table; nested columns are left out."""
+        return pa.table(
+            {
+                name: readable(_column([row.get(name) for row in self._kept], kind))
+                for name, kind in self.kinds.items()
+                if kind != _NESTED
+            }
+        )
+
+    def read(self, columns: Sequence[str]) -> Iterator[Rows]:
+        """All rows of some columns, a bounded number at a time."""
+        waiting: list[dict[str, Any]] = []
+        bad: list[int] = []
+        size = 0
+        for _, row, *_ in self._rows():
+            if row is None:
+                bad.append(len(waiting))
+            cells = {name: row[name] for name in columns if name in row} if row else {}
+            waiting.append(cells)
+            size += sum(len(str(cell)) for cell in cells.values())
+            if len(waiting) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
+                yield self._batch(columns, waiting, bad)
+                waiting, bad, size = [], [], 0
+        if waiting:
+            yield self._batch(columns, waiting, bad)
+
+    def _batch(
+        self, columns: Sequence[str], rows: list[dict[str, Any]], bad: list[int]
+    ) -> Rows:
+        arrays = [
+            _column([row.get(name) for row in rows], self.kinds[name])
+            for name in columns
+        ]
+        return Rows(pa.record_batch(arrays, list(columns)), bad)
+
+    def _rows(self) -> Iterator[_Row]:
+        with open_text(self._file, self._encoding) as text:
+            if self._is_array:
+                skipped = self._wrapped.end() if self._wrapped else 0
+                yield from _array(text, self.where, skipped)
+            else:
+                yield from _lines(lines_of(text, self.where))
+
+
+def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | None:
+    """A table of JSON objects; None where a file does not begin as one.
+
+    Args:
+        file: unpacked.
+        encoding: of all of it.
+        max_columns: that its objects may have keys.
+
+    Raises:
+        SourceError: it begins as JSON and is no table of objects, or has too many keys.
+    """
+    with open_text(file, encoding) as text:
+        head = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)
+        rest = "" if "\n" in head else text.readline(LINE_LIMIT)
+    # Where the first line is cut off, its last character tells nothing.
+    is_complete = "\n" in head or len(rest) < LINE_LIMIT
+    head += rest
+    begins = head[:1] + head[1:].lstrip(_SPACES)[:1]
+    if begins in ("[{", "[[", "[]"):
+        return JsonTable(file, encoding, True, max_columns=max_columns)
+    if begins not in ('{"', "{}"):
+        return None
+    line, _, more = head.partition("\n")
+    is_row = is_complete and line.rstrip().endswith("}")
+    wrapped = _WRAPPED.match(head)
+    if wrapped and not (is_row and (more.strip() or not _CLOSED.search(line))):
+        return JsonTable(file, encoding, True, wrapped, max_columns=max_columns)
+    if not is_row:
+        raise SourceError(
+            f"{file.where} is JSON, but neither one object a line nor an array of "
+            "objects.",
+            _ACTION,
+        )
+    return JsonTable(file, encoding, False, max_columns=max_columns)
+
+
+def _lines(lines: Iterator[str]) -> Iterator[_Row]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if _nested(line) > _NESTED_LIMIT:
+            yield number, None, f"it holds over {_NESTED_LIMIT:,} lists and objects", 0
+            continue
+        try:
+            row = json.loads(line.strip())
+        except (ValueError, RecursionError) as error:
+            yield number, None, f"it is no JSON ({_reason(error)})", 0
+            continue
+        problem = _problem(row)
+        yield number, None if problem else row, problem, 0 if problem else len(line)
+
+
+def _problem(row: Any) -> str:
+    """Why a value is no row; empty where it is one."""
+    if isinstance(row, dict):
+        return value_problem(row)
+    return f"it is a {type(row).__name__} and no object"
+
+
+def _nested(text: str) -> int:
+    return text.count("[") + text.count("{")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg.removesuffix(" at").removesuffix(" starting")
+    is_deep = isinstance(error, RecursionError)
+    return "it is nested too deeply" if is_deep else "a number has too many digits"
+
+
+def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
+    """The objects of an array, one after the other; what is before it is skipped."""
+    decoder = json.JSONDecoder()
+    buffer = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)[skipped + 1 :]
+    place = number = 0
+    reason = "the array is not closed"
+    while True:
+        place = _next(buffer, place)
+        if buffer[place : place + 1] == "]":
+            break
+        try:
+            row, end = decoder.raw_decode(buffer, place)
+        except (ValueError, RecursionError) as error:
+            # Twice as much each time: it is decoded from its beginning again.
+            more = text.read(max(_READ_AT_ONCE, len(buffer) - place))
+            is_large = len(buffer) - place > LINE_LIMIT or (
+                _nested(buffer) > 2 * _NESTED_LIMIT
+            )
+            if not more or is_large:
+                if place < len(buffer):
+                    reason = _reason(error)
+                raise _no_object(where, number, reason) from None
+            buffer, place = buffer[place:] + more, 0
+            continue
+        problem = _problem(row)
+        if problem:
+            raise _no_object(where, number, problem)
+        yield number, row, "", end - place
+        number, place = number + 1, end
+    rest = (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip()
+    if skipped and rest.startswith(","):
+        raise SourceError(
+            f"{where} is an object in which other keys follow the first, whose array "
+            "was read as the rows.",
+            "Write the rows alone: one array of objects, or one object a line.",
+        )
+    if rest != ("}" if skipped else ""):
+        raise _no_object(where, number, "more follows the end of the array")
+
+
+def _next(buffer: str, place: int) -> int:
+    gap = _GAP.match(buffer, place)
+    return gap.end() if gap else place
+
+
+def _no_object(where: str, number: int, reason: str) -> SourceError:
+    return SourceError(
+        f"{where}: element {number:,} of the array is no object: {reason}.",
+        "Write one array of objects, or one object a line.",
+    )
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without its nested values, which may be a hundred times their text."""
+    return {k: v for k, v in row.items() if not isinstance(v, (dict, list))}
+
+
+def _kind(found: set[type]) -> pa.DataType:
+    """The type of a column; of nested values, only that they are."""
+    found = found - {type(None)}
+    if found & {dict, list}:
+        return _NESTED
+    if found == {bool}:
+        return pa.bool_()
+    if float in found and found <= {int, float}:
+        return pa.float64()
+    return pa.large_string()
+
+
+def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
+    # A bare NaN is the one value that is not itself.
+    cells = [None if cell != cell else cell for cell in cells]  # noqa: PLR0124
+    if kind in (pa.large_string(), _NESTED):
+        texts = (
+            cell
+            if cell is None or isinstance(cell, str)
+            else json.dumps(cell, ensure_ascii=False)
+            for cell in cells
+        )
+        return text_column(list(texts))
+    if kind == pa.float64():
+        cells = [None if cell is None else float(cell) for cell in cells]
+    return pa.array(cells, kind)

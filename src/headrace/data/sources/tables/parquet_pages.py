@@ -1,0 +1,208 @@
+"""What the pages of a Parquet file decode to, read from their headers alone.
+
+The footer may lie, and a value of a dictionary is stored once for all of its rows: the
+headers of the pages are what a decoder goes by. They are in Thrift's compact protocol
+(https://github.com/apache/parquet-format, README and parquet.thrift).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, NamedTuple
+
+import pyarrow as pa
+
+from headrace.data.sources.tables.thrift import Fields, Thrift, ThriftError
+
+MAGIC = b"PAR1"
+# 120,000 columns of row groups; reading as many takes seconds.
+FOOTER_BYTES = 2**25
+_TAIL = 8
+_HEADER_BYTES = (2**10, 2**16, 2**24)
+_DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
+_DICTIONARY_ENCODINGS = (2, 8)
+_CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+_BYTE_ARRAY = 6
+
+
+class PageError(ValueError):
+    """Bytes that are no header of a page."""
+
+
+@dataclass(slots=True)
+class Pages:
+    """The pages of one column in one row group.
+
+    Attributes:
+        values: in each data page, in their order.
+        sizes: bytes that each data page unpacks to; of one that refers to the
+            dictionary, 0.
+        largest: bytes that the largest page unpacks to, the dictionary among them.
+        dictionary: bytes of the longest value in the dictionary, at most.
+    """
+
+    values: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    largest: int = 0
+    dictionary: int = 0
+
+
+class Chunk(NamedTuple):
+    """Where the pages of a column of values lie, of one row group.
+
+    Attributes:
+        kind, codec: Parquet's numbers of the type of values and of the compression.
+        values: how many there are, those that are null among them.
+        place, size: of the pages, in bytes.
+    """
+
+    kind: int
+    codec: int
+    values: int
+    place: int
+    size: int
+
+
+def read_footer(stream: IO[bytes], size: int) -> bytes:
+    """The footer of a file of so many bytes; empty where that is damaged.
+
+    Raises:
+        PageError: it is too large to be looked at.
+    """
+    stream.seek(max(0, size - _TAIL))
+    tail = stream.read(_TAIL)
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != MAGIC or length + _TAIL > size:
+        return b""
+    if length > FOOTER_BYTES:
+        raise PageError(f"its footer has {length:,} bytes, over {FOOTER_BYTES:,}")
+    stream.seek(size - _TAIL - length)
+    return stream.read(length)
+
+
+def schema_size(footer: bytes) -> int:
+    """How many elements a schema has, by the beginning of the footer; 0: not known."""
+    reader = Thrift(footer)
+    try:
+        if reader.field(0) != (1, 5):
+            return 0
+        reader.varint()
+        is_schema = reader.field(1) == (2, 9)
+        return reader.list_header()[0] if is_schema else 0
+    except ThriftError:
+        return 0
+
+
+def chunks_of(footer: bytes) -> list[list[Chunk]]:
+    """The column chunks of each row group.
+
+    pyarrow tells the same, but ends the process where a chunk's statistics are damaged.
+
+    Raises:
+        PageError: the footer is damaged.
+    """
+    try:
+        groups = Thrift(footer).struct().get(4) or []
+        return [[_chunk(column) for column in group.get(1) or []] for group in groups]
+    except (ThriftError, AttributeError, TypeError) as error:
+        raise PageError(f"its footer is damaged: {error}") from None
+
+
+def _chunk(column: Fields) -> Chunk:
+    facts = column.get(3)
+    if not isinstance(facts, dict):
+        raise PageError("a column without its facts")
+    starts = [_number(facts, 9)]
+    if facts.get(11):
+        starts.append(_number(facts, 11))
+    kind, codec, values, size = (_number(facts, place) for place in (1, 4, 5, 7))
+    chunk = Chunk(kind, codec, values, min(starts), size)
+    if min(chunk) < 0:
+        raise PageError("a column with a number below 0")
+    return chunk
+
+
+def scan(stream: IO[bytes], chunk: Chunk, limit: int) -> Pages:
+    """Look at the pages of a column chunk.
+
+    Args:
+        stream: the file.
+        chunk: of it.
+        limit: a dictionary that unpacks to more bytes is not looked into.
+
+    Raises:
+        PageError: a header is damaged, or leads out of the chunk.
+    """
+    place, end = chunk.place, chunk.place + chunk.size
+    pages, seen = Pages(), 0
+    while place < end and seen < chunk.values:
+        header, length = _header(stream, place, end)
+        packed, unpacked = _number(header, 3), _number(header, 2)
+        place += length + packed
+        if min(packed, unpacked) < 0 or place > end:
+            raise PageError(f"a page of {packed:,} bytes, unpacked {unpacked:,}")
+        pages.largest = max(pages.largest, unpacked)
+        if header.get(1) == _DICTIONARY:
+            body = (place - packed, packed, unpacked)
+            longest = _longest(stream, body, chunk, limit)
+            pages.dictionary = max(pages.dictionary, longest)
+            continue
+        facts = header.get(5) if header.get(1) == _DATA else header.get(8)
+        if not isinstance(facts, dict):
+            continue
+        encoding = facts.get(2 if header.get(1) == _DATA else 4)
+        count = _number(facts, 1)
+        if count < 0:
+            raise PageError(f"a page of {count:,} values")
+        pages.values.append(count)
+        pages.sizes.append(0 if encoding in _DICTIONARY_ENCODINGS else unpacked)
+        seen += count
+    return pages
+
+
+def _number(fields: Fields, place: int) -> int:
+    value = fields.get(place)
+    if not isinstance(value, int):
+        raise PageError(f"a header without its field {place}")
+    return value
+
+
+def _header(stream: IO[bytes], place: int, end: int) -> tuple[Fields, int]:
+    """The header at a place, and its length."""
+    for size in _HEADER_BYTES:
+        stream.seek(place)
+        reader = Thrift(stream.read(min(size, end - place)))
+        try:
+            return reader.struct(), reader.place
+        except ThriftError as error:
+            if size >= end - place:
+                raise PageError(str(error)) from None
+    raise PageError("a page header of over 16 MiB")
+
+
+def _longest(
+    stream: IO[bytes], body: tuple[int, int, int], chunk: Chunk, limit: int
+) -> int:
+    """Bytes of the longest value of a dictionary; where unknown, of all of it."""
+    place, packed, unpacked = body
+    if chunk.kind != _BYTE_ARRAY or unpacked > limit:
+        return unpacked
+    stream.seek(place)
+    data = stream.read(packed)
+    if chunk.codec in _CODECS:
+        try:
+            data = pa.decompress(data, unpacked, _CODECS[chunk.codec], asbytes=True)
+        except (pa.ArrowException, OSError):
+            return unpacked
+    elif chunk.codec:
+        return unpacked
+    return max(_lengths(data), default=0)
+
+
+def _lengths(data: bytes) -> Iterator[int]:
+    place = 0
+    while place + 4 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "little")
+        yield length
+        place += 4 + length

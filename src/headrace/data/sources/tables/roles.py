@@ -1,0 +1,212 @@
+"""Which columns of a table of texts are the items, labels, groups and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.data.sources.tables.lacking import lacking, seen
+from headrace.data.sources.tables.names import ITEMS, LABELS, SPLITS, named, plain_name
+from headrace.data.sources.tables.tabular import Table
+from headrace.errors import SpecError
+from headrace.media.chunks import Reading, split_named
+
+# Columns that tell rows apart, and so are no labels.
+_NUMBERS = ("id", "index", "idx", "no", "nr", "row", "uid", "key", "序号", "编号")
+_MAX_CLASSES = 1000
+# Splits in a column of another name are believed where all values name one.
+_SURE_SPLIT = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The columns that are read, by name.
+
+    Attributes:
+        label, group, split: None where there is no such column.
+    """
+
+    item: str
+    label: str | None
+    group: str | None
+    split: str | None
+
+    @property
+    def used(self) -> list[str]:
+        """All of them, each once."""
+        names = (self.item, self.label, self.group, self.split)
+        return list(dict.fromkeys(name for name in names if name))
+
+
+def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
+    """The columns of a table of texts.
+
+    Args:
+        table: of texts.
+        reading: names that were given; the others are found.
+        has_names: whether its columns were named by the table itself.
+
+    Raises:
+        SpecError: a column that was asked for is not there.
+        SourceError: there are no texts or no labels, as far as can be told.
+    """
+    check_columns(table.where, table.kinds, reading)
+    sample = table.sample()
+    label = find_label(table.kinds, reading)
+    item = reading.item or _item(table, sample, label)
+    if item is not None and not _may_be_text(table.kinds[item]):
+        raise lacking(table, f"text in {item}", "data.item", "text")
+    if item is None:
+        raise lacking(table, "column of texts", "data.item", "text")
+    if label == item:
+        label = None
+    if label is None:
+        label = only_other(table, sample, item, reading, has_names)
+    if label is None and reading.labelled:
+        raise lacking(table, "column of labels", "data.label", "label")
+    group = reading.group if reading.group in table.kinds else None
+    return Roles(item, label, group, splits_column(table, sample, reading))
+
+
+def check_columns(
+    where: str, kinds: Mapping[str, pa.DataType], reading: Reading
+) -> None:
+    """Refuse columns that were asked for and are not there, or hold lists.
+
+    Args:
+        where: the table, for messages.
+        kinds: the types of its columns, by name.
+        reading: where no labels are needed, only the items are.
+
+    Raises:
+        SpecError: one is not there.
+    """
+    keys = ("item", "label", "group") if reading.labelled else ("item",)
+    for key in keys:
+        name = getattr(reading, key)
+        if name is None:
+            continue
+        if name not in kinds:
+            raise SpecError(
+                f"data.{key} = {name!r} is no column of {where}; it has {seen(kinds)}.",
+                "Name one of its columns.",
+            )
+        if key != "item" and not is_flat(kinds[name]):
+            raise SpecError(
+                f"data.{key} = {name!r}: in {where}, its cells are lists or empty; "
+                f"it has {seen({name: kinds[name]})}.",
+                "Name a column of text or numbers.",
+            )
+
+
+def find_label(kinds: Mapping[str, pa.DataType], reading: Reading) -> str | None:
+    """The column of labels that was asked for, or is known by its name."""
+    if reading.label in kinds:
+        return reading.label
+    return named([name for name, kind in kinds.items() if is_flat(kind)], LABELS)
+
+
+def is_flat(kind: pa.DataType) -> bool:
+    """Whether cells are single values."""
+    return not (pa.types.is_nested(kind) or pa.types.is_null(kind))
+
+
+def _may_be_text(kind: pa.DataType) -> bool:
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(is_bytes) or is_text(kind)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether cells are text, perhaps stored as categories."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+    )
+
+
+def _item(table: Table, sample: pa.Table, label: str | None) -> str | None:
+    texts = [name for name, kind in table.kinds.items() if is_text(kind)]
+    known = named([name for name in texts if name != label], ITEMS)
+    if known:
+        return known
+    lengths = {
+        name: _mean_length(sample.column(name)) for name in texts if name != label
+    }
+    best = max(lengths, key=lambda name: lengths[name], default=None)
+    return best if best is not None and lengths[best] > 0 else None
+
+
+def _mean_length(column: pa.ChunkedArray) -> float:
+    """Of the cells; 0 where all are numbers, empty, or one and the same."""
+    cells = column.cast(pa.large_string())
+    if cells.null_count == len(cells) or len(pc.unique(cells)) < 2:
+        return 0.0
+    numbers = pc.match_substring_regex(cells, r"^\s*[-+.\d:eE/]*\s*$")
+    if pc.all(numbers).as_py():
+        return 0.0
+    return float(pc.mean(pc.utf8_length(cells)).as_py() or 0)
+
+
+def only_other(
+    table: Table,
+    sample: pa.Table,
+    item: str,
+    reading: Reading,
+    has_names: bool = True,
+) -> str | None:
+    """A column of few values, where no other could be the labels.
+
+    Args:
+        table, sample: a table and some of its rows.
+        item: its column of items.
+        reading: where no labels are needed, values must come again more often.
+        has_names: whether its columns have names; where not, of several the one with
+            the fewest values is taken.
+    """
+    counts = {}
+    for name in table.kinds:
+        if name == item or name not in sample.column_names:
+            continue
+        cells = sample.column(name)
+        kind = cells.type
+        if not (
+            is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+        ):
+            continue
+        values = [value for value in cells.to_pylist() if value not in (None, "")]
+        if values:
+            counts[name] = (len(set(values)), len(values))
+    if has_names and len(counts) > 1:
+        return None
+    often = 2 if reading.labelled else 10
+    few = {
+        name: distinct
+        for name, (distinct, rows) in counts.items()
+        if 2 <= distinct <= _MAX_CLASSES
+        and distinct * often <= rows
+        and plain_name(name) not in _NUMBERS
+    }
+    return min(few, key=lambda name: few[name], default=None)
+
+
+def splits_column(table: Table, sample: pa.Table, reading: Reading) -> str | None:
+    """The column of splits; None where there is none, or no labels are needed."""
+    if not reading.labelled:
+        return None
+    name = named(table.kinds, SPLITS)
+    if name is None or name in (reading.item, reading.label, reading.group):
+        return None
+    if not is_text(table.kinds[name]):
+        return None
+    if plain_name(name) == _SURE_SPLIT:
+        return name
+    values = np.unique([value or "" for value in sample.column(name).to_pylist()])
+    all_name_one = all(split_named(value) for value in values.tolist())
+    return name if len(values) and all_name_one else None

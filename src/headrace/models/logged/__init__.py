@@ -1,0 +1,1 @@
+"""Logged models: loading them, asking them, and whether they are still sound."""

@@ -1,0 +1,169 @@
+"""Loads a logged model and guards what it is called with.
+
+A model is loaded only from the file with the recorded digest, with Keras's safe mode
+on.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.backend import load_backend
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.media import medium
+from headrace.records import DataDescription
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.state.tracking import Tracking
+
+
+class LoadedModel:
+    """A model as it is served: raw items in, class probabilities out.
+
+    Args:
+        model: the Keras model.
+        description: of the data that it was trained on.
+        version: in the registry, if it has one.
+    """
+
+    def __init__(
+        self, model: Any, description: DataDescription, version: int | None = None
+    ) -> None:
+        self.model = model
+        self.description = description
+        self.version = version
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the probabilities."""
+        return self.description.classes
+
+    def check(self, x: Any) -> npt.NDArray[Any]:
+        """The input as the model takes it; raises InputError."""
+        checked: npt.NDArray[Any] = medium(self.description.medium).check_input(
+            x, self.description
+        )
+        return checked
+
+    def __call__(self, x: Any) -> npt.NDArray[np.float32]:
+        """Class probabilities.
+
+        Args:
+            x: raw items: images ``(n, *shape)`` as uint8 or float32 0..255, texts as
+                a list of strings, sounds ``(n, samples)`` as float32 -1..1.
+
+        Returns:
+            float32 ``(n, classes)``.
+
+        Raises:
+            InputError: a dtype, shape or range that the model must not guess about.
+        """
+        return np.asarray(self.model(self.check(x), training=False), dtype=np.float32)
+
+    def predict(self, x: Any) -> list[str]:
+        """The most probable label of each item."""
+        return [self.classes[index] for index in self(x).argmax(axis=1)]
+
+
+def load_model(
+    tracking: Tracking,
+    model_uri: str,
+    digest: str,
+    description: DataDescription,
+    version: int | None = None,
+) -> LoadedModel:
+    """Load a logged model by the digest of its file.
+
+    Raises:
+        IntegrityError: the file is gone, changed, or not a safe Keras model.
+    """
+    with tracking.model_file(model_uri, digest) as path:
+        return open_model(path, model_uri, description, version)
+
+
+def open_model(
+    path: Path, model_uri: str, description: DataDescription, version: int | None = None
+) -> LoadedModel:
+    """Load the Keras file of a logged model, its digest checked.
+
+    Raises:
+        IntegrityError: it is not a safe Keras model.
+    """
+    load_backend()
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise IntegrityError(
+            f"The model {model_uri} cannot be loaded: {str(error)[:300]}",
+            "Restore it from a backup, or train again.",
+        ) from error
+    return LoadedModel(model, description, version)
+
+
+def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
+    """The champion of a model, as the ledger has it.
+
+    Raises:
+        NotFoundError: there is no champion.
+        IntegrityError: its file is gone or changed.
+    """
+    from headrace.settings import Settings
+    from headrace.state.ledger import Ledger
+    from headrace.state.tracking import Tracking
+
+    settings = settings or Settings()
+    if settings.home.is_dir():
+        settings.prepare_home()
+    elif settings.database_url.startswith("sqlite"):
+        raise NotFoundError(
+            f"There is no home at {settings.home}, so {name!r} has no champion.",
+            f"Run `headrace run {name}` first, or set HEADRACE_HOME.",
+        )
+    champion = Ledger(settings.database_url).champion(name)
+    if champion is None:
+        raise NotFoundError(
+            f"The model {name!r} has no champion in {settings.home}.",
+            f"Run `headrace run {name}` first.",
+        )
+    return load_version(Tracking(settings), champion.version)
+
+
+def load_version(tracking: Tracking, version: Any) -> LoadedModel:
+    """A registered version, from its row in the ledger.
+
+    Raises:
+        IntegrityError: its file is gone, changed or no safe Keras model.
+    """
+    description = DataDescription.model_validate(version.details["description"])
+    try:
+        with tracking.version_file(version) as path:
+            return open_model(path, version.model_uri, description, version.version)
+    except IntegrityError as error:
+        raise IntegrityError(
+            error.message, f"Run `headrace repair {version.model}/{version.version}`."
+        ) from error
+
+
+def golden_bytes(
+    model: Any, items: npt.NDArray[Any], description: DataDescription
+) -> bytes:
+    """Golden inputs, as they are at rest, and what the trained model answers: an npz.
+
+    Args:
+        model: from raw items to probabilities.
+        items: ``(n, *shape)``, of the medium's type.
+        description: of the data.
+    """
+    buffer = io.BytesIO()
+    raw = medium(description.medium).raw(items)
+    outputs = np.asarray(model(raw, training=False), dtype=np.float32)
+    np.savez(buffer, items=items, outputs=outputs)
+    return buffer.getvalue()

@@ -1,0 +1,223 @@
+"""What is wrong with a version's files and answers, if anything."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from headrace.errors import IntegrityError
+from headrace.records import DataDescription, LoggedModel, Record
+from headrace.state.store import disk_errors
+from headrace.state.tracking import (
+    GOLDEN_FILE,
+    MODEL_FILE,
+    Tracking,
+    digest_at,
+    model_places,
+    run_places,
+)
+
+if TYPE_CHECKING:
+    from headrace.models.logged.serving_check import Request
+    from headrace.settings import Settings
+    from headrace.state.ledger import Version
+
+_LIBRARIES = ("keras", "tensorflow", "numpy")  # with others, answers may be others
+
+
+class Flaw(Record):
+    """What is wrong with a version.
+
+    Attributes:
+        part: the model's file, the golden file, or what the model answers.
+        message: a sentence that says so.
+    """
+
+    part: Literal["model", "golden", "answers"]
+    message: str
+
+
+def find_flaws(version: Version, settings: Settings) -> list[Flaw]:
+    """The files of a version that are gone or changed; nothing is loaded.
+
+    Raises:
+        DependencyError: MLflow, a disk or a remote place does not answer.
+    """
+    found = [_look_at_model(version, settings), _look_at_golden(version, settings)]
+    return [flaw for flaw in found if flaw is not None]
+
+
+def find_flaw(version: Version, settings: Settings) -> Flaw | None:
+    """The first flaw of a version's files, or of its answers; None: it is sound.
+
+    Answers are asked for once with the same files and the same libraries: then they
+    are known.
+
+    Raises:
+        DependencyError: as above, or the clean process crashed.
+    """
+    flaws = find_flaws(version, settings)
+    if flaws:
+        return flaws[0]
+    if not version.golden_digest or _verified(version, settings).exists():
+        return None
+    return find_wrong_answers([version], settings)[0]
+
+
+def require_sound(version: Version, settings: Settings) -> None:
+    """Check a version's files, and its answers in a clean process.
+
+    A version of a release that recorded no golden digest is loaded instead.
+
+    Raises:
+        IntegrityError: it is not sound, with the command that repairs it.
+        DependencyError: as above.
+    """
+    flaws = find_flaws(version, settings)
+    flaw = flaws[0] if flaws else find_wrong_answers([version], settings)[0]
+    if flaw is not None:
+        raise IntegrityError(
+            f"{version} is not what was registered: {flaw.message}",
+            f"Run `headrace repair {version.model}/{version.version}`.",
+        )
+
+
+def find_wrong_answers(
+    versions: Sequence[Version], settings: Settings
+) -> list[Flaw | None]:
+    """What is wrong with the answers of versions whose files are whole.
+
+    All of them are asked in one clean process.
+
+    Raises:
+        DependencyError: the process crashed, or MLflow does not answer.
+    """
+    from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
+
+    tracking = Tracking(settings)
+    known = [version for version in versions if version.golden_digest]
+    flaws: dict[int, Flaw | None] = {
+        id(version): _load(version, tracking)
+        for version in versions
+        if not version.golden_digest
+    }
+    with contextlib.ExitStack() as stack:
+        requests = [stack.enter_context(_files(v, tracking)) for v in known]
+        if requests:
+            check = stack.enter_context(ServingCheck.of_several(requests))
+            reports = check.results()
+            for version, report in zip(known, reports, strict=True):
+                message = report.error
+                if not message and (report.difference or 0) > TOLERANCE:
+                    message = (
+                        "a clean process answers with probabilities that differ by "
+                        f"{report.difference:.3g} from its golden answers (at most "
+                        f"{TOLERANCE:g} is allowed)."
+                    )
+                flaws[id(version)] = (
+                    Flaw(part="answers", message=message) if message else None
+                )
+                if not message:
+                    mark_verified(version, settings)
+    return [flaws[id(version)] for version in versions]
+
+
+def mark_verified(model: Version | LoggedModel, settings: Settings) -> None:
+    """Note in the home that a model answers as it should, with these libraries.
+
+    For whoever has just seen it in a clean process. A home that cannot be written has
+    no such note.
+    """
+    mark = _verified(model, settings)
+    with disk_errors(str(mark.parent)):
+        try:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+
+
+def logged_model(version: Version) -> LoggedModel:
+    """The files of a version and their digests, from its row in the ledger.
+
+    Raises:
+        IntegrityError: the row does not say what data the version learned from.
+    """
+    try:
+        description = DataDescription.model_validate(version.details["description"])
+    except (KeyError, ValidationError):
+        raise IntegrityError(
+            f"The ledger's row of {version.model}/{version.version} was changed: its "
+            "details do not describe the data.",
+            "Run `headrace verify`, and restore the ledger from a backup.",
+        ) from None
+    return LoggedModel(
+        run_id=version.run_id,
+        model_uri=version.model_uri,
+        model_digest=version.model_digest,
+        golden_digest=version.golden_digest,
+        description=description,
+    )
+
+
+def _verified(model: Version | LoggedModel, settings: Settings) -> Path:
+    libraries = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
+    text = "\n".join([model.model_digest, model.golden_digest, *libraries])
+    return settings.home / "verified" / hashlib.sha256(text.encode()).hexdigest()
+
+
+def _look_at_model(version: Version, settings: Settings) -> Flaw | None:
+    for place in model_places(version, settings.artifacts):
+        if digest_at(f"{place}/{MODEL_FILE}") == version.model_digest:
+            return None
+    try:
+        with Tracking(settings).version_file(version):
+            return None
+    except IntegrityError as error:
+        return Flaw(part="model", message=error.message)
+
+
+def _look_at_golden(version: Version, settings: Settings) -> Flaw | None:
+    if not version.golden_digest:
+        return None
+    for place in run_places(version, settings.artifacts):
+        if digest_at(f"{place}/{GOLDEN_FILE}") == version.golden_digest:
+            return None
+    try:
+        Tracking(settings).version_golden(version, GOLDEN_FILE)
+    except IntegrityError as error:
+        return Flaw(part="golden", message=error.message)
+    return None
+
+
+def _load(version: Version, tracking: Tracking) -> Flaw | None:
+    from headrace.models.logged.loading import load_version
+
+    try:
+        load_version(tracking, version)
+    except IntegrityError as error:
+        return Flaw(part="model", message=error.message)
+    return None
+
+
+@contextlib.contextmanager
+def _files(version: Version, tracking: Tracking) -> Iterator[Request]:
+    """A request to check a version, its two files in a temporary place meanwhile."""
+    from headrace.models.logged.serving_check import Request
+
+    with (
+        tempfile.TemporaryDirectory(prefix="headrace-") as folder,
+        tracking.version_file(version) as model,
+    ):
+        golden = Path(folder) / "golden.npz"
+        golden.write_bytes(tracking.version_golden(version, GOLDEN_FILE))
+        yield Request(training=logged_model(version), model=model, golden=golden)

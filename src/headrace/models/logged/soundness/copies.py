@@ -1,0 +1,201 @@
+"""The store's copy of a version's files: kept when it is registered, put back later.
+
+A copy is a folder named by the digest of the model file. What is put back has the
+digest that the ledger knows; nothing in the store is believed by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.models.logged.soundness.checks import logged_model
+from headrace.state.store import Store
+from headrace.state.tracking import (
+    GOLDEN_FILE,
+    MODEL_FILE,
+    Tracking,
+    digest_at,
+    file_digest,
+    model_places,
+    portable,
+    put,
+    run_places,
+)
+
+if TYPE_CHECKING:
+    from headrace.records import LoggedModel
+    from headrace.settings import Settings
+    from headrace.state.ledger import Version
+
+_LOGGED = "logged"  # the folder of the logged model in a copy
+_GOLDEN = "golden.npz"  # beside it; the copy is whole when it is there
+
+
+def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
+    """Copy a logged model and its golden file into the store, once.
+
+    Returns:
+        the details of a version that has these files: its places and digests.
+
+    Raises:
+        IntegrityError: one of them is gone or changed.
+        DependencyError: MLflow or the store failed.
+    """
+    tracking = Tracking(settings)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
+        folder = Path(name)
+        with tracking.model_file(logged.model_uri, logged.model_digest) as file:
+            source = tracking.model_folder(logged.model_uri, folder)
+            shutil.copyfile(file, source / MODEL_FILE)
+        golden = tracking.checked_run_file(
+            logged.run_id, GOLDEN_FILE, logged.golden_digest
+        )
+        _publish(source, golden, logged.model_digest, Store(settings.store))
+        return {
+            "golden_digest": logged.golden_digest,
+            "places": {
+                "model": portable(
+                    tracking.model_place(logged.model_uri), settings.artifacts
+                ),
+                "run": portable(tracking.run_place(logged.run_id), settings.artifacts),
+            },
+            **describe_files(source),
+        }
+
+
+def keep_copy_of(version: Version, settings: Settings) -> bool:
+    """Copy a sound version into the store, where it has no copy; whether it had none.
+
+    A version of a release that recorded no golden digest gets no copy.
+    """
+    store = Store(settings.store)
+    if not version.golden_digest or store.exists(_key(version.model_digest, _GOLDEN)):
+        return False
+    with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow has forgotten it
+        keep_copy(logged_model(version), settings)
+        return True
+    return False
+
+
+def describe_files(folder: Path) -> dict[str, dict[str, str]]:
+    """The digests of all files of a logged model, by their path, as details."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {p.relative_to(folder).as_posix(): file_digest(p) for p in files}
+    return {"files": digests}
+
+
+def restore(version: Version, parts: Collection[str], settings: Settings) -> list[str]:
+    """Put files of a version back from its copy in the store.
+
+    Args:
+        version: its row in the ledger, as it is bound.
+        parts: ``model``, ``golden``; what is to be put back.
+        settings: where the store and MLflow are.
+
+    Returns:
+        what was done, in words; nothing where the store has no copy that fits.
+
+    Raises:
+        DependencyError: MLflow, its disk or the store failed.
+    """
+    store, done = Store(settings.store), []
+    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
+        place = Path(name)
+        digests: Mapping[str, str] = {
+            **version.details.get("files", {}),
+            MODEL_FILE: version.model_digest,
+        }
+        files, golden = {}, None
+        if "model" in parts:
+            for path, digest in digests.items():
+                source = _fetch(version, f"{_LOGGED}/{path}", digest, store, place)
+                if source is not None:
+                    files[path] = source
+            if MODEL_FILE not in files:
+                files = {}
+            else:
+                done.append("put the model file back from the store's copy")
+        if "golden" in parts and version.golden_digest:
+            golden = _fetch(version, _GOLDEN, version.golden_digest, store, place)
+            if golden is not None:
+                done.append("put the golden file back from the store's copy")
+        write_files(version, files, golden, settings)
+    return done
+
+
+def write_files(
+    version: Version,
+    files: Mapping[str, Path],
+    golden: Path | None,
+    settings: Settings,
+) -> None:
+    """Put local files where MLflow has, or would have, those of a version.
+
+    The model file is replaced; other files of the logged model only where they are
+    gone.
+
+    Args:
+        version: its row in the ledger.
+        files: of the logged model, by their path in it.
+        golden: the golden file.
+        settings: where MLflow is.
+    """
+    tracking = Tracking(settings)
+    if files:
+        place = model_places(version, settings.artifacts)[0]
+        with contextlib.suppress(NotFoundError):  # MLflow has forgotten it
+            place = tracking.model_place(version.model_uri)
+        for path in sorted(files, key=lambda path: path == MODEL_FILE):
+            if path == MODEL_FILE or not digest_at(f"{place}/{path}"):
+                put(tracking.uri, place, path, files[path])
+    if golden is not None:
+        place = run_places(version, settings.artifacts)[0]
+        with contextlib.suppress(NotFoundError):
+            place = tracking.run_place(version.run_id)
+        put(tracking.uri, place, GOLDEN_FILE, golden)
+
+
+def _key(digest: str, path: str) -> str:
+    return f"models/{digest}/{path}"
+
+
+def _publish(source: Path, golden: bytes, digest: str, store: Store) -> None:
+    key = _key(digest, "").rstrip("/")
+    if store.exists(_key(digest, _GOLDEN)):
+        if _digest(store, _key(digest, f"{_LOGGED}/{MODEL_FILE}")) == digest:
+            if store.read(_key(digest, _GOLDEN)) == golden:
+                return
+        store.delete_folder(key)  # a copy that was damaged
+    with store.new_folder(key, _GOLDEN) as folder:
+        shutil.copytree(source, folder / _LOGGED)
+        (folder / _GOLDEN).write_bytes(golden)
+
+
+def _digest(store: Store, key: str) -> str:
+    try:
+        return hashlib.sha256(store.read(key)).hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def _fetch(
+    version: Version, path: str, digest: str, store: Store, place: Path
+) -> Path | None:
+    """A file of a version's copy, where it has its digest."""
+    try:
+        content = store.read(_key(version.model_digest, path))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    if hashlib.sha256(content).hexdigest() != digest:
+        return None
+    target = place / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    return target

@@ -1,0 +1,174 @@
+"""The evaluation stage: metrics on the test split, gates and pictures.
+
+The champion, and the best former champion, are measured again on the same rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from headrace.data.snapshots import SplitRows
+from headrace.errors import IntegrityError
+from headrace.gates import absolute_gate, serving_gate
+from headrace.models.logged.loading import open_model
+from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
+from headrace.models.logged.soundness import mark_verified
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    Metrics,
+    SnapshotRecord,
+    SuspectRecord,
+    TrainingRecord,
+)
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages.evaluation import report
+from headrace.stages.evaluation.answers import ask
+from headrace.stages.evaluation.comparison import compare
+from headrace.stages.evaluation.enough import few_rows
+from headrace.stages.evaluation.groups import group_slices, unseen_groups
+from headrace.stages.evaluation.metrics import classification_metrics
+from headrace.stages.evaluation.opponents import Opponents
+from headrace.stages.evaluation.suspects import find_suspects
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
+from headrace.state.tracking import GOLDEN_FILE, Tracking
+
+__all__ = ["evaluate", "is_logged"]
+
+
+def evaluate(
+    spec: PipelineSpec,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    training: TrainingRecord,
+    comparator: int | None,
+    settings: Settings,
+) -> EvaluationRecord:
+    """Measure a training and let the gates judge it.
+
+    Args:
+        spec: the pipeline.
+        snapshot, contract: the data; quarantined rows are left out.
+        training: what is evaluated, loaded from its log by digest.
+        comparator: the version to compare with; None if there is none.
+        settings: where MLflow and the ledger are.
+
+    Raises:
+        IntegrityError: the logged model, or its golden file, is gone or changed.
+        DependencyError: MLflow or the disk failed.
+    """
+    ledger = Ledger(settings.database_url)
+    sequence = ledger.sequence(spec.name)
+    tracking = Tracking(settings)
+    with (
+        tempfile.TemporaryDirectory(prefix="headrace-") as folder,
+        _logged(tracking, training) as (file, golden),
+        ServingCheck(training, file, golden) as check,  # beside all that follows
+    ):
+        place = Path(folder)
+        model = open_model(file, training.model_uri, training.description)
+        opponents = Opponents(spec.name, comparator, training, ledger, tracking)
+        rows = SplitRows(snapshot, "test", contract.quarantine_uri)
+        answers = ask(model.model, opponents.models, rows, spec.evaluation.mistakes)
+        metrics, slices = classification_metrics(
+            answers.given,
+            answers.labels,
+            model.classes,
+            spec.evaluation.confidence,
+            spec.evaluation.calibration_bins,
+        )
+        trained = SplitRows(snapshot, "train", contract.quarantine_uri)
+        if any(answers.groups):
+            known = trained.groups()
+            right, sure = answers.right, spec.evaluation.confidence
+            slices |= group_slices(answers.groups, right, known, sure)
+        val_accuracy = training.metrics.get("val_accuracy")
+        val = SplitRows(snapshot, "val", contract.quarantine_uri)
+        more, findings = unseen_groups(slices, val_accuracy, len(val))
+        metrics |= more
+        findings += few_rows(spec, answers.labels, len(val))
+        suspects = find_suspects(model.model, [rows, val, trained])
+        report.draw(answers, suspects, training.description, spec.evaluation, place)
+        served = check.result()
+        metrics["model_megabytes"] = training.model_bytes / 1e6
+        if served.latency_ms is not None:
+            metrics["latency_ms"] = served.latency_ms
+        if served.difference is not None:
+            metrics["serving_difference"] = served.difference
+            if served.difference <= TOLERANCE:
+                mark_verified(training, settings)
+        store = Store(settings.store)
+        compared = compare(model.model, opponents, spec.gates, answers, rows, store)
+        metrics |= compared.metrics
+        gates = [
+            compared.verdicts.get(gate.name)
+            or absolute_gate(gate, {**metrics, **_flat(slices)})
+            for gate in spec.gates
+        ]
+        gates.append(serving_gate(served.difference, TOLERANCE, served.error))
+        report.log(tracking, training.run_id, metrics, slices, gates, place)
+    return EvaluationRecord(
+        run_id=training.run_id,
+        snapshot_digest=snapshot.digest,
+        metrics=metrics,
+        slices=slices,
+        gates=tuple(gates),
+        champion_version=comparator,
+        champion_sequence=sequence,
+        best_version=opponents.best.version,
+        rows_digest=compared.rows_digest,
+        findings=tuple(findings),
+        suspects=tuple(
+            SuspectRecord(
+                name=suspect.name,
+                split=suspect.split,
+                label=suspect.label,
+                likely=suspect.likely,
+                chance=round(suspect.chance, 4),
+            )
+            for suspect in suspects
+        ),
+    )
+
+
+def _flat(slices: dict[str, Metrics]) -> Metrics:
+    """The numbers of slices under names that a gate can give: ``class=spam/f1``."""
+    return {
+        f"{name}/{key}": value
+        for name, numbers in slices.items()
+        for key, value in numbers.items()
+    }
+
+
+def is_logged(training: TrainingRecord, settings: Settings) -> bool:
+    """Whether what a training logged is still there, as it was.
+
+    Raises:
+        DependencyError: MLflow or the disk failed.
+    """
+    try:
+        with _logged(Tracking(settings), training):
+            return True
+    except IntegrityError:
+        return False
+
+
+@contextlib.contextmanager
+def _logged(
+    tracking: Tracking, training: TrainingRecord
+) -> Iterator[tuple[Path, bytes]]:
+    """The model's file and the golden file."""
+    golden = tracking.run_file(training.run_id, GOLDEN_FILE)
+    if hashlib.sha256(golden).hexdigest() != training.golden_digest:
+        raise IntegrityError(
+            f"{GOLDEN_FILE} of the run {training.run_id} is not what was logged.",
+            "Restore it from a backup, or train again.",
+        )
+    with tracking.model_file(training.model_uri, training.model_digest) as file:
+        yield file, golden

@@ -1,0 +1,125 @@
+"""A training against its opponents, on the test items that may decide between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.data.snapshots import find_snapshot
+from headrace.gates import Opponent, Trial, champion_gate, not_compared
+from headrace.records import MANIFEST, GateResult, Metrics, SnapshotRecord
+from headrace.spec import GateSpec
+from headrace.stages.evaluation.judged import (
+    FindSnapshot,
+    attempts_before,
+    keep_items,
+    look_back,
+)
+from headrace.stages.evaluation.learned import Learned
+from headrace.stages.evaluation.vanished import CHALLENGER, answer_again
+from headrace.state.store import Store
+
+if TYPE_CHECKING:
+    from headrace.data.snapshots import SplitRows
+    from headrace.stages.evaluation.answers import Answers
+    from headrace.stages.evaluation.opponents import Opponents
+    from headrace.state.ledger import Ledger
+
+_DEFAULT = {"name": "champion"}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of the comparison.
+
+    Attributes:
+        verdicts: by the name of the gate.
+        rows_digest: of the test items that were judged.
+        metrics: figures for the evidence; see `champion_gate`.
+    """
+
+    verdicts: Mapping[str, GateResult]
+    rows_digest: str
+    metrics: Metrics = field(default_factory=dict)
+
+
+def compare(
+    model: Any,
+    opponents: Opponents,
+    gates: Sequence[GateSpec],
+    answers: Answers,
+    rows: SplitRows,
+    store: Store,
+) -> Compared:
+    """Compare the answers, and keep in the store which items were judged.
+
+    Args:
+        model: the challenger, a Keras model from raw items to probabilities.
+        opponents: with whom.
+        gates: those named ``champion`` are held against the comparison; without one
+            its figures are those of the default gate.
+        answers: of the challenger and of its opponents.
+        rows: of the test split that they were given.
+        store: where judged items and snapshots are.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    gates = [gate for gate in gates if gate.name == "champion"]
+    items = rows.items()
+    rows_digest = keep_items(store, items)
+    champion = opponents.champion
+    if champion is None or not opponents.models:
+        verdicts = {gate.name: not_compared(gate, opponents.note) for gate in gates}
+        return Compared(verdicts, rows_digest)
+    find = _finder(store, opponents.ledger)
+    own = (opponents.training.weights_digest, champion, rows_digest)
+    since = opponents.best.since
+    past = look_back(opponents.attempts, own, items, since, store, find)
+    vanished = answer_again(
+        {CHALLENGER: model, **opponents.models},
+        rows.snapshot.description,
+        [a for a in attempts_before(opponents.attempts, own) if a.had(champion)],
+        items,
+        store,
+        find,
+    )
+    learned = Learned(rows.snapshot, np.concatenate([items, vanished.items]), find)
+    others = [
+        Opponent(
+            number,
+            np.concatenate(
+                [answers.others[number] == answers.labels, vanished.right[number]]
+            ),
+            learned.compared(number, opponents.versions[number].snapshot_digest),
+        )
+        for number in opponents.models
+    ]
+    gone = np.ones(len(vanished.items), bool)
+    trial = Trial(
+        right=np.concatenate([answers.right, vanished.right[CHALLENGER]]),
+        new=np.concatenate([past.new, ~gone]),
+        champion=others[0],
+        best=others[1] if others[1:] else None,
+        attempt=past.attempt,
+        attempt_on_new=past.attempt_on_new,
+        vanished=np.concatenate([np.zeros(len(items), bool), gone]),
+        unanswered=vanished.unanswered,
+        notes=(*filter(None, [past.note]), *learned.notes),
+    )
+    gate = gates[0] if gates else GateSpec.model_validate(_DEFAULT)
+    verdict, metrics = champion_gate(gate, trial)
+    return Compared({gate.name: verdict} if gates else {}, rows_digest, metrics)
+
+
+def _finder(store: Store, ledger: Ledger) -> FindSnapshot:
+    """Finds snapshots whose manifest is held against the ledger's digest of it."""
+
+    def find(digest: str) -> SnapshotRecord | None:
+        key = f"snapshots/{digest}/{MANIFEST}"
+        return find_snapshot(store, digest, ledger.anchors([key]).get(key, ""))
+
+    return find

@@ -1,0 +1,170 @@
+"""Which test items were judged before.
+
+The items of an evaluation are one file in the store, named by its sha256, which the
+evidence in the ledger holds: ``judged/<sha256>.bin``, the sorted distinct digests of
+the items, 32 bytes each. The store is untrusted: a file that is gone or changed is
+replaced by the test items of its snapshot, and where that is gone as well, no item
+counts as new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.snapshots import DIGEST, SplitRows
+from headrace.errors import IntegrityError
+from headrace.records import SnapshotRecord
+from headrace.state.ledger import Attempt
+from headrace.state.store import Store
+
+Items = npt.NDArray[np.bytes_]
+FindSnapshot = Callable[[str], SnapshotRecord | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier attempts mean for one that is judged now.
+
+    Attributes:
+        new: items that no earlier attempt was judged on, bool ``(n,)``.
+        attempt: the how manyth this is on any of the items, or since the best
+            champion was promoted.
+        attempt_on_new: the how manyth that new items judge, since then.
+        note: what could not be found out, in words; empty where all was.
+    """
+
+    new: npt.NDArray[np.bool_]
+    attempt: int = 1
+    attempt_on_new: int = 1
+    note: str = ""
+
+
+def keep_items(store: Store, items: Items) -> str:
+    """Keep the distinct items of an evaluation; returns the digest of their file.
+
+    Args:
+        store: where.
+        items: sha256 of the test items that are judged, ``(n,)``.
+    """
+    data = np.unique(items).tobytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if _read(store, digest) is None:
+        store.write(_key(digest), data)
+    return digest
+
+
+def look_back(
+    attempts: Sequence[Attempt],
+    own: tuple[str, int, str],
+    items: Items,
+    since: int,
+    store: Store,
+    find: FindSnapshot,
+) -> Past:
+    """What was judged before on these items.
+
+    An attempt is one comparison: some weights, against a champion, on some items. The
+    same again is no new one and keeps its number, which the order of the evidence in
+    the ledger gives.
+
+    Args:
+        attempts: all evidence of the model, oldest first.
+        own: weights digest, champion's version and rows digest of what is judged now.
+        items: what it is judged on, ``(n,)``.
+        since: the id of the evidence that the best champion was promoted on.
+        store: where the items of earlier ones are kept.
+        find: gives a snapshot by its digest; None where it is gone.
+    """
+    earlier = attempts_before(attempts, own)
+    new = np.ones(len(items), bool)
+    overlapping: set[tuple[str, str]] = set()
+    lost = set[int]()
+    for rows in dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in earlier):
+        judged = items_of(store, find, *rows)
+        known = np.ones(len(items), bool) if judged is None else is_among(items, judged)
+        if judged is None:
+            lost |= {a.version for a in earlier if _rows(a) == rows}
+        if known.any():
+            overlapping.add(rows)
+            new &= ~known
+    compared = [a for a in earlier if a.champion_version is not None]
+    counted = {_subject(a) for a in compared if a.id > since or _rows(a) in overlapping}
+    on_new = {
+        _subject(a)
+        for a in compared
+        if a.id > since and "attempt_on_new_items" in a.metrics
+    }
+    return Past(new, len(counted) + 1, len(on_new) + 1, _lost(lost))
+
+
+def attempts_before(
+    attempts: Sequence[Attempt], own: tuple[str, int, str]
+) -> Sequence[Attempt]:
+    """Those that came before an attempt, the first time that it was made."""
+    for place, attempt in enumerate(attempts):
+        if _subject(attempt) == own:
+            return attempts[:place]
+    return attempts
+
+
+def _subject(attempt: Attempt) -> tuple[str, int | None, str]:
+    rows = attempt.rows_digest or attempt.snapshot_digest
+    return attempt.weights_digest, attempt.champion_version, rows
+
+
+def _rows(attempt: Attempt) -> tuple[str, str]:
+    return attempt.rows_digest, attempt.snapshot_digest
+
+
+def _lost(versions: set[int]) -> str:
+    if not versions:
+        return ""
+    names = ", ".join(map(str, sorted(versions)))
+    return (
+        f"no item counts as new, since the store has lost which ones version {names} "
+        "was judged on"
+    )
+
+
+def items_of(
+    store: Store, find: FindSnapshot, rows_digest: str, snapshot_digest: str
+) -> Items | None:
+    """The items that an evaluation judged, sorted; None where that is lost."""
+    kept = _read(store, rows_digest) if rows_digest else None
+    if kept is not None:
+        return kept
+    snapshot = find(snapshot_digest)
+    if snapshot is None:
+        return None
+    try:
+        return np.unique(SplitRows(snapshot, "test").items())
+    except IntegrityError:
+        return None
+
+
+def _read(store: Store, digest: str) -> Items | None:
+    try:
+        data = store.read(_key(digest))
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(data).hexdigest() != digest or len(data) % DIGEST.itemsize:
+        return None
+    return np.frombuffer(data, DIGEST)
+
+
+def _key(digest: str) -> str:
+    return f"judged/{digest}.bin"
+
+
+def is_among(items: Items, others: Items) -> npt.NDArray[np.bool_]:
+    """Which items are among others, which are sorted, bool ``(n,)``."""
+    if not len(others):
+        return np.zeros(len(items), bool)
+    places = np.searchsorted(others, items).clip(max=len(others) - 1)
+    found: npt.NDArray[np.bool_] = others[places] == items
+    return found

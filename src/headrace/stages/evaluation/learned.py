@@ -1,0 +1,78 @@
+"""Which test items a model learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.snapshots import digests_of, read_shard, shards_of
+from headrace.errors import IntegrityError
+from headrace.records import SnapshotRecord
+from headrace.stages.evaluation.judged import FindSnapshot, Items, is_among
+
+
+def learned_from(snapshot: SnapshotRecord, items: Items) -> npt.NDArray[np.bool_]:
+    """Which items are in train or val of a snapshot, bool ``(n,)``.
+
+    Args:
+        snapshot: one shard of it is in memory at a time.
+        items: in any order, ``(n,)``.
+
+    Raises:
+        IntegrityError: the snapshot is gone or damaged.
+    """
+    learned = np.zeros(len(items), bool)
+    for shard in shards_of(snapshot):
+        if set(shard.splits) <= {"test"} or not shard.rows:
+            continue
+        table = read_shard(snapshot, shard, ["item", "split"])
+        other = np.asarray(table["split"].to_numpy() != "test", bool)
+        learned |= is_among(items, digests_of(table)[other])
+    return learned
+
+
+class Learned:
+    """Which items a challenger and its opponents learned from.
+
+    Args:
+        snapshot: what the challenger learned from.
+        items: the test items, ``(n,)``.
+        find: gives other snapshots.
+
+    Attributes:
+        notes: whose data is gone, in words.
+    """
+
+    def __init__(
+        self, snapshot: SnapshotRecord, items: Items, find: FindSnapshot
+    ) -> None:
+        self._items, self._find = items, find
+        self._own = learned_from(snapshot, items)
+        self._known = {snapshot.digest: self._own}
+        self._once = np.zeros(len(items), bool)  # a row copied many times is one item
+        self._once[np.unique(items, return_index=True)[1]] = True
+        self.notes: list[str] = []
+
+    def compared(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
+        """One row of each item that neither learned from, bool ``(n,)``.
+
+        Args:
+            version: the opponent.
+            digest: of the snapshot that it learned from.
+        """
+        if digest not in self._known:
+            self._known[digest] = self._look(version, digest)
+        return self._once & ~self._own & ~self._known[digest]
+
+    def _look(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
+        snapshot = self._find(digest)
+        if snapshot is not None:
+            try:
+                return learned_from(snapshot, self._items)
+            except IntegrityError:
+                pass
+        self.notes.append(
+            f"what version {version} learned from is no longer in the store, so that "
+            "none of it is left out, to its advantage"
+        )
+        return np.zeros(len(self._items), bool)

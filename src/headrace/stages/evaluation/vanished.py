@@ -1,0 +1,108 @@
+"""Test items that the champion was judged on and that are no longer in the data.
+
+They are answered again from the snapshot in which they were judged. Else a data set
+without the rows that a challenger lost would make it better than the champion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.snapshots import DIGEST, SplitRows
+from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.records import DataDescription
+from headrace.stages.evaluation.answers import best_classes
+from headrace.stages.evaluation.judged import FindSnapshot, Items, is_among, items_of
+from headrace.state.ledger import Attempt
+from headrace.state.store import Store
+
+ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
+CHALLENGER = 0  # which has no version yet
+SETS = 20  # of judged items that are looked at, the newest first
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """What models answer to rows that are no longer in the data.
+
+    Attributes:
+        items: sha256 of each, ``(n,)``.
+        right: which rows each model has right, bool ``(n,)``.
+        unanswered: rows whose snapshot is gone, or that were judged in another form.
+    """
+
+    items: Items
+    right: Mapping[int, npt.NDArray[np.bool_]]
+    unanswered: int = 0
+
+
+def answer_again(
+    models: Mapping[int, Any],
+    description: DataDescription,
+    attempts: Sequence[Attempt],
+    items: Items,
+    store: Store,
+    find: FindSnapshot,
+) -> Vanished:
+    """Put the rows that have vanished to the models.
+
+    Args:
+        models: Keras models from raw items to probabilities, by version.
+        description: of what they take.
+        attempts: those that the champion had a part in, oldest first.
+        items: what is in the test split now, ``(n,)``.
+        store: where judged items are kept.
+        find: gives a snapshot by its digest; None where it is gone.
+    """
+    seen, none = np.unique(items), np.empty(0, bool)
+    taken = [np.empty(0, DIGEST)]
+    right = {version: [none] for version in models}
+    unanswered, left = 0, ROWS
+    sets = dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in attempts[::-1])
+    for rows_digest, digest in list(sets)[:SETS]:
+        judged = items_of(store, find, rows_digest, digest)
+        if judged is None or left <= 0:
+            continue
+        wanted = judged[~is_among(judged, seen)][:left]
+        found = 0
+        for part, raw, labels in _rows(find, digest, wanted, description):
+            found += len(part)
+            taken.append(part)
+            for version, model in models.items():
+                right[version].append(best_classes(model, raw) == labels)
+        unanswered += len(wanted) - found
+        left -= len(wanted)
+        seen = np.union1d(seen, wanted)
+    return Vanished(
+        np.concatenate(taken),
+        {version: np.concatenate(parts) for version, parts in right.items()},
+        unanswered,
+    )
+
+
+def _rows(
+    find: FindSnapshot, digest: str, wanted: Items, description: DataDescription
+) -> Iterator[tuple[Items, Any, npt.NDArray[np.int32]]]:
+    """Items, raw payload and labels of the wanted rows, a shard at a time."""
+    snapshot = find(digest) if len(wanted) else None
+    if snapshot is None or snapshot.description != description:
+        return
+    module = medium(description.medium)
+    try:
+        rows = SplitRows(snapshot, "test")
+        for shard in np.flatnonzero(rows.counts).tolist():
+            items = rows.items_of(shard)
+            first = np.zeros(len(items), bool)
+            first[np.unique(items, return_index=True)[1]] = True
+            keep = is_among(items, wanted) & first
+            if keep.any():
+                part = rows.read(shard)
+                yield items[keep], module.raw(part.items[keep]), part.labels[keep]
+    except IntegrityError:
+        return

@@ -1,0 +1,179 @@
+"""Several machines that fit one model together, as ``TF_CONFIG`` names them.
+
+The first worker is the chief: it runs the pipeline, logs, writes checkpoints and keeps
+the result. The others run ``python -m headrace.stages.fitting.worker``, know nothing
+but the cluster, and are told by it what to fit and where to go on.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import socket
+import time
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from headrace.errors import DependencyError, UsageError
+from headrace.records import ContractRecord, Record, SnapshotRecord
+from headrace.spec import PipelineSpec
+
+VARIABLE = "TF_CONFIG"
+# A dead machine is known within seconds; this ends the wait for one that hangs.
+PATIENCE_SECONDS = 600
+COMING_SECONDS = 120
+
+
+def _versions() -> dict[str, str]:
+    names = ("headrace", "keras", "numpy", "tensorflow")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+class Job(Record):
+    """What is fitted.
+
+    Attributes:
+        folder: the pipeline's, as `headrace.state.folders.pack_folder` names it.
+        versions: of the packages that must be the same on all machines.
+    """
+
+    spec: PipelineSpec
+    builder: str
+    folder: str
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    versions: dict[str, str] = Field(default_factory=_versions)
+
+
+def has_peers() -> bool:
+    """Whether ``TF_CONFIG`` names several workers.
+
+    Raises:
+        UsageError: it is not of the form that TensorFlow reads.
+    """
+    return len(_workers()[0]) > 1
+
+
+def spans_machines(strategy: Any) -> bool:
+    """Whether it is one of several machines."""
+    import tensorflow as tf
+
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def lead(job: Job) -> Any:
+    """Call the other machines to a fit; gives the strategy for it.
+
+    Raises:
+        UsageError: this machine is not the chief.
+        DependencyError: the others do not come.
+    """
+    if _workers()[1] != 0:
+        raise UsageError(
+            f"{VARIABLE} makes this machine worker {_workers()[1]}, and only worker 0 "
+            "runs the pipeline.",
+            "Start python -m headrace.stages.fitting.worker here instead.",
+        )
+    for address in _workers()[0][1:]:
+        _await(address)
+    strategy = _join()
+    share(strategy, job.model_dump_json().encode())
+    return strategy
+
+
+def follow() -> tuple[Any, Job]:
+    """Come to the chief's fit; gives the strategy and what is fitted.
+
+    Raises:
+        UsageError: this machine is the chief, or has other versions of packages.
+        DependencyError: the chief does not come.
+    """
+    if not has_peers() or _workers()[1] == 0:
+        raise UsageError(
+            f"{VARIABLE} does not make this machine one of several workers after the "
+            "first.",
+            "Set it as TensorFlow's page on multi-worker training says.",
+        )
+    strategy = _join()
+    job = Job.model_validate_json(share(strategy, b""))
+    other = {k: v for k, v in job.versions.items() if _versions().get(k) != v}
+    if other:
+        raise UsageError(
+            f"The chief has {other}, and this machine {_versions()}.",
+            "Install the same lock on all machines.",
+        )
+    return strategy, job
+
+
+def share(strategy: Any, data: bytes) -> bytes:
+    """The chief's bytes, on all machines at once; what the others give is not read.
+
+    A variable of the strategy begins with the chief's value everywhere.
+    """
+    import tensorflow as tf
+
+    with strategy.scope():
+        size = int(tf.Variable(np.int64(len(data))).numpy())
+        if not size:  # TensorFlow crashes on sending nothing
+            return b""
+        words = np.zeros(-(-size // 4), np.int32)
+        words.view(np.uint8)[: min(size, len(data))] = np.frombuffer(
+            data[:size], np.uint8
+        )
+        shared = tf.Variable(words).numpy()
+    return bytes(np.asarray(shared, np.int32).tobytes()[:size])
+
+
+def _await(address: str) -> None:
+    """Wait for a worker; TensorFlow itself would for an hour."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + COMING_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise DependencyError(
+                    f"The worker {address} of {VARIABLE} does not answer: {error}.",
+                    "Start python -m headrace.stages.fitting.worker there, and run the "
+                    "same command again.",
+                ) from None
+        time.sleep(0.2)
+
+
+def _join() -> Any:
+    """Connect the machines; before anything is computed in this process."""
+    import tensorflow as tf
+
+    options = tf.distribute.experimental.CommunicationOptions(
+        timeout_seconds=PATIENCE_SECONDS
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    except tf.errors.OpError as error:
+        raise DependencyError(
+            f"The machines of {VARIABLE} do not come together: {error.message}.",
+            "Start a process on each of them, and run the same command again.",
+        ) from error
+
+
+def _workers() -> tuple[list[str], int]:
+    """The addresses of all workers, the chief's first, and which of them we are."""
+    text = os.environ.get(VARIABLE) or "{}"
+    try:
+        config = json.loads(text)
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        chiefs = cluster.get("chief", [])
+        workers = [*chiefs, *cluster.get("worker", [])]
+        first = len(chiefs) if task.get("type") == "worker" else 0
+        return workers, first + int(task.get("index", 0))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"{VARIABLE} cannot be read: {error}.",
+            'It is JSON such as {"cluster": {"worker": ["a:1", "b:1"]}, "task": '
+            '{"type": "worker", "index": 0}}.',
+        ) from None

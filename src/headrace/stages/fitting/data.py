@@ -1,0 +1,70 @@
+"""What is fitted to: the train split by shards, the val split in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.snapshots import SplitRows, read_split
+from headrace.records import ContractRecord, DataDescription, SnapshotRecord
+
+
+class Items(Protocol):
+    """Items with their class indices: ``(n, *shape)`` and int32 ``(n,)``."""
+
+    @property
+    def items(self) -> npt.NDArray[Any]:
+        """The items."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Their class indices."""
+
+
+class Shards(Protocol):
+    """Items in shards, each read when it is asked for."""
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each shard, int64 ``(shards,)``."""
+
+    def read(self, shard: int) -> Items:
+        """The rows of one shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Items in memory with their class indices.
+
+    Attributes:
+        items: ``(n, *shape)``.
+        labels: int32 ``(n,)``.
+    """
+
+    items: npt.NDArray[Any]
+    labels: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A snapshot as a fit takes it; good for many fits."""
+
+    description: DataDescription
+    train: Shards
+    val: Examples
+
+
+def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
+    """The splits of a snapshot without their quarantined rows.
+
+    Raises:
+        IntegrityError: the snapshot or the quarantine is missing or damaged.
+    """
+    return Data(
+        snapshot.description,
+        SplitRows(snapshot, "train", contract.quarantine_uri),
+        Examples(*read_split(snapshot, "val", contract.quarantine_uri)[:2]),
+    )

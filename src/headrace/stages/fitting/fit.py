@@ -1,0 +1,170 @@
+"""From a spec and its data to a fitted model."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.records import Metrics
+from headrace.spec import PipelineSpec
+from headrace.stages.fitting.calibration import calibrate, last_layer
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import Data
+from headrace.stages.fitting.devices import choose_devices, told_in_words, whole_batches
+from headrace.stages.fitting.execution import Execution, plan_execution
+from headrace.stages.fitting.features import inputs_of
+from headrace.stages.fitting.loop import Loop, OnEpoch
+from headrace.stages.fitting.seeding import seeded
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted model.
+
+    Attributes:
+        model: the composition, from raw items to probabilities.
+        best_epoch: the one whose weights it has, from 1.
+        epochs: the metrics of each.
+        temperature: that its logits were divided by.
+        execution: how it was computed.
+    """
+
+    model: Any
+    best_epoch: int
+    epochs: list[Metrics]
+    temperature: float
+    execution: Execution
+    weights_digest: str
+
+    @property
+    def metrics(self) -> Metrics:
+        """Of the epoch whose weights it has, which one that is, and the temperature."""
+        found = {"best_epoch": self.best_epoch, "temperature": self.temperature}
+        return {**self.epochs[self.best_epoch - 1], **found}
+
+
+class Fit:
+    """A model that is built and ready to be fitted.
+
+    Args:
+        spec: only ``model.arguments`` and ``training`` are used.
+        folder: where the pipeline may keep a builder of its own.
+        builder: the name of the builder.
+        data: from `open_data`.
+        checkpoints: where there are some, the fit goes on from the newest.
+        strategy: of the machines, from `headrace.stages.fitting.cluster`; None: this
+            one's devices alone.
+
+    Attributes:
+        execution: how it will be computed.
+
+    Raises:
+        SpecError: the builder does not fit the data, its network cannot be calibrated
+            as asked, or this machine has fewer devices than asked for.
+        Refusal: a device is out of memory.
+        DependencyError: another machine does not answer.
+    """
+
+    def __init__(
+        self,
+        spec: PipelineSpec,
+        folder: Path,
+        builder: str,
+        data: Data,
+        checkpoints: Checkpoints | None = None,
+        strategy: Any = None,
+    ) -> None:
+        load_backend()
+        import keras
+
+        recipe, description = spec.training, data.description
+        self._strategy = choose_devices(recipe, strategy)
+        keras.utils.clear_session()  # names of layers start anew: a digest has them
+        self._spec = recipe
+        with seeded(recipe.seed), told_in_words(recipe, self._strategy):
+            with self._strategy.scope():
+                preprocessing, network = models.build(
+                    builder, description, spec.model.arguments, folder
+                )
+            if recipe.calibrate:
+                last_layer(network)
+            self._inputs = inputs_of(data, preprocessing)
+            self.execution = plan_execution(
+                recipe,
+                int(data.train.counts.sum()),
+                self._inputs.item_bytes,
+                self._strategy,
+                self._inputs.window_bytes,
+            )
+            # Outside: what is saved, and asked for predictions, is on one device.
+            self._network = network
+            self._model = models.compose(description, preprocessing, network)
+            with whole_batches(self._strategy, network):
+                self._loop = Loop(
+                    self._model,
+                    network,
+                    self._inputs,
+                    recipe,
+                    self.execution,
+                    self._strategy,
+                    checkpoints,
+                )
+
+    def run(self, on_epoch: OnEpoch) -> Fitted:
+        """Fit it.
+
+        Args:
+            on_epoch: called with the epoch, from 1, and its metrics; what it raises
+                ends the fit.
+
+        Raises:
+            Refusal: training diverged, or a device is out of memory.
+            IntegrityError: the data is damaged.
+            DependencyError: the disk failed, or another machine does not answer.
+        """
+        temperature = 1.0
+        with told_in_words(self._spec, self._strategy):
+            self._loop.run(on_epoch)
+            if self._spec.calibrate and len(self._inputs.val.labels):
+                temperature = calibrate(
+                    self._network, self._loop.validation(), self._inputs.val.labels
+                )
+        progress = self._loop.progress
+        return Fitted(
+            model=self._model,
+            best_epoch=progress.kept or progress.epoch,
+            epochs=progress.epochs,
+            temperature=temperature,
+            execution=self.execution,
+            weights_digest=weights_digest(self._model),
+        )
+
+
+def fit_model(
+    spec: PipelineSpec, folder: Path, builder: str, data: Data, on_epoch: OnEpoch
+) -> Fitted:
+    """Build the spec's model and fit it, as `Fit` does."""
+    return Fit(spec, folder, builder, data).run(on_epoch)
+
+
+def weights_digest(model: Any) -> str:
+    """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model.
+
+    A vocabulary is no weight to Keras, and counts all the same.
+    """
+    sha = hashlib.sha256()
+    for weight in model.weights:
+        value = np.ascontiguousarray(np.asarray(weight))
+        sha.update(f"{weight.path} {value.dtype.str} {value.shape}\n".encode())
+        sha.update(value.tobytes())
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_vocabulary"):
+            words = "\n".join(map(str, layer.get_vocabulary()))
+            sha.update(f"{layer.name} vocabulary\n{words}\n".encode())
+    return sha.hexdigest()

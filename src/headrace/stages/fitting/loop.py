@@ -1,0 +1,219 @@
+"""The training loop: epochs, windows and compiled steps, from wherever it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.errors import Refusal
+from headrace.models.logged.inference import probabilities
+from headrace.records import Metrics
+from headrace.spec import TrainingSpec
+from headrace.stages.fitting.checkpoints import (
+    Arrays,
+    Checkpoints,
+    Progress,
+    State,
+    pack,
+    unpack,
+)
+from headrace.stages.fitting.cluster import share, spans_machines
+from headrace.stages.fitting.devices import scatter_seeds
+from headrace.stages.fitting.execution import Execution
+from headrace.stages.fitting.features import Inputs
+from headrace.stages.fitting.optimizers import make_optimizer
+from headrace.stages.fitting.order import steps_of_window
+from headrace.stages.fitting.steps import compile_steps
+from headrace.stages.fitting.windows import LoadedWindow, Windows
+
+SECONDS_PER_LINE = 10
+
+OnEpoch = Callable[[int, Metrics], None]
+log = logging.getLogger("headrace")
+
+
+class Loop:
+    """One fit of a network.
+
+    Args:
+        model: the composition of the two, used to measure the validation split.
+        network: what is fitted.
+        inputs: what it is fitted to.
+        spec: the recipe.
+        execution: how steps are computed.
+        strategy: of the devices, in whose scope the networks were built.
+        checkpoints: where they are kept, if any are.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        model: Any,
+        network: Any,
+        inputs: Inputs,
+        spec: TrainingSpec,
+        execution: Execution,
+        strategy: Any,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        with strategy.scope():
+            optimizer = make_optimizer(spec, execution.steps_per_epoch * spec.epochs)
+            optimizer.build(network.trainable_variables)
+        self._model = model
+        self._network = network
+        self._inputs = inputs
+        self._spec = spec
+        self._execution = execution
+        self._strategy = strategy
+        self._checkpoints = checkpoints
+        self._run = compile_steps(
+            network, inputs, optimizer, execution, strategy, spec.label_smoothing
+        )
+        self._variables = [*model.variables, *optimizer.variables]
+        self._best: Arrays = []
+        self._said = time.monotonic()
+        self.progress = Progress()
+
+    def run(self, on_epoch: OnEpoch) -> None:
+        """Fit; the network ends with its best epoch's weights.
+
+        A constant learning rate leaves the last epoch's weights a matter of luck, so
+        the epoch with the lowest validation loss is kept. The last is where there is no
+        validation, and where the rate falls to nothing.
+
+        Args:
+            on_epoch: called with the epoch, from 1, and its metrics; first for the
+                epochs that were done before the checkpoint that it goes on from.
+
+        Raises:
+            Refusal: the loss is no longer finite.
+            IntegrityError: the data is damaged.
+            DependencyError: a checkpoint could not be written.
+        """
+        self._resume()
+        for number, metrics in enumerate(self.progress.epochs, start=1):
+            on_epoch(number, metrics)
+        reading = Windows(self._inputs, self._execution, self._spec.seed)
+        with contextlib.closing(reading) as windows:
+            while self.progress.epoch < self._spec.epochs:
+                for window in windows.of(self.progress.epoch, self.progress.step):
+                    self._run_window(window)
+                metrics = self._end_epoch()
+                on_epoch(self.progress.epoch, metrics)
+                self._save_if_due()
+        if self._best:
+            self._network.set_weights(self._best)
+
+    def _resume(self) -> None:
+        state = self._newest()
+        if spans_machines(self._strategy):
+            data = share(self._strategy, pack(state) if state else b"")
+            state = unpack(data) if data else None
+        if state is not None:
+            for variable, value in zip(self._variables, state.variables, strict=True):
+                variable.assign(value)
+            self.progress, self._best = state.progress, state.best
+        scatter_seeds(self._strategy, self._model)
+
+    def _newest(self) -> State | None:
+        """The checkpoint to go on from."""
+        if self._checkpoints is None:
+            return None
+        values = [np.asarray(variable) for variable in self._variables]
+        made_on = {**self._checkpoints.machine, **dataclasses.asdict(self._execution)}
+        self.progress.made_on = made_on
+        weights = len(self._network.weights)
+        return self._checkpoints.load(values, weights, made_on)
+
+    def _run_window(self, loaded: LoadedWindow) -> None:
+        progress, window = self.progress, loaded.window
+        kept = self._checkpoints  # machines must cut alike, or they hang
+        every = kept.every_steps if kept else self._spec.checkpoint_steps
+        rows = steps_of_window(
+            window, self._execution.batch_size, self._spec.seed, progress.epoch
+        )
+        while (at := progress.step - window.first_step) < window.steps:
+            count = min(self._execution.steps_per_execution, window.steps - at)
+            if every:
+                count = min(count, every - progress.total_steps % every)
+            wall, cpu = time.perf_counter(), time.process_time()
+            losses, right = self._run(
+                loaded.items, loaded.labels, rows[at : at + count]
+            )
+            for loss in losses.numpy().tolist():  # one by one, wherever it was cut
+                progress.loss_sum += loss
+            progress.right += int(right)
+            progress.seconds += time.perf_counter() - wall
+            progress.cpu_seconds += time.process_time() - cpu
+            progress.step += count
+            progress.total_steps += count
+            self._save_if_due()
+            self._say()
+
+    def _save_if_due(self) -> None:
+        if self._checkpoints and self._checkpoints.is_due(self.progress.total_steps):
+            values = [np.asarray(variable) for variable in self._variables]
+            self._checkpoints.save(State(self.progress, values, self._best))
+
+    def _say(self) -> None:
+        if time.monotonic() - self._said < SECONDS_PER_LINE:
+            return
+        self._said = time.monotonic()
+        log.info(
+            "epoch %d/%d  step %d/%d  loss %.4f",
+            self.progress.epoch + 1,
+            self._spec.epochs,
+            self.progress.step,
+            max(self._execution.steps_per_epoch, self.progress.step),
+            self.progress.loss_sum / self.progress.step,
+        )
+
+    def _end_epoch(self) -> Metrics:
+        """Measure the epoch that was done, and count it as such."""
+        progress = self.progress
+        metrics = {
+            "train_loss": progress.loss_sum / progress.step,
+            "train_accuracy": progress.right
+            / (progress.step * self._execution.batch_size),
+            "epoch_seconds": progress.seconds,
+            "epoch_cpu_seconds": progress.cpu_seconds,
+            **self._validate(),
+        }
+        if not np.isfinite(metrics["train_loss"]):
+            raise Refusal(
+                f"Training diverged: the loss of epoch {progress.epoch + 1} is "
+                f"{metrics['train_loss']}.",
+                "Lower training.learning_rate.",
+            )
+        lower = metrics.get("val_loss", np.inf) < progress.lowest
+        if lower and self._spec.schedule == "constant":
+            progress.kept, progress.lowest = progress.epoch + 1, metrics["val_loss"]
+            self._best = self._network.get_weights()
+        progress.epochs.append(metrics)
+        progress.epoch += 1
+        progress.step, progress.loss_sum, progress.right = 0, 0.0, 0
+        progress.seconds, progress.cpu_seconds = 0.0, 0.0
+        return metrics
+
+    def validation(self) -> npt.NDArray[np.float32]:
+        """Class probabilities of the validation split, ``(rows, classes)``."""
+        prepared = self._inputs.preprocessing is None
+        model = self._network if prepared else self._model
+        return probabilities(model, self._inputs.val.items)
+
+    def _validate(self) -> Metrics:
+        labels = self._inputs.val.labels
+        if not len(labels):
+            return {}
+        given = self.validation()
+        true = given[np.arange(len(given)), labels]
+        return {
+            "val_loss": float(-np.log(np.maximum(true, 1e-7)).mean()),
+            "val_accuracy": float((given.argmax(1) == labels).mean()),
+        }

@@ -1,0 +1,56 @@
+"""One more machine for a fit: ``python -m headrace.stages.fitting.worker``.
+
+Takes part in one fit that the chief of the cluster leads, and ends with it; what keeps
+it running (a supervisor, a work pool, Kubernetes) starts it again for the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from headrace.backend import load_backend
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+from headrace.stages.fitting import cluster
+from headrace.stages.fitting.data import open_data
+from headrace.stages.fitting.fit import Fit
+from headrace.state.folders import unpack_folder
+from headrace.state.store import Store
+
+log = logging.getLogger("headrace")
+
+
+def take_part() -> str:
+    """Fit what the chief fits; gives the digest of the weights.
+
+    Raises:
+        UsageError: ``TF_CONFIG`` or the installed packages are not the chief's.
+        NotFoundError, IntegrityError: this machine does not see the chief's store.
+        DependencyError: another machine does not answer.
+    """
+    load_backend(alone=True)
+    strategy, job = cluster.follow()
+    log.info("train: takes part in %s", job.spec.name)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
+        folder = unpack_folder(job.folder, Store(Settings().store), Path(name))
+        data = open_data(job.snapshot, job.contract)
+        fit = Fit(job.spec, folder, job.builder, data, strategy=strategy)
+        return fit.run(lambda _number, _metrics: None).weights_digest
+
+
+def main() -> int:
+    """Take part in one fit; the exit code is that of other commands."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    try:
+        log.info("train: done, weights %s", take_part()[:16])
+    except HeadraceError as error:
+        log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

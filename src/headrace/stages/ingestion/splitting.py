@@ -1,0 +1,231 @@
+"""The split of each item: from its content where the source has none.
+
+A class with many items is split by a threshold on the item's hash, one with few items
+by the rank of the hash in its class (`headrace.stages.ingestion.strata`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import SourceError
+from headrace.media.arrow import as_bytes
+from headrace.spec import DataSpec
+from headrace.stages.ingestion.grouping import groups_of_test
+from headrace.stages.ingestion.runs import Run
+from headrace.stages.ingestion.small_classes import SmallClasses, find_small_classes
+from headrace.stages.ingestion.strata import Strata
+
+VAL_ROWS = 1000
+VAL_PERCENT = 5
+_Shas = npt.NDArray[np.uint8]
+
+
+def split_of(item: str, test_fraction: float) -> Literal["train", "test"]:
+    """The split of an item of a class with many, from its content alone.
+
+    It never changes, whatever is added to the data.
+
+    Args:
+        item: sha256 of the decoded item, hex.
+        test_fraction: the share of items that go to test.
+    """
+    return "test" if int(item[:8], 16) / 2**32 < test_fraction else "train"
+
+
+def _are_test(items: _Shas, test_fraction: float) -> npt.NDArray[np.bool_]:
+    """`split_of` of many items: sha256 ``(n, 32)``."""
+    heads = items[:, :4].copy().view(">u4").ravel()
+    chosen: npt.NDArray[np.bool_] = heads / 2**32 < test_fraction
+    return chosen
+
+
+def _tails(items: _Shas) -> npt.NDArray[np.uint64]:
+    return items[:, -8:].copy().view(">u8").ravel().astype(np.uint64)
+
+
+class Place(NamedTuple):
+    """The place of a row of train in the order in which rows go to val."""
+
+    tail: int
+    item: bytes
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """How a data set is split.
+
+    Attributes:
+        test_fraction: where items are split by content; None: as in the source.
+        test_groups: where items are split by group: those of test; else None.
+        validation: where the source's own validation rows go.
+        strata: how classes with few items are split, where items are by content.
+        train, test: number of rows, those of val still in train.
+        last: the last place of train that goes to val; None where none does. Classes
+            with few items have no place: their rows of val are in the strata.
+        equals: how many of the rows at that place go.
+    """
+
+    test_fraction: float | None
+    test_groups: frozenset[str] | None
+    validation: Literal["train", "test"]
+    strata: Strata = field(default_factory=Strata)
+    train: int = 0
+    test: int = 0
+    last: Place | None = None
+    equals: int = 0
+
+    def of(self, split: str, rows: pa.Table) -> npt.NDArray[np.str_]:
+        """The splits of rows of a run ``(n,)``; val only of classes with few items.
+
+        Args:
+            split: of the run.
+            rows: with ``item``, ``label`` and ``group``.
+        """
+        if self.test_groups is not None:
+            chosen = pa.array(sorted(self.test_groups), pa.string())
+            tested = np.asarray(pc.is_in(rows["group"], chosen))
+            return np.where(tested, "test", "train")
+        if self.test_fraction is None:
+            return np.full(len(rows), self._named(split), "U5")
+        items = as_bytes(rows["item"].chunk(0))
+        splits = np.where(_are_test(items, self.test_fraction), "test", "train")
+        self.strata.apply(splits, items, rows["label"])
+        return splits
+
+    def of_rejected(self, split: str, item: str, group: str) -> str:
+        """The split of one item that is not in a run."""
+        if self.test_groups is not None:
+            return "test" if group in self.test_groups else "train"
+        if self.test_fraction is None:
+            return self._named(split)
+        return split_of(item, self.test_fraction)
+
+    def _named(self, split: str) -> str:
+        return self.validation if split == "val" else split
+
+    def carve_val(
+        self,
+        splits: npt.NDArray[np.str_],
+        items: _Shas,
+        label: pa.ChunkedArray,
+        name: pa.ChunkedArray,
+    ) -> None:
+        """Turn train into val, in place, for those of all equal items ``(n,)``."""
+        if self.last is None:
+            return
+        tails = _tails(items)
+        placed = (splits == "train") & ~self.strata.covers(items, label)
+        near = np.flatnonzero(placed & (tails <= self.last.tail))
+        rows = sorted(
+            (
+                Place(int(tails[row]), items[row].tobytes(), label[row].as_py()),
+                name[row].as_py(),
+                row,
+            )
+            for row in near.tolist()
+        )
+        chosen = [row for place, _, row in rows if place < self.last]
+        equal = [row for place, _, row in rows if place == self.last]
+        splits[[*chosen, *equal[: self.equals]]] = "val"
+
+
+def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) -> Splits:
+    """How to split: as the source does where it has two splits.
+
+    Its validation rows are train where it has a test split; else they are test, if they
+    have all classes of train. Else by group, where there are groups, or by content.
+    By content, a class with few items gives its share of them to test and to val. Of
+    all others, those rows of train go to val whose hash ends lowest. Equal items stay
+    together, and their label makes the order the same in any source.
+
+    Args:
+        runs: sorted ones.
+        rejected: the splits of items that are not in the runs.
+        data: the source, the share of items that go to test, and the groups that do.
+
+    Raises:
+        SourceError: the source names the split of some items and not of others.
+        SpecError: there are no such groups, or only one.
+    """
+    where = data.source
+    named = {run.split for run in runs} | set(rejected)
+    if "" in named and len(named) > 1:
+        raise SourceError(
+            f"{where} names the split of some items and not of others.",
+            "Name it for all of them, or for none.",
+        )
+    is_split = "test" in named or _val_has_all_classes(runs)
+    fraction = None if is_split and len(named) > 1 else data.test_fraction
+    groups = groups_of_test(runs, data, fraction)
+    validation: Literal["train", "test"] = "train" if "test" in named else "test"
+    small = None
+    if fraction is not None and groups is None:
+        small = find_small_classes(runs, fraction)
+    plain = Splits(fraction, groups, validation, small.strata(0) if small else Strata())
+    return _with_val(plain, runs, small)
+
+
+def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) -> Splits:
+    """Count the rows, and choose those of train that go to val."""
+    rows = train = placed = 0
+    lowest: list[Place] = []
+    for run in runs:
+        table = run.read()
+        items = as_bytes(table["item"].chunk(0))
+        of_train = plain.of(run.split, table) == "train"
+        few = plain.strata.covers(items, table["label"])
+        mine = np.flatnonzero(of_train & ~few)
+        lowest = _lowest(lowest, items, mine, table["label"])
+        rows += run.rows
+        train += int(of_train.sum())
+        placed += len(mine)
+    items_of_few = small.train if small else 0
+    every = placed + items_of_few
+    total = min(VAL_ROWS, every * VAL_PERCENT // 100)
+    of_few = round(total * items_of_few / every) if every else 0
+    count = total - of_few
+    last = lowest[count - 1] if count else None
+    return replace(
+        plain,
+        strata=small.strata(of_few) if small else plain.strata,
+        train=train,
+        test=rows - train,
+        last=last,
+        equals=lowest[:count].count(last) if last else 0,
+    )
+
+
+def _val_has_all_classes(runs: Sequence[Run]) -> bool:
+    labels: dict[str, set[str]] = {"train": set(), "val": set()}
+    for run in runs:
+        labels.setdefault(run.split, set()).update(run.labels - {""})
+    return len(labels["val"]) > 1 and labels["train"] <= labels["val"]
+
+
+def _lowest(
+    before: list[Place],
+    items: _Shas,
+    rows: npt.NDArray[np.int64],
+    label: pa.ChunkedArray,
+) -> list[Place]:
+    """The first `VAL_ROWS` places of those before and of some rows of a run."""
+    tails = _tails(items)
+    if len(before) == VAL_ROWS:
+        rows = rows[tails[rows] <= before[-1].tail]
+    if len(rows) > VAL_ROWS:
+        last = np.partition(tails[rows], VAL_ROWS - 1)[VAL_ROWS - 1]
+        rows = rows[tails[rows] <= last]
+    places = [
+        Place(int(tails[row]), items[row].tobytes(), label[row].as_py())
+        for row in rows.tolist()
+    ]
+    return sorted([*before, *places])[:VAL_ROWS]

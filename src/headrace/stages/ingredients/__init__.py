@@ -1,0 +1,28 @@
+"""What a training was made of, recorded so that it can be made again.
+
+The record is one file among the artifacts of the MLflow run, and a tag of the run has
+its sha256. It has the sha256 of every other file that a repeat needs: the spec, the
+pipeline's own code, the records of its data. So a repeat believes nothing, and imports
+nothing, but what the tag vouches for.
+"""
+
+from headrace.stages.ingredients.files import TAG, Packed, Restored, restore
+from headrace.stages.ingredients.parts import (
+    Difference,
+    Ingredients,
+    differences,
+    machine,
+    training_roots,
+)
+
+__all__ = [
+    "TAG",
+    "Difference",
+    "Ingredients",
+    "Packed",
+    "Restored",
+    "differences",
+    "machine",
+    "restore",
+    "training_roots",
+]

@@ -1,0 +1,226 @@
+"""What code a stage depends on: its import closure, and the versions beneath it.
+
+A module counts by its syntax tree without docstrings, so comments and prose change
+nothing; imports inside functions count like any other. What is installed counts by
+its version; what is merely found on the path, such as a package that is worked on,
+counts like our own code.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import SpecError
+
+PACKAGE = "headrace"
+# Known, since to look an owner up takes as long as all the rest.
+_DISTRIBUTIONS = {"PIL": "pillow"}
+
+# Digest and imported modules, by sha256 of package and content.
+_parsed: dict[str, tuple[str, list[str]]] = {}
+
+
+def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
+    """What the code of a stage is, as name to digest or version.
+
+    Args:
+        roots: modules that the stage enters by, those that it looks up by name
+            included.
+        files: Python files outside any package, such as a pipeline's ``model.py``.
+
+    Returns:
+        ``code <module>`` to a digest, ``version <package>`` to a version.
+    """
+    state: dict[str, str] = {}
+    packages: set[str] = set()
+    waiting = list(roots)
+    for file in files:
+        digest, imported = _read_outside(file.resolve())
+        state[f"code {file.name}"] = digest
+        waiting.extend(imported)
+    # The package itself only offers names to others.
+    seen: set[str] = {PACKAGE}
+    while waiting:
+        name = waiting.pop()
+        top = name.partition(".")[0]
+        if name in seen or top in sys.stdlib_module_names:
+            continue
+        seen.add(name)
+        path = _module_path(name)
+        if path is None:
+            packages.add(top)
+            continue
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        digest, imported = _read(path, package)
+        state[f"code {name}"] = digest
+        waiting.extend(imported)
+    for package in packages - {PACKAGE}:
+        version = _version(package)
+        if version:
+            state[f"version {package}"] = version
+    return dict(sorted(state.items()))
+
+
+@functools.cache
+def _module_path(name: str) -> Path | None:
+    top, *rest = name.split(".")
+    root = Path(__file__).parents[2] if top == PACKAGE else _place(top)
+    if root is None:
+        return None
+    path = root.joinpath(*rest)
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def _place(top: str) -> Path | None:
+    """Where the code of a package lies that is not installed, without a suffix."""
+    origin = _origin(top)
+    if origin is None or {"site-packages", "dist-packages"} & set(origin.parts):
+        return None
+    return origin.parent if origin.name == "__init__.py" else origin.with_suffix("")
+
+
+@functools.cache
+def _origin(top: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    places = (spec and spec.submodule_search_locations) or ()
+    if spec is not None and spec.has_location and spec.origin:
+        return Path(spec.origin)
+    return next((Path(place) / "__init__.py" for place in places), None)
+
+
+@functools.cache
+def _read(path: Path, package: str = "") -> tuple[str, frozenset[str]]:
+    """The digest of a file's syntax tree, and the modules that it imports."""
+    code = path.read_bytes()
+    key = hashlib.sha256(package.encode() + b"\n" + code).hexdigest()
+    if key not in _parsed:
+        _parsed[key] = _parse(code, package)
+    digest, imported = _parsed[key]
+    return digest, frozenset(imported)
+
+
+def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
+    tree = ast.parse(code)
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, package)
+            if module:
+                imported.add(module)
+                imported.update(f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return digest[:16], sorted(imported)
+
+
+def parsed() -> dict[str, tuple[str, list[str]]]:
+    """What is known of files by their content, so that the next process need not parse.
+
+    Parsing takes most of the time of a run in which nothing changed.
+    """
+    return dict(_parsed)
+
+
+def recall(known: Any) -> set[str]:
+    """Take over what another process with the same `dialect` knew.
+
+    Args:
+        known: what it wrote of `parsed`, as JSON; what is of another form is left out.
+
+    Returns:
+        the keys that were taken over.
+    """
+    taken = {
+        key: (value[0], value[1])
+        for key, value in (known.items() if isinstance(known, dict) else ())
+        if isinstance(value, list | tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], list)
+        and all(isinstance(name, str) for name in value[1])
+    }
+    _parsed.update(taken)
+    return set(taken)
+
+
+@functools.cache
+def dialect() -> str:
+    """What syntax trees, and what is made of them, depend on beside the files."""
+    own = Path(__file__).read_bytes()
+    return hashlib.sha256(sys.version.encode() + own).hexdigest()[:16]
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    """The module that is imported from; empty where that cannot be told."""
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".") if package else []
+    parts = parts[: len(parts) - node.level + 1]
+    return ".".join([*parts, node.module or ""]).strip(".") if parts else ""
+
+
+def _read_outside(path: Path) -> tuple[str, frozenset[str]]:
+    """Like `_read`, of a file that may have changed or be no Python at all."""
+    try:
+        return _read.__wrapped__(path)
+    except SyntaxError as error:
+        raise SpecError(
+            f"{path}, line {error.lineno}: {error.msg}.", "Mend it, or move it away."
+        ) from None
+
+
+@functools.cache
+def installed() -> dict[str, str]:
+    """The versions of all distributions that are installed, by normalised name.
+
+    By the names of their folders: to read their metadata takes 0.15 s.
+    """
+    found: dict[str, str] = {}
+    for place in sys.path:
+        for info in Path(place or ".").glob("*.dist-info"):
+            name, _, version = info.name.removesuffix(".dist-info").partition("-")
+            found.setdefault(normal_name(name), version)
+    return found
+
+
+def normal_name(name: str) -> str:
+    """A distribution's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@functools.cache
+def _version(top: str) -> str | None:
+    known = installed().get(normal_name(_DISTRIBUTIONS.get(top, top)))
+    if known or _origin(top) is None or _place(top):
+        return known
+    import importlib.metadata
+
+    owners = importlib.metadata.packages_distributions().get(top, ())
+    versions = {installed().get(normal_name(owner), "") for owner in owners}
+    return " ".join(sorted(versions)) or None

@@ -1,0 +1,242 @@
+"""Promotion where a person decides: asking, approving and rejecting.
+
+An answer is first a word in the ledger and then, if it is yes, a promotion under the
+same conditions as in a run. A run that waits only looks at the ledger when it goes on,
+so that it does not matter who answers, where, and whether the run still lives.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.models.logged.soundness import require_sound
+from headrace.records import EvaluationRecord, RegistrationRecord
+from headrace.stages.promotion.aliases import project_aliases
+from headrace.stages.promotion.ending import (
+    evidence_told,
+    is_approved,
+    standing,
+    verdict,
+)
+from headrace.stages.promotion.evidence import evidence_of, evidence_to_approve
+from headrace.state.ledger import Approval, Entry, Ledger
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+
+
+def ask(
+    spec: PipelineSpec,
+    evaluation: EvaluationRecord,
+    registration: RegistrationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+) -> tuple[Approval, bool] | None:
+    """Ask for the approval of a run's version, where that is what it lacks.
+
+    Args:
+        ledger: the run's own, which takes nothing once the run has lost its lease.
+
+    Returns:
+        the open request, and whether it is new; None where no answer is needed or it
+        has been given.
+    """
+    version = registration.version
+    if (
+        spec.promotion.mode != "approval"
+        or version is None
+        or verdict(spec, evaluation)
+    ):
+        return None
+    ledger = ledger or Ledger(settings.database_url)
+    champion = ledger.champion(spec.name)
+    evidence = evidence_of(registration, ledger)
+    is_experiment = evidence is not None and evidence.experiment
+    if is_experiment or standing(spec, version, evaluation, ledger, champion):
+        return None
+    last = ledger.approval(spec.name, version)
+    if is_approved(last, evidence):
+        return None
+    number = evidence.id if evidence else None
+    if last and last.action == "request" and last.evidence_id == number:
+        return last, False
+    hours = timedelta(hours=spec.promotion.approval_hours)
+    expires = (datetime.now(UTC) + hours).isoformat(timespec="milliseconds")
+    request = Approval(
+        model=spec.name,
+        version=version,
+        step=last.step + 1 if last else 1,
+        action="request",
+        who=settings.user,
+        expires=expires,
+        four_eyes=spec.promotion.four_eyes,
+        evidence_id=number,
+    )
+    try:
+        return ledger.add_approval(request), True
+    except PromotionError:  # another run of the same version has asked just now
+        return ask(spec, evaluation, registration, settings, ledger)
+
+
+def is_open(request: Approval, ledger: Ledger) -> bool:
+    """Whether a request still waits for its answer."""
+    return ledger.approval(request.model, request.version) == request
+
+
+def check_eyes(request: Approval, who: str) -> None:
+    """Raise PromotionError where who asked may not answer."""
+    if request.four_eyes and _is_same(request.who, who):
+        raise PromotionError(
+            f"{who} started the run of {request.model} version {request.version}, and "
+            "four_eyes of its pipeline wants somebody else to decide.",
+            "Ask a colleague, or overrule with `headrace promote --force`.",
+        )
+
+
+def approve(
+    model: str,
+    version: int | None,
+    settings: Settings,
+    *,
+    reason: str,
+    ledger: Ledger | None = None,
+) -> tuple[Entry, bool]:
+    """Approve a version and promote it.
+
+    Args:
+        version: None for the one that waits.
+        ledger: of a run that was told so, as above.
+
+    Returns:
+        the ledger's entry of its promotion, and whether it is new.
+
+    Raises:
+        NotFoundError: nothing waits, or there is no such version.
+        UsageError: a version that was rejected or rolled back is approved without a
+            reason.
+        PromotionError: never asked for, an experiment, not by this user, no passing
+            evidence, or the champion is not the one it was compared with.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise.
+    """
+    from headrace.state.tracking import Tracking
+
+    ledger = ledger or Ledger(settings.database_url)
+    champion = ledger.champion(model)
+    if champion is not None and version == champion.version.version:
+        return champion.entry, False
+    request, last = _find(model, version, ledger)
+    check_eyes(request, settings.user)
+    rolled_back = ledger.was_rolled_back(model, request.version)
+    if (rolled_back or last.action == "reject") and not reason.strip():
+        said = f"rolled back by {rolled_back.who}" if rolled_back else str(last)
+        raise UsageError(
+            f"Version {last.version} of {model} was {said}.",
+            "To approve it all the same, say why with --reason TEXT.",
+        )
+    row = ledger.version(model, request.version)
+    evidence = evidence_to_approve(ledger, request, champion)
+    require_sound(row, settings)
+    if rolled_back or not is_approved(last, evidence):  # an old word is used up
+        last = ledger.add_approval(
+            Approval(
+                model=model,
+                version=row.version,
+                step=last.step + 1,
+                action="approve",
+                who=settings.user,
+                why=reason,
+                evidence_id=evidence.id,
+            )
+        )
+    before = champion.entry.sequence if champion else 0
+    entry = ledger.promote(
+        model,
+        row.version,
+        who=last.who,
+        why=f"{last}; {evidence_told(evidence.gates)}",
+        expected_sequence=before,
+        evidence_id=evidence.id,
+    )
+    project_aliases(model, ledger, Tracking(settings))
+    return entry, entry.sequence > before
+
+
+def reject(
+    model: str,
+    version: int | None,
+    settings: Settings,
+    *,
+    reason: str,
+    ledger: Ledger | None = None,
+) -> Approval:
+    """Reject a version: no run asks for it again.
+
+    Args:
+        version: None for the one that waits.
+        ledger: of a run that was told so, as above.
+
+    Raises:
+        NotFoundError: nothing waits, or there is no such version.
+        UsageError: no reason is given.
+        PromotionError: never asked for, not by this user, or it is the champion.
+    """
+    if not reason.strip():
+        raise UsageError("A rejection needs a reason.", "Give it with --reason TEXT.")
+    ledger = ledger or Ledger(settings.database_url)
+    request, last = _find(model, version, ledger)
+    champion = ledger.champion(model)
+    if champion is not None and champion.version.version == request.version:
+        raise PromotionError(
+            f"Version {request.version} of {model} is the champion already.",
+            f"Take it back with `headrace rollback {model} --reason TEXT`.",
+        )
+    check_eyes(request, settings.user)
+    return ledger.add_approval(
+        Approval(
+            model=model,
+            version=request.version,
+            step=last.step + 1,
+            action="reject",
+            who=settings.user,
+            why=reason,
+            evidence_id=last.evidence_id,
+        )
+    )
+
+
+def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Approval]:
+    """The last request for a version, and the last word on it."""
+    if version is None:
+        waiting = ledger.waiting(model)
+        if len(waiting) != 1:
+            numbers = ", ".join(str(request.version) for request in waiting)
+            raise NotFoundError(
+                f"The versions {numbers} of {model} wait for approval."
+                if waiting
+                else f"No version of {model} waits for approval.",
+                "Name one." if waiting else f"See `headrace history {model}`.",
+            )
+        return waiting[0], waiting[0]
+    ledger.version(model, version)
+    request, last = ledger.request(model, version), ledger.approval(model, version)
+    if request is None or last is None:
+        evidence = ledger.latest_evidence(model, version)
+        if evidence is not None and evidence.experiment:
+            raise PromotionError(
+                f"Version {version} of {model} is of an experiment, which overrides "
+                f"{', '.join(evidence.overrides)}: it cannot be approved.",
+                f"Run `headrace run {model}` without them, or overrule with "
+                f"`headrace promote {model} {version} --force --reason TEXT`.",
+            )
+        raise PromotionError(
+            f"Nobody has asked for the approval of version {version} of {model}.",
+            f"Promote it by hand: `headrace promote {model} {version}`.",
+        )
+    return request, last
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()

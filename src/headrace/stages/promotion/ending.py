@@ -1,0 +1,206 @@
+"""How a run ends: promoted, registered or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeGuard
+
+from headrace.errors import PromotionError
+from headrace.models.logged.soundness import find_flaw
+from headrace.records import (
+    EvaluationRecord,
+    GateResult,
+    PromotionRecord,
+    RegistrationRecord,
+)
+from headrace.stages.promotion.aliases import project_aliases
+from headrace.stages.promotion.evidence import end_experiment, evidence_of
+from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+
+
+def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
+    """How a run ends by its gates alone; None where it may be promoted."""
+    failed = [gate for gate in evaluation.gates if not gate.passed]
+    hard = [gate for gate in failed if gate.kind != "champion"]
+    if hard:
+        reason = "; ".join(f"{gate.name}: {gate.reason}" for gate in hard)
+        return PromotionRecord(status="refused", reason=reason)
+    if failed:
+        reason = f"champion kept: {failed[0].reason}"
+        return PromotionRecord(status="registered", reason=reason)
+    if not spec.gates:
+        return PromotionRecord(status="registered", reason="there are no gates")
+    if spec.promotion.mode == "manual":
+        reason = "promotion.mode is manual: promote it by hand"
+        return PromotionRecord(status="registered", reason=reason)
+    return None
+
+
+def conclude(  # noqa: PLR0913
+    spec: PipelineSpec,
+    evaluation: EvaluationRecord,
+    registration: RegistrationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+    *,
+    began_at: int | None = None,
+    register_only: bool = False,
+) -> PromotionRecord:
+    """End a run: promote its version where law, gates, mode and history allow it.
+
+    Args:
+        spec: the pipeline, as the run applied it.
+        evaluation: of the run's training.
+        registration: its version and evidence.
+        settings: where the ledger and MLflow are.
+        ledger: the run's own, which takes nothing once the run has lost its lease.
+        began_at: the ledger's last entry when the run began: its version may have been
+            promoted since, by an approval or by an attempt of this stage that failed
+            after it; None: what is champion now was champion before.
+        register_only: whether the champion stays, whatever the gates say.
+    """
+    decided = verdict(spec, evaluation)
+    version = registration.version
+    if version is None:
+        return decided or PromotionRecord(status="refused", reason=registration.reason)
+    from headrace.state.tracking import Tracking
+
+    ledger = ledger or Ledger(settings.database_url)
+    evidence = evidence_of(registration, ledger)
+    # Read before the history, so that no rollback can come between the two unseen.
+    champion = ledger.champion(spec.name)
+    is_refused = decided is not None and decided.status == "refused"
+    if evidence is not None and evidence.experiment:
+        decided = end_experiment(evidence, decided)
+    elif champion and champion.version.version == version and not is_refused:
+        decided = _still_champion(champion, began_at)
+    elif decided is None:
+        decided = standing(spec, version, evaluation, ledger, champion)
+    if decided is None and register_only:
+        reason = registered_only(spec.name, version)
+        decided = PromotionRecord(status="registered", reason=reason)
+    if decided is None or decided.status in ("promoted", "unchanged"):
+        decided = (
+            refuse_unsound(ledger.version(spec.name, version), settings) or decided
+        )
+    if decided is None:
+        place = (settings, ledger, champion)
+        decided = _promote(spec, version, evaluation, evidence, *place)
+    aliases = project_aliases(spec.name, ledger, Tracking(settings))
+    return decided.model_copy(update={"aliases": aliases.get(version, ())})
+
+
+def standing(
+    spec: PipelineSpec,
+    version: int,
+    evaluation: EvaluationRecord,
+    ledger: Ledger,
+    champion: Champion | None,
+) -> PromotionRecord | None:
+    """How a run ends by what the ledger has already; None where it may be promoted."""
+    now = champion.version.version if champion else None
+    if champion is not None and now == version:
+        return _still_champion(champion, None)
+    rolled_back = ledger.was_rolled_back(spec.name, version)
+    if rolled_back is not None:
+        reason = (
+            f"version {version} was rolled back by {rolled_back.who}"
+            f"{f' ({rolled_back.why})' if rolled_back.why else ''}: promote it by hand"
+        )
+        return PromotionRecord(status="registered", reason=reason)
+    approval = ledger.approval(spec.name, version)
+    if approval is not None and approval.action == "reject":
+        reason = f"version {version} was {approval}"
+        return PromotionRecord(status="refused", reason=reason)
+    if now != evaluation.champion_version:
+        reason = (
+            f"champion kept: it is version {now}, and this was compared with "
+            f"{evaluation.champion_version or 'none'}; run again"
+        )
+        return PromotionRecord(status="registered", reason=reason)
+    return None
+
+
+def refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | None:
+    """A refusal where a version is not what was proved; None where it is.
+
+    Its files are looked at now: that they were there when it was evaluated is no proof.
+    """
+    flaw = find_flaw(version, settings)
+    if flaw is None:
+        return None
+    reason = (
+        f"version {version.version} is not what was registered: {flaw.message} Run "
+        f"`headrace repair {version.model}/{version.version}`."
+    )
+    return PromotionRecord(status="refused", reason=reason)
+
+
+def evidence_told(gates: Sequence[GateResult]) -> str:
+    """Passing gates in words, as the reason of a promotion."""
+    told = [gate.reason for gate in gates if gate.kind == "champion"]
+    return "; ".join(["all gates hold", *told])
+
+
+def _still_champion(champion: Champion, began_at: int | None) -> PromotionRecord:
+    """How a run of the champion ends, which it became since or was before."""
+    if began_at is not None and champion.entry.sequence > began_at:
+        return PromotionRecord(status="promoted", reason=champion.entry.why)
+    reason = f"version {champion.version.version} is the champion already"
+    return PromotionRecord(status="unchanged", reason=reason)
+
+
+def registered_only(model: str, version: int) -> str:
+    """Why a version is not promoted by a run that was only to register it."""
+    return (
+        "all gates hold, and it was only to be registered: "
+        f"`headrace promote {model} {version}` makes it champion"
+    )
+
+
+def _promote(  # noqa: PLR0913
+    spec: PipelineSpec,
+    version: int,
+    evaluation: EvaluationRecord,
+    evidence: Evidence | None,
+    settings: Settings,
+    ledger: Ledger,
+    champion: Champion | None,
+) -> PromotionRecord:
+    who, why = settings.user, evidence_told(evaluation.gates)
+    if spec.promotion.mode == "approval":
+        approval = ledger.approval(spec.name, version)
+        if not is_approved(approval, evidence):
+            reason = f"it waits for `headrace approve {spec.name} {version}`"
+            return PromotionRecord(status="registered", reason=reason)
+        who, why = approval.who, f"{approval}; {why}"
+    try:
+        ledger.promote(
+            spec.name,
+            version,
+            who=who,
+            why=why,
+            expected_sequence=champion.entry.sequence if champion else 0,
+            evidence_id=evidence.id if evidence else None,
+        )
+    except PromotionError as error:
+        return PromotionRecord(
+            status="registered", reason=f"champion kept: {error.message}"
+        )
+    return PromotionRecord(status="promoted", reason=why)
+
+
+def is_approved(
+    approval: Approval | None, evidence: Evidence | None
+) -> TypeGuard[Approval]:
+    """Whether an approval was given, on what the gates said last."""
+    return (
+        approval is not None
+        and approval.action == "approve"
+        and evidence is not None
+        and approval.evidence_id == evidence.id
+    )

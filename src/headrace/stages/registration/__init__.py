@@ -1,0 +1,205 @@
+"""The registration stage: one version per different training, with its evidence."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from headrace.models.logged.soundness import bind, find_flaws, keep_copy
+from headrace.records import (
+    EvaluationRecord,
+    RegistrationRecord,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.spec.law import Law, read_law
+from headrace.stages.registration.card import law_section, model_card
+from headrace.state.ledger import Evidence, Ledger, Version
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+    from headrace.state.tracking import Tracking
+
+__all__ = ["as_bound", "law_section", "model_card", "register", "training_key"]
+
+
+T = TypeVar("T", bound=TrainingRecord)
+log = logging.getLogger("headrace")
+
+
+def training_key(training: TrainingRecord) -> str:
+    """What makes a training different from others: its weights and its data."""
+    return f"{training.weights_digest}:{training.snapshot_digest}"
+
+
+def register(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    evaluation: EvaluationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+    law: Law | None = None,
+) -> RegistrationRecord:
+    """Register a training whose serving gate holds; doing it again changes nothing.
+
+    Gates that failed are kept as evidence, so that the version cannot be promoted
+    without ``--force``. Evidence is added to what the version has, never changed.
+
+    Args:
+        spec: the pipeline, as it was applied.
+        folder: with the pipeline's file, and its README for the model card.
+        ledger: with the lease of the run; by default that of the settings, without.
+        law: the file's and the run's; by default read from ``folder``.
+
+    Raises:
+        DependencyError: another run has taken over the lease.
+        SpecError: ``law`` is not given, and the pipeline's file cannot be read.
+    """
+    from headrace.state.tracking import Tracking
+
+    law = law or read_law(spec, folder, settings.project, settings.folders)
+    serving = [g for g in evaluation.gates if g.kind == "serving"]
+    if not serving or not all(gate.passed for gate in serving):
+        reason = serving[0].reason if serving else "the serving gate was not run"
+        return RegistrationRecord(model=spec.name, version=None, reason=reason)
+    ledger = ledger or Ledger(settings.database_url)
+    known = ledger.find_training(spec.name, training_key(training))
+    if known is None:
+        ledger.check_lease()  # before MLflow has a version that the ledger refuses
+        known = _add(spec, folder, snapshot, training, evaluation, settings, ledger)
+    elif training.run_id != known.run_id:
+        known = _keep_sound(known, training, settings, ledger)
+    evidence = ledger.add_evidence(
+        Evidence(
+            model=spec.name,
+            version=known.version,
+            passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
+            gates=evaluation.gates,
+            metrics=evaluation.metrics,
+            champion_version=evaluation.champion_version,
+            champion_sequence=evaluation.champion_sequence,
+            best_version=evaluation.best_version,
+            snapshot_digest=evaluation.snapshot_digest,
+            rows_digest=evaluation.rows_digest,
+            law=law.dump(),
+            law_digest=law.digest,
+            overrides=law.overrides,
+            run_id=training.run_id,
+        )
+    )
+    tracking = Tracking(settings)
+    _describe(spec, folder, snapshot, training, known, ledger, tracking)
+    _log_law(tracking, training.run_id, law)
+    return RegistrationRecord(
+        model=spec.name, version=known.version, evidence_id=evidence.id
+    )
+
+
+def _describe(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    version: Version,
+    ledger: Ledger,
+    tracking: Tracking,
+) -> None:
+    """Have MLflow's run and version say what the ledger says."""
+    evidence = ledger.evidence_of(spec.name, version.version)
+    standing = ledger.standing_evidence(spec.name, version.version)
+    if standing is None:
+        return
+    champion = standing.champion_version
+    before = ledger.standing_evidence(spec.name, champion) if champion else None
+    card = model_card(spec, folder, snapshot, training, standing)
+    card += law_section(evidence, standing, before)
+    tags = {
+        "headrace.experiment": str(standing.experiment).lower(),
+        "headrace.overrides": ", ".join(standing.overrides),
+        "headrace.law": standing.law_digest,
+    }
+    tracking.describe_version(spec.name, version.version, tags, card)
+    verdicts = {f"gate.{gate.name}": gate.verdict for gate in standing.gates}
+    tracking.log_tags(training.run_id, {**tags, **verdicts})
+
+
+def _log_law(tracking: Tracking, run_id: str, law: Law) -> None:
+    """The pipeline's file as an artifact of the run, by the digest of its law."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        file = Path(place) / f"{law.digest[:16]}.toml"
+        file.write_text(law.file, encoding="utf-8")
+        tracking.log_files(run_id, Path(place), "law")
+
+
+def _keep_sound(
+    known: Version, training: TrainingRecord, settings: Settings, ledger: Ledger
+) -> Version:
+    """A version whose training was done again: bound to the new files if it lost its.
+
+    The weights are equal, so that it is the same version.
+    """
+    if not find_flaws(known, settings):
+        return known
+    log.warning("%s is bound to the files of the run %s", known, training.run_id)
+    why = f"its files were lost; the run {training.run_id} has equal weights"
+    return bind(known, training, why, keep_copy(training, settings), settings, ledger)
+
+
+def as_bound(training: T, version: Version) -> T:
+    """A training that was registered, with the files that its version has now."""
+    if not version.is_bound_anew:
+        return training
+    return training.model_copy(
+        update={
+            "run_id": version.run_id,
+            "model_uri": version.model_uri,
+            "model_digest": version.model_digest,
+            "golden_digest": version.golden_digest,
+        }
+    )
+
+
+def _add(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    evaluation: EvaluationRecord,
+    settings: Settings,
+    ledger: Ledger,
+) -> Version:
+    from headrace.state.tracking import Tracking, version_tags
+
+    details = keep_copy(training, settings)
+    number = Tracking(settings).create_version(
+        spec.name,
+        training.model_uri,
+        training.run_id,
+        version_tags(training),
+        model_card(spec, folder, snapshot, training, evaluation),
+        taken={version.version for version in ledger.versions(spec.name)},
+    )
+    return ledger.add_version(
+        Version(
+            model=spec.name,
+            version=number,
+            training=training_key(training),
+            run_id=training.run_id,
+            model_uri=training.model_uri,
+            model_digest=training.model_digest,
+            weights_digest=training.weights_digest,
+            snapshot_digest=training.snapshot_digest,
+            created_by=settings.user,
+            details={
+                "description": training.description.model_dump(mode="json"),
+                "snapshot": snapshot.model_dump(mode="json"),
+                "training": training.model_dump(mode="json"),
+                **details,
+            },
+        )
+    )

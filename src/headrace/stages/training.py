@@ -1,0 +1,175 @@
+"""The training stage: one model, in one MLflow run that says all about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.backend import load_backend
+from headrace.models.logged.loading import golden_bytes
+from headrace.records import ContractRecord, Metrics, SnapshotRecord, TrainingRecord
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages import pictures
+from headrace.stages.fitting import Checkpoints, Data, Fit, cluster, open_data
+from headrace.stages.ingredients import Packed
+from headrace.state.folders import pack_folder
+from headrace.state.store import Store
+from headrace.state.tracking import GOLDEN_FILE, Tracking
+
+GOLDEN_ROWS = 16
+
+log = logging.getLogger("headrace")
+
+
+def train(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    builder: str,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    settings: Settings,
+    tags: Mapping[str, str],
+    checkpoints: Checkpoints | None = None,
+) -> TrainingRecord:
+    """Fit the spec's model and log it.
+
+    Args:
+        spec: the pipeline.
+        folder: where it may keep a builder of its own.
+        builder: the name of the builder.
+        snapshot: the data.
+        contract: its verdict; quarantined rows are left out.
+        settings: where MLflow is.
+        tags: for the MLflow run, such as a link to the run of the flow.
+        checkpoints: where there are some, the fit goes on from the newest.
+
+    Raises:
+        SpecError: the builder does not fit the data, or there are too few devices.
+        Refusal: training diverged, or a device is out of memory.
+        IntegrityError: the snapshot is damaged.
+        DependencyError: MLflow, the disk or another machine failed.
+    """
+    load_backend()
+    strategy = None
+    if cluster.has_peers():
+        packed_folder = pack_folder(folder, Store(settings.store))
+        strategy = cluster.lead(
+            cluster.Job(
+                spec=spec,
+                builder=builder,
+                folder=packed_folder,
+                snapshot=snapshot,
+                contract=contract,
+            )
+        )
+    tracking = Tracking(settings)
+    data = open_data(snapshot, contract)
+    packed = Packed(spec, folder, builder, snapshot, contract)
+    items = golden_items(data)
+    fit = Fit(spec, folder, builder, data, checkpoints, strategy)
+    pool = spec.deploy.train_pool if spec.deploy else ""
+    handed_over = "headrace.parent_flow_run_id" in tags
+    if handed_over and "gpu" in pool and fit.execution.device == "cpu":
+        log.warning("train: no GPU here, so it trains on the CPU")
+    tags = {**tags, **_git_tags(folder), "headrace.pipeline": spec.name}
+    name = f"{builder}-{snapshot.digest[:8]}-seed{spec.training.seed}"
+    with tracking.run(spec.name, name, tags) as (run_id, experiment_id):
+        tracking.log_params(run_id, spec.model_dump(mode="json", exclude_none=True))
+        tracking.log_snapshot(run_id, snapshot)
+        if checkpoints is not None:
+            checkpoints.run_id = run_id
+
+        def log_epoch(number: int, metrics: Metrics) -> None:
+            tracking.log_metrics(run_id, metrics, number)
+            log.info(progress_line(number, spec.training.epochs, metrics))
+
+        fitted = fit.run(log_epoch)
+        resumed = (
+            {"headrace.resumed_from": checkpoints.resumed.run_id}
+            if checkpoints is not None and checkpoints.resumed is not None
+            else {}
+        )
+        of_the_fit = {
+            name: fitted.metrics[name] for name in ("best_epoch", "temperature")
+        }
+        tracking.log_metrics(run_id, of_the_fit, fitted.best_epoch)
+        model_uri, model_digest, model_bytes = tracking.log_model(
+            fitted.model, snapshot.description
+        )
+        golden = golden_bytes(fitted.model, items, snapshot.description)
+        facts = dataclasses.asdict(fitted.execution)
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
+            place = Path(folder_name)
+            vouching = packed.write(place, facts)
+            _write_files(place, golden, fitted.epochs)
+            tracking.log_files(run_id, place)
+        tracking.log_tags(
+            run_id,
+            {
+                "headrace.weights_digest": fitted.weights_digest,
+                "headrace.snapshot": snapshot.digest,
+                **vouching,
+                **resumed,
+                **{f"headrace.execution.{k}": str(v) for k, v in facts.items()},
+            },
+        )
+    return TrainingRecord(
+        run_id=run_id,
+        experiment_id=experiment_id,
+        model_uri=model_uri,
+        model_digest=model_digest,
+        model_bytes=model_bytes,
+        weights_digest=fitted.weights_digest,
+        golden_digest=hashlib.sha256(golden).hexdigest(),
+        description=snapshot.description,
+        snapshot_digest=snapshot.digest,
+        metrics=fitted.metrics,
+        execution=facts,
+    )
+
+
+def golden_items(data: Data) -> npt.NDArray[Any]:
+    """The first training items ``(n, *shape)``, as they are at rest."""
+    shard = int(np.flatnonzero(data.train.counts)[0])
+    items: npt.NDArray[Any] = data.train.read(shard).items[:GOLDEN_ROWS]
+    return items
+
+
+def progress_line(number: int, epochs: int, metrics: Metrics) -> str:
+    """An epoch in one line."""
+    return (
+        f"epoch {number}/{epochs}  loss {metrics['train_loss']:.4f}  "
+        f"accuracy {metrics['train_accuracy']:.4f}  "
+        f"val accuracy {metrics.get('val_accuracy', float('nan')):.4f}  "
+        f"{metrics['epoch_seconds']:.1f} s"
+    )
+
+
+def _write_files(place: Path, golden: bytes, epochs: list[Metrics]) -> None:
+    """The run's artifacts beside its ingredients."""
+    for folder in ("golden", "pictures"):
+        (place / folder).mkdir()
+    (place / GOLDEN_FILE).write_bytes(golden)
+    pictures.draw_curves(epochs, place / "pictures" / "curves.png")
+
+
+def _git_tags(folder: Path) -> dict[str, str]:
+    """The commit of the pipeline's repository, if it is in one."""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"mlflow.source.git.commit": done.stdout.strip()}

@@ -1,0 +1,186 @@
+"""What is expected of every data set, and what its contract adds. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.media import medium
+from headrace.records import SnapshotRecord
+from headrace.spec import PipelineSpec
+from headrace.stages.validation.tables import ItemTable
+
+# A class this far below the mean size is hardly learned, and hardly measured.
+SMALL_CLASS = 0.1
+# 0..1 read as 0..255 is a factor of 255; ordinary splits differ by less than 1.5.
+SCALE_FACTOR = 4.0
+COLUMN_KEYS = ("column", "column_A", "column_B")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One expectation of a table.
+
+    Attributes:
+        name: what a quarantined row or a finding is filed under.
+        expectation: Great Expectations' name, in snake case.
+        reason: what it means when it fails.
+        split: only the rows of this split; empty: all.
+        warns: a failure is a finding and stops nothing.
+        shows: columns whose value says more of a failing row.
+        where: the place in the pipeline file, for rows of the contract.
+    """
+
+    name: str
+    expectation: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    split: str = ""
+    warns: bool = False
+    shows: tuple[str, ...] = ()
+    where: str = ""
+
+
+def _holds(
+    name: str, column: str, values: list[Any], reason: str, *shows: str
+) -> Check:
+    arguments = {"column": column, "value_set": values}
+    return Check(
+        name, "expect_column_values_to_be_in_set", arguments, reason, shows=shows
+    )
+
+
+def delivered_checks() -> list[Check]:
+    """What is expected of the items as they came."""
+    return [
+        Check("rows", "expect_table_row_count_to_be_between", {"min_value": 1}),
+        _holds("readable", "readable", [True], "cannot be read"),
+    ]
+
+
+def item_checks(
+    spec: PipelineSpec,
+    snapshot: SnapshotRecord,
+    classes: tuple[str, ...],
+    items: ItemTable,
+) -> list[Check]:
+    """What is expected of the readable items, the first reason to blame a row first."""
+    module = medium(snapshot.description.medium)
+    return [
+        *_presence(classes),
+        _holds("blank", "blank", [False], "all its values are equal"),
+        _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
+        *(
+            Check(
+                expected.check,
+                expected.name,
+                expected.arguments,
+                expected.reason,
+                warns=expected.warns,
+                shows=_columns(expected.arguments),
+            )
+            for expected in module.expectations(snapshot.description)
+        ),
+        *_company(spec.data.leak_limit, module.DUPLICATES),
+        *_scale(module.SCALE_COLUMNS, items),
+        *contract_checks(spec),
+    ]
+
+
+def _presence(classes: tuple[str, ...]) -> list[Check]:
+    rows = "expect_table_row_count_to_be_between"
+    contains = "expect_column_distinct_values_to_contain_set"
+    known = {"column": "label", "value_set": list(classes)}
+    return [
+        *(
+            Check("rows", rows, {"min_value": 1}, split=split)
+            for split in ("train", "test")
+        ),
+        Check("label", "expect_column_values_to_not_be_null", {"column": "label"}),
+        _holds(
+            "label", "label", list(classes), "its label is none of the classes", "label"
+        ),
+        Check(
+            "classes",
+            "expect_column_unique_value_count_to_be_between",
+            {"column": "label", "min_value": 2},
+        ),
+        *(
+            Check("classes", contains, known, split=split)
+            for split in ("train", "test")
+        ),
+        Check(
+            "class_balance",
+            "expect_column_min_to_be_between",
+            {"column": "class_share", "min_value": SMALL_CLASS},
+            split="train",
+            warns=True,
+        ),
+    ]
+
+
+def _company(leak_limit: float, duplicates: str) -> list[Check]:
+    twice = _holds("duplicate", "copy", [0], "an equal item is kept", "copy_of")
+    return [
+        _holds(
+            "two_labels", "labels", [1], "equal items have different labels", "copy_of"
+        ),
+        *([twice] if duplicates == "set aside" else []),
+        Check(
+            "leak",
+            "expect_column_mean_to_be_between",
+            {"column": "in_train", "max_value": leak_limit},
+            split="test",
+        ),
+        _holds("leak", "in_test", [0], "an equal item is in test", "copy_of"),
+    ]
+
+
+def _scale(columns: tuple[str, ...], items: ItemTable) -> list[Check]:
+    if not (items.sizes["train"] and items.sizes["test"]):
+        return []
+    means = {}
+    for column in columns:
+        frame = items.read(["split", column])
+        means[column] = float(frame.loc[frame["split"] == "train", column].mean())
+    return [
+        Check(
+            "scale",
+            "expect_column_mean_to_be_between",
+            {
+                "column": column,
+                "min_value": mean / SCALE_FACTOR,
+                "max_value": mean * SCALE_FACTOR,
+            },
+            split="test",
+            warns=True,
+            shows=(column,),
+        )
+        for column, mean in means.items()
+    ]
+
+
+def contract_checks(spec: PipelineSpec) -> list[Check]:
+    """The pipeline's own rows; one with ``severity`` below critical only warns."""
+    return [
+        Check(
+            row.expectation,
+            row.expectation,
+            row.arguments,
+            reason=f"contract[{index}]: {_bounds(row.arguments)}",
+            split=row.split or "",
+            warns=row.arguments.get("severity", "critical") != "critical",
+            shows=_columns(row.arguments),
+            where=f"contract[{index}]",
+        )
+        for index, row in enumerate(spec.contract)
+    ]
+
+
+def _columns(arguments: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(arguments[key]) for key in COLUMN_KEYS if key in arguments)
+
+
+def _bounds(arguments: dict[str, Any]) -> str:
+    rest = {key: value for key, value in arguments.items() if key not in COLUMN_KEYS}
+    return ", ".join(f"{key}={value!r}" for key, value in rest.items())

@@ -1,0 +1,232 @@
+"""Test items of which train holds a near copy: alike, but not equal to the last bit.
+
+A medium gives each item a fingerprint of 64 bits, near for items that are alike; items
+with near fingerprints are then looked at again by the medium, since many items that
+differ have near ones. Knows no medium.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.snapshots import payload_of, read_shard, shards_of
+from headrace.media import Medium, medium
+from headrace.media.forms import Payload
+from headrace.records import DataDescription, SnapshotRecord
+
+Rows = npt.NDArray[np.int64]
+Fingerprints = npt.NDArray[np.uint64]
+Differences = npt.NDArray[np.floating]
+Compare = Callable[[Rows, Rows], Differences]
+
+# Bits in which the fingerprints of copies differ; those of others, in 32 on average.
+BITS = 12
+# Of a test item, the nearest train items that are looked at again.
+NEAREST = 4
+# Copies agree in two of these pieces of a fingerprint nearly always: all that differ
+# in 7 bits, and of those that differ in 12 at places by chance, 3 of 5.
+_PIECES = 9
+# Train items looked at on both sides of a test item's place in each order.
+_WINDOW = 16
+_BLOCK = 8192
+_NONE = np.int64(2**62)
+# In a crowded set, the nearest of other items is close, and the next hardly farther.
+# A copy stands out from the rest, or is so close that the rest are copies too.
+_STANDS_OUT = 3
+_SURELY = 0.1
+# Of the items that are looked at again.
+PAIR_BYTES = 2**28
+
+
+@dataclass(frozen=True, slots=True)
+class NearCopies:
+    """Pairs of a test item and the nearest train item that is its copy.
+
+    Attributes:
+        test, train: rows, ``(k,)``; each test item once, ascending.
+        distance: bits in which their fingerprints differ, ``(k,)``.
+        tested: number of test items with a fingerprint.
+        complete: whether all pairs with near fingerprints were looked at; else only
+            the nearest ones were, and there may be more copies.
+    """
+
+    test: Rows
+    train: Rows
+    distance: Rows
+    tested: int
+    complete: bool = True
+
+    @property
+    def share(self) -> float:
+        """Of the test items, those with a copy."""
+        return len(self.test) / self.tested if self.tested else 0.0
+
+
+def near_copies(
+    fingerprints: Fingerprints,
+    splits: npt.NDArray[np.object_],
+    compare: Compare,
+    most: int | None = None,
+) -> NearCopies:
+    """Find the test items of which train or val holds a near copy.
+
+    Its time and memory follow from the number of items alone, whatever they are;
+    where very many items have one fingerprint, some copies among them are missed.
+
+    Args:
+        fingerprints: uint64 ``(n,)``; 0 for items that are too little to tell by.
+        splits: ``train``, ``val`` or ``test``, ``(n,)``; rows of others are left out.
+        compare: how much pairs, given as rows of test and of train, differ: copies by
+            up to 1.
+        most: pairs to be compared, the nearest first; None: all.
+    """
+    known = fingerprints != 0
+    test = np.flatnonzero(known & (splits == "test"))
+    train = np.flatnonzero(known & ((splits == "train") | (splits == "val")))
+    codes = _nearest(fingerprints[test], fingerprints[train])
+    # By rank, then by distance: so that the likeliest pair of each item comes first.
+    rank, item = np.nonzero(codes.T != _NONE)
+    code = codes[item, rank]
+    order = np.lexsort((code, rank))[:most]
+    complete = len(order) == len(code)
+    item, code = item[order], code[order]
+    first, second = test[item], train[code & 0xFFFFFFFF]
+    copy = _copies(first, compare(first, second)) if len(first) else order
+    return NearCopies(
+        first[copy],
+        second[copy],
+        code[copy] >> 32,
+        tested=len(test),
+        complete=complete,
+    )
+
+
+def _copies(items: Rows, differences: Differences) -> Rows:
+    """The place of the pair that makes an item a copy, in the order of the items."""
+    order = np.lexsort((differences, items))
+    item, difference = items[order], differences[order]
+    is_first = np.diff(item, prepend=-1) != 0
+    following = np.append(difference[1:], np.inf)
+    following[np.append(is_first[1:], True)] = np.inf
+    stands_out = _STANDS_OUT * difference <= following
+    is_copy = (difference <= _SURELY) | ((difference <= 1) & stands_out)
+    places: Rows = order[is_first & is_copy]
+    return places
+
+
+def _nearest(test: Fingerprints, train: Fingerprints) -> Rows:
+    """For each test item, up to 4 near train items, the nearest first.
+
+    Returns:
+        ``(n, 4)``: the distance times 2 ** 32, plus the place in ``train``.
+    """
+    best = np.full((len(test), NEAREST), _NONE)
+    if not len(test) or not len(train):
+        return best
+    width = min(2 * _WINDOW, len(train))
+    for shuffled_test, shuffled_train in _shuffled(test, train):
+        order = np.argsort(shuffled_train)
+        ordered = shuffled_train[order]
+        # In order, the places they look at lie close together in memory.
+        asked = np.argsort(shuffled_test)
+        at = np.searchsorted(ordered, shuffled_test[asked]) - _WINDOW
+        at = np.clip(at, 0, len(train) - width)
+        for start in range(0, len(test), _BLOCK):
+            rows = asked[start : start + _BLOCK]
+            window = at[start : start + _BLOCK, np.newaxis] + np.arange(width)
+            differing = ordered[window] ^ shuffled_test[rows, np.newaxis]
+            distance = np.bitwise_count(differing).astype(np.int64)
+            codes = np.where(distance <= BITS, distance << 32 | order[window], _NONE)
+            best[rows] = _merged(best[rows], codes)
+    return best
+
+
+def _shuffled(
+    test: Fingerprints, train: Fingerprints
+) -> Iterator[tuple[Fingerprints, Fingerprints]]:
+    """Both with their pieces in other orders, so that each two lead once.
+
+    The next one is another each time: always the first, it would hide all copies that
+    differ there.
+    """
+    ends = np.linspace(0, 64, _PIECES + 1).astype(np.uint64)
+    pieces = list(itertools.pairwise(ends))
+    for leading in itertools.combinations(range(_PIECES), 2):
+        after = [(leading[1] + step) % _PIECES for step in range(1, _PIECES)]
+        rest = [piece for piece in after if piece not in leading]
+        order = [pieces[piece] for piece in (*leading, *rest)]
+        yield _in_order(test, order), _in_order(train, order)
+
+
+def _in_order(
+    values: Fingerprints, pieces: list[tuple[np.uint64, np.uint64]]
+) -> Fingerprints:
+    ordered = np.zeros(len(values), np.uint64)
+    for low, high in pieces:
+        width = high - low
+        piece = (values >> low) & np.uint64((1 << int(width)) - 1)
+        ordered = (ordered << width) | piece
+    return ordered
+
+
+def _merged(best: Rows, codes: Rows) -> Rows:
+    """The nearest of both, each train item once."""
+    if codes.shape[1] > NEAREST:
+        codes = np.partition(codes, NEAREST - 1, axis=1)[:, :NEAREST]
+    both = np.sort(np.concatenate([best, codes], axis=1), axis=1)
+    both[:, 1:][both[:, 1:] == both[:, :-1]] = _NONE
+    return np.sort(both, axis=1)[:, :NEAREST]
+
+
+def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
+    """What the medium of a snapshot says of pairs of its rows.
+
+    Returns:
+        the function, and how many pairs it can be asked for at once.
+    """
+    description = snapshot.description
+    module = medium(description.medium)
+    width = int(np.prod(description.shape)) * module.DTYPE.itemsize
+
+    def compare(first: Rows, second: Rows) -> Differences:
+        rows, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+        payload = _items_at(snapshot, rows)
+        step = max(1, PAIR_BYTES // 16 // width)
+        told = np.empty(len(first))
+        for start in range(0, len(first), step):
+            span = slice(start, start + step)
+            one, other = places[: len(first)][span], places[len(first) :][span]
+            pairs = payload[one], payload[other]
+            told[span] = _difference(module, *pairs, description)
+        return told
+
+    return compare, max(1, PAIR_BYTES // (2 * width))
+
+
+def _difference(
+    module: Medium, first: Payload, second: Payload, data: DataDescription
+) -> Differences:
+    if hasattr(module, "difference"):
+        told: Differences = module.difference(first, second)
+        return told
+    return np.where(module.alike(first, second, data), 0.0, np.inf)
+
+
+def _items_at(snapshot: SnapshotRecord, rows: Rows) -> Payload:
+    """The items at ascending rows of a snapshot; each shard is read once."""
+    description = snapshot.description
+    payload = np.empty(
+        (len(rows), *description.shape), medium(description.medium).DTYPE
+    )
+    for shard in shards_of(snapshot):
+        start, stop = np.searchsorted(rows, [shard.first, shard.first + shard.rows])
+        if start < stop:
+            table = read_shard(snapshot, shard, [description.medium])
+            held = payload_of(table, description)
+            payload[start:stop] = held[rows[start:stop] - shard.first]
+    return payload

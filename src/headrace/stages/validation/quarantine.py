@@ -1,0 +1,190 @@
+"""The rows that are set aside, with the reason: found and written a shard at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headrace.data.snapshots import quarantine_name
+from headrace.stages.validation.checks import Check
+from headrace.stages.validation.items import Counts, counts_of
+from headrace.stages.validation.outcomes import Outcome
+from headrace.stages.validation.tables import ItemTable, Rows
+from headrace.state.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("row", "name", "split", "label", "check", "reason")
+EXAMPLES = 3
+_BLOCK = 65_536
+_DETAIL = re.compile(r": begins with .*| \(.*\)|\d[\d,.]*")
+_COPY = re.compile(r" \(copy of .*\)")
+
+
+@dataclass(slots=True)
+class Kind:
+    """The rows that one check set aside for reasons of one wording.
+
+    Attributes:
+        check: its name.
+        reason: of the first.
+        varies: whether others differ from it, in more than what it copies.
+        count: how many.
+        names: of the first few.
+        splits: that they are of.
+    """
+
+    check: str
+    reason: str
+    varies: bool = False
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+    splits: set[str] = field(default_factory=set)
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """Count more rows."""
+        bare = rows["reason"].str.replace(_COPY, "", regex=True)
+        self.varies |= bool((bare != _COPY.sub("", self.reason)).any())
+        self.count += len(rows)
+        self.names += rows["name"].head(EXAMPLES - len(self.names)).tolist()
+        self.splits |= set(rows["split"].unique())
+
+
+@dataclass(slots=True)
+class Quarantine:
+    """What was set aside.
+
+    Attributes:
+        uri: a Parquet file of ``COLUMNS``; empty where nothing was set aside.
+        count: number of rows.
+        kinds: by check and wording, in the order of their first rows.
+        counts: decoded rows of each split and label.
+    """
+
+    uri: str = ""
+    count: int = 0
+    kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
+
+    def add(self, blamed: pd.DataFrame) -> None:
+        """Count more rows."""
+        self.count += len(blamed)
+        wording = blamed["reason"].str.replace(_DETAIL, "", regex=True)
+        for (check, words), rows in blamed.groupby(["check", wording], sort=False):
+            new = Kind(str(check), rows["reason"].iloc[0])
+            self.kinds.setdefault((str(check), str(words)), new).add(rows)
+        self.counts += counts_of(blamed[blamed["row"] >= 0])
+
+    def by_check(self) -> dict[str, list[Kind]]:
+        """The kinds of each check, the most frequent first."""
+        found: dict[str, list[Kind]] = {}
+        for kind in self.kinds.values():
+            found.setdefault(kind.check, []).append(kind)
+        return {
+            check: sorted(kinds, key=lambda kind: -kind.count)
+            for check, kinds in found.items()
+        }
+
+
+def set_aside(
+    items: ItemTable,
+    rejected: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    store: Store,
+    key: str,
+    folder: Path,
+) -> Quarantine:
+    """Write the rows that do not hold what is expected of each row.
+
+    Args:
+        items: the decoded ones.
+        rejected: the others, of `tables.rejected_items`.
+        outcomes: of the checks of ``items``, the first reason to blame a row first.
+        store: where the file goes.
+        key: what its name begins with; its digest is added.
+        folder: where it is made.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = Quarantine()
+    kinds = [pa.int64()] + [pa.string()] * (len(COLUMNS) - 1)
+    schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+    path = folder / "quarantine.parquet"
+    with pq.ParquetWriter(path, schema) as file:
+        for blamed in blamed_rows(items, rejected, outcomes):
+            found.add(blamed)
+            file.write(pa.Table.from_pandas(blamed, schema, preserve_index=False))
+    if found.count:
+        data = path.read_bytes()
+        found.uri = store.write(f"{key}{quarantine_name(data)}", data)
+    return found
+
+
+def blamed_rows(
+    items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[Outcome]
+) -> Iterator[pd.DataFrame]:
+    """The rows that do not hold what is expected of each row, block by block.
+
+    Returns:
+        ``COLUMNS``, one line a row in ascending order, under the first check that
+        blames it and with the reasons of all that do.
+    """
+    for stop in range(len(rejected), 0, -_BLOCK):
+        block = rejected.iloc[max(0, stop - _BLOCK) : stop]
+        yield block[::-1][[*COLUMNS]]
+    failed = [o for o in outcomes if not o.passed and not o.check.warns and len(o.rows)]
+    # Where so much leaks that the data set is refused, no single copy is to blame.
+    if any(
+        o.check.name == "leak" and not o.passed and not len(o.rows) for o in outcomes
+    ):
+        failed = [o for o in failed if o.check.name != "leak"]
+    shown = {column for outcome in failed for column in outcome.check.shows}
+    columns = list(dict.fromkeys([*COLUMNS[:4], *sorted(shown)]))
+    ends = [np.searchsorted(o.rows, items.bounds) for o in failed]
+    for place in range(len(items.bounds) - 1):
+        parts = [
+            (outcome.check, outcome.rows[end[place] : end[place + 1]])
+            for outcome, end in zip(failed, ends, strict=True)
+            if end[place] < end[place + 1]
+        ]
+        if parts:
+            yield _blame(items.shard(place, columns), parts)
+
+
+def _blame(frame: pd.DataFrame, parts: Sequence[tuple[Check, Rows]]) -> pd.DataFrame:
+    checks: dict[int, str] = {}
+    reasons: dict[int, str] = {}
+    for check, rows in parts:
+        told = _reasons(check, frame.loc[rows])
+        for row, reason in zip(rows.tolist(), told, strict=True):
+            if row in checks:
+                reasons[row] += f"; {reason}"
+            else:
+                checks[row], reasons[row] = check.name, reason
+    order = sorted(checks)
+    return frame.loc[order, [*COLUMNS[:4]]].assign(
+        check=[checks[row] for row in order], reason=[reasons[row] for row in order]
+    )
+
+
+def _reasons(check: Check, rows: pd.DataFrame) -> list[str]:
+    return [
+        check.reason
+        + "".join(
+            f" ({column.replace('_', ' ')} {_short(value)})"
+            for column, value in zip(check.shows, values, strict=True)
+            if value != ""
+        )
+        for values in rows[list(check.shows)].itertuples(index=False, name=None)
+    ] or [check.reason] * len(rows)
+
+
+def _short(value: object) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,250 @@
+"""The only door to Great Expectations: checks in, outcomes and Data Docs out.
+
+Each check is put to a frame of the columns that it names, one after the other, so
+that millions of rows do not have to be in memory together; the pages show them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.errors import SpecError
+from headrace.stages.validation import docs
+from headrace.stages.validation.checks import COLUMN_KEYS, Check
+from headrace.stages.validation.outcomes import Outcome, outcome_of, size_of
+from headrace.stages.validation.tables import Table
+from headrace.state.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SET_BY_US = {
+    *("id", "meta", "batch_id", "row_condition", "condition_parser"),
+    *("result_format", "catch_exceptions", "rendered_content", "windows"),
+}
+_COLUMN_KEYS = (*COLUMN_KEYS, "column_list")
+_RESULT_FORMAT = {
+    "result_format": "COMPLETE",
+    "include_unexpected_rows": False,
+    "return_unexpected_index_query": False,
+}
+# The context is a global of Great Expectations.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def load() -> None:
+    """Import Great Expectations, its telemetry off; quick when it is there already."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+    import great_expectations  # noqa: F401
+
+
+class Session:
+    """One validation: tables, their outcomes, and one set of pages.
+
+    Args:
+        pipeline: its name, for the pages.
+        snapshot_digest: what the tables are of.
+    """
+
+    def __init__(self, pipeline: str, snapshot_digest: str) -> None:
+        import great_expectations as gx
+        from great_expectations.data_context.types import base
+
+        config = base.DataContextConfig(
+            store_backend_defaults=base.InMemoryStoreBackendDefaults(),
+            data_docs_sites={},
+            progress_bars=base.ProgressBarsConfig(globally=False),
+            analytics_enabled=False,
+        )
+        self._context: Any = gx.get_context(project_config=config, mode="ephemeral")
+        self._pipeline = pipeline
+        self._snapshot = snapshot_digest[:16]
+        self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
+
+    def run(self, name: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
+        """Put the checks to a table.
+
+        Raises:
+            SpecError: a check of the contract cannot be asked.
+        """
+        import great_expectations as gx
+
+        made = [_expectation(check, table.columns) for check in checks]
+        self._context.suites.add(gx.ExpectationSuite(name=name, expectations=made))
+        outcomes, results = [], []
+        for check, expectation in zip(checks, made, strict=True):
+            named = _named(check, expectation)
+            frame = _frame(table, check, expectation)
+            result = self._answer(expectation, frame)
+            outcome = outcome_of(check, result, size_of(frame, named, check.split))
+            self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
+            docs.mend(result, outcome, table, named)
+            outcomes.append(outcome)
+            results.append(result)
+        self._keep(name, results)
+        return outcomes
+
+    def _answer(self, expectation: Any, frame: pd.DataFrame) -> Any:
+        from great_expectations.execution_engine import pandas_execution_engine
+        from great_expectations.validator.validator import Validator
+
+        engine = pandas_execution_engine.PandasExecutionEngine(caching=False)
+        engine.load_batch_data("table", frame)
+        del frame  # Pydantic's errors keep the variables of who called it
+        validator = Validator(engine, data_context=self._context)
+        (result,) = validator.graph_validate(
+            [expectation.configuration], {"result_format": _RESULT_FORMAT}
+        )
+        # The engine and its data hold each other, and the next frame is as large.
+        engine.batch_manager.batch_data_cache.clear()
+        return result
+
+    def _keep(self, name: str, results: list[Any]) -> None:
+        """Put all results on one page."""
+        import great_expectations as gx
+        from great_expectations.core import ExpectationSuiteValidationResult
+        from great_expectations.data_context.types import resource_identifiers as ids
+        from great_expectations.validator import validation_statistics
+
+        run = gx.RunIdentifier(run_name=self._snapshot)
+        counted = validation_statistics.calc_validation_statistics(results)._asdict()
+        page = ExpectationSuiteValidationResult(
+            success=counted.pop("success"),
+            results=results,
+            suite_name=name,
+            statistics=counted,
+            meta={
+                "great_expectations_version": gx.__version__,
+                "run_id": run,
+                "validation_time": run.run_time,
+            },
+        )
+        batch = f"{self._pipeline}-{name}"
+        suite = ids.ExpectationSuiteIdentifier(name)
+        self._context.validation_results_store.store_validation_results(
+            page, ids.ValidationResultIdentifier(suite, run, batch)
+        )
+
+    def publish(self, store: Store) -> str:
+        """Build the Data Docs of all tables, unless equal ones are there.
+
+        Returns:
+            the URI of their first page.
+        """
+        key = f"data_docs/{self._snapshot}-{self._sha.hexdigest()[:16]}"
+        return docs.publish(self._context, store, key)
+
+
+@contextlib.contextmanager
+def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
+    """A context in memory, one at a time in a process; nothing is sent anywhere."""
+    load()
+    with _ONE_AT_A_TIME:
+        yield Session(pipeline, snapshot_digest)
+
+
+def _named(check: Check, expectation: Any) -> list[str]:
+    """The columns whose values a check looks at."""
+    # What is asked of the table as a whole lists columns for their names.
+    keys = ("column",) if _is_of_table(expectation) else _COLUMN_KEYS
+    named: dict[str, None] = {}
+    for value in (check.arguments[key] for key in keys if key in check.arguments):
+        named |= dict.fromkeys(value if isinstance(value, list) else [value])
+    return list(named)
+
+
+def _is_of_table(expectation: Any) -> bool:
+    return str(expectation.domain_type.value) == "table"
+
+
+def _frame(table: Table, check: Check, expectation: Any) -> pd.DataFrame:
+    """What a check is put to: the columns it names.
+
+    What is asked of the table as a whole sees the others too, without their values.
+    """
+    import pandas as pd
+
+    named = _named(check, expectation)
+    frame = table.read([*dict.fromkeys([*named, *(["split"] if check.split else [])])])
+    if not _is_of_table(expectation):
+        return frame
+    unseen = pd.Categorical.from_codes(
+        np.full(len(frame), -1, np.int8), dtype=pd.CategoricalDtype([])
+    )
+    columns = {c: frame[c] if c in frame else unseen for c in table.columns}
+    return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def _expectation(check: Check, columns: Sequence[str]) -> Any:
+    from great_expectations.compatibility import pydantic
+    from great_expectations.expectations.row_conditions import Column
+
+    implementation = _implementation(check)
+    extra: dict[str, Any] = {"meta": {"check": check.name}}
+    extra["notes"] = check.name + (f" ({check.split})" if check.split else "")
+    if check.warns:
+        extra["severity"] = "warning"
+    if check.split:
+        if "row_condition" not in implementation.__fields__:
+            raise SpecError(
+                f"{check.where}: {check.expectation} cannot be asked of one split.",
+                "Leave `split` out.",
+            )
+        extra["row_condition"] = Column("split") == check.split
+    for key, value in check.arguments.items():
+        _check_argument(check, key, value, columns)
+    try:
+        return implementation(**{**extra, **check.arguments})
+    except (pydantic.ValidationError, TypeError) as error:
+        raise SpecError(
+            f"{check.where}: {check.expectation}: {_condense(error)}.",
+            "Mend its arguments.",
+        ) from None
+
+
+def _implementation(check: Check) -> Any:
+    from great_expectations.expectations import registry
+
+    # What is asked in SQL is registered too, under another kind of name.
+    every = registry.list_registered_expectation_implementations()
+    names = [name for name in every if name.startswith("expect_")]
+    if check.expectation in names:
+        return registry.get_expectation_impl(check.expectation)
+    near = difflib.get_close_matches(check.expectation, names, n=1, cutoff=0.0)
+    raise SpecError(
+        f"{check.where}: there is no expectation {check.expectation!r}.",
+        f"Did you mean {near[0]}?",
+    )
+
+
+def _check_argument(check: Check, key: str, value: Any, columns: Sequence[str]) -> None:
+    if key in _SET_BY_US:
+        raise SpecError(
+            f"{check.where}: {check.expectation}: {key} cannot be given here.",
+            "Use `split` to look at some of the rows.",
+        )
+    if key not in _COLUMN_KEYS:
+        return
+    for column in value if isinstance(value, list) else [value]:
+        if column not in columns:
+            raise SpecError(
+                f"{check.where}: {check.expectation}: there is no column {column!r}.",
+                f"Known columns: {', '.join(columns)}.",
+            )
+
+
+def _condense(error: Exception) -> str:
+    problems: dict[str, str] = {}
+    for item in error.errors() if hasattr(error, "errors") else ():
+        field = ".".join(str(part) for part in item["loc"] if part != "__root__")
+        problems.setdefault(field, f"{field}: {item['msg']}" if field else item["msg"])
+    named = [text for field, text in problems.items() if field]
+    return "; ".join(named or problems.values()) or str(error)

@@ -1,0 +1,212 @@
+"""From outcomes to consequences: rows set aside, findings, and reasons to refuse."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from headrace.errors import SpecError
+from headrace.records import Finding
+from headrace.spec import PipelineSpec
+from headrace.stages.validation.checks import SMALL_CLASS, Check
+from headrace.stages.validation.items import Counts
+from headrace.stages.validation.outcomes import Outcome
+from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine
+from headrace.stages.validation.tables import ItemTable
+
+_KINDS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a verdict is made of.
+
+    Attributes:
+        classes: the known labels.
+        delivered: number of all items, the rejected ones included.
+        items: the readable ones.
+        outcomes: of the checks of ``items``, in the order of the checks.
+        quarantine: what was set aside.
+    """
+
+    spec: PipelineSpec
+    classes: tuple[str, ...]
+    delivered: int
+    items: ItemTable
+    outcomes: Sequence[Outcome]
+    quarantine: Quarantine
+
+    @property
+    def left(self) -> Counts:
+        """Rows of each split and label without those that were set aside."""
+        return self.items.counts - self.quarantine.counts
+
+    def missing(self, counts: Counts, split: str) -> list[str]:
+        """The classes that a split does not hold."""
+        return [label for label in self.classes if not counts[split, label]]
+
+
+def problems(case: Evidence) -> list[str]:
+    """Why the data set is refused; empty where it is not.
+
+    Raises:
+        SpecError: a row of the contract could not be answered.
+    """
+    failed = [o for o in case.outcomes if not o.passed and not o.check.warns]
+    empty = [o for o in failed if o.check.name == "rows"]
+    if empty:
+        return [f"{outcome.check.split} holds no readable item" for outcome in empty]
+    for outcome in failed:
+        if outcome.cause and outcome.check.where:
+            raise SpecError(
+                f"{_asked(outcome.check)} cannot be answered: {outcome.cause}.",
+                "Mend this row of the contract.",
+            )
+    found = [_problem(case, outcome) for outcome in failed if not len(outcome.rows)]
+    if case.quarantine.count > case.spec.data.quarantine_limit * case.delivered:
+        return [*found, _too_many(case)]
+    return found or [
+        f"after quarantine, {_lacks(split, missing, case.left)}"
+        for split in ("train", "test")
+        if (missing := case.missing(case.left, split))
+    ]
+
+
+def _classes(labels: Sequence[str]) -> str:
+    return f"{'class' if len(labels) == 1 else 'the classes'} {_some(labels, 10)}"
+
+
+def _lacks(split: str, missing: Sequence[str], counts: Counts) -> str:
+    sizes: Counter[str] = Counter()
+    for (_, label), rows in counts.items():
+        sizes[label] += rows
+    few = [f"{label} has {sizes[label]:,}" for label in missing]
+    return (
+        f"{split} holds no item of {_classes(missing)}; a class needs at least 2 "
+        f"different items, one in train and one in test, and {_some(few, 10)}"
+    )
+
+
+def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
+    more = (every or len(values)) - count
+    return ", ".join(values[:count]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _problem(case: Evidence, outcome: Outcome) -> str:
+    check = outcome.check
+    if check.name == "classes" and check.split:
+        missing = case.missing(case.items.counts, check.split)
+        return _lacks(check.split, missing, case.items.counts)
+    if check.name == "classes":
+        label = next(label for _, label in case.items.counts)
+        return f"all items are of one class, {label}; it takes two"
+    if check.name == "leak":
+        return _leak(case)
+    return f"{_asked(check)}: {outcome.cause or f'observed {outcome.observed}'}"
+
+
+def _leak(case: Evidence) -> str:
+    frame = case.items.read(["split", "in_train"])
+    leaked = frame.index[(frame["split"] == "test") & (frame["in_train"] == 1)]
+    names = case.items.pick(leaked[:EXAMPLES].to_numpy(), ["name"])["name"].tolist()
+    tested = case.items.sizes["test"]
+    return (
+        f"leak: {len(leaked):,} of the {tested:,} test items "
+        f"({len(leaked) / tested:.1%}) are also in train or val, for example "
+        f"{_some(names, EXAMPLES, len(leaked))}; "
+        f"data.leak_limit is {case.spec.data.leak_limit:.1%}"
+    )
+
+
+def _asked(check: Check) -> str:
+    arguments = ", ".join(f"{k}={v!r}" for k, v in check.arguments.items())
+    split = f" on {check.split}" if check.split else ""
+    return f"{check.where or check.name}: {check.expectation}({arguments}){split}"
+
+
+def _too_many(case: Evidence) -> str:
+    count, total = case.quarantine.count, case.delivered
+    limit = case.spec.data.quarantine_limit
+    head = (
+        f"{count:,} of {total:,} rows ({count / total:.1%}) would be set "
+        f"aside; data.quarantine_limit is {limit:.1%}, {int(limit * total):,} rows"
+    )
+    kinds = sorted(case.quarantine.kinds.values(), key=lambda kind: -kind.count)
+    lines = [f"    {kind.check}: {_kind(kind)}" for kind in kinds[:_KINDS_SHOWN]]
+    if len(kinds) > _KINDS_SHOWN:
+        lines.append(f"    and for {len(kinds) - _KINDS_SHOWN:,} more reasons")
+    return "\n".join([head, *lines])
+
+
+def _kind(kind: Kind) -> str:
+    noun = "row" if kind.count == 1 else "rows"
+    names = _some(kind.names, EXAMPLES, kind.count)
+    instance = "for instance " if kind.varies else ""
+    return f"{kind.count:,} {noun}: {names}: {instance}{kind.reason}"
+
+
+def findings(case: Evidence, told: Iterable[Finding]) -> list[Finding]:
+    """What the user should know of a data set that is taken, but was not told."""
+    known = {finding.check for finding in told}
+    failed = [o for o in case.outcomes if o.check.warns and not o.passed]
+    return [_warning(case, outcome) for outcome in _with_news(failed)] + [
+        finding
+        for check, kinds in case.quarantine.by_check().items()
+        if check not in known
+        for finding in _set_aside(check, kinds, case.quarantine.uri)
+    ]
+
+
+def _set_aside(check: str, kinds: Sequence[Kind], uri: str) -> Iterator[Finding]:
+    # One more reason is told as it is.
+    shown = _KINDS_SHOWN if len(kinds) > _KINDS_SHOWN + 1 else len(kinds)
+    for kind in kinds[:shown]:
+        yield Finding(
+            check=check,
+            split=next(iter(kind.splits)) if len(kind.splits) == 1 else "",
+            count=kind.count,
+            message=f"set aside {_kind(kind)}",
+        )
+    if rest := kinds[shown:]:
+        count = sum(kind.count for kind in rest)
+        message = f"set aside {count:,} rows for {len(rest):,} more reasons: {uri}"
+        yield Finding(check=check, count=count, message=message)
+
+
+def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
+    """Those that tell more than one before them of the same check and columns did."""
+    told: dict[tuple[object, ...], set[int]] = {}
+    for outcome in failed:
+        check, rows = outcome.check, set(outcome.rows.tolist())
+        subject = (check.name, check.where, check.shows if rows else ())
+        if subject not in told or rows - told[subject]:
+            yield outcome
+        told.setdefault(subject, set()).update(rows)
+
+
+def _warning(case: Evidence, outcome: Outcome) -> Finding:
+    check, count = outcome.check, max(outcome.unexpected, 1)
+    if check.name == "class_balance":
+        sizes = {label: case.items.counts["train", label] for label in case.classes}
+        mean = sum(sizes.values()) / len(sizes)
+        small = [f"{c} has {n:,}" for c, n in sizes.items() if n < SMALL_CLASS * mean]
+        count = len(small)
+        message = f"of a mean of {mean:,.0f} train items a class, {_some(small, 10)}"
+    elif check.name == "scale":
+        column = check.shows[0]
+        means = case.items.read(["split", column]).groupby("split")[column].mean()
+        message = (
+            f"the mean {column} is {means['train']:.4g} in train and "
+            f"{means['test']:.4g} in test: are they scaled alike?"
+        )
+    elif check.reason and not check.where and len(outcome.rows):
+        first = outcome.rows[:EXAMPLES]
+        names = case.items.pick(first, ["name"])["name"].tolist()
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        message = f"{rows}: {_some(names, EXAMPLES, count)}: {check.reason}"
+    elif check.reason and not check.where:
+        message = f"{check.reason} ({outcome.cause or f'observed {outcome.observed}'})"
+    else:
+        message = f"{_asked(check)}: {outcome.cause or f'observed {outcome.observed}'}"
+    return Finding(check=check.name, split=check.split, count=count, message=message)

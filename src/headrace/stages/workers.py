@@ -1,0 +1,154 @@
+"""Does the same work on many shards at once.
+
+In this process where there is little to do, else in processes of this machine, or on
+a Dask cluster where one is configured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+from typing import TypeVar
+
+from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
+from headrace.state.store import Store
+
+FEW = 4
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def spread(
+    work: Callable[[T], R], tasks: Iterable[T], settings: Settings
+) -> Iterator[R]:
+    """The results of ``work(task)``, in the order of the tasks.
+
+    Args:
+        work: a function of a module; what it takes and gives is small and crosses to
+            another process, so arrays go by file.
+        tasks: fewer than ``FEW`` are done in this process, one by one. They are asked
+            for as they can be begun, so that making them goes on beside the work.
+        settings: whose ``dask_address`` names a cluster; else, how many processes
+            there may be.
+
+    Raises:
+        what ``work`` raises; tasks not yet begun are dropped.
+        UsageError: the cluster cannot be used: its address is none, its package is
+            not installed, or its workers cannot reach the store.
+        DependencyError: it does not answer or has no workers, or a process ended in
+            the middle of its work.
+    """
+    rest = iter(tasks)
+    first = list(itertools.islice(rest, FEW))
+    if len(first) < FEW:
+        yield from map(work, first)
+        return
+    pool = (
+        _cluster(settings)
+        if settings.dask_address
+        else _processes(settings.max_processes)
+    )
+    with pool as (executor, at_once):
+        waiting: deque[Future[R]] = deque()
+        try:
+            for task in itertools.chain(first, rest):
+                waiting.append(executor.submit(work, task))
+                if len(waiting) > 2 * at_once:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
+    """The workers of a Dask cluster, and how many tasks they do at once."""
+    address = settings.dask_address
+    if not Store(settings.store).is_local:
+        raise UsageError(
+            f"HEADRACE_DASK_ADDRESS is {address}, but the store {settings.store} is no "
+            "folder, and Dask's workers write into the store's folder.",
+            "Unset it, or set HEADRACE_STORE to a folder that all workers share.",
+        )
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise UsageError(
+            f"HEADRACE_DASK_ADDRESS is {address}, but Dask is not installed: {error}.",
+            "Install headrace[dask], or unset it.",
+        ) from None
+    try:
+        client = Client(address)
+    except ValueError as error:
+        raise UsageError(
+            f"HEADRACE_DASK_ADDRESS is {address!r}, which is no address: {error}.",
+            "Set it to the scheduler's, such as tcp://10.0.0.5:8786.",
+        ) from None
+    except OSError as error:
+        raise DependencyError(
+            f"The Dask scheduler {address} does not answer: {error}.",
+            "Start it, or unset HEADRACE_DASK_ADDRESS, and run the same command again.",
+        ) from None
+    with client:
+        threads = sum(client.ncores().values())
+        if not threads:
+            raise DependencyError(
+                f"The Dask scheduler {address} has no workers.",
+                "Start some, and run the same command again.",
+            )
+        try:
+            # The work writes files: an equal task is still another one.
+            yield client.get_executor(pure=False), threads
+        except (KilledWorker, CancelledError):
+            raise DependencyError(
+                f"Workers of the Dask scheduler {address}, or itself, ended in the "
+                "middle of their work, perhaps for want of memory.",
+                "Look at their logs, and run the same command again.",
+            ) from None
+
+
+@contextlib.contextmanager
+def _processes(most: int) -> Iterator[tuple[Executor, int]]:
+    """Processes of this machine, and their number."""
+    count = min(most, _processors())
+    try:
+        with ProcessPoolExecutor(
+            count, multiprocessing.get_context("spawn"), _live_with_parent
+        ) as executor:
+            yield executor, count
+    except BrokenProcessPool:
+        raise DependencyError(
+            "A worker process ended in the middle of its work, perhaps for want of "
+            "memory.",
+            "Free memory, and run the same command again.",
+        ) from None
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _live_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it does, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+        threading.Thread(
+            target=lambda: (connection.wait([sentinel]), os._exit(1)), daemon=True
+        ).start()

@@ -1,0 +1,1 @@
+"""What is kept: the store, the ledger, leases, and MLflow behind one door."""

@@ -1,0 +1,100 @@
+"""A pipeline's folder in the store, by the digest of what lies in it.
+
+A worker that does not have the folder brings it back from there. What it believes is
+the digest, so a deployment runs what was deployed, whatever is edited since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path, PurePath
+
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.state.store import Store
+
+_PACKED = {".toml", ".py", ".md"}
+
+
+def pipeline_files(folder: Path) -> dict[str, bytes]:
+    """The ``.toml``, ``.py`` and ``.md`` files that lie in a folder, by name.
+
+    Those of folders below are not among them: no builder can import them.
+    """
+    return {
+        file.name: file.read_bytes()
+        for file in sorted(folder.iterdir())
+        if file.suffix in _PACKED and file.is_file()
+    }
+
+
+def pack_folder(folder: Path, store: Store) -> str:
+    """Put a pipeline's files into the store; returns the sha256 that names them.
+
+    Raises:
+        DependencyError: the store cannot be written.
+    """
+    data = _pack(folder)
+    digest = hashlib.sha256(data).hexdigest()
+    if not store.exists(_key(digest)):
+        store.write(_key(digest), data)
+    return digest
+
+
+def unpack_folder(digest: str, store: Store, place: Path) -> Path:
+    """Bring a pipeline's files back from the store.
+
+    Args:
+        digest: what `pack_folder` gave.
+        place: a local folder; they come into one below it, which is used again as
+            long as it holds what it should.
+
+    Raises:
+        NotFoundError: the store has no such files.
+        IntegrityError: they are not the ones that were packed.
+    """
+    target = place / digest
+    if target.is_dir() and hashlib.sha256(_pack(target)).hexdigest() == digest:
+        return target
+    try:
+        data = store.read(_key(digest))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"The store {store.root} has no pipeline folder {digest[:16]}.",
+            "Deploy the pipeline again, with the same HEADRACE_STORE as this worker.",
+        ) from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise IntegrityError(
+            f"{store.uri(_key(digest))} is not what its name says: it was changed or "
+            "damaged. Nothing of it was used.",
+            "Delete it, and deploy the pipeline again.",
+        )
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=place) as work:
+        folder = Path(work) / digest
+        folder.mkdir()
+        for name, text in json.loads(data).items():
+            if name != PurePath(name).name:
+                raise IntegrityError(f"A pipeline's folder has no file {name!r}.")
+            content = text.encode("utf-8", "surrogateescape")
+            (folder / name).write_bytes(content)
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            folder.rename(target)
+        except OSError:  # another process was first
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _pack(folder: Path) -> bytes:
+    """All files as one JSON object; bytes that are no UTF-8 come through as well."""
+    files = pipeline_files(folder)
+    text = {n: data.decode("utf-8", "surrogateescape") for n, data in files.items()}
+    return json.dumps(text, sort_keys=True).encode()
+
+
+def _key(digest: str) -> str:
+    return f"folders/{digest}.json"

@@ -1,0 +1,107 @@
+"""The part of the ledger that says what is in the store: the digest of each file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import sqlalchemy as sa
+
+from headrace.state.ledger.anchored_rows import Adoption, Anchor
+from headrace.state.ledger.chain import ChainReport, walk
+from headrace.state.ledger.database import Database, format_of, plain
+from headrace.state.ledger.engines import make_engine
+from headrace.state.ledger.tables import ADOPTIONS, ANCHORS
+
+_AT_ONCE = 500  # keys of one query
+
+
+class Anchors:
+    """Digests of files by their keys in the store; the last one of a key holds."""
+
+    _database: Database
+
+    def anchor(self, digests: Mapping[str, str]) -> None:
+        """Record what the store is to hold, in one transaction.
+
+        Args:
+            digests: sha256 by key; empty: what is there counts no longer.
+
+        Raises:
+            DependencyError: another run has taken over the lease, or the database
+                does not answer.
+        """
+        with self._database.adding() as rows:
+            known = _latest(rows.connection, digests)
+            for key, digest in digests.items():
+                if known.get(key, "") != digest:
+                    rows.add(ANCHORS, plain(Anchor(key=key, digest=digest)))
+
+    def anchors(self, keys: Collection[str]) -> dict[str, str]:
+        """The sha256 of each key that was recorded and counts."""
+        with self._database.reading() as connection:
+            return {k: d for k, d in _latest(connection, keys).items() if d}
+
+    def all_anchors(self) -> dict[str, str]:
+        """The sha256 of every key that counts, in the order of their recording."""
+        query = sa.select(ANCHORS.c.key, ANCHORS.c.digest).order_by(ANCHORS.c.id)
+        latest: dict[str, str] = {}
+        for row in self._database.rows(query):
+            latest.pop(row["key"], None)
+            latest[row["key"]] = row["digest"]
+        return {key: digest for key, digest in latest.items() if digest}
+
+    def adoptions(self) -> list[Adoption]:
+        """What was taken over from an older release, oldest first."""
+        fields = [ADOPTIONS.c[name] for name in Adoption.model_fields]
+        query = sa.select(*fields).order_by(ADOPTIONS.c.id)
+        return [Adoption(**row) for row in self._database.rows(query)]
+
+    @property
+    def awaits_adoption(self) -> bool:
+        """Whether the store of an older release has not been taken over yet."""
+        return [adoption.what for adoption in self.adoptions()] == ["ledger"]
+
+    def adopt_store(self, digests: Mapping[str, str], who: str) -> bool:
+        """Record once what the store of an older release holds.
+
+        Returns:
+            False where another process has done so.
+        """
+        try:
+            with self._database.adding() as rows:
+                adoption = Adoption(what="store", count=len(digests), who=who)
+                rows.add(ADOPTIONS, plain(adoption))
+                known = _latest(rows.connection, digests)
+                for key, digest in digests.items():
+                    if key not in known:
+                        rows.add(ANCHORS, plain(Anchor(key=key, digest=digest)))
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
+    @staticmethod
+    def format_at(url: str) -> int | None:
+        """The format of the ledger in a database; None where there is none yet."""
+        with make_engine(url, timeout_seconds=2.0).connect() as connection:
+            return format_of(connection)
+
+    def walk_chain(self, kept: str = "") -> ChainReport:
+        """Look at every row, and at the chain over them.
+
+        Args:
+            kept: a link that the chain once ended in; empty: none.
+        """
+        with self._database.reading() as connection:
+            return walk(connection, kept)
+
+
+def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:
+    names, found = list(keys), dict[str, str]()
+    for first in range(0, len(names), _AT_ONCE):
+        query = (
+            sa.select(ANCHORS.c.key, ANCHORS.c.digest)
+            .where(ANCHORS.c.key.in_(names[first : first + _AT_ONCE]))
+            .order_by(ANCHORS.c.id)
+        )
+        found.update((key, digest) for key, digest in connection.execute(query))
+    return found

@@ -1,0 +1,267 @@
+"""One database that holds the ledger's tables: reading, adding, and what fails.
+
+SQLite (a file) and PostgreSQL. Knows rows, not what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.errors import DependencyError, IntegrityError, UsageError
+from headrace.records import Record
+from headrace.state.ledger.chain import Appender
+from headrace.state.ledger.engines import make_engine
+from headrace.state.ledger.files import check_room, is_read_only
+from headrace.state.ledger.migration import adopt_rows
+from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
+
+_LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
+_PAUSE_SECONDS = 2.0
+_DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
+
+log = logging.getLogger("headrace")
+
+
+def is_there(url: str) -> bool:
+    """Whether a database has a ledger already; makes nothing.
+
+    Raises:
+        UsageError: the URL is not one of a ledger.
+        DependencyError: the database does not answer.
+    """
+    engine = make_engine(url, timeout_seconds=2.0)
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return False
+    try:
+        with engine.connect() as connection:
+            return format_of(connection) is not None
+    except sa.exc.DBAPIError as error:
+        raise DependencyError(
+            f"The ledger {engine.url.render_as_string(hide_password=True)} did not "
+            f"answer: {_cause(error)}.",
+            "It is safe to retry: run the same command again.",
+        ) from error
+
+
+class Database:
+    """Holds no connection between calls, so threads and processes may share it.
+
+    Args:
+        url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        timeout_seconds: how long to wait for a lock or a connection.
+        patience_seconds: how long to try again where a server does not answer.
+        guard: is called in each transaction that adds a row, before it does.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float,
+        patience_seconds: float = 0.0,
+        guard: Callable[[sa.Connection], None] | None = None,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds
+        self._guard = guard
+        self._engine = make_engine(url, timeout_seconds)
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self.name = self._engine.url.render_as_string(hide_password=True)
+        file = Path(str(self._engine.url.database))
+        self.is_read_only = self._is_sqlite and is_read_only(file)
+        with self._transaction(_READ) as connection:
+            found = format_of(connection)
+        if found is None:
+            found = self._create()
+        if found == 1:
+            found = self._migrate()
+        if found != FORMAT:
+            raise UsageError(
+                f"The ledger {self.name} has format {found}; "
+                f"this version reads format {FORMAT}.",
+                "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
+            )
+        self.ensure(METADATA)  # a ledger made before one of them was thought of
+
+    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """The rows of a query, by column name."""
+        with self._transaction(_READ) as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
+        """Add a row and return it; raises SQLAlchemy's IntegrityError when taken."""
+        with self.adding() as rows:
+            return rows.add(table, plain(record, {"id"}))
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[Appender]:
+        """A transaction that adds rows, all of them or none."""
+        with self._transaction(_WRITE) as connection:
+            self.lock(connection)  # first: who waits for it holds nothing
+            if self._guard is not None:
+                self._guard(connection)
+            yield Appender(connection)
+
+    def check(self) -> None:
+        """Call the guard, without writing."""
+        with self._transaction(_WRITE) as connection:
+            if self._guard is not None:
+                self._guard(connection)
+
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A transaction that only reads."""
+        return self._transaction(_READ)
+
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A transaction that writes, at the end of the block or not at all."""
+        return self._transaction(_WRITE)
+
+    def ensure(self, metadata: sa.MetaData) -> None:
+        """Make those of the tables that are missing."""
+        with self._transaction(_READ) as connection:
+            found = set(sa.inspect(connection).get_table_names())
+        if found >= set(metadata.tables):
+            return
+        with self._transaction(_WRITE) as connection:
+            self.lock(connection)
+            metadata.create_all(connection)
+
+    def lock(self, connection: sa.Connection) -> None:
+        """Let no other in that adds; a writer of SQLite is alone as it is."""
+        if not self._is_sqlite:
+            lock = sa.func.pg_advisory_xact_lock(_LOCK)
+            connection.execute(sa.select(lock))
+
+    def _create(self) -> int:
+        if self._is_sqlite:
+            self._use_write_ahead_log()
+        with self._transaction(_WRITE) as connection:
+            self.lock(connection)
+            found = format_of(connection)
+            if found is not None:
+                return found
+            found_tables = set(sa.inspect(connection).get_table_names())
+            taken = found_tables & set(METADATA.tables)
+            if {MARKER.name, "chain"} & found_tables:
+                raise self._damaged(f"its table {MARKER.name} is gone or empty")
+            if taken:
+                raise UsageError(
+                    f"The database {self.name} has a table {min(taken)!r} already, "
+                    "which is not the ledger's.",
+                    "Set HEADRACE_DATABASE_URL to a database of its own.",
+                )
+            METADATA.create_all(connection, checkfirst=False)
+            connection.execute(sa.insert(MARKER).values(format=FORMAT))
+            return FORMAT
+
+    def _migrate(self) -> int:
+        """Take over the rows of format 1, in one transaction; others may do so too."""
+        from headrace.settings import Settings
+
+        with self._transaction(_WRITE) as connection:
+            self.lock(connection)
+            found = format_of(connection)
+            if found != 1:
+                return found or 0
+            if sa.inspect(connection).has_table("chain"):
+                raise self._damaged(f"its table {MARKER.name} was changed")
+            count = adopt_rows(connection, Settings().user)
+        log.warning(
+            "The ledger %s was made by an older Headrace. Its %d rows were taken over "
+            "as they are and are chained from now on; an older Headrace can no longer "
+            "use it. `headrace verify` shows this.",
+            self.name,
+            count,
+        )
+        return FORMAT
+
+    def _use_write_ahead_log(self) -> None:
+        # The one statement whose lock SQLite does not always wait for by itself.
+        deadline = time.monotonic() + self._timeout_seconds
+        with self._explained(), self._engine.connect() as connection:
+            while True:
+                try:
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                    return
+                except sa.exc.OperationalError as error:
+                    if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                        raise
+                time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def _transaction(self, sqlite_begin: str) -> Iterator[sa.Connection]:
+        with self._explained(), self._connect() as connection, connection.begin():
+            connection.exec_driver_sql(
+                sqlite_begin
+                if self._is_sqlite
+                else f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
+            )
+            yield connection
+
+    def _connect(self) -> sa.Connection:
+        deadline = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                return self._engine.connect()
+            except sa.exc.OperationalError as error:
+                if self._is_sqlite or time.monotonic() > deadline:
+                    raise
+                log.info("the ledger does not answer (%s); trying again", _cause(error))
+            time.sleep(_PAUSE_SECONDS)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.IntegrityError:
+            raise
+        except json.JSONDecodeError as error:
+            raise self._damaged(f"a row is no JSON: {error}") from error
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if self._is_sqlite:
+                check_room(str(self._engine.url.database), _cause(error))
+            if any(words in str(error.orig) for words in _DAMAGE):
+                raise self._damaged(_cause(error)) from error
+            raise DependencyError(
+                f"The ledger {self.name} did not answer: {_cause(error)}.",
+                "It is safe to retry: run the same command again.",
+            ) from error
+        except sa.exc.DBAPIError as error:
+            if any(words in str(error.orig) for words in _DAMAGE):
+                raise self._damaged(_cause(error)) from error
+            raise UsageError(
+                f"The database {self.name} cannot serve as ledger: {_cause(error)}.",
+                "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
+            ) from error
+
+    def _damaged(self, what: str) -> IntegrityError:
+        return IntegrityError(
+            f"The ledger {self.name} was damaged or changed: {what}.",
+            "`headrace verify` says more. Restore the ledger from a backup, and see "
+            "who may write there.",
+        )
+
+
+def plain(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
+    """A record as JSON values, with None for a number that is not finite."""
+    values: dict[str, Any] = json.loads(record.model_dump_json(exclude=set(exclude)))
+    return values
+
+
+def _cause(error: sa.exc.DBAPIError) -> str:
+    return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+
+
+def format_of(connection: sa.Connection) -> int | None:
+    """The format of the ledger in a database; None where there is none yet."""
+    if not sa.inspect(connection).has_table(MARKER.name):
+        return None
+    return connection.execute(sa.select(MARKER.c.format)).scalar()

@@ -1,0 +1,120 @@
+"""The best former champion, by the ledger's history alone.
+
+A challenger must hold against it as well as against the champion: else a row of
+challengers, each a little worse than the last, would lose without end. It is the first
+champion, until a later one is shown to be better than it; "no worse" does not replace
+it. So one more model is scored, however long the history is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.state.ledger.attempts import Attempt
+from headrace.state.ledger.rows import Entry, Version
+
+if TYPE_CHECKING:
+    from headrace.state.ledger import Ledger
+
+# A chance result must hardly ever replace it: each time would cost accuracy for good.
+LEVEL = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class BestFormer:
+    """The best champion there was.
+
+    Attributes:
+        version: its version; None where it is the champion or the challenger itself,
+            or where there was none.
+        since: the id of the evidence that it became champion on; 0 without.
+    """
+
+    version: int | None = None
+    since: int = 0
+
+
+def find_best_former(
+    ledger: Ledger, model: str, champion: int, weights: str, gone: Collection[int] = ()
+) -> BestFormer:
+    """The best former champion that a challenger is compared with; see `best_former`.
+
+    Raises:
+        DependencyError: the ledger does not answer.
+    """
+    history, attempts = ledger.history(model), ledger.attempts(model)
+    versions = ledger.versions(model)
+    return best_former(history, attempts, versions, champion, weights, gone)
+
+
+def best_former(
+    entries: Sequence[Entry],
+    attempts: Sequence[Attempt],
+    versions: Sequence[Version],
+    champion: int,
+    weights: str,
+    gone: Collection[int] = (),
+) -> BestFormer:
+    """The best champion up to a champion's reign.
+
+    A version that was rolled back and not promoted since is left out: a person has
+    found fault with it, perhaps with its accuracy.
+
+    Args:
+        entries: the history, oldest first.
+        attempts: all evaluations of the model, oldest first.
+        versions: of the model; those that take other items or classes than the
+            champion are left out.
+        champion: the version that a challenger is compared with.
+        weights: digest of the challenger's; it is not compared with itself.
+        gone: versions that do not load.
+    """
+    known = {row.version: row for row in versions}
+    data = known[champion].details.get("description")
+    reign = _until(entries, champion)
+    out = _rolled_back(reign) | set(gone)
+    best: int | None = None
+    since = 0
+    for entry in reign:
+        version = entry.to_version
+        if entry.action != "promote" or version in out:
+            continue
+        if known[version].details.get("description") != data:
+            continue
+        if best is None or _is_better(version, best, entry, attempts):
+            best, since = version, entry.evidence_id or 0
+    if best is None or best == champion or known[best].weights_digest == weights:
+        return BestFormer(None, since)
+    return BestFormer(best, since)
+
+
+def _until(entries: Sequence[Entry], champion: int) -> Sequence[Entry]:
+    """The history up to the last time that a version became champion."""
+    places = [n for n, entry in enumerate(entries) if entry.to_version == champion]
+    return entries[: places[-1] + 1] if places else entries
+
+
+def _rolled_back(entries: Sequence[Entry]) -> set[int]:
+    out: set[int] = set()
+    for entry in entries:
+        if entry.action == "promote":
+            out.discard(entry.to_version)
+        elif entry.from_version is not None:
+            out.add(entry.from_version)
+    return out
+
+
+def _is_better(
+    version: int, best: int, entry: Entry, attempts: Sequence[Attempt]
+) -> bool:
+    """Whether the evidence of a promotion shows a version better than another."""
+    if version == best or entry.evidence_id is None:
+        return False
+    chances = [
+        attempt.chance_against(best)
+        for attempt in attempts
+        if attempt.version == version and attempt.id <= entry.evidence_id
+    ]
+    return any(chance < LEVEL for chance in chances)

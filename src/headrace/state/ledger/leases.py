@@ -1,0 +1,222 @@
+"""Leases: which run may write to the ledger for a pipeline now.
+
+Knows who holds what and since when, not what a run does with it. Each taking has the
+next ``token`` of its name: the fencing number, by which the database refuses what a
+run still writes that has been replaced meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from headrace.errors import DependencyError
+from headrace.state.ledger.database import Database, plain
+from headrace.state.ledger.rows import Lease
+
+LIFETIME_SECONDS = 75.0
+FLOW_RUN = "flow-run/"  # begins a name where only the run itself is meant
+
+METADATA = sa.MetaData()  # beside the ledger's tables, so that its format stays
+LEASES = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("token", sa.Integer, primary_key=True, autoincrement=False),
+    *(
+        sa.Column(name, sa.String, nullable=False)
+        for name in ("holder", "host", "started", "flow_run_id", "state")
+    ),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("acquired", sa.Double, nullable=False),
+    sa.Column("expires", sa.Double, nullable=False),
+)
+IDENTITY = sa.Table(
+    "ledger_identity", METADATA, sa.Column("id", sa.String, nullable=False)
+)
+
+
+class Leases:
+    """The leases in one ledger's database; its tables are made when they are missing.
+
+    Args:
+        url: SQLAlchemy URL of the ledger.
+        timeout_seconds: how long to wait for a lock or a connection.
+        patience_seconds: how long to try again where a server does not answer.
+
+    Raises:
+        UsageError: the URL names no ledger.
+        DependencyError: the database does not answer. Every method raises it.
+    """
+
+    def __init__(
+        self, url: str, *, timeout_seconds: float = 10.0, patience_seconds: float = 0.0
+    ) -> None:
+        self._database = Database(url, timeout_seconds, patience_seconds)
+        self._database.ensure(METADATA)
+
+    def identity(self) -> str:
+        """What no other ledger is called, however it is reached."""
+        query = sa.select(IDENTITY.c.id)
+        for row in self._database.rows(query):
+            return str(row["id"])
+        with self._database.writing() as connection:
+            self._database.lock(connection)
+            found = connection.execute(query).scalar()
+            if found is None:
+                found = uuid4().hex[:12]
+                connection.execute(sa.insert(IDENTITY).values(id=found))
+            return str(found)
+
+    def take(self, wanted: Lease) -> Lease:
+        """Take a lease that nobody alive holds.
+
+        Returns:
+            the lease as it was taken, or another's that is in the way.
+        """
+        while True:
+            try:
+                return self._take(wanted)
+            except sa.exc.IntegrityError:  # another took the same number first
+                continue
+
+    def _take(self, wanted: Lease) -> Lease:
+        c = LEASES.c
+        newest = (
+            sa.select(LEASES)
+            .where(c.name == wanted.name)
+            .order_by(c.token.desc())
+            .limit(1)
+            .with_for_update()
+        )
+        with self._database.writing() as connection:
+            now = _now(connection)
+            row = connection.execute(newest).mappings().first()
+            last = Lease(**row) if row else None
+            if last is not None and last.is_alive(now):
+                return last
+            if last is not None and last.state == "held":
+                self._set(connection, last, state="lost", expires=now)
+            taken = wanted.model_copy(
+                update={
+                    "token": last.token + 1 if last else 1,
+                    "acquired": now,
+                    "expires": now + LIFETIME_SECONDS,
+                }
+            )
+            connection.execute(sa.insert(LEASES).values(plain(taken)))
+            return taken
+
+    def renew(self, lease: Lease) -> bool:
+        """Make it last from now on; False when it is another's."""
+        with self._database.writing() as connection:
+            expires = _now(connection) + LIFETIME_SECONDS
+            return self._set(connection, lease, expires=expires)
+
+    def give_back(self, lease: Lease, *, ended_well: bool) -> None:
+        """End it, where it is still held; after a bad end a sweep looks at its run."""
+        with self._database.writing() as connection:
+            state = "ended" if ended_well else "lost"
+            self._set(connection, lease, state=state, expires=_now(connection))
+
+    def bury(self, lease: Lease) -> None:
+        """End a lost one, once nothing says any more that its run is running."""
+        with self._database.writing() as connection:
+            one = (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
+            connection.execute(sa.update(LEASES).where(one).values(state="ended"))
+
+    def forget(self, leases: Iterable[Lease]) -> None:
+        """Remove rows; of a pipeline the newest must stay, which keeps the count."""
+        c = LEASES.c
+        for lease in leases:
+            with self._database.writing() as connection:
+                one = (c.name == lease.name) & (c.token == lease.token)
+                connection.execute(sa.delete(LEASES).where(one, c.state == "ended"))
+
+    def all(self) -> tuple[list[Lease], float]:
+        """Every lease, the oldest first, and the time by the database's clock."""
+        with self._database.reading() as connection:
+            query = sa.select(LEASES).order_by(LEASES.c.acquired, LEASES.c.token)
+            rows = connection.execute(query).mappings()
+            return [Lease(**row) for row in rows], _now(connection)
+
+    def current(self, name: str) -> Lease | None:
+        """The newest lease of a name, held or not."""
+        found = [lease for lease in self.all()[0] if lease.name == name]
+        return max(found, key=lambda lease: lease.token, default=None)
+
+    def _set(self, connection: sa.Connection, lease: Lease, **values: Any) -> bool:
+        c = LEASES.c
+        statement = sa.update(LEASES).where(
+            c.name == lease.name, c.token == lease.token, c.state == "held"
+        )
+        return connection.execute(statement.values(**values)).rowcount == 1
+
+
+def unsettled_since(database: Database, name: str) -> float | None:
+    """When a run began that was killed or ended badly, and nobody has looked since.
+
+    Returns:
+        seconds since 1970 by the database's clock; None where there is no such run.
+    """
+    query = sa.select(LEASES).where(LEASES.c.name == name, LEASES.c.state != "ended")
+    with database.reading() as connection:
+        if not sa.inspect(connection).has_table(LEASES.name):
+            return None
+        rows = connection.execute(query).mappings()
+        found, now = [Lease(**row) for row in rows], _now(connection)
+    dead = [lease.acquired for lease in found if not lease.may_be_alive(now)]
+    return min(dead, default=None)
+
+
+def _now(connection: sa.Connection) -> float:
+    if connection.dialect.name == "sqlite":  # all are on this machine
+        return time.time()
+    now = sa.func.extract("epoch", sa.func.clock_timestamp())
+    return float(connection.execute(sa.select(now)).scalar_one())
+
+
+def fence(lease: Lease) -> Callable[[sa.Connection], None]:
+    """A check in a transaction that writes: is the lease still held?
+
+    The row stays locked until the transaction ends, so nobody takes it in between.
+    """
+    c = LEASES.c
+    held = (
+        sa.select(c.token)
+        .where(c.name == lease.name, c.token == lease.token, c.state == "held")
+        .with_for_update(read=True)
+    )
+    newest = sa.select(LEASES).where(c.name == lease.name).order_by(c.token.desc())
+
+    def check(connection: sa.Connection) -> None:
+        if connection.execute(held).first() is None:
+            row = connection.execute(newest.limit(1)).mappings().first()
+            raise taken_over(lease, Lease(**row) if row else None)
+
+    return check
+
+
+def taken_over(lease: Lease, winner: Lease | None) -> DependencyError:
+    """What a run that was replaced is told."""
+    by = f"by {winner}" if winner and not winner.is_of(lease) else "meanwhile"
+    return DependencyError(
+        f"Another run took over {lease.name} {by}: this one had not been heard of "
+        "for too long.",
+        "Nothing was registered or promoted by this run. Run the same command again "
+        "to see where the other got to.",
+        was_retried=True,
+    )
+
+
+def busy(lease: Lease) -> DependencyError:
+    """What a run is told that does not wait."""
+    return DependencyError(
+        f"{lease.name} is busy: it is run by {lease}.",
+        'Try again when that run has ended, or set deploy.when_busy = "wait".',
+        was_retried=True,
+    )

@@ -1,0 +1,257 @@
+"""The rows of the ledger, as frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from headrace.records import GateResult, Record
+from headrace.state.processes import Process, this_process
+
+GRACE_SECONDS = 90.0  # for a run that has ended to tell Prefect how
+
+
+def utc_now() -> str:
+    """This moment, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Version(Record):
+    """One registered training.
+
+    Attributes:
+        version: the number that the registry gave it.
+        training: fingerprint of the training; unique in the model.
+        created: ISO 8601, UTC.
+        details: anything else worth keeping, as JSON.
+    """
+
+    model: str
+    version: int = Field(ge=1)
+    training: str
+    run_id: str
+    model_uri: str
+    model_digest: str
+    weights_digest: str
+    snapshot_digest: str
+    created_by: str
+    created: str = Field(default_factory=utc_now)
+    details: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.model} version {self.version}"
+
+    @property
+    def golden_digest(self) -> str:
+        """sha256 of its golden file; empty where an older release registered it."""
+        training = self.details.get("training", {})
+        digest = self.details.get("golden_digest") or training.get("golden_digest")
+        return str(digest or "")
+
+    @property
+    def is_bound_anew(self) -> bool:
+        """Whether its files are others than those that it was registered with."""
+        return "binding" in self.details
+
+
+class Evidence(Record):
+    """What the gates said of one version, once.
+
+    Attributes:
+        id: its number in the ledger; None until it is added.
+        metrics: by name; None where the value was not finite.
+        champion_version: the version it was compared with; None if there was none.
+        champion_sequence: the last entry that the evaluation has seen.
+        best_version: the best former champion, compared with as well; None if none.
+        rows_digest: sha256 of the sorted digests of the test items that were judged.
+        law: the law of the pipeline's file (``committed``), the law that was applied
+            (``applied``), and the text of the file (``file``).
+        law_digest: sha256 of the law in the pipeline's committed file.
+        overrides: fields of the law that the run overrode; with any, the run is an
+            experiment.
+        created: ISO 8601, UTC.
+    """
+
+    id: int | None = None
+    model: str
+    version: int
+    kind: Literal["gates"] = "gates"
+    passed: bool
+    gates: tuple[GateResult, ...]
+    metrics: Mapping[str, float | None]
+    champion_version: int | None
+    champion_sequence: int
+    best_version: int | None = None
+    snapshot_digest: str
+    rows_digest: str = ""
+    law: Mapping[str, Any] = {}
+    law_digest: str = ""
+    overrides: tuple[str, ...] = ()
+    run_id: str
+    created: str = Field(default_factory=utc_now)
+
+    @property
+    def experiment(self) -> bool:
+        """Whether the run overrode the law of the pipeline's file."""
+        return bool(self.overrides)
+
+    @property
+    def subject(self) -> tuple[Any, ...]:
+        """What it belongs to: version, opponent, rows and law."""
+        return (
+            self.version,
+            self.champion_version,
+            self.best_version,
+            self.snapshot_digest,
+            self.rows_digest,
+            self.law_digest,
+            self.law.get("applied"),
+        )
+
+
+class Entry(Record):
+    """One promotion or rollback.
+
+    Attributes:
+        sequence: 1, 2, 3 … without gaps in one model.
+        from_version: the champion before it; None for the first.
+        when: ISO 8601, UTC.
+        forced: whether evidence was overruled.
+    """
+
+    model: str
+    sequence: int
+    action: Literal["promote", "rollback"]
+    from_version: int | None
+    to_version: int
+    who: str
+    when: str = Field(default_factory=utc_now)
+    why: str
+    forced: bool = False
+    evidence_id: int | None = None
+
+    def __str__(self) -> str:
+        step = (
+            f"promoted version {self.to_version}"
+            if self.action == "promote"
+            else f"rolled back from version {self.from_version} to {self.to_version}"
+        )
+        return f"{self.who} {step} at {self.when} (entry {self.sequence})"
+
+
+class Approval(Record):
+    """One word on whether a version may be promoted: asked for, given or refused.
+
+    Attributes:
+        step: 1, 2, 3 … without gaps in one version; the last one holds.
+        who: for a request, who started the run; a claim, as every name here is.
+        when: ISO 8601, UTC.
+        expires: of a request, ISO 8601, UTC; from then on it counts as rejected.
+        four_eyes: of a request, whether who started the run may not decide it.
+        evidence_id: what was decided on.
+    """
+
+    model: str
+    version: int
+    step: int = Field(ge=1)
+    action: Literal["request", "approve", "reject"]
+    who: str
+    when: str = Field(default_factory=utc_now)
+    why: str = ""
+    expires: str | None = None
+    four_eyes: bool = False
+    evidence_id: int | None = None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it is a request that nobody has answered in time."""
+        return self.expires is not None and self.expires <= utc_now()
+
+    def __str__(self) -> str:
+        said = {"request": "asked for", "approve": "approved", "reject": "rejected"}
+        reason = f" ({self.why})" if self.why else ""
+        return f"{said[self.action]} by {self.who}{reason}"
+
+
+class Champion(Record):
+    """The version in production, and the entry that put it there."""
+
+    version: Version
+    entry: Entry
+
+
+class Lease(Record):
+    """One taking of a lease.
+
+    Attributes:
+        name: of what is held: a pipeline, or the flow run alone.
+        token: 1, 2, 3 …: the fencing number.
+        holder: who runs it, for people.
+        host: the holder's machine.
+        pid: the holder's process there.
+        started: when that began; see `Process`.
+        flow_run_id: Prefect's.
+        acquired: seconds since 1970 by the database's clock.
+        expires: the same; renewed before. When it ended, once it has.
+        state: ``lost`` when another took it, or its run ended badly, and nobody has
+            looked yet at what it left behind; ``ended`` when nothing is to be done.
+    """
+
+    name: str
+    token: int = 0
+    holder: str
+    host: str
+    pid: int
+    started: str
+    flow_run_id: str
+    acquired: float = 0.0
+    expires: float = 0.0
+    state: Literal["held", "lost", "ended"] = "held"
+
+    @classmethod
+    def wanted(cls, name: str, flow_run_id: str, holder: str) -> Lease:
+        """A lease that this process would like to have."""
+        host, pid, started = this_process()
+        return cls(
+            name=name,
+            holder=holder,
+            host=host,
+            pid=pid,
+            started=started,
+            flow_run_id=flow_run_id,
+        )
+
+    @property
+    def process(self) -> Process:
+        """The process that holds it."""
+        return Process(self.host, self.pid, self.started)
+
+    def is_of(self, other: Lease) -> bool:
+        """Whether both are of the same run in the same process."""
+        return (self.process, self.flow_run_id) == (other.process, other.flow_run_id)
+
+    def is_alive(self, now: float) -> bool:
+        """Whether its holder still runs.
+
+        A process that can be looked at here runs or does not, whatever the clock
+        says; one elsewhere, or one that is stopped, has until the lease expires.
+        """
+        if self.state != "held":
+            return False
+        condition = self.process.condition
+        return condition == "running" or (condition != "gone" and now < self.expires)
+
+    def may_be_alive(self, now: float) -> bool:
+        """Whether its run is alive, or has ended a moment ago and may yet say how."""
+        if self.state == "held":
+            return self.is_alive(now)
+        is_fresh = now < self.expires + GRACE_SECONDS
+        return is_fresh and self.process.condition != "gone"
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.acquired, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        host = self.host.partition("#")[0]
+        return f"{self.holder} (process {self.pid} on {host}) since {since} UTC"

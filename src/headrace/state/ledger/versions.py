@@ -1,0 +1,237 @@
+"""The half of the ledger that says what exists: versions and their evidence."""
+
+from __future__ import annotations
+
+import itertools
+
+import sqlalchemy as sa
+
+from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.state.ledger.attempts import Attempt
+from headrace.state.ledger.bindings import Bindings
+from headrace.state.ledger.database import Database, plain
+from headrace.state.ledger.leases import fence, unsettled_since
+from headrace.state.ledger.rows import Evidence, Lease, Version
+from headrace.state.ledger.tables import EVIDENCE, VERSIONS
+
+_PAGE = 20
+
+
+class Versions(Bindings):
+    """Versions and evidence in one database."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 30.0,
+        patience_seconds: float = 0.0,
+        lease: Lease | None = None,
+    ) -> None:
+        guard = fence(lease) if lease else None
+        self._database = Database(url, timeout_seconds, patience_seconds, guard)
+
+    def unsettled_since(self, pipeline: str) -> float | None:
+        """When its last run began, if that was killed and nothing was put right since.
+
+        Returns:
+            seconds since 1970.
+        """
+        return unsettled_since(self._database, pipeline)
+
+    def is_unsettled(self, pipeline: str) -> bool:
+        """Whether its last run was killed, and nothing has been put right since."""
+        return self.unsettled_since(pipeline) is not None
+
+    def check_lease(self) -> None:
+        """Raise DependencyError where another run has taken over the lease."""
+        self._database.check()
+
+    def add_version(self, version: Version) -> Version:
+        """Add a version; the same training again gives the row that is there.
+
+        Raises:
+            UsageError: the number belongs to another training.
+        """
+        try:
+            return Version(**self._database.add(VERSIONS, version))
+        except sa.exc.IntegrityError:
+            known = self.find_training(version.model, version.training)
+        if known is None:
+            raise UsageError(
+                f"The ledger {self._database.name} has another training as version "
+                f"{version.version} of {version.model}.",
+                "Set HEADRACE_DATABASE_URL to the ledger of this model registry.",
+            )
+        return known
+
+    def version(self, model: str, version: int) -> Version:
+        """One version; raises NotFoundError, naming those that are known."""
+        versions = VERSIONS.c
+        found = self._versions(versions.model == model, versions.version == version)
+        if found:
+            return found[0]
+        known = ", ".join(str(row.version) for row in self.versions(model))
+        raise NotFoundError(
+            f"There is no version {version} of {model}.",
+            f"Known versions: {known}."
+            if known
+            else f"Known models: {', '.join(self.models()) or 'none'}.",
+        )
+
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model, by number."""
+        return self._versions(VERSIONS.c.model == model)
+
+    def find_training(self, model: str, training: str) -> Version | None:
+        """The version that holds a training, if it was registered."""
+        versions = VERSIONS.c
+        found = self._versions(versions.model == model, versions.training == training)
+        return found[0] if found else None
+
+    def models(self) -> list[str]:
+        """The names of all models that have a version."""
+        query = sa.select(VERSIONS.c.model).distinct().order_by(VERSIONS.c.model)
+        return [row["model"] for row in self._database.rows(query)]
+
+    def add_evidence(self, evidence: Evidence) -> Evidence:
+        """Add evidence; what the last of its kind says already is not added twice.
+
+        Evidence is of one kind if it is of the same version, against the same champion,
+        on the same rows and under the same law.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        self.version(evidence.model, evidence.version)
+        moment = {"id", "created"}
+        known = [
+            row
+            for row in self.evidence_of(evidence.model, evidence.version)
+            if row.subject == evidence.subject
+        ]
+        if known and plain(known[-1], moment) == plain(evidence, moment):
+            return known[-1]
+        return Evidence(**self._database.add(EVIDENCE, evidence))
+
+    def evidence(self, number: int) -> Evidence | None:
+        """The evidence of this number."""
+        rows = self._evidence(EVIDENCE.c.id == number)
+        return rows[0] if rows else None
+
+    def evidence_of(self, model: str, version: int | None = None) -> list[Evidence]:
+        """All evidence for a version, or for all of a model's, oldest first."""
+        conditions = [EVIDENCE.c.model == model]
+        if version is not None:
+            conditions.append(EVIDENCE.c.version == version)
+        return self._evidence(*conditions)
+
+    def find_evidence(
+        self,
+        model: str,
+        version: int,
+        champion: int | None,
+        law_digest: str | None = None,
+    ) -> Evidence | None:
+        """The last evidence for a version against a champion that is no experiment.
+
+        Args:
+            champion: the version it was compared with; None: there was no champion.
+            law_digest: of the pipeline's file; None: of any.
+        """
+        found = [
+            row
+            for row in self.evidence_of(model, version)
+            if row.champion_version == champion
+            and not row.experiment
+            and law_digest in (None, row.law_digest)
+        ]
+        return found[-1] if found else None
+
+    def latest_evidence(self, model: str, version: int) -> Evidence | None:
+        """The last evidence for exactly this version, experiment or not."""
+        found = self.evidence_of(model, version)
+        return found[-1] if found else None
+
+    def newest_evidence(self, model: str) -> Evidence | None:
+        """The last evidence for the newest version that is no experiment's."""
+        table = EVIDENCE.c
+        query = sa.select(EVIDENCE).where(table.model == model).limit(_PAGE)
+        query = query.order_by(table.version.desc(), table.id.desc())
+        for page in itertools.count():
+            rows = self._database.rows(query.offset(page * _PAGE))
+            for evidence in (Evidence(**row) for row in rows):
+                if not evidence.experiment:
+                    return evidence
+            if len(rows) < _PAGE:
+                break
+        return None
+
+    def _proof(
+        self,
+        model: str,
+        version: int,
+        evidence_id: int | None,
+        forced: bool,
+        champion: int | None,
+    ) -> int | None:
+        """The id of the evidence to promote on; raises PromotionError."""
+        by_hand = f"`headrace promote {model} {version} --force --reason TEXT`"
+        evidence = None if evidence_id is None else self.evidence(evidence_id)
+        if evidence_id is not None and (
+            evidence is None or (evidence.model, evidence.version) != (model, version)
+        ):
+            raise PromotionError(
+                f"Evidence {evidence_id} is not about version {version} of {model}.",
+                f"Run `headrace run {model}` for evidence of its own.",
+            )
+        if forced:
+            evidence = evidence or self.latest_evidence(model, version)
+            return evidence.id if evidence else None
+        law = evidence.law_digest if evidence else None
+        if evidence is not None and evidence.experiment:
+            raise PromotionError(
+                f"Version {version} of {model} was judged in an experiment that "
+                f"overrides {', '.join(evidence.overrides)}.",
+                f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
+            )
+        if evidence is not None and evidence.champion_version != champion:
+            raise PromotionError(
+                f"Version {version} of {model} was compared with the champion "
+                f"{evidence.champion_version or 'none'}, which is now "
+                f"{champion or 'none'}.",
+                f"Run `headrace run {model}` to have it compared anew.",
+            )
+        latest = self.find_evidence(model, version, champion, law)
+        if latest is None:
+            against = f"against the champion {champion}" if champion else "yet"
+            raise PromotionError(
+                f"There is no evidence for version {version} of {model} {against}.",
+                f"Run `headrace run {model}`, or overrule with {by_hand}.",
+            )
+        if not latest.passed:
+            failed = ", ".join(gate.name for gate in latest.gates if not gate.passed)
+            raise PromotionError(
+                f"Version {version} of {model} did not pass its gates: "
+                f"{failed or 'there were none'}.",
+                f"Train a better one, or overrule with {by_hand}.",
+            )
+        return latest.id
+
+    def _evidence(self, *conditions: sa.ColumnElement[bool]) -> list[Evidence]:
+        query = sa.select(EVIDENCE).where(*conditions).order_by(EVIDENCE.c.id)
+        return [Evidence(**row) for row in self._database.rows(query)]
+
+    def attempts(self, model: str) -> list[Attempt]:
+        """All evaluations of a model's versions that are evidence, oldest first."""
+        names = Attempt.model_fields.keys() - {"weights_digest"}
+        own = (VERSIONS.c.model == EVIDENCE.c.model) & (
+            VERSIONS.c.version == EVIDENCE.c.version
+        )
+        query = (
+            sa.select(*(EVIDENCE.c[name] for name in names), VERSIONS.c.weights_digest)
+            .join_from(EVIDENCE, VERSIONS, own)
+            .where(EVIDENCE.c.model == model)
+            .order_by(EVIDENCE.c.id)
+        )
+        return [Attempt(**row) for row in self._database.rows(query)]

@@ -1,0 +1,207 @@
+"""Bytes by key below one URI, on a disk or in object storage."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fsspec.implementations.local import LocalFileSystem
+
+from headrace.errors import UsageError
+from headrace.home import make_private
+from headrace.state.store.disk import disk_errors, fsync_path, sweep, work_prefix
+from headrace.state.store.remote import ask, file_system
+
+UPLOADS_AT_ONCE = 8
+
+T = TypeVar("T")
+
+
+class Store:
+    """Bytes by key below one URI.
+
+    A remote one raises `UsageError` where its bucket is missing or its keys are
+    refused, and `DependencyError` where it does not answer for a minute.
+
+    Args:
+        uri: a local path or any fsspec URI.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.fs, root = file_system(uri)
+        self.root = root.rstrip("/")
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+
+    def path(self, key: str) -> str:
+        """The file system's own path of a key."""
+        return f"{self.root}/{key}"
+
+    def uri(self, key: str) -> str:
+        """A URI of a key, for records: a plain path where the store is local."""
+        return (
+            self.path(key)
+            if self.is_local
+            else self.fs.unstrip_protocol(self.path(key))
+        )
+
+    def _ask(self, key: str, call: Callable[[], T]) -> T:
+        return call() if self.is_local else ask(self.uri(key), call)
+
+    def exists(self, key: str) -> bool:
+        """Whether a key was written."""
+        with contextlib.suppress(FileNotFoundError):
+            self._ask(key, lambda: self.fs.info(self.path(key)))
+            return True
+        return False
+
+    def read(self, key: str) -> bytes:
+        """The bytes of a key; raises FileNotFoundError where it is no file."""
+        if self.is_local and not os.path.isfile(
+            self.path(key)
+        ):  # a pipe blocks for ever
+            raise FileNotFoundError(self.path(key))
+        return self._ask(key, lambda: bytes(self.fs.cat_file(self.path(key))))
+
+    def read_json(self, key: str) -> Any:
+        """The JSON value of a key, or None where it is absent or damaged.
+
+        Records are re-made when they cannot be read, so damage is absence.
+        """
+        try:
+            return json.loads(self.read(key))
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None
+
+    def write(self, key: str, data: bytes) -> str:
+        """Write a key atomically; returns its URI."""
+        path = self.path(key)
+        if not self.is_local:
+            self._ask(key, lambda: self.fs.pipe_file(path, data))
+            return self.uri(key)
+        with disk_errors(self.root):
+            make_private(Path(self.root))
+            try:
+                _write_whole(Path(path), data)
+            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                raise UsageError(
+                    f"{path} cannot be written: {error.strerror} ({error.filename}).",
+                    "Move away what is in its place; Headrace did not put it there.",
+                ) from error
+        return self.uri(key)
+
+    def write_json(self, key: str, value: Any) -> str:
+        """Write a JSON value atomically; returns its URI."""
+        return self.write(key, json.dumps(value, indent=1, sort_keys=True).encode())
+
+    def delete(self, key: str) -> None:
+        """Delete a key, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._ask(key, lambda: self.fs.rm_file(self.path(key)))
+
+    def names(self, key: str) -> list[str]:
+        """The names in a folder, sorted; none where there is no such folder."""
+        with contextlib.suppress(FileNotFoundError):
+            paths = self._ask(
+                key, lambda: self.fs.ls(self.path(key), detail=False, refresh=True)
+            )
+            return sorted(str(path).rpartition("/")[2] for path in paths)
+        return []
+
+    def delete_folder(self, key: str) -> None:
+        """Delete a folder with all that is in it, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._ask(key, lambda: self.fs.rm(self.path(key), recursive=True))
+
+    @contextlib.contextmanager
+    def new_folder(self, key: str, marker: str) -> Iterator[Path]:
+        """A local folder to fill; it becomes ``key`` when the block ends well.
+
+        Args:
+            key: of the folder. Another writer's equal folder wins silently.
+            marker: the file in it whose presence says that the folder is whole.
+        """
+        with self.work_folder(key.rpartition("/")[0]) as work:
+            folder = work / "folder"
+            folder.mkdir()
+            yield folder
+            self.publish(folder, key, marker)
+
+    @contextlib.contextmanager
+    def work_folder(self, key: str) -> Iterator[Path]:
+        """A local folder to work in, gone when the block ends.
+
+        Args:
+            key: of the folder below which the outcome will be published.
+        """
+        parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
+        with disk_errors(str(parent)):
+            if self.is_local:
+                make_private(Path(self.root))
+            parent.mkdir(parents=True, exist_ok=True)
+            sweep(parent)
+            with tempfile.TemporaryDirectory(
+                prefix=work_prefix(), dir=parent, ignore_cleanup_errors=True
+            ) as name:
+                yield Path(name)
+
+    def publish(self, folder: Path, key: str, marker: str) -> None:
+        """Make a folder inside a work folder the one of ``key``.
+
+        Args:
+            folder: a local one; it is gone afterwards.
+            key: of the folder. Another writer's equal folder wins silently.
+            marker: the file in it whose presence says that the folder is whole.
+        """
+        if self.is_local:
+            self._rename(folder, Path(self.path(key)), marker)
+        else:
+            self._upload(folder, key, marker)
+
+    def _rename(self, folder: Path, target: Path, marker: str) -> None:
+        for path in [*folder.rglob("*"), folder]:
+            fsync_path(path)
+        if target.is_dir() and not (target / marker).exists():
+            target.rename(folder.with_name("damaged"))
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        fsync_path(target.parent)
+
+    def _upload(self, folder: Path, key: str, marker: str) -> None:
+        if self.exists(f"{key}/{marker}"):
+            return
+        files = [path for path in folder.rglob("*") if path.is_file()]
+
+        def put(path: Path, **options: str) -> None:
+            name = f"{key}/{path.relative_to(folder).as_posix()}"
+            target = self.path(name)
+            self._ask(name, lambda: self.fs.put_file(str(path), target, **options))
+
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            list(pool.map(put, (path for path in files if path != folder / marker)))
+        first_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
+        with contextlib.suppress(FileExistsError):  # or ours, its answer lost
+            put(folder / marker, **first_only)
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

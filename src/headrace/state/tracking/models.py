@@ -1,0 +1,273 @@
+"""Logged models, the registry's versions of them, and its aliases."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.records import DataDescription
+from headrace.state.tracking.artifacts import fetch
+from headrace.state.tracking.door import Connection, import_mlflow, tracking_errors
+from headrace.state.tracking.once import make_once
+
+MODEL_FILE = "data/model.keras"  # of a logged model
+GOLDEN_FILE = "golden/golden.npz"  # of its run
+
+WEIGHTS_TAG = "headrace.weights_digest"  # of a version
+
+log = logging.getLogger("headrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version as the registry has it: the run that it is of, and its tags."""
+
+    run_id: str
+    tags: Mapping[str, str]
+
+
+class Learned(Protocol):
+    """What the tags of a version are told from: a training, or the ledger's row."""
+
+    @property
+    def weights_digest(self) -> str:
+        """sha256 of the weights."""
+
+    @property
+    def model_digest(self) -> str:
+        """sha256 of the Keras file."""
+
+    @property
+    def snapshot_digest(self) -> str:
+        """Digest of the data."""
+
+
+def version_tags(of: Learned) -> dict[str, str]:
+    """The tags of a version in the registry that the ledger has the values of."""
+    return {
+        WEIGHTS_TAG: of.weights_digest,
+        "headrace.model_digest": of.model_digest,
+        "headrace.snapshot": of.snapshot_digest,
+    }
+
+
+class Models(Connection):
+    """Models are written in MLflow's ``keras`` flavour and read back as files."""
+
+    def log_model(self, model: Any, data: DataDescription) -> tuple[str, str, int]:
+        """Log a Keras model in the active run.
+
+        Returns:
+            its ``models:/m-...`` URI, and the sha256 and size of its Keras file.
+        """
+        mlflow = import_mlflow()
+        with tracking_errors(self.uri):
+            info = mlflow.keras.log_model(model, name="model", **_flavour(model, data))
+            folder = mlflow.artifacts.download_artifacts(info.model_uri)
+        file = Path(folder) / MODEL_FILE
+        return str(info.model_uri), file_digest(file), file.stat().st_size
+
+    def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
+        """Write what `log_model` logs into a new local folder."""
+        import_mlflow().keras.save_model(model, str(folder), **_flavour(model, data))
+
+    def model_place(self, model_uri: str) -> str:
+        """URI of the folder of a logged model's files; raises NotFoundError."""
+        with tracking_errors(self.uri):
+            logged = self.client.get_logged_model(model_uri.rpartition("/")[2])
+        return str(logged.artifact_location)
+
+    def model_folder(self, model_uri: str, folder: Path) -> Path:
+        """A local copy, below a folder, of all that was logged with a model.
+
+        Raises:
+            IntegrityError: it is gone.
+        """
+        mlflow = import_mlflow()
+        try:
+            with tracking_errors(self.uri):
+                found = mlflow.artifacts.download_artifacts(
+                    self.model_place(model_uri), dst_path=str(folder)
+                )
+        except (NotFoundError, FileNotFoundError) as error:
+            raise _gone(model_uri) from error
+        return Path(found)
+
+    @contextlib.contextmanager
+    def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
+        """The Keras file of a logged model, downloaded and checked.
+
+        Raises:
+            IntegrityError: it is gone, or not the file that was logged.
+        """
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+            try:
+                place = self.model_place(model_uri)
+                path = fetch(self.uri, place, MODEL_FILE, folder)
+            except (NotFoundError, FileNotFoundError) as error:
+                raise _gone(model_uri) from error
+            found = file_digest(path)
+            if found != digest:
+                raise IntegrityError(
+                    f"{model_uri}: {MODEL_FILE} has sha256 {found[:16]}..., but "
+                    f"{digest[:16]}... was logged: the file was changed or damaged.",
+                    "Do not use it; restore it from a backup, or train again.",
+                )
+            yield path
+
+    def create_version(
+        self,
+        name: str,
+        model_uri: str,
+        run_id: str,
+        tags: Mapping[str, str],
+        card: str,
+        taken: Collection[int] = (),
+    ) -> int:
+        """The registry's version of a logged model, made once however often asked.
+
+        Args:
+            taken: numbers that it must not have: a registry that was lost counts from
+                1 again.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with tracking_errors(self.uri):
+            try:
+                self.client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+
+            def find_all() -> list[Any]:
+                found = self.client.search_model_versions(f"run_id='{run_id}'")
+                return [one for one in found if one.name == name]
+
+            def find() -> Any:
+                free = (one for one in find_all() if int(one.version) not in taken)
+                return next(free, None)
+
+            def make() -> Any:
+                return self.client.create_model_version(
+                    name,
+                    model_uri,
+                    run_id,
+                    tags=dict(tags),
+                    description=card,
+                    model_id=model_uri.rpartition("/")[2],
+                )
+
+            version = find() or make_once(self.uri, make, find)
+            while int(version.version) in taken:
+                log.warning("MLflow has lost version %s of %s", version.version, name)
+                version = make_once(self.uri, make, find)
+            for one in find_all():
+                if int(one.version) in taken:
+                    self.client.delete_model_version(name, one.version)
+            return int(version.version)
+
+    def describe_version(
+        self, name: str, version: int, tags: Mapping[str, str], card: str
+    ) -> None:
+        """Set tags and description of a version, unless it was deleted in MLflow."""
+        self.tag_version(name, version, tags, card)
+
+    def tag_version(
+        self, name: str, version: int, tags: Mapping[str, str], card: str | None = None
+    ) -> None:
+        """Set tags of a version, unless it was deleted in MLflow."""
+        try:
+            with tracking_errors(self.uri):
+                number = str(version)
+                for key, value in tags.items():
+                    self.client.set_model_version_tag(name, number, key, value)
+                if card is not None:
+                    self.client.update_model_version(name, number, card)
+        except NotFoundError as error:
+            log.warning("version %d of %s: %s", version, name, error.message)
+
+    def registered_models(self) -> list[str]:
+        """The names of all models that the registry has versions of with our tags."""
+        with tracking_errors(self.uri):
+            versions = self.client.search_model_versions()
+        return sorted({one.name for one in versions if WEIGHTS_TAG in one.tags})
+
+    def registered(self, name: str) -> tuple[dict[str, int], dict[int, Listed]]:
+        """What the registry has of a model: versions by alias, and by number.
+
+        Both are empty where it does not have the model.
+        """
+        try:
+            with tracking_errors(self.uri):
+                model = self.client.get_registered_model(name)
+                versions = self.client.search_model_versions(f"name='{name}'")
+        except NotFoundError:
+            return {}, {}
+        aliases = {alias: int(version) for alias, version in model.aliases.items()}
+        return aliases, {
+            int(one.version): Listed(one.run_id or "", dict(one.tags))
+            for one in versions
+        }
+
+    def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
+        """Put the registry's aliases where the ledger says they are.
+
+        A version that was deleted in MLflow alone cannot have one; the ledger stands.
+        """
+        for alias, version in aliases.items():
+            try:
+                with tracking_errors(self.uri):
+                    self._project_alias(name, alias, version)
+            except NotFoundError as error:
+                log.warning("the alias %s of %s: %s", alias, name, error.message)
+
+    def _project_alias(self, name: str, alias: str, version: int | None) -> None:
+        present = self.client.get_registered_model(name).aliases.get(alias)
+        if version is None and present is not None:
+            self.client.delete_registered_model_alias(name, alias)
+        elif version is not None and str(present) != str(version):
+            self.client.set_registered_model_alias(name, alias, str(version))
+
+
+def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
+    """What MLflow is told of a Keras model: its signature and what it needs."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    given = model.inputs[0]
+    kind = np.dtype("str" if given.dtype == "string" else given.dtype)
+    shape = (-1, *given.shape[1:])
+    outputs = TensorSpec(np.dtype("float32"), (-1, len(data.classes)))
+    return {
+        "signature": ModelSignature(
+            inputs=Schema([TensorSpec(kind, shape, data.medium)]),
+            outputs=Schema([outputs]),
+        ),
+        "pip_requirements": [
+            f"keras=={keras.__version__}",
+            f"tensorflow=={tf.__version__}",
+        ],
+    }
+
+
+def _gone(model_uri: str) -> IntegrityError:
+    return IntegrityError(
+        f"The model {model_uri} is no longer in MLflow's artifact store.",
+        "Restore it from a backup, or train again.",
+    )
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,58 @@
+"""S3 where MLflow reads and writes it in this process, with no server between."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from headrace.state.store.remote import CONNECT_SECONDS, READ_SECONDS
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+_ATTEMPTS = 4
+_REFUSED = re.compile(
+    "AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket|SignatureDoesNotMatch"
+    "|Unable to locate credentials"
+)
+
+
+def limit_s3(settings: Settings) -> None:
+    """Bound the S3 client that MLflow makes.
+
+    MLflow gives it neither time limits nor retries; both can only be set for all
+    clients of the process.
+    """
+    if not (
+        settings.store.startswith("s3:") or os.environ.get("MLFLOW_S3_ENDPOINT_URL")
+    ):
+        return
+    # Imported by name: no result of a stage depends on the version.
+    try:
+        boto3: Any = importlib.import_module("boto3")
+        botocore: Any = importlib.import_module("botocore.session")
+        config: Any = importlib.import_module("botocore.config")
+    except ImportError:
+        return  # a server reads and writes S3, then
+    session = botocore.get_session()
+    session.set_default_client_config(
+        config.Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        )
+    )
+    boto3.setup_default_session(botocore_session=session)
+
+
+def is_of_s3(error: Exception) -> bool:
+    """Whether the S3 client raised it."""
+    return type(error).__module__.partition(".")[0] in {"boto3", "botocore"}
+
+
+def refusal(error: Exception) -> str:
+    """What S3 refuses in an error, by its own word; empty where it does not."""
+    found = _REFUSED.search(str(error))
+    return found.group() if found else ""

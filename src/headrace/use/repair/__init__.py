@@ -1,0 +1,214 @@
+"""Makes a version whole again: from the store's copy, or by training it again.
+
+The version stays what it is, which its weights decide. Where only another file can hold
+them, because the old one and its copy are lost, the ledger binds the version to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from headrace.errors import NotFoundError, Refusal, UsageError
+from headrace.models.logged.soundness import (
+    Flaw,
+    find_flaw,
+    find_flaws,
+    find_wrong_answers,
+    keep_copy_of,
+    restore,
+)
+from headrace.stages.promotion import restore_registry
+from headrace.state.leases import hold
+from headrace.state.ledger import Ledger, Version
+from headrace.state.tracking import Tracking
+from headrace.use.repair.again import Lease, train_version_again
+from headrace.use.repair.outcome import Repair, answer, sentence
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+__all__ = ["Repair", "find_version", "mend", "repair", "restore_lost"]
+
+log = logging.getLogger("headrace")
+
+
+def repair(name: str, settings: Settings) -> Repair:
+    """Check a version's files and answers, and make good what is lost.
+
+    MLflow's aliases and the version's tags are put where the ledger has them.
+
+    Args:
+        name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
+        settings: where things are.
+
+    Raises:
+        NotFoundError: there is no such version.
+        DependencyError: MLflow, the store, a disk or the ledger failed.
+    """
+    ledger = Ledger(settings.database_url)
+    version = find_version(name, ledger)
+    found = _repair_files(version, settings)
+    version = ledger.version(version.model, version.version)  # perhaps bound anew
+    done = restore_registry(version, ledger, Tracking(settings))
+    if not done:
+        return found
+    reason = f"{found.reason.rstrip('.')}. {sentence(done)}"
+    return found.model_copy(update={"reason": reason, "done": (*found.done, *done)})
+
+
+def _repair_files(version: Version, settings: Settings) -> Repair:
+    flaws = find_flaws(version, settings)
+    if not flaws:
+        wrong = find_wrong_answers([version], settings)[0]
+        if wrong is None:
+            return _sound(version, settings)
+        flaws = [wrong]
+    return _repair(version, flaws, settings, _taken(version, settings))
+
+
+def mend(
+    model: str, settings: Settings, ledger: Ledger, *, is_leased: bool = False
+) -> list[Repair]:
+    """Repair what is lost of the versions that a run of the model builds on.
+
+    These are the champion and the newest version. Where they are sound, which is seen
+    without MLflow, it takes milliseconds.
+
+    Args:
+        model: its name.
+        settings: where things are.
+        ledger: perhaps of a run that holds the model's lease.
+        is_leased: whether it is; else the lease is taken where something has to be
+            trained again.
+
+    Returns:
+        what was done for each version that was not sound.
+
+    Raises:
+        DependencyError: as above.
+    """
+    done = []
+    for version in _at_stake(model, ledger):
+        flaw = find_flaw(version, settings)
+        if flaw is None:
+            continue
+        log.warning("%s is not what was registered: %s", version, flaw.message)
+        flaws = find_flaws(version, settings) or [flaw]
+        lease = _held(ledger) if is_leased else _taken(version, settings)
+        done.append(_repair(version, flaws, settings, lease))
+        log.warning("%s", done[-1])
+    return done
+
+
+def restore_lost(settings: Settings) -> list[Repair]:
+    """Look at all champions, and put back from the store what is lost of them.
+
+    Nothing is trained: who watches has no time for it.
+
+    Returns:
+        what was done for each that was not sound.
+
+    Raises:
+        DependencyError: as above.
+    """
+    ledger, done = Ledger(settings.database_url), []
+    for model in ledger.models():
+        champion = ledger.champion(model)
+        if champion is None:
+            continue
+        flaw = find_flaw(champion.version, settings)
+        if flaw is not None:
+            flaws = find_flaws(champion.version, settings) or [flaw]
+            done.append(_restore(champion.version, flaws, settings))
+    return done
+
+
+def find_version(name: str, ledger: Ledger) -> Version:
+    """The version that was meant.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    model, slash, number = name.partition("/")
+    if slash and number.isdecimal():
+        return ledger.version(model, int(number))
+    model, at, alias = name.partition("@")
+    champion = ledger.champion(model)
+    if champion is None or (at and alias != "champion"):
+        missing = f"no {alias!r} to repair" if at else "no champion"
+        known = ", ".join(ledger.models()) or "none"
+        raise NotFoundError(
+            f"The model {model!r} has {missing}.",
+            f"Name MODEL, MODEL@champion or MODEL/VERSION. Known models: {known}.",
+        )
+    return champion.version
+
+
+def _at_stake(model: str, ledger: Ledger) -> list[Version]:
+    champion = ledger.champion(model)
+    found = {v.version: v for v in ledger.versions(model)[-1:]}
+    if champion is not None:
+        found[champion.version.version] = champion.version
+    return [found[number] for number in sorted(found)]
+
+
+def _sound(version: Version, settings: Settings) -> Repair:
+    reason = "its files are the ones that were registered"
+    if version.golden_digest:
+        reason += ", and it answers as it did"
+    else:
+        reason += "; no golden answers were recorded when it was registered"
+    copied = keep_copy_of(version, settings)
+    done = ["copied its files into the store"] if copied else []
+    return answer(version, "sound", reason, done)
+
+
+def _repair(
+    version: Version, flaws: list[Flaw], settings: Settings, lease: Lease
+) -> Repair:
+    restored = _restore(version, flaws, settings)
+    if restored.is_sound or flaws[0].part == "answers":
+        return restored
+    log.warning("%s: training it again from its record", version)
+    try:
+        return train_version_again(version, settings, lease)
+    except (Refusal, UsageError) as error:
+        reason = f"{restored.reason} It cannot be trained again: {error.message}"
+        return answer(version, "failed", reason, restored.done)
+
+
+def _restore(version: Version, flaws: list[Flaw], settings: Settings) -> Repair:
+    """Put back what the store has, and look again."""
+    seen = " ".join(flaw.message for flaw in flaws)
+    if flaws[0].part == "answers":
+        reason = (
+            f"its files are whole, but {seen} The libraries or the machine are others "
+            "than those it was trained with: run it with those, or train anew."
+        )
+        return answer(version, "failed", reason)
+    done = restore(version, {flaw.part for flaw in flaws}, settings)
+    left = find_flaw(version, settings)
+    if left is None:
+        return answer(version, "restored", f"{seen} {sentence(done)}", done)
+    gone = "The store has no copy of it." if not done else sentence(done)
+    also = f" But {left.message}" if done else ""
+    return answer(version, "failed", f"{seen} {gone}{also}", done)
+
+
+def _held(ledger: Ledger) -> Lease:
+    return lambda: contextlib.nullcontext(ledger)
+
+
+def _taken(version: Version, settings: Settings) -> Lease:
+    """The ledger, under the model's lease: no run is to promote meanwhile."""
+
+    @contextlib.contextmanager
+    def take() -> Iterator[Ledger]:
+        with hold(settings, version.model, f"repair-{uuid.uuid4().hex}") as holding:
+            yield holding.ledger()
+
+    return take

@@ -1,0 +1,254 @@
+"""Trains again from a run's record alone, and says whether the weights are the same.
+
+Nothing is read of the pipeline's present folder, and nothing is written but a
+temporary one: MLflow, the store and the ledger stay as they were.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from headrace.data.snapshots import MANIFEST, check_snapshot
+from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
+from headrace.models.logged.loading import golden_bytes
+from headrace.records import Metrics, Record
+from headrace.settings import Settings
+from headrace.stages import ingredients
+from headrace.stages.fitting import fit_model, open_data
+from headrace.stages.ingredients import Difference, Packed, Restored
+from headrace.stages.training import golden_items, progress_line
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store, disk_errors
+from headrace.state.tracking import FoundRun, Tracking
+
+NAMED = 5
+
+log = logging.getLogger("headrace")
+
+
+class WeightsDigests(Record):
+    """sha256 of the weights, then and now."""
+
+    recorded: str
+    reproduced: str
+
+
+class Reproduction(Record):
+    """How a repeat went.
+
+    Attributes:
+        differences: the ingredients that are not what they were, whether or not that
+            mattered.
+        metrics: of the epoch whose weights were kept.
+        seconds: that all of it took.
+    """
+
+    run_id: str
+    pipeline: str
+    status: Literal["same", "different"]
+    reason: str
+    weights_digest: WeightsDigests
+    differences: tuple[Difference, ...]
+    metrics: Metrics
+    seconds: float
+
+
+def reproduce(name: str, settings: Settings) -> Reproduction:
+    """Train a run again from its record.
+
+    Args:
+        name: an MLflow run's id or how it begins, ``MODEL@champion`` or
+            ``MODEL/VERSION``.
+        settings: where MLflow, the store and the ledger are.
+
+    Raises:
+        NotFoundError: there is no such run.
+        UsageError: it is no finished training, its record is of another version of
+            Headrace, or its builder cannot be imported here.
+        IntegrityError: the record or the data is gone, changed or damaged.
+        DependencyError: MLflow or a disk failed.
+    """
+    started = time.perf_counter()
+    if settings.home.is_dir():
+        settings.prepare_home()
+    elif settings.tracking_uri == settings.home_tracking_uri:
+        raise NotFoundError(
+            f"There is no home at {settings.home}, so there is no run {name!r}.",
+            "Set HEADRACE_HOME to the home that has it.",
+        )
+    run, found = train_again(_run_id(name, settings), settings)
+    digests = WeightsDigests(
+        recorded=run.tags["headrace.weights_digest"], reproduced=found.weights_digest
+    )
+    same = digests.recorded == digests.reproduced
+    return Reproduction(
+        run_id=run.run_id,
+        pipeline=run.tags["headrace.pipeline"],
+        status="same" if same else "different",
+        reason=_reason(same, found.differences),
+        weights_digest=digests,
+        differences=found.differences,
+        metrics=found.metrics,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainedAgain:
+    """A training that was repeated.
+
+    Attributes:
+        model: the Keras model, from raw items to probabilities.
+        golden: the golden file of this model, as it would be logged.
+        metrics: of the epoch whose weights were kept.
+        differences: the ingredients that are not what they were.
+    """
+
+    model: Any
+    golden: bytes
+    weights_digest: str
+    metrics: Metrics
+    differences: tuple[Difference, ...]
+
+
+def train_again(run_id: str, settings: Settings) -> tuple[FoundRun, TrainedAgain]:
+    """Repeat a run's training from its record; raises what `reproduce` raises."""
+    tracking = Tracking(settings)
+    run = tracking.find_run(run_id)
+    _check_run(run)
+    log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
+    with (
+        disk_errors(tempfile.gettempdir()),
+        tempfile.TemporaryDirectory(prefix="headrace-") as place,
+    ):
+        recorded = ingredients.restore(
+            Path(place),
+            run.tags[ingredients.TAG],
+            lambda path: tracking.run_file(run.run_id, path),
+        )
+        return run, _train(_in_store(recorded, Store(settings.store)))
+
+
+def _run_id(name: str, settings: Settings) -> str:
+    """The run that was meant, or how its id begins."""
+    model, at, alias = name.partition("@")
+    if at:
+        champion = Ledger(settings.database_url).champion(model)
+        if alias != "champion" or champion is None:
+            raise NotFoundError(
+                f"There is no {name!r}: {model} has no {alias or 'alias'}.",
+                "Name an MLflow run, MODEL@champion or MODEL/VERSION.",
+            )
+        return champion.version.run_id
+    model, slash, version = name.partition("/")
+    if slash and version.isdecimal():
+        return Ledger(settings.database_url).version(model, int(version)).run_id
+    return name
+
+
+def _check_run(run: FoundRun) -> None:
+    if "headrace.pipeline" not in run.tags:
+        raise UsageError(
+            f"The run {run.run_id} is not a training of Headrace.",
+            "Name one that is; `headrace compare MODEL --json` has those of a model.",
+        )
+    if run.status != "FINISHED":
+        raise UsageError(
+            f"The run {run.run_id} did not finish (it is {run.status}), so it has no "
+            "weights to compare with.",
+            "Name a finished run.",
+        )
+    if ingredients.TAG not in run.tags:
+        raise UsageError(
+            f"The run {run.run_id} has no record of its ingredients: it is a trial, or "
+            "of a Headrace that kept none.",
+            "Train again; the new run can be reproduced.",
+        )
+
+
+def _in_store(recorded: Restored, store: Store) -> Restored:
+    """The record with its data where this store has it: all is named by content."""
+    snapshot, contract = recorded.snapshot, recorded.contract
+    key = f"snapshots/{snapshot.digest}"
+    place: dict[str, str] = {"uri": store.uri(key)}
+    try:
+        found = hashlib.sha256(store.read(f"{key}/{MANIFEST}")).hexdigest()
+        place["manifest_sha256"] = found
+        if found != snapshot.manifest_sha256:  # made again, perhaps by other libraries
+            check_snapshot(snapshot.model_copy(update=place))
+    except (FileNotFoundError, IntegrityError) as error:
+        raise IntegrityError(
+            f"The data is gone: {store.uri(key)} is no whole snapshot (when the run "
+            f"was trained it was {snapshot.uri}).",
+            "Restore it from a backup; or delete what is left of it and ingest the "
+            f"same data again: headrace check {recorded.spec.name} --data "
+            f"{snapshot.source}",
+        ) from error
+    quarantine = contract.quarantine_uri
+    if quarantine:
+        quarantine = store.uri(f"quarantine/{Path(quarantine).name}")
+    return dataclasses.replace(
+        recorded,
+        snapshot=snapshot.model_copy(update=place),
+        contract=contract.model_copy(update={"quarantine_uri": quarantine}),
+    )
+
+
+def _train(recorded: Restored) -> TrainedAgain:
+    spec, folder, then = recorded.spec, recorded.folder, recorded.ingredients
+    packed = Packed(spec, folder, then.builder, recorded.snapshot, recorded.contract)
+    if packed.quarantine != then.quarantine:
+        raise IntegrityError(
+            f"The quarantine {recorded.contract.quarantine_uri} is not the one that "
+            "was recorded: it was changed or damaged.",
+            "Restore it from a backup, or train again.",
+        )
+    data = open_data(recorded.snapshot, recorded.contract)
+
+    def tell(number: int, metrics: Metrics) -> None:
+        log.info(progress_line(number, spec.training.epochs, metrics))
+
+    try:
+        fitted = fit_model(spec, folder, then.builder, data, tell)
+    except SpecError as error:
+        now = packed.ingredients(then.execution)
+        differ = _names(ingredients.differences(then, now))
+        raise UsageError(
+            f"The run cannot be trained again here: {error.message}",
+            f"What differs from then: {differ}." if differ else error.action,
+        ) from error
+    now = packed.ingredients(dataclasses.asdict(fitted.execution))
+    return TrainedAgain(
+        model=fitted.model,
+        golden=golden_bytes(
+            fitted.model, golden_items(data), recorded.snapshot.description
+        ),
+        weights_digest=fitted.weights_digest,
+        metrics=fitted.metrics,
+        differences=ingredients.differences(then, now),
+    )
+
+
+def _reason(same: bool, differences: tuple[Difference, ...]) -> str:
+    names = _names(differences)
+    if same:
+        but = f"; what differs did not matter: {names}" if names else ""
+        return f"the weights are the same{but}"
+    if names:
+        return f"the weights differ; what else differs: {names}"
+    return (
+        "the weights differ, and no recorded ingredient does; what is left is a file "
+        "that the builder reads, or a device that adds in no fixed order"
+    )
+
+
+def _names(differences: tuple[Difference, ...]) -> str:
+    named = [f"{d.kind} {d.name}" for d in differences[:NAMED]]
+    more = f" and {len(differences) - NAMED} more" if differences[NAMED:] else ""
+    return ", ".join(named) + more

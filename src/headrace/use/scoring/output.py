@@ -1,0 +1,207 @@
+"""The file that scoring writes: CSV or Parquet, anywhere, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from headrace.data.sources.places.uris import file_system
+from headrace.errors import DependencyError, UsageError
+from headrace.state.store import disk_errors, fsync_path
+from headrace.state.store.disk import sweep, work_prefix
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+SUFFIXES = (".csv", ".parquet")
+_WORK = ".score-"
+_LAST = ("error", "true_label")
+_COMPUTED = r"^[=+\-@\t\r\n'＝＋－＠]"
+_NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A place to write to, checked."""
+
+    uri: str
+    fs: Any
+    path: str
+
+    @property
+    def suffix(self) -> str:
+        """One of `SUFFIXES`."""
+        return os.path.splitext(self.path)[1].lower()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine's disks."""
+        return isinstance(self.fs, LocalFileSystem)
+
+
+def check_output(uri: str, source: str, settings: Settings) -> Output:
+    """The place that an output names.
+
+    Args:
+        uri: a path or any fsspec URI.
+        source: the input, which is never written to.
+        settings: their storage options are used.
+
+    Raises:
+        UsageError: a credential in one of the two, another suffix, a folder, no
+            folder, or a place in the input.
+    """
+    if not uri.lower().endswith(SUFFIXES):
+        raise UsageError(
+            f"The output {uri} is neither .csv nor .parquet.",
+            "Give a name that ends in one of the two.",
+        )
+    output = Output(uri, *file_system(uri, settings))
+    if _is_in(output, source, settings):
+        raise UsageError(
+            f"The output {uri} lies in the input {source}.",
+            "Give another place: the input is never written to.",
+        )
+    if not output.is_local:
+        return output
+    path = Path(output.path)
+    if path.is_dir():
+        raise UsageError(
+            f"The output {uri} is a folder.", "Give the name of a file in it."
+        )
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"The output's folder {path.parent} does not exist.",
+            "Make it, or give another place.",
+        )
+    return output
+
+
+def _is_in(output: Output, source: str, settings: Settings) -> bool:
+    fs, path = file_system(source, settings)
+    if output.is_local and isinstance(fs, LocalFileSystem):
+        target, origin = Path(output.path).resolve(), Path(path).resolve()
+        if target.exists() and origin.exists() and target.samefile(origin):
+            return True
+        return origin in target.parents
+    folder = str(path).rstrip("/") + "/"
+    return type(fs) is type(output.fs) and f"{output.path}/".startswith(folder)
+
+
+@contextlib.contextmanager
+def written_whole(output: Output) -> Iterator[Path]:
+    """A local file to fill, in a folder of its own.
+
+    It becomes the output when the block ends well.
+
+    Raises:
+        UsageError: the output's folder cannot be written to.
+        DependencyError: a disk is full, or the place cannot be reached.
+    """
+    parent = str(Path(output.path).parent) if output.is_local else None
+    with disk_errors(parent or tempfile.gettempdir()):
+        try:
+            if parent is not None:
+                sweep(Path(parent), _WORK)
+            made = tempfile.TemporaryDirectory(
+                prefix=work_prefix(_WORK), dir=parent, ignore_cleanup_errors=True
+            )
+        except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
+            raise UsageError(
+                f"The output {output.uri} cannot be written: {error.strerror}.",
+                "Allow writing to its folder, or give another place.",
+            ) from None
+        with made as folder:
+            file = Path(folder) / f"output{output.suffix}"
+            yield file
+            fsync_path(file)
+            if output.is_local:
+                file.replace(output.path)
+                fsync_path(Path(output.path).parent)
+            else:
+                _upload(file, output)
+
+
+def _upload(file: Path, output: Output) -> None:
+    folder, _, name = output.path.rpartition("/")
+    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}"
+    try:
+        output.fs.put_file(str(file), temporary)
+        output.fs.mv(temporary, output.path)
+    except Exception as error:  # each protocol has exceptions of its own
+        with contextlib.suppress(Exception):
+            output.fs.rm(temporary)
+        raise DependencyError(
+            f"Writing {output.uri} failed: {type(error).__name__}: {error}.",
+            "Check the connection and the credentials, and run it again.",
+        ) from error
+
+
+def write_output(
+    spool: Path, target: Path, same: dict[str, Any], *, has_labels: bool
+) -> None:
+    """Write spooled rows in their final form.
+
+    Args:
+        spool: an Arrow stream of rows.
+        target: the file to write, CSV or Parquet by its suffix.
+        same: columns that have one value in all rows.
+        has_labels: whether the column ``true_label`` is kept.
+    """
+    with pa.memory_map(str(spool)) as file, pa.ipc.open_stream(file) as rows:
+        names = [name for name in rows.schema.names if name not in _LAST]
+        names += [*same, "error"] + ["true_label"] * has_labels
+        writer: Any = None
+        try:
+            for batch in rows:
+                table = pa.Table.from_batches([batch])
+                for name, value in same.items():
+                    column = pa.repeat(pa.scalar(value), len(batch))
+                    table = table.append_column(name, column)
+                table = table.select(names)
+                if target.suffix == ".csv":
+                    table = _without_formulas(table)
+                writer = writer or _writer(target, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    """The table with ``'`` before each text that a spreadsheet would compute.
+
+    A name or a label comes from whoever made the data, and ``=HYPERLINK(...)`` sends
+    cells away. A text that begins with ``'`` has another one put before it too: taking
+    one away gives every text back. Numbers stay as they are.
+    """
+    columns = [
+        _as_text(column) if pa.types.is_string(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    starts = pc.match_substring_regex(column, _COMPUTED)
+    is_number = pc.match_substring_regex(column, _NUMBER)
+    marked = pc.binary_join_element_wise("'", column, "")
+    return pc.if_else(pc.and_not(starts, is_number), marked, column)
+
+
+def _writer(target: Path, schema: pa.Schema) -> Any:
+    if target.suffix == ".csv":
+        return pa_csv.CSVWriter(str(target), schema)
+    return pq.ParquetWriter(str(target), schema, compression="zstd")

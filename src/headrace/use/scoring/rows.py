@@ -1,0 +1,91 @@
+"""The decoded items of a part in their source's order, those that failed among them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from headrace.data.decoding import Part, fit
+from headrace.data.snapshots import Rejected
+from headrace.media import Medium
+from headrace.media.digests import digests
+from headrace.media.forms import Payload
+
+_HEX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive items.
+
+    Attributes:
+        payload: ``(n, *shape)``, of the medium's type; zeros for a rejected item, so
+            that a row keeps its place and a block its size.
+        labels: "" where there is none.
+        rejected: by row.
+    """
+
+    payload: Payload
+    names: list[str]
+    labels: list[str]
+    rejected: dict[int, Rejected]
+
+    def cut(self, size: int) -> Iterator[Rows]:
+        """The same rows, at most ``size`` together."""
+        for start in range(0, len(self.names), size):
+            span = slice(start, start + size)
+            yield Rows(
+                self.payload[span],
+                self.names[span],
+                self.labels[span],
+                {
+                    row - start: why
+                    for row, why in self.rejected.items()
+                    if start <= row < span.stop
+                },
+            )
+
+    def with_labels(self, known: Collection[str] | None) -> Rows:
+        """The rows with no labels but these; None: with all."""
+        if known is None:
+            return self
+        labels = [label if label in known else "" for label in self.labels]
+        return replace(self, labels=labels)
+
+    def items(self, module: Medium) -> list[str]:
+        """The sha256 of each item, hex: of its decoded bytes, else of its file."""
+        text = digests(self.payload, module).hex()
+        items = [text[start : start + _HEX] for start in range(0, len(text), _HEX)]
+        for row, why in self.rejected.items():
+            items[row] = why.item
+        return items
+
+    def errors(self) -> list[str | None]:
+        """Why an item could not be decoded; None where it could."""
+        errors: list[str | None] = [None] * len(self.names)
+        for row, why in self.rejected.items():
+            errors[row] = f"{why.check}: {why.reason}"
+        return errors
+
+
+def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:
+    """A part brought to a shape, its rows in order."""
+    rejected = dict(part.rejected)
+    blocks = []
+    for block in part.blocks:
+        fitted, misfits, _ = fit(block, module, shape)
+        blocks.append(fitted)
+        rejected |= misfits
+    if len(blocks) == 1 and not rejected:
+        return Rows(blocks[0].payload, blocks[0].names, blocks[0].labels, {})
+    payload = np.zeros((part.count, *shape), module.DTYPE)
+    names, labels = [""] * part.count, [""] * part.count
+    for block in blocks:
+        payload[block.rows] = block.payload
+        for place, row in enumerate(block.rows):
+            names[row], labels[row] = block.names[place], block.labels[place]
+    for row, why in rejected.items():
+        names[row], labels[row] = why.name, why.label
+    return Rows(payload, names, labels, rejected)

@@ -1,0 +1,241 @@
+"""Runs the trials of a study, one after the other, each in an MLflow run of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.backend import load_backend
+from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.models import builder_name
+from headrace.records import ContractRecord, Metrics, SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages.fitting import Checkpoints, Data, Fit, open_data
+from headrace.stages.ingredients import machine
+from headrace.state.tracking import Child, Tracking
+from headrace.use.tuning import report
+from headrace.use.tuning.study import Metric, State, Study, Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+log = logging.getLogger("headrace")
+
+
+class _Pruned(Exception):
+    """The trial is stopped: others were better at its epoch."""
+
+
+@dataclass
+class _Course:
+    """How a trial goes.
+
+    Attributes:
+        fit_seconds: spent on building, tracing and fitting, logging taken out.
+    """
+
+    metric: Metric
+    last_epoch: int
+    suggestion: optuna.Trial
+    child: Child
+    epochs: list[Metrics] = field(default_factory=list)
+    state: State = "failed"
+    reason: str = ""
+    fit_seconds: float = 0.0
+
+    def fit(
+        self, spec: PipelineSpec, folder: Path, data: Data, checkpoints: Checkpoints
+    ) -> None:
+        """Fit until the end, or until others are known to be better."""
+        started = time.perf_counter()
+        name = builder_name(spec)
+        try:
+            Fit(spec, folder, name, data, checkpoints).run(self._on_epoch)
+            self.state = "completed"
+        except _Pruned:
+            self.state, self.reason = "pruned", f"after epoch {len(self.epochs)}"
+        finally:
+            self.fit_seconds += time.perf_counter() - started
+            self.child.tags["headrace.trial.state"] = self.state
+            if self.value is not None:
+                self.child.log_metrics({"value": self.value})
+
+    def _on_epoch(self, number: int, metrics: Metrics) -> None:
+        started = time.perf_counter()
+        value = metrics[self.metric]
+        if not math.isfinite(value):
+            raise Refusal(f"Training diverged: {self.metric} is {value}.")
+        self.epochs.append(metrics)
+        self.child.log_metrics(metrics, number)
+        self.suggestion.report(value, number)
+        stop = number < self.last_epoch and self.suggestion.should_prune()
+        self.fit_seconds -= time.perf_counter() - started
+        if stop:
+            raise _Pruned
+
+    @property
+    def value(self) -> float | None:
+        """The metric at the epoch whose weights a fit keeps: the lowest loss."""
+        if self.state == "failed":
+            return None
+        return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
+
+
+def search(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    study: Study,
+    trials: int,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    settings: Settings,
+    tags: Mapping[str, str],
+) -> None:
+    """Run trials until the study has as many as wanted; those it has are kept.
+
+    Args:
+        spec: what all trials have in common.
+        folder: where it may keep a builder of its own.
+        study: gains the trials.
+        trials: how many there are to be in all.
+        snapshot: the data.
+        contract: its verdict; quarantined rows are left out.
+        settings: where MLflow is.
+        tags: for the MLflow run, such as a link to the run of the flow.
+
+    Raises:
+        Refusal: there are no validation rows, or no trial was completed.
+        IntegrityError: the snapshot is damaged.
+        DependencyError: MLflow or the disk failed, or another process is at it.
+    """
+    tags = {**tags, "headrace.pipeline": spec.name, "headrace.study": study.name}
+    with study.alone(settings):
+        if not study.is_concluded(trials):
+            data = _open_data(snapshot, contract)
+            tracking = Tracking(settings)
+            name = f"tune-{study.name[:8]}"
+            with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
+                _begin(spec, study, trials, snapshot, tracking, parent[0])
+                while len(study.trials) < study.wanted(trials):
+                    trial = _run_trial(spec, folder, study, data, tracking, parent)
+                    study.add(trial)
+                    _checkpoints(study, trial.number, spec).clear()
+                    log.info(report.progress_line(study, study.wanted(trials)))
+                report.log_report(study, tracking, parent[0])
+            study.conclude()
+    if study.best is None:
+        last = study.trials[-1]
+        raise Refusal(
+            f"None of {len(study.trials)} trials was completed; the last: "
+            f"{last.reason}",
+            "Change the ranges.",
+        )
+
+
+def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
+    load_backend()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
+    data = open_data(snapshot, contract)
+    if not len(data.val.labels):
+        raise Refusal(
+            "There are no validation rows, so trials cannot be compared.",
+            "Give the data a split called val, or more rows.",
+        )
+    return data
+
+
+def _begin(
+    spec: PipelineSpec,
+    study: Study,
+    trials: int,
+    snapshot: SnapshotRecord,
+    tracking: Tracking,
+    run_id: str,
+) -> None:
+    """Say in the study's run what is searched, unless it says so already."""
+    wanted = study.wanted(trials)
+    if wanted < trials:
+        log.info("tune: the ranges have %d points, so there are no more trials", wanted)
+    if run_id != study.run_id:
+        tracking.log_params(run_id, report.parameters(spec, study))
+        tracking.log_snapshot(run_id, snapshot)
+        study.begin(run_id)
+    elif study.trials:
+        log.info("tune: goes on after trial %d", len(study.trials))
+
+
+@contextlib.contextmanager
+def _forgotten_gradients() -> Iterator[None]:
+    """Let a fit's graphs go with it, and its weights and moments with them.
+
+    TensorFlow keeps every custom gradient by name for ever, and an optimizer makes
+    one for each fit: memory would grow by the size of a model with each trial.
+    """
+    from tensorflow.python.framework import ops
+
+    known = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+    before = set(known)
+    try:
+        yield
+    finally:
+        for name in set(known) - before:
+            del known[name]
+
+
+def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
+    key = f"{study.name}-{number}"
+    return Checkpoints(study.store, key, spec.training, machine())
+
+
+def _run_trial(
+    spec: PipelineSpec,
+    folder: Path,
+    study: Study,
+    data: Data,
+    tracking: Tracking,
+    parent: tuple[str, str],
+) -> Trial:
+    import tensorflow as tf
+
+    started = time.perf_counter()
+    number = len(study.trials) + 1
+    point, suggestion = study.ask()
+    changed = study.space.apply(spec, point)
+    params = changed.model_dump(
+        mode="json", include={"model", "training"}, exclude_none=True
+    )
+    tags = {"headrace.trial": str(number), "headrace.pipeline": spec.name}
+    checkpoints = _checkpoints(study, number, changed)
+    course = None
+    try:
+        with (
+            _forgotten_gradients(),
+            tracking.child_run(parent, f"trial-{number}", params, tags) as child,
+        ):
+            last = changed.training.epochs
+            course = _Course(study.metric, last, suggestion, child)
+            course.fit(changed, folder, data, checkpoints)
+    except IntegrityError:
+        raise
+    except (Refusal, SpecError, MemoryError, tf.errors.ResourceExhaustedError) as error:
+        if course is None:
+            raise
+        course.reason = str(error).partition("\n")[0] or "out of memory"
+    return Trial(
+        number=number,
+        state=course.state,
+        point=point,
+        value=course.value,
+        curve=tuple(epoch[study.metric] for epoch in course.epochs),
+        reason=course.reason,
+        seconds=round(time.perf_counter() - started, 3),
+        fit_seconds=round(course.fit_seconds, 3),
+        run_id=course.child.run_id,
+    )

@@ -1,0 +1,143 @@
+"""The files of the store, held against the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from headrace.data.anchored.adoption import described
+from headrace.data.snapshots import check_snapshot
+from headrace.errors import IntegrityError
+from headrace.records import MANIFEST
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
+from headrace.use.verification.report import Problem, Report
+
+_REMEDY = (
+    "Somebody has written to the store. Delete this file and run the pipeline again, "
+    "which makes it anew; and change who may write there."
+)
+
+_KINDS = {
+    "stages": "stage records",
+    "pipelines": "last records of pipelines",
+    "quarantine": "quarantines",
+    "trainings": "requests and answers of other pools",
+}
+
+log = logging.getLogger("headrace")
+
+
+def check_files(
+    store: Store, ledger: Ledger, model: str, models: Collection[str], report: Report
+) -> dict[str, str]:
+    """Compare every file that the ledger has the sha256 of.
+
+    Args:
+        store, ledger: what is compared.
+        model: only its files; empty: all.
+        models: whose champions must have their data.
+        report: gains what was found.
+
+    Returns:
+        the sha256 of the golden answers that trainings recorded, by MLflow run.
+    """
+    anchors = ledger.all_anchors()
+    wanted = _of_model(ledger, model, anchors) if model else anchors
+    needed = _champions_data(ledger, models)
+    golden: dict[str, str] = {}
+    for number, (key, digest) in enumerate(wanted.items(), start=1):
+        kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
+        if number % 100 == 0:
+            log.info("verify: %d of %d files", number, len(wanted))
+        try:
+            data = store.read(key)
+        except FileNotFoundError:
+            if kind != "checkpoints":  # they go when their training is done
+                report.missing[kind] += 1
+            if key in needed:
+                report.problem = _gone(store, key, needed[key])
+                return golden
+            continue
+        saved = _parsed(data) if kind == _KINDS["stages"] else {}
+        if model and saved and saved.get("pipeline") != model:
+            continue
+        report.problem = _compare(store, key, data, digest)
+        if report.problem is not None:
+            return golden
+        report.checked[kind] += 1
+        record = saved.get("record")
+        if saved.get("stage") == "train" and isinstance(record, dict):
+            golden[str(record.get("run_id"))] = str(record.get("golden_digest"))
+    return golden
+
+
+def _compare(store: Store, key: str, data: bytes, digest: str) -> Problem | None:
+    """What is wrong with a file, if anything; a snapshot is read to the last item."""
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        return Problem(
+            where="store",
+            what=f"{store.uri(key)} was changed: it has sha256 {found[:16]}..., and "
+            f"the ledger recorded {digest[:16]}....",
+            action=_REMEDY,
+        )
+    folder, _, name = key.rpartition("/")
+    if name != MANIFEST:
+        return None
+    try:
+        snapshot = described(data, store.uri(folder))
+        log.info("verify: the snapshot %s", snapshot.digest[:16])
+        check_snapshot(
+            snapshot.model_copy(update={"digest": folder.rpartition("/")[2]})
+        )
+    except IntegrityError as error:
+        return Problem(where="store", what=error.message, action=error.action)
+    except ValueError as error:
+        what = f"{store.uri(key)} cannot be read: {error}."
+        return Problem(where="store", what=what, action=_REMEDY)
+    return None
+
+
+def _of_model(ledger: Ledger, model: str, anchors: Mapping[str, str]) -> dict[str, str]:
+    """The files that may belong to a model; of stages the content says."""
+    snapshots = {version.snapshot_digest for version in ledger.versions(model)}
+    beginnings = (
+        "stages/",
+        f"pipelines/{model}/",
+        f"backfills/{model}/",
+        *(f"snapshots/{digest}/" for digest in snapshots),
+        *(f"quarantine/{digest[:16]}-" for digest in snapshots),
+    )
+    return {key: sha for key, sha in anchors.items() if key.startswith(beginnings)}
+
+
+def _champions_data(ledger: Ledger, models: Collection[str]) -> dict[str, str]:
+    """The manifests that must be there, each with the name of a champion."""
+    found: dict[str, str] = {}
+    for model in models:
+        champion = ledger.champion(model)
+        if champion is not None:
+            place = f"snapshots/{champion.version.snapshot_digest}/{MANIFEST}"
+            found[place] = f"{model}/{champion.version.version}"
+    return found
+
+
+def _gone(store: Store, key: str, champion: str) -> Problem:
+    name = champion.partition("/")[0]
+    return Problem(
+        where="store",
+        what=f"{store.uri(key)} is gone: the data of {champion}, the champion.",
+        action=f"Run `headrace run {name}`, which reads the data again.",
+    )
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

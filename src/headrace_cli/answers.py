@@ -1,0 +1,61 @@
+"""How a command answers: text for people, or one JSON object on standard output."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.signs import UNSEEN, visible
+from headrace_cli.words import make_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+]
+
+
+class Answered(Exception):
+    """The answer is given; only the exit code is left to set."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+def console() -> Console:
+    """Standard output, in colour where it is a terminal.
+
+    What is printed is shown as it is; marks of rich count with ``markup=True`` alone.
+    """
+    return make_console(is_terminal=sys.stdout.isatty())
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print the one object of ``--json``."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class _VisibleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def show_progress() -> None:
+    """Send what Headrace says while it works to standard error."""
+    logger = logging.getLogger("headrace")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_VisibleFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,209 @@
+"""``headrace backfill``."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.errors import DependencyError, UsageError
+from headrace_cli.answers import (
+    Answered,
+    JsonOption,
+    console,
+    print_json,
+    show_progress,
+)
+from headrace_cli.pipelines import PipelineArgument, open_pipeline
+from headrace_cli.words import add_row
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace_flows.backfilling import Backfill, Task
+    from headrace_flows.backfilling.runs import Runner
+
+
+class Every(StrEnum):
+    """The step of a range."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+def backfill(  # noqa: PLR0913
+    pipeline: PipelineArgument,
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="2026-01-31.")],
+    last: Annotated[str, typer.Option("--to", metavar="DATE", help="Included.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="As for run; {date} stands for the date: "
+            "data.source=/data/{date}.npz.",
+        ),
+    ] = None,
+    every: Annotated[Every, typer.Option(help="From one run to the next.")] = Every.DAY,
+    at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    promote: Annotated[
+        bool,
+        typer.Option("--promote", help="Also promote, as a run does; else register."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the train flow for a range of dates; what is done is not done again.
+
+    Versions are registered. The champion stays, unless --promote is given.
+    """
+    import time
+    from dataclasses import replace
+
+    from headrace.settings import Settings
+    from headrace_flows.backfilling import Backfill
+    from headrace_ops.run_server import server_for_run
+
+    started = time.perf_counter()
+    settings = Settings()
+    settings.prepare_home()
+    tasks = [
+        replace(task, promotes=promote)
+        for task in _tasks(pipeline, first, last, every, overrides or [], settings)
+    ]
+    show_progress()
+    work = Backfill(tasks, settings, _tell)
+    left = work.left()
+    is_interrupted = False
+    if left:
+        with server_for_run(settings) as server:
+            server.wait()
+            try:
+                work.run(left, *_runner(tasks[0].spec.name, settings, at_once))
+            except KeyboardInterrupt:
+                is_interrupted = True
+    answer, exit_code = _conclude(work, is_interrupted)
+    answer["seconds"] = round(time.perf_counter() - started, 3)
+    if as_json:
+        print_json(answer)
+    else:
+        _show_backfill(answer)
+    raise Answered(exit_code)
+
+
+def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, int]:
+    """By workers where the pipeline is deployed, else processes here; and how many.
+
+    A deployment with a limit may cancel what is beyond it.
+    """
+    from prefect.client.orchestration import get_client
+
+    from headrace_flows.backfilling.here import Here
+    from headrace_flows.backfilling.there import There
+    from headrace_flows.deploying.applying import find_deployments
+    from headrace_flows.deploying.wanted import owner_tags
+    from headrace_ops.prefect_errors import told
+
+    with told(), get_client(sync_client=True) as client:
+        found = find_deployments(client, owner_tags(settings))
+    deployment = found.get(f"train/{pipeline}")
+    if deployment is None:
+        return Here(), at_once
+    limit = deployment.global_concurrency_limit
+    if limit is not None:
+        at_once = min(at_once, limit.limit)
+    return There(deployment.id, settings), max(at_once, 1)
+
+
+def _tasks(
+    pipeline: str,
+    first: str,
+    last: str,
+    every: Every,
+    overrides: list[str],
+    settings: Settings,
+) -> list[Task]:
+    from headrace_flows.backfilling import Task, dates, fill_in
+
+    start, end = _date("--from", first), _date("--to", last)
+    if end < start:
+        raise UsageError(
+            f"--to {last} is before --from {first}.", "Give the earlier date first."
+        )
+    found = []
+    for day in dates(start, end, every.value):
+        said = fill_in(overrides, day)
+        spec, folder = open_pipeline(pipeline, settings, said, None)
+        if spec.deploy is not None:  # they are not to refuse each other
+            said.append("deploy.when_busy=wait")
+            spec, folder = open_pipeline(pipeline, settings, said, None)
+        arguments = [part for text in said for part in ("--set", text)]
+        found.append(Task(day.isoformat(), spec, folder, (pipeline, *arguments)))
+    return found
+
+
+def _date(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is no date.", "Write it as 2026-01-31."
+        ) from None
+
+
+def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int]:
+    """The summary, and the exit code: that of the run that went worst."""
+    runs = [
+        work.outcomes.get(task.date, {"date": task.date, "status": "waiting"})
+        for task in work.tasks
+    ]
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[run["status"]] = counts.get(run["status"], 0) + 1
+    said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    skipped = sum(bool(run.get("skipped")) for run in runs)
+    codes = {run.get("exit_code", 0) for run in runs}
+    if is_interrupted:
+        status, exit_code = "cancelled", 130
+    elif codes <= {0, 1}:
+        status, exit_code = "done", max(codes)
+    else:
+        status, exit_code = "error", min(max(codes), DependencyError.exit_code)
+    return {
+        "pipeline": work.tasks[0].spec.name,
+        "status": status,
+        "reason": f"{len(runs)} dates: {said}; {skipped} of them were done before",
+        "counts": counts,
+        "skipped": skipped,
+        "runs": runs,
+    }, exit_code
+
+
+def _tell(outcome: dict[str, Any]) -> None:
+    import logging
+
+    log = logging.getLogger("headrace")
+    log.info("%s: %s, %s", outcome["date"], outcome["status"], outcome["reason"])
+
+
+def _show_backfill(answer: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("date", "", "version", "accuracy", "", box=None, padding=(0, 2))
+    for run in answer["runs"]:
+        accuracy = run.get("test_accuracy")
+        add_row(
+            table,
+            run["date"],
+            run["status"] + (", before" if run.get("skipped") else ""),
+            run.get("version"),
+            "" if accuracy is None else f"{accuracy:.4f}",
+            run.get("reason"),
+        )
+    out = console()
+    out.print(table)
+    out.print(f"{answer['pipeline']}: {answer['reason']}", markup=False)
+
+
+COMMANDS = (backfill,)

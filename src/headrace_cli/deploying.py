@@ -1,0 +1,128 @@
+"""``headrace deploy``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.errors import UsageError
+from headrace_cli.answers import JsonOption, console, print_json
+from headrace_cli.pipelines import open_pipeline
+from headrace_cli.words import marked
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace_flows.deploying import Applied, Wanted
+
+EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
+
+
+def deploy(
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(help="A pipeline; none: all of the project, and clean up."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put pipelines with a [deploy] table on the Prefect server, as it says."""
+    from headrace.settings import Settings
+    from headrace.state.ledger.deployments import Deployments
+    from headrace_flows import notifications
+    from headrace_flows.deploying import apply, connect
+    from headrace_flows.deploying.wanted import owner_tags, recorded_of
+
+    settings = Settings()
+    settings.prepare_home()
+    wanted, without = _wanted(pipeline, settings)
+    with connect(settings) as (client, url):
+        only = without or [one.pipeline for one in wanted] if pipeline else None
+        ledger = Deployments(settings.database_url)
+        # Before they are made: a worker may take a run of theirs at once.
+        ledger.record(recorded_of(wanted), settings.user)
+        applied = apply(client, wanted, owner_tags(settings), only)
+        gone = {one.name: "" for one in applied if one.state == "removed"}
+        ledger.record(gone, settings.user)
+        told = notifications.ensure(client, settings)
+    if pipeline and not applied:
+        raise UsageError(
+            f"The pipeline {without[0]} has no [deploy] table.",
+            f"Add one to its file, for example:\n{EXAMPLE}",
+        )
+    answer = {
+        "status": "deployed",
+        "server": url,
+        "deployments": [_described(one, url) for one in applied],
+        "notify": told or None,
+    }
+    if as_json:
+        print_json(answer)
+    else:
+        _show(answer)
+
+
+def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
+    """What there should be, and the names of the pipelines that want nothing."""
+    from headrace.settings import pipeline_names
+    from headrace_flows.deploying import wanted_of
+
+    own = settings.project / "pipelines"
+    known = pipeline_names(settings)
+    mine = [name for name, folder in known.items() if folder.parent == own]
+    wanted: list[Wanted] = []
+    without: list[str] = []
+    for name in [pipeline] if pipeline else sorted(mine or known):
+        spec, folder = open_pipeline(name, settings, None, None)
+        if spec.deploy is None:
+            without.append(spec.name)
+        else:
+            wanted += wanted_of(spec, spec.deploy, folder, settings)
+    return wanted, without
+
+
+def _described(applied: Applied, url: str) -> dict[str, Any]:
+    wanted = applied.wanted
+    described = {
+        "name": applied.name,
+        "state": applied.state,
+        "link": None
+        if applied.state == "removed"
+        else f"{url}/deployments/deployment/{applied.id}",
+    }
+    if wanted is None:
+        return described
+    return {
+        **described,
+        "pipeline": wanted.pipeline,
+        "pool": wanted.pool,
+        "queue": wanted.queue,
+        "cron": wanted.cron or None,
+        "timezone": wanted.timezone,
+        "paused": wanted.paused,
+        "concurrency": wanted.concurrency,
+        "when_busy": wanted.when_busy,
+        "events": list(wanted.events),
+        "cooldown_minutes": wanted.cooldown_minutes,
+    }
+
+
+def _show(answer: dict[str, Any]) -> None:
+    out = console()
+    for one in answer["deployments"]:
+        out.print(f"[bold]{marked(one['name'])}[/] {one['state']}", end="", markup=True)
+        if one["state"] == "removed":
+            out.print()
+            continue
+        when = f"{one['cron']} {one['timezone']}" if one["cron"] else ""
+        when += " (paused)" if one["cron"] and one["paused"] else ""
+        starts = ", ".join(filter(None, [when, *one["events"]])) or "when asked"
+        out.print(f"  pool {one['pool']}, {starts}", markup=False)
+        out.print(f"  {one['link']}", markup=False)
+    if not answer["deployments"]:
+        out.print(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}", markup=False)
+    if answer["notify"]:
+        out.print(f"tells {answer['notify']} of what needs a person", markup=False)
+    out.print(f"server: {answer['server']}", markup=False)
+
+
+COMMANDS = (deploy,)

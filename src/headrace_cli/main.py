@@ -1,0 +1,153 @@
+"""The ``headrace`` command. Imports no heavy library; each command does its own."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import stat
+import sys
+import traceback
+from contextlib import AbstractContextManager
+from types import FrameType
+
+import typer
+
+from headrace.credentials import hide_credentials
+from headrace.errors import DependencyError, HeadraceError
+from headrace.signs import visible
+from headrace_cli import (
+    approval,
+    backfill,
+    deploying,
+    doctor,
+    new,
+    registry,
+    repairing,
+    reproduction,
+    runs,
+    scoring,
+    tuning,
+    up,
+    verification,
+    worker,
+)
+from headrace_cli.answers import Answered, print_json
+from headrace_cli.start import ACTION, INTERRUPTED, MESSAGE
+
+app = typer.Typer(
+    name="headrace",
+    help="From raw media and one pipeline file to a production model, "
+    "every step proved.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for family in (
+    runs,
+    new,
+    tuning,
+    registry,
+    approval,
+    scoring,
+    repairing,
+    reproduction,
+    deploying,
+    backfill,
+    verification,
+    up,
+    worker,
+    doctor,
+):
+    for command in family.COMMANDS:
+        app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; the exit code says how it went.
+
+    0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
+    """
+    gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _hang_up)
+    try:
+        with _own_temporary_folder():
+            code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code or 0)
+    except Answered as answer:
+        sys.exit(answer.exit_code)
+    except typer.TyperException as error:
+        _fail(error.format_message(), "See `headrace --help`.", "UsageError", 2)
+    except HeadraceError as error:
+        kind = type(error).__name__
+        _fail(error.message, error.action, kind, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail(MESSAGE, ACTION, "Interrupted", INTERRUPTED)
+    except Exception as error:  # the last resort of the command line
+        _fail_for_the_disk(error)
+        sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
+        _fail(
+            hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
+            "This is a fault of Headrace or its installation; the lines above say "
+            "where.",
+            type(error).__name__,
+            DependencyError.exit_code,
+        )
+    finally:
+        gc.freeze()  # the process ends: a last collection would only take time
+
+
+def _own_temporary_folder() -> AbstractContextManager[None]:
+    """Not for servers: what they start has folders of its own, and may outlast them."""
+    if sys.argv[1:2] in ([], ["up"], ["worker"]) or "--help" in sys.argv:
+        return contextlib.nullcontext()
+    from headrace.state.temporary import own_temporary_folder
+
+    return own_temporary_folder()
+
+
+def _hang_up(_number: int, _frame: FrameType | None) -> None:
+    """End in order when the terminal is closed: as Ctrl-C does, and once.
+
+    The shell may say so as well. Nothing can be written to that terminal any more.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    raise KeyboardInterrupt
+
+
+def _fail_for_the_disk(error: Exception) -> None:
+    """End with one sentence where a disk is full, fails or may not be written."""
+    if not isinstance(error, OSError):
+        return
+    from headrace.state.store import disk_error
+
+    found = disk_error(error, str(error.filename or "/"))
+    if found is not None:
+        _fail(found.message, found.action, type(found).__name__, found.exit_code)
+
+
+def _fail(message: str, action: str, kind: str, exit_code: int) -> None:
+    if "--json" in sys.argv:
+        error = {"kind": kind, "message": message, "action": action}
+        reason = f"{message} {action}".strip()
+        print_json({"status": "error", "reason": reason, "error": error})
+    sys.stderr.write(visible(f"headrace: {message}\n"))
+    if action:
+        sys.stderr.write(visible(f"          {action}\n"))
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""``promote``, ``rollback``, ``history``, ``compare`` and ``list``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from headrace.errors import NotFoundError
+from headrace_cli.answers import JsonOption, console, print_json, show_progress
+from headrace_cli.entries import (
+    describe_entries,
+    describe_entry,
+    describe_evidence,
+    history_row,
+    why_with_law,
+)
+from headrace_cli.pipelines import schedule_of
+from headrace_cli.words import add_row
+
+ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
+
+
+def promote(
+    model: ModelArgument,
+    version: Annotated[
+        int | None, typer.Argument(help="A version; by default the newest.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Without passing evidence; recorded so.")
+    ] = False,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version the champion; its gates must hold against today's champion.
+
+    Where there is no evidence of that under the law of the pipeline's file, the version
+    is evaluated first. An experiment is promoted with --force and a reason only.
+    """
+    from headrace.planning.judging import Judge
+    from headrace.settings import Settings
+    from headrace.stages.promotion import promote_by_hand
+    from headrace.state.ledger import Ledger
+
+    settings = Settings()
+    settings.prepare_home()
+    show_progress()
+    judge = Judge(settings)
+    entry, new = promote_by_hand(
+        model, version, settings, force=force, reason=reason, judge=judge
+    )
+    state = "promoted" if new else "is the champion already"
+    if new and entry.forced:
+        state = "promoted by force"
+    described = describe_entries([entry], Ledger(settings.database_url))[0]
+    if described["overrides"]:
+        state += f"; its run overrode {', '.join(described['overrides'])}"
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "status": "promoted" if new else "unchanged",
+                "version": entry.to_version,
+                "reason": f"version {entry.to_version} {state}",
+                "entry": described,
+            }
+        )
+    else:
+        console().print(f"{model} version {entry.to_version} {state}.", markup=False)
+
+
+def rollback(
+    model: ModelArgument,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Go back to the champion before this one, once its model has been loaded."""
+    from headrace.settings import Settings
+    from headrace.stages.promotion import roll_back
+    from headrace_flows.notifications import emit_from_command
+
+    settings = Settings()
+    settings.prepare_home()
+    entry = roll_back(model, settings, reason=reason)
+    emit_from_command(settings, "rollback", model, str(entry), why=entry.why)
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "status": "rolled_back",
+                "version": entry.to_version,
+                "reason": f"version {entry.to_version} is the champion again",
+                "entry": describe_entry(entry),
+            }
+        )
+    else:
+        console().print(
+            f"{model}: version {entry.to_version} is the champion again; version "
+            f"{entry.from_version} is not promoted again by itself."
+        )
+
+
+def history(model: ModelArgument, as_json: JsonOption = False) -> None:
+    """Every promotion, rollback, approval, rejection and repair: who, when, why."""
+    ledger = _ledger()
+    entries = describe_entries(ledger.history(model), ledger)
+    approvals = [word.model_dump(exclude={"model"}) for word in ledger.approvals(model)]
+    bindings = [row.model_dump(exclude={"model"}) for row in ledger.bindings(model)]
+    if not entries and model not in ledger.models():
+        raise _unknown(model, ledger)
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "history": entries,
+                "approvals": approvals,
+                "bindings": bindings,
+            }
+        )
+        return
+    laws = {entry["sequence"]: why_with_law(entry) for entry in entries}
+    rows = [history_row(one, laws) for one in ledger.timeline(model)]
+    _table(["#", "action", "from", "to", "who", "when", "why"], rows)
+
+
+def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
+    """All versions of a model side by side, each by the evidence that stands for it."""
+    from headrace.state.ledger import standing_evidence
+
+    ledger = _ledger()
+    versions = ledger.versions(model)
+    if not versions:
+        raise _unknown(model, ledger)
+    champion = ledger.champion(model)
+    number = champion.version.version if champion else None
+    found = []
+    known, entries = ledger.evidence_of(model), ledger.history(model)
+    for version in versions:
+        evidence = standing_evidence(known, entries, version.version)
+        found.append(
+            {
+                "version": version.version,
+                "champion": version.version == number,
+                "passed": bool(evidence and evidence.passed),
+                "metrics": dict(evidence.metrics) if evidence else {},
+                "failed_gates": [g.name for g in evidence.gates if not g.passed]
+                if evidence
+                else [],
+                "snapshot": version.snapshot_digest,
+                "weights_digest": version.weights_digest,
+                "run_id": version.run_id,
+                "created": version.created,
+                "experiment": bool(evidence and evidence.experiment),
+                "evidence": [
+                    describe_evidence(row)
+                    for row in known
+                    if row.version == version.version
+                ],
+            }
+        )
+    if as_json:
+        print_json({"model": model, "champion": number, "versions": found})
+        return
+    shown = {
+        "test_accuracy": "accuracy",
+        "test_log_loss": "log loss",
+        "test_calibration_error": "calibration",
+        "latency_ms": "latency ms",
+    }
+    rows = [
+        [
+            f"{v['version']}{' champion' if v['champion'] else ''}",
+            *(_number(v["metrics"].get(name)) for name in shown),
+            _verdict(v),
+            v["snapshot"][:12],
+            v["created"],
+        ]
+        for v in found
+    ]
+    _table(["version", *shown.values(), "gates", "snapshot", "created"], rows)
+
+
+def list_(as_json: JsonOption = False) -> None:
+    """The pipelines, their champion and their newest version."""
+    from headrace.settings import Settings, pipeline_names
+
+    settings = Settings()
+    ledger = _ledger() if settings.home.is_dir() else None
+    found: list[dict[str, Any]] = []
+    known = pipeline_names(settings)
+    models = ledger.models() if ledger else []
+    for name in sorted({*known, *models}):
+        champion = ledger.champion(name) if ledger else None
+        versions = ledger.versions(name) if ledger else []
+        evidence = (
+            ledger.standing_evidence(name, champion.version.version)
+            if ledger and champion
+            else None
+        )
+        found.append(
+            {
+                "name": name,
+                "champion": champion.version.version if champion else None,
+                "test_accuracy": evidence.metrics.get("test_accuracy")
+                if evidence
+                else None,
+                "since": champion.entry.when if champion else None,
+                "versions": len(versions),
+                "waiting": [
+                    {"version": word.version, "expires": word.expires}
+                    for word in ledger.waiting(name)
+                ]
+                if ledger
+                else [],
+                "last_run": versions[-1].created if versions else None,
+                "schedule": schedule_of(known[name]) if name in known else None,
+                "folder": str(known[name]) if name in known else None,
+            }
+        )
+    if as_json:
+        print_json({"home": str(settings.home.absolute()), "pipelines": found})
+        return
+    rows = [
+        [
+            p["name"],
+            p["champion"] or "none",
+            _number(p["test_accuracy"]),
+            p["versions"],
+            p["last_run"] or "never",
+            ", ".join(f"version {word['version']}" for word in p["waiting"]),
+            p["schedule"] or "",
+            p["folder"] or "",
+        ]
+        for p in found
+    ]
+    _table(
+        [
+            "pipeline",
+            "champion",
+            "accuracy",
+            "versions",
+            "last new version",
+            "waits for approval",
+            "schedule",
+            "",
+        ],
+        rows,
+    )
+    console().print(f"home: {settings.home.absolute()}", markup=False)
+
+
+list_.__name__ = "list"
+
+
+def _ledger() -> Any:
+    from headrace.settings import Settings
+    from headrace.state.ledger import Ledger
+
+    settings = Settings()
+    settings.prepare_home()
+    return Ledger(settings.database_url)
+
+
+def _unknown(model: str, ledger: Any) -> NotFoundError:
+    known = ", ".join(ledger.models()) or "none"
+    return NotFoundError(
+        f"The model {model!r} has no version.", f"Known models: {known}."
+    )
+
+
+def _verdict(version: dict[str, Any]) -> str:
+    """What the gates say of a version."""
+    if version["passed"]:
+        verdict = "passed"
+    else:
+        verdict = "failed: " + ", ".join(version["failed_gates"])
+    return f"{verdict} (experiment)" if version["experiment"] else verdict
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _table(columns: list[str], rows: list[list[Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(*columns, box=None, padding=(0, 2), header_style="bold")
+    for row in rows:
+        add_row(table, *row)
+    console().print(table)
+
+
+COMMANDS = (promote, rollback, history, compare, list_)

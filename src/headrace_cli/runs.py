@@ -1,0 +1,307 @@
+"""``headrace run`` and ``headrace check``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.errors import Refusal
+from headrace_cli.answers import (
+    Answered,
+    JsonOption,
+    console,
+    print_json,
+    show_progress,
+)
+from headrace_cli.pipelines import (
+    DataOption,
+    PipelineArgument,
+    SetOption,
+    open_pipeline,
+)
+from headrace_cli.words import add_row, marked, one_line
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
+    from headrace_flows.run import Run
+
+
+def run(
+    pipeline: PipelineArgument,
+    overrides: SetOption = None,
+    data: DataOption = None,
+    register_only: Annotated[
+        bool,
+        typer.Option(
+            "--register-only", help="Promote nothing: the champion stays as it is."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the train flow here and now: from data to a promoted model.
+
+    With --set of gates, contract, evaluation, promotion or data (but for its source) it
+    is an experiment: all is computed and logged, and nothing is promoted.
+    """
+    from headrace.planning import find_finished
+    from headrace.settings import Settings
+    from headrace_flows.run import Run
+    from headrace_flows.summary import summarise_finished
+
+    settings = Settings()
+    spec, folder = open_pipeline(pipeline, settings, overrides, data)
+    settings.prepare_home()
+    show_progress()
+    run = Run(spec, folder, settings, register_only=register_only)
+    finished = None
+    if run.mend():
+        finished = find_finished(run.plan, register_only=register_only)
+    if finished is None:
+        summary, exit_code = _run_flow(run, settings)
+    else:
+        summary = summarise_finished(run, finished)
+        exit_code = 1 if finished.status == "refused" else 0
+    if as_json:
+        print_json(summary)
+    else:
+        show_summary(summary, settings)
+    raise Answered(exit_code)
+
+
+def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
+    from headrace_flows.preload import preload
+    from headrace_flows.summary import conclude, failed
+    from headrace_ops.run_server import server_for_run
+
+    run.look_back()
+    with server_for_run(settings) as server:
+        try:
+            preload(run)
+        except Refusal as error:
+            return failed(run, error)
+        server.wait()
+        from headrace_flows.train import run_here
+
+        state = run_here(run, server.ui_url)
+    return conclude(run, state)
+
+
+def check(
+    pipeline: Annotated[
+        str | None, typer.Argument(help="A pipeline; none: all that are found.")
+    ] = None,
+    overrides: SetOption = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="URI",
+            help="Also ingest this data and hold it against the contract; "
+            "'default' takes the pipeline's own source.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a pipeline file at once; with --data its data too, without training."""
+    from headrace.settings import Settings, pipeline_names
+
+    settings = Settings()
+    names = [pipeline] if pipeline else sorted(pipeline_names(settings))
+    answers = []
+    for name in names:
+        own = None if data in (None, "default") else data
+        spec, folder = open_pipeline(name, settings, overrides, own)
+        answer = _check_spec(spec, folder)
+        if data is not None:
+            answer |= _check_data(spec, folder, settings)
+        answers.append(answer)
+    refused = any(answer["status"] == "refused" for answer in answers)
+    if as_json:
+        print_json(answers[0] if pipeline else {"pipelines": answers})
+    else:
+        for answer in answers:
+            _show_check(answer)
+    raise Answered(1 if refused else 0)
+
+
+def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
+    """The answer of ``check``; imports no library that works on data."""
+    from headrace.models import builder_name, check_arguments, find_builder
+
+    name = builder_name(spec)
+    check_arguments(name, find_builder(name, folder), spec.model.arguments)
+    return {
+        "pipeline": spec.name,
+        "status": "ok",
+        "snapshot": None,
+        "warnings": [],
+        "reason": f"the spec is valid; it trains {name} on {spec.data.source}",
+    }
+
+
+def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
+    """What ``check --data`` adds, through the same cache as a run."""
+    from headrace.records import ContractRecord, SnapshotRecord
+    from headrace.stages import ingestion, validation
+    from headrace_flows.run import Run
+    from headrace_flows.summary import summarise
+
+    settings.prepare_home()
+    show_progress()
+    run = Run(spec, folder, settings)
+    store = run.plan.store
+    key = run.plan.ingest()
+    try:
+        snapshot = run.find(key, SnapshotRecord) or run.perform(
+            key,
+            lambda: ingestion.ingest(spec.data, spec.medium, store, settings),
+        )
+        key = run.plan.validate(snapshot)
+        if run.find(key, ContractRecord) is None:
+            run.perform(
+                key, lambda: validation.validate(spec, snapshot, store, settings)
+            )
+        status, reason = "ok", "the data keeps its contract"
+    except Refusal as error:
+        status, reason = "refused", str(error)
+    summary = summarise(run, status=status, reason=reason)
+    keep = ("snapshot", "warnings", "reason", "status", "stages", "links")
+    return {name: summary[name] for name in keep}
+
+
+def _show_check(answer: dict[str, Any]) -> None:
+    out = console()
+    mark = "[green]ok[/]" if answer["status"] == "ok" else "[red]refused[/]"
+    out.print(f"[bold]{marked(answer['pipeline'])}[/]  {mark}", markup=True)
+    out.print(f"  {answer['reason']}", markup=False)
+    if answer["snapshot"]:
+        rows = answer["snapshot"]["rows"]
+        out.print("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
+    _show_warnings(answer["warnings"])
+    for name, link in answer.get("links", {}).items():
+        out.print(f"  {name}: {link}", markup=False)
+
+
+def _show_warnings(warnings: list[dict[str, Any]]) -> None:
+    for warning in warnings:
+        check, message = marked(warning["check"]), marked(warning["message"])
+        console().print(f"  [yellow]warning[/] {check}: {message}", markup=True)
+
+
+def _slices(summary: dict[str, Any]) -> list[str]:
+    """The smaller of two classes, and groups: the accuracy alone does not tell."""
+    lines = []
+    slices, metrics = summary["slices"], summary["metrics"]
+    classes = [name for name in slices if name.startswith("class=")]
+    if len(classes) == 2:
+        rare = min(classes, key=lambda name: slices[name]["rows"] or 0)
+        told = ", ".join(f"{k} {slices[rare][k]:.4f}" for k in _OF_A_CLASS)
+        lines.append(f"{rare.removeprefix('class=')}: {told}")
+    groups = [name for name in slices if name.startswith("group=")]
+    if groups:
+        told = ", ".join(
+            f"{name.removeprefix('group=')} {slices[name]['accuracy']:.4f}"
+            for name in groups[:_GROUPS_SHOWN]
+        )
+        more = len(groups) - _GROUPS_SHOWN
+        lines.append(f"accuracy by group: {told}" + f" and {more} more" * (more > 0))
+    if "accuracy_seen_groups" in metrics:
+        lines.append(
+            f"groups not in train: {metrics['test_accuracy_unseen_groups']:.4f}, "
+            f"those that it has: {metrics['accuracy_seen_groups']:.4f}"
+        )
+    return lines
+
+
+def _show_suspects(suspects: list[dict[str, Any]]) -> None:
+    if suspects:
+        first = suspects[0]
+        console().print(
+            f"  {len(suspects)} labels to look at, first {one_line(first['name'])}: "
+            f"{one_line(first['label'])}, rather {one_line(first['likely'])} "
+            "(pictures/suspects.html in MLflow)"
+        )
+
+
+_GROUPS_SHOWN = 10
+_OF_A_CLASS = ("f1", "precision", "recall")
+_COLOURS = {
+    "promoted": "green",
+    "unchanged": "green",
+    "registered": "yellow",
+    "refused": "red",
+    "error": "red",
+    "cancelled": "yellow",
+}
+
+
+def show_summary(summary: dict[str, Any], settings: Settings) -> None:
+    """Print a run's summary for people."""
+    from rich.table import Table
+
+    out = console()
+    status = summary["status"]
+    version = f" version {summary['version']}" if summary["version"] else ""
+    out.print(
+        f"\n[bold]{marked(summary['pipeline'])}{version}: "
+        f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s",
+        markup=True,
+    )
+    out.print(f"  {summary['reason']}", markup=False)
+    if summary["experiment"]:
+        fields = one_line(", ".join(summary["overrides"]))
+        out.print(f"  experiment: it overrides {fields}", markup=False)
+    for repair in summary["repairs"]:
+        version = f"{repair['model']} version {repair['version']}"
+        out.print(f"  {repair['status']}: {version}: ", end="", style="yellow")
+        out.print(repair["reason"], markup=False)
+    stages = Table(box=None, padding=(0, 2), show_header=False)
+    for stage in summary["stages"]:
+        seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
+        why = shorten(one_line(stage["why"]), 100)
+        add_row(stages, stage["name"], stage["state"], seconds, why)
+    out.print(stages)
+    metrics = summary["metrics"]
+    if metrics:
+        out.print(
+            f"  test accuracy [bold]{metrics['test_accuracy']:.4f}[/] "
+            f"({metrics['test_accuracy_low']:.4f} to "
+            f"{metrics['test_accuracy_high']:.4f}), "
+            f"log loss {metrics.get('test_log_loss', math.nan):.4f}, "
+            f"calibration error {metrics.get('test_calibration_error', math.nan):.4f}",
+            markup=True,
+        )
+    for line in _slices(summary):
+        out.print(f"  {one_line(line)}")
+    for gate in summary["gates"]:
+        mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
+        value = "" if gate["value"] is None else f" {gate['value']:.4g}"
+        bound = "" if gate["threshold"] is None else f" (bound {gate['threshold']:.4g})"
+        name, reason = marked(f"{gate['name']:<12}"), marked(gate["reason"])
+        out.print(f"  gate {name} {mark}{value}{bound} {reason}", markup=True)
+    _show_warnings(summary["warnings"])
+    _show_suspects(summary["suspects"])
+    snapshot = summary["snapshot"]
+    if snapshot:
+        rows = ", ".join(f"{n:,} {split}" for split, n in snapshot["rows"].items())
+        out.print(
+            f"  data: {rows}; {snapshot['quarantined']:,} in quarantine; "
+            f"snapshot {snapshot['digest'][:12]}",
+        )
+        for note in snapshot["notes"]:
+            out.print(f"  {one_line(note)}")
+        if snapshot["attribution"]:
+            out.print(f"  {snapshot['attribution']}", markup=False)
+    for name, link in summary["links"].items():
+        out.print(f"  {name}: {link}", markup=False)
+    if summary["links"].get("mlflow"):
+        out.print("  (pages of Prefect and MLflow open after `headrace up`)")
+    out.print(f"  home: {settings.home.absolute()}", markup=False)
+
+
+COMMANDS = (run, check)

@@ -1,0 +1,36 @@
+"""Where the command begins: it can be interrupted before all of it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+INTERRUPTED = 130
+MESSAGE, ACTION = "Interrupted.", "Run the same command to go on."
+
+
+def main() -> None:
+    """Run the command line."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
+        signal.signal(number, signal.default_int_handler)
+    try:
+        from headrace_cli.main import main as run
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        _tell()
+        os._exit(INTERRUPTED)  # what is half imported cannot be relied on
+    run()
+
+
+def _tell() -> None:
+    if "--json" in sys.argv:
+        error = {"kind": "Interrupted", "message": MESSAGE, "action": ACTION}
+        reason = f"{MESSAGE} {ACTION}"
+        answer = {"status": "error", "reason": reason, "error": error}
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+    sys.stdout.flush()
+    sys.stderr.write(f"headrace: {MESSAGE}\n          {ACTION}\n")
+    sys.stderr.flush()

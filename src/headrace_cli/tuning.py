@@ -1,0 +1,137 @@
+"""``headrace tune``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from headrace.errors import Refusal
+from headrace_cli.answers import (
+    Answered,
+    JsonOption,
+    console,
+    print_json,
+    show_progress,
+)
+from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
+from headrace_cli.runs import show_summary
+from headrace_cli.words import add_row
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace_flows.tuning import Tuning
+
+SHOWN = 5
+
+SearchOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=RANGE",
+        help='A field and its range: "training.learning_rate=log(1e-4,1)", '
+        "uniform(0,0.99), int(16,512), choice(sgd,adam); several times. A plain value "
+        "holds for all trials.",
+    ),
+]
+TrialsOption = Annotated[
+    int,
+    typer.Option("--trials", min=1, max=10_000, help="How many there are in all."),
+]
+MetricOption = Annotated[
+    Literal["val_loss", "val_accuracy"],
+    typer.Option("--metric", help="The lowest loss or the highest accuracy."),
+]
+
+
+def tune(
+    pipeline: PipelineArgument,
+    overrides: SearchOption = None,
+    trials: TrialsOption = 20,
+    metric: MetricOption = "val_loss",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for the best values of a pipeline's fields, then run it with them."""
+    from headrace.settings import Settings
+    from headrace.use.tuning import parse_search
+    from headrace_flows.run import Run
+    from headrace_flows.tuning import Tuning
+
+    settings = Settings()
+    plain, space = parse_search(overrides or ())
+    spec, folder = open_pipeline(pipeline, settings, plain, data)
+    tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
+    settings.prepare_home()
+    show_progress()
+    summary = tuning.find_finished()
+    if summary is None:
+        summary, exit_code = _run_flow(tuning, settings)
+    else:
+        exit_code = 1 if summary["status"] == "refused" else 0
+    answer = tuning.answer(summary)
+    if as_json:
+        print_json(answer)
+    else:
+        _show(answer)
+        show_summary(summary, settings)
+    raise Answered(exit_code)
+
+
+def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
+    from headrace.backend import load_backend
+    from headrace_flows.preload import preload
+    from headrace_flows.summary import conclude, failed
+    from headrace_ops.run_server import server_for_run
+
+    with server_for_run(settings) as server:
+        try:
+            preload(tuning.run)
+        except Refusal as error:
+            return failed(tuning.run, error)
+        load_backend()
+        from headrace_flows.tune import tune_here
+
+        server.wait()
+        state = tune_here(tuning, server.ui_url)
+    return conclude(tuning.best or tuning.run, state)
+
+
+def _show(answer: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    out = console()
+    found = answer["trials"]
+    if not found:
+        return
+    states = [trial["state"] for trial in found]
+    counts = ", ".join(
+        f"{states.count(state)} {state}"
+        for state in ("completed", "pruned", "failed")
+        if state in states
+    )
+    fitting = sum(trial["fit_seconds"] for trial in found)
+    out.print(
+        f"\n[bold]{len(found)} trials[/]: {counts}; {fitting:.1f} s of fitting",
+        markup=True,
+    )
+    sign = 1 if answer["metric"] == "val_loss" else -1
+    completed = [trial for trial in found if trial["state"] == "completed"]
+    completed.sort(key=lambda trial: sign * trial["value"])
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    fields = list(found[0]["overrides"])
+    for name in ("trial", answer["metric"], *fields, "epochs", "s"):
+        table.add_column(name)
+    for trial in completed[:SHOWN]:
+        add_row(
+            table,
+            trial["number"],
+            f"{trial['value']:.4f}",
+            *(trial["overrides"][name] for name in fields),
+            trial["epochs"],
+            f"{trial['fit_seconds']:.1f}",
+        )
+    out.print(table)
+
+
+COMMANDS = (tune,)

@@ -1,0 +1,120 @@
+"""``headrace up``: the servers and workers of a home, on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headrace.errors import DependencyError
+from headrace.state.logins import LOGIN_FILE
+from headrace_cli.answers import (
+    Answered,
+    JsonOption,
+    console,
+    print_json,
+    show_progress,
+)
+
+_LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
+
+PostgresOption = Annotated[
+    bool,
+    typer.Option(
+        "--postgres", help="Keep the home's state in a PostgreSQL, started with it."
+    ),
+]
+WorkersOption = Annotated[
+    bool,
+    typer.Option("--workers/--no-workers", help="A worker for each pool, or none."),
+]
+HostOption = Annotated[
+    str,
+    typer.Option(help="Where to serve; an address others can reach needs passwords."),
+]
+
+
+def up(
+    postgres: PostgresOption = False,
+    workers: WorkersOption = True,
+    host: HostOption = "127.0.0.1",
+    as_json: JsonOption = False,
+) -> None:
+    """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
+    from headrace.settings import Settings
+    from headrace_flows.watching import watching_champions
+    from headrace_ops.live import only_one
+    from headrace_ops.servers import POOLS
+    from headrace_ops.starting import page_links, start_all
+    from headrace_ops.supervisor import Supervisor
+
+    settings = Settings()
+    settings.prepare_home(to_start_servers=True)
+    show_progress()
+    with only_one(settings) as lock:
+        supervisor = Supervisor(lock)
+        try:
+            answer = start_all(
+                supervisor,
+                settings,
+                with_postgres=postgres,
+                pools=POOLS if workers else (),
+                host=host,
+            )
+            with _until_interrupted(as_json):
+                _tell(answer, page_links(settings, answer["links"]), as_json)
+                with _sweeping(answer), watching_champions(Settings()):
+                    supervisor.watch()
+        finally:
+            supervisor.stop()
+
+
+def _sweeping(answer: dict[str, Any]) -> AbstractContextManager[None]:
+    """End what says that it runs and does not; where there are workers, they do it."""
+    if answer["workers"]:
+        return nullcontext()
+    from headrace.settings import Settings
+    from headrace_flows.recovery import keep_sweeping
+
+    return keep_sweeping(Settings(), answer["environment"]["PREFECT_API_URL"])
+
+
+@contextmanager
+def _until_interrupted(as_json: bool) -> Iterator[None]:
+    """Ctrl-C is how the block ends well; a server that will not stay ends it badly."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+    except DependencyError as error:
+        if not as_json:
+            raise
+        sys.stderr.write(f"headrace: {error}\n")  # the one object is out already
+        raise Answered(error.exit_code) from None
+
+
+def _tell(answer: dict[str, Any], pages: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    out = console()
+    for name, link in pages.items():
+        out.print(f"{name:<10}{link}", markup=False, soft_wrap=True)
+    for pool in answer["workers"]:
+        out.print(f"{'worker':<10}pool {pool}", markup=False)
+    out.print(f"{'home':<10}{answer['home']}", markup=False)
+    if _LOGINS & answer["environment"].keys():
+        out.print(f"{'login':<10}{Path(answer['home']) / LOGIN_FILE}", markup=False)
+        out.print(
+            "The home has one login, which is nobody in particular. The links carry "
+            "it: keep them to yourself.",
+            markup=False,
+        )
+    out.print("Ctrl-C ends all of it.", markup=False)
+
+
+COMMANDS = (up,)

@@ -1,0 +1,181 @@
+"""What a process is given of the environment, and who may come in from outside."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.util
+import ipaddress
+import json
+import os
+from collections.abc import Mapping
+
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace.state.logins import Login, ensure_login, login_of
+
+# What a flow may need. All else, such as the secrets of the servers themselves, stays
+# with whoever has it.
+HANDED_ON = (
+    # the system
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"),
+    *("SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "*_PROXY", "*_proxy"),
+    *("LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHON*", "XDG_*"),
+    # places and the ways there
+    *("HEADRACE_*", "PREFECT_*", "MLFLOW_*", "AWS_*", "FSSPEC_*", "PG*"),
+    # computing
+    *("CUDA_*", "NVIDIA_*", "TF_*", "XLA_*", "KERAS_*", "JAX_*", "NCCL_*"),
+    *("OMP_*", "MKL_*", "OPENBLAS_*", "MALLOC_*"),
+    *("DO_NOT_TRACK", "GX_ANALYTICS_ENABLED"),
+)
+KEPT_BACK = (
+    *("PREFECT_SERVER_*", "PREFECT_API_DATABASE_*", "PREFECT_UI_*"),
+    *("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_AUTH_*"),
+    *("MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_SERVER_*", "MLFLOW_CRYPTO_*"),
+)
+
+_HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
+CONFIGURED = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}
+CLIENT_VARIABLES = ("PREFECT_API_AUTH_STRING", _HEADERS)
+
+
+def for_flows(
+    settings: Settings, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The part of the environment that a worker hands on to its flows.
+
+    ``HEADRACE_WORKER_ENVIRONMENT`` names more. The home's places are in it, so that a
+    flow finds them from whatever folder it runs in.
+    """
+    environment = os.environ if environment is None else environment
+    more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if _matches(name, more)
+        or (_matches(name, HANDED_ON) and not _matches(name, KEPT_BACK))
+    }
+    kept["HEADRACE_HOME"] = str(settings.home.absolute())
+    kept["HEADRACE_PROJECT"] = str(settings.project.absolute())
+    if settings.data:
+        kept["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
+    return kept
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def prefect_login() -> Login | None:
+    """The login for Prefect that the environment has."""
+    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
+        if os.environ.get(name):
+            return Login.parse(os.environ[name])
+    return None
+
+
+def mlflow_login() -> Login | None:
+    """The login for MLflow that the environment has."""
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    return Login(user, password) if user and password else None
+
+
+def prefect_authorization() -> dict[str, str]:
+    """The header that lets a client in at Prefect's server; empty without a login."""
+    login = prefect_login()
+    return {"Authorization": login.header} if login else {}
+
+
+def for_prefect(login: Login) -> dict[str, str]:
+    """The variables by which Prefect's clients show a login, on all that they open.
+
+    Most of their WebSockets show it only after they are open, which is too late here.
+    """
+    variables = {"PREFECT_API_AUTH_STRING": login.text}
+    try:
+        headers = json.loads(os.environ.get(_HEADERS) or "{}")
+        variables[_HEADERS] = json.dumps({"Authorization": login.header, **headers})
+    except (ValueError, TypeError):  # Prefect will say what is wrong with it
+        pass
+    return variables
+
+
+def enter_prefect(settings: Settings, api_url: str) -> None:
+    """Have this process's Prefect clients show the login of a server.
+
+    What the environment has wins; the home's login is for the home's own server only.
+    Call it before Prefect is imported.
+    """
+    login = prefect_login() or login_of(settings.home, api_url)
+    if login is not None:
+        os.environ.update(for_prefect(login))
+
+
+def servers_logins(settings: Settings) -> dict[str, Login]:
+    """Who is let in at the servers that are started here: Prefect's and MLflow's."""
+    of_home = ensure_login(settings.home)
+    asked = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    prefect = Login.parse(asked) if asked else prefect_login()
+    return {"prefect": prefect or of_home, "mlflow": mlflow_login() or of_home}
+
+
+def homes_own(settings: Settings) -> dict[str, Login]:
+    """The servers that are started here and ask for the home's login, with it."""
+    of_home = ensure_login(settings.home)
+    found = {
+        name: of_home
+        for name, login in servers_logins(settings).items()
+        if login == of_home
+        and not os.environ.get(CONFIGURED[name], "").startswith("http")
+    }
+    if mlflow_has_users():
+        found.pop("mlflow", None)
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, which no other can reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def mlflow_has_users() -> bool:
+    """Whether MLflow's own access control is configured."""
+    names = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_CONFIG_PATH")
+    return any(os.environ.get(name) for name in names)
+
+
+def check_doors(host: str) -> None:
+    """Refuse to serve everyone, and a password that would not be asked for.
+
+    Raises:
+        UsageError: the address can be reached from other machines and Prefect or
+            MLflow would ask nobody for a password; or MLflow's access control lacks
+            what it needs.
+    """
+    if mlflow_has_users():
+        if importlib.util.find_spec("flask_wtf") is None:
+            raise UsageError(
+                "MLflow's access control needs the Python package 'Flask-WTF'.",
+                "Install it: pip install 'mlflow[auth]'.",
+            )
+        if not os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY"):
+            raise UsageError(
+                "MLflow's access control needs MLFLOW_FLASK_SERVER_SECRET_KEY.",
+                "Set it to a long random text, and keep it.",
+            )
+    if is_loopback(host):
+        return
+    missing = []
+    if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        missing.append("PREFECT_SERVER_API_AUTH_STRING (user:password) for Prefect")
+    if not mlflow_has_users():
+        missing.append("MLFLOW_AUTH_ADMIN_PASSWORD for MLflow")
+    if missing:
+        raise UsageError(
+            f"Other machines could reach {host}, and anyone there could start flows "
+            "and change models: there is no password.",
+            f"Set {' and '.join(missing)}, or leave --host out.",
+        )

@@ -1,0 +1,150 @@
+"""The servers that a home has now: their addresses, written down and asked for.
+
+Whoever keeps them alive holds a lock for as long, and so do the guards of the servers
+until these are gone. The addresses of a home without the lock are nobody's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
+from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
+
+START_LIMIT_SECONDS = 120
+ENDING_LIMIT_SECONDS = 30
+UI_PORTS = {"prefect": 4200, "mlflow": 5000}
+
+
+def live_links(settings: Settings) -> dict[str, str]:
+    """The addresses that ``headrace up`` wrote down, while it or a server of it is.
+
+    Returns:
+        ``prefect``, ``mlflow``, ``postgres`` where it has one, and ``process``, its
+        own number.
+    """
+    links = live_servers(settings.home)
+    links.pop(OWN, None)
+    return links
+
+
+def lasting_api_url(settings: Settings) -> str:
+    """Prefect's API, the configured or the home's; empty: a run has one for itself."""
+    live = live_links(settings).get("prefect")
+    found = os.environ.get("PREFECT_API_URL") or (f"{live}/api" if live else "")
+    return found.rstrip("/")
+
+
+@contextlib.contextmanager
+def only_one(settings: Settings) -> Iterator[int]:
+    """Be the one that keeps this home's servers; yields the lock, for the guards.
+
+    Raises:
+        UsageError: another one is, with its addresses.
+    """
+    home = settings.home.absolute()
+    with (home / LOCK_FILE).open("ab") as file:
+        limit = time.monotonic() + ENDING_LIMIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                _refuse_second(settings, limit)
+                time.sleep(0.2)
+        (home / LIVE_FILE).unlink(missing_ok=True)
+        try:
+            yield file.fileno()
+        finally:
+            (home / LIVE_FILE).unlink(missing_ok=True)
+
+
+def _refuse_second(settings: Settings, limit: float) -> None:
+    import psutil
+
+    links = live_links(settings)
+    process = links.pop("process", "")
+    if process.isdigit() and psutil.pid_exists(int(process)):
+        raise UsageError(
+            f"It is running already: {' and '.join(links.values())}.",
+            f"Stop that one first (process {process}).",
+        )
+    if time.monotonic() > limit:
+        raise UsageError(
+            f"Another `headrace up` is starting or ending in {settings.home}.",
+            "Wait for it, or stop it first.",
+        )
+
+
+def write_links(
+    settings: Settings, links: dict[str, str], own: Iterable[str] = ()
+) -> None:
+    """Write the addresses down for other commands of this home.
+
+    Args:
+        own: the names of those that ask for the home's login.
+    """
+    path = settings.home / LIVE_FILE
+    new = path.with_suffix(".new")
+    found = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
+    new.write_text(json.dumps(found), encoding="utf-8")
+    new.replace(path)
+
+
+def answers(url: str, seconds: float = 1.0) -> bool:
+    """Whether a server answers a GET with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
+    """A free port of an address: the preferred one, if it is."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, preferred))
+        except OSError:
+            probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, log: Path
+) -> None:
+    """Wait until a server answers; raises DependencyError with its last words."""
+    limit = time.monotonic() + START_LIMIT_SECONDS
+    while time.monotonic() < limit and process.poll() is None:
+        if ready():
+            return
+        time.sleep(0.05)
+    raise DependencyError(
+        f"{what} did not start: {last_line(log)}", f"See {log}, and try again."
+    )
+
+
+def tail(log: Path) -> str:
+    """The end of a log; empty where there is none."""
+    try:
+        return log.read_text(errors="replace")[-4000:].strip()
+    except OSError:
+        return ""
+
+
+def last_line(log: Path) -> str:
+    """The last words of a log."""
+    return (tail(log).splitlines() or ["no message"])[-1]

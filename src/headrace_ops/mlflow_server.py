@@ -1,0 +1,152 @@
+"""MLflow's server behind our gate.
+
+Run as a module, the arguments are those of ``mlflow``: MLflow starts its server as it
+always does, and serves ``create_app`` in place of its own application. That has the
+gate before it, which asks for the login of the environment, or for a user of MLflow's
+where its own access control is configured.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from headrace.errors import UsageError
+from headrace.state.logins import Login
+from headrace_ops.environment import is_loopback, mlflow_has_users, mlflow_login
+from headrace_ops.gate import Gate
+from headrace_ops.hosts import names_of, split_list
+
+_APP = "headrace_ops.mlflow_server:create_app"
+OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
+REMEMBERED_SECONDS = 60.0
+_HOST = "_HEADRACE_MLFLOW_HOST"
+
+
+def create_app() -> Gate:
+    """MLflow's application and the gate before it.
+
+    Raises:
+        UsageError: there is no login.
+    """
+    names = split_list(os.environ.get("MLFLOW_SERVER_ALLOWED_HOSTS", ""))
+    # MLflow's list has patterns of ports and names; the gate knows names alone.
+    hosts = {name.removesuffix(":*").replace("[[]", "[").strip("[]") for name in names}
+    hosts = {name for name in hosts if "*" not in name}
+    rules: dict[str, Any] = {
+        "hosts": hosts | names_of(os.environ.get(_HOST, "")) - {""},
+        "origins": split_list(os.environ.get("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "")),
+        "health": ("/health",),
+    }
+    _keep_artifacts_below_the_root()
+    if mlflow_has_users():
+        from mlflow.server import auth
+
+        app = auth.create_app()
+        ask = auth.store.authenticate_user
+        return Gate(app, logins=(), is_user=remember(ask), **rules)
+    login = mlflow_login()
+    if login is None:
+        raise UsageError(
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are not set.",
+            "Start the server with `headrace up`.",
+        )
+    from mlflow.server.fastapi_app import app
+
+    return Gate(app, logins=[login], **rules)
+
+
+def remember(ask: Callable[[str, str], bool]) -> Callable[[Login], bool]:
+    """Ask about a name and a password, and not again for a minute where they are right.
+
+    MLflow asks once more for itself, and its question takes a tenth of a second.
+    """
+    known: dict[str, float] = {}
+
+    def is_user(login: Login) -> bool:
+        mark, now = login.derive("user"), time.monotonic()
+        if now - known.get(mark, -REMEMBERED_SECONDS) < REMEMBERED_SECONDS:
+            return True
+        known.pop(mark, None)
+        if ask(login.user, login.password):
+            known[mark] = now
+            return True
+        return False
+
+    return is_user
+
+
+def _keep_artifacts_below_the_root() -> None:
+    """Have MLflow refuse an experiment whose artifacts would go anywhere else.
+
+    It writes what is uploaded for a run where the run's experiment says.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    root = os.environ.get(ARTIFACT_ROOT_ENV_VAR, "")
+    create: Callable[..., Any] = SqlAlchemyStore.create_experiment
+
+    @functools.wraps(create)
+    def create_below(
+        store: Any,
+        name: str,
+        artifact_location: str | None = None,
+        *rest: Any,
+        **named: Any,
+    ) -> Any:
+        if artifact_location and not is_below(artifact_location, root):
+            raise MlflowException.invalid_parameter_value(
+                f"artifact_location must be below {root}, or left out."
+            )
+        return create(store, name, artifact_location, *rest, **named)
+
+    setattr(SqlAlchemyStore, "create_experiment", create_below)  # noqa: B010
+
+
+def is_below(location: str, root: str) -> bool:
+    """Whether a place of artifacts is below a root, or one that MLflow puts there."""
+    parts = urlsplit(location)
+    path = unquote(parts.path)
+    if ".." in path.split("/") or parts.query or parts.fragment:
+        return False
+    if parts.scheme == "mlflow-artifacts":
+        return True
+    top = urlsplit(root)
+    above = unquote(top.path).rstrip("/") + "/"
+    is_same_place = (parts.scheme or "file", parts.netloc) == (
+        top.scheme or "file",
+        top.netloc,
+    )
+    return is_same_place and f"{path}/".startswith(above)
+
+
+def main() -> None:
+    """Run ``mlflow`` with the arguments of this process."""
+    for name in OTHER_SERVERS:  # they would serve MLflow's application, without a gate
+        os.environ.pop(name, None)
+    import mlflow.server
+
+    build: Callable[..., list[str]] = mlflow.server._build_uvicorn_command
+
+    def build_ours(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
+        os.environ[_HOST] = host
+        port, workers = rest[:2]
+        if is_loopback(host):  # who connects is who it is
+            opts = f"{opts or ''} --no-proxy-headers"
+        return build(opts, host, port, workers, _APP, is_factory=True)
+
+    setattr(mlflow.server, "_build_uvicorn_command", build_ours)  # noqa: B010
+    sys.argv[0] = "mlflow"
+    runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""The Prefect server of a run.
+
+The configured one, the home's live one, or a temporary one that starts at once and
+ends with the run. Run as a module with a port, this is the temporary one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from headrace.credentials import hide_credentials
+from headrace.errors import DependencyError
+from headrace.home import make_private
+from headrace.settings import Settings
+from headrace.state.logins import new_login
+from headrace.state.store import full_disk, is_full
+from headrace_ops import guard
+from headrace_ops.environment import (
+    CLIENT_VARIABLES,
+    enter_prefect,
+    for_prefect,
+    prefect_login,
+)
+from headrace_ops.live import UI_PORTS, answers, free_port, live_links, wait_until
+
+DRAIN_SECONDS = 10
+RETURN_LIMIT_SECONDS = 60
+NEEDED_BYTES = 8 * 2**20  # for a new database of Prefect
+
+
+def configure(settings: Settings) -> None:
+    """Set Prefect's environment where it is unset; call before importing Prefect."""
+    defaults = {
+        "PREFECT_HOME": str(settings.home.absolute() / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "headrace",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database starts again
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+class _DidNotStart(DependencyError):
+    """The temporary server ended before it answered; it may do so the next time."""
+
+
+class TemporaryServer:
+    """A Prefect server for one run; it ends with this process, however that ends.
+
+    It asks for a login that this process and its children have, and nobody else: one
+    of its own, if the environment has none.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        port = free_port()
+        self.api_url = f"http://127.0.0.1:{port}/api"
+        self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
+        make_private(self._log.parent)
+        self._log.unlink(missing_ok=True)
+        self._before = {name: os.environ.get(name) for name in CLIENT_VARIABLES}
+        login = prefect_login() or new_login()
+        os.environ.update(for_prefect(login))
+        self._command = [sys.executable, "-m", "headrace_ops.run_server", str(port)]
+        self._environment = {
+            **os.environ,
+            "PREFECT_SERVER_API_AUTH_STRING": login.text,
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+        }
+        self._guard = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return guard.start(self._command, self._environment, str(self._log))
+
+    def wait(self) -> None:
+        """Wait until it answers; raises DependencyError.
+
+        Two that make a new home's database at once can end one of them: once more.
+        """
+        with contextlib.suppress(_DidNotStart):
+            self._wait()
+            return
+        guard.stop(self._guard)
+        self._guard = self._start()
+        self._wait()
+
+    def _wait(self) -> None:
+        try:
+            wait_until(
+                lambda: answers(f"{self.api_url}/health"),
+                self._guard,
+                "Prefect's temporary server",
+                self._log,
+            )
+        except DependencyError as error:
+            home = str(self._log.parent)
+            if is_full(home, NEEDED_BYTES):  # its log may be cut off as well
+                raise full_disk(f"Prefect's database in {home}", home) from error
+            raise _DidNotStart(error.message, error.action) from error
+
+    def stop(self) -> None:
+        """End it, and forget its login."""
+        guard.stop(self._guard)
+        for name, value in self._before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+class Server:
+    """The server that a run talks to.
+
+    Attributes:
+        api_url: its API.
+        ui_url: where its pages are, now or after ``headrace up``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        configured = os.environ.get("PREFECT_API_URL")
+        live = live_links(settings).get("prefect")
+        self._limit_seconds = 0.0
+        self._temporary: TemporaryServer | None = None
+        self.ui_url = f"http://127.0.0.1:{UI_PORTS['prefect']}"
+        if configured:
+            self.api_url = configured.rstrip("/")
+            self.ui_url = hide_credentials(self.api_url.removesuffix("/api"))
+        elif live:
+            self.api_url, self.ui_url = f"{live}/api", live
+            self._limit_seconds = RETURN_LIMIT_SECONDS  # it is being started again
+        else:
+            self._temporary = TemporaryServer(settings)
+            self.api_url = self._temporary.api_url
+            if "PREFECT_API_DATABASE_CONNECTION_URL" not in os.environ:
+                # A 500 is no database that starts again, but a disk that is full.
+                os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
+        if self._temporary is None:
+            enter_prefect(settings, self.api_url)
+        os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
+
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            DependencyError: it does not.
+        """
+        if self._temporary is not None:
+            self._temporary.wait()
+            return
+        limit = time.monotonic() + self._limit_seconds
+        while not answers(f"{self.api_url}/health", 10):
+            if time.monotonic() >= limit:
+                raise DependencyError(
+                    f"The Prefect server {self.api_url} does not answer.",
+                    "Start it, or unset PREFECT_API_URL to use a temporary one.",
+                )
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """End it, if it is temporary, once it has all logs and events."""
+        if self._temporary is None:
+            return
+        if "prefect" in sys.modules:
+            _drain()
+        self._temporary.stop()
+        os.environ.pop("PREFECT_API_URL", None)
+
+
+def _drain() -> None:
+    """Wait until the server has all logs and events, or for some time.
+
+    Whatever is still on its way then is given up: Prefect would wait for it without
+    end when the process ends, though the server is gone or its disk is full.
+    """
+    from prefect._internal.concurrency import services
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=DRAIN_SECONDS)
+    for service in list(services._active_services):
+        loop, done = service._loop, service._done_event
+        if loop is not None and done is not None and not done.is_set():
+            loop.call_soon_threadsafe(done.set)
+
+
+@contextlib.contextmanager
+def server_for_run(settings: Settings) -> Iterator[Server]:
+    """Start or find the server, at once; the block waits for it when it needs it."""
+    configure(settings)
+    server = Server(settings)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def main() -> None:
+    """Serve Prefect's API on loopback, at the port of the first argument."""
+    from headrace_ops.prefect_server import serve
+
+    serve("127.0.0.1", int(sys.argv[1]), is_lasting=False)
+
+
+if __name__ == "__main__":
+    main()

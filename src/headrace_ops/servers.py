@@ -1,0 +1,215 @@
+"""How each server of a home is started, and how it is known that it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from headrace.settings import Settings, postgres_url
+from headrace_ops import guard, mlflow_server, postgres, prefect_server
+from headrace_ops.environment import (
+    for_flows,
+    is_loopback,
+    mlflow_has_users,
+    prefect_authorization,
+    servers_logins,
+)
+from headrace_ops.hosts import EVERYWHERE, from_here, in_link
+from headrace_ops.live import answers, free_port
+
+POOLS = ("cpu", "gpu")
+PREFECT_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
+MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process that is kept alive.
+
+    Attributes:
+        name: how it is called, also in its log's name.
+        command: what is run.
+        environment: all of its environment.
+        log: where what it says goes.
+        ready: whether it answers now.
+        port: where it listens; 0: nowhere of its own.
+        grace_seconds: how long it may take to end in order.
+    """
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    log: Path
+    ready: Callable[[], bool]
+    port: int = 0
+    grace_seconds: int = guard.GRACE_SECONDS
+
+
+def own_postgres_is_used() -> bool:
+    """Whether a database is left that the environment does not place elsewhere."""
+    configured = (
+        os.environ.get("HEADRACE_DATABASE_URL", ""),
+        os.environ.get(PREFECT_DATABASE) or os.environ.get("PREFECT_API_URL", ""),
+        os.environ.get(MLFLOW_DATABASE) or os.environ.get("MLFLOW_TRACKING_URI", ""),
+    )
+    return not all(configured)
+
+
+def postgres_service(settings: Settings) -> Service:
+    """PostgreSQL in the home."""
+    home = settings.home.absolute()
+    return Service(
+        name="postgres",
+        command=[sys.executable, "-m", postgres.__name__, str(home)],
+        environment=dict(os.environ),
+        log=home / "postgres.log",
+        ready=lambda: postgres.is_ready(settings),
+        grace_seconds=guard.LONGEST_GRACE_SECONDS,  # it writes all it has to the disk
+    )
+
+
+def prefect_service(
+    settings: Settings, host: str, preferred_port: int
+) -> tuple[Service, str]:
+    """Prefect's server, on the home's database unless one is configured."""
+    home = settings.home.absolute()
+    port = free_port(preferred_port, host)
+    link = f"http://{from_here(host)}:{port}"
+    login = servers_logins(settings)["prefect"]
+    environment = {
+        **os.environ,
+        "PREFECT_API_URL": f"{link}/api",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        "PREFECT_SERVER_API_AUTH_STRING": login.text,
+    }
+    # In memory, by default: a server that is started again would cancel what runs.
+    environment.setdefault(
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
+        "prefect.server.concurrency.lease_storage.filesystem",
+    )
+    # Of its own origin, under whatever name it was opened.
+    environment.setdefault("PREFECT_UI_API_URL", "/api")
+    command = [sys.executable, "-m", prefect_server.__name__, host, str(port)]
+    if settings.postgres_socket and PREFECT_DATABASE not in environment:
+        url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
+        environment[PREFECT_DATABASE] = url
+        command.append(prefect_server.WITHOUT_TRIGRAMS)
+    service = Service(
+        name="prefect",
+        command=command,
+        environment=environment,
+        log=home / "prefect-server.log",
+        ready=lambda: answers(f"{link}/api/health"),
+        port=port,
+    )
+    return service, link
+
+
+def mlflow_service(
+    settings: Settings, host: str, preferred_port: int
+) -> tuple[Service, str]:
+    """MLflow's server, on the home's database unless one is configured."""
+    home = settings.home.absolute()
+    port = free_port(preferred_port, host)
+    link = f"http://{from_here(host)}:{port}"
+    login = servers_logins(settings)["mlflow"]
+    environment = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_TRACKING_USERNAME": login.user,
+        "MLFLOW_TRACKING_PASSWORD": login.password,
+    }
+    # Not on the command line, which everyone on the machine can read.
+    environment.setdefault(MLFLOW_DATABASE, settings.tracking_uri)
+    environment.setdefault("MLFLOW_UVICORN_OPTS", "--log-level warning --no-access-log")
+    command = [sys.executable, "-m", mlflow_server.__name__, "server"]
+    command += ["--workers", "1", "--host", host, "--port", str(port)]
+    if not is_loopback(host):
+        names = ("localhost", "127.0.0.1", in_link(host), socket.getfqdn())
+        hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # fnmatch's
+        environment.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
+    if not _artifacts_are_elsewhere():
+        command += ["--default-artifact-root", settings.artifacts]
+        command += ["--artifacts-destination", settings.artifacts]
+    if mlflow_has_users():
+        command += ["--app-name", "basic-auth"]
+        environment.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
+    service = Service(
+        name="mlflow",
+        command=command,
+        environment=environment,
+        log=home / "mlflow-server.log",
+        ready=lambda: answers(f"{link}/health"),
+        port=port,
+    )
+    return service, link
+
+
+def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
+    """A worker of one pool, with no more of the environment than its flows need."""
+    home, begun = settings.home.absolute(), datetime.now(UTC)
+    environment = for_flows(settings)
+    api_url = environment["PREFECT_API_URL"] = f"{links['prefect']}/api"
+    environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
+    if os.environ.get(MLFLOW_DATABASE) or _artifacts_are_elsewhere():
+        environment.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
+    command = [sys.executable, "-m", "headrace_cli.main", "worker"]
+    return Service(
+        name=f"{pool} worker",
+        command=[*command, "--pool", pool],
+        environment=environment,
+        log=home / f"{pool}-worker.log",
+        ready=lambda: has_worker(api_url, pool, begun),
+    )
+
+
+def has_worker(api_url: str, pool: str, since: datetime) -> bool:
+    """Whether Prefect has heard from a worker of a pool since a time."""
+    request = urllib.request.Request(  # noqa: S310
+        f"{api_url}/work_pools/{pool}/workers/filter",
+        data=b"{}",
+        headers={"Content-Type": "application/json", **prefect_authorization()},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            heard = [w["last_heartbeat_time"] for w in json.load(answer)]
+            return any(datetime.fromisoformat(time) > since for time in heard if time)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def from_elsewhere(link: str, host: str) -> str:
+    """A link to a server of this machine as other machines reach it."""
+    if host not in EVERYWHERE:
+        return link
+    return link.replace(f"//{from_here(host)}:", f"//{socket.getfqdn()}:")
+
+
+def _artifacts_are_elsewhere() -> bool:
+    names = ("MLFLOW_DEFAULT_ARTIFACT_ROOT", "MLFLOW_ARTIFACTS_DESTINATION")
+    return any(os.environ.get(name) for name in names)
+
+
+def _write_access_file(settings: Settings) -> str:
+    """MLflow's settings for access: its users are kept in the home, no secret here."""
+    home = settings.home.absolute()
+    path = home / "mlflow-access.ini"
+    path.write_text(
+        "[mlflow]\n"
+        "default_permission = READ\n"
+        f"database_uri = sqlite:///{home}/mlflow-access.db\n"
+        "admin_username = admin\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "grant_default_workspace_access = false\n",
+        encoding="utf-8",
+    )
+    return str(path)

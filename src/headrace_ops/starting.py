@@ -1,0 +1,163 @@
+"""All that ``headrace up`` starts, in the order in which one needs the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from headrace.errors import DependencyError
+from headrace.settings import Settings
+from headrace_ops import postgres, servers
+from headrace_ops.environment import (
+    CONFIGURED,
+    check_doors,
+    for_prefect,
+    homes_own,
+    mlflow_has_users,
+    servers_logins,
+)
+from headrace_ops.live import UI_PORTS, answers, tail, write_links
+from headrace_ops.run_server import configure
+from headrace_ops.servers import Service
+from headrace_ops.supervisor import Supervisor
+
+
+def start_all(
+    supervisor: Supervisor,
+    settings: Settings,
+    *,
+    with_postgres: bool,
+    pools: tuple[str, ...],
+    host: str,
+) -> dict[str, Any]:
+    """Start what is not configured elsewhere, and wait until all of it answers.
+
+    Args:
+        with_postgres: with a PostgreSQL in the home; a home that has one keeps it.
+        pools: those that get a worker.
+
+    Returns:
+        The answer of ``up``: ``links``, ``workers``, ``home``, and ``environment``,
+        what a shell elsewhere sets to use the same.
+
+    Raises:
+        UsageError: the address lacks a password, or the home has its state in SQLite.
+        DependencyError: a server does not start.
+    """
+    check_doors(host)
+    configure(settings)
+    if not os.environ.get("PREFECT_API_URL"):
+        os.environ.update(for_prefect(servers_logins(settings)["prefect"]))
+    links: dict[str, str] = {}
+    wants_postgres = with_postgres or settings.postgres_socket
+    if wants_postgres and servers.own_postgres_is_used():
+        postgres.check_home(settings)
+        supervisor.start(servers.postgres_service(settings))
+        settings = Settings()  # only now it knows where the databases are
+    links |= _start_servers(supervisor, settings, host)
+    write_links(settings, _with_postgres(links, settings), homes_own(settings))
+    supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
+    return {
+        "status": "up",
+        "links": _with_postgres(links, settings),
+        "workers": list(pools),
+        "home": str(settings.home.absolute()),
+        "environment": _environment(
+            settings,
+            {n: servers.from_elsewhere(link, host) for n, link in links.items()},
+        ),
+    }
+
+
+def _start_servers(
+    supervisor: Supervisor, settings: Settings, host: str
+) -> dict[str, str]:
+    """Start Prefect's and MLflow's server, or find the configured one."""
+    links, begun = _servers(settings, host, UI_PORTS)
+    try:
+        supervisor.start(*begun)
+    except DependencyError:
+        # Another one may take a port between our look at it and our use of it.
+        if not any("already in use" in tail(service.log) for service in begun):
+            raise
+        supervisor.drop(*begun)
+        links, begun = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
+        supervisor.start(*begun)
+    return links
+
+
+def _servers(
+    settings: Settings, host: str, ports: Mapping[str, int]
+) -> tuple[dict[str, str], list[Service]]:
+    places: tuple[tuple[str, str, str, Callable[..., tuple[Service, str]]], ...] = (
+        ("prefect", "PREFECT_API_URL", "/api/health", servers.prefect_service),
+        ("mlflow", "MLFLOW_TRACKING_URI", "/health", servers.mlflow_service),
+    )
+    links: dict[str, str] = {}
+    begun: list[Service] = []
+    for name, variable, page, make in places:
+        configured = os.environ.get(variable, "").rstrip("/").removesuffix("/api")
+        if not configured.startswith("http"):
+            service, links[name] = make(settings, host, ports[name])
+            begun.append(service)
+            continue
+        links[name] = configured
+        if not answers(configured + page, 10):
+            raise DependencyError(
+                f"{configured}, which {variable} names, does not answer.",
+                f"Start it, or unset {variable} to have one started here.",
+            )
+    return links, begun
+
+
+def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
+    """The links with that of the ledger's PostgreSQL, if it is one, less a password."""
+    url = settings.database_url
+    if not url.startswith("postgresql"):
+        return links
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    user = user.partition(":")[0]
+    place = f"{user}@{place}" if user else place
+    shown = parts._replace(scheme="postgresql", netloc=place)
+    return {**links, "postgres": shown.geturl()}
+
+
+def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
+    """What reaches these servers, the home's login too.
+
+    A login that the environment has stays out, and so does a database URL with one.
+    """
+    found = {
+        "HEADRACE_HOME": str(settings.home.absolute()),
+        "HEADRACE_PROJECT": str(settings.project.absolute()),
+        "HEADRACE_STORE": settings.store,
+        "HEADRACE_DATABASE_URL": settings.database_url,
+        "PREFECT_API_URL": f"{links['prefect']}/api",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": os.environ[
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+        ],
+        "MLFLOW_TRACKING_URI": links["mlflow"],
+    }
+    if urlsplit(settings.database_url).password:
+        del found["HEADRACE_DATABASE_URL"]
+    own = homes_own(settings)
+    if "prefect" in own:
+        found |= for_prefect(own["prefect"])
+    if "mlflow" in own:
+        found["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
+        found["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
+    return found
+
+
+def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
+    """The links of servers that were started here, so that they open logged in."""
+    logins = servers_logins(settings)
+    found = dict(links)
+    for name, variable in CONFIGURED.items():
+        is_ours = not os.environ.get(variable, "").startswith("http")
+        if is_ours and not (name == "mlflow" and mlflow_has_users()):
+            found[name] = logins[name].link(links[name])
+    return found

@@ -1,0 +1,151 @@
+"""Keeps servers running: starts what ended again, some times, with growing pauses."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from headrace.errors import DependencyError
+from headrace_ops import guard
+from headrace_ops.live import last_line, wait_until
+from headrace_ops.servers import Service
+
+LOOK_SECONDS = 0.5
+PAUSES = (0.5, 2.0, 5.0, 15.0, 30.0, 60.0)
+FORGIVEN_AFTER_SECONDS = 600.0
+
+log = logging.getLogger("headrace")
+
+
+@dataclass
+class Kept:
+    """A service and its process now.
+
+    Attributes:
+        failures: how often in a row it ended by itself soon after its start.
+        again_at: when it is started again; None while it runs.
+    """
+
+    service: Service
+    process: subprocess.Popen[bytes]
+    started_at: float = field(default_factory=time.monotonic)
+    failures: int = 0
+    again_at: float | None = None
+
+
+class Supervisor:
+    """Servers that live as long as this process, and no longer.
+
+    Args:
+        lock: a descriptor that the guards hold until their servers are gone.
+        pauses: seconds before each start again of what ended by itself; with the
+            last one used up, `watch` gives up.
+    """
+
+    def __init__(self, lock: int, pauses: Sequence[float] = PAUSES) -> None:
+        self._lock = lock
+        self._pauses = pauses
+        self._kept: list[Kept] = []
+
+    def start(self, *services: Service) -> None:
+        """Start servers together, and wait until each answers.
+
+        Raises:
+            DependencyError: one does not, with the last line of its log.
+        """
+        begun = []
+        for service in services:
+            if service.log.exists():
+                service.log.replace(service.log.with_name(f"{service.log.name}.1"))
+            begun.append(Kept(service, self._run(service)))
+            self._kept.append(begun[-1])
+        for kept in begun:
+            wait_until(
+                partial(_is_ready, kept),
+                kept.process,
+                kept.service.name,
+                kept.service.log,
+            )
+
+    def drop(self, *services: Service) -> None:
+        """End servers, and keep them no more."""
+        dropped = [kept for kept in self._kept if kept.service in services]
+        self._kept = [kept for kept in self._kept if kept not in dropped]
+        guard.stop(*(kept.process for kept in dropped))
+
+    def watch(self) -> None:
+        """Keep them running until Ctrl-C.
+
+        Raises:
+            DependencyError: one ended again and again.
+        """
+        while True:
+            for kept in self._kept:
+                self._look_after(kept)
+            time.sleep(LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """End all of them: what was started last, and uses the others, first."""
+        by_command = {kept.service.name: kept.process for kept in reversed(self._kept)}
+        workers = [name for name in by_command if name.endswith("worker")]
+        databases = [name for name in by_command if name == "postgres"]
+        servers = [n for n in by_command if n not in {*workers, *databases}]
+        for names in (workers, servers, databases):
+            if names:
+                log.info("ending %s", ", ".join(names))
+            guard.stop(*(by_command[name] for name in names))
+
+    def _run(self, service: Service) -> subprocess.Popen[bytes]:
+        return guard.start(
+            service.command,
+            service.environment,
+            str(service.log),
+            keep_open=(self._lock,),
+            grace_seconds=service.grace_seconds,
+        )
+
+    def _look_after(self, kept: Kept) -> None:
+        now = time.monotonic()
+        name = kept.service.name
+        if kept.again_at is not None:
+            if now >= kept.again_at:
+                kept.process = self._run(kept.service)
+                kept.started_at, kept.again_at = now, None
+            return
+        if kept.process.poll() is None:
+            return
+        guard.stop(kept.process)
+        if now - kept.started_at > FORGIVEN_AFTER_SECONDS:
+            kept.failures = 0
+        said = last_line(kept.service.log)
+        if kept.failures == len(self._pauses):
+            raise DependencyError(
+                f"{name} ended by itself {kept.failures + 1} times: {said}",
+                f"See {kept.service.log}, and start again.",
+            )
+        pause = self._pauses[kept.failures]
+        kept.failures += 1
+        kept.again_at = now + pause
+        log.warning("%s ended by itself; again in %g s (%s)", name, pause, said)
+
+
+def _is_ready(kept: Kept) -> bool:
+    """Whether a server answers, and it is ours: another home's may have its port."""
+    if not kept.service.ready():
+        return False
+    if not kept.service.port:
+        return True
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(kept.process.pid).children(recursive=True):
+            for connection in process.net_connections("tcp"):
+                is_open = connection.status == psutil.CONN_LISTEN
+                if is_open and connection.laddr.port == kept.service.port:
+                    return True
+    return False

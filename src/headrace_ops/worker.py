@@ -1,0 +1,239 @@
+"""A worker: Prefect's own, for flows that run as processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
+from headrace.state.ledger.deployments import Deployments
+from headrace_flows import recovery
+from headrace_ops.admission import NotAdmitted, admit
+from headrace_ops.environment import enter_prefect, for_flows
+from headrace_ops.live import answers, lasting_api_url
+from headrace_ops.pools import check_pool
+from headrace_ops.run_server import configure
+
+if TYPE_CHECKING:
+    import psutil
+    from prefect.workers.process import ProcessWorker, ProcessWorkerResult
+
+# Less than what a guard allows, so that flows are told and the worker hears of it.
+GRACE_SECONDS = 7.0
+DEFAULTS = {
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
+}
+
+
+def default_limit(pool: str) -> int:
+    """How many flows at once: one where there is a GPU to share, else one per core."""
+    return 1 if pool == "gpu" else os.cpu_count() or 1
+
+
+def work(
+    settings: Settings, pool: str, limit: int, tell: Callable[[dict[str, Any]], None]
+) -> None:
+    """Run the flows of a pool until SIGTERM or Ctrl-C; then end those that run.
+
+    The environment of this process is cut down to what flows may need.
+
+    Args:
+        limit: how many flows at once.
+        tell: is called once it works.
+
+    Raises:
+        UsageError: there is no server, it wants another login, or the pool is not one
+            of processes.
+        DependencyError: the server does not answer.
+    """
+    api_url = _server(settings)
+    environment = for_flows(settings)
+    os.environ.clear()
+    os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
+    configure(settings)
+    enter_prefect(settings, api_url)
+    # Its plugins start while it is imported: here, before there are threads and a loop.
+    import prefect.workers.process  # noqa: F401
+
+    with recovery.keep_sweeping(settings):
+        asyncio.run(_work(settings, pool, limit, tell))
+
+
+def _server(settings: Settings) -> str:
+    api_url = lasting_api_url(settings)
+    if not api_url:
+        raise UsageError(
+            "There is no Prefect server to work for.",
+            "Start one with `headrace up`, or set PREFECT_API_URL.",
+        )
+    if not answers(f"{api_url}/health", 10):
+        raise DependencyError(
+            f"The Prefect server {api_url} does not answer.",
+            "Start it, and start the worker again.",
+        )
+    return api_url
+
+
+async def _work(
+    settings: Settings, pool: str, limit: int, tell: Callable[[dict[str, Any]], None]
+) -> None:
+    from prefect.workers.process import ProcessWorker
+
+    await check_pool(pool)
+    # In a container that is started again, host and process have the same names.
+    name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
+    worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
+    is_ending = _end_in_order(worker)
+    _begin_admitted(worker, settings)
+
+    def started(_text: str) -> None:
+        if not is_ending.is_set():
+            tell({"status": "up", "pool": pool, "limit": limit, "worker": name})
+
+    try:
+        # Prefect's page of health, for whoever restarts what no longer works.
+        is_asked = "PREFECT_WORKER_WEBSERVER_PORT" in os.environ
+        await worker.start(with_healthcheck=is_asked, printer=started)
+    except asyncio.CancelledError:
+        if not is_ending.is_set():
+            raise
+
+
+def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
+    """Have a worker start what is admitted, in its first process, and nothing else.
+
+    Prefect's own way is one more process before it, which imports all of Prefect to
+    fetch the flow's code; ours is installed. The command, the folder and the
+    environment are ours, whatever the pool says by now.
+    """
+    from prefect.flows import load_flow_from_entrypoint
+    from prefect.workers import process
+
+    run = worker.run
+    admitted: dict[UUID, str] = {}
+
+    async def run_admitted(
+        flow_run: Any, configuration: Any, task_status: Any = None
+    ) -> Any:
+        try:
+            entrypoint = await _admit(worker, settings, flow_run)
+        except NotAdmitted as refused:
+            return await _refuse(worker, flow_run, refused, task_status)
+        own = {n: v for n, v in configuration.env.items() if n.startswith("PREFECT__")}
+        own["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
+        configuration.env = {**os.environ, **own}
+        configuration.command = shlex.join(
+            [sys.executable, "-m", "headrace_ops.engine"]
+        )
+        configuration._command_configured = True  # as if a person had said how
+        configuration.working_dir = None
+        admitted[flow_run.id] = entrypoint
+        try:
+            return await run(flow_run, configuration, task_status)
+        finally:
+            admitted.pop(flow_run.id, None)
+
+    async def load(flow_run: Any) -> Any:
+        """The flow, for its hooks; Prefect would ask its server again which it is."""
+        return load_flow_from_entrypoint(admitted[flow_run.id])
+
+    worker.run = run_admitted  # type: ignore[method-assign]
+    setattr(process, "load_flow_from_flow_run", load)  # noqa: B010
+
+
+async def _admit(worker: ProcessWorker, settings: Settings, flow_run: Any) -> str:
+    """What to start for a flow run, as server and ledger have it now."""
+    deployment = None
+    if flow_run.deployment_id is not None:
+        deployment = await worker.client.read_deployment(flow_run.deployment_id)
+    flow = await worker.client.read_flow(flow_run.flow_id)
+    recorded = await asyncio.to_thread(lambda: Deployments(settings.database_url).all())
+    template = worker.work_pool.base_job_template
+    return admit(flow_run, deployment, flow.name, template, recorded)
+
+
+async def _refuse(
+    worker: ProcessWorker, flow_run: Any, refused: NotAdmitted, task_status: Any
+) -> ProcessWorkerResult:
+    """End a flow run that is not started, and say why in its state."""
+    from prefect.client.schemas.objects import State
+    from prefect.states import Failed
+    from prefect.workers.process import ProcessWorkerResult
+
+    message = " ".join(str(refused).split())
+    worker.get_flow_run_logger(flow_run).error(message)
+    state: State[Any] = Failed(name="Refused", message=message)
+    await worker.client.set_flow_run_state(flow_run.id, state, force=True)
+    if task_status is not None:
+        task_status.started(refused)  # so that it is not taken for one that runs
+    return ProcessWorkerResult(status_code=0, identifier="refused")
+
+
+def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
+    """On a signal: take no more flows, tell those that run, wait for them, and end."""
+    is_ending = asyncio.Event()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    poll = worker.get_and_submit_flow_runs
+
+    async def poll_unless_ending() -> list[Any]:
+        return [] if is_ending.is_set() else await poll()
+
+    async def end() -> None:
+        try:
+            await asyncio.to_thread(_end_flows)
+        finally:
+            if task is not None:
+                task.cancel()
+
+    kept: set[asyncio.Task[None]] = set()
+
+    def begin_to_end() -> None:
+        if is_ending.is_set():
+            return
+        is_ending.set()
+        kept.add(loop.create_task(end()))
+
+    worker.get_and_submit_flow_runs = poll_unless_ending  # type: ignore[method-assign]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
+            loop.add_signal_handler(number, begin_to_end)
+    return is_ending
+
+
+def _end_flows() -> None:
+    import psutil
+
+    flows = psutil.Process().children()
+    for flow in flows:
+        with contextlib.suppress(psutil.Error):  # it has just ended by itself
+            if not _is_suspended(flow):
+                flow.terminate()
+    psutil.wait_procs(flows, timeout=GRACE_SECONDS)
+
+
+def _is_suspended(flow: psutil.Process) -> bool:
+    """Whether its run waits for a person.
+
+    Such a process ends by itself; told to, it would make a crash of what goes on later.
+    """
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectException
+
+    try:
+        run = UUID(flow.environ()["PREFECT__FLOW_RUN_ID"])
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(run).state
+    except (KeyError, httpx.HTTPError, PrefectException):
+        return False
+    return state is not None and state.is_paused()

@@ -1,0 +1,99 @@
+"""A flow is given what it may need, and nobody is let in unasked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace_ops import environment, servers
+from headrace_ops.environment import check_doors, for_flows, is_loopback
+
+SECRETS = {
+    "PREFECT_SERVER_API_AUTH_STRING": "admin:canary",
+    "PREFECT_API_DATABASE_CONNECTION_URL": "postgresql://u:canary@db/prefect",
+    "MLFLOW_BACKEND_STORE_URI": "postgresql://u:canary@db/mlflow",
+    "MLFLOW_AUTH_ADMIN_PASSWORD": "canary",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY": "canary",
+    "GITHUB_TOKEN": "canary",
+    "MY_PASSWORD": "canary",
+}
+NEEDED = {
+    "PATH": "/bin",
+    "https_proxy": "http://proxy",
+    "PREFECT_API_AUTH_STRING": "admin:needed",
+    "MLFLOW_TRACKING_PASSWORD": "needed",
+    "HEADRACE_DATABASE_URL": "postgresql://db/headrace",
+    "AWS_SECRET_ACCESS_KEY": "needed",
+    "CUDA_VISIBLE_DEVICES": "0",
+}
+
+
+def test_a_flow_is_handed_what_it_needs_and_no_secret_of_a_server(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    found = for_flows(settings, {**SECRETS, **NEEDED})
+    assert "canary" not in repr(found)
+    assert NEEDED.items() <= found.items()
+    assert found["HEADRACE_HOME"] == str(tmp_path / "home")
+    assert found["HEADRACE_PROJECT"] == str(tmp_path)
+
+
+def test_further_variables_are_handed_on_by_name(tmp_path: Path) -> None:
+    settings = Settings(
+        project=tmp_path,
+        home=tmp_path,
+        worker_environment="GOOGLE_APPLICATION_CREDENTIALS, AZURE_*",
+    )
+    given = {"GOOGLE_APPLICATION_CREDENTIALS": "f", "AZURE_KEY": "k", "OTHER": "o"}
+    found = for_flows(settings, given)
+    assert found.keys() >= {"GOOGLE_APPLICATION_CREDENTIALS", "AZURE_KEY"}
+    assert "OTHER" not in found
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_loopback_needs_no_password(host: str) -> None:
+    assert is_loopback(host)
+    check_doors(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.3", "trainer.lab"])
+def test_a_wider_address_is_refused_without_passwords(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_doors(host)
+    assert "PREFECT_SERVER_API_AUTH_STRING" in str(refused.value)
+    assert "MLFLOW_AUTH_ADMIN_PASSWORD" in str(refused.value)
+
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "admin:canary")
+    with pytest.raises(UsageError) as refused:
+        check_doors(host)
+    assert "PREFECT_SERVER" not in str(refused.value)
+    assert "canary" not in str(refused.value)
+
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", "canary")
+    with pytest.raises(UsageError, match="MLFLOW_FLASK_SERVER_SECRET_KEY"):
+        check_doors(host)
+    monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "canary")
+    check_doors(host)
+
+
+def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    monkeypatch.setattr(servers, "free_port", lambda port, _host: port)
+    settings = Settings(project=tmp_path, home=tmp_path)
+    for host, link in (("10.0.0.7", "10.0.0.7:5000"), ("fd00::7", "[fd00::7]:5000")):
+        service, _ = servers.mlflow_service(settings, host, 0)
+        allowed = service.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+        for good in ("localhost:5000", "127.0.0.1:5000", link):
+            assert is_allowed_host_header(allowed, good)
+        for bad in ("localhost.evil.org:5000", "127.0.0.1.evil.org", "f:5000"):
+            assert not is_allowed_host_header(allowed, bad)

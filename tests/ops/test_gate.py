@@ -1,0 +1,204 @@
+"""The gate: what it lets through, and how it answers what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from headrace.state.logins import Login
+from headrace_ops.gate import Gate
+
+LOGIN = Login("headrace", "canary")
+BASE = "http://127.0.0.1:4200"
+
+
+async def behind(scope: Any, _receive: Any, send: Any) -> None:
+    headers = [(b"access-control-allow-origin", b"*"), (b"x-path", b"behind")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+def gate(**changes: Any) -> Gate:
+    return Gate(behind, **{"logins": [LOGIN], "health": ("/health",), **changes})
+
+
+def ask(
+    gate: Gate, path: str, method: str = "GET", base: str = BASE, **headers: str
+) -> httpx.Response:
+    async def answer() -> httpx.Response:
+        # Of another machine: whose process it is there cannot be asked.
+        elsewhere = ("10.0.0.9", 5)
+        transport = httpx.ASGITransport(app=gate, client=elsewhere)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            return await client.request(method, path, headers=given)
+
+    return asyncio.run(answer())
+
+
+def cookie_of(made: Gate) -> str:
+    answer = ask(made, f"/login?token={LOGIN.derive('link')}")
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+def test_the_link_sets_a_cookie_that_no_script_reads_and_leads_on() -> None:
+    token = LOGIN.derive("link")
+    answer = ask(gate(), f"/login?token={token}&next=/runs")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/runs")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert LOGIN.password not in cookie
+    assert token not in cookie
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert ask(gate(), "/x", cookie=cookie_of(gate())).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "/\\evil.example", "https://evil.example", "", "/\r\n"]
+)
+def test_the_link_leads_nowhere_else(target: str) -> None:
+    path = httpx.URL("/login", params={"token": LOGIN.derive("link"), "next": target})
+    assert ask(gate(), str(path)).headers["location"] == "/"
+
+
+@pytest.mark.parametrize("token", ["x", LOGIN.password, LOGIN.derive("session"), "é"])
+def test_another_token_opens_nothing(token: str) -> None:
+    answer = ask(gate(), str(httpx.URL("/login", params={"token": token})))
+    assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+    assert "headrace up" in answer.json()["message"]
+
+
+def test_a_link_of_another_site_may_lead_to_a_page_and_to_nothing_else() -> None:
+    shown = {"authorization": LOGIN.header, "sec_fetch_site": "cross-site"}
+    page = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert ask(gate(), "/x", **shown, **page).status_code == 200
+    assert ask(gate(), "/x", "POST", **shown, **page).status_code == 403
+    frame = {**page, "sec_fetch_dest": "iframe"}
+    assert ask(gate(), "/x", **shown, **frame).status_code == 403
+    image = {"sec_fetch_mode": "no-cors", "sec_fetch_dest": "image"}
+    assert ask(gate(), "/x", **shown, **image).status_code == 403
+
+
+def test_a_browser_that_showed_the_password_gets_the_cookie_for_what_cannot() -> None:
+    page = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    answer = ask(gate(), "/x", authorization=LOGIN.header, **page)
+    assert "headrace-" in answer.headers["set-cookie"]
+    assert "set-cookie" not in ask(gate(), "/x", authorization=LOGIN.header).headers
+
+
+def test_who_is_not_let_in_is_asked_and_told_where_the_login_is() -> None:
+    answer = ask(gate(), "/x")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic ")
+    assert "login.json" in answer.json()["message"]
+    assert "x-path" not in answer.headers
+
+
+def test_no_answer_is_meant_for_every_origin_or_for_a_foreign_frame() -> None:
+    answer = ask(gate(), "/x", authorization=LOGIN.header, origin=BASE)
+    assert answer.status_code == 200
+    assert "access-control-allow-origin" not in answer.headers
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+    policy = answer.headers["content-security-policy"]
+    assert policy == "connect-src 'self' data: blob:; frame-ancestors 'self'"
+
+
+def test_a_listed_origin_may_ask_and_first_what_it_may_send() -> None:
+    listed = gate(origins=["https://ml.example.org/", "*"])
+    origin = {"origin": "https://ml.example.org"}
+    cross = {**origin, "sec_fetch_site": "cross-site"}
+    assert ask(listed, "/x", **cross).status_code == 401
+    assert ask(listed, "/x", **cross, authorization=LOGIN.header).status_code == 200
+    method = {"access_control_request_method": "POST"}
+    assert ask(listed, "/x", "OPTIONS", **cross, **method).status_code == 200
+    assert ask(listed, "/x", "OPTIONS", **cross).status_code == 401
+    evil = {"origin": "https://evil.example", **method}
+    assert ask(listed, "/x", "OPTIONS", **evil).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:4200", 200),
+        ("localhost:8080", 200),
+        ("[::1]:4200", 200),
+        ("127.9.9.9", 200),
+        ("ml.example.org", 200),
+        ("ML.EXAMPLE.ORG:443", 200),
+        ("localhost.evil.example", 403),
+        ("evil.example", 403),
+        ("10.0.0.3:4200", 403),
+        ("0.0.0.0:4200", 403),
+        ("localhost@evil.example", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+def test_only_names_of_the_server_are_answered(host: str, status: int) -> None:
+    named = gate(hosts=["ml.example.org"])
+    for path in ("/x", "/health"):
+        answer = ask(named, path, host=host, authorization=LOGIN.header)
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", ["/healthy", "/x/health", "/health/", "//health"])
+def test_what_resembles_health_is_not_open(path: str) -> None:
+    assert ask(gate(), "/health").status_code == 200
+    assert ask(gate(), "/health", "POST").status_code == 401
+    assert ask(gate(), path, base=f"{BASE}/").status_code == 401
+
+
+@pytest.mark.parametrize("name", ["host", "origin", "authorization"])
+def test_a_header_that_decides_is_there_once(name: str) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    values = {"host": "127.0.0.1", "authorization": LOGIN.header, "origin": BASE}
+    headers = [(k.encode(), v.encode()) for k, v in values.items()]
+    headers.append((name.encode(), b"evil.example"))
+    scope = {"type": "http", "method": "GET", "path": "/x", "headers": headers}
+    scope |= {"query_string": b""}
+    asyncio.run(gate()(scope, _nothing, send))
+    assert sent[0]["status"] == 400
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Basic", "Basic ?", "Basic /w==", "Bearer canary", "basic", "Digest x"],
+)
+def test_an_odd_authorization_is_none(header: str) -> None:
+    assert ask(gate(), "/x", authorization=header).status_code == 401
+
+
+def test_an_application_with_users_of_its_own_is_asked_about_them() -> None:
+    def is_user(login: Login) -> bool:
+        return login == Login("ada", "right")
+
+    users = gate(logins=[], is_user=is_user)
+    right, wrong = Login("ada", "right").header, Login("ada", "wrong").header
+    assert ask(users, "/x", authorization=right).status_code == 200
+    assert ask(users, "/x", authorization=wrong).status_code == 401
+    assert ask(users, "/x", cookie="=").status_code == 401
+    assert ask(users, "/login?token=").status_code == 401
+
+
+def test_what_is_no_request_is_handed_on() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, *_: Any) -> None:
+        seen.append(scope["type"])
+
+    made: Callable[..., Any] = Gate(app, logins=[LOGIN])
+    asyncio.run(made({"type": "lifespan"}, _nothing, None))
+    assert seen == ["lifespan"]

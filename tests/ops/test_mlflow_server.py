@@ -1,0 +1,107 @@
+"""MLflow's server: where artifacts may go, and whom it is asked about."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import UsageError
+from headrace.state.logins import Login
+from headrace_ops import mlflow_server
+from headrace_ops.mlflow_server import create_app, is_below, remember
+
+ROOT = "file:///home/ada/.headrace/mlartifacts"
+
+
+@pytest.mark.parametrize(
+    ("location", "is_allowed"),
+    [
+        (ROOT, True),
+        (f"{ROOT}/digits", True),
+        ("/home/ada/.headrace/mlartifacts/digits", True),
+        ("mlflow-artifacts:/digits", True),
+        ("file:///home/ada/.headrace/mlartifacts-other", False),
+        ("file:///home/ada/.headrace", False),
+        (f"{ROOT}/../../.ssh", False),
+        (f"{ROOT}/%2e%2e/%2e%2e/.ssh", False),
+        ("mlflow-artifacts:/../../.ssh", False),
+        (f"{ROOT}?x=/etc", False),
+        (f"{ROOT}#/etc", False),
+        ("file://elsewhere/home/ada/.headrace/mlartifacts", False),
+        ("/etc", False),
+        ("s3://bucket/home/ada/.headrace/mlartifacts", False),
+        ("http://elsewhere/", False),
+    ],
+)
+def test_artifacts_go_below_the_root_alone(location: str, is_allowed: bool) -> None:
+    assert is_below(location, ROOT) is is_allowed
+
+
+def test_a_root_in_a_bucket_has_places_in_it() -> None:
+    assert is_below("s3://bucket/mlartifacts/digits", "s3://bucket/mlartifacts")
+    assert not is_below("s3://other/mlartifacts/digits", "s3://bucket/mlartifacts")
+
+
+@pytest.fixture
+def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts back what `create_app` replaces in MLflow, which other tests use as well."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    create = SqlAlchemyStore.create_experiment
+    monkeypatch.setattr(SqlAlchemyStore, "create_experiment", create)
+
+
+def test_an_experiment_has_its_artifacts_below_the_root(
+    unchanged: None,
+    monkeypatch: pytest.MonkeyPatch,
+    mlflow_database: Path,
+    tmp_path: Path,
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    monkeypatch.setenv(ARTIFACT_ROOT_ENV_VAR, ROOT)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "right")
+    create_app()
+    database = shutil.copy(mlflow_database, tmp_path)
+    store = SqlAlchemyStore(f"sqlite:///{database}", ROOT)
+    with pytest.raises(MlflowException, match="must be below"):
+        store.create_experiment("evil", artifact_location="/etc", tags=[])
+    with pytest.raises(MlflowException, match="must be below"):
+        store.create_experiment("evil", "/etc", [])
+    assert store.create_experiment("good", artifact_location=f"{ROOT}/x", tags=[])
+
+
+def test_without_a_login_nothing_is_served(
+    unchanged: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="MLFLOW_TRACKING_PASSWORD"):
+        create_app()
+
+
+def test_who_was_right_is_not_asked_about_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def ask(user: str, password: str) -> bool:
+        asked.append(user)
+        return password == "right"
+
+    now = [0.0]
+    monkeypatch.setattr(mlflow_server.time, "monotonic", lambda: now[0])
+    is_user = remember(ask)
+    assert is_user(Login("ada", "right"))
+    assert is_user(Login("ada", "right"))
+    assert not is_user(Login("ada", "wrong"))
+    assert not is_user(Login("ada", "wrong"))
+    assert asked == ["ada"] * 3
+    now[0] = 61.0
+    assert is_user(Login("ada", "right"))
+    assert asked == ["ada"] * 4

@@ -1,0 +1,94 @@
+"""The home's own PostgreSQL: it ends with its keeper, and answers when it can."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from headrace.settings import POSTGRES_FILE, Settings
+from headrace_ops import postgres
+
+
+def until(met: Callable[[], bool], seconds: float = 600) -> None:
+    limit = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def start(home: Path) -> subprocess.Popen[bytes]:
+    home.mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, "-m", postgres.__name__, str(home)])
+
+
+def is_running(home: Path) -> bool:
+    return any(
+        str(home / postgres.FOLDER) in (process.info["cmdline"] or ())
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "postgres"
+    )
+
+
+def test_it_answers_and_ends_with_its_keeper(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert not postgres.is_ready(Settings(project=tmp_path, home=home))
+    keeper = start(home)
+    try:
+        until(lambda: postgres.is_ready(Settings(project=tmp_path, home=home)))
+        assert is_running(home)
+    finally:
+        keeper.terminate()
+        keeper.wait(600)
+    assert not is_running(home)
+    assert not postgres.is_ready(Settings(project=tmp_path, home=home))
+
+
+def test_one_that_is_told_to_end_while_it_starts_leaves_no_database(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    keeper = start(home)
+    mark = home / postgres.FOLDER / "postmaster.pid"
+    try:
+        until(mark.exists)  # just begun, and not yet known to its keeper
+        keeper.terminate()
+        assert keeper.wait(600) == 0
+        assert not is_running(home)
+    finally:
+        if mark.exists():  # it failed: no test leaves a database behind
+            os.kill(int(mark.read_text().splitlines()[0]), signal.SIGQUIT)
+        keeper.kill()
+
+
+def test_a_database_that_listens_and_is_still_starting_is_not_ready(
+    tmp_path: Path,
+) -> None:
+    """As after a crash: the socket is there, and who connects is sent away."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / ".s.PGSQL.5432"))
+        listening.listen()
+        socket_folder = json.dumps({"socket": str(tmp_path)})
+        (tmp_path / POSTGRES_FILE).write_text(socket_folder)
+
+        def send_away() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1024)
+                fields = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+                connection.sendall(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+
+        thread = threading.Thread(target=send_away)
+        thread.start()
+        assert not postgres.is_ready(Settings(project=tmp_path, home=tmp_path))
+        thread.join(5)
+        assert not thread.is_alive()

@@ -1,0 +1,218 @@
+"""What ends by itself is started again, and nothing outlives whoever keeps it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from headrace.errors import DependencyError
+from headrace_ops import guard, live
+from headrace_ops.servers import Service
+from headrace_ops.supervisor import Supervisor
+
+WORKS = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()} ');"
+
+
+class Server:
+    """A small server: its file has the number of each process that it was.
+
+    The file is there before a number is in it, so a number is what makes it ready.
+    """
+
+    def __init__(self, folder: Path, name: str, then: str) -> None:
+        self.file = folder / f"{name}.processes"
+        self.service = Service(
+            name=name,
+            command=[sys.executable, "-c", WORKS + then, str(self.file)],
+            environment=dict(os.environ),
+            log=folder / f"{name}.log",
+            ready=lambda: bool(self.processes),
+        )
+
+    @property
+    def processes(self) -> list[int]:
+        """All of its processes that have told their number, the last one last."""
+        text = self.file.read_text() if self.file.exists() else ""
+        return [int(number) for number in text.split(" ")[:-1]]
+
+
+STAYS = "time.sleep(600)"
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[int]:
+    with (tmp_path / "lock").open("wb") as file:
+        yield file.fileno()
+
+
+def until(met: Callable[[], bool], seconds: float = 600) -> None:
+    limit = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def watch(supervisor: Supervisor) -> list[Exception]:
+    """Watch in the background; what it raises is put into the list."""
+    raised: list[Exception] = []
+
+    def look() -> None:
+        try:
+            supervisor.watch()
+        except DependencyError as error:
+            raised.append(error)
+
+    threading.Thread(target=look, daemon=True).start()
+    return raised
+
+
+def test_a_killed_server_is_started_again(tmp_path: Path, lock: int) -> None:
+    server = Server(tmp_path, "one", STAYS)
+    supervisor = Supervisor(lock, pauses=(0.0, 0.0))
+    try:
+        supervisor.start(server.service)
+        watch(supervisor)
+        os.kill(server.processes[0], signal.SIGKILL)
+        until(lambda: len(server.processes) == 2)
+        assert psutil.pid_exists(server.processes[1])
+    finally:
+        supervisor.stop()
+    assert not psutil.pid_exists(server.processes[1])
+
+
+def test_what_ends_again_and_again_is_given_up_with_its_last_words(
+    tmp_path: Path, lock: int
+) -> None:
+    full = tmp_path / "full"
+    waits = f'exec("while not os.path.exists({str(full)!r}): time.sleep(.01)");'
+    server = Server(tmp_path, "one", waits + "sys.exit('no room')")
+    supervisor = Supervisor(lock, pauses=(0.0, 0.0))
+    supervisor.start(server.service)
+    full.touch()  # once it is known to have started
+    raised = watch(supervisor)
+    until(lambda: bool(raised))
+    supervisor.stop()
+    assert "one ended by itself 3 times: no room" in str(raised[0])
+    assert len(server.processes) == 3
+
+
+def test_a_server_that_does_not_start_is_told_with_its_last_words(
+    tmp_path: Path, lock: int
+) -> None:
+    server = Server(tmp_path, "one", "")
+    command = [sys.executable, "-c", "import sys; sys.exit('port taken')"]
+    service = Service("one", command, {}, server.service.log, lambda: False)
+    supervisor = Supervisor(lock)
+    with pytest.raises(DependencyError, match="one did not start: port taken"):
+        supervisor.start(service)
+    supervisor.stop()
+
+
+def test_workers_end_before_servers_and_the_database_last(
+    tmp_path: Path, lock: int
+) -> None:
+    order = tmp_path / "order"
+    end = (
+        "import signal; signal.signal(15, lambda *_: (time.sleep(.2), "
+        f"open({str(order)!r},'a').write(sys.argv[1]+' '), sys.exit()));"
+    )
+    names = ("postgres", "prefect", "cpu worker")
+    supervisor = Supervisor(lock)
+    for name in names:
+        server = Server(tmp_path, name, "time.sleep(600)")
+        code = end + WORKS + STAYS
+        code = "import time,sys;" + code
+        command = [sys.executable, "-c", code, str(server.file)]
+        supervisor.start(
+            Service(name, command, {}, server.service.log, server.service.ready)
+        )
+    supervisor.stop()
+    ended = [Path(text).stem for text in order.read_text().split(".processes")[:-1]]
+    assert [text.strip() for text in ended] == ["cpu worker", "prefect", "postgres"]
+
+
+@pytest.mark.parametrize("victim", ["parent", "guard"])
+def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
+    tmp_path: Path, victim: str
+) -> None:
+    if victim == "guard" and sys.platform != "linux":
+        pytest.skip("only Linux tells a process that its parent is gone")
+    server = Server(tmp_path, "one", STAYS)
+    code = (
+        "import sys; from headrace_flows import guard; import os, time;"
+        "g = guard.start(sys.argv[1:], dict(os.environ), os.devnull);"
+        "print(g.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, *server.service.command],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    guarding = int(parent.stdout.readline())
+    until(lambda: bool(server.processes))
+    os.kill(parent.pid if victim == "parent" else guarding, signal.SIGKILL)
+    try:
+        until(lambda: not _runs(server.processes[0]))
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def test_what_a_command_started_goes_with_it(tmp_path: Path) -> None:
+    inner = Server(tmp_path, "inner", STAYS)
+    start = f"subprocess.Popen({inner.service.command!r})"
+    waits = 'exec("while not (file.is_file() and file.read_text()): time.sleep(.01)")'
+    code = (
+        f"import pathlib, subprocess, sys, time; {start};"
+        f"file = pathlib.Path({str(inner.file)!r}); {waits}"
+    )
+    guarded = guard.start([sys.executable, "-c", code], {}, os.devnull)
+    assert guarded.wait(timeout=600) == 0
+    assert len(inner.processes) == 1
+    until(lambda: not _runs(inner.processes[0]))
+    guard.stop(guarded)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_another_server_at_its_port_is_not_taken_for_it(
+    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "START_LIMIT_SECONDS", 1.0)
+    mute = Server(tmp_path, "mute", STAYS).service
+    speaks = Server(
+        tmp_path,
+        "speaks",
+        "import socket; s = socket.create_server(('127.0.0.1', int(sys.argv[2])));"
+        + STAYS,
+    ).service
+    with socket.socket() as another:
+        another.bind(("127.0.0.1", 0))
+        port = another.getsockname()[1]
+        another.listen()
+        supervisor = Supervisor(lock)
+        with pytest.raises(DependencyError, match="mute did not start"):
+            supervisor.start(replace(mute, port=port))
+        supervisor.stop()
+    monkeypatch.setattr(live, "START_LIMIT_SECONDS", 120.0)
+    supervisor = Supervisor(lock)
+    command = [*speaks.command, str(port)]
+    supervisor.start(replace(speaks, port=port, command=command))
+    supervisor.stop()

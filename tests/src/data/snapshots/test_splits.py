@@ -1,0 +1,92 @@
+"""A split is read in hash order, without the rows that are in quarantine."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.src.data.snapshots.conftest import (
+    PIXELS,
+    Write,
+    quarantine,
+    read_items,
+    some_items,
+)
+
+from headrace.data.snapshots import SplitRows, read_split, writing
+from headrace.errors import IntegrityError
+
+
+def test_a_split_is_read_in_hash_order_as_arrays(write: Write) -> None:
+    items, labels, names = read_split(write(some_items()), "train")
+    assert (items.dtype, items.shape) == (np.uint8, (4, 2, 3, 1))
+    assert labels.dtype == np.int32
+    rows = [int(name.removesuffix(".png")) for name in names]
+    assert sorted(rows) == [0, 1, 2, 3]
+    assert np.array_equal(items, PIXELS[rows])
+    assert labels.tolist() == [r % 2 for r in rows]
+    digests = [hashlib.sha256(item.tobytes()).hexdigest() for item in items]
+    assert digests == sorted(digests)
+
+
+def test_quarantined_rows_are_left_out(write: Write, tmp_path: Path) -> None:
+    record = write(some_items())
+    names = read_items(record)["name"].to_pylist()
+    place = quarantine(tmp_path, {names.index("2.png"): "train"})
+    _, _, train = read_split(record, "train", place)
+    _, _, test = read_split(record, "test", place)
+    assert sorted(train) == ["0.png", "1.png", "3.png"]
+    assert sorted(test) == ["5.png", "6.png", "7.png"]
+
+
+def test_a_split_without_rows_is_empty(write: Write) -> None:
+    items, labels, names = read_split(write(some_items(range(4))), "val")
+    assert (items.shape, labels.shape, names) == ((0, 2, 3, 1), (0,), [])
+
+
+def test_the_rows_of_a_split_are_read_shard_by_shard(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(writing, "ROWS_PER_SHARD", 3)
+    record = write(some_items())
+    every = read_items(record).to_pylist()
+    for split in ("train", "val", "test"):
+        left_out = [row for row, item in enumerate(every) if item["split"] == split][-1]
+        place = quarantine(tmp_path, {left_out: split})
+        rows = SplitRows(record, split, place)
+        read = list(rows)
+        assert rows.counts.tolist() == [len(part.items) for part in read]
+        assert len(rows) == sum(len(part.labels) for part in read)
+        items, labels, names = read_split(record, split, place)
+        assert np.array_equal(np.concatenate([part.items for part in read]), items)
+        assert [i for part in read for i in part.labels.tolist()] == labels.tolist()
+        kept = [item for item in every if item["split"] == split]
+        assert names == [item["name"] for item in kept if item != every[left_out]]
+
+
+def test_counting_reads_no_shard(write: Write) -> None:
+    record = write(some_items())
+    Path(record.uri, "items", "0000.parquet").unlink()
+    rows = SplitRows(record, "test")
+    assert (len(rows), rows.counts.tolist()) == (3, [3])
+    with pytest.raises(IntegrityError, match=r"incomplete"):
+        rows.read(0)
+
+
+def test_a_quarantine_of_other_data_is_noticed(write: Write, tmp_path: Path) -> None:
+    record = write(some_items())
+    row = read_items(record)["split"].to_pylist().index("test")
+    rows = SplitRows(record, "train", quarantine(tmp_path, {row: "train"}))
+    with pytest.raises(IntegrityError, match=r"4 rows of train, and 3 .*not of this"):
+        rows.read(0)
+    with pytest.raises(IntegrityError, match=r"quarantine .*gone.* cannot be read"):
+        SplitRows(record, "train", str(tmp_path / "gone.parquet"))
+
+
+def test_a_label_that_is_no_class_has_no_index(write: Write) -> None:
+    items = some_items()
+    items.label[0] = "z"
+    _, labels, names = read_split(write(items), "train")
+    assert labels[names.index("0.png")] == -1

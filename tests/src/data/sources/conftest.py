@@ -1,0 +1,251 @@
+"""Small sources, good and bad, made on the spot; and a server that gives them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.server
+import io
+import struct
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headrace.data.sources import open_source
+from headrace.data.sources.catalog import named as catalog
+from headrace.data.sources.catalog.named import Edition, Entry
+from headrace.data.sources.catalog.pinned import Pin
+from headrace.errors import DependencyError
+from headrace.media.chunks import Chunk, Reading, Source
+from headrace.settings import Settings
+
+GOOD = b"ham\tyes\n"
+
+Read = Callable[..., tuple[Source, list[Chunk]]]
+
+
+class Make:
+    """Writes files below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images = np.random.default_rng(1).integers(0, 256, (6, 4, 3), np.uint8)
+        self.labels = np.array([0, 1, 2, 0, 1, 2], np.uint8)
+
+    def file(self, name: str, data: bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def npz(self, name: str = "data.npz", **arrays: Any) -> Path:
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        return self.file(name, buffer.getvalue())
+
+    def npy(self, header: dict[str, Any], data: bytes, name: str = "x.npy") -> Path:
+        """An npz whose one member says `header` and holds `data`."""
+        buffer = io.BytesIO()
+        np.lib.format.write_array_header_1_0(buffer, header)
+        return self.zip({name: buffer.getvalue() + data, "y.npy": b""}, "data.npz")
+
+    def idx(self, name: str, array: Any, *, data: bytes | None = None) -> Path:
+        """An IDX file of bytes; gzip where its name says so."""
+        body = array.astype(np.uint8).tobytes() if data is None else data
+        header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+        whole = header + body
+        return self.file(name, gzip.compress(whole) if name.endswith(".gz") else whole)
+
+    def mnist(self, folder: str = "mnist", *, suffix: str = "") -> Path:
+        """The four IDX files: 4 train rows and 2 test rows."""
+        for split, rows in (("train", slice(0, 4)), ("t10k", slice(4, 6))):
+            self.idx(f"{folder}/{split}-images-idx3-ubyte{suffix}", self.images[rows])
+            self.idx(f"{folder}/{split}-labels-idx1-ubyte{suffix}", self.labels[rows])
+        return self.folder / folder
+
+    def png(self, array: Any) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def members(self, prefix: str = "") -> dict[str, bytes]:
+        return {
+            f"{prefix}{label}/{row}.png": self.png(image)
+            for row, (image, label) in enumerate(
+                zip(self.images, self.labels, strict=True)
+            )
+        }
+
+    def tree(self, members: dict[str, bytes], folder: str = "images") -> Path:
+        for name, data in members.items():
+            self.file(f"{folder}/{name}", data)
+        return self.folder / folder
+
+    def zip(self, members: dict[Any, bytes], name: str = "data.zip") -> Path:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, data in members.items():
+                archive.writestr(member, data)
+        return self.file(name, buffer.getvalue())
+
+    def tar(
+        self, members: dict[Any, bytes], mode: str = "w", name: str = "data.tar"
+    ) -> Path:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+            for member, data in members.items():
+                info = member
+                if isinstance(member, str):
+                    info = tarfile.TarInfo(member)
+                    info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return self.file(name, buffer.getvalue())
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return Make(tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(project=tmp_path)
+
+
+@pytest.fixture
+def read(settings: Settings) -> Read:
+    """Opens a source and reads all of it."""
+
+    def _read(uri: Any, **options: Any) -> tuple[Source, list[Chunk]]:
+        known = {field.name for field in fields(Reading)}
+        reading = Reading(**{key: options[key] for key in options if key in known})
+        limits = {key: options[key] for key in options if key not in known}
+        bounded = settings.model_copy(update=limits)
+        with open_source(str(uri), bounded, reading) as source:
+            return source, list(source.chunks)
+
+    return _read
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+@dataclass
+class Reply:
+    data: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0
+
+
+class Upstream:
+    """A server that stands in for where data comes from."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Reply] = {}
+        self.asked: list[str] = []
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.asked.append(self.path)
+                reply = owner.replies.get(self.path, Reply(b"", 404))
+                time.sleep(reply.delay)
+                self.send_response(reply.status)
+                length = {"Content-Length": str(len(reply.data))}
+                for name, value in (length | reply.headers).items():
+                    if value:
+                        self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def give(self, path: str, data: bytes, **facts: object) -> str:
+        self.replies[path] = Reply(data, **facts)  # type: ignore[arg-type]
+        return self.url + path
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
+    monkeypatch.setenv("no_proxy", "*")
+    running = Upstream()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def copies(tmp_path: Path, settings: Settings) -> Settings:
+    """Settings whose HEADRACE_DATA is a folder without anything in it."""
+    (tmp_path / "copies").mkdir()
+    return settings.model_copy(update={"data": tmp_path / "copies"})
+
+
+def pin(data: bytes, url: str = "", **facts: str) -> Pin:
+    return Pin(size=len(data), sha256=sha(data), url=url, **facts)
+
+
+def entry(*editions: dict[str, Pin], table: str = "", limit: int = 1000) -> Entry:
+    """An entry; of its editions, the last one needs a table made."""
+    *others, last = editions
+    return Entry(
+        name="letters",
+        title="Letters",
+        medium="text",
+        licence="CC0",
+        attribution="Letters by A. Nobody, CC0.",
+        homepage="https://example.org",
+        editions=(
+            *(Edition(files=files) for files in others),
+            Edition(files=last, table=table),
+        ),
+        limit_bytes=limit,
+    )
+
+
+def opened(one: Entry, settings: Settings) -> tuple[Source, Any]:
+    """The source, and its file, or its tree of several."""
+    source = Source(kind="", uri=one.uri)
+    with source:
+        return source, catalog.open_entry(source, settings, one)
+
+
+def kept(settings: Settings) -> list[str]:
+    return sorted(path.name for path in (settings.home / "data").rglob("*.*"))
+
+
+def failure(one: Entry, settings: Settings) -> str:
+    with pytest.raises(DependencyError, match=r"catalog:letters: no copy is") as seen:
+        opened(one, settings)
+    assert seen.value.exit_code == 3
+    assert kept(settings) == []
+    return str(seen.value)

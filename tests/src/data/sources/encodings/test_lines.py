@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from headrace.data.sources.encodings.detection import Encoding
+from headrace.data.sources.encodings.lines import lines_of, open_text
+from headrace.data.sources.places.files import File
+from headrace.errors import SourceError
+from headrace.media.chunks import split_in_name
+
+
+def _lines(data, newline="\n", codec="utf-8"):
+    file = File("x", len(data), lambda: io.BytesIO(data))
+    with open_text(file, Encoding(codec, "UTF-8"), newline) as text:
+        return list(lines_of(text, "x"))
+
+
+def test_line_ends_are_kept_and_marks_are_not():
+    assert _lines(b"a\r\nb\rc\n\nd") == ["a\r\n", "b\rc\n", "\n", "d"]
+    assert _lines(b"a\r\nb\rc\n", "") == ["a\r\n", "b\r", "c\n"]
+    assert _lines("\ufeffa\nb".encode(), codec="utf-8-sig") == ["a\n", "b"]
+    assert _lines("\ufeffa\n\ufeffb".encode()) == ["a\n", "b"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_told():
+    with pytest.raises(SourceError, match=r"x is not UTF-8 any more: invalid start"):
+        _lines(b"a\xff")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train-00000.parquet", "train"),
+        ("eng_Latn.dev.tsv", "val"),
+        ("my-test.csv", "test"),
+        ("test/part-0.csv", "test"),
+        ("train-test.csv", None),
+        ("train_val.csv", "train"),
+        ("latest.csv", None),
+        ("a.csv", None),
+    ],
+)
+def test_the_split_in_a_name(name, split):
+    assert split_in_name(name) == split

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import SourceError, SpecError
+
+CLASSES = {f"{label}/{row}.txt": b"%d" % row for row, label in enumerate("abab")}
+TABLE = b"text,label\none,a\ntwo,b\n"
+
+
+@pytest.fixture
+def texts(read):
+    return lambda uri, **options: read(uri, medium="text", **options)
+
+
+def _write(make, name, /, **columns):
+    path = make.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize("pack", ["tree", "zip", "tar"])
+def test_a_folder_of_texts_per_class(make, texts, pack):
+    source, (chunk,) = texts(getattr(make, pack)({**CLASSES, "README.txt": b"about"}))
+    assert (source.kind, source.findings) == ("folder", [])
+    assert sorted(zip(chunk.names, chunk.labels, chunk.items, strict=True)) == [
+        ("a/0.txt", "a", b"0"),
+        ("a/2.txt", "a", b"2"),
+        ("b/1.txt", "b", b"1"),
+        ("b/3.txt", "b", b"3"),
+    ]
+
+
+def test_a_text_outside_of_the_classes_is_reported(make, texts):
+    source, _ = texts(make.tree({**CLASSES, "stray.txt": b"x"}))
+    assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 1)]
+
+
+def test_splits_of_folders(make, texts):
+    members = {
+        f"{split}/{name}": b"x" for split in ("train", "test") for name in CLASSES
+    }
+    _, chunks = texts(make.tree(members))
+    assert sorted((chunk.split, len(chunk.names)) for chunk in chunks) == [
+        ("test", 4),
+        ("train", 4),
+    ]
+
+
+def test_unlabelled_texts_are_all_files_but_notes(make, texts):
+    tree = make.tree({"b.txt": b"2", "a.txt": b"1", "LICENSE.txt": b"free"})
+    _, (chunk,) = texts(tree, labelled=False)
+    assert (chunk.names, chunk.items) == (["a.txt", "b.txt"], [b"1", b"2"])
+    with pytest.raises(SourceError, match=r"Put each text into .* such as 7/00012.txt"):
+        texts(tree)
+
+
+def test_tables_whose_names_tell_their_splits(make, texts):
+    parts = ("en.train.csv", "en.dev.csv", "en.test.csv", "zh.train.csv")
+    source, chunks = texts(make.tree(dict.fromkeys(parts, TABLE)))
+    assert sorted((chunk.names[0], chunk.split) for chunk in chunks) == [
+        ("en.dev.csv[0]", "val"),
+        ("en.test.csv[0]", "test"),
+        ("en.train.csv[0]", "train"),
+        ("zh.train.csv[0]", "train"),
+    ]
+    assert len(source.notes) == 4
+
+
+def test_parquet_is_read_rather_than_other_tables(make, texts):
+    path = make.tree({"t.csv": TABLE, "README.md": b"about"})
+    _write(make, "images/t.parquet", text=["three"], label=["c"])
+    source, (chunk,) = texts(path)
+    assert (chunk.items, chunk.labels) == ([b"three"], ["c"])
+    assert source.notes[0].endswith("1 other files were not read, such as t.csv.")
+    assert source.findings == []
+
+
+def test_other_tables_are_read_where_parquet_lacks_a_column(make, texts):
+    path = make.tree({"t.csv": TABLE})
+    _write(make, "images/t.parquet", text=["three"])
+    _, (chunk,) = texts(path)
+    assert chunk.items == [b"one", b"two"]
+
+
+def test_of_one_table_in_two_formats_one_is_read(make, texts):
+    line = b'{"text": "one", "label": "a"}\n{"text": "two", "label": "b"}\n'
+    source, (chunk,) = texts(make.tree({"t.csv": TABLE, "t.jsonl": line}))
+    assert chunk.names == ["t.jsonl[0]", "t.jsonl[1]"]
+    assert "1 other files were not read, such as t.csv" in source.notes[0]
+
+
+def test_tables_without_labels_are_left_out(make, texts):
+    members = {"train.csv": TABLE, "test.csv": b"id,text\n1,one\n2,two\n3,three\n"}
+    source, (chunk,) = texts(make.tree(members))
+    assert (chunk.names[0], chunk.split) == ("train.csv[0]", "train")
+    assert "such as test.csv" in source.notes[0]
+
+
+def test_tables_of_different_columns_are_refused(make, texts):
+    members = {"x.csv": TABLE, "y.csv": b"review,stars\none,a\ntwo,b\n"}
+    seen = r"tables with different columns: .*x.csv \(text, label\); .*y.csv"
+    with pytest.raises(SourceError, match=seen):
+        texts(make.tree(members))
+
+
+def test_a_table_without_a_suffix_is_read(make, texts):
+    lines = b"ham\tone two\nspam\tthree\n" * 9
+    _, (chunk,) = texts(make.zip({"SMSSpamCollection": lines, "readme": b"about"}))
+    assert chunk.items[:2] == [b"one two", b"three"]
+
+
+def test_a_broken_table_in_a_folder_is_refused(make, texts):
+    broken = b"text,label\none,a\ntwo\nthree,b,c\n"
+    with pytest.raises(SourceError, match=r"bad.csv: 2 of 3 rows cannot be read"):
+        texts(make.tree({"bad.csv": broken, "t.csv": TABLE}))
+    with pytest.raises(SourceError, match=r"bad.csv is text, but no delimiter"):
+        texts(make.tree({"bad.csv": b"no table\n"}, "other"))
+
+
+def test_a_table_may_name_texts(make, texts):
+    names = {f"{row}.txt": b"%d" % row for row in range(4)}
+    table = "file,label\n" + "".join(f"{name},{name[0] in '02'}\n" for name in names)
+    source, (chunk,) = texts(make.tree({**names, "m.csv": table.encode()}))
+    assert source.kind == "listed"
+    assert (chunk.items, chunk.labels[0]) == (list(names.values()), "True")
+
+
+def test_a_table_beside_classes_is_read_where_it_names_its_texts(make, texts):
+    source, _ = texts(make.tree({**CLASSES, "notes.csv": b"who,what\nann,x\nbob,y\n"}))
+    assert source.kind == "folder"
+    source, _ = texts(make.tree({**CLASSES, "t.csv": TABLE}, "other"))
+    assert source.kind == "table"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array(["one", None, "三"]),
+        pa.array(["one", None, "三"], pa.large_string()),
+        pa.array(["one", None, "三"]).dictionary_encode(),
+    ],
+)
+def test_parquet_of_texts(make, texts, cells):
+    path = _write(make, "t.parquet", text=cells, label=[1, None, 3], who=[7, 8, 9])
+    source, (chunk,) = texts(path, group="who")
+    assert source.notes == [
+        f"{path}: Parquet; texts in text, labels in label, groups in who."
+    ]
+    assert chunk.items == [b"one", b"", "三".encode()]
+    assert (chunk.labels, chunk.groups) == (["1", "", "3"], ["7", "8", "9"])
+    assert chunk.names[2] == "t.parquet[2]"
+
+
+def test_parquet_of_bytes_is_text_where_it_is_named(make, texts):
+    path = _write(make, "t.parquet", body=[b"a\xff", b"b"], label=[True, False])
+    _, (chunk,) = texts(path, item="body")
+    assert (chunk.items, chunk.labels) == ([b"a\xff", b"b"], ["true", "false"])
+
+
+def test_conditions_and_splits_of_parquet(make, texts):
+    path = _write(
+        make,
+        "t.parquet",
+        text=["a", "b", "c", "d"],
+        label=["x", "y", "x", "y"],
+        split=["test", "train", "test", "val"],
+        lang=["en", "en", "zh", "en"],
+    )
+    _, chunks = texts(path, where="lang == 'en'")
+    assert [(chunk.split, chunk.items, chunk.names) for chunk in chunks] == [
+        ("test", [b"a"], ["t.parquet[0]"]),
+        ("train", [b"b"], ["t.parquet[1]"]),
+        ("val", [b"d"], ["t.parquet[3]"]),
+    ]
+    with pytest.raises(SpecError, match=r"'lang == \"de\"' fits none of the 4 rows"):
+        texts(path, where='lang == "de"')
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "seen"),
+    [
+        ({"label": [1, 2], "size": [3, 4]}, {}, "no column of texts"),
+        (
+            {"text": ["a", "b"], "label": ["c", "d"]},
+            {"item": "label"},
+            "no column of labels",
+        ),
+        ({"text": [[1], [2]], "label": [1, 2]}, {"item": "text"}, "no text in text"),
+        ({"text": [["a"], ["b"]], "label": [1, 2]}, {}, r'text are .* as \["a"\]\. W'),
+        (
+            {"text": ["a", "b"], "label": [["x"], ["y"]]},
+            {},
+            r"column of labels: .* label",
+        ),
+        ({"text": ["a", "b"], "label": [1.5, 2]}, {}, "is 1.5, which is no label"),
+    ],
+)
+def test_parquet_without_texts_or_labels_is_refused(
+    make, texts, columns, options, seen
+):
+    with pytest.raises(SourceError, match=seen):
+        texts(_write(make, "t.parquet", **columns), **options)
+
+
+def test_a_text_too_long_is_refused(make, texts, monkeypatch):
+    monkeypatch.setattr("headrace.data.sources.tables.texts._TEXT_LIMIT", 3)
+    with pytest.raises(SourceError, match=r"t.parquet\[1\] has 4 bytes; .* at most 3"):
+        texts(_write(make, "t.parquet", text=["abc", "abcd"], label=[1, 2]))
+
+
+def test_columns_of_one_name_are_refused(make, texts):
+    table = pa.Table.from_arrays([pa.array(["a"])] * 2, ["text", "text"])
+    pq.write_table(table, make.folder / "t.parquet")
+    with pytest.raises(SourceError, match=r"several columns named 'text'"):
+        texts(make.folder / "t.parquet")
+
+
+@pytest.mark.parametrize("key", ["item", "label", "group", "where"])
+def test_columns_need_a_table(make, read, key):
+    with pytest.raises(SpecError, match=rf"data.{key} = 'x' needs a table, and"):
+        read(make.tree(CLASSES), medium="text", **{key: "x"})
+
+
+def test_tables_of_images_have_groups_and_conditions(make, read):
+    path = _write(
+        make,
+        "i.parquet",
+        pixels=[[1, 2], [3, 4], [5, 6]],
+        image=[b"a", b"b", b"c"],
+        kind=["x", "y", "x"],
+        who=["ann", "bob", "cy"],
+    )
+    _, (chunk,) = read(
+        path, item="pixels", label="kind", group="who", where="who != 'bob'"
+    )
+    assert np.array_equal(chunk.items, [[1, 2], [5, 6]])
+    assert (chunk.labels, chunk.groups) == (["x", "x"], ["ann", "cy"])
+    assert chunk.names == ["i.parquet[0]", "i.parquet[2]"]
+    with pytest.raises(SpecError, match=r"data.item = 'nix' is no column of"):
+        read(path, item="nix")
+    with pytest.raises(SpecError, match=r"fits none of the 3 rows"):
+        read(path, label="kind", where="who == 'dan'")

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+
+import pytest
+
+from headrace.data.sources.encodings import lines
+from headrace.data.sources.tables import delimited
+from headrace.errors import SourceError, SpecError
+
+ROWS = [
+    ("good", "nice, very nice"),
+    ("bad", 'he said "no"'),
+    ("good", "two\nlines; of text"),
+    ("bad", "a\ttab | here"),
+] * 10
+
+
+def _written(rows, delimiter=",", header=("label", "text")):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerows([header, *rows] if header else rows)
+    return text.getvalue().encode()
+
+
+def _rows(chunks):
+    return [
+        (label, item.decode())
+        for chunk in chunks
+        for label, item in zip(chunk.labels, chunk.items, strict=True)
+    ]
+
+
+@pytest.fixture
+def texts(read):
+    return lambda uri, **options: read(uri, medium="text", **options)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("header", [("label", "text"), None])
+def test_delimiter_quotes_and_header_are_found(make, texts, delimiter, header):
+    source, chunks = texts(make.file("a.csv", _written(ROWS, delimiter, header)))
+    assert source.kind == "table"
+    assert _rows(chunks) == ROWS
+    assert chunks[0].names[3] == "a.csv[3]"
+    assert chunks[0].split is None
+    assert source.findings == []
+    said = "with a header" if header else "no header"
+    assert said in source.notes[0]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_packed_table_is_unpacked(make, texts, pack):
+    _, chunks = texts(make.file("a.csv.packed", pack(_written(ROWS))))
+    assert _rows(chunks) == ROWS
+
+
+def test_quotes_that_mean_nothing_are_text(make, texts):
+    lines = ["ham\tso good", 'spam\t"win now', "ham\tok", 'ham\tsaid "yes" to it'] * 9
+    source, chunks = texts(make.file("Collection", "\n".join(lines).encode()))
+    assert _rows(chunks) == [tuple(line.split("\t")) for line in lines]
+    assert "tab-separated, quotes taken as text, no header" in source.notes[0]
+    assert "texts in column_2, labels in column_1" in source.notes[0]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("header", [("label", "text"), None])
+def test_a_first_line_that_names_the_delimiter_is_no_row(
+    make, texts, delimiter, header
+):
+    data = f"sep={delimiter}\r\n".encode() + _written(ROWS, delimiter, header)
+    source, chunks = texts(make.file("a.csv", data))
+    assert (_rows(chunks), source.findings) == (ROWS, [])
+    assert ("no header" in source.notes[0]) == (header is None)
+
+
+def test_the_encoding_is_told(make, texts):
+    rows = [
+        ("好评", "这个酒店的服务很好，下次还会来住"),
+        ("差评", "一点也不好，没有人"),
+    ] * 9
+    data = _written(rows, header=("标签", "内容")).decode().encode("gbk")
+    source, chunks = texts(make.file("a.csv", data))
+    assert _rows(chunks) == rows
+    assert source.notes == [
+        f"{source.uri}: GBK (GB18030), comma-separated, with a header; texts in 内容, "
+        "labels in 标签."
+    ]
+
+
+def test_empty_columns_beside_two_are_nothing(make, texts):
+    data = b"v1,v2,,,\r\n" + b'ham,"so, good",,,\r\nspam,win \xa35 now,,,\r\n' * 9
+    source, chunks = texts(make.file("spam.csv", data))
+    assert _rows(chunks)[:2] == [("ham", "so, good"), ("spam", "win £5 now")]
+    assert "Windows-1252" in source.notes[0]
+
+
+def test_files_that_were_joined_with_their_marks_are_one(make, texts):
+    part = b"\xef\xbb\xbf" + _written(ROWS, header=None)
+    source, chunks = texts(make.file("a.csv", part * 2))
+    assert (_rows(chunks), source.findings) == (ROWS * 2, [])
+
+
+def test_carriage_returns_alone_end_lines(make, texts):
+    _, chunks = texts(make.file("a.csv", b"label,text\ra,hi\rb,ho\ra,he\rb,hu\r"))
+    assert _rows(chunks) == [("a", "hi"), ("b", "ho"), ("a", "he"), ("b", "hu")]
+
+
+def test_few_uneven_rows_are_empty_and_told(make, texts):
+    data = b"label,text,split\n" + b"a,one,train\nb,two,test\n" * 200 + b"b,x\n"
+    source, chunks = texts(make.file("a.csv", data))
+    assert [(f.check, f.count) for f in source.findings] == [("ragged_rows", 1)]
+    assert "line 402: it has 2 cells instead of 3" in source.findings[0].message
+    assert sum(len(chunk.labels) for chunk in chunks) == 401
+    last = chunks[-1]
+    assert (last.items[-1], last.labels[-1], last.split) == (b"", "", "test")
+    assert last.unread == [len(last.labels) - 1]
+
+
+def test_many_uneven_rows_are_refused(make, texts):
+    data = b"label,text\n" + b"a,one\nb,two\nb,too,many\n" * 20
+    seen = r"20 of 60 rows cannot be read, such as line 4: it has 3 cells instead of 2"
+    with pytest.raises(SourceError, match=seen):
+        texts(make.file("a.csv", data))
+
+
+def test_a_quote_that_is_not_closed_is_told(make, texts):
+    data = _written(ROWS * 10) + b'bad,"never closed, ever\n'
+    source, _ = texts(make.file("a.csv", data))
+    assert "a quote is opened and not closed" in source.findings[0].message
+    with pytest.raises(SourceError, match=r"a quote is closed within a cell"):
+        texts(make.file("b.csv", _written(ROWS) + b'a,"b" c, d\n' * 9))
+
+
+def test_damaged_bytes_reach_the_medium_as_they_are(make, texts):
+    data = "label,text\n" + "a,caf\xe9 one\nb,na\xefve\n" * 50
+    path = make.file("a.csv", data.encode() + b"b,b\xffad\n\xffb,ok\n")
+    source, (chunk,) = texts(path)
+    assert chunk.items[-2:] == [b"b\xffad", b"ok"]
+    assert chunk.labels[-2:] == ["b", ""]
+    assert "damaged in places" in source.notes[0]
+
+
+def test_nulls_reach_the_medium_as_they_are(make, texts):
+    _, (chunk,) = texts(
+        make.file("a.csv", b"label,text\n" + b"a,x\nb,y\n" * 50 + b"b,n\0l\n")
+    )
+    assert chunk.items[-1] == b"n\0l"
+
+
+@pytest.mark.parametrize("label", ["", "NA", "nan", "NULL", "None"])
+def test_only_an_empty_label_is_missing(make, texts, label):
+    data = f"label,text\na,x\nb,y\n{label},z\n"
+    _, (chunk,) = texts(make.file("a.csv", data.encode()))
+    assert chunk.labels == ["a", "b", label]
+
+
+def test_rows_come_in_chunks(make, texts, monkeypatch):
+    monkeypatch.setattr(delimited, "ROWS_AT_ONCE", 16)
+    _, chunks = texts(make.file("a.csv", _written(ROWS)))
+    assert [len(chunk.labels) for chunk in chunks] == [16, 16, 8]
+    assert chunks[2].names[0] == "a.csv[32]"
+    assert _rows(chunks) == ROWS
+
+
+def test_a_line_without_end_is_refused(make, texts, monkeypatch):
+    monkeypatch.setattr(lines, "LINE_LIMIT", 100)
+    data = b"label,text\na,ok\nb,ok\na," + b"x" * 200
+    with pytest.raises(SourceError, match=r"line 4, has over 100 characters"):
+        texts(make.file("a.csv", data))
+
+
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (b"", "is empty: 0 bytes.*column of texts"),
+        (b"\n \n", "holds no rows"),
+        (b"label,label,text\na,b,c\n", "has 2 columns named 'label'"),
+        (b"one two\nthree\n", "is text, but no delimiter"),
+        (b"(lp0\nS'a'\n", "is a Python pickle"),
+        (b"<!DOCTYPE html>\n<p>404", "is a web page"),
+        (b"%PDF-1.7", "is a PDF"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "is no text"),
+        (b"label,words\n", "has no column of texts"),
+        (b"label,te\xffxt\n" + b"a,plain words\n" * 200, "whose name, .* is damaged"),
+    ],
+)
+def test_what_is_no_table_of_texts_is_refused(make, texts, data, seen):
+    with pytest.raises(SourceError, match=seen):
+        texts(make.file("a.csv", data))
+
+
+def test_a_workbook_is_refused(make, texts):
+    with pytest.raises(SourceError, match=r"is an Excel workbook.* as CSV"):
+        texts(make.zip({"xl/workbook.xml": b"x"}, "a.xlsx"))
+
+
+def test_a_packed_table_cut_short_or_too_large_is_refused(make, texts):
+    packed = gzip.compress(_written(ROWS * 9))
+    with pytest.raises(SourceError, match=r"a.csv.gz is damaged or cut short"):
+        texts(make.file("a.csv.gz", packed[:-9]))
+    with pytest.raises(SourceError, match=r"over 100 times its size"):
+        texts(make.file("b.csv.gz", gzip.compress(b"a,b\n" * 2**23)))
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "columns"),
+    [
+        ("id,sentence,class", "7,some words,x", ("sentence", "class")),
+        ("target,title,text", "x,short,some words", ("text", "target")),
+        ("label,words,note", "x,some long words,y", ("words", "label")),
+        ("Label,Review Text", "x,some words", ("Review Text", "Label")),
+    ],
+)
+def test_columns_are_found_by_their_names(make, texts, header, row, columns):
+    other = row.replace("x", "z").replace("some", "other")
+    source, _ = texts(make.file("a.csv", f"{header}\n{row}\n{other}\n".encode()))
+    item, label = columns
+    assert source.notes[0].endswith(f"texts in {item}, labels in {label}.")
+
+
+def test_columns_are_those_that_are_named(make, texts):
+    data = b"text,title,label,kind,who\nt1,u1,a,x,ann\nt2,u2,b,y,bob\n"
+    path = make.file("a.csv", data)
+    _, (chunk,) = texts(path, item="title", label="kind", group="who")
+    assert chunk.items == [b"u1", b"u2"]
+    assert (chunk.labels, chunk.groups) == (["x", "y"], ["ann", "bob"])
+
+
+@pytest.mark.parametrize("key", ["item", "label", "group"])
+def test_a_column_that_is_not_there_is_told(make, texts, key):
+    path = make.file("a.csv", b"text,label\nt1,a\nt2,b\n")
+    with pytest.raises(
+        SpecError, match=rf"data.{key} = 'nix' is no column of .*; it has"
+    ):
+        texts(path, **{key: "nix"})
+
+
+def test_no_labels_are_told_with_the_columns(make, texts):
+    path = make.file("a.csv", b"id,text,lang\n1,t1,en\n2,t2,de\n3,t3,en\n4,t4,de\n")
+    seen = r"no column of labels .*; it has id \(string\), text \(string\), lang"
+    with pytest.raises(SourceError, match=seen) as refused:
+        texts(path)
+    assert "with data.label (`--label` of headrace new)" in str(refused.value)
+    _, (chunk,) = texts(path, labelled=False)
+    assert (chunk.items[0], chunk.labels[0]) == (b"t1", "")
+
+
+def test_a_split_column_is_believed_where_its_values_name_splits(make, texts):
+    head = "text,label,{}\nt1,a,{}\nt2,b,{}\n"
+    _, chunks = texts(make.file("a.csv", head.format("set", "train", "dev").encode()))
+    assert [chunk.split for chunk in chunks] == ["train", "val"]
+    _, chunks = texts(make.file("b.csv", head.format("fold", "1", "2").encode()))
+    assert [chunk.split for chunk in chunks] == [None]
+    with pytest.raises(SourceError, match=r"has the split 'hold'"):
+        texts(make.file("c.csv", head.format("split", "hold", "test").encode()))
+
+
+def test_a_text_alone_needs_no_table(make, texts):
+    source, (chunk,) = texts(make.file("a.txt", b"label,text\na,b\n"), labelled=False)
+    assert (source.kind, chunk.items) == ("file", [b"label,text\na,b\n"])
+    source, (chunk,) = texts(make.file("b", b"some words\nand, more"), labelled=False)
+    assert source.kind == "file"
+
+
+def test_one_column_of_texts_is_enough(make, texts):
+    path = make.file("a.csv", b"text\nhello, world\nbye\n")
+    _, (chunk,) = texts(path, labelled=False)
+    assert chunk.items == [b"hello, world", b"bye"]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headrace.data.sources.labels import labels_as_text
+from headrace.errors import SourceError
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([2, 0, 1], np.uint8),
+        np.array([2, 0, 1], ">i4"),
+        np.array([2.0, 0.0, 1.0]),
+        np.array([[2], [0], [1]]),
+        np.array(["2", "0", "1"]),
+        np.array([b"2", b"0", b"1"]),
+        np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], np.float32),
+        np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], bool),
+    ],
+)
+def test_each_form_of_labels_is_the_same_text(array):
+    assert labels_as_text(array, "y") == ["2", "0", "1"]
+
+
+def test_a_negative_label_stays_for_validation_to_judge():
+    assert labels_as_text(np.array([-1, 3]), "y") == ["-1", "3"]
+
+
+def test_truth_values_are_0_and_1():
+    assert labels_as_text(np.array([True, False]), "y") == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("array", "seen"),
+    [
+        (np.array([0.0, 1.5]), r"y\[1\] is 1.5, which is no label"),
+        (np.array([np.nan, 1.0]), r"y\[0\] is nan, which is no label"),
+        (np.array([1.0, np.inf]), r"y\[1\] is inf, which is no label"),
+        (np.array([[1, 0], [1, 1]]), r"row 1 is \[1, 1\], with 2 ones"),
+        (np.array([[1, 0], [0, 0]]), r"row 1 is \[0, 0\], with 0 ones"),
+        (np.array([[1, 0], [1, 7]]), r"row 1 is \[1, 7\], with 1 ones"),
+        (np.array([["a", "b"]]), "not one-hot"),
+        (np.zeros((2, 3, 4)), r"shape \(n, 3, 4\), which is not one of labels"),
+        (np.array([1j]), "complex128 values, which are no labels"),
+        (np.array(["a", "\ud800"]), "y holds text, from row 0 on, that is not Unicode"),
+        (np.array([7**9], "<u4").view("<U1"), "that is not Unicode"),
+        (np.array([b"\xff"]), r"y\[0\] is b'\\xff', which is not UTF-8"),
+    ],
+)
+def test_what_is_no_label_is_refused_with_its_row(array, seen):
+    with pytest.raises(SourceError, match=seen):
+        labels_as_text(array, "y")
+
+
+@pytest.mark.parametrize(
+    ("array", "seen"),
+    [
+        (np.array([0.0, 1.5]), r"y\[8\] is 1.5"),
+        (np.array([[1, 0], [1, 1]]), r"row 8 is \[1, 1\]"),
+        (np.array([b"a", b"\xff"]), r"y\[8\] is b'"),
+    ],
+)
+def test_a_row_is_counted_from_the_beginning_of_the_array(array, seen):
+    with pytest.raises(SourceError, match=seen):
+        labels_as_text(array, "y", first=7)

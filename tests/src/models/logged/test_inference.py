@@ -1,0 +1,40 @@
+"""Probabilities a block at a time are those of all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.models.logged.inference import probabilities
+
+
+class Doubling:
+    """Stands for a Keras model; keeps the shapes that it was called with."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def predict_on_batch(self, items: Any) -> Any:
+        self.shapes.append(items.shape)
+        return items * 2.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "shapes"),
+    [
+        (10, [(4, 2), (4, 2), (4, 2)]),
+        (8, [(4, 2), (4, 2)]),
+        (3, [(3, 2)]),
+        (1, [(1, 2)]),
+    ],
+)
+def test_every_row_is_answered_once_in_blocks_of_one_shape(
+    rows: int, shapes: list[tuple[int, ...]]
+) -> None:
+    model, items = Doubling(), np.arange(2 * rows, dtype=np.uint8).reshape(rows, 2)
+    given = probabilities(model, items, block=4)
+    assert given.dtype == np.float32
+    assert np.array_equal(given, items * 2.0)
+    assert model.shapes == shapes

@@ -1,0 +1,222 @@
+"""Which items count as new, how attempts are counted, and what was learned from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from headrace.data.snapshots import DIGEST, SplitRows, find_snapshot
+from headrace.errors import IntegrityError
+from headrace.records import DataDescription, SnapshotRecord
+from headrace.stages.evaluation.judged import Past, keep_items, look_back
+from headrace.stages.evaluation.learned import learned_from
+from headrace.state.ledger import Attempt
+from headrace.state.store import Store
+
+GRAY = DataDescription(medium="image", shape=(2, 2, 1), classes=("0", "1"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"))
+
+
+def items(*numbers: int) -> npt.NDArray[np.bytes_]:
+    data = b"".join(hashlib.sha256(bytes([number])).digest() for number in numbers)
+    return np.frombuffer(data, DIGEST)
+
+
+def attempt(number: int, rows: str, **values: Any) -> Attempt:
+    plain: dict[str, Any] = {
+        "id": number,
+        "version": number,
+        "weights_digest": f"w{number}",
+        "champion_version": 1 if number > 1 else None,
+        "best_version": None,
+        "snapshot_digest": "gone",
+        "rows_digest": rows,
+        "metrics": {},
+    }
+    return Attempt(**plain | values)
+
+
+def look(
+    store: Store,
+    attempts: list[Attempt],
+    judged: npt.NDArray[np.bytes_],
+    weights: str = "mine",
+    since: int = 99,
+) -> Past:
+    rows = keep_items(store, judged)
+
+    def find(digest: str) -> SnapshotRecord | None:
+        return find_snapshot(store, digest)
+
+    return look_back(attempts, (weights, 1, rows), judged, since, store, find)
+
+
+def test_items_are_kept_once_sorted_and_by_their_digest(store: Store) -> None:
+    digest = keep_items(store, items(3, 1, 2, 1))
+    assert digest == keep_items(store, items(1, 2, 3))
+    data = store.read(f"judged/{digest}.bin")
+    assert hashlib.sha256(data).hexdigest() == digest
+    assert data == b"".join(
+        sorted(hashlib.sha256(bytes([n])).digest() for n in (1, 2, 3))
+    )
+    store.write(f"judged/{digest}.bin", b"damaged")
+    keep_items(store, items(1, 2, 3))
+    assert store.read(f"judged/{digest}.bin") == data
+
+
+def test_an_item_is_new_if_no_attempt_was_judged_on_it(store: Store) -> None:
+    attempts = [
+        attempt(1, keep_items(store, items(1, 2))),
+        attempt(2, keep_items(store, items(2, 3))),
+    ]
+    past = look(store, attempts, items(5, 1, 3, 4))
+    assert past.new.tolist() == [True, False, False, True]
+    assert (past.attempt, past.note) == (2, "")
+
+
+def test_attempts_count_where_their_items_are_judged_again(store: Store) -> None:
+    first = keep_items(store, items(1, 2))
+    other = keep_items(store, items(8, 9))
+    attempts = [
+        attempt(1, first),  # the first champion was compared with nobody
+        attempt(2, first),
+        attempt(3, first),
+        attempt(4, other),
+    ]
+    assert look(store, attempts, items(2, 3)).attempt == 3
+    assert look(store, attempts, items(9)).attempt == 2
+    assert look(store, attempts, items(5)).attempt == 1
+
+
+def test_all_attempts_count_since_the_best_champion_was_promoted(store: Store) -> None:
+    """Else each of many small new data sets would be a first attempt."""
+    attempts = [attempt(n, keep_items(store, items(n))) for n in range(1, 6)]
+    assert look(store, attempts, items(77), since=99).attempt == 1
+    assert look(store, attempts, items(77), since=3).attempt == 3
+    assert look(store, attempts, items(77), since=0).attempt == 5
+
+
+def test_the_same_comparison_again_is_no_new_attempt(store: Store) -> None:
+    rows = keep_items(store, items(1, 2))
+    attempts = [attempt(1, rows), attempt(2, rows), attempt(3, rows), attempt(4, rows)]
+    assert look(store, attempts, items(1, 2), weights="w3").attempt == 2
+    repeated = [*attempts, attempt(5, rows, weights_digest="w2")]
+    assert look(store, repeated, items(1, 2)).attempt == 4
+
+
+def test_the_same_weights_on_other_rows_or_against_another_champion_are_one(
+    store: Store,
+) -> None:
+    """A row left out here and there would else be a try for nothing."""
+    whole, less = keep_items(store, items(1, 2)), keep_items(store, items(1))
+    attempts = [
+        attempt(2, whole),
+        attempt(3, less, weights_digest="w2"),
+        attempt(4, whole, weights_digest="w2", champion_version=3),
+    ]
+    assert look(store, attempts, items(1, 2)).attempt == 4
+
+
+def test_an_evaluation_done_again_sees_only_what_came_before_it(store: Store) -> None:
+    rows, more = keep_items(store, items(1, 2)), keep_items(store, items(1, 2, 3))
+    attempts = [attempt(1, rows), attempt(2, more), attempt(3, more)]
+    past = look(store, attempts, items(1, 2, 3), weights="w2")
+    assert past.new.tolist() == [False, False, True]
+    assert past.attempt == 1
+
+
+def test_only_attempts_that_new_items_judged_share_the_level_on_new_ones(
+    store: Store,
+) -> None:
+    judged = {"attempt_on_new_items": 1.0}
+    rows = [keep_items(store, items(number)) for number in range(6)]
+    attempts = [
+        attempt(1, rows[1]),
+        attempt(2, rows[2], metrics=judged),
+        attempt(3, rows[3]),
+        attempt(4, rows[4], metrics=judged),
+    ]
+    assert look(store, attempts, items(77), since=1).attempt_on_new == 3
+    assert look(store, attempts, items(77), since=2).attempt_on_new == 2
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "cut"])
+def test_without_the_items_of_an_attempt_none_is_new(store: Store, damage: str) -> None:
+    rows = keep_items(store, items(1, 2))
+    key = f"judged/{rows}.bin"
+    if damage == "gone":
+        store.delete(key)
+    else:
+        data = items(8, 9).tobytes() if damage == "changed" else store.read(key)[:32]
+        store.write(key, data)
+    past = look(store, [attempt(1, rows), attempt(2, rows)], items(5, 6))
+    assert past.new.tolist() == [False, False]
+    assert past.attempt == 2
+    assert past.note.startswith("no item counts as new, since the store has lost")
+    assert "version 1, 2 was judged on" in past.note
+
+
+@pytest.fixture
+def snapshot(
+    store: Store, write_snapshot: Callable[..., SnapshotRecord]
+) -> SnapshotRecord:
+    """Six images; two of each split."""
+    payload = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
+    columns = {
+        "split": ["train", "val", "test"] * 2,
+        "label": ["0", "1"] * 3,
+        "name": [str(number) for number in range(6)],
+    }
+    made: SnapshotRecord = write_snapshot(store, GRAY, payload, columns)
+    return made
+
+
+def shas(*rows: int) -> npt.NDArray[np.bytes_]:
+    payload = np.arange(24, dtype=np.uint8).reshape(6, 4)
+    found = [hashlib.sha256(payload[row].tobytes()).digest() for row in rows]
+    return np.frombuffer(b"".join(found), DIGEST)
+
+
+def test_the_items_of_a_split_are_those_of_its_rows(snapshot: SnapshotRecord) -> None:
+    assert SplitRows(snapshot, "test").items().tolist() == sorted(shas(2, 5).tolist())
+
+
+def test_evidence_of_an_earlier_release_is_looked_up_in_its_snapshot(
+    store: Store, snapshot: SnapshotRecord
+) -> None:
+    old = attempt(1, "", snapshot_digest=snapshot.digest)
+    past = look(store, [old], shas(0, 2, 5))
+    assert past.new.tolist() == [True, False, False]
+    assert past.note == ""
+
+
+def test_what_a_model_learned_from_is_in_train_or_val(snapshot: SnapshotRecord) -> None:
+    given = np.concatenate([shas(0, 1, 2, 3, 4, 5), items(1)])
+    learned = learned_from(snapshot, given)
+    assert learned.tolist() == [True, True, False, True, True, False, False]
+
+
+def test_a_snapshot_is_held_against_what_the_ledger_has_of_it(
+    store: Store, snapshot: SnapshotRecord
+) -> None:
+    assert find_snapshot(store, "0000") is None
+    sha256 = hashlib.sha256(
+        store.read(f"snapshots/{snapshot.digest}/manifest.json")
+    ).hexdigest()
+    found = find_snapshot(store, snapshot.digest, sha256)
+    assert found == snapshot.model_copy(update={"manifest_sha256": sha256})
+    assert learned_from(found, shas(0)).tolist() == [True]
+    forged = find_snapshot(store, snapshot.digest, "0" * 64)
+    assert forged is not None
+    with pytest.raises(IntegrityError, match="not the one that was recorded"):
+        learned_from(forged, shas(0))

@@ -1,0 +1,102 @@
+"""Small fits: dark and bright images in shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from headrace.backend import load_backend
+from headrace.records import DataDescription, Metrics
+from headrace.spec import PipelineSpec
+from headrace.stages.fitting import Checkpoints, Data, Examples, Fit, Fitted
+
+SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": [8], "dropout": 0.3},
+    "cnn": {"filters": [4], "units": 8},
+}
+
+
+def examples(rows: int, seed: int = 0) -> Examples:
+    """Dark and bright images in turn."""
+    items = np.random.default_rng(seed).integers(0, 120, (rows, 4, 4, 1), np.uint8)
+    labels = (np.arange(rows) % 2).astype(np.int32)
+    items[labels == 1] += 120
+    return Examples(items, labels)
+
+
+@dataclass
+class InShards:
+    """Examples cut into shards; notes which are read."""
+
+    rows: Examples
+    sizes: list[int]
+    read_: list[int] = field(default_factory=list)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        return np.array(self.sizes, np.int64)
+
+    def read(self, shard: int) -> Examples:
+        self.read_.append(shard)
+        start = sum(self.sizes[:shard])
+        part = slice(start, start + self.sizes[shard])
+        return Examples(self.rows.items[part], self.rows.labels[part])
+
+
+def data(rows: int = 50, val: int = 10, shards: list[int] | None = None) -> Data:
+    return Data(SMALL, InShards(examples(rows), shards or [rows]), examples(val, 1))
+
+
+def recipe(builder: str = "mlp", **changes: Any) -> PipelineSpec:
+    training = {"epochs": 2, "batch_size": 16, "learning_rate": 0.05, "seed": 3}
+    return PipelineSpec.model_validate(
+        {
+            "name": "blobs",
+            "medium": "image",
+            "data": {"source": "sample"},
+            "model": {"arguments": ARGUMENTS.get(builder, {})},
+            "training": training | changes,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def make_data() -> Callable[..., Data]:
+    """Data of so many rows, and how they lie in shards."""
+    return data
+
+
+Fits = Callable[..., tuple[Fitted, list[Metrics]]]
+
+
+@pytest.fixture(scope="session")
+def fit() -> Fits:
+    """Fit a builder; gives the result and what each epoch reported."""
+    load_backend()
+
+    def fitted(
+        builder: str = "mlp",
+        on: Data | None = None,
+        checkpoints: Checkpoints | None = None,
+        stop: Callable[[int, Metrics], None] | None = None,
+        **changes: Any,
+    ) -> tuple[Fitted, list[Metrics]]:
+        epochs: list[Metrics] = []
+
+        def on_epoch(number: int, metrics: Metrics) -> None:
+            epochs.append({"epoch": number, **metrics})
+            if stop is not None:
+                stop(number, metrics)
+
+        spec = recipe(builder, **changes)
+        made = Fit(spec, Path("."), builder, on or data(), checkpoints)
+        return made.run(on_epoch), epochs
+
+    return fitted

@@ -1,0 +1,95 @@
+"""Fits on several CPUs that TensorFlow pretends to have: a process of its own.
+
+``python -m tests.src.stages.fitting.several CPUS FITS`` takes a JSON list of fits and prints
+one of results. A fit is ``builder``, ``recipe``, and ``stop`` and ``checkpoints`` where
+it is cut off after an epoch or goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.anchoring import anchored_at
+from tests.src.stages.fitting.conftest import data, recipe
+
+from headrace.backend import load_backend
+from headrace.errors import HeadraceError
+from headrace.records import Metrics
+from headrace.spec import PipelineSpec
+from headrace.stages.fitting import Checkpoints, Fit
+
+LAYERS: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": [8], "dropout": 0.0},
+    "mlp-dropout": {"hidden": [64], "dropout": 0.5},
+    "cnn": {"filters": [4], "units": 8, "dropout": 0.0, "shift": 0, "zoom": 0},
+}
+
+
+def spec_of(builder: str, changes: dict[str, Any]) -> PipelineSpec:
+    """A recipe for one of `LAYERS`."""
+    spec = recipe(builder, **changes)
+    model = spec.model.model_copy(update={"arguments": LAYERS[builder]})
+    return spec.model_copy(update={"model": model})
+
+
+def fit(
+    builder: str, recipe: dict[str, Any], stop: int = 0, checkpoints: str = ""
+) -> dict[str, Any]:
+    """One fit; where it is cut off, what it did until then."""
+    spec = spec_of(builder, recipe)
+    place = (
+        Checkpoints(anchored_at(checkpoints), "fit", spec.training)
+        if checkpoints
+        else None
+    )
+    epochs: list[Metrics] = []
+
+    def on_epoch(number: int, metrics: Metrics) -> None:
+        epochs.append({k: v for k, v in metrics.items() if "seconds" not in k})
+        if number == stop:
+            raise StopIteration
+
+    try:
+        made = Fit(spec, Path(), builder.partition("-")[0], data(), place)
+    except HeadraceError as error:
+        return {"error": type(error).__name__, "says": str(error)}
+    try:
+        fitted = made.run(on_epoch)
+    except StopIteration:
+        return {"epochs": epochs}
+    seeds = [
+        [int(copy.numpy()[0]) for copy in getattr(v.value, "values", [v.value])]
+        for v in made._loop._variables
+        if "seed_generator" in v.path
+    ]
+    return {
+        "epochs": epochs,
+        "digest": fitted.weights_digest,
+        "weights": np.concatenate(
+            [np.asarray(w).ravel() for w in fitted.model.weights]
+        ).tolist(),
+        "execution": vars_of(fitted.execution),
+        "seeds": seeds,
+        "resumed": bool(place and place.resumed),
+        "config": json.dumps(fitted.model.get_config(), default=str),
+    }
+
+
+def vars_of(execution: Any) -> dict[str, Any]:
+    """Its fields; it has slots."""
+    return {name: getattr(execution, name) for name in execution.__slots__}
+
+
+if __name__ == "__main__":
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    pretended = [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1])
+    tf.config.set_logical_device_configuration(cpu, pretended)
+    load_backend()
+    results = [fit(**given) for given in json.loads(sys.argv[2])]
+    sys.stdout.write(json.dumps(results) + "\n")

@@ -1,0 +1,77 @@
+"""The temperature of a fitted model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.backend import load_backend
+from headrace.errors import SpecError
+from headrace.models.logged.inference import probabilities
+from headrace.stages.fitting.calibration import MOST, best_temperature, last_layer
+
+
+def softmax(logits: Any) -> Any:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("truth", [0.4, 1.0, 2.5])
+def test_the_temperature_that_labels_were_drawn_at_is_found(truth: float) -> None:
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 2, (20_000, 4))
+    chances = softmax(logits / truth)
+    labels = (chances.cumsum(axis=1) > draw.random((20_000, 1))).argmax(axis=1)
+    assert best_temperature(softmax(logits), labels) == pytest.approx(truth, rel=0.05)
+
+
+def test_a_few_rows_that_are_all_right_leave_some_doubt() -> None:
+    given, labels = softmax(np.eye(3) * 1.0), np.arange(3)
+    assert 1 / MOST < best_temperature(given, labels) < 1
+    assert 1 / MOST <= best_temperature(np.tile(given, (999, 1)), np.tile(labels, 999))
+
+
+def test_a_smoothed_fit_ends_surer_and_says_the_same(fit: Any, make_data: Any) -> None:
+    recipe = {"epochs": 6, "schedule": "cosine", "label_smoothing": 0.3}
+    data = make_data(100, 40)
+    plain, _ = fit("mlp", data, **recipe)
+    made, epochs = fit("mlp", data, calibrate=True, **recipe)
+    assert plain.temperature == 1
+    assert 1 / MOST <= made.temperature < 1
+    before, after = (
+        probabilities(fitted.model, data.val.items) for fitted in (plain, made)
+    )
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    loss = -np.log(after[np.arange(40), data.val.labels]).mean()
+    assert loss < epochs[-1]["val_loss"]
+
+
+def test_a_single_validation_row_gives_a_temperature_within_bounds(
+    fit: Any, make_data: Any
+) -> None:
+    data = make_data(50, 1)
+    made, _ = fit("mlp", data, calibrate=True)
+    assert 1 / MOST <= made.temperature <= MOST
+    assert np.isfinite(probabilities(made.model, data.val.items)).all()
+
+
+def test_without_validation_rows_nothing_is_changed(fit: Any, make_data: Any) -> None:
+    plain, _ = fit("mlp", make_data(50, 0))
+    made, _ = fit("mlp", make_data(50, 0), calibrate=True)
+    assert made.temperature == 1
+    assert made.weights_digest == plain.weights_digest
+
+
+@pytest.mark.parametrize("activation", [None, "sigmoid"])
+def test_a_network_with_another_end_is_told_before_it_is_fitted(
+    activation: str | None,
+) -> None:
+    load_backend()
+    import keras
+
+    dense = keras.layers.Dense(3, activation=activation, name="end")
+    network = keras.Sequential([keras.Input((2,)), dense])
+    with pytest.raises(SpecError, match=r"ends in a layer Dense \(end\)"):
+        last_layer(network)

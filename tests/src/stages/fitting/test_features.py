@@ -1,0 +1,129 @@
+"""Pre-processing that learns from data, and is computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.errors import SpecError
+from headrace.models import builder_names
+from headrace.models.logged.inference import probabilities
+from headrace.records import DataDescription
+from headrace.stages.fitting import Data, Examples
+from headrace.stages.fitting.features import inputs_of
+
+TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
+
+
+def as_rows(texts: list[str]) -> npt.NDArray[np.uint8]:
+    rows = np.zeros((len(texts), 16), np.uint8)
+    for row, text in zip(rows, texts, strict=True):
+        data = text.encode()
+        row[: len(data)] = list(data)
+    return rows
+
+
+@dataclass
+class Counted:
+    """Shards of texts; counts how often each is read."""
+
+    parts: list[list[str]]
+    reads: list[int] = field(default_factory=list)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        return np.array([len(part) for part in self.parts], np.int64)
+
+    def read(self, shard: int) -> Examples:
+        self.reads.append(shard)
+        part = self.parts[shard]
+        return Examples(as_rows(part), np.zeros(len(part), np.int32))
+
+
+def texts() -> Data:
+    val = Examples(as_rows(["red"]), np.zeros(1, np.int32))
+    return Data(TEXTS, Counted([["red blue", "blue"], ["blue green"]]), val)
+
+
+def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(max_tokens=8, output_sequence_length=3)
+    preprocessing = keras.Model(raw, words(raw))
+    inputs = inputs_of(texts(), preprocessing)
+    vocabulary = words.get_vocabulary()
+    assert vocabulary[2] == "blue"
+    assert set(vocabulary[3:]) == {"red", "green"}
+    assert (inputs.preprocessing, inputs.shape) == (None, (3,))
+    first = inputs.train.read(0)
+    red = vocabulary.index("red")
+    assert first.items.tolist() == [[red, 2, 0], [2, 0, 0]]
+    assert inputs.val.items.tolist() == [[red, 0, 0]]
+    assert inputs.item_bytes == 3 * inputs.dtype.itemsize
+
+
+def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(
+        vocabulary=["green"], output_sequence_length=2
+    )
+    inputs = inputs_of(texts(), keras.Model(raw, words(raw)))
+    assert words.get_vocabulary()[2:] == ["green"]
+    assert inputs.train.read(1).items.tolist() == [[1, 2]]
+
+
+def test_a_layer_behind_another_learns_what_reaches_it() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(
+        max_tokens=8, output_mode="multi_hot", pad_to_max_tokens=True
+    )
+    scaled = keras.layers.Normalization()
+    preprocessing = keras.Model(raw, scaled(words(raw)))
+    inputs_of(texts(), preprocessing)
+    blue = words.get_vocabulary().index("blue")
+    assert np.asarray(scaled.mean)[0, blue] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("family", builder_names("text"))
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85", "\x0b"])
+def test_texts_of_several_lines_give_a_model_that_can_be_saved(
+    family: str, end: str, tmp_path: Path
+) -> None:
+    load_backend()
+    import keras
+
+    lines = [f"red{end}blue", f"blue{end}{end}red", end, f"red{end}red blue"]
+    data = Data(TEXTS, Counted([lines]), texts().val)
+    built = models.build(family, TEXTS, {})
+    inputs_of(data, built[0])
+    model = models.compose(TEXTS, *built)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    asked = np.array(lines, object)
+    np.testing.assert_array_equal(
+        probabilities(loaded, asked), probabilities(model, asked)
+    )
+
+
+def test_a_pre_processing_of_no_fixed_shape_is_refused() -> None:
+    load_backend()
+    import keras
+
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(max_tokens=8)
+    with pytest.raises(SpecError, match="output_sequence_length"):
+        inputs_of(texts(), keras.Model(raw, words(raw)))

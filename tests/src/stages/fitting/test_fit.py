@@ -1,0 +1,150 @@
+"""Fitting: sameness by seed, which epoch is kept, and when it must stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.errors import Refusal
+from headrace.models.logged.inference import probabilities
+from headrace.records import DataDescription
+from headrace.spec import TrainingSpec
+from headrace.stages.fitting import weights_digest
+from headrace.stages.fitting.optimizers import make_optimizer
+
+SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _backend() -> None:
+    load_backend()
+
+
+@pytest.mark.parametrize("builder", ["mlp", "cnn"])
+def test_the_same_seed_gives_the_same_weights(fit: Any, builder: str) -> None:
+    assert fit(builder)[0].weights_digest == fit(builder)[0].weights_digest
+
+
+def test_another_seed_gives_other_weights(fit: Any) -> None:
+    assert fit()[0].weights_digest != fit(seed=4)[0].weights_digest
+
+
+def test_how_many_steps_run_at_once_changes_nothing(
+    fit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = fit("cnn")
+    monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
+    assert fit("cnn")[0].weights_digest == plain.weights_digest
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_loss_falls_and_the_classes_are_learned(
+    fit: Any, make_data: Any, optimizer: str
+) -> None:
+    fitted, epochs = fit("cnn", optimizer=optimizer, epochs=12, learning_rate=0.01)
+    assert [e["epoch"] for e in epochs] == list(range(1, 13))
+    assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
+    test = make_data(40).train.rows
+    right = probabilities(fitted.model, test.items).argmax(axis=1) == test.labels
+    assert right.mean() >= 0.95
+
+
+def test_data_in_windows_is_learned_as_well(
+    fit: Any, make_data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.stages.fitting.execution.WINDOW_BYTES", 16 * 50)
+    data = make_data(200, 40, [20] * 10)
+    _, epochs = fit("cnn", data, epochs=8, learning_rate=0.01)
+    assert sorted(data.train.read_) == sorted([*range(10)] * 8)
+    assert epochs[-1]["val_accuracy"] >= 0.95
+
+
+def test_data_in_one_window_is_read_once(fit: Any, make_data: Any) -> None:
+    data = make_data(60, 10, [20, 20, 20])
+    fit("mlp", data, epochs=3)
+    assert data.train.read_ == [0, 1, 2]
+
+
+def test_the_epoch_with_the_lowest_validation_loss_is_kept(
+    fit: Any, make_data: Any
+) -> None:
+    data = make_data()
+    fitted, epochs = fit("mlp", data, epochs=4, learning_rate=1.0, momentum=0.0)
+    losses = [e["val_loss"] for e in epochs]
+    assert fitted.best_epoch == 1 + int(np.argmin(losses))
+    given = probabilities(fitted.model, data.val.items)
+    true = given[np.arange(10), data.val.labels]
+    assert -np.log(true).mean() == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_without_validation_rows_the_last_epoch_is_kept(
+    fit: Any, make_data: Any
+) -> None:
+    fitted, epochs = fit("mlp", make_data(50, 0))
+    assert fitted.best_epoch == 2
+    assert set(epochs[0]) == {
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "epoch_seconds",
+        "epoch_cpu_seconds",
+    }
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_at_its_epoch(
+    fit: Any, tmp_path: Path
+) -> None:
+    seen: list[int] = []
+    with pytest.raises(
+        Refusal, match=r"diverged: the loss of epoch \d+ is (nan|inf)\..*learning_rate"
+    ) as caught:
+        fit(
+            "mlp",
+            stop=lambda number, _: seen.append(number),
+            optimizer="adam",
+            learning_rate=10,
+            weight_decay=0.9,  # each step makes the weights eight times as large
+            epochs=200,
+            batch_size=4,
+        )
+    assert f"epoch {len(seen) + 1} is" in str(caught.value)
+
+
+def test_what_an_epoch_raises_ends_the_fit(fit: Any) -> None:
+    def stop(number: int, _metrics: Any) -> None:
+        raise StopIteration(number)
+
+    with pytest.raises(StopIteration, match="1"):
+        fit(stop=stop)
+
+
+def test_the_rate_falls_by_decay_or_stays() -> None:
+    falling = make_optimizer(TrainingSpec(decay=0.5, learning_rate=0.1), 10)
+    assert float(falling.learning_rate) == pytest.approx(0.1)
+    falling.iterations.assign(2)
+    assert float(falling.learning_rate) == pytest.approx(0.05)
+    constant = make_optimizer(TrainingSpec(decay=0, learning_rate=0.1), 10)
+    constant.iterations.assign(1000)
+    assert float(constant.learning_rate) == pytest.approx(0.1)
+    adam = make_optimizer(
+        TrainingSpec(optimizer="adam", learning_rate=0.1, decay=0), 10
+    )
+    assert type(adam).__name__ == "Adam"
+
+
+def test_the_digest_of_weights_sees_path_shape_and_value() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = models.compose(SMALL, *models.build("mlp", SMALL, {"hidden": [8]}))
+    plain = weights_digest(model)
+    assert weights_digest(model) == plain
+    weights = model.get_weights()
+    weights[0][0, 0] = np.nextafter(weights[0][0, 0], np.float32(1))
+    model.set_weights(weights)
+    assert weights_digest(model) != plain

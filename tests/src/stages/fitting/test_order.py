@@ -1,0 +1,79 @@
+"""The order of an epoch: every row once, from (seed, epoch) alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headrace.stages.fitting.order import Window, steps_of_window, windows_of_epoch
+
+SHARDS = np.array([10, 12, 0, 9, 11, 10, 3], np.int64)
+
+
+def rows_of(windows: list[Window], batch: int, seed: int = 1, epoch: int = 0) -> list:
+    """(shard, row in it) of each step's rows, the steps of all windows in turn."""
+    steps = []
+    for window in windows:
+        places = [(s, row) for s in window.shards for row in range(SHARDS[s])]
+        for step in steps_of_window(window, batch, seed, epoch):
+            steps.append([places[place] for place in step])
+    return steps
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(12, 4), (10, 4), (3, 3), (1, 1), (7, 2)])
+def test_a_window_takes_every_row_once_in_steps_of_one_shape(
+    rows: int, batch: int
+) -> None:
+    (window,) = windows_of_epoch(np.array([rows]), 100, batch, 1, 0)
+    order = steps_of_window(window, batch, 1, 0)
+    steps = -(-rows // batch)
+    assert (order.dtype, order.shape) == (np.int32, (steps, batch))
+    flat = order.ravel()
+    assert sorted(flat[:rows]) == list(range(rows))
+    assert np.array_equal(flat[rows:], flat[: steps * batch - rows])
+
+
+@pytest.mark.parametrize("window_rows", [1, 12, 25, 1000])
+def test_the_windows_of_an_epoch_take_every_row(window_rows: int) -> None:
+    windows = windows_of_epoch(SHARDS, window_rows, 4, seed=1, epoch=0)
+    every = {(s, row) for s, count in enumerate(SHARDS) for row in range(count)}
+    steps = rows_of(windows, 4)
+    assert {row for step in steps for row in step} == every
+    assert [w.first_step for w in windows] == [
+        sum(w.steps for w in windows[:i]) for i in range(len(windows))
+    ]
+    assert len(steps) == sum(window.steps for window in windows)
+
+
+def test_a_window_holds_about_as_many_rows_as_fit() -> None:
+    counts = np.full(61, 1000, np.int64)
+    windows = windows_of_epoch(counts, 4_000, 128, 1, 0)
+    assert max(window.rows for window in windows) <= 4_000
+    assert min(window.rows for window in windows) >= 3_000
+
+
+def test_data_of_one_window_is_shuffled_as_a_whole() -> None:
+    (window,) = windows_of_epoch(SHARDS, 1000, 55, seed=1, epoch=0)
+    assert window.shards == tuple(range(len(SHARDS)))
+    (step,) = rows_of([window], 55)
+    firsts = [shard for shard, _ in step[:20]]
+    assert len(set(firsts)) >= 4
+
+
+def test_the_order_is_of_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list:
+        windows = windows_of_epoch(SHARDS, 25, 4, seed, epoch)
+        return rows_of(windows, 4, seed, epoch)
+
+    plain = order(1, 0)
+    assert order(1, 0) == plain
+    assert order(1, 1) != plain
+    assert order(2, 0) != plain
+
+
+def test_shards_come_together_anew_in_each_epoch() -> None:
+    dealt = {
+        frozenset(w.shards for w in windows_of_epoch(SHARDS, 25, 4, 1, epoch))
+        for epoch in range(6)
+    }
+    assert len(dealt) == 6

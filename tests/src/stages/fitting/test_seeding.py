@@ -1,0 +1,57 @@
+"""What the process does beside a fit must not change what it learns."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from headrace.stages.fitting.seeding import seeded
+
+
+@pytest.fixture
+def draws_beside() -> Iterator[None]:
+    """Another thread draws random numbers, as one that waits between retries."""
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.wait(1e-4):
+            random.random()
+            random.randint(1, 9)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+@pytest.fixture
+def quiet(fit: Any) -> str:
+    """The weights where nothing else draws."""
+    digest: str = fit("mlp")[0].weights_digest
+    return digest
+
+
+def test_what_another_thread_draws_changes_no_weights(
+    quiet: str, draws_beside: None, fit: Any
+) -> None:
+    assert fit("mlp")[0].weights_digest == quiet
+
+
+def test_the_generator_of_the_process_is_given_back() -> None:
+    before = random.randint
+    with pytest.raises(ValueError, match="no"), seeded(1):
+        assert random.randint is not before
+        raise ValueError("no")
+    assert random.randint is before
+
+
+def test_the_draws_are_those_of_the_seed() -> None:
+    expected = random.Random(7)
+    with seeded(7):
+        assert random.randint(1, 10**9) == expected.randint(1, 10**9)
+        assert random.randint(1, 10**9) == expected.randint(1, 10**9)

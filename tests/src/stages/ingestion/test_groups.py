@@ -1,0 +1,113 @@
+"""Splits that keep groups together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from headrace.data.snapshots import read_shard, shards_of
+from headrace.errors import SpecError
+from headrace.records import SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import DataSpec
+from headrace.stages.ingestion import ingest
+from headrace.state.store import Store
+
+
+def rows_of(snapshot: SnapshotRecord) -> list[dict[str, Any]]:
+    return [
+        row
+        for shard in shards_of(snapshot)
+        for row in read_shard(snapshot, shard, ["split", "group", "name"]).to_pylist()
+    ]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """JSON lines of short texts by some authors, ten of each."""
+
+    def write_(authors: int, split: bool = False) -> Path:
+        path = tmp_path / "texts.jsonl"
+        lines = []
+        for number in range(authors * 10):
+            row = {
+                "text": f"number {number} is {'odd' if number % 2 else 'even'} today",
+                "label": ["even", "odd"][number % 2],
+                "author": f"author {number // 10}",
+            }
+            if split:
+                row["split"] = "test" if number % 5 == 0 else "train"
+            lines.append(json.dumps(row))
+        path.write_text("\n".join(lines))
+        return path
+
+    return write_
+
+
+def made(path: Path, settings: Settings, **fields: Any) -> SnapshotRecord:
+    data = DataSpec(source=str(path), **fields)
+    return ingest(data, "text", Store(settings.store), settings)
+
+
+def test_a_group_is_in_train_or_in_test(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    snapshot = made(write(20), settings, group="author")
+    tested = {r["group"] for r in rows_of(snapshot) if r["split"] == "test"}
+    others = {r["group"] for r in rows_of(snapshot) if r["split"] != "test"}
+    assert not tested & others
+    assert snapshot.rows["test"] == 40  # a fifth of 200
+
+
+def test_of_few_groups_at_least_one_is_tested_and_one_is_not(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    snapshot = made(write(2), settings, group="author")
+    assert snapshot.rows["test"] == 10
+    assert made(write(2), settings, group="author").digest == snapshot.digest
+
+
+def test_named_groups_are_the_test_split_whatever_the_source_says(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    path = write(4, split=True)
+    named = {"group": "author", "test_groups": ("author 2",)}
+    snapshot = made(path, settings, **named)
+    tested = {r["group"] for r in rows_of(snapshot) if r["split"] == "test"}
+    assert tested == {"author 2"}
+    assert snapshot.rows["test"] == 10
+
+
+def test_a_split_of_the_source_stays_beside_groups(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    snapshot = made(write(4, split=True), settings, group="author")
+    assert snapshot.rows["test"] == 8
+    assert {row["group"] for row in rows_of(snapshot)} == {
+        f"author {number}" for number in range(4)
+    }
+
+
+def test_groups_change_the_digest(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    path = write(4, split=True)
+    grouped = made(path, settings, group="author")
+    assert grouped.digest != made(path, settings).digest
+
+
+def test_an_unknown_group_or_a_single_one_is_refused(
+    write: Callable[..., Path], settings: Settings
+) -> None:
+    path = write(3)
+    with pytest.raises(SpecError, match=r"no group 'eve'.*author 0, author 1"):
+        made(path, settings, group="author", test_groups=("eve",))
+    with pytest.raises(ValidationError, match="does not say in which column"):
+        DataSpec(source=str(path), test_groups=("author 1",))
+    with pytest.raises(SpecError, match="only one group"):
+        made(write(1), settings, group="author")

@@ -1,0 +1,263 @@
+"""A class with few items gives its share of them to test, whatever the hashes are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.data.snapshots import shards_of
+from headrace.media.arrow import as_binary, as_bytes, write_table
+from headrace.records import SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import DataSpec
+from headrace.stages import ingestion
+from headrace.stages.ingestion import ingest, small_classes
+from headrace.stages.ingestion.runs import Run
+from headrace.stages.ingestion.small_classes import find_small_classes
+from headrace.stages.ingestion.splitting import find_splits, split_of
+from headrace.stages.ingestion.strata import size_of_test, small_below
+from headrace.state.store import Store
+
+Row = tuple[str, str]  # content, label
+Split = Callable[..., list[tuple[str, str, str]]]
+
+
+def sha(content: str) -> bytes:
+    return hashlib.sha256(content.encode()).digest()
+
+
+@pytest.fixture
+def write_runs(tmp_path: Path) -> Callable[..., list[Run]]:
+    """Rows in some files, each sorted by item as decoding leaves them."""
+
+    def write(rows: Sequence[Row], files: int = 1, split: str = "") -> list[Run]:
+        runs = []
+        for number in range(min(files, len(rows))):
+            mine = sorted(
+                (sha(content), label, content) for content, label in rows[number::files]
+            )
+            path = tmp_path / f"{len(list(tmp_path.iterdir()))}.run"
+            items = np.frombuffer(b"".join(item for item, _, _ in mine), np.uint8)
+            texts = {
+                "label": [label for _, label, _ in mine],
+                "name": [name for _, _, name in mine],
+                "group": [""] * len(mine),
+            }
+            columns = {
+                name: pa.array(text, pa.string()) for name, text in texts.items()
+            }
+            write_table(path, {"item": as_binary(items.reshape(-1, 32)), **columns})
+            labels = frozenset(texts["label"])
+            runs.append(Run(path, split, (), len(mine), labels, frozenset({""})))
+        return runs
+
+    return write
+
+
+@pytest.fixture
+def split(write_runs: Callable[..., list[Run]]) -> Split:
+    """The rows and their splits, as the shards' writers find them."""
+
+    def split_(
+        rows: Sequence[Row], files: int = 1, bits: int = 0, fraction: float = 0.2
+    ) -> list[tuple[str, str, str]]:
+        runs = write_runs(rows, files)
+        data = DataSpec(source="made", test_fraction=fraction)
+        splits = pickle.loads(pickle.dumps(find_splits(runs, (), data)))
+        found = []
+        table = pa.concat_tables(run.read() for run in runs)
+        heads = as_bytes(table["item"].combine_chunks())[:, 0] >> (8 - bits)
+        for shard in range(2**bits):
+            keys = table.filter(pa.array(heads == shard)).combine_chunks()
+            if not len(keys):
+                continue
+            made = splits.of("", keys)
+            items = as_bytes(keys["item"].chunk(0))
+            splits.carve_val(made, items, keys["label"], keys["name"])
+            contents = keys["name"].to_pylist(), keys["label"].to_pylist()
+            found += list(zip(*contents, made.tolist(), strict=True))
+        assert len(found) == len(rows)
+        tests = sum(of == "test" for _, _, of in found)
+        assert (splits.test, splits.train) == (tests, len(rows) - tests)
+        return sorted(found)
+
+    return split_
+
+
+def rows_of(sizes: dict[str, int], seed: int) -> list[Row]:
+    return [(f"{seed} {c} {n}", c) for c, size in sizes.items() for n in range(size)]
+
+
+def of_classes(found: list[tuple[str, str, str]]) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for _, label, of in found:
+        counts[label][of] += 1
+    return counts
+
+
+def test_how_few_items_are_few():
+    assert [small_below(f) for f in (0.2, 0.5, 0.1, 0.8)] == [250, 100, 500, 250]
+    assert [size_of_test(n, 0.2) for n in (0, 1, 2, 3, 7, 8, 12, 13, 30, 249)] == [
+        *(0, 0, 1, 1, 1, 2, 2, 3, 6, 50)
+    ]
+    assert [size_of_test(n, 0.9) for n in (1, 2, 3, 10)] == [0, 1, 2, 9]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_each_class_has_its_share_in_test_and_some_in_train(split: Split, seed: int):
+    draw = np.random.default_rng(seed)
+    fraction = float(draw.choice([0.05, 0.1, 0.2, 0.3, 0.5]))
+    sizes = {
+        f"class {n}": int(draw.integers(1, draw.choice([4, 12, 60])))
+        for n in range(draw.integers(1, 9))
+    }
+    rows = rows_of(sizes, seed)
+    found = of_classes(split(rows, fraction=fraction))
+    for label, size in sizes.items():
+        assert found[label]["test"] == size_of_test(size, fraction)
+        if size >= 2:
+            assert found[label]["test"] >= 1
+            assert found[label]["train"] >= 1
+        if size >= 4:
+            assert found[label]["train"] >= 2 or fraction > 0.2
+    trained = sum(sizes.values()) - sum(c["test"] for c in found.values())
+    val = sum(c["val"] for c in found.values())
+    assert val <= trained * 5 // 100
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_neither_order_nor_files_nor_shards_change_it(split: Split, seed: int):
+    draw = np.random.default_rng(seed)
+    rows = rows_of({"a": 40, "b": 7, "c": 3, "d": 1, "large": 300}, seed)
+    rows += [(content, "b") for content, _ in rows[::9]]  # equal items, other labels
+    rows += rows[::4]  # equal rows
+    plain = split(rows)
+    mixed = [rows[place] for place in draw.permutation(len(rows))]
+    files, bits = int(draw.integers(2, 40)), int(draw.integers(0, 6))
+    assert split(mixed, files, bits) == plain
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_items_never_lie_on_both_sides(split: Split, seed: int):
+    draw = np.random.default_rng(seed)
+    names = ["a", "b", "c"]
+    rows = [
+        (f"{seed} {content}", label)
+        for content in range(60)
+        for label in draw.choice(names, draw.integers(1, 4)).tolist()
+    ]
+    rows += [(f"{seed} other {n}", "large") for n in range(260)]
+    rows += [(f"{seed} {n}", "large") for n in range(5)]
+    sides = defaultdict(set)
+    for content, _, of in split(rows, files=3, bits=2):
+        sides[content].add(of == "test")
+    assert all(len(side) == 1 for side in sides.values())
+
+
+def test_items_of_several_labels_are_split_by_the_threshold(split: Split):
+    both = [(f"both {n}", label) for n in range(50) for label in "ab"]
+    found = split([*both, *rows_of({"a": 10, "b": 10}, 0)])
+    for content, _, of in found:
+        if content.startswith("both"):
+            tested = split_of(sha(content).hex(), 0.2) == "test"
+            assert (of == "test") == tested
+    alone = [row for row in found if not row[0].startswith("both")]
+    assert {label: c["test"] for label, c in of_classes(alone).items()} == {
+        "a": 2,
+        "b": 2,
+    }
+
+
+def test_a_large_class_is_split_by_the_threshold_beside_a_small_one(split: Split):
+    rows = rows_of({"large": 300, "small": 10}, 0)
+    found = split(rows)
+    larges = {content: of for content, label, of in found if label == "large"}
+    for content, of in larges.items():
+        assert (of == "test") == (split_of(sha(content).hex(), 0.2) == "test")
+    assert of_classes(found)["small"]["test"] == 2
+    one_more = split([*rows, ("one more", "large")])
+    assert {content for content, _, of in one_more if of == "test"} - {"one more"} == {
+        content for content, _, of in found if of == "test"
+    }
+
+
+def test_the_items_of_lowest_rank_are_test_and_those_after_them_val(split: Split):
+    found = split(rows_of({"a": 100, "b": 100}, 0))
+    for label in "ab":
+        order = sorted((sha(c), of) for c, of_label, of in found if of_label == label)
+        assert [of for _, of in order] == ["test"] * 20 + ["val"] * 4 + ["train"] * 76
+
+
+def test_most_items_stay_where_they_are_when_a_small_class_grows(split: Split):
+    moved = 0
+    for seed in range(20):
+        rows = rows_of({"a": 220, "b": 220}, seed)
+        before = {content: of == "test" for content, _, of in split(rows[:420])}
+        after = {content: of == "test" for content, _, of in split(rows)}
+        moved += sum(before[content] != after[content] for content in before)
+    assert moved < 20 * 420 * 0.01
+
+
+def test_only_what_makes_a_class_large_is_held(
+    write_runs: Callable[..., list[Run]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(small_classes, "_WAITING", 100)
+    rows = rows_of({"large": 4000, "small": 40}, 1)
+    most = 0
+    merge = small_classes._Lowest.merge
+
+    def watched(self: small_classes._Lowest) -> None:
+        nonlocal most
+        most = max(most, self._rows)
+        merge(self)
+        most = max(most, len(self.codes))
+
+    monkeypatch.setattr(small_classes._Lowest, "merge", watched)
+    small = find_small_classes(write_runs(rows, files=80), 0.2)
+    assert list(small.heads) == ["small"]
+    assert len(small.heads["small"]) == 40
+    assert most <= 250 + 40 + 50 + 51
+
+
+def test_other_processes_and_other_files_give_the_same_snapshot(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [
+        json.dumps({"text": f"letter {n} of {'abc'[n % 3]}", "label": "abc"[n % 3]})
+        for n in range(90)
+    ]
+    (tmp_path / "one.jsonl").write_text("\n".join(rows))
+    (tmp_path / "turned.jsonl").write_text("\n".join(reversed(rows)))
+    for number, row in enumerate(map(json.loads, rows)):
+        part = tmp_path / "parts" / row["label"] / f"{number}.txt"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(row["text"])
+
+    def made(name: str, bits: int) -> SnapshotRecord:
+        monkeypatch.setattr(ingestion, "prefix_bits", lambda *_: bits)
+        store = Store(str(tmp_path / f"store {bits}"))
+        source = str(tmp_path / name)
+        return ingest(DataSpec(source=source), "text", store, settings)
+
+    plain = made("one.jsonl", 0)
+    assert plain.rows == {"train": 69, "val": 3, "test": 18}
+    several = made("turned.jsonl", 3)
+    assert len(list(shards_of(several))) == 8  # written by other processes
+    assert plain.digest == several.digest == made("parts", 2).digest
+
+
+def test_a_split_of_the_source_is_left_as_it_is(write_runs: Callable[..., list[Run]]):
+    runs = write_runs(rows_of({"a": 10, "b": 10}, 0), split="train")
+    runs += write_runs(rows_of({"a": 3}, 1), split="test")
+    splits = find_splits(runs, (), DataSpec(source="made"))
+    assert len(splits.strata.labels) == 0
+    assert (splits.train, splits.test) == (20, 3)
+    assert splits.of("test", runs[1].read()).tolist() == ["test"] * 3

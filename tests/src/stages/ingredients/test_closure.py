@@ -1,0 +1,230 @@
+"""What code a stage depends on: prose does not count, helpers and versions do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.stages.ingredients import closure
+from headrace.stages.ingredients.closure import code_state
+
+CACHES: Any = (
+    closure._module_path,
+    closure._origin,
+    closure._place,
+    closure._read,
+    closure._version,
+)
+CODE = '''"""Builds."""
+
+import json
+from helper import double
+
+
+def build(x):
+    """Build it."""
+    return double(x)  # twice
+'''
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    """A process reads each file once; a test edits them."""
+    for cache in CACHES:
+        cache.cache_clear()
+    yield
+    for cache in CACHES:
+        cache.cache_clear()
+
+
+@pytest.fixture
+def state_of(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    def state(code: str) -> dict[str, str]:
+        closure._read.cache_clear()
+        (tmp_path / "model.py").write_text(code)
+        return code_state([], [tmp_path / "model.py"])
+
+    return state
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# twice", "# two times"),
+        ('"""Build it."""', '"""Make it, at last."""'),
+        ('"""Builds."""', ""),
+        ('    """Build it."""\n', ""),
+        ("\n\n\n", "\n\n\n\n"),
+        ("double(x)", "double( x )"),
+    ],
+)
+def test_comments_docstrings_and_layout_change_nothing(
+    state_of: Callable[[str], dict[str, str]], old: str, new: str
+) -> None:
+    assert old in CODE
+    assert state_of(CODE.replace(old, new)) == state_of(CODE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("double(x)", "double(2 * x)"), ("import json", "import csv")]
+)
+def test_code_counts(
+    state_of: Callable[[str], dict[str, str]], old: str, new: str
+) -> None:
+    assert state_of(CODE.replace(old, new)) != state_of(CODE)
+
+
+def test_a_text_that_is_no_docstring_counts(
+    state_of: Callable[[str], dict[str, str]],
+) -> None:
+    assert state_of("def f():\n    return 'a'\n") != state_of(
+        "def f():\n    return 'b'\n"
+    )
+
+
+def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three modules in place of the package's own."""
+    modules = {
+        "training": "def f():\n    from headrace import fitting\n    import keras\n",
+        "fitting": "from headrace.stages.evaluation.metrics import share\nimport os\n",
+        "metrics": "def share(a, b):\n    return a / b\n",
+        "pictures": "import matplotlib\n",
+    }
+    for name, code in modules.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    (tmp_path / "__init__.py").write_text("")
+    monkeypatch.setattr(closure, "__file__", str(tmp_path / "closure.py"))
+    return tmp_path
+
+
+def test_the_closure_follows_imports_inside_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of_package(tmp_path, monkeypatch)
+    state = code_state(["headrace.stages.training"])
+    assert set(state) == {
+        "code headrace.stages.training",
+        "code headrace.stages.fitting",
+        "code headrace.stages.evaluation.metrics",
+        "version keras",
+    }
+    assert state["version keras"] == importlib.metadata.version("keras")
+
+
+def test_an_edited_helper_changes_what_uses_it_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = copy_of_package(tmp_path, monkeypatch)
+    before = (
+        code_state(["headrace.stages.training"]),
+        code_state(["headrace.stages.pictures"]),
+    )
+    (package / "metrics.py").write_text("def share(a, b):\n    return b / a\n")
+    closure._read.cache_clear()
+    after = (
+        code_state(["headrace.stages.training"]),
+        code_state(["headrace.stages.pictures"]),
+    )
+    changed = {name for name in before[0] if before[0][name] != after[0][name]}
+    assert changed == {"code headrace.stages.evaluation.metrics"}
+    assert after[1] == before[1]
+
+
+def test_the_training_stage_depends_on_what_fits_and_stores() -> None:
+    state = code_state(["headrace.stages.training", "headrace.models.mlp"])
+    assert {
+        "code headrace.stages.fitting",
+        "code headrace.data.snapshots",
+        "code headrace.models.mlp",
+        "code headrace.state.tracking",
+        "version keras",
+        "version tensorflow",
+        "version numpy",
+        "version mlflow",
+    } <= set(state)
+    assert "code headrace.stages.validation" not in state
+    assert "version great-expectations" not in state
+    assert "version prefect" not in state
+
+
+def test_a_stage_does_not_depend_on_what_the_package_offers_to_others() -> None:
+    assert "code headrace.models.logged.loading" not in code_state(
+        ["headrace.stages.ingestion"]
+    )
+
+
+def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package on the path that is worked on."""
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "nets.py").write_text("from .layers import Wide\nimport keras\n")
+    (folder / "layers.py").write_text("from ours.deep import x\n")
+    (folder / "deep.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+def test_a_package_that_is_worked_on_counts_like_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = a_package(tmp_path, monkeypatch)
+    before = code_state(["ours.nets"])
+    assert {"code ours.nets", "code ours.layers", "code ours.deep"} <= set(before)
+    assert "version keras" in before
+    (folder / "deep.py").write_text("x = 2\n")
+    closure._read.cache_clear()
+    after = code_state(["ours.nets"])
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"code ours.deep"}
+
+
+def test_an_installed_package_counts_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    a_package(place, monkeypatch)
+    (place / "our_nets-1.2.dist-info").mkdir()
+    (place / "our_nets-1.2.dist-info" / "METADATA").write_text("Name: our-nets\n")
+    (place / "our_nets-1.2.dist-info" / "top_level.txt").write_text("ours\n")
+    closure.installed.cache_clear()
+    assert code_state(["ours.nets"]) == {"version ours": "1.2"}
+    closure.installed.cache_clear()
+
+
+def test_a_package_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("import no_such_package\nimport keras\n")
+    state = code_state([], [tmp_path / "model.py"])
+    assert set(state) == {"code model.py", "version keras"}
+
+
+def test_what_was_parsed_once_is_not_parsed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of_package(tmp_path, monkeypatch)
+    before = code_state(["headrace.stages.training"])
+    known = closure.parsed()
+    monkeypatch.setattr(closure, "_parsed", {})
+    closure.recall(known)
+    closure._read.cache_clear()
+    monkeypatch.setattr(closure, "_parse", None)
+    assert code_state(["headrace.stages.training"]) == before
+
+
+def test_a_distribution_is_found_by_the_name_that_is_imported() -> None:
+    state = code_state(["headrace.stages.validation", "headrace.media.image"])
+    versions = {name for name in state if name.startswith("version")}
+    assert {"version great_expectations", "version PIL"} <= versions
+
+
+def test_a_file_that_is_no_python_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text("x = 1\ndef build(:\n")
+    with pytest.raises(SpecError, match=r"model\.py, line 2"):
+        code_state([], [path])

@@ -1,0 +1,170 @@
+"""What an evaluation measures, beside the champion on the same rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.data.snapshots import read_split
+from headrace.errors import IntegrityError
+from headrace.models.logged.inference import probabilities
+from headrace.models.logged.loading import load_model
+from headrace.records import GateResult
+from headrace.stages.evaluation import evaluate, is_logged
+from headrace.stages.evaluation.metrics import classification_metrics
+from headrace.stages.promotion import conclude
+from headrace.stages.registration import register
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import MODEL_FILE, Tracking
+
+Trained = Any
+
+
+def gate(record: Any, name: str) -> GateResult:
+    found: GateResult = next(g for g in record.gates if g.name == name)
+    return found
+
+
+def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
+    trained: Trained,
+) -> None:
+    items, labels, _ = read_split(trained.snapshot, "test")
+    for record, seen in (
+        (trained.weak, trained.weak_evaluation),
+        (trained.good, trained.good_evaluation),
+    ):
+        model = load_model(
+            Tracking(trained.settings),
+            record.model_uri,
+            record.model_digest,
+            record.description,
+        )
+        given = probabilities(model.model, items)
+        metrics, slices = classification_metrics(
+            given, labels, ("0", "1", "2"), 0.95, 10
+        )
+        assert {k: seen.metrics[k] for k in metrics} == pytest.approx(metrics, rel=1e-5)
+        assert seen.slices.keys() == slices.keys() == {"class=0", "class=1", "class=2"}
+        assert seen.metrics["model_megabytes"] == record.model_bytes / 1e6
+        assert seen.metrics["latency_ms"] > 0
+
+
+def test_easy_classes_are_told_apart(trained: Trained) -> None:
+    metrics = trained.good_evaluation.metrics
+    assert metrics["test_accuracy"] == 1
+    assert metrics["test_class_recall_min"] == 1
+    assert metrics["test_macro_f1"] == 1
+
+
+def test_without_a_champion_the_gate_says_so(trained: Trained) -> None:
+    seen = trained.weak_evaluation
+    assert (seen.champion_version, seen.champion_sequence) == (None, 0)
+    assert gate(seen, "champion").reason == "there is no champion yet"
+    assert gate(seen, "serving").passed
+
+
+def test_the_champion_is_measured_on_the_same_rows(trained: Trained) -> None:
+    """The weak one has a third right, the good one all: 40 rows better, none worse."""
+    seen = trained.good_evaluation
+    found = gate(seen, "champion")
+    assert seen.champion_version == 1
+    assert (found.passed, found.p_value) == (True, pytest.approx(2.0**-40))
+    assert found.value == found.p_value  # what the threshold is held against
+    assert "40 better, 0 worse" in found.reason
+    assert (seen.best_version, len(seen.rows_digest)) == (None, 64)
+    assert seen.metrics["champion_p_value"] == found.p_value
+    assert (seen.metrics["compared_items"], seen.metrics["new_items"]) == (60, 0)
+
+
+def test_every_gate_of_the_spec_and_the_serving_gate_answer(trained: Trained) -> None:
+    names = [g.name for g in trained.good_evaluation.gates]
+    assert names == ["accuracy", "finite", "latency", "champion", "serving"]
+
+
+def test_the_run_gets_metrics_verdicts_and_a_report(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    data = tracking.client.get_run(trained.good.run_id).data
+    assert data.metrics["test_accuracy"] == 1
+    assert data.metrics["class/0/recall"] == 1
+    assert data.tags["gate.accuracy"] == "passed"
+    report = json.loads(
+        tracking.run_file(trained.good.run_id, "evaluation/report.json")
+    )
+    assert report["metrics"]["test_accuracy"] == 1
+    assert report["gates"][0]["name"] == "accuracy"
+
+
+def test_the_most_confident_mistakes_are_drawn_where_there_are_any(
+    trained: Trained,
+) -> None:
+    client = Tracking(trained.settings).client
+    for record, drawn in ((trained.weak, True), (trained.good, False)):
+        files = [f.path for f in client.list_artifacts(record.run_id, "pictures")]
+        assert ("pictures/mistakes.png" in files) is drawn
+
+
+def test_a_champion_whose_file_is_gone_stays_champion(trained: Trained) -> None:
+    tracking, settings = Tracking(trained.settings), trained.settings
+    for file in settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
+        if trained.weak.model_uri.rpartition("/")[2] in str(file):
+            file.unlink()
+    place = (trained.snapshot, trained.contract)
+    seen = evaluate(trained.spec, *place, trained.good, 1, settings)
+    found = gate(seen, "champion")
+    assert not found.passed
+    assert "the champion, version 1: The model models:/m-" in found.reason
+    assert [g.name for g in seen.gates if not g.passed] == ["champion"]
+    registered = register(
+        trained.spec, trained.folder, trained.snapshot, trained.good, seen, settings
+    )
+    ended = conclude(trained.spec, seen, registered, settings)
+    assert ended.status == "registered"
+    assert ended.reason.startswith("champion kept: the champion, version 1")
+    champion = Ledger(settings.database_url).champion("blobs")
+    assert champion is not None
+    assert champion.version.version == 1
+    assert tracking.client.get_registered_model("blobs").aliases == {
+        "champion": 1,
+        "challenger": 2,
+    }
+
+
+def test_damaged_data_is_not_taken_for_a_lost_model(trained: Trained) -> None:
+    for shard in trained.settings.home.glob("store/snapshots/*/items/*.parquet"):
+        shard.write_bytes(b"")
+    place = (trained.snapshot, trained.contract)
+    with pytest.raises(IntegrityError, match="parquet is not the file"):
+        evaluate(trained.spec, *place, trained.good, None, trained.settings)
+    assert is_logged(trained.good, trained.settings)
+
+
+def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> None:
+    for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
+        file.write_bytes(b"")
+    with pytest.raises(IntegrityError, match="the file was changed or damaged"):
+        evaluate(
+            trained.spec,
+            trained.snapshot,
+            trained.contract,
+            trained.good,
+            None,
+            trained.settings,
+        )
+    assert not is_logged(trained.good, trained.settings)
+
+
+def test_probabilities_of_a_kept_model_do_not_move(trained: Trained) -> None:
+    model = load_model(
+        Tracking(trained.settings),
+        trained.good.model_uri,
+        trained.good.model_digest,
+        trained.good.description,
+    )
+    items = read_split(trained.snapshot, "test")[0]
+    at_once, in_blocks = (
+        probabilities(model.model, items, block) for block in (len(items), 7)
+    )
+    assert np.abs(at_once - in_blocks).max() < 1e-6

@@ -1,0 +1,305 @@
+"""How a run ends, and promotion and rollback by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import (
+    IntegrityError,
+    NotFoundError,
+    PromotionError,
+    UsageError,
+)
+from headrace.records import EvaluationRecord, GateResult, PromotionRecord
+from headrace.stages.promotion import conclude, promote_by_hand, roll_back, verdict
+from headrace.stages.registration import register
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import MODEL_FILE, Tracking
+
+Trained = Any
+End = Callable[..., PromotionRecord]
+
+
+@pytest.fixture
+def ledger(trained: Trained) -> Ledger:
+    return Ledger(trained.settings.database_url)
+
+
+def a_gate(kind: str, passed: bool) -> GateResult:
+    return GateResult.model_validate(
+        {"name": kind, "kind": kind, "passed": passed, "reason": f"{kind} says so"}
+    )
+
+
+def seen(trained: Trained, *gates: GateResult) -> EvaluationRecord:
+    """The good training's evaluation with other gates."""
+    found: EvaluationRecord = trained.good_evaluation.model_copy(
+        update={"gates": gates}
+    )
+    return found
+
+
+@pytest.fixture
+def end(trained: Trained) -> End:
+    """Register and conclude the good training."""
+
+    def call(
+        evaluation: EvaluationRecord | None = None,
+        law: Trained | None = None,
+        **how: Any,
+    ) -> PromotionRecord:
+        law, evaluation = law or trained, evaluation or trained.good_evaluation
+        registered = register(
+            law.spec,
+            law.folder,
+            trained.snapshot,
+            trained.good,
+            evaluation,
+            law.settings,
+        )
+        return conclude(law.spec, evaluation, registered, law.settings, **how)
+
+    return call
+
+
+def manual(trained: Trained) -> Trained:
+    """The same under a pipeline file that leaves promotions to people."""
+    return trained.with_law(promotion='{ mode = "manual" }')
+
+
+def aliases(trained: Trained) -> dict[str, int]:
+    model = Tracking(trained.settings).client.get_registered_model("blobs")
+    return {name: int(version) for name, version in model.aliases.items()}
+
+
+def champion_of(ledger: Ledger) -> int | None:
+    champion = ledger.champion("blobs")
+    return champion.version.version if champion else None
+
+
+@pytest.mark.parametrize(
+    ("failed", "status", "reason"),
+    [
+        (["absolute"], "refused", "absolute: absolute says so"),
+        (["serving"], "refused", "serving: serving says so"),
+        (["champion"], "registered", "champion kept: champion says so"),
+        (["absolute", "champion"], "refused", "absolute: absolute says so"),
+        (
+            ["absolute", "serving"],
+            "refused",
+            "absolute: absolute says so; serving: serving says so",
+        ),
+    ],
+)
+def test_failed_gates_decide(
+    trained: Trained, failed: list[str], status: str, reason: str
+) -> None:
+    kinds = ("absolute", "champion", "serving")
+    gates = [a_gate(kind, kind not in failed) for kind in kinds]
+    decided = verdict(trained.spec, seen(trained, *gates))
+    assert decided is not None
+    assert (decided.status, decided.reason) == (status, reason)
+
+
+def test_gates_that_hold_leave_it_to_the_ledger(trained: Trained) -> None:
+    assert verdict(trained.spec, trained.good_evaluation) is None
+
+
+def test_without_gates_or_by_hand_a_version_is_only_registered(
+    trained: Trained,
+) -> None:
+    serving = seen(trained, a_gate("serving", True))
+    bare = trained.spec.model_copy(update={"gates": ()})
+    decided = verdict(bare, serving)
+    assert decided == PromotionRecord(status="registered", reason="there are no gates")
+    decided = verdict(manual(trained).spec, trained.good_evaluation)
+    assert decided is not None
+    assert (decided.status, "manual" in decided.reason) == ("registered", True)
+
+
+def test_a_better_model_is_promoted_with_its_evidence(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    ended = end()
+    assert (ended.status, ended.aliases) == ("promoted", ("champion",))
+    entry = ledger.history("blobs")[-1]
+    assert (entry.sequence, entry.from_version, entry.to_version) == (2, 1, 2)
+    assert (entry.who, entry.forced) == ("ada@lab", False)
+    evidence = ledger.latest_evidence("blobs", 2)
+    assert evidence is not None
+    assert entry.evidence_id == evidence.id
+    assert "significantly better" in entry.why
+    assert aliases(trained) == {"champion": 2}
+
+
+def test_promoting_the_champion_again_is_a_success_and_no_entry(
+    end: End, ledger: Ledger
+) -> None:
+    end()
+    again = end()
+    assert again.status == "unchanged"
+    assert again.reason == "version 2 is the champion already"
+    assert again.aliases == ("champion",)
+    assert ledger.sequence("blobs") == 2
+
+
+def test_a_refused_version_is_kept_and_cannot_be_promoted(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    ended = end(seen(trained, a_gate("absolute", False), a_gate("serving", True)))
+    assert (ended.status, ended.aliases) == ("refused", ())
+    assert aliases(trained) == {"champion": 1}
+    assert [v.version for v in ledger.versions("blobs")] == [1, 2]
+    with pytest.raises(
+        PromotionError, match="Version 2 of blobs did not pass its gates: absolute"
+    ):
+        promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    assert champion_of(ledger) == 1
+
+
+def test_a_training_that_does_not_serve_is_refused_without_a_version(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    ended = end(seen(trained, a_gate("serving", False)))
+    assert (ended.status, ended.aliases) == ("refused", ())
+    assert [v.version for v in ledger.versions("blobs")] == [1]
+
+
+def test_a_champion_that_changed_meanwhile_is_kept(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    """The evaluation was against version 1; version 2 was promoted in the meantime."""
+    end(law=manual(trained))
+    old = trained.good_evaluation.model_copy(update={"champion_version": None})
+    ended = end(old)
+    assert ended.status == "registered"
+    assert ended.reason.startswith("champion kept: it is version 1")
+    assert champion_of(ledger) == 1
+
+
+def test_an_evaluation_against_the_present_champion_holds_after_other_entries(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    """Another version came and went: the comparison is still with the champion."""
+    weak, settings = trained.weak, trained.settings
+    client = Tracking(settings).client
+    other = client.create_model_version("blobs", weak.model_uri, weak.run_id)
+    change = {"version": int(other.version), "training": "other"}
+    ledger.add_version(ledger.version("blobs", 1).model_copy(update=change))
+    promote_by_hand("blobs", 2, settings, force=True, reason="try")
+    roll_back("blobs", settings, reason="tried")
+    assert ledger.sequence("blobs") == 3
+    assert end().status == "promoted"
+    assert champion_of(ledger) == 3
+
+
+def test_a_version_that_was_rolled_back_is_not_promoted_by_itself(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    end()
+    entry = roll_back("blobs", trained.settings, reason="it shouted")
+    assert (entry.action, entry.from_version, entry.to_version) == ("rollback", 2, 1)
+    assert entry.why == "it shouted"
+    assert aliases(trained) == {"champion": 1, "challenger": 2}
+    ended = end()
+    assert (ended.status, ended.aliases) == ("registered", ("challenger",))
+    assert "version 2 was rolled back by ada@lab (it shouted)" in ended.reason
+    assert champion_of(ledger) == 1
+    by_hand, new = promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    assert (by_hand.to_version, new) == (2, True)
+    assert end().status == "unchanged"
+
+
+def test_promotion_by_hand_takes_the_newest_by_default(
+    trained: Trained, end: End
+) -> None:
+    end(law=manual(trained))
+    entry, new = promote_by_hand(
+        "blobs", None, trained.settings, force=False, reason=""
+    )
+    assert (entry.to_version, new) == (2, True)
+    assert aliases(trained) == {"champion": 2}
+    entry, new = promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    assert (entry.sequence, new) == (2, False)
+
+
+def test_overruling_the_gates_needs_a_reason_and_is_recorded(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    end(seen(trained, a_gate("absolute", False), a_gate("serving", True)))
+    with pytest.raises(UsageError, match="forced promotion needs a reason"):
+        promote_by_hand("blobs", 2, trained.settings, force=True, reason=" ")
+    entry, _ = promote_by_hand("blobs", 2, trained.settings, force=True, reason="demo")
+    assert (entry.forced, entry.why) == (True, "demo")
+    assert ledger.history("blobs")[-1] == entry
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "message"),
+    [
+        ("nothing", None, "The model 'nothing' has no version.*Known models: blobs"),
+        ("blobs", 7, "no version 7 of blobs.*Known versions: 1"),
+    ],
+)
+def test_what_is_not_there_cannot_be_promoted(
+    trained: Trained, model: str, version: int | None, message: str
+) -> None:
+    with pytest.raises(NotFoundError, match=message):
+        promote_by_hand(model, version, trained.settings, force=False, reason="")
+
+
+def files_of(trained: Trained, record: Any) -> list[Path]:
+    model_id = record.model_uri.rpartition("/")[2]
+    found = trained.settings.home.glob(f"mlartifacts/**/{model_id}/**/{MODEL_FILE}")
+    return list(found)
+
+
+def test_a_version_whose_file_is_gone_cannot_be_promoted(
+    trained: Trained, end: End, ledger: Ledger
+) -> None:
+    end(law=manual(trained))
+    (file,) = files_of(trained, trained.good)
+    file.unlink()
+    with pytest.raises(IntegrityError, match="no longer in MLflow's artifact store"):
+        promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    assert champion_of(ledger) == 1
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_rollback_loads_the_old_model_first(
+    trained: Trained, end: End, ledger: Ledger, damage: str
+) -> None:
+    end()
+    (file,) = files_of(trained, trained.weak)
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-1])
+    before = ledger.history("blobs")
+    with pytest.raises(IntegrityError, match=r"no longer in|changed or damaged"):
+        roll_back("blobs", trained.settings, reason="try")
+    assert ledger.history("blobs") == before
+    assert aliases(trained) == {"champion": 2}
+
+
+def test_the_first_champion_has_nothing_to_go_back_to(trained: Trained) -> None:
+    with pytest.raises(PromotionError, match="nothing to roll back to"):
+        roll_back("blobs", trained.settings, reason="")
+
+
+def test_aliases_moved_behind_our_back_are_put_right(
+    trained: Trained, end: End
+) -> None:
+    client = Tracking(trained.settings).client
+    end()
+    client.set_registered_model_alias("blobs", "champion", "1")
+    client.set_registered_model_alias("blobs", "challenger", "1")
+    end()
+    assert aliases(trained) == {"champion": 2}
+    client.delete_registered_model_alias("blobs", "champion")
+    promote_by_hand("blobs", 2, trained.settings, force=False, reason="")
+    assert aliases(trained) == {"champion": 2}

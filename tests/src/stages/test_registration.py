@@ -1,0 +1,175 @@
+"""One version per different training, with the evidence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headrace.records import EvaluationRecord, GateResult, RegistrationRecord
+from headrace.stages.registration import model_card, register, training_key
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import Tracking
+
+Trained = Any
+Register = Callable[..., RegistrationRecord]
+
+
+@pytest.fixture
+def ledger(trained: Trained) -> Ledger:
+    return Ledger(trained.settings.database_url)
+
+
+@pytest.fixture
+def register_good(trained: Trained) -> Register:
+    """Register the good training, by default with its own evaluation."""
+
+    def call(evaluation: EvaluationRecord | None = None) -> RegistrationRecord:
+        return register(
+            trained.spec,
+            trained.folder,
+            trained.snapshot,
+            trained.good,
+            evaluation or trained.good_evaluation,
+            trained.settings,
+        )
+
+    return call
+
+
+def with_gate(evaluation: EvaluationRecord, **changes: Any) -> EvaluationRecord:
+    """The evaluation with one gate changed, found by its name."""
+    gates = tuple(
+        gate.model_copy(update=changes) if gate.name == changes["name"] else gate
+        for gate in evaluation.gates
+    )
+    return evaluation.model_copy(update={"gates": gates})
+
+
+def versions_in_mlflow(trained: Trained) -> list[int]:
+    client = Tracking(trained.settings).client
+    found = client.search_model_versions("name='blobs'")
+    return sorted(int(version.version) for version in found)
+
+
+def test_a_training_becomes_a_version_with_its_evidence(
+    trained: Trained, register_good: Register, ledger: Ledger
+) -> None:
+    assert register_good() == RegistrationRecord(
+        model="blobs", version=2, evidence_id=2
+    )
+    version = ledger.version("blobs", 2)
+    assert version.training == training_key(trained.good)
+    assert version.model_digest == trained.good.model_digest
+    assert version.created_by == "ada@lab"
+    evidence = ledger.latest_evidence("blobs", 2)
+    assert evidence is not None
+    assert evidence.passed
+    assert evidence.champion_version == 1
+    assert evidence.metrics["test_accuracy"] == 1
+    made = Tracking(trained.settings).client.get_model_version("blobs", "2")
+    assert made.run_id == trained.good.run_id
+    assert made.tags["headrace.weights_digest"] == trained.good.weights_digest
+    assert made.tags["headrace.snapshot"] == trained.snapshot.digest
+
+
+def test_registering_again_changes_nothing(
+    trained: Trained, register_good: Register, ledger: Ledger
+) -> None:
+    first, evidence = register_good(), ledger.latest_evidence("blobs", 2)
+    assert register_good() == first
+    assert versions_in_mlflow(trained) == [1, 2]
+    assert [v.version for v in ledger.versions("blobs")] == [1, 2]
+    assert ledger.latest_evidence("blobs", 2) == evidence
+
+
+def test_a_version_that_only_mlflow_has_is_taken_over(
+    trained: Trained, register_good: Register, ledger: Ledger
+) -> None:
+    """As after a crash between the registry and the ledger."""
+    Tracking(trained.settings).create_version(
+        "blobs", trained.good.model_uri, trained.good.run_id, {}, ""
+    )
+    assert register_good().version == 2
+    assert versions_in_mlflow(trained) == [1, 2]
+
+
+def test_failed_gates_are_kept_as_evidence(
+    trained: Trained, register_good: Register, ledger: Ledger
+) -> None:
+    failed = with_gate(
+        trained.good_evaluation, name="accuracy", passed=False, reason="too low"
+    )
+    assert register_good(failed).version == 2
+    evidence = ledger.latest_evidence("blobs", 2)
+    assert evidence is not None
+    assert not evidence.passed
+    assert [g.reason for g in evidence.gates if not g.passed] == ["too low"]
+
+
+def test_without_gates_there_is_no_passing_evidence(
+    trained: Trained, ledger: Ledger
+) -> None:
+    register(
+        trained.spec.model_copy(update={"gates": ()}),
+        trained.folder,
+        trained.snapshot,
+        trained.good,
+        trained.good_evaluation,
+        trained.settings,
+    )
+    evidence = ledger.latest_evidence("blobs", 2)
+    assert evidence is not None
+    assert not evidence.passed
+
+
+@pytest.mark.parametrize("gates", ["failed", "none"])
+def test_a_training_that_does_not_serve_is_not_registered(
+    trained: Trained, register_good: Register, ledger: Ledger, gates: str
+) -> None:
+    seen = trained.good_evaluation
+    if gates == "failed":
+        seen = with_gate(seen, name="serving", passed=False, reason="it crashed")
+    else:
+        kept = tuple(gate for gate in seen.gates if gate.name != "serving")
+        seen = seen.model_copy(update={"gates": kept})
+    record = register_good(seen)
+    assert record.version is None
+    assert record.reason == {"failed": "it crashed"}.get(
+        gates, "the serving gate was not run"
+    )
+    assert versions_in_mlflow(trained) == [1]
+    assert [v.version for v in ledger.versions("blobs")] == [1]
+
+
+def test_the_card_tells_figures_data_and_gates(trained: Trained) -> None:
+    seen = with_gate(
+        trained.good_evaluation, name="accuracy", passed=False, reason="too low"
+    )
+    card = model_card(
+        trained.spec, trained.folder, trained.snapshot, trained.good, seen
+    )
+    assert card.startswith("Three classes of 8 x 8 images")
+    assert "Test accuracy 1.0000 (0.9398 to 1.0000 at 95% confidence)" in card
+    assert trained.snapshot.digest in card
+    assert trained.good.weights_digest in card
+    assert "| accuracy | **failed** | 1 | 0.9 | too low |" in card
+    assert "| serving | passed |" in card
+    made = Tracking(trained.settings).client.get_model_version("blobs", "1")
+    assert made.description.startswith("Three classes of 8 x 8 images")
+
+
+def test_the_pipelines_readme_opens_the_card(trained: Trained, tmp_path: Any) -> None:
+    (tmp_path / "README.md").write_text("# Bands\n")
+    card = model_card(
+        trained.spec, tmp_path, trained.snapshot, trained.good, trained.good_evaluation
+    )
+    assert card.startswith("# Bands\n\n## This version")
+
+
+def test_the_key_of_a_training_is_its_weights_and_data(trained: Trained) -> None:
+    other = trained.good.model_copy(update={"run_id": "another"})
+    assert training_key(other) == training_key(trained.good)
+    assert training_key(trained.weak) != training_key(trained.good)
+    assert isinstance(trained.good_evaluation.gates[0], GateResult)

@@ -1,0 +1,184 @@
+"""Work is spread over processes, in order, and leaves none behind."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
+from headrace.stages import workers
+from headrace.stages.workers import FEW, spread
+
+# As text for `eval`, since a test's own functions cannot be found by a new process.
+PROCESS = "__import__('os').getpid()"
+
+
+def meeting(folder: Path, processes: int) -> str:
+    """A task that ends once so many processes have begun it; it gives its own."""
+    folder.mkdir()
+    return (
+        f"(lambda os, time: (os.makedirs(f'{folder}/{{os.getpid()}}', exist_ok=True), "
+        f"[*iter(lambda: len(os.listdir('{folder}')) < {processes} and "
+        "time.sleep(0.01) is None, False)], os.getpid())[-1])"
+        "(__import__('os'), __import__('time'))"
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(project=tmp_path)
+
+
+def test_few_tasks_are_done_here(settings: Settings) -> None:
+    found = list(spread(eval, [PROCESS] * (FEW - 1), settings))
+    assert found == [os.getpid()] * (FEW - 1)
+
+
+def test_results_come_in_the_order_of_the_tasks(settings: Settings) -> None:
+    tasks = [f"(__import__('time').sleep({s % 3 / 20}), {s})[1]" for s in range(12)]
+    assert list(spread(eval, tasks, settings)) == list(range(12))
+
+
+def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    found = set(spread(eval, [meeting(tmp_path / "met", 3)] * 12, settings))
+    assert len(found) == 3
+    assert os.getpid() not in found
+    assert not any(map(psutil.pid_exists, found))
+
+
+@pytest.mark.parametrize("count", [FEW - 1, 100])
+def test_an_error_passes_and_drops_the_rest(
+    settings: Settings, tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_processors", lambda: 2)
+    places = [str(tmp_path / str(number)) for number in range(1, count)]
+    with pytest.raises(FileExistsError):
+        list(spread(os.mkdir, [str(tmp_path), *places], settings))
+    assert len(list(tmp_path.iterdir())) < 30
+
+
+def test_tasks_are_made_beside_the_work(settings: Settings) -> None:
+    made: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    results = spread(math.sqrt, tasks(), settings)
+    assert made == []
+    assert next(results) == 0
+    assert len(made) < 1000
+    results.close()  # type: ignore[attr-defined]
+    assert len(made) < 1000
+
+
+def test_a_worker_that_is_killed_can_be_tried_again(settings: Settings) -> None:
+    with pytest.raises(DependencyError, match=r"worker process ended .* memory"):
+        list(spread(eval, ["__import__('os')._exit(9)"] * FEW, settings))
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    code = f"""
+import pathlib, sys
+from headrace.settings import Settings
+from headrace.stages.workers import spread
+if __name__ == "__main__":
+    settings = Settings(project=pathlib.Path({str(tmp_path)!r}))
+    wait = "(__import__('time').sleep(300), 1)[1]"
+    for process in spread(eval, [{PROCESS!r}, {PROCESS!r}] + [wait] * 9, settings):
+        print(process, flush=True)
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        found = {int(parent.stdout.readline()), int(parent.stdout.readline())}
+        assert all(map(psutil.pid_exists, found))
+        parent.send_signal(signal.SIGKILL)
+    until = time.monotonic() + 600
+    while any(map(_runs, found)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(_runs, found))
+
+
+def _runs(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _on_dask(folder: Path, address: str, **values: str) -> list[float]:
+    settings = Settings(project=folder, dask_address=address, **values)
+    return list(spread(math.sqrt, [1, 4, 9, 16, 25], settings))
+
+
+def test_dask_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"not installed.* Install headrace\[dask\]"):
+        _on_dask(tmp_path, "tcp://127.0.0.1:8786")
+
+
+def test_a_store_that_is_no_folder_is_not_shared_with_dask(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the store memory://store is no folder"):
+        _on_dask(tmp_path, "tcp://127.0.0.1:8786", store="memory://store")
+
+
+def test_a_dask_address_must_be_one(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(UsageError, match=r"'here', which is no address: .*port"):
+        _on_dask(tmp_path, "here")
+
+
+def test_a_dask_scheduler_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
+    dask = pytest.importorskip("dask")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with dask.config.set({"distributed.comm.timeouts.connect": "300ms"}):
+        with pytest.raises(DependencyError, match=rf"{address} does not answer"):
+            _on_dask(tmp_path, address)
+
+
+def test_a_dask_cluster_without_workers_can_be_tried_again(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        with pytest.raises(DependencyError, match=r"has no workers"):
+            _on_dask(tmp_path, cluster.scheduler_address)
+
+
+def test_a_dask_cluster_does_the_work(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    patience = {"distributed.scheduler.allowed-failures": 0}
+    with (
+        pytest.importorskip("dask").config.set(patience),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+    ):
+        settings = Settings(project=tmp_path, dask_address=cluster.scheduler_address)
+        assert _on_dask(tmp_path, cluster.scheduler_address) == [1, 2, 3, 4, 5]
+        found = set(spread(eval, [meeting(tmp_path / "met", 2)] * 8, settings))
+        assert len(found) == 2
+        assert os.getpid() not in found
+        with pytest.raises(ZeroDivisionError):
+            list(spread(eval, ["1 / 0"] * 8, settings))
+        with pytest.raises(DependencyError, match=r"ended in the middle"):
+            list(spread(eval, ["__import__('os')._exit(9)"] * FEW, settings))

@@ -1,0 +1,177 @@
+"""Near copies of test items in train."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from headrace.data.snapshots import read_shard, shards_of
+from headrace.records import DataDescription
+from headrace.stages.validation import near
+from headrace.state.store import Store
+
+SPLITS = np.array(["test", "train", "val", "train"], object)
+
+
+def _equal(first, second):
+    return np.zeros(len(first))
+
+
+def _prints(*values):
+    return np.array(values, np.uint64)
+
+
+def _changed(prints, bits, rng):
+    """The prints with so many other bits each."""
+    places = np.argsort(rng.random((len(prints), 64)), axis=1)[:, :bits]
+    masks = np.bitwise_or.reduce(np.uint64(1) << places.astype(np.uint64), axis=1)
+    return prints ^ masks
+
+
+def test_the_nearest_copy_of_a_test_item_is_found_in_train_and_val():
+    found = near.near_copies(
+        _prints(0xFF00, 0xFF01F, 0xFF01, 0xF0F0F0F0), SPLITS, _equal
+    )
+
+    assert found.test.tolist() == [0]
+    assert found.train.tolist() == [2]
+    assert found.distance.tolist() == [1]
+    assert (found.share, found.complete) == (1.0, True)
+
+
+def test_a_pair_that_differs_does_not_count():
+    prints = _prints(0xFF00, 0xFF07, 0xFF01, 0xFF03)
+
+    found = near.near_copies(
+        prints, SPLITS, lambda first, second: np.where(second == 1, 0.1, 9)
+    )
+
+    assert (found.train.tolist(), found.distance.tolist()) == ([1], [3])
+    nothing = near.near_copies(prints, SPLITS, lambda first, second: second + 9.0)
+    assert (nothing.test.tolist(), nothing.share) == ([], 0.0)
+
+
+@pytest.mark.parametrize("bits", [0, 1, 3, 6, 12, 13])
+def test_copies_of_up_to_12_bits_are_found_among_others(bits):
+    rng = np.random.default_rng(bits)
+    train = rng.integers(1, 2**64, 5000, np.uint64)
+    test = _changed(train[:500], bits, rng) if bits else train[:500]
+    splits = np.array(["test"] * 500 + ["train"] * 5000, object)
+
+    found = near.near_copies(np.concatenate([test, train]), splits, _equal)
+
+    right = found.train == found.test + 500
+    recall = right.sum() / 500
+    assert recall == 0 if bits > 12 else recall >= (0.99 if bits <= 7 else 0.5)
+    assert set(found.distance[right].tolist()) <= {bits}
+
+
+def test_distances_are_what_they_say_and_nearly_always_the_least():
+    rng = np.random.default_rng(0)
+    prints = rng.integers(1, 2**64, 400, np.uint64) & np.uint64(0xFFFFFF)
+    splits = rng.choice(["test", "train"], 400).astype(object)
+
+    found = near.near_copies(prints, splits, _equal)
+
+    differing = prints[found.test] ^ prints[found.train]
+    assert np.array_equal(np.bitwise_count(differing), found.distance)
+    train = np.flatnonzero(splits == "train")
+    every = np.bitwise_count(prints[found.test][:, None] ^ prints[train]).min(axis=1)
+    assert (found.distance == every).mean() > 0.9
+
+
+def test_items_without_a_fingerprint_or_a_split_are_left_out():
+    prints = _prints(0, 0, 0xFF, 0xFF, 0xFF)
+    splits = np.array(["test", "train", "test", "", "train"], object)
+
+    found = near.near_copies(prints, splits, _equal)
+
+    assert (found.test.tolist(), found.train.tolist()) == ([2], [4])
+    assert found.tested == 1
+
+
+@pytest.mark.parametrize("splits", [["test"] * 3, ["train"] * 3, [""] * 3])
+def test_where_a_split_is_empty_nothing_is_found(splits):
+    found = near.near_copies(_prints(1, 1, 1), np.array(splits, object), _equal)
+
+    assert (len(found.test), found.share) == (0, 0.0)
+
+
+def test_where_all_are_near_each_item_is_looked_at_a_few_times():
+    asked = []
+
+    def compare(first, second):
+        asked.extend(zip(first.tolist(), second.tolist(), strict=True))
+        return np.full(len(first), 9.0)
+
+    splits = np.array(["test"] * 500 + ["train"] * 2000, object)
+    near.near_copies(np.full(2500, 7, np.uint64), splits, compare)
+
+    assert len(asked) == len(set(asked)) == near.NEAREST * 500
+
+
+def test_the_nearest_pairs_come_first_where_not_all_are_asked_for():
+    prints = _prints(0xFF00, 0xAB000000, 0xFF07, 0xAB000001)
+    splits = np.array(["test", "test", "train", "train"], object)
+
+    found = near.near_copies(prints, splits, _equal, most=1)
+
+    assert (found.test.tolist(), found.train.tolist()) == ([1], [3])
+    assert not found.complete
+    assert near.near_copies(prints, splits, _equal, most=9).complete
+
+
+def test_the_medium_looks_at_the_items_themselves(tmp_path, write_snapshot):
+    rng = np.random.default_rng(0)
+    train = rng.integers(40, 200, (30, 4, 4), np.uint8).repeat(6, 1).repeat(6, 2)
+    copies, others = train[:3] + np.uint8(9), 255 - train[3:6]
+    payload = np.concatenate([copies, others, train])[..., None]
+    names = [str(row) for row in range(len(payload))]
+    splits = ["test"] * 6 + ["train"] * 30
+    data = DataDescription(medium="image", shape=(24, 24, 1), classes=("a", "b"))
+    snapshot = write_snapshot(
+        Store(str(tmp_path)),
+        data,
+        payload,
+        {"split": splits, "label": ["a", "b"] * 18, "name": names},
+    )
+    shards = [read_shard(snapshot, shard) for shard in shards_of(snapshot)]
+    placed = [name for shard in shards for name in shard["name"].to_pylist()]
+    row = {name: place for place, name in enumerate(placed)}
+
+    compare, most = near.comparison(snapshot)
+
+    pairs = [("0", "6"), ("1", "7"), ("2", "8"), ("3", "9"), ("0", "7")]
+    first, second = (np.array([row[p[i]] for p in pairs]) for i in (0, 1))
+    assert (compare(first, second) <= 1).tolist() == [True, True, True, False, False]
+    assert most == near.PAIR_BYTES // (2 * 24 * 24)
+
+
+@pytest.mark.parametrize(
+    ("differences", "copies"),
+    [
+        ([0.9, 2.8], [1]),  # three times as near as the next
+        ([0.9, 2.6], []),  # one of many that are near
+        ([2.8, 0.9], [2]),
+        ([1.1, 9.0], []),
+        ([0.1, 0.1], [1]),  # two copies
+        ([np.inf, 0.9], [2]),
+    ],
+)
+def test_a_copy_stands_out_from_the_next_or_is_very_near(differences, copies):
+    splits = np.array(["test", "train", "train"], object)
+
+    found = near.near_copies(
+        _prints(7, 7, 7),
+        splits,
+        lambda first, second: np.array(differences)[second - 1],
+    )
+
+    assert found.train.tolist() == copies
+
+
+def test_a_medium_may_tell_copies_alone():
+    first, second = np.array([b"a", b"b"]), np.array([b"a", b"c"])
+    module = SimpleNamespace(alike=lambda one, other, _: one == other)
+
+    assert near._difference(module, first, second, None).tolist() == [0, np.inf]

@@ -1,0 +1,103 @@
+"""A ledger of the model digits, and runs that want leases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from headrace.records import GateResult
+from headrace.state.ledger import Entry, Evidence, Lease, Ledger, Version
+from headrace.state.ledger.leases import LEASES, LIFETIME_SECONDS
+
+WHO = "ada@lab"
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder}/headrace.db"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(url_of(tmp_path))
+
+
+def a_version(number: int, model: str = "digits", **changes: Any) -> Version:
+    values: dict[str, Any] = {
+        "model": model,
+        "version": number,
+        "training": f"t{number}",
+        "run_id": f"run{number}",
+        "model_uri": f"models:/m-{number}",
+        "model_digest": "d" * 64,
+        "weights_digest": "w" * 64,
+        "snapshot_digest": "s" * 64,
+        "created_by": WHO,
+    }
+    return Version(**values | changes)
+
+
+def some_evidence(number: int, *, passed: bool = True, **changes: Any) -> Evidence:
+    values: dict[str, Any] = {
+        "model": "digits",
+        "version": number,
+        "passed": passed,
+        "gates": (
+            GateResult(name="accuracy", passed=passed, value=0.9, threshold=0.88),
+        ),
+        "metrics": {"test_accuracy": 0.9},
+        "champion_version": None,
+        "champion_sequence": 0,
+        "snapshot_digest": "s" * 64,
+        "run_id": f"run{number}",
+    }
+    return Evidence(**values | changes)
+
+
+def fill(ledger: Ledger, *numbers: int, others: tuple[int, ...] = ()) -> None:
+    """Register versions, each with passing evidence: numbered as they are, without a
+    champion; then against each of the rest and of the others as champion."""
+    for number in numbers:
+        ledger.add_version(a_version(number))
+        ledger.add_evidence(some_evidence(number))
+    for number in numbers:
+        for champion in {*numbers, *others} - {number}:
+            ledger.add_evidence(some_evidence(number, champion_version=champion))
+
+
+def promote(ledger: Ledger, number: int, **changes: Any) -> Entry:
+    values: dict[str, Any] = {"who": WHO, "why": ""}
+    values["expected_sequence"] = ledger.sequence("digits")
+    return ledger.promote("digits", number, **values | changes)
+
+
+def roll_back(ledger: Ledger, **changes: Any) -> Entry:
+    values: dict[str, Any] = {"who": WHO, "why": ""}
+    values["expected_sequence"] = ledger.sequence("digits")
+    return ledger.rollback("digits", **values | changes)
+
+
+def champion(ledger: Ledger) -> int | None:
+    found = ledger.champion("digits")
+    return found.version.version if found else None
+
+
+def assert_is_a_line(history: list[Entry]) -> None:
+    assert [entry.sequence for entry in history] == list(range(1, len(history) + 1))
+    before = [None, *(entry.to_version for entry in history)]
+    assert [entry.from_version for entry in history] == before[:-1]
+
+
+def wanted(run: str, **changes: Any) -> Lease:
+    return Lease.wanted("blobs", run, "ada@lab").model_copy(update=changes)
+
+
+def expire(url: str) -> None:
+    """As if the holder had not renewed its lease in time."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        gone = LEASES.c.expires - LIFETIME_SECONDS - 1
+        connection.execute(sa.update(LEASES).values(expires=gone))
+    engine.dispose()

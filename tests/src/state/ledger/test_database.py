@@ -1,0 +1,166 @@
+"""Databases that can serve as a ledger, and what happens when one cannot."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from tests.src.state.ledger.conftest import WHO, a_version, fill, promote, url_of
+
+import headrace.state.ledger
+from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.state.ledger import Entry, Ledger
+from headrace.state.ledger.database import Database
+from headrace.state.ledger.tables import ENTRIES
+
+
+def test_the_password_is_never_shown(tmp_path: Path) -> None:
+    with pytest.raises(HeadraceError) as caught:
+        Ledger("mysql://user:secret@host/name")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://user@host/name", "names 'mysql'; expected one of sqlite, "),
+        ("postgresql+asyncpg://host/name", r"names 'postgresql\+asyncpg'; expected"),
+        ("headrace.db", "is not a database URL.*sqlite:////path"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+    ],
+)
+def test_another_kind_of_database_is_refused(url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Ledger(url)
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(UsageError, match="needs the Python package 'psycopg2'"):
+        Ledger("postgresql+psycopg2://host/name")
+
+
+def test_a_ledger_of_another_format_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "headrace.db") as connection:
+        connection.execute("UPDATE ledger_format SET format = 3")
+    connection.close()
+    with pytest.raises(UsageError, match="has format 3; this version reads format 2"):
+        Ledger(url_of(tmp_path))
+
+
+def test_a_database_with_tables_of_others_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "headrace.db") as connection:
+        connection.execute("CREATE TABLE versions (name TEXT)")
+    connection.close()
+    with pytest.raises(UsageError, match="has a table 'versions' already"):
+        Ledger(url_of(tmp_path))
+
+
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "headrace.db").write_bytes(b"not a database, " * 64)
+    with pytest.raises(UsageError, match="serve as ledger: file is not a database"):
+        Ledger(url_of(tmp_path))
+
+
+def test_an_open_ledger_is_kept_when_opened_again(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    fill(ledger, 1)
+    promote(ledger, 1)
+    again = Ledger(url_of(tmp_path))
+    assert again.history("digits") == ledger.history("digits")
+
+
+def test_sqlite_writes_ahead_and_enforces_foreign_keys(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "headrace.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    entry = Entry(
+        model="digits",
+        sequence=1,
+        action="promote",
+        from_version=None,
+        to_version=1,
+        who=WHO,
+        why="",
+    )
+    with pytest.raises(sqlalchemy.exc.IntegrityError, match="FOREIGN KEY"):
+        Database(url_of(tmp_path), 30.0).add(ENTRIES, entry)
+
+
+def test_a_locked_database_is_safe_to_retry(ledger: Ledger, tmp_path: Path) -> None:
+    impatient = Ledger(url_of(tmp_path), timeout_seconds=0.1)
+    fill(impatient, 1)
+    other = sqlite3.connect(tmp_path / "headrace.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(
+        DependencyError, match=r"headrace.db did not answer: database is locked.*retry"
+    ):
+        promote(impatient, 1)
+    other.execute("ROLLBACK")
+    other.close()
+    assert promote(impatient, 1).sequence == 1
+
+
+def test_a_new_database_that_stays_locked_is_safe_to_retry(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "headrace.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(DependencyError, match=r"database is locked.*safe to retry"):
+        Ledger(url_of(tmp_path), timeout_seconds=0.1)
+    other.execute("ROLLBACK")
+    other.close()
+    assert Ledger(url_of(tmp_path)).models() == []
+
+
+def test_a_folder_that_is_missing_is_safe_to_retry(tmp_path: Path) -> None:
+    with pytest.raises(DependencyError, match="unable to open database file"):
+        Ledger(url_of(tmp_path / "missing"))
+
+
+def test_a_read_only_database_can_be_read_and_not_written(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    fill(ledger, 1)
+    frozen = Ledger(f"sqlite:///file:{tmp_path}/headrace.db?mode=ro&uri=true")
+    assert frozen.models() == ["digits"]
+    with pytest.raises(DependencyError, match="attempt to write a readonly database"):
+        promote(frozen, 1)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow past 256 KiB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_safe_to_retry_and_leaves_nothing_half_written(
+    ledger: Ledger,
+) -> None:
+    with pytest.raises(DependencyError, match=r"did not answer: .*safe to retry"):
+        for number in range(1, 2000):
+            ledger.add_version(a_version(number, details={"text": "x" * 500}))
+    assert ledger.versions("digits")[-1].details == {"text": "x" * 500}
+
+
+def test_the_code_never_changes_or_removes_a_row() -> None:
+    folder = Path(headrace.state.ledger.__file__).parent
+    code = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    assert "sa.insert(" in code
+    changed = re.findall(r"sa\.(?:update|delete)\((\w*)", code)
+    assert set(changed) == {"LEASES"}, "who is at work, which is no history"
+    forbidden = re.sub(r"BEFORE (UPDATE|DELETE)( OR DELETE OR TRUNCATE)?", "", code)
+    assert forbidden != code, "the triggers"
+    assert not re.search(r"\b(UPDATE|DELETE)\b", forbidden)

@@ -1,0 +1,37 @@
+"""Which deployments are recorded: the last word on a name holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.tables import DEPLOYMENTS
+
+
+def rows(url: str) -> list[tuple[str, str, str]]:
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
+        return [(row.name, row.entrypoint, row.who) for row in found]
+
+
+def test_a_deployment_is_recorded_once_changed_and_withdrawn(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/headrace.db"
+    ledger = Deployments(url)
+    assert ledger.all() == {}
+    assert ledger.entrypoint("train/digits") == ""
+    ledger.record({"train/digits": "a.b", "fit/digits": "c.d"}, "ada@lab")
+    ledger.record({"train/digits": "a.b"}, "grace@lab")
+    assert Deployments(url).all() == {"train/digits": "a.b", "fit/digits": "c.d"}
+    ledger.record({"fit/digits": "", "none/digits": ""}, "grace@lab")
+    assert ledger.all() == {"train/digits": "a.b"}
+    ledger.record({"fit/digits": "c.d"}, "grace@lab")
+    assert ledger.entrypoint("fit/digits") == "c.d"
+    assert rows(url) == [
+        ("train/digits", "a.b", "ada@lab"),
+        ("fit/digits", "c.d", "ada@lab"),
+        ("fit/digits", "", "grace@lab"),
+        ("fit/digits", "c.d", "grace@lab"),
+    ]

@@ -1,0 +1,140 @@
+"""Who holds a lease, and what one who has lost it can no longer write."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from tests.src.state.ledger.conftest import a_version, expire, wanted
+
+from headrace.errors import DependencyError
+from headrace.state.ledger import Lease, Leases, Ledger
+from headrace.state.ledger.leases import LIFETIME_SECONDS
+
+ELSEWHERE = {"host": "elsewhere"}
+GONE = {"started": "an earlier boot-17"}
+
+
+# Taking
+
+
+def test_a_lease_counts_up_with_each_taking(url: str) -> None:
+    leases = Leases(url)
+    first = leases.take(wanted("one"))
+    assert (first.token, first.flow_run_id, first.holder) == (1, "one", "ada@lab")
+    assert abs(first.acquired - time.time()) < 60
+    assert first.expires == first.acquired + LIFETIME_SECONDS
+    leases.give_back(first, ended_well=True)
+    assert leases.take(wanted("two")).token == 2
+
+
+def test_a_lease_of_a_living_holder_is_not_taken(url: str) -> None:
+    leases = Leases(url)
+    first = leases.take(wanted("one"))
+    assert leases.take(wanted("two")) == first
+    assert leases.take(Lease.wanted("others", "two", "bob@lab")).token == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "expired", "is_replaced"),
+    [
+        pytest.param(GONE, False, True, id="its process is gone"),
+        pytest.param(ELSEWHERE, True, True, id="elsewhere, not heard of"),
+        pytest.param(ELSEWHERE, False, False, id="elsewhere, heard of"),
+        pytest.param({}, True, False, id="runs here, whatever the clock says"),
+    ],
+)
+def test_whose_lease_is_replaced(
+    url: str, changes: dict[str, str], expired: bool, is_replaced: bool
+) -> None:
+    leases = Leases(url)
+    first = leases.take(wanted("one", **changes))
+    if expired:
+        expire(url)
+    taken = leases.take(wanted("two"))
+    assert (taken.flow_run_id == "two") is is_replaced
+    assert taken.token == (2 if is_replaced else 1)
+    if is_replaced:
+        assert not leases.renew(first)
+        rows, _ = leases.all()
+        assert [(row.token, row.state) for row in rows] == [(1, "lost"), (2, "held")]
+        leases.give_back(first, ended_well=True)  # too late to change anything
+        assert leases.all()[0] == rows
+
+
+def test_a_renewed_lease_lasts(url: str) -> None:
+    leases = Leases(url)
+    first = leases.take(wanted("one", **ELSEWHERE))
+    expire(url)
+    assert leases.renew(first)
+    assert leases.take(wanted("two")).flow_run_id == "one"
+
+
+def test_of_many_that_want_a_lease_one_gets_it(url: str) -> None:
+    Leases(url)
+    start = threading.Barrier(8)
+    taken: list[Lease] = []
+
+    def take(number: int) -> None:
+        leases = Leases(url)
+        start.wait()
+        taken.append(leases.take(wanted(f"run {number}")))
+
+    threads = [threading.Thread(target=take, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 8
+    assert len({lease.flow_run_id for lease in taken}) == 1
+    assert {lease.token for lease in taken} == {1}
+
+
+def test_an_old_ledger_gets_the_table_and_keeps_its_format(url: str) -> None:
+    ledger = Ledger(url)
+    ledger.add_version(a_version(1, model="blobs"))
+    leases = Leases(url)
+    assert leases.take(wanted("one")).token == 1
+    assert Ledger(url).version("blobs", 1).training == "t1"
+    assert Leases(url).identity() == leases.identity()
+
+
+# Fencing
+
+
+def test_what_a_replaced_run_writes_is_refused(url: str) -> None:
+    leases = Leases(url)
+    Ledger(url)
+    first = leases.take(wanted("one", **ELSEWHERE))
+    stale = Ledger(url, lease=first)
+    stale.add_version(a_version(1, model="blobs"))
+    expire(url)
+    second = leases.take(wanted("two"))
+    with pytest.raises(DependencyError, match=r"took over blobs by ada@lab \(process"):
+        stale.add_version(a_version(2, model="blobs"))
+    with pytest.raises(DependencyError, match="took over"):
+        stale.check_lease()
+    current = Ledger(url, lease=second)
+    current.check_lease()
+    current.add_version(a_version(2, model="blobs"))
+    assert [v.version for v in current.versions("blobs")] == [1, 2]
+
+
+def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url: str) -> None:
+    """Else an entry could be added after another run has begun."""
+    leases = Leases(url)
+    ledger = Ledger(url, lease=leases.take(wanted("one", **ELSEWHERE)))
+    expire(url)
+    taken: list[float] = []
+    with ledger._database.writing() as connection:
+        ledger._database._guard(connection)  # type: ignore[misc]
+        thread = threading.Thread(
+            target=lambda: (leases.take(wanted("two")), taken.append(time.monotonic()))
+        )
+        thread.start()
+        time.sleep(0.3)
+        ended = time.monotonic()
+        assert taken == []
+    thread.join()
+    assert taken[0] > ended

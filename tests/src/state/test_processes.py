@@ -1,0 +1,81 @@
+"""A process is known by what no other has: its host, its id there and its start."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.state import processes
+from headrace.state.processes import Process, this_process
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def of(process: subprocess.Popen[bytes]) -> Process:
+    """Another process, as it would write itself down."""
+    from headrace.state.processes import _look_up
+
+    return Process(this_process().host, process.pid, _look_up(process.pid)[0])
+
+
+def wait_for(process: Process, condition: str) -> None:
+    limit = time.monotonic() + 600
+    while process.condition != condition:
+        assert time.monotonic() < limit, process.condition
+        time.sleep(0.01)
+
+
+def test_a_process_comes_back_from_its_text() -> None:
+    assert Process.parse(str(this_process())) == this_process()
+    assert Process.parse("a/b#c/12/start") == Process("a/b#c", 12, "start")
+    assert Process.parse("12/3") is None
+    assert Process.parse("") is None
+
+
+def test_the_condition_of_a_process_follows_it(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    process = of(sleeper)
+    assert this_process().condition == "running"
+    assert process.condition == "running"
+    sleeper.send_signal(signal.SIGSTOP)
+    wait_for(process, "stopped")
+    sleeper.send_signal(signal.SIGCONT)
+    wait_for(process, "running")
+    sleeper.kill()
+    wait_for(process, "gone")  # though nobody has asked for its exit code yet
+
+
+def test_another_process_with_the_same_id_is_not_it() -> None:
+    earlier = this_process()._replace(started="an earlier boot-17")
+    assert earlier.condition == "gone"
+
+
+def test_a_machine_of_the_same_name_is_another_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def named(machine: bytes) -> str:
+        monkeypatch.setattr(processes.Path, "read_bytes", lambda _: machine)
+        return processes.this_host.__wrapped__()
+
+    one, other, nameless = named(b"one\n"), named(b"other\n"), named(b"")
+    assert len({one, other, nameless}) == 3
+    assert {h.partition("#")[0] for h in (one, other, nameless)} == {
+        socket.gethostname()
+    }
+    assert "one" not in one.partition("#")[2], "a machine's id is nobody's business"
+
+
+def test_nothing_is_known_of_another_host() -> None:
+    assert this_process()._replace(host="elsewhere").condition == "unknown"

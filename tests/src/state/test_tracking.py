@@ -1,0 +1,321 @@
+"""The door to MLflow: what fails is told, and homes do not mix."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from mlflow.exceptions import MlflowException
+
+from headrace.errors import DependencyError, IntegrityError, NotFoundError
+from headrace.settings import Settings
+from headrace.state.processes import this_process
+from headrace.state.tracking import Tracking, tracking_errors
+
+Trained = Any
+
+
+def test_a_second_home_does_not_follow_the_first(
+    settings: Settings, tmp_path: Path
+) -> None:
+    Tracking(settings)
+    other = Settings(project=settings.project, home=tmp_path / "other")
+    assert other.tracking_uri == f"sqlite:///{tmp_path}/other/mlflow.db"
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_an_address_that_was_given_stays(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{settings.home}/mlflow.db")
+    Tracking(settings)
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{settings.home}/mlflow.db"
+
+
+def test_an_experiment_is_made_once_and_keeps_its_files_in_the_home(
+    settings: Settings,
+) -> None:
+    tracking = Tracking(settings)
+    first = tracking.experiment("blobs")
+    assert tracking.experiment("blobs") == first
+    location = tracking.client.get_experiment(first).artifact_location
+    assert location == (settings.home / "mlartifacts" / "blobs").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, "FINISHED"), (ValueError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED")],
+)
+def test_a_run_ends_with_its_block(
+    settings: Settings, error: BaseException | None, status: str
+) -> None:
+    tracking = Tracking(settings)
+    ids = []
+    try:
+        with tracking.run("blobs", "a run", {"colour": "blue"}) as (run_id, _):
+            ids.append(run_id)
+            if error is not None:
+                raise error
+    except (ValueError, KeyboardInterrupt) as raised:
+        assert raised is error
+    run = tracking.client.get_run(ids[0])
+    assert run.info.status == status
+    assert run.data.tags["colour"] == "blue"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        pytest.param({"pid": 2**22 + 1}, "KILLED", id="killed"),
+        pytest.param({}, "RUNNING", id="alive"),
+        pytest.param({"host": "elsewhere"}, "RUNNING", id="elsewhere"),
+    ],
+)
+def test_the_next_run_ends_one_whose_process_was_killed(
+    settings: Settings, changes: dict[str, Any], status: str
+) -> None:
+    tracking = Tracking(settings)
+    process = str(this_process()._replace(**changes))
+    experiment = tracking.experiment("blobs")
+    tags = {"headrace.process": process}
+    orphan = tracking.client.create_run(experiment, tags=tags).info.run_id
+    with tracking.run("blobs", "the next", {}):
+        assert tracking.client.get_run(orphan).info.status == status
+
+
+def test_a_run_that_has_ended_by_itself_was_not_killed(settings: Settings) -> None:
+    """It was found to be running a moment before its process was found to be gone."""
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        pass
+    tracking.end(run_id)
+    assert tracking.client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(
+    settings: Settings,
+) -> None:
+    tracking = Tracking(settings)
+    with (
+        tracking.run("blobs", "outer", {}),
+        pytest.raises(Exception, match="already active"),
+        tracking.run("blobs", "inner", {}),
+    ):
+        raise AssertionError
+    runs = tracking.client.search_runs([tracking.experiment("blobs")])
+    assert {r.info.run_name: r.info.status for r in runs} == {
+        "outer": "FINISHED",
+        "inner": "FAILED",
+    }
+
+
+def test_a_run_measures_its_machine(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        deadline = time.monotonic() + 600
+        found: dict[str, float] = {}
+        while not found and time.monotonic() < deadline:
+            time.sleep(0.1)
+            found = tracking.client.get_run(run_id).data.metrics
+    assert "system/cpu_utilization_percentage" in found
+    assert "system/system_memory_usage_megabytes" in found
+
+
+def test_long_and_nested_parameters_are_logged(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        tracking.log_params(
+            run_id,
+            {"a": {"b": {"c": 1}}, "empty": {}, "long": "x" * 7000, "rows": [1, 2]},
+        )
+    params = tracking.client.get_run(run_id).data.params
+    assert params["a.b.c"] == "1"
+    assert params["empty"] == "{}"
+    assert params["long"] == "x" * 6000
+    assert params["rows"] == "[1, 2]"
+
+
+def test_a_server_that_does_not_answer_is_told_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    tracking = Tracking(Settings(project=tmp_path))
+    with pytest.raises(
+        DependencyError, match=r"MLflow at http://127\.0\.0\.1:9 failed.*reachable"
+    ):
+        tracking.experiment("blobs")
+    # MLflow by itself would try for minutes.
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+
+
+def test_a_locked_database_is_told(settings: Settings) -> None:
+    """MLflow waits 20 s for a lock, then this comes; the test does not wait."""
+    place = settings.home / "mlflow.db"
+    engine = sqlalchemy.create_engine(f"sqlite:///{place}?timeout=0.1")
+    holder = sqlite3.connect(place, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        with (
+            pytest.raises(
+                DependencyError, match=r"failed: database is locked.*not locked"
+            ),
+            tracking_errors("sqlite:///mlflow.db"),
+            engine.connect() as connection,
+        ):
+            connection.exec_driver_sql("DELETE FROM runs")
+        with (
+            pytest.raises(DependencyError, match="failed: database is locked"),
+            tracking_errors("sqlite:///mlflow.db"),
+        ):
+            raise MlflowException(
+                "(sqlite3.OperationalError) database is locked\n[SQL: DELETE FROM runs]"
+            )
+    finally:
+        holder.close()
+        engine.dispose()
+
+
+def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path, home=tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(DependencyError, match="failed: file is not a database"):
+        Tracking(settings)
+
+
+def test_a_database_of_an_older_mlflow_is_told(settings: Settings) -> None:
+    with sqlite3.connect(settings.home / "mlflow.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'bd07f7e963c5'")
+    database.close()
+    with pytest.raises(
+        DependencyError, match=r"made by an older MLflow.*mlflow db upgrade"
+    ):
+        Tracking(settings).experiment("blobs")
+
+
+def test_what_does_not_exist_is_not_found(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with pytest.raises(NotFoundError, match="MLflow at"), tracking_errors(tracking.uri):
+        tracking.client.get_run("0" * 32)
+
+
+def test_a_model_file_that_was_changed_is_refused(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    uri, digest = trained.good.model_uri, trained.good.model_digest
+    changed = "0" * 64
+    with (
+        pytest.raises(IntegrityError, match=r"but 0000000000000000... was logged"),
+        tracking.model_file(uri, changed),
+    ):
+        raise AssertionError
+    with tracking.model_file(uri, digest) as file:
+        kept = file
+    assert not kept.exists()
+
+
+def test_a_model_that_is_gone_is_told(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    with (
+        pytest.raises(IntegrityError, match="no longer in MLflow's artifact store"),
+        tracking.model_file("models:/m-" + "0" * 32, "0" * 64),
+    ):
+        raise AssertionError
+
+
+def test_an_artifact_that_is_gone_is_told(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    with pytest.raises(IntegrityError, match=r"The artifact golden/x.npz of the run"):
+        tracking.run_file(trained.good.run_id, "golden/x.npz")
+
+
+def test_a_version_is_made_once_however_often_asked(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    ask = ("blobs", trained.good.model_uri, trained.good.run_id, {"colour": "blue"})
+    first = tracking.create_version(*ask, "the card")
+    assert tracking.create_version(*ask, "the card") == first == 2
+    made = tracking.client.get_model_version("blobs", "2")
+    assert made.description == "the card"
+    assert made.tags["colour"] == "blue"
+
+
+def test_an_alias_of_a_version_that_mlflow_lost_is_only_warned_of(
+    trained: Trained,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logger = logging.getLogger("headrace")  # flows before this may have set it up
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    monkeypatch.setattr(logger, "disabled", False)
+    Tracking(trained.settings).project_aliases("blobs", {"champion": 99})
+    assert "the alias champion of blobs" in caplog.text
+
+
+def test_aliases_are_put_where_they_belong(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    tracking.project_aliases("blobs", {"champion": None, "challenger": 1})
+    assert tracking.client.get_registered_model("blobs").aliases == {"challenger": 1}
+    tracking.project_aliases("blobs", {"champion": 1, "challenger": None})
+    assert tracking.client.get_registered_model("blobs").aliases == {"champion": 1}
+
+
+def test_names_that_mlflow_would_refuse_are_made_plain(settings: Settings) -> None:
+    tracking = Tracking(settings)
+    with tracking.run("blobs", "a run", {}) as (run_id, _):
+        tracking.log_metrics(run_id, {"class/C++/recall": 1.0})
+        tracking.log_tags(run_id, {"gate.a (b)": "passed"})
+        tracking.log_params(run_id, {"contract": [{"expectation": "x"}] * 2})
+    data = tracking.client.get_run(run_id).data
+    assert data.metrics["class/C__/recall"] == 1
+    assert data.tags["gate.a _b_"] == "passed"
+    assert data.params == {"contract.0.expectation": "x", "contract.1.expectation": "x"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_mlflow_has_answered(
+    number: int,
+) -> None:
+    done: list[str] = []
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), tracking_errors("sqlite:///x"):
+            signal.raise_signal(number)
+            done.append("wrote all")
+        assert done == ["wrote all"]
+        with pytest.raises(KeyboardInterrupt), tracking_errors("sqlite:///x"):
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            done.append("not reached")
+        assert done == ["wrote all"]
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def test_a_termination_means_what_it_meant_before() -> None:
+    class Ended(BaseException):
+        pass
+
+    def end(number: int, frame: Any) -> None:
+        told.append((number, frame is not None))
+        raise Ended
+
+    told: list[Any] = []
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(Ended), tracking_errors("sqlite:///x"):
+            signal.raise_signal(signal.SIGTERM)
+            told.append("wrote all")
+            raise ValueError("a failure of the block does not swallow it")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == ["wrote all", (signal.SIGTERM, True)]

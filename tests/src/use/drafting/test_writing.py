@@ -1,0 +1,38 @@
+"""What a pipeline that is made from its data says."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.models import builder_names
+from headrace.spec import TrainingSpec, least_steps
+from headrace.use.drafting.writing import epochs_for
+
+RECIPE = TrainingSpec(epochs=15, batch_size=32)
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs"),
+    [
+        (1, 200),
+        (320, 30),
+        (640, 0),
+        (25_000, 0),
+        (60_000, 6),
+        (120_000, 3),
+        (10_000_000, 3),
+    ],
+)
+def test_few_rows_get_more_epochs_and_many_get_fewer(rows: int, epochs: int) -> None:
+    assert epochs_for(RECIPE, rows, 300) == epochs
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_recipe_that_is_short_stays_short(epochs: int) -> None:
+    recipe = TrainingSpec(epochs=epochs, batch_size=32)
+    assert epochs_for(recipe, 10_000_000, 300) == 0
+
+
+@pytest.mark.parametrize("family", builder_names())
+def test_every_family_says_how_many_steps_it_needs(family: str) -> None:
+    assert 100 <= least_steps(family) <= 10_000

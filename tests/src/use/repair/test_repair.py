@@ -1,0 +1,80 @@
+"""Which version is repaired, and when training it again is no way."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import NotFoundError
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import MODEL_FILE
+from headrace.use.repair import find_version, mend, repair, restore_lost
+
+Trained = Any
+
+
+def lose_everything(trained: Trained) -> None:
+    """The files of all versions, and their copies."""
+    for file in trained.settings.home.glob(f"mlartifacts/**/{MODEL_FILE}"):
+        file.unlink()
+    shutil.rmtree(Path(trained.settings.store) / "models")
+
+
+@pytest.mark.parametrize("name", ["blobs", "blobs@champion", "blobs/1"])
+def test_a_version_is_named_by_its_model_or_its_number(
+    trained: Trained, name: str
+) -> None:
+    ledger = Ledger(trained.settings.database_url)
+    assert find_version(name, ledger).version == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("letters", r"'letters' has no champion.*Known models: blobs"),
+        ("blobs@challenger", r"no 'challenger' to repair"),
+        ("blobs/7", r"no version 7 of blobs"),
+    ],
+)
+def test_a_version_that_is_not_there_is_not_repaired(
+    trained: Trained, name: str, message: str
+) -> None:
+    with pytest.raises(NotFoundError, match=message):
+        repair(name, trained.settings)
+
+
+def test_other_weights_do_not_become_the_version(trained: Trained) -> None:
+    """The registered weights are those of another training: this one is not it."""
+    ledger = Ledger(trained.settings.database_url)
+    version = ledger.version("blobs", 1)
+    lose_everything(trained)
+    bound = ledger.bind(
+        version,
+        run_id=trained.good.run_id,
+        model_uri=version.model_uri,
+        model_digest=version.model_digest,
+        golden_digest=version.golden_digest,
+        who="ada@lab",
+        why="a mistake",
+    )
+    done = repair("blobs", trained.settings)
+    assert done.status == "failed"
+    assert "the weights are not the same" in done.reason
+    assert ledger.version("blobs", 1) == bound
+
+
+def test_what_is_sound_is_not_mended(trained: Trained) -> None:
+    ledger = Ledger(trained.settings.database_url)
+    assert mend("blobs", trained.settings, ledger) == []
+    assert mend("letters", trained.settings, ledger) == []
+
+
+def test_who_watches_trains_nothing(trained: Trained) -> None:
+    lose_everything(trained)
+    [done] = restore_lost(trained.settings)
+    assert done.status == "failed"
+    assert "The store has no copy of it." in done.reason
+    assert Ledger(trained.settings.database_url).bindings("blobs") == []

@@ -1,0 +1,96 @@
+"""Rows are cut into blocks, and each says what is known of it or is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.src.use.scoring.conftest import CHANCES, COLUMNS, Score, X, png, sha
+
+from headrace.models.logged.loading import LoadedModel
+from headrace.use import scoring
+
+
+@pytest.mark.parametrize("size", [1, 7, 39, 40])
+def test_probabilities_do_not_depend_on_the_block(
+    score: Score,
+    arrays: Path,
+    champion: LoadedModel,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", size)
+    _, rows = score(arrays)
+    assert np.allclose(rows[CHANCES].to_numpy(), champion(X), rtol=0, atol=1e-6)
+    assert rows["name"].tolist() == [f"x[{row}]" for row in range(40)]
+
+
+def test_what_cannot_be_decoded_is_a_row_with_the_reason(
+    score: Score, folder: Path, champion: LoadedModel
+) -> None:
+    record, rows = score(folder)
+    assert (record.rows, record.scored, record.failed) == (43, 40, 3)
+    assert rows["name"].tolist() == sorted(rows["name"])
+    bad = rows[rows["error"].notna()]
+    assert dict(zip(bad["name"], bad["error"], strict=True)) == {
+        "05.broken.png": "decode: damaged or cut short at byte 33",
+        "10.red.png": "channels: a coloured image; 1 channel is the form",
+        "20.big.png": "size: 9 x 8 pixels; 8 x 8 is the form",
+    }
+    assert bad[["label", "probability", *CHANCES]].isna().all(axis=None)
+    broken = bad.set_index("name")["item"]["05.broken.png"]
+    assert broken == sha(png(X[0])[:60])
+    good = rows[rows["error"].isna()]
+    assert np.allclose(good[CHANCES].to_numpy(), champion(X), rtol=0, atol=1e-6)
+
+
+def test_known_labels_are_shown_and_counted(
+    score: Score, tmp_path: Path, champion: LoadedModel
+) -> None:
+    right = champion.predict(X)
+    labels = np.array([int(label) for label in right])
+    labels[:10] = (labels[:10] + 1) % 3
+    np.savez(tmp_path / "x.npz", x=X, y=labels)
+    record, rows = score(tmp_path / "x.npz")
+    assert record.accuracy == 0.75
+    assert list(rows.columns) == [*COLUMNS, "true_label"]
+    assert rows["true_label"].tolist() == [str(label) for label in labels]
+
+
+def test_accuracy_is_over_the_rows_whose_label_is_known(
+    score: Score, tmp_path: Path, champion: LoadedModel
+) -> None:
+    (right,) = champion.predict(X[:1])
+    images = [png(X[0]), png(X[0]), png(X[1]), b"broken"]
+    table = {"image": images, "label": [right, "none of them", None, right]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    record, rows = score(tmp_path / "a.parquet")
+    assert (record.accuracy, record.scored, record.failed) == (0.5, 3, 1)
+    truth = rows["true_label"].astype(object).where(rows["true_label"].notna(), None)
+    assert truth.tolist() == table["label"]
+
+
+def test_a_folder_is_a_label_only_where_it_is_a_class(
+    score: Score, tmp_path: Path, champion: LoadedModel
+) -> None:
+    (right,) = champion.predict(X[:1])
+    for name in (right, "march"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "a.png").write_bytes(png(X[0]))
+    record, rows = score(tmp_path / "images")
+    assert record.accuracy == 1.0
+    known = rows.set_index("name")["true_label"]
+    assert known[f"{right}/a.png"] == right
+    assert pd.isna(known["march/a.png"])
+
+
+def test_rows_are_split_into_bounded_pieces(
+    score: Score, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = score(folder)[1]
+    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 6)
+    pd.testing.assert_frame_equal(score(folder)[1], whole, rtol=0, atol=1e-6)

@@ -1,0 +1,165 @@
+"""A batch is scored as the champion would, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.src.use.scoring.conftest import (
+    CHANCES,
+    COLUMNS,
+    Score,
+    Trained,
+    X,
+    left_in,
+    png,
+    sha,
+)
+
+from headrace.errors import HeadraceError, NotFoundError, SourceError
+from headrace.models.logged.loading import LoadedModel
+from headrace.use import scoring
+
+
+def test_a_row_says_what_where_by_whom_and_of_what(
+    score: Score, arrays: Path, champion: LoadedModel
+) -> None:
+    record, rows = score(arrays)
+    assert list(rows.columns) == COLUMNS
+    assert rows["name"].tolist() == [f"x[{row}]" for row in range(40)]
+    assert rows["item"].tolist() == [sha(image.tobytes()) for image in X]
+    chances = champion(X)
+    assert np.allclose(rows[CHANCES].to_numpy(), chances, rtol=0, atol=1e-6)
+    assert rows["label"].tolist() == champion.predict(X)
+    assert rows["probability"].equals(rows[CHANCES].max(axis=1).rename("probability"))
+    assert rows["model"].eq("blobs").all()
+    assert rows["version"].eq(1).all()
+    assert rows["data_digest"].eq(record.data_digest).all()
+    assert rows["error"].isna().all()
+
+
+def test_the_record_counts_the_rows(score: Score, arrays: Path, out: Path) -> None:
+    record, _ = score(arrays)
+    assert record.model_dump(exclude={"data_digest", "seconds"}) == {
+        "model": "blobs",
+        "version": 1,
+        "rows": 40,
+        "scored": 40,
+        "failed": 0,
+        "input": str(arrays),
+        "output": str(out / "scores.parquet"),
+        "accuracy": None,
+    }
+    assert left_in(out) == ["scores.parquet"]
+
+
+def test_what_the_source_shows_of_itself_is_told(
+    score: Score, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(png(X[number]))
+    (folder / "link.png").symlink_to(tmp_path)
+    with caplog.at_level("INFO", "headrace"):
+        record, _ = score(folder)
+    assert record.rows == 3
+    (told,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert "link" in told.getMessage()
+
+
+def test_the_digest_is_of_the_items_in_any_order_and_form(
+    score: Score, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "x.npz", x=X[:5])
+    np.save(tmp_path / "turned.npy", X[:5][::-1] / 255)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for row in range(5):
+            archive.writestr(f"{row}.png", png(X[row]))
+    shas = sorted(hashlib.sha256(image.tobytes()).digest() for image in X[:5])
+    expected = sha(b"".join(shas))
+    for name in ("x.npz", "turned.npy", "x.zip"):
+        assert score(tmp_path / name)[0].data_digest == expected, name
+    changed = X[:5].copy()
+    changed[4, 7, 7] ^= 1
+    np.save(tmp_path / "x.npy", changed)
+    assert score(tmp_path / "x.npy")[0].data_digest != expected
+
+
+def test_one_image_is_a_batch_of_one(
+    score: Score, tmp_path: Path, champion: LoadedModel
+) -> None:
+    (tmp_path / "one.png").write_bytes(png(X[3]))
+    record, rows = score(tmp_path / "one.png")
+    assert record.rows == 1
+    assert rows["name"].tolist() == ["one.png"]
+    assert rows["label"].tolist() == champion.predict(X[3])
+
+
+def test_a_snapshot_can_be_scored(score: Score, _trained: Trained) -> None:
+    snapshot = _trained.snapshot
+    record, rows = score(f"{snapshot.uri}/items")
+    assert record.rows == sum(snapshot.rows.values())
+    assert set(rows["true_label"]) == {"0", "1", "2"}
+
+
+def test_nothing_that_can_be_scored_leaves_no_output(
+    score: Score, tmp_path: Path, out: Path
+) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "images" / name).write_bytes(png(np.zeros((9, 8), np.uint8)))
+    (out / "scores.parquet").write_bytes(b"of yesterday")
+    with pytest.raises(
+        SourceError,
+        match=r"None of the 2 items .*\(size: 2\).*a.png: 9 x 8 .* images of 8 x 8 x 1",
+    ):
+        score(tmp_path / "images")
+    assert left_in(out) == ["scores.parquet"]
+    assert (out / "scores.parquet").read_bytes() == b"of yesterday"
+
+
+def test_a_source_damaged_midway_leaves_no_output(
+    score: Score, tmp_path: Path, out: Path
+) -> None:
+    np.savez(tmp_path / "x.npz", x_train=X, x_test=np.full((2, 8, 8), np.nan))
+    with pytest.raises(SourceError, match=r"x_test\[0\] has the pixel value nan"):
+        score(tmp_path / "x.npz")
+    assert left_in(out) == []
+
+
+def test_without_a_champion_there_is_no_score(
+    _trained: Trained, arrays: Path, out: Path
+) -> None:
+    with pytest.raises(NotFoundError, match=r"'nope' has no champion"):
+        scoring.score("nope", str(arrays), str(out / "a.csv"), _trained.settings)
+    assert left_in(out) == []
+
+
+def test_a_missing_source_is_named(score: Score, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
+        score(tmp_path / "nowhere")
+
+
+def test_a_champion_that_was_changed_scores_nothing(
+    trained: Trained, arrays: Path, out: Path
+) -> None:
+    for path in trained.settings.home.rglob("*.keras"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(HeadraceError, match=r"model") as caught:
+        scoring.score("blobs", str(arrays), str(out / "a.csv"), trained.settings)
+    assert caught.value.exit_code == 1
+    assert left_in(out) == []
+
+
+def test_progress_counts_items(
+    _trained: Trained, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 20)
+    seen: list[int] = []  # the first files are few, until their size is known
+    place = str(out / "scores.csv")
+    scoring.score("blobs", str(folder), place, _trained.settings, seen.append)
+    assert seen == [8, 28, 43]

@@ -1,0 +1,112 @@
+"""A space: what the spec and its builder allow, and points as people write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import SpecError, UsageError
+from headrace.spec import load_spec
+from headrace.use.tuning import Space, parse_search
+
+RATE = "training.learning_rate=log(1e-4,1)"
+OPTIMIZER = "training.optimizer=choice(sgd,adam)"
+
+
+def space_of(*texts: str) -> Space:
+    """The space of some ranges."""
+    return parse_search(texts)[1]
+
+
+def test_no_range_at_all_is_a_usage_error_with_an_example() -> None:
+    example = r'--set "training\.learning_rate=log\(1e-4,1\)"'
+    with pytest.raises(UsageError, match=example):
+        parse_search(["training.epochs=3"])
+
+
+def test_plain_values_are_told_from_ranges() -> None:
+    texts = ["gates=[]", RATE, 'description="log(1,2)"']
+    plain, space = parse_search(texts)
+    assert plain == [texts[0], texts[2]]
+    assert space.keys == ["training.learning_rate"]
+
+
+@pytest.mark.parametrize("other", ["training.learning_rate=0.1", RATE])
+def test_a_field_is_given_once(other: str) -> None:
+    with pytest.raises(SpecError, match="learning_rate: it is given twice"):
+        parse_search([other, RATE])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training.learning_rate=log(0.01,100)", "learning_rate = 100.*equal to 10"),
+        ("training.learning_rat=log(0.01,1)", r"Did you mean training\.learning_rate"),
+        ("trainig.learning_rate=log(0.01,1)", "Did you mean training"),
+        ("training.batch_size=log(16,512)", "batch_size = .*valid integer"),
+        ("training.batch_size=int(0,512)", "batch_size = 0.*equal to 1"),
+        ("training.optimizer=choice(sgd,adm)", "'adm': Input should be 'sgd' or"),
+        ("model.builder=choice(mlp,cmn)", "Did you mean cnn"),
+        ("model.arguments.hiden=choice([1],[2])", "Did you mean hidden"),
+        ("data.test_fraction=uniform(0.1,0.3)", "cannot be searched"),
+    ],
+)
+def test_what_the_spec_would_refuse_is_refused_before_any_work(
+    project: Path, text: str, message: str
+) -> None:
+    folder = project / "pipelines" / "blobs"
+    with pytest.raises(SpecError, match=message):
+        space_of(text).check(load_spec(folder), folder)
+
+
+def test_a_builder_must_take_the_arguments_of_all_trials(project: Path) -> None:
+    folder = project / "pipelines" / "blobs"
+    space = space_of("model.builder=choice(mlp,cnn)", RATE)
+    with pytest.raises(SpecError, match="cnn takes no such argument"):
+        space.check(load_spec(folder), folder)
+
+
+def test_a_point_is_a_spec_as_run_would_read_it(project: Path) -> None:
+    folder = project / "pipelines" / "blobs"
+    space = space_of(RATE, OPTIMIZER, "model.arguments.hidden=choice([16],[8,8])")
+    point = space.rounded(
+        {
+            "training.learning_rate": 0.0123456,
+            "training.optimizer": "adam",
+            "model.arguments.hidden": "[8,8]",
+        }
+    )
+    settings = space.settings(point)
+    assert settings == [
+        "training.learning_rate=0.0123",
+        "training.optimizer=adam",
+        "model.arguments.hidden=[8,8]",
+    ]
+    base = load_spec(folder)
+    assert space.apply(base, point) == load_spec(folder, tuple(settings))
+    assert space.overrides(point)["model.arguments.hidden"] == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("texts", "point"),
+    [
+        ((RATE,), {"training.learning_rate": 0.05}),
+        (("training.learning_rate=log(0.1,1)",), None),
+        (
+            ("training.batch_size=int(1,16)", OPTIMIZER),
+            {"training.batch_size": 16, "training.optimizer": "sgd"},
+        ),
+        (
+            ("model.arguments.hidden=choice([8],[16])",),
+            {"model.arguments.hidden": "[16]"},
+        ),
+        (("model.arguments.depth=int(1,3)", RATE), None),
+    ],
+)
+def test_the_file_itself_is_a_point_where_the_space_holds_it(
+    project: Path, texts: tuple[str, ...], point: Any
+) -> None:
+    spec = load_spec(project / "pipelines" / "blobs")
+    assert space_of(*texts).own_point(spec) == point

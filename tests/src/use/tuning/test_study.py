@@ -1,0 +1,187 @@
+"""A study: what is tried next, and what is kept."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from headrace.data.anchored import open_anchored
+from headrace.errors import DependencyError
+from headrace.use.tuning import Study, Trial, parse_search, ranges
+
+RATE = "training.learning_rate=log(1e-4,1)"
+OPTIMIZER = "training.optimizer=choice(sgd,adam)"
+
+
+def a_study(settings: Any, *texts: str, **changes: Any) -> Study:
+    """A study in a home that does not know its data."""
+    space = parse_search(texts or (RATE,))[1]
+    given: dict[str, Any] = {"metric": "val_loss", "seed": 1, "own": None, **changes}
+    return Study({}, space, store=open_anchored(settings), **given)
+
+
+def a_trial(
+    number: int, point: dict[str, Any], value: float | None, **changes: Any
+) -> Trial:
+    """A completed trial of two epochs."""
+    facts: dict[str, Any] = {
+        "number": number,
+        "state": "completed",
+        "point": point,
+        "value": value,
+        "curve": () if value is None else (2 * value, value),
+        "seconds": 1.0,
+        "fit_seconds": 0.9,
+        "run_id": "",
+        **changes,
+    }
+    return Trial(**facts)
+
+
+def points_of(study: Study, count: int) -> list[dict[str, Any]]:
+    """The next points, as if each trial had ended with the same outcome."""
+    found = []
+    for _ in range(count):
+        point, _ = study.ask()
+        number = len(study.trials) + 1
+        study.add(a_trial(number, point, math.sin(37 * number) + 2))
+        found.append(point)
+    return found
+
+
+def test_a_range_of_floats_never_ends(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "POINTS", 2)
+    study = a_study(settings, "training.momentum=uniform(0.5,0.9)")
+    points = points_of(study, 12)
+    assert len({point["training.momentum"] for point in points}) == 12
+
+
+def test_the_own_point_is_tried_first(settings: Any) -> None:
+    own: dict[str, Any] = {"training.learning_rate": 0.0123456}
+    study = a_study(settings, own=own)
+    first, second = points_of(study, 2)
+    assert first == own
+    assert second != own
+
+
+def test_the_first_trials_are_spread_over_the_range(settings: Any) -> None:
+    for seed in range(5):
+        study = a_study(settings, seed=seed)
+        rates = [float(p["training.learning_rate"]) for p in points_of(study, 5)]
+        exponents = sorted(math.log10(rate) for rate in rates)
+        gaps = [b - a for a, b in itertools.pairwise([-4, *exponents, 0])]
+        assert max(gaps) < 2
+        assert min(gaps[1:-1]) > 0.3
+
+
+def test_the_same_seed_suggests_the_same_also_after_a_cut(settings: Any) -> None:
+    texts = (RATE, OPTIMIZER, "training.batch_size=int(16,512)")
+    whole = points_of(a_study(settings, *texts), 14)
+    assert len({json.dumps(point) for point in whole}) == 14
+    again = a_study(settings, *texts)
+    assert [trial.point for trial in again.trials] == whole
+    settings.home.joinpath("store", "studies", f"{again.name}.json").unlink()
+    cut = points_of(a_study(settings, *texts), 6)
+    for _ in range(8):  # another process for each
+        cut += points_of(a_study(settings, *texts), 1)
+    assert cut == whole
+    assert points_of(a_study(settings, *texts, seed=2), 6) != whole[:6]
+
+
+def test_what_a_trial_depends_on_names_the_study(settings: Any) -> None:
+    study = a_study(settings)
+    name = study.name
+    assert a_study(settings).name == name
+    others = {
+        a_study(settings, "training.learning_rate=log(1e-4,2)").name,
+        a_study(settings, seed=2).name,
+        a_study(settings, metric="val_accuracy").name,
+        Study({"spec a": "1"}, study.space, "val_loss", 1, None, study.store).name,
+    }
+    assert len(others | {name}) == 5
+
+
+def test_no_point_is_tried_twice_and_a_finite_space_ends(settings: Any) -> None:
+    texts = (OPTIMIZER, "training.batch_size=int(1,3)")
+    study = a_study(settings, *texts)
+    assert study.wanted(20) == 6
+    assert study.wanted(4) == 4
+    points = points_of(study, 6)
+    assert sorted(points, key=str) == sorted(study.space.points(), key=str)
+
+
+def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings: Any) -> None:
+    for metric, number in (("val_loss", 2), ("val_accuracy", 3)):
+        study = a_study(settings, metric=metric)
+        assert study.best is None
+        for n, value in enumerate((0.5, 0.1, 0.9, 0.1), start=1):
+            study.add(a_trial(n, {"training.learning_rate": 0.1 * n}, value))
+        study.add(
+            a_trial(5, {"training.learning_rate": 0.7}, value=0.0, state="pruned")
+        )
+        assert study.best is not None
+        assert study.best.number == number
+
+
+def test_a_worse_trial_is_told_to_stop_and_a_better_one_is_not(settings: Any) -> None:
+    study = a_study(settings)
+    points_of(study, 8)
+    _, trial = study.ask()
+    trial.report(50.0, 1)
+    assert not trial.should_prune()
+    trial.report(50.0, 2)
+    assert trial.should_prune()
+    _, trial = study.ask()
+    trial.report(0.01, 2)
+    assert not trial.should_prune()
+
+
+def test_the_sampler_learns_from_a_failure(settings: Any) -> None:
+    low, high = 0, 0
+    study = a_study(settings, "training.learning_rate=uniform(0.1,10)")
+    for number in range(1, 31):
+        point, _ = study.ask()
+        rate = point["training.learning_rate"]
+        assert isinstance(rate, float)
+        if rate > 2:
+            high += 1
+            study.add(a_trial(number, point, None, state="failed"))
+        else:
+            low += 1
+            study.add(a_trial(number, point, rate))
+    assert low > high
+
+
+def test_a_second_process_is_told_to_wait(settings: Any) -> None:
+    study = a_study(settings)
+    code = f"""
+import fcntl, sys
+file = open({str(settings.home / "studies.lock")!r}, "w")
+fcntl.lockf(file, fcntl.LOCK_EX, 1, {int(study.name[:12], 16)})
+print("locked", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(DependencyError, match="Another process is at the search"):
+            with study.alone(settings):
+                raise AssertionError
+        with a_study(settings, seed=2).alone(settings):
+            pass
+        other.kill()
+    with study.alone(settings):
+        pass

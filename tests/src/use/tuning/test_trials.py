@@ -1,0 +1,326 @@
+"""The trials of a search: each one's run, what ends one, and where a search goes on."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from headrace.data.anchored import open_anchored
+from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.spec import override
+from headrace.stages import fitting
+from headrace.stages.fitting import Checkpoints
+from headrace.state.store import Store
+from headrace.state.tracking import Tracking
+from headrace.use import tuning
+from headrace.use.tuning import Study, parse_search
+from headrace.use.tuning import trials as module
+
+Trained = Any
+
+RATE = "training.learning_rate=log(1e-4,1)"
+OPTIMIZER = "training.optimizer=choice(sgd,adam)"
+
+
+@pytest.fixture
+def search(trained: Trained) -> Callable[..., Study]:
+    """Search in a home that has the data; gives the study."""
+
+    def run(*texts: str, trials: int = 3, epochs: int = 2, **changes: Any) -> Study:
+        plain, space = parse_search(texts or (RATE,))
+        spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
+        given: dict[str, Any] = {"metric": "val_loss", "seed": 1, "own": None}
+        study = Study(
+            {}, space, store=open_anchored(trained.settings), **{**given, **changes}
+        )
+        tuning.search(
+            spec,
+            trained.folder,
+            study,
+            trials,
+            trained.snapshot,
+            trained.contract,
+            trained.settings,
+            {"headrace.flow_run_id": "f3"},
+        )
+        return study
+
+    return run
+
+
+def runs_below(trained: Trained, run_id: str) -> list[Any]:
+    """The runs below a run, the first one first."""
+    client = Tracking(trained.settings).client
+    found = client.search_runs(
+        [e.experiment_id for e in client.search_experiments()],
+        f"tags.`mlflow.parentRunId` = '{run_id}'",
+    )
+    return sorted(found, key=lambda run: int(run.data.tags["headrace.trial"]))
+
+
+def test_each_trial_is_a_run_below_that_of_the_study(
+    trained: Trained, search: Callable[..., Study]
+) -> None:
+    study = search(RATE, OPTIMIZER)
+    client = Tracking(trained.settings).client
+    parent = client.get_run(study.run_id)
+    assert parent.info.run_name == f"tune-{study.name[:8]}"
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params["search.training.learning_rate"] == "log(1e-4,1)"
+    assert parent.data.params["training.epochs"] == "2"
+    assert "training.learning_rate" not in parent.data.params
+    children = runs_below(trained, study.run_id)
+    assert [run.info.run_id for run in children] == [t.run_id for t in study.trials]
+    for trial, child in zip(study.trials, children, strict=True):
+        assert child.info.status == "FINISHED"
+        assert child.data.tags["headrace.trial.state"] == trial.state == "completed"
+        assert child.data.params["training.learning_rate"] == str(
+            trial.point["training.learning_rate"]
+        )
+        history = client.get_metric_history(child.info.run_id, "val_loss")
+        assert tuple(point.value for point in history) == trial.curve
+        assert [point.step for point in history] == [1, 2]
+        assert child.data.metrics["value"] == trial.value == min(trial.curve)
+        assert 0 < trial.fit_seconds <= trial.seconds
+
+
+def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(
+    trained: Trained, search: Callable[..., Study]
+) -> None:
+    study = search(RATE, OPTIMIZER)
+    tracking = Tracking(trained.settings)
+    parent = tracking.client.get_run(study.run_id)
+    best = study.best
+    assert best is not None
+    tags = parent.data.tags
+    rate = best.point["training.learning_rate"]
+    assert tags["headrace.best.training.learning_rate"] == str(rate)
+    assert tags["headrace.best.run_id"] == best.run_id
+    assert parent.data.metrics["best_value"] == best.value
+    picture = tracking.run_file(study.run_id, "pictures/trials.png")
+    assert picture.startswith(b"\x89PNG")
+    rows = json.loads(tracking.run_file(study.run_id, "trials/trials.json"))
+    assert rows == tuning.trial_table(study)
+    text = tracking.run_file(study.run_id, "trials/trials.csv").decode()
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert [row["training.learning_rate"] for row in table] == [
+        str(trial.point["training.learning_rate"]) for trial in study.trials
+    ]
+
+
+@pytest.fixture
+def around_fit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Checkpoints]]:
+    """Put a function around each fit; gives the checkpoints of each, as it begins.
+
+    The function gets which fit it is (from 1), what runs it, and its on_epoch.
+    """
+
+    def put(around: Callable[..., Any]) -> list[Checkpoints]:
+        fits: list[Checkpoints] = []
+
+        class Fit(fitting.Fit):
+            def __init__(self, *arguments: Any) -> None:
+                fits.append(arguments[-1])
+                super().__init__(*arguments)
+
+            def run(self, on_epoch: Any) -> Any:
+                return around(len(fits), super().run, on_epoch)
+
+        monkeypatch.setattr(module, "Fit", Fit)
+        return fits
+
+    return put
+
+
+def test_the_same_search_again_trains_nothing(
+    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = search()
+    monkeypatch.setattr(module, "Fit", None)
+    assert search().trials == study.trials
+    assert search(trials=2).trials == study.trials
+
+
+def test_a_search_that_was_cut_off_goes_on_in_its_run(
+    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., Any]
+) -> None:
+    whole = search(trials=4)
+    store = Store(trained.settings.store)
+    store.delete(f"studies/{whole.name}.json")
+
+    def stop_the_third(fit: int, run: Any, on_epoch: Any) -> Any:
+        if fit == 3:
+            raise KeyboardInterrupt
+        return run(on_epoch)
+
+    fits = around_fit(stop_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        search(trials=4)
+    again = search(trials=4)
+    assert len(fits) == 5
+    assert [t.point for t in again.trials] == [t.point for t in whole.trials]
+    assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
+    client = Tracking(trained.settings).client
+    assert client.get_run(again.run_id).info.status == "FINISHED"
+    children = runs_below(trained, again.run_id)
+    assert [run.data.tags["headrace.trial"] for run in children] == [*"12334"]
+    assert sorted(run.info.status for run in children) == ["FINISHED"] * 4 + ["KILLED"]
+
+
+def test_a_trial_that_was_cut_off_goes_on_at_its_last_checkpoint(
+    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., Any]
+) -> None:
+    texts = (RATE, "training.checkpoint_steps=5")
+    given = {"trials": 2, "epochs": 3}
+    whole = search(*texts, **given)
+    Store(trained.settings.store).delete(f"studies/{whole.name}.json")
+
+    def stop_the_second(fit: int, run: Any, on_epoch: Any) -> Any:
+        def stop(number: int, metrics: Any) -> None:
+            on_epoch(number, metrics)
+            if fit == 2 and number == 2:
+                raise KeyboardInterrupt
+
+        return run(stop)
+
+    fits = around_fit(stop_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        search(*texts, **given)
+    again = search(*texts, **given)
+    resumed = [fit.resumed for fit in fits]
+    assert [place and place.epoch for place in resumed] == [None, None, 1]
+    assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
+    assert not [*trained.settings.home.glob("store/checkpoints/**/*.ckpt")]
+
+
+def test_more_trials_go_on_where_fewer_stopped(search: Callable[..., Study]) -> None:
+    three = search()
+    five = search(trials=5)
+    assert five.trials[:3] == three.trials
+    assert len(five.trials) == 5
+    assert five.run_id == three.run_id
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Refusal("Training diverged."), SpecError("The builder failed."), MemoryError()],
+)
+def test_a_trial_that_fails_counts_and_the_search_goes_on(
+    trained: Trained,
+    search: Callable[..., Study],
+    around_fit: Callable[..., Any],
+    error: Exception,
+) -> None:
+    def fail_the_first(fit: int, run: Any, on_epoch: Any) -> Any:
+        if fit == 1:
+            raise error
+        return run(on_epoch)
+
+    around_fit(fail_the_first)
+    study = search()
+    assert [trial.state for trial in study.trials] == ["failed", *["completed"] * 2]
+    assert study.trials[0].reason == (str(error) or "out of memory")
+    assert study.trials[0].value is None
+    statuses = [run.info.status for run in runs_below(trained, study.run_id)]
+    assert statuses == ["FAILED", "FINISHED", "FINISHED"]
+
+
+def test_a_trial_leaves_no_graph_behind(search: Callable[..., Study]) -> None:
+    def graphs() -> int:
+        gc.collect()
+        return sum(type(o).__name__ == "FuncGraph" for o in gc.get_objects())
+
+    search(trials=2)
+    before = graphs()
+    search(trials=5)
+    assert graphs() <= before
+
+
+def test_damaged_data_ends_the_search(
+    search: Callable[..., Study], around_fit: Callable[..., Any]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise IntegrityError("The shard is damaged.")
+
+    around_fit(fail)
+    with pytest.raises(IntegrityError):
+        search()
+
+
+def test_a_search_in_which_every_trial_fails_is_refused(
+    search: Callable[..., Study], around_fit: Callable[..., Any]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise Refusal("Training diverged: the loss is nan.")
+
+    around_fit(fail)
+    with pytest.raises(Refusal, match=r"None of 3 trials was completed.*loss is nan"):
+        search()
+
+
+def test_a_metric_that_is_not_a_number_fails_its_trial(
+    search: Callable[..., Study], around_fit: Callable[..., Any]
+) -> None:
+    def break_the_first(fit: int, run: Any, on_epoch: Any) -> Any:
+        broken = {"val_loss": math.nan} if fit == 1 else {}
+        return run(lambda number, m: on_epoch(number, {**m, **broken}))
+
+    around_fit(break_the_first)
+    study = search(trials=2)
+    assert [trial.state for trial in study.trials] == ["failed", "completed"]
+    assert study.trials[0].curve == ()
+
+
+def test_a_trial_that_others_outdo_is_pruned(
+    trained: Trained, search: Callable[..., Study], around_fit: Callable[..., Any]
+) -> None:
+    def spoil_the_last(fit: int, run: Any, on_epoch: Any) -> Any:
+        worse = {"val_loss": 1e3} if fit == 7 else {}
+        return run(lambda number, m: on_epoch(number, {**m, **worse}))
+
+    around_fit(spoil_the_last)
+    study = search(trials=7, epochs=3)
+    last = study.trials[-1]
+    assert (last.state, last.curve, last.value) == ("pruned", (1e3, 1e3), 1e3)
+    child = runs_below(trained, study.run_id)[-1]
+    assert child.info.status == "FINISHED"
+    assert child.data.tags["headrace.trial.state"] == "pruned"
+
+
+def test_the_accuracy_of_a_trial_is_that_of_the_weights_that_are_kept(
+    search: Callable[..., Study], around_fit: Callable[..., Any]
+) -> None:
+    told = iter([(0.7, 0.1), (0.8, 0.2)])
+
+    def two_epochs(_: int, run: Any, on_epoch: Any) -> Any:
+        def tell(number: int, metrics: Any) -> None:
+            accuracy, loss = next(told)
+            on_epoch(number, {**metrics, "val_accuracy": accuracy, "val_loss": loss})
+
+        return run(tell)
+
+    around_fit(two_epochs)
+    (trial,) = search(trials=1, metric="val_accuracy").trials
+    assert trial.curve == (0.7, 0.8)
+    assert trial.value == 0.7
+
+
+def test_data_without_validation_rows_is_refused(
+    search: Callable[..., Study], monkeypatch: pytest.MonkeyPatch, trained: Trained
+) -> None:
+    data = module.open_data(trained.snapshot, trained.contract)
+    empty = replace(
+        data,
+        val=replace(data.val, items=data.val.items[:0], labels=data.val.labels[:0]),
+    )
+    monkeypatch.setattr(module, "open_data", lambda *_: empty)
+    with pytest.raises(Refusal, match="no validation rows"):
+        search()
