@@ -53,7 +53,7 @@ def emit_from_command(
     """
     if not has_server(settings):
         return
-    from headrace_flows.deploying import connect
+    from headrace_flows.client import connect
 
     try:
         with connect(settings):

@@ -99,7 +99,7 @@ def _go_on(model: str, version: int, ledger: Ledger, settings: Settings) -> list
     request = ledger.request(model, version)
     if request is None or not has_server(settings):
         return []
-    from headrace_flows.deploying import connect
+    from headrace_flows.client import connect
 
     try:
         with connect(settings) as (client, _):

@@ -29,7 +29,8 @@ def deploy(
     from headrace.settings import Settings
     from headrace.state.ledger.deployments import Deployments
     from headrace_flows import notifications
-    from headrace_flows.deploying import apply, connect
+    from headrace_flows.client import connect
+    from headrace_flows.deploying import apply
     from headrace_flows.deploying.wanted import owner_tags, recorded_of
 
     settings = Settings()

@@ -34,7 +34,7 @@ from headrace_cli import (
     worker,
 )
 from headrace_cli.answers import Answered, print_json
-from headrace_cli.start import ACTION, INTERRUPTED, MESSAGE
+from headrace_cli.interrupts import ACTION, INTERRUPTED, MESSAGE
 
 app = typer.Typer(
     name="headrace",
@@ -147,7 +147,3 @@ def _fail(message: str, action: str, kind: str, exit_code: int) -> None:
     if action:
         sys.stderr.write(visible(f"          {action}\n"))
     sys.exit(exit_code)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,8 +7,7 @@ import os
 import signal
 import sys
 
-INTERRUPTED = 130
-MESSAGE, ACTION = "Interrupted.", "Run the same command to go on."
+from headrace_cli.interrupts import ACTION, INTERRUPTED, MESSAGE
 
 
 def main() -> None:

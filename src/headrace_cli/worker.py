@@ -22,11 +22,13 @@ def worker(
 ) -> None:
     """Run the flows of a pool, each as a process, until Ctrl-C."""
     from headrace.settings import Settings
+    from headrace_flows.recovery import keep_sweeping
     from headrace_ops.worker import default_limit, work
 
     settings = Settings()
     settings.prepare_home()
-    work(settings, pool, limit or default_limit(pool), print_json if as_json else _tell)
+    tell = print_json if as_json else _tell
+    work(settings, pool, limit or default_limit(pool), tell, keep_sweeping)
 
 
 def _tell(answer: dict[str, Any]) -> None:

@@ -162,7 +162,7 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
     environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
     if os.environ.get(MLFLOW_DATABASE) or _artifacts_are_elsewhere():
         environment.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
-    command = [sys.executable, "-m", "headrace_cli.main", "worker"]
+    command = [sys.executable, "-m", "headrace_cli", "worker"]
     return Service(
         name=f"{pool} worker",
         command=[*command, "--pool", pool],

@@ -10,13 +10,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.state.ledger.deployments import Deployments
-from headrace_flows import recovery
 from headrace_ops.admission import NotAdmitted, admit
 from headrace_ops.environment import enter_prefect, for_flows
 from headrace_ops.live import answers, lasting_api_url
@@ -41,7 +41,11 @@ def default_limit(pool: str) -> int:
 
 
 def work(
-    settings: Settings, pool: str, limit: int, tell: Callable[[dict[str, Any]], None]
+    settings: Settings,
+    pool: str,
+    limit: int,
+    tell: Callable[[dict[str, Any]], None],
+    sweeping: Callable[[Settings], AbstractContextManager[None]],
 ) -> None:
     """Run the flows of a pool until SIGTERM or Ctrl-C; then end those that run.
 
@@ -50,6 +54,7 @@ def work(
     Args:
         limit: how many flows at once.
         tell: is called once it works.
+        sweeping: entered while it works; ends runs whose process is gone.
 
     Raises:
         UsageError: there is no server, it wants another login, or the pool is not one
@@ -65,7 +70,7 @@ def work(
     # Its plugins start while it is imported: here, before there are threads and a loop.
     import prefect.workers.process  # noqa: F401
 
-    with recovery.keep_sweeping(settings):
+    with sweeping(settings):
         asyncio.run(_work(settings, pool, limit, tell))
 
 

@@ -30,7 +30,7 @@ def headrace(settings: Settings, *arguments: str) -> subprocess.CompletedProcess
         "HEADRACE_USER": "ada@lab",
     }
     return subprocess.run(
-        [sys.executable, "-m", "headrace_cli.main", *arguments],
+        [sys.executable, "-m", "headrace_cli", *arguments],
         env={**inherited, **places},
         cwd=settings.project,
         capture_output=True,

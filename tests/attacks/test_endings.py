@@ -59,7 +59,7 @@ class Terminal:
             k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "headrace_cli.main", *arguments],
+            [sys.executable, "-m", "headrace_cli", *arguments],
             env={**inherited, **home.environment, "TERM": "xterm"},
             cwd=home.project,
             stdin=slave,

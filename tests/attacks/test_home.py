@@ -162,7 +162,7 @@ def unable_to_write() -> None:
 def read_only(home: Home, *arguments: str) -> Answer:
     """Run a command that cannot write to a home."""
     ran = subprocess.run(
-        [sys.executable, "-m", "headrace_cli.main", *arguments],
+        [sys.executable, "-m", "headrace_cli", *arguments],
         check=False,
         capture_output=True,
         text=True,

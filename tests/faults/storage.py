@@ -60,7 +60,7 @@ class Place:
             if not name.startswith(("AWS_", "HEADRACE_", "MLFLOW_", "PREFECT_"))
         }
         done = subprocess.run(
-            [sys.executable, "-m", "headrace_cli.main", *arguments, "--json"],
+            [sys.executable, "-m", "headrace_cli", *arguments, "--json"],
             env={
                 **inherited,
                 "HEADRACE_HOME": str(self.home),

@@ -71,7 +71,7 @@ class Home:
         if "PREFECT_API_URL" in environment:  # of the server for all tests
             inherited |= {k: os.environ[k] for k in CLIENT_VARIABLES if k in os.environ}
         return subprocess.Popen(
-            [sys.executable, "-m", "headrace_cli.main", *arguments],
+            [sys.executable, "-m", "headrace_cli", *arguments],
             env={**inherited, **self.environment, **environment},
             cwd=self.project,
             stdout=subprocess.PIPE,

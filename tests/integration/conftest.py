@@ -85,7 +85,7 @@ def start(
     """Start a command of a home, as from a shell without settings of ours."""
     places = {"HEADRACE_HOME": str(home), "HEADRACE_PROJECT": str(project)}
     return subprocess.Popen(
-        [sys.executable, "-m", "headrace_cli.main", *arguments],
+        [sys.executable, "-m", "headrace_cli", *arguments],
         env={**inherited(), "HEADRACE_USER": "ada@lab", **places, **variables},
         cwd=project,
         stdout=subprocess.PIPE,

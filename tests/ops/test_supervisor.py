@@ -150,7 +150,7 @@ def test_a_command_ends_when_its_parent_or_its_guard_is_killed(
         pytest.skip("only Linux tells a process that its parent is gone")
     server = Server(tmp_path, "one", STAYS)
     code = (
-        "import sys; from headrace_flows import guard; import os, time;"
+        "import sys; from headrace_ops import guard; import os, time;"
         "g = guard.start(sys.argv[1:], dict(os.environ), os.devnull);"
         "print(g.pid, flush=True); time.sleep(600)"
     )

@@ -44,5 +44,5 @@ def test_the_wheel_holds_the_pipelines(names: set[str]) -> None:
 def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     tops = {name.split("/", maxsplit=1)[0] for name in names}
     about = f"headrace-{metadata.version('headrace')}.dist-info"
-    assert tops == {"headrace", "headrace_flows", about}
+    assert tops == {"headrace", "headrace_cli", "headrace_flows", "headrace_ops", about}
     assert f"{about}/licenses/LICENSE" in names

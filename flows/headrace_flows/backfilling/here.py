@@ -29,7 +29,7 @@ class Here:
         """Run a task; what of its answer is of interest, and its exit code."""
         process = subprocess.Popen(  # noqa: S603
             [
-                *(sys.executable, "-m", "headrace_cli.main", "run"),
+                *(sys.executable, "-m", "headrace_cli", "run"),
                 *task.arguments,
                 *(() if task.promotes else ("--register-only",)),
                 "--json",

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from headrace.credentials import hide_credentials
 from headrace.errors import UsageError
 from headrace_flows.deploying.wanted import Wanted
 from headrace_ops.pools import ensure_pool
-from headrace_ops.prefect_errors import told
 
 if TYPE_CHECKING:
-    from headrace.settings import Settings
+    pass
 
 _STRATEGY = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
 
@@ -30,35 +26,6 @@ class Applied:
     state: Literal["created", "updated", "unchanged", "removed"]
     id: str
     wanted: Wanted | None
-
-
-@contextlib.contextmanager
-def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
-    """A client of the server that lasts, and the address of its pages.
-
-    The configured one, else the home's live one.
-
-    Raises:
-        UsageError: there is none, or it refuses what is asked for.
-        DependencyError: it does not answer.
-    """
-    from headrace_ops.environment import enter_prefect
-    from headrace_ops.live import lasting_api_url
-    from headrace_ops.run_server import configure
-
-    configure(settings)
-    url = lasting_api_url(settings)
-    if not url:
-        raise UsageError(
-            "There is no Prefect server that would keep a deployment.",
-            "Start one with `headrace up`, or set PREFECT_API_URL.",
-        )
-    enter_prefect(settings, url)
-    os.environ["PREFECT_API_URL"] = url
-    from prefect.client.orchestration import get_client
-
-    with told(), get_client(sync_client=True) as client:
-        yield client, hide_credentials(url.removesuffix("/api"))
 
 
 def apply(

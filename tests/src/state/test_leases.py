@@ -153,7 +153,7 @@ def test_a_renewal_that_fails_is_tried_again(
 
 STALE = """
 import sys, time
-from headrace import leases
+from headrace.state import leases
 from headrace.settings import Settings
 leases.RENEWAL_SECONDS = 0.1
 settings = Settings()

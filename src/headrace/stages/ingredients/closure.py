@@ -21,6 +21,7 @@ from typing import Any
 from headrace.errors import SpecError
 
 PACKAGE = "headrace"
+ROOT = Path(__file__).parents[2]
 # Known, since to look an owner up takes as long as all the rest.
 _DISTRIBUTIONS = {"PIL": "pillow"}
 
@@ -72,7 +73,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
 @functools.cache
 def _module_path(name: str) -> Path | None:
     top, *rest = name.split(".")
-    root = Path(__file__).parents[2] if top == PACKAGE else _place(top)
+    root = ROOT if top == PACKAGE else _place(top)
     if root is None:
         return None
     path = root.joinpath(*rest)

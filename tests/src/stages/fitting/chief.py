@@ -1,4 +1,4 @@
-"""The chief of a fit, or its only process: ``python -m tests.src.stages.fitting.chief``.
+"""The chief of a fit, or its only process; run as a module.
 
 Takes a JSON file with ``spec``, ``snapshot``, ``contract`` and ``checkpoints``, tells
 each epoch in a line, and ends with a line of JSON or with the error's exit code.

@@ -1,8 +1,8 @@
 """Fits on several CPUs that TensorFlow pretends to have: a process of its own.
 
-``python -m tests.src.stages.fitting.several CPUS FITS`` takes a JSON list of fits and prints
-one of results. A fit is ``builder``, ``recipe``, and ``stop`` and ``checkpoints`` where
-it is cut off after an epoch or goes on.
+Run as a module with ``CPUS FITS``: it takes a JSON list of fits and prints one of
+results. A fit is ``builder``, ``recipe``, and ``stop`` and ``checkpoints`` where it is
+cut off after an epoch or goes on.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from headrace.records import ContractRecord, DataDescription
 from headrace.stages.fitting import cluster
 from headrace.state.store import Store
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 CHIEF, WORKER = "tests.src.stages.fitting.chief", "headrace.stages.fitting.worker"
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
 Given = Callable[..., Path]

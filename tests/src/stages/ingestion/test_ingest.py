@@ -31,7 +31,7 @@ from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest, split_of
 from headrace.state.store import Store
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "images" / "mnist"
+SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "images" / "mnist"
 
 
 def _idx(folder: Path) -> Path:

@@ -91,14 +91,14 @@ def copy_of_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three modules in place of the package's own."""
     modules = {
         "training": "def f():\n    from headrace import fitting\n    import keras\n",
-        "fitting": "from headrace.stages.evaluation.metrics import share\nimport os\n",
+        "fitting": "from headrace.metrics import share\nimport os\n",
         "metrics": "def share(a, b):\n    return a / b\n",
         "pictures": "import matplotlib\n",
     }
     for name, code in modules.items():
         (tmp_path / f"{name}.py").write_text(code)
     (tmp_path / "__init__.py").write_text("")
-    monkeypatch.setattr(closure, "__file__", str(tmp_path / "closure.py"))
+    monkeypatch.setattr(closure, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -106,11 +106,11 @@ def test_the_closure_follows_imports_inside_functions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_of_package(tmp_path, monkeypatch)
-    state = code_state(["headrace.stages.training"])
+    state = code_state(["headrace.training"])
     assert set(state) == {
-        "code headrace.stages.training",
-        "code headrace.stages.fitting",
-        "code headrace.stages.evaluation.metrics",
+        "code headrace.training",
+        "code headrace.fitting",
+        "code headrace.metrics",
         "version keras",
     }
     assert state["version keras"] == importlib.metadata.version("keras")
@@ -121,17 +121,17 @@ def test_an_edited_helper_changes_what_uses_it_and_nothing_else(
 ) -> None:
     package = copy_of_package(tmp_path, monkeypatch)
     before = (
-        code_state(["headrace.stages.training"]),
-        code_state(["headrace.stages.pictures"]),
+        code_state(["headrace.training"]),
+        code_state(["headrace.pictures"]),
     )
     (package / "metrics.py").write_text("def share(a, b):\n    return b / a\n")
     closure._read.cache_clear()
     after = (
-        code_state(["headrace.stages.training"]),
-        code_state(["headrace.stages.pictures"]),
+        code_state(["headrace.training"]),
+        code_state(["headrace.pictures"]),
     )
     changed = {name for name in before[0] if before[0][name] != after[0][name]}
-    assert changed == {"code headrace.stages.evaluation.metrics"}
+    assert changed == {"code headrace.metrics"}
     assert after[1] == before[1]
 
 

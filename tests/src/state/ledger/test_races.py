@@ -105,7 +105,7 @@ def _open_and_race(url: str, rank: int, rounds: int, starting: Any, wins: Any) -
 def test_processes_that_open_a_new_ledger_and_race_have_one_winner_each_round(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[3])  # they import this module
+    monkeypatch.syspath_prepend(Path(__file__).parents[4])  # they import this module
     rounds, context = 20, multiprocessing.get_context("spawn")
     starting, wins = context.Barrier(4), context.Queue()
     workers = [

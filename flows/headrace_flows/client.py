@@ -1,0 +1,44 @@
+"""A client of the Prefect server that lasts, for what a command asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from headrace.credentials import hide_credentials
+from headrace.errors import UsageError
+from headrace_ops.prefect_errors import told
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+
+@contextlib.contextmanager
+def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
+    """A client of the server that lasts, and the address of its pages.
+
+    The configured one, else the home's live one.
+
+    Raises:
+        UsageError: there is none, or it refuses what is asked for.
+        DependencyError: it does not answer.
+    """
+    from headrace_ops.environment import enter_prefect
+    from headrace_ops.live import lasting_api_url
+    from headrace_ops.run_server import configure
+
+    configure(settings)
+    url = lasting_api_url(settings)
+    if not url:
+        raise UsageError(
+            "There is no Prefect server that would keep a deployment.",
+            "Start one with `headrace up`, or set PREFECT_API_URL.",
+        )
+    enter_prefect(settings, url)
+    os.environ["PREFECT_API_URL"] = url
+    from prefect.client.orchestration import get_client
+
+    with told(), get_client(sync_client=True) as client:
+        yield client, hide_credentials(url.removesuffix("/api"))

@@ -1,0 +1,5 @@
+"""``python -m headrace_cli``."""
+
+from headrace_cli.start import main
+
+main()
