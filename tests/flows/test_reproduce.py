@@ -50,7 +50,7 @@ def test_weights_that_other_code_gives_are_told_with_that_code(
 ) -> None:
     copy = tmp_path / "other" / "headrace"
     shutil.copytree(Path(headrace.__file__).parent, copy)
-    optimizers = copy / "fitting" / "optimizers.py"
+    optimizers = copy / "stages" / "fitting" / "optimizers.py"
     code = optimizers.read_text()
     assert "momentum=spec.momentum" in code
     optimizers.write_text(code.replace("=spec.momentum", "=spec.momentum / 2"))
