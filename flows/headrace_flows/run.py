@@ -178,7 +178,7 @@ class Run:
         from headrace.stages.ingestion import reading_of
 
         data = self.spec.data
-        reading = reading_of(data, self.spec.medium)
+        reading = reading_of(data, self.spec.medium, self.spec.task)
         try:
             with contextlib.suppress(DependencyError):  # the stage tries again
                 check_source(data.source, self.plan.settings, reading)

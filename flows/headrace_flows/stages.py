@@ -63,7 +63,11 @@ def ingest(run: Run) -> SnapshotRecord:
     record = run.perform(
         key,
         lambda: ingestion.ingest(
-            run.spec.data, run.spec.medium, run.plan.store, run.plan.settings
+            run.spec.data,
+            run.spec.medium,
+            run.plan.store,
+            run.plan.settings,
+            run.spec.task,
         ),
     )
     tell_of_snapshot(run, record, before)

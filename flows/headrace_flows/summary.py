@@ -124,6 +124,7 @@ def _head(run: Run, status: str, reason: str, version: int | None) -> dict[str, 
     overrides = run.plan.law.overrides
     return {
         "pipeline": run.spec.name,
+        "task": run.spec.task,
         "status": status,
         "reason": reason,
         "model": run.spec.name,

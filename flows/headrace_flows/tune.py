@@ -13,7 +13,7 @@ from prefect.states import Cancelled
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.state.leases import present
-from headrace.use.tuning import Metric, parse_search, search
+from headrace.use.tuning import parse_search, search
 from headrace_flows import recovery, stages
 from headrace_flows.patience import patient
 from headrace_flows.train import new_run, run_here
@@ -28,7 +28,7 @@ def tune(
     pipeline: PipelineSpec,
     ranges: list[str],
     trials: int = 20,
-    metric: Metric = "val_loss",
+    metric: str = "val_loss",
     folder: str = "",
 ) -> State[Any]:
     """From the pipeline's data to the best values, and a model made with them.
@@ -37,7 +37,7 @@ def tune(
         pipeline: what all trials have in common.
         ranges: the fields that vary, such as ``training.learning_rate=log(1e-4,1)``.
         trials: how many there are to be in all.
-        metric: what is sought: the lowest loss or the highest accuracy.
+        metric: what is sought: ``val_loss``, or the score, as ``val_accuracy``.
         folder: the pipeline's folder, by default the one found by its name.
     """
     tuning = current.get(None) or Tuning(
@@ -95,7 +95,7 @@ def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
                 run.spec,
                 [str(dimension) for dimension in tuning.space.dimensions],
                 tuning.trials,
-                tuning.metric,
+                tuning.metric.name,
                 str(run.plan.folder.resolve()),
                 return_state=True,
             )

@@ -8,7 +8,9 @@ from typing import Any
 from headrace.planning import Plan, find_finished
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
-from headrace.use.tuning import Metric, Space, Study, trial_table
+from headrace.tasks import task
+from headrace.use.tuning import Space, Study, trial_table
+from headrace.use.tuning.study import metric_of
 from headrace_flows.run import Run
 from headrace_flows.summary import summarise_finished
 
@@ -28,13 +30,14 @@ class Tuning:
         trials: how many there are to be in all.
 
     Raises:
-        SpecError: the pipeline refuses an edge of the space.
+        SpecError: the pipeline refuses an edge of the space, or there is no such
+            metric.
     """
 
-    def __init__(self, run: Run, space: Space, metric: Metric, trials: int) -> None:
+    def __init__(self, run: Run, space: Space, metric: str, trials: int) -> None:
         self.run = run
         self.space = space
-        self.metric: Metric = metric
+        self.metric = metric_of(metric, task(run.spec.task))
         self.trials = trials
         self.study: Study | None = None
         self.best: Run | None = None
@@ -97,7 +100,8 @@ class Tuning:
             "status": summary["status"],
             "reason": summary["reason"],
             "study": study.name if study else None,
-            "metric": self.metric,
+            "metric": self.metric.name,
+            "direction": "minimize" if self.metric.lower else "maximize",
             "best": best
             and {
                 "number": best.number,

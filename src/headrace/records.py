@@ -6,13 +6,14 @@ alone on another machine.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Split = Literal["train", "val", "test"]
 Metrics = dict[str, float]
 MANIFEST = "manifest.json"  # of a snapshot's folder; written last
+DEFAULT_TASK = "classification"
 
 
 class Record(BaseModel):
@@ -48,14 +49,38 @@ class Form(Record):
 class DataDescription(Form):
     """What a model builder may know about the data.
 
+    What ``target`` has can be asked for by name: ``data.classes``.
+
     Attributes:
         medium: the name of a package in ``headrace.media``.
-        classes: the labels, in the order of the model's outputs.
+        task: the name of a package in ``headrace.tasks``.
+        target: what a network must know of the targets, as that package has it: of
+            a classification ``{"classes": [...]}``, in the order of the outputs.
     """
 
     medium: str
+    task: str = DEFAULT_TASK
     shape: tuple[int, ...]
-    classes: tuple[str, ...]
+    target: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_older_releases(cls, values: Any) -> Any:
+        """Records of older releases have ``classes`` and no target."""
+        if isinstance(values, dict) and "classes" in values:
+            values = dict(values)
+            values.setdefault("target", {"classes": list(values.pop("classes"))})
+        return values
+
+    def __getattr__(self, name: str) -> Any:
+        """What ``target`` has of this name; a list as a tuple."""
+        target = self.__dict__.get("target", {})
+        if name not in target:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+            )
+        value = target[name]
+        return tuple(value) if isinstance(value, list) else value
 
 
 class SnapshotRecord(Record):

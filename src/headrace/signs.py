@@ -10,6 +10,8 @@ UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
     r"\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+# What Markdown takes for more than text.
+_MARKS = re.compile(r"[\\`*\[\]<>|&]")
 
 
 def visible(text: str) -> str:
@@ -22,3 +24,15 @@ def _escaped(sign: str) -> str:
     if code < 256:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
+
+
+def as_markdown(text: str) -> str:
+    """A text of the data as Markdown shows it: as it is, in one line."""
+    return _MARKS.sub(r"\\\g<0>", visible(text).replace("\n", "\\n"))
+
+
+def as_code(text: str) -> str:
+    """A text of the data as Markdown's code."""
+    if "`" in text:
+        return as_markdown(text)
+    return f"`{visible(text)}`".replace("\n", "\\n")

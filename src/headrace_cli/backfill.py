@@ -190,15 +190,15 @@ def _tell(outcome: dict[str, Any]) -> None:
 def _show_backfill(answer: dict[str, Any]) -> None:
     from rich.table import Table
 
-    table = Table("date", "", "version", "accuracy", "", box=None, padding=(0, 2))
+    table = Table("date", "", "version", "result", "", box=None, padding=(0, 2))
     for run in answer["runs"]:
-        accuracy = run.get("test_accuracy")
+        results = {k: v for k, v in run.items() if k.startswith("test_")}
         add_row(
             table,
             run["date"],
             run["status"] + (", before" if run.get("skipped") else ""),
             run.get("version"),
-            "" if accuracy is None else f"{accuracy:.4f}",
+            ", ".join(f"{v:.4f}" for v in results.values() if v is not None),
             run.get("reason"),
         )
     out = console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,6 @@ from headrace_cli.words import marked, one_line
 
 if TYPE_CHECKING:
     from headrace.use.drafting import Draft
-
-_CLASSES_SHOWN = 10
 
 
 def new(  # noqa: PLR0913
@@ -30,9 +29,16 @@ def new(  # noqa: PLR0913
             "URI.",
         ),
     ],
+    task: Annotated[
+        str, typer.Option("--task", help="What is learned of an item.")
+    ] = "classification",
     label: Annotated[
         str | None,
-        typer.Option("--label", metavar="COLUMN", help="A table's column of labels."),
+        typer.Option(
+            "--label",
+            metavar="COLUMN",
+            help="A table's column of labels, or of another task's targets.",
+        ),
     ] = None,
     text: Annotated[
         str | None,
@@ -74,54 +80,42 @@ def new(  # noqa: PLR0913
         group=group,
         where=where,
     )
-    answer = _answer(draft(name, medium, spec, settings))
+    made = draft(name, medium, task, spec, settings)
+    answer = _answer(made)
     if as_json:
         print_json(answer)
     else:
-        _show(answer)
+        _show(answer, made.found.survey.lines)
 
 
 def _answer(made: Draft) -> dict[str, Any]:
     found = made.found
-    majority, share = found.majority
     data = found.data.model_dump(exclude_none=True, exclude_defaults=True)
     return {
         "pipeline": made.name,
         "folder": str(made.folder),
         "medium": made.medium,
+        "task": found.snapshot.description.task,
         "data": data,
         "shape": list(found.snapshot.description.shape),
-        "classes": list(found.classes),
-        "left_out": found.left_out,
-        "rows": {split: found.rows(split) for split in ("train", "test")},
+        **found.survey.facts,
+        "rows": dict(found.survey.rows),
         "rejected": found.snapshot.rejected,
-        "majority": {"class": majority, "share": round(share, 4)},
-        "gates": {"accuracy": found.accuracy_gate},
         "notes": list(found.snapshot.notes),
         "warnings": [finding.model_dump() for finding in found.warnings],
     }
 
 
-def _show(answer: dict[str, Any]) -> None:
-    from headrace.use.drafting import rows_told
-
+def _show(answer: dict[str, Any], about: Sequence[str]) -> None:
     out = console()
     name, folder = marked(answer["pipeline"]), marked(answer["folder"])
     out.print(f"[bold]{name}[/]  {folder}", markup=True)
-    rows, classes = answer["rows"], answer["classes"]
-    some = ", ".join(classes[:_CLASSES_SHOWN])
-    more = f" and {len(classes) - _CLASSES_SHOWN} more" * (
-        len(classes) > _CLASSES_SHOWN
-    )
-    majority = answer["majority"]
+    rows = answer["rows"]
     lines = [
         f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
         f"{answer['rejected']:,} could not be read",
-        f"{len(classes)} classes: {some}{more}",
         *(f"{key}: {value}" for key, value in answer["data"].items()),
-        f"always saying {majority['class']!r} would be right for "
-        f"{majority['share']:.1%}; the gate asks for {answer['gates']['accuracy']:.3f}",
-        *(f"left out: {k!r}, {rows_told(v)}" for k, v in answer["left_out"].items()),
+        *about,
         *answer["notes"],
         *(f"warning {one['check']}: {one['message']}" for one in answer["warnings"]),
         f"next: headrace run {answer['pipeline']}",

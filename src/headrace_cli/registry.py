@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,10 @@ from headrace_cli.entries import (
 )
 from headrace_cli.pipelines import schedule_of
 from headrace_cli.words import add_row
+
+if TYPE_CHECKING:
+    from headrace.state.ledger import Evidence, Version
+    from headrace.tasks import Task
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
@@ -162,12 +166,7 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"model": model, "champion": number, "versions": found})
         return
-    shown = {
-        "test_accuracy": "accuracy",
-        "test_log_loss": "log loss",
-        "test_calibration_error": "calibration",
-        "latency_ms": "latency ms",
-    }
+    shown = {**_task_of(versions[-1]).shown, "latency_ms": "latency ms"}
     rows = [
         [
             f"{v['version']}{' champion' if v['champion'] else ''}",
@@ -202,9 +201,7 @@ def list_(as_json: JsonOption = False) -> None:
             {
                 "name": name,
                 "champion": champion.version.version if champion else None,
-                "test_accuracy": evidence.metrics.get("test_accuracy")
-                if evidence
-                else None,
+                **_result(champion.version if champion else None, evidence),
                 "since": champion.entry.when if champion else None,
                 "versions": len(versions),
                 "waiting": [
@@ -225,7 +222,7 @@ def list_(as_json: JsonOption = False) -> None:
         [
             p["name"],
             p["champion"] or "none",
-            _number(p["test_accuracy"]),
+            p["result"],
             p["versions"],
             p["last_run"] or "never",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
@@ -238,7 +235,7 @@ def list_(as_json: JsonOption = False) -> None:
         [
             "pipeline",
             "champion",
-            "accuracy",
+            "result",
             "versions",
             "last new version",
             "waits for approval",
@@ -251,6 +248,24 @@ def list_(as_json: JsonOption = False) -> None:
 
 
 list_.__name__ = "list"
+
+
+def _task_of(version: Version) -> Task:
+    """The task of a version, as its description names it."""
+    from headrace.records import DataDescription
+    from headrace.tasks import task
+
+    return task(DataDescription.model_validate(version.details["description"]).task)
+
+
+def _result(version: Version | None, evidence: Evidence | None) -> dict[str, Any]:
+    """The metric of a version that says most, by its name, and in words."""
+    if version is None or evidence is None:
+        return {"test_accuracy": None, "result": ""}
+    name = _task_of(version).headline
+    value = evidence.metrics.get(name)
+    short = name.removeprefix("test_").replace("_", " ")
+    return {name: value, "result": f"{short} {_number(value)}"}
 
 
 def _ledger() -> Any:

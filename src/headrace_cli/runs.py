@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +27,7 @@ from headrace_cli.words import add_row, marked, one_line
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
+    from headrace.tasks import Task
     from headrace_flows.run import Run
 
 
@@ -159,7 +159,9 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     try:
         snapshot = run.find(key, SnapshotRecord) or run.perform(
             key,
-            lambda: ingestion.ingest(spec.data, spec.medium, store, settings),
+            lambda: ingestion.ingest(
+                spec.data, spec.medium, store, settings, spec.task
+            ),
         )
         key = run.plan.validate(snapshot)
         if run.find(key, ContractRecord) is None:
@@ -193,27 +195,23 @@ def _show_warnings(warnings: list[dict[str, Any]]) -> None:
         console().print(f"  [yellow]warning[/] {check}: {message}", markup=True)
 
 
-def _slices(summary: dict[str, Any]) -> list[str]:
-    """The smaller of two classes, and groups: the accuracy alone does not tell."""
-    lines = []
-    slices, metrics = summary["slices"], summary["metrics"]
-    classes = [name for name in slices if name.startswith("class=")]
-    if len(classes) == 2:
-        rare = min(classes, key=lambda name: slices[name]["rows"] or 0)
-        told = ", ".join(f"{k} {slices[rare][k]:.4f}" for k in _OF_A_CLASS)
-        lines.append(f"{rare.removeprefix('class=')}: {told}")
+def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
+    """What the metrics of all rows do not tell: of slices, and of groups."""
+    slices, metrics, score = summary["slices"], summary["metrics"], learned.score
+    lines = learned.answers.highlights(metrics, slices)
     groups = [name for name in slices if name.startswith("group=")]
     if groups:
         told = ", ".join(
-            f"{name.removeprefix('group=')} {slices[name]['accuracy']:.4f}"
+            f"{name.removeprefix('group=')} {slices[name][score]:.4f}"
             for name in groups[:_GROUPS_SHOWN]
         )
         more = len(groups) - _GROUPS_SHOWN
-        lines.append(f"accuracy by group: {told}" + f" and {more} more" * (more > 0))
-    if "accuracy_seen_groups" in metrics:
+        name = score.replace("_", " ")
+        lines.append(f"{name} by group: {told}" + f" and {more} more" * (more > 0))
+    if f"{score}_seen_groups" in metrics:
         lines.append(
-            f"groups not in train: {metrics['test_accuracy_unseen_groups']:.4f}, "
-            f"those that it has: {metrics['accuracy_seen_groups']:.4f}"
+            f"groups not in train: {metrics[f'test_{score}_unseen_groups']:.4f}, "
+            f"those that it has: {metrics[f'{score}_seen_groups']:.4f}"
         )
     return lines
 
@@ -229,7 +227,6 @@ def _show_suspects(suspects: list[dict[str, Any]]) -> None:
 
 
 _GROUPS_SHOWN = 10
-_OF_A_CLASS = ("f1", "precision", "recall")
 _COLOURS = {
     "promoted": "green",
     "unchanged": "green",
@@ -243,6 +240,8 @@ _COLOURS = {
 def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     """Print a run's summary for people."""
     from rich.table import Table
+
+    from headrace.tasks import task
 
     out = console()
     status = summary["status"]
@@ -268,16 +267,10 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     out.print(stages)
     metrics = summary["metrics"]
     if metrics:
-        out.print(
-            f"  test accuracy [bold]{metrics['test_accuracy']:.4f}[/] "
-            f"({metrics['test_accuracy_low']:.4f} to "
-            f"{metrics['test_accuracy_high']:.4f}), "
-            f"log loss {metrics.get('test_log_loss', math.nan):.4f}, "
-            f"calibration error {metrics.get('test_calibration_error', math.nan):.4f}",
-            markup=True,
-        )
-    for line in _slices(summary):
-        out.print(f"  {one_line(line)}")
+        learned = task(summary["task"])
+        out.print(f"  {learned.answers.figures(metrics)}", style="bold")
+        for line in _slices(summary, learned):
+            out.print(f"  {one_line(line)}")
     for gate in summary["gates"]:
         mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
         value = "" if gate["value"] is None else f" {gate['value']:.4g}"

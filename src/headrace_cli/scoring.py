@@ -45,6 +45,12 @@ def score(
             help="A table's column of items; without it, the one found is told.",
         ),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label", metavar="COLUMN", help="A table's column of known answers."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a batch with the champion: one row an item, in the input's order."""
@@ -54,9 +60,12 @@ def score(
     settings = Settings()
     settings.prepare_home()
     show_progress()
-    answer = scoring.score(model, source, output, settings, _now_and_then(), item=text)
+    answer = scoring.score(
+        model, source, output, settings, _now_and_then(), item=text, label=label
+    )
     if as_json:
-        print_json(answer.model_dump(exclude_none=True))
+        found = answer.model_dump(exclude_none=True)
+        print_json({**found.pop("metrics"), **found})
     else:
         _show(answer)
 
@@ -76,7 +85,10 @@ def _now_and_then() -> Callable[[int], None]:
 
 def _show(answer: ScoringRecord) -> None:
     failed = f", {answer.failed:,} could not be decoded" if answer.failed else ""
-    right = "" if answer.accuracy is None else f", accuracy {answer.accuracy:.4f}"
+    right = "".join(
+        f", {name.replace('_', ' ')} {value:.4f}"
+        for name, value in answer.metrics.items()
+    )
     console().print(
         f"{answer.model} version {answer.version} scored {answer.scored:,} of "
         f"{answer.rows:,} items of {answer.input} in {answer.seconds:.1f} s{failed}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,8 +39,10 @@ TrialsOption = Annotated[
     typer.Option("--trials", min=1, max=10_000, help="How many there are in all."),
 ]
 MetricOption = Annotated[
-    Literal["val_loss", "val_accuracy"],
-    typer.Option("--metric", help="The lowest loss or the highest accuracy."),
+    str,
+    typer.Option(
+        "--metric", help="What is sought: val_loss, or the score, as val_accuracy."
+    ),
 ]
 
 
@@ -115,7 +117,7 @@ def _show(answer: dict[str, Any]) -> None:
         f"\n[bold]{len(found)} trials[/]: {counts}; {fitting:.1f} s of fitting",
         markup=True,
     )
-    sign = 1 if answer["metric"] == "val_loss" else -1
+    sign = 1 if answer["direction"] == "minimize" else -1
     completed = [trial for trial in found if trial["state"] == "completed"]
     completed.sort(key=lambda trial: sign * trial["value"])
     table = Table(box=None, padding=(0, 2), header_style="bold")

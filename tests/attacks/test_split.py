@@ -80,7 +80,7 @@ def test_a_rare_class_is_learned_and_tested(
 
 def seen(path: Path, folder: Path) -> Found:
     settings = Settings(project=folder, home=folder / "home")
-    return look(DataSpec(source=str(path)), "text", settings)
+    return look(DataSpec(source=str(path)), "text", "classification", settings)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -89,8 +89,9 @@ def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
     write: Write, tmp_path: Path, rows: int, seed: int
 ) -> None:
     found = seen(write(balanced(rows, "ab", seed)), tmp_path)
-    assert found.majority[1] == 0.5
-    assert found.accuracy_gate == 0.75
+    assert found.survey.facts["majority"]["share"] == 0.5
+    assert found.survey.facts["gates"] == {"accuracy": 0.75}
+    assert found.survey.gates == [{"name": "accuracy", "threshold": 0.75}]
     (warning,) = found.warnings
     assert warning.check == "few_rows"
     assert f"the {rows // 5:,} test rows are too few" in warning.message
@@ -101,7 +102,8 @@ def test_the_gate_is_three_standard_errors_where_there_are_enough_rows(
     write: Write, tmp_path: Path
 ) -> None:
     found = seen(write(balanced(200, "ab", 0)), tmp_path)
-    assert (found.rows("test"), found.accuracy_gate, found.warnings) == (40, 0.738, [])
+    assert found.survey.gates == [{"name": "accuracy", "threshold": 0.738}]
+    assert (found.survey.rows["test"], found.warnings) == (40, [])
 
 
 @pytest.fixture

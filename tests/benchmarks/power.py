@@ -42,7 +42,7 @@ def share_promoted(
         challenger[only_challenger : only_challenger + only_champion] = False
         every = np.ones(rows, bool)
         trial = Trial(
-            right=challenger,
+            scores=challenger,
             new=every if new else ~every,
             champion=Opponent(1, champion, every),
             attempt=attempt,

@@ -18,7 +18,8 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
     gate = {"name": "size", "passed": False, "value": None, "threshold": 1.0}
     metrics = {"test_accuracy": 0.5, "test_accuracy_low": 0.4, "test_accuracy_high": 1}
     summary = {
-        **{"pipeline": "pets", "status": "refused", "version": None, "reason": text},
+        **{"pipeline": "pets", "task": "classification", "status": "refused"},
+        **{"version": None, "reason": text},
         **{"seconds": 1.0, "stages": [stage], "gates": [{**gate, "reason": text}]},
         **{"metrics": metrics, "warnings": [], "snapshot": None, "links": {}},
         **{"slices": {}, "suspects": [], "repairs": []},

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from PIL import Image
 
 from headrace.data.snapshots import (
     Rejected,
@@ -71,6 +72,21 @@ def _write_snapshot(
 def write_snapshot() -> Callable[..., SnapshotRecord]:
     """`_write_snapshot`, for tests."""
     return _write_snapshot
+
+
+def _is_picture(path: Path) -> bool:
+    """A PNG of some size with more than one colour in it."""
+    with Image.open(path) as image:
+        colours = image.convert("L").getextrema()
+        return (
+            image.format == "PNG" and min(image.size) > 100 and colours[0] != colours[1]
+        )
+
+
+@pytest.fixture(scope="session")
+def is_picture() -> Callable[[Path], bool]:
+    """`_is_picture`, for tests."""
+    return _is_picture
 
 
 @pytest.fixture(scope="module")

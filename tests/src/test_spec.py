@@ -11,10 +11,9 @@ import pytest
 
 from headrace.errors import NotFoundError, SpecError
 from headrace.spec import (
-    KNOWN_GATES,
-    GateSpec,
     PipelineSpec,
     default_gates,
+    known_gates,
     load_spec,
     parse_override,
 )
@@ -39,7 +38,7 @@ def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(
     assert (training.optimizer, training.learning_rate) == ("sgd", 0.01)
     assert (training.momentum, training.nesterov, training.decay) == (0.9, True, 1e-6)
     assert (training.batch_size, training.epochs) == (128, 10)
-    assert [gate.name for gate in spec.gates] == list(KNOWN_GATES)
+    assert [gate.name for gate in spec.gates] == list(known_gates("classification"))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,8 @@ def test_all_problems_are_told_at_once(folder: Path) -> None:
 def test_a_gate_knows_its_metric_direction_and_threshold(
     values: dict[str, Any], metric: str, direction: str, threshold: float
 ) -> None:
-    gate = GateSpec.model_validate(values)
+    spec = {"name": "a", "medium": "image", "data": {"source": "b"}}
+    (gate,) = PipelineSpec.model_validate({**spec, "gates": [values]}).gates
     assert (gate.metric, gate.direction, gate.threshold) == (
         metric,
         direction,

@@ -10,6 +10,8 @@ import sys
 from typing import Any
 
 from headrace.errors import DependencyError
+from headrace.records import DEFAULT_TASK
+from headrace.tasks import task as task_named
 from headrace_flows.backfilling.runs import Task
 
 _KEPT = (
@@ -53,9 +55,10 @@ class Here:
             said = f"it was ended by signal {-code}"
             summary = {"status": "error", "reason": said}
         metrics = summary.get("metrics") or {}
+        headline = task_named(summary.get("task", DEFAULT_TASK)).headline
         return {
             **{name: summary.get(name) for name in _KEPT},
-            "test_accuracy": metrics.get("test_accuracy"),
+            **{name: value for name, value in metrics.items() if name == headline},
             "exit_code": code if code >= 0 else DependencyError.exit_code,
         }
 

@@ -1,7 +1,8 @@
 """Gates: what a model must satisfy to be promoted. A missing number never passes.
 
 `absolute` holds one number against its bound. `champion` is the policy of the
-comparison with the champion and the best former champion, `paired` its statistics.
+comparison with the champion and the best former champion; `paired` has its statistics
+for answers that are right or wrong, `numbers` for scores that are numbers.
 """
 
 from headrace.gates.absolute import absolute_gate, serving_gate

@@ -46,6 +46,5 @@ def serving_gate(difference: float | None, tolerance: float, error: str) -> Gate
         kind="serving",
         reason=""
         if passed
-        else error
-        or f"a clean process answers differently, by {difference} in a probability",
+        else error or f"a clean process answers differently, by {difference} at most",
     )

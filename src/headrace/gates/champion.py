@@ -1,7 +1,8 @@
 """The champion's policy: when a challenger may take its place.
 
-Pure functions of which rows each model has right. Which rows are new, and how many
-have tried before, is decided by the ledger and the store; see `evaluation.judged`.
+Pure functions of the score of each row, which is whether it is right or a number. Which
+rows are new, and how many have tried before, is decided by the ledger and the store;
+see `evaluation.judged`.
 
 A challenger is promoted if it is
 
@@ -28,6 +29,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from headrace.gates.numbers import PairedNumbers
 from headrace.gates.paired import Paired
 from headrace.gates.trial import Opponent, Trial
 from headrace.records import GateResult, Metrics
@@ -44,17 +46,6 @@ def level_of(attempt: int, total: float) -> float:
     total / k each would add up to 3.6 times the total after 20.)
     """
     return total * _SHARE / (attempt + 1) ** 2
-
-
-def enough_items(margin: float, level: float) -> float:
-    """The least number of new items that can show "no worse by the margin".
-
-    With fewer not even equal answers on all rows show it: 787 for a margin of 0.005
-    and the level of a first attempt. Infinite for a margin of 0.
-    """
-    if not 0 < margin < 1 or level <= 0:
-        return math.inf
-    return max(1, math.ceil(math.log(min(level, 1.0)) / math.log1p(-margin)))
 
 
 def not_compared(gate: GateSpec, note: str = "") -> GateResult:
@@ -78,8 +69,8 @@ def champion_gate(gate: GateSpec, trial: Trial) -> tuple[GateResult, Metrics]:
     """Hold a challenger against the champion and the best former champion.
 
     Args:
-        gate: its threshold is the significance level, its margin the accuracy that a
-            challenger may lose on new items.
+        gate: its threshold is the significance level, its margin what a challenger may
+            lose on new items: accuracy, or a share of the opponent's mean score.
         trial: the attempt.
 
     Returns:
@@ -99,24 +90,24 @@ class _Judgement:
         self.level = level_of(trial.attempt, total)
         self.level_on_new = level_of(trial.attempt_on_new, total)
         self.opponents = [trial.champion, *([trial.best] if trial.best else [])]
-        present = np.ones(len(trial.right), bool)
+        present = np.ones(len(trial.scores), bool)
         if trial.vanished is not None:
             present = ~trial.vanished
-        self.all = [self._with_lost(self._count(o)) for o in self.opponents]
-        self.present = [self._count(o, present) for o in self.opponents]
-        self.new = [self._count(o, trial.new & present) for o in self.opponents]
-        enough = enough_items(gate.margin, self.level_on_new)
-        self.has_enough = self.new[0].rows >= enough
+        lost = trial.unanswered
+        self.all = [self._compare(o).with_lost(lost) for o in self.opponents]
+        self.present = [self._compare(o, present) for o in self.opponents]
+        self.new = [self._compare(o, trial.new & present) for o in self.opponents]
+        self.has_enough = self.new[0].enough(gate.margin, self.level_on_new)
 
-    def _count(
+    def _compare(
         self, opponent: Opponent, rows: npt.NDArray[np.bool_] | None = None
-    ) -> Paired:
+    ) -> Paired | PairedNumbers:
         compared = opponent.compared if rows is None else opponent.compared & rows
-        return Paired.of(self.trial.right, opponent.right, compared)
-
-    def _with_lost(self, counts: Paired) -> Paired:
-        lost = self.trial.unanswered
-        return Paired(counts.rows + lost, counts.better, counts.worse + lost)
+        own, other = self.trial.scores, opponent.scores
+        if own.dtype == bool:
+            return Paired.of(own, other, compared)
+        higher = self.trial.higher_is_better
+        return PairedNumbers.of(own, other, compared, higher_is_better=higher)
 
     def result(self) -> tuple[GateResult, Metrics]:
         passed, reason, value, threshold = self._verdict()
@@ -170,14 +161,14 @@ class _Judgement:
                 if p_value < (self.gate.threshold or 0.0):
                     text = (
                         f"significantly worse than {name} on {counts.rows:,} {kind}"
-                        f"test items ({_counts(counts)}, p = {p_value:.3g})"
+                        f"test items ({counts.in_words()}, p = {p_value:.3g})"
                     )
                     yield text, p_value
 
     def _no_worse(self, bounds: list[float]) -> str:
         parts = [
             f"than {self._name(opponent)} on {counts.rows:,} new test items "
-            f"({_counts(counts)}; the difference is at least {bound:+.4f}, "
+            f"({counts.in_words()}; the difference is at least {counts.share(bound)}, "
             f"margin {self.gate.margin:g})"
             for opponent, counts, bound in zip(
                 self.opponents, self.new, bounds, strict=True
@@ -190,8 +181,9 @@ class _Judgement:
         counts = self.new[place]
         return (
             f"may be worse than {self._name(self.opponents[place])}: "
-            f"{counts.rows:,} new test items ({_counts(counts)}) show only that the "
-            f"difference is at least {bounds[place]:+.4f}, margin {self.gate.margin:g}"
+            f"{counts.rows:,} new test items ({counts.in_words()}) show only that the "
+            f"difference is at least {counts.share(bounds[place])}, "
+            f"margin {self.gate.margin:g}"
         )
 
     def _better(self, word: str) -> str:
@@ -202,7 +194,7 @@ class _Judgement:
         kind = f" ({', '.join(facts)})" if facts else " that were judged before"
         return (
             f"{word}significantly better than version {self.trial.champion.version} on "
-            f"{counts.rows:,} test items{kind} ({_counts(counts)}, "
+            f"{counts.rows:,} test items{kind} ({counts.in_words()}, "
             f"p = {counts.p_better:.3g}; attempt {self.trial.attempt} on them needs "
             f"p < {self.level:.3g})"
         )
@@ -210,7 +202,3 @@ class _Judgement:
     def _name(self, opponent: Opponent) -> str:
         former = opponent is self.trial.best
         return f"version {opponent.version}{', the best former champion,' * former}"
-
-
-def _counts(counts: Paired) -> str:
-    return f"{counts.better:,} better, {counts.worse:,} worse"

@@ -1,8 +1,9 @@
-"""One attempt to replace a champion: who has which rows right, and which rows count."""
+"""One attempt to replace a champion: the score of each row, and which rows count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,13 @@ class Opponent:
 
     Attributes:
         version: of the model.
-        right: which rows it has right, bool ``(n,)``.
+        scores: of each row, ``(n,)``: whether it is right, bool, or a number.
         compared: rows that neither it nor the challenger learned from, one of each
             item, bool ``(n,)``.
     """
 
     version: int
-    right: npt.NDArray[np.bool_]
+    scores: npt.NDArray[Any]
     compared: npt.NDArray[np.bool_]
 
 
@@ -29,7 +30,7 @@ class Trial:
     """One attempt to replace a champion.
 
     Attributes:
-        right: which rows the challenger has right, bool ``(n,)``.
+        scores: of the challenger, ``(n,)``: whether it is right, bool, or a number.
         new: rows whose item no earlier attempt was judged on, bool ``(n,)``.
         champion: the present one.
         best: the best former champion; None where that is the champion.
@@ -41,10 +42,11 @@ class Trial:
             lost makes it better. None where there are none.
         unanswered: how many more of these there are that nobody can answer again,
             since their snapshot is gone; they count as lost.
+        higher_is_better: of scores that are numbers.
         notes: what weakens the comparison, in words.
     """
 
-    right: npt.NDArray[np.bool_]
+    scores: npt.NDArray[Any]
     new: npt.NDArray[np.bool_]
     champion: Opponent
     best: Opponent | None = None
@@ -52,4 +54,5 @@ class Trial:
     attempt_on_new: int = 1
     vanished: npt.NDArray[np.bool_] | None = None
     unanswered: int = 0
+    higher_is_better: bool = True
     notes: tuple[str, ...] = ()

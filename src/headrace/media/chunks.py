@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from headrace.errors import SourceError
-from headrace.records import Finding
+from headrace.records import DEFAULT_TASK, Finding
 
 SourceSplit = Literal["train", "val", "test"]
 
@@ -45,6 +45,8 @@ class Chunk:
         groups: as the source has them, ``(n,)``; empty where it was asked for none.
         unread: places of rows that the source has and that could not be read; their
             items are empty.
+        not_whole: the first label that is a number and no whole one, such as
+            ``y_train[3] is 0.5``; empty where there is none.
     """
 
     split: SourceSplit | None
@@ -55,6 +57,7 @@ class Chunk:
     high: float | None = None
     groups: list[str] = field(default_factory=list)
     unread: Sequence[int] = ()
+    not_whole: str = ""
 
     def take(self, rows: Sequence[int]) -> Chunk:
         """Some of its rows, by their places."""
@@ -78,6 +81,7 @@ class Reading:
     Attributes:
         medium: of the items; a column of text holds texts, and for other media the
             names of files.
+        task: what is learned of them; it says what labels are.
         labelled: whether every row must have a label; where not, a row's label is
             empty unless the source has one.
         item, label: columns of a table; None: found by their names and contents.
@@ -86,6 +90,7 @@ class Reading:
     """
 
     medium: str = "image"
+    task: str = DEFAULT_TASK
     labelled: bool = True
     item: str | None = None
     label: str | None = None

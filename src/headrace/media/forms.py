@@ -67,7 +67,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a medium expects of the columns of its items.
+    """What a medium or a task expects of the columns of items.
 
     Attributes:
         check: what a failing row, or a warning, is filed under.
@@ -76,6 +76,7 @@ class Expectation:
         reason: what it means when a row fails.
         warns: a failure is told and stops nothing; else the rows that fail are set
             aside.
+        split: only the rows of this split; empty: all.
     """
 
     check: str
@@ -83,3 +84,4 @@ class Expectation:
     arguments: dict[str, Any]
     reason: str = ""
     warns: bool = False
+    split: str = ""

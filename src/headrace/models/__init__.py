@@ -2,7 +2,12 @@
 
 A builder is a function ``build(data: DataDescription, **arguments)`` that returns
 ``(preprocessing, network)``: two Keras models, from raw items to what the network
-takes, and from there to class probabilities. What is saved is their composition.
+takes, and from there to what the task learns. What is saved is their composition.
+
+Where the builder's module has ``YIELDS``, its network is a body: what it gives is of
+that kind, and the task adds the head. ``vector`` is ``(batch, features)``. ``HEAD`` of
+the module are options for the head's dense layer. A builder without ``YIELDS`` gives
+all of the network, and the task looks whether it is one of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +17,18 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
+
+import numpy as np
 
 from headrace.errors import SpecError
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, default_builder, family_medium
+from headrace.tasks import task
+from headrace.tasks.forms import Targets
 
 Builder = Callable[..., tuple[Any, Any]]
 
@@ -129,42 +139,68 @@ def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> N
             )
 
 
+def no_targets() -> Targets:
+    """No sample of targets, for a network that is only looked at."""
+    return np.empty(0)
+
+
 def build(
     name: str,
     data: DataDescription,
     arguments: dict[str, Any],
     folder: Path | None = None,
+    targets: Callable[[], Targets] = no_targets,
 ) -> tuple[Any, Any]:
-    """Call a builder and check that what it returns fits the data.
+    """Call a builder, add the task's head, and check that the network fits the data.
+
+    Args:
+        name: of the builder.
+        data: what is learned from.
+        arguments: of the builder.
+        folder: the pipeline's.
+        targets: gives a sample of the targets of train, for the head.
 
     Returns:
         (preprocessing, network), both built Keras models.
 
     Raises:
-        SpecError: wrong arguments, or a network whose output is not
-            ``(batch, classes)``.
+        SpecError: wrong arguments, or a network that gives no answers of the task.
     """
     builder = find_builder(name, folder)
     check_arguments(name, builder, arguments)
     try:
         preprocessing, network = builder(data, **arguments)
-        shape = tuple(network(preprocessing.outputs[0]).shape)
+        network(preprocessing.outputs[0])
     except (Exception, SystemExit) as error:  # whatever the user's builder raises
         raise SpecError(
             f"The builder {name} failed on items of shape {data.shape}: {error}.",
             "It must return (preprocessing, network), two built Keras models.",
         ) from error
-    if shape != (None, len(data.classes)):
-        raise SpecError(
-            f"The builder {name} gives outputs of shape {shape}, but the data has "
-            f"{len(data.classes)} classes.",
-            f"End the network with {len(data.classes)} probabilities.",
-        )
+    learned = task(data.task).head
+    module = sys.modules.get(builder.__module__)
+    if hasattr(module, "YIELDS"):
+        options = getattr(module, "HEAD", {})
+        network = _with_head(network, learned.head(data, targets, options))
+    learned.check_network(network, data, name)
     return preprocessing, network
 
 
+def _with_head(body: Any, layers: Sequence[Any]) -> Any:
+    """A network that goes on with more layers, under the body's name."""
+    import keras
+
+    if isinstance(body, keras.Sequential):
+        for layer in layers:
+            body.add(layer)
+        return body
+    outputs = body.outputs[0]
+    for layer in layers:
+        outputs = layer(outputs)
+    return keras.Model(body.inputs, outputs, name=body.name)
+
+
 def compose(data: DataDescription, preprocessing: Any, network: Any) -> Any:
-    """The model that is saved: from raw items to probabilities, uncompiled."""
+    """The model that is saved: from raw items to answers, uncompiled."""
     import keras
 
     given = preprocessing.inputs[0]

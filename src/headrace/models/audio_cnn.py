@@ -9,6 +9,7 @@ from headrace.media.audio.features import preprocessing, varied
 from headrace.records import DataDescription
 
 MEDIUM = "audio"
+YIELDS = "vector"
 RECIPE = {
     "epochs": 45,
     "batch_size": 32,
@@ -34,15 +35,15 @@ def build(
     make it of little matter where in a padded clip the sound is.
 
     Args:
-        data: shape ``(samples,)``, sample rate and classes.
+        data: shape ``(samples,)`` and sample rate.
         filters: of each block's convolution; a block halves frames and bands while
             there are two of each left.
         dropout: share of activations dropped before the last layer.
         augment: how far training varies the features; 1.0 suits speech.
 
     Returns:
-        (preprocessing, network); the network takes features ``(batch, frames, bands)``
-        float32 and gives ``(batch, classes)`` probabilities.
+        (preprocessing, body); the body takes features ``(batch, frames, bands)``
+        float32 and gives ``(batch, features)``.
 
     Raises:
         ValueError: clips are shorter than a window.
@@ -58,7 +59,7 @@ def build(
             layer = keras.layers.MaxPooling2D(2)(layer)
     _, frames, bands, channels = layer.shape
     layer = keras.layers.Reshape((frames, bands * channels))(layer)
-    layer = told(layer, len(data.classes), dropout)
+    layer = pooled(layer, dropout)
     return prepared, keras.Model(features, layer, name="audio_cnn")
 
 
@@ -83,18 +84,19 @@ def convolved(layer: Any, count: int, *, first: bool) -> Any:
     return keras.layers.ReLU()(layer)
 
 
-def told(layer: Any, classes: int, dropout: float) -> Any:
-    """Probabilities from what was heard, whenever it was: the mean and maximum of it.
+def pooled(layer: Any, dropout: float) -> Any:
+    """What was heard, whenever it was: its mean and maximum over time.
 
     Args:
         layer: ``(batch, frames, channels)``.
-        classes: how many.
-        dropout: share of activations dropped before the last layer.
+        dropout: share of activations dropped.
+
+    Returns:
+        ``(batch, 2 * channels)``.
     """
     import keras
 
     layer = keras.ops.concatenate(
         [keras.ops.mean(layer, axis=1), keras.ops.max(layer, axis=1)], axis=-1
     )
-    layer = keras.layers.Dropout(dropout)(layer)
-    return keras.layers.Dense(classes, activation="softmax")(layer)
+    return keras.layers.Dropout(dropout)(layer)

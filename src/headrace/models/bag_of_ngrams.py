@@ -17,8 +17,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.records import DataDescription
+from headrace.tasks import task
 
 MEDIUM = "text"
+YIELDS = "vector"
+HEAD = {"kernel_initializer": "orthogonal"}
 
 STRIPPED = "lower_and_strip_punctuation"
 FIRST_TOKEN = 2  # 0 is padding, 1 an n-gram outside the vocabulary
@@ -56,20 +59,21 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     """Character n-grams need no segmenter for Chinese, and tell inflected words.
 
     Args:
-        data: shape ``(bytes,)`` and classes.
+        data: shape ``(bytes,)``, and the task.
         character_orders: lengths of the n-grams of characters, blanks included.
         longest_words: length of the longest n-gram of words, which blanks divide; 0:
             none. Words are one block: Chinese texts have no two of them.
-        max_tokens: the most frequent n-grams that a block knows, fewer where there are
-            many classes.
+        max_tokens: the most frequent n-grams that a block knows, fewer where an answer
+            has many numbers.
         max_characters: what lies behind is not read.
-        units: of a text's vector, at most; there are no more than twice the classes.
+        units: of a text's vector, at most; there are no more than twice the numbers
+            of an answer.
         dropout: share of the longer n-grams, which overlap, that a training step
             leaves out.
 
     Returns:
-        (preprocessing, network); from strings to int64 ``(batch, n-grams)``, and from
-        there to ``(batch, classes)`` probabilities.
+        (preprocessing, body); from strings to int64 ``(batch, n-grams)``, and from
+        there to ``(batch, units)``.
 
     Raises:
         ValueError: there is no order, or a number that is no length.
@@ -83,7 +87,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
             f"{longest_words}"
         )
     characters = min(data.shape[0], max_characters)
-    tokens = min(max_tokens, PARAMETERS // min(units, 2 * len(data.classes)))
+    units = min(units, 2 * task(data.task).head.width(data))
+    tokens = min(max_tokens, PARAMETERS // units)
     words = longest_words * -(-characters // 4)
     orders = [order for order in character_orders if order <= data.shape[0]] or [1]
     text = keras.Input((), dtype="string", name="text")
@@ -103,11 +108,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         widths.append(words)
     ids = keras.layers.Concatenate()(blocks) if len(blocks) > 1 else blocks[0]
     preprocessing = keras.Model(text, ids, name="preprocessing")
-    classes = len(data.classes)
-    network = _network(
-        widths, orders, tokens, min(units, 2 * classes), classes, dropout
-    )
-    return preprocessing, network
+    return preprocessing, _network(widths, orders, tokens, units, dropout)
 
 
 def _vocabulary(
@@ -146,10 +147,9 @@ def _network(
     orders: Sequence[int],
     tokens: int,
     units: int,
-    classes: int,
     dropout: float,
 ) -> Any:
-    """The sum of the blocks, each of length 1 however long the text, then one layer."""
+    """The sum of the blocks, each of length 1 however long the text."""
     import keras
     from keras import ops
 
@@ -165,10 +165,7 @@ def _network(
         total = total + vector * share
         squares = squares + share**2
     total = total * (SCALE / ops.sqrt(squares))
-    outputs = keras.layers.Dense(
-        classes, activation="softmax", kernel_initializer="orthogonal"
-    )(total)
-    return keras.Model(ids, outputs, name="bag_of_ngrams")
+    return keras.Model(ids, total, name="bag_of_ngrams")
 
 
 def _shares(blocks: Mapping[int, Any]) -> tuple[Any, Any]:

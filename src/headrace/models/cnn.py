@@ -15,6 +15,7 @@ from headrace.media import preprocessing
 from headrace.records import DataDescription
 
 MEDIUM = "image"
+YIELDS = "vector"
 RECIPE = {
     "epochs": 18,
     "batch_size": 128,
@@ -43,7 +44,7 @@ def build(
     Keras's 0.99, so that its averages settle within a few hundred steps.
 
     Args:
-        data: shape ``(height, width, channels)`` and classes.
+        data: shape ``(height, width, channels)``.
         filters: of each block's convolution; a block halves height and width while
             there are two rows and columns left.
         units: of the hidden layer.
@@ -52,8 +53,8 @@ def build(
         zoom: see ``moved``.
 
     Returns:
-        (preprocessing, network); the network takes ``(batch, *shape)`` float32 and
-        gives ``(batch, classes)`` probabilities.
+        (preprocessing, body); the body takes ``(batch, *shape)`` float32 and gives
+        ``(batch, units)``.
     """
     import keras
 
@@ -64,8 +65,7 @@ def build(
         x = pooled_block(x, count, stride)
     x = keras.layers.Dropout(dropout)(keras.layers.Flatten()(x))
     x = keras.layers.Dense(units, activation="relu")(x)
-    outputs = keras.layers.Dense(len(data.classes), activation="softmax")(x)
-    return preprocessing(data), keras.Model(inputs, outputs, name="cnn")
+    return preprocessing(data), keras.Model(inputs, x, name="cnn")
 
 
 def first_stride(shape: Sequence[int]) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.media.audio.features import preprocessing, varied
-from headrace.models.audio_cnn import convolved, told
+from headrace.models.audio_cnn import convolved, pooled
 from headrace.records import DataDescription
 
 MEDIUM = "audio"
+YIELDS = "vector"
 RECIPE = {
     "epochs": 40,
     "batch_size": 32,
@@ -36,15 +37,15 @@ def build(
     has steps enough to tell an order.
 
     Args:
-        data: shape ``(samples,)``, sample rate and classes.
+        data: shape ``(samples,)`` and sample rate.
         filters: of each block's convolution.
         units: of the GRU in each direction.
         dropout: share of activations dropped before the last layer.
         augment: how far training varies the features; 1.0 suits speech.
 
     Returns:
-        (preprocessing, network); the network takes features ``(batch, frames, bands)``
-        float32 and gives ``(batch, classes)`` probabilities.
+        (preprocessing, body); the body takes features ``(batch, frames, bands)``
+        float32 and gives ``(batch, features)``.
 
     Raises:
         ValueError: clips are shorter than a window.
@@ -64,5 +65,5 @@ def build(
     # cuDNN's own kernel is none that XLA compiles, and on a GPU the step is XLA's.
     reader = keras.layers.GRU(units, return_sequences=True, use_cudnn=False)
     layer = keras.layers.Bidirectional(reader)(layer)
-    layer = told(layer, len(data.classes), dropout)
+    layer = pooled(layer, dropout)
     return prepared, keras.Model(features, layer, name="crnn")

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron: flatten, then fully connected ReLU layers, then softmax."""
+"""A multi-layer perceptron: flatten, then fully connected ReLU layers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from headrace.media import preprocessing
 from headrace.records import DataDescription
 
 MEDIUM = "image"
+YIELDS = "vector"
 RECIPE = {
     "epochs": 10,
     "batch_size": 128,
@@ -27,13 +28,13 @@ def build(
     """The article's network by default: 784-512-512-10 for 28 x 28 images.
 
     Args:
-        data: shape and classes.
+        data: the shape of an item.
         hidden: units of each hidden layer.
         dropout: share of activations dropped after each hidden layer.
 
     Returns:
-        (preprocessing, network); the network takes ``(batch, *shape)`` float32 and
-        gives ``(batch, classes)`` probabilities.
+        (preprocessing, body); the body takes ``(batch, *shape)`` float32 and gives
+        ``(batch, features)``.
     """
     import keras
 
@@ -42,5 +43,4 @@ def build(
         layers.append(keras.layers.Dense(units, activation="relu"))
         if dropout:
             layers.append(keras.layers.Dropout(dropout))
-    layers.append(keras.layers.Dense(len(data.classes), activation="softmax"))
     return preprocessing(data), keras.Sequential(layers, name="mlp")

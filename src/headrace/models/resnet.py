@@ -10,6 +10,7 @@ from headrace.models.cnn import first_stride, moved, pooled_block
 from headrace.records import DataDescription
 
 MEDIUM = "image"
+YIELDS = "vector"
 RECIPE = {
     "epochs": 12,
     "batch_size": 128,
@@ -31,7 +32,7 @@ def build(
     """A block as in ``cnn``, stages of residual blocks, then the mean over the image.
 
     Args:
-        data: shape ``(height, width, channels)`` and classes.
+        data: shape ``(height, width, channels)``.
         filters: of each stage; each after the first halves height and width while
             there are two rows and columns left.
         blocks: in each stage, of two convolutions each.
@@ -40,8 +41,8 @@ def build(
         zoom: see there too.
 
     Returns:
-        (preprocessing, network); the network takes ``(batch, *shape)`` float32 and
-        gives ``(batch, classes)`` probabilities.
+        (preprocessing, body); the body takes ``(batch, *shape)`` float32 and gives
+        ``(batch, filters)``.
 
     Raises:
         ValueError: no stage, or no block in a stage.
@@ -60,8 +61,7 @@ def build(
             halves = stage > 0 and number == 0 and min(x.shape[1:3]) >= 2
             x = _residual(x, count, 2 if halves else 1)
     x = keras.layers.Dropout(dropout)(keras.layers.GlobalAveragePooling2D()(x))
-    outputs = keras.layers.Dense(len(data.classes), activation="softmax")(x)
-    return preprocessing(data), keras.Model(inputs, outputs, name="resnet")
+    return preprocessing(data), keras.Model(inputs, x, name="resnet")
 
 
 def _residual(x: Any, count: int, stride: int) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.records import DataDescription
 
 MEDIUM = "text"
+YIELDS = "vector"
 RECIPE = {
     "epochs": 15,
     "batch_size": 32,
@@ -33,7 +34,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     """Each filter looks for one pattern of characters; its strongest match counts.
 
     Args:
-        data: shape ``(bytes,)`` and classes.
+        data: shape ``(bytes,)``.
         widths: characters that the filters of each kind see.
         filters: of each kind.
         units: of a character's vector.
@@ -42,8 +43,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         dropout: share of the matches dropped before the last layer.
 
     Returns:
-        (preprocessing, network); from strings to int64 ``(batch, characters)``, and
-        from there to ``(batch, classes)`` probabilities.
+        (preprocessing, body); from strings to int64 ``(batch, characters)``, and from
+        there to ``(batch, features)``.
 
     Raises:
         ValueError: there is no width, or one that is no length.
@@ -69,8 +70,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     ]
     found = matches[0] if len(matches) == 1 else keras.layers.Concatenate()(matches)
     found = keras.layers.Dropout(dropout)(found)
-    outputs = keras.layers.Dense(len(data.classes), activation="softmax")(found)
-    return preprocessing, keras.Model(ids, outputs, name="text_cnn")
+    return preprocessing, keras.Model(ids, found, name="text_cnn")
 
 
 def character_ids(max_tokens: int, length: int) -> Any:

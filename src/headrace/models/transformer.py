@@ -8,6 +8,7 @@ from headrace.models.text_cnn import character_ids
 from headrace.records import DataDescription
 
 MEDIUM = "text"
+YIELDS = "vector"
 RECIPE = {
     "epochs": 15,
     "batch_size": 32,
@@ -30,10 +31,10 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     max_characters: int = 256,
     dropout: float = 0.2,
 ) -> tuple[Any, Any]:
-    """Layers normalise before they act; the mean over characters is classified.
+    """Layers normalise before they act; the mean over characters is what is told.
 
     Args:
-        data: shape ``(bytes,)`` and classes.
+        data: shape ``(bytes,)``.
         layers: of attention, each with a hidden layer of four times the units.
         units: of a character's vector; a multiple of the heads.
         heads: of each attention.
@@ -42,8 +43,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         dropout: share of activations dropped.
 
     Returns:
-        (preprocessing, network); from strings to int64 ``(batch, characters)``, and
-        from there to ``(batch, classes)`` probabilities.
+        (preprocessing, body); from strings to int64 ``(batch, characters)``, and from
+        there to ``(batch, units)``.
 
     Raises:
         ValueError: the heads do not divide the units.
@@ -66,10 +67,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     share = keras.ops.expand_dims(keras.ops.cast(seen, "float32"), -1)
     count = keras.ops.maximum(keras.ops.sum(share, axis=1), 1.0)
     mean = keras.ops.sum(keras.layers.LayerNormalization()(vectors) * share, axis=1)
-    outputs = keras.layers.Dense(len(data.classes), activation="softmax")(
-        keras.layers.Dropout(dropout)(mean / count)
-    )
-    return preprocessing, keras.Model(ids, outputs, name="transformer")
+    vector = keras.layers.Dropout(dropout)(mean / count)
+    return preprocessing, keras.Model(ids, vector, name="transformer")
 
 
 def _layer(vectors: Any, seen: Any, heads: int, dropout: float) -> Any:

@@ -26,6 +26,7 @@ from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import training_key
 from headrace.state.ledger import earlier_attempts, find_best_former
 from headrace.state.store import Store
+from headrace.tasks import task_modules
 
 _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
 
@@ -104,9 +105,9 @@ class Plan(Results):
         )
         return self._key(
             "ingest",
-            {"data": data, "medium": self.spec.medium},
+            {"data": data, "medium": self.spec.medium, "task": self.spec.task},
             {"source": source_identity(self.spec.data.source, self.settings)},
-            ["headrace.stages.ingestion", f"headrace.media.{self.spec.medium}"],
+            self._roots("ingestion", "labels"),
         )
 
     def validate(self, snapshot: SnapshotRecord) -> Key:
@@ -119,7 +120,7 @@ class Plan(Results):
             "validate",
             {"data": data, "contract": contract},
             {"snapshot": snapshot.digest},
-            ["headrace.stages.validation", f"headrace.media.{self.spec.medium}"],
+            self._roots("validation", "labels", "contract"),
         )
 
     def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Key:
@@ -136,7 +137,7 @@ class Plan(Results):
                 "form": snapshot.description.model_dump_json(),
                 "quarantine": Path(contract.quarantine_uri).name,
             },
-            training_roots(self.spec.medium, self.builder),
+            training_roots(self.spec.medium, self.spec.task, self.builder),
             sorted(self.folder.glob("*.py")),
         )
 
@@ -159,8 +160,16 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            ["headrace.stages.evaluation", f"headrace.media.{self.spec.medium}"],
+            self._roots("evaluation", "labels", "judge"),
         )
+
+    def _roots(self, stage: str, *parts: str) -> list[str]:
+        """The modules that a stage enters by, the parts of the task included."""
+        return [
+            f"headrace.stages.{stage}",
+            f"headrace.media.{self.spec.medium}",
+            *task_modules(self.spec.task, *parts),
+        ]
 
     def comparator(self, training: TrainingRecord) -> int | None:
         """The version that a training is compared with.

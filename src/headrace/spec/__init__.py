@@ -4,14 +4,18 @@ What to learn is here and is versioned; where it runs is in ``settings``.
 """
 
 from headrace.spec.files import FILE_NAME, load_spec, override, parse_override
-from headrace.spec.gates import KNOWN_GATES, GateSpec, default_gates
+from headrace.spec.gates import COMMON_GATES, GateSpec
 from headrace.spec.pipeline import (
     PipelineSpec,
     default_builder,
+    default_gates,
     family_medium,
+    known_gates,
     least_steps,
     media_names,
     recipe_of,
+    task_default,
+    task_names,
 )
 from headrace.spec.tables import (
     CHECKPOINT_FIELDS,
@@ -28,8 +32,8 @@ from headrace.spec.values import refuse_credential
 
 __all__ = [
     "CHECKPOINT_FIELDS",
+    "COMMON_GATES",
     "FILE_NAME",
-    "KNOWN_GATES",
     "ContractRow",
     "DataSpec",
     "DeploySpec",
@@ -42,6 +46,7 @@ __all__ = [
     "default_builder",
     "default_gates",
     "family_medium",
+    "known_gates",
     "least_steps",
     "load_spec",
     "media_names",
@@ -50,4 +55,6 @@ __all__ = [
     "plain_label",
     "recipe_of",
     "refuse_credential",
+    "task_default",
+    "task_names",
 ]

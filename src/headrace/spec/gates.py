@@ -12,8 +12,8 @@ from headrace.spec.tables import Table
 class GateSpec(Table):
     """``[[gates]]``: a metric and the bound it must keep to be promoted.
 
-    The gates named in ``KNOWN_GATES`` know their metric and direction; any other
-    gate names them itself.
+    The gates named in ``COMMON_GATES``, and those of the task, know their metric and
+    direction; any other gate names them itself.
     """
 
     name: str = Field(min_length=1)
@@ -24,7 +24,9 @@ class GateSpec(Table):
         default=0.005,
         ge=0,
         lt=1,
-        description="champion only: accuracy that may be lost on new test items",
+        description="champion only: what may be lost on new test items; of a score "
+        "of right and wrong a share of the items, of numbers a share of the "
+        "champion's mean score",
     )
 
     @model_validator(mode="before")
@@ -32,7 +34,7 @@ class GateSpec(Table):
     def _fill_in(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        known = KNOWN_GATES.get(str(values.get("name")), {})
+        known = COMMON_GATES.get(str(values.get("name")), {})
         filled = {**known, **values}
         filled.setdefault("metric", filled.get("name", ""))
         filled.setdefault("direction", "min")
@@ -47,23 +49,9 @@ class GateSpec(Table):
         return self
 
 
-KNOWN_GATES: dict[str, dict[str, Any]] = {
-    "accuracy": {"metric": "test_accuracy", "direction": "min"},
-    "class_floor": {"metric": "test_class_recall_min", "direction": "min"},
-    "calibration": {"metric": "test_calibration_error", "direction": "max"},
+COMMON_GATES: dict[str, dict[str, Any]] = {
     "finite": {"metric": "non_finite_values", "direction": "max", "threshold": 0.0},
     "size": {"metric": "model_megabytes", "direction": "max", "threshold": 100.0},
     "latency": {"metric": "latency_ms", "direction": "max", "threshold": 200.0},
     "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
 }
-
-
-def default_gates() -> tuple[GateSpec, ...]:
-    """The gates of a pipeline whose file names none."""
-    floors = {"accuracy": 0.5, "class_floor": 0.2, "calibration": 0.2}
-    return tuple(
-        GateSpec.model_validate(
-            {"name": name, **({"threshold": floors[name]} if name in floors else {})}
-        )
-        for name in KNOWN_GATES
-    )

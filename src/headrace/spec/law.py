@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.records import DEFAULT_TASK
 from headrace.spec.files import FILE_NAME, load_spec
 from headrace.spec.pipeline import PipelineSpec
 
@@ -24,7 +25,7 @@ _Path = tuple[str, ...]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLES = {"data", "evaluation", "promotion"}
 _LISTS = {"contract", "gates"}
-_NAMES = {"name", "medium"}  # of another model, its file would be another one
+_NAMES = {"name", "medium", "task"}  # of another model, its file would be another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ def law_of(spec: PipelineSpec) -> dict[str, Any]:
     """The part of a spec that is law, as JSON."""
     law = spec.model_dump(mode="json", include=_TABLES | _LISTS | _NAMES)
     del law["data"]["source"]
+    if law["task"] == DEFAULT_TASK:  # older laws name no task
+        del law["task"]
     return law
 
 

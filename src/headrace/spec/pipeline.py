@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from headrace.spec.gates import GateSpec, default_gates
+from headrace.records import DEFAULT_TASK
+from headrace.spec.gates import COMMON_GATES, GateSpec
 from headrace.spec.tables import (
     ContractRow,
     DataSpec,
@@ -23,6 +24,7 @@ from headrace.spec.tables import (
 
 _MEDIA = Path(__file__).parents[1] / "media"
 _MODELS = Path(__file__).parents[1] / "models"
+_TASKS = Path(__file__).parents[1] / "tasks"
 
 
 def media_names() -> list[str]:
@@ -30,31 +32,44 @@ def media_names() -> list[str]:
     return sorted(place.parent.name for place in _MEDIA.glob("*/__init__.py"))
 
 
+def task_names() -> list[str]:
+    """The tasks that there are: the packages in ``headrace.tasks``."""
+    return sorted(place.parent.name for place in _TASKS.glob("*/__init__.py"))
+
+
 class PipelineSpec(Table):
     """All that a pipeline file says, with the defaults filled in."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     medium: str = Field(json_schema_extra={"enum": [*media_names()]})
+    task: str = Field(default=DEFAULT_TASK, json_schema_extra={"enum": [*task_names()]})
     description: str = ""
     data: DataSpec
     contract: tuple[ContractRow, ...] = ()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
-    gates: tuple[GateSpec, ...] = Field(default_factory=default_gates)
+    gates: tuple[GateSpec, ...] = ()
     promotion: PromotionSpec = PromotionSpec()
     deploy: DeploySpec | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_the_recipe(cls, values: Any) -> Any:
-        """What the file does not say of training, the family of models does."""
-        if not isinstance(values, dict) or values.get("medium") not in media_names():
+    def _fill_in(cls, values: Any) -> Any:
+        """What the file does not say, the family of models and the task do."""
+        if not isinstance(values, dict):
+            return values
+        task = values.get("task", DEFAULT_TASK)
+        if task not in task_names():
+            return values
+        gates = _with_gates_of(task, values.get("gates"))
+        values = values if gates is None else {**values, "gates": gates}
+        if values.get("medium") not in media_names():
             return values
         model, training = values.get("model", {}), values.get("training", {})
         if not (isinstance(model, dict) and isinstance(training, dict)):
             return values
-        recipe = recipe_of(values["medium"], str(model.get("builder") or ""))
+        recipe = recipe_of(values["medium"], str(model.get("builder") or ""), task)
         return {**values, "training": {**recipe, **training}} if recipe else values
 
     @field_validator("medium")
@@ -63,6 +78,22 @@ class PipelineSpec(Table):
         if name not in media_names():
             raise ValueError(f"expected one of {', '.join(media_names())}")
         return name
+
+    @field_validator("task")
+    @classmethod
+    def _task_is_known(cls, name: str) -> str:
+        if name not in task_names():
+            raise ValueError(f"expected one of {', '.join(task_names())}")
+        return name
+
+    @model_validator(mode="after")
+    def _the_task_has_a_use_for_it(self) -> PipelineSpec:
+        for field in unused_fields(self.task):
+            table, _, name = field.partition(".")
+            own = getattr(self, table)
+            if getattr(own, name) != type(own).model_fields[name].default:
+                raise ValueError(f"{field} means nothing to the task {self.task}")
+        return self
 
     @field_validator("gates")
     @classmethod
@@ -86,12 +117,60 @@ def family_medium(builder: str) -> str:
     return str(constant(path, "MEDIUM") or "") if known else ""
 
 
-def recipe_of(medium: str, builder: str) -> dict[str, Any]:
-    """The measured defaults of a family's training; none for a builder elsewhere."""
+def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, Any]:
+    """The measured defaults of a family's training; none for a builder elsewhere.
+
+    What means nothing to the task is left out.
+    """
     builder = builder or default_builder(medium)
     if not family_medium(builder):
         return {}
-    return dict(constant(_MODELS / f"{builder}.py", "RECIPE") or {})
+    recipe = constant(_MODELS / f"{builder}.py", "RECIPE") or {}
+    unused = unused_fields(task)
+    return {k: v for k, v in recipe.items() if f"training.{k}" not in unused}
+
+
+def known_gates(task: str) -> dict[str, dict[str, Any]]:
+    """The gates that know their metric and direction, by name."""
+    return {**task_default(task, "GATES"), **COMMON_GATES}
+
+
+def default_gates(task: str = DEFAULT_TASK) -> tuple[GateSpec, ...]:
+    """The gates of a pipeline whose file names none."""
+    bounds = task_default(task, "DEFAULT_GATES")
+    known = known_gates(task)
+    return tuple(
+        GateSpec.model_validate(
+            {"name": name, **known[name]}
+            | ({"threshold": bounds[name]} if name in bounds else {})
+        )
+        for name in (*bounds, *COMMON_GATES)
+    )
+
+
+def unused_fields(task: str) -> tuple[str, ...]:
+    """Fields such as ``training.calibrate`` that mean nothing to a task."""
+    return tuple(task_default(task, "UNUSED"))
+
+
+def task_default(task: str, name: str) -> Any:
+    """A constant of a task, such as ``SCORE``."""
+    return constant(_TASKS / task / "defaults.py", name)
+
+
+def _with_gates_of(task: str, gates: Any) -> Any:
+    """Gates with what the task knows of them; None where they are of another form."""
+    if gates is None:
+        return default_gates(task)
+    known = known_gates(task)
+    if not isinstance(gates, (list, tuple)):
+        return None
+    return [
+        {**known.get(str(gate.get("name")), {}), **gate}
+        if isinstance(gate, dict)
+        else gate
+        for gate in gates
+    ]
 
 
 def least_steps(builder: str) -> int:

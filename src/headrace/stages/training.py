@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace import pictures
 from headrace.backend import load_backend
 from headrace.models.logged.loading import golden_bytes
 from headrace.records import ContractRecord, Metrics, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.stages import pictures
 from headrace.stages.fitting import Checkpoints, Data, Fit, cluster, open_data
 from headrace.stages.ingredients import Packed
 from headrace.state.folders import pack_folder
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.tasks import task
 
 GOLDEN_ROWS = 16
 
@@ -82,6 +83,7 @@ def train(  # noqa: PLR0913
     if handed_over and "gpu" in pool and fit.execution.device == "cpu":
         log.warning("train: no GPU here, so it trains on the CPU")
     tags = {**tags, **_git_tags(folder), "headrace.pipeline": spec.name}
+    score = task(snapshot.description.task).score
     name = f"{builder}-{snapshot.digest[:8]}-seed{spec.training.seed}"
     with tracking.run(spec.name, name, tags) as (run_id, experiment_id):
         tracking.log_params(run_id, spec.model_dump(mode="json", exclude_none=True))
@@ -91,7 +93,7 @@ def train(  # noqa: PLR0913
 
         def log_epoch(number: int, metrics: Metrics) -> None:
             tracking.log_metrics(run_id, metrics, number)
-            log.info(progress_line(number, spec.training.epochs, metrics))
+            log.info(progress_line(number, spec.training.epochs, metrics, score))
 
         fitted = fit.run(log_epoch)
         resumed = (
@@ -99,10 +101,7 @@ def train(  # noqa: PLR0913
             if checkpoints is not None and checkpoints.resumed is not None
             else {}
         )
-        of_the_fit = {
-            name: fitted.metrics[name] for name in ("best_epoch", "temperature")
-        }
-        tracking.log_metrics(run_id, of_the_fit, fitted.best_epoch)
+        tracking.log_metrics(run_id, fitted.of_the_fit, fitted.best_epoch)
         model_uri, model_digest, model_bytes = tracking.log_model(
             fitted.model, snapshot.description
         )
@@ -111,7 +110,7 @@ def train(  # noqa: PLR0913
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
             place = Path(folder_name)
             vouching = packed.write(place, facts)
-            _write_files(place, golden, fitted.epochs)
+            _write_files(place, golden, fitted.epochs, score)
             tracking.log_files(run_id, place)
         tracking.log_tags(
             run_id,
@@ -145,22 +144,23 @@ def golden_items(data: Data) -> npt.NDArray[Any]:
     return items
 
 
-def progress_line(number: int, epochs: int, metrics: Metrics) -> str:
+def progress_line(number: int, epochs: int, metrics: Metrics, score: str) -> str:
     """An epoch in one line."""
+    name = score.replace("_", " ")
     return (
         f"epoch {number}/{epochs}  loss {metrics['train_loss']:.4f}  "
-        f"accuracy {metrics['train_accuracy']:.4f}  "
-        f"val accuracy {metrics.get('val_accuracy', float('nan')):.4f}  "
+        f"{name} {metrics[f'train_{score}']:.4f}  "
+        f"val {name} {metrics.get(f'val_{score}', float('nan')):.4f}  "
         f"{metrics['epoch_seconds']:.1f} s"
     )
 
 
-def _write_files(place: Path, golden: bytes, epochs: list[Metrics]) -> None:
+def _write_files(place: Path, golden: bytes, epochs: list[Metrics], score: str) -> None:
     """The run's artifacts beside its ingredients."""
     for folder in ("golden", "pictures"):
         (place / folder).mkdir()
     (place / GOLDEN_FILE).write_bytes(golden)
-    pictures.draw_curves(epochs, place / "pictures" / "curves.png")
+    pictures.draw_curves(epochs, score, place / "pictures" / "curves.png")
 
 
 def _git_tags(folder: Path) -> dict[str, str]:

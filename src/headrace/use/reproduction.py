@@ -26,6 +26,7 @@ from headrace.stages.training import golden_items, progress_line
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store, disk_errors
 from headrace.state.tracking import FoundRun, Tracking
+from headrace.tasks import task
 
 NAMED = 5
 
@@ -210,9 +211,10 @@ def _train(recorded: Restored) -> TrainedAgain:
             "Restore it from a backup, or train again.",
         )
     data = open_data(recorded.snapshot, recorded.contract)
+    score = task(data.description.task).score
 
     def tell(number: int, metrics: Metrics) -> None:
-        log.info(progress_line(number, spec.training.epochs, metrics))
+        log.info(progress_line(number, spec.training.epochs, metrics, score))
 
     try:
         fitted = fit_model(spec, folder, then.builder, data, tell)

@@ -8,11 +8,21 @@ from typing import Any
 import pytest
 
 from headrace.gates import absolute_gate, serving_gate
-from headrace.spec import KNOWN_GATES, GateSpec
+from headrace.spec import GateSpec, PipelineSpec, known_gates
 
 
 def a_gate(name: str, **values: Any) -> GateSpec:
-    return GateSpec.model_validate({"name": name, **values})
+    """A gate of a pipeline file, which knows what its task says of it."""
+    spec = PipelineSpec.model_validate(
+        {
+            "name": "blobs",
+            "medium": "image",
+            "data": {"source": "x"},
+            "gates": [{"name": name, **values}],
+        }
+    )
+    (gate,) = spec.gates
+    return gate
 
 
 @pytest.mark.parametrize(
@@ -39,7 +49,9 @@ def test_an_absolute_gate_holds_a_metric_against_its_bound(
     assert word in failed.reason
 
 
-@pytest.mark.parametrize("name", [n for n in KNOWN_GATES if n != "champion"])
+@pytest.mark.parametrize(
+    "name", [n for n in known_gates("classification") if n != "champion"]
+)
 def test_a_missing_metric_and_one_that_is_not_a_number_fail(name: str) -> None:
     gate = a_gate(name, threshold=0.5)
     missing = absolute_gate(gate, {})

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headrace import models
 from headrace.backend import load_backend
 from headrace.media.audio.features import preprocessing, varied
-from headrace.models import compose
 from headrace.models.audio_cnn import build
 from headrace.records import DataDescription
 
@@ -101,7 +101,7 @@ def test_training_varies_features_and_nothing_else_does() -> None:
 def test_answers_survive_saving(tmp_path: Path) -> None:
     import keras
 
-    model = compose(SHORT, *build(SHORT))
+    model = models.compose(SHORT, *models.build("audio_cnn", SHORT, {}))
     sounds, _ = tones()
     given = np.asarray(model(sounds))
     assert given.shape == (16, 2)
@@ -115,7 +115,8 @@ def test_a_few_steps_tell_tones_apart() -> None:
     import keras
 
     keras.utils.set_random_seed(0)
-    prepared, network = build(SHORT, filters=(4, 8), dropout=0.1)
+    arguments = {"filters": [4, 8], "dropout": 0.1}
+    prepared, network = models.build("audio_cnn", SHORT, arguments)
     network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
     sounds, labels = tones()
     features = np.asarray(prepared(sounds))

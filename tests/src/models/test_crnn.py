@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headrace import models
 from headrace.backend import load_backend
-from headrace.models import compose
 from headrace.models.crnn import build
 from headrace.records import DataDescription
 
@@ -38,7 +38,7 @@ def sweeps(count: int = 16) -> tuple[Any, Any]:
 def test_answers_survive_saving(tmp_path: Path) -> None:
     import keras
 
-    model = compose(SHORT, *build(SHORT))
+    model = models.compose(SHORT, *models.build("crnn", SHORT, {}))
     sounds, _ = sweeps()
     given = np.asarray(model(sounds))
     assert given.shape == (16, 2)
@@ -52,7 +52,8 @@ def test_a_few_steps_tell_orders_apart() -> None:
     import keras
 
     keras.utils.set_random_seed(0)
-    prepared, network = build(SHORT, filters=(4, 8), units=8, dropout=0.1)
+    arguments = {"filters": [4, 8], "units": 8, "dropout": 0.1}
+    prepared, network = models.build("crnn", SHORT, arguments)
     network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
     sounds, labels = sweeps()
     features = np.asarray(prepared(sounds))

@@ -178,7 +178,8 @@ def test_the_order_of_classes_is_part_of_a_training(
     trained: Trained, done: Plan
 ) -> None:
     form = trained.snapshot.description
+    target = {"classes": list(form.classes[::-1])}
     turned = trained.snapshot.model_copy(
-        update={"description": form.model_copy(update={"classes": form.classes[::-1]})}
+        update={"description": form.model_copy(update={"target": target})}
     )
     assert done.train(turned, trained.contract) != keys_of(trained)["train"]

@@ -10,15 +10,15 @@ import pytest
 
 from headrace.data.snapshots import read_split
 from headrace.errors import IntegrityError
-from headrace.models.logged.inference import probabilities
+from headrace.models.logged.inference import answers
 from headrace.models.logged.loading import load_model
 from headrace.records import GateResult
 from headrace.stages.evaluation import evaluate, is_logged
-from headrace.stages.evaluation.metrics import classification_metrics
 from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, Tracking
+from headrace.tasks.classification.metrics import classification_metrics
 
 Trained = Any
 
@@ -42,7 +42,7 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
             record.model_digest,
             record.description,
         )
-        given = probabilities(model.model, items)
+        given = answers(model.model, items)
         metrics, slices = classification_metrics(
             given, labels, ("0", "1", "2"), 0.95, 10
         )
@@ -165,6 +165,6 @@ def test_probabilities_of_a_kept_model_do_not_move(trained: Trained) -> None:
     )
     items = read_split(trained.snapshot, "test")[0]
     at_once, in_blocks = (
-        probabilities(model.model, items, block) for block in (len(items), 7)
+        answers(model.model, items, block) for block in (len(items), 7)
     )
     assert np.abs(at_once - in_blocks).max() < 1e-6

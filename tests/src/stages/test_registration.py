@@ -151,7 +151,8 @@ def test_the_card_tells_figures_data_and_gates(trained: Trained) -> None:
         trained.spec, trained.folder, trained.snapshot, trained.good, seen
     )
     assert card.startswith("Three classes of 8 x 8 images")
-    assert "Test accuracy 1.0000 (0.9398 to 1.0000 at 95% confidence)" in card
+    assert "- Test accuracy 1.0000 (0.9398 to 1.0000), log loss " in card
+    assert "; intervals have 95% confidence\n" in card
     assert trained.snapshot.digest in card
     assert trained.good.weights_digest in card
     assert "| accuracy | **failed** | 1 | 0.9 | too low |" in card

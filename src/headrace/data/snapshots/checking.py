@@ -22,7 +22,12 @@ from headrace.data.snapshots.reading import (
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.digests import digests
-from headrace.records import MANIFEST, DataDescription, SnapshotRecord
+from headrace.records import (
+    DEFAULT_TASK,
+    MANIFEST,
+    DataDescription,
+    SnapshotRecord,
+)
 from headrace.state.store import Store
 
 
@@ -105,8 +110,13 @@ def find_same(
 
 
 def form_line(description: DataDescription) -> bytes:
-    """What a snapshot's digest begins with: the form of its items."""
+    """What a snapshot's digest begins with: the form of its items, and the task.
+
+    The default task is not named, as in snapshots of older releases.
+    """
     form = f"{description.medium} {'x'.join(map(str, description.shape))}"
+    if description.task != DEFAULT_TASK:
+        form += f" {description.task}"
     rate = description.sample_rate_hz
     return f"{form} {rate} Hz\n".encode() if rate else f"{form}\n".encode()
 

@@ -22,6 +22,10 @@ from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
+from headrace.tasks import task
+from headrace.tasks.forms import Targets
+
+_NO_LABELS = pa.chunked_array([], pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,13 @@ class Rows:
 
     Attributes:
         items: ``(n, *shape)``, of the medium's type.
-        labels: class indices, int32 ``(n,)``; -1 where the label is no class.
+        targets: as a network takes them, ``(n, ...)``; see `Task.encode`.
         names: where the source had each row, ``(n,)``.
         groups: such as the speaker of each row, ``(n,)``; empty where there are none.
     """
 
     items: Payload
-    labels: npt.NDArray[np.int32]
+    targets: Targets
     names: list[str]
     groups: list[str]
 
@@ -99,12 +103,9 @@ class SplitRows:
         """
         description = self.snapshot.description
         table = self._table(shard, ["label", "name", "group", description.medium])
-        index = pc.fill_null(
-            pc.index_in(table["label"], pa.array(description.classes)), -1
-        )
         return Rows(
             payload_of(table, description),
-            np.asarray(index, dtype=np.int32),
+            task(description.task).labels.encode(table["label"], description),
             table["name"].to_pylist(),
             table["group"].to_pylist(),
         )
@@ -143,12 +144,12 @@ class SplitRows:
 
 def read_split(
     snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
-) -> tuple[Payload, npt.NDArray[np.int32], list[str]]:
+) -> tuple[Payload, Targets, list[str]]:
     """The rows of one split that are not in quarantine, all in memory.
 
     Returns:
-        items ``(n, *shape)``, class indices int32 ``(n,)``, and row names ``(n,)``,
-        in hash order.
+        items ``(n, *shape)``, targets ``(n, ...)``, and row names ``(n,)``, in hash
+        order.
 
     Raises:
         IntegrityError: the snapshot or the quarantine is missing or damaged.
@@ -157,10 +158,10 @@ def read_split(
     description = snapshot.description
     dtype = medium(description.medium).DTYPE
     items = np.empty((len(rows), *description.shape), dtype)
-    labels = np.empty(len(rows), np.int32)
+    targets = [task(description.task).labels.encode(_NO_LABELS, description)]
     names: list[str] = []
     for part in rows:
-        span = slice(len(names), len(names) + len(part.names))
-        items[span], labels[span] = part.items, part.labels
+        items[len(names) : len(names) + len(part.names)] = part.items
+        targets.append(part.targets)
         names += part.names
-    return items, labels, names
+    return items, np.concatenate(targets), names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,17 @@ import numpy.typing as npt
 from headrace.errors import SourceError
 
 
-def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> list[str]:
+class Labels(NamedTuple):
+    """Labels as text, ``(n,)``, and the first that is a number and no whole one."""
+
+    texts: list[str]
+    not_whole: str = ""
+
+
+def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Labels:
     """One text label a row; whole numbers become their digits, one-hot its index.
+
+    Other numbers are written so that they are read back as they are.
 
     Args:
         array: ``(n,)``, ``(n, 1)``, or one-hot ``(n, classes)``.
@@ -19,7 +28,7 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> list[
         first: the number of its first row, for messages.
 
     Raises:
-        SourceError: labels of another shape or type, not whole, or not one-hot.
+        SourceError: labels of another shape or type, not finite, or not one-hot.
     """
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -33,12 +42,12 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> list[
         )
     kind = array.dtype.kind
     if kind == "f":
-        array = _from_floats(array, where, first)
-    elif kind == "S":
-        return [
-            _decoded(text, where, row) for row, text in enumerate(array.tolist(), first)
-        ]
-    elif kind == "b":
+        return _from_floats(array, where, first)
+    if kind == "S":
+        return Labels(
+            [_decoded(text, where, row) for row, text in enumerate(array, first)]
+        )
+    if kind == "b":
         array = array.astype(np.uint8)
     elif kind not in "iuU":
         raise SourceError(
@@ -46,8 +55,8 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> list[
             "Expected whole numbers or text.",
         )
     if kind == "U":
-        return _checked(array, where, first)
-    return list(map(str, array.tolist()))
+        return Labels(_checked(array, where, first))
+    return Labels(list(map(str, array.tolist())))
 
 
 def _checked(array: npt.NDArray[Any], where: str, first: int) -> list[str]:
@@ -83,18 +92,22 @@ def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArra
     return index
 
 
-def _from_floats(
-    array: npt.NDArray[Any], where: str, first: int
-) -> npt.NDArray[np.int64]:
-    with np.errstate(invalid="ignore"):
-        bad = ~np.isfinite(array) | (array != np.rint(array)) | (np.abs(array) > 2**53)
-    if bad.any():
-        row = int(bad.argmax())
+def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> Labels:
+    if not np.isfinite(array).all():
+        row = int(np.isfinite(array).argmin())
         raise SourceError(
             f"{where}[{first + row}] is {array[row]!s}, which is no label.",
             "Expected whole numbers or text.",
         )
-    return array.astype(np.int64)
+    other = (array != np.rint(array)) | (np.abs(array) > 2**53)
+    if not other.any():
+        return Labels(list(map(str, array.astype(np.int64).tolist())))
+    row = int(other.argmax())
+    texts = [
+        repr(value) if odd else str(int(value))
+        for value, odd in zip(array.tolist(), other.tolist(), strict=True)
+    ]
+    return Labels(texts, f"{where}[{first + row}] is {array[row]!s}")
 
 
 def _shape(array: npt.NDArray[Any]) -> str:

@@ -22,10 +22,10 @@ from headrace.data.sources.places import archive
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File, decompressed, local_file
 from headrace.data.sources.places.trees import FileTree, ignored_files
-from headrace.data.sources.plain import with_plain_labels
 from headrace.data.sources.tables import formats, table
 from headrace.errors import NotFoundError, SourceError, SpecError
 from headrace.media.chunks import Chunk, Reading, Source
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -84,7 +84,7 @@ def open_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> S
         with places.reaching(uri):
             source.kind, chunks = _open(source, settings)
         _check_columns(source)
-        source.chunks = with_plain_labels(_guarded(chunks, uri), source)
+        source.chunks = task(reading.task).labels.read(_guarded(chunks, uri), source)
         on_failure.pop_all()
     return source
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 BLOCK = 1024
 
 
-def probabilities(
+def answers(
     model: Any, items: npt.NDArray[Any], block: int = BLOCK
 ) -> npt.NDArray[np.float32]:
-    """Class probabilities of many items, float32 ``(n, classes)``; see `outputs`."""
+    """What a model answers to many items, float32 ``(n, ...)``; see `outputs`."""
     return outputs(model, items, block).astype(np.float32, copy=False)
 
 

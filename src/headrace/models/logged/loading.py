@@ -17,6 +17,7 @@ from headrace.backend import load_backend
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
 from headrace.records import DataDescription
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class LoadedModel:
-    """A model as it is served: raw items in, class probabilities out.
+    """A model as it is served: raw items in, answers out.
+
+    What its data's description has of the targets can be asked for by name: the
+    ``classes`` of a classifier, in the order of its probabilities.
 
     Args:
         model: the Keras model.
@@ -39,10 +43,11 @@ class LoadedModel:
         self.description = description
         self.version = version
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The labels, in the order of the probabilities."""
-        return self.description.classes
+    def __getattr__(self, name: str) -> Any:
+        """What the description has of the targets, such as ``classes``."""
+        if name.startswith("_") or name == "description":
+            raise AttributeError(name)
+        return getattr(self.description, name)
 
     def check(self, x: Any) -> npt.NDArray[Any]:
         """The input as the model takes it; raises InputError."""
@@ -52,23 +57,24 @@ class LoadedModel:
         return checked
 
     def __call__(self, x: Any) -> npt.NDArray[np.float32]:
-        """Class probabilities.
+        """What the network gives: of a classifier, class probabilities.
 
         Args:
             x: raw items: images ``(n, *shape)`` as uint8 or float32 0..255, texts as
                 a list of strings, sounds ``(n, samples)`` as float32 -1..1.
 
         Returns:
-            float32 ``(n, classes)``.
+            float32 ``(n, ...)``.
 
         Raises:
             InputError: a dtype, shape or range that the model must not guess about.
         """
         return np.asarray(self.model(self.check(x), training=False), dtype=np.float32)
 
-    def predict(self, x: Any) -> list[str]:
-        """The most probable label of each item."""
-        return [self.classes[index] for index in self(x).argmax(axis=1)]
+    def predict(self, x: Any) -> list[Any]:
+        """The answer to each item: of a classifier, the most probable label."""
+        told = task(self.description.task).answers
+        return told.answers(self(x), self.description)
 
 
 def load_model(
@@ -158,7 +164,7 @@ def golden_bytes(
     """Golden inputs, as they are at rest, and what the trained model answers: an npz.
 
     Args:
-        model: from raw items to probabilities.
+        model: from raw items to answers.
         items: ``(n, *shape)``, of the medium's type.
         description: of the data.
     """

@@ -47,7 +47,7 @@ class ServingReport(Record):
     """What the process measured.
 
     Attributes:
-        difference: the largest absolute difference of a probability from the golden
+        difference: the largest absolute difference of an answer from the golden
             outputs, over all forms in which items may be given.
         latency_ms: median of warm calls with one item, milliseconds.
         error: why it could not be measured; empty if it was.

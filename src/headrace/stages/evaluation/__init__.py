@@ -28,18 +28,18 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.evaluation import report
-from headrace.stages.evaluation.answers import ask
+from headrace.stages.evaluation.answers import ask, ask_some
 from headrace.stages.evaluation.comparison import compare
-from headrace.stages.evaluation.enough import few_rows
 from headrace.stages.evaluation.groups import group_slices, unseen_groups
-from headrace.stages.evaluation.metrics import classification_metrics
 from headrace.stages.evaluation.opponents import Opponents
-from headrace.stages.evaluation.suspects import find_suspects
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.tasks import task
 
 __all__ = ["evaluate", "is_logged"]
+
+SUSPECT_ROWS = 20_000  # of a split
 
 
 def evaluate(
@@ -75,26 +75,29 @@ def evaluate(
         model = open_model(file, training.model_uri, training.description)
         opponents = Opponents(spec.name, comparator, training, ledger, tracking)
         rows = SplitRows(snapshot, "test", contract.quarantine_uri)
+        data = training.description
+        learned = task(data.task)
         answers = ask(model.model, opponents.models, rows, spec.evaluation.mistakes)
-        metrics, slices = classification_metrics(
-            answers.given,
-            answers.labels,
-            model.classes,
-            spec.evaluation.confidence,
-            spec.evaluation.calibration_bins,
+        metrics, slices = learned.judge.metrics(
+            answers.outputs, answers.targets, data, spec.evaluation
         )
         trained = SplitRows(snapshot, "train", contract.quarantine_uri)
         if any(answers.groups):
             known = trained.groups()
-            right, sure = answers.right, spec.evaluation.confidence
-            slices |= group_slices(answers.groups, right, known, sure)
-        val_accuracy = training.metrics.get("val_accuracy")
+            scores, sure = answers.scores, spec.evaluation.confidence
+            slices |= group_slices(answers.groups, scores, known, sure, learned)
+        val_score = training.metrics.get(f"val_{learned.score}")
         val = SplitRows(snapshot, "val", contract.quarantine_uri)
-        more, findings = unseen_groups(slices, val_accuracy, len(val))
+        more, findings = unseen_groups(slices, learned.score, val_score, len(val))
         metrics |= more
-        findings += few_rows(spec, answers.labels, len(val))
-        suspects = find_suspects(model.model, [rows, val, trained])
-        report.draw(answers, suspects, training.description, spec.evaluation, place)
+        findings += learned.judge.few_rows(spec, answers.targets, len(val))
+        looked_at = [
+            part
+            for split in (rows, val, trained)
+            for part in ask_some(model.model, split, SUSPECT_ROWS)
+        ]
+        suspects = learned.judge.suspects(looked_at, data)
+        report.draw(answers, suspects, data, spec.evaluation, place)
         served = check.result()
         metrics["model_megabytes"] = training.model_bytes / 1e6
         if served.latency_ms is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,23 +11,25 @@ import numpy.typing as npt
 
 from headrace.data.snapshots import Rows, SplitRows
 from headrace.media import medium
-from headrace.models.logged.inference import probabilities
+from headrace.models.logged import inference
+from headrace.tasks import Judge, task
+from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
 
 @dataclass(frozen=True, slots=True)
-class Mistakes:
-    """Wrong answers, the most confident first.
+class Worst:
+    """Bad answers, the worst first.
 
     Attributes:
         items: ``(k, *shape)``, of the medium's type.
-        labels, predicted: class indices, int32 ``(k,)``.
-        confidence: float32 ``(k,)``.
+        targets, outputs: ``(k, ...)``.
+        badness: float ``(k,)``.
     """
 
     items: npt.NDArray[Any]
-    labels: npt.NDArray[np.int32]
-    predicted: npt.NDArray[np.int32]
-    confidence: npt.NDArray[np.float32]
+    targets: Targets
+    outputs: Outputs
+    badness: npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,99 +37,107 @@ class Answers:
     """One pass over the rows of the test split.
 
     Attributes:
-        labels: class indices, int32 ``(n,)``.
-        given: class probabilities, float32 ``(n, classes)``.
-        predicted: class indices, int32 ``(n,)``.
-        others: of each other model, class indices, int32 ``(n,)``.
+        targets, outputs: ``(n, ...)``.
+        scores: of the rows, ``(n,)``.
+        others: of each other model, its scores ``(n,)``.
         groups: of the rows, ``(n,)``; empty where they have none.
-        mistakes: those that are shown.
+        worst: the bad answers that are shown.
     """
 
-    labels: npt.NDArray[np.int32]
-    given: npt.NDArray[np.float32]
-    predicted: npt.NDArray[np.int32]
-    others: Mapping[int, npt.NDArray[np.int32]]
+    targets: Targets
+    outputs: Outputs
+    scores: Scores
+    others: Mapping[int, Scores]
     groups: list[str]
-    mistakes: Mistakes
-
-    @property
-    def right(self) -> npt.NDArray[np.bool_]:
-        """Which rows were classified rightly, ``(n,)``."""
-        right: npt.NDArray[np.bool_] = self.predicted == self.labels
-        return right
+    worst: Worst
 
 
-def ask(
-    model: Any, others: Mapping[int, Any], rows: SplitRows, mistakes: int
-) -> Answers:
+def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> Answers:
     """Put every row to the models, a shard at a time.
 
     Args:
-        model: a Keras model from raw items to probabilities.
+        model: a Keras model from raw items to answers.
         others: more of them, by their version.
         rows: of the test split.
-        mistakes: how many are kept.
+        worst: how many bad answers are kept.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    description = rows.snapshot.description
-    none, groups = np.empty(0, np.int32), list[str]()
-    labels, predicted = [none], [none]
-    choices = {version: [none] for version in others}
-    given = [np.empty((0, len(description.classes)), np.float32)]
-    module = medium(description.medium)
-    nothing = np.empty((0, *description.shape), module.DTYPE)
-    worst = Mistakes(nothing, none, none, np.empty(0, np.float32))
+    judge = task(rows.snapshot.description.task).judge
+    module = medium(rows.snapshot.description.medium)
+    parts: list[tuple[Rows, Outputs]] = []
+    scores: dict[int, list[Scores]] = {version: [] for version in others}
+    kept: Worst | None = None
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
-        labels.append(part.labels)
-        groups += part.groups
         raw = module.raw(part.items)
-        given.append(probabilities(model, raw))
-        predicted.append(_best(given[-1]))
-        worst = _worst(worst, part, given[-1], predicted[-1], mistakes)
+        outputs = inference.answers(model, raw)
+        kept = _worst(kept, part, outputs, worst, judge)
         for version, other in others.items():
-            choices[version].append(best_classes(other, raw))
+            scores[version].append(scores_of(other, raw, part.targets, judge))
+        nothing = part.items[:0]  # items are not kept
+        parts.append((Rows(nothing, part.targets, part.names, part.groups), outputs))
+    if kept is None:
+        raise ValueError("an evaluation needs test rows")  # the contract asks for some
+    targets = np.concatenate([part.targets for part, _ in parts])
+    outputs = np.concatenate([given for _, given in parts])
     return Answers(
-        np.concatenate(labels),
-        np.concatenate(given),
-        np.concatenate(predicted),
-        {version: np.concatenate(parts) for version, parts in choices.items()},
-        groups,
-        worst,
+        targets,
+        outputs,
+        judge.scores(outputs, targets),
+        {version: np.concatenate(own) for version, own in scores.items()},
+        [group for part, _ in parts for group in part.groups],
+        kept,
     )
 
 
-def best_classes(model: Any, raw: Any) -> npt.NDArray[np.int32]:
-    """The class index of the highest probability of each raw item, int32 ``(n,)``."""
-    return _best(probabilities(model, raw))
+def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
+    """The scores of what a model answers to raw items, ``(n,)``."""
+    return judge.scores(inference.answers(model, raw), targets)
 
 
-def _best(given: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-    best: npt.NDArray[np.int32] = given.argmax(axis=1).astype(np.int32)
-    return best
+def ask_some(model: Any, rows: SplitRows, most: int) -> Iterator[Judged]:
+    """What a model answers to the first rows of a split, which are random ones.
 
+    Args:
+        model: a Keras model from raw items to answers.
+        rows: of the split.
+        most: how many.
 
-def _first(confidence: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
-    return np.argsort(-confidence, kind="stable")[:count]
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    module = medium(rows.snapshot.description.medium)
+    for shard in np.flatnonzero(rows.counts).tolist():
+        part = rows.read(shard)
+        items = part.items[:most]
+        outputs = inference.answers(model, module.raw(items))
+        names = part.names[:most]
+        yield Judged(rows.split, items, part.targets[:most], names, outputs)
+        most -= len(items)
+        if not most:
+            return
 
 
 def _worst(
-    before: Mistakes,
-    part: Rows,
-    given: npt.NDArray[np.float32],
-    predicted: npt.NDArray[np.int32],
-    count: int,
-) -> Mistakes:
-    """The ``count`` most confident mistakes, of those before and of a part's."""
-    wrong = np.flatnonzero(predicted != part.labels)
-    wrong = wrong[_first(given[wrong, predicted[wrong]], count)]
-    confidence = np.concatenate([before.confidence, given[wrong, predicted[wrong]]])
-    first = _first(confidence, count)
-    return Mistakes(
-        np.concatenate([before.items, part.items[wrong]])[first],
-        np.concatenate([before.labels, part.labels[wrong]])[first],
-        np.concatenate([before.predicted, predicted[wrong]])[first],
-        confidence[first],
+    before: Worst | None, part: Rows, outputs: Outputs, count: int, judge: Judge
+) -> Worst:
+    """The ``count`` worst answers, of those before and of a part's."""
+    badness = judge.badness(outputs, part.targets)
+    bad = np.flatnonzero(badness > 0)
+    bad = bad[_first(badness[bad], count)]
+    own = Worst(part.items[bad], part.targets[bad], outputs[bad], badness[bad])
+    if before is None:
+        return own
+    first = _first(np.concatenate([before.badness, own.badness]), count)
+    return Worst(
+        np.concatenate([before.items, own.items])[first],
+        np.concatenate([before.targets, own.targets])[first],
+        np.concatenate([before.outputs, own.outputs])[first],
+        np.concatenate([before.badness, own.badness])[first],
     )
+
+
+def _first(badness: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
+    return np.argsort(-badness, kind="stable")[:count]

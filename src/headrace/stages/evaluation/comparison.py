@@ -21,6 +21,7 @@ from headrace.stages.evaluation.judged import (
 from headrace.stages.evaluation.learned import Learned
 from headrace.stages.evaluation.vanished import CHALLENGER, answer_again
 from headrace.state.store import Store
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.data.snapshots import SplitRows
@@ -57,7 +58,7 @@ def compare(
     """Compare the answers, and keep in the store which items were judged.
 
     Args:
-        model: the challenger, a Keras model from raw items to probabilities.
+        model: the challenger, a Keras model from raw items to answers.
         opponents: with whom.
         gates: those named ``champion`` are held against the comparison; without one
             its figures are those of the default gate.
@@ -91,16 +92,14 @@ def compare(
     others = [
         Opponent(
             number,
-            np.concatenate(
-                [answers.others[number] == answers.labels, vanished.right[number]]
-            ),
+            np.concatenate([answers.others[number], vanished.scores[number]]),
             learned.compared(number, opponents.versions[number].snapshot_digest),
         )
         for number in opponents.models
     ]
     gone = np.ones(len(vanished.items), bool)
     trial = Trial(
-        right=np.concatenate([answers.right, vanished.right[CHALLENGER]]),
+        scores=np.concatenate([answers.scores, vanished.scores[CHALLENGER]]),
         new=np.concatenate([past.new, ~gone]),
         champion=others[0],
         best=others[1] if others[1:] else None,
@@ -108,6 +107,7 @@ def compare(
         attempt_on_new=past.attempt_on_new,
         vanished=np.concatenate([np.zeros(len(items), bool), gone]),
         unanswered=vanished.unanswered,
+        higher_is_better=task(rows.snapshot.description.task).higher_is_better,
         notes=(*filter(None, [past.note]), *learned.notes),
     )
     gate = gates[0] if gates else GateSpec.model_validate(_DEFAULT)

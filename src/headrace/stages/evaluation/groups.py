@@ -8,10 +8,10 @@ from collections.abc import Collection
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.metrics import wilson_interval
+from headrace.tasks import Task
+from headrace.tasks.forms import Scores
 
 SHOWN = 50
 LEVEL = 0.01
@@ -19,17 +19,19 @@ LEVEL = 0.01
 
 def group_slices(
     groups: list[str],
-    right: npt.NDArray[np.bool_],
+    scores: Scores,
     trained: Collection[str],
     confidence: float,
+    learned: Task,
 ) -> dict[str, Metrics]:
-    """The accuracy of each group of the test rows, and of those known from train.
+    """The score of each group of the test rows, and of those known from train.
 
     Args:
         groups: of each row, ``(n,)``; empty where a row has none.
-        right: which rows were told rightly, ``(n,)``.
+        scores: of each row, ``(n,)``.
         trained: the groups of train.
         confidence: of the intervals.
+        learned: the task.
 
     Returns:
         ``group=...`` of the largest groups, and ``groups=seen`` and ``groups=unseen``;
@@ -43,49 +45,43 @@ def group_slices(
     for group, _ in Counter(groups).most_common(SHOWN):
         rows[f"group={group}"] = names == group
     return {
-        name: _slice(right[mine], confidence)
+        name: {
+            "rows": float(mine.sum()),
+            **learned.judge.summary(scores[mine], confidence),
+        }
         for name, mine in rows.items()
         if mine.any()
     }
 
 
-def _slice(right: npt.NDArray[np.bool_], confidence: float) -> Metrics:
-    low, high = wilson_interval(int(right.sum()), len(right), confidence)
-    return {
-        "rows": float(len(right)),
-        "accuracy": float(right.mean()),
-        "accuracy_low": low,
-        "accuracy_high": high,
-    }
-
-
 def unseen_groups(
-    slices: dict[str, Metrics], val_accuracy: float | None, val_rows: int
+    slices: dict[str, Metrics], score: str, val_score: float | None, val_rows: int
 ) -> tuple[Metrics, list[Finding]]:
-    """The accuracy on unseen groups beside that on seen ones, and whether they differ.
+    """The score of unseen groups beside that of seen ones, and whether they differ.
 
     Where the test split has only unseen groups, seen ones are those of val, whose rows
     are carved from train.
 
     Args:
         slices: of `group_slices`.
-        val_accuracy, val_rows: of the val split.
+        score: the name of the score.
+        val_score, val_rows: of the val split.
     """
     unseen, seen = slices.get("groups=unseen"), slices.get("groups=seen")
     if unseen is None:
         return {}, []
-    if seen is None and val_accuracy is not None and val_rows:
-        seen = {"rows": float(val_rows), "accuracy": val_accuracy}
-    metrics = {"test_accuracy_unseen_groups": unseen["accuracy"]}
+    if seen is None and val_score is not None and val_rows:
+        seen = {"rows": float(val_rows), score: val_score}
+    metrics = {f"test_{score}_unseen_groups": unseen[score]}
     if seen is None:
         return metrics, []
-    metrics["accuracy_seen_groups"] = seen["accuracy"]
-    p_value = _two_shares(unseen, seen)
+    metrics[f"{score}_seen_groups"] = seen[score]
+    p_value = _equal(unseen, seen, score)
     if p_value >= LEVEL:
         return metrics, []
     message = (
-        f"accuracy is {unseen['accuracy']:.4f} on groups that are not in train "
-        f"({unseen['rows']:,.0f} rows) and {seen['accuracy']:.4f} on those that are "
+        f"{score.replace('_', ' ')} is {unseen[score]:.4f} on groups that are not in "
+        f"train ({unseen['rows']:,.0f} rows) and {seen[score]:.4f} on those that are "
         f"({seen['rows']:,.0f} rows): a difference beyond chance (p = {p_value:.2g})"
     )
     rows = int(unseen["rows"])
@@ -93,12 +89,22 @@ def unseen_groups(
     return metrics, [finding]
 
 
-def _two_shares(one: Metrics, other: Metrics) -> float:
-    """Two-sided p of two shares being equal, by the pooled normal approximation."""
+def _equal(one: Metrics, other: Metrics, score: str) -> float:
+    """Two-sided p of two means being equal, by the normal approximation.
+
+    Of shares with the pooled variance; of numbers with that of each, where it is known:
+    of the validation rows it is not, and nothing is told.
+    """
     rows, others = one["rows"], other["rows"]
-    pooled = (one["accuracy"] * rows + other["accuracy"] * others) / (rows + others)
-    spread = math.sqrt(pooled * (1 - pooled) * (1 / rows + 1 / others))
-    if not spread:
+    deviation = f"{score}_deviation"
+    if deviation not in one:
+        pooled = (one[score] * rows + other[score] * others) / (rows + others)
+        variance = pooled * (1 - pooled) * (1 / rows + 1 / others)
+    elif deviation in other:
+        variance = one[deviation] ** 2 / rows + other[deviation] ** 2 / others
+    else:
         return 1.0
-    z = abs(one["accuracy"] - other["accuracy"]) / spread
+    if not variance:
+        return 1.0
+    z = abs(one[score] - other[score]) / math.sqrt(variance)
     return 2 * (1 - NormalDist().cdf(z))

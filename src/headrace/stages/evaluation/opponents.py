@@ -65,9 +65,9 @@ class Opponents:
             return f"{name}: {error.message}"
         if loaded.description != self.training.description:
             return (
-                f"{name}, takes items of shape {loaded.description.shape} in "
-                f"{len(loaded.classes)} classes: it cannot be compared with; promote "
-                "by hand"
+                f"{name}, takes items of shape {loaded.description.shape} and has "
+                f"{loaded.description.task} targets that may be others: it cannot be "
+                "compared with; promote by hand"
             )
         self.models[version.version] = loaded.model
         return ""

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from headrace import pictures
 from headrace.media import medium
 from headrace.records import DataDescription, GateResult, Metrics
 from headrace.spec import EvaluationSpec
-from headrace.stages import pictures
 from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.metrics import calibration_bins, confusion
 from headrace.stages.evaluation.pages import page
-from headrace.stages.evaluation.suspects import Suspect
 from headrace.state.tracking import Tracking, plain_part
+from headrace.tasks import task
+from headrace.tasks.forms import Suspect
 
 _PICTURED = 25
 
@@ -30,30 +30,26 @@ def draw(
     spec: EvaluationSpec,
     place: Path,
 ) -> None:
-    """Draw confusion matrix, calibration, the most confident mistakes, and suspects.
+    """Draw the task's pictures, the worst answers, and suspects.
 
-    Mistakes and suspects are pages as well, where texts can be read and sounds heard.
+    Worst answers and suspects are pages as well, where texts can be read and sounds
+    heard.
     """
     folder = place / "pictures"
     folder.mkdir()
-    classes = data.classes
-    counts = confusion(answers.labels, answers.predicted, len(classes))
-    pictures.draw_confusion(counts, classes, folder / "confusion.png")
-    bins = calibration_bins(answers.given, answers.labels, spec.calibration_bins)
-    pictures.draw_calibration(bins, folder / "calibration.png")
-    wrong = answers.mistakes
-    if len(wrong.items):
+    judge = task(data.task).judge
+    judge.draw(answers.outputs, answers.targets, data, spec, folder)
+    worst = answers.worst
+    if len(worst.items):
         captions = [
-            f"{classes[label]} taken for {classes[predicted]}\n{confidence:.0%} sure"
-            for label, predicted, confidence in zip(
-                wrong.labels, wrong.predicted, wrong.confidence, strict=True
-            )
+            judge.caption(output, target, data)
+            for output, target in zip(worst.outputs, worst.targets, strict=True)
         ]
         draw = partial(medium(data.medium).draw_sample, data=data)
-        pictures.draw_mistakes(wrong.items, captions, draw, folder / "mistakes.png")
+        pictures.draw_mistakes(worst.items, captions, draw, folder / "mistakes.png")
         heads = ["mistake"]
         told = [[caption.replace("\n", ", ")] for caption in captions]
-        text = page("The most confident mistakes", heads, told, [*wrong.items], data)
+        text = page("The worst answers", heads, told, [*worst.items], data)
         (folder / "mistakes.html").write_text(text, encoding="utf-8")
     _draw_suspects(suspects, data, folder)
 

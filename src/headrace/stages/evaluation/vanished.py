@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.data.snapshots import DIGEST, SplitRows
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.records import DataDescription
-from headrace.stages.evaluation.answers import best_classes
+from headrace.stages.evaluation.answers import scores_of
 from headrace.stages.evaluation.judged import FindSnapshot, Items, is_among, items_of
 from headrace.state.ledger import Attempt
 from headrace.state.store import Store
+from headrace.tasks import task
+from headrace.tasks.forms import Scores, Targets
 
 ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
 CHALLENGER = 0  # which has no version yet
@@ -33,12 +34,12 @@ class Vanished:
 
     Attributes:
         items: sha256 of each, ``(n,)``.
-        right: which rows each model has right, bool ``(n,)``.
+        scores: of each model, ``(n,)``.
         unanswered: rows whose snapshot is gone, or that were judged in another form.
     """
 
     items: Items
-    right: Mapping[int, npt.NDArray[np.bool_]]
+    scores: Mapping[int, Scores]
     unanswered: int = 0
 
 
@@ -53,16 +54,16 @@ def answer_again(
     """Put the rows that have vanished to the models.
 
     Args:
-        models: Keras models from raw items to probabilities, by version.
+        models: Keras models from raw items to answers, by version.
         description: of what they take.
         attempts: those that the champion had a part in, oldest first.
         items: what is in the test split now, ``(n,)``.
         store: where judged items are kept.
         find: gives a snapshot by its digest; None where it is gone.
     """
-    seen, none = np.unique(items), np.empty(0, bool)
+    judge, seen = task(description.task).judge, np.unique(items)
     taken = [np.empty(0, DIGEST)]
-    right = {version: [none] for version in models}
+    scores: dict[int, list[Scores]] = {version: [] for version in models}
     unanswered, left = 0, ROWS
     sets = dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in attempts[::-1])
     for rows_digest, digest in list(sets)[:SETS]:
@@ -71,25 +72,28 @@ def answer_again(
             continue
         wanted = judged[~is_among(judged, seen)][:left]
         found = 0
-        for part, raw, labels in _rows(find, digest, wanted, description):
+        for part, raw, targets in _rows(find, digest, wanted, description):
             found += len(part)
             taken.append(part)
             for version, model in models.items():
-                right[version].append(best_classes(model, raw) == labels)
+                scores[version].append(scores_of(model, raw, targets, judge))
         unanswered += len(wanted) - found
         left -= len(wanted)
         seen = np.union1d(seen, wanted)
     return Vanished(
         np.concatenate(taken),
-        {version: np.concatenate(parts) for version, parts in right.items()},
+        {
+            version: np.concatenate(parts) if parts else np.empty(0, bool)
+            for version, parts in scores.items()
+        },
         unanswered,
     )
 
 
 def _rows(
     find: FindSnapshot, digest: str, wanted: Items, description: DataDescription
-) -> Iterator[tuple[Items, Any, npt.NDArray[np.int32]]]:
-    """Items, raw payload and labels of the wanted rows, a shard at a time."""
+) -> Iterator[tuple[Items, Any, Targets]]:
+    """Items, raw payload and targets of the wanted rows, a shard at a time."""
     snapshot = find(digest) if len(wanted) else None
     if snapshot is None or snapshot.description != description:
         return
@@ -103,6 +107,6 @@ def _rows(
             keep = is_among(items, wanted) & first
             if keep.any():
                 part = rows.read(shard)
-                yield items[keep], module.raw(part.items[keep]), part.labels[keep]
+                yield items[keep], module.raw(part.items[keep]), part.targets[keep]
     except IntegrityError:
         return

@@ -45,7 +45,7 @@ class Progress:
         step: how many steps of it are done.
         total_steps: how many steps of all epochs are done.
         loss_sum: of the present epoch's steps so far.
-        right: how many of its rows were told rightly.
+        score_sum: of its rows so far.
         seconds: spent in it so far.
         cpu_seconds: of all threads, likewise.
         kept: the best epoch so far, from 1; 0 where there is none.
@@ -59,7 +59,7 @@ class Progress:
     step: int = 0
     total_steps: int = 0
     loss_sum: float = 0.0
-    right: int = 0
+    score_sum: float = 0.0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     kept: int = 0

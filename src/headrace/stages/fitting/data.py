@@ -10,18 +10,19 @@ import numpy.typing as npt
 
 from headrace.data.snapshots import SplitRows, read_split
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
+from headrace.tasks.forms import Targets
 
 
 class Items(Protocol):
-    """Items with their class indices: ``(n, *shape)`` and int32 ``(n,)``."""
+    """Items with their targets: ``(n, *shape)`` and ``(n, ...)``."""
 
     @property
     def items(self) -> npt.NDArray[Any]:
         """The items."""
 
     @property
-    def labels(self) -> npt.NDArray[np.int32]:
-        """Their class indices."""
+    def targets(self) -> Targets:
+        """Their targets."""
 
 
 class Shards(Protocol):
@@ -37,15 +38,15 @@ class Shards(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Items in memory with their class indices.
+    """Items in memory with their targets.
 
     Attributes:
         items: ``(n, *shape)``.
-        labels: int32 ``(n,)``.
+        targets: ``(n, ...)``.
     """
 
     items: npt.NDArray[Any]
-    labels: npt.NDArray[np.int32]
+    targets: Targets
 
 
 @dataclass(frozen=True, slots=True)

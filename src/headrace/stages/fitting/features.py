@@ -19,6 +19,8 @@ from headrace.media import medium
 from headrace.models.logged.inference import outputs
 from headrace.stages.fitting import execution
 from headrace.stages.fitting.data import Data, Examples, Shards
+from headrace.tasks import task
+from headrace.tasks.forms import Targets
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29
@@ -45,7 +47,7 @@ class Prepared:
     def read(self, shard: int) -> Examples:
         """The rows of one shard."""
         rows = self.shards.read(shard)
-        return Examples(self.prepare(rows.items), rows.labels)
+        return Examples(self.prepare(rows.items), rows.targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Inputs:
         preprocessing: applied to each batch; None where it was applied already.
         shape: of one item.
         dtype: of its values.
+        target_dtype: of targets.
     """
 
     train: Shards
@@ -63,6 +66,7 @@ class Inputs:
     preprocessing: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    target_dtype: str
 
     @property
     def item_bytes(self) -> int:
@@ -88,10 +92,12 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
         SpecError: the medium's pre-processing is cached, and its shape is not fixed.
     """
     module, description = medium(data.description.medium), data.description
+    target_dtype = task(description.task).labels.DTYPE
     adapt(preprocessing, data)
     if not module.CACHED:
         dtype = np.dtype(module.DTYPE)
-        return Inputs(data.train, data.val, preprocessing, description.shape, dtype)
+        shape = description.shape
+        return Inputs(data.train, data.val, preprocessing, shape, dtype, target_dtype)
     given = preprocessing.outputs[0]
     shape = tuple(given.shape[1:])
     if None in shape:
@@ -108,8 +114,9 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
             return np.empty((0, *shape), dtype)
         return outputs(preprocessing, module.raw(items)).astype(dtype, copy=False)
 
-    val = Examples(prepare(data.val.items), data.val.labels)
-    return Inputs(Prepared(data.train, prepare), val, None, shape, dtype)
+    val = Examples(prepare(data.val.items), data.val.targets)
+    train = Prepared(data.train, prepare)
+    return Inputs(train, val, None, shape, dtype, target_dtype)
 
 
 def adapt(preprocessing: Any, data: Data) -> None:
@@ -153,6 +160,18 @@ def _learns(layer: Any) -> bool:
         return False
     given = layer.get_config()
     return all(given.get(name) is None for name in _STATES)
+
+
+def some_targets(data: Data) -> Targets:
+    """Targets of the first rows of train, which are random ones, ``(n, ...)``."""
+    parts: list[Targets] = []
+    rows = 0
+    for shard in np.flatnonzero(data.train.counts).tolist():
+        parts.append(data.train.read(shard).targets)
+        rows += len(parts[-1])
+        if rows >= ADAPT_ROWS:
+            break
+    return np.concatenate(parts)[:ADAPT_ROWS]
 
 
 def _some_items(data: Data) -> npt.NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from headrace import models
 from headrace.backend import load_backend
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting.calibration import calibrate, last_layer
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data
 from headrace.stages.fitting.devices import choose_devices, told_in_words, whole_batches
 from headrace.stages.fitting.execution import Execution, plan_execution
-from headrace.stages.fitting.features import inputs_of
+from headrace.stages.fitting.features import inputs_of, some_targets
 from headrace.stages.fitting.loop import Loop, OnEpoch
 from headrace.stages.fitting.seeding import seeded
+from headrace.tasks import task
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +29,29 @@ class Fitted:
     """A fitted model.
 
     Attributes:
-        model: the composition, from raw items to probabilities.
+        model: the composition, from raw items to answers.
         best_epoch: the one whose weights it has, from 1.
         epochs: the metrics of each.
-        temperature: that its logits were divided by.
+        finished: what is recorded of how it was set right after the last epoch.
         execution: how it was computed.
     """
 
     model: Any
     best_epoch: int
     epochs: list[Metrics]
-    temperature: float
+    finished: Metrics
     execution: Execution
     weights_digest: str
 
     @property
     def metrics(self) -> Metrics:
-        """Of the epoch whose weights it has, which one that is, and the temperature."""
-        found = {"best_epoch": self.best_epoch, "temperature": self.temperature}
-        return {**self.epochs[self.best_epoch - 1], **found}
+        """Of the epoch whose weights it has, and which one that is."""
+        return {**self.epochs[self.best_epoch - 1], **self.of_the_fit}
+
+    @property
+    def of_the_fit(self) -> Metrics:
+        """What there is once, and not of each epoch."""
+        return {"best_epoch": self.best_epoch, **self.finished}
 
 
 class Fit:
@@ -84,16 +89,20 @@ class Fit:
         import keras
 
         recipe, description = spec.training, data.description
+        learned = self._task = task(description.task)
         self._strategy = choose_devices(recipe, strategy)
         keras.utils.clear_session()  # names of layers start anew: a digest has them
         self._spec = recipe
         with seeded(recipe.seed), told_in_words(recipe, self._strategy):
             with self._strategy.scope():
                 preprocessing, network = models.build(
-                    builder, description, spec.model.arguments, folder
+                    builder,
+                    description,
+                    spec.model.arguments,
+                    folder,
+                    partial(some_targets, data),
                 )
-            if recipe.calibrate:
-                last_layer(network)
+            learned.head.check_training(network, recipe)
             self._inputs = inputs_of(data, preprocessing)
             self.execution = plan_execution(
                 recipe,
@@ -113,6 +122,7 @@ class Fit:
                     recipe,
                     self.execution,
                     self._strategy,
+                    learned,
                     checkpoints,
                 )
 
@@ -128,19 +138,20 @@ class Fit:
             IntegrityError: the data is damaged.
             DependencyError: the disk failed, or another machine does not answer.
         """
-        temperature = 1.0
         with told_in_words(self._spec, self._strategy):
             self._loop.run(on_epoch)
-            if self._spec.calibrate and len(self._inputs.val.labels):
-                temperature = calibrate(
-                    self._network, self._loop.validation(), self._inputs.val.labels
-                )
+            finished = self._task.head.finish(
+                self._network,
+                self._loop.validation,
+                self._inputs.val.targets,
+                self._spec,
+            )
         progress = self._loop.progress
         return Fitted(
             model=self._model,
             best_epoch=progress.kept or progress.epoch,
             epochs=progress.epochs,
-            temperature=temperature,
+            finished=finished,
             execution=self.execution,
             weights_digest=weights_digest(self._model),
         )

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.errors import Refusal
-from headrace.models.logged.inference import probabilities
+from headrace.models.logged.inference import answers
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.checkpoints import (
@@ -30,8 +29,10 @@ from headrace.stages.fitting.execution import Execution
 from headrace.stages.fitting.features import Inputs
 from headrace.stages.fitting.optimizers import make_optimizer
 from headrace.stages.fitting.order import steps_of_window
-from headrace.stages.fitting.steps import compile_steps
+from headrace.stages.fitting.steps import Objective, compile_steps
 from headrace.stages.fitting.windows import LoadedWindow, Windows
+from headrace.tasks import Task
+from headrace.tasks.forms import Outputs
 
 SECONDS_PER_LINE = 10
 
@@ -49,6 +50,7 @@ class Loop:
         spec: the recipe.
         execution: how steps are computed.
         strategy: of the devices, in whose scope the networks were built.
+        task: what is learned.
         checkpoints: where they are kept, if any are.
     """
 
@@ -60,6 +62,7 @@ class Loop:
         spec: TrainingSpec,
         execution: Execution,
         strategy: Any,
+        task: Task,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         with strategy.scope():
@@ -71,9 +74,10 @@ class Loop:
         self._spec = spec
         self._execution = execution
         self._strategy = strategy
+        self._task = task
         self._checkpoints = checkpoints
         self._run = compile_steps(
-            network, inputs, optimizer, execution, strategy, spec.label_smoothing
+            network, inputs, optimizer, execution, strategy, Objective(task.head, spec)
         )
         self._variables = [*model.variables, *optimizer.variables]
         self._best: Arrays = []
@@ -143,12 +147,11 @@ class Loop:
             if every:
                 count = min(count, every - progress.total_steps % every)
             wall, cpu = time.perf_counter(), time.process_time()
-            losses, right = self._run(
-                loaded.items, loaded.labels, rows[at : at + count]
-            )
-            for loss in losses.numpy().tolist():  # one by one, wherever it was cut
-                progress.loss_sum += loss
-            progress.right += int(right)
+            done = self._run(loaded.items, loaded.targets, rows[at : at + count])
+            losses, scores = (values.numpy().tolist() for values in done)
+            for loss, score in zip(losses, scores, strict=True):
+                progress.loss_sum += loss  # one by one, wherever it was cut
+                progress.score_sum += score
             progress.seconds += time.perf_counter() - wall
             progress.cpu_seconds += time.process_time() - cpu
             progress.step += count
@@ -179,7 +182,7 @@ class Loop:
         progress = self.progress
         metrics = {
             "train_loss": progress.loss_sum / progress.step,
-            "train_accuracy": progress.right
+            f"train_{self._task.score}": progress.score_sum
             / (progress.step * self._execution.batch_size),
             "epoch_seconds": progress.seconds,
             "epoch_cpu_seconds": progress.cpu_seconds,
@@ -197,23 +200,19 @@ class Loop:
             self._best = self._network.get_weights()
         progress.epochs.append(metrics)
         progress.epoch += 1
-        progress.step, progress.loss_sum, progress.right = 0, 0.0, 0
+        progress.step, progress.loss_sum, progress.score_sum = 0, 0.0, 0.0
         progress.seconds, progress.cpu_seconds = 0.0, 0.0
         return metrics
 
-    def validation(self) -> npt.NDArray[np.float32]:
-        """Class probabilities of the validation split, ``(rows, classes)``."""
+    def validation(self) -> Outputs:
+        """What the model answers to the validation split, ``(rows, ...)``."""
         prepared = self._inputs.preprocessing is None
         model = self._network if prepared else self._model
-        return probabilities(model, self._inputs.val.items)
+        return answers(model, self._inputs.val.items)
 
     def _validate(self) -> Metrics:
-        labels = self._inputs.val.labels
-        if not len(labels):
+        targets = self._inputs.val.targets
+        if not len(targets):
             return {}
-        given = self.validation()
-        true = given[np.arange(len(given)), labels]
-        return {
-            "val_loss": float(-np.log(np.maximum(true, 1e-7)).mean()),
-            "val_accuracy": float((given.argmax(1) == labels).mean()),
-        }
+        measure = self._task.head.validation_metrics
+        return measure(self._network, self.validation(), targets)

@@ -7,10 +7,29 @@ it has rows: the sum is the gradient of the whole.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from headrace.spec import TrainingSpec
 from headrace.stages.fitting.execution import Execution
 from headrace.stages.fitting.features import Inputs
+from headrace.tasks import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What a network is fitted to, by its task and the recipe."""
+
+    head: Head
+    training: TrainingSpec
+
+    def losses(self, network: Any, targets: Any, outputs: Any) -> Any:
+        """The loss of each row, ``(batch,)``."""
+        return self.head.losses(network, targets, outputs, self.training)
+
+    def scores(self, targets: Any, outputs: Any) -> Any:
+        """The score of each row, ``(batch,)``."""
+        return self.head.training_scores(targets, outputs)
 
 
 def compile_steps(
@@ -19,7 +38,7 @@ def compile_steps(
     optimizer: Any,
     execution: Execution,
     strategy: Any,
-    label_smoothing: float = 0.0,
+    objective: Objective,
 ) -> Any:
     """The compiled training steps, traced already, so that all variables are there.
 
@@ -29,64 +48,54 @@ def compile_steps(
         optimizer: built for the network, in the strategy's scope.
         execution: how steps are computed.
         strategy: of the devices.
-        label_smoothing: share of the truth that all classes have alike.
+        objective: what is fitted to, and counted meanwhile.
 
     Returns:
-        a function of items ``(n, *shape)``, labels int32 ``(n,)`` and the rows
-        of each step, int32 ``(steps, batch_size)``; it gives the loss of each step,
-        float32 ``(steps,)``, and how many rows were told rightly in all.
+        a function of items ``(n, *shape)``, targets ``(n, ...)`` and the rows of each
+        step, int32 ``(steps, batch_size)``; it gives the loss of each step, and the
+        sum of its rows' scores, float32 ``(steps,)`` both.
     """
-    import keras
     import tensorflow as tf
 
     preprocessing = inputs.preprocessing
     batch_size, replicas = execution.batch_size, execution.replicas
     bounds = [batch_size * number // replicas for number in range(replicas + 1)]
 
-    def loss_of(truth: Any, given: Any) -> Any:
-        if not label_smoothing:
-            return keras.losses.sparse_categorical_crossentropy(truth, given)
-        hot = tf.one_hot(truth, given.shape[-1])
-        return keras.losses.categorical_crossentropy(
-            hot, given, label_smoothing=label_smoothing
-        )
-
     def step(batch: Any, truth: Any, share: float) -> Any:
         with tf.GradientTape() as tape:
             given = network(batch, training=True)
-            loss = tf.reduce_mean(loss_of(truth, given))
+            loss = tf.reduce_mean(objective.losses(network, truth, given))
             loss = tf.add_n([loss, *network.losses]) * share
         weights = network.trainable_weights
         optimizer.apply(tape.gradient(loss, weights), weights)  # sums over devices
-        told = tf.argmax(given, 1, tf.int32)
-        return tf.stack([loss, tf.reduce_sum(tf.cast(told == truth, tf.float32))])
+        return tf.stack([loss, tf.reduce_sum(objective.scores(truth, given))])
 
     if replicas == 1:  # what devices do together, no function inside can hold
         step = tf.function(step, jit_compile=execution.xla, autograph=False)
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def part(items: Any, labels: Any, rows: Any) -> Any:
+    def part(items: Any, targets: Any, rows: Any) -> Any:
         place = tf.distribute.get_replica_context().replica_id_in_sync_group
         number = int(tf.get_static_value(place))
         first, end = bounds[number], bounds[number + 1]
         with tf.device(execution.rows_device):
             mine = rows[first:end]
-            batch, truth = tf.gather(items, mine), tf.gather(labels, mine)
+            batch, truth = tf.gather(items, mine), tf.gather(targets, mine)
         if preprocessing is not None:
             batch = preprocessing(tf.cast(batch, tf.float32))
         return step(batch, truth, (end - first) / batch_size)
 
-    def run(items: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
+    def run(items: Any, targets: Any, rows: Any) -> tuple[Any, Any]:
         seen = tf.TensorArray(tf.float32, tf.shape(rows)[0])
         for number in tf.range(tf.shape(rows)[0]):
-            parts = strategy.run(part, args=(items, labels, rows[number]))
+            parts = strategy.run(part, args=(items, targets, rows[number]))
             seen = seen.write(number, strategy.reduce("SUM", parts, axis=None))
-        losses, right = tf.unstack(tf.reshape(seen.stack(), (-1, 2)), axis=1)
-        return losses, tf.reduce_sum(tf.cast(right, tf.int32))
+        losses, scores = tf.unstack(tf.reshape(seen.stack(), (-1, 2)), axis=1)
+        return losses, scores
 
     signature = [
         tf.TensorSpec((None, *inputs.shape), inputs.dtype),
-        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None,), inputs.target_dtype),
         tf.TensorSpec((None, batch_size), tf.int32),
     ]
     compiled = tf.function(run, input_signature=signature)

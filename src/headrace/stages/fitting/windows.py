@@ -16,11 +16,11 @@ from headrace.stages.fitting.order import Window, windows_of_epoch
 
 @dataclass(frozen=True, slots=True)
 class LoadedWindow:
-    """A window with its rows as tensors: ``(n, *shape)`` and int32 ``(n,)``."""
+    """A window with its rows as tensors: ``(n, *shape)`` and ``(n, ...)``."""
 
     window: Window
     items: Any
-    labels: Any
+    targets: Any
 
 
 class Windows:
@@ -58,10 +58,10 @@ class Windows:
             if window.first_step + window.steps > step
         ]
         for place, window in enumerate(windows):
-            items, labels = self._begin(window).result()
+            items, targets = self._begin(window).result()
             for following in windows[place + 1 : place + 2]:
                 self._begin(following)
-            yield LoadedWindow(window, items, labels)
+            yield LoadedWindow(window, items, targets)
 
     def _begin(self, window: Window) -> Future[tuple[Any, Any]]:
         if self._read is None or self._read[0] != window.shards:
@@ -73,11 +73,11 @@ class Windows:
 
         inputs = self._inputs
         items = np.empty((window.rows, *inputs.shape), inputs.dtype)
-        labels = np.empty(window.rows, np.int32)
+        targets = np.empty(window.rows, inputs.target_dtype)
         filled = 0
         for shard in window.shards:
             rows = self._shards.read(shard)
-            place = slice(filled, filled := filled + len(rows.labels))
-            items[place], labels[place] = rows.items, rows.labels
+            place = slice(filled, filled := filled + len(rows.targets))
+            items[place], targets[place] = rows.items, rows.targets
         with tf.device(self._execution.rows_device):
-            return tf.constant(items), tf.constant(labels)
+            return tf.constant(items), tf.constant(targets)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headrace import media
+from headrace import media, tasks
 from headrace.data.decoding import none_usable
 from headrace.data.decoding_parts import Limits, check_media_ratio
 from headrace.data.snapshots import (
@@ -28,10 +28,9 @@ from headrace.data.snapshots import (
 from headrace.data.sources import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import DEFAULT_TASK, DataDescription, SnapshotRecord
 from headrace.stages.ingestion.findings import (
     findings_of,
-    natural_order,
     notes_of,
     split_notes,
 )
@@ -53,7 +52,11 @@ _Shape = tuple[int, ...]
 
 
 def ingest(
-    data: DataSpec, medium: str, store: Store, settings: Settings
+    data: DataSpec,
+    medium: str,
+    store: Store,
+    settings: Settings,
+    task: str = DEFAULT_TASK,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
 
@@ -62,21 +65,25 @@ def ingest(
         medium: a package in ``headrace.media``.
         store: where the snapshot goes; meanwhile all decoded items lie beside it.
         settings: their limits are kept.
+        task: a package in ``headrace.tasks``.
 
     Raises:
         NotFoundError: there is no such data.
         SourceError: it is damaged or hostile, or no item of it can be decoded.
         DependencyError: it cannot be reached, or the store cannot be written.
     """
-    module = media.medium(medium)
+    module, learned = media.medium(medium), tasks.task(task)
     form = module.form_of(data)
     progress, limits = Progress(data.source), Limits.of(settings)
     with store.work_folder("snapshots") as work:
-        with open_source(data.source, settings, reading_of(data, medium)) as source:
+        with open_source(
+            data.source, settings, reading_of(data, medium, task)
+        ) as source:
             decoded = Decoded()
             work_on = partial(
                 decode_to_runs,
                 medium=medium,
+                task=task,
                 form=form,
                 where=data.source,
                 limits=limits,
@@ -88,16 +95,15 @@ def ingest(
         shape = form.shape
         if not shape:
             shape = module.usual_shape(decoded.shapes, form) if decoded.shapes else ()
-            _bring_to(shape, medium, decoded, settings)
+            _bring_to(shape, medium, task, decoded, settings)
         if not decoded.runs:
             raise _none_usable(decoded, data.source)
         rejected = {row.split for row in decoded.rejected}
-        splits = find_splits(decoded.runs, rejected, data)
-        labels = data.classes or natural_order(
-            label for run in decoded.runs for label in run.labels
-        )
+        splits = find_splits(decoded.runs, rejected, data, learned)
+        labels = (label for run in decoded.runs for label in run.labels)
         facts = {**form.model_dump(), "shape": shape}
-        description = DataDescription(medium=medium, classes=labels, **facts)
+        target = learned.labels.describe(labels, data)
+        description = DataDescription(medium=medium, task=task, target=target, **facts)
         bits = prefix_bits(splits.train + splits.test, description)
         (work / "folder" / "items").mkdir(parents=True)
         plan = ShardPlan(
@@ -120,10 +126,11 @@ def ingest(
         )
 
 
-def reading_of(data: DataSpec, medium: str) -> Reading:
+def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     """How a source of a pipeline is read."""
     return Reading(
         medium=medium,
+        task=task,
         item=data.item,
         label=data.label,
         group=data.group,
@@ -141,11 +148,14 @@ def _check_limits(decoded: Decoded, source: str, settings: Settings) -> None:
         )
 
 
-def _bring_to(shape: _Shape, medium: str, decoded: Decoded, settings: Settings) -> None:
+def _bring_to(
+    shape: _Shape, medium: str, task: str, decoded: Decoded, settings: Settings
+) -> None:
     """Make those runs anew that were made before the shape was known."""
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    for part in spread(partial(bring_to, medium=medium, shape=shape), odd, settings):
+    work = partial(bring_to, medium=medium, task=task, shape=shape)
+    for part in spread(work, odd, settings):
         decoded.add(part)
 
 

@@ -1,27 +1,13 @@
-"""What the user should know of the data as it came, and the order of its classes."""
+"""What the user should know of the data as it came."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from headrace.records import Finding
 from headrace.stages.ingestion.runs import Run
 from headrace.stages.ingestion.splitting import Splits
-
-
-def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Labels sorted as people do: 9 before 10."""
-    labels = set(labels)
-    if all(re.fullmatch(r"-?\d+", label, re.ASCII) for label in labels):
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))
-    parts = {label: re.split(r"(\d+)", label) for label in labels}
-    numbered = {
-        label: [int(p) if p.isdecimal() else p for p in split]
-        for label, split in parts.items()
-    }
-    return tuple(sorted(labels, key=lambda label: (numbered[label], label)))
 
 
 def notes_of(notes: Mapping[str, int], items: int) -> list[str]:

@@ -11,24 +11,33 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace import media
+from headrace import media, tasks
 from headrace.data.decoding import Block, Part, decode_chunk, fit
 from headrace.data.decoding_parts import LIMITS, Limits
 from headrace.data.snapshots import Rejected
 from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.digests import digests
-from headrace.records import Form
+from headrace.records import DEFAULT_TASK, Form
 from headrace.stages.ingestion.raw import Raw, read_raw
+from headrace.tasks import Task
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
 _Shape = tuple[int, ...]
+
+
+class Kind(NamedTuple):
+    """What items are, and what is learned of them."""
+
+    medium: Medium
+    task: Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,9 @@ class Run:
             and ``payload``, sorted by item.
         split: "" where the source has none.
         shape: of one item.
-        labels, groups: that occur.
+        labels: that occur, or as many of them as the task needs to know all.
+        groups: that occur.
+        unlabelled: rows without a label.
     """
 
     path: Path
@@ -49,10 +60,11 @@ class Run:
     rows: int
     labels: frozenset[str]
     groups: frozenset[str]
+    unlabelled: int = 0
 
     def has(self, shape: _Shape) -> bool:
         """Whether all items have a shape and a label."""
-        return self.shape == shape and all(label.strip() for label in self.labels)
+        return self.shape == shape and not self.unlabelled
 
     def read(self) -> pa.Table:
         """Its rows, mapped from the file: each column has one chunk."""
@@ -97,7 +109,12 @@ class Decoded:
 
 
 def decode_to_runs(
-    raw: Raw, medium: str, form: Form, where: str, limits: Limits = LIMITS
+    raw: Raw,
+    medium: str,
+    form: Form,
+    where: str,
+    limits: Limits = LIMITS,
+    task: str = DEFAULT_TASK,
 ) -> Decoded:
     """Decode a chunk, and write what comes of it.
 
@@ -107,17 +124,18 @@ def decode_to_runs(
         form: what all items are brought to, as far as it is known.
         where: the source, for messages.
         limits: a larger item is rejected.
+        task: a package in ``headrace.tasks``.
 
     Raises:
         SourceError: an array is not one of the medium.
     """
-    module = media.medium(medium)
+    kind = Kind(media.medium(medium), tasks.task(task))
     decoded = Decoded()
     paths = (raw.path.with_suffix(f".{number}") for number in itertools.count())
     chunk = read_raw(raw)
-    parts = _noted(decode_chunk(chunk, module, form, where, limits), decoded)
+    parts = _noted(decode_chunk(chunk, kind.medium, form, where, limits), decoded)
     for blocks in _gathered(parts):
-        _add_run(decoded, next(paths), _joined(blocks), module, form.shape)
+        _add_run(decoded, next(paths), _joined(blocks), kind, form.shape)
     raw.path.unlink()
     return decoded
 
@@ -169,9 +187,11 @@ def _joined(blocks: list[Block]) -> Block:
 
 
 def _add_run(
-    decoded: Decoded, path: Path, block: Block, module: Medium, shape: _Shape | None
+    decoded: Decoded, path: Path, block: Block, kind: Kind, shape: _Shape | None
 ) -> None:
     """Write a block as a run; what does not have the shape or a label is rejected."""
+    module = kind.medium
+    labelled = np.array([bool(label.strip()) for label in block.labels], bool)
     if shape is not None:
         block, misfits, notes = fit(block, module, shape)
         decoded.notes += notes
@@ -182,6 +202,7 @@ def _add_run(
             for place in np.flatnonzero(~labelled).tolist()
         ]
         block = block.take(labelled)
+        labelled = labelled[labelled]
     if not block.labels:
         return
     shas = np.frombuffer(digests(block.payload, module), np.uint8)
@@ -195,25 +216,34 @@ def _add_run(
         "payload": as_binary(block.payload[order.to_numpy()]),
     }
     write_table(path, columns)
-    labels, groups = frozenset(block.labels), frozenset(block.groups)
-    rows, of_one = len(block.labels), block.payload.shape[1:]
-    decoded.runs.append(Run(path, block.split, of_one, rows, labels, groups))
+    decoded.runs.append(
+        Run(
+            path,
+            block.split,
+            shape=block.payload.shape[1:],
+            rows=len(block.labels),
+            labels=kind.task.labels.sketch(block.labels),
+            groups=frozenset(block.groups),
+            unlabelled=int((~labelled).sum()),
+        )
+    )
 
 
-def bring_to(run: Run, medium: str, shape: _Shape) -> Decoded:
+def bring_to(run: Run, medium: str, shape: _Shape, task: str = DEFAULT_TASK) -> Decoded:
     """Make a run anew of those of its items that have a shape and a label.
 
     Args:
         run: its file is gone afterwards.
-        medium: a module of ``headrace.media``.
+        medium: a package in ``headrace.media``.
         shape: what all items are brought to.
+        task: a package in ``headrace.tasks``.
 
     Returns:
         only the run, unless nothing is left of it, and what was rejected.
     """
     table = run.read()
-    module = media.medium(medium)
-    items = as_bytes(table["payload"].chunk(0)).view(module.DTYPE)
+    kind = Kind(media.medium(medium), tasks.task(task))
+    items = as_bytes(table["payload"].chunk(0)).view(kind.medium.DTYPE)
     block = Block(
         items.reshape(-1, *run.shape),
         run.split,
@@ -224,6 +254,6 @@ def bring_to(run: Run, medium: str, shape: _Shape) -> Decoded:
     )
     decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    _add_run(decoded, path, block, module, shape)
+    _add_run(decoded, path, block, kind, shape)
     run.path.unlink()
     return decoded

@@ -22,6 +22,7 @@ from headrace.stages.ingestion.grouping import groups_of_test
 from headrace.stages.ingestion.runs import Run
 from headrace.stages.ingestion.small_classes import SmallClasses, find_small_classes
 from headrace.stages.ingestion.strata import Strata
+from headrace.tasks import Task
 
 VAL_ROWS = 1000
 VAL_PERCENT = 5
@@ -138,7 +139,9 @@ class Splits:
         splits[[*chosen, *equal[: self.equals]]] = "val"
 
 
-def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) -> Splits:
+def find_splits(
+    runs: Sequence[Run], rejected: Iterable[str], data: DataSpec, task: Task
+) -> Splits:
     """How to split: as the source does where it has two splits.
 
     Its validation rows are train where it has a test split; else they are test, if they
@@ -151,6 +154,7 @@ def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) ->
         runs: sorted ones.
         rejected: the splits of items that are not in the runs.
         data: the source, the share of items that go to test, and the groups that do.
+        task: whether labels make strata, and can stand for each other.
 
     Raises:
         SourceError: the source names the split of some items and not of others.
@@ -163,12 +167,12 @@ def find_splits(runs: Sequence[Run], rejected: Iterable[str], data: DataSpec) ->
             f"{where} names the split of some items and not of others.",
             "Name it for all of them, or for none.",
         )
-    is_split = "test" in named or _val_has_all_classes(runs)
+    is_split = "test" in named or _val_can_test(runs, task)
     fraction = None if is_split and len(named) > 1 else data.test_fraction
     groups = groups_of_test(runs, data, fraction)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
     small = None
-    if fraction is not None and groups is None:
+    if fraction is not None and groups is None and task.labels.STRATIFIED:
         small = find_small_classes(runs, fraction)
     plain = Splits(fraction, groups, validation, small.strata(0) if small else Strata())
     return _with_val(plain, runs, small)
@@ -204,11 +208,11 @@ def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) ->
     )
 
 
-def _val_has_all_classes(runs: Sequence[Run]) -> bool:
+def _val_can_test(runs: Sequence[Run], task: Task) -> bool:
     labels: dict[str, set[str]] = {"train": set(), "val": set()}
     for run in runs:
         labels.setdefault(run.split, set()).update(run.labels - {""})
-    return len(labels["val"]) > 1 and labels["train"] <= labels["val"]
+    return task.labels.covers(labels["train"], labels["val"])
 
 
 def _lowest(

@@ -61,7 +61,7 @@ class Packed:
 
         self.builder = builder
         self.code = code_state(
-            training_roots(spec.medium, builder), sorted(folder.glob("*.py"))
+            training_roots(spec.medium, spec.task, builder), sorted(folder.glob("*.py"))
         )
         uri = contract.quarantine_uri
         self.quarantine = _digest(read_quarantine(uri)) if uri else ""

@@ -11,6 +11,7 @@ from typing import Literal
 from headrace.backend import load_backend
 from headrace.records import Record
 from headrace.stages.ingredients.closure import installed, normal_name
+from headrace.tasks import task_modules
 
 # Read by libraries beneath, and each of them can change the last bits of a sum.
 _VARIABLES = (
@@ -55,12 +56,13 @@ class Difference(Record):
     now: str
 
 
-def training_roots(medium: str, builder: str) -> list[str]:
+def training_roots(medium: str, task: str, builder: str) -> list[str]:
     """The modules that training enters by, that of the builder among them."""
     module = builder.replace(":", ".").rpartition(".")[0]
     return [
         "headrace.stages.training",
         f"headrace.media.{medium}",
+        *task_modules(task, "labels", "head"),
         module or f"headrace.models.{builder}",
     ]
 

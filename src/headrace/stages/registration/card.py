@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from headrace.records import (
 )
 from headrace.spec.law import changes, recorded_changes
 from headrace.state.ledger import Evidence
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.spec import PipelineSpec
@@ -29,22 +30,20 @@ def model_card(
     """The version's description: the pipeline's README and the figures, Markdown."""
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.is_file() else spec.description
-    metrics = evaluation.metrics
+    learned = task(training.description.task).answers
+    figures = learned.figures(evaluation.metrics)
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
     gates = "\n".join(map(_gate_row, evaluation.gates))
     return f"""{text.strip()}
 
 ## This version
 
-- Test accuracy {_figure(metrics, "test_accuracy")} \
-({_figure(metrics, "test_accuracy_low")} to {_figure(metrics, "test_accuracy_high")} \
-at {spec.evaluation.confidence:.0%} confidence), log loss \
-{_figure(metrics, "test_log_loss")}, calibration error \
-{_figure(metrics, "test_calibration_error")}
+- {figures[:1].upper()}{figures[1:]}; intervals have \
+{spec.evaluation.confidence:.0%} confidence
 - Data: {rows} rows of {snapshot.source}; snapshot `{snapshot.digest}`
 - {snapshot.attribution or "No attribution was given with the data."}
 - Input: {spec.medium} {training.description.shape}, raw; \
-classes {", ".join(training.description.classes)}
+{learned.about(training.description)}
 - Weights `{training.weights_digest}`
 
 | gate | verdict | value | threshold | |
@@ -96,8 +95,3 @@ def _gate_row(gate: GateResult) -> str:
     value = "" if gate.value is None else f"{gate.value:.4g}"
     bound = "" if gate.threshold is None else f"{gate.threshold:.4g}"
     return f"| {gate.name} | {verdict} | {value} | {bound} | {gate.reason} |"
-
-
-def _figure(metrics: Mapping[str, float | None], name: str) -> str:
-    value = metrics.get(name)
-    return "unknown" if value is None else f"{value:.4f}"

@@ -40,11 +40,10 @@ def validate(
         IntegrityError: the snapshot is damaged.
         DependencyError: the disk is full.
     """
-    classes = spec.data.classes or snapshot.description.classes
     with store.work_folder("quarantine") as folder:
-        items = tables.item_table(snapshot, classes, folder, settings)
+        items = tables.item_table(snapshot, folder, settings)
         rejected = tables.rejected_items(snapshot)
-        asked = checks.item_checks(spec, snapshot, classes, items)
+        asked = checks.item_checks(spec, snapshot, items)
         with suite.session(spec.name, snapshot.digest) as session:
             as_delivered = session.run(
                 "delivered",
@@ -58,7 +57,9 @@ def validate(
         key = f"quarantine/{snapshot.digest[:16]}"
         quarantine = set_aside(items, rejected, outcomes, store, key, folder)
         delivered = len(items) + len(rejected)
-        case = verdict.Evidence(spec, classes, delivered, items, outcomes, quarantine)
+        case = verdict.Evidence(
+            spec, snapshot.description, delivered, items, outcomes, quarantine
+        )
         problems = verdict.problems(case)
         if problems:
             raise _refusal(spec, snapshot, problems, quarantine.uri, docs_uri)

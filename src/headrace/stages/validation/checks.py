@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.media import medium
+from headrace.media.forms import Expectation
 from headrace.records import SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.validation.tables import ItemTable
+from headrace.tasks import task
 
-# A class this far below the mean size is hardly learned, and hardly measured.
-SMALL_CLASS = 0.1
 # 0..1 read as 0..255 is a factor of 255; ordinary splits differ by less than 1.5.
 SCALE_FACTOR = 4.0
+_ROW_COUNT = "expect_table_row_count_to_be_between"
 COLUMN_KEYS = ("column", "column_A", "column_B")
 
 
@@ -53,7 +54,7 @@ def _holds(
 def delivered_checks() -> list[Check]:
     """What is expected of the items as they came."""
     return [
-        Check("rows", "expect_table_row_count_to_be_between", {"min_value": 1}),
+        Check("rows", _ROW_COUNT, {"min_value": 1}),
         _holds("readable", "readable", [True], "cannot be read"),
     ]
 
@@ -61,62 +62,37 @@ def delivered_checks() -> list[Check]:
 def item_checks(
     spec: PipelineSpec,
     snapshot: SnapshotRecord,
-    classes: tuple[str, ...],
     items: ItemTable,
 ) -> list[Check]:
     """What is expected of the readable items, the first reason to blame a row first."""
-    module = medium(snapshot.description.medium)
+    data = snapshot.description
+    module = medium(data.medium)
     return [
-        *_presence(classes),
+        *(
+            Check("rows", _ROW_COUNT, {"min_value": 1}, split=split)
+            for split in ("train", "test")
+        ),
+        *map(_expected, task(data.task).contract.expectations(data)),
         _holds("blank", "blank", [False], "all its values are equal"),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
-        *(
-            Check(
-                expected.check,
-                expected.name,
-                expected.arguments,
-                expected.reason,
-                warns=expected.warns,
-                shows=_columns(expected.arguments),
-            )
-            for expected in module.expectations(snapshot.description)
-        ),
+        *map(_expected, module.expectations(data)),
         *_company(spec.data.leak_limit, module.DUPLICATES),
         *_scale(module.SCALE_COLUMNS, items),
         *contract_checks(spec),
     ]
 
 
-def _presence(classes: tuple[str, ...]) -> list[Check]:
-    rows = "expect_table_row_count_to_be_between"
-    contains = "expect_column_distinct_values_to_contain_set"
-    known = {"column": "label", "value_set": list(classes)}
-    return [
-        *(
-            Check("rows", rows, {"min_value": 1}, split=split)
-            for split in ("train", "test")
-        ),
-        Check("label", "expect_column_values_to_not_be_null", {"column": "label"}),
-        _holds(
-            "label", "label", list(classes), "its label is none of the classes", "label"
-        ),
-        Check(
-            "classes",
-            "expect_column_unique_value_count_to_be_between",
-            {"column": "label", "min_value": 2},
-        ),
-        *(
-            Check("classes", contains, known, split=split)
-            for split in ("train", "test")
-        ),
-        Check(
-            "class_balance",
-            "expect_column_min_to_be_between",
-            {"column": "class_share", "min_value": SMALL_CLASS},
-            split="train",
-            warns=True,
-        ),
-    ]
+def _expected(one: Expectation) -> Check:
+    """What a medium or a task expects, as a check."""
+    return Check(
+        one.check,
+        one.name,
+        one.arguments,
+        one.reason,
+        split=one.split,
+        warns=one.warns,
+        shows=_columns(one.arguments) if one.reason else (),
+    )
 
 
 def _company(leak_limit: float, duplicates: str) -> list[Check]:

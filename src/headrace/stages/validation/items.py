@@ -15,18 +15,17 @@ import numpy as np
 
 from headrace.data.snapshots import Shard, payload_of, read_shard
 from headrace.media import medium
-from headrace.records import SnapshotRecord
+from headrace.records import DataDescription, SnapshotRecord
 from headrace.state.store import disk_errors
+from headrace.tasks import task
+from headrace.tasks.forms import Counts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Rows of each (split, label).
-Counts = Counter[tuple[str, str]]
-
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Work:
     """One shard to describe.
 
     Attributes:
@@ -43,7 +42,7 @@ class Task:
         return self.folder / f"{Path(self.shard.name).stem}.arrow"
 
 
-def describe(task: Task) -> Counts:
+def describe(work: Work) -> Counts:
     """Write what can be told of the items of one shard, in its order.
 
     The file has ``name``, ``split``, ``label``, ``group``, ``item`` (sha256), the
@@ -58,8 +57,8 @@ def describe(task: Task) -> Counts:
     """
     import pyarrow as pa
 
-    table = read_shard(task.snapshot, task.shard)
-    description = task.snapshot.description
+    table = read_shard(work.snapshot, work.shard)
+    description = work.snapshot.description
     payload, labels = payload_of(table, description), table["label"].to_pylist()
     told = medium(description.medium).columns(payload, labels, description)
     frame = table.select(["name", "split", "label", "group", "item"]).to_pandas()
@@ -68,15 +67,17 @@ def describe(task: Task) -> Counts:
     described = described.replace_schema_metadata()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
-        disk_errors(str(task.folder)),
-        pa.ipc.new_file(str(task.path), described.schema, options=options) as file,
+        disk_errors(str(work.folder)),
+        pa.ipc.new_file(str(work.path), described.schema, options=options) as file,
     ):
         file.write_table(described)
-    return counts_of(frame)
+    return counts_of(frame, description)
 
 
-def counts_of(frame: pd.DataFrame) -> Counts:
-    """The rows of each split and label."""
+def counts_of(frame: pd.DataFrame, data: DataDescription) -> Counts:
+    """The rows of each split and label; without labels where they make no strata."""
+    if not task(data.task).labels.STRATIFIED:
+        frame = frame.assign(label="")
     sizes = frame.groupby(["split", "label"], dropna=False).size()
     return Counter(cast(dict[tuple[str, str], int], sizes.to_dict()))
 

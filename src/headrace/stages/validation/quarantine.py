@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.data.snapshots import quarantine_name
+from headrace.records import DataDescription
 from headrace.stages.validation.checks import Check
-from headrace.stages.validation.items import Counts, counts_of
+from headrace.stages.validation.items import counts_of
 from headrace.stages.validation.outcomes import Outcome
 from headrace.stages.validation.tables import ItemTable, Rows
 from headrace.state.store import Store
+from headrace.tasks.forms import Counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,14 +74,14 @@ class Quarantine:
     kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
-    def add(self, blamed: pd.DataFrame) -> None:
-        """Count more rows."""
+    def add(self, blamed: pd.DataFrame, data: DataDescription) -> None:
+        """Count more rows of a data set."""
         self.count += len(blamed)
         wording = blamed["reason"].str.replace(_DETAIL, "", regex=True)
         for (check, words), rows in blamed.groupby(["check", wording], sort=False):
             new = Kind(str(check), rows["reason"].iloc[0])
             self.kinds.setdefault((str(check), str(words)), new).add(rows)
-        self.counts += counts_of(blamed[blamed["row"] >= 0])
+        self.counts += counts_of(blamed[blamed["row"] >= 0], data)
 
     def by_check(self) -> dict[str, list[Kind]]:
         """The kinds of each check, the most frequent first."""
@@ -119,7 +121,7 @@ def set_aside(
     path = folder / "quarantine.parquet"
     with pq.ParquetWriter(path, schema) as file:
         for blamed in blamed_rows(items, rejected, outcomes):
-            found.add(blamed)
+            found.add(blamed, items.data)
             file.write(pa.Table.from_pandas(blamed, schema, preserve_index=False))
     if found.count:
         data = path.read_bytes()

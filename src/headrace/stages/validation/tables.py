@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots import read_rejected, shards_of
-from headrace.records import SnapshotRecord
+from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
-from headrace.stages.validation.items import Counts, Task, describe
+from headrace.stages.validation.items import Work, describe
 from headrace.stages.workers import spread
+from headrace.tasks import task
+from headrace.tasks.forms import Counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,14 +67,13 @@ class ItemTable:
     """The decoded items, in the snapshot's order: the table the contract speaks of.
 
     Columns: ``row`` (int64, the place in the snapshot), those of `items.describe`,
-    and ``class_share`` (the size of its class in its split, where 1 is the mean of
-    the classes; 1 for an unknown label).
+    and those of the task.
 
     Args:
         paths: of the descriptions of the shards.
         bounds: first row of each shard, and the number of all, ``(shards + 1,)``.
         counts: rows of each split and label.
-        classes: the known labels.
+        data: what the items are.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class ItemTable:
         paths: Sequence[Path],
         bounds: Rows,
         counts: Counts,
-        classes: tuple[str, ...],
+        data: DataDescription,
     ) -> None:
         self.bounds = bounds
         self.counts = counts
@@ -88,9 +89,9 @@ class ItemTable:
         for (split, _), count in counts.items():
             self.sizes[split] += count
         self._paths = paths
-        self._classes = classes
+        self.data, self._contract = data, task(data.task).contract
         self._stored = _stored(paths[0])
-        self.columns = ["row", *self._stored, "class_share"]
+        self.columns = ["row", *self._stored, *self._contract.COLUMNS]
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
@@ -122,28 +123,20 @@ class ItemTable:
         import pyarrow as pa
 
         frame = pd.DataFrame(index=pd.RangeIndex(self.bounds[start], self.bounds[stop]))
-        wanted = {*columns, *(_SHARED if "class_share" in columns else ())}
+        of_task = set(columns) & set(self._contract.COLUMNS)
+        wanted = {*columns, *(_SHARED if of_task else ())}
         fields = [i for i, name in enumerate(self._stored) if name in wanted]
         if fields:
             parts = [_load(path, fields) for path in self._paths[start:stop]]
             frame = pa.concat_tables(parts).to_pandas().set_axis(frame.index)
         if "row" in columns:
             frame["row"] = frame.index.to_numpy(np.int64)
-        if "class_share" in columns:
-            frame["class_share"] = self._class_share(frame)
+        if of_task:
+            split, label = (frame[name].to_numpy(object) for name in _SHARED)
+            frame = frame.assign(
+                **self._contract.columns(split, label, self.counts, self.data)
+            )
         return frame[list(columns)]
-
-    def _class_share(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-        splits, labels = (frame[c].astype("category").cat for c in _SHARED)
-        shares = np.ones((len(splits.categories), len(labels.categories) + 1))
-        for i, split in enumerate(splits.categories):
-            for j, label in enumerate(labels.categories):
-                if label in self._classes:
-                    size = self.counts[split, label] * len(self._classes)
-                    shares[i, j] = size / self.sizes[split]
-        # The label of -1, which is none, finds the last column.
-        share: npt.NDArray[np.float64] = shares[splits.codes, labels.codes]
-        return share
 
 
 def _stored(path: Path) -> list[str]:
@@ -161,14 +154,11 @@ def _load(path: Path, fields: list[int]) -> pa.Table:
         return pa.ipc.open_file(file, options=options).read_all()
 
 
-def item_table(
-    snapshot: SnapshotRecord, classes: tuple[str, ...], folder: Path, settings: Settings
-) -> ItemTable:
+def item_table(snapshot: SnapshotRecord, folder: Path, settings: Settings) -> ItemTable:
     """Describe the shards of a snapshot, several at once.
 
     Args:
         snapshot: what was ingested.
-        classes: the known labels.
         folder: where the descriptions are kept as long as the table is used.
         settings: where the work is done.
 
@@ -177,10 +167,11 @@ def item_table(
         DependencyError: the disk is full.
     """
     shards = shards_of(snapshot)
-    tasks = [Task(snapshot, shard, folder) for shard in shards]
-    counts = sum(spread(describe, tasks, settings), Counts())
+    works = [Work(snapshot, shard, folder) for shard in shards]
+    counts = sum(spread(describe, works, settings), Counts())
     bounds = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
-    return ItemTable([task.path for task in tasks], bounds, counts, classes)
+    paths = [work.path for work in works]
+    return ItemTable(paths, bounds, counts, snapshot.description)
 
 
 def rejected_items(snapshot: SnapshotRecord) -> pd.DataFrame:

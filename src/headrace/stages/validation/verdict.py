@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from headrace.errors import SpecError
-from headrace.records import Finding
+from headrace.records import DataDescription, Finding
 from headrace.spec import PipelineSpec
-from headrace.stages.validation.checks import SMALL_CLASS, Check
-from headrace.stages.validation.items import Counts
+from headrace.stages.validation.checks import Check
 from headrace.stages.validation.outcomes import Outcome
 from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine
 from headrace.stages.validation.tables import ItemTable
+from headrace.tasks import Contract, task
+from headrace.tasks.forms import Counts
 
 _KINDS_SHOWN = 5
 
@@ -23,7 +23,7 @@ class Evidence:
     """All that a verdict is made of.
 
     Attributes:
-        classes: the known labels.
+        data: what the items are.
         delivered: number of all items, the rejected ones included.
         items: the readable ones.
         outcomes: of the checks of ``items``, in the order of the checks.
@@ -31,7 +31,7 @@ class Evidence:
     """
 
     spec: PipelineSpec
-    classes: tuple[str, ...]
+    data: DataDescription
     delivered: int
     items: ItemTable
     outcomes: Sequence[Outcome]
@@ -42,9 +42,10 @@ class Evidence:
         """Rows of each split and label without those that were set aside."""
         return self.items.counts - self.quarantine.counts
 
-    def missing(self, counts: Counts, split: str) -> list[str]:
-        """The classes that a split does not hold."""
-        return [label for label in self.classes if not counts[split, label]]
+    @property
+    def contract(self) -> Contract:
+        """What is expected of their targets."""
+        return task(self.data.task).contract
 
 
 def problems(case: Evidence) -> list[str]:
@@ -67,25 +68,9 @@ def problems(case: Evidence) -> list[str]:
     if case.quarantine.count > case.spec.data.quarantine_limit * case.delivered:
         return [*found, _too_many(case)]
     return found or [
-        f"after quarantine, {_lacks(split, missing, case.left)}"
-        for split in ("train", "test")
-        if (missing := case.missing(case.left, split))
+        f"after quarantine, {lack}"
+        for lack in case.contract.lacking(case.left, case.data)
     ]
-
-
-def _classes(labels: Sequence[str]) -> str:
-    return f"{'class' if len(labels) == 1 else 'the classes'} {_some(labels, 10)}"
-
-
-def _lacks(split: str, missing: Sequence[str], counts: Counts) -> str:
-    sizes: Counter[str] = Counter()
-    for (_, label), rows in counts.items():
-        sizes[label] += rows
-    few = [f"{label} has {sizes[label]:,}" for label in missing]
-    return (
-        f"{split} holds no item of {_classes(missing)}; a class needs at least 2 "
-        f"different items, one in train and one in test, and {_some(few, 10)}"
-    )
 
 
 def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
@@ -95,12 +80,9 @@ def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
 
 def _problem(case: Evidence, outcome: Outcome) -> str:
     check = outcome.check
-    if check.name == "classes" and check.split:
-        missing = case.missing(case.items.counts, check.split)
-        return _lacks(check.split, missing, case.items.counts)
-    if check.name == "classes":
-        label = next(label for _, label in case.items.counts)
-        return f"all items are of one class, {label}; it takes two"
+    told = case.contract.problem(check.name, check.split, case.items.counts, case.data)
+    if told:
+        return told
     if check.name == "leak":
         return _leak(case)
     return f"{_asked(check)}: {outcome.cause or f'observed {outcome.observed}'}"
@@ -187,12 +169,9 @@ def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
 
 def _warning(case: Evidence, outcome: Outcome) -> Finding:
     check, count = outcome.check, max(outcome.unexpected, 1)
-    if check.name == "class_balance":
-        sizes = {label: case.items.counts["train", label] for label in case.classes}
-        mean = sum(sizes.values()) / len(sizes)
-        small = [f"{c} has {n:,}" for c, n in sizes.items() if n < SMALL_CLASS * mean]
-        count = len(small)
-        message = f"of a mean of {mean:,.0f} train items a class, {_some(small, 10)}"
+    told = case.contract.warning(check.name, case.items.counts, case.data)
+    if told is not None:
+        count, message = told
     elif check.name == "scale":
         column = check.shows[0]
         means = case.items.read(["split", column]).groupby("split")[column].mean()

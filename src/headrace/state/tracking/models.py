@@ -247,7 +247,7 @@ def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
     given = model.inputs[0]
     kind = np.dtype("str" if given.dtype == "string" else given.dtype)
     shape = (-1, *given.shape[1:])
-    outputs = TensorSpec(np.dtype("float32"), (-1, len(data.classes)))
+    outputs = TensorSpec(np.dtype("float32"), (-1, *model.outputs[0].shape[1:]))
     return {
         "signature": ModelSignature(
             inputs=Schema([TensorSpec(kind, shape, data.medium)]),

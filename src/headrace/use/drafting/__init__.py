@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import UsageError
-from headrace.spec import FILE_NAME, DataSpec, load_spec, media_names
+from headrace.spec import FILE_NAME, DataSpec, load_spec, media_names, task_names
 from headrace.spec.values import shorten
 from headrace.state.store import disk_errors
-from headrace.use.drafting.found import Found, look, rows_told
+from headrace.use.drafting.found import Found, look
 from headrace.use.drafting.writing import pipeline_text, readme_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-__all__ = ["Draft", "Found", "draft", "rows_told"]
+__all__ = ["Draft", "Found", "draft"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -43,40 +43,43 @@ class Draft:
     found: Found
 
 
-def draft(name: str, medium: str, data: DataSpec, settings: Settings) -> Draft:
+def draft(
+    name: str, medium: str, task: str, data: DataSpec, settings: Settings
+) -> Draft:
     """Look at data, and write the folder of a pipeline for it.
 
     Args:
         name: of the pipeline.
         medium: of its items.
+        task: what is learned of them.
         data: where they are, and what the user says of them.
         settings: where the pipelines and the store are.
 
     Raises:
-        UsageError: the name or the medium is none, or there is such a folder.
+        UsageError: the name, the medium or the task is none, or there is such a folder.
         NotFoundError: there is no such data.
         SourceError: it is damaged, or no item of it can be decoded.
-        Refusal: it has no two classes to tell apart.
+        Refusal: it is too little to learn from.
         DependencyError: it cannot be reached, or the disk is full.
     """
     folder = settings.project / "pipelines" / name
-    _check(name, medium, folder)
-    found = look(data, medium, settings)
-    text = pipeline_text(name, medium, found)
+    _check(name, medium, task, folder)
+    found = look(data, medium, task, settings)
+    text = pipeline_text(name, found)
     with disk_errors(str(folder)):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
             made = Path(place) / name
             made.mkdir()
             (made / FILE_NAME).write_text(text, encoding="utf-8")
-            readme = readme_text(name, medium, found)
+            readme = readme_text(name, found)
             (made / "README.md").write_text(readme, encoding="utf-8")
             load_spec(made)
             shutil.move(made, folder)
     return Draft(name, medium, folder, found)
 
 
-def _check(name: str, medium: str, folder: Path) -> None:
+def _check(name: str, medium: str, task: str, folder: Path) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{shorten(name)!r} is no name of a pipeline.",
@@ -85,6 +88,10 @@ def _check(name: str, medium: str, folder: Path) -> None:
     if medium not in media_names():
         raise UsageError(
             f"There is no medium {medium!r}.", f"Media: {', '.join(media_names())}."
+        )
+    if task not in task_names():
+        raise UsageError(
+            f"There is no task {task!r}.", f"Tasks: {', '.join(task_names())}."
         )
     if folder.exists():
         raise UsageError(

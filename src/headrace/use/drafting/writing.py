@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headrace.media import medium as medium_named
-from headrace.signs import UNSEEN, visible
+from headrace.records import DEFAULT_TASK
+from headrace.signs import UNSEEN, as_code, as_markdown
 from headrace.spec import TrainingSpec, least_steps, recipe_of
-from headrace.use.drafting.found import Found, rows_told
+from headrace.use.drafting.found import Found
 
-CLASSES_SHOWN = 20
 # Few rows need more epochs for a network to settle, many rows need fewer.
 MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
-UNBALANCED = 0.8
-# Always saying the larger of two classes gets below 0.5.
-MACRO_F1 = 0.6
-# What Markdown takes for more than text.
-_MARKS = re.compile(r"[\\`*\[\]<>|&]")
+_FIELDS = ("sample_rate_hz", "seconds", "item", "label", "group", "where")
 
 
-def pipeline_text(name: str, medium: str, found: Found) -> str:
+def pipeline_text(name: str, found: Found) -> str:
     """The text of ``pipeline.toml``."""
-    return "\n".join([*_head(name, found), *_tables(medium, found), ""])
+    head = [f"# headrace run {name}", *found.survey.head, ""]
+    return "\n".join([*head, *_tables(found), ""])
 
 
 def epochs_for(recipe: TrainingSpec, rows: int, least_steps: int) -> int:
@@ -37,50 +33,33 @@ def epochs_for(recipe: TrainingSpec, rows: int, least_steps: int) -> int:
     return 0 if epochs == recipe.epochs else epochs
 
 
-def _head(name: str, found: Found) -> Iterator[str]:
-    label, share = found.majority
-    yield f"# headrace run {name}"
-    yield (
-        f"# {found.rows('train'):,} rows to learn from and {found.rows('test'):,} to "
-        f"test on, {len(found.classes)} classes."
-    )
-    yield f"# Always saying {label!r} would be right for {share:.1%} of the test rows."
-    for label, rows in found.left_out.items():
-        yield f"# Left out: {label!r}, which has {rows_told(rows)}."
-    yield ""
-
-
-def _tables(medium: str, found: Found) -> Iterator[str]:
-    data, shape = found.data, found.snapshot.description.shape
+def _tables(found: Found) -> Iterator[str]:
+    data, description = found.data, found.snapshot.description
+    medium, task = description.medium, description.task
     yield f"medium = {_value(medium)}"
-    yield ""
-    yield "[data]"
-    yield f"source = {_value(data.source)}"
+    if task != DEFAULT_TASK:
+        yield f"task = {_value(task)}"
+    fields: dict[str, Any] = {"source": data.source}
     if not medium_named(medium).PADDED:
-        yield f"shape = {_value(list(shape))}"
-    said = ("sample_rate_hz", "seconds", "item", "label", "group", "where")
-    for field in said:
-        value = getattr(data, field)
+        fields["shape"] = list(description.shape)
+    fields |= {name: getattr(data, name) for name in _FIELDS}
+    fields["test_groups"] = list(data.test_groups) or None
+    yield from _table("[data]", {**fields, **found.survey.fields})
+    builder, rows = medium_named(medium).BEST_BUILDER, found.survey.rows["train"]
+    yield from _table("[model]", {"builder": builder})
+    recipe = TrainingSpec.model_validate(recipe_of(medium, builder, task))
+    if epochs := epochs_for(recipe, rows, least_steps(builder)):
+        yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
+    common = [{"name": name} for name in ("finite", "size", "champion")]
+    for gate in (*found.survey.gates, *common):
+        yield from _table("[[gates]]", gate)
+
+
+def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", head)
+    for name, value in fields.items():
         if value is not None:
-            yield f"{field} = {_value(value)}"
-    if data.test_groups:
-        yield f"test_groups = {_value(list(data.test_groups))}"
-    yield f"classes = {_value(list(found.classes))}"
-    yield ""
-    builder = medium_named(medium).BEST_BUILDER
-    yield from ("[model]", f"builder = {_value(builder)}", "")
-    recipe = TrainingSpec.model_validate(recipe_of(medium, builder))
-    if epochs := epochs_for(recipe, found.rows("train"), least_steps(builder)):
-        chosen = f"epochs = {epochs}  # for {found.rows('train'):,} rows"
-        yield from ("[training]", chosen, "")
-    yield "[[gates]]"
-    yield 'name = "accuracy"'
-    yield f"threshold = {found.accuracy_gate:g}"
-    if found.majority[1] > UNBALANCED:
-        yield from ("", "[[gates]]", 'name = "macro_f1"', 'metric = "test_macro_f1"')
-        yield f"threshold = {MACRO_F1}"
-    for gate in ("finite", "size", "champion"):
-        yield from ("", "[[gates]]", f'name = "{gate}"')
+            yield f"{name} = {_value(value)}"
 
 
 def _value(value: Any) -> str:
@@ -89,66 +68,28 @@ def _value(value: Any) -> str:
     return UNSEEN.sub(lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
-def _shown(text: str) -> str:
-    """A text of the data as Markdown shows it: as it is, in one line."""
-    return _MARKS.sub(r"\\\g<0>", visible(text).replace("\n", "\\n"))
-
-
-def _code(text: str) -> str:
-    """A text of the data as Markdown's code."""
-    return (
-        f"`{visible(text)}`".replace("\n", "\\n") if "`" not in text else _shown(text)
-    )
-
-
-def readme_text(name: str, medium: str, found: Found) -> str:
+def readme_text(name: str, found: Found) -> str:
     """The text of ``README.md``: a model card to go on writing."""
-    data, shape = found.data, found.snapshot.description.shape
-    label, share = found.majority
-    sizes = sorted(
-        ((found.counts["train", one], found.counts["test", one], one))
-        for one in found.classes
-    )[::-1]
-    rows = [
-        f"| {_shown(one)} | {train:,} | {test:,} |"
-        for train, test, one in sizes[:CLASSES_SHOWN]
-    ]
-    more = len(sizes) - CLASSES_SHOWN
-    left = [f"{more} more classes are not shown.", ""] if more > 0 else []
-    form = " x ".join(map(str, shape))
+    description, survey = found.snapshot.description, found.survey
+    form = " x ".join(map(str, description.shape))
+    summary = survey.summary.format(medium=description.medium)
     lines = [
         f"# {name}",
         "",
-        f"Tells {len(found.classes)} classes of {medium} apart. Say here what it is "
-        "for, and what not.",
+        f"{summary} Say here what it is for, and what not.",
         "",
         "## Data",
         "",
-        f"From {_code(data.source)}; each item is brought to {form} "
-        f"{medium_named(medium).UNITS}.",
-        *[f"- {_shown(note)}" for note in found.snapshot.notes],
+        f"From {as_code(found.data.source)}; each item is brought to {form} "
+        f"{medium_named(description.medium).UNITS}.",
+        *[f"- {as_markdown(note)}" for note in found.snapshot.notes],
         "",
-        "| class | train | test |",
-        "|---|---|---|",
-        *rows,
-        "",
-        *left,
-        f"Always saying {_code(label)} would be right for {share:.1%} of the test "
-        f"rows; the gate asks for {found.accuracy_gate:g}, {_reason(found)}.",
+        *survey.readme,
         "",
         "## Limits",
         "",
-        "It answers with one of its classes whatever it is given. Say here where the "
-        "data comes from, whom it stands for, and under which licence.",
+        f"{survey.limits} Say here where the data comes from, whom it stands for, and "
+        "under which licence.",
         "",
     ]
     return "\n".join(lines)
-
-
-def _reason(found: Found) -> str:
-    if not found.has_few_test_rows:
-        return "three standard errors more"
-    return (
-        f"half of the way to 1: three standard errors take "
-        f"{found.rows_for_the_gate:,} test rows"
-    )

@@ -6,6 +6,7 @@ file until the digest of all of them is known; then the output appears whole.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -13,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace import media
 from headrace.data.decoding import Part, decode, none_usable
@@ -24,8 +26,9 @@ from headrace.data.decoding_parts import Limits, check_media_ratio
 from headrace.data.snapshots import Rejected
 from headrace.data.sources import open_source
 from headrace.media.chunks import Reading, Source
-from headrace.models.logged.inference import probabilities
-from headrace.records import Record
+from headrace.models.logged import inference
+from headrace.records import Metrics, Record
+from headrace.tasks import task
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, rows_of
 
@@ -45,7 +48,8 @@ class ScoringRecord(Record):
     Attributes:
         scored, failed: items with a prediction, and those that could not be decoded.
         data_digest: sha256 over the sorted sha256 of all items.
-        accuracy: over the scored items whose label is known; None if there are none.
+        metrics: the mean score, such as ``accuracy``, over the scored items whose label
+            is known; empty if there are none.
     """
 
     model: str
@@ -56,7 +60,7 @@ class ScoringRecord(Record):
     data_digest: str
     input: str
     output: str
-    accuracy: float | None = None
+    metrics: Metrics
     seconds: float
 
 
@@ -68,7 +72,7 @@ class _Tally:
     failed: Counter[str] = field(default_factory=Counter)
     first_failed: Rejected | None = None
     known: int = 0
-    right: int = 0
+    score_sum: float = 0.0
 
     @property
     def rows(self) -> int:
@@ -87,13 +91,14 @@ class _Tally:
             self.first_failed = rows.rejected[min(rows.rejected)]
 
 
-def score(
+def score(  # noqa: PLR0913
     model: str,
     source: str,
     output: str,
     settings: Settings,
     progress: Progress | None = None,
     item: str | None = None,
+    label: str | None = None,
 ) -> ScoringRecord:
     """Score all items of a source with a model's champion.
 
@@ -104,6 +109,8 @@ def score(
         settings: where the champion is; their limits are kept.
         progress: called with the number of items done so far.
         item: a table's column of items; None: found by its name and contents.
+        label: a table's column of labels, to measure by; None: the one known by its
+            name, if any.
 
     Raises:
         UsageError: the output is no such file, has no folder, or lies in the input.
@@ -118,7 +125,10 @@ def score(
     place = check_output(output, source, settings)
     tally = _Tally()
     champion = load_champion(model, settings)
-    reading = Reading(medium=champion.description.medium, labelled=False, item=item)
+    data = champion.description
+    reading = Reading(
+        medium=data.medium, task=data.task, labelled=False, item=item, label=label
+    )
     with open_source(source, settings, reading) as opened:
         for note in opened.notes:
             log.info("score: %s", note)
@@ -147,7 +157,9 @@ def score(
         data_digest=tally.digest,
         input=source,
         output=output,
-        accuracy=tally.right / tally.known if tally.known else None,
+        metrics={task(data.task).score: tally.score_sum / tally.known}
+        if tally.known
+        else {},
         seconds=round(time.perf_counter() - started, 2),
     )
 
@@ -176,54 +188,54 @@ def _spool(
     progress: Progress | None,
 ) -> None:
     """Write all rows to a file, in the source's order."""
-    module = media.medium(champion.description.medium)
-    shape = champion.description.shape
-    # A folder's name is a label only where the champion knows it as one.
-    known = set(champion.classes) if kind == "folder" else None
-    schema = _schema(champion.classes)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as spool:
+    data = champion.description
+    module, answers = media.medium(data.medium), task(data.task).answers
+
+    def is_label(text: str) -> bool:
+        """A folder's name is one only where the champion knows it as such."""
+        return kind != "folder" or answers.known(text, data)
+
+    with contextlib.ExitStack() as files:
+        file = files.enter_context(pa.OSFile(str(path), "wb"))
+        spool = None
         for part in parts:
-            for rows in rows_of(part, module, shape).cut(ROWS_AT_ONCE):
-                columns = _columns(rows.with_labels(known), champion, tally)
-                spool.write_table(pa.table(columns, schema=schema))
+            for rows in rows_of(part, module, data.shape).cut(ROWS_AT_ONCE):
+                table = _table(rows.with_labels(is_label), champion, tally)
+                if spool is None:
+                    writer = pa.ipc.new_stream(file, table.schema)
+                    spool = files.enter_context(writer)
+                spool.write_table(table)
                 if progress is not None:
                     progress(tally.rows)
 
 
-def _schema(classes: tuple[str, ...]) -> pa.Schema:
-    chances = ["probability", *(f"probability_{name}" for name in classes)]
-    return pa.schema(
-        {
-            **dict.fromkeys(("name", "item", "label"), pa.string()),
-            **dict.fromkeys(chances, pa.float32()),
-            **dict.fromkeys(("error", "true_label"), pa.string()),
-        }
-    )
-
-
-def _columns(rows: Rows, champion: LoadedModel, tally: _Tally) -> dict[str, Any]:
-    """The columns of some rows, without those that are the same in all rows."""
-    module = media.medium(champion.description.medium)
-    chances = probabilities(champion.model, module.raw(rows.payload))
+def _table(rows: Rows, champion: LoadedModel, tally: _Tally) -> pa.Table:
+    """Some rows, without the columns that are the same in all rows."""
+    data = champion.description
+    module, learned = media.medium(data.medium), task(data.task)
+    outputs = inference.answers(champion.model, module.raw(rows.payload))
     failed = np.zeros(len(rows.names), bool)
     failed[list(rows.rejected)] = True
-    best = chances.argmax(axis=1)
-    label = np.array(champion.classes, object)[best]
-    truth = np.array(rows.labels, object)
-    is_known = (truth != "") & ~failed
-    tally.known += int(is_known.sum())
-    tally.right += int((label[is_known] == truth[is_known]).sum())
+    truth = pa.array(rows.labels, pa.string())
+    known = np.array([label != "" for label in rows.labels], bool) & ~failed
+    labels = pa.chunked_array([truth.filter(pa.array(known))])
+    scores = learned.judge.scores(outputs[known], learned.labels.encode(labels, data))
+    scores = scores[~np.isnan(scores)]
+    tally.known += len(scores)
+    tally.score_sum += float(scores.sum())
     items = rows.items(module)
     tally.add(rows, items)
-    return {
-        "name": rows.names,
-        "item": items,
-        "label": pa.array(label, pa.string(), mask=failed),
-        "probability": pa.array(chances.max(axis=1), mask=failed),
-        **{
-            f"probability_{name}": pa.array(chances[:, place], mask=failed)
-            for place, name in enumerate(champion.classes)
-        },
-        "error": rows.errors(),
-        "true_label": pa.array(truth, pa.string(), mask=truth == ""),
-    }
+    columns = learned.answers.answer_columns(outputs, data)
+    mask = pa.array(failed)
+    return pa.table(
+        {
+            "name": pa.array(rows.names, pa.string()),
+            "item": pa.array(items, pa.string()),
+            **{
+                name: pc.if_else(mask, pa.scalar(None, column.type), column)
+                for name, column in columns.items()
+            },
+            "error": pa.array(rows.errors(), pa.string()),
+            "true_label": pc.if_else(pc.equal(truth, ""), None, truth),
+        }
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,11 +47,9 @@ class Rows:
                 },
             )
 
-    def with_labels(self, known: Collection[str] | None) -> Rows:
-        """The rows with no labels but these; None: with all."""
-        if known is None:
-            return self
-        labels = [label if label in known else "" for label in self.labels]
+    def with_labels(self, is_label: Callable[[str], bool]) -> Rows:
+        """The rows with no labels but those of which this says that they are."""
+        labels = [label if is_label(label) else "" for label in self.labels]
         return replace(self, labels=labels)
 
     def items(self, module: Medium) -> list[str]:

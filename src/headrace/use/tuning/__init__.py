@@ -6,11 +6,10 @@ pipelines' folders nor gates: what becomes of the best values is the train flow'
 
 from headrace.use.tuning.report import trial_table
 from headrace.use.tuning.space import Space, parse_search
-from headrace.use.tuning.study import Metric, Study, Trial
+from headrace.use.tuning.study import Study, Trial
 from headrace.use.tuning.trials import search
 
 __all__ = [
-    "Metric",
     "Space",
     "Study",
     "Trial",

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from headrace import pictures
 from headrace.spec import PipelineSpec
-from headrace.stages import pictures
 from headrace.state.tracking import Tracking
 from headrace.use.tuning.study import Study
 
@@ -24,13 +24,13 @@ def parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
             table = table.get(part, {})
         table.pop(name, None)
     ranges = {d.key: str(d).partition("=")[2] for d in study.space.dimensions}
-    return {**shared, "search": ranges, "metric": study.metric}
+    return {**shared, "search": ranges, "metric": study.metric.name}
 
 
 def progress_line(study: Study, wanted: int) -> str:
     """The last trial in one line."""
     trial = study.trials[-1]
-    value = "" if trial.value is None else f"  {study.metric} {trial.value:.4f}"
+    value = "" if trial.value is None else f"  {study.metric.name} {trial.value:.4f}"
     state = trial.state if not trial.reason else f"{trial.state} {trial.reason}"
     best = "  the best so far" if trial == study.best else ""
     settings = " ".join(study.space.settings(trial.point))
@@ -63,7 +63,8 @@ def log_report(study: Study, tracking: Tracking, run_id: str) -> None:
             pictures.draw_trials(
                 trial_table(study),
                 {d.key: d.kind == "log" for d in study.space.dimensions},
-                study.metric,
+                study.metric.name,
+                study.metric.lower,
                 Path(place) / "pictures" / "trials.png",
             )
         tracking.log_files(run_id, Path(place))

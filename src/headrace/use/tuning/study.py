@@ -12,23 +12,46 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from headrace.data.anchored import AnchoredStore
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, SpecError
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.tasks import Task
 from headrace.use.tuning.space import Point, Space
 
 if TYPE_CHECKING:
     import optuna
 
-Metric = Literal["val_loss", "val_accuracy"]
 State = Literal["completed", "pruned", "failed"]
 
 DRAWS = 20
+LOSS = "val_loss"
 STARTUP_TRIALS = 5
 STARTUP_EPOCHS = 2  # pruned from the first one, 3 of 100 searches lost their best trial
+
+
+class Metric(NamedTuple):
+    """What a search seeks, and whether at its lowest."""
+
+    name: str
+    lower: bool
+
+
+def metric_of(name: str, learned: Task) -> Metric:
+    """A metric that a search can seek.
+
+    Raises:
+        SpecError: it is none.
+    """
+    score = f"val_{learned.score}"
+    if name not in (LOSS, score):
+        raise SpecError(
+            f"The metric {name!r} is none of a {learned.name}.",
+            f"Take {LOSS} or {score}.",
+        )
+    return Metric(name, name == LOSS or not learned.higher_is_better)
 
 
 class Trial(Record):
@@ -68,7 +91,7 @@ class Study:
     Args:
         ingredients: all that a trial's result depends on, by name.
         space: what is searched.
-        metric: what is sought: the lowest loss or the highest accuracy.
+        metric: what is sought.
         seed: of the suggestions.
         own: the point that the pipeline file stands for, tried first; None: none.
         store: where the trials are kept, and its ledger, which records them.
@@ -90,7 +113,7 @@ class Study:
         self.store = store
         all_of_it = {
             **ingredients,
-            "search metric": metric,
+            "search metric": metric.name,
             "search seed": str(seed),
             "search own": str(own),
             **{f"search {d.key}": str(d) for d in space.dimensions},
@@ -127,7 +150,7 @@ class Study:
     def _cost(self, trial: Trial) -> float:
         if trial.value is None:
             return math.inf
-        return trial.value if self.metric == "val_loss" else -trial.value
+        return trial.value if self.metric.lower else -trial.value
 
     def wanted(self, trials: int) -> int:
         """The number of trials there can be: a finite space may have fewer points."""
@@ -184,7 +207,7 @@ class Study:
         text = f"{self._seed} {len(self.trials)} {draw}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
         study = optuna.create_study(
-            direction="minimize" if self.metric == "val_loss" else "maximize",
+            direction="minimize" if self.metric.lower else "maximize",
             sampler=optuna.samplers.TPESampler(n_startup_trials=1, seed=seed),
             pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, STARTUP_EPOCHS),
         )

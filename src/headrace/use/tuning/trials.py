@@ -21,7 +21,7 @@ from headrace.stages.fitting import Checkpoints, Data, Fit, open_data
 from headrace.stages.ingredients import machine
 from headrace.state.tracking import Child, Tracking
 from headrace.use.tuning import report
-from headrace.use.tuning.study import Metric, State, Study, Trial
+from headrace.use.tuning.study import State, Study, Trial
 
 if TYPE_CHECKING:
     import optuna
@@ -41,7 +41,7 @@ class _Course:
         fit_seconds: spent on building, tracing and fitting, logging taken out.
     """
 
-    metric: Metric
+    metric: str
     last_epoch: int
     suggestion: optuna.Trial
     child: Child
@@ -143,7 +143,7 @@ def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     load_backend()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
     data = open_data(snapshot, contract)
-    if not len(data.val.labels):
+    if not len(data.val.targets):
         raise Refusal(
             "There are no validation rows, so trials cannot be compared.",
             "Give the data a split called val, or more rows.",
@@ -220,7 +220,7 @@ def _run_trial(
             tracking.child_run(parent, f"trial-{number}", params, tags) as child,
         ):
             last = changed.training.epochs
-            course = _Course(study.metric, last, suggestion, child)
+            course = _Course(study.metric.name, last, suggestion, child)
             course.fit(changed, folder, data, checkpoints)
     except IntegrityError:
         raise
@@ -233,7 +233,7 @@ def _run_trial(
         state=course.state,
         point=point,
         value=course.value,
-        curve=tuple(epoch[study.metric] for epoch in course.epochs),
+        curve=tuple(epoch[study.metric.name] for epoch in course.epochs),
         reason=course.reason,
         seconds=round(time.perf_counter() - started, 3),
         fit_seconds=round(course.fit_seconds, 3),

@@ -58,10 +58,10 @@ def test_the_rows_of_a_split_are_read_shard_by_shard(
         rows = SplitRows(record, split, place)
         read = list(rows)
         assert rows.counts.tolist() == [len(part.items) for part in read]
-        assert len(rows) == sum(len(part.labels) for part in read)
+        assert len(rows) == sum(len(part.targets) for part in read)
         items, labels, names = read_split(record, split, place)
         assert np.array_equal(np.concatenate([part.items for part in read]), items)
-        assert [i for part in read for i in part.labels.tolist()] == labels.tolist()
+        assert [i for part in read for i in part.targets.tolist()] == labels.tolist()
         kept = [item for item in every if item["split"] == split]
         assert names == [item["name"] for item in kept if item != every[left_out]]
 

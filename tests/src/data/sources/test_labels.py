@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.data.sources.labels import labels_as_text
+from headrace.data.sources.labels import Labels, labels_as_text
 from headrace.errors import SourceError
 
 
@@ -21,21 +21,35 @@ from headrace.errors import SourceError
     ],
 )
 def test_each_form_of_labels_is_the_same_text(array):
-    assert labels_as_text(array, "y") == ["2", "0", "1"]
+    assert labels_as_text(array, "y") == Labels(["2", "0", "1"])
 
 
 def test_a_negative_label_stays_for_validation_to_judge():
-    assert labels_as_text(np.array([-1, 3]), "y") == ["-1", "3"]
+    assert labels_as_text(np.array([-1, 3]), "y") == Labels(["-1", "3"])
 
 
 def test_truth_values_are_0_and_1():
-    assert labels_as_text(np.array([True, False]), "y") == ["1", "0"]
+    assert labels_as_text(np.array([True, False]), "y") == Labels(["1", "0"])
+
+
+@pytest.mark.parametrize(
+    ("array", "first", "texts", "told"),
+    [
+        (np.array([0.0, 1.5]), 0, ["0", "1.5"], "y[1] is 1.5"),
+        (np.array([0.0, 1.5]), 7, ["0", "1.5"], "y[8] is 1.5"),
+        (np.array([0.5, -2.0, 0.25]), 0, ["0.5", "-2", "0.25"], "y[0] is 0.5"),
+        (np.array([[1.0], [0.1]]), 0, ["1", "0.1"], "y[1] is 0.1"),
+        (np.array([2.0**54]), 0, ["1.8014398509481984e+16"], f"y[0] is {2.0**54}"),
+    ],
+)
+def test_a_number_that_is_not_whole_is_left_to_the_task(array, first, texts, told):
+    """Whether it is a label; see `with_plain_labels` for one that takes none."""
+    assert labels_as_text(array, "y", first) == Labels(texts, told)
 
 
 @pytest.mark.parametrize(
     ("array", "seen"),
     [
-        (np.array([0.0, 1.5]), r"y\[1\] is 1.5, which is no label"),
         (np.array([np.nan, 1.0]), r"y\[0\] is nan, which is no label"),
         (np.array([1.0, np.inf]), r"y\[1\] is inf, which is no label"),
         (np.array([[1, 0], [1, 1]]), r"row 1 is \[1, 1\], with 2 ones"),
@@ -57,7 +71,7 @@ def test_what_is_no_label_is_refused_with_its_row(array, seen):
 @pytest.mark.parametrize(
     ("array", "seen"),
     [
-        (np.array([0.0, 1.5]), r"y\[8\] is 1.5"),
+        (np.array([0.0, np.nan]), r"y\[8\] is nan"),
         (np.array([[1, 0], [1, 1]]), r"row 8 is \[1, 1\]"),
         (np.array([b"a", b"\xff"]), r"y\[8\] is b'"),
     ],

@@ -1,4 +1,4 @@
-"""Probabilities a block at a time are those of all at once."""
+"""Answers a block at a time are those of all at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.models.logged.inference import probabilities
+from headrace.models.logged.inference import answers
 
 
 class Doubling:
@@ -34,7 +34,7 @@ def test_every_row_is_answered_once_in_blocks_of_one_shape(
     rows: int, shapes: list[tuple[int, ...]]
 ) -> None:
     model, items = Doubling(), np.arange(2 * rows, dtype=np.uint8).reshape(rows, 2)
-    given = probabilities(model, items, block=4)
+    given = answers(model, items, block=4)
     assert given.dtype == np.float32
     assert np.array_equal(given, items * 2.0)
     assert model.shapes == shapes

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from headrace.stages.evaluation.groups import group_slices, unseen_groups
+from headrace.tasks import task
+
+TASK = task("classification")
 
 
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen() -> None:
     groups = ["ann"] * 4 + ["bob"] * 2
     right = np.array([True, True, True, False, False, True])
-    slices = group_slices(groups, right, {"ann"}, 0.95)
+    slices = group_slices(groups, right, {"ann"}, 0.95, TASK)
     assert {name: (s["rows"], s["accuracy"]) for name, s in slices.items()} == {
         "groups=seen": (4, 0.75),
         "groups=unseen": (2, 0.5),
@@ -22,13 +25,14 @@ def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen() -> 
 
 
 def test_rows_without_groups_give_no_slices() -> None:
-    assert group_slices(["", ""], np.array([True, False]), set(), 0.95) == {}
-    assert unseen_groups({}, 0.9, 100) == ({}, [])
+    right = np.array([True, False])
+    assert group_slices(["", ""], right, set(), 0.95, TASK) == {}
+    assert unseen_groups({}, "accuracy", 0.9, 100) == ({}, [])
 
 
 def test_a_difference_beyond_chance_is_a_finding() -> None:
     slices = {"groups=unseen": {"rows": 400.0, "accuracy": 0.8}}
-    metrics, (finding,) = unseen_groups(slices, 0.98, 200)
+    metrics, (finding,) = unseen_groups(slices, "accuracy", 0.98, 200)
     assert metrics == {
         "test_accuracy_unseen_groups": 0.8,
         "accuracy_seen_groups": 0.98,
@@ -44,7 +48,7 @@ def test_a_difference_beyond_chance_is_a_finding() -> None:
 @pytest.mark.parametrize("val", [0.81, None])
 def test_a_difference_within_chance_or_from_nothing_is_none(val: float | None) -> None:
     slices = {"groups=unseen": {"rows": 400.0, "accuracy": 0.8}}
-    metrics, findings = unseen_groups(slices, val, 200)
+    metrics, findings = unseen_groups(slices, "accuracy", val, 200)
     assert metrics["test_accuracy_unseen_groups"] == 0.8
     assert not findings
 
@@ -54,6 +58,6 @@ def test_seen_groups_of_test_come_before_val() -> None:
         "groups=unseen": {"rows": 100.0, "accuracy": 0.5},
         "groups=seen": {"rows": 100.0, "accuracy": 0.9},
     }
-    metrics, findings = unseen_groups(slices, 0.1, 1000)
+    metrics, findings = unseen_groups(slices, "accuracy", 0.1, 1000)
     assert metrics["accuracy_seen_groups"] == 0.9
     assert len(findings) == 1

@@ -47,7 +47,7 @@ class InShards:
         self.read_.append(shard)
         start = sum(self.sizes[:shard])
         part = slice(start, start + self.sizes[shard])
-        return Examples(self.rows.items[part], self.rows.labels[part])
+        return Examples(self.rows.items[part], self.rows.targets[part])
 
 
 def data(rows: int = 50, val: int = 10, shards: list[int] | None = None) -> Data:

@@ -37,7 +37,7 @@ def given(tmp_path: Path, write_snapshot: Any) -> Given:
         split = ["train"] * 160 + ["val"] * 20 + ["test"] * 20
         columns = {
             "split": split,
-            "label": [SMALL.classes[i] for i in rows.labels],
+            "label": [SMALL.classes[i] for i in rows.targets],
             "name": [str(i) for i in range(200)],
         }
         store = Store(str(tmp_path / "store"))

@@ -13,7 +13,7 @@ from headrace import models
 from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models import builder_names
-from headrace.models.logged.inference import probabilities
+from headrace.models.logged.inference import answers
 from headrace.records import DataDescription
 from headrace.stages.fitting import Data, Examples
 from headrace.stages.fitting.features import inputs_of
@@ -114,9 +114,7 @@ def test_texts_of_several_lines_give_a_model_that_can_be_saved(
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     asked = np.array(lines, object)
-    np.testing.assert_array_equal(
-        probabilities(loaded, asked), probabilities(model, asked)
-    )
+    np.testing.assert_array_equal(answers(loaded, asked), answers(model, asked))
 
 
 def test_a_pre_processing_of_no_fixed_shape_is_refused() -> None:

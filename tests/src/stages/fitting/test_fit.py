@@ -11,7 +11,7 @@ import pytest
 from headrace import models
 from headrace.backend import load_backend
 from headrace.errors import Refusal
-from headrace.models.logged.inference import probabilities
+from headrace.models.logged.inference import answers
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import weights_digest
@@ -50,7 +50,7 @@ def test_the_loss_falls_and_the_classes_are_learned(
     assert [e["epoch"] for e in epochs] == list(range(1, 13))
     assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
     test = make_data(40).train.rows
-    right = probabilities(fitted.model, test.items).argmax(axis=1) == test.labels
+    right = answers(fitted.model, test.items).argmax(axis=1) == test.targets
     assert right.mean() >= 0.95
 
 
@@ -77,8 +77,8 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(
     fitted, epochs = fit("mlp", data, epochs=4, learning_rate=1.0, momentum=0.0)
     losses = [e["val_loss"] for e in epochs]
     assert fitted.best_epoch == 1 + int(np.argmin(losses))
-    given = probabilities(fitted.model, data.val.items)
-    true = given[np.arange(10), data.val.labels]
+    given = answers(fitted.model, data.val.items)
+    true = given[np.arange(10), data.val.targets]
     assert -np.log(true).mean() == pytest.approx(min(losses), rel=1e-5)
 
 

@@ -25,6 +25,7 @@ from headrace.stages.ingestion.small_classes import find_small_classes
 from headrace.stages.ingestion.splitting import find_splits, split_of
 from headrace.stages.ingestion.strata import size_of_test, small_below
 from headrace.state.store import Store
+from headrace.tasks import task
 
 Row = tuple[str, str]  # content, label
 Split = Callable[..., list[tuple[str, str, str]]]
@@ -71,7 +72,9 @@ def split(write_runs: Callable[..., list[Run]]) -> Split:
     ) -> list[tuple[str, str, str]]:
         runs = write_runs(rows, files)
         data = DataSpec(source="made", test_fraction=fraction)
-        splits = pickle.loads(pickle.dumps(find_splits(runs, (), data)))
+        splits = pickle.loads(
+            pickle.dumps(find_splits(runs, (), data, task("classification")))
+        )
         found = []
         table = pa.concat_tables(run.read() for run in runs)
         heads = as_bytes(table["item"].combine_chunks())[:, 0] >> (8 - bits)
@@ -257,7 +260,7 @@ def test_other_processes_and_other_files_give_the_same_snapshot(
 def test_a_split_of_the_source_is_left_as_it_is(write_runs: Callable[..., list[Run]]):
     runs = write_runs(rows_of({"a": 10, "b": 10}, 0), split="train")
     runs += write_runs(rows_of({"a": 3}, 1), split="test")
-    splits = find_splits(runs, (), DataSpec(source="made"))
+    splits = find_splits(runs, (), DataSpec(source="made"), task("classification"))
     assert len(splits.strata.labels) == 0
     assert (splits.train, splits.test) == (20, 3)
     assert splits.of("test", runs[1].read()).tolist() == ["test"] * 3

@@ -192,7 +192,8 @@ def test_reasons_that_differ_in_what_they_quote_are_one_kind() -> None:
         }
     )
     found = quarantine_module.Quarantine()
-    found.add(blamed)
+    form = DataDescription(medium="image", shape=(4, 4, 1), classes=("cat", "dog"))
+    found.add(blamed, form)
 
     assert [(kind.count, kind.varies) for kind in found.kinds.values()] == [
         (2, True),

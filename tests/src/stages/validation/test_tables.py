@@ -55,7 +55,7 @@ def described(
     def describe(record: SnapshotRecord, few: int = 100) -> ItemTable:
         monkeypatch.setattr(workers, "FEW", few)
         folder = tmp_path_factory.mktemp("described")
-        return item_table(record, CLASSES, folder, Settings(project=folder))
+        return item_table(record, folder, Settings(project=folder))
 
     return describe
 

@@ -13,16 +13,21 @@ import pytest
 
 from headrace.data.anchored import open_anchored
 from headrace.errors import DependencyError
+from headrace.tasks import task
 from headrace.use.tuning import Study, Trial, parse_search, ranges
+from headrace.use.tuning.study import metric_of
 
 RATE = "training.learning_rate=log(1e-4,1)"
 OPTIMIZER = "training.optimizer=choice(sgd,adam)"
+LOSS, ACCURACY = (
+    metric_of(name, task("classification")) for name in ("val_loss", "val_accuracy")
+)
 
 
 def a_study(settings: Any, *texts: str, **changes: Any) -> Study:
     """A study in a home that does not know its data."""
     space = parse_search(texts or (RATE,))[1]
-    given: dict[str, Any] = {"metric": "val_loss", "seed": 1, "own": None, **changes}
+    given: dict[str, Any] = {"metric": LOSS, "seed": 1, "own": None, **changes}
     return Study({}, space, store=open_anchored(settings), **given)
 
 
@@ -103,8 +108,8 @@ def test_what_a_trial_depends_on_names_the_study(settings: Any) -> None:
     others = {
         a_study(settings, "training.learning_rate=log(1e-4,2)").name,
         a_study(settings, seed=2).name,
-        a_study(settings, metric="val_accuracy").name,
-        Study({"spec a": "1"}, study.space, "val_loss", 1, None, study.store).name,
+        a_study(settings, metric=ACCURACY).name,
+        Study({"spec a": "1"}, study.space, LOSS, 1, None, study.store).name,
     }
     assert len(others | {name}) == 5
 
@@ -119,7 +124,7 @@ def test_no_point_is_tried_twice_and_a_finite_space_ends(settings: Any) -> None:
 
 
 def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings: Any) -> None:
-    for metric, number in (("val_loss", 2), ("val_accuracy", 3)):
+    for metric, number in ((LOSS, 2), (ACCURACY, 3)):
         study = a_study(settings, metric=metric)
         assert study.best is None
         for n, value in enumerate((0.5, 0.1, 0.9, 0.1), start=1):

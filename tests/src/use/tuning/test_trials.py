@@ -20,14 +20,19 @@ from headrace.stages import fitting
 from headrace.stages.fitting import Checkpoints
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
+from headrace.tasks import task
 from headrace.use import tuning
 from headrace.use.tuning import Study, parse_search
 from headrace.use.tuning import trials as module
+from headrace.use.tuning.study import metric_of
 
 Trained = Any
 
 RATE = "training.learning_rate=log(1e-4,1)"
 OPTIMIZER = "training.optimizer=choice(sgd,adam)"
+LOSS, ACCURACY = (
+    metric_of(name, task("classification")) for name in ("val_loss", "val_accuracy")
+)
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def search(trained: Trained) -> Callable[..., Study]:
     def run(*texts: str, trials: int = 3, epochs: int = 2, **changes: Any) -> Study:
         plain, space = parse_search(texts or (RATE,))
         spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
-        given: dict[str, Any] = {"metric": "val_loss", "seed": 1, "own": None}
+        given: dict[str, Any] = {"metric": LOSS, "seed": 1, "own": None}
         study = Study(
             {}, space, store=open_anchored(trained.settings), **{**given, **changes}
         )
@@ -308,7 +313,7 @@ def test_the_accuracy_of_a_trial_is_that_of_the_weights_that_are_kept(
         return run(tell)
 
     around_fit(two_epochs)
-    (trial,) = search(trials=1, metric="val_accuracy").trials
+    (trial,) = search(trials=1, metric=ACCURACY).trials
     assert trial.curve == (0.7, 0.8)
     assert trial.value == 0.7
 
@@ -319,7 +324,7 @@ def test_data_without_validation_rows_is_refused(
     data = module.open_data(trained.snapshot, trained.contract)
     empty = replace(
         data,
-        val=replace(data.val, items=data.val.items[:0], labels=data.val.labels[:0]),
+        val=replace(data.val, items=data.val.items[:0], targets=data.val.targets[:0]),
     )
     monkeypatch.setattr(module, "open_data", lambda *_: empty)
     with pytest.raises(Refusal, match="no validation rows"):

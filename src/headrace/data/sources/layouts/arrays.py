@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.sources.labels import labels_as_text
+from headrace.data.sources.labels import Labels, labels_as_text
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, SourceSplit, rows_at_once
 
@@ -137,12 +137,14 @@ def array_chunks(
     )
     first = 0
     for block, marks in blocks:
-        text = [""] * len(block)
+        text = Labels([""] * len(block))
         if marks is not None:
             text = labels_as_text(marks, f"{where}: {names[1]}", first)
         rows_of_block = range(first, first + len(block))
         own = [f"{names[0]}[{row}]" for row in rows_of_block]
-        yield Chunk(split, block, text, own, names[0], high)
+        yield Chunk(
+            split, block, text.texts, own, names[0], high, not_whole=text.not_whole
+        )
         first += len(block)
 
 

@@ -135,8 +135,15 @@ def read_single(file: File, settings: Settings) -> Iterator[Chunk]:
     yield from file_chunks([FileRow(None, "", name, file)], settings)
 
 
-def file_chunks(rows: Iterable[FileRow], settings: Settings) -> Iterator[Chunk]:
+def file_chunks(
+    rows: Iterable[FileRow], settings: Settings, not_whole: str = ""
+) -> Iterator[Chunk]:
     """Files as chunks of one split, bounded by their bytes.
+
+    Args:
+        rows: the files.
+        settings: their limit on a file is kept.
+        not_whole: of the labels; see `Chunk`.
 
     Raises:
         SourceError: a file is over ``max_file_bytes`` of the settings.
@@ -153,15 +160,15 @@ def file_chunks(rows: Iterable[FileRow], settings: Settings) -> Iterator[Chunk]:
             )
         is_full = len(waiting) == ROWS_PER_CHUNK or size + of_file > CHUNK_BYTES
         if waiting and (is_full or waiting[0].split != row.split):
-            yield _chunk(waiting)
+            yield _chunk(waiting, not_whole)
             waiting, size = [], 0
         waiting.append(row)
         size += of_file
     if waiting:
-        yield _chunk(waiting)
+        yield _chunk(waiting, not_whole)
 
 
-def _chunk(rows: list[FileRow]) -> Chunk:
+def _chunk(rows: list[FileRow], not_whole: str) -> Chunk:
     groups = [row.group for row in rows if row.group is not None]
     return Chunk(
         split=rows[0].split,
@@ -170,6 +177,7 @@ def _chunk(rows: list[FileRow]) -> Chunk:
         names=[row.name for row in rows],
         groups=groups if len(groups) == len(rows) else [],
         unread=[place for place, row in enumerate(rows) if row.is_unread],
+        not_whole=not_whole,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headrace.data.sources.labels import Labels
 from headrace.data.sources.layouts.folder import FileRow, file_chunks
 from headrace.data.sources.layouts.metadata import FileIndex, Metadata, plain_path
 from headrace.data.sources.places.trees import is_medium, is_note
@@ -72,8 +73,10 @@ def read_listed(
     reading = source.reading
     rows: list[_Listed] = []
     known: set[str] = set()
+    not_whole = ""
     for table in tables:
-        own = _rows_of(table, reading)
+        own, odd = _rows_of(table, reading)
+        not_whole = not_whole or odd
         names = {row.name for row in own if row.name is not None}
         if known and names <= known:
             source.notes.append(f"{table.name}: not read, as its files are known.")
@@ -85,7 +88,7 @@ def read_listed(
     source.findings.extend(_amiss(rows, known, index, reading.medium, where))
     taken = [row for row in rows if row.is_taken]
     check_taken(reading, len(rows), len(taken), where)
-    return file_chunks(_in_order(taken, index), settings)
+    return file_chunks(_in_order(taken, index), settings, not_whole)
 
 
 def _told(table: Metadata) -> str:
@@ -95,7 +98,7 @@ def _told(table: Metadata) -> str:
     return f"{table.name}: {table.table.told}; {columns}."
 
 
-def _rows_of(one: Metadata, reading: Reading) -> list[_Listed]:
+def _rows_of(one: Metadata, reading: Reading) -> tuple[list[_Listed], str]:
     table = one.table
     condition = parse_condition(table, reading)
     group = reading.group if reading.group in table.kinds else None
@@ -103,22 +106,24 @@ def _rows_of(one: Metadata, reading: Reading) -> list[_Listed]:
     columns = list(dict.fromkeys([*own, *columns_in(condition)]))
     default = split_in_name(one.name) if reading.labelled else None
     found: list[_Listed] = []
+    not_whole = ""
     for rows in table.read(columns):
         batch = rows.batch
         cells = texts_of(batch.column(one.file))
-        labels = [""] * len(cells)
+        labels = Labels([""] * len(cells))
         if one.label:
             labels = labels_of(batch.column(one.label), table.where, len(found))
+            not_whole = not_whole or labels.not_whole
         groups = texts_of(batch.column(group)) if group else [None] * len(cells)
         splits = splits_of(rows, one.split, table.where, default)
         kept = keep(rows, condition).tolist()
         unread = np.isin(np.arange(len(cells)), rows.bad).tolist()
-        for row in zip(splits, labels, groups, cells, kept, unread, strict=True):
+        for row in zip(splits, labels.texts, groups, cells, kept, unread, strict=True):
             split, label, of_group, cell, *flags = row
             name = one.find(plain_path(cell)) if cell else None
             shown = cell or f"{one.name}[{len(found)}]"
             found.append(_Listed(split, label, of_group, shown, name, *flags))
-    return found
+    return found, not_whole
 
 
 def _amiss(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from headrace.data.sources.labels import Labels
 from headrace.data.sources.places.files import File
 from headrace.data.sources.tables.columns import Columns, columns_of, is_list, items_of
 from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, opened, row_bytes
@@ -173,13 +174,15 @@ def _chunks(rows: Rows, part: _Part, done: int) -> Iterator[Chunk]:
     if columns.name:
         own = batch.column(columns.name).to_pylist()
         names = [name or row for name, row in zip(own, names, strict=True)]
-    labels = [""] * len(batch)
+    labels = Labels([""] * len(batch))
     if columns.label:
         labels = labels_of(batch.column(columns.label), where, done)
     column = batch.column(columns.items)
     items = _encoded(column) if columns.encoded else _values(column, columns, names)
     groups = texts_of(batch.column(columns.group)) if columns.group else []
-    chunk = Chunk(None, items, labels, names, groups=groups)
+    chunk = Chunk(
+        None, items, labels.texts, names, groups=groups, not_whole=labels.not_whole
+    )
     splits = splits_of(Rows(batch), columns.split, where, part.split)
     yield from chunks_by_split(chunk, splits)
 

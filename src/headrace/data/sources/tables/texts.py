@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.labels import labels_as_text
+from headrace.data.sources.labels import Labels, labels_as_text
 from headrace.data.sources.tables.roles import Roles
 from headrace.data.sources.tables.tabular import Rows, Table, base_name
 from headrace.data.sources.tables.where import Where, parse_where
@@ -132,14 +132,22 @@ def _chunks(
     places = np.flatnonzero(kept)
     batch = rows.batch if kept.all() else rows.batch.take(pa.array(places))
     name = base_name(table.where)
-    labels = [""] * len(batch)
+    labels = Labels([""] * len(batch))
     if roles.label:
         labels = labels_of(batch.column(roles.label), table.where, int(numbers[0]))
     groups = texts_of(batch.column(roles.group)) if roles.group else []
     names = [f"{name}[{number}]" for number in numbers[kept].tolist()]
     items = _items(batch.column(roles.item), names)
     unread = np.flatnonzero(np.isin(places, rows.bad)).tolist()
-    chunk = Chunk(None, items, labels, names, groups=groups, unread=unread)
+    chunk = Chunk(
+        None,
+        items,
+        labels.texts,
+        names,
+        groups=groups,
+        unread=unread,
+        not_whole=labels.not_whole,
+    )
     yield from chunks_by_split(chunk, [splits[place] for place in places.tolist()])
 
 
@@ -166,7 +174,7 @@ def _plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def labels_of(column: pa.Array, where: str, first: int) -> list[str]:
+def labels_of(column: pa.Array, where: str, first: int) -> Labels:
     """A column of labels as text; missing ones are empty.
 
     Args:
@@ -184,9 +192,12 @@ def labels_of(column: pa.Array, where: str, first: int) -> list[str]:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         known = column.is_valid().to_numpy(zero_copy_only=False)
         values = column.drop_null().to_numpy(zero_copy_only=False)
-        texts = iter(labels_as_text(values, f"{where}, rows from {first:,}, label"))
-        return [next(texts) if is_known else "" for is_known in known]
-    return texts_of(column)
+        found = labels_as_text(values, f"{where}, rows from {first:,}, label")
+        texts = iter(found.texts)
+        return found._replace(
+            texts=[next(texts) if is_known else "" for is_known in known]
+        )
+    return Labels(texts_of(column))
 
 
 def texts_of(column: pa.Array) -> list[str]:

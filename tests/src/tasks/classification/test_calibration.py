@@ -9,8 +9,8 @@ import pytest
 
 from headrace.backend import load_backend
 from headrace.errors import SpecError
-from headrace.models.logged.inference import probabilities
-from headrace.stages.fitting.calibration import MOST, best_temperature, last_layer
+from headrace.models.logged.inference import answers
+from headrace.tasks.classification.calibration import MOST, best_temperature, last_layer
 
 
 def softmax(logits: Any) -> Any:
@@ -38,13 +38,11 @@ def test_a_smoothed_fit_ends_surer_and_says_the_same(fit: Any, make_data: Any) -
     data = make_data(100, 40)
     plain, _ = fit("mlp", data, **recipe)
     made, epochs = fit("mlp", data, calibrate=True, **recipe)
-    assert plain.temperature == 1
-    assert 1 / MOST <= made.temperature < 1
-    before, after = (
-        probabilities(fitted.model, data.val.items) for fitted in (plain, made)
-    )
+    assert plain.finished["temperature"] == 1
+    assert 1 / MOST <= made.finished["temperature"] < 1
+    before, after = (answers(fitted.model, data.val.items) for fitted in (plain, made))
     np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
-    loss = -np.log(after[np.arange(40), data.val.labels]).mean()
+    loss = -np.log(after[np.arange(40), data.val.targets]).mean()
     assert loss < epochs[-1]["val_loss"]
 
 
@@ -53,14 +51,14 @@ def test_a_single_validation_row_gives_a_temperature_within_bounds(
 ) -> None:
     data = make_data(50, 1)
     made, _ = fit("mlp", data, calibrate=True)
-    assert 1 / MOST <= made.temperature <= MOST
-    assert np.isfinite(probabilities(made.model, data.val.items)).all()
+    assert 1 / MOST <= made.finished["temperature"] <= MOST
+    assert np.isfinite(answers(made.model, data.val.items)).all()
 
 
 def test_without_validation_rows_nothing_is_changed(fit: Any, make_data: Any) -> None:
     plain, _ = fit("mlp", make_data(50, 0))
     made, _ = fit("mlp", make_data(50, 0), calibrate=True)
-    assert made.temperature == 1
+    assert made.finished["temperature"] == 1
     assert made.weights_digest == plain.weights_digest
 
 

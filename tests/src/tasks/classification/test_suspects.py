@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from headrace.data.snapshots import SplitRows
-from headrace.records import DataDescription
+from headrace.records import DataDescription, SnapshotRecord
+from headrace.stages.evaluation import SUSPECT_ROWS
+from headrace.stages.evaluation.answers import ask_some
 from headrace.stages.evaluation.pages import page
-from headrace.stages.evaluation.suspects import KEPT, find_suspects
 from headrace.state.store import Store
+from headrace.tasks.classification.suspects import KEPT, find_suspects
+from headrace.tasks.forms import Suspect
 
 DATA = DataDescription(medium="image", shape=(2, 2, 1), classes=("dark", "bright"))
 
@@ -25,6 +28,13 @@ class Brightness:
         return np.stack([1 - chance, chance], axis=1)
 
 
+def suspects_of(snapshot: SnapshotRecord) -> list[Suspect]:
+    """Those of the test split, as an evaluation finds them."""
+    rows = SplitRows(snapshot, "test")
+    parts = list(ask_some(Brightness(), rows, SUSPECT_ROWS))
+    return find_suspects(parts, DATA.classes)
+
+
 def test_a_wrong_label_is_found_and_told(tmp_path: Any, write_snapshot: Any) -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 2
@@ -34,7 +44,7 @@ def test_a_wrong_label_is_found_and_told(tmp_path: Any, write_snapshot: Any) -> 
     told[7] = "dark"  # it is bright
     columns = {"split": ["test"] * 60, "label": told, "name": [*map(str, range(60))]}
     snapshot = write_snapshot(Store(str(tmp_path)), DATA, items, columns)
-    (suspect,) = find_suspects(Brightness(), [SplitRows(snapshot, "test")])
+    (suspect,) = suspects_of(snapshot)
     assert (suspect.name, suspect.label, suspect.likely) == ("7", "dark", "bright")
     assert suspect.split == "test"
     assert abs(suspect.chance - 0.98) < 1e-6
@@ -58,6 +68,6 @@ def test_no_more_than_a_page_of_them_is_kept(
     ]
     columns = {"split": ["test"] * 600, "label": told, "name": [*map(str, range(600))]}
     snapshot = write_snapshot(Store(str(tmp_path)), DATA, items, columns)
-    found = find_suspects(Brightness(), [SplitRows(snapshot, "test")])
+    found = suspects_of(snapshot)
     assert len(found) == KEPT
     assert all(int(suspect.name) < 120 for suspect in found)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from headrace.data.sources.plain import with_plain_labels
+from headrace.data.sources.labels import labels_as_text
+from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
+from headrace.tasks.classification.plain import with_plain_labels
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 
@@ -56,6 +59,24 @@ def test_labels_that_differ_only_by_case_are_told():
 
 def test_single_letters_may_differ_by_case():
     assert _read("a", "A")[2] == []
+
+
+@pytest.mark.parametrize(
+    ("first", "seen"),
+    [(0, r"^y\[1\] is 1.5, which is no label"), (7, r"^y\[8\] is 1.5, which is no")],
+)
+def test_what_is_no_label_is_refused_with_its_row(first, seen):
+    labels = labels_as_text(np.array([0.0, 1.5]), "y", first)
+    names = ["y[0]", "y[1]"]
+    chunk = Chunk(None, [b"x"] * 2, labels.texts, names, not_whole=labels.not_whole)
+    with pytest.raises(SourceError, match=seen):
+        list(with_plain_labels(iter([chunk]), Source(kind="arrays", uri="a.npz")))
+
+
+def test_no_source_gives_what_is_no_label(make, read):
+    arrays = {"x": make.images, "y": np.array([0, 1, 2, 0, 1, 1.5])}
+    with pytest.raises(SourceError, match=r"y\[5\] is 1.5, which is no label"):
+        read(make.npz(**arrays))
 
 
 def test_all_sources_give_plain_labels(make, read):

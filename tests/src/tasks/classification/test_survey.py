@@ -10,7 +10,8 @@ import pytest
 from headrace.errors import Refusal
 from headrace.settings import Settings
 from headrace.spec import DataSpec
-from headrace.use.drafting.found import Found, look, rows_told
+from headrace.tasks.classification.survey import rows_in_words
+from headrace.use.drafting.found import Found, look
 
 See = Callable[[Sequence[tuple[str, str]]], Found]
 LETTERS = [(f"a letter about house {n}", "ab"[n % 2]) for n in range(60)]
@@ -26,7 +27,7 @@ def see(tmp_path: Path) -> See:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         data = DataSpec(source=str(tmp_path / "letters"))
-        return look(data, "text", Settings(project=tmp_path))
+        return look(data, "text", "classification", Settings(project=tmp_path))
 
     return run
 
@@ -34,9 +35,10 @@ def see(tmp_path: Path) -> See:
 def test_a_class_without_a_readable_row_is_left_out_by_name(see: See) -> None:
     found = see([*LETTERS, *[("", "rare")] * 2, ("", "b")])
 
-    assert found.classes == ("a", "b")
-    assert found.left_out == {"rare": 0}
-    assert rows_told(0) == "no row that can be read"
+    assert found.survey.fields == {"classes": ["a", "b"]}
+    assert found.survey.facts["classes"] == ["a", "b"]
+    assert found.survey.facts["left_out"] == {"rare": 0}
+    assert rows_in_words(0) == "no row that can be read"
     (warning,) = [f for f in found.warnings if f.check == "classes"]
     assert warning.message == (
         "these classes are left out, as none of their rows can be read: 'rare' (2 rows)"
@@ -46,9 +48,9 @@ def test_a_class_without_a_readable_row_is_left_out_by_name(see: See) -> None:
 def test_a_class_of_few_rows_is_left_out_with_their_number(see: See) -> None:
     found = see([*LETTERS, ("the only one", "rare")])
 
-    assert found.left_out == {"rare": 1}
+    assert found.survey.facts["left_out"] == {"rare": 1}
     assert [warning.check for warning in found.warnings] == ["few_rows"]
-    assert rows_told(1) == "1 row in all"
+    assert rows_in_words(1) == "1 row in all"
 
 
 def test_labels_that_name_each_row_are_told_as_such(see: See) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
 from headrace.records import Finding
 from headrace.spec import plain_label
@@ -23,9 +25,17 @@ def with_plain_labels(chunks: Iterator[Chunk], source: Source) -> Iterator[Chunk
         chunks: of the source.
         source: gets notes of what was changed, and a finding for labels that differ
             only by case, when all chunks were read.
+
+    Raises:
+        SourceError: a label is a number and no whole one.
     """
     labels: Counter[str] = Counter()
     for chunk in chunks:
+        if chunk.not_whole:
+            raise SourceError(
+                f"{chunk.not_whole}, which is no label.",
+                "Expected whole numbers or text.",
+            )
         own = Counter(chunk.labels)
         labels.update(own)
         plain = {label: plain_label(label) for label in own}
@@ -74,3 +84,16 @@ def _findings(labels: Counter[str]) -> Iterator[Finding]:
             message=f"classes differ only by case: {told}. Write them alike if they "
             "are one.",
         )
+
+
+def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Labels sorted as people do: 9 before 10."""
+    labels = set(labels)
+    if all(re.fullmatch(r"-?\d+", label, re.ASCII) for label in labels):
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))
+    parts = {label: re.split(r"(\d+)", label) for label in labels}
+    numbered = {
+        label: [int(p) if p.isdecimal() else p for p in split]
+        for label, split in parts.items()
+    }
+    return tuple(sorted(labels, key=lambda label: (numbered[label], label)))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from headrace.stages.evaluation.metrics import (
+from headrace.tasks.classification.metrics import (
     calibration_bins,
     calibration_error,
     classification_metrics,

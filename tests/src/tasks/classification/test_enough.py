@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from headrace.spec import PipelineSpec
-from headrace.stages.evaluation.enough import few_rows, rows_of_gate
-from headrace.stages.evaluation.metrics import wilson_interval
+from headrace.tasks.classification.enough import few_rows, rows_of_gate
+from headrace.tasks.classification.metrics import wilson_interval
 
 
 def spec_of(threshold: float, calibrate: bool = False, **gate: Any) -> PipelineSpec:

@@ -9,7 +9,7 @@ import numpy as np
 
 from headrace.records import Finding
 from headrace.spec import GateSpec, PipelineSpec
-from headrace.stages.evaluation.metrics import Labels
+from headrace.tasks.classification.metrics import Labels
 
 # The root mean square error of a temperature is about a quarter with 50 rows, and about
 # a half with 10: 200 draws each of 50 rows, four classes, accuracies of 0.5 to 0.94.

@@ -12,11 +12,12 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_INK, _ACCENT = "#1f3a5f", "#d1495b"
+INK, ACCENT = "#1f3a5f", "#d1495b"
 _CAPTION = 28  # letters of a caption that fit beside the next one
 
 
-def _figure(width: float, height: float, layout: Any = "constrained") -> Figure:
+def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
+    """A figure of so many inches that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -25,55 +26,17 @@ def _figure(width: float, height: float, layout: Any = "constrained") -> Figure:
     return figure
 
 
-def draw_curves(epochs: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Loss and accuracy of both splits by epoch."""
-    figure = _figure(9, 3.5)
+def draw_curves(epochs: Sequence[Mapping[str, float]], score: str, path: Path) -> None:
+    """Loss and score of both splits by epoch."""
+    figure = new_figure(9, 3.5)
     numbers = range(1, len(epochs) + 1)
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for split, colour in (("train", _INK), ("val", _ACCENT)):
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", score), strict=True):
+        for split, colour in (("train", INK), ("val", ACCENT)):
             values = [epoch.get(f"{split}_{metric}", np.nan) for epoch in epochs]
             axes.plot(numbers, values, "o-", ms=3, color=colour, label=split)
-        axes.set(xlabel="epoch", title=metric)
+        axes.set(xlabel="epoch", title=metric.replace("_", " "))
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=110)
-
-
-def draw_confusion(
-    counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path
-) -> None:
-    """The confusion matrix, int ``(classes, classes)``, rows the true label."""
-    size = max(5.0, 0.45 * len(classes) + 2)
-    figure = _figure(size, size)
-    axes = figure.subplots()
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=90 if len(classes) > 10 else 0)
-    axes.set_yticks(ticks, classes)
-    axes.set(xlabel="predicted", ylabel="true", title="test split, rows")
-    if len(classes) <= 30:
-        for row, column in np.argwhere(counts):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            text = str(counts[row, column])
-            axes.text(column, row, text, ha="center", va="center", color=colour, size=8)
-    figure.savefig(path, dpi=110)
-
-
-def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
-    """How often the model is right, by how sure it says it is."""
-    figure = _figure(5, 4.5)
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], "--", color="grey", lw=1)
-    filled = [b for b in bins if b["rows"]]
-    axes.plot(
-        [b["confidence"] for b in filled],
-        [b["accuracy"] for b in filled],
-        "o-",
-        color=_INK,
-    )
-    axes.set(xlabel="confidence", ylabel="accuracy", title="calibration")
-    axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
 
@@ -93,7 +56,7 @@ def draw_mistakes(
     """
     columns = min(5, max(1, len(captions)))
     rows = max(1, -(-len(captions) // columns))
-    figure = _figure(1.9 * columns, 2.1 * rows, None)  # many axes: slow to lay out
+    figure = new_figure(1.9 * columns, 2.1 * rows, None)  # many axes: slow to lay out
     for place, (sample, caption) in enumerate(zip(samples, captions, strict=True)):
         row, column = divmod(place, columns)
         left, bottom = (column + 0.05) / columns, 1 - (row + 0.98) / rows
@@ -109,6 +72,7 @@ def draw_trials(
     trials: Sequence[Mapping[str, Any]],
     fields: Mapping[str, bool],
     metric: str,
+    lower: bool,
     path: Path,
 ) -> None:
     """The course of a search, and the metric by each field that was searched.
@@ -117,17 +81,18 @@ def draw_trials(
         trials: each with number, state, value and overrides.
         fields: the fields that were searched; whether their axis is logarithmic.
         metric: the name of the value.
+        lower: whether a lower one is better.
         path: of the PNG.
     """
     columns = min(3, len(fields) + 1)
     rows = -(-(len(fields) + 1) // columns)
-    figure = _figure(4.2 * columns, 3.4 * rows)
+    figure = new_figure(4.2 * columns, 3.4 * rows)
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).ravel()
     for axes in grid[len(fields) + 1 :]:
         axes.axis("off")
     known = [trial for trial in trials if trial["value"] is not None]
     done = [trial for trial in known if trial["state"] == "completed"]
-    for state, colour in (("pruned", "#b0b7c0"), ("completed", _INK)):
+    for state, colour in (("pruned", "#b0b7c0"), ("completed", INK)):
         shown = [trial for trial in known if trial["state"] == state]
         values = [trial["value"] for trial in shown]
         numbers = [trial["number"] for trial in shown]
@@ -136,10 +101,10 @@ def draw_trials(
             found = [trial["overrides"][name] for trial in shown]
             plain = all(isinstance(v, int | float) for v in found)
             axes.scatter(found if plain else [*map(str, found)], values, 18, colour)
-    best = np.minimum if metric.endswith("loss") else np.maximum
+    best = np.minimum if lower else np.maximum
     course = best.accumulate([trial["value"] for trial in done])
     numbers = [trial["number"] for trial in done]
-    grid[0].step(numbers, course, where="post", color=_ACCENT, label="best so far")
+    grid[0].step(numbers, course, where="post", color=ACCENT, label="best so far")
     grid[0].set(xlabel="trial", ylabel=metric, title="course")
     grid[0].legend(fontsize=8)
     for axes, (name, is_log) in zip(grid[1:], fields.items(), strict=False):

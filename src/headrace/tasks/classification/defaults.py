@@ -1,0 +1,21 @@
+"""Constants only: they are read without an import."""
+
+SCORE = "accuracy"
+HIGHER_IS_BETTER = True
+HEADLINE = "test_accuracy"
+# Metrics that `headrace compare` shows, and their short names.
+SHOWN = {
+    "test_accuracy": "accuracy",
+    "test_log_loss": "log loss",
+    "test_calibration_error": "calibration",
+}
+
+GATES = {
+    "accuracy": {"metric": "test_accuracy", "direction": "min"},
+    "class_floor": {"metric": "test_class_recall_min", "direction": "min"},
+    "calibration": {"metric": "test_calibration_error", "direction": "max"},
+}
+# Where a pipeline file names no gates; each with the bound that it has there.
+DEFAULT_GATES = {"accuracy": 0.5, "class_floor": 0.2, "calibration": 0.2}
+# Fields of [data] and [training] that mean nothing to this task.
+UNUSED = ()

@@ -1,0 +1,90 @@
+"""What a classifier's answers are worth: each is right or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks.classification import enough, metrics, pictures, suspects
+from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
+
+if TYPE_CHECKING:
+    from headrace.tasks import Judge
+
+
+class RightOrWrong:
+    """See `headrace.tasks.Judge`."""
+
+    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
+        """Whether each answer is right, bool ``(n,)``."""
+        return np.asarray(outputs.argmax(axis=1) == targets, bool)
+
+    def metrics(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+    ) -> tuple[Metrics, dict[str, Metrics]]:
+        """See `metrics.classification_metrics`."""
+        return metrics.classification_metrics(
+            outputs,
+            targets,
+            data.classes,
+            evaluation.confidence,
+            evaluation.calibration_bins,
+        )
+
+    def summary(self, scores: Scores, confidence: float) -> Metrics:
+        """The accuracy with its Wilson interval."""
+        right, rows = int(scores.sum()), len(scores)
+        low, high = metrics.wilson_interval(right, rows, confidence)
+        return {
+            "accuracy": float(scores.mean()),
+            "accuracy_low": low,
+            "accuracy_high": high,
+        }
+
+    def badness(self, outputs: Outputs, targets: Targets) -> Any:
+        """How sure a wrong answer is."""
+        wrong = ~self.scores(outputs, targets)
+        return np.where(wrong, outputs.max(axis=1), 0)
+
+    def caption(self, output: Any, target: Any, data: DataDescription) -> str:
+        """What was taken for what."""
+        told = int(output.argmax())
+        names = f"{data.classes[target]} taken for {data.classes[told]}"
+        return f"{names}\n{output[told]:.0%} sure"
+
+    def suspects(self, parts: Sequence[Judged], data: DataDescription) -> list[Suspect]:
+        """By confident learning."""
+        return suspects.find_suspects(parts, data.classes)
+
+    def few_rows(
+        self, spec: PipelineSpec, targets: Targets, val_rows: int
+    ) -> list[Finding]:
+        """See `enough.few_rows`."""
+        return enough.few_rows(spec, targets, val_rows)
+
+    def draw(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+        folder: Path,
+    ) -> None:
+        """Confusion matrix and calibration."""
+        predicted = outputs.argmax(axis=1).astype(np.int32)
+        counts = metrics.confusion(targets, predicted, len(data.classes))
+        pictures.draw_confusion(counts, data.classes, folder / "confusion.png")
+        bins = metrics.calibration_bins(outputs, targets, evaluation.calibration_bins)
+        pictures.draw_calibration(bins, folder / "calibration.png")
+
+
+PART: Judge = RightOrWrong()

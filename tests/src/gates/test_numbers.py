@@ -1,0 +1,145 @@
+"""The comparison of two models by a number for each row, and its error rates."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from headrace.gates import Opponent, Trial, champion_gate
+from headrace.gates.numbers import PairedNumbers
+from headrace.spec import GateSpec
+
+
+def compared(own: list[float], other: list[float], *, higher: bool = False):
+    mine, theirs = np.array(own), np.array(other)
+    rows = np.ones(len(mine), bool)
+    return PairedNumbers.of(mine, theirs, rows, higher_is_better=higher)
+
+
+def test_the_p_value_is_that_of_all_changes_of_sign() -> None:
+    gains = [3.0, 1.0, 2.0, -1.5, 0.5, 2.5, -0.25, 1.25]
+    found = compared([5 - gain for gain in gains], [5.0] * len(gains))
+    sums = [
+        sum(sign * gain for sign, gain in zip(signs, gains, strict=True))
+        for signs in itertools.product((1, -1), repeat=len(gains))
+    ]
+    exact = sum(total >= sum(gains) - 1e-9 for total in sums) / len(sums)
+    assert found.p_better == pytest.approx(exact, abs=0.004)
+    assert found.p_worse == pytest.approx(
+        sum(total <= sum(gains) + 1e-9 for total in sums) / len(sums), abs=0.004
+    )
+
+
+def test_the_same_rows_give_the_same_p_value() -> None:
+    chance = np.random.default_rng(1)
+    own, other = chance.gamma(2, 1, 300), chance.gamma(2, 1, 300)
+    first, again = (compared(own.tolist(), other.tolist()) for _ in range(2))
+    assert first.p_better == again.p_better
+
+
+def test_models_that_do_not_differ_are_neither_better_nor_worse() -> None:
+    found = compared([1.0, 2.0], [1.0, 2.0])
+    assert (found.p_better, found.p_worse) == (1.0, 1.0)
+
+
+def test_lower_errors_are_better_unless_higher_scores_are() -> None:
+    low, high = [1.0] * 60, [2.0] * 60
+    assert compared(low, high).p_better < 0.001
+    assert compared(low, high, higher=True).p_worse < 0.001
+
+
+def test_gains_are_shares_of_the_opponents_mean() -> None:
+    found = compared([1.0] * 50 + [3.0] * 50, [2.0] * 50 + [4.0] * 50)
+    assert found.gains.mean() == pytest.approx(1 / 3)
+    assert (found.own, found.other, found.rows) == (2.0, 3.0, 100)
+    assert found.in_words() == "2 against 3 on average"
+
+
+def test_rows_that_nobody_can_answer_count_as_lost() -> None:
+    found = compared([1.0] * 60, [2.0] * 60).with_lost(3)
+    assert found.rows == 63
+    assert found.gains[-3:].tolist() == [-0.5] * 3
+
+
+def test_few_rows_show_nothing() -> None:
+    assert not compared([1.0] * 49, [1.0] * 49).enough(0.02, 0.05)
+    assert compared([1.0] * 50, [1.0] * 50).enough(0.02, 0.05)
+    assert not compared([1.0] * 50, [1.0] * 50).enough(0.0, 0.05)
+    assert compared([1.0], [2.0]).lower_bound(0.05) == -math.inf
+
+
+@pytest.mark.parametrize("rows", [50, 400])
+def test_equal_models_are_called_better_as_often_as_the_level_says(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500 pairs of equal models with skewed errors; 5 % and three standard errors."""
+    monkeypatch.setattr("headrace.gates.numbers.LEAST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.numbers.MOST_FLIPS", 999)
+    chance = np.random.default_rng(rows)
+    called = sum(
+        compared(
+            chance.gamma(1, 1, rows).tolist(), chance.gamma(1, 1, rows).tolist()
+        ).p_better
+        < 0.05
+        for _ in range(500)
+    )
+    assert called / 500 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.0194])
+def test_the_bound_lies_above_the_truth_as_often_as_the_level_says(
+    level: float,
+) -> None:
+    """2,000 challengers that are 10 % worse on average, skewed gains, 200 rows."""
+    chance = np.random.default_rng(5)
+    missed = 0
+    for _ in range(2000):
+        gains = 0.4 - chance.gamma(2, 0.25, 200)  # mean -0.1
+        found = PairedNumbers(gains, 1.1, 1.0)
+        missed += found.lower_bound(level) > -0.1
+    assert missed / 2000 <= level + 3 * math.sqrt(level * (1 - level) / 2000)
+
+
+def trial(own: np.ndarray, other: np.ndarray, new: bool) -> Trial:
+    rows = np.ones(len(own), bool)
+    return Trial(
+        scores=own,
+        new=rows & new,
+        champion=Opponent(3, other, rows),
+        higher_is_better=False,
+    )
+
+
+def gate(**fields: float) -> GateSpec:
+    return GateSpec.model_validate({"name": "champion", **fields})
+
+
+def test_a_challenger_with_lower_errors_becomes_champion() -> None:
+    chance = np.random.default_rng(2)
+    other = chance.gamma(2, 2, 400)
+    result, metrics = champion_gate(gate(), trial(other * 0.8, other, new=False))
+    assert result.passed, result.reason
+    assert "significantly better than version 3" in result.reason
+    assert metrics["compared_items"] == 400
+
+
+def test_a_challenger_with_higher_errors_does_not() -> None:
+    other = np.random.default_rng(2).gamma(2, 2, 400)
+    result, _ = champion_gate(gate(margin=0.05), trial(other * 1.2, other, new=True))
+    assert not result.passed
+    assert result.reason.startswith("significantly worse than version 3 on 400 new")
+
+
+def test_an_equal_challenger_takes_over_on_new_items_only() -> None:
+    chance = np.random.default_rng(3)
+    other = chance.gamma(2, 2, 2000)
+    own = np.abs(other + chance.normal(0, 0.05, 2000))
+    result, _ = champion_gate(gate(margin=0.02), trial(own, other, new=True))
+    assert result.passed
+    assert "no worse than version 3 on 2,000 new test items" in result.reason
+    assert "% of its mean" in result.reason
+    judged, _ = champion_gate(gate(margin=0.02), trial(own, other, new=False))
+    assert not judged.passed

@@ -1,0 +1,152 @@
+"""What every task must give, whatever it is."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headrace import media, tasks
+from headrace.records import DataDescription
+from headrace.spec import (
+    EvaluationSpec,
+    TrainingSpec,
+    default_gates,
+    known_gates,
+    task_names,
+)
+from headrace.spec.pipeline import unused_fields
+
+PARTS = {
+    "labels": tasks.Labels,
+    "contract": tasks.Contract,
+    "head": tasks.Head,
+    "judge": tasks.Judge,
+    "answers": tasks.Answers,
+    "survey": tasks.Surveyor,
+}
+every_task = pytest.mark.parametrize("name", task_names())
+# Labels of eight items of each task here; a new task adds its own.
+LABELS = {"classification": list("abcabcab"), "regression": list("12345678")}
+
+
+@pytest.fixture(scope="module")
+def network(request: pytest.FixtureRequest):
+    """The description and a network of a task, on eight images."""
+
+    def make(name: str):
+        from headrace import models
+        from headrace.backend import load_backend
+
+        load_backend()
+        described = tasks.task(name).labels.describe(LABELS[name], _data())
+        data = DataDescription(
+            medium="image", task=name, shape=(8, 8, 1), target=described
+        )
+        encoded = targets(name, data)
+        built = models.build("mlp", data, {"hidden": [8]}, targets=lambda: encoded)
+        return data, models.compose(data, *built), built[1], encoded
+
+    return make
+
+
+def _data():
+    from headrace.spec import DataSpec
+
+    return DataSpec(source="x.npz")
+
+
+def targets(name: str, data: DataDescription):
+    import pyarrow as pa
+
+    return tasks.task(name).labels.encode(pa.chunked_array([LABELS[name]]), data)
+
+
+@every_task
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_has_all_that_its_protocol_lists(name: str, part: str) -> None:
+    found = getattr(tasks.task(name), part)
+    protocol = PARTS[part]
+    for member, listed in inspect.getmembers(protocol, inspect.isfunction):
+        if not member.startswith("_"):
+            given = inspect.signature(getattr(found, member))
+            wanted = inspect.signature(listed)
+            assert len(given.parameters) == len(wanted.parameters) - 1, member
+    for attribute in protocol.__annotations__:
+        assert hasattr(found, attribute), attribute
+
+
+@every_task
+def test_its_gates_are_known_and_its_default_ones_have_bounds(name: str) -> None:
+    gates = default_gates(name)
+    assert {gate.name for gate in gates} <= set(known_gates(name))
+    assert all(gate.threshold is not None for gate in gates)
+    assert "champion" in {gate.name for gate in gates}
+
+
+@every_task
+def test_what_it_has_no_use_for_are_fields_of_the_spec(name: str) -> None:
+    from headrace.spec import PipelineSpec
+
+    for field in unused_fields(name):
+        table, _, key = field.partition(".")
+        inner = PipelineSpec.model_fields[table].annotation
+        assert key in inner.model_fields, field
+
+
+@every_task
+def test_a_network_is_built_answers_and_is_measured(name: str, network) -> None:
+    data, model, _, encoded = network(name)
+    learned = tasks.task(name)
+    assert encoded.dtype == learned.labels.DTYPE
+    images = np.random.default_rng(1).integers(0, 255, (8, 8, 8, 1), np.uint8)
+    outputs = np.asarray(model(media.medium("image").raw(images)), np.float32)
+    assert outputs.shape == (8, learned.head.width(data))
+    scores = learned.judge.scores(outputs, encoded)
+    assert scores.shape == (8,)
+    metrics, slices = learned.judge.metrics(outputs, encoded, data, EvaluationSpec())
+    assert learned.headline in metrics
+    assert set(learned.shown) <= set(metrics)
+    assert all("=" in one for one in slices)
+    gates = {gate.metric for gate in default_gates(name)}
+    others = {"model_megabytes", "latency_ms", "champion"}
+    assert gates <= {*metrics, *others}
+    summary = learned.judge.summary(scores, 0.95)
+    assert summary[learned.score] == pytest.approx(float(scores.mean()))
+    assert len(learned.answers.answers(outputs, data)) == 8
+    columns = learned.answers.answer_columns(outputs, data)
+    assert {len(column) for column in columns.values()} == {8}
+    assert isinstance(learned.answers.figures(metrics), str)
+    assert learned.judge.caption(outputs[0], encoded[0], data)
+    assert learned.judge.badness(outputs, encoded).shape == (8,)
+
+
+@every_task
+def test_losses_and_scores_of_training_are_those_of_validation(
+    name: str, network
+) -> None:
+    _, model, body, encoded = network(name)
+    learned, recipe = tasks.task(name), TrainingSpec()
+    images = np.random.default_rng(2).integers(0, 255, (8, 8, 8, 1), np.uint8)
+    outputs = np.asarray(model(media.medium("image").raw(images)), np.float32)
+    losses = np.asarray(learned.head.losses(body, encoded, outputs, recipe))
+    scores = np.asarray(learned.head.training_scores(encoded, outputs))
+    assert losses.shape == scores.shape == (8,)
+    found = learned.head.validation_metrics(body, outputs, encoded)
+    assert found["val_loss"] == pytest.approx(float(losses.mean()), rel=1e-4)
+    assert found[f"val_{learned.score}"] == pytest.approx(
+        float(scores.mean()), rel=1e-4
+    )
+
+
+@every_task
+def test_it_draws_its_pictures(name: str, network, tmp_path: Path) -> None:
+    data, model, _, encoded = network(name)
+    images = np.zeros((8, 8, 8, 1), np.uint8)
+    outputs = np.asarray(model(media.medium("image").raw(images)), np.float32)
+    tasks.task(name).judge.draw(outputs, encoded, data, EvaluationSpec(), tmp_path)
+    drawn = sorted(tmp_path.glob("*.png"))
+    assert drawn
+    assert all(one.read_bytes()[:4] == b"\x89PNG" for one in drawn)
