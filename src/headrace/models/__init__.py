@@ -117,6 +117,11 @@ def _import(name: str, folder: Path | None) -> Any:
     return module
 
 
+def arguments_of(name: str) -> set[str]:
+    """The names of the arguments that a builder takes; see `find_builder`."""
+    return set(list(inspect.signature(find_builder(name)).parameters)[1:])
+
+
 def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> None:
     """Refuse arguments that the builder does not take.
 

@@ -74,6 +74,9 @@ class Survey:
         facts: for ``--json``.
         lines: for people.
         findings: what looks wrong.
+        arguments: of a family that takes them, where the task suits others than the
+            family's own.
+        least_steps: of training, where the task takes more than the family says.
     """
 
     rows: dict[str, int]
@@ -86,3 +89,5 @@ class Survey:
     facts: dict[str, Any]
     lines: Sequence[str]
     findings: Sequence[Finding] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    least_steps: int = 0

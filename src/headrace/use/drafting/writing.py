@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headrace.media import medium as medium_named
+from headrace.models import arguments_of
 from headrace.records import DEFAULT_TASK
 from headrace.signs import UNSEEN, as_code, as_markdown
 from headrace.spec import TrainingSpec, least_steps, recipe_of
@@ -45,10 +46,14 @@ def _tables(found: Found) -> Iterator[str]:
     fields |= {name: getattr(data, name) for name in _FIELDS}
     fields["test_groups"] = list(data.test_groups) or None
     yield from _table("[data]", {**fields, **found.survey.fields})
-    builder, rows = medium_named(medium).BEST_BUILDER, found.survey.rows["train"]
+    survey, builder = found.survey, medium_named(medium).BEST_BUILDER
     yield from _table("[model]", {"builder": builder})
+    if taken := arguments_of(builder) & survey.arguments.keys():
+        chosen = {name: survey.arguments[name] for name in sorted(taken)}
+        yield from _table("[model.arguments]", chosen)
     recipe = TrainingSpec.model_validate(recipe_of(medium, builder, task))
-    if epochs := epochs_for(recipe, rows, least_steps(builder)):
+    rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
+    if epochs := epochs_for(recipe, rows, least):
         yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
     common = [{"name": name} for name in ("finite", "size", "champion")]
     for gate in (*found.survey.gates, *common):
