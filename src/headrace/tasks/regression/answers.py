@@ -1,0 +1,69 @@
+"""What people are told of the answers of a regression."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from headrace.records import DataDescription, Metrics
+from headrace.tasks.forms import Outputs
+from headrace.tasks.regression.labels import number
+
+if TYPE_CHECKING:
+    from headrace.tasks import Answers
+
+
+class PredictedNumber:
+    """See `headrace.tasks.Answers`."""
+
+    def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
+        """A number for each item."""
+        return [float(value) for value in outputs[:, 0]]
+
+    def answer_columns(
+        self, outputs: Outputs, data: DataDescription
+    ) -> dict[str, pa.Array]:
+        """The number."""
+        return {"prediction": pa.array(outputs[:, 0])}
+
+    def known(self, label: str, data: DataDescription) -> bool:
+        """Whether it is a number."""
+        return not math.isnan(number(label))
+
+    def figures(self, metrics: Mapping[str, float | None]) -> str:
+        """Median and mean absolute error, and bias."""
+
+        def value(name: str) -> str:
+            found = metrics.get(f"test_{name}")
+            return "unknown" if found is None else f"{found:.4g}"
+
+        return (
+            f"test median absolute error {value('median_absolute_error')}, mean "
+            f"{value('mean_absolute_error')} ({value('mean_absolute_error_low')} to "
+            f"{value('mean_absolute_error_high')}), bias {value('bias')} "
+            f"({value('bias_low')} to {value('bias_high')})"
+        )
+
+    def about(self, data: DataDescription) -> str:
+        """One number."""
+        return "answer one number"
+
+    def highlights(
+        self, metrics: Metrics, slices: Mapping[str, Mapping[str, float | None]]
+    ) -> list[str]:
+        """The range of the targets with the largest error."""
+        ranges = {n: s for n, s in slices.items() if n.startswith("range=")}
+        if len(ranges) < 2:
+            return []
+        worst = max(ranges, key=lambda name: ranges[name]["absolute_error"] or 0)
+        return [
+            f"worst for true numbers from {worst.removeprefix('range=')}: mean "
+            f"absolute error {ranges[worst]['absolute_error']:.4g}, "
+            f"bias {ranges[worst]['bias']:.4g}"
+        ]
+
+
+PART: Answers = PredictedNumber()

@@ -1,0 +1,68 @@
+"""What the contract expects of the targets of a regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from headrace.media.forms import Expectation
+from headrace.records import DataDescription
+from headrace.tasks.forms import Column, Counts
+from headrace.tasks.regression.labels import numbers
+
+if TYPE_CHECKING:
+    from headrace.tasks import Contract
+
+
+class FiniteNumbers:
+    """See `headrace.tasks.Contract`."""
+
+    COLUMNS: Sequence[str] = ("target",)
+
+    def expectations(self, data: DataDescription) -> list[Expectation]:
+        """Each target is a number, and they are not all the same."""
+        return [
+            Expectation(
+                "label",
+                "expect_column_values_to_not_be_null",
+                {"column": "target"},
+                "its label is no finite number",
+            ),
+            Expectation(
+                "targets",
+                "expect_column_unique_value_count_to_be_between",
+                {"column": "target", "min_value": 2},
+                split="train",
+            ),
+        ]
+
+    def columns(
+        self, split: Column, label: Column, counts: Counts, data: DataDescription
+    ) -> dict[str, Any]:
+        """``target``: the number, float64."""
+        return {"target": numbers(label.tolist())}
+
+    def problem(
+        self, check: str, split: str, counts: Counts, data: DataDescription
+    ) -> str:
+        """That there is nothing to learn."""
+        if check != "targets":
+            return ""
+        return f"{split} has no two different numbers: there is nothing to learn"
+
+    def lacking(self, counts: Counts, data: DataDescription) -> list[str]:
+        """The splits without a row."""
+        return [
+            f"{split} holds no item with a number"
+            for split in ("train", "test")
+            if not counts[split, ""]
+        ]
+
+    def warning(
+        self, check: str, counts: Counts, data: DataDescription
+    ) -> tuple[int, str] | None:
+        """None."""
+        return None
+
+
+PART: Contract = FiniteNumbers()

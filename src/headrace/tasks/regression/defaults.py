@@ -1,0 +1,28 @@
+"""Constants only: they are read without an import."""
+
+SCORE = "absolute_error"
+HIGHER_IS_BETTER = False
+HEADLINE = "test_median_absolute_error"
+# Metrics that `headrace compare` shows, and their short names.
+SHOWN = {
+    "test_median_absolute_error": "median error",
+    "test_mean_absolute_error": "mean error",
+    "test_bias": "bias",
+}
+
+GATES = {
+    "error": {"metric": "test_mean_absolute_error", "direction": "max"},
+    "bias": {"metric": "test_bias_size", "direction": "max"},
+    "relative_error": {"metric": "test_relative_error", "direction": "max"},
+    "relative_bias": {"metric": "test_relative_bias", "direction": "max"},
+}
+# Where a pipeline file names no gates: shares of what the median of the targets would
+# be wrong by, so that they need no unit.
+DEFAULT_GATES = {"relative_error": 0.9, "relative_bias": 0.2}
+# Fields of the spec that mean nothing to this task.
+UNUSED = (
+    "data.classes",
+    "training.label_smoothing",
+    "training.calibrate",
+    "evaluation.calibration_bins",
+)

@@ -1,0 +1,145 @@
+"""What the answers of a regression are worth: each is off by so much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headrace.records import DataDescription, Finding, Metrics
+from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
+from headrace.tasks.regression import pictures
+
+if TYPE_CHECKING:
+    from headrace.tasks import Judge
+
+RANGES = 5  # of the targets, as many rows in each
+ENOUGH_ROWS = 50  # for the comparison with a champion
+
+
+def interval(values: Scores, confidence: float) -> tuple[float, float]:
+    """The interval of a mean, by the normal approximation."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    half = z * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+class AbsoluteError:
+    """See `headrace.tasks.Judge`."""
+
+    def scores(self, outputs: Outputs, targets: Targets) -> Scores:
+        """How far each answer is from the true number, float64 ``(n,)``."""
+        return np.abs(_errors(outputs, targets))
+
+    def metrics(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+    ) -> tuple[Metrics, dict[str, Metrics]]:
+        """Errors in the unit of the targets, and as shares of a constant's.
+
+        ``test_relative_error`` is the mean absolute error as a share of what always
+        answering the median would get; ``test_relative_bias`` is the mean error as a
+        share of the same.
+        """
+        errors = _errors(outputs, targets)
+        size = np.abs(errors)
+        truth = targets.astype(np.float64)
+        constant = float(np.abs(truth - np.median(truth)).mean()) or math.nan
+        low, high = interval(size, evaluation.confidence)
+        bias_low, bias_high = interval(errors, evaluation.confidence)
+        bias = float(errors.mean())
+        return {
+            "test_median_absolute_error": float(np.median(size)),
+            "test_mean_absolute_error": float(size.mean()),
+            "test_mean_absolute_error_low": low,
+            "test_mean_absolute_error_high": high,
+            "test_root_mean_squared_error": math.sqrt(float((errors**2).mean())),
+            "test_bias": bias,
+            "test_bias_low": bias_low,
+            "test_bias_high": bias_high,
+            "test_bias_size": abs(bias),
+            "test_relative_error": float(size.mean()) / constant,
+            "test_relative_bias": abs(bias) / constant,
+            "non_finite_values": float((~np.isfinite(outputs)).sum()),
+        }, _ranges(errors, truth)
+
+    def summary(self, scores: Scores, confidence: float) -> Metrics:
+        """The mean absolute error with its interval, and the spread of the errors."""
+        low, high = interval(scores, confidence)
+        return {
+            "absolute_error": float(scores.mean()),
+            "absolute_error_low": low,
+            "absolute_error_high": high,
+            "absolute_error_deviation": float(scores.std()),
+        }
+
+    def badness(self, outputs: Outputs, targets: Targets) -> Any:
+        """How far off each answer is."""
+        return self.scores(outputs, targets)
+
+    def caption(self, output: Any, target: Any, data: DataDescription) -> str:
+        """What was predicted for what."""
+        return (
+            f"{target:.4g}: predicted {output[0]:.4g}\noff by {output[0] - target:+.4g}"
+        )
+
+    def suspects(self, parts: Sequence[Judged], data: DataDescription) -> list[Suspect]:
+        """None: a large error is as likely the model's."""
+        return []
+
+    def few_rows(
+        self, spec: PipelineSpec, targets: Targets, val_rows: int
+    ) -> list[Finding]:
+        """Whether a challenger can be compared with a champion."""
+        rows = len(targets)
+        if rows >= ENOUGH_ROWS:
+            return []
+        message = (
+            f"{rows:,} test rows are too few to show that a challenger is no worse "
+            f"than the champion, which takes {ENOUGH_ROWS}"
+        )
+        return [Finding(check="few_rows", split="test", count=rows, message=message)]
+
+    def draw(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        data: DataDescription,
+        evaluation: EvaluationSpec,
+        folder: Path,
+    ) -> None:
+        """Predicted against true numbers, and the residuals."""
+        predicted = outputs[:, 0].astype(np.float64)
+        pictures.draw_predictions(predicted, targets, folder / "predictions.png")
+        pictures.draw_residuals(predicted, targets, folder / "residuals.png")
+
+
+def _errors(outputs: Outputs, targets: Targets) -> Scores:
+    return outputs[:, 0].astype(np.float64) - targets.astype(np.float64)
+
+
+def _ranges(errors: Scores, truth: Scores) -> dict[str, Metrics]:
+    """The errors by the size of the target."""
+    order = np.argsort(truth, kind="stable")
+    found = {}
+    for rows in np.array_split(order, min(RANGES, len(order))):
+        first, last = truth[rows[0]], truth[rows[-1]]
+        found[f"range={first:.4g} to {last:.4g}"] = {
+            "rows": float(len(rows)),
+            "absolute_error": float(np.abs(errors[rows]).mean()),
+            "bias": float(errors[rows].mean()),
+        }
+    return found
+
+
+PART: Judge = AbsoluteError()

@@ -1,0 +1,72 @@
+"""Labels as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.media.chunks import Chunk, Source
+from headrace.records import DataDescription
+from headrace.spec import DataSpec
+from headrace.tasks.forms import Targets
+
+if TYPE_CHECKING:
+    from headrace.tasks import Labels
+
+
+def number(label: str) -> float:
+    """The number that a label is; NaN where it is none, or not finite."""
+    try:
+        value = float(label)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def numbers(labels: Sequence[str]) -> Targets:
+    """The numbers that labels are, float64 ``(n,)``."""
+    return np.array([number(label) for label in labels], np.float64)
+
+
+class Numbers:
+    """See `headrace.tasks.Labels`."""
+
+    STRATIFIED = False
+    DTYPE = "float32"
+
+    def read(self, chunks: Iterator[Chunk], source: Source) -> Iterator[Chunk]:
+        """Each number in one form: ``12.50`` and ``12.5`` are the same label.
+
+        What is no number stays as it is, for the contract to set aside.
+        """
+        for chunk in chunks:
+            values = map(number, chunk.labels)
+            plain = [
+                label.strip() if math.isnan(value) else repr(value)
+                for label, value in zip(chunk.labels, values, strict=True)
+            ]
+            yield replace(chunk, labels=plain)
+
+    def sketch(self, labels: Collection[str]) -> frozenset[str]:
+        """One of them: nothing need be known of all."""
+        return frozenset(list(labels)[:1])
+
+    def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
+        """Nothing: models of data in another range can be compared."""
+        return {}
+
+    def covers(self, train: Collection[str], val: Collection[str]) -> bool:
+        """Whether there are any."""
+        return bool(val)
+
+    def encode(self, labels: pa.ChunkedArray, data: DataDescription) -> Targets:
+        """Numbers; NaN where a label is none."""
+        return numbers(labels.to_pylist()).astype(self.DTYPE)
+
+
+PART: Labels = Numbers()
