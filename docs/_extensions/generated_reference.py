@@ -164,10 +164,23 @@ def _keys(
         kind = f"[table](#{name}-table)" if inner else _type(said, known)
         default = "required" if name in required else _default(said, inner)
         default = _SPECIAL.get((model.__name__, name), default)
-        rows.append([f"`{name}`", kind, default, sentence(field.description or "")])
+        about = field.description or _summary(inner) or _TOP.get(name, "")
+        rows.append([f"`{name}`", kind, default, sentence(about)])
     return table(["Key", "Type", "Default", "Meaning"], rows)
 
 
+def _summary(model: type[BaseModel] | None) -> str:
+    """The first sentence of a table's docstring, without the table's name."""
+    about = inspect.cleandoc(model.__doc__ or "") if model else ""
+    return re.sub(r"^``\[+\w+\]+``:?\s*", "", about.split("\n\n")[0])
+
+
+_TOP = {
+    "name": "of the pipeline and its model",
+    "medium": "what an item is",
+    "task": "what is learned of an item",
+    "description": "one sentence on what is learned",
+}
 _SPECIAL = {
     ("PipelineSpec", "name"): "the folder's name",
     ("PipelineSpec", "gates"): "[all known gates](#known-gates)",

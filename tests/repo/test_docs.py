@@ -82,7 +82,7 @@ def test_toml_is_of_a_pipeline_file(block: Block) -> None:
 
 
 def commands_in(script: str) -> list[list[str]]:
-    """The words after ``headrace`` in each line that runs it, here or in a container."""
+    """The words after ``headrace`` in each line that runs it, also in a container."""
     found = []
     for line in script.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
@@ -169,9 +169,10 @@ def test_the_reference_has_every_key(reference: ModuleType) -> None:
     schema = PipelineSpec.model_json_schema()
     text = "\n".join(reference.pipeline_file())
     for table in (schema, *schema["$defs"].values()):
-        for key, said in table["properties"].items():
+        for key in table["properties"]:
             assert f"| `{key}` |" in text
-            assert said.get("description"), (table["title"], key)
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert not [row for row in rows if row.endswith(("|  |", "| . |"))]
 
 
 @pytest.mark.parametrize("kind", ["commands", "pipeline-file", "gates", "settings"])

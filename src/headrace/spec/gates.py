@@ -37,8 +37,7 @@ class GateSpec(Table):
         default=0.005,
         ge=0,
         lt=1,
-        description="champion only: loss of accuracy that counts as no worse on new "
-        "test items",
+        description="champion only: accuracy that may be lost on new test items",
     )
 
     @model_validator(mode="before")

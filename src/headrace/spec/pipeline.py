@@ -33,35 +33,17 @@ def media_names() -> list[str]:
 class PipelineSpec(Table):
     """All that a pipeline file says, with the defaults filled in."""
 
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9_]{0,62}$",
-        description="of the pipeline and its model; by default the folder's name",
-    )
-    medium: str = Field(
-        description="what an item is", json_schema_extra={"enum": [*media_names()]}
-    )
-    description: str = Field(default="", description="one sentence on what is learned")
-    data: DataSpec = Field(description="where the items come from")
-    contract: tuple[ContractRow, ...] = Field(
-        default=(), description="what the data must satisfy"
-    )
-    model: ModelSpec = Field(default=ModelSpec(), description="the model's builder")
-    training: TrainingSpec = Field(
-        default=TrainingSpec(), description="how the network is fitted"
-    )
-    evaluation: EvaluationSpec = Field(
-        default=EvaluationSpec(), description="how the test split is reported"
-    )
-    gates: tuple[GateSpec, ...] = Field(
-        default_factory=default_gates,
-        description="what the model must satisfy to be promoted",
-    )
-    promotion: PromotionSpec = Field(
-        default=PromotionSpec(), description="who decides on the promotion"
-    )
-    deploy: DeploySpec | None = Field(
-        default=None, description="when the pipeline runs by itself"
-    )
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    medium: str = Field(json_schema_extra={"enum": [*media_names()]})
+    description: str = ""
+    data: DataSpec
+    contract: tuple[ContractRow, ...] = ()
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    gates: tuple[GateSpec, ...] = Field(default_factory=default_gates)
+    promotion: PromotionSpec = PromotionSpec()
+    deploy: DeploySpec | None = None
 
     @model_validator(mode="before")
     @classmethod
