@@ -21,7 +21,9 @@ EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 def deploy(
     pipeline: Annotated[
         str | None,
-        typer.Argument(help="A pipeline; by default all, and stale deployments are deleted."),
+        typer.Argument(
+            help="A pipeline; by default all, and stale deployments are deleted."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
