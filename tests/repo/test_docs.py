@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from tests.repo.docs_blocks import (
@@ -29,6 +30,8 @@ from tests.repo.docs_blocks import (
 )
 from typer import TyperException
 
+from headrace.media import medium
+from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace_cli.main import app
@@ -173,6 +176,30 @@ def test_the_reference_has_every_key(reference: ModuleType) -> None:
             assert f"| `{key}` |" in text
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert not [row for row in rows if row.endswith(("|  |", "| . |"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "shape"),
+    [
+        ("image", "Images", (8, 8, 1)),
+        ("text", "Texts", (64,)),
+        ("audio", "Sounds", (8000,)),
+    ],
+)
+def test_every_column_of_a_medium_is_described(
+    name: str, title: str, shape: tuple[int, ...]
+) -> None:
+    page = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
+    section = page.partition(f"### {title}\n")[2].partition("\n###")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    described = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))
+    kind = medium(name)
+    items = np.random.default_rng(0).integers(97, 122, (20, *shape))
+    about = DataDescription(
+        medium=name, shape=shape, classes=("a", "b"), sample_rate_hz=8000
+    )
+    columns = kind.columns(items.astype(kind.DTYPE), ["a", "b"] * 10, about)
+    assert sorted(described) == sorted(columns)
 
 
 @pytest.mark.parametrize("kind", ["commands", "pipeline-file", "gates", "settings"])
