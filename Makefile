@@ -19,7 +19,7 @@ endif
 OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) >= (24, 2))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-all test-faults fuzz bench ui check fix lock check-lock clean
+.PHONY: help setup venv run test test-all test-faults fuzz bench ui docs check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -68,6 +68,15 @@ bench: setup ## Speed and memory beside a bare script, into bench.json: make ben
 
 ui: setup ## The pages of Prefect and MLflow, until Ctrl-C
 	$(BIN)/headrace up
+
+docs: setup ## The documentation, into build/docs; a warning or a broken link fails
+	@rm -rf build/docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env \
+		--doctree-dir build/doctrees docs build/docs
+	@! grep -rnE '(src|href|url)[=(]["'"'"']?(https?:)?//[^"'"'"'>]*\.(js|css|woff2?|ttf|png|svg)' \
+		--include='*.html' --include='*.css' build/docs || { \
+		echo "A page would load something from the network." >&2; exit 1; }
+	@echo "The documentation is in build/docs/index.html."
 
 check: setup ## Format, lint, types, import layers and lock
 	$(BIN)/ruff format --check

@@ -71,56 +71,63 @@ def _home_database(home: Path, postgres: str, sqlite: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Places, each with its environment variable ``HEADRACE_<NAME>``."""
+    """Where things are and what is read: environment variables ``HEADRACE_<NAME>``."""
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True)
 
-    project: Path = Field(default_factory=lambda: find_project(Path.cwd()))
+    project: Path = Field(
+        default_factory=lambda: find_project(Path.cwd()),
+        description="the folder with pipelines/; by default the nearest one, from the "
+        "current folder up, that has pipelines/ or .headrace/",
+    )
     home: Path = Field(
         default_factory=lambda values: values["project"] / ".headrace",
-        description="where state lives",
+        description="the folder of all state; by default .headrace/ in the project",
     )
     store: str = Field(
         default_factory=lambda values: str(values["home"].absolute() / "store"),
-        description="fsspec URI of snapshots, stage records and reports",
+        description="snapshots, stage records, checkpoints and reports: a path or an "
+        "fsspec URI; by default store/ in the home",
     )
     database_url: str = Field(
         default_factory=lambda values: _home_database(
             values["home"], "headrace", "headrace.db"
         ),
-        description="SQLAlchemy URL of the ledger",
+        description="the ledger: an SQLAlchemy URL; by default headrace.db in the "
+        "home, or the home's PostgreSQL",
     )
     user: str = Field(
         default_factory=lambda: f"{getpass.getuser()}@{socket.gethostname()}",
-        description="who promotes and rolls back",
+        description="who promotes, rolls back, approves and rejects: recorded, not "
+        "verified; by default user@host",
     )
     dask_address: str = Field(
         default="",
-        description="a Dask scheduler whose workers share the store's folder; empty: "
-        "processes of this machine",
+        description="a Dask scheduler whose workers share the store's folder; by "
+        "default processes of this machine do the work",
     )
     notify: str = Field(
         default="",
         description="a saved notification block of Prefect, such as "
-        "slack-webhook/team, that is told of failures, refusals, rollbacks and drift",
+        "slack-webhook/team, for failures, refusals, rollbacks and drift",
     )
     worker_environment: str = Field(
         default="",
-        description="names, comma-separated, of further variables that a worker hands "
-        "on to its flows; * stands for any letters",
+        description="further environment variables that a worker passes to its flows: "
+        "comma-separated names, in which * stands for any letters",
     )
     data: Path | None = Field(
         default=None,
-        description="a folder that holds, at any depth, local copies of data that the "
-        "catalog names; None: they are downloaded",
+        description="a folder that has, at any depth, local copies of the data that is "
+        "known by name; by default it is downloaded to data/ in the home",
     )
     storage_options: SecretStr = Field(
         default=SecretStr(""),
-        description="JSON: options of fsspec's file systems for sources, such as keys "
-        "and headers, by protocol or by how a URI begins",
+        description="JSON: credentials and other options of fsspec's file systems for "
+        "sources, by protocol or by the beginning of a URI",
     )
     max_bytes: int = Field(
-        default=64 * 2**30, gt=0, description="of one data set, decoded"
+        default=64 * 2**30, gt=0, description="bytes of one data set, decoded"
     )
     max_members: int = Field(
         default=5_000_000, gt=0, description="files in one archive or folder"
@@ -128,37 +135,37 @@ class Settings(BaseSettings):
     max_item_bytes: int = Field(
         default=32 * 2**20,
         gt=0,
-        description="of one item, decoded, which is known from its header: a coloured "
-        "image of 3,840 x 2,160 has 25 MB, and a batch of 32 such is 3 GB in training",
+        description="bytes of one item, decoded: a coloured image of 3,840 x 2,160 has "
+        "25 MB, and a batch of 32 of them takes 3 GB in training",
     )
     max_file_bytes: int = Field(
         default=128 * 2**20,
         gt=0,
-        description="of one encoded item, and of one page of a Parquet file: both are "
-        "held in memory as a whole; ten minutes of stereo at 48 kHz have 115 MB",
+        description="bytes of one encoded item, and of one page of a Parquet file: "
+        "both are held in memory; ten minutes of stereo at 48 kHz have 115 MB",
     )
     max_columns: int = Field(
         default=4096,
         gt=0,
-        description="of one table: every one is looked at to find items and labels",
+        description="columns of one table: each is examined to find items and labels",
     )
     max_ratio: int = Field(
         default=100,
         gt=1,
-        description="of unpacked to packed bytes, past 16 MiB: texts and arrays pack "
-        "to a third or a tenth, a decompression bomb to a thousandth",
+        description="ratio of unpacked to packed bytes, beyond 16 MiB: texts and "
+        "arrays reach 3 to 10, a decompression bomb 1,000",
     )
     max_media_ratio: int = Field(
         default=500,
         gt=1,
-        description="of decoded images or sounds to their files, past 2 GiB in all: a "
-        "drawing reaches 300, an empty image or silence 1,000",
+        description="ratio of decoded images or sounds to their files, beyond 2 GiB in "
+        "all: a drawing reaches 300, an empty image or silence 1,000",
     )
     max_processes: int = Field(
         default=16,
         gt=0,
-        description="that decode at once, if there are as many processors: each holds "
-        "up to 256 MB",
+        description="processes that decode at the same time, on as many processors: "
+        "each takes up to 256 MB",
     )
 
     @field_validator("data", mode="before")

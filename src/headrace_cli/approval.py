@@ -29,9 +29,9 @@ def approve(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Approve a version that waits for it: it is promoted, and its run goes on.
+    """Approve a version that waits: it is promoted, and its run continues.
 
-    Who approves is HEADRACE_USER, else user@host: a claim that nobody checks.
+    The approver is HEADRACE_USER, otherwise user@host; it is not verified.
     """
     from headrace.settings import Settings
     from headrace.stages.promotion import approval
@@ -65,9 +65,9 @@ def reject(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Reject a version: its run ends refused, and no other asks for it again.
+    """Reject a version that waits: its run ends refused, and none asks again.
 
-    Who rejects is HEADRACE_USER, else user@host: a claim that nobody checks.
+    The person is HEADRACE_USER, otherwise user@host; it is not verified.
     """
     from headrace.settings import Settings
     from headrace.stages.promotion import approval

@@ -35,8 +35,12 @@ class Every(StrEnum):
 
 def backfill(  # noqa: PLR0913
     pipeline: PipelineArgument,
-    first: Annotated[str, typer.Option("--from", metavar="DATE", help="2026-01-31.")],
-    last: Annotated[str, typer.Option("--to", metavar="DATE", help="Included.")],
+    first: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="The first date: 2026-01-31.")
+    ],
+    last: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="The last date, included.")
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,11 +50,13 @@ def backfill(  # noqa: PLR0913
             "data.source=/data/{date}.npz.",
         ),
     ] = None,
-    every: Annotated[Every, typer.Option(help="From one run to the next.")] = Every.DAY,
+    every: Annotated[
+        Every, typer.Option(help="The step from one run to the next.")
+    ] = Every.DAY,
     at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
     promote: Annotated[
         bool,
-        typer.Option("--promote", help="Also promote, as a run does; else register."),
+        typer.Option("--promote", help="Also promote, as headrace run does."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

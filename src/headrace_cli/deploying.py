@@ -21,11 +21,13 @@ EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 def deploy(
     pipeline: Annotated[
         str | None,
-        typer.Argument(help="A pipeline; none: all of the project, and clean up."),
+        typer.Argument(
+            help="A pipeline; by default all, and stale deployments are deleted."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put pipelines with a [deploy] table on the Prefect server, as it says."""
+    """Create, update and delete deployments as the [deploy] tables say."""
     from headrace.settings import Settings
     from headrace.state.ledger.deployments import Deployments
     from headrace_flows import notifications

@@ -64,7 +64,7 @@ def new(  # noqa: PLR0913
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a pipeline for your data: look at it, and write its folder."""
+    """Write a pipeline for your data, after looking at it."""
     from headrace.settings import Settings
     from headrace.spec import DataSpec
     from headrace.use.drafting import draft

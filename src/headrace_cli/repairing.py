@@ -13,6 +13,7 @@ from headrace_cli.answers import (
     print_json,
     show_progress,
 )
+from headrace_cli.words import marked
 
 _COLOURS = {"sound": "green", "restored": "green", "rebound": "green", "failed": "red"}
 
@@ -27,7 +28,7 @@ def repair(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a version's files and answers; restore or train again what is lost."""
+    """Check a version's files and predictions; restore or retrain what is lost."""
     from headrace.settings import Settings
     from headrace.use import repair as repairing
 
@@ -41,7 +42,9 @@ def repair(
         out = console()
         colour = _COLOURS[done.status]
         out.print(
-            f"[bold]{done.model} version {done.version}: [{colour}]{done.status}[/][/]"
+            f"[bold]{marked(done.model)} version {done.version}: "
+            f"[{colour}]{done.status}[/][/]",
+            markup=True,
         )
         out.print(f"  {done.reason}", markup=False)
     raise Answered(0 if done.is_sound else 1)

@@ -45,8 +45,8 @@ def run(
 ) -> None:
     """Run the train flow here and now: from data to a promoted model.
 
-    With --set of gates, contract, evaluation, promotion or data (but for its source) it
-    is an experiment: all is computed and logged, and nothing is promoted.
+    A --set of gates, contract, evaluation, promotion or data (except its source) makes
+    the run an experiment: everything is computed and logged, nothing is promoted.
     """
     from headrace.planning import find_finished
     from headrace.settings import Settings
@@ -93,7 +93,7 @@ def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
 
 def check(
     pipeline: Annotated[
-        str | None, typer.Argument(help="A pipeline; none: all that are found.")
+        str | None, typer.Argument(help="A pipeline; by default all of them.")
     ] = None,
     overrides: SetOption = None,
     data: Annotated[
@@ -101,13 +101,13 @@ def check(
         typer.Option(
             "--data",
             metavar="URI",
-            help="Also ingest this data and hold it against the contract; "
-            "'default' takes the pipeline's own source.",
+            help="Also ingest this data and check the contract; 'default' is the "
+            "pipeline's own source.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a pipeline file at once; with --data its data too, without training."""
+    """Check a pipeline file at once; with --data also its data, without training."""
     from headrace.settings import Settings, pipeline_names
 
     settings = Settings()

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 def verify(
     model: Annotated[
-        str | None, typer.Argument(help="A model; none: everything.")
+        str | None, typer.Argument(help="A model; by default everything.")
     ] = None,
     head: Annotated[
         str | None,
         typer.Option(
             "--head",
             metavar="LINK",
-            help="A last link that you kept: it must still be in the ledger's chain.",
+            help="The last link of an earlier verify: it must still be in the chain.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold the ledger, the store and the models against what was recorded."""
+    """Check that the ledger, the store and the models are as recorded."""
     from headrace.settings import Settings
     from headrace.use import verification
 

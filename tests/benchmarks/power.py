@@ -1,4 +1,4 @@
-"""How often the champion's policy promotes, by simulation: ``docs/statistics.md``.
+"""How often the policy promotes, by simulation: ``docs/explanation/statistics.md``.
 
 Run it with ``python -m tests.benchmarks.power``. It takes half a minute and prints the
 tables of the docs; the seed is fixed.

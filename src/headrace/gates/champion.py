@@ -18,7 +18,7 @@ comparison.
 The level is shared among attempts, so that the errors of all of them together are at
 most the gate's level (0.05): of any number of equal challengers on the same items 5 %
 at most are ever promoted, and of any number on new items 5 % at most are worse by the
-margin than the best there was. ``docs/statistics.md`` has figures.
+margin than the best there was. ``docs/explanation/statistics.md`` has figures.
 """
 
 from __future__ import annotations

@@ -16,10 +16,23 @@ class GateSpec(Table):
     direction; any other gate names them itself.
     """
 
-    name: str = Field(min_length=1)
-    metric: str = ""
-    direction: Literal["min", "max"] | None = None
-    threshold: float | None = Field(default=None, allow_inf_nan=False)
+    name: str = Field(
+        min_length=1, description="one of the known gates, or a name of your own"
+    )
+    metric: str = Field(
+        default="",
+        description="a metric of the evaluation, or one of a class or a group, such as "
+        "class=spam/f1; by default the known gate's own, or the name",
+    )
+    direction: Literal["min", "max"] | None = Field(
+        default=None, description="whether the threshold is the least or the greatest"
+    )
+    threshold: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="the bound of the metric; champion only: the significance level "
+        "that all attempts share",
+    )
     margin: float = Field(
         default=0.005,
         ge=0,

