@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.errors import HeadraceError
-from headrace_cli.answers import JsonOption, console, print_json
+from headrace_cli.answers import JsonOption, answer, prepared
 from headrace_cli.entries import describe_entry
 from headrace_cli.registry import ModelArgument, ReasonOption
 
@@ -33,30 +33,24 @@ def approve(
 
     Who approves is HEADRACE_USER, else user@host: a claim that nobody checks.
     """
-    from headrace.settings import Settings
     from headrace.stages.promotion import approval
     from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     entry, new = approval.approve(model, version, settings, reason=reason)
     number = entry.to_version
     resumed = _go_on(model, number, Ledger(settings.database_url), settings)
-    said = f"promoted by {entry.who}" if new else "is the champion already"
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "promoted" if new else "unchanged",
-                "version": number,
-                "reason": f"version {number} {said}",
-                "entry": describe_entry(entry),
-                "resumed": resumed,
-            }
-        )
-    else:
-        console().print(f"{model} version {number} {said}.", markup=False)
-        _show(resumed)
+    outcome = f"promoted by {entry.who}" if new else "is the champion already"
+    value = {
+        "model": model,
+        "status": "promoted" if new else "unchanged",
+        "version": number,
+        "reason": f"version {number} {outcome}",
+        "entry": describe_entry(entry),
+        "resumed": resumed,
+    }
+    text = f"{model} version {number} {outcome}.{_going_on(resumed)}"
+    answer(value, text, as_json=as_json)
 
 
 def reject(
@@ -69,27 +63,21 @@ def reject(
 
     Who rejects is HEADRACE_USER, else user@host: a claim that nobody checks.
     """
-    from headrace.settings import Settings
     from headrace.stages.promotion import approval
     from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     word = approval.reject(model, version, settings, reason=reason)
     resumed = _go_on(model, word.version, Ledger(settings.database_url), settings)
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "rejected",
-                "version": word.version,
-                "reason": f"version {word.version} was {word}",
-                "resumed": resumed,
-            }
-        )
-    else:
-        console().print(f"{model} version {word.version} was {word}.", markup=False)
-        _show(resumed)
+    reason = f"version {word.version} was {word}"
+    value = {
+        "model": model,
+        "status": "rejected",
+        "version": word.version,
+        "reason": reason,
+        "resumed": resumed,
+    }
+    answer(value, f"{model} {reason}.{_going_on(resumed)}", as_json=as_json)
 
 
 def _go_on(model: str, version: int, ledger: Ledger, settings: Settings) -> list[str]:
@@ -115,9 +103,8 @@ def _go_on(model: str, version: int, ledger: Ledger, settings: Settings) -> list
         return []
 
 
-def _show(resumed: list[str]) -> None:
-    for flow_run in resumed:
-        console().print(f"  its run goes on: {flow_run}", markup=False)
+def _going_on(resumed: list[str]) -> str:
+    return "".join(f"\n  its run goes on: {flow_run}" for flow_run in resumed)
 
 
 COMMANDS = (approve, reject)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.errors import UsageError
-from headrace_cli.answers import JsonOption, console, print_json
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import open_pipeline
 from headrace_cli.words import marked
 
@@ -26,15 +26,13 @@ def deploy(
     as_json: JsonOption = False,
 ) -> None:
     """Put pipelines with a [deploy] table on the Prefect server, as it says."""
-    from headrace.settings import Settings
     from headrace.state.ledger.deployments import Deployments
     from headrace_flows import notifications
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
     from headrace_flows.deploying.wanted import owner_tags, recorded_of
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     wanted, without = _wanted(pipeline, settings)
     with connect(settings) as (client, url):
         only = without or [one.pipeline for one in wanted] if pipeline else None
@@ -50,16 +48,13 @@ def deploy(
             f"The pipeline {without[0]} has no [deploy] table.",
             f"Add one to its file, for example:\n{EXAMPLE}",
         )
-    answer = {
+    value = {
         "status": "deployed",
         "server": url,
         "deployments": [_described(one, url) for one in applied],
         "notify": told or None,
     }
-    if as_json:
-        print_json(answer)
-    else:
-        _show(answer)
+    answer(value, lambda: _show(value), as_json=as_json)
 
 
 def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
@@ -107,9 +102,9 @@ def _described(applied: Applied, url: str) -> dict[str, Any]:
     }
 
 
-def _show(answer: dict[str, Any]) -> None:
+def _show(value: dict[str, Any]) -> None:
     out = console()
-    for one in answer["deployments"]:
+    for one in value["deployments"]:
         out.print(f"[bold]{marked(one['name'])}[/] {one['state']}", end="", markup=True)
         if one["state"] == "removed":
             out.print()
@@ -117,13 +112,13 @@ def _show(answer: dict[str, Any]) -> None:
         when = f"{one['cron']} {one['timezone']}" if one["cron"] else ""
         when += " (paused)" if one["cron"] and one["paused"] else ""
         starts = ", ".join(filter(None, [when, *one["events"]])) or "when asked"
-        out.print(f"  pool {one['pool']}, {starts}", markup=False)
-        out.print(f"  {one['link']}", markup=False)
-    if not answer["deployments"]:
-        out.print(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}", markup=False)
-    if answer["notify"]:
-        out.print(f"tells {answer['notify']} of what needs a person", markup=False)
-    out.print(f"server: {answer['server']}", markup=False)
+        out.print(f"  pool {one['pool']}, {starts}")
+        out.print(f"  {one['link']}")
+    if not value["deployments"]:
+        out.print(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
+    if value["notify"]:
+        out.print(f"tells {value['notify']} of what needs a person")
+    out.print(f"server: {value['server']}")
 
 
 COMMANDS = (deploy,)

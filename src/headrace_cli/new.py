@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace_cli.answers import JsonOption, console, print_json, show_progress
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.words import marked, one_line
 
 if TYPE_CHECKING:
@@ -59,14 +59,11 @@ def new(  # noqa: PLR0913
     as_json: JsonOption = False,
 ) -> None:
     """Make a pipeline for your data: look at it, and write its folder."""
-    from headrace.settings import Settings
     from headrace.spec import DataSpec
     from headrace.use.drafting import draft
     from headrace_cli.pipelines import absolute_source
 
-    settings = Settings()
-    settings.prepare_home()
-    show_progress()
+    settings = prepared()
     spec = DataSpec(
         source=absolute_source(data, Path.cwd()),
         item=text,
@@ -74,14 +71,11 @@ def new(  # noqa: PLR0913
         group=group,
         where=where,
     )
-    answer = _answer(draft(name, medium, spec, settings))
-    if as_json:
-        print_json(answer)
-    else:
-        _show(answer)
+    value = _described(draft(name, medium, spec, settings))
+    answer(value, lambda: _show(value), as_json=as_json)
 
 
-def _answer(made: Draft) -> dict[str, Any]:
+def _described(made: Draft) -> dict[str, Any]:
     found = made.found
     majority, share = found.majority
     data = found.data.model_dump(exclude_none=True, exclude_defaults=True)
@@ -102,29 +96,29 @@ def _answer(made: Draft) -> dict[str, Any]:
     }
 
 
-def _show(answer: dict[str, Any]) -> None:
+def _show(value: dict[str, Any]) -> None:
     from headrace.use.drafting import rows_told
 
     out = console()
-    name, folder = marked(answer["pipeline"]), marked(answer["folder"])
+    name, folder = marked(value["pipeline"]), marked(value["folder"])
     out.print(f"[bold]{name}[/]  {folder}", markup=True)
-    rows, classes = answer["rows"], answer["classes"]
+    rows, classes = value["rows"], value["classes"]
     some = ", ".join(classes[:_CLASSES_SHOWN])
     more = f" and {len(classes) - _CLASSES_SHOWN} more" * (
         len(classes) > _CLASSES_SHOWN
     )
-    majority = answer["majority"]
+    majority = value["majority"]
     lines = [
         f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
-        f"{answer['rejected']:,} could not be read",
+        f"{value['rejected']:,} could not be read",
         f"{len(classes)} classes: {some}{more}",
-        *(f"{key}: {value}" for key, value in answer["data"].items()),
+        *(f"{key}: {value}" for key, value in value["data"].items()),
         f"always saying {majority['class']!r} would be right for "
-        f"{majority['share']:.1%}; the gate asks for {answer['gates']['accuracy']:.3f}",
-        *(f"left out: {k!r}, {rows_told(v)}" for k, v in answer["left_out"].items()),
-        *answer["notes"],
-        *(f"warning {one['check']}: {one['message']}" for one in answer["warnings"]),
-        f"next: headrace run {answer['pipeline']}",
+        f"{majority['share']:.1%}; the gate asks for {value['gates']['accuracy']:.3f}",
+        *(f"left out: {k!r}, {rows_told(v)}" for k, v in value["left_out"].items()),
+        *value["notes"],
+        *(f"warning {one['check']}: {one['message']}" for one in value["warnings"]),
+        f"next: headrace run {value['pipeline']}",
     ]
     for line in lines:
         out.print(f"  {one_line(line)}")

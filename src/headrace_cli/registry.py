@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.errors import NotFoundError
-from headrace_cli.answers import JsonOption, console, print_json, show_progress
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.entries import (
     describe_entries,
     describe_entry,
@@ -19,6 +19,10 @@ from headrace_cli.pipelines import schedule_of
 from headrace_cli.words import add_row
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
+_COLUMNS = (
+    *("pipeline", "champion", "accuracy", "versions", "last new version"),
+    *("waits for approval", "schedule"),
+)
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
 
 
@@ -39,13 +43,10 @@ def promote(
     is evaluated first. An experiment is promoted with --force and a reason only.
     """
     from headrace.planning.judging import Judge
-    from headrace.settings import Settings
     from headrace.stages.promotion import promote_by_hand
     from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
-    show_progress()
+    settings = prepared()
     judge = Judge(settings)
     entry, new = promote_by_hand(
         model, version, settings, force=force, reason=reason, judge=judge
@@ -56,18 +57,14 @@ def promote(
     described = describe_entries([entry], Ledger(settings.database_url))[0]
     if described["overrides"]:
         state += f"; its run overrode {', '.join(described['overrides'])}"
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "promoted" if new else "unchanged",
-                "version": entry.to_version,
-                "reason": f"version {entry.to_version} {state}",
-                "entry": described,
-            }
-        )
-    else:
-        console().print(f"{model} version {entry.to_version} {state}.", markup=False)
+    value = {
+        "model": model,
+        "status": "promoted" if new else "unchanged",
+        "version": entry.to_version,
+        "reason": f"version {entry.to_version} {state}",
+        "entry": described,
+    }
+    answer(value, f"{model} {value['reason']}.", as_json=as_json)
 
 
 def rollback(
@@ -76,29 +73,21 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Go back to the champion before this one, once its model has been loaded."""
-    from headrace.settings import Settings
     from headrace.stages.promotion import roll_back
     from headrace_flows.notifications import emit_from_command
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     entry = roll_back(model, settings, reason=reason)
     emit_from_command(settings, "rollback", model, str(entry), why=entry.why)
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "rolled_back",
-                "version": entry.to_version,
-                "reason": f"version {entry.to_version} is the champion again",
-                "entry": describe_entry(entry),
-            }
-        )
-    else:
-        console().print(
-            f"{model}: version {entry.to_version} is the champion again; version "
-            f"{entry.from_version} is not promoted again by itself."
-        )
+    value = {
+        "model": model,
+        "status": "rolled_back",
+        "version": entry.to_version,
+        "reason": f"version {entry.to_version} is the champion again",
+        "entry": describe_entry(entry),
+    }
+    more = f"version {entry.from_version} is not promoted again by itself"
+    answer(value, f"{model}: {value['reason']}; {more}.", as_json=as_json)
 
 
 def history(model: ModelArgument, as_json: JsonOption = False) -> None:
@@ -109,19 +98,15 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
     bindings = [row.model_dump(exclude={"model"}) for row in ledger.bindings(model)]
     if not entries and model not in ledger.models():
         raise _unknown(model, ledger)
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "history": entries,
-                "approvals": approvals,
-                "bindings": bindings,
-            }
-        )
-        return
-    laws = {entry["sequence"]: why_with_law(entry) for entry in entries}
-    rows = [history_row(one, laws) for one in ledger.timeline(model)]
-    _table(["#", "action", "from", "to", "who", "when", "why"], rows)
+    value = {"model": model, "history": entries}
+    value |= {"approvals": approvals, "bindings": bindings}
+
+    def show() -> None:
+        laws = {entry["sequence"]: why_with_law(entry) for entry in entries}
+        rows = [history_row(one, laws) for one in ledger.timeline(model)]
+        _table(["#", "action", "from", "to", "who", "when", "why"], rows)
+
+    answer(value, show, as_json=as_json)
 
 
 def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
@@ -159,9 +144,11 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
                 ],
             }
         )
-    if as_json:
-        print_json({"model": model, "champion": number, "versions": found})
-        return
+    value = {"model": model, "champion": number, "versions": found}
+    answer(value, lambda: _show_versions(found), as_json=as_json)
+
+
+def _show_versions(versions: list[dict[str, Any]]) -> None:
     shown = {
         "test_accuracy": "accuracy",
         "test_log_loss": "log loss",
@@ -176,7 +163,7 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
             v["snapshot"][:12],
             v["created"],
         ]
-        for v in found
+        for v in versions
     ]
     _table(["version", *shown.values(), "gates", "snapshot", "created"], rows)
 
@@ -218,9 +205,11 @@ def list_(as_json: JsonOption = False) -> None:
                 "folder": str(known[name]) if name in known else None,
             }
         )
-    if as_json:
-        print_json({"home": str(settings.home.absolute()), "pipelines": found})
-        return
+    value = {"home": str(settings.home.absolute()), "pipelines": found}
+    answer(value, lambda: _show_pipelines(value), as_json=as_json)
+
+
+def _show_pipelines(value: dict[str, Any]) -> None:
     rows = [
         [
             p["name"],
@@ -232,34 +221,19 @@ def list_(as_json: JsonOption = False) -> None:
             p["schedule"] or "",
             p["folder"] or "",
         ]
-        for p in found
+        for p in value["pipelines"]
     ]
-    _table(
-        [
-            "pipeline",
-            "champion",
-            "accuracy",
-            "versions",
-            "last new version",
-            "waits for approval",
-            "schedule",
-            "",
-        ],
-        rows,
-    )
-    console().print(f"home: {settings.home.absolute()}", markup=False)
+    _table([*_COLUMNS, ""], rows)
+    console().print(f"home: {value['home']}")
 
 
 list_.__name__ = "list"
 
 
 def _ledger() -> Any:
-    from headrace.settings import Settings
     from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
-    return Ledger(settings.database_url)
+    return Ledger(prepared().database_url)
 
 
 def _unknown(model: str, ledger: Any) -> NotFoundError:

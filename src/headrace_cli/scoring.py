@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace_cli.answers import JsonOption, console, print_json, show_progress
+from headrace_cli.answers import JsonOption, answer, prepared
 from headrace_cli.registry import ModelArgument
 
 if TYPE_CHECKING:
@@ -48,17 +48,11 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score a batch with the champion: one row an item, in the input's order."""
-    from headrace.settings import Settings
     from headrace.use import scoring
 
-    settings = Settings()
-    settings.prepare_home()
-    show_progress()
-    answer = scoring.score(model, source, output, settings, _now_and_then(), item=text)
-    if as_json:
-        print_json(answer.model_dump(exclude_none=True))
-    else:
-        _show(answer)
+    settings = prepared()
+    record = scoring.score(model, source, output, settings, _now_and_then(), item=text)
+    answer(record.model_dump(exclude_none=True), _text(record), as_json=as_json)
 
 
 def _now_and_then() -> Callable[[int], None]:
@@ -74,17 +68,14 @@ def _now_and_then() -> Callable[[int], None]:
     return said
 
 
-def _show(answer: ScoringRecord) -> None:
-    failed = f", {answer.failed:,} could not be decoded" if answer.failed else ""
-    right = "" if answer.accuracy is None else f", accuracy {answer.accuracy:.4f}"
-    console().print(
-        f"{answer.model} version {answer.version} scored {answer.scored:,} of "
-        f"{answer.rows:,} items of {answer.input} in {answer.seconds:.1f} s{failed}"
-        f"{right}",
-        markup=False,
+def _text(record: ScoringRecord) -> str:
+    failed = f", {record.failed:,} could not be decoded" if record.failed else ""
+    right = "" if record.accuracy is None else f", accuracy {record.accuracy:.4f}"
+    return (
+        f"{record.model} version {record.version} scored {record.scored:,} of "
+        f"{record.rows:,} items of {record.input} in {record.seconds:.1f} s{failed}"
+        f"{right}\n{record.output}  (data digest {record.data_digest[:12]})"
     )
-    digest = f"data digest {answer.data_digest[:12]}"
-    console().print(f"{answer.output}  ({digest})", markup=False)
 
 
 COMMANDS = (score,)
