@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.progress import Progress
 from headrace_cli.answers import JsonOption, answer, prepared
 from headrace_cli.registry import ModelArgument
 
 if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
-
-log = logging.getLogger("headrace")
-
-SECONDS_BETWEEN_LINES = 5
 
 
 def score(
@@ -50,22 +44,13 @@ def score(
     """Score a batch with the champion: one row an item, in the input's order."""
     from headrace.use import scoring
 
-    settings = prepared()
-    record = scoring.score(model, source, output, settings, _now_and_then(), item=text)
+    settings, progress = prepared(), Progress("score")
+
+    def say(rows: int) -> None:
+        progress.say(f"{rows:,} items")
+
+    record = scoring.score(model, source, output, settings, say, item=text)
     answer(record.model_dump(exclude_none=True), _text(record), as_json=as_json)
-
-
-def _now_and_then() -> Callable[[int], None]:
-    """A log line every few seconds."""
-    last = time.monotonic()
-
-    def said(rows: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            log.info("score: %s items", f"{rows:,}")
-
-    return said
 
 
 def _text(record: ScoringRecord) -> str:

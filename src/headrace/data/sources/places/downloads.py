@@ -12,12 +12,13 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from headrace.progress import Progress
+
 if TYPE_CHECKING:
     import httpx
 
 SILENCE_SECONDS = 30.0
 TOTAL_SECONDS = 1800.0
-_NEWS_SECONDS = 5.0
 # Not packed for the way: what is counted is what is held in memory.
 _HEADERS = {"User-Agent": "headrace", "Accept-Encoding": "identity"}
 log = logging.getLogger("headrace")
@@ -83,7 +84,7 @@ def _body(answer: httpx.Response, limit_bytes: int, name: str) -> bytes:
 
     whole = int(answer.headers.get("Content-Length", 0))
     data = bytearray()
-    started = logged = time.monotonic()
+    started, progress = time.monotonic(), Progress(name)
     blocks = answer.iter_raw()
     try:
         while max(len(data), whole) <= limit_bytes:
@@ -91,15 +92,12 @@ def _body(answer: httpx.Response, limit_bytes: int, name: str) -> bytes:
             if not block:
                 return bytes(data)
             data += block
-            now = time.monotonic()
-            if now - started > TOTAL_SECONDS:
+            seconds = time.monotonic() - started
+            if seconds > TOTAL_SECONDS:
                 raise DownloadError(
                     f"{len(data):,} bytes came in {TOTAL_SECONDS:.0f} s"
                 )
-            if now - logged >= _NEWS_SECONDS:
-                of = f" of {whole:,}" if whole else ""
-                log.info("%s: %s%s bytes", name, f"{len(data):,}", of)
-                logged = now
+            progress.say(f"{len(data):,}{f' of {whole:,}' if whole else ''} bytes")
     except httpx.RemoteProtocolError:
         seen = f": {len(data):,} of {whole:,} bytes" if whole else ""
         raise DownloadError(f"the reply was cut short{seen}") from None

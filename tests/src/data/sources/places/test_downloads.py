@@ -18,6 +18,7 @@ from tests.src.data.sources.conftest import (
     sha,
 )
 
+from headrace import progress
 from headrace.data.sources.places import downloads
 from headrace.data.sources.places.downloads import DownloadError, check_redirect
 from headrace.errors import DependencyError
@@ -99,7 +100,7 @@ def test_a_download_tells_how_far_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
-    monkeypatch.setattr(downloads, "_NEWS_SECONDS", 0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
     with caplog.at_level(logging.INFO, "headrace"):
         opened(one, settings)
     assert f"catalog:letters: downloading {server.url}/a" in caplog.messages
