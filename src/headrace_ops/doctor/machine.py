@@ -13,7 +13,7 @@ from pathlib import Path
 
 from headrace.errors import HeadraceError
 from headrace.home import HOME_FORMAT
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
@@ -199,11 +199,11 @@ def check_metrics(_: Settings) -> Iterator[Check]:
 
 def check_telemetry(_: Settings) -> Iterator[Check]:
     """Whether someone has turned on that libraries report home."""
-    values = {n: os.environ.get(n, "").lower() for n in _REPORT_IF_ON + _REPORT_IF_OFF}
+    values = {n: variable(n).lower() for n in _REPORT_IF_ON + _REPORT_IF_OFF}
     found = [n for n in _REPORT_IF_OFF if values[n] in {"0", "false", "no", "off"}]
     found += [n for n in _REPORT_IF_ON if values[n] in {"1", "true", "yes", "on"}]
     if found:
-        seen = f"on: {', '.join(f'{name}={os.environ[name]}' for name in found)}"
+        seen = f"on: {', '.join(f'{name}={variable(name)}' for name in found)}"
         yield hint("telemetry", seen, f"unset {' '.join(found)}")
     else:
         yield ok("telemetry", "off")

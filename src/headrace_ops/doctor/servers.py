@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
 from headrace_ops.doctor.databases import check_clock, check_database
@@ -168,7 +168,7 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
 def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
     login = mlflow_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    token = variable("MLFLOW_TRACKING_TOKEN")
     if mlflow_login() is None and token:
         headers = {"Authorization": f"Bearer {token}"}
     page = yield from check_server(MLFLOW, name, url, headers)
