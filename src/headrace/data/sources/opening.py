@@ -163,7 +163,7 @@ def _open_file(file: File, source: Source, settings: Settings) -> Opened:
         return (
             ("npy", npy.read_items(file, settings))
             if is_array
-            else ("file", folder.read_single(file, settings))
+            else ("file", folder.read_single(file, source, settings))
         )
     for magics, what, action in _WRONG:
         if head.startswith(magics):
@@ -230,7 +230,7 @@ def _open_tree(tree: FileTree, source: Source, settings: Settings) -> Opened:
     found = metadata.find_metadata(tree, source, settings)
     if found is not None:
         return "listed", listed.read_listed(*found, source, settings, tree.where)
-    return "folder", folder.read_folder(tree, source.findings, reading, settings)
+    return "folder", folder.read_folder(tree, source, settings)
 
 
 def _is_table(name: str, tree: FileTree) -> bool:

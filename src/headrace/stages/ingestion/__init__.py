@@ -128,6 +128,7 @@ def reading_of(data: DataSpec, medium: str) -> Reading:
         label=data.label,
         group=data.group,
         where=data.where,
+        encoding=data.encoding,
     )
 
 
