@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,6 @@ from headrace_cli.registry import ModelArgument, ReasonOption
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.state.ledger import Ledger
 
 log = logging.getLogger("headrace")
 
@@ -34,23 +33,17 @@ def approve(
     Who approves is HEADRACE_USER, else user@host: a claim that nobody checks.
     """
     from headrace.stages.promotion import approval
-    from headrace.state.ledger import Ledger
 
     settings = prepared()
     entry, new = approval.approve(model, version, settings, reason=reason)
     number = entry.to_version
-    resumed = _go_on(model, number, Ledger(settings.database_url), settings)
     outcome = f"promoted by {entry.who}" if new else "is the champion already"
     value = {
-        "model": model,
         "status": "promoted" if new else "unchanged",
-        "version": number,
         "reason": f"version {number} {outcome}",
         "entry": describe_entry(entry),
-        "resumed": resumed,
     }
-    text = f"{model} version {number} {outcome}.{_going_on(resumed)}"
-    answer(value, text, as_json=as_json)
+    _go_on(model, number, value, settings, as_json)
 
 
 def reject(
@@ -64,26 +57,30 @@ def reject(
     Who rejects is HEADRACE_USER, else user@host: a claim that nobody checks.
     """
     from headrace.stages.promotion import approval
-    from headrace.state.ledger import Ledger
 
     settings = prepared()
     word = approval.reject(model, version, settings, reason=reason)
-    resumed = _go_on(model, word.version, Ledger(settings.database_url), settings)
-    reason = f"version {word.version} was {word}"
-    value = {
-        "model": model,
-        "status": "rejected",
-        "version": word.version,
-        "reason": reason,
-        "resumed": resumed,
-    }
-    answer(value, f"{model} {reason}.{_going_on(resumed)}", as_json=as_json)
+    value = {"status": "rejected", "reason": f"version {word.version} was {word}"}
+    _go_on(model, word.version, value, settings, as_json)
 
 
-def _go_on(model: str, version: int, ledger: Ledger, settings: Settings) -> list[str]:
-    """Resume the runs that wait for this in Prefect; those in a terminal look."""
+def _go_on(
+    model: str, version: int, value: dict[str, Any], settings: Settings, as_json: bool
+) -> None:
+    """Resume the runs that wait for what was decided, and answer."""
+    resumed = _resumed(model, version, settings)
+    lines = [f"{model} {value['reason']}."]
+    lines += [f"  its run goes on: {flow_run}" for flow_run in resumed]
+    value |= {"model": model, "version": version, "resumed": resumed}
+    answer(value, "\n".join(lines), as_json=as_json)
+
+
+def _resumed(model: str, version: int, settings: Settings) -> list[str]:
+    """The runs that waited in Prefect; those in a terminal look by themselves."""
+    from headrace.state.ledger import Ledger
     from headrace_flows.notifications import has_server
 
+    ledger = Ledger(settings.database_url)
     request = ledger.request(model, version)
     if request is None or not has_server(settings):
         return []
@@ -101,10 +98,6 @@ def _go_on(model: str, version: int, ledger: Ledger, settings: Settings) -> list
             error,
         )
         return []
-
-
-def _going_on(resumed: list[str]) -> str:
-    return "".join(f"\n  its run goes on: {flow_run}" for flow_run in resumed)
 
 
 COMMANDS = (approve, reject)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace_flows.deploying import Applied, Wanted
 
+_TOLD = (
+    *("pipeline", "pool", "queue", "timezone", "paused"),
+    *("concurrency", "when_busy", "cooldown_minutes"),
+)
 EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
 
@@ -77,28 +81,16 @@ def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], lis
 
 
 def _described(applied: Applied, url: str) -> dict[str, Any]:
-    wanted = applied.wanted
-    described = {
-        "name": applied.name,
-        "state": applied.state,
-        "link": None
-        if applied.state == "removed"
-        else f"{url}/deployments/deployment/{applied.id}",
-    }
+    is_gone, wanted = applied.state == "removed", applied.wanted
+    link = None if is_gone else f"{url}/deployments/deployment/{applied.id}"
+    described = {"name": applied.name, "state": applied.state, "link": link}
     if wanted is None:
         return described
     return {
         **described,
-        "pipeline": wanted.pipeline,
-        "pool": wanted.pool,
-        "queue": wanted.queue,
+        **{name: getattr(wanted, name) for name in _TOLD},
         "cron": wanted.cron or None,
-        "timezone": wanted.timezone,
-        "paused": wanted.paused,
-        "concurrency": wanted.concurrency,
-        "when_busy": wanted.when_busy,
         "events": list(wanted.events),
-        "cooldown_minutes": wanted.cooldown_minutes,
     }
 
 

@@ -123,25 +123,21 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
     known, entries = ledger.evidence_of(model), ledger.history(model)
     for version in versions:
         evidence = standing_evidence(known, entries, version.version)
+        gates = evidence.gates if evidence else ()
+        all_evidence = [row for row in known if row.version == version.version]
         found.append(
             {
                 "version": version.version,
                 "champion": version.version == number,
                 "passed": bool(evidence and evidence.passed),
                 "metrics": dict(evidence.metrics) if evidence else {},
-                "failed_gates": [g.name for g in evidence.gates if not g.passed]
-                if evidence
-                else [],
+                "failed_gates": [gate.name for gate in gates if not gate.passed],
                 "snapshot": version.snapshot_digest,
                 "weights_digest": version.weights_digest,
                 "run_id": version.run_id,
                 "created": version.created,
                 "experiment": bool(evidence and evidence.experiment),
-                "evidence": [
-                    describe_evidence(row)
-                    for row in known
-                    if row.version == version.version
-                ],
+                "evidence": [describe_evidence(row) for row in all_evidence],
             }
         )
     value = {"model": model, "champion": number, "versions": found}
@@ -180,26 +176,20 @@ def list_(as_json: JsonOption = False) -> None:
     for name in sorted({*known, *models}):
         champion = ledger.champion(name) if ledger else None
         versions = ledger.versions(name) if ledger else []
-        evidence = (
-            ledger.standing_evidence(name, champion.version.version)
-            if ledger and champion
-            else None
-        )
+        waiting = ledger.waiting(name) if ledger else []
+        number = champion.version.version if champion else None
+        evidence = ledger and number and ledger.standing_evidence(name, number)
+        metrics = evidence.metrics if evidence else {}
         found.append(
             {
                 "name": name,
-                "champion": champion.version.version if champion else None,
-                "test_accuracy": evidence.metrics.get("test_accuracy")
-                if evidence
-                else None,
+                "champion": number,
+                "test_accuracy": metrics.get("test_accuracy"),
                 "since": champion.entry.when if champion else None,
                 "versions": len(versions),
                 "waiting": [
-                    {"version": word.version, "expires": word.expires}
-                    for word in ledger.waiting(name)
-                ]
-                if ledger
-                else [],
+                    {"version": w.version, "expires": w.expires} for w in waiting
+                ],
                 "last_run": versions[-1].created if versions else None,
                 "schedule": schedule_of(known[name]) if name in known else None,
                 "folder": str(known[name]) if name in known else None,
