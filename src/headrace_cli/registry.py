@@ -221,9 +221,12 @@ list_.__name__ = "list"
 
 
 def _ledger() -> Any:
+    from headrace.settings import Settings
     from headrace.state.ledger import Ledger
 
-    return Ledger(prepared().database_url)
+    settings = Settings()
+    settings.prepare_home()
+    return Ledger(settings.database_url)
 
 
 def _unknown(model: str, ledger: Any) -> NotFoundError:
