@@ -7,8 +7,10 @@ fine to every program, and to no reader. Knows neither tables nor what the text 
 from __future__ import annotations
 
 import codecs
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -252,10 +254,12 @@ def _narrow(file: File, census: _Census) -> Encoding:
 
 
 def _guess(file: File) -> str:
-    """What charset-normalizer takes it for, which may be wrong: it tells, no more."""
-    from charset_normalizer import from_bytes
+    """What charset-normalizer takes it for, which may be wrong: it tells, no more.
 
-    best = from_bytes(file.head(_GUESSED_BY)).best()
+    Imported by name: no result of a stage depends on the version.
+    """
+    normalizer: Any = importlib.import_module("charset_normalizer")
+    best = normalizer.from_bytes(file.head(_GUESSED_BY)).best()
     return f" It is likely to be {best.encoding}." if best else ""
 
 

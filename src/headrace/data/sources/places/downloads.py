@@ -5,17 +5,15 @@ Knows no catalog and no digest: whoever asks checks what came.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import ssl
 import time
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 
 from headrace.progress import Progress
-
-if TYPE_CHECKING:
-    import httpx
 
 SILENCE_SECONDS = 30.0
 TOTAL_SECONDS = 1800.0
@@ -28,7 +26,12 @@ class DownloadError(Exception):
     """Why nothing came, or what came is of no use; whoever asked says what to do."""
 
 
-def check_redirect(answer: httpx.Response) -> None:
+def _httpx() -> Any:
+    """Imported by name: what comes is checked, so no stage depends on the version."""
+    return importlib.import_module("httpx")
+
+
+def check_redirect(answer: Any) -> None:
     """Let a redirect to https pass, and no other.
 
     Raises:
@@ -57,8 +60,7 @@ def fetch(url: str, limit_bytes: int, name: str) -> bytes:
         DownloadError: it cannot be reached, or what comes is too large, too slow or
             cut short.
     """
-    import httpx
-
+    httpx = _httpx()
     log.info("%s: downloading %s", name, url)
     try:
         client = httpx.Client(
@@ -79,9 +81,8 @@ def fetch(url: str, limit_bytes: int, name: str) -> bytes:
         raise DownloadError(reason.splitlines()[0].rstrip(".")) from None
 
 
-def _body(answer: httpx.Response, limit_bytes: int, name: str) -> bytes:
-    import httpx
-
+def _body(answer: Any, limit_bytes: int, name: str) -> bytes:
+    httpx = _httpx()
     whole = int(answer.headers.get("Content-Length", 0))
     data = bytearray()
     started, progress = time.monotonic(), Progress(name)
