@@ -229,28 +229,31 @@ def _default(said: dict[str, Any], inner: type[BaseModel] | None) -> str:
 
 def gates() -> list[str]:
     """The gates that know their metric and direction, with default thresholds."""
-    from headrace.spec.gates import KNOWN_GATES, default_gates
+    from headrace.spec import default_gates, known_gates, task_names
 
-    bounds = {gate.name: gate.threshold for gate in default_gates()}
     words = {"min": "at least", "max": "at most"}
-    rows = (
-        [
-            f"`{name}`",
-            f"`{gate['metric']}`",
-            words[gate["direction"]],
-            f"`{gate['threshold']:g}`" if "threshold" in gate else "required",
-            f"`{bounds[name]:g}`",
+    lines = []
+    for task in task_names():
+        bounds = {gate.name: gate.threshold for gate in default_gates(task)}
+        rows = (
+            [
+                f"`{name}`",
+                f"`{gate['metric']}`",
+                words[gate["direction"]],
+                f"`{gate['threshold']:g}`" if "threshold" in gate else "required",
+                f"`{bounds[name]:g}`" if name in bounds else "absent",
+            ]
+            for name, gate in known_gates(task).items()
+        )
+        header = [
+            "Gate",
+            "Metric",
+            "Bound",
+            "Threshold by default",
+            "In a file without gates",
         ]
-        for name, gate in KNOWN_GATES.items()
-    )
-    header = [
-        "Gate",
-        "Metric",
-        "Bound",
-        "Threshold by default",
-        "In a file without gates",
-    ]
-    return table(header, rows)
+        lines += [f"### {task}", "", *table(header, rows)]
+    return lines
 
 
 # -- settings, data, models ----------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from headrace.records import (
     StageReport,
     TrainingRecord,
 )
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
 from headrace_flows.run import STAGES, Run
 from headrace_ops.live import UI_PORTS, live_links
@@ -196,7 +195,7 @@ def links(
 
 def mlflow_url(settings: Settings) -> str:
     """Where MLflow's pages are, now or after ``headrace up``; without a password."""
-    tracking = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    tracking = urlsplit(variable("MLFLOW_TRACKING_URI"))
     if tracking.scheme in {"http", "https"}:
         host = tracking.netloc.rpartition("@")[2]
         return urlunsplit((tracking.scheme, host, tracking.path, "", "")).rstrip("/")

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
+from headrace.settings import variable
+
 
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
@@ -58,5 +60,5 @@ def load_backend(*, alone: bool = False) -> None:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")  # it warns of each shape that is traced
-        if "TF_CONFIG" not in os.environ:  # machines connect before anything else
+        if not variable("TF_CONFIG"):  # machines connect before anything else
             tf.constant(0)

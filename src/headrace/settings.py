@@ -1,4 +1,4 @@
-"""Where things are: the one reader of ``HEADRACE_*`` in the environment.
+"""Where things are: the one reader of the environment.
 
 MLflow's and Prefect's own variables are theirs and are left untouched; where they
 are absent, everything lives in the home, by default ``.headrace/`` of the project.
@@ -6,10 +6,12 @@ are absent, everything lives in the home, by default ``.headrace/`` of the proje
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +24,24 @@ from headrace.home import prepare
 from headrace.spec import FILE_NAME
 
 POSTGRES_FILE = "postgres.json"
+
+
+def variable(name: str) -> str:
+    """A variable of another program, such as PREFECT_API_URL; empty: it is not set."""
+    return os.environ.get(name, "")
+
+
+@contextlib.contextmanager
+def keeping(*names: str) -> Iterator[None]:
+    """Give variables their values of before back, or none, when a block ends."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def find_project(start: Path) -> Path:
@@ -176,10 +196,9 @@ class Settings(BaseSettings):
     @property
     def tracking_uri(self) -> str:
         """MLflow's own variables, else a database in the home."""
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI"):
-            if os.environ.get(name):
-                return os.environ[name]
-        return self.home_tracking_uri
+        configured = variable("MLFLOW_TRACKING_URI")
+        configured = configured or variable("MLFLOW_BACKEND_STORE_URI")
+        return configured or self.home_tracking_uri
 
     @property
     def home_tracking_uri(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +15,8 @@ from headrace_cli.words import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from headrace.settings import Settings
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing else.")
@@ -35,6 +37,47 @@ def console() -> Console:
     What is printed is shown as it is; marks of rich count with ``markup=True`` alone.
     """
     return make_console(is_terminal=sys.stdout.isatty())
+
+
+def prepared(settings: Settings | None = None, **options: bool) -> Settings:
+    """The settings, once their home is there; from now on progress is shown.
+
+    Args:
+        settings: None: as the environment says.
+        options: of ``prepare_home``.
+    """
+    from headrace.settings import Settings
+
+    show_progress()
+    settings = settings or Settings()
+    settings.prepare_home(**options)
+    return settings
+
+
+def answer(
+    value: Mapping[str, Any],
+    show: Callable[[], object] | str,
+    *,
+    as_json: bool,
+    exit_code: int = 0,
+) -> None:
+    """Give a command's answer, and end it.
+
+    Args:
+        value: the answer for programs.
+        show: prints it for people, or is what is printed.
+
+    Raises:
+        Answered: the exit code is not 0.
+    """
+    if as_json:
+        print_json(value)
+    elif isinstance(show, str):
+        console().print(show)
+    else:
+        show()
+    if exit_code:
+        raise Answered(exit_code)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

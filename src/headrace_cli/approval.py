@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.errors import HeadraceError
-from headrace_cli.answers import JsonOption, console, print_json
+from headrace_cli.answers import JsonOption, answer, prepared
 from headrace_cli.entries import describe_entry
 from headrace_cli.registry import ModelArgument, ReasonOption
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.state.ledger import Ledger
 
 log = logging.getLogger("headrace")
 
@@ -33,30 +32,18 @@ def approve(
 
     The approver is HEADRACE_USER, otherwise user@host; it is not verified.
     """
-    from headrace.settings import Settings
     from headrace.stages.promotion import approval
-    from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     entry, new = approval.approve(model, version, settings, reason=reason)
     number = entry.to_version
-    resumed = _go_on(model, number, Ledger(settings.database_url), settings)
-    said = f"promoted by {entry.who}" if new else "is the champion already"
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "promoted" if new else "unchanged",
-                "version": number,
-                "reason": f"version {number} {said}",
-                "entry": describe_entry(entry),
-                "resumed": resumed,
-            }
-        )
-    else:
-        console().print(f"{model} version {number} {said}.", markup=False)
-        _show(resumed)
+    outcome = f"promoted by {entry.who}" if new else "is the champion already"
+    value = {
+        "status": "promoted" if new else "unchanged",
+        "reason": f"version {number} {outcome}",
+        "entry": describe_entry(entry),
+    }
+    _go_on(model, number, value, settings, as_json)
 
 
 def reject(
@@ -69,33 +56,31 @@ def reject(
 
     The person is HEADRACE_USER, otherwise user@host; it is not verified.
     """
-    from headrace.settings import Settings
     from headrace.stages.promotion import approval
-    from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     word = approval.reject(model, version, settings, reason=reason)
-    resumed = _go_on(model, word.version, Ledger(settings.database_url), settings)
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "rejected",
-                "version": word.version,
-                "reason": f"version {word.version} was {word}",
-                "resumed": resumed,
-            }
-        )
-    else:
-        console().print(f"{model} version {word.version} was {word}.", markup=False)
-        _show(resumed)
+    value = {"status": "rejected", "reason": f"version {word.version} was {word}"}
+    _go_on(model, word.version, value, settings, as_json)
 
 
-def _go_on(model: str, version: int, ledger: Ledger, settings: Settings) -> list[str]:
-    """Resume the runs that wait for this in Prefect; those in a terminal look."""
+def _go_on(
+    model: str, version: int, value: dict[str, Any], settings: Settings, as_json: bool
+) -> None:
+    """Resume the runs that wait for what was decided, and answer."""
+    resumed = _resumed(model, version, settings)
+    lines = [f"{model} {value['reason']}."]
+    lines += [f"  its run goes on: {flow_run}" for flow_run in resumed]
+    value |= {"model": model, "version": version, "resumed": resumed}
+    answer(value, "\n".join(lines), as_json=as_json)
+
+
+def _resumed(model: str, version: int, settings: Settings) -> list[str]:
+    """The runs that waited in Prefect; those in a terminal look by themselves."""
+    from headrace.state.ledger import Ledger
     from headrace_flows.notifications import has_server
 
+    ledger = Ledger(settings.database_url)
     request = ledger.request(model, version)
     if request is None or not has_server(settings):
         return []
@@ -113,11 +98,6 @@ def _go_on(model: str, version: int, ledger: Ledger, settings: Settings) -> list
             error,
         )
         return []
-
-
-def _show(resumed: list[str]) -> None:
-    for flow_run in resumed:
-        console().print(f"  its run goes on: {flow_run}", markup=False)
 
 
 COMMANDS = (approve, reject)

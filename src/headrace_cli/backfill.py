@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.errors import DependencyError, UsageError
-from headrace_cli.answers import (
-    Answered,
-    JsonOption,
-    console,
-    print_json,
-    show_progress,
-)
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import PipelineArgument, open_pipeline
 from headrace_cli.words import add_row
 
@@ -67,18 +61,15 @@ def backfill(  # noqa: PLR0913
     import time
     from dataclasses import replace
 
-    from headrace.settings import Settings
     from headrace_flows.backfilling import Backfill
     from headrace_ops.run_server import server_for_run
 
     started = time.perf_counter()
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     tasks = [
         replace(task, promotes=promote)
         for task in _tasks(pipeline, first, last, every, overrides or [], settings)
     ]
-    show_progress()
     work = Backfill(tasks, settings, _tell)
     left = work.left()
     is_interrupted = False
@@ -89,13 +80,9 @@ def backfill(  # noqa: PLR0913
                 work.run(left, *_runner(tasks[0].spec.name, settings, at_once))
             except KeyboardInterrupt:
                 is_interrupted = True
-    answer, exit_code = _conclude(work, is_interrupted)
-    answer["seconds"] = round(time.perf_counter() - started, 3)
-    if as_json:
-        print_json(answer)
-    else:
-        _show_backfill(answer)
-    raise Answered(exit_code)
+    value, exit_code = _conclude(work, is_interrupted)
+    value["seconds"] = round(time.perf_counter() - started, 3)
+    answer(value, lambda: _show(value), as_json=as_json, exit_code=exit_code)
 
 
 def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, int]:
@@ -193,11 +180,11 @@ def _tell(outcome: dict[str, Any]) -> None:
     log.info("%s: %s, %s", outcome["date"], outcome["status"], outcome["reason"])
 
 
-def _show_backfill(answer: dict[str, Any]) -> None:
+def _show(value: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table("date", "", "version", "result", "", box=None, padding=(0, 2))
-    for run in answer["runs"]:
+    for run in value["runs"]:
         results = {k: v for k, v in run.items() if k.startswith("test_")}
         add_row(
             table,
@@ -209,7 +196,7 @@ def _show_backfill(answer: dict[str, Any]) -> None:
         )
     out = console()
     out.print(table)
-    out.print(f"{answer['pipeline']}: {answer['reason']}", markup=False)
+    out.print(f"{value['pipeline']}: {value['reason']}")
 
 
 COMMANDS = (backfill,)

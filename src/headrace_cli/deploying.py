@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.errors import UsageError
-from headrace_cli.answers import JsonOption, console, print_json
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import open_pipeline
 from headrace_cli.words import marked
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace_flows.deploying import Applied, Wanted
 
+_TOLD = (
+    *("pipeline", "pool", "queue", "timezone", "paused"),
+    *("concurrency", "when_busy", "cooldown_minutes"),
+)
 EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
 
@@ -28,15 +32,13 @@ def deploy(
     as_json: JsonOption = False,
 ) -> None:
     """Create, update and delete deployments as the [deploy] tables say."""
-    from headrace.settings import Settings
     from headrace.state.ledger.deployments import Deployments
     from headrace_flows import notifications
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
     from headrace_flows.deploying.wanted import owner_tags, recorded_of
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     wanted, without = _wanted(pipeline, settings)
     with connect(settings) as (client, url):
         only = without or [one.pipeline for one in wanted] if pipeline else None
@@ -52,16 +54,13 @@ def deploy(
             f"The pipeline {without[0]} has no [deploy] table.",
             f"Add one to its file, for example:\n{EXAMPLE}",
         )
-    answer = {
+    value = {
         "status": "deployed",
         "server": url,
         "deployments": [_described(one, url) for one in applied],
         "notify": told or None,
     }
-    if as_json:
-        print_json(answer)
-    else:
-        _show(answer)
+    answer(value, lambda: _show(value), as_json=as_json)
 
 
 def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
@@ -84,34 +83,22 @@ def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], lis
 
 
 def _described(applied: Applied, url: str) -> dict[str, Any]:
-    wanted = applied.wanted
-    described = {
-        "name": applied.name,
-        "state": applied.state,
-        "link": None
-        if applied.state == "removed"
-        else f"{url}/deployments/deployment/{applied.id}",
-    }
+    is_gone, wanted = applied.state == "removed", applied.wanted
+    link = None if is_gone else f"{url}/deployments/deployment/{applied.id}"
+    described = {"name": applied.name, "state": applied.state, "link": link}
     if wanted is None:
         return described
     return {
         **described,
-        "pipeline": wanted.pipeline,
-        "pool": wanted.pool,
-        "queue": wanted.queue,
+        **{name: getattr(wanted, name) for name in _TOLD},
         "cron": wanted.cron or None,
-        "timezone": wanted.timezone,
-        "paused": wanted.paused,
-        "concurrency": wanted.concurrency,
-        "when_busy": wanted.when_busy,
         "events": list(wanted.events),
-        "cooldown_minutes": wanted.cooldown_minutes,
     }
 
 
-def _show(answer: dict[str, Any]) -> None:
+def _show(value: dict[str, Any]) -> None:
     out = console()
-    for one in answer["deployments"]:
+    for one in value["deployments"]:
         out.print(f"[bold]{marked(one['name'])}[/] {one['state']}", end="", markup=True)
         if one["state"] == "removed":
             out.print()
@@ -119,13 +106,13 @@ def _show(answer: dict[str, Any]) -> None:
         when = f"{one['cron']} {one['timezone']}" if one["cron"] else ""
         when += " (paused)" if one["cron"] and one["paused"] else ""
         starts = ", ".join(filter(None, [when, *one["events"]])) or "when asked"
-        out.print(f"  pool {one['pool']}, {starts}", markup=False)
-        out.print(f"  {one['link']}", markup=False)
-    if not answer["deployments"]:
-        out.print(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}", markup=False)
-    if answer["notify"]:
-        out.print(f"tells {answer['notify']} of what needs a person", markup=False)
-    out.print(f"server: {answer['server']}", markup=False)
+        out.print(f"  pool {one['pool']}, {starts}")
+        out.print(f"  {one['link']}")
+    if not value["deployments"]:
+        out.print(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
+    if value["notify"]:
+        out.print(f"tells {value['notify']} of what needs a person")
+    out.print(f"server: {value['server']}")
 
 
 COMMANDS = (deploy,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace_cli.answers import Answered, JsonOption, console, print_json
+from headrace_cli.answers import JsonOption, answer, console
 
 if TYPE_CHECKING:
     from headrace_ops.doctor import Check
@@ -21,15 +21,10 @@ def doctor(as_json: JsonOption = False) -> None:
     checks = examine(settings)
     states = {check.state for check in checks}
     status = next((s for s in ("wrong", "unreachable", "hint") if s in states), "ok")
-    if as_json:
-        rows = [check.model_dump() for check in checks]
-        home = str(settings.home.absolute())
-        print_json({"status": status, "home": home, "checks": rows})
-    else:
-        _show(checks)
-    codes = {"wrong": 2, "unreachable": 3}
-    if status in codes:
-        raise Answered(codes[status])
+    home, rows = str(settings.home.absolute()), [c.model_dump() for c in checks]
+    value = {"status": status, "home": home, "checks": rows}
+    exit_code = {"wrong": 2, "unreachable": 3}.get(status, 0)
+    answer(value, lambda: _show(checks), as_json=as_json, exit_code=exit_code)
 
 
 def _show(checks: list[Check]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace_cli.answers import JsonOption, console, print_json, show_progress
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.words import marked, one_line
 
 if TYPE_CHECKING:
@@ -65,14 +65,11 @@ def new(  # noqa: PLR0913
     as_json: JsonOption = False,
 ) -> None:
     """Write a pipeline for your data, after looking at it."""
-    from headrace.settings import Settings
     from headrace.spec import DataSpec
     from headrace.use.drafting import draft
     from headrace_cli.pipelines import absolute_source
 
-    settings = Settings()
-    settings.prepare_home()
-    show_progress()
+    settings = prepared()
     spec = DataSpec(
         source=absolute_source(data, Path.cwd()),
         item=text,
@@ -81,14 +78,11 @@ def new(  # noqa: PLR0913
         where=where,
     )
     made = draft(name, medium, task, spec, settings)
-    answer = _answer(made)
-    if as_json:
-        print_json(answer)
-    else:
-        _show(answer, made.found.survey.lines)
+    value, about = _described(made), made.found.survey.lines
+    answer(value, lambda: _show(value, about), as_json=as_json)
 
 
-def _answer(made: Draft) -> dict[str, Any]:
+def _described(made: Draft) -> dict[str, Any]:
     found = made.found
     data = found.data.model_dump(exclude_none=True, exclude_defaults=True)
     return {
@@ -106,19 +100,19 @@ def _answer(made: Draft) -> dict[str, Any]:
     }
 
 
-def _show(answer: dict[str, Any], about: Sequence[str]) -> None:
+def _show(value: dict[str, Any], about: Sequence[str]) -> None:
     out = console()
-    name, folder = marked(answer["pipeline"]), marked(answer["folder"])
+    name, folder = marked(value["pipeline"]), marked(value["folder"])
     out.print(f"[bold]{name}[/]  {folder}", markup=True)
-    rows = answer["rows"]
+    rows = value["rows"]
     lines = [
         f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
-        f"{answer['rejected']:,} could not be read",
-        *(f"{key}: {value}" for key, value in answer["data"].items()),
+        f"{value['rejected']:,} could not be read",
+        *(f"{key}: {text}" for key, text in value["data"].items()),
         *about,
-        *answer["notes"],
-        *(f"warning {one['check']}: {one['message']}" for one in answer["warnings"]),
-        f"next: headrace run {answer['pipeline']}",
+        *value["notes"],
+        *(f"warning {one['check']}: {one['message']}" for one in value["warnings"]),
+        f"next: headrace run {value['pipeline']}",
     ]
     for line in lines:
         out.print(f"  {one_line(line)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.errors import NotFoundError
-from headrace_cli.answers import JsonOption, console, print_json, show_progress
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.entries import (
     describe_entries,
     describe_entry,
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from headrace.tasks import Task
 
 ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
+_COLUMNS = (
+    *("pipeline", "champion", "result", "versions", "last new version"),
+    *("waits for approval", "schedule"),
+)
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
 
 
@@ -43,13 +47,10 @@ def promote(
     is evaluated first. An experiment is promoted with --force and a reason only.
     """
     from headrace.planning.judging import Judge
-    from headrace.settings import Settings
     from headrace.stages.promotion import promote_by_hand
     from headrace.state.ledger import Ledger
 
-    settings = Settings()
-    settings.prepare_home()
-    show_progress()
+    settings = prepared()
     judge = Judge(settings)
     entry, new = promote_by_hand(
         model, version, settings, force=force, reason=reason, judge=judge
@@ -60,18 +61,14 @@ def promote(
     described = describe_entries([entry], Ledger(settings.database_url))[0]
     if described["overrides"]:
         state += f"; its run overrode {', '.join(described['overrides'])}"
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "promoted" if new else "unchanged",
-                "version": entry.to_version,
-                "reason": f"version {entry.to_version} {state}",
-                "entry": described,
-            }
-        )
-    else:
-        console().print(f"{model} version {entry.to_version} {state}.", markup=False)
+    value = {
+        "model": model,
+        "status": "promoted" if new else "unchanged",
+        "version": entry.to_version,
+        "reason": f"version {entry.to_version} {state}",
+        "entry": described,
+    }
+    answer(value, f"{model} {value['reason']}.", as_json=as_json)
 
 
 def rollback(
@@ -80,29 +77,21 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Go back to the champion before this one, once its model has been loaded."""
-    from headrace.settings import Settings
     from headrace.stages.promotion import roll_back
     from headrace_flows.notifications import emit_from_command
 
-    settings = Settings()
-    settings.prepare_home()
+    settings = prepared()
     entry = roll_back(model, settings, reason=reason)
     emit_from_command(settings, "rollback", model, str(entry), why=entry.why)
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "status": "rolled_back",
-                "version": entry.to_version,
-                "reason": f"version {entry.to_version} is the champion again",
-                "entry": describe_entry(entry),
-            }
-        )
-    else:
-        console().print(
-            f"{model}: version {entry.to_version} is the champion again; version "
-            f"{entry.from_version} is not promoted again by itself."
-        )
+    value = {
+        "model": model,
+        "status": "rolled_back",
+        "version": entry.to_version,
+        "reason": f"version {entry.to_version} is the champion again",
+        "entry": describe_entry(entry),
+    }
+    more = f"version {entry.from_version} is not promoted again by itself"
+    answer(value, f"{model}: {value['reason']}; {more}.", as_json=as_json)
 
 
 def history(model: ModelArgument, as_json: JsonOption = False) -> None:
@@ -113,19 +102,15 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
     bindings = [row.model_dump(exclude={"model"}) for row in ledger.bindings(model)]
     if not entries and model not in ledger.models():
         raise _unknown(model, ledger)
-    if as_json:
-        print_json(
-            {
-                "model": model,
-                "history": entries,
-                "approvals": approvals,
-                "bindings": bindings,
-            }
-        )
-        return
-    laws = {entry["sequence"]: why_with_law(entry) for entry in entries}
-    rows = [history_row(one, laws) for one in ledger.timeline(model)]
-    _table(["#", "action", "from", "to", "who", "when", "why"], rows)
+    value = {"model": model, "history": entries}
+    value |= {"approvals": approvals, "bindings": bindings}
+
+    def show() -> None:
+        laws = {entry["sequence"]: why_with_law(entry) for entry in entries}
+        rows = [history_row(one, laws) for one in ledger.timeline(model)]
+        _table(["#", "action", "from", "to", "who", "when", "why"], rows)
+
+    answer(value, show, as_json=as_json)
 
 
 def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
@@ -142,31 +127,29 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
     known, entries = ledger.evidence_of(model), ledger.history(model)
     for version in versions:
         evidence = standing_evidence(known, entries, version.version)
+        gates = evidence.gates if evidence else ()
+        all_evidence = [row for row in known if row.version == version.version]
         found.append(
             {
                 "version": version.version,
                 "champion": version.version == number,
                 "passed": bool(evidence and evidence.passed),
                 "metrics": dict(evidence.metrics) if evidence else {},
-                "failed_gates": [g.name for g in evidence.gates if not g.passed]
-                if evidence
-                else [],
+                "failed_gates": [gate.name for gate in gates if not gate.passed],
                 "snapshot": version.snapshot_digest,
                 "weights_digest": version.weights_digest,
                 "run_id": version.run_id,
                 "created": version.created,
                 "experiment": bool(evidence and evidence.experiment),
-                "evidence": [
-                    describe_evidence(row)
-                    for row in known
-                    if row.version == version.version
-                ],
+                "evidence": [describe_evidence(row) for row in all_evidence],
             }
         )
-    if as_json:
-        print_json({"model": model, "champion": number, "versions": found})
-        return
+    value = {"model": model, "champion": number, "versions": found}
     shown = {**_task_of(versions[-1]).shown, "latency_ms": "latency ms"}
+    answer(value, lambda: _show_versions(found, shown), as_json=as_json)
+
+
+def _show_versions(versions: list[dict[str, Any]], shown: dict[str, str]) -> None:
     rows = [
         [
             f"{v['version']}{' champion' if v['champion'] else ''}",
@@ -175,7 +158,7 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
             v["snapshot"][:12],
             v["created"],
         ]
-        for v in found
+        for v in versions
     ]
     _table(["version", *shown.values(), "gates", "snapshot", "created"], rows)
 
@@ -192,32 +175,29 @@ def list_(as_json: JsonOption = False) -> None:
     for name in sorted({*known, *models}):
         champion = ledger.champion(name) if ledger else None
         versions = ledger.versions(name) if ledger else []
-        evidence = (
-            ledger.standing_evidence(name, champion.version.version)
-            if ledger and champion
-            else None
-        )
+        waiting = ledger.waiting(name) if ledger else []
+        number = champion.version.version if champion else None
+        evidence = ledger and number and ledger.standing_evidence(name, number)
         found.append(
             {
                 "name": name,
-                "champion": champion.version.version if champion else None,
+                "champion": number,
                 **_result(champion.version if champion else None, evidence),
                 "since": champion.entry.when if champion else None,
                 "versions": len(versions),
                 "waiting": [
-                    {"version": word.version, "expires": word.expires}
-                    for word in ledger.waiting(name)
-                ]
-                if ledger
-                else [],
+                    {"version": w.version, "expires": w.expires} for w in waiting
+                ],
                 "last_run": versions[-1].created if versions else None,
                 "schedule": schedule_of(known[name]) if name in known else None,
                 "folder": str(known[name]) if name in known else None,
             }
         )
-    if as_json:
-        print_json({"home": str(settings.home.absolute()), "pipelines": found})
-        return
+    value = {"home": str(settings.home.absolute()), "pipelines": found}
+    answer(value, lambda: _show_pipelines(value), as_json=as_json)
+
+
+def _show_pipelines(value: dict[str, Any]) -> None:
     rows = [
         [
             p["name"],
@@ -229,22 +209,10 @@ def list_(as_json: JsonOption = False) -> None:
             p["schedule"] or "",
             p["folder"] or "",
         ]
-        for p in found
+        for p in value["pipelines"]
     ]
-    _table(
-        [
-            "pipeline",
-            "champion",
-            "result",
-            "versions",
-            "last new version",
-            "waits for approval",
-            "schedule",
-            "",
-        ],
-        rows,
-    )
-    console().print(f"home: {settings.home.absolute()}", markup=False)
+    _table([*_COLUMNS, ""], rows)
+    console().print(f"home: {value['home']}")
 
 
 list_.__name__ = "list"

@@ -6,16 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headrace_cli.answers import (
-    Answered,
-    JsonOption,
-    console,
-    print_json,
-    show_progress,
-)
-from headrace_cli.words import marked
-
-_COLOURS = {"sound": "green", "restored": "green", "rebound": "green", "failed": "red"}
+from headrace_cli.answers import JsonOption, answer, prepared
 
 
 def repair(
@@ -28,26 +19,14 @@ def repair(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a version's files and predictions; restore or retrain what is lost."""
-    from headrace.settings import Settings
+    """Check a version's files and answers; restore or retrain what is lost."""
     from headrace.use import repair as repairing
 
-    settings = Settings()
-    settings.prepare_home()
-    show_progress()
+    settings = prepared()
     done = repairing.repair(model, settings)
-    if as_json:
-        print_json(done.model_dump())
-    else:
-        out = console()
-        colour = _COLOURS[done.status]
-        out.print(
-            f"[bold]{marked(done.model)} version {done.version}: "
-            f"[{colour}]{done.status}[/][/]",
-            markup=True,
-        )
-        out.print(f"  {done.reason}", markup=False)
-    raise Answered(0 if done.is_sound else 1)
+    text = f"{done.model} version {done.version}: {done.status}\n  {done.reason}"
+    exit_code = 0 if done.is_sound else 1
+    answer(done.model_dump(), text, as_json=as_json, exit_code=exit_code)
 
 
 COMMANDS = (repair,)

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace_cli.answers import (
-    Answered,
-    JsonOption,
-    console,
-    print_json,
-    show_progress,
-)
+from headrace_cli.answers import JsonOption, answer, console, show_progress
 from headrace_cli.words import add_row, marked
 
 if TYPE_CHECKING:
@@ -40,28 +34,25 @@ def reproduce(
     from headrace.use import reproduction
 
     show_progress()
-    answer = reproduction.reproduce(run, Settings())
-    if as_json:
-        print_json(answer.model_dump())
-    else:
-        _show(answer)
-    raise Answered(0 if answer.status == "same" else 1)
+    found = reproduction.reproduce(run, Settings())
+    value, exit_code = found.model_dump(), int(found.status != "same")
+    answer(value, lambda: _show(found), as_json=as_json, exit_code=exit_code)
 
 
-def _show(answer: Reproduction) -> None:
-    out, same = console(), answer.status == "same"
+def _show(found: Reproduction) -> None:
+    out, same = console(), found.status == "same"
     mark = "[green]same[/] weights" if same else "[red]different[/] weights"
     out.print(
-        f"[bold]{marked(answer.pipeline)} run {answer.run_id[:12]}: {mark}[/] "
-        f"in {answer.seconds:.1f} s",
+        f"[bold]{marked(found.pipeline)} run {found.run_id[:12]}: {mark}[/] "
+        f"in {found.seconds:.1f} s",
         markup=True,
     )
-    out.print(f"  {answer.reason}", markup=False)
-    digests = answer.weights_digest
+    out.print(f"  {found.reason}")
+    digests = found.weights_digest
     out.print(f"  recorded    {digests.recorded}")
     if not same:
         out.print(f"  reproduced  {digests.reproduced}")
-    _show_differences(answer.differences)
+    _show_differences(found.differences)
 
 
 def _show_differences(differences: Sequence[Difference]) -> None:

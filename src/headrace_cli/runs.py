@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.errors import Refusal
-from headrace_cli.answers import (
-    Answered,
-    JsonOption,
-    console,
-    print_json,
-    show_progress,
-)
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import (
     DataOption,
     PipelineArgument,
@@ -55,8 +49,7 @@ def run(
 
     settings = Settings()
     spec, folder = open_pipeline(pipeline, settings, overrides, data)
-    settings.prepare_home()
-    show_progress()
+    prepared(settings)
     run = Run(spec, folder, settings, register_only=register_only)
     finished = None
     if run.mend():
@@ -66,11 +59,12 @@ def run(
     else:
         summary = summarise_finished(run, finished)
         exit_code = 1 if finished.status == "refused" else 0
-    if as_json:
-        print_json(summary)
-    else:
-        show_summary(summary, settings)
-    raise Answered(exit_code)
+    answer(
+        summary,
+        lambda: show_summary(summary, settings),
+        as_json=as_json,
+        exit_code=exit_code,
+    )
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
@@ -112,21 +106,21 @@ def check(
 
     settings = Settings()
     names = [pipeline] if pipeline else sorted(pipeline_names(settings))
-    answers = []
+    found: list[dict[str, Any]] = []
     for name in names:
         own = None if data in (None, "default") else data
         spec, folder = open_pipeline(name, settings, overrides, own)
-        answer = _check_spec(spec, folder)
+        found.append(_check_spec(spec, folder))
         if data is not None:
-            answer |= _check_data(spec, folder, settings)
-        answers.append(answer)
-    refused = any(answer["status"] == "refused" for answer in answers)
-    if as_json:
-        print_json(answers[0] if pipeline else {"pipelines": answers})
-    else:
-        for answer in answers:
-            _show_check(answer)
-    raise Answered(1 if refused else 0)
+            found[-1] |= _check_data(spec, folder, settings)
+    value = found[0] if pipeline else {"pipelines": found}
+    refused = any(one["status"] == "refused" for one in found)
+
+    def show() -> None:
+        for one in found:
+            _show_check(one)
+
+    answer(value, show, as_json=as_json, exit_code=int(refused))
 
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
@@ -151,8 +145,7 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
 
-    settings.prepare_home()
-    show_progress()
+    prepared(settings)
     run = Run(spec, folder, settings)
     store = run.plan.store
     key = run.plan.ingest()
@@ -176,17 +169,17 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     return {name: summary[name] for name in keep}
 
 
-def _show_check(answer: dict[str, Any]) -> None:
+def _show_check(found: dict[str, Any]) -> None:
     out = console()
-    mark = "[green]ok[/]" if answer["status"] == "ok" else "[red]refused[/]"
-    out.print(f"[bold]{marked(answer['pipeline'])}[/]  {mark}", markup=True)
-    out.print(f"  {answer['reason']}", markup=False)
-    if answer["snapshot"]:
-        rows = answer["snapshot"]["rows"]
+    mark = "[green]ok[/]" if found["status"] == "ok" else "[red]refused[/]"
+    out.print(f"[bold]{marked(found['pipeline'])}[/]  {mark}", markup=True)
+    out.print(f"  {found['reason']}")
+    if found["snapshot"]:
+        rows = found["snapshot"]["rows"]
         out.print("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
-    _show_warnings(answer["warnings"])
-    for name, link in answer.get("links", {}).items():
-        out.print(f"  {name}: {link}", markup=False)
+    _show_warnings(found["warnings"])
+    for name, link in found.get("links", {}).items():
+        out.print(f"  {name}: {link}")
 
 
 def _show_warnings(warnings: list[dict[str, Any]]) -> None:
@@ -251,14 +244,14 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
         f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s",
         markup=True,
     )
-    out.print(f"  {summary['reason']}", markup=False)
+    out.print(f"  {summary['reason']}")
     if summary["experiment"]:
         fields = one_line(", ".join(summary["overrides"]))
-        out.print(f"  experiment: it overrides {fields}", markup=False)
+        out.print(f"  experiment: it overrides {fields}")
     for repair in summary["repairs"]:
         version = f"{repair['model']} version {repair['version']}"
         out.print(f"  {repair['status']}: {version}: ", end="", style="yellow")
-        out.print(repair["reason"], markup=False)
+        out.print(repair["reason"])
     stages = Table(box=None, padding=(0, 2), show_header=False)
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
@@ -289,12 +282,12 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
         for note in snapshot["notes"]:
             out.print(f"  {one_line(note)}")
         if snapshot["attribution"]:
-            out.print(f"  {snapshot['attribution']}", markup=False)
+            out.print(f"  {snapshot['attribution']}")
     for name, link in summary["links"].items():
-        out.print(f"  {name}: {link}", markup=False)
+        out.print(f"  {name}: {link}")
     if summary["links"].get("mlflow"):
         out.print("  (pages of Prefect and MLflow open after `headrace up`)")
-    out.print(f"  home: {settings.home.absolute()}", markup=False)
+    out.print(f"  home: {settings.home.absolute()}")
 
 
 COMMANDS = (run, check)

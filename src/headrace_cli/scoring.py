@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace_cli.answers import JsonOption, console, print_json, show_progress
+from headrace.progress import Progress
+from headrace_cli.answers import JsonOption, answer, prepared
 from headrace_cli.registry import ModelArgument
 
 if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
-
-log = logging.getLogger("headrace")
-
-SECONDS_BETWEEN_LINES = 5
 
 
 def score(
@@ -54,49 +48,30 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score a batch with the champion: one row an item, in the input's order."""
-    from headrace.settings import Settings
     from headrace.use import scoring
 
-    settings = Settings()
-    settings.prepare_home()
-    show_progress()
-    answer = scoring.score(
-        model, source, output, settings, _now_and_then(), item=text, label=label
-    )
-    if as_json:
-        found = answer.model_dump(exclude_none=True)
-        print_json({**found.pop("metrics"), **found})
-    else:
-        _show(answer)
+    settings, progress = prepared(), Progress("score")
+
+    def say(rows: int) -> None:
+        progress.say(f"{rows:,} items")
+
+    record = scoring.score(model, source, output, settings, say, item=text, label=label)
+    found = record.model_dump(exclude_none=True)
+    value = {**found.pop("metrics"), **found}
+    answer(value, _text(record), as_json=as_json)
 
 
-def _now_and_then() -> Callable[[int], None]:
-    """A log line every few seconds."""
-    last = time.monotonic()
-
-    def said(rows: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            log.info("score: %s items", f"{rows:,}")
-
-    return said
-
-
-def _show(answer: ScoringRecord) -> None:
-    failed = f", {answer.failed:,} could not be decoded" if answer.failed else ""
+def _text(record: ScoringRecord) -> str:
+    failed = f", {record.failed:,} could not be decoded" if record.failed else ""
     right = "".join(
         f", {name.replace('_', ' ')} {value:.4f}"
-        for name, value in answer.metrics.items()
+        for name, value in record.metrics.items()
     )
-    console().print(
-        f"{answer.model} version {answer.version} scored {answer.scored:,} of "
-        f"{answer.rows:,} items of {answer.input} in {answer.seconds:.1f} s{failed}"
-        f"{right}",
-        markup=False,
+    return (
+        f"{record.model} version {record.version} scored {record.scored:,} of "
+        f"{record.rows:,} items of {record.input} in {record.seconds:.1f} s{failed}"
+        f"{right}\n{record.output}  (data digest {record.data_digest[:12]})"
     )
-    digest = f"data digest {answer.data_digest[:12]}"
-    console().print(f"{answer.output}  ({digest})", markup=False)
 
 
 COMMANDS = (score,)

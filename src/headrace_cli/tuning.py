@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.errors import Refusal
-from headrace_cli.answers import (
-    Answered,
-    JsonOption,
-    console,
-    print_json,
-    show_progress,
-)
+from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
 from headrace_cli.runs import show_summary
 from headrace_cli.words import add_row
@@ -64,20 +58,19 @@ def tune(
     plain, space = parse_search(overrides or ())
     spec, folder = open_pipeline(pipeline, settings, plain, data)
     tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
-    settings.prepare_home()
-    show_progress()
+    prepared(settings)
     summary = tuning.find_finished()
     if summary is None:
         summary, exit_code = _run_flow(tuning, settings)
     else:
         exit_code = 1 if summary["status"] == "refused" else 0
-    answer = tuning.answer(summary)
-    if as_json:
-        print_json(answer)
-    else:
-        _show(answer)
+    value = tuning.answer(summary)
+
+    def show() -> None:
+        _show(value)
         show_summary(summary, settings)
-    raise Answered(exit_code)
+
+    answer(value, show, as_json=as_json, exit_code=exit_code)
 
 
 def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
@@ -99,11 +92,11 @@ def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
     return conclude(tuning.best or tuning.run, state)
 
 
-def _show(answer: dict[str, Any]) -> None:
+def _show(value: dict[str, Any]) -> None:
     from rich.table import Table
 
     out = console()
-    found = answer["trials"]
+    found = value["trials"]
     if not found:
         return
     states = [trial["state"] for trial in found]
@@ -117,12 +110,12 @@ def _show(answer: dict[str, Any]) -> None:
         f"\n[bold]{len(found)} trials[/]: {counts}; {fitting:.1f} s of fitting",
         markup=True,
     )
-    sign = 1 if answer["direction"] == "minimize" else -1
+    sign = 1 if value["direction"] == "minimize" else -1
     completed = [trial for trial in found if trial["state"] == "completed"]
     completed.sort(key=lambda trial: sign * trial["value"])
     table = Table(box=None, padding=(0, 2), header_style="bold")
     fields = list(found[0]["overrides"])
-    for name in ("trial", answer["metric"], *fields, "epochs", "s"):
+    for name in ("trial", value["metric"], *fields, "epochs", "s"):
         table.add_column(name)
     for trial in completed[:SHOWN]:
         add_row(

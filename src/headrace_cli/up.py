@@ -12,13 +12,7 @@ import typer
 
 from headrace.errors import DependencyError
 from headrace.state.logins import LOGIN_FILE
-from headrace_cli.answers import (
-    Answered,
-    JsonOption,
-    console,
-    print_json,
-    show_progress,
-)
+from headrace_cli.answers import Answered, JsonOption, answer, console, prepared
 
 _LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
 
@@ -52,13 +46,11 @@ def up(
     from headrace_ops.starting import page_links, start_all
     from headrace_ops.supervisor import Supervisor
 
-    settings = Settings()
-    settings.prepare_home(to_start_servers=True)
-    show_progress()
+    settings = prepared(to_start_servers=True)
     with only_one(settings) as lock:
         supervisor = Supervisor(lock)
         try:
-            answer = start_all(
+            servers = start_all(
                 supervisor,
                 settings,
                 with_postgres=postgres,
@@ -66,21 +58,22 @@ def up(
                 host=host,
             )
             with _until_interrupted(as_json):
-                _tell(answer, page_links(settings, answer["links"]), as_json)
-                with _sweeping(answer), watching_champions(Settings()):
+                pages = page_links(settings, servers["links"])
+                answer(servers, lambda: _show(servers, pages), as_json=as_json)
+                with _sweeping(servers), watching_champions(Settings()):
                     supervisor.watch()
         finally:
             supervisor.stop()
 
 
-def _sweeping(answer: dict[str, Any]) -> AbstractContextManager[None]:
+def _sweeping(servers: dict[str, Any]) -> AbstractContextManager[None]:
     """End what says that it runs and does not; where there are workers, they do it."""
-    if answer["workers"]:
+    if servers["workers"]:
         return nullcontext()
     from headrace.settings import Settings
     from headrace_flows.recovery import keep_sweeping
 
-    return keep_sweeping(Settings(), answer["environment"]["PREFECT_API_URL"])
+    return keep_sweeping(Settings(), servers["environment"]["PREFECT_API_URL"])
 
 
 @contextmanager
@@ -97,24 +90,20 @@ def _until_interrupted(as_json: bool) -> Iterator[None]:
         raise Answered(error.exit_code) from None
 
 
-def _tell(answer: dict[str, Any], pages: dict[str, str], as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
+def _show(servers: dict[str, Any], pages: dict[str, str]) -> None:
     out = console()
     for name, link in pages.items():
-        out.print(f"{name:<10}{link}", markup=False, soft_wrap=True)
-    for pool in answer["workers"]:
-        out.print(f"{'worker':<10}pool {pool}", markup=False)
-    out.print(f"{'home':<10}{answer['home']}", markup=False)
-    if _LOGINS & answer["environment"].keys():
-        out.print(f"{'login':<10}{Path(answer['home']) / LOGIN_FILE}", markup=False)
+        out.print(f"{name:<10}{link}", soft_wrap=True)
+    for pool in servers["workers"]:
+        out.print(f"{'worker':<10}pool {pool}")
+    out.print(f"{'home':<10}{servers['home']}")
+    if _LOGINS & servers["environment"].keys():
+        out.print(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
         out.print(
             "The home has one login, which is nobody in particular. The links carry "
             "it: keep them to yourself.",
-            markup=False,
         )
-    out.print("Ctrl-C ends all of it.", markup=False)
+    out.print("Ctrl-C ends all of it.")
 
 
 COMMANDS = (up,)

@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace_cli.answers import (
-    Answered,
-    JsonOption,
-    console,
-    print_json,
-    show_progress,
-)
+from headrace_cli.answers import JsonOption, answer, console, show_progress
 
 if TYPE_CHECKING:
     from headrace.use.verification import Verification
@@ -37,29 +31,25 @@ def verify(
     from headrace.use import verification
 
     show_progress()
-    answer = verification.verify(Settings(), model or "", head or "")
-    if as_json:
-        print_json(answer.model_dump(mode="json"))
-    else:
-        _show(answer)
-    raise Answered(0 if answer.status == "ok" else 1)
+    found = verification.verify(Settings(), model or "", head or "")
+    value, exit_code = found.model_dump(mode="json"), int(found.status != "ok")
+    answer(value, lambda: _show(found), as_json=as_json, exit_code=exit_code)
 
 
-def _show(answer: Verification) -> None:
+def _show(found: Verification) -> None:
     out = console()
-    mark = "[green]ok[/]" if answer.status == "ok" else "[red]broken[/]"
-    out.print(f"[bold]verify[/]  {mark}  in {answer.seconds:.1f} s", markup=True)
-    out.print(f"  {answer.reason}", markup=False)
-    rows, head = answer.chain["rows"], answer.chain["head"]
+    mark = "[green]ok[/]" if found.status == "ok" else "[red]broken[/]"
+    out.print(f"[bold]verify[/]  {mark}  in {found.seconds:.1f} s", markup=True)
+    out.print(f"  {found.reason}")
+    rows, head = found.chain["rows"], found.chain["head"]
     out.print(f"  ledger: {rows:,} rows; last link {head or 'none'}")
-    for kind, count in answer.missing.items():
+    for kind, count in found.missing.items():
         out.print(f"  no longer there: {count:,} {kind}")
-    for adoption in answer.adopted:
+    for adoption in found.adopted:
         what = "rows of the ledger" if adoption.what == "ledger" else "files"
         out.print(
             f"  {adoption.count:,} {what} were taken over from an older release, "
             f"unchecked, by {adoption.who} at {adoption.when}",
-            markup=False,
         )
 
 

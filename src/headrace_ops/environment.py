@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 
 from headrace.errors import UsageError
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace.state.logins import Login, ensure_login, login_of
 
 # What a flow may need. All else, such as the secrets of the servers themselves, stays
@@ -68,15 +68,15 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 def prefect_login() -> Login | None:
     """The login for Prefect that the environment has."""
     for name in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
-        if os.environ.get(name):
-            return Login.parse(os.environ[name])
+        if variable(name):
+            return Login.parse(variable(name))
     return None
 
 
 def mlflow_login() -> Login | None:
     """The login for MLflow that the environment has."""
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    user = variable("MLFLOW_TRACKING_USERNAME")
+    password = variable("MLFLOW_TRACKING_PASSWORD")
     return Login(user, password) if user and password else None
 
 
@@ -93,7 +93,7 @@ def for_prefect(login: Login) -> dict[str, str]:
     """
     variables = {"PREFECT_API_AUTH_STRING": login.text}
     try:
-        headers = json.loads(os.environ.get(_HEADERS) or "{}")
+        headers = json.loads(variable(_HEADERS) or "{}")
         variables[_HEADERS] = json.dumps({"Authorization": login.header, **headers})
     except (ValueError, TypeError):  # Prefect will say what is wrong with it
         pass
@@ -114,7 +114,7 @@ def enter_prefect(settings: Settings, api_url: str) -> None:
 def servers_logins(settings: Settings) -> dict[str, Login]:
     """Who is let in at the servers that are started here: Prefect's and MLflow's."""
     of_home = ensure_login(settings.home)
-    asked = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    asked = variable("PREFECT_SERVER_API_AUTH_STRING")
     prefect = Login.parse(asked) if asked else prefect_login()
     return {"prefect": prefect or of_home, "mlflow": mlflow_login() or of_home}
 
@@ -125,8 +125,7 @@ def homes_own(settings: Settings) -> dict[str, Login]:
     found = {
         name: of_home
         for name, login in servers_logins(settings).items()
-        if login == of_home
-        and not os.environ.get(CONFIGURED[name], "").startswith("http")
+        if login == of_home and not variable(CONFIGURED[name]).startswith("http")
     }
     if mlflow_has_users():
         found.pop("mlflow", None)
@@ -144,7 +143,7 @@ def is_loopback(host: str) -> bool:
 def mlflow_has_users() -> bool:
     """Whether MLflow's own access control is configured."""
     names = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_CONFIG_PATH")
-    return any(os.environ.get(name) for name in names)
+    return any(map(variable, names))
 
 
 def check_doors(host: str) -> None:
@@ -161,7 +160,7 @@ def check_doors(host: str) -> None:
                 "MLflow's access control needs the Python package 'Flask-WTF'.",
                 "Install it: pip install 'mlflow[auth]'.",
             )
-        if not os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY"):
+        if not variable("MLFLOW_FLASK_SERVER_SECRET_KEY"):
             raise UsageError(
                 "MLflow's access control needs MLFLOW_FLASK_SERVER_SECRET_KEY.",
                 "Set it to a long random text, and keep it.",
@@ -169,7 +168,7 @@ def check_doors(host: str) -> None:
     if is_loopback(host):
         return
     missing = []
-    if not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+    if not variable("PREFECT_SERVER_API_AUTH_STRING"):
         missing.append("PREFECT_SERVER_API_AUTH_STRING (user:password) for Prefect")
     if not mlflow_has_users():
         missing.append("MLFLOW_AUTH_ADMIN_PASSWORD for MLflow")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from headrace.errors import DependencyError, UsageError
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
 
 START_LIMIT_SECONDS = 120
@@ -42,7 +42,7 @@ def live_links(settings: Settings) -> dict[str, str]:
 def lasting_api_url(settings: Settings) -> str:
     """Prefect's API, the configured or the home's; empty: a run has one for itself."""
     live = live_links(settings).get("prefect")
-    found = os.environ.get("PREFECT_API_URL") or (f"{live}/api" if live else "")
+    found = variable("PREFECT_API_URL") or (f"{live}/api" if live else "")
     return found.rstrip("/")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import UsageError
+from headrace.settings import variable
 from headrace.state.logins import Login
 from headrace_ops.environment import is_loopback, mlflow_has_users, mlflow_login
 from headrace_ops.gate import Gate
@@ -35,13 +36,13 @@ def create_app() -> Gate:
     Raises:
         UsageError: there is no login.
     """
-    names = split_list(os.environ.get("MLFLOW_SERVER_ALLOWED_HOSTS", ""))
+    names = split_list(variable("MLFLOW_SERVER_ALLOWED_HOSTS"))
     # MLflow's list has patterns of ports and names; the gate knows names alone.
     hosts = {name.removesuffix(":*").replace("[[]", "[").strip("[]") for name in names}
     hosts = {name for name in hosts if "*" not in name}
     rules: dict[str, Any] = {
-        "hosts": hosts | names_of(os.environ.get(_HOST, "")) - {""},
-        "origins": split_list(os.environ.get("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "")),
+        "hosts": hosts | names_of(variable(_HOST)) - {""},
+        "origins": split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
         "health": ("/health",),
     }
     _keep_artifacts_below_the_root()
@@ -91,7 +92,7 @@ def _keep_artifacts_below_the_root() -> None:
     from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    root = os.environ.get(ARTIFACT_ROOT_ENV_VAR, "")
+    root = variable(ARTIFACT_ROOT_ENV_VAR)
     create: Callable[..., Any] = SqlAlchemyStore.create_experiment
 
     @functools.wraps(create)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 from headrace.errors import DependencyError, UsageError
+from headrace.settings import variable
 from headrace.state.store import full_disk, is_full
 
 _NOT_LET_IN = (401, 403)
@@ -22,7 +22,7 @@ def told() -> Iterator[None]:
     """
     import httpx
 
-    url = os.environ.get("PREFECT_API_URL", "")
+    url = variable("PREFECT_API_URL")
     try:
         yield
     except httpx.HTTPStatusError as error:
@@ -33,7 +33,7 @@ def told() -> Iterator[None]:
                 "is not its login.",
                 "Set it to the server's user:password.",
             ) from error
-        folder = os.environ.get("PREFECT_HOME", "")
+        folder = variable("PREFECT_HOME")
         if status >= 500 and folder and is_full(folder):
             raise full_disk(f"Prefect's database in {folder}", folder) from error
         kind = UsageError if status < 500 else DependencyError

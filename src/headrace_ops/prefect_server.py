@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 from headrace.errors import UsageError
+from headrace.settings import variable
 from headrace.state.logins import Login
 from headrace_ops.environment import is_loopback
 from headrace_ops.gate import Gate
@@ -54,8 +55,8 @@ def gated(host: str, *, is_lasting: bool) -> Gate:
     login = os.environ.pop(_LOGIN, "")
     if not login:
         raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
-    page = os.environ.get("PREFECT_UI_API_URL", "")
-    origins = split_list(os.environ.get(_ORIGINS, "")) - {"*"}
+    page = variable("PREFECT_UI_API_URL")
+    origins = split_list(variable(_ORIGINS)) - {"*"}
     os.environ[_ORIGINS] = ",".join(origins)  # by default Prefect answers to all
     from prefect.server.api.server import create_app
 

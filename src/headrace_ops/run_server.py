@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError
 from headrace.home import make_private
-from headrace.settings import Settings
+from headrace.settings import Settings, keeping, variable
 from headrace.state.logins import new_login
 from headrace.state.store import full_disk, is_full
 from headrace_ops import guard
@@ -70,7 +70,8 @@ class TemporaryServer:
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
         make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
-        self._before = {name: os.environ.get(name) for name in CLIENT_VARIABLES}
+        self._environment_before = contextlib.ExitStack()
+        self._environment_before.enter_context(keeping(*CLIENT_VARIABLES))
         login = prefect_login() or new_login()
         os.environ.update(for_prefect(login))
         self._command = [sys.executable, "-m", "headrace_ops.run_server", str(port)]
@@ -115,10 +116,7 @@ class TemporaryServer:
     def stop(self) -> None:
         """End it, and forget its login."""
         guard.stop(self._guard)
-        for name, value in self._before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        self._environment_before.close()
 
 
 class Server:
@@ -130,7 +128,7 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
-        configured = os.environ.get("PREFECT_API_URL")
+        configured = variable("PREFECT_API_URL")
         live = live_links(settings).get("prefect")
         self._limit_seconds = 0.0
         self._temporary: TemporaryServer | None = None
@@ -144,7 +142,7 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
-            if "PREFECT_API_DATABASE_CONNECTION_URL" not in os.environ:
+            if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
                 # A 500 is no database that starts again, but a disk that is full.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
         if self._temporary is None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.settings import Settings, postgres_url
+from headrace.settings import Settings, postgres_url, variable
 from headrace_ops import guard, mlflow_server, postgres, prefect_server
 from headrace_ops.environment import (
     for_flows,
@@ -56,9 +56,9 @@ class Service:
 def own_postgres_is_used() -> bool:
     """Whether a database is left that the environment does not place elsewhere."""
     configured = (
-        os.environ.get("HEADRACE_DATABASE_URL", ""),
-        os.environ.get(PREFECT_DATABASE) or os.environ.get("PREFECT_API_URL", ""),
-        os.environ.get(MLFLOW_DATABASE) or os.environ.get("MLFLOW_TRACKING_URI", ""),
+        variable("HEADRACE_DATABASE_URL"),
+        variable(PREFECT_DATABASE) or variable("PREFECT_API_URL"),
+        variable(MLFLOW_DATABASE) or variable("MLFLOW_TRACKING_URI"),
     )
     return not all(configured)
 
@@ -160,7 +160,7 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
     environment = for_flows(settings)
     api_url = environment["PREFECT_API_URL"] = f"{links['prefect']}/api"
     environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
-    if os.environ.get(MLFLOW_DATABASE) or _artifacts_are_elsewhere():
+    if variable(MLFLOW_DATABASE) or _artifacts_are_elsewhere():
         environment.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
     command = [sys.executable, "-m", "headrace_cli", "worker"]
     return Service(
@@ -196,7 +196,7 @@ def from_elsewhere(link: str, host: str) -> str:
 
 def _artifacts_are_elsewhere() -> bool:
     names = ("MLFLOW_DEFAULT_ARTIFACT_ROOT", "MLFLOW_ARTIFACTS_DESTINATION")
-    return any(os.environ.get(name) for name in names)
+    return any(map(variable, names))
 
 
 def _write_access_file(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from headrace.errors import DependencyError
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace_ops import postgres, servers
 from headrace_ops.environment import (
     CONFIGURED,
@@ -48,7 +48,7 @@ def start_all(
     """
     check_doors(host)
     configure(settings)
-    if not os.environ.get("PREFECT_API_URL"):
+    if not variable("PREFECT_API_URL"):
         os.environ.update(for_prefect(servers_logins(settings)["prefect"]))
     links: dict[str, str] = {}
     wants_postgres = with_postgres or settings.postgres_socket
@@ -97,8 +97,8 @@ def _servers(
     )
     links: dict[str, str] = {}
     begun: list[Service] = []
-    for name, variable, page, make in places:
-        configured = os.environ.get(variable, "").rstrip("/").removesuffix("/api")
+    for name, key, page, make in places:
+        configured = variable(key).rstrip("/").removesuffix("/api")
         if not configured.startswith("http"):
             service, links[name] = make(settings, host, ports[name])
             begun.append(service)
@@ -106,8 +106,8 @@ def _servers(
         links[name] = configured
         if not answers(configured + page, 10):
             raise DependencyError(
-                f"{configured}, which {variable} names, does not answer.",
-                f"Start it, or unset {variable} to have one started here.",
+                f"{configured}, which {key} names, does not answer.",
+                f"Start it, or unset {key} to have one started here.",
             )
     return links, begun
 
@@ -136,9 +136,9 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
         "HEADRACE_STORE": settings.store,
         "HEADRACE_DATABASE_URL": settings.database_url,
         "PREFECT_API_URL": f"{links['prefect']}/api",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": os.environ[
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": variable(
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
-        ],
+        ),
         "MLFLOW_TRACKING_URI": links["mlflow"],
     }
     if urlsplit(settings.database_url).password:
@@ -156,8 +156,8 @@ def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     """The links of servers that were started here, so that they open logged in."""
     logins = servers_logins(settings)
     found = dict(links)
-    for name, variable in CONFIGURED.items():
-        is_ours = not os.environ.get(variable, "").startswith("http")
+    for name, key in CONFIGURED.items():
+        is_ours = not variable(key).startswith("http")
         if is_ours and not (name == "mlflow" and mlflow_has_users()):
             found[name] = logins[name].link(links[name])
     return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from headrace.errors import DependencyError, UsageError
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace.state.ledger.deployments import Deployments
 from headrace_ops.admission import NotAdmitted, admit
 from headrace_ops.environment import enter_prefect, for_flows
@@ -107,7 +107,7 @@ async def _work(
 
     try:
         # Prefect's page of health, for whoever restarts what no longer works.
-        is_asked = "PREFECT_WORKER_WEBSERVER_PORT" in os.environ
+        is_asked = bool(variable("PREFECT_WORKER_WEBSERVER_PORT"))
         await worker.start(with_healthcheck=is_asked, printer=started)
     except asyncio.CancelledError:
         if not is_ending.is_set():

@@ -188,6 +188,15 @@ def test_no_gates_named_means_the_default_ones_and_an_empty_list_means_none(
     assert load_spec(folder, ("gates=[]",)).gates == ()
 
 
+def test_an_encoding_is_known_and_no_law_where_there_is_none(folder: Path) -> None:
+    spec = load_spec(folder, ('data.encoding="koi8-r"',))
+    assert spec.data.model_dump()["encoding"] == "koi8-r"
+    assert "encoding" not in load_spec(folder).data.model_dump()
+    for name in ("klingon", "hex", "undefined"):
+        with pytest.raises(SpecError, match=f"'{name}' is not an encoding of text"):
+            load_spec(folder, (f'data.encoding="{name}"',))
+
+
 def test_class_numbers_are_labels(folder: Path) -> None:
     assert load_spec(folder, ("data.classes=[0, 1]",)).data.classes == ("0", "1")
     plain = load_spec(folder, ('data.classes=[" a", "cafe\u0301"]',)).data.classes

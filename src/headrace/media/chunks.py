@@ -87,6 +87,7 @@ class Reading:
         item, label: columns of a table; None: found by their names and contents.
         group: a column of a table, or None.
         where: which rows of a table are taken, such as ``lang == 'en'``; None: all.
+        encoding: of tables and of files that are texts; None: found by their bytes.
     """
 
     medium: str = "image"
@@ -96,6 +97,7 @@ class Reading:
     label: str | None = None
     group: str | None = None
     where: str | None = None
+    encoding: str | None = None
 
 
 @dataclass(slots=True)

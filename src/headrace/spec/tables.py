@@ -77,6 +77,11 @@ class DataSpec(Table):
     where: str | None = Field(
         default=None, description="the rows of a table to use, such as lang == 'en'"
     )
+    encoding: str | None = Field(
+        default=None,
+        exclude_if=lambda name: name is None,  # older laws and keys stay what they are
+        description="of tables and .txt files, such as gb18030; None: found",
+    )
     classes: tuple[str, ...] | None = Field(
         default=None,
         min_length=2,
@@ -119,6 +124,18 @@ class DataSpec(Table):
                 "in which column; add group, such as group = 'speaker'"
             )
         return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_an_encoding(cls, name: str | None) -> str | None:
+        try:
+            "".join(map(chr, range(32, 127))).encode(name or "utf-8")
+        except (LookupError, UnicodeError):
+            raise ValueError(
+                f"{name!r} is not an encoding of text that Python knows, such as "
+                "'gb18030' or 'cp1252'"
+            ) from None
+        return name
 
     @field_validator("classes", mode="before")
     @classmethod

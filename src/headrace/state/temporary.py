@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from headrace.settings import keeping
 from headrace.state.processes import Process, this_process
 
 PREFIX = "headrace-"  # short: sockets lie in it, and their paths may have 107 bytes
@@ -44,15 +45,13 @@ def own_temporary_folder() -> Iterator[None]:
         except OSError:
             yield
             return
-        before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
+        before = tempfile.tempdir
+        stack.enter_context(keeping("TMPDIR"))
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         try:
             yield
         finally:
             tempfile.tempdir = before
-            os.environ.pop("TMPDIR")
-            if variable is not None:
-                os.environ["TMPDIR"] = variable
 
 
 def _parent() -> Path | None:

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import httpx
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace_ops.doctor.check import Check, State
-from headrace_ops.doctor.ledger import check_ledger
+from headrace_ops.doctor.check import Check, unreachable, wrong
+from headrace_ops.doctor.databases import check_ledger
 from headrace_ops.doctor.machine import (
     check_bytecode,
     check_home,
     check_metrics,
+    check_models,
+    check_store,
     check_telemetry,
+    check_versions,
 )
-from headrace_ops.doctor.mlflow import check_mlflow
-from headrace_ops.doctor.models import check_models
-from headrace_ops.doctor.prefect import check_prefect
-from headrace_ops.doctor.store import check_store
-from headrace_ops.doctor.versions import check_versions
+from headrace_ops.doctor.servers import check_mlflow, check_prefect
 
-__all__ = ["Check", "State", "examine"]
+__all__ = ["CHECKS", "Check", "examine"]
 
 LIMIT_SECONDS = 10.0
 LOADING_SECONDS = 120.0  # for what loads models, which takes a process with TensorFlow
+CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
+    "home": check_home,
+    "store": check_store,
+    "ledger": check_ledger,
+    "mlflow": check_mlflow,
+    "prefect": check_prefect,
+    "models": check_models,
+    "versions": check_versions,
+    "bytecode": check_bytecode,
+    "system metrics": check_metrics,
+    "telemetry": check_telemetry,
+}
 
 
 def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Check]:
@@ -36,50 +49,28 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
     Args:
         limit_seconds: what takes longer counts as unreachable.
     """
-    looks: dict[str, Callable[[], list[Check]]] = {
-        "home": lambda: check_home(settings),
-        "store": lambda: check_store(settings),
-        "ledger": lambda: check_ledger(settings),
-        "mlflow": lambda: check_mlflow(settings),
-        "prefect": lambda: check_prefect(settings),
-        "models": lambda: check_models(settings),
-        "versions": check_versions,
-        "bytecode": check_bytecode,
-        "system metrics": check_metrics,
-        "telemetry": check_telemetry,
-    }
-    found: dict[str, list[Check]] = {}
+    results: dict[str, list[Check]] = {name: [] for name in CHECKS}
 
     def look(name: str) -> None:
         try:
-            found[name] = looks[name]()
+            results[name].extend(CHECKS[name](settings))
         except DependencyError as error:
-            seen, fix = error.message, error.action
-            found[name] = [Check(name=name, state="unreachable", seen=seen, fix=fix)]
+            results[name].append(unreachable(name, error.message, error.action))
         except Exception as error:  # one broken thing hides no other
-            seen = f"{type(error).__name__}: {error}"
             fix = "See the message; the other lines may say more."
-            found[name] = [Check(name=name, state="wrong", seen=seen, fix=fix)]
+            state = unreachable if isinstance(error, httpx.HTTPError) else wrong
+            results[name].append(state(name, f"{type(error).__name__}: {error}", fix))
 
     # Daemons: what hangs must not keep the command from ending.
-    threads = [threading.Thread(target=look, args=(n,), daemon=True) for n in looks]
-    for thread in threads:
+    threads = {n: threading.Thread(target=look, args=(n,), daemon=True) for n in CHECKS}
+    for thread in threads.values():
         thread.start()
-    limits = dict.fromkeys(looks, limit_seconds) | {"models": LOADING_SECONDS}
     started = time.monotonic()
-    for name, thread in zip(looks, threads, strict=True):
-        thread.join(max(0.0, started + limits[name] - time.monotonic()))
-    return [
-        check
-        for name in looks
-        for check in found.get(name, [_no_answer(name, limits[name])])
-    ]
-
-
-def _no_answer(name: str, seconds: float) -> Check:
-    return Check(
-        name=name,
-        state="unreachable",
-        seen=f"no answer within {seconds:g} s",
-        fix="See that it is there and can be reached from here.",
-    )
+    for name, thread in threads.items():
+        limit = LOADING_SECONDS if name == "models" else limit_seconds
+        thread.join(max(0.0, started + limit - time.monotonic()))
+        if thread.is_alive():
+            fix = "See that it is there and can be reached from here."
+            late = unreachable(name, f"no answer within {limit:g} s", fix)
+            results[name] = [*results[name], late]  # no longer the thread's own list
+    return [check for name in CHECKS for check in results[name]]

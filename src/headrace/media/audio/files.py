@@ -125,8 +125,7 @@ def _plain(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
     raw = np.frombuffer(data, np.uint8, count * width, header.start)
     values: npt.NDArray[Any]
     if header.codec in ("mulaw", "alaw"):
-        table = samples.MU_LAW if header.codec == "mulaw" else samples.A_LAW
-        values = table[raw]
+        values = samples.companded("ULAW" if header.codec == "mulaw" else "ALAW")[raw]
     elif header.codec == "float":
         values = raw.view(f"{header.order}f{width}")
     elif width == 1:

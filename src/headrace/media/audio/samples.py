@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,22 +26,16 @@ _STEPS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 _LENGTHS = (*(step * decade for decade in (0.01, 0.1, 1) for step in _STEPS), 10.0)
 
 
-def _mu_law() -> Samples:
-    code = ~np.arange(256, dtype=np.uint8)
-    mantissa, exponent = (code & 15).astype(np.int32), (code >> 4) & 7
-    size = (((mantissa << 3) + 132) << exponent) - 132
-    return np.where(code & 128, -size, size).astype(np.int16)
+@functools.cache
+def companded(law: str) -> Samples:
+    """The sample of each of the 256 codes of a law, ``ULAW`` or ``ALAW``."""
+    import soundfile
 
-
-def _a_law() -> Samples:
-    code = np.arange(256, dtype=np.uint8) ^ np.uint8(0x55)
-    mantissa, exponent = (code & 15).astype(np.int32), ((code >> 4) & 7).astype(int)
-    high = ((mantissa << 4) + 264) << np.maximum(exponent - 1, 0)
-    size = np.where(exponent, high, (mantissa << 4) + 8)
-    return np.where(code & 128, size, -size).astype(np.int16)
-
-
-MU_LAW, A_LAW = _mu_law(), _a_law()
+    codes = io.BytesIO(bytes(range(256)))
+    samples, _ = soundfile.read(
+        codes, dtype="int16", format="RAW", subtype=law, channels=1, samplerate=8_000
+    )
+    return cast(Samples, samples)
 
 
 def form_of(data: DataSpec) -> Form:

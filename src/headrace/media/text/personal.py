@@ -1,4 +1,11 @@
-"""Personal data in texts: found by form, numbers by their checksums too."""
+"""Personal data in texts: found by form, numbers by their checksums too.
+
+Libraries were compared. python-stdnum 2.2 refuses valid ID numbers whose district is
+not in its list (310115, 429005, the second example of GB 11643) and fails with a
+KeyError on others (330113). phonenumbers 9.0 needs to be told the country: as British,
+it finds 406 of the 442 phone numbers found here in the SMS Spam Collection, as Chinese
+222, and takes 3 to 16 times as long.
+"""
 
 from __future__ import annotations
 

@@ -28,13 +28,13 @@ from headrace.data.snapshots import (
 from headrace.data.sources import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
+from headrace.progress import Progress
 from headrace.records import DEFAULT_TASK, DataDescription, SnapshotRecord
 from headrace.stages.ingestion.findings import (
     findings_of,
     notes_of,
     split_notes,
 )
-from headrace.stages.ingestion.progress import Progress
 from headrace.stages.ingestion.raw import spill
 from headrace.stages.ingestion.runs import Decoded, bring_to, decode_to_runs
 from headrace.stages.ingestion.shards import ShardPlan, write_shard_of
@@ -135,6 +135,7 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
         label=data.label,
         group=data.group,
         where=data.where,
+        encoding=data.encoding,
     )
 
 

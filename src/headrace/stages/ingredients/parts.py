@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 from headrace.backend import load_backend
 from headrace.records import Record
+from headrace.settings import variable
 from headrace.stages.ingredients.closure import installed, normal_name
 from headrace.tasks import task_modules
 
@@ -128,7 +128,7 @@ def machine() -> dict[str, str]:
         "cpu": cpu,
         "instructions": instructions,
         "gpu": _gpu(),
-        **{name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        **{name: variable(name) for name in _VARIABLES},
     }
     return {name: value for name, value in found.items() if value}
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private, make_private_file
-from headrace.settings import Settings
+from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace.state.store import fsync_path, full_disk, is_full
 from headrace.state.tracking.once import outlast_restarts
@@ -209,7 +209,7 @@ def _enter(uri: str, settings: Settings) -> None:
     What the environment has wins.
     """
     taken = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN")
-    if not uri.startswith("http") or any(os.environ.get(name) for name in taken):
+    if not uri.startswith("http") or any(map(variable, taken)):
         return
     login = login_of(settings.home, uri)
     if login is not None:
@@ -242,7 +242,7 @@ class Connection:
             self._connect(mlflow)
 
     def _connect(self, mlflow: Any) -> None:
-        inherited = os.environ.get("MLFLOW_TRACKING_URI")
+        inherited = variable("MLFLOW_TRACKING_URI")
         try:
             with tracking_errors(self.uri):
                 if self.uri == f"sqlite:///{self.home}/mlflow.db":
@@ -251,5 +251,5 @@ class Connection:
                 mlflow.set_tracking_uri(self.uri)
                 self.client: MlflowClient = mlflow.MlflowClient(self.uri)
         finally:
-            if inherited is None:  # MLflow sets it, and other homes would follow it
+            if not inherited:  # MLflow sets it, and other homes would follow it
                 os.environ.pop("MLFLOW_TRACKING_URI", None)

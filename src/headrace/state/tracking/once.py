@@ -8,13 +8,14 @@ is started again.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
+
+from headrace.settings import keeping
 
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _PAUSES = (1.0, 4.0, 10.0)
@@ -37,8 +38,7 @@ def make_once(uri: str, make: Callable[[], T], find: Callable[[], T | None]) -> 
         return make()
     for pause in _PAUSES:
         try:
-            with _without_retries():
-                return make()
+            return _without_retries(make)
         except RestException:
             raise  # an answer: it was not made
         except MlflowException:
@@ -46,21 +46,13 @@ def make_once(uri: str, make: Callable[[], T], find: Callable[[], T | None]) -> 
             found = find()
             if found is not None:
                 return found
-    with _without_retries():
+    return _without_retries(make)
+
+
+def _without_retries(make: Callable[[], T]) -> T:
+    with keeping(_RETRIES):
+        os.environ[_RETRIES] = "0"
         return make()
-
-
-@contextlib.contextmanager
-def _without_retries() -> Iterator[None]:
-    before = os.environ.get(_RETRIES)
-    os.environ[_RETRIES] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_RETRIES]
-        else:
-            os.environ[_RETRIES] = before
 
 
 @functools.cache

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from headrace.settings import variable
 from headrace.state.store.remote import CONNECT_SECONDS, READ_SECONDS
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def limit_s3(settings: Settings) -> None:
     MLflow gives it neither time limits nor retries; both can only be set for all
     clients of the process.
     """
-    if not (
-        settings.store.startswith("s3:") or os.environ.get("MLFLOW_S3_ENDPOINT_URL")
-    ):
+    if not (settings.store.startswith("s3:") or variable("MLFLOW_S3_ENDPOINT_URL")):
         return
     # Imported by name: no result of a stage depends on the version.
     try:

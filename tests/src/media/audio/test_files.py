@@ -85,6 +85,21 @@ def test_each_code_of_mu_law_and_a_law_is_what_libsndfile_makes_of_it(kind, subt
     assert np.array_equal(item[:256], expected)
 
 
+@pytest.mark.parametrize(
+    ("subtype", "codes", "sound"),
+    [  # by the tables of G.711, scaled to 16 bits
+        ("ULAW", [0x00, 0x7F, 0x80, 0xFF, 0xC1], [-32_124, 0, 32_124, 0, 1_820]),
+        ("ALAW", [0x55, 0xD5, 0x2A, 0xAA, 0x80], [-8, 8, -32_256, 32_256, 5_504]),
+    ],
+)
+def test_codes_of_mu_law_and_a_law_are_those_of_the_recommendation(
+    subtype, codes, sound
+):
+    data = _encoded(np.zeros(len(codes), np.int16), "AU", subtype)
+    item, _ = _one(data[: -len(codes)] + bytes(codes))
+    assert item[: len(codes)].tolist() == sound
+
+
 @pytest.mark.parametrize("subtype", ["MS_ADPCM", "IMA_ADPCM"])
 def test_adpcm_decodes_to_about_its_samples(subtype):
     sound = (9_000 * np.sin(np.arange(400) / 20)).astype(np.int16)

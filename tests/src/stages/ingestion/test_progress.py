@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.src.stages.ingestion.conftest import Run, write_npz
 
-from headrace.stages.ingestion import progress
+from headrace import progress
 
 
 def test_a_long_ingestion_says_how_far_it_is(

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.data.sources.catalog import upstream
+from headrace.data.sources.catalog import sample, upstream
 from headrace.data.sources.catalog.pinned import Pin, download, find_copies, right_copy
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.downloads import DownloadError
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree
-from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
 from headrace.media.chunks import Source
 from headrace.records import Finding
 from headrace.state.store import Store
@@ -53,6 +53,9 @@ class Entry(BaseModel):
 
     Attributes:
         editions: the preferred one first; the last one is upstream's.
+        alias: another URI that names it.
+        cache: where another library keeps its one file, from the user's folder. What
+            lies there is that file, or is refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +68,8 @@ class Entry(BaseModel):
     homepage: str
     editions: tuple[Edition, ...] = Field(min_length=1)
     limit_bytes: int = Field(default=64 * 2**20, description="of one file")
+    alias: str = ""
+    cache: str = ""
 
     @property
     def uri(self) -> str:
@@ -103,10 +108,15 @@ def find_entry(uri: str) -> Entry:
         NotFoundError: there is none, with the nearest name.
     """
     name, known = uri.removeprefix(PREFIX), entries()
-    if name in known:
-        return known[name]
+    for entry in known.values():
+        if uri in (entry.uri, entry.alias):
+            return entry
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    listed = ", ".join(entry.uri for entry in known.values())
+    if uri.startswith(PREFIX):
+        listed = ", ".join(entry.uri for entry in known.values())
+    else:
+        aliases = [entry.alias for entry in known.values() if entry.alias]
+        listed = " and ".join([sample.URI, *aliases])
     raise NotFoundError(
         f"There is no data named {uri}.",
         f"Did you mean {PREFIX}{near[0]}?" if near else f"Known are {listed}.",
@@ -125,12 +135,16 @@ def open_entry(
 
     Raises:
         NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
+        SourceError: another library's folder holds another file of its name.
         DependencyError: there is no copy, and no right one can be downloaded.
     """
     entry = entry or find_entry(source.uri)
     source.attribution = entry.attribution
     wrong: list[str] = []
-    edition, held = _at_hand(entry, settings, wrong)
+    edition = entry.editions[-1]
+    held = _cached(entry, edition, settings)
+    if not held:
+        edition, held = _at_hand(entry, settings, wrong)
     for name in [name for name in edition.files if name not in held]:
         held[name] = _downloaded(entry, name, settings, wrong)
     source.findings += [
@@ -170,6 +184,28 @@ def _local_paths(entry: Entry, settings: Settings) -> dict[str, list[Path]]:
     for path in [*find_copies(entry.names, settings), *filter(Path.is_file, kept)]:
         paths[path.name].append(path)
     return paths
+
+
+def _cached(entry: Entry, edition: Edition, settings: Settings) -> dict[str, File]:
+    """The file where another library keeps it, or nothing.
+
+    Raises:
+        SourceError: another file is there.
+    """
+    path = Path.home() / entry.cache
+    if not entry.cache or not path.is_file():
+        return {}
+    wrong: list[str] = []
+    pin = edition.files[path.name]
+    file = right_copy([path], pin, entry.limit_bytes, settings, wrong)
+    if file is None:
+        raise SourceError(
+            f"{wrong[0]}; the file that {entry.homepage} publishes has sha256 "
+            f"{pin.sha256}.",
+            f"Delete it, and `{entry.alias}` is downloaded; or name your own file with "
+            f"--data {path}.",
+        )
+    return {path.name: file}
 
 
 def _at_hand(

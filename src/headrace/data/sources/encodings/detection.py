@@ -7,8 +7,10 @@ fine to every program, and to no reader. Knows neither tables nor what the text 
 from __future__ import annotations
 
 import codecs
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +41,7 @@ _RANGES = (
     *((0x3000, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7AF), (0xFF01, 0xFFEE)),
 )
 _USUAL = 0.95
-_ACTION = "Save it as UTF-8."
+_GUESSED_BY = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,20 @@ class _Census:
     bad: int = 0
 
 
-def find_encoding(file: File) -> Encoding:
+def find_encoding(file: File, declared: str | None = None) -> Encoding:
     """The encoding of a file, of which all bytes are looked at.
 
     Args:
         file: unpacked, if it was compressed.
+        declared: by whoever knows it; the file is only held against it.
 
     Raises:
-        SourceError: it is no text, is damaged, or its encoding cannot be told.
+        SourceError: it is no text, is damaged, not of the declared encoding, or its
+            encoding cannot be told.
     """
+    if declared:
+        _check_strict(file, Encoding(declared, f"{declared} that data.encoding says"))
+        return Encoding(declared, declared)
     head = file.head(4)
     for mark, codec, name in _BOMS:
         if head.startswith(mark):
@@ -123,9 +130,9 @@ def _with_mark(file: File, encoding: Encoding) -> Encoding:
 
 def _undecodable(file: File, encoding: Encoding, place: int) -> SourceError:
     return SourceError(
-        f"{file.where} is not the {encoding.name} that it begins as: it breaks off or "
-        f"is damaged at byte {place:,}.",
-        "Download or make it again.",
+        f"{file.where} is not the {encoding.name}: it breaks off or is damaged at byte "
+        f"{place:,}.",
+        "Download or make it again, or name its encoding: data.encoding.",
     )
 
 
@@ -241,9 +248,19 @@ def _narrow(file: File, census: _Census) -> Encoding:
     raise SourceError(
         f"{file.where} is not UTF-8 (byte {census.bad_at:,} is "
         f"{_byte_at(file, census.bad_at)}), and whether it is GBK, Windows-1252 or "
-        "another encoding cannot be told beyond doubt.",
-        _ACTION,
+        f"another encoding cannot be told beyond doubt.{_guess(file)}",
+        "Save it as UTF-8, or name its encoding: data.encoding.",
     )
+
+
+def _guess(file: File) -> str:
+    """What charset-normalizer takes it for, which may be wrong: it tells, no more.
+
+    Imported by name: no result of a stage depends on the version.
+    """
+    normalizer: Any = importlib.import_module("charset_normalizer")
+    best = normalizer.from_bytes(file.head(_GUESSED_BY)).best()
+    return f" It is likely to be {best.encoding}." if best else ""
 
 
 def _byte_at(file: File, place: int) -> str:

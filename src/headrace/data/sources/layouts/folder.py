@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headrace.data.sources.encodings.files import in_utf_8
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import (
     FileTree,
@@ -19,8 +20,14 @@ from headrace.data.sources.places.trees import (
     relative_name,
 )
 from headrace.errors import SourceError
-from headrace.media.chunks import CHUNK_BYTES, Chunk, Reading, SourceSplit, split_named
-from headrace.records import Finding
+from headrace.media.chunks import (
+    CHUNK_BYTES,
+    Chunk,
+    Reading,
+    Source,
+    SourceSplit,
+    split_named,
+)
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -77,22 +84,21 @@ class _Layout:
         return self.has_splits and len(path) == 2 and split is not None
 
 
-def read_folder(
-    tree: FileTree, findings: list[Finding], reading: Reading, settings: Settings
-) -> Iterator[Chunk]:
+def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[Chunk]:
     """The files of class sub-folders, in the tree's order.
 
     Args:
         tree: a folder or an archive.
-        findings: files at other depths are reported here.
-        reading: whether files outside of class sub-folders are left out; where there
-            need be no labels, all files but notes are taken.
+        source: is told of files at other depths. How it is read says whether files
+            outside of class sub-folders are left out; where there need be no labels,
+            all files but notes are taken.
         settings: their limit on a file is kept.
 
     Raises:
         SourceError: there are no class sub-folders, most files lie outside of them,
             or a file is too large.
     """
+    reading = source.reading
     if reading.labelled:
         _refuse_most_astray(tree, reading.medium)
     ignored: list[str] = []
@@ -102,14 +108,16 @@ def read_folder(
         else _unlabelled(tree, reading.medium)
     )
     chunks = file_chunks(
-        (FileRow(*place, name, tree.files[name]) for place, name in names), settings
+        (FileRow(*place, name, tree.files[name]) for place, name in names),
+        settings,
+        source,
     )
     first = next(chunks, None)
     if first is None:
         raise _no_classes(tree, reading) if reading.labelled else _no_files(tree)
     yield first
     yield from chunks
-    findings.extend(ignored_files(tree.where, ignored, reading.medium))
+    source.findings.extend(ignored_files(tree.where, ignored, reading.medium))
 
 
 def has_classes(tree: FileTree, medium: str) -> bool:
@@ -125,24 +133,25 @@ def has_classes(tree: FileTree, medium: str) -> bool:
     return False
 
 
-def read_single(file: File, settings: Settings) -> Iterator[Chunk]:
+def read_single(file: File, source: Source, settings: Settings) -> Iterator[Chunk]:
     """One file that is one item without a label.
 
     Raises:
         SourceError: it is too large.
     """
     name = relative_name(file.where.rpartition("/")[2], file.where)
-    yield from file_chunks([FileRow(None, "", name, file)], settings)
+    yield from file_chunks([FileRow(None, "", name, file)], settings, source)
 
 
 def file_chunks(
-    rows: Iterable[FileRow], settings: Settings, not_whole: str = ""
+    rows: Iterable[FileRow], settings: Settings, source: Source, not_whole: str = ""
 ) -> Iterator[Chunk]:
-    """Files as chunks of one split, bounded by their bytes.
+    """Files as chunks of one split, bounded by their bytes; texts are in UTF-8 then.
 
     Args:
         rows: the files.
         settings: their limit on a file is kept.
+        source: says what encoding texts have.
         not_whole: of the labels; see `Chunk`.
 
     Raises:
@@ -160,19 +169,22 @@ def file_chunks(
             )
         is_full = len(waiting) == ROWS_PER_CHUNK or size + of_file > CHUNK_BYTES
         if waiting and (is_full or waiting[0].split != row.split):
-            yield _chunk(waiting, not_whole)
+            yield _chunk(waiting, source, not_whole)
             waiting, size = [], 0
         waiting.append(row)
         size += of_file
     if waiting:
-        yield _chunk(waiting, not_whole)
+        yield _chunk(waiting, source, not_whole)
 
 
-def _chunk(rows: list[FileRow], not_whole: str) -> Chunk:
+def _chunk(rows: list[FileRow], source: Source, not_whole: str) -> Chunk:
+    items = [row.file.read() if row.file else b"" for row in rows]
+    if source.reading.medium == "text":
+        items = in_utf_8(items, source)
     groups = [row.group for row in rows if row.group is not None]
     return Chunk(
         split=rows[0].split,
-        items=[row.file.read() if row.file else b"" for row in rows],
+        items=items,
         labels=[row.label for row in rows],
         names=[row.name for row in rows],
         groups=groups if len(groups) == len(rows) else [],

@@ -88,7 +88,7 @@ def read_listed(
     source.findings.extend(_amiss(rows, known, index, reading.medium, where))
     taken = [row for row in rows if row.is_taken]
     check_taken(reading, len(rows), len(taken), where)
-    return file_chunks(_in_order(taken, index), settings, not_whole)
+    return file_chunks(_in_order(taken, index), settings, source, not_whole)
 
 
 def _told(table: Metadata) -> str:

@@ -40,12 +40,12 @@ def open_text_file(file: File, source: Source, settings: Settings) -> Opened:
     """
     reading = source.reading
     if not reading.labelled and file.where.lower().endswith(_TEXTS):
-        return "file", folder.read_single(file, settings)
+        return "file", folder.read_single(file, source, settings)
     table = open_table(file, reading, settings)
     if table is None and reading.labelled:
         raise no_table(file.where)
     if table is None:
-        return "file", folder.read_single(file, settings)
+        return "file", folder.read_single(file, source, settings)
     part = Part(table, find_roles(table, reading, _has_names(table)))
     return "table", _read([part], source)
 
@@ -79,7 +79,7 @@ def open_text_tree(tree: FileTree, source: Source, settings: Settings) -> Opened
             return "table", _read(parts, source)
     if error is not None and not is_folder and source.reading.labelled:
         raise error
-    return "folder", folder.read_folder(tree, source.findings, source.reading, settings)
+    return "folder", folder.read_folder(tree, source, settings)
 
 
 class _UnusableError(Exception):

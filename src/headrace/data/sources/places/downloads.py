@@ -5,26 +5,20 @@ Knows no catalog and no digest: whoever asks checks what came.
 
 from __future__ import annotations
 
-import http.client
+import importlib
 import logging
+import re
+import ssl
 import time
-import urllib.error
-import urllib.request
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+from headrace.progress import Progress
 
 SILENCE_SECONDS = 30.0
 TOTAL_SECONDS = 1800.0
-_NEWS_SECONDS = 5.0
-_READ_AT_ONCE = 2**18
-_HANDLERS = (
-    urllib.request.ProxyHandler,
-    urllib.request.HTTPHandler,
-    urllib.request.HTTPSHandler,
-    urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPErrorProcessor,
-    urllib.request.UnknownHandler,
-)
+# Not packed for the way: what is counted is what is held in memory.
+_HEADERS = {"User-Agent": "headrace", "Accept-Encoding": "identity"}
 log = logging.getLogger("headrace")
 
 
@@ -32,29 +26,26 @@ class DownloadError(Exception):
     """Why nothing came, or what came is of no use; whoever asked says what to do."""
 
 
-class HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to https, and no others."""
+def _httpx() -> Any:
+    """Imported by name: what comes is checked, so no stage depends on the version."""
+    return importlib.import_module("httpx")
 
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        """The request for the new place.
 
-        Raises:
-            DownloadError: it is not reached by https.
-        """
-        place = urlsplit(newurl)
+def check_redirect(answer: Any) -> None:
+    """Let a redirect to https pass, and no other.
+
+    Raises:
+        DownloadError: it leads elsewhere.
+        ValueError: it is no URL.
+    """
+    if answer.has_redirect_location:
+        target = answer.headers["Location"]
+        urlsplit(target)  # raises where httpx would look for a host named "["
+        place = answer.request.url.join(target)
         if place.scheme != "https":
             raise DownloadError(
-                f"it redirects to {place.scheme}://{place.hostname}, which is not https"
+                f"it redirects to {place.scheme}://{place.host}, which is not https"
             )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def fetch(url: str, limit_bytes: int, name: str) -> bytes:
@@ -69,52 +60,49 @@ def fetch(url: str, limit_bytes: int, name: str) -> bytes:
         DownloadError: it cannot be reached, or what comes is too large, too slow or
             cut short.
     """
-    opener = urllib.request.OpenerDirector()
-    for handler in (*_HANDLERS, HttpsOnly):
-        opener.add_handler(handler())
-    opener.addheaders = [("User-Agent", "headrace")]
+    httpx = _httpx()
     log.info("%s: downloading %s", name, url)
     try:
-        with opener.open(url, timeout=SILENCE_SECONDS) as answer:
+        client = httpx.Client(
+            headers=_HEADERS,
+            timeout=SILENCE_SECONDS,
+            follow_redirects=True,
+            event_hooks={"response": [check_redirect]},
+            verify=ssl.create_default_context(),  # this system's certificates
+        )
+        with client, client.stream("GET", url) as answer:
+            if answer.status_code != 200:
+                raise DownloadError(
+                    f"the server answered {answer.status_code} {answer.reason_phrase}"
+                )
             return _body(answer, limit_bytes, name)
-    except http.client.IncompleteRead:
-        raise DownloadError("the reply was cut short") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DownloadError(_reason(error)) from None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError) as error:
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error) or type(error).__name__)
+        raise DownloadError(reason.splitlines()[0].rstrip(".")) from None
 
 
 def _body(answer: Any, limit_bytes: int, name: str) -> bytes:
-    whole: int | None = answer.length
+    httpx = _httpx()
+    whole = int(answer.headers.get("Content-Length", 0))
     data = bytearray()
-    started = told = time.monotonic()
-    while len(data) <= limit_bytes and (whole is None or whole <= limit_bytes):
-        block = answer.read1(_READ_AT_ONCE)
-        data += block
-        now = time.monotonic()
-        if not block:
-            break
-        if now - started > TOTAL_SECONDS:
-            raise DownloadError(f"{len(data):,} bytes came in {TOTAL_SECONDS:.0f} s")
-        if now - told >= _NEWS_SECONDS:
-            of = f" of {whole:,}" if whole else ""
-            log.info("%s: %s%s bytes", name, f"{len(data):,}", of)
-            told = now
-    else:
-        seen = f"{whole:,}" if whole else f"over {limit_bytes:,}"
-        raise DownloadError(
-            f"the reply is of {seen} bytes, and at most {limit_bytes:,} are taken"
-        )
-    if whole is not None and len(data) != whole:
-        raise DownloadError(
-            f"the reply was cut short: {len(data):,} of {whole:,} bytes"
-        )
-    return bytes(data)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        return f"the server answered {error.code} {error.reason}"
-    cause = getattr(error, "reason", error)
-    said = str(getattr(cause, "strerror", None) or cause or type(cause).__name__)
-    return said.splitlines()[0].rstrip(".")
+    started, progress = time.monotonic(), Progress(name)
+    blocks = answer.iter_raw()
+    try:
+        while max(len(data), whole) <= limit_bytes:
+            block = next(blocks, b"")
+            if not block:
+                return bytes(data)
+            data += block
+            seconds = time.monotonic() - started
+            if seconds > TOTAL_SECONDS:
+                raise DownloadError(
+                    f"{len(data):,} bytes came in {TOTAL_SECONDS:.0f} s"
+                )
+            progress.say(f"{len(data):,}{f' of {whole:,}' if whole else ''} bytes")
+    except httpx.RemoteProtocolError:
+        seen = f": {len(data):,} of {whole:,} bytes" if whole else ""
+        raise DownloadError(f"the reply was cut short{seen}") from None
+    seen = f"{whole:,}" if whole else f"over {limit_bytes:,}"
+    raise DownloadError(
+        f"the reply is of {seen} bytes, and at most {limit_bytes:,} are taken"
+    )

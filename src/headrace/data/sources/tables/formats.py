@@ -91,7 +91,8 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
 
     Args:
         file: perhaps compressed by gzip, bzip2 or xz.
-        reading: columns that are named in it may tell that there is a header.
+        reading: its encoding; columns that are named in it may tell that there is a
+            header.
         settings: their limits are kept.
 
     Raises:
@@ -105,7 +106,7 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
         return parquet.ParquetTable(file, settings)
     plain = unpacked(file, settings)
     refuse_others(plain.head(_HEAD), file.where)
-    encoding = find_encoding(plain)
+    encoding = find_encoding(plain, reading.encoding)
     most = settings.max_columns
     return open_json(plain, encoding, most) or open_delimited(
         plain, encoding, reading, most

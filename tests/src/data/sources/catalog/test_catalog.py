@@ -26,7 +26,7 @@ from headrace.settings import Settings
 
 
 def test_what_is_listed_can_be_had_and_used() -> None:
-    assert list(entries()) == ["sms-spam", "sib200", "free-spoken-digits"]
+    assert list(entries()) == ["sms-spam", "sib200", "free-spoken-digits", "mnist"]
     for one in entries().values():
         assert one.licence in one.attribution
         assert one.bytes > 10_000

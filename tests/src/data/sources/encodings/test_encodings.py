@@ -77,6 +77,19 @@ def test_what_may_be_another_encoding_is_refused(text, written):
         _found(data)
 
 
+def test_a_refusal_tells_what_it_is_likely_to_be():
+    with pytest.raises(SourceError, match=r"likely to be cp1251.*data\.encoding"):
+        _found((RUSSIAN * 9).encode("cp1251"))
+
+
+def test_a_declared_encoding_is_held_against_the_bytes():
+    data = (JAPANESE * 9).encode("shift_jis")
+    file = File("x", len(data), lambda: io.BytesIO(data))
+    assert find_encoding(file, "shift_jis").codec == "shift_jis"
+    with pytest.raises(SourceError, match=r"not the utf-8 that data.encoding says"):
+        find_encoding(file, "utf-8")
+
+
 @pytest.mark.parametrize("size", [512, 5000])
 def test_random_bytes_are_no_text(size):
     data = np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()

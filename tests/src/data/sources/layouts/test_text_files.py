@@ -35,6 +35,40 @@ def test_a_folder_of_texts_per_class(make, texts, pack):
     ]
 
 
+WORDS = ("señor, años también", "el niño está aquí", "¡qué rápida!", "plain")
+
+
+def test_files_that_are_not_utf_8_are_judged_together(make, texts):
+    members = {
+        f"{label}/{row}.txt": words.encode("latin-1")
+        for row, words in enumerate(WORDS)
+        for label in "ab"
+    }
+    members["a/5.txt"] = "déjà".encode()
+    source, (chunk,) = texts(make.tree(members))
+    assert {item.decode() for item in chunk.items} == {*WORDS, "déjà"}
+    (note,) = source.notes
+    assert note.endswith("6 files were read as Windows-1252 (Latin-1).")
+
+
+def test_files_whose_encoding_cannot_be_told_are_left_to_decoding(make, texts):
+    data = "Съешь же ещё этих мягких".encode("cp1251")
+    source, (chunk,) = texts(make.tree({"a/1.txt": data, "b/2.txt": data}))
+    assert (chunk.items, source.notes) == ([data, data], [])
+
+
+def test_a_declared_encoding_is_that_of_files_and_of_tables(make, texts):
+    words = "Съешь же ещё"
+    tree = make.tree({f"{n}/1.txt": words.encode("koi8-r") for n in "ab"})
+    _, (chunk,) = texts(tree, encoding="koi8-r")
+    assert chunk.items == [words.encode()] * 2
+    table = make.file("t.csv", f"text,label\n{words},a\n{words},b\n".encode("koi8-r"))
+    _, (chunk,) = texts(table, encoding="koi8-r")
+    assert chunk.items == [words.encode()] * 2
+    _, (chunk,) = texts(tree, encoding="utf-8")
+    assert chunk.items == [words.encode("koi8-r")] * 2  # each will be a Problem
+
+
 def test_a_text_outside_of_the_classes_is_reported(make, texts):
     source, _ = texts(make.tree({**CLASSES, "stray.txt": b"x"}))
     assert [(f.check, f.count) for f in source.findings] == [("ignored_files", 1)]

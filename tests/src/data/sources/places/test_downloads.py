@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import urllib.request
 
+import httpx
 import pytest
 from tests.src.data.sources.conftest import (
     GOOD,
@@ -19,8 +18,9 @@ from tests.src.data.sources.conftest import (
     sha,
 )
 
+from headrace import progress
 from headrace.data.sources.places import downloads
-from headrace.data.sources.places.downloads import DownloadError, HttpsOnly
+from headrace.data.sources.places.downloads import DownloadError, check_redirect
 from headrace.errors import DependencyError
 from headrace.settings import Settings
 
@@ -41,7 +41,10 @@ from headrace.settings import Settings
             Reply(b"", 302, {"Location": "http://example.org:81/b"}),
             "redirects to http://example.org, which is not https",
         ),
-        (Reply(b"", 302, {"Location": "file:///etc/passwd"}), "file://.* not allowed"),
+        (
+            Reply(b"", 302, {"Location": "file:///etc/passwd"}),
+            "redirects to file://, which is not https",
+        ),
         (Reply(b"", 302, {"Location": "https://["}), "Invalid IPv6 URL"),
     ],
 )
@@ -66,15 +69,16 @@ def test_a_reply_in_pieces_that_is_cut_short(
     assert opened(entry({"a": pin(GOOD, url)}), settings)[1].read() == GOOD
 
 
-def test_a_redirect_to_https_is_followed() -> None:
-    request = urllib.request.Request("http://example.org/a")
-    target = "https://example.org/b"
-    found = HttpsOnly().redirect_request(request, io.BytesIO(), 302, "", {}, target)
-    assert found.full_url == target
-    with pytest.raises(DownloadError, match=r"redirects to ftp://example.org"):
-        HttpsOnly().redirect_request(
-            request, io.BytesIO(), 302, "", {}, "ftp://example.org/b"
-        )
+def test_only_a_redirect_to_https_is_followed() -> None:
+    request = httpx.Request("GET", "http://example.org/a")
+    for target in ("https://example.org/b", "//example.org/b"):
+        headers = {"Location": target}
+        secure = httpx.Request("GET", "https://example.org/a")
+        check_redirect(httpx.Response(302, headers=headers, request=secure))
+    for target in ("ftp://example.org/b", "//example.org/b"):
+        answer = httpx.Response(302, headers={"Location": target}, request=request)
+        with pytest.raises(DownloadError, match=r"redirects to (ftp|http)://example.o"):
+            check_redirect(answer)
 
 
 def test_silence_and_slowness_end_a_download(
@@ -96,7 +100,7 @@ def test_a_download_tells_how_far_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     one = entry({"a.tsv": pin(GOOD, server.give("/a", GOOD))})
-    monkeypatch.setattr(downloads, "_NEWS_SECONDS", 0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
     with caplog.at_level(logging.INFO, "headrace"):
         opened(one, settings)
     assert f"catalog:letters: downloading {server.url}/a" in caplog.messages

@@ -1,4 +1,4 @@
-"""News of a long ingestion."""
+"""How far long work is: one line every few seconds, wherever it is done."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Progress:
     """Logs how far it is, every few seconds and no more.
 
     Args:
-        source: what is ingested.
+        what: is done, and to what.
     """
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._next = time.monotonic() + SECONDS_BETWEEN
 
     def say(self, text: str) -> None:
         """Log this, if nothing was logged for some seconds."""
         if time.monotonic() >= self._next:
-            log.info("%s: %s", self._source, text)
+            log.info("%s: %s", self._what, text)
             self._next = time.monotonic() + SECONDS_BETWEEN

@@ -1,0 +1,126 @@
+"""Databases: which, reachable or not, their clock, and the chain of the ledger."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from headrace.settings import Settings
+from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
+
+CLOCK_SECONDS = 5.0
+
+
+def check_ledger(settings: Settings) -> Iterator[Check]:
+    """The ledger's database, and the chain over its rows."""
+    url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
+    is_well = True
+    for check in check_database("ledger", url, settings):
+        is_well &= check.state == "ok"
+        yield check
+    if is_well:
+        yield from _check_chain(url)
+
+
+def _check_chain(url: str) -> Iterator[Check]:
+    """Whether every row is as it was written; changes nothing, nor takes over."""
+    import sqlalchemy as sa
+
+    from headrace.state.ledger import Ledger
+
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not parsed.query:
+        if not Path(parsed.database or "").exists():
+            return
+        url = f"sqlite:///file:{parsed.database}?mode=ro&uri=true"
+    version = Ledger.format_at(url)
+    if version is None:
+        return
+    name = "ledger chain"
+    if version == 1:
+        yield hint(name, "of an older release: the next command takes its rows over")
+        return
+    report = Ledger(url).walk_chain()
+    if report.problem:
+        fix = "Restore the ledger from a backup; see who may write there."
+        yield wrong(name, report.problem, fix)
+        return
+    yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
+
+
+def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
+    """A database by its SQLAlchemy URL; makes nothing in it."""
+    import sqlalchemy as sa
+
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        fix = "Write it as postgresql://user@host/name."
+        yield wrong(name, "its URL cannot be read", fix)
+        return
+    if parsed.get_backend_name() == "sqlite":
+        yield _check_file(name, Path(parsed.database or ""))
+    else:
+        yield from _check_server(name, parsed, settings)
+
+
+def _check_file(name: str, path: Path) -> Check:
+    if not path.exists():
+        return ok(name, f"{path}, made by the first run")
+    from headrace.state.ledger.files import is_read_only
+
+    seen = f"SQLite {path}"
+    if is_read_only(path):
+        fix = "To run something, allow it to be written, or set HEADRACE_HOME."
+        return hint(name, f"{seen}: it is read-only: nothing can be added to it", fix)
+    try:
+        uri = f"{path.as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        fix = "End what holds it, or use PostgreSQL: `headrace up --postgres`."
+        return unreachable(name, f"{seen}: {error}", fix)
+    except sqlite3.DatabaseError as error:
+        fix = "Put a copy back, or move it away to begin anew."
+        return wrong(name, f"{seen}: {error}", fix)
+    return ok(name, seen)
+
+
+def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
+    import sqlalchemy as sa
+
+    shown = url.render_as_string(hide_password=True)
+    own = settings.postgres_socket
+    try:
+        engine = sa.create_engine(
+            url, poolclass=sa.NullPool, connect_args={"connect_timeout": 2}
+        )
+        with engine.connect() as connection:
+            now = "SELECT extract(epoch FROM clock_timestamp()), version()"
+            there, version = connection.exec_driver_sql(now).one()
+    except ModuleNotFoundError as error:
+        fix = "Write it as postgresql+psycopg2://, with 'headrace[postgres]' installed."
+        yield wrong(name, f"{shown} needs the package {error.name!r}", fix)
+    except sa.exc.SQLAlchemyError as error:
+        why = (str(getattr(error, "orig", error)).strip().splitlines() or ["?"])[0]
+        is_own = bool(own) and url.query.get("host") == own
+        fix = "headrace up --postgres" if is_own else "Start it, or correct its URL."
+        yield unreachable(name, f"{shown} does not answer: {why}", fix)
+    else:
+        yield ok(name, f"{' '.join(str(version).split()[:2])}, {shown}")
+        yield from check_clock(name, float(there))
+
+
+def check_clock(name: str, there: float, now: float | None = None) -> Iterator[Check]:
+    """Whether a server's clock, in seconds, agrees with this one."""
+    apart = there - (time.time() if now is None else now)
+    if abs(apart) > CLOCK_SECONDS:
+        side = "ahead of" if apart > 0 else "behind"
+        seen = f"its clock is {abs(apart):.0f} s {side} this machine's"
+        fix = "Set both by NTP: schedules and leases go by the clock."
+        yield wrong(f"{name} clock", seen, fix)

@@ -1,0 +1,75 @@
+"""Each private name of a dependency that we use is listed, with where it was seen.
+
+They may change with any release. When a version here is no longer the installed one,
+look at the name again, run the tests beside it, and write the new version down.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEN = {
+    "_active_services": "prefect 3.9.1",
+    "_command_configured": "prefect 3.9.1",
+    "_done_event": "prefect 3.9.1",
+    "_from_metadata": "prefect 3.9.1",
+    "_has_connected": "prefect 3.9.1",
+    "_internal": "prefect 3.9.1",
+    "_loop": "prefect 3.9.1",
+    "_build_uvicorn_command": "mlflow 3.17.2",
+    "_flatten_layers": "keras 3.15.1",
+    "_get_variable_index": "keras 3.15.1",
+    "_value": "keras 3.15.1",
+    "_compression": "python 3.13",  # gone in 3.14
+}
+OURS = {"_exit", "_replace", "_start"}  # of os and of tuples with names; of our own
+_USES = (
+    r"(?<![\w.])(?!self\b|cls\b|super\b)[A-Za-z][\w.]*(?:\(\))?\.(_[a-z]\w*)",
+    r"^\s*(?:import|from) (?:[\w.]+\.)?(_[a-z]\w*)",
+    r"^_NAME = \"(_[a-z]\w*)\"",
+    r"[gs]etattr\([^)]*?\"(_[a-z]\w*)\"",
+)
+
+
+def test_every_private_name_is_listed() -> None:
+    used = set()
+    for folder in ("src", "flows"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            for pattern in _USES:
+                used |= set(re.findall(pattern, text, re.MULTILINE))
+    assert used - OURS == set(SEEN)
+
+
+@pytest.mark.parametrize("seen", sorted(set(SEEN.values()) - {"python 3.13"}))
+def test_the_installed_version_is_the_one_in_which_they_were_seen(seen: str) -> None:
+    name, version = seen.split()
+    assert metadata.version(name) == version, [n for n in SEEN if SEEN[n] == seen]
+
+
+def test_what_is_replaced_is_there() -> None:
+    import _compression
+    import inspect
+
+    import mlflow.server
+    from keras import Model
+    from keras.optimizers import SGD
+    from prefect._internal.concurrency import services
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+    from prefect.results import ResultStore
+    from prefect.workers.process import ProcessJobConfiguration
+
+    assert _compression.DecompressReader
+    assert callable(mlflow.server._build_uvicorn_command)
+    assert callable(Model._flatten_layers)
+    assert callable(SGD._get_variable_index)
+    assert callable(ResultStore._from_metadata)
+    assert hasattr(services, "_active_services")
+    assert "_command_configured" in ProcessJobConfiguration.__private_attributes__
+    for client in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
+        assert "self._has_connected" in inspect.getsource(client)
