@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from headrace import extensions
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -121,7 +123,7 @@ class Medium(Protocol):
 
 def medium(name: str) -> Medium:
     """The package of a medium, for example ``headrace.media.image``."""
-    return cast(Medium, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Medium, importlib.import_module(extensions.modules("media")[name]))
 
 
 def preprocessing(data: DataDescription) -> Any:

@@ -16,7 +16,6 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace import extensions
 from headrace.errors import SpecError
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, default_builder, family_medium
@@ -34,14 +34,13 @@ Builder = Callable[..., tuple[Any, Any]]
 
 
 def builder_names(medium: str = "") -> list[str]:
-    """The families that ship with Headrace, of one medium or of all."""
-    modules = pkgutil.iter_modules(__path__)
-    names = sorted(module.name for module in modules if not module.ispkg)
+    """The families there are, of one medium or of all."""
+    names = extensions.modules("models")
     return [name for name in names if medium in ("", family_medium(name))]
 
 
 def _family(name: str) -> Any:
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(extensions.modules("models")[name])
 
 
 def builder_name(spec: PipelineSpec) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from headrace import extensions
 from headrace.data.sources.identity import source_identity
 from headrace.errors import DependencyError
 from headrace.models import builder_name
@@ -167,7 +168,7 @@ class Plan(Results):
         """The modules that a stage enters by, the parts of the task included."""
         return [
             f"headrace.stages.{stage}",
-            f"headrace.media.{self.spec.medium}",
+            extensions.modules("media")[self.spec.medium],
             *task_modules(self.spec.task, *parts),
         ]
 

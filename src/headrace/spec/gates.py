@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from headrace import extensions
 from headrace.spec.tables import Table
 
 
@@ -42,6 +43,11 @@ class GateSpec(Table):
         "champion's mean score",
     )
 
+    kind: str = Field(
+        default="", description="of a module in headrace.gates.kinds; empty: a bound"
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="of the kind")
+
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
@@ -55,7 +61,10 @@ class GateSpec(Table):
 
     @model_validator(mode="after")
     def _has_a_threshold(self) -> GateSpec:
-        if self.threshold is None:
+        if self.kind and self.kind not in extensions.modules("gates"):
+            known = ", ".join(extensions.modules("gates"))
+            raise ValueError(f"the gate {self.name!r} is of no known kind ({known})")
+        if self.threshold is None and not self.kind:
             raise ValueError(f"the gate {self.name!r} needs a threshold")
         if self.name == "serving":
             raise ValueError("the serving gate is always on and takes no threshold")

@@ -120,6 +120,10 @@ def law_of(spec: PipelineSpec) -> dict[str, Any]:
     del law["data"]["source"]
     if law["task"] == DEFAULT_TASK:  # older laws name no task
         del law["task"]
+    for gate in law["gates"]:  # nor kinds of gates
+        for name in ("kind", "arguments"):
+            if not gate[name]:
+                del gate[name]
     return law
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import functools
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from headrace import extensions
 from headrace.records import DEFAULT_TASK
 from headrace.spec.gates import COMMON_GATES, GateSpec
 from headrace.spec.tables import (
@@ -22,19 +22,15 @@ from headrace.spec.tables import (
     TrainingSpec,
 )
 
-_MEDIA = Path(__file__).parents[1] / "media"
-_MODELS = Path(__file__).parents[1] / "models"
-_TASKS = Path(__file__).parents[1] / "tasks"
-
 
 def media_names() -> list[str]:
-    """The media that there are: the packages in ``headrace.media``."""
-    return sorted(place.parent.name for place in _MEDIA.glob("*/__init__.py"))
+    """The media that there are, in ``headrace.media`` or by an entry point."""
+    return list(extensions.modules("media"))
 
 
 def task_names() -> list[str]:
-    """The tasks that there are: the packages in ``headrace.tasks``."""
-    return sorted(place.parent.name for place in _TASKS.glob("*/__init__.py"))
+    """The tasks that there are, in ``headrace.tasks`` or by an entry point."""
+    return list(extensions.modules("tasks"))
 
 
 class PipelineSpec(Table):
@@ -107,14 +103,13 @@ class PipelineSpec(Table):
 
 def default_builder(medium: str) -> str:
     """The family of models that a medium takes where none is named."""
-    return str(constant(_MEDIA / medium / "__init__.py", "DEFAULT_BUILDER"))
+    return str(constant(extensions.modules("media")[medium], "DEFAULT_BUILDER"))
 
 
 def family_medium(builder: str) -> str:
     """The medium that a family is for; empty where there is no such family."""
-    path = _MODELS / f"{builder}.py"
-    known = builder.isidentifier() and path.is_file()
-    return str(constant(path, "MEDIUM") or "") if known else ""
+    module = extensions.modules("models").get(builder)
+    return str(constant(module, "MEDIUM") or "") if module else ""
 
 
 def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, Any]:
@@ -125,7 +120,7 @@ def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, 
     builder = builder or default_builder(medium)
     if not family_medium(builder):
         return {}
-    recipe = constant(_MODELS / f"{builder}.py", "RECIPE") or {}
+    recipe = constant(extensions.modules("models")[builder], "RECIPE") or {}
     unused = unused_fields(task)
     return {k: v for k, v in recipe.items() if f"training.{k}" not in unused}
 
@@ -155,7 +150,7 @@ def unused_fields(task: str) -> tuple[str, ...]:
 
 def task_default(task: str, name: str) -> Any:
     """A constant of a task, such as ``SCORE``."""
-    return constant(_TASKS / task / "defaults.py", name)
+    return constant(f"{extensions.modules('tasks')[task]}.defaults", name)
 
 
 def _with_gates_of(task: str, gates: Any) -> Any:
@@ -175,16 +170,16 @@ def _with_gates_of(task: str, gates: Any) -> Any:
 
 def least_steps(builder: str) -> int:
     """Training steps that a family of models needs to settle, however few the rows."""
-    return int(constant(_MODELS / f"{builder}.py", "LEAST_STEPS"))
+    return int(constant(extensions.modules("models")[builder], "LEAST_STEPS"))
 
 
 @functools.cache
-def constant(path: Path, name: str) -> Any:
+def constant(module: str, name: str) -> Any:
     """A constant of a module, read without importing it; None where it has none.
 
     A spec is read by commands that load no library for data.
     """
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in ast.parse(extensions.path_of(module).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
             return ast.literal_eval(node.value)
     return None

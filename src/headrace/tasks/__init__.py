@@ -19,6 +19,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace import extensions
 from headrace.spec import task_default
 
 if TYPE_CHECKING:
@@ -319,12 +320,14 @@ class Task:
         return found
 
     def _part(self, module: str) -> Any:
-        return importlib.import_module(f"{__name__}.{self.name}.{module}").PART
+        package = extensions.modules("tasks")[self.name]
+        return importlib.import_module(f"{package}.{module}").PART
 
 
 def task_modules(name: str, *parts: str) -> list[str]:
     """The modules that a stage enters by, which asks for these parts of a task."""
-    return [f"{__name__}.{name}.{part}" for part in ("defaults", *parts)]
+    package = extensions.modules("tasks")[name]
+    return [f"{package}.{part}" for part in ("defaults", *parts)]
 
 
 @cache

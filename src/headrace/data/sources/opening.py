@@ -22,6 +22,7 @@ from headrace.data.sources.places import archive
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File, decompressed, local_file
 from headrace.data.sources.places.trees import FileTree, ignored_files
+from headrace.data.sources.readers import find_reader
 from headrace.data.sources.tables import formats, table
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Chunk, Reading, Source
@@ -152,6 +153,10 @@ def _open_file(file: File, source: Source, settings: Settings) -> Opened:
         raise SourceError(
             f"{file.where} is empty: 0 bytes.", formats.taken(reading.medium)
         )
+    found = find_reader(file, head)
+    if found is not None:
+        kind, reader = found
+        return kind, reader.read(file, source, settings)
     if archive.is_zip(head):
         return _open_zip(file, source, settings)
     if reading.medium == "text":

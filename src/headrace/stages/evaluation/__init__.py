@@ -13,7 +13,7 @@ from pathlib import Path
 
 from headrace.data.snapshots import SplitRows
 from headrace.errors import IntegrityError
-from headrace.gates import absolute_gate, serving_gate
+from headrace.gates import judge_gate, serving_gate
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
 from headrace.models.logged.soundness import mark_verified
@@ -111,7 +111,7 @@ def evaluate(
         metrics |= compared.metrics
         gates = [
             compared.verdicts.get(gate.name)
-            or absolute_gate(gate, {**metrics, **_flat(slices)})
+            or judge_gate(gate, {**metrics, **_flat(slices)})
             for gate in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from headrace import extensions
 from headrace.backend import load_backend
 from headrace.records import Record
 from headrace.settings import variable
@@ -61,9 +62,9 @@ def training_roots(medium: str, task: str, builder: str) -> list[str]:
     module = builder.replace(":", ".").rpartition(".")[0]
     return [
         "headrace.stages.training",
-        f"headrace.media.{medium}",
+        extensions.modules("media")[medium],
         *task_modules(task, "labels", "head"),
-        module or f"headrace.models.{builder}",
+        module or extensions.modules("models")[builder],
     ]
 
 

@@ -1,0 +1,80 @@
+"""What there is of a kind: by its place in this package, or by an entry point.
+
+A medium or a task is one folder here, a model family or a reader one file, found by its
+name. An installed package adds its own by an entry point, such as::
+
+    [project.entry-points."headrace.models"]
+    tiny = "my_package.tiny"
+
+Modules are found without an import, so that a pipeline file is read at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import pkgutil
+from pathlib import Path
+from typing import Literal
+
+from headrace.errors import UsageError
+
+Kind = Literal["media", "tasks", "models", "sources", "gates"]
+
+_ROOT = Path(__file__).parent
+_PLACES: dict[Kind, str] = {
+    "media": "media",
+    "tasks": "tasks",
+    "models": "models",
+    "sources": "data.sources.readers",
+    "gates": "gates.kinds",
+}
+_FOLDERS = ("media", "tasks")  # one each; the others are one file each
+
+
+@functools.cache
+def modules(kind: Kind) -> dict[str, str]:
+    """The module of each name of a kind, sorted by name.
+
+    Raises:
+        UsageError: an installed package adds a name that there is already.
+    """
+    place = _PLACES[kind]
+    folder = _ROOT.joinpath(*place.split("."))
+    found = {
+        one.name: f"headrace.{place}.{one.name}"
+        for one in pkgutil.iter_modules([str(folder)])
+        if one.ispkg == (kind in _FOLDERS)
+    }
+    for added in importlib.metadata.entry_points(group=f"headrace.{kind}"):
+        if found.setdefault(added.name, added.value) != added.value:
+            raise UsageError(
+                f"Two packages add {added.name!r} to headrace.{kind}: "
+                f"{found[added.name]} and {added.value}.",
+                "Uninstall one of them, or rename its entry point.",
+            )
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def path_of(module: str) -> Path:
+    """The file of a module, found without importing it or its package.
+
+    Raises:
+        UsageError: an entry point names a module that there is not.
+    """
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is not None and spec.origin is not None:
+        origin = Path(spec.origin)
+        is_package = origin.name == "__init__.py"
+        root = origin.parent if is_package else origin.with_suffix("")
+        path = root.joinpath(*rest)
+        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+            if candidate.is_file():
+                return candidate
+    raise UsageError(
+        f"There is no module {module}, which an entry point of headrace names.",
+        "Mend the package that declares it, or uninstall it.",
+    )

@@ -1,0 +1,47 @@
+"""A gate on one metric as a share of another, such as a slice of the whole.
+
+For example, that no group is right much less often than all rows are::
+
+    [[gates]]
+    name = "fair to theo"
+    kind = "ratio"
+    metric = "group=theo/accuracy"
+    arguments = { to = "test_accuracy" }
+    threshold = 0.9
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from headrace.gates.absolute import absolute_gate
+from headrace.records import GateResult
+from headrace.spec import GateSpec
+
+if TYPE_CHECKING:
+    from headrace.gates.kinds import GateKind
+
+
+class Ratio:
+    """See `headrace.gates.kinds.GateKind`; ``arguments.to`` is the other metric."""
+
+    def judge(self, gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
+        """Hold the ratio against the bound; a metric that is missing never passes."""
+        to = str(gate.arguments.get("to", ""))
+        one, other = metrics.get(gate.metric), metrics.get(to)
+        if one is None or other is None:
+            lacks = gate.metric if one is None else to or "arguments.to"
+            return GateResult(
+                name=gate.name,
+                passed=False,
+                threshold=gate.threshold,
+                reason=f"there is no metric {lacks}",
+            )
+        name = f"{gate.metric} / {to}"
+        value = one / other if other else math.nan
+        return absolute_gate(gate.model_copy(update={"metric": name}), {name: value})
+
+
+KIND: GateKind = Ratio()
