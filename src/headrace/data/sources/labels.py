@@ -45,7 +45,10 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Label
         return _from_floats(array, where, first)
     if kind == "S":
         return Labels(
-            [_decoded(text, where, row) for row, text in enumerate(array, first)]
+            [
+                _decoded(text, where, row)
+                for row, text in enumerate(array.tolist(), first)
+            ]
         )
     if kind == "b":
         array = array.astype(np.uint8)
