@@ -30,8 +30,8 @@ class Tuning:
         trials: how many there are to be in all.
 
     Raises:
-        SpecError: the pipeline refuses an edge of the space, or there is no such
-            metric.
+        SpecError: the pipeline refuses an edge of the space.
+        UsageError: there is no such metric.
     """
 
     def __init__(self, run: Run, space: Space, metric: str, trials: int) -> None:

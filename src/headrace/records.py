@@ -69,7 +69,10 @@ class DataDescription(Form):
         """Records of older releases have ``classes`` and no target."""
         if isinstance(values, dict) and "classes" in values:
             values = dict(values)
-            values.setdefault("target", {"classes": list(values.pop("classes"))})
+            classes = list(values.pop("classes"))
+            if not all(isinstance(label, str) for label in classes):
+                raise ValueError("classes are labels: text")
+            values.setdefault("target", {"classes": classes})
         return values
 
     def __getattr__(self, name: str) -> Any:

@@ -220,10 +220,10 @@ list_.__name__ = "list"
 
 def _task_of(version: Version) -> Task:
     """The task of a version, as its description names it."""
-    from headrace.records import DataDescription
+    from headrace.records import DEFAULT_TASK
     from headrace.tasks import task
 
-    return task(DataDescription.model_validate(version.details["description"]).task)
+    return task(version.details.get("description", {}).get("task", DEFAULT_TASK))
 
 
 def _result(version: Version | None, evidence: Evidence | None) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def score(
 
     record = scoring.score(model, source, output, settings, say, item=text, label=label)
     found = record.model_dump(exclude_none=True)
-    value = {**found.pop("metrics"), **found}
+    metrics, seconds = found.pop("metrics"), found.pop("seconds")
+    value = {**found, **metrics, "seconds": seconds}
     answer(value, _text(record), as_json=as_json)
 
 

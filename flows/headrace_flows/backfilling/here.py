@@ -58,7 +58,7 @@ class Here:
         headline = task_named(summary.get("task", DEFAULT_TASK)).headline
         return {
             **{name: summary.get(name) for name in _KEPT},
-            **{name: value for name, value in metrics.items() if name == headline},
+            headline: metrics.get(headline),
             "exit_code": code if code >= 0 else DependencyError.exit_code,
         }
 

@@ -19,16 +19,16 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from headrace import extensions
 from headrace.errors import SpecError
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, default_builder, family_medium
 from headrace.tasks import task
-from headrace.tasks.forms import Targets
+
+if TYPE_CHECKING:
+    from headrace.tasks.forms import Targets
 
 Builder = Callable[..., tuple[Any, Any]]
 
@@ -145,6 +145,8 @@ def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> N
 
 def no_targets() -> Targets:
     """No sample of targets, for a network that is only looked at."""
+    import numpy as np
+
     return np.empty(0)
 
 

@@ -15,6 +15,7 @@ from headrace.models import builder_name
 from headrace.planning.keys import Key, ingredients_of
 from headrace.planning.results import Results
 from headrace.records import (
+    DEFAULT_TASK,
     ContractRecord,
     EvaluationRecord,
     SnapshotRecord,
@@ -106,7 +107,7 @@ class Plan(Results):
         )
         return self._key(
             "ingest",
-            {"data": data, "medium": self.spec.medium, "task": self.spec.task},
+            {"data": data, "medium": self.spec.medium} | self._task,
             {"source": source_identity(self.spec.data.source, self.settings)},
             self._roots("ingestion", "labels"),
         )
@@ -163,6 +164,12 @@ class Plan(Results):
             },
             self._roots("evaluation", "labels", "judge"),
         )
+
+    @property
+    def _task(self) -> dict[str, str]:
+        """The task, where it is not the one that keys of older releases mean."""
+        task = self.spec.task
+        return {} if task == DEFAULT_TASK else {"task": task}
 
     def _roots(self, stage: str, *parts: str) -> list[str]:
         """The modules that a stage enters by, the parts of the task included."""

@@ -58,7 +58,7 @@ class PipelineSpec(Table):
         task = values.get("task", DEFAULT_TASK)
         if task not in task_names():
             return values
-        gates = _with_gates_of(task, values.get("gates"))
+        gates = _with_gates_of(task, values)
         values = values if gates is None else {**values, "gates": gates}
         if values.get("medium") not in media_names():
             return values
@@ -153,11 +153,11 @@ def task_default(task: str, name: str) -> Any:
     return constant(f"{extensions.modules('tasks')[task]}.defaults", name)
 
 
-def _with_gates_of(task: str, gates: Any) -> Any:
+def _with_gates_of(task: str, values: dict[str, Any]) -> Any:
     """Gates with what the task knows of them; None where they are of another form."""
-    if gates is None:
+    if "gates" not in values:
         return default_gates(task)
-    known = known_gates(task)
+    known, gates = known_gates(task), values["gates"]
     if not isinstance(gates, (list, tuple)):
         return None
     return [

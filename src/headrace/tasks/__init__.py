@@ -193,8 +193,8 @@ class Judge(Protocol):
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """One bad answer in words, in one or two lines."""
 
-    def suspects(self, parts: Sequence[Judged], data: DataDescription) -> list[Suspect]:
-        """Rows whose label is probably wrong, the worst first."""
+    def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
+        """Rows whose label is probably wrong, worst first; given split by split."""
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int

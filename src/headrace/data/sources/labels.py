@@ -96,16 +96,17 @@ def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArra
 
 
 def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> Labels:
+    with np.errstate(invalid="ignore"):
+        other = ~np.isfinite(array) | (array != np.rint(array))
+        other |= np.abs(array) > 2**53
+    if not other.any():
+        return Labels(list(map(str, array.astype(np.int64).tolist())))
+    row = int(other.argmax())
     if not np.isfinite(array).all():
-        row = int(np.isfinite(array).argmin())
         raise SourceError(
             f"{where}[{first + row}] is {array[row]!s}, which is no label.",
             "Expected whole numbers or text.",
         )
-    other = (array != np.rint(array)) | (np.abs(array) > 2**53)
-    if not other.any():
-        return Labels(list(map(str, array.astype(np.int64).tolist())))
-    row = int(other.argmax())
     texts = [
         repr(value) if odd else str(int(value))
         for value, odd in zip(array.tolist(), other.tolist(), strict=True)

@@ -91,11 +91,11 @@ def evaluate(
         more, findings = unseen_groups(slices, learned.score, val_score, len(val))
         metrics |= more
         findings += learned.judge.few_rows(spec, answers.targets, len(val))
-        looked_at = [
+        looked_at = (
             part
             for split in (rows, val, trained)
             for part in ask_some(model.model, split, SUSPECT_ROWS)
-        ]
+        )
         suspects = learned.judge.suspects(looked_at, data)
         report.draw(answers, suspects, data, spec.evaluation, place)
         served = check.result()

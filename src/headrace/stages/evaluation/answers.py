@@ -76,7 +76,7 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
         kept = _worst(kept, part, outputs, worst, judge)
         for version, other in others.items():
             scores[version].append(scores_of(other, raw, part.targets, judge))
-        nothing = part.items[:0]  # items are not kept
+        nothing = np.empty((0, *part.items.shape[1:]), part.items.dtype)
         parts.append((Rows(nothing, part.targets, part.names, part.groups), outputs))
     if kept is None:
         raise ValueError("an evaluation needs test rows")  # the contract asks for some
@@ -125,7 +125,7 @@ def _worst(
 ) -> Worst:
     """The ``count`` worst answers, of those before and of a part's."""
     badness = judge.badness(outputs, part.targets)
-    bad = np.flatnonzero(badness > 0)
+    bad = np.flatnonzero(~(badness <= 0))  # one that is not a number is bad
     bad = bad[_first(badness[bad], count)]
     own = Worst(part.items[bad], part.targets[bad], outputs[bad], badness[bad])
     if before is None:

@@ -72,7 +72,10 @@ def item_checks(
             Check("rows", _ROW_COUNT, {"min_value": 1}, split=split)
             for split in ("train", "test")
         ),
-        *map(_expected, task(data.task).contract.expectations(data)),
+        *(
+            _expected(one, shown=bool(one.reason))
+            for one in task(data.task).contract.expectations(data)
+        ),
         _holds("blank", "blank", [False], "all its values are equal"),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
         *map(_expected, module.expectations(data)),
@@ -82,7 +85,7 @@ def item_checks(
     ]
 
 
-def _expected(one: Expectation) -> Check:
+def _expected(one: Expectation, *, shown: bool = True) -> Check:
     """What a medium or a task expects, as a check."""
     return Check(
         one.check,
@@ -91,7 +94,7 @@ def _expected(one: Expectation) -> Check:
         one.reason,
         split=one.split,
         warns=one.warns,
-        shows=_columns(one.arguments) if one.reason else (),
+        shows=_columns(one.arguments) if shown else (),
     )
 
 

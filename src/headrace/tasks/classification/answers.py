@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class LikeliestClass:
 
         def value(name: str) -> str:
             found = metrics.get(name)
-            return "unknown" if found is None else f"{found:.4f}"
+            return f"{math.nan if found is None else found:.4f}"
 
         return (
             f"test accuracy {value('test_accuracy')} ({value('test_accuracy_low')} to "

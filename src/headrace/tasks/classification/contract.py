@@ -61,9 +61,10 @@ def class_shares(
 
     1 is the mean of the classes, and stands for an unknown label.
     """
-    splits, of_split = np.unique(split, return_inverse=True)
-    place = {name: number for number, name in enumerate(classes)}
-    of_label = np.array([place.get(name, len(classes)) for name in label], np.int64)
+    import pandas as pd
+
+    of_split, splits = pd.factorize(split)
+    of_label = pd.Index(classes).get_indexer(pd.Index(label))  # -1 finds the last column
     sizes: Counter[str] = Counter()
     for (own, _), rows in counts.items():
         sizes[own] += rows

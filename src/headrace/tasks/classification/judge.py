@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ class RightOrWrong:
         names = f"{data.classes[target]} taken for {data.classes[told]}"
         return f"{names}\n{output[told]:.0%} sure"
 
-    def suspects(self, parts: Sequence[Judged], data: DataDescription) -> list[Suspect]:
+    def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
         """By confident learning."""
         return suspects.find_suspects(parts, data.classes)
 

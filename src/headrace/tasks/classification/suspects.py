@@ -8,7 +8,8 @@ against what it was told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -19,16 +20,17 @@ KEPT = 50
 SURE = 0.5
 
 
-def find_suspects(parts: Sequence[Judged], classes: Sequence[str]) -> list[Suspect]:
+def find_suspects(parts: Iterable[Judged], classes: Sequence[str]) -> list[Suspect]:
     """The most suspicious rows, worst first, at most `KEPT`.
 
     Args:
-        parts: rows of some splits; each split is looked at by itself.
+        parts: rows of some splits, one split after the other; each is looked at by
+            itself, and only one is in memory.
         classes: in the order of the outputs.
     """
     found: list[Suspect] = []
-    for split in dict.fromkeys(part.split for part in parts):
-        found += _suspects([part for part in parts if part.split == split], classes)
+    for _, own in itertools.groupby(parts, lambda part: part.split):
+        found += _suspects(list(own), classes)
     found.sort(key=lambda suspect: suspect.chance_of_label - suspect.chance)
     return found[:KEPT]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ class AbsoluteError:
             f"{target:.4g}: predicted {output[0]:.4g}\noff by {output[0] - target:+.4g}"
         )
 
-    def suspects(self, parts: Sequence[Judged], data: DataDescription) -> list[Suspect]:
+    def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
         """None: a large error is as likely the model's."""
         return []
 

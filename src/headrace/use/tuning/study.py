@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from headrace.data.anchored import AnchoredStore
-from headrace.errors import DependencyError, SpecError
+from headrace.errors import DependencyError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.tasks import Task
@@ -43,12 +43,12 @@ def metric_of(name: str, learned: Task) -> Metric:
     """A metric that a search can seek.
 
     Raises:
-        SpecError: it is none.
+        UsageError: it is none.
     """
     score = f"val_{learned.score}"
     if name not in (LOSS, score):
-        raise SpecError(
-            f"The metric {name!r} is none of a {learned.name}.",
+        raise UsageError(
+            f"--metric {name}: a {learned.name} has no such metric.",
             f"Take {LOSS} or {score}.",
         )
     return Metric(name, name == LOSS or not learned.higher_is_better)
