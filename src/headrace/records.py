@@ -46,6 +46,22 @@ class Form(Record):
     mask: tuple[str, ...] = ()
 
 
+def _in_this_form(described: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a description; older releases have classes, and no target."""
+    fields = {"task": DEFAULT_TASK, **described}
+    if "classes" in fields:
+        classes = list(fields.pop("classes"))
+        if not all(isinstance(label, str) for label in classes):
+            raise ValueError("classes are labels: text")
+        fields.setdefault("target", {"classes": classes})
+    return fields
+
+
+def same_description(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
+    """Whether two kept descriptions are the same, whatever release wrote them."""
+    return _in_this_form(one or {}) == _in_this_form(other or {})
+
+
 class DataDescription(Form):
     """What a model builder may know about the data.
 
@@ -66,14 +82,7 @@ class DataDescription(Form):
     @model_validator(mode="before")
     @classmethod
     def _from_older_releases(cls, values: Any) -> Any:
-        """Records of older releases have ``classes`` and no target."""
-        if isinstance(values, dict) and "classes" in values:
-            values = dict(values)
-            classes = list(values.pop("classes"))
-            if not all(isinstance(label, str) for label in classes):
-                raise ValueError("classes are labels: text")
-            values.setdefault("target", {"classes": classes})
-        return values
+        return _in_this_form(values) if isinstance(values, dict) else values
 
     def __getattr__(self, name: str) -> Any:
         """What ``target`` has of this name; a list as a tuple."""

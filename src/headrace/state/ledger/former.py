@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.records import DataDescription
+from headrace.records import same_description
 from headrace.state.ledger.attempts import Attempt
 from headrace.state.ledger.rows import Entry, Version
 
@@ -73,7 +73,7 @@ def best_former(
         gone: versions that do not load.
     """
     known = {row.version: row for row in versions}
-    data = _described(known[champion])
+    data = known[champion].details.get("description")
     reign = _until(entries, champion)
     out = _rolled_back(reign) | set(gone)
     best: int | None = None
@@ -82,19 +82,13 @@ def best_former(
         version = entry.to_version
         if entry.action != "promote" or version in out:
             continue
-        if _described(known[version]) != data:
+        if not same_description(known[version].details.get("description"), data):
             continue
         if best is None or _is_better(version, best, entry, attempts):
             best, since = version, entry.evidence_id or 0
     if best is None or best == champion or known[best].weights_digest == weights:
         return BestFormer(None, since)
     return BestFormer(best, since)
-
-
-def _described(version: Version) -> DataDescription | None:
-    """What a version takes and answers; older releases wrote it in another way."""
-    kept = version.details.get("description")
-    return DataDescription.model_validate(kept) if kept else None
 
 
 def _until(entries: Sequence[Entry], champion: int) -> Sequence[Entry]:

@@ -64,7 +64,9 @@ def class_shares(
     import pandas as pd
 
     of_split, splits = pd.factorize(split)
-    of_label = pd.Index(classes).get_indexer(pd.Index(label))  # -1 finds the last column
+    of_label = pd.Index(classes).get_indexer(
+        pd.Index(label)
+    )  # -1 finds the last column
     sizes: Counter[str] = Counter()
     for (own, _), rows in counts.items():
         sizes[own] += rows
