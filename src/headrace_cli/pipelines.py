@@ -15,8 +15,21 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
 
+
+def complete_pipelines(incomplete: str) -> list[str]:
+    """The names that begin so, for the completion of a shell."""
+    from headrace.settings import Settings, pipeline_names
+
+    names = sorted(pipeline_names(Settings()))
+    return [name for name in names if name.startswith(incomplete)]
+
+
 PipelineArgument = Annotated[
-    str, typer.Argument(help="A pipeline's name, or the path of its folder.")
+    str,
+    typer.Argument(
+        help="A pipeline's name, or the path of its folder.",
+        autocompletion=complete_pipelines,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
