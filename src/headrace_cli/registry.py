@@ -19,6 +19,7 @@ from headrace_cli.pipelines import complete_pipelines, schedule_of
 from headrace_cli.tables import minutes, show_table
 
 if TYPE_CHECKING:
+    from headrace.settings import Settings
     from headrace.state.ledger import Evidence, Version
     from headrace.tasks import Task
 
@@ -179,9 +180,12 @@ def _show_versions(versions: list[dict[str, Any]], shown: dict[str, str]) -> Non
 def list_(as_json: JsonOption = False) -> None:
     """The pipelines, their champion and their newest version."""
     from headrace.settings import Settings, pipeline_names
+    from headrace.state.ledger.deployments import Deployments
 
     settings = Settings()
-    ledger = _ledger() if settings.home.is_dir() else None
+    has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
+    ledger = _ledger() if has_ledger else None
+    deployed = Deployments(settings.database_url).all() if has_ledger else {}
     found: list[dict[str, Any]] = []
     known = pipeline_names(settings)
     models = ledger.models() if ledger else []
@@ -203,15 +207,17 @@ def list_(as_json: JsonOption = False) -> None:
                 ],
                 "last_run": versions[-1].created if versions else None,
                 "schedule": schedule_of(known[name]) if name in known else None,
+                "deployed": f"train/{name}" in deployed,
                 "folder": str(known[name]) if name in known else None,
             }
         )
     value = {"home": str(settings.home.absolute()), "pipelines": found}
+    value["notice"] = _nothing_here(settings)
     answer(value, lambda: _show_pipelines(value), as_json=as_json)
 
 
 def _show_pipelines(value: dict[str, Any]) -> None:
-    rows = [
+    rows: list[list[Any]] = [
         [
             p["name"],
             p["champion"] or "none",
@@ -219,7 +225,7 @@ def _show_pipelines(value: dict[str, Any]) -> None:
             p["versions"],
             minutes(p["last_run"]) or "never",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
-            p["schedule"] or "",
+            "not deployed" if p["schedule"] and not p["deployed"] else p["schedule"],
             p["folder"] or "",
         ]
         for p in value["pipelines"]
@@ -230,7 +236,20 @@ def _show_pipelines(value: dict[str, Any]) -> None:
         wraps="waits for approval",
         less_important=["folder", "versions", "newest (UTC)", "schedule"],
     )
-    console().print(f"home: {value['home']}")
+    console().print(value["notice"] or f"home: {value['home']}")
+
+
+def _nothing_here(settings: Settings) -> str | None:
+    """What to do where a project or a home is missing; None: both are there."""
+    if not (settings.home.is_dir() or (settings.project / "pipelines").is_dir()):
+        return (
+            f"There is no project here: neither {settings.project.absolute()} nor a "
+            "folder above it has pipelines/ or .headrace/. What is listed ships with "
+            "Headrace. Go to a project, or begin one with `headrace new`."
+        )
+    if not settings.home.is_dir():
+        return f"home: none yet; the first run makes {settings.home.absolute()}"
+    return None
 
 
 list_.__name__ = "list"

@@ -6,12 +6,16 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from rich.cells import cell_len
 
+from headrace.settings import Settings
+from headrace.state.ledger.deployments import Deployments
 from headrace_cli import tables
 from headrace_cli.main import app
 from headrace_cli.words import make_console
@@ -111,3 +115,39 @@ def test_a_table_with_room_is_whole(narrow: io.StringIO) -> None:
     assert [line.rstrip() for line in narrow.getvalue().splitlines()] == [
         *("a  b", "1", "2  x")
     ]
+
+
+def test_list_says_where_there_is_no_project(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = replace(
+        home, path=tmp_path / "bare" / ".headrace", project=tmp_path / "bare"
+    )
+    bare.project.mkdir()
+    answer = bare.headrace("list")
+    assert answer.exit_code == 0
+    assert f"There is no project here: neither {bare.project} nor" in answer.out
+    assert not list(bare.project.iterdir())
+    assert "There is no project" in bare.headrace("list", "--json").json["notice"]
+
+
+def test_list_says_that_there_is_no_home_yet(home: Home) -> None:
+    assert f"home: none yet; the first run makes {home.path}" in (
+        home.headrace("list").out
+    )
+    assert not home.path.exists()
+
+
+@pytest.mark.parametrize("is_deployed", [False, True])
+def test_list_shows_the_schedule_of_a_deployment_alone(
+    home: Home, tmp_path: Path, is_deployed: bool
+) -> None:
+    home = home.with_law(tmp_path / "project", deploy='{ cron = "0 3 * * *" }')
+    settings = Settings(home=home.path, project=home.project)
+    settings.prepare_home()
+    if is_deployed:
+        Deployments(settings.database_url).record({"train/blobs": "x"}, "ada")
+    lines = home.headrace("list").out.splitlines()
+    blobs = next(line for line in lines if line.startswith("blobs"))
+    assert ("0 3 * * * UTC" in blobs) is is_deployed
+    assert ("not deployed" in blobs) is not is_deployed
