@@ -59,16 +59,21 @@ def open_pipeline(
     from headrace.spec import load_spec
 
     folder = find_pipeline(name, settings)
-    said = list(overrides or ())
-    if data is not None:
-        said.append(f"data.source={json.dumps(absolute_source(data, Path.cwd()))}")
-    spec = load_spec(folder, tuple(said))
+    spec = load_spec(folder, all_overrides(overrides, data))
     if data is None:
         source = absolute_source(spec.data.source, folder)
         spec = spec.model_copy(
             update={"data": spec.data.model_copy(update={"source": source})}
         )
     return spec, folder
+
+
+def all_overrides(overrides: list[str] | None, data: str | None) -> tuple[str, ...]:
+    """``--set`` and ``--data``, as overrides of a pipeline file."""
+    said = tuple(overrides or ())
+    if data is None:
+        return said
+    return *said, f"data.source={json.dumps(absolute_source(data, Path.cwd()))}"
 
 
 def absolute_source(source: str, base: Path) -> str:

@@ -211,8 +211,8 @@ def list_(as_json: JsonOption = False) -> None:
                 "folder": str(known[name]) if name in known else None,
             }
         )
-    value = {"home": str(settings.home.absolute()), "pipelines": found}
-    value["notice"] = _nothing_here(settings)
+    home, notice = str(settings.home.absolute()), _nothing_here(settings)
+    value = {"home": home, "pipelines": found, "notice": notice}
     answer(value, lambda: _show_pipelines(value), as_json=as_json)
 
 
