@@ -129,17 +129,18 @@ def check(
 
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
-    """The answer of ``check``; imports no library that works on data."""
-    from headrace.models import builder_name, check_arguments, find_builder
+    """The answer of ``check``; a builder of its own is imported and tried."""
+    from headrace.models import builder_name
+    from headrace.use.checking import check_builder
 
-    name = builder_name(spec)
-    check_arguments(name, find_builder(name, folder), spec.model.arguments)
+    built = check_builder(spec, folder)
     return {
         "pipeline": spec.name,
         "status": "ok",
         "snapshot": None,
         "warnings": [],
-        "reason": f"the spec is valid; it trains {name} on {spec.data.source}",
+        "reason": f"the spec is valid; it trains {builder_name(spec)} on "
+        f"{spec.data.source}{built}",
     }
 
 
