@@ -100,5 +100,4 @@ def show_progress() -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_VisibleFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
     logger.propagate = False

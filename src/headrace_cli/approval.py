@@ -28,7 +28,7 @@ def approve(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Approve a version that waits: it is promoted, and its run continues.
+    """Approve a version that waits: it is promoted, its run goes on.
 
     The approver is HEADRACE_USER, otherwise user@host; it is not verified.
     """
@@ -52,7 +52,7 @@ def reject(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Reject a version that waits: its run ends refused, and none asks again.
+    """Reject a version that waits: its run ends, and none asks again.
 
     The person is HEADRACE_USER, otherwise user@host; it is not verified.
     """

@@ -54,7 +54,7 @@ def backfill(  # noqa: PLR0913
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the train flow for a range of dates; what is done is not done again.
+    """Run the train flow for a range of dates; each is done once.
 
     Versions are registered. The champion stays, unless --promote is given.
     """

@@ -31,7 +31,7 @@ def deploy(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create, update and delete deployments as the [deploy] tables say."""
+    """Make the deployments that the [deploy] tables describe."""
     from headrace.state.ledger.deployments import Deployments
     from headrace_flows import notifications
     from headrace_flows.client import connect

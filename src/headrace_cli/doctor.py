@@ -13,7 +13,7 @@ _COLOURS = {"ok": "green", "hint": "yellow", "wrong": "red", "unreachable": "red
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Report what is configured, what answers and what is wrong, with fixes."""
+    """Report what is configured and what answers, with fixes."""
     from headrace.settings import Settings
     from headrace_ops.doctor import examine
 

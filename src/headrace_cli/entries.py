@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace_cli.tables import minutes
+
 
 def describe_entry(entry: Any) -> dict[str, Any]:
     """An entry of the ledger, as every command shows it."""
@@ -98,7 +100,7 @@ def history_row(record: Any, laws: dict[int, str]) -> list[Any]:
         laws: by the sequence of an entry, why it was made, with what it says of the
             law.
     """
-    who_and_when = [record.who, record.when]
+    who_and_when = [record.who, minutes(record.when)]
     if hasattr(record, "sequence"):
         first = [record.sequence, record.action, record.from_version, record.to_version]
         return [*first, *who_and_when, laws[record.sequence]]

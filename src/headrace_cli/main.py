@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import signal
 import stat
@@ -28,19 +29,23 @@ from headrace_cli import (
     reproduction,
     runs,
     scoring,
+    trigger,
     tuning,
     up,
     verification,
     worker,
 )
 from headrace_cli.answers import Answered, print_json
+from headrace_cli.globals import HELP, Group, options
 from headrace_cli.interrupts import ACTION, INTERRUPTED, MESSAGE
 
 app = typer.Typer(
     name="headrace",
+    cls=Group,
+    callback=options,
     help="From raw media and one pipeline file to a production model, "
     "every step proved.",
-    add_completion=False,
+    context_settings={"help_option_names": HELP},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -54,6 +59,7 @@ for family in (
     repairing,
     reproduction,
     deploying,
+    trigger,
     backfill,
     verification,
     up,
@@ -69,6 +75,7 @@ def main() -> None:
 
     0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
     """
+    logging.getLogger("headrace").setLevel(logging.INFO)
     gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -76,7 +83,8 @@ def main() -> None:
         signal.signal(signal.SIGHUP, _hang_up)
     try:
         with _own_temporary_folder():
-            code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+            words = sys.argv[1:] or ["--help"]
+            code = app(words, prog_name="headrace", standalone_mode=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code or 0)
@@ -86,12 +94,14 @@ def main() -> None:
         _fail(error.format_message(), "See `headrace --help`.", "UsageError", 2)
     except HeadraceError as error:
         kind = type(error).__name__
+        if logging.getLogger("headrace").isEnabledFor(logging.DEBUG):
+            _show_traceback()
         _fail(error.message, error.action, kind, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail(MESSAGE, ACTION, "Interrupted", INTERRUPTED)
     except Exception as error:  # the last resort of the command line
         _fail_for_the_disk(error)
-        sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
+        _show_traceback()
         _fail(
             hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
             "This is a fault of Headrace or its installation; the lines above say "
@@ -105,11 +115,16 @@ def main() -> None:
 
 def _own_temporary_folder() -> AbstractContextManager[None]:
     """Not for servers: what they start has folders of its own, and may outlast them."""
-    if sys.argv[1:2] in ([], ["up"], ["worker"]) or "--help" in sys.argv:
+    no_work = sys.argv[1:2] in ([], ["up"], ["worker"])  # no words: for completion
+    if no_work or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
     from headrace.state.temporary import own_temporary_folder
 
     return own_temporary_folder()
+
+
+def _show_traceback() -> None:
+    sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
 
 
 def _hang_up(_number: int, _frame: FrameType | None) -> None:

@@ -15,8 +15,21 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
 
+
+def complete_pipelines(incomplete: str) -> list[str]:
+    """The names that begin so, for the completion of a shell."""
+    from headrace.settings import Settings, pipeline_names
+
+    names = sorted(pipeline_names(Settings()))
+    return [name for name in names if name.startswith(incomplete)]
+
+
 PipelineArgument = Annotated[
-    str, typer.Argument(help="A pipeline's name, or the path of its folder.")
+    str,
+    typer.Argument(
+        help="A pipeline's name, or the path of its folder.",
+        autocompletion=complete_pipelines,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -46,16 +59,21 @@ def open_pipeline(
     from headrace.spec import load_spec
 
     folder = find_pipeline(name, settings)
-    said = list(overrides or ())
-    if data is not None:
-        said.append(f"data.source={json.dumps(absolute_source(data, Path.cwd()))}")
-    spec = load_spec(folder, tuple(said))
+    spec = load_spec(folder, all_overrides(overrides, data))
     if data is None:
         source = absolute_source(spec.data.source, folder)
         spec = spec.model_copy(
             update={"data": spec.data.model_copy(update={"source": source})}
         )
     return spec, folder
+
+
+def all_overrides(overrides: list[str] | None, data: str | None) -> tuple[str, ...]:
+    """``--set`` and ``--data``, as overrides of a pipeline file."""
+    said = tuple(overrides or ())
+    if data is None:
+        return said
+    return *said, f"data.source={json.dumps(absolute_source(data, Path.cwd()))}"
 
 
 def absolute_source(source: str, base: Path) -> str:

@@ -15,17 +15,23 @@ from headrace_cli.entries import (
     history_row,
     why_with_law,
 )
-from headrace_cli.pipelines import schedule_of
-from headrace_cli.words import add_row
+from headrace_cli.pipelines import complete_pipelines, schedule_of
+from headrace_cli.tables import minutes, show_table
 
 if TYPE_CHECKING:
+    from headrace.settings import Settings
     from headrace.state.ledger import Evidence, Version
     from headrace.tasks import Task
 
-ModelArgument = Annotated[str, typer.Argument(help="A model: its pipeline's name.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A model: its pipeline's name.", autocompletion=complete_pipelines
+    ),
+]
 _COLUMNS = (
-    *("pipeline", "champion", "result", "versions", "last new version"),
-    *("waits for approval", "schedule"),
+    *("pipeline", "champion", "result", "versions", "newest (UTC)"),
+    *("waits for approval", "schedule", "folder"),
 )
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
 
@@ -41,10 +47,11 @@ def promote(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a version the champion; its gates must hold against today's champion.
+    """Make a version the champion, if its gates hold.
 
-    Where there is no evidence of that under the law of the pipeline's file, the version
-    is evaluated first. An experiment is promoted with --force and a reason only.
+    They are held against today's champion. Where there is no evidence of that under
+    the law of the pipeline's file, the version is evaluated first. An experiment is
+    promoted with --force and a reason only.
     """
     from headrace.planning.judging import Judge
     from headrace.stages.promotion import promote_by_hand
@@ -76,7 +83,7 @@ def rollback(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Go back to the champion before this one, once its model has been loaded."""
+    """Go back to the champion before, once its model has been loaded."""
     from headrace.stages.promotion import roll_back
     from headrace_flows.notifications import emit_from_command
 
@@ -95,7 +102,7 @@ def rollback(
 
 
 def history(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """Every promotion, rollback, approval, rejection and repair: who, when, why."""
+    """Every promotion, rollback, approval and repair: who, when, why."""
     ledger = _ledger()
     entries = describe_entries(ledger.history(model), ledger)
     approvals = [word.model_dump(exclude={"model"}) for word in ledger.approvals(model)]
@@ -108,13 +115,14 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
     def show() -> None:
         laws = {entry["sequence"]: why_with_law(entry) for entry in entries}
         rows = [history_row(one, laws) for one in ledger.timeline(model)]
-        _table(["#", "action", "from", "to", "who", "when", "why"], rows)
+        columns = ["#", "action", "from", "to", "who", "when (UTC)", "why"]
+        show_table(columns, rows, wraps="why", less_important=["from", "#", "who"])
 
     answer(value, show, as_json=as_json)
 
 
 def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """All versions of a model side by side, each by the evidence that stands for it."""
+    """All versions of a model side by side, each by its evidence."""
     from headrace.state.ledger import standing_evidence
 
     ledger = _ledger()
@@ -156,19 +164,28 @@ def _show_versions(versions: list[dict[str, Any]], shown: dict[str, str]) -> Non
             *(_number(v["metrics"].get(name)) for name in shown),
             _verdict(v),
             v["snapshot"][:12],
-            v["created"],
+            minutes(v["created"]),
         ]
         for v in versions
     ]
-    _table(["version", *shown.values(), "gates", "snapshot", "created"], rows)
+    last = ["gates", "snapshot", "created (UTC)"]
+    show_table(
+        ["version", *shown.values(), *last],
+        rows,
+        wraps="gates",
+        less_important=["snapshot", "created (UTC)", *reversed(shown.values())],
+    )
 
 
 def list_(as_json: JsonOption = False) -> None:
     """The pipelines, their champion and their newest version."""
     from headrace.settings import Settings, pipeline_names
+    from headrace.state.ledger.deployments import Deployments
 
     settings = Settings()
-    ledger = _ledger() if settings.home.is_dir() else None
+    has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
+    ledger = _ledger() if has_ledger else None
+    deployed = Deployments(settings.database_url).all() if has_ledger else {}
     found: list[dict[str, Any]] = []
     known = pipeline_names(settings)
     models = ledger.models() if ledger else []
@@ -190,29 +207,49 @@ def list_(as_json: JsonOption = False) -> None:
                 ],
                 "last_run": versions[-1].created if versions else None,
                 "schedule": schedule_of(known[name]) if name in known else None,
+                "deployed": f"train/{name}" in deployed,
                 "folder": str(known[name]) if name in known else None,
             }
         )
-    value = {"home": str(settings.home.absolute()), "pipelines": found}
+    home, notice = str(settings.home.absolute()), _nothing_here(settings)
+    value = {"home": home, "pipelines": found, "notice": notice}
     answer(value, lambda: _show_pipelines(value), as_json=as_json)
 
 
 def _show_pipelines(value: dict[str, Any]) -> None:
-    rows = [
+    rows: list[list[Any]] = [
         [
             p["name"],
             p["champion"] or "none",
             p["result"],
             p["versions"],
-            p["last_run"] or "never",
+            minutes(p["last_run"]) or "never",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
-            p["schedule"] or "",
+            "not deployed" if p["schedule"] and not p["deployed"] else p["schedule"],
             p["folder"] or "",
         ]
         for p in value["pipelines"]
     ]
-    _table([*_COLUMNS, ""], rows)
-    console().print(f"home: {value['home']}")
+    show_table(
+        _COLUMNS,
+        rows,
+        wraps="waits for approval",
+        less_important=["folder", "versions", "newest (UTC)", "schedule"],
+    )
+    console().print(value["notice"] or f"home: {value['home']}")
+
+
+def _nothing_here(settings: Settings) -> str | None:
+    """What to do where a project or a home is missing; None: both are there."""
+    if not (settings.home.is_dir() or (settings.project / "pipelines").is_dir()):
+        return (
+            f"There is no project here: neither {settings.project.absolute()} nor a "
+            "folder above it has pipelines/ or .headrace/. What is listed ships with "
+            "Headrace. Go to a project, or begin one with `headrace new`."
+        )
+    if not settings.home.is_dir():
+        return f"home: none yet; the first run makes {settings.home.absolute()}"
+    return None
 
 
 list_.__name__ = "list"
@@ -263,15 +300,6 @@ def _verdict(version: dict[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _table(columns: list[str], rows: list[list[Any]]) -> None:
-    from rich.table import Table
-
-    table = Table(*columns, box=None, padding=(0, 2), header_style="bold")
-    for row in rows:
-        add_row(table, *row)
-    console().print(table)
 
 
 COMMANDS = (promote, rollback, history, compare, list_)

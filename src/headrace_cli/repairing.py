@@ -19,7 +19,7 @@ def repair(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a version's files and answers; restore or retrain what is lost."""
+    """Check a version's files; restore or retrain what is lost."""
     from headrace.use import repair as repairing
 
     settings = prepared()

@@ -29,7 +29,7 @@ def reproduce(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Train again from a run's record alone, and compare the weights."""
+    """Train again from a run's record, and compare the weights."""
     from headrace.settings import Settings
     from headrace.use import reproduction
 

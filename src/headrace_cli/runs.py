@@ -14,6 +14,7 @@ from headrace_cli.pipelines import (
     DataOption,
     PipelineArgument,
     SetOption,
+    complete_pipelines,
     open_pipeline,
 )
 from headrace_cli.words import add_row, marked, one_line
@@ -87,7 +88,11 @@ def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
 
 def check(
     pipeline: Annotated[
-        str | None, typer.Argument(help="A pipeline; by default all of them.")
+        str | None,
+        typer.Argument(
+            help="A pipeline; by default all of them.",
+            autocompletion=complete_pipelines,
+        ),
     ] = None,
     overrides: SetOption = None,
     data: Annotated[
@@ -101,7 +106,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a pipeline file at once; with --data also its data, without training."""
+    """Check a pipeline file; with --data also its data. Trains nothing."""
     from headrace.settings import Settings, pipeline_names
 
     settings = Settings()
@@ -124,17 +129,18 @@ def check(
 
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
-    """The answer of ``check``; imports no library that works on data."""
-    from headrace.models import builder_name, check_arguments, find_builder
+    """The answer of ``check``; a builder of its own is imported and tried."""
+    from headrace.models import builder_name
+    from headrace.use.checking import check_builder
 
-    name = builder_name(spec)
-    check_arguments(name, find_builder(name, folder), spec.model.arguments)
+    built = check_builder(spec, folder)
     return {
         "pipeline": spec.name,
         "status": "ok",
         "snapshot": None,
         "warnings": [],
-        "reason": f"the spec is valid; it trains {name} on {spec.data.source}",
+        "reason": f"the spec is valid; it trains {builder_name(spec)} on "
+        f"{spec.data.source}{built}",
     }
 
 

@@ -47,7 +47,7 @@ def score(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a batch with the champion: one row an item, in the input's order."""
+    """Score a batch with the champion: one row an item, in order."""
     from headrace.use import scoring
 
     settings, progress = prepared(), Progress("score")

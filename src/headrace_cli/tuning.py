@@ -48,7 +48,7 @@ def tune(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search for the best values of a pipeline's fields, then run it with them."""
+    """Search for the best values of some fields, then run with them."""
     from headrace.settings import Settings
     from headrace.use.tuning import parse_search
     from headrace_flows.run import Run

@@ -26,7 +26,7 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that the ledger, the store and the models are as recorded."""
+    """Check that ledger, store and models are as recorded."""
     from headrace.settings import Settings
     from headrace.use import verification
 

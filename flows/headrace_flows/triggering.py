@@ -1,0 +1,77 @@
+"""A run of a pipeline's deployment, started by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace.spec import load_spec
+from headrace.spec.law import read_law
+from headrace.state.folders import unpack_folder
+from headrace.state.store import Store
+from headrace_flows.deploying.applying import find_deployments
+from headrace_flows.deploying.wanted import owner_tags
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """A run that was asked for.
+
+    Attributes:
+        run: Prefect's record of it.
+        pool: whose workers run it.
+        has_worker: whether one of them is there now.
+        overrides: the fields of the law that it overrides: it is an experiment.
+    """
+
+    run: Any
+    pool: str
+    has_worker: bool
+    overrides: tuple[str, ...]
+
+
+def trigger(
+    client: Any, pipeline: str, said: tuple[str, ...], settings: Settings
+) -> Triggered:
+    """Start a run of the deployment ``train/<pipeline>``: the file that was deployed.
+
+    Args:
+        client: of the server.
+        pipeline: its name.
+        said: overrides, as given with ``--set``.
+        settings: where store and ledger are.
+
+    Raises:
+        UsageError: it is not deployed, or an override does not fit its file.
+        DependencyError: the store or the ledger does not answer.
+    """
+    deployment = find_deployments(client, owner_tags(settings)).get(f"train/{pipeline}")
+    if deployment is None:
+        raise UsageError(
+            f"The pipeline {pipeline} of this project is not deployed.",
+            f"Run `headrace deploy {pipeline}`.",
+        )
+    parameters, overrides = _overridden(deployment.parameters, pipeline, said, settings)
+    run = client.create_flow_run_from_deployment(
+        deployment.id, parameters=parameters, name=pipeline
+    )
+    pool = str(deployment.work_pool_name)
+    status = client.read_work_pool(pool).status
+    return Triggered(run, pool, status is None or status.value == "READY", overrides)
+
+
+def _overridden(
+    deployed: dict[str, Any], pipeline: str, said: tuple[str, ...], settings: Settings
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What a run has of its own beside the deployment's parameters."""
+    if not said:
+        return {}, ()
+    digest = str(deployed["folder"]).removeprefix("sha256:")
+    folder = unpack_folder(digest, Store(settings.store), settings.folders)
+    source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"
+    spec = load_spec(folder, (source, *said), name=pipeline)
+    law = read_law(spec, folder, settings.project, settings.folders)
+    return {"pipeline": spec.model_dump(mode="json")}, law.overrides

@@ -1,0 +1,70 @@
+"""Options of every command: how much it says, its version, its help."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+HELP = ("-h", "--help")
+_LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}
+
+
+def _set_level(parameter: typer.CallbackParam, value: bool) -> None:
+    if value:
+        logging.getLogger("headrace").setLevel(_LEVELS[parameter.name or ""])
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from headrace import __version__
+
+        typer.echo(f"headrace {__version__}")
+        raise typer.Exit
+
+
+def options(
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            *("--quiet", "-q"),
+            callback=_set_level,
+            expose_value=False,
+            help="Show no progress, only warnings and the answer.",
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            *("--verbose", "-v"),
+            callback=_set_level,
+            expose_value=False,
+            help="Show more: also where in the code an error was raised.",
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            expose_value=False,
+            is_eager=True,
+            help="Print the version.",
+        ),
+    ] = False,
+) -> None:
+    """The options before a command; ``Group`` puts the first two behind it as well."""
+
+
+class Group(TyperGroup):
+    """Commands that all take ``--quiet`` and ``--verbose``."""
+
+    def __init__(
+        self, *, commands: dict[str, Any], params: list[Any], **others: Any
+    ) -> None:
+        shared = [one for one in params if one.name in _LEVELS]
+        for command in commands.values():
+            command.params += shared
+        super().__init__(commands=commands, params=params, **others)

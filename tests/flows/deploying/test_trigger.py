@@ -1,0 +1,82 @@
+"""``headrace trigger``, against a real Prefect server without workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Home = Any
+
+
+@pytest.fixture
+def client(prefect_server: str) -> Iterator[Any]:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as made:
+        yield made
+        for deployment in made.read_deployments():
+            made.delete_deployment(deployment.id)
+
+
+@pytest.fixture
+def place(home: Home, tmp_path: Path) -> Home:
+    """A home whose project has the pipeline ``blobs`` with a [deploy] table."""
+    return home.with_law(tmp_path / "project", deploy="{}")
+
+
+def test_a_run_of_what_was_deployed_is_started(place: Home, client: Any) -> None:
+    assert place.headrace("deploy", "--json").exit_code == 0
+    path = place.project / "pipelines" / "blobs" / "pipeline.toml"
+    path.write_text(path.read_text().replace("epochs = 3", "epochs = 5"))
+    answer = place.headrace("trigger", "blobs", "--json")
+    assert answer.exit_code == 0, answer.err
+    run = client.read_flow_run(answer.json["flow_run_id"])
+    deployed = client.read_deployment_by_name("train/blobs").parameters
+    assert (run.name, run.parameters) == (answer.json["run"], deployed)
+    assert deployed["pipeline"]["training"]["epochs"] == 3
+    assert answer.json["link"].endswith(f"/runs/flow-run/{run.id}")
+    assert (answer.json["experiment"], answer.json["overrides"]) == (False, [])
+    assert "no worker of pool cpu" in answer.json["reason"]
+    assert answer.json["link"].rpartition("/")[0] in (
+        place.headrace("trigger", "blobs").out
+    )
+
+
+def test_overrides_of_the_law_make_an_experiment(place: Home, client: Any) -> None:
+    place.headrace("deploy", "--json")
+    deployed = client.read_deployment_by_name("train/blobs").parameters
+    source = place.project / "other.npz"
+    said = ("--set", "training.seed=2", "--data", str(source), "--json")
+    answer = place.headrace("trigger", "blobs", *said)
+    run = client.read_flow_run(answer.json["flow_run_id"]).parameters
+    assert answer.json["experiment"] is False
+    assert run["folder"] == deployed["folder"]
+    assert run["pipeline"]["training"]["seed"] == 2
+    assert run["pipeline"]["data"]["source"] == str(source)
+
+    answer = place.headrace("trigger", "blobs", "--set", "gates=[]", "--json")
+    run = client.read_flow_run(answer.json["flow_run_id"]).parameters
+    assert (answer.json["experiment"], answer.json["overrides"]) == (True, ["gates"])
+    expected = deployed["pipeline"] | {"gates": []}
+    assert run["pipeline"] == expected
+
+
+def test_what_is_not_deployed_is_told(place: Home, client: Any) -> None:
+    answer = place.headrace("trigger", "blobs", "--json")
+    assert answer.exit_code == 2
+    assert "blobs of this project is not deployed" in answer.json["reason"]
+    assert answer.json["error"]["action"] == "Run `headrace deploy blobs`."
+    wrong = place.headrace("trigger", "blobs", "--set", "training.epoch=2", "--json")
+    assert (wrong.exit_code, wrong.json["error"]["kind"]) == (2, "SpecError")
+
+
+def test_without_a_server_it_says_how_to_start_one(
+    place: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    answer = place.headrace("trigger", "blobs", "--json")
+    assert answer.exit_code == 2
+    assert "headrace up" in answer.json["error"]["action"]

@@ -1,0 +1,153 @@
+"""What every command has: help, version, loudness, completion, tables that fit."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from rich.cells import cell_len
+
+from headrace.settings import Settings
+from headrace.state.ledger.deployments import Deployments
+from headrace_cli import tables
+from headrace_cli.main import app
+from headrace_cli.words import make_console
+
+Home = Any
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_the_version_is_printed(home: Home) -> None:
+    answer = home.headrace("--version")
+    assert (answer.exit_code, answer.out) == (0, "headrace 0.1.0\n")
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])
+def test_h_is_help_everywhere(home: Home, words: list[str]) -> None:
+    answer = home.headrace(*words, "-h")
+    assert answer.exit_code == 0
+    assert answer.out == home.headrace(*words, "--help").out
+    assert all(option in answer.out for option in ("--quiet", "--verbose", "-h"))
+
+
+def test_no_summary_is_cut_at_80_columns(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = home.headrace("-h").out.partition("Commands:\n")[2].splitlines()
+    assert len(lines) == len(COMMANDS)
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+@pytest.mark.parametrize("words", [("-q", "check"), ("check", "--quiet")])
+def test_quiet_shows_no_progress(home: Home, words: tuple[str, ...]) -> None:
+    data = ("blobs", "--data", "default", "--json")
+    quiet = home.headrace(*words, *data)
+    assert (quiet.json["status"], quiet.err) == ("ok", "")
+    shown = home.headrace("check", *data, "--set", "data.shape=[4,4,1]")
+    assert "ingest: " in shown.err
+
+
+@pytest.mark.parametrize("words", [("-v", "check"), ("check", "--verbose")])
+def test_verbose_shows_where_an_error_was_raised(
+    home: Home, words: tuple[str, ...]
+) -> None:
+    assert "Traceback" not in home.headrace("check", "nothing").err
+    answer = home.headrace(*words, "nothing", "--json")
+    assert "find_pipeline" in answer.err
+    assert answer.json["error"]["kind"] == "NotFoundError"
+
+
+def completions(words: str, home: Home) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace_cli"],
+        env={
+            **os.environ,
+            **home.environment,
+            "_HEADRACE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_a_shell_completes_commands_and_pipelines(home: Home) -> None:
+    assert completions("headrace re", home) == {"reject", "repair", "reproduce"}
+    assert completions("headrace run bl", home) == {"blobs"}
+    assert not home.path.exists()
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """A terminal of 80 columns."""
+    out = io.StringIO()
+    made = make_console(is_terminal=True)
+    made.file, made.width = out, 80
+    monkeypatch.setattr(tables, "console", lambda: made)
+    return out
+
+
+def test_a_table_leaves_out_what_has_no_room(narrow: io.StringIO) -> None:
+    columns = ["name", "empty", "first", "second", "why"]
+    rows = [["x" * 20, None, "y" * 20, "z" * 30, "a word " * 20]]
+    order = ["second", "first", "name"]
+    tables.show_table(columns, rows, wraps="why", less_important=order)
+    lines = narrow.getvalue().splitlines()
+    assert max(cell_len(line) for line in lines) <= 80
+    assert lines[0].split() == ["name", "first", "why"]
+    assert lines[-1] == "No room for: second. See --json."
+    assert " ".join(line[44:].strip() for line in lines[1:-1]) == rows[0][-1].strip()
+
+
+def test_a_table_with_room_is_whole(narrow: io.StringIO) -> None:
+    tables.show_table(["a", "b"], [[1, None], [2, "x"]], wraps="b")
+    assert [line.rstrip() for line in narrow.getvalue().splitlines()] == [
+        *("a  b", "1", "2  x")
+    ]
+
+
+def test_list_says_where_there_is_no_project(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = replace(
+        home, path=tmp_path / "bare" / ".headrace", project=tmp_path / "bare"
+    )
+    bare.project.mkdir()
+    answer = bare.headrace("list")
+    assert answer.exit_code == 0
+    assert f"There is no project here: neither {bare.project} nor" in answer.out
+    assert not list(bare.project.iterdir())
+    assert "There is no project" in bare.headrace("list", "--json").json["notice"]
+
+
+def test_list_says_that_there_is_no_home_yet(home: Home) -> None:
+    assert f"home: none yet; the first run makes {home.path}" in (
+        home.headrace("list").out
+    )
+    assert not home.path.exists()
+
+
+@pytest.mark.parametrize("is_deployed", [False, True])
+def test_list_shows_the_schedule_of_a_deployment_alone(
+    home: Home, tmp_path: Path, is_deployed: bool
+) -> None:
+    home = home.with_law(tmp_path / "project", deploy='{ cron = "0 3 * * *" }')
+    settings = Settings(home=home.path, project=home.project)
+    settings.prepare_home()
+    if is_deployed:
+        Deployments(settings.database_url).record({"train/blobs": "x"}, "ada")
+    lines = home.headrace("list").out.splitlines()
+    blobs = next(line for line in lines if line.startswith("blobs"))
+    assert ("0 3 * * * UTC" in blobs) is is_deployed
+    assert ("not deployed" in blobs) is not is_deployed

@@ -1,0 +1,77 @@
+"""A builder is tried before there is data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.spec import PipelineSpec
+from headrace.use.checking import check_builder
+
+MODEL = """
+import keras
+
+from headrace.media import preprocessing
+
+
+def build(data, units=4):
+    if units < 0:
+        raise ValueError("units are below 0")
+    network = keras.Sequential([
+        keras.Input(data.shape),
+        keras.layers.Flatten(),
+        keras.layers.Dense(units),
+        keras.layers.Dense(len(data.classes), activation="softmax"),
+    ])
+    return preprocessing(data), network
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.py").write_text(MODEL)
+    return tmp_path
+
+
+def spec_of(builder: str = "model:build", **data: object) -> PipelineSpec:
+    arguments = {"units": data.pop("units", 4)} if ":" in builder else {}
+    return PipelineSpec.model_validate(
+        {
+            "name": "blobs",
+            "medium": "image",
+            "task": data.pop("task", "classification"),
+            "data": {"source": "nowhere", **data},
+            "model": {"builder": builder, "arguments": arguments},
+        }
+    )
+
+
+def test_a_builder_is_built_on_declared_data(folder: Path) -> None:
+    spec = spec_of(shape=(8, 8, 1), classes=("a", "b"))
+    weights = 64 * 4 + 4 + 4 * 2 + 2
+    assert f"shape (8, 8, 1): {weights} weights" in check_builder(spec, folder)
+
+
+@pytest.mark.parametrize("data", [{}, {"shape": (8, 8, 1)}, {"classes": ("a", "b")}])
+def test_a_builder_is_imported_where_less_is_declared(
+    folder: Path, data: dict[str, object]
+) -> None:
+    assert "imported, not built" in check_builder(spec_of(**data), folder)
+
+
+def test_a_builder_that_fails_is_told(folder: Path) -> None:
+    spec = spec_of(shape=(8, 8, 1), classes=("a", "b"), units=-1)
+    with pytest.raises(SpecError, match=r"failed on items of shape.*units are below 0"):
+        check_builder(spec, folder)
+
+
+def test_a_file_that_cannot_be_imported_is_told(folder: Path) -> None:
+    (folder / "model.py").write_text("import nothing_of_this_name")
+    with pytest.raises(SpecError, match="cannot be imported: No module named"):
+        check_builder(spec_of(), folder)
+
+
+def test_a_family_is_not_built(folder: Path) -> None:
+    assert check_builder(spec_of("cnn"), folder) == ""
