@@ -15,6 +15,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import pkgutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +48,7 @@ def modules(kind: Kind) -> dict[str, str]:
         for one in pkgutil.iter_modules([str(folder)])
         if one.ispkg == (kind in _FOLDERS)
     }
-    for added in importlib.metadata.entry_points(group=f"headrace.{kind}"):
+    for added in _added()[kind]:
         if found.setdefault(added.name, added.value) != added.value:
             raise UsageError(
                 f"Two packages add {added.name!r} to headrace.{kind}: "
@@ -55,6 +56,22 @@ def modules(kind: Kind) -> dict[str, str]:
                 "Uninstall one of them, or rename its entry point.",
             )
     return dict(sorted(found.items()))
+
+
+@functools.cache
+def _added() -> dict[Kind, importlib.metadata.EntryPoints]:
+    """What packages add; each that is installed is looked at, so only once."""
+    every = importlib.metadata.entry_points()
+    return {kind: every.select(group=f"headrace.{kind}") for kind in _PLACES}
+
+
+def file_below(root: Path, parts: Iterable[str]) -> Path | None:
+    """The file of a module below a package's folder; None where there is none."""
+    path = root.joinpath(*parts)
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
 
 
 @functools.cache
@@ -70,10 +87,9 @@ def path_of(module: str) -> Path:
         origin = Path(spec.origin)
         is_package = origin.name == "__init__.py"
         root = origin.parent if is_package else origin.with_suffix("")
-        path = root.joinpath(*rest)
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                return candidate
+        found = file_below(root, rest)
+        if found is not None:
+            return found
     raise UsageError(
         f"There is no module {module}, which an entry point of headrace names.",
         "Mend the package that declares it, or uninstall it.",

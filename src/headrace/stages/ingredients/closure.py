@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import SpecError
+from headrace.extensions import file_below
 
 PACKAGE = "headrace"
 ROOT = Path(__file__).parents[2]
@@ -74,13 +75,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
 def _module_path(name: str) -> Path | None:
     top, *rest = name.split(".")
     root = ROOT if top == PACKAGE else _place(top)
-    if root is None:
-        return None
-    path = root.joinpath(*rest)
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    return file_below(root, rest) if root else None
 
 
 @functools.cache
