@@ -17,6 +17,7 @@ import typer
 
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, HeadraceError
+from headrace.interrupts import interrupt
 from headrace.signs import visible
 from headrace_cli import (
     approval,
@@ -78,7 +79,7 @@ def main() -> None:
     logging.getLogger("headrace").setLevel(logging.INFO)
     gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, _hang_up)
     try:

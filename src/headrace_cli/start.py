@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 
+from headrace.interrupts import interrupt
 from headrace_cli.interrupts import ACTION, INTERRUPTED, MESSAGE
 
 
 def main() -> None:
     """Run the command line."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job has SIGINT off
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
     try:
         from headrace_cli.main import main as run
     except KeyboardInterrupt:

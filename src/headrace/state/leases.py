@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
+from headrace.interrupts import is_plain
 from headrace.state.ledger import Lease, Leases, Ledger
 from headrace.state.ledger.leases import FLOW_RUN, busy, taken_over
 
@@ -99,7 +100,7 @@ class Holding:
         if self._owner is not threading.main_thread():
             return
         while not self._closing.is_set():
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            if is_plain(signal.getsignal(signal.SIGINT)):
                 signal.pthread_kill(self._owner.ident or 0, signal.SIGINT)
                 return
             self._closing.wait(POLL_SECONDS)

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private, make_private_file
+from headrace.interrupts import is_plain
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace.state.store import fsync_path, full_disk, is_full
@@ -104,9 +105,8 @@ def _interrupted_later() -> Iterator[None]:
     still to be written, such as the end of the run. Then it means what it meant before:
     Prefect, for one, tells a SIGTERM from a person's Ctrl-C.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread() or not is_plain(
+        signal.getsignal(signal.SIGINT)
     ):
         yield
         return

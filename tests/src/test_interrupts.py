@@ -1,0 +1,82 @@
+"""A signal that finds the main thread in logging does not leave its lock held."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from headrace import interrupts
+
+# The main thread creates loggers without end, so that most signals find it in logging.
+LOGS = """
+import logging, os, signal, threading
+from headrace.interrupts import interrupt
+
+signal.signal(signal.SIGINT, interrupt)
+print("ready", flush=True)
+try:
+    for number in range(10**9):
+        logging.getLogger("a").manager._clear_cache()
+        logging.getLogger("a").isEnabledFor(10)
+except KeyboardInterrupt:
+    pass
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+free = []
+other = threading.Thread(
+    target=lambda: free.append(logging._lock.acquire(timeout=5)), daemon=True
+)
+other.start()
+other.join()
+print(free == [True], flush=True)
+os._exit(0)  # the other thread has the lock, which an orderly exit would wait for
+"""
+
+
+def test_a_frame_of_logging_is_left_alone_and_interrupted_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *given: sent.append(given))
+    frame = None
+
+    class Seeing(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            nonlocal frame
+            frame = sys._getframe(1)  # of logging itself
+            return False
+
+    logger = logging.Logger("seen")
+    logger.addFilter(Seeing())
+    logger.error("x")
+    assert frame is not None
+    interrupts.interrupt(signal.SIGTERM, frame)
+    for _ in range(500):
+        if sent:
+            break
+        time.sleep(0.01)
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_any_other_frame_is_interrupted_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.interrupt(signal.SIGINT, sys._getframe())
+
+
+@pytest.mark.parametrize("after", [0.01, 0.03, 0.05])
+def test_the_lock_is_free_after_an_interrupt_amid_logging(after: float) -> None:
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOGS], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        assert out == "True\n"
