@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.models.logged.loading import LoadedModel, load_champion
+    from headrace.models.logged.loading import LoadedModel, load, load_champion
 
-__all__ = ["LoadedModel", "load_champion"]
+__all__ = ["LoadedModel", "load", "load_champion"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from headrace.models.logged import loading as serving
+        from headrace.models.logged import loading
 
-        return getattr(serving, name)
+        return getattr(loading, name)
     raise AttributeError(f"module 'headrace' has no attribute {name!r}")

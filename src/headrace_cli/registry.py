@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.errors import NotFoundError
+from headrace.errors import NotFoundError, UsageError
 from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.entries import (
     describe_entries,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Evidence, Version
     from headrace.tasks import Task
+    from headrace.use.comparison import Comparison
 
 ModelArgument = Annotated[
     str,
@@ -121,23 +122,74 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
     answer(value, show, as_json=as_json)
 
 
-def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
-    """All versions of a model side by side, each by its evidence."""
+def compare(
+    model: ModelArgument,
+    versions: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[VERSION VERSION]", help="Two versions, in detail."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Show this metric; may be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a model's versions: all in a table, or two in detail.
+
+    The detailed comparison lists the fields of the pipeline file, the data, the code
+    and the libraries that differ.
+    """
+    if versions:
+        _compare_two(model, versions, as_json)
+        return
+    ledger = _ledger()
+    rows = _version_rows(model, ledger)
+    champion = next((row["version"] for row in rows if row["champion"]), None)
+    shown = _metrics_to_show(ledger.versions(model)[-1], rows, metric)
+    value = {"model": model, "champion": champion, "versions": rows}
+    answer(value, lambda: _show_versions(rows, shown), as_json=as_json)
+
+
+def _compare_two(model: str, numbers: list[int], as_json: bool) -> None:
+    from headrace.use import comparison
+
+    if len(numbers) != 2:
+        raise UsageError(
+            f"Two versions are compared in detail, and {len(numbers)} were given.",
+            f"Give two, such as `headrace compare {model} 1 2`.",
+        )
+    settings = prepared()
+    ledger = _ledger()
+    first, second = (ledger.version(model, number) for number in numbers)
+    found = comparison.compare(first, second, settings)
+    answer(found.model_dump(), lambda: _show_two(found), as_json=as_json)
+
+
+def _show_two(found: Comparison) -> None:
+    columns = ["", *(f"version {number}" for number in found.versions)]
+    gates = [", ".join(names) or "none" for names in found.failed_gates]
+    metrics = [[n, *map(_number, pair)] for n, pair in found.metrics.items()]
+    metrics.append(["failed gates", *gates])
+    show_table(columns, metrics, wraps=columns[-1])
+    console().print()
+    if found.notice:
+        console().print(found.notice)
+    rows = [[d.kind, d.name, *d.values] for d in found.differences]
+    show_table(["kind", "what differs", *columns[1:]], rows, wraps=columns[-1])
+
+
+def _version_rows(model: str, ledger: Any) -> list[dict[str, Any]]:
+    """Every version with its standing evidence, as ``compare --json`` has it."""
     from headrace.state.ledger import standing_evidence
 
-    ledger = _ledger()
-    versions = ledger.versions(model)
-    if not versions:
-        raise _unknown(model, ledger)
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
-    found = []
     known, entries = ledger.evidence_of(model), ledger.history(model)
-    for version in versions:
+    rows = []
+    for version in ledger.versions(model):
         evidence = standing_evidence(known, entries, version.version)
         gates = evidence.gates if evidence else ()
-        all_evidence = [row for row in known if row.version == version.version]
-        found.append(
+        rows.append(
             {
                 "version": version.version,
                 "champion": version.version == number,
@@ -148,13 +200,34 @@ def compare(model: ModelArgument, as_json: JsonOption = False) -> None:
                 "weights_digest": version.weights_digest,
                 "run_id": version.run_id,
                 "created": version.created,
+                "created_by": version.created_by,
                 "experiment": bool(evidence and evidence.experiment),
-                "evidence": [describe_evidence(row) for row in all_evidence],
+                "evidence": [
+                    describe_evidence(row)
+                    for row in known
+                    if row.version == version.version
+                ],
             }
         )
-    value = {"model": model, "champion": number, "versions": found}
-    shown = {**_task_of(versions[-1]).shown, "latency_ms": "latency ms"}
-    answer(value, lambda: _show_versions(found, shown), as_json=as_json)
+    if not rows:
+        raise _unknown(model, ledger)
+    return rows
+
+
+def _metrics_to_show(
+    newest: Version, rows: list[dict[str, Any]], asked: list[str] | None
+) -> dict[str, str]:
+    """The metrics of the table, by name, with the words at their heads."""
+    if not asked:
+        return {**_task_of(newest).shown, "latency_ms": "latency ms"}
+    known = sorted({name for row in rows for name in row["metrics"]})
+    for name in asked:
+        if name not in known:
+            raise UsageError(
+                f"--metric {name}: no version of {newest.model} has this metric.",
+                f"Name one of: {', '.join(known)}.",
+            )
+    return {name: name.replace("_", " ") for name in asked}
 
 
 def _show_versions(versions: list[dict[str, Any]], shown: dict[str, str]) -> None:
@@ -165,15 +238,16 @@ def _show_versions(versions: list[dict[str, Any]], shown: dict[str, str]) -> Non
             _verdict(v),
             v["snapshot"][:12],
             minutes(v["created"]),
+            v["created_by"],
         ]
         for v in versions
     ]
-    last = ["gates", "snapshot", "created (UTC)"]
+    last = ["gates", "snapshot", "created (UTC)", "by"]
     show_table(
         ["version", *shown.values(), *last],
         rows,
         wraps="gates",
-        less_important=["snapshot", "created (UTC)", *reversed(shown.values())],
+        less_important=["by", "snapshot", "created (UTC)", *reversed(shown.values())],
     )
 
 

@@ -8,14 +8,21 @@ import typer
 
 from headrace.progress import Progress
 from headrace_cli.answers import JsonOption, answer, prepared
-from headrace_cli.registry import ModelArgument
+from headrace_cli.pipelines import complete_pipelines
 
 if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
 
 
-def score(
-    model: ModelArgument,
+def score(  # noqa: PLR0913 (options)
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model, which means its champion, or MODEL/VERSION.",
+            autocompletion=complete_pipelines,
+        ),
+    ],
     source: Annotated[
         str,
         typer.Argument(
@@ -36,7 +43,7 @@ def score(
         typer.Option(
             "--text",
             metavar="COLUMN",
-            help="A table's column of items; without it, the one found is told.",
+            help="A table's column of items; by default it is found and reported.",
         ),
     ] = None,
     label: Annotated[
@@ -45,9 +52,22 @@ def score(
             "--label", metavar="COLUMN", help="A table's column of known answers."
         ),
     ] = None,
+    id_: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="COLUMN", help="A table's column to keep, as `id`."
+        ),
+    ] = None,
+    keep_text: Annotated[
+        bool, typer.Option("--keep-text", help="Keep each text, as `text`.")
+    ] = False,
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", help="Of the texts; by default it is recognised."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a batch with the champion: one row an item, in order."""
+    """Score a batch: one row for each item, in their order."""
     from headrace.use import scoring
 
     settings, progress = prepared(), Progress("score")
@@ -55,10 +75,11 @@ def score(
     def say(rows: int) -> None:
         progress.say(f"{rows:,} items")
 
-    record = scoring.score(model, source, output, settings, say, item=text, label=label)
-    found = record.model_dump(exclude_none=True)
-    metrics, seconds = found.pop("metrics"), found.pop("seconds")
-    value = {**found, **metrics, "seconds": seconds}
+    columns = scoring.ScoredColumns(text, label, id_, keep_text, encoding)
+    record = scoring.score(model, source, output, settings, say, columns)
+    value = record.model_dump(exclude_none=True)
+    metrics, seconds = value.pop("metrics"), value.pop("seconds")
+    value |= {**metrics, "seconds": seconds}
     answer(value, _text(record), as_json=as_json)
 
 

@@ -71,6 +71,29 @@ def test_versions_are_compared_side_by_side(second: tuple[Home, Answer]) -> None
     assert "failed: champion" in text.out
 
 
+def test_one_metric_is_compared_if_asked(second: tuple[Home, Answer]) -> None:
+    text = second[0].headrace("compare", "blobs", "--metric", "test_macro_f1")
+    assert "test macro f1" in text.out
+    assert "accuracy" not in text.out
+    wrong = second[0].headrace("compare", "blobs", "--metric", "nothing")
+    assert wrong.exit_code == 2
+    assert "test_macro_f1" in wrong.err
+
+
+def test_two_versions_are_compared_in_detail(second: tuple[Home, Answer]) -> None:
+    found = second[0].headrace("compare", "blobs", "1", "2", "--json").json
+    assert found["versions"] == [1, 2]
+    assert found["failed_gates"] == [[], ["champion"]]
+    assert len(found["metrics"]["test_accuracy"]) == 2
+    differences = {(row["kind"], row["name"]) for row in found["differences"]}
+    assert ("spec", "training.seed") in differences
+    assert {kind for kind, _ in differences} == {"spec", "who"}
+    text = second[0].headrace("compare", "blobs", "1", "2")
+    assert "training.seed" in text.out
+    only_one = second[0].headrace("compare", "blobs", "1")
+    assert (only_one.exit_code, "1 were given" in only_one.err) == (2, True)
+
+
 def test_pipelines_are_listed_with_their_champion(second: tuple[Home, Answer]) -> None:
     answer = second[0].headrace("list", "--json")
     assert answer.exit_code == 0

@@ -31,6 +31,18 @@ def plain_label(label: str) -> str:
     return unicodedata.normalize("NFC", label.strip())
 
 
+def check_encoding(name: str | None) -> str | None:
+    """The name of an encoding, as it was given; raises ValueError for another name."""
+    try:
+        "".join(map(chr, range(32, 127))).encode(name or "utf-8")
+    except (LookupError, UnicodeError):
+        raise ValueError(
+            f"{name!r} is not an encoding of text that Python knows, such as "
+            "'gb18030' or 'cp1252'"
+        ) from None
+    return name
+
+
 class DataSpec(Table):
     """``[data]``: where the items come from and how they are split."""
 
@@ -128,14 +140,7 @@ class DataSpec(Table):
     @field_validator("encoding")
     @classmethod
     def _is_an_encoding(cls, name: str | None) -> str | None:
-        try:
-            "".join(map(chr, range(32, 127))).encode(name or "utf-8")
-        except (LookupError, UnicodeError):
-            raise ValueError(
-                f"{name!r} is not an encoding of text that Python knows, such as "
-                "'gb18030' or 'cp1252'"
-            ) from None
-        return name
+        return check_encoding(name)
 
     @field_validator("classes", mode="before")
     @classmethod

@@ -138,18 +138,8 @@ def train_again(run_id: str, settings: Settings) -> tuple[FoundRun, TrainedAgain
 
 def _run_id(name: str, settings: Settings) -> str:
     """The run that was meant, or how its id begins."""
-    model, at, alias = name.partition("@")
-    if at:
-        champion = Ledger(settings.database_url).champion(model)
-        if alias != "champion" or champion is None:
-            raise NotFoundError(
-                f"There is no {name!r}: {model} has no {alias or 'alias'}.",
-                "Name an MLflow run, MODEL@champion or MODEL/VERSION.",
-            )
-        return champion.version.run_id
-    model, slash, version = name.partition("/")
-    if slash and version.isdecimal():
-        return Ledger(settings.database_url).version(model, int(version)).run_id
+    if "@" in name or "/" in name:
+        return Ledger(settings.database_url).find(name).run_id
     return name
 
 

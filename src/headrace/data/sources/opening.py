@@ -105,9 +105,12 @@ def check_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> 
 
 def _check_columns(source: Source) -> None:
     """Refuse columns and conditions for what is no table."""
-    if source.kind in _TABLES or not source.reading.labelled:
+    if source.kind in _TABLES:
         return
-    for key in ("item", "label", "group", "where"):
+    keys = (
+        ("item", "label", "group", "where") if source.reading.labelled else ("group",)
+    )
+    for key in keys:
         value = getattr(source.reading, key)
         if value is not None:
             raise SpecError(

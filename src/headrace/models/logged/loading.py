@@ -73,8 +73,8 @@ class LoadedModel:
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: of a classifier, the most probable label."""
-        told = task(self.description.task).answers
-        return told.answers(self(x), self.description)
+        answers = task(self.description.task).answers
+        return answers.answers(self(x), self.description)
 
 
 def load_model(
@@ -114,11 +114,16 @@ def open_model(
     return LoadedModel(model, description, version)
 
 
-def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
-    """The champion of a model, as the ledger has it.
+def load(name: str, settings: Settings | None = None) -> LoadedModel:
+    """Load a registered version of a model, as the ledger has it.
+
+    Args:
+        name: ``MODEL``, which is its champion; ``MODEL@champion``; or
+            ``MODEL/VERSION``.
+        settings: where it is; None: as the environment says.
 
     Raises:
-        NotFoundError: there is no champion.
+        NotFoundError: there is no such version.
         IntegrityError: its file is gone or changed.
     """
     from headrace.settings import Settings
@@ -130,16 +135,20 @@ def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
         settings.prepare_home()
     elif settings.database_url.startswith("sqlite"):
         raise NotFoundError(
-            f"There is no home at {settings.home}, so {name!r} has no champion.",
-            f"Run `headrace run {name}` first, or set HEADRACE_HOME.",
+            f"There is no home at {settings.home}, so there is no model {name!r}.",
+            "Run `headrace run` first, or set HEADRACE_HOME.",
         )
-    champion = Ledger(settings.database_url).champion(name)
-    if champion is None:
-        raise NotFoundError(
-            f"The model {name!r} has no champion in {settings.home}.",
-            f"Run `headrace run {name}` first.",
-        )
-    return load_version(Tracking(settings), champion.version)
+    try:
+        version = Ledger(settings.database_url).find(name)
+    except NotFoundError as error:
+        message = f"{error.message} The home is {settings.home}."
+        raise NotFoundError(message, error.action) from None
+    return load_version(Tracking(settings), version)
+
+
+def load_champion(name: str, settings: Settings | None = None) -> LoadedModel:
+    """Load the champion of a model; raises what `load` raises."""
+    return load(f"{name}@champion", settings)
 
 
 def load_version(tracking: Tracking, version: Any) -> LoadedModel:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from headrace.errors import PromotionError, UsageError
+from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.anchored_rows import Adoption
 from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.approvals import Approvals
@@ -96,6 +96,30 @@ class Ledger(Approvals, Anchors):
         if last is None:
             return None
         return Champion(version=self.version(model, last.to_version), entry=last)
+
+    def find(self, name: str) -> Version:
+        """The version that a person names.
+
+        Args:
+            name: ``MODEL``, which is its champion; ``MODEL@champion``; or
+                ``MODEL/VERSION``.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        model, slash, number = name.partition("/")
+        if slash and number.isdecimal():
+            return self.version(model, int(number))
+        model, at, alias = name.partition("@")
+        champion = self.champion(model)
+        if champion is None or (at and alias != "champion"):
+            known = ", ".join(self.models()) or "none"
+            raise NotFoundError(
+                f"The model {model!r} has no {alias or 'champion'}.",
+                "Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run "
+                f"{model}` first. Known models: {known}.",
+            )
+        return champion.version
 
     def promote(  # noqa: PLR0913
         self,

@@ -189,7 +189,7 @@ class Runs(Connection):
         """Log parameters, nested tables flattened with dots, in one call."""
         from mlflow.entities import Param
 
-        params = [Param(key, value) for key, value in _flatten(values)]
+        params = [Param(key, value) for key, value in flatten(values)]
         with tracking_errors(self.uri):
             repeat(lambda: self.client.log_batch(run_id, params=params))
 
@@ -284,14 +284,15 @@ class Runs(Connection):
                 ) from error
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The fields of nested JSON as text, named ``training.epochs``."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
             for number, item in enumerate(value):
                 label = item.get("name", number)
                 rest = {k: v for k, v in item.items() if k != "name"}
-                yield from _flatten(rest, f"{prefix}{key}.{label}.")
+                yield from flatten(rest, f"{prefix}{key}.{label}.")
         else:
             yield f"{prefix}{key}", str(value)[:6000]

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headrace.errors import NotFoundError, Refusal, UsageError
+from headrace.errors import Refusal, UsageError
 from headrace.models.logged.soundness import (
     Flaw,
     find_flaw,
@@ -31,7 +31,7 @@ from headrace.use.repair.outcome import Repair, answer, sentence
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-__all__ = ["Repair", "find_version", "mend", "repair", "restore_lost"]
+__all__ = ["Repair", "mend", "repair", "restore_lost"]
 
 log = logging.getLogger("headrace")
 
@@ -50,7 +50,7 @@ def repair(name: str, settings: Settings) -> Repair:
         DependencyError: MLflow, the store, a disk or the ledger failed.
     """
     ledger = Ledger(settings.database_url)
-    version = find_version(name, ledger)
+    version = ledger.find(name)
     found = _repair_files(version, settings)
     version = ledger.version(version.model, version.version)  # perhaps bound anew
     done = restore_registry(version, ledger, Tracking(settings))
@@ -125,27 +125,6 @@ def restore_lost(settings: Settings) -> list[Repair]:
             flaws = find_flaws(champion.version, settings) or [flaw]
             done.append(_restore(champion.version, flaws, settings))
     return done
-
-
-def find_version(name: str, ledger: Ledger) -> Version:
-    """The version that was meant.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    model, slash, number = name.partition("/")
-    if slash and number.isdecimal():
-        return ledger.version(model, int(number))
-    model, at, alias = name.partition("@")
-    champion = ledger.champion(model)
-    if champion is None or (at and alias != "champion"):
-        missing = f"no {alias!r} to repair" if at else "no champion"
-        known = ", ".join(ledger.models()) or "none"
-        raise NotFoundError(
-            f"The model {model!r} has {missing}.",
-            f"Name MODEL, MODEL@champion or MODEL/VERSION. Known models: {known}.",
-        )
-    return champion.version
 
 
 def _at_stake(model: str, ledger: Ledger) -> list[Version]:

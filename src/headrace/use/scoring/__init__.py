@@ -1,7 +1,7 @@
-"""Batch scoring: what the champion makes of a source, one row an item.
+"""Batch scoring: the answers of a model to the items of a source, one row an item.
 
-Items are decoded as the champion's own data was, a part at a time. The rows wait in a
-file until the digest of all of them is known; then the output appears whole.
+Items are decoded as the training data was, a part at a time. The rows wait in a file
+until the digest of all of them is known; then the output appears whole.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from headrace.data.decoding import Part, decode, none_usable
 from headrace.data.decoding_parts import Limits, check_media_ratio
 from headrace.data.snapshots import Rejected
 from headrace.data.sources import open_source
+from headrace.errors import UsageError
 from headrace.media.chunks import Reading, Source
 from headrace.models.logged import inference
 from headrace.records import Metrics, Record
+from headrace.spec.tables import check_encoding
 from headrace.tasks import task
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, rows_of
@@ -64,6 +66,24 @@ class ScoringRecord(Record):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredColumns:
+    """Which columns of the source are read, and which are written beside the answers.
+
+    Attributes:
+        item, label: columns of a table; None: recognised by their names and contents.
+        id: a column of a table that is written as it is; None: none.
+        keep_text: whether the text itself is written, as the model reads it.
+        encoding: of the source's texts; None: recognised by their bytes.
+    """
+
+    item: str | None = None
+    label: str | None = None
+    id: str | None = None
+    keep_text: bool = False
+    encoding: str | None = None
+
+
 @dataclass(slots=True)
 class _Tally:
     """What has been seen so far."""
@@ -91,66 +111,77 @@ class _Tally:
             self.first_failed = rows.rejected[min(rows.rejected)]
 
 
-def score(  # noqa: PLR0913
+def score(
     model: str,
     source: str,
     output: str,
     settings: Settings,
     progress: Progress | None = None,
-    item: str | None = None,
-    label: str | None = None,
+    columns: ScoredColumns = ScoredColumns(),
 ) -> ScoringRecord:
-    """Score all items of a source with a model's champion.
+    """Score all items of a source with a version of a model.
 
     Args:
-        model: its name.
+        model: ``MODEL``, which is its champion; ``MODEL@champion``; ``MODEL/VERSION``.
         source: a path, any fsspec URI or ``library:name``; it needs no labels.
         output: a path or fsspec URI that ends in .csv or .parquet.
-        settings: where the champion is; their limits are kept.
+        settings: where the model is; their limits are kept.
         progress: called with the number of items done so far.
-        item: a table's column of items; None: found by its name and contents.
-        label: a table's column of labels, to measure by; None: the one known by its
-            name, if any.
+        columns: which columns are read and written.
 
     Raises:
-        UsageError: the output is no such file, has no folder, or lies in the input.
-        NotFoundError: there is no such source, or no champion.
+        UsageError: the output is no such file, has no folder, or lies in the input; or
+            items are to be kept that are not texts.
+        NotFoundError: there is no such source, or no such version.
+        SpecError: the source has no such column.
         SourceError: the source is damaged, or none of its items can be decoded.
-        IntegrityError: the champion's file is gone or changed.
+        IntegrityError: the model's file is gone or changed.
         DependencyError: a place cannot be reached, or a disk is full.
     """
-    from headrace.models.logged.loading import load_champion
+    from headrace.models.logged.loading import load
 
     started = time.perf_counter()
+    try:
+        check_encoding(columns.encoding)
+    except ValueError as error:
+        raise UsageError(f"--encoding: {error}.", "Name another one.") from None
     place = check_output(output, source, settings)
     tally = _Tally()
-    champion = load_champion(model, settings)
-    data = champion.description
+    loaded = load(model, settings)
+    data = loaded.description
+    _check_kept(columns, loaded)
     reading = Reading(
-        medium=data.medium, task=data.task, labelled=False, item=item, label=label
+        medium=data.medium,
+        task=data.task,
+        labelled=False,
+        item=columns.item,
+        label=columns.label,
+        group=columns.id,
+        encoding=columns.encoding,
     )
+    name = model.partition("@")[0].partition("/")[0]
     with open_source(source, settings, reading) as opened:
         for note in opened.notes:
             log.info("score: %s", note)
         with written_whole(place) as target:
             spool = target.with_name("rows.arrow")
-            told = len(opened.notes)
-            parts = _parts(opened, champion, settings)
-            _spool(spool, parts, opened.kind, champion, tally, progress)
-            for note in opened.notes[told:]:
+            logged = len(opened.notes)
+            tables = _tables(opened, settings, columns, loaded, tally)
+            _spool(spool, tables, tally, progress)
+            for note in opened.notes[logged:]:
                 log.info("score: %s", note)
             for finding in opened.findings:
                 log.warning("score: %s", finding.message)
             failed = tally.failed.total()
             if failed == tally.rows:
-                action = f"Give items that are {_form(champion)}."
+                action = f"Give items that are {_form(loaded)}."
                 raise none_usable(tally.failed, tally.first_failed, source, action)
-            said = {"model": model, "version": champion.version}
-            said["data_digest"] = tally.digest
-            write_output(spool, target, said, has_labels=tally.known > 0)
+            constants = {"model": name, "version": loaded.version}
+            constants["data_digest"] = tally.digest
+            write_output(spool, target, constants, has_labels=tally.known > 0)
     return ScoringRecord(
-        model=model,
-        version=champion.version,
+        model=name,
+        version=loaded.version,
         rows=tally.rows,
         scored=tally.rows - failed,
         failed=failed,
@@ -164,56 +195,78 @@ def score(  # noqa: PLR0913
     )
 
 
-def _form(champion: LoadedModel) -> str:
-    medium, shape = champion.description.medium, champion.description.shape
-    return f"{medium}s of {' x '.join(map(str, shape))}, as the champion's own data"
+def _check_kept(columns: ScoredColumns, loaded: LoadedModel) -> None:
+    """Refuse to keep items that are no texts."""
+    data = loaded.description
+    module = media.medium(data.medium)
+    nothing = np.zeros((0, *data.shape), module.DTYPE)
+    if columns.keep_text and not pa.types.is_string(module.as_column(nothing).type):
+        raise UsageError(
+            f"--keep-text: the items are of the medium {data.medium}, and no texts.",
+            "Leave it out; the columns `name` and `item` tell which item a row is of.",
+        )
 
 
-def _parts(source: Source, champion: LoadedModel, settings: Settings) -> Iterator[Part]:
-    """The decoded parts of a source, which is no bomb."""
-    module = media.medium(champion.description.medium)
+def _form(loaded: LoadedModel) -> str:
+    medium, shape = loaded.description.medium, loaded.description.shape
+    return (
+        f"{medium}s of {' x '.join(map(str, shape))}, as in the data it was trained on"
+    )
+
+
+def _parts(source: Source, loaded: LoadedModel, settings: Settings) -> Iterator[Part]:
+    """The decoded parts of a source, with the limits of decompression checked."""
+    module = media.medium(loaded.description.medium)
     limits, encoded, unpacked = Limits.of(settings), 0, 0
-    for part in decode(source, module, champion.description, limits):
+    for part in decode(source, module, loaded.description, limits):
         encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
         check_media_ratio(source.uri, unpacked, encoded, limits)
         yield part
 
 
-def _spool(
-    path: Path,
-    parts: Iterator[Part],
-    kind: str,
-    champion: LoadedModel,
+def _tables(
+    source: Source,
+    settings: Settings,
+    columns: ScoredColumns,
+    loaded: LoadedModel,
     tally: _Tally,
-    progress: Progress | None,
-) -> None:
-    """Write all rows to a file, in the source's order."""
-    data = champion.description
+) -> Iterator[pa.Table]:
+    """The scored rows of a source, in its order."""
+    data = loaded.description
     module, answers = media.medium(data.medium), task(data.task).answers
 
     def is_label(text: str) -> bool:
-        """A folder's name is one only where the champion knows it as such."""
-        return kind != "folder" or answers.known(text, data)
+        """A folder's name is a label only if the model was trained with that label."""
+        return source.kind != "folder" or answers.known(text, data)
 
+    for part in _parts(source, loaded, settings):
+        for rows in rows_of(part, module, data.shape).cut(ROWS_AT_ONCE):
+            yield _table(rows.with_labels(is_label), columns, loaded, tally)
+
+
+def _spool(
+    path: Path, tables: Iterator[pa.Table], tally: _Tally, progress: Progress | None
+) -> None:
+    """Write all rows to a file."""
     with contextlib.ExitStack() as files:
         file = files.enter_context(pa.OSFile(str(path), "wb"))
         spool = None
-        for part in parts:
-            for rows in rows_of(part, module, data.shape).cut(ROWS_AT_ONCE):
-                table = _table(rows.with_labels(is_label), champion, tally)
-                if spool is None:
-                    writer = pa.ipc.new_stream(file, table.schema)
-                    spool = files.enter_context(writer)
-                spool.write_table(table)
-                if progress is not None:
-                    progress(tally.rows)
+        for table in tables:
+            if spool is None:
+                writer = pa.ipc.new_stream(file, table.schema)
+                spool = files.enter_context(writer)
+            spool.write_table(table)
+            if progress is not None:
+                progress(tally.rows)
 
 
-def _table(rows: Rows, champion: LoadedModel, tally: _Tally) -> pa.Table:
+def _table(
+    rows: Rows, chosen: ScoredColumns, loaded: LoadedModel, tally: _Tally
+) -> pa.Table:
     """Some rows, without the columns that are the same in all rows."""
-    data = champion.description
+    data = loaded.description
     module, learned = media.medium(data.medium), task(data.task)
-    outputs = inference.answers(champion.model, module.raw(rows.payload))
+    outputs = inference.answers(loaded.model, module.raw(rows.payload))
     failed = np.zeros(len(rows.names), bool)
     failed[list(rows.rejected)] = True
     truth = pa.array(rows.labels, pa.string())
@@ -227,8 +280,14 @@ def _table(rows: Rows, champion: LoadedModel, tally: _Tally) -> pa.Table:
     tally.add(rows, items)
     columns = learned.answers.answer_columns(outputs, data)
     mask = pa.array(failed)
+    beside: dict[str, pa.Array] = {}
+    if chosen.id is not None:
+        beside["id"] = pa.array(rows.ids, pa.string())
+    if chosen.keep_text:
+        beside["text"] = module.as_column(rows.payload)
     return pa.table(
         {
+            **beside,
             "name": pa.array(rows.names, pa.string()),
             "item": pa.array(items, pa.string()),
             **{

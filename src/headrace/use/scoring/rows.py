@@ -24,12 +24,14 @@ class Rows:
         payload: ``(n, *shape)``, of the medium's type; zeros for a rejected item, so
             that a row keeps its place and a block its size.
         labels: "" where there is none.
+        ids: of a column that is kept; "" where none is.
         rejected: by row.
     """
 
     payload: Payload
     names: list[str]
     labels: list[str]
+    ids: list[str]
     rejected: dict[int, Rejected]
 
     def cut(self, size: int) -> Iterator[Rows]:
@@ -40,6 +42,7 @@ class Rows:
                 self.payload[span],
                 self.names[span],
                 self.labels[span],
+                self.ids[span],
                 {
                     row - start: why
                     for row, why in self.rejected.items()
@@ -77,13 +80,15 @@ def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:
         blocks.append(fitted)
         rejected |= misfits
     if len(blocks) == 1 and not rejected:
-        return Rows(blocks[0].payload, blocks[0].names, blocks[0].labels, {})
+        (block,) = blocks
+        return Rows(block.payload, block.names, block.labels, block.groups, {})
     payload = np.zeros((part.count, *shape), module.DTYPE)
-    names, labels = [""] * part.count, [""] * part.count
+    names, labels, ids = ([""] * part.count for _ in range(3))
     for block in blocks:
         payload[block.rows] = block.payload
         for place, row in enumerate(block.rows):
             names[row], labels[row] = block.names[place], block.labels[place]
+            ids[row] = block.groups[place]
     for row, why in rejected.items():
-        names[row], labels[row] = why.name, why.label
-    return Rows(payload, names, labels, rejected)
+        names[row], labels[row], ids[row] = why.name, why.label, why.group
+    return Rows(payload, names, labels, ids, rejected)

@@ -128,7 +128,7 @@ def test_the_package_offers_the_champion_of_the_home(
 
 def test_a_model_without_a_champion_is_told(settings: Settings) -> None:
     with pytest.raises(
-        NotFoundError, match=r"'blobs' has no champion in .*headrace run"
+        NotFoundError, match=r"'blobs' has no champion. The home is /.*headrace run"
     ):
         load_champion("blobs", settings)
 

@@ -11,7 +11,7 @@ import pytest
 from headrace.errors import NotFoundError
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
-from headrace.use.repair import find_version, mend, repair, restore_lost
+from headrace.use.repair import mend, repair, restore_lost
 
 Trained = Any
 
@@ -28,14 +28,14 @@ def test_a_version_is_named_by_its_model_or_its_number(
     trained: Trained, name: str
 ) -> None:
     ledger = Ledger(trained.settings.database_url)
-    assert find_version(name, ledger).version == 1
+    assert ledger.find(name).version == 1
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("letters", r"'letters' has no champion.*Known models: blobs"),
-        ("blobs@challenger", r"no 'challenger' to repair"),
+        ("blobs@challenger", r"'blobs' has no challenger"),
         ("blobs/7", r"no version 7 of blobs"),
     ],
 )

@@ -19,8 +19,8 @@ from headrace.use.reproduction import reproduce
         ("0" * 32, "has no run '00000"),
         ("own", "has no run 'own'"),
         ("1%", "has no run '1%'"),
-        ("own@champion", "own has no champion"),
-        ("own@challenger", "own has no challenger"),
+        ("own@champion", "'own' has no champion"),
+        ("own@challenger", "'own' has no challenger"),
         ("own/1", "no version 1 of own"),
     ],
 )

@@ -19,9 +19,16 @@ from tests.src.use.scoring.conftest import (
     sha,
 )
 
-from headrace.errors import HeadraceError, NotFoundError, SourceError
+from headrace.errors import (
+    HeadraceError,
+    NotFoundError,
+    SourceError,
+    SpecError,
+    UsageError,
+)
 from headrace.models.logged.loading import LoadedModel
 from headrace.use import scoring
+from headrace.use.scoring import ScoredColumns
 
 
 def test_a_row_says_what_where_by_whom_and_of_what(
@@ -163,3 +170,33 @@ def test_progress_counts_items(
     place = str(out / "scores.csv")
     scoring.score("blobs", str(folder), place, _trained.settings, seen.append)
     assert seen == [8, 28, 43]
+
+
+def test_any_version_is_scored(_trained: Trained, arrays: Path, out: Path) -> None:
+    place = str(out / "a.csv")
+    record = scoring.score("blobs/1", str(arrays), place, _trained.settings)
+    assert (record.model, record.version) == ("blobs", 1)
+    with pytest.raises(NotFoundError, match="no version 7 of blobs"):
+        scoring.score("blobs/7", str(arrays), place, _trained.settings)
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        (ScoredColumns(keep_text=True), UsageError, "--keep-text: .* image"),
+        (ScoredColumns(encoding="klingon"), UsageError, "--encoding: 'klingon'"),
+        (ScoredColumns(id="number"), SpecError, "'number' needs a table"),
+    ],
+)
+def test_columns_that_cannot_be_had_are_refused(
+    _trained: Trained,
+    arrays: Path,
+    out: Path,
+    columns: ScoredColumns,
+    error: type[HeadraceError],
+    message: str,
+) -> None:
+    place = str(out / "a.csv")
+    with pytest.raises(error, match=message):
+        scoring.score("blobs", str(arrays), place, _trained.settings, columns=columns)
+    assert left_in(out) == []

@@ -132,7 +132,8 @@ def _undecodable(file: File, encoding: Encoding, place: int) -> SourceError:
     return SourceError(
         f"{file.where} is not the {encoding.name}: it breaks off or is damaged at byte "
         f"{place:,}.",
-        "Download or make it again, or name its encoding: data.encoding.",
+        "Download or make it again, or name its encoding: data.encoding "
+        "(`--encoding` of headrace score).",
     )
 
 
@@ -249,7 +250,8 @@ def _narrow(file: File, census: _Census) -> Encoding:
         f"{file.where} is not UTF-8 (byte {census.bad_at:,} is "
         f"{_byte_at(file, census.bad_at)}), and whether it is GBK, Windows-1252 or "
         f"another encoding cannot be told beyond doubt.{_guess(file)}",
-        "Save it as UTF-8, or name its encoding: data.encoding.",
+        "Save it as UTF-8, or name its encoding: data.encoding (`--encoding` of "
+        "headrace score).",
     )
 
 

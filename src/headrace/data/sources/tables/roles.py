@@ -85,7 +85,7 @@ def check_columns(
     Raises:
         SpecError: one is not there.
     """
-    keys = ("item", "label", "group") if reading.labelled else ("item",)
+    keys = ("item", "label", "group") if reading.labelled else ("item", "group")
     for key in keys:
         name = getattr(reading, key)
         if name is None:

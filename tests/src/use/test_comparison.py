@@ -1,0 +1,28 @@
+"""Two versions differ by what they are made of and by how they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.stages.ingredients import TAG
+from headrace.state.ledger import Ledger
+from headrace.state.tracking import Tracking
+from headrace.use.comparison import compare
+
+Trained = Any
+
+
+def test_a_version_does_not_differ_from_itself(trained: Trained) -> None:
+    version = Ledger(trained.settings.database_url).find("blobs/1")
+    found = compare(version, version, trained.settings)
+    assert (found.versions, found.differences, found.notice) == ((1, 1), (), "")
+    first, second = found.metrics["test_accuracy"]
+    assert first == second
+    assert first is not None
+
+
+def test_a_training_without_a_record_is_said_to_have_none(trained: Trained) -> None:
+    version = Ledger(trained.settings.database_url).find("blobs/1")
+    Tracking(trained.settings).client.delete_tag(version.run_id, TAG)
+    found = compare(version, version, trained.settings)
+    assert "An older release" in found.notice
