@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import socket
 import time
 from typing import Any
@@ -19,6 +18,7 @@ from pydantic import Field
 
 from headrace.errors import DependencyError, UsageError
 from headrace.records import ContractRecord, Record, SnapshotRecord
+from headrace.settings import variable
 from headrace.spec import PipelineSpec
 
 VARIABLE = "TF_CONFIG"
@@ -163,7 +163,7 @@ def _join() -> Any:
 
 def _workers() -> tuple[list[str], int]:
     """The addresses of all workers, the chief's first, and which of them we are."""
-    text = os.environ.get(VARIABLE) or "{}"
+    text = variable(VARIABLE) or "{}"
     try:
         config = json.loads(text)
         cluster, task = config.get("cluster", {}), config.get("task", {})
