@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 import shutil
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -136,45 +134,11 @@ def settings(tmp_path: Path, project: Path, mlflow_database: Path) -> Settings:
 
 
 def copy_home(source: Path, target: Path) -> Path:
-    """A copy of a home that knows its own place, not that of the original."""
+    """A copy of a home, as `cp` makes it; what servers had in it stays behind."""
     shutil.copytree(
         source, target, ignore=shutil.ignore_patterns("prefect", "*.log", "up.json")
     )
-    old, new = str(source), str(target)
-    for file in target.glob("store/**/*.json"):
-        file.write_text(file.read_text().replace(old, new))
-    anchor_anew(target)
-    columns = (
-        ("experiments", "artifact_location"),
-        ("runs", "artifact_uri"),
-        ("logged_models", "artifact_location"),
-        ("model_versions", "storage_location"),
-    )
-    with sqlite3.connect(target / "mlflow.db") as database:
-        for table, column in columns:
-            database.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                (old, new),
-            )
-    database.close()
     return target
-
-
-def anchor_anew(home: Path) -> None:
-    """Record the files of a home's store as they are now, as its owner could."""
-    from headrace.state.ledger import Ledger
-
-    if not (home / "headrace.db").exists():
-        return
-    ledger = Ledger(f"sqlite:///{home}/headrace.db")
-    files = {key: home / "store" / key for key in ledger.all_anchors()}
-    ledger.anchor(
-        {
-            key: hashlib.sha256(file.read_bytes()).hexdigest()
-            for key, file in files.items()
-            if file.is_file()
-        }
-    )
 
 
 @pytest.fixture(scope="session")

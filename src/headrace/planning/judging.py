@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from headrace.errors import NotFoundError, PromotionError
 from headrace.planning.plan import Plan
+from headrace.planning.results import in_store
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -108,7 +109,7 @@ class Judge:
             raise _impossible(
                 version, f"{missing}, and its snapshot is gone or changed: {place}."
             )
-        return present.model_copy(update={"uri": place}), as_bound(training, version)
+        return in_store(present, plan.store), as_bound(training, version)
 
 
 def _judge(

@@ -73,7 +73,7 @@ class Results:
         if saved is None:
             return None
         try:
-            record = kind.model_validate(saved.record)
+            record = in_store(kind.model_validate(saved.record), self.store)
         except ValidationError:  # of an older release
             return None
         if isinstance(record, TrainingRecord):
@@ -141,6 +141,20 @@ class Results:
 
     def _latest(self, stage: str) -> str:
         return f"pipelines/{self.spec.name}/{stage}.json"
+
+
+def in_store(record: R, store: Store) -> R:
+    """A record with the URIs that its files have in this store: a home may be moved."""
+    if isinstance(record, SnapshotRecord):
+        uri = store.uri(f"snapshots/{record.digest}")
+        return record.model_copy(update={"uri": uri})
+    if isinstance(record, ContractRecord):
+        docs = "/".join(record.docs_uri.rsplit("/", 3)[1:])  # data_docs/NAME/index.html
+        uris = {"docs_uri": store.uri(docs)} if docs else {}
+        if record.quarantine_uri:
+            uris["quarantine_uri"] = store.uri(_quarantine(record))
+        return record.model_copy(update=uris)
+    return record
 
 
 def _place(key: Key) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from headrace.data.snapshots import MANIFEST, check_snapshot
 from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
 from headrace.models.logged.loading import golden_bytes
+from headrace.planning.results import in_store
 from headrace.records import Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
@@ -165,30 +166,23 @@ def _check_run(run: FoundRun) -> None:
 
 def _in_store(recorded: Restored, store: Store) -> Restored:
     """The record with its data where this store has it: all is named by content."""
-    snapshot, contract = recorded.snapshot, recorded.contract
+    snapshot = in_store(recorded.snapshot, store)
     key = f"snapshots/{snapshot.digest}"
-    place: dict[str, str] = {"uri": store.uri(key)}
     try:
         found = hashlib.sha256(store.read(f"{key}/{MANIFEST}")).hexdigest()
-        place["manifest_sha256"] = found
         if found != snapshot.manifest_sha256:  # made again, perhaps by other libraries
-            check_snapshot(snapshot.model_copy(update=place))
+            snapshot = snapshot.model_copy(update={"manifest_sha256": found})
+            check_snapshot(snapshot)
     except (FileNotFoundError, IntegrityError) as error:
         raise IntegrityError(
             f"The data is gone: {store.uri(key)} is no whole snapshot (when the run "
-            f"was trained it was {snapshot.uri}).",
+            f"was trained it was {recorded.snapshot.uri}).",
             "Restore it from a backup; or delete what is left of it and ingest the "
             f"same data again: headrace check {recorded.spec.name} --data "
             f"{snapshot.source}",
         ) from error
-    quarantine = contract.quarantine_uri
-    if quarantine:
-        quarantine = store.uri(f"quarantine/{Path(quarantine).name}")
-    return dataclasses.replace(
-        recorded,
-        snapshot=snapshot.model_copy(update=place),
-        contract=contract.model_copy(update={"quarantine_uri": quarantine}),
-    )
+    contract = in_store(recorded.contract, store)
+    return dataclasses.replace(recorded, snapshot=snapshot, contract=contract)
 
 
 def _train(recorded: Restored) -> TrainedAgain:

@@ -115,6 +115,21 @@ class Store:
             return sorted(str(path).rpartition("/")[2] for path in paths)
         return []
 
+    def keys(self) -> list[str]:
+        """Every key, sorted; without what is being written."""
+        with contextlib.suppress(FileNotFoundError):
+            paths = self._ask("", lambda: self.fs.find(self.root))
+            keys = [str(path)[len(self.root) + 1 :] for path in paths]
+            return sorted(key for key in keys if "/." not in f"/{key}")
+        return []
+
+    def copy_all(self, target: Store) -> int:
+        """Copy every key to another store; returns how many there are."""
+        keys = self.keys()
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            list(pool.map(lambda key: target.write(key, self.read(key)), keys))
+        return len(keys)
+
     def delete_folder(self, key: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
         with contextlib.suppress(FileNotFoundError):

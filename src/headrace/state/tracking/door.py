@@ -22,6 +22,7 @@ from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace.state.store import fsync_path, full_disk, is_full
 from headrace.state.tracking.once import outlast_restarts
+from headrace.state.tracking.relocation import follow_home
 from headrace.state.tracking.s3 import is_of_s3, limit_s3, refusal
 
 if TYPE_CHECKING:
@@ -239,14 +240,15 @@ class Connection:
         _enter(self.uri, settings)
         limit_s3(settings)
         with _connecting:
-            self._connect(mlflow)
+            self._connect(mlflow, settings)
 
-    def _connect(self, mlflow: Any) -> None:
+    def _connect(self, mlflow: Any, settings: Settings) -> None:
         inherited = variable("MLFLOW_TRACKING_URI")
         try:
             with tracking_errors(self.uri):
                 if self.uri == f"sqlite:///{self.home}/mlflow.db":
                     _create_database(self.home / "mlflow.db")
+                follow_home(settings)
                 outlast_restarts(self.uri)
                 mlflow.set_tracking_uri(self.uri)
                 self.client: MlflowClient = mlflow.MlflowClient(self.uri)

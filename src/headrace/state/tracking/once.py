@@ -69,7 +69,8 @@ def outlast_restarts(uri: str) -> None:
 
     def connect(dialect: Any, _record: Any, args: Any, named: dict[str, Any]) -> Any:
         nonlocal was_there
-        if named != dialect.create_connect_args(url)[1]:
+        is_kind = dialect.name == url.get_backend_name()
+        if not is_kind or named != dialect.create_connect_args(url)[1]:
             return None  # to another database, in the usual way
         limit = time.monotonic() + (PATIENCE_SECONDS if was_there else 0)
         while True:

@@ -1,0 +1,99 @@
+"""Copying a ledger to another database, with its chain as it is.
+
+Rows are appended in the order of the chain, so a copy that was begun is continued, and
+one that is whole stays as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.errors import UsageError
+from headrace.state.ledger import leases
+from headrace.state.ledger.chain import row_key
+from headrace.state.ledger.database import Database
+from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
+from headrace.state.sequences import advance_sequences
+
+_TIMEOUT_SECONDS = 10.0
+
+
+def copy_ledger(source_url: str, target_url: str) -> None:
+    """Append what another ledger lacks, in one transaction.
+
+    Raises:
+        UsageError: the other one is not the beginning of this one.
+        DependencyError: a database does not answer, or is locked.
+    """
+    source = Database(source_url, _TIMEOUT_SECONDS)
+    target = Database(target_url, _TIMEOUT_SECONDS)
+    target.ensure(leases.METADATA)
+    with source.writing() as reading, target.writing() as writing:
+        source.lock(reading)  # nobody adds a row meanwhile
+        target.lock(writing)
+        _append(reading, writing, _lacking(reading, writing))
+        advance_sequences(writing, CHAINED)
+        _copy_leases(reading, writing)
+
+
+def check_target(source_url: str, target_url: str) -> None:
+    """Refuse another ledger that is not the beginning of this one.
+
+    Raises:
+        UsageError: it is not.
+        DependencyError: a database does not answer.
+    """
+    source = Database(source_url, _TIMEOUT_SECONDS)
+    target = Database(target_url, _TIMEOUT_SECONDS)
+    with source.reading() as reading, target.reading() as writing:
+        _lacking(reading, writing)
+
+
+def _lacking(
+    reading: sa.Connection, writing: sa.Connection
+) -> Sequence[Mapping[str, Any]]:
+    """The links that the other ledger lacks; raises UsageError where it has its own."""
+    links, present = _links(reading), _links(writing)
+    if links[: len(present)] != present:
+        raise UsageError(
+            f"The database {writing.engine.url.render_as_string()} has a ledger of "
+            "its own.",
+            "Name an empty database.",
+        )
+    return links[len(present) :]
+
+
+def _links(connection: sa.Connection) -> list[Mapping[str, Any]]:
+    query = sa.select(CHAIN).order_by(CHAIN.c.number)
+    return list(map(dict, connection.execute(query).mappings()))
+
+
+def _append(
+    reading: sa.Connection,
+    writing: sa.Connection,
+    links: Sequence[Mapping[str, Any]],
+) -> None:
+    rows = {
+        (table.name, row_key(table, row)): row
+        for table in CHAINED
+        for row in map(dict, reading.execute(sa.select(table)).mappings())
+    }
+    for name, group in itertools.groupby(links, key=lambda link: str(link["table"])):
+        values = [rows[name, link["row"]] for link in group]
+        writing.execute(sa.insert(METADATA.tables[name]), values)
+    if links:
+        writing.execute(sa.insert(CHAIN), list(map(dict, links)))
+
+
+def _copy_leases(reading: sa.Connection, writing: sa.Connection) -> None:
+    """The leases and the ledger's identity, where the other one has none."""
+    for table in leases.METADATA.sorted_tables:
+        if not sa.inspect(reading).has_table(table.name):
+            continue
+        rows = list(map(dict, reading.execute(sa.select(table)).mappings()))
+        if rows and writing.execute(sa.select(table).limit(1)).first() is None:
+            writing.execute(sa.insert(table), rows)

@@ -1,0 +1,88 @@
+"""Copying a database of MLflow to another one, SQLite's or PostgreSQL's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace.state.sequences import advance_sequences
+from headrace.state.tracking.door import Connection, tracking_errors
+from headrace.state.tracking.relocation import relocate
+
+_SCHEMA = "alembic_version"
+_NAMED = {"experiments": "name"}  # every database has one with the number 0
+_ROWS = 1000
+
+
+def copy_tracking(source_uri: str, target: Settings, old: str, new: str) -> None:
+    """Copy all rows, and have them name the new places of artifacts.
+
+    What an earlier copy has left in the target is replaced, in one transaction.
+
+    Args:
+        source_uri: of the database.
+        target: its ``tracking_uri`` says where the copy goes.
+        old, new: the URIs that artifacts are below now, and will be.
+
+    Raises:
+        UsageError: the target has runs of its own, or is of another MLflow.
+        DependencyError: a database does not answer.
+    """
+    uri = target.tracking_uri
+    with tracking_errors(uri):
+        Connection(target).client.search_experiments(max_results=1)  # makes its tables
+        reading, writing = (
+            sa.create_engine(name, poolclass=sa.NullPool) for name in (source_uri, uri)
+        )
+        with reading.connect() as source, writing.begin() as copy:
+            theirs, ours = sa.MetaData(), sa.MetaData()
+            theirs.reflect(source)
+            ours.reflect(copy)
+            _check(source, copy, theirs, ours)
+            for table in reversed(ours.sorted_tables):
+                copy.execute(sa.delete(table))
+            for table in ours.sorted_tables:
+                rows = source.execute(sa.select(theirs.tables[table.name])).mappings()
+                for block in rows.partitions(_ROWS):
+                    copy.execute(sa.insert(table), list(map(dict, block)))
+            advance_sequences(copy, ours.sorted_tables)
+            relocate(copy, old, new)
+
+
+def relocate_all(uri: str, old: str, new: str) -> None:
+    """Have a database of MLflow name other places of artifacts."""
+    with tracking_errors(uri), sa.create_engine(uri).begin() as connection:
+        relocate(connection, old, new)
+
+
+def _check(
+    source: sa.Connection, copy: sa.Connection, theirs: sa.MetaData, ours: sa.MetaData
+) -> None:
+    """Refuse a target whose rows are not the source's."""
+    where = copy.engine.url.render_as_string(hide_password=True)
+    if _keys(source, theirs, _SCHEMA) != _keys(copy, ours, _SCHEMA):
+        raise UsageError(
+            f"MLflow's database {where} is of another version of MLflow than "
+            f"{source.engine.url.render_as_string(hide_password=True)}.",
+            "Back both up, and run `mlflow db upgrade` on the older one.",
+        )
+    for name in ours.tables:
+        own = _keys(copy, ours, name)
+        if own and not own <= _keys(source, theirs, name):
+            raise UsageError(
+                f"MLflow's database {where} has rows of its own (table {name}).",
+                "Name an empty database.",
+            )
+
+
+def _keys(
+    connection: sa.Connection, metadata: sa.MetaData, name: str
+) -> set[tuple[Mapping[str, Any], ...]]:
+    table = metadata.tables[name]
+    named = [table.c[_NAMED[name]]] if name in _NAMED else []
+    columns = named or list(table.primary_key.columns) or list(table.columns)
+    return {tuple(row) for row in connection.execute(sa.select(*columns))}
