@@ -50,12 +50,11 @@ def score(
     """Score a batch with the champion: one row an item, in order."""
     from headrace.use import scoring
 
-    settings, progress = prepared(), Progress("score")
-
-    def say(rows: int) -> None:
-        progress.say(f"{rows:,} items")
-
-    record = scoring.score(model, source, output, settings, say, item=text, label=label)
+    settings = prepared()
+    with Progress("score", unit="items") as progress:
+        record = scoring.score(
+            model, source, output, settings, progress.update, item=text, label=label
+        )
     found = record.model_dump(exclude_none=True)
     metrics, seconds = found.pop("metrics"), found.pop("seconds")
     value = {**found, **metrics, "seconds": seconds}
