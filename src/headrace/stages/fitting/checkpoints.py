@@ -37,7 +37,7 @@ log = logging.getLogger("headrace")
 
 
 @dataclass(slots=True)
-class Progress:
+class Position:
     """How far a fit is.
 
     Attributes:
@@ -51,6 +51,8 @@ class Progress:
         kept: the best epoch so far, from 1; 0 where there is none.
         lowest: its validation loss.
         epochs: the metrics of each finished one.
+        callbacks: what each of the recipe's callbacks keeps.
+        is_stopped: whether a callback has ended the fit.
         run_id: the MLflow run that wrote this.
         made_on: how the steps are computed, and by what machine.
     """
@@ -65,6 +67,8 @@ class Progress:
     kept: int = 0
     lowest: float = float("inf")
     epochs: list[Metrics] = field(default_factory=list)
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    is_stopped: bool = False
     run_id: str = ""
     made_on: dict[str, Any] = field(default_factory=dict)
 
@@ -83,7 +87,7 @@ class State:
         best: the weights of the epoch that is kept so far; empty where there is none.
     """
 
-    progress: Progress
+    progress: Position
     variables: Arrays
     best: Arrays
 
@@ -116,7 +120,7 @@ class Checkpoints:
         self.every_steps = spec.checkpoint_steps
         self.machine = dict(machine or {})
         self.run_id = ""
-        self.resumed: Progress | None = None
+        self.resumed: Position | None = None
         self._saved_at = time.monotonic()
         self._cost = 0.0
 
@@ -238,4 +242,4 @@ def unpack(content: bytes) -> State:
         facts = json.loads(arrays["progress"].tobytes())
         variables = [arrays[f"variable_{i}"] for i in range(facts.pop("variables"))]
         best = [arrays[f"best_{i}"] for i in range(facts.pop("best"))]
-    return State(Progress(**facts), variables, best)
+    return State(Position(**facts), variables, best)
