@@ -37,6 +37,12 @@ class Medium(Protocol):
         DEFAULT_BUILDER: a family in ``headrace.models``, where a pipeline names none.
         BEST_BUILDER: the one that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.
+        IS_TEXT: whether an item is text, which may be a table's cell, and has an
+            encoding; files of other media are opened as they are.
+        SUFFIXES: that names of its files end with.
+        MAGICS: that its files begin with, where they can be told apart so.
+        EXAMPLE: what an item is called, and the suffix of a typical file.
+        SOURCES: what data of it may be, for messages.
     """
 
     DTYPE: np.dtype[Any]
@@ -48,6 +54,11 @@ class Medium(Protocol):
     DEFAULT_BUILDER: str
     BEST_BUILDER: str
     UNITS: str
+    IS_TEXT: bool
+    SUFFIXES: tuple[str, ...]
+    MAGICS: tuple[bytes, ...]
+    EXAMPLE: tuple[str, str]
+    SOURCES: str
 
     def form_of(self, data: DataSpec) -> Form:
         """What is declared of all items; SpecError where it is no form of this one."""

@@ -25,6 +25,7 @@ from headrace.data.sources.places.trees import FileTree, ignored_files
 from headrace.data.sources.readers import find_reader
 from headrace.data.sources.tables import formats, table
 from headrace.errors import SourceError, SpecError
+from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.tasks import task
 
@@ -151,7 +152,7 @@ def _open_file(file: File, source: Source, settings: Settings) -> Opened:
     head, reading = file.head(_HEAD), source.reading
     if not head:
         raise SourceError(
-            f"{file.where} is empty: 0 bytes.", formats.taken(reading.medium)
+            f"{file.where} is empty: 0 bytes.", medium_named(reading.medium).SOURCES
         )
     found = find_reader(file, head)
     if found is not None:
@@ -159,7 +160,7 @@ def _open_file(file: File, source: Source, settings: Settings) -> Opened:
         return kind, reader.read(file, source, settings)
     if archive.is_zip(head):
         return _open_zip(file, source, settings)
-    if reading.medium == "text":
+    if medium_named(reading.medium).IS_TEXT:
         return _open_packed(file, head, source, settings)
     if head.startswith(table.MAGIC):
         return "table", table.read_tables({"": file}, settings, reading)
@@ -180,7 +181,7 @@ def _open_file(file: File, source: Source, settings: Settings) -> Opened:
 def _open_zip(file: File, source: Source, settings: Settings) -> Opened:
     tree = archive.zip_tree(file, settings, source.files)
     _refuse_office(tree)
-    if npz.is_npz(tree) and source.reading.medium != "text":
+    if npz.is_npz(tree) and not medium_named(source.reading.medium).IS_TEXT:
         labelled = source.reading.labelled
         return "npz", npz.read_npz(tree, source.findings, settings, labelled=labelled)
     return _open_tree(tree, source, settings)
@@ -200,7 +201,7 @@ def _open_packed(file: File, head: bytes, source: Source, settings: Settings) ->
     if archive.is_tar(plain):
         tree = archive.tar_tree(file, settings, source.files)
         return _open_tree(tree, source, settings)
-    if medium == "text":
+    if medium_named(medium).IS_TEXT:
         return text_files.open_text_file(file, source, settings)
     if idx.is_idx(plain) and not labelled:
         return "idx", idx.read_images(file, settings)
@@ -212,13 +213,13 @@ def _open_packed(file: File, head: bytes, source: Source, settings: Settings) ->
     seen = f"is of no known format: it begins with {head[:8]!r}"
     if plain[:8] != head[:8]:
         seen += f", unpacked {plain[:8]!r}"
-    raise SourceError(f"{file.where} {seen}.", formats.taken(medium))
+    raise SourceError(f"{file.where} {seen}.", medium_named(medium).SOURCES)
 
 
 def _open_tree(tree: FileTree, source: Source, settings: Settings) -> Opened:
     source.findings.extend(tree.findings)
     reading = source.reading
-    if reading.medium == "text":
+    if medium_named(reading.medium).IS_TEXT:
         return text_files.open_text_tree(tree, source, settings)
     members = idx.idx_members(tree)
     if members:

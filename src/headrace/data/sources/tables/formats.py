@@ -51,22 +51,7 @@ _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
         "Pack it as zip or tar.gz, or give the folder.",
     ),
 )
-_TAKEN = {
-    "image": "Give an npz, a folder of IDX files, a folder (or zip or tar) with one "
-    "sub-folder of images per class, a folder with a table that names its files, or "
-    "Parquet.",
-    "audio": "Give a folder (or zip or tar) with one sub-folder of sounds per class, "
-    "a folder with a table that names its files, or Parquet.",
-    "text": "Give a table with a column of texts and one of labels (CSV, TSV, JSON "
-    "lines or Parquet), or a folder (or zip or tar) with one sub-folder of .txt files "
-    "per class.",
-}
 _HTML = (b"<!doctype html", b"<html", b"<?xml")
-
-
-def taken(medium: str) -> str:
-    """What data of a medium may be, for messages."""
-    return _TAKEN.get(medium, "Give a folder with one sub-folder of files per class.")
 
 
 def table_suffix(name: str) -> str:
