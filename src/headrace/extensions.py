@@ -1,7 +1,7 @@
-"""What there is of a kind: by its place in this package, or by an entry point.
+"""What there is of a kind: by its place in Headrace, or by an entry point.
 
-A medium or a task is one folder here, a model family or a reader one file, found by its
-name. An installed package adds its own by an entry point, such as::
+A medium or a task is one folder, a model family, a reader, a kind of gate or a flow one
+file, found by its name. An installed package adds its own by an entry point, such as::
 
     [project.entry-points."headrace.models"]
     tiny = "my_package.tiny"
@@ -15,21 +15,22 @@ import functools
 import importlib.metadata
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from headrace.errors import UsageError
 
-Kind = Literal["media", "tasks", "models", "sources", "gates"]
+Kind = Literal["media", "tasks", "models", "sources", "gates", "flows"]
 
-_ROOT = Path(__file__).parent
 _PLACES: dict[Kind, str] = {
-    "media": "media",
-    "tasks": "tasks",
-    "models": "models",
-    "sources": "data.sources.readers",
-    "gates": "gates.kinds",
+    "media": "headrace.media",
+    "tasks": "headrace.tasks",
+    "models": "headrace.models",
+    "sources": "headrace.data.sources.readers",
+    "gates": "headrace.gates.kinds",
+    "flows": "headrace_flows",
 }
 _FOLDERS = ("media", "tasks")  # one each; the others are one file each
 
@@ -42,11 +43,12 @@ def modules(kind: Kind) -> dict[str, str]:
         UsageError: an installed package adds a name that there is already.
     """
     place = _PLACES[kind]
-    folder = _ROOT.joinpath(*place.split("."))
+    folder = path_of(place).parent
     found = {
-        one.name: f"headrace.{place}.{one.name}"
+        one.name: f"{place}.{one.name}"
         for one in pkgutil.iter_modules([str(folder)])
         if one.ispkg == (kind in _FOLDERS)
+        and (kind != "flows" or _has_flow(folder / f"{one.name}.py", one.name))
     }
     for added in _added()[kind]:
         if found.setdefault(added.name, added.value) != added.value:
@@ -63,6 +65,12 @@ def _added() -> dict[Kind, importlib.metadata.EntryPoints]:
     """What packages add; each that is installed is looked at, so only once."""
     every = importlib.metadata.entry_points()
     return {kind: every.select(group=f"headrace.{kind}") for kind in _PLACES}
+
+
+def _has_flow(path: Path, name: str) -> bool:
+    """Whether a file has the flow of its name; beside flows lies what they need."""
+    flow = rf"^@flow\b.*\n(?:async )?def {name}\("
+    return re.search(flow, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def file_below(root: Path, parts: Iterable[str]) -> Path | None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from headrace import extensions
 from headrace.credentials import find_credential, instead, schema_pattern
 from headrace.spec.times import check_cron, check_timezone
 
@@ -23,6 +24,7 @@ class Table(BaseModel):
     )
 
 
+_DEPLOYED = ("train", "fit")  # by [deploy] itself
 CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
 
 
@@ -277,8 +279,8 @@ class PromotionSpec(Table):
     )
 
 
-class DeploySpec(Table):
-    """``[deploy]``: when a pipeline runs by itself, and on which workers."""
+class FlowSpec(Table):
+    """``[deploy.flows.NAME]``: when another flow runs on a pipeline, and where."""
 
     cron: str = Field(
         default="", description="a schedule of five fields; by default none"
@@ -298,15 +300,16 @@ class DeploySpec(Table):
     queue: str = Field(
         default="default", min_length=1, description="work queue in that pool"
     )
-    train_pool: str = Field(
-        default="",
-        description="work pool of the train stage; by default the flow's own",
-    )
     concurrency: int = Field(
         default=1, ge=1, description="runs of the deployment at the same time"
     )
     when_busy: Literal["wait", "refuse"] = Field(
         default="wait", description="what happens to a run beyond that number"
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude_if=lambda parameters: not parameters,
+        description="of the flow, beside pipeline and folder",
     )
 
     @field_validator("cron")
@@ -318,6 +321,29 @@ class DeploySpec(Table):
     @classmethod
     def _timezone_is_known(cls, name: str) -> str:
         return check_timezone(name)
+
+
+class DeploySpec(FlowSpec):
+    """``[deploy]``: when a pipeline runs by itself, and on which workers."""
+
+    train_pool: str = Field(
+        default="",
+        description="work pool of the train stage; by default the flow's own",
+    )
+    flows: dict[str, FlowSpec] = Field(
+        default_factory=dict,
+        exclude_if=lambda flows: not flows,
+        description="other flows that run on the pipeline, by name",
+    )
+
+    @field_validator("flows")
+    @classmethod
+    def _flows_are_known(cls, flows: dict[str, FlowSpec]) -> dict[str, FlowSpec]:
+        known = [name for name in extensions.modules("flows") if name not in _DEPLOYED]
+        for name in flows:
+            if name not in known:
+                raise ValueError(f"{name!r} is not one of {', '.join(known)}")
+        return flows
 
     @model_validator(mode="after")
     def _training_has_a_pool_of_its_own(self) -> DeploySpec:
