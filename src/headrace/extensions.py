@@ -11,6 +11,7 @@ Modules are found without an import, so that a pipeline file is read at once.
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.metadata
 import importlib.util
@@ -18,7 +19,7 @@ import pkgutil
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from headrace.errors import UsageError
 
@@ -102,3 +103,15 @@ def path_of(module: str) -> Path:
         f"There is no module {module}, which an entry point of headrace names.",
         "Mend the package that declares it, or uninstall it.",
     )
+
+
+@functools.cache
+def constant(module: str, name: str) -> Any:
+    """A constant of a module, read without importing it; None where it has none.
+
+    A spec is read by commands that load no library for data.
+    """
+    for node in ast.parse(path_of(module).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
+            return ast.literal_eval(node.value)
+    return None

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from headrace import extensions
 from headrace.credentials import find_credential, instead, schema_pattern
+from headrace.extensions import constant
 from headrace.spec.times import check_cron, check_timezone
 
 
@@ -33,7 +42,7 @@ def plain_label(label: str) -> str:
     return unicodedata.normalize("NFC", label.strip())
 
 
-class DataSpec(Table):
+class _Data(Table):
     """``[data]``: where the items come from and how they are split."""
 
     source: str = Field(
@@ -43,22 +52,6 @@ class DataSpec(Table):
     )
     shape: tuple[int, ...] | None = Field(
         default=None, description="of every item; by default that of most items"
-    )
-    sample_rate_hz: int | None = Field(
-        default=None,
-        ge=1000,
-        le=384_000,
-        description="sounds only: all of them are brought to this sample rate",
-    )
-    seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=600,
-        description="sounds only: all of them are brought to this length",
-    )
-    mask: tuple[Literal["email", "phone", "id_number", "card_number"], ...] = Field(
-        default=(),
-        description="texts only: kinds of personal data that are replaced by a mark",
     )
     item: str | None = Field(
         default=None,
@@ -119,7 +112,7 @@ class DataSpec(Table):
         return source
 
     @model_validator(mode="after")
-    def _groups_have_a_column(self) -> DataSpec:
+    def _groups_have_a_column(self) -> _Data:
         if self.test_groups and self.group is None:
             raise ValueError(
                 f"test_groups names {self.test_groups[0]!r}, and group does not say "
@@ -146,6 +139,39 @@ class DataSpec(Table):
             texts = (str(v) if isinstance(v, int) else v for v in value)
             return tuple(plain_label(v) if isinstance(v, str) else v for v in texts)
         return value
+
+
+def fields_of(medium: str) -> dict[str, Any]:
+    """The fields that a medium adds to ``[data]``, as its `FIELDS` describes them."""
+    return constant(extensions.modules("media")[medium], "FIELDS") or {}
+
+
+@functools.cache
+def media_fields() -> dict[str, Any]:
+    """The fields of all media, as pydantic takes them."""
+    return {
+        name: (kind, Field(**facts))
+        for medium in extensions.modules("media")
+        for name, (kind, facts) in fields_of(medium).items()
+    }
+
+
+if TYPE_CHECKING:
+
+    class DataSpec(_Data):
+        """As below; a field of a medium may be of any type."""
+
+        def __getattr__(self, name: str) -> Any:
+            """A field of a medium."""
+
+else:
+    DataSpec = create_model(
+        "DataSpec",
+        __base__=_Data,
+        __module__=__name__,
+        __doc__=_Data.__doc__,
+        **media_fields(),
+    )
 
 
 class ContractRow(Table):

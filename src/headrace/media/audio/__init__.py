@@ -30,6 +30,7 @@ __all__ = [
     "DTYPE",
     "DUPLICATES",
     "EXAMPLE",
+    "FIELDS",
     "IS_TEXT",
     "MAGICS",
     "NEAR_LIMIT",
@@ -67,6 +68,26 @@ DUPLICATES = "set aside"
 NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
 DEFAULT_BUILDER = BEST_BUILDER = "audio_cnn"
 UNITS = "samples"
+FIELDS = {
+    "sample_rate_hz": (
+        "int | None",
+        {
+            "default": None,
+            "ge": 1000,
+            "le": 384_000,
+            "description": "sounds only: all of them are brought to this sample rate",
+        },
+    ),
+    "seconds": (
+        "float | None",
+        {
+            "default": None,
+            "gt": 0,
+            "le": 600,
+            "description": "sounds only: all of them are brought to this length",
+        },
+    ),
+}
 IS_TEXT = False
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au")
 MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")

@@ -40,6 +40,7 @@ __all__ = [
     "DTYPE",
     "DUPLICATES",
     "EXAMPLE",
+    "FIELDS",
     "IS_TEXT",
     "MAGICS",
     "NEAR_LIMIT",
@@ -76,6 +77,16 @@ NEAR_LIMIT = 0.06  # they vary a theme: 5 % of real poems do
 SCALE_COLUMNS: tuple[str, ...] = ()
 DEFAULT_BUILDER = BEST_BUILDER = "bag_of_ngrams"
 UNITS = "bytes"
+FIELDS = {
+    "mask": (
+        "tuple[Literal['email', 'phone', 'id_number', 'card_number'], ...]",
+        {
+            "default": (),
+            "description": "texts only: kinds of personal data that are replaced by a "
+            "mark",
+        },
+    )
+}
 IS_TEXT = True
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 MAGICS: tuple[bytes, ...] = ()
