@@ -133,10 +133,21 @@ def pipeline_file() -> list[str]:
             continue
         is_list = "tuple" in str(field.annotation)
         title = f"[[{name}]]" if is_list else f"[{name}]"
-        about = inspect.cleandoc(model.__doc__ or "")
-        lines += [f"({name}-table)=", f"## {title}", "", _plain(about), ""]
-        lines += _keys(model, schema["$defs"][model.__name__], schema["$defs"])
+        lines += _section(name, title, model, schema["$defs"])
+        for inner, of_inner in model.model_fields.items():
+            below = _model_of(of_inner.annotation)
+            if below is not None:
+                title = f"[{name}.{inner}.NAME]"
+                lines += _section(inner, title, below, schema["$defs"])
     return lines
+
+
+def _section(
+    name: str, title: str, model: type[BaseModel], known: dict[str, Any]
+) -> list[str]:
+    about = inspect.cleandoc(model.__doc__ or "")
+    head = [f"({name}-table)=", f"## {title}", "", _plain(about), ""]
+    return head + _keys(model, known[model.__name__], known)
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
@@ -148,7 +159,7 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 
 def _plain(text: str) -> str:
     """A docstring's words as Markdown, without the name of its table in front."""
-    text = re.sub(r"^``\[+\w+\]+``:?\s*", "", text).replace("``", "`")
+    text = re.sub(r"^``\[+[\w.]+\]+``:?\s*", "", text).replace("``", "`")
     first, *others = text.split("\n\n")
     return "\n\n".join([sentence(first), *map(_prose, others)])
 
@@ -172,7 +183,7 @@ def _keys(
 def _summary(model: type[BaseModel] | None) -> str:
     """The first sentence of a table's docstring, without the table's name."""
     about = inspect.cleandoc(model.__doc__ or "") if model else ""
-    return re.sub(r"^``\[+\w+\]+``:?\s*", "", about.split("\n\n")[0])
+    return re.sub(r"^``\[+[\w.]+\]+``:?\s*", "", about.split("\n\n")[0])
 
 
 _TOP = {

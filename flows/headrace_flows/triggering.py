@@ -34,44 +34,61 @@ class Triggered:
 
 
 def trigger(
-    client: Any, pipeline: str, said: tuple[str, ...], settings: Settings
+    client: Any,
+    pipeline: str,
+    overrides: tuple[str, ...],
+    settings: Settings,
+    flow: str = "train",
 ) -> Triggered:
-    """Start a run of the deployment ``train/<pipeline>``: the file that was deployed.
+    """Start a run of a deployment: of the pipeline file as it was deployed.
 
     Args:
         client: of the server.
         pipeline: its name.
-        said: overrides, as given with ``--set``.
+        overrides: as given with ``--set``.
         settings: where store and ledger are.
+        flow: that is deployed for the pipeline.
 
     Raises:
         UsageError: it is not deployed, or an override does not fit its file.
         DependencyError: the store or the ledger does not answer.
     """
-    deployment = find_deployments(client, owner_tags(settings)).get(f"train/{pipeline}")
+    name = f"{flow}/{pipeline}"
+    deployment = find_deployments(client, owner_tags(settings)).get(name)
     if deployment is None:
+        table = "" if flow == "train" else f" with a table [deploy.flows.{flow}]"
         raise UsageError(
-            f"The pipeline {pipeline} of this project is not deployed.",
+            f"{name}: the pipeline {pipeline} of this project is not deployed{table}.",
             f"Run `headrace deploy {pipeline}`.",
         )
-    parameters, overrides = _overridden(deployment.parameters, pipeline, said, settings)
+    if overrides and "pipeline" not in deployment.parameters:
+        raise UsageError(
+            f"The flow {flow} does not take a pipeline, so --set changes nothing.",
+            f"Set its parameters in the table [deploy.flows.{flow}].",
+        )
+    parameters, fields = _overridden(
+        deployment.parameters, pipeline, overrides, settings
+    )
     run = client.create_flow_run_from_deployment(
         deployment.id, parameters=parameters, name=pipeline
     )
     pool = str(deployment.work_pool_name)
     status = client.read_work_pool(pool).status
-    return Triggered(run, pool, status is None or status.value == "READY", overrides)
+    return Triggered(run, pool, status is None or status.value == "READY", fields)
 
 
 def _overridden(
-    deployed: dict[str, Any], pipeline: str, said: tuple[str, ...], settings: Settings
+    deployed: dict[str, Any],
+    pipeline: str,
+    overrides: tuple[str, ...],
+    settings: Settings,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What a run has of its own beside the deployment's parameters."""
-    if not said:
+    if not overrides:
         return {}, ()
     digest = str(deployed["folder"]).removeprefix("sha256:")
     folder = unpack_folder(digest, Store(settings.store), settings.folders)
     source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"
-    spec = load_spec(folder, (source, *said), name=pipeline)
+    spec = load_spec(folder, (source, *overrides), name=pipeline)
     law = read_law(spec, folder, settings.project, settings.folders)
     return {"pipeline": spec.model_dump(mode="json")}, law.overrides

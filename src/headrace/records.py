@@ -39,11 +39,15 @@ class Form(Record):
             ``(bytes,)``, a sound's ``(samples,)``; None: as the items suggest.
         sample_rate_hz: of sounds; 0 for other media.
         mask: kinds of personal data that are masked in texts.
+        options: what else a medium declares of its items, by name.
     """
 
     shape: tuple[int, ...] | None = None
     sample_rate_hz: int = 0
     mask: tuple[str, ...] = ()
+    options: dict[str, Any] = Field(
+        default_factory=dict, exclude_if=lambda options: not options
+    )
 
 
 def _in_this_form(described: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import (
@@ -18,6 +20,9 @@ def trigger(
     pipeline: PipelineArgument,
     overrides: SetOption = None,
     data: DataOption = None,
+    flow: Annotated[
+        str, typer.Option("--flow", help="Which of the pipeline's deployed flows.")
+    ] = "train",
     as_json: JsonOption = False,
 ) -> None:
     """Start a run of a deployed pipeline on a worker, now.
@@ -31,7 +36,7 @@ def trigger(
     settings = prepared()
     name = open_pipeline(pipeline, settings, overrides, data)[0].name
     with connect(settings) as (client, url):
-        started = start(client, name, all_overrides(overrides, data), settings)
+        started = start(client, name, all_overrides(overrides, data), settings, flow)
     run, pool = started.run, started.pool
     reason = f"a worker of pool {pool} runs it"
     if not started.has_worker:

@@ -62,24 +62,21 @@ from headrace.media.chunks import Chunk
 MAGIC = b"RASTER "
 
 
-class Raster:
-    def opens(self, file, head):
-        return head.startswith(MAGIC)
-
-    def read(self, file, source, settings):
-        with file.open() as raw:
-            lines = raw.read(settings.max_file_bytes).decode().splitlines()
-        side = int(lines[0].split()[1])
-        rows = [line.split() for line in lines[1:]]
-        if any(len(row) != 1 + side * side for row in rows):
-            raise SourceError(f"{file.where} has a row of another length.", "Mend it.")
-        pixels = np.array([row[1:] for row in rows], np.uint8)
-        items = pixels.reshape(-1, side, side)
-        names = [f"line {number}" for number in range(2, len(rows) + 2)]
-        yield Chunk(None, items, [row[0] for row in rows], names, "raster")
+def read(data, head, source, settings):
+    return rows(data, settings) if head.startswith(MAGIC) else None
 
 
-READER = Raster()
+def rows(file, settings):
+    with file.open() as raw:
+        lines = raw.read(settings.max_file_bytes).decode().splitlines()
+    side = int(lines[0].split()[1])
+    rows = [line.split() for line in lines[1:]]
+    if any(len(row) != 1 + side * side for row in rows):
+        raise SourceError(f"{file.where} has a row of another length.", "Mend it.")
+    pixels = np.array([row[1:] for row in rows], np.uint8)
+    items = pixels.reshape(-1, side, side)
+    names = [f"line {number}" for number in range(2, len(rows) + 2)]
+    yield Chunk(None, items, [row[0] for row in rows], names, "raster")
 '''
 
 EVEN = '''

@@ -7,4 +7,4 @@
 from headrace_flows.deploying.applying import Applied, apply
 from headrace_flows.deploying.wanted import Wanted, wanted_of
 
-__all__ = ["Applied", "Wanted", "apply", "connect", "wanted_of"]
+__all__ = ["Applied", "Wanted", "apply", "wanted_of"]

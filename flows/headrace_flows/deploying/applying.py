@@ -6,14 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from headrace.errors import UsageError
-from headrace_flows.deploying.wanted import Wanted
+from headrace_flows.deploying.wanted import Wanted, find_flow
 from headrace_ops.pools import ensure_pool
-
-if TYPE_CHECKING:
-    pass
 
 _STRATEGY = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
 
@@ -131,10 +128,6 @@ def _body(wanted: Wanted) -> dict[str, Any]:
     from prefect.client.schemas.schedules import CronSchedule
     from prefect.utilities.callables import parameter_schema
 
-    from headrace_flows.fit import fit
-    from headrace_flows.train import train
-
-    flows: dict[str, Any] = {"train": train, "fit": fit}
     return {
         "name": wanted.pipeline,
         "description": wanted.description,
@@ -142,7 +135,7 @@ def _body(wanted: Wanted) -> dict[str, Any]:
         "entrypoint": wanted.entrypoint,
         "pull_steps": [],
         "parameters": wanted.parameters,
-        "parameter_openapi_schema": parameter_schema(flows[wanted.flow]).model_dump(
+        "parameter_openapi_schema": parameter_schema(find_flow(wanted.flow)).model_dump(
             exclude_unset=True
         ),
         "enforce_parameter_schema": True,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headrace import extensions
+from headrace.errors import SpecError
 from headrace.settings import Settings
-from headrace.spec import DeploySpec, PipelineSpec
+from headrace.spec import DeploySpec, FlowSpec, PipelineSpec
 from headrace.state.folders import pack_folder
 from headrace.state.store import Store
 from headrace_flows import recovery
 from headrace_flows.events import DRIFT, SNAPSHOT
-
-_ENTRYPOINTS = {
-    "train": "headrace_flows.train.train",
-    "fit": "headrace_flows.fit.fit",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Wanted:
     """One deployment as it should be.
 
     Attributes:
-        flow: ``train``, or ``fit``, which does the training on another pool.
+        flow: such as ``train``, or ``fit``, which does the training on another pool.
         parameters: of its runs, JSON.
         concurrency: runs at once; None: as many as the pool takes.
         events: that start it, at most once in `cooldown_minutes`.
@@ -54,7 +53,7 @@ class Wanted:
     @property
     def entrypoint(self) -> str:
         """The module path that a worker imports."""
-        return _ENTRYPOINTS[self.flow]
+        return f"{extensions.modules('flows')[self.flow]}.{self.flow}"
 
 
 def owner_tags(settings: Settings) -> list[str]:
@@ -85,38 +84,64 @@ def wanted_of(
         deploy: its ``[deploy]``.
         folder: its folder.
         settings: where the store is.
+
+    Raises:
+        SpecError: a table sets a parameter that its flow does not have.
     """
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
     digest = pack_folder(folder, Store(settings.store))
-    events = (*([DRIFT] if deploy.on_drift else []),)
-    events += (*([SNAPSHOT] if deploy.on_snapshot else []),)
-    train = Wanted(
-        flow="train",
+    own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
+    tables = {"train": deploy, **deploy.flows}
+    wanted = [_of_flow(flow, tables[flow], spec, own, tags) for flow in tables]
+    if deploy.train_pool:
+        fit = Wanted(
+            flow="fit",
+            pipeline=spec.name,
+            description=f"The training of {spec.name}; train/{spec.name} starts it.",
+            pool=deploy.train_pool,
+            queue="default",
+            tags=tags,
+        )
+        wanted.append(fit)
+    return wanted
+
+
+def _of_flow(
+    flow: str,
+    table: FlowSpec,
+    spec: PipelineSpec,
+    own: dict[str, Any],
+    tags: tuple[str, ...],
+) -> Wanted:
+    """The deployment of a flow, given those of its own parameters that it takes."""
+    taken = inspect.signature(find_flow(flow).fn).parameters
+    parameters = {name: value for name, value in own.items() if name in taken}
+    for name in table.parameters:
+        if name not in taken or name in own:
+            known = ", ".join(name for name in taken if name not in own) or "none"
+            raise SpecError(
+                f"The flow {flow} has no parameter {name!r} for {spec.name} to set.",
+                f"Its parameters are: {known}.",
+            )
+    events = ((DRIFT, table.on_drift), (SNAPSHOT, table.on_snapshot))
+    return Wanted(
+        flow=flow,
         pipeline=spec.name,
         description=spec.description,
-        pool=deploy.pool,
-        queue=deploy.queue,
+        pool=table.pool,
+        queue=table.queue,
         tags=tags,
-        parameters={
-            "pipeline": spec.model_dump(mode="json"),
-            "folder": f"sha256:{digest}",
-        },
-        concurrency=deploy.concurrency,
-        when_busy=deploy.when_busy,
-        cron=deploy.cron,
-        timezone=deploy.timezone,
-        paused=deploy.paused,
-        events=events,
-        cooldown_minutes=deploy.cooldown_minutes,
+        parameters={**parameters, **table.parameters},
+        concurrency=table.concurrency,
+        when_busy=table.when_busy,
+        cron=table.cron,
+        timezone=table.timezone,
+        paused=table.paused,
+        events=tuple(event for event, starts in events if starts),
+        cooldown_minutes=table.cooldown_minutes,
     )
-    if not deploy.train_pool:
-        return [train]
-    fit = Wanted(
-        flow="fit",
-        pipeline=spec.name,
-        description=f"The training of {spec.name}; train/{spec.name} starts it.",
-        pool=deploy.train_pool,
-        queue="default",
-        tags=tags,
-    )
-    return [train, fit]
+
+
+def find_flow(name: str) -> Any:
+    """A flow by its name, such as ``train``: Prefect's object of a function."""
+    return getattr(importlib.import_module(extensions.modules("flows")[name]), name)

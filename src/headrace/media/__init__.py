@@ -37,6 +37,15 @@ class Medium(Protocol):
         DEFAULT_BUILDER: a family in ``headrace.models``, where a pipeline names none.
         BEST_BUILDER: the one that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.
+        FIELDS: that a pipeline's ``[data]`` has for this medium alone: the type of
+            each, as Python writes it, and pydantic's arguments of a field. A literal,
+            since it is read without an import.
+        IS_TEXT: whether an item is text, which may be a table's cell, and has an
+            encoding; files of other media are opened as they are.
+        SUFFIXES: that names of its files end with.
+        MAGICS: that its files begin with, where they can be told apart so.
+        EXAMPLE: what an item is called, and the suffix of a typical file.
+        SOURCES: what data of it may be, for messages.
     """
 
     DTYPE: np.dtype[Any]
@@ -48,6 +57,12 @@ class Medium(Protocol):
     DEFAULT_BUILDER: str
     BEST_BUILDER: str
     UNITS: str
+    FIELDS: dict[str, Any]
+    IS_TEXT: bool
+    SUFFIXES: tuple[str, ...]
+    MAGICS: tuple[bytes, ...]
+    EXAMPLE: tuple[str, str]
+    SOURCES: str
 
     def form_of(self, data: DataSpec) -> Form:
         """What is declared of all items; SpecError where it is no form of this one."""

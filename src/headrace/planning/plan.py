@@ -109,7 +109,10 @@ class Plan(Results):
             "ingest",
             {"data": data, "medium": self.spec.medium} | self._task,
             {"source": source_identity(self.spec.data.source, self.settings)},
-            self._roots("ingestion", "labels"),
+            [
+                *self._roots("ingestion", "labels"),
+                *extensions.modules("sources").values(),
+            ],
         )
 
     def validate(self, snapshot: SnapshotRecord) -> Key:
@@ -151,6 +154,7 @@ class Plan(Results):
     ) -> Key:
         """The key of the evaluation; those it is compared with are part of it."""
         gates = [gate.model_dump() for gate in self.spec.gates]
+        kinds = {gate.kind for gate in self.spec.gates if gate.kind}
         return self._key(
             "evaluate",
             {"evaluation": self.spec.evaluation.model_dump(), "gates": gates},
@@ -162,7 +166,10 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            self._roots("evaluation", "labels", "judge"),
+            [
+                *self._roots("evaluation", "labels", "judge"),
+                *(extensions.modules("gates")[kind] for kind in sorted(kinds)),
+            ],
         )
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
+from headrace.extensions import constant
 from headrace.records import DEFAULT_TASK
 from headrace.spec.gates import COMMON_GATES, GateSpec
 from headrace.spec.tables import (
@@ -19,6 +18,8 @@ from headrace.spec.tables import (
     ModelSpec,
     PromotionSpec,
     Table,
+    fields_of,
+    media_fields,
 )
 from headrace.spec.training import TrainingSpec
 
@@ -89,6 +90,14 @@ class PipelineSpec(Table):
             own = getattr(self, table)
             if getattr(own, name) != type(own).model_fields[name].default:
                 raise ValueError(f"{field} means nothing to the task {self.task}")
+        return self
+
+    @model_validator(mode="after")
+    def _the_medium_has_a_use_for_it(self) -> PipelineSpec:
+        own, values = fields_of(self.medium), self.data.model_dump()
+        for field in media_fields().keys() - own.keys():
+            if values[field] != type(self.data).model_fields[field].default:
+                raise ValueError(f"data.{field} means nothing to {self.medium}")
         return self
 
     @field_validator("gates")
@@ -171,15 +180,3 @@ def _with_gates_of(task: str, values: dict[str, Any]) -> Any:
 def least_steps(builder: str) -> int:
     """Training steps that a family of models needs to settle, however few the rows."""
     return int(constant(extensions.modules("models")[builder], "LEAST_STEPS"))
-
-
-@functools.cache
-def constant(module: str, name: str) -> Any:
-    """A constant of a module, read without importing it; None where it has none.
-
-    A spec is read by commands that load no library for data.
-    """
-    for node in ast.parse(extensions.path_of(module).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
-            return ast.literal_eval(node.value)
-    return None

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from headrace import extensions
 from headrace.credentials import find_credential, instead, schema_pattern
+from headrace.extensions import constant
 from headrace.spec.times import check_cron, check_timezone
 
 
@@ -23,6 +33,7 @@ class Table(BaseModel):
     )
 
 
+_DEPLOYED = ("train", "fit")  # by [deploy] itself
 CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
 
 
@@ -43,7 +54,7 @@ def check_encoding(name: str | None) -> str | None:
     return name
 
 
-class DataSpec(Table):
+class _Data(Table):
     """``[data]``: where the items come from and how they are split."""
 
     source: str = Field(
@@ -53,22 +64,6 @@ class DataSpec(Table):
     )
     shape: tuple[int, ...] | None = Field(
         default=None, description="of every item; by default that of most items"
-    )
-    sample_rate_hz: int | None = Field(
-        default=None,
-        ge=1000,
-        le=384_000,
-        description="sounds only: all of them are brought to this sample rate",
-    )
-    seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=600,
-        description="sounds only: all of them are brought to this length",
-    )
-    mask: tuple[Literal["email", "phone", "id_number", "card_number"], ...] = Field(
-        default=(),
-        description="texts only: kinds of personal data that are replaced by a mark",
     )
     item: str | None = Field(
         default=None,
@@ -129,7 +124,7 @@ class DataSpec(Table):
         return source
 
     @model_validator(mode="after")
-    def _groups_have_a_column(self) -> DataSpec:
+    def _groups_have_a_column(self) -> _Data:
         if self.test_groups and self.group is None:
             raise ValueError(
                 f"test_groups names {self.test_groups[0]!r}, and group does not say "
@@ -149,6 +144,39 @@ class DataSpec(Table):
             texts = (str(v) if isinstance(v, int) else v for v in value)
             return tuple(plain_label(v) if isinstance(v, str) else v for v in texts)
         return value
+
+
+def fields_of(medium: str) -> dict[str, Any]:
+    """The fields that a medium adds to ``[data]``, as its `FIELDS` describes them."""
+    return constant(extensions.modules("media")[medium], "FIELDS") or {}
+
+
+@functools.cache
+def media_fields() -> dict[str, Any]:
+    """The fields of all media, as pydantic takes them."""
+    return {
+        name: (kind, Field(**facts))
+        for medium in extensions.modules("media")
+        for name, (kind, facts) in fields_of(medium).items()
+    }
+
+
+if TYPE_CHECKING:
+
+    class DataSpec(_Data):
+        """As below; a field of a medium may be of any type."""
+
+        def __getattr__(self, name: str) -> Any:
+            """A field of a medium."""
+
+else:
+    DataSpec = create_model(
+        "DataSpec",
+        __base__=_Data,
+        __module__=__name__,
+        __doc__=_Data.__doc__,
+        **media_fields(),
+    )
 
 
 class ContractRow(Table):
@@ -216,8 +244,8 @@ class PromotionSpec(Table):
     )
 
 
-class DeploySpec(Table):
-    """``[deploy]``: when a pipeline runs by itself, and on which workers."""
+class FlowSpec(Table):
+    """``[deploy.flows.NAME]``: when another flow runs on a pipeline, and where."""
 
     cron: str = Field(
         default="", description="a schedule of five fields; by default none"
@@ -237,15 +265,16 @@ class DeploySpec(Table):
     queue: str = Field(
         default="default", min_length=1, description="work queue in that pool"
     )
-    train_pool: str = Field(
-        default="",
-        description="work pool of the train stage; by default the flow's own",
-    )
     concurrency: int = Field(
         default=1, ge=1, description="runs of the deployment at the same time"
     )
     when_busy: Literal["wait", "refuse"] = Field(
         default="wait", description="what happens to a run beyond that number"
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude_if=lambda parameters: not parameters,
+        description="of the flow, beside pipeline and folder",
     )
 
     @field_validator("cron")
@@ -257,6 +286,29 @@ class DeploySpec(Table):
     @classmethod
     def _timezone_is_known(cls, name: str) -> str:
         return check_timezone(name)
+
+
+class DeploySpec(FlowSpec):
+    """``[deploy]``: when a pipeline runs by itself, and on which workers."""
+
+    train_pool: str = Field(
+        default="",
+        description="work pool of the train stage; by default the flow's own",
+    )
+    flows: dict[str, FlowSpec] = Field(
+        default_factory=dict,
+        exclude_if=lambda flows: not flows,
+        description="other flows that run on the pipeline, by name",
+    )
+
+    @field_validator("flows")
+    @classmethod
+    def _flows_are_known(cls, flows: dict[str, FlowSpec]) -> dict[str, FlowSpec]:
+        known = [name for name in extensions.modules("flows") if name not in _DEPLOYED]
+        for name in flows:
+            if name not in known:
+                raise ValueError(f"{name!r} is not one of {', '.join(known)}")
+        return flows
 
     @model_validator(mode="after")
     def _training_has_a_pool_of_its_own(self) -> DeploySpec:

@@ -230,3 +230,77 @@ def test_events_make_one_automation_that_stays_as_long_as_it_is_right(
 def test_list_shows_the_schedule(place: Home) -> None:
     found = {p["name"]: p for p in place.headrace("list", "--json").json["pipelines"]}
     assert found["blobs"]["schedule"] == "0 3 * * * Asia/Shanghai"
+
+
+FLOWS = """
+[deploy]
+
+[deploy.flows.score]
+cron = "0 6 * * *"
+pool = "scoring"
+parameters = { model = "blobs", source = "items.npz", output = "answers.csv" }
+
+[deploy.flows.tune]
+parameters = { ranges = ["training.learning_rate=log(1e-3,1)"] }
+"""
+
+
+def test_other_flows_are_deployed_and_triggered_with_their_parameters(
+    place: Home, client: Any
+) -> None:
+    write(place.project, FLOWS)
+    answer = place.headrace("deploy", "--json")
+    assert answer.exit_code == 0, answer.err
+    assert states(answer) == dict.fromkeys(
+        ("train/blobs", "score/blobs", "tune/blobs"), "created"
+    )
+    score = client.read_deployment_by_name("score/blobs")
+    assert score.entrypoint == "headrace_flows.score.score"
+    assert score.work_pool_name == "scoring"
+    assert score.schedules[0].schedule.cron == "0 6 * * *"
+    assert score.parameters["output"] == "answers.csv"
+    assert "pipeline" not in score.parameters
+    tune = client.read_deployment_by_name("tune/blobs").parameters
+    train = client.read_deployment_by_name("train/blobs").parameters
+    assert {key: tune[key] for key in train} == train
+
+    started = place.headrace("trigger", "blobs", "--flow", "score", "--json")
+    assert started.exit_code == 0, started.err
+    run = client.read_flow_run(started.json["flow_run_id"])
+    assert (run.deployment_id, run.parameters) == (score.id, score.parameters)
+    refused = place.headrace(
+        *("trigger", "blobs", "--flow", "score", "--set", "training.seed=2", "--json")
+    )
+    assert refused.exit_code == 2
+    assert "score does not take a pipeline" in refused.json["reason"]
+
+    write(place.project, "\n[deploy]\n")
+    assert states(place.headrace("deploy", "--json")) == {
+        "train/blobs": "updated",
+        "score/blobs": "removed",
+        "tune/blobs": "removed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("[deploy.flows.scores]", "'scores' is not one of score, tune"),
+        ("[deploy.flows.train]", "'train' is not one of score, tune"),
+        (
+            "[deploy.flows.score]\nparameters = { modell = 'x' }",
+            "no parameter 'modell'",
+        ),
+        (
+            "[deploy.flows.tune]\nparameters = { folder = '/x' }",
+            "no parameter 'folder'",
+        ),
+    ],
+)
+def test_a_flow_that_is_not_there_is_refused(
+    place: Home, table: str, reason: str
+) -> None:
+    write(place.project, f"\n[deploy]\n{table}\n")
+    answer = place.headrace("deploy", "--json")
+    assert answer.exit_code == 2
+    assert reason in answer.json["reason"]

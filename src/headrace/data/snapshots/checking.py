@@ -111,8 +111,11 @@ def form_line(description: DataDescription) -> bytes:
     form = f"{description.medium} {'x'.join(map(str, description.shape))}"
     if description.task != DEFAULT_TASK:
         form += f" {description.task}"
-    rate = description.sample_rate_hz
-    return f"{form} {rate} Hz\n".encode() if rate else f"{form}\n".encode()
+    if description.sample_rate_hz:
+        form += f" {description.sample_rate_hz} Hz"
+    if description.options:
+        form += f" {json.dumps(description.options, sort_keys=True)}"
+    return f"{form}\n".encode()
 
 
 def content_of(rows: pa.Table) -> bytes:

@@ -29,10 +29,16 @@ __all__ = [
     "DEFAULT_BUILDER",
     "DTYPE",
     "DUPLICATES",
+    "EXAMPLE",
+    "FIELDS",
+    "IS_TEXT",
+    "MAGICS",
     "NEAR_LIMIT",
     "PADDED",
     "SCALE_COLUMNS",
     "SIMILAR",
+    "SOURCES",
+    "SUFFIXES",
     "UNITS",
     "alike",
     "as_column",
@@ -62,6 +68,34 @@ DUPLICATES = "set aside"
 NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
 DEFAULT_BUILDER = BEST_BUILDER = "audio_cnn"
 UNITS = "samples"
+FIELDS = {
+    "sample_rate_hz": (
+        "int | None",
+        {
+            "default": None,
+            "ge": 1000,
+            "le": 384_000,
+            "description": "sounds only: all of them are brought to this sample rate",
+        },
+    ),
+    "seconds": (
+        "float | None",
+        {
+            "default": None,
+            "gt": 0,
+            "le": 600,
+            "description": "sounds only: all of them are brought to this length",
+        },
+    ),
+}
+IS_TEXT = False
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au")
+MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")
+EXAMPLE = ("sound", "wav")
+SOURCES = (
+    "Give a folder (or zip or tar) with one sub-folder of sounds per class, a folder "
+    "with a table that names its files, or Parquet."
+)
 # Of two sounds with near fingerprints, where one is a copy. Others reach 0.956: tones.
 SIMILAR = 0.96
 # Shorter than one frame of the features: there is nothing to be heard in it.

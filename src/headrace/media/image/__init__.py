@@ -61,6 +61,15 @@ SCALE_COLUMNS = ("maximum", "mean")
 DEFAULT_BUILDER = "mlp"
 BEST_BUILDER = "cnn"
 UNITS = "rows, columns and channels"
+FIELDS: dict[str, Any] = {}
+IS_TEXT = False
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+EXAMPLE = ("image", "png")
+SOURCES = (
+    "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
+    "of images per class, a folder with a table that names its files, or Parquet."
+)
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:

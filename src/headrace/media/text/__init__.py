@@ -39,9 +39,15 @@ __all__ = [
     "DEFAULT_BUILDER",
     "DTYPE",
     "DUPLICATES",
+    "EXAMPLE",
+    "FIELDS",
+    "IS_TEXT",
+    "MAGICS",
     "NEAR_LIMIT",
     "PADDED",
     "SCALE_COLUMNS",
+    "SOURCES",
+    "SUFFIXES",
     "UNITS",
     "alike",
     "as_column",
@@ -71,6 +77,24 @@ NEAR_LIMIT = 0.06  # they vary a theme: 5 % of real poems do
 SCALE_COLUMNS: tuple[str, ...] = ()
 DEFAULT_BUILDER = BEST_BUILDER = "bag_of_ngrams"
 UNITS = "bytes"
+FIELDS = {
+    "mask": (
+        "tuple[Literal['email', 'phone', 'id_number', 'card_number'], ...]",
+        {
+            "default": (),
+            "description": "texts only: kinds of personal data that are replaced by a "
+            "mark",
+        },
+    )
+}
+IS_TEXT = True
+SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
+MAGICS: tuple[bytes, ...] = ()
+EXAMPLE = ("text", "txt")
+SOURCES = (
+    "Give a table with a column of texts and one of labels (CSV, TSV, JSON lines or "
+    "Parquet), or a folder (or zip or tar) with one sub-folder of .txt files per class."
+)
 
 
 def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from headrace.use.drafting.found import Found
 # Few rows need more epochs for a network to settle, many rows need fewer.
 MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
-_FIELDS = ("sample_rate_hz", "seconds", "item", "label", "group", "where")
+_FIELDS = ("item", "label", "group", "where")
 
 
 def pipeline_text(name: str, found: Found) -> str:
@@ -43,7 +43,8 @@ def _tables(found: Found) -> Iterator[str]:
     fields: dict[str, Any] = {"source": data.source}
     if not medium_named(medium).PADDED:
         fields["shape"] = list(description.shape)
-    fields |= {name: getattr(data, name) for name in _FIELDS}
+    names = (*medium_named(medium).FIELDS, *_FIELDS)
+    fields |= {name: getattr(data, name) or None for name in names}
     fields["test_groups"] = list(data.test_groups) or None
     yield from _table("[data]", {**fields, **found.survey.fields})
     survey, builder = found.survey, medium_named(medium).BEST_BUILDER

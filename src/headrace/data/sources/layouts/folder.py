@@ -20,6 +20,7 @@ from headrace.data.sources.places.trees import (
     relative_name,
 )
 from headrace.errors import SourceError
+from headrace.media import medium as medium_named
 from headrace.media.chunks import (
     CHUNK_BYTES,
     Chunk,
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 ROWS_PER_CHUNK = 16_384
-_EXAMPLES = {
-    "image": ("image", "png", "the names of the files"),
-    "text": ("text", "txt", "the texts"),
-    "audio": ("sound", "wav", "the names of the files"),
-}
 _Place = tuple[SourceSplit | None, str]
 
 
@@ -179,7 +175,7 @@ def file_chunks(
 
 def _chunk(rows: list[FileRow], source: Source, not_whole: str) -> Chunk:
     items = [row.file.read() if row.file else b"" for row in rows]
-    if source.reading.medium == "text":
+    if medium_named(source.reading.medium).IS_TEXT:
         items = in_utf_8(items, source)
     groups = [row.group for row in rows if row.group is not None]
     return Chunk(
@@ -255,7 +251,9 @@ def _no_files(tree: FileTree) -> SourceError:
 
 
 def _no_classes(tree: FileTree, reading: Reading) -> SourceError:
-    what, end, of_table = _EXAMPLES.get(reading.medium, _EXAMPLES["image"])
+    medium = medium_named(reading.medium)
+    what, end = medium.EXAMPLE
+    of_table = "the texts" if medium.IS_TEXT else "the names of the files"
     depths = Counter(name.count("/") for name in tree.files)
     if not depths:
         seen = "holds no files"

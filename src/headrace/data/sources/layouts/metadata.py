@@ -28,6 +28,7 @@ from headrace.data.sources.tables.roles import (
 from headrace.data.sources.tables.tabular import Table
 from headrace.data.sources.tables.texts import texts_of
 from headrace.errors import SourceError
+from headrace.media import medium as medium_named
 from headrace.media.chunks import Reading, Source
 from headrace.records import Finding
 
@@ -122,6 +123,7 @@ def find_metadata(
         SpecError: a column that was asked for is in none of them.
     """
     reading = source.reading
+    of_texts = medium_named(reading.medium).IS_TEXT
     names = [name for name in tree.files if table_suffix(name) and name.count("/") < 3]
     names = sorted(names, key=lambda name: (SUFFIXES.index(table_suffix(name)), name))
     if not names or len(names) > _MAX_TABLES:
@@ -139,7 +141,7 @@ def find_metadata(
             continue
         if one is not None:
             found.append(one)
-        elif table is not None and reading.medium != "text":  # it may hold the texts
+        elif table is not None and not of_texts:  # else it may hold the texts
             astray += _named_in_vain(name, table, index, reading)
     if found:
         return found, index

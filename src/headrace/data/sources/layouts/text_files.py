@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 Opened = tuple[str, Iterator[Chunk]]
-# Unlabelled, a file of these is one text, whatever is in it.
-_TEXTS = (".txt", ".text", ".md", ".rst", ".log")
 _UNNAMED = (".txt", ".data", ".dat", ".all")
 _MAX_TABLES = 1000
 
@@ -39,7 +37,7 @@ def open_text_file(file: File, source: Source, settings: Settings) -> Opened:
         SpecError: a column that was asked for is not there.
     """
     reading = source.reading
-    if not reading.labelled and file.where.lower().endswith(_TEXTS):
+    if not reading.labelled and is_medium(file.where, reading.medium):
         return "file", folder.read_single(file, source, settings)
     table = open_table(file, reading, settings)
     if table is None and reading.labelled:
@@ -58,15 +56,16 @@ def open_text_tree(tree: FileTree, source: Source, settings: Settings) -> Opened
             together.
         SpecError: a column that was asked for is in none of them.
     """
-    is_folder = folder.has_classes(tree, "text")
+    medium = source.reading.medium
+    is_folder = folder.has_classes(tree, medium)
     if any(
-        is_medium(name, "text") and not is_note(name, "text") for name in tree.files
+        is_medium(name, medium) and not is_note(name, medium) for name in tree.files
     ):
         found = metadata.find_metadata(tree, source, settings)
         if found is not None:
             return "listed", listed.read_listed(*found, source, settings, tree.where)
     error: HeadraceError | None = None
-    for names in _tiers(tree, is_folder):
+    for names in _tiers(tree, is_folder, medium):
         try:
             parts = _usable(tree, names, source, settings)
         except _UnusableError as unusable:
@@ -90,7 +89,7 @@ class _UnusableError(Exception):
         self.reason = reason
 
 
-def _tiers(tree: FileTree, is_folder: bool) -> Iterator[list[str]]:
+def _tiers(tree: FileTree, is_folder: bool, medium: str) -> Iterator[list[str]]:
     """The names of tables, the surest ones first."""
     shallow = [name for name in tree.files if name.count("/") < 3]
     tables = [name for name in shallow if table_suffix(name)]
@@ -99,13 +98,13 @@ def _tiers(tree: FileTree, is_folder: bool) -> Iterator[list[str]]:
     yield [name for name in tables if table_suffix(name) == SUFFIXES[0]]
     yield _once([name for name in tables if table_suffix(name) != SUFFIXES[0]])
     if not is_folder:
-        yield [name for name in shallow if _may_be_table(name)]
+        yield [name for name in shallow if _may_be_table(name, medium)]
 
 
-def _may_be_table(name: str) -> bool:
+def _may_be_table(name: str, medium: str) -> bool:
     base = name.rpartition("/")[2].lower()
     is_named = "." not in base or base.endswith(_UNNAMED)
-    return is_named and not is_note(name, "text") and "/" not in name
+    return is_named and not is_note(name, medium) and "/" not in name
 
 
 def _once(names: Sequence[str]) -> list[str]:
@@ -189,7 +188,8 @@ def _note_others(tree: FileTree, used: Sequence[str], source: Source) -> None:
     others = [
         name
         for name in tree.files
-        if tree.files[name].where not in known and not is_note(name, "text")
+        if tree.files[name].where not in known
+        and not is_note(name, source.reading.medium)
     ]
     if others:
         source.notes.append(

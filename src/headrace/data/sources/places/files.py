@@ -180,6 +180,12 @@ def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
     return stream
 
 
+def unpacked_head(file: File, count: int = 512) -> bytes:
+    """The first bytes of a file, behind gzip, bzip2 or xz where it is packed so."""
+    with file.open() as raw, decompressed(raw, file.head(6)) as stream:
+        return stream.read(count)
+
+
 def _xz(stream: IO[bytes]) -> IO[bytes]:
     """As `lzma.LZMAFile`, which has no limit on memory."""
     unpacking = _compression.DecompressReader(

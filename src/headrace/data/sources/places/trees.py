@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
+from headrace.media import medium as medium_named
 from headrace.records import Finding
 
 _NAME_LIMIT = 1024
@@ -23,11 +24,6 @@ _TEXT_NOTE = re.compile(
     r"(^|/)(licen[cs]e|notice|readme|source|upstream_readme)([^./]*|[^/]*\.\w+)$",
     re.IGNORECASE,
 )
-_MEDIA = {
-    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"),
-    "audio": (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au"),
-    "text": (".txt", ".text", ".md", ".rst", ".log"),
-}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
@@ -112,12 +108,13 @@ def is_note(name: str, medium: str = "") -> bool:
         name: of the file.
         medium: of the data, whose own files are no notes.
     """
-    return (_TEXT_NOTE if medium == "text" else _NOTE).search(name) is not None
+    of_texts = medium != "" and medium_named(medium).IS_TEXT
+    return (_TEXT_NOTE if of_texts else _NOTE).search(name) is not None
 
 
 def is_medium(name: str, medium: str) -> bool:
     """Whether a file's suffix is one of a medium."""
-    return name.lower().endswith(_MEDIA.get(medium, ()))
+    return name.lower().endswith(medium_named(medium).SUFFIXES)
 
 
 def ignored_files(where: str, names: Sequence[str], medium: str = "") -> list[Finding]:

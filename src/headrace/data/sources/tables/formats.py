@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # The same rows in several formats are read from the first of these.
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")
 _PACKED = (".gz", ".bz2", ".xz")
-_HEAD = 512
+HEAD = 512
 _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     (
         (
@@ -51,22 +51,7 @@ _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
         "Pack it as zip or tar.gz, or give the folder.",
     ),
 )
-_TAKEN = {
-    "image": "Give an npz, a folder of IDX files, a folder (or zip or tar) with one "
-    "sub-folder of images per class, a folder with a table that names its files, or "
-    "Parquet.",
-    "audio": "Give a folder (or zip or tar) with one sub-folder of sounds per class, "
-    "a folder with a table that names its files, or Parquet.",
-    "text": "Give a table with a column of texts and one of labels (CSV, TSV, JSON "
-    "lines or Parquet), or a folder (or zip or tar) with one sub-folder of .txt files "
-    "per class.",
-}
 _HTML = (b"<!doctype html", b"<html", b"<?xml")
-
-
-def taken(medium: str) -> str:
-    """What data of a medium may be, for messages."""
-    return _TAKEN.get(medium, "Give a folder with one sub-folder of files per class.")
 
 
 def table_suffix(name: str) -> str:
@@ -98,14 +83,14 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
     Raises:
         SourceError: it is no text, damaged, or not the table that it begins as.
     """
-    head = file.head(_HEAD)
+    head = file.head(HEAD)
     if not head:
         raise SourceError(f"{file.where} is empty: 0 bytes.", "Give data with rows.")
     refuse_others(head, file.where)
     if head.startswith(parquet.MAGIC):
         return parquet.ParquetTable(file, settings)
     plain = unpacked(file, settings)
-    refuse_others(plain.head(_HEAD), file.where)
+    refuse_others(plain.head(HEAD), file.where)
     encoding = find_encoding(plain, reading.encoding)
     most = settings.max_columns
     return open_json(plain, encoding, most) or open_delimited(
