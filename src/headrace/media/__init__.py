@@ -37,6 +37,8 @@ class Medium(Protocol):
         DEFAULT_BUILDER: a family in ``headrace.models``, where a pipeline names none.
         BEST_BUILDER: the one that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.
+        SAMPLE_INCHES: width and height of an item that `draw_sample` draws; None where
+            items are shown in tables only, and nothing is drawn.
     """
 
     DTYPE: np.dtype[Any]
@@ -48,6 +50,7 @@ class Medium(Protocol):
     DEFAULT_BUILDER: str
     BEST_BUILDER: str
     UNITS: str
+    SAMPLE_INCHES: tuple[float, float] | None
 
     def form_of(self, data: DataSpec) -> Form:
         """What is declared of all items; SpecError where it is no form of this one."""

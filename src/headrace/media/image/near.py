@@ -31,9 +31,9 @@ _NOISE = 16
 _LEFT_ON_FLAT_GROUND = 0.005
 _LEFT = 0.02
 _FEW_PIXELS = 256
-# Colours are compared as means of a coarse grid, which a move by a pixel hardly changes.
+# Colours are compared as means of a coarse grid: a move by a pixel hardly changes them.
 _COLOUR_GRID = 4
-# How far the colours of a copy may be off: levels of 256, and a share of what they are.
+# How far the colours of a copy may be off: levels of 256, and a share of their own.
 _COLOUR_NOISE = 6
 _COLOUR_SHARE = 0.3
 

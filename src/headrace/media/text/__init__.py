@@ -15,7 +15,7 @@ from headrace.media.text import near
 from headrace.media.text.bounds import expectations
 from headrace.media.text.facts import columns
 from headrace.media.text.files import decode_files, sizes
-from headrace.media.text.pages import as_html, draw_sample
+from headrace.media.text.pages import as_html
 from headrace.media.text.texts import (
     Texts,
     as_column,
@@ -41,6 +41,7 @@ __all__ = [
     "DUPLICATES",
     "NEAR_LIMIT",
     "PADDED",
+    "SAMPLE_INCHES",
     "SCALE_COLUMNS",
     "UNITS",
     "alike",
@@ -50,7 +51,6 @@ __all__ = [
     "columns",
     "decode_array",
     "decode_files",
-    "draw_sample",
     "expectations",
     "fit",
     "form_of",
@@ -71,6 +71,7 @@ NEAR_LIMIT = 0.06  # they vary a theme: 5 % of real poems do
 SCALE_COLUMNS: tuple[str, ...] = ()
 DEFAULT_BUILDER = BEST_BUILDER = "bag_of_ngrams"
 UNITS = "bytes"
+SAMPLE_INCHES = None  # texts are read in tables
 
 
 def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.bool_]:
