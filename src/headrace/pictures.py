@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, ACCENT = "#1f3a5f", "#d1495b"
-_CAPTION = 28  # letters of a caption that fit beside the next one
+_WIDTH = 9.6  # inches of a grid
+_CAPTION = 15  # letters of a caption that fit in an inch
 
 
 def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
@@ -26,15 +27,26 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Figu
     return figure
 
 
-def draw_curves(epochs: Sequence[Mapping[str, float]], score: str, path: Path) -> None:
-    """Loss and score of both splits by epoch."""
+def draw_curves(
+    epochs: Sequence[Mapping[str, float]], score: str, best: int, path: Path
+) -> None:
+    """Loss and score of both splits by epoch, the epoch marked that was kept.
+
+    Args:
+        epochs: the metrics of each, the first one first.
+        score: the name of the score.
+        best: the epoch whose weights the model has, from 1.
+        path: of the PNG.
+    """
     figure = new_figure(9, 3.5)
     numbers = range(1, len(epochs) + 1)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", score), strict=True):
         for split, colour in (("train", INK), ("val", ACCENT)):
             values = [epoch.get(f"{split}_{metric}", np.nan) for epoch in epochs]
             axes.plot(numbers, values, "o-", ms=3, color=colour, label=split)
+        axes.axvline(best, color="grey", ls="--", lw=1, label=f"epoch {best}, kept")
         axes.set(xlabel="epoch", title=metric.replace("_", " "))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=110)
@@ -44,6 +56,7 @@ def draw_mistakes(
     samples: npt.NDArray[Any],
     captions: Sequence[str],
     draw: Any,
+    inches: tuple[float, float],
     path: Path,
 ) -> None:
     """A grid of samples, each drawn by its medium.
@@ -52,25 +65,27 @@ def draw_mistakes(
         samples: ``(n, *shape)``, most confident first.
         captions: ``(n,)``.
         draw: the medium's ``draw_sample(axes, sample)``.
+        inches: the width and the height of one.
         path: of the PNG.
     """
-    columns = min(5, max(1, len(captions)))
+    columns = min(int(_WIDTH / inches[0]), max(1, len(captions)))
     rows = max(1, -(-len(captions) // columns))
-    figure = new_figure(1.9 * columns, 2.1 * rows, None)  # many axes: slow to lay out
+    # Many axes: slow to lay out.
+    figure = new_figure(inches[0] * columns, inches[1] * rows, None)
+    most = _CAPTION * inches[0]
     for place, (sample, caption) in enumerate(zip(samples, captions, strict=True)):
         row, column = divmod(place, columns)
         left, bottom = (column + 0.05) / columns, 1 - (row + 0.98) / rows
         axes = figure.add_axes((left, bottom, 0.9 / columns, 0.8 / rows))
-        axes.axis("off")
         draw(axes, sample)
         longest = max(map(len, caption.split("\n")))
-        axes.set_title(caption, fontsize=8 * min(1, _CAPTION / longest), y=1)
+        axes.set_title(caption, fontsize=8 * min(1, most / longest), y=1)
     figure.savefig(path, dpi=110)
 
 
 def draw_trials(
     trials: Sequence[Mapping[str, Any]],
-    fields: Mapping[str, bool],
+    fields: Mapping[str, Sequence[str] | str],
     metric: str,
     lower: bool,
     path: Path,
@@ -79,7 +94,8 @@ def draw_trials(
 
     Args:
         trials: each with number, state, value and overrides.
-        fields: the fields that were searched; whether their axis is logarithmic.
+        fields: the fields that were searched: the scale of the axis, such as
+            ``linear`` or ``log``, or the choices.
         metric: the name of the value.
         lower: whether a lower one is better.
         path: of the PNG.
@@ -91,24 +107,38 @@ def draw_trials(
     for axes in grid[len(fields) + 1 :]:
         axes.axis("off")
     known = [trial for trial in trials if trial["value"] is not None]
-    done = [trial for trial in known if trial["state"] == "completed"]
+    for axes, (name, scale) in zip(grid[1:], fields.items(), strict=False):
+        _prepare_axis(axes, name, scale, [t["overrides"][name] for t in known])
     for state, colour in (("pruned", "#b0b7c0"), ("completed", INK)):
         shown = [trial for trial in known if trial["state"] == state]
         values = [trial["value"] for trial in shown]
         numbers = [trial["number"] for trial in shown]
         grid[0].scatter(numbers, values, s=18, color=colour, label=state)
-        for axes, name in zip(grid[1:], fields, strict=False):
-            found = [trial["overrides"][name] for trial in shown]
-            plain = all(isinstance(v, int | float) for v in found)
-            axes.scatter(found if plain else [*map(str, found)], values, 18, colour)
+        for axes, (name, scale) in zip(grid[1:], fields.items(), strict=False):
+            where = [trial["overrides"][name] for trial in shown]
+            is_choice = not isinstance(scale, str)
+            axes.scatter([*map(str, where)] if is_choice else where, values, 18, colour)
+    done = [trial for trial in known if trial["state"] == "completed"]
     best = np.minimum if lower else np.maximum
     course = best.accumulate([trial["value"] for trial in done])
     numbers = [trial["number"] for trial in done]
     grid[0].step(numbers, course, where="post", color=ACCENT, label="best so far")
     grid[0].set(xlabel="trial", ylabel=metric, title="course")
+    grid[0].xaxis.get_major_locator().set_params(integer=True)
     grid[0].legend(fontsize=8)
-    for axes, (name, is_log) in zip(grid[1:], fields.items(), strict=False):
-        axes.set(xlabel=name, **({"xscale": "log"} if is_log else {}))
     for axes in grid[: len(fields) + 1]:
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
+
+
+def _prepare_axis(
+    axes: Any, name: str, scale: Sequence[str] | str, values: Sequence[Any]
+) -> None:
+    axes.set_xlabel(name)
+    if not isinstance(scale, str):
+        axes.xaxis.update_units([*scale])  # in their order, also where none was tried
+        axes.set_xlim(-0.5, len(scale) - 0.5)
+        return
+    axes.set_xscale(scale)
+    if scale == "linear" and all(isinstance(value, int) for value in values):
+        axes.xaxis.get_major_locator().set_params(integer=True)

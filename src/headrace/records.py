@@ -206,11 +206,13 @@ class GateResult(Record):
 
 
 class SuspectRecord(Record):
-    """A row whose label is probably wrong.
+    """A row where the model disagrees with the label, which may be wrong.
 
     Attributes:
-        likely: what the model takes it for.
+        likely: what the model predicts.
         chance: the model's probability of that.
+        chance_wrong: the estimated chance that the label is wrong; 0 in records of
+            older releases, which did not estimate it.
     """
 
     name: str
@@ -218,6 +220,7 @@ class SuspectRecord(Record):
     label: str
     likely: str
     chance: float
+    chance_wrong: float = 0.0
 
 
 class EvaluationRecord(Record):
@@ -228,7 +231,7 @@ class EvaluationRecord(Record):
         champion_sequence: the ledger's last entry that this evaluation has seen.
         best_version: the best former champion, compared with as well; None if none.
         rows_digest: sha256 of the sorted digests of the test items that were judged.
-        suspects: rows whose label is probably wrong, the worst first.
+        suspects: rows whose label is more likely wrong than right, the worst first.
     """
 
     run_id: str

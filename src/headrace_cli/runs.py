@@ -216,13 +216,16 @@ def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
 
 
 def _show_suspects(suspects: list[dict[str, Any]]) -> None:
-    if suspects:
-        first = suspects[0]
-        console().print(
-            f"  {len(suspects)} labels to look at, first {one_line(first['name'])}: "
-            f"{one_line(first['label'])}, rather {one_line(first['likely'])} "
-            "(pictures/suspects.html in MLflow)"
-        )
+    """Labels that may be wrong, where at least half of them are expected to be."""
+    if not suspects:
+        return
+    first = suspects[0]
+    share = sum(suspect["chance_wrong"] for suspect in suspects) / len(suspects)
+    console().print(
+        f"  {len(suspects)} labels may be wrong, of which {share:.0%} are expected to "
+        f"be; first {one_line(first['name'])}: labelled {one_line(first['label'])}, "
+        f"predicted {one_line(first['likely'])}"
+    )
 
 
 _GROUPS_SHOWN = 10

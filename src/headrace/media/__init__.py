@@ -46,6 +46,8 @@ class Medium(Protocol):
         MAGICS: that its files begin with, where they can be told apart so.
         EXAMPLE: what an item is called, and the suffix of a typical file.
         SOURCES: what data of it may be, for messages.
+        SAMPLE_INCHES: width and height of an item that `draw_sample` draws; None where
+            items are shown in tables only, and nothing is drawn.
     """
 
     DTYPE: np.dtype[Any]
@@ -63,6 +65,7 @@ class Medium(Protocol):
     MAGICS: tuple[bytes, ...]
     EXAMPLE: tuple[str, str]
     SOURCES: str
+    SAMPLE_INCHES: tuple[float, float] | None
 
     def form_of(self, data: DataSpec) -> Form:
         """What is declared of all items; SpecError where it is no form of this one."""

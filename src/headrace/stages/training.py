@@ -120,7 +120,7 @@ def train(  # noqa: PLR0913
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
             place = Path(folder_name)
             vouching = packed.write(place, facts)
-            _write_files(place, golden, fitted.epochs, score)
+            _write_files(place, golden, fitted, score)
             tracking.log_files(run_id, place)
         tracking.log_tags(
             run_id,
@@ -180,12 +180,13 @@ def epoch_line(metrics: Metrics, score: str) -> str:
     )
 
 
-def _write_files(place: Path, golden: bytes, epochs: list[Metrics], score: str) -> None:
+def _write_files(place: Path, golden: bytes, fitted: Fitted, score: str) -> None:
     """The run's artifacts beside its ingredients."""
     for folder in ("golden", "pictures"):
         (place / folder).mkdir()
     (place / GOLDEN_FILE).write_bytes(golden)
-    pictures.draw_curves(epochs, score, place / "pictures" / "curves.png")
+    curves = place / "pictures" / "curves.png"
+    pictures.draw_curves(fitted.epochs, score, fitted.best_epoch, curves)
 
 
 def _git_tags(folder: Path) -> dict[str, str]:

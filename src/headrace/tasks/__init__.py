@@ -194,7 +194,12 @@ class Judge(Protocol):
         """One bad answer in words, in one or two lines."""
 
     def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
-        """Rows whose label is probably wrong, worst first; given split by split."""
+        """Rows whose label is more likely wrong than right, worst first.
+
+        Args:
+            parts: rows of some splits, one split after the other.
+            data: what they are.
+        """
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int
@@ -209,7 +214,7 @@ class Judge(Protocol):
         evaluation: EvaluationSpec,
         folder: Path,
     ) -> None:
-        """Pictures of the answers, as PNG files."""
+        """Draw each of the task's ``PICTURES`` as ``<name>.png`` in a folder."""
 
 
 class Answers(Protocol):
@@ -282,6 +287,11 @@ class Task:
     def shown(self) -> dict[str, str]:
         """The metrics that versions are compared by, and their short names."""
         return dict(task_default(self.name, "SHOWN"))
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """The pictures of a test split by the names of their files, with captions."""
+        return dict(task_default(self.name, "PICTURES"))
 
     @cached_property
     def labels(self) -> Labels:

@@ -40,14 +40,14 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A row whose label is probably wrong.
+    """A row where the model disagrees with the label, which may be wrong.
 
     Attributes:
         item: ``shape``, of the medium's type.
         label: as the data has it.
-        likely: what the model takes it for.
+        likely: what the model predicts.
         chance: the model's probability of that.
-        chance_of_label: that of the label.
+        chance_wrong: the estimated chance that the label is wrong, over a half.
     """
 
     item: npt.NDArray[Any]
@@ -56,7 +56,7 @@ class Suspect:
     label: str
     likely: str
     chance: float
-    chance_of_label: float
+    chance_wrong: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from headrace.media.arrow import as_binary, as_bytes
 from headrace.media.audio.arrays import check_input, decode_array
 from headrace.media.audio.files import decode_files
 from headrace.media.audio.samples import Samples, fit, form_of, to_floats, usual_shape
-from headrace.media.audio.showing import as_html, draw_sample
+from headrace.media.audio.showing import SAMPLE_INCHES, as_html, draw_sample
 from headrace.media.audio.sizes import sizes
 from headrace.media.audio.suggesting import suggest
 from headrace.media.forms import Expectation
@@ -35,6 +35,7 @@ __all__ = [
     "MAGICS",
     "NEAR_LIMIT",
     "PADDED",
+    "SAMPLE_INCHES",
     "SCALE_COLUMNS",
     "SIMILAR",
     "SOURCES",

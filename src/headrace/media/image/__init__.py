@@ -20,7 +20,7 @@ from headrace.media.image.files import decode_files
 from headrace.media.image.near import alike, difference
 from headrace.media.image.pixels import Pixels, decode_array, fit, form_of
 from headrace.media.image.serving import check_input
-from headrace.media.image.showing import as_html, draw_sample
+from headrace.media.image.showing import SAMPLE_INCHES, as_html, draw_sample
 from headrace.media.image.sizes import sizes
 from headrace.media.image.whole import set_columns, set_expectations
 from headrace.records import DataDescription, Form
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.media.chunks import Chunk
 
 __all__ = [
+    "SAMPLE_INCHES",
     "alike",
     "as_column",
     "as_html",

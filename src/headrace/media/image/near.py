@@ -1,7 +1,8 @@
 """Which images are the same picture: a fingerprint that is near, and a close look.
 
 A copy is the same picture stored again, lighter or darker, resized a little, or moved
-by a pixel. Two pictures of one thing are none.
+by a pixel. Two pictures of one thing are none, and neither are two of one shape in
+different colours.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ _NOISE = 16
 _LEFT_ON_FLAT_GROUND = 0.005
 _LEFT = 0.02
 _FEW_PIXELS = 256
+# Colours are compared as means of a coarse grid: a move by a pixel hardly changes them.
+_COLOUR_GRID = 4
+# How far the colours of a copy may be off: levels of 256, and a share of their own.
+_COLOUR_NOISE = 6
+_COLOUR_SHARE = 0.3
 
 
 def fingerprint(payload: Pixels) -> npt.NDArray[np.uint64]:
@@ -115,18 +121,42 @@ def difference(first: Pixels, second: Pixels) -> Grey:
 
     The second is explained by the first: lighter, of more contrast, and moved by up
     to about a pixel; little may be left. On an even ground, where pictures of one
-    class are much alike, and of few pixels, that is less.
+    class are much alike, and of few pixels, that is less. Colours may differ a little.
     """
-    told = np.full(len(first), np.inf, np.float32)
+    differences = np.full(len(first), np.inf, np.float32)
     if min(first.shape[1:3]) < _SMALLEST_SIDE:
-        return told
+        return differences
     for span in blocks(first):
         one, other = shrunk(first[span]), shrunk(second[span])
         hard = is_flat(ring(one)) | is_flat(ring(other))
         hard |= one[0].size < _FEW_PIXELS
         limit = np.where(hard, _LEFT_ON_FLAT_GROUND, _LEFT)
-        told[span] = _unexplained(_blurred(one), _blurred(other)) / limit
-    return told
+        differences[span] = _unexplained(_blurred(one), _blurred(other)) / limit
+    if first.shape[-1] == 1:
+        return differences
+    return np.maximum(differences, _colour_difference(first, second))
+
+
+def _colour_difference(first: Pixels, second: Pixels) -> Grey:
+    """How much the colours of pairs differ, ``(n,)``; those of copies, up to 1."""
+    one, other = _colours(first), _colours(second)
+    strength = np.maximum(_root_mean_square(one), _root_mean_square(other))
+    limit = _COLOUR_NOISE + _COLOUR_SHARE * strength
+    return np.asarray(_root_mean_square(one - other) / limit, np.float32)
+
+
+def _colours(payload: Pixels) -> Grey:
+    """How far each channel is from the mean of all, ``(n, rows, columns, channels)``.
+
+    Zero where the picture is grey.
+    """
+    channels = np.split(payload, payload.shape[-1], axis=-1)
+    small = np.stack([shrunk(one, _COLOUR_GRID) for one in channels], axis=-1)
+    return np.asarray(small - small.mean(axis=-1, keepdims=True), np.float32)
+
+
+def _root_mean_square(values: Grey) -> Grey:
+    return np.asarray(np.sqrt(np.square(values).mean(axis=(1, 2, 3))), np.float32)
 
 
 def _blurred(small: Grey) -> Grey:

@@ -9,9 +9,12 @@ from typing import Any
 from headrace.media.image.pixels import Pixels
 from headrace.records import DataDescription
 
+SAMPLE_INCHES = (1.9, 2.1)
+
 
 def draw_sample(axes: Any, sample: Pixels, data: DataDescription) -> None:
     """Draw one image ``(height, width, channels)`` on matplotlib axes."""
+    axes.axis("off")
     grey = sample.shape[-1] == 1
     axes.imshow(sample[..., 0] if grey else sample, cmap="gray" if grey else None)
 

@@ -16,19 +16,20 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _BLOCK_BYTES = 2**19
 
 
-def shrunk(payload: Pixels) -> Grey:
-    """Grey images of at most 32 x 32 pixels, each the mean of what it covers.
+def shrunk(payload: Pixels, side: int = SMALL_SIDE) -> Grey:
+    """Small grey images, each pixel the mean of what it covers.
 
     Args:
         payload: uint8 ``(n, height, width, channels)``.
+        side: the largest height and width of the small ones.
 
     Returns:
-        ``(n, min(height, 32), min(width, 32))``, 0..255.
+        ``(n, min(height, side), min(width, side))``, 0..255.
     """
     height, width = payload.shape[1:3]
-    sides = min(height, SMALL_SIDE), min(width, SMALL_SIDE)
+    sides = min(height, side), min(width, side)
     small = np.empty((len(payload), *sides), np.float32)
-    rows, columns = _means(height), _means(width).T
+    rows, columns = _means(height, sides[0]), _means(width, sides[1]).T
     for span in blocks(payload):
         grey = payload[span].astype(np.float32)
         grey = grey[..., 0] if grey.shape[-1] == 1 else grey @ _LUMA
@@ -42,9 +43,9 @@ def blocks(payload: npt.NDArray[np.generic]) -> Iterator[slice]:
     return (slice(at, at + step) for at in range(0, len(payload), step))
 
 
-def _means(side: int) -> Grey:
-    """What takes ``side`` values to at most 32 means, ``(min(side, 32), side)``."""
-    ends = np.linspace(0, side, min(side, SMALL_SIDE) + 1)
+def _means(side: int, count: int) -> Grey:
+    """The matrix that takes ``side`` values to ``count`` means, ``(count, side)``."""
+    ends = np.linspace(0, side, count + 1)
     pixel = np.arange(side)
     high = np.minimum(ends[1:, np.newaxis], pixel + 1)
     low = np.maximum(ends[:-1, np.newaxis], pixel)

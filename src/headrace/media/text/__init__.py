@@ -15,7 +15,7 @@ from headrace.media.text import near
 from headrace.media.text.bounds import expectations
 from headrace.media.text.facts import columns
 from headrace.media.text.files import decode_files, sizes
-from headrace.media.text.pages import as_html, draw_sample
+from headrace.media.text.pages import as_html
 from headrace.media.text.texts import (
     Texts,
     as_column,
@@ -45,6 +45,7 @@ __all__ = [
     "MAGICS",
     "NEAR_LIMIT",
     "PADDED",
+    "SAMPLE_INCHES",
     "SCALE_COLUMNS",
     "SOURCES",
     "SUFFIXES",
@@ -56,7 +57,6 @@ __all__ = [
     "columns",
     "decode_array",
     "decode_files",
-    "draw_sample",
     "expectations",
     "fit",
     "form_of",
@@ -95,6 +95,7 @@ SOURCES = (
     "Give a table with a column of texts and one of labels (CSV, TSV, JSON lines or "
     "Parquet), or a folder (or zip or tar) with one sub-folder of .txt files per class."
 )
+SAMPLE_INCHES = None  # texts are read in tables
 
 
 def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.bool_]:

@@ -134,6 +134,7 @@ def evaluate(
                 label=suspect.label,
                 likely=suspect.likely,
                 chance=round(suspect.chance, 4),
+                chance_wrong=round(suspect.chance_wrong, 4),
             )
             for suspect in suspects
         ),

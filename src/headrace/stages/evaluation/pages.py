@@ -1,36 +1,31 @@
-"""Items that a person should see or hear, as one HTML page that needs nothing else."""
+"""Items that a person should see or hear, as a table for HTML pages."""
 
 from __future__ import annotations
 
-import html
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from headrace.media import medium
+from headrace.pages import render
 from headrace.records import DataDescription
 
-_STYLE = (
-    "body { font-family: system-ui, sans-serif; margin: 1.5rem; } "
-    "table { border-collapse: collapse; } "
-    "td, th { border-top: 1px solid #ddd; padding: .4rem .6rem; text-align: left; "
-    "vertical-align: top; } "
-    "td.item { max-width: 40rem; white-space: pre-wrap; } "
-    "img { image-rendering: pixelated; min-width: 64px; }"
-)
 
-
-def page(
+def write_items(
+    file: Path,
     title: str,
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
     items: Sequence[npt.NDArray[Any]],
     data: DataDescription,
-) -> str:
-    """A table with an item in each row: an image, a text, or a sound to be played.
+) -> None:
+    """Write a page with an item in each row, and beside it the same as JSON.
 
     Args:
+        file: of the page.
         title: of the page.
         heads: of the columns beside the item's.
         rows: their cells, one row an item.
@@ -38,13 +33,13 @@ def page(
         data: what they are.
     """
     as_html = medium(data.medium).as_html
-    top = "".join(f"<th>{html.escape(head)}</th>" for head in ("", *heads))
-    lines = []
-    for cells, item in zip(rows, items, strict=True):
-        beside = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-        lines.append(f'<tr><td class="item">{as_html(item, data)}</td>{beside}</tr>')
-    return (
-        f'<!doctype html><html><head><meta charset="utf-8"><title>{html.escape(title)}'
-        f"</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-        f"<table><tr>{top}</tr>{''.join(lines)}</table></body></html>"
-    )
+    table = {
+        "heads": [*heads],
+        "rows": [
+            {"item": as_html(item, data), "cells": [*cells]}
+            for item, cells in zip(items, rows, strict=True)
+        ],
+    }
+    text = render("items.html", title=title, listed=table)
+    file.write_text(text, encoding="utf-8")
+    file.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")

@@ -7,15 +7,17 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace import pictures
 from headrace.media import medium
 from headrace.records import DataDescription, GateResult, Metrics
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.pages import page
+from headrace.stages.evaluation.pages import write_items
 from headrace.state.tracking import Tracking, plain_part
 from headrace.tasks import task
 from headrace.tasks.forms import Suspect
@@ -32,7 +34,7 @@ def draw(
 ) -> None:
     """Draw the task's pictures, the worst answers, and suspects.
 
-    Worst answers and suspects are pages as well, where texts can be read and sounds
+    Worst answers and suspects are tables as well, where texts can be read and sounds
     heard.
     """
     folder = place / "pictures"
@@ -40,38 +42,47 @@ def draw(
     judge = task(data.task).judge
     judge.draw(answers.outputs, answers.targets, data, spec, folder)
     worst = answers.worst
-    if len(worst.items):
-        captions = [
-            judge.caption(output, target, data)
-            for output, target in zip(worst.outputs, worst.targets, strict=True)
-        ]
-        draw = partial(medium(data.medium).draw_sample, data=data)
-        pictures.draw_mistakes(worst.items, captions, draw, folder / "mistakes.png")
-        heads = ["mistake"]
-        told = [[caption.replace("\n", ", ")] for caption in captions]
-        text = page("The worst answers", heads, told, [*worst.items], data)
-        (folder / "mistakes.html").write_text(text, encoding="utf-8")
-    _draw_suspects(suspects, data, folder)
+    captions = [
+        judge.caption(output, target, data)
+        for output, target in zip(worst.outputs, worst.targets, strict=True)
+    ]
+    if captions:
+        _draw_items(worst.items, captions, data, folder / "mistakes.png")
+        cells = [[caption.replace("\n", ", ")] for caption in captions]
+        file, title = folder / "mistakes.html", "The worst answers"
+        write_items(file, title, ["answer"], cells, [*worst.items], data)
+    if suspects:
+        _draw_suspects(suspects, data, folder)
 
 
 def _draw_suspects(
     suspects: Sequence[Suspect], data: DataDescription, folder: Path
 ) -> None:
-    if not suspects:
-        return
-    shown = suspects[:_PICTURED]
-    captions = [f"{one.label}: rather {one.likely}\n{one.chance:.0%}" for one in shown]
-    draw = partial(medium(data.medium).draw_sample, data=data)
-    items = np.stack([one.item for one in shown])
-    pictures.draw_mistakes(items, captions, draw, folder / "suspects.png")
-    heads = ["row", "split", "label", "rather", "probability"]
-    rows = [
-        [one.name, one.split, one.label, one.likely, f"{one.chance:.3f}"]
+    pictured = suspects[:_PICTURED]
+    captions = [
+        f"labelled {one.label}, predicted {one.likely}\n"
+        f"{one.chance_wrong:.0%} likely wrong"
+        for one in pictured
+    ]
+    items = np.stack([one.item for one in pictured])
+    _draw_items(items, captions, data, folder / "suspects.png")
+    heads = ["row", "split", "labelled", "predicted", "chance that it is wrong"]
+    cells = [
+        [one.name, one.split, one.label, one.likely, f"{one.chance_wrong:.0%}"]
         for one in suspects
     ]
-    title = "Labels that are probably wrong, the worst first"
-    text = page(title, heads, rows, [one.item for one in suspects], data)
-    (folder / "suspects.html").write_text(text, encoding="utf-8")
+    file, title = folder / "suspects.html", "Labels that may be wrong"
+    write_items(file, title, heads, cells, [one.item for one in suspects], data)
+
+
+def _draw_items(
+    items: npt.NDArray[Any], captions: Sequence[str], data: DataDescription, path: Path
+) -> None:
+    """Draw items in a grid, unless their medium has them read in tables."""
+    module = medium(data.medium)
+    if module.SAMPLE_INCHES is not None:
+        draw = partial(module.draw_sample, data=data)
+        pictures.draw_mistakes(items, captions, draw, module.SAMPLE_INCHES, path)
 
 
 def log(

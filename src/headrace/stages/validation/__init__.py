@@ -46,14 +46,13 @@ def validate(
         asked = checks.item_checks(spec, snapshot, items)
         with suite.session(spec.name, snapshot.digest) as session:
             as_delivered = session.run(
-                "delivered",
+                "As delivered",
                 tables.delivered_table(items, rejected),
                 checks.delivered_checks(),
             )
-            outcomes = session.run("items", items, asked)
+            outcomes = session.run("Items", items, asked)
             seen = whole.look(spec, snapshot, items)
-            as_whole = session.run("whole", seen.table, seen.checks)
-            docs_uri = session.publish(store)
+            as_whole = session.run("The data set as a whole", seen.table, seen.checks)
         key = f"quarantine/{snapshot.digest[:16]}"
         quarantine = set_aside(items, rejected, outcomes, store, key, folder)
         delivered = len(items) + len(rejected)
@@ -61,6 +60,7 @@ def validate(
             spec, snapshot.description, delivered, items, outcomes, quarantine
         )
         problems = verdict.problems(case)
+        docs_uri = session.publish(store, problems, quarantine.count)
         if problems:
             raise _refusal(spec, snapshot, problems, quarantine.uri, docs_uri)
         left = case.left

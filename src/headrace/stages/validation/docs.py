@@ -1,121 +1,144 @@
-"""Data Docs as one small folder that can be read without a network.
+"""Data Docs: each answer of Great Expectations on one page, and an index of the pages.
 
-Great Expectations' pages take their looks from public servers; the style that is put
-before theirs stands in where those cannot be reached, and gives way where they can.
+Great Expectations' own pages ask public servers for scripts and styles. These need no
+network, so that they can be read anywhere.
 """
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+import string
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
+from headrace.pages import render
 from headrace.stages.validation.outcomes import Outcome
 from headrace.stages.validation.tables import Table
 from headrace.state.store import Store
 
-MARKER = "index.html"
-# Great Expectations wants a dictionary for each row, and its pages show a few of them.
-_ROWS = 10_000
-_PARTIAL = 20
+FOLDER = "data_docs"
+PAGE = "index.html"
+_VERDICT = "verdict.json"
+_ROWS = 20  # of the failing ones, shown
 _ROW = ["row", "name"]
-_HEAD = '<meta charset="UTF-8">'
-_STYLE = """<style>
-body { font-family: system-ui, sans-serif; font-size: 1rem; margin: 0; }
-.row { display: flex; flex-wrap: wrap; }
-.col-md-2 { flex: 0 0 16%; max-width: 16%; }
-.col-md-10 { flex: 0 0 83%; max-width: 83%; }
-.table { border-collapse: collapse; width: 100%; }
-.table td, .table th { border-top: 1px solid #dee2e6; padding: .5rem; }
-th { text-align: left; }
-.collapse, .modal, .navbar-brand, .sticky-cta { display: none; }
-.text-success { color: #28a745; }
-.text-danger { color: #dc3545; }
-.text-warning { color: #d39e00; }
-.badge { background: #eee; border-radius: .25rem; padding: .1em .4em; }
-.fas, .fa { font-style: normal; }
-.fa-check-circle::before { content: "\\2713"; }
-.fa-times::before, .fa-times-circle::before { content: "\\2717"; }
-.fa-exclamation-triangle::before { content: "\\26A0"; }
-.fa-exclamation-circle::before { content: "!"; }
-</style>"""
 
 
-def mend(result: Any, outcome: Outcome, table: Table, named: list[str]) -> None:
-    """Make a result fit for the pages, which show failing rows by name and value.
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """A check as its page shows it.
+
+    Attributes:
+        sentence: what is expected.
+        columns, rows: of the first failing rows.
+    """
+
+    name: str
+    split: str
+    passed: bool
+    warns: bool
+    sentence: str
+    observed: str
+    unexpected: int
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the index says of a page; `asdict` of it is kept beside the page."""
+
+    pipeline: str
+    snapshot: str
+    problems: Sequence[str]
+    quarantined: int
+    passed: int
+    checks: int
+    time: str = field(
+        default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    )
+
+
+def check_row(
+    outcome: Outcome, result: Any, table: Table, columns: Sequence[str]
+) -> CheckRow:
+    """A check, what is expected in words, and the rows that fail it.
 
     Args:
-        result: Great Expectations' answer, changed in place.
         outcome: what it came to.
+        result: Great Expectations' answer.
         table: that was asked.
-        named: the columns that were asked about.
+        columns: those that were asked about.
     """
-    facts = result.result
-    # A NumPy bool cannot be written as JSON.
-    result.success = outcome.passed
-    if "unexpected_count" in facts and "element_count" not in facts:
-        # It is of distinct values; the page takes it for rows and breaks.
-        facts["unexpected_count"] = 0
-    rows = np.array(facts.get("unexpected_index_list") or (), np.int64)
-    if not len(rows):
-        return
-    columns = [*dict.fromkeys([*named, *_ROW])]
-    records = table.pick(rows[:_ROWS], columns).to_dict("records")
-    facts["unexpected_index_column_names"] = _ROW
-    facts["unexpected_index_list"] = records
-    facts["partial_unexpected_index_list"] = records[:_PARTIAL]
+    shown = [*dict.fromkeys([*_ROW, *columns])] if len(outcome.rows) else []
+    records = table.pick(outcome.rows[:_ROWS], shown) if shown else None
+    check = outcome.check
+    return CheckRow(
+        check.name,
+        check.split,
+        outcome.passed,
+        check.warns,
+        _sentence(result),
+        outcome.cause or outcome.observed,
+        outcome.unexpected,
+        shown,
+        [] if records is None else records.astype(str).to_numpy().tolist(),
+    )
 
 
-def publish(context: Any, store: Store, key: str) -> str:
-    """Build the pages of a Great Expectations context, unless the key is there.
+def _sentence(result: Any) -> str:
+    """What a check expects, as Great Expectations words it."""
+    from great_expectations.render.renderer.inline_renderer import InlineRenderer
+
+    rendered = InlineRenderer(render_object=result.expectation_config)
+    sentences = []
+    for content in rendered.get_rendered_content():
+        values = {k: v["value"] for k, v in (content.value.params or {}).items()}
+        template = string.Template(content.value.template or "")
+        sentences.append(template.safe_substitute(values))
+    return " ".join(sentences)
+
+
+def publish(
+    store: Store,
+    name: str,
+    tables: Sequence[tuple[str, Sequence[CheckRow]]],
+    verdict: Verdict,
+    version: str,
+) -> str:
+    """Write a page, unless it is there, and the index of all pages.
+
+    Args:
+        store: where.
+        name: of the page's folder.
+        tables: the title of each table, and its checks.
+        verdict: what they came to.
+        version: of Great Expectations.
 
     Returns:
-        the URI of the first page.
+        the URI of the page.
     """
-    if not store.exists(f"{key}/{MARKER}"):
-        with store.new_folder(key, MARKER) as folder:
-            context.add_data_docs_site("headrace", _site(folder))
-            context.build_data_docs(site_names=["headrace"])
-            _slim(folder)
-    return store.uri(f"{key}/{MARKER}")
+    key = f"{FOLDER}/{name}"
+    if not store.exists(f"{key}/{PAGE}"):
+        title = f"{verdict.pipeline}: the data against its contract"
+        shown = [{"title": title, "checks": checks} for title, checks in tables]
+        facts = asdict(verdict)
+        page = render(
+            "checks.html", title=title, tables=shown, version=version, **facts
+        )
+        store.write_json(f"{key}/{_VERDICT}", facts)
+        store.write(f"{key}/{PAGE}", page.encode())
+        _write_index(store)
+    return store.uri(f"{key}/{PAGE}")
 
 
-def _site(folder: Path) -> dict[str, Any]:
-    return {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        "store_backend": {
-            "class_name": "TupleFilesystemStoreBackend",
-            "base_directory": str(folder),
-        },
-    }
-
-
-def _slim(folder: Path) -> None:
-    icon = folder / "static" / "images" / "favicon.ico"
-    kept = icon.read_bytes()
-    # 4 MB of help pictures and fonts.
-    shutil.rmtree(folder / "static")
-    icon.parent.mkdir(parents=True)
-    icon.write_bytes(kept)
-    for page in folder.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        page.write_text(text.replace(_HEAD, _HEAD + _STYLE, 1), encoding="utf-8")
-    _link_results(folder)
-
-
-def _link_results(folder: Path) -> None:
-    """The first page's own list of results is made by a script from elsewhere."""
-    pages = sorted((folder / "validations").rglob("*.html"))
-    links = "".join(
-        f'<li><a href="{page.relative_to(folder).as_posix()}">'
-        f"{page.relative_to(folder).parts[1]}</a></li>"
-        for page in pages
-    )
-    first = folder / MARKER
-    text = first.read_text(encoding="utf-8")
-    block = f'<div class="container"><p>Results</p><ul>{links}</ul></div>'
-    first.write_text(text.replace("</body>", f"{block}</body>", 1), encoding="utf-8")
+def _write_index(store: Store) -> None:
+    """The index of all pages, the newest first; those of older releases have none."""
+    pages = []
+    for name in store.names(FOLDER):
+        verdict = store.read_json(f"{FOLDER}/{name}/{_VERDICT}")
+        if verdict:
+            pages.append({"name": name, **verdict})
+    pages.sort(key=lambda page: page["time"], reverse=True)
+    text = render("checks_index.html", title="Checks of the data", pages=pages)
+    store.write(f"{FOLDER}/{PAGE}", text.encode())

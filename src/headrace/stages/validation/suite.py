@@ -1,7 +1,7 @@
 """The only door to Great Expectations: checks in, outcomes and Data Docs out.
 
 Each check is put to a frame of the columns that it names, one after the other, so
-that millions of rows do not have to be in memory together; the pages show them all.
+that millions of rows do not have to be in memory together; one page shows them all.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def load() -> None:
 
 
 class Session:
-    """One validation: tables, their outcomes, and one set of pages.
+    """One validation: tables, their outcomes, and the page of them.
 
     Args:
-        pipeline: its name, for the pages.
+        pipeline: its name, for the page.
         snapshot_digest: what the tables are of.
     """
 
@@ -66,30 +66,32 @@ class Session:
         )
         self._context: Any = gx.get_context(project_config=config, mode="ephemeral")
         self._pipeline = pipeline
-        self._snapshot = snapshot_digest[:16]
+        self._snapshot = snapshot_digest
+        self._tables: list[tuple[str, list[docs.CheckRow]]] = []
         self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
 
-    def run(self, name: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
+    def run(self, title: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
         """Put the checks to a table.
+
+        Args:
+            title: of the table, for the page.
+            table: what is asked.
+            checks: what it is asked.
 
         Raises:
             SpecError: a check of the contract cannot be asked.
         """
-        import great_expectations as gx
-
         made = [_expectation(check, table.columns) for check in checks]
-        self._context.suites.add(gx.ExpectationSuite(name=name, expectations=made))
-        outcomes, results = [], []
+        outcomes, rows = [], []
         for check, expectation in zip(checks, made, strict=True):
             named = _named(check, expectation)
             frame = _frame(table, check, expectation)
             result = self._answer(expectation, frame)
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
-            docs.mend(result, outcome, table, named)
             outcomes.append(outcome)
-            results.append(result)
-        self._keep(name, results)
+            rows.append(docs.check_row(outcome, result, table, named))
+        self._tables.append((title, rows))
         return outcomes
 
     def _answer(self, expectation: Any, frame: pd.DataFrame) -> Any:
@@ -107,40 +109,27 @@ class Session:
         engine.batch_manager.batch_data_cache.clear()
         return result
 
-    def _keep(self, name: str, results: list[Any]) -> None:
-        """Put all results on one page."""
-        import great_expectations as gx
-        from great_expectations.core import ExpectationSuiteValidationResult
-        from great_expectations.data_context.types import resource_identifiers as ids
-        from great_expectations.validator import validation_statistics
+    def publish(self, store: Store, problems: Sequence[str], quarantined: int) -> str:
+        """Write the page of all tables, unless an equal one is there.
 
-        run = gx.RunIdentifier(run_name=self._snapshot)
-        counted = validation_statistics.calc_validation_statistics(results)._asdict()
-        page = ExpectationSuiteValidationResult(
-            success=counted.pop("success"),
-            results=results,
-            suite_name=name,
-            statistics=counted,
-            meta={
-                "great_expectations_version": gx.__version__,
-                "run_id": run,
-                "validation_time": run.run_time,
-            },
-        )
-        batch = f"{self._pipeline}-{name}"
-        suite = ids.ExpectationSuiteIdentifier(name)
-        self._context.validation_results_store.store_validation_results(
-            page, ids.ValidationResultIdentifier(suite, run, batch)
-        )
-
-    def publish(self, store: Store) -> str:
-        """Build the Data Docs of all tables, unless equal ones are there.
+        Args:
+            store: where the Data Docs are.
+            problems: why the data is refused; empty where it is not.
+            quarantined: number of rows that were set aside.
 
         Returns:
-            the URI of their first page.
+            the URI of the page.
         """
-        key = f"data_docs/{self._snapshot}-{self._sha.hexdigest()[:16]}"
-        return docs.publish(self._context, store, key)
+        import great_expectations as gx
+
+        checks = [check for _, table in self._tables for check in table]
+        passed = sum(check.passed for check in checks)
+        verdict = docs.Verdict(
+            self._pipeline, self._snapshot, problems, quarantined, passed, len(checks)
+        )
+        self._sha.update(repr((problems, quarantined)).encode())
+        name = f"{self._snapshot[:16]}-{self._sha.hexdigest()[:16]}"
+        return docs.publish(store, name, self._tables, verdict, gx.__version__)
 
 
 @contextlib.contextmanager

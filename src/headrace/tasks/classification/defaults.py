@@ -9,6 +9,13 @@ SHOWN = {
     "test_log_loss": "log loss",
     "test_calibration_error": "calibration",
 }
+# Pictures of a test split, and their captions.
+PICTURES = {
+    "confusion": "Of the rows of each true class, the share that was taken for each "
+    "class; row counts in brackets.",
+    "calibration": "How often the model is right, by how sure it says it is, and how "
+    "many rows that is.",
+}
 
 GATES = {
     "accuracy": {"metric": "test_accuracy", "direction": "min"},

@@ -62,7 +62,7 @@ class RightOrWrong:
         return f"{names}\n{output[told]:.0%} sure"
 
     def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
-        """By confident learning."""
+        """See `suspects.find_suspects`."""
         return suspects.find_suspects(parts, data.classes)
 
     def few_rows(

@@ -14,36 +14,53 @@ from headrace.pictures import INK, new_figure
 def draw_confusion(
     counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path
 ) -> None:
-    """The confusion matrix, int ``(classes, classes)``, rows the true label."""
-    size = max(5.0, 0.45 * len(classes) + 2)
+    """The confusion matrix: rates of each true class, rows in brackets.
+
+    Args:
+        counts: ``(classes, classes)``, rows the true class.
+        classes: their names.
+        path: of the PNG.
+    """
+    size = max(5.0, 0.6 * len(classes) + 2)
     figure = new_figure(size, size)
     axes = figure.subplots()
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    true, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    share = counts / np.maximum(true[:, np.newaxis], 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(classes))
-    axes.set_xticks(ticks, classes, rotation=90 if len(classes) > 10 else 0)
-    axes.set_yticks(ticks, classes)
-    axes.set(xlabel="predicted", ylabel="true", title="test split, rows")
+    turn = 90 if len(classes) > 10 or max(map(len, classes)) > 6 else 0
+    between = " " if turn else "\n"
+    names = [f"{n}{between}({k:,})" for n, k in zip(classes, predicted, strict=True)]
+    axes.set_xticks(ticks, names, rotation=turn)
+    names = [f"{name} ({rows:,})" for name, rows in zip(classes, true, strict=True)]
+    axes.set_yticks(ticks, names)
+    title = f"test split: {np.trace(counts):,} of {counts.sum():,} rows are right"
+    axes.set(xlabel="predicted (rows)", ylabel="true (rows)", title=title)
     if len(classes) <= 30:
         for row, column in np.argwhere(counts):
             colour = "white" if share[row, column] > 0.5 else "black"
-            text = str(counts[row, column])
-            axes.text(column, row, text, ha="center", va="center", color=colour, size=8)
+            text = f"{share[row, column]:.0%}\n({counts[row, column]:,})"
+            axes.text(column, row, text, ha="center", va="center", color=colour, size=7)
     figure.savefig(path, dpi=110)
 
 
 def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
-    """How often the model is right, by how sure it says it is."""
-    figure = new_figure(5, 4.5)
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], "--", color="grey", lw=1)
+    """How often the model is right, by how sure it says it is, and of how many rows."""
+    figure = new_figure(5, 5.5)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    upper.plot([0, 1], [0, 1], "--", color="grey", lw=1, label="perfect")
     filled = [b for b in bins if b["rows"]]
-    axes.plot(
-        [b["confidence"] for b in filled],
-        [b["accuracy"] for b in filled],
-        "o-",
-        color=INK,
-    )
-    axes.set(xlabel="confidence", ylabel="accuracy", title="calibration")
-    axes.grid(alpha=0.3)
+    confidence = [b["confidence"] for b in filled]
+    accuracy = [b["accuracy"] for b in filled]
+    upper.plot(confidence, accuracy, "o-", color=INK, label="test split")
+    upper.set(ylabel="accuracy", title="calibration")
+    upper.legend()
+    edges = np.arange(len(bins)) / len(bins)
+    rows = [b["rows"] for b in bins]
+    drawn = lower.bar(edges, rows, 0.9 / len(bins), align="edge", color=INK)
+    lower.bar_label(drawn, [f"{n:,.0f}" if n else "" for n in rows], fontsize=7)
+    lower.margins(y=0.25)
+    lower.set(xlabel="confidence", ylabel="rows")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)

@@ -1,74 +1,117 @@
-"""Rows whose label is probably wrong, by confident learning.
+"""Labels that may be wrong, shown only where most of them are expected to be.
 
-Source: C. G. Northcutt, L. Jiang, I. L. Chuang, Confident learning: estimating
-uncertainty in dataset labels, JAIR 70 (2021), as cleanlab has it. The model has not
-learned from test and val. From train it has, so what it contradicts there it does
-against what it was told.
+A model that disagrees with a label is usually wrong itself, the more often the less
+sure it is. A wrong label does not depend on how sure the model is. So the rate of
+disagreement at a confidence is modelled as ``lapse + (1 - lapse) * error``, where
+``error`` is a logistic function of the log-odds of the confidence. The lapse rate is
+the share of wrong labels, and ``lapse / rate`` the chance that one label is wrong
+where the model disagrees. Where the data gives no evidence of a lapse, the model alone
+explains every disagreement, and nothing is shown.
+
+Sources: F. A. Wichmann, N. J. Hill, The psychometric function: I. Fitting, sampling,
+and goodness of fit, Perception & Psychophysics 63 (2001), for the lapse rate; J. Platt,
+Probabilistic outputs for support vector machines (1999), for the logistic function.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.tasks.forms import Judged, Suspect
 
-KEPT = 50
-# A model that is hardly sure of anything says nothing of a label.
-SURE = 0.5
+MOST = 50
+LEAST_CHANCE = 0.5
+# Of the log likelihood ratio, for a lapse at a one-sided level of 1 %.
+_EVIDENCE = 2.71
+_SUREST = 1e-7
+
+Floats = npt.NDArray[np.float64]
 
 
 def find_suspects(parts: Iterable[Judged], classes: Sequence[str]) -> list[Suspect]:
-    """The most suspicious rows, worst first, at most `KEPT`.
+    """The rows whose label is most likely wrong, worst first, at most `MOST`.
 
     Args:
-        parts: rows of some splits, one split after the other; each is looked at by
+        parts: rows of some splits, one split after the other; each split is fitted by
             itself, and only one is in memory.
         classes: in the order of the outputs.
     """
-    found: list[Suspect] = []
-    for _, own in itertools.groupby(parts, lambda part: part.split):
-        found += _suspects(list(own), classes)
-    found.sort(key=lambda suspect: suspect.chance_of_label - suspect.chance)
-    return found[:KEPT]
+    suspects: list[Suspect] = []
+    for _, split in itertools.groupby(parts, lambda part: part.split):
+        suspects += _suspects_of_split(list(split), classes)
+    return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.chance_wrong)
 
 
-def _suspects(parts: Sequence[Judged], classes: Sequence[str]) -> list[Suspect]:
-    if not parts:
-        return []
-    given = np.concatenate([part.outputs for part in parts]).astype(np.float64)
+def _suspects_of_split(
+    parts: Sequence[Judged], classes: Sequence[str]
+) -> list[Suspect]:
+    outputs = np.concatenate([part.outputs for part in parts])
+    if not np.isfinite(outputs).all():
+        return []  # such a model is refused for it
     labels = np.concatenate([part.targets for part in parts])
-    if not np.isfinite(given).all() or len(np.unique(labels)) < len(classes):
-        return []  # what is unknown of a class cannot be weighed against others
-    from cleanlab.filter import find_label_issues
-
-    ranked = find_label_issues(
-        labels,
-        given / given.sum(axis=1, keepdims=True),
-        filter_by="confident_learning",
-        return_indices_ranked_by="normalized_margin",
-        n_jobs=1,
-    )
-    starts = np.cumsum([0, *(len(part.targets) for part in parts)])
-    found = []
-    for place in np.asarray(ranked, np.int64)[:KEPT].tolist():
-        number = int(np.searchsorted(starts, place, side="right")) - 1
-        part, row = parts[number], place - int(starts[number])
-        chances, label = part.outputs[row], int(part.targets[row])
-        best = int(chances.argmax())
-        if best == label or chances[best] < SURE:
-            continue
-        found.append(
-            Suspect(
-                part.items[row],
-                part.names[row],
-                part.split,
-                classes[label],
-                classes[best],
-                float(chances[best]),
-                float(chances[label]),
-            )
+    confidence = outputs.max(axis=1).astype(np.float64)
+    disagrees = outputs.argmax(axis=1) != labels
+    chance_wrong = np.where(disagrees, chances_of_wrong(confidence, disagrees), 0)
+    rows = [(part, row) for part in parts for row in range(len(part.targets))]
+    worst = np.argsort(-chance_wrong, kind="stable")[:MOST].tolist()
+    return [
+        Suspect(
+            part.items[row],
+            part.names[row],
+            part.split,
+            classes[int(part.targets[row])],
+            classes[int(part.outputs[row].argmax())],
+            float(confidence[place]),
+            float(chance_wrong[place]),
         )
-    return found
+        for place in worst
+        for part, row in [rows[place]]
+        if chance_wrong[place] > LEAST_CHANCE
+    ]
+
+
+def chances_of_wrong(
+    confidence: Floats, disagrees: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """The chance that a label is wrong, where the model disagrees with it.
+
+    Args:
+        confidence: the model's probability of the class that it predicts, ``(n,)``.
+        disagrees: whether that is another class than the label, ``(n,)``.
+
+    Returns:
+        ``(n,)``; 0 everywhere where nothing shows that any label is wrong.
+    """
+    from scipy import optimize, special
+
+    if not disagrees.any():
+        return np.zeros(len(confidence))
+    doubt = special.logit(np.clip(1 - confidence, _SUREST, 1 - _SUREST))
+
+    def error(shift: float, slope: float) -> Floats:
+        return np.asarray(special.expit(shift + np.exp(slope) * doubt))
+
+    def loss(lapse: float, shift: float, slope: float) -> float:
+        rate = np.clip(lapse + (1 - lapse) * error(shift, slope), 1e-12, 1 - 1e-12)
+        likelihood = np.where(disagrees, np.log(rate), np.log1p(-rate)).sum()
+        return float((shift / 2) ** 2 + slope**2 - 2 * likelihood) / 2
+
+    without = optimize.minimize(lambda x: loss(0, *x), (0, 0), method="Nelder-Mead")
+    fits = [
+        optimize.minimize(
+            lambda x: loss(float(special.expit(x[0])), *x[1:]),
+            (special.logit(start), *without.x),
+            method="Nelder-Mead",
+        )
+        for start in (0.005, 0.05)
+    ]
+    best = min(fits, key=lambda fit: float(fit.fun))
+    if without.fun - best.fun < _EVIDENCE:
+        return np.zeros(len(doubt))
+    lapse = float(special.expit(best.x[0]))
+    return np.asarray(lapse / (lapse + (1 - lapse) * error(*best.x[1:])))

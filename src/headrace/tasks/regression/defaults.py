@@ -9,6 +9,11 @@ SHOWN = {
     "test_mean_absolute_error": "mean error",
     "test_bias": "bias",
 }
+# Pictures of a test split, and their captions.
+PICTURES = {
+    "predictions": "Predicted against true numbers; they are equal on the line.",
+    "residuals": "Predicted minus true: by the true number, and how often.",
+}
 
 GATES = {
     "error": {"metric": "test_mean_absolute_error", "direction": "max"},

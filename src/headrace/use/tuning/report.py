@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from headrace import pictures
-from headrace.spec import PipelineSpec
+from headrace.spec import PipelineSpec, parse_override
 from headrace.state.tracking import Tracking
+from headrace.use.tuning.ranges import Dimension
 from headrace.use.tuning.study import Study
 
 
@@ -59,12 +60,20 @@ def log_report(study: Study, tracking: Tracking, run_id: str) -> None:
         if best is not None:
             pictures.draw_trials(
                 trial_table(study),
-                {d.key: d.kind == "log" for d in study.space.dimensions},
+                {d.key: _axis(d) for d in study.space.dimensions},
                 study.metric.name,
                 study.metric.lower,
                 Path(place) / "pictures" / "trials.png",
             )
         tracking.log_files(run_id, Path(place))
+
+
+def _axis(dimension: Dimension) -> str | list[str]:
+    """The scale of the axis of a field, or the choices that it has."""
+    if dimension.kind == "choice":
+        settings = map(dimension.setting, dimension.values())
+        return [str(parse_override(text)[1]) for text in settings]
+    return "log" if dimension.kind == "log" else "linear"
 
 
 def _write_tables(study: Study, place: Path) -> None:

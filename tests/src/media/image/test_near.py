@@ -44,6 +44,15 @@ def _jpeg(payload):
     return np.stack(copies)[..., None]
 
 
+def _jpeg_in_colour(payload):
+    copies = []
+    for picture in payload:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "JPEG", quality=75)
+        copies.append(np.asarray(Image.open(file)))
+    return np.stack(copies)
+
+
 def _resized(payload):
     height, width = payload.shape[1:3]
     copies = []
@@ -148,3 +157,26 @@ def test_grey_is_near_its_colours_and_nothing_depends_on_the_blocks():
     assert _bits(grey[77:78], grey[77:78]).tolist() == [0]
     parts = [fingerprint(grey[start : start + 50]) for start in range(0, 300, 50)]
     assert np.bitwise_count(np.concatenate(parts) ^ fingerprints).max() <= 1
+
+
+def _coloured(grey):
+    """The same shapes, red where they are bright and bluish where they are dark."""
+    return np.concatenate([grey, grey // 2, grey // 3 + 60], axis=3)
+
+
+@pytest.mark.parametrize("change", [_jpeg_in_colour, _lighter, _moved])
+@pytest.mark.parametrize("grey", [_pictures(40, 32), _strokes(40)])
+def test_a_copy_in_colour_is_alike(grey, change):
+    pictures = _coloured(grey)
+
+    assert image.alike(pictures, change(pictures), DATA).mean() >= 0.9
+
+
+@pytest.mark.parametrize("grey", [_pictures(40, 32), _strokes(40)])
+def test_the_same_shape_in_another_colour_is_not_alike(grey):
+    pictures = np.concatenate([grey, grey // 2, grey // 2], axis=3)
+    other_hue = np.roll(pictures, 1, axis=3)
+
+    assert _bits(pictures, other_hue).min() <= 12
+    assert image.difference(pictures[..., :1], other_hue[..., 1:2]).max() <= 1
+    assert not image.alike(pictures, other_hue, DATA).any()

@@ -1,73 +1,101 @@
-"""Labels that are probably wrong."""
+"""Labels that may be wrong: simulated, with labels flipped at a known rate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
-from headrace.data.snapshots import SplitRows
-from headrace.records import DataDescription, SnapshotRecord
-from headrace.stages.evaluation import SUSPECT_ROWS
-from headrace.stages.evaluation.answers import ask_some
-from headrace.stages.evaluation.pages import page
-from headrace.state.store import Store
-from headrace.tasks.classification.suspects import KEPT, find_suspects
-from headrace.tasks.forms import Suspect
+from headrace.tasks.classification.suspects import MOST, find_suspects
+from headrace.tasks.forms import Judged
 
-DATA = DataDescription(medium="image", shape=(2, 2, 1), classes=("dark", "bright"))
+CLASSES = tuple("abcde")
+ROWS = 4000
 
 
-class Brightness:
-    """A model that is sure of dark below 100, of bright above."""
+def judged(flipped: float, seed: int = 0, overconfident: float = 1.5) -> Any:
+    """Rows of an overconfident model, some of whose labels were flipped.
 
-    def predict_on_batch(self, items: Any) -> Any:
-        bright = np.asarray(items, np.float32).mean(axis=(1, 2, 3)) > 100
-        chance = np.where(bright, 0.98, 0.02).astype(np.float32)
-        return np.stack([1 - chance, chance], axis=1)
-
-
-def suspects_of(snapshot: SnapshotRecord) -> list[Suspect]:
-    """Those of the test split, as an evaluation finds them."""
-    rows = SplitRows(snapshot, "test")
-    parts = list(ask_some(Brightness(), rows, SUSPECT_ROWS))
-    return find_suspects(parts, DATA.classes)
-
-
-def test_a_wrong_label_is_found_and_told(tmp_path: Any, write_snapshot: Any) -> None:
-    rng = np.random.default_rng(0)
-    labels = np.arange(60) % 2
-    items = rng.integers(0, 60, (60, 2, 2, 1), np.uint8)
-    items[labels == 1] += 150
-    told = [DATA.classes[label] for label in labels]
-    told[7] = "dark"  # it is bright
-    columns = {"split": ["test"] * 60, "label": told, "name": [*map(str, range(60))]}
-    snapshot = write_snapshot(Store(str(tmp_path)), DATA, items, columns)
-    (suspect,) = suspects_of(snapshot)
-    assert (suspect.name, suspect.label, suspect.likely) == ("7", "dark", "bright")
-    assert suspect.split == "test"
-    assert abs(suspect.chance - 0.98) < 1e-6
-    assert suspect.item.shape == (2, 2, 1)
-    text = page("Suspects", ["row"], [["<7>"]], [suspect.item], DATA)
-    assert "&lt;7&gt;" in text
-    assert "<img" in text
+    Returns:
+        the rows, and which labels were flipped.
+    """
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 4, (ROWS, len(CLASSES)))
+    true = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    is_flipped = rng.random(ROWS) < flipped
+    other = (true + rng.integers(1, len(CLASSES), ROWS)) % len(CLASSES)
+    odds = np.exp(overconfident * (logits - logits.max(axis=1, keepdims=True)))
+    outputs = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+    items = np.zeros((ROWS, 2, 2, 1), np.uint8)
+    names = [str(row) for row in range(ROWS)]
+    labels = np.where(is_flipped, other, true).astype(np.int32)
+    return Judged("test", items, labels, names, outputs), is_flipped
 
 
-def test_no_more_than_a_page_of_them_is_kept(
-    tmp_path: Any, write_snapshot: Callable[..., Any]
-) -> None:
-    rng = np.random.default_rng(0)
-    labels = np.arange(600) % 2
-    items = rng.integers(0, 60, (600, 2, 2, 1), np.uint8)
-    items[labels == 1] += 150
-    wrong = np.arange(600) < 120
-    told = [
-        DATA.classes[label ^ int(flip)]
-        for label, flip in zip(labels, wrong, strict=True)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("overconfident", [0.7, 1, 2])
+def test_of_clean_labels_nothing_is_shown(seed: int, overconfident: float) -> None:
+    part, _ = judged(0, seed, overconfident)
+    disagrees = part.outputs.argmax(axis=1) != part.targets
+
+    assert disagrees.sum() > 100  # the model alone is wrong as often
+    assert find_suspects([part], CLASSES) == []
+
+
+@pytest.mark.parametrize("flipped", [0.03, 0.05, 0.1])
+def test_of_flipped_labels_the_share_is_stated_near_the_truth(flipped: float) -> None:
+    stated, real = [], []
+    for seed in range(5):
+        part, is_flipped = judged(flipped, seed)
+        suspects = find_suspects([part], CLASSES)
+        assert 1 <= len(suspects) <= MOST
+        stated += [suspect.chance_wrong for suspect in suspects]
+        real += [is_flipped[int(suspect.name)] for suspect in suspects]
+
+    assert min(stated) > 0.5
+    assert np.mean(stated) == pytest.approx(np.mean(real), abs=0.1)
+
+
+def test_a_suspect_says_what_it_was_labelled_and_what_the_model_predicts() -> None:
+    part, _ = judged(0.1)
+    suspects = find_suspects([part], CLASSES)
+    worst = suspects[0]
+    row = int(worst.name)
+
+    assert worst.label == CLASSES[part.targets[row]]
+    assert worst.likely == CLASSES[part.outputs[row].argmax()] != worst.label
+    assert worst.chance == pytest.approx(float(part.outputs[row].max()))
+    assert (worst.split, worst.item.shape) == ("test", (2, 2, 1))
+    chances = [suspect.chance_wrong for suspect in suspects]
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_splits_are_fitted_by_themselves_and_rows_found_in_their_parts() -> None:
+    clean, _ = judged(0)
+    flipped, _ = judged(0.1, seed=1)
+    half = ROWS // 2
+    parts = [
+        Judged("val", clean.items, clean.targets, clean.names, clean.outputs),
+        *(
+            Judged(
+                "test",
+                flipped.items[rows],
+                flipped.targets[rows],
+                flipped.names[rows],
+                flipped.outputs[rows],
+            )
+            for rows in (slice(half), slice(half, None))
+        ),
     ]
-    columns = {"split": ["test"] * 600, "label": told, "name": [*map(str, range(600))]}
-    snapshot = write_snapshot(Store(str(tmp_path)), DATA, items, columns)
-    found = suspects_of(snapshot)
-    assert len(found) == KEPT
-    assert all(int(suspect.name) < 120 for suspect in found)
+
+    suspects = find_suspects(iter(parts), CLASSES)
+
+    assert suspects == find_suspects([flipped], CLASSES) != []
+
+
+def test_answers_that_are_no_numbers_suspect_nothing() -> None:
+    part, _ = judged(0.1)
+    part.outputs[0, 0] = np.nan
+
+    assert find_suspects([part], CLASSES) == []
