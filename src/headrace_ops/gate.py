@@ -14,24 +14,18 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import ipaddress
-import json
 from collections.abc import Callable, Iterable, Sequence
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, cookie_parser
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.state.logins import Login
-from headrace_ops.asgi import (
-    App,
-    Message,
-    Receive,
-    Refused,
-    Send,
-    answer,
-    headers_of,
-    with_headers,
-)
-from headrace_ops.peers import Address, is_ours
+from headrace_ops.environment import is_loopback
+from headrace_ops.peers import is_ours
 
 _SAFE = {"GET", "HEAD"}
 _HINT = "The link that `headrace up` prints opens this page; login.json in the home has"
@@ -53,7 +47,7 @@ class Gate:
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
         *,
         logins: Sequence[Login],
         hosts: Iterable[str] = (),
@@ -68,131 +62,132 @@ class Gate:
         self._health = frozenset(health)
         # Prefect's and MLflow's pages would report to their makers.
         places = " ".join(["'self' data: blob:", *sorted(self._origins)])
-        self._policy = f"connect-src {places}; frame-ancestors 'self'".encode()
+        self._policy = f"connect-src {places}; frame-ancestors 'self'"
         self._is_user = is_user
-        self._cookie = ""
+        self._cookie = self._session = self._set_cookie = ""
         if self._logins:
-            session = self._logins[0].derive("session")
-            name = hashlib.sha256(session.encode()).hexdigest()[:12]
-            self._cookie = f"headrace-{name}={session}"
+            self._session = self._logins[0].derive("session")
+            digest = hashlib.sha256(self._session.encode()).hexdigest()
+            self._cookie = f"headrace-{digest[:12]}"
+            pair = f"{self._cookie}={self._session}"
+            self._set_cookie = f"{pair}; Path=/; HttpOnly; SameSite=Strict"
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it to the application."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
+        request = HTTPConnection(scope)
         try:
-            headers = headers_of(scope)
-            self._check_place(scope, headers)
-            target = self._link_target(scope)
+            self._check_place(request)
+            target = self._link_target(request)
             if target:
-                await answer(send, 303, b"", self._session(target))
+                await RedirectResponse(
+                    target,
+                    303,
+                    {
+                        "set-cookie": self._set_cookie,
+                        "cache-control": "no-store",
+                        "referrer-policy": "no-referrer",
+                    },
+                )(scope, receive, send)
                 return
-            if not (self._is_health(scope) or self._is_preflight(scope, headers)):
-                await self._check_login(scope, headers)
-        except Refused as refused:
-            await _refuse(scope, send, refused)
+            if not (self._is_health(scope) or self._is_preflight(request)):
+                await self._check_login(request)
+        except HTTPException as refused:
+            await _refuse(refused, scope, receive, send)
             return
-        extra = [(b"content-security-policy", self._policy)]
         # A browser that was asked for the password is not asked again by a WebSocket.
-        if self._cookie and "authorization" in headers and _is_page(scope, headers):
-            extra += self._session()
-        await self._app(scope, receive, with_headers(send, extra))
+        shows_login = "authorization" in request.headers and _is_page(request)
+        cookie = self._set_cookie if shows_login else ""
+        await self._app(scope, receive, self._with_headers(send, cookie))
 
-    def _check_place(self, scope: Message, headers: dict[str, str]) -> None:
+    def _with_headers(self, send: Send, cookie: str) -> Send:
+        """Add headers to the answer; no answer is meant for every origin."""
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", [])
+                headers = MutableHeaders(scope=message)
+                if "*" in headers.getlist("access-control-allow-origin"):
+                    del headers["access-control-allow-origin"]
+                headers.setdefault("x-frame-options", "SAMEORIGIN")
+                headers.setdefault("content-security-policy", self._policy)
+                if cookie:
+                    headers.append("set-cookie", cookie)
+            await send(message)
+
+        return send_on
+
+    def _check_place(self, request: HTTPConnection) -> None:
         """Refuse names that are not this server's, and pages that are not."""
+        headers = request.headers
+        for name in ("host", "origin", "authorization"):
+            if len(headers.getlist(name)) > 1:
+                raise HTTPException(400, f"The header {name} is there twice.")
         host = headers.get("host", "").lower()
         if not self._is_our_host(host):
-            raise Refused(403, "This server has another name.")
+            raise HTTPException(403, "This server has another name.")
         origin = headers.get("origin", "").rstrip("/").lower()
         if origin in self._origins:
             return
-        if origin and urlsplit(origin).netloc != host:
-            raise Refused(403, "A page of another origin may not ask here.")
         site = headers.get("sec-fetch-site", "same-origin")
-        if site in {"same-origin", "none"} or _is_page(scope, headers):
-            return
-        raise Refused(403, "A page of another origin may not ask here.")
+        is_same_site = site in {"same-origin", "none"} or _is_page(request)
+        if (origin and urlsplit(origin).netloc != host) or not is_same_site:
+            raise HTTPException(403, "A page of another origin may not ask here.")
 
     def _is_our_host(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name in self._hosts:
-            return True
-        try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return False
+        return name in self._hosts or is_loopback(name)
 
-    def _is_health(self, scope: Message) -> bool:
+    def _is_health(self, scope: Scope) -> bool:
         is_read = scope["type"] == "http" and scope["method"] in _SAFE
         return is_read and scope["path"] in self._health
 
-    def _is_preflight(self, scope: Message, headers: dict[str, str]) -> bool:
+    def _is_preflight(self, request: HTTPConnection) -> bool:
         """Whether a listed page elsewhere asks what it may send, as browsers do."""
-        is_listed = headers.get("origin", "").rstrip("/").lower() in self._origins
-        asks = "access-control-request-method" in headers
-        return is_listed and asks and scope.get("method") == "OPTIONS"
+        origin = request.headers.get("origin", "").rstrip("/").lower()
+        asks = "access-control-request-method" in request.headers
+        return origin in self._origins and asks and request.get("method") == "OPTIONS"
 
-    def _link_target(self, scope: Message) -> str:
+    def _link_target(self, request: HTTPConnection) -> str:
         """Where the link with the token leads; empty: this is not that link."""
-        if scope["type"] != "http" or (scope["method"], scope["path"]) != (
-            "GET",
-            "/login",
-        ):
+        if (request.get("method"), request["path"]) != ("GET", "/login"):
             return ""
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        (token,) = query.get("token", [""])[:1]
+        token = request.query_params.get("token")
         if not token or not self._logins:
             return ""
         if not _same(token, self._logins[0].derive("link")):
-            raise Refused(403, f"This link is not, or no longer, valid. {_HINT}")
-        (target,) = query.get("next", ["/"])[:1]
+            raise HTTPException(403, f"This link is not, or no longer, valid. {_HINT}")
+        target = request.query_params.get("next", "/")
         is_here = target.startswith("/") and target[1:2] not in {"/", "\\"}
         return target if is_here and target.isprintable() else "/"
 
-    def _session(self, target: str = "") -> list[tuple[bytes, bytes]]:
-        cookie = f"{self._cookie}; Path=/; HttpOnly; SameSite=Strict"
-        made = [(b"set-cookie", cookie.encode())]
-        if target:
-            made += [(b"location", target.encode()), (b"cache-control", b"no-store")]
-            made += [(b"referrer-policy", b"no-referrer")]
-        return made
-
-    async def _check_login(self, scope: Message, headers: dict[str, str]) -> None:
-        name, _, session = self._cookie.partition("=")
-        if name:
-            try:
-                morsel = SimpleCookie(headers.get("cookie", "")).get(name)
-            except CookieError:
-                morsel = None
-            if morsel is not None and _same(morsel.value, session):
-                if is_ours(_address(scope, "client"), _address(scope, "server")):
-                    return
-        shown = _basic(headers.get("authorization", ""))
+    async def _check_login(self, request: HTTPConnection) -> None:
+        cookies = cookie_parser("; ".join(request.headers.getlist("cookie")))
+        session = cookies.get(self._cookie, "") if self._cookie else ""
+        if session and _same(session, self._session):
+            if is_ours(request.client, request.get("server")):
+                return
+        shown = _basic(request.headers.get("authorization", ""))
         if shown is not None:
             if any([_same(shown.text, login.text) for login in self._logins]):
                 return
             is_user = self._is_user
             if is_user is not None and await asyncio.to_thread(is_user, shown):
                 return
-        raise Refused(401, f"A login is needed. {_HINT}")
+        raise HTTPException(401, f"A login is needed. {_HINT}")
 
 
-def _address(scope: Message, end: str) -> Address | None:
-    found = scope.get(end)
-    return (str(found[0]), int(found[1] or 0)) if found else None
-
-
-def _is_page(scope: Message, headers: dict[str, str]) -> bool:
+def _is_page(request: HTTPConnection) -> bool:
     """Whether a browser opens this as a page, which a link elsewhere may lead to."""
     return (
-        scope["type"] == "http"
-        and scope["method"] == "GET"
-        and headers.get("sec-fetch-mode") == "navigate"
-        and headers.get("sec-fetch-dest") == "document"
+        request.get("method") == "GET"
+        and request.headers.get("sec-fetch-mode") == "navigate"
+        and request.headers.get("sec-fetch-dest") == "document"
     )
 
 
@@ -210,12 +205,14 @@ def _same(shown: str, right: str) -> bool:
     return hmac.compare_digest(shown.encode(), right.encode())
 
 
-async def _refuse(scope: Message, send: Send, refused: Refused) -> None:
+async def _refuse(
+    refused: HTTPException, scope: Scope, receive: Receive, send: Send
+) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})  # before it is open: 403
         return
-    body = {"exception_message": str(refused), "message": str(refused)}
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-    if refused.status == 401:
-        headers.append((b"www-authenticate", b'Basic realm="Headrace"'))
-    await answer(send, refused.status, json.dumps(body).encode(), headers)
+    body = {"exception_message": refused.detail, "message": refused.detail}
+    headers = {"cache-control": "no-store"}
+    if refused.status_code == 401:
+        headers["www-authenticate"] = 'Basic realm="Headrace"'
+    await JSONResponse(body, refused.status_code, headers)(scope, receive, send)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import httpx
 
@@ -27,7 +27,7 @@ __all__ = ["CHECKS", "Check", "examine"]
 
 LIMIT_SECONDS = 10.0
 LOADING_SECONDS = 120.0  # for what loads models, which takes a process with TensorFlow
-CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
+CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
     "home": check_home,
     "store": check_store,
     "ledger": check_ledger,
@@ -53,7 +53,8 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
 
     def look(name: str) -> None:
         try:
-            results[name].extend(CHECKS[name](settings))
+            rows = CHECKS[name](settings)
+            results[name].extend([rows] if isinstance(rows, Check) else rows)
         except DependencyError as error:
             results[name].append(unreachable(name, error.message, error.action))
         except Exception as error:  # one broken thing hides no other

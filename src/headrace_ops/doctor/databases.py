@@ -19,11 +19,11 @@ CLOCK_SECONDS = 5.0
 def check_ledger(settings: Settings) -> Iterator[Check]:
     """The ledger's database, and the chain over its rows."""
     url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
-    is_well = True
+    states = set()
     for check in check_database("ledger", url, settings):
-        is_well &= check.state == "ok"
+        states.add(check.state)
         yield check
-    if is_well:
+    if states == {"ok"}:
         yield from _check_chain(url)
 
 
@@ -44,13 +44,11 @@ def _check_chain(url: str) -> Iterator[Check]:
     name = "ledger chain"
     if version == 1:
         yield hint(name, "of an older release: the next command takes its rows over")
-        return
-    report = Ledger(url).walk_chain()
-    if report.problem:
+    elif problem := (report := Ledger(url).walk_chain()).problem:
         fix = "Restore the ledger from a backup; see who may write there."
-        yield wrong(name, report.problem, fix)
-        return
-    yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
+        yield wrong(name, problem, fix)
+    else:
+        yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
 
 
 def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:

@@ -17,12 +17,14 @@ from headrace.settings import Settings, variable
 from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
-_REPORT_IF_ON = (
-    "PREFECT_SERVER_ANALYTICS_ENABLED",
-    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY",
-    "GX_ANALYTICS_ENABLED",
-)
-_REPORT_IF_OFF = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+_REPORTS = {
+    ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"): {"0", "false", "no", "off"},
+    (
+        "PREFECT_SERVER_ANALYTICS_ENABLED",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY",
+        "GX_ANALYTICS_ENABLED",
+    ): {"1", "true", "yes", "on"},
+}
 
 # Below these are known holes or faults that nothing here makes up for.
 FLOORS = {
@@ -40,40 +42,34 @@ def _is_writable(folder: Path) -> bool:
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
-def check_home(settings: Settings) -> Iterator[Check]:
+def check_home(settings: Settings) -> Check:
     """The home: there or not yet, its format, whether it can be written."""
     home = settings.home.absolute()
-    marker = home / "format"
     if not _is_writable(home):
         fix = "Set HEADRACE_HOME to a folder that can be written."
-        yield wrong("home", f"{home} cannot be written", fix)
-        return
+        return wrong("home", f"{home} cannot be written", fix)
     if not home.exists():
-        yield ok("home", f"{home}, made by the first run")
-        return
+        return ok("home", f"{home}, made by the first run")
+    marker = home / "format"
     found = marker.read_text(errors="replace").strip() if marker.exists() else ""
     if found and found != HOME_FORMAT:
         seen = f"{home} has format {found[:20]!r}, this version {HOME_FORMAT!r}"
         fix = "Use the Headrace that made it, or another HEADRACE_HOME."
-        yield wrong("home", seen, fix)
-        return
+        return wrong("home", seen, fix)
     free = shutil.disk_usage(home).free / 2**30
     seen = f"{home}, {free:.1f} GiB free"
-    yield hint("home", seen, "Make room.") if free < 1 else ok("home", seen)
+    return hint("home", seen, "Make room.") if free < 1 else ok("home", seen)
 
 
-def check_store(settings: Settings) -> Iterator[Check]:
+def check_store(settings: Settings) -> Check:
     """The store; where it is there, by writing to it and taking that away again."""
-    uri = settings.store
-    if "://" in uri:
-        yield _try_store(uri)
-        return
-    folder = Path(uri).absolute()
+    if "://" in settings.store:
+        return _try_store(settings.store)
+    folder = Path(settings.store).absolute()
     if _is_writable(folder):
-        yield ok("store", str(folder))
-    else:
-        fix = "Set HEADRACE_STORE to a place that can be."
-        yield wrong("store", f"{folder} cannot be written", fix)
+        return ok("store", str(folder))
+    fix = "Set HEADRACE_STORE to a place that can be."
+    return wrong("store", f"{folder} cannot be written", fix)
 
 
 def _try_store(uri: str) -> Check:
@@ -118,29 +114,33 @@ def check_models(settings: Settings) -> Iterator[Check]:
         if v.model in flaws:
             seen = f"the champion, version {v.version}: {flaws[v.model].message}"
             yield wrong(name, seen, f"headrace repair {v.model}")
-        elif v.golden_digest:
-            seen = f"version {v.version}: its files are as registered, it answers as "
-            yield ok(name, seen + "then")
-        else:
-            seen = f"version {v.version}: its file is as registered; no golden answers "
-            yield ok(name, seen + "were recorded with it")
+            continue
+        seen = "its file is as registered; no golden answers were recorded with it"
+        if v.golden_digest:
+            seen = "its files are as registered, it answers as then"
+        yield ok(name, f"version {v.version}: {seen}")
 
 
-def check_versions(_: Settings) -> Iterator[Check]:
+def check_versions(_: Settings) -> list[Check]:
     """The installed packages against their floors: one line if all is well."""
-    present, is_well = [], True
-    for package, floor in FLOORS.items():
-        try:
-            version = metadata.version(package)
-            seen = f"version {version}, which has known holes"
-        except metadata.PackageNotFoundError:
-            version, seen = "", "not installed"
-        if number(version) < number(floor):
-            yield wrong(package, seen, f"pip install '{package}>={floor}'")
-            is_well = False
-        present.append(f"{package} {version}")
-    if is_well:
-        yield ok("versions", ", ".join(present))
+    installed = {package: _version(package) for package in FLOORS}
+    too_old = [
+        wrong(
+            package,
+            f"version {version}, which has known holes" if version else "not installed",
+            f"pip install '{package}>={FLOORS[package]}'",
+        )
+        for package, version in installed.items()
+        if number(version) < number(FLOORS[package])
+    ]
+    return too_old or [ok("versions", ", ".join(map(" ".join, installed.items())))]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def compare(package: str, server: str, where: str) -> Check:
@@ -162,16 +162,15 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(map(int, found.group().split("."))) if found else (0,)
 
 
-def check_bytecode(_: Settings) -> Iterator[Check]:
+def check_bytecode(_: Settings) -> Check:
     """Whether the large libraries are compiled again at every start."""
     missing = {name: _origin(name) for name in _HEAVY if not _is_compiled(name)}
     if not missing:
-        yield ok("bytecode", "present")
-        return
+        return ok("bytecode", "present")
     folders = " ".join(sorted({str(Path(o).parents[1]) for o in missing.values()}))
     seen = f"missing for {', '.join(missing)}: each start takes twice as long"
     fix = f"env -u PYTHONDONTWRITEBYTECODE python -m compileall -q {folders}"
-    yield hint("bytecode", seen, fix)
+    return hint("bytecode", seen, fix)
 
 
 def _origin(name: str) -> str:
@@ -184,26 +183,25 @@ def _is_compiled(name: str) -> bool:
     return not origin or Path(importlib.util.cache_from_source(origin)).exists()
 
 
-def check_metrics(_: Settings) -> Iterator[Check]:
+def check_metrics(_: Settings) -> Check:
     """What system metrics need: psutil, and beside a GPU its library."""
-    has_gpu = Path("/dev/nvidia0").exists()
-    needed = {"psutil": "psutil"} | ({"pynvml": "nvidia-ml-py"} if has_gpu else {})
-    missing = [p for name, p in needed.items() if not importlib.util.find_spec(name)]
-    if missing:
-        seen = f"{', '.join(missing)} missing: a run shows no load"
-        yield hint("system metrics", seen, f"pip install {' '.join(missing)}")
-    else:
-        seen = "psutil and pynvml" if has_gpu else "psutil (there is no NVIDIA GPU)"
-        yield ok("system metrics", seen)
+    if not Path("/dev/nvidia0").exists():
+        return ok("system metrics", "psutil (there is no NVIDIA GPU)")
+    if importlib.util.find_spec("pynvml"):
+        return ok("system metrics", "psutil and pynvml")
+    seen = "nvidia-ml-py missing: a run shows no load of the GPU"
+    return hint("system metrics", seen, "pip install nvidia-ml-py")
 
 
-def check_telemetry(_: Settings) -> Iterator[Check]:
+def check_telemetry(_: Settings) -> Check:
     """Whether someone has turned on that libraries report home."""
-    values = {n: variable(n).lower() for n in _REPORT_IF_ON + _REPORT_IF_OFF}
-    found = [n for n in _REPORT_IF_OFF if values[n] in {"0", "false", "no", "off"}]
-    found += [n for n in _REPORT_IF_ON if values[n] in {"1", "true", "yes", "on"}]
-    if found:
-        seen = f"on: {', '.join(f'{name}={variable(name)}' for name in found)}"
-        yield hint("telemetry", seen, f"unset {' '.join(found)}")
-    else:
-        yield ok("telemetry", "off")
+    found = [
+        name
+        for names, values in _REPORTS.items()
+        for name in names
+        if variable(name).lower() in values
+    ]
+    if not found:
+        return ok("telemetry", "off")
+    seen = f"on: {', '.join(f'{name}={variable(name)}' for name in found)}"
+    return hint("telemetry", seen, f"unset {' '.join(found)}")

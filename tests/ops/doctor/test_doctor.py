@@ -234,21 +234,22 @@ def test_telemetry_that_someone_turned_on_is_a_hint(
     empty: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert of(machine.check_telemetry(empty), "telemetry").state == "ok"
+    assert machine.check_telemetry(empty).state == "ok"
     monkeypatch.setenv("GX_ANALYTICS_ENABLED", "True")
-    check = of(machine.check_telemetry(empty), "telemetry")
-    assert (check.state, check.fix) == ("hint", "unset GX_ANALYTICS_ENABLED")
+    check = machine.check_telemetry(empty)
+    assert (check.name, check.state) == ("telemetry", "hint")
+    assert check.fix == "unset GX_ANALYTICS_ENABLED"
 
 
 def test_missing_bytecode_is_a_hint(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "_is_compiled", lambda name: name != "mlflow")
-    check = of(machine.check_bytecode(empty), "bytecode")
+    check = machine.check_bytecode(empty)
     assert (check.state, "missing for mlflow" in check.seen) == ("hint", True)
     assert "compileall" in check.fix
     monkeypatch.setattr(machine, "_is_compiled", lambda _: True)
-    assert of(machine.check_bytecode(empty), "bytecode").state == "ok"
+    assert machine.check_bytecode(empty).state == "ok"
 
 
 def test_a_version_below_its_floor_is_wrong(
