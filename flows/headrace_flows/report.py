@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from headrace.errors import HeadraceError, IntegrityError
 from headrace_flows.run import Run
-from headrace_flows.summary import links, mlflow_url
+from headrace_flows.summary import mlflow_url, page_links
 
 PICTURES = ("confusion", "curves", "mistakes")
 LARGEST_PICTURE = 500_000  # bytes; a larger one is only in MLflow
@@ -93,9 +93,7 @@ def _markdown(run: Run) -> str:
         lines += ["", "| metric | value |", "| --- | --- |"]
         lines += [f"| {k} | {_number(v)} |" for k, v in evaluation.metrics.items()]
     settings = run.plan.settings
-    pages = links(
-        settings, run.training, run.contract, run.flow_run_url, run.plan.store
-    )
+    pages = page_links(run)
     if version:
         model = f"{mlflow_url(settings)}/#/models/{run.spec.name}/versions/{version}"
         pages["model"] = model

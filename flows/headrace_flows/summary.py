@@ -20,6 +20,7 @@ from headrace.records import (
 from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
 from headrace_flows.run import STAGES, Run
+from headrace_ops import pages
 from headrace_ops.live import UI_PORTS, live_links
 
 INTERRUPTED = 130
@@ -192,6 +193,21 @@ def links(
     if contract is not None:
         docs = contract.docs_uri
         found["data_docs"] = Path(docs).as_uri() if store.is_local else docs
+        if "mlflow" in live_links(settings) and pages.are_served(settings):
+            found["data_docs"] = mlflow_url(settings) + pages.data_docs_path(docs)
+    return found
+
+
+def page_links(run: Run) -> dict[str, str]:
+    """The links of a run for its pages, from which a file's could not be opened."""
+    settings, training, contract = run.plan.settings, run.training, run.contract
+    found = links(settings, training, contract, run.flow_run_url, run.plan.store)
+    if pages.are_served(settings):
+        server = mlflow_url(settings)
+        if contract is not None:
+            found["data_docs"] = server + pages.data_docs_path(contract.docs_uri)
+        if training is not None:
+            found["report"] = server + pages.report_path(training.run_id)
     return found
 
 

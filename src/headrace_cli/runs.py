@@ -294,6 +294,8 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
             out.print(f"  {snapshot['attribution']}")
     for name, link in summary["links"].items():
         out.print(f"  {name}: {link}")
+    if summary["metrics"]:
+        out.print(f"  report: headrace open {one_line(summary['pipeline'])}")
     if summary["links"].get("mlflow"):
         out.print("  (pages of Prefect and MLflow open after `headrace up`)")
     out.print(f"  home: {settings.home.absolute()}")

@@ -18,11 +18,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import UsageError
-from headrace.settings import variable
+from headrace.settings import Settings, variable
 from headrace.state.logins import Login
 from headrace_ops.environment import is_loopback, mlflow_has_users, mlflow_login
 from headrace_ops.gate import Gate
 from headrace_ops.hosts import names_of, split_list
+from headrace_ops.pages import Pages
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
@@ -60,7 +61,7 @@ def create_app() -> Gate:
         )
     from mlflow.server.fastapi_app import app
 
-    return Gate(app, logins=[login], **rules)
+    return Gate(Pages(app, Settings()), logins=[login], **rules)
 
 
 def remember(ask: Callable[[str, str], bool]) -> Callable[[Login], bool]:

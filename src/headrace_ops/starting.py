@@ -19,6 +19,7 @@ from headrace_ops.environment import (
     servers_logins,
 )
 from headrace_ops.live import UI_PORTS, answers, tail, write_links
+from headrace_ops.pages import DATA_DOCS
 from headrace_ops.run_server import configure
 from headrace_ops.servers import Service
 from headrace_ops.supervisor import Supervisor
@@ -160,4 +161,6 @@ def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
         is_ours = not variable(key).startswith("http")
         if is_ours and not (name == "mlflow" and mlflow_has_users()):
             found[name] = logins[name].link(links[name])
+            if name == "mlflow":
+                found["data docs"] = logins[name].link(links[name], DATA_DOCS)
     return found

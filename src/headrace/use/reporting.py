@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import HeadraceError, IntegrityError, NotFoundError
+from headrace.errors import IntegrityError, NotFoundError
 from headrace.pages import render
 from headrace.records import (
     ContractRecord,
@@ -22,10 +22,12 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.stages.ingredients import FILE, SPEC
-from headrace.state.ledger import Ledger, Version
+from headrace.stages.ingredients import FILE
+from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking, local_path
+from headrace.state.tracking.runs import flatten
 from headrace.tasks import task
+from headrace.use.comparison import Comparison, compare
 
 REPORT = "report.html"
 TAG = "headrace.report"
@@ -61,15 +63,22 @@ def log_report(outcome: Outcome, settings: Settings, ledger: Ledger) -> None:
     """Write the report of a run, and log it with the run."""
     tracking = Tracking(settings)
     run_id = outcome.training.run_id
-    text = report(outcome, tracking, ledger)
+    compared = _against_champion(outcome, settings, ledger)
+    text = report(outcome, compared, tracking)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         (Path(place) / REPORT).write_text(text, encoding="utf-8")
         tracking.log_files(run_id, Path(place))
     tracking.log_tags(run_id, {TAG: REPORT})
 
 
-def report(outcome: Outcome, tracking: Tracking, ledger: Ledger) -> str:
-    """The report of a run as HTML."""
+def report(outcome: Outcome, compared: Comparison | None, tracking: Tracking) -> str:
+    """The report of a run as HTML.
+
+    Args:
+        outcome: of the run.
+        compared: the champion's version and that of the run.
+        tracking: where the pictures and the record of the training are.
+    """
     evaluation, training, spec = outcome.evaluation, outcome.training, outcome.spec
     learned, run_id = task(spec.task), training.run_id
     files = {
@@ -77,7 +86,6 @@ def report(outcome: Outcome, tracking: Tracking, ledger: Ledger) -> str:
     }
     captions = {"curves": _CURVES, **learned.pictures, **_ITEMS}
     ingredients = _read_json(tracking, run_id, FILE) or {}
-    champion, metrics, changes = _against_champion(outcome, tracking, ledger)
     suspects = [suspect.chance_wrong for suspect in evaluation.suspects]
     return render(
         "report.html",
@@ -86,10 +94,9 @@ def report(outcome: Outcome, tracking: Tracking, ledger: Ledger) -> str:
         else f"{spec.name}, not registered",
         figures=learned.answers.figures(evaluation.metrics),
         highlights=learned.answers.highlights(evaluation.metrics, evaluation.slices),
-        metrics=_metric_rows(evaluation.metrics, metrics),
+        metrics=_metric_rows(evaluation.metrics, [*learned.shown], compared),
         slices=_slice_tables(evaluation.slices),
-        champion=champion,
-        changes=changes,
+        compared=compared,
         pictures=_pictures(tracking, run_id, captions),
         items={_ITEMS[name]: table for name, table in files.items() if table},
         suspects=sum(suspects) / len(suspects) if suspects else 0,
@@ -98,7 +105,7 @@ def report(outcome: Outcome, tracking: Tracking, ledger: Ledger) -> str:
             *outcome.contract.findings,
             *evaluation.findings,
         ],
-        recipe=flatten(spec.model_dump(mode="json", exclude_none=True)),
+        recipe=dict(flatten(spec.model_dump(mode="json", exclude_none=True))),
         libraries={
             name.removeprefix("version "): version
             for name, version in ingredients.get("code", {}).items()
@@ -110,54 +117,27 @@ def report(outcome: Outcome, tracking: Tracking, ledger: Ledger) -> str:
 
 
 def _against_champion(
-    outcome: Outcome, tracking: Tracking, ledger: Ledger
-) -> tuple[int | None, Mapping[str, float | None], list[tuple[str, Any, Any]]]:
-    """The champion's version, its metrics, and the fields in which the run differs."""
-    name, number = outcome.spec.name, outcome.evaluation.champion_version
-    if number is None or number == outcome.version:
-        return None, {}, []
-    champion = ledger.version(name, number)
-    evidence = ledger.standing_evidence(name, number)
-    before = _read_json(tracking, champion.run_id, SPEC) or {}
-    now = outcome.spec.model_dump(mode="json")
-    changes = differences(
-        {**flatten(before), "data": champion.snapshot_digest[:12]},
-        {**flatten(now), "data": outcome.snapshot.digest[:12]},
-    )
-    return number, evidence.metrics if evidence else {}, changes
-
-
-def differences(
-    before: Mapping[str, Any], after: Mapping[str, Any]
-) -> list[tuple[str, Any, Any]]:
-    """The fields that differ: name, value before, value after."""
-    return [
-        (name, before.get(name), after.get(name))
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-
-
-def flatten(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables as one, with dotted names; named rows of a list by their names."""
-    return dict(_flatten(table, ""))
-
-
-def _flatten(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            rows = {str(row.get("name", n)): row for n, row in enumerate(value)}
-            yield from _flatten(rows, f"{prefix}{key}.")
-        elif isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        elif value not in (None, [], ""):
-            yield f"{prefix}{key}", value
+    outcome: Outcome, settings: Settings, ledger: Ledger
+) -> Comparison | None:
+    """How a version differs from the champion that it was judged against."""
+    name, champion = outcome.spec.name, outcome.evaluation.champion_version
+    if None in (champion, outcome.version) or champion == outcome.version:
+        return None
+    versions = [ledger.version(name, int(n or 0)) for n in (champion, outcome.version)]
+    return compare(versions[0], versions[1], settings)
 
 
 def _metric_rows(
-    metrics: Metrics, champions: Mapping[str, float | None]
+    metrics: Metrics, first: list[str], compared: Comparison | None
 ) -> list[dict[str, Any]]:
-    """Metrics with their intervals, which have names of their own, and a champion's."""
+    """Metrics with their intervals, which have names of their own, and a champion's.
+
+    Args:
+        metrics: by name.
+        first: the names of those that say most.
+        compared: the champion's version and that of the run.
+    """
+    both = compared.metrics if compared else {}
     ends = {f"{name}_{end}" for name in metrics for end in ("low", "high")}
     return [
         {
@@ -165,9 +145,11 @@ def _metric_rows(
             "value": value,
             "low": metrics.get(f"{name}_low"),
             "high": metrics.get(f"{name}_high"),
-            "champion": champions.get(name),
+            "champion": both.get(name, (None,))[0],
         }
-        for name, value in metrics.items()
+        for name, value in sorted(
+            metrics.items(), key=lambda pair: pair[0] not in first
+        )
         if name not in ends
     ]
 
@@ -177,7 +159,8 @@ def _slice_tables(slices: Mapping[str, Metrics]) -> dict[str, dict[str, Metrics]
     tables: dict[str, dict[str, Metrics]] = {}
     for name, metrics in slices.items():
         kind, _, value = name.partition("=")
-        tables.setdefault(kind, {})[value] = metrics
+        columns = sorted(metrics.items(), key=lambda pair: pair[0] != "rows")
+        tables.setdefault(kind, {})[value] = dict(columns)
     return tables
 
 
@@ -206,23 +189,28 @@ def _read_json(tracking: Tracking, run_id: str, path: str) -> Any:
     return None if data is None else json.loads(data)
 
 
-def find_report(model: str, version: int | None, settings: Settings) -> str:
-    """The path or URI of the report of a version, or of a pipeline's last run.
+def find_report(name: str, settings: Settings) -> str:
+    """The path or URI of a report.
+
+    Args:
+        name: ``PIPELINE``, for its last run that has one; ``MODEL/VERSION`` or
+            ``MODEL@champion``, for the run that the version is of.
+        settings: where MLflow and the ledger are.
 
     Raises:
         NotFoundError: there is no such version, or no run with a report.
         DependencyError: MLflow or the ledger does not answer.
     """
     tracking = Tracking(settings)
-    if version is not None:
-        run_id = Ledger(settings.database_url).version(model, version).run_id
+    if {"/", "@"} & set(name):
+        run_id = Ledger(settings.database_url).find(name).run_id
     else:
-        run_id = tracking.newest_run(model, TAG)
+        run_id = tracking.newest_run(name, TAG)
     if not run_id or _read(tracking, run_id, REPORT) is None:
-        what = f"Version {version} of {model}" if version else f"{model}"
+        model = name.partition("/")[0].partition("@")[0]
         raise NotFoundError(
-            f"{what} has no report.",
-            f"Run `headrace run {model}`: a run ends with one.",
+            f"{name} has no report.",
+            f"Run `headrace run {model}`: a run that trains ends with one.",
         )
     place = f"{tracking.run_place(run_id)}/{REPORT}"
     path = local_path(place)

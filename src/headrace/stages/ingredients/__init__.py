@@ -6,7 +6,7 @@ pipeline's own code, the records of its data. So a repeat believes nothing, and 
 nothing, but what the tag vouches for.
 """
 
-from headrace.stages.ingredients.files import TAG, Packed, Restored, restore
+from headrace.stages.ingredients.files import FILE, TAG, Packed, Restored, restore
 from headrace.stages.ingredients.parts import (
     Difference,
     Ingredients,
@@ -16,6 +16,7 @@ from headrace.stages.ingredients.parts import (
 )
 
 __all__ = [
+    "FILE",
     "TAG",
     "Difference",
     "Ingredients",

@@ -6,11 +6,9 @@ network, so that they can be read anywhere.
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from headrace.pages import render
 from headrace.stages.validation.outcomes import Outcome
@@ -60,13 +58,13 @@ class Verdict:
 
 
 def check_row(
-    outcome: Outcome, result: Any, table: Table, columns: Sequence[str]
+    outcome: Outcome, sentence: str, table: Table, columns: Sequence[str]
 ) -> CheckRow:
-    """A check, what is expected in words, and the rows that fail it.
+    """A check, and the rows that fail it.
 
     Args:
         outcome: what it came to.
-        result: Great Expectations' answer.
+        sentence: what is expected.
         table: that was asked.
         columns: those that were asked about.
     """
@@ -78,25 +76,12 @@ def check_row(
         check.split,
         outcome.passed,
         check.warns,
-        _sentence(result),
+        sentence,
         outcome.cause or outcome.observed,
         outcome.unexpected,
         shown,
         [] if records is None else records.astype(str).to_numpy().tolist(),
     )
-
-
-def _sentence(result: Any) -> str:
-    """What a check expects, as Great Expectations words it."""
-    from great_expectations.render.renderer.inline_renderer import InlineRenderer
-
-    rendered = InlineRenderer(render_object=result.expectation_config)
-    sentences = []
-    for content in rendered.get_rendered_content():
-        values = {k: v["value"] for k, v in (content.value.params or {}).items()}
-        template = string.Template(content.value.template or "")
-        sentences.append(template.safe_substitute(values))
-    return " ".join(sentences)
 
 
 def publish(

@@ -10,6 +10,7 @@ import contextlib
 import difflib
 import hashlib
 import os
+import string
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ class Session:
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
             outcomes.append(outcome)
-            rows.append(docs.check_row(outcome, result, table, named))
+            rows.append(docs.check_row(outcome, _sentence(result), table, named))
         self._tables.append((title, rows))
         return outcomes
 
@@ -138,6 +139,19 @@ def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
     load()
     with _ONE_AT_A_TIME:
         yield Session(pipeline, snapshot_digest)
+
+
+def _sentence(result: Any) -> str:
+    """What a check expects, as Great Expectations words it."""
+    from great_expectations.render.renderer.inline_renderer import InlineRenderer
+
+    rendered = InlineRenderer(render_object=result.expectation_config)
+    sentences = []
+    for content in rendered.get_rendered_content():
+        values = {k: v["value"] for k, v in (content.value.params or {}).items()}
+        template = string.Template(content.value.template or "")
+        sentences.append(template.safe_substitute(values))
+    return " ".join(sentences)
 
 
 def _named(check: Check, expectation: Any) -> list[str]:

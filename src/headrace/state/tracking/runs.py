@@ -262,6 +262,15 @@ class Runs(Connection):
             "Name more of the id.",
         )
 
+    def newest_run(self, experiment: str, tag: str) -> str:
+        """The id of an experiment's newest run with a tag; empty: there is none."""
+        with tracking_errors(self.uri):
+            known = self.client.get_experiment_by_name(experiment)
+            runs = known and self.client.search_runs(
+                [known.experiment_id], f"tags.`{tag}` != ''", max_results=1
+            )
+        return str(runs[0].info.run_id) if runs else ""
+
     def run_place(self, run_id: str) -> str:
         """URI of the folder of a run's artifacts; raises NotFoundError."""
         with tracking_errors(self.uri):
