@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from headrace.errors import HeadraceError
 from headrace.pages import POLICY
 from headrace.settings import Settings, variable
-from headrace_ops.asgi import App, Message, Receive, Send, answer
 from headrace_ops.environment import mlflow_has_users
 from headrace_ops.live import live_links
 
@@ -20,12 +22,11 @@ PREFIX = "/headrace/"
 DATA_DOCS = f"{PREFIX}data_docs/"
 _DATA_DOCS = re.compile(DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
 _REPORT = re.compile(PREFIX + r"reports/([0-9a-f]{32})")
-_HEADERS = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", f"{POLICY}; frame-ancestors 'self'".encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-]
+_HEADERS = {
+    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
 
 
 def report_path(run_id: str) -> str:
@@ -50,11 +51,11 @@ def are_served(settings: Settings) -> bool:
 class Pages:
     """Answers requests for Headrace's pages, and hands others to an application."""
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
         path = scope.get("path", "")
         if scope["type"] != "http" or not path.startswith(PREFIX):
@@ -63,10 +64,8 @@ class Pages:
         page = None
         if scope["method"] == "GET":
             page = await asyncio.to_thread(self.find, path)
-        if page is None:
-            await answer(send, 404, b"There is no such page.", _HEADERS)
-        else:
-            await answer(send, 200, page, _HEADERS)
+        found = (page, 200) if page else ("There is no such page.", 404)
+        await HTMLResponse(*found, headers=_HEADERS)(scope, receive, send)
 
     def find(self, path: str) -> bytes | None:
         """The page at a path; None where there is none."""
