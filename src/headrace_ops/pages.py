@@ -64,8 +64,8 @@ class Pages:
         page = None
         if scope["method"] == "GET":
             page = await asyncio.to_thread(self.find, path)
-        found = (page, 200) if page else ("There is no such page.", 404)
-        await HTMLResponse(*found, headers=_HEADERS)(scope, receive, send)
+        body, status = (page, 200) if page else (b"There is no such page.", 404)
+        await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
 
     def find(self, path: str) -> bytes | None:
         """The page at a path; None where there is none."""
