@@ -76,7 +76,7 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         **_head(run, status, reason, version),
         "aliases": list(promotion.aliases) if promotion else [],
         **_evaluation(run.evaluation),
-        **_data(run.snapshot, run.contract, run.evaluation),
+        **_data(run.snapshot, run.contract, run.training, run.evaluation),
         "stages": [report.model_dump() for report in [*run.reports, *skipped]],
         "repairs": [repair.model_dump() for repair in run.repairs],
         "run_id": run.training.run_id if run.training else None,
@@ -103,7 +103,9 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
             name for name, number in aliases.items() if number == finished.version
         ],
         **_evaluation(finished.evaluation),
-        **_data(finished.snapshot, finished.contract, finished.evaluation),
+        **_data(
+            finished.snapshot, finished.contract, finished.training, finished.evaluation
+        ),
         "stages": [
             StageReport(name=name, state="cached", why=why, seconds=0).model_dump()
             for name in STAGES
@@ -150,11 +152,11 @@ def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
 def _data(
     snapshot: SnapshotRecord | None,
     contract: ContractRecord | None,
-    evaluation: EvaluationRecord | None,
+    *judged: TrainingRecord | EvaluationRecord | None,
 ) -> dict[str, Any]:
     findings = [*snapshot.findings] if snapshot else []
     findings += contract.findings if contract else []
-    findings += evaluation.findings if evaluation else []
+    findings += [finding for record in judged if record for finding in record.findings]
     rows = contract.rows if contract else snapshot.rows if snapshot else {}
     return {
         "snapshot": snapshot

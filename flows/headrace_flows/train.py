@@ -14,7 +14,7 @@ from headrace.credentials import hide_credentials
 from headrace.errors import UsageError
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
-from headrace.spec import PipelineSpec, load_spec
+from headrace.spec import PipelineSpec, is_own, load_spec
 from headrace.state.folders import unpack_folder
 from headrace.state.ledger.deployments import Deployments
 from headrace.state.store import Store
@@ -76,7 +76,7 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
         )
     else:
         place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
-    _check_builder(pipeline, place)
+    _check_code(pipeline, place)
     run = Run(pipeline, place, settings, register_only=register_only)
     run.look_back()
     run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
@@ -92,22 +92,27 @@ def _check_folder(pipeline: str, folder: str, settings: Settings) -> None:
         )
 
 
-def _check_builder(pipeline: PipelineSpec, folder: Path) -> None:
-    """Refuse a builder that a trigger names and the file in the folder does not.
+def _check_code(pipeline: PipelineSpec, folder: Path) -> None:
+    """Refuse functions that a trigger names and the file in the folder does not.
 
-    Any function that can be imported would do for one, and who may trigger a run is
-    not to choose what code it calls. The families that ship with Headrace are free.
+    Any function that can be imported would do, and who may trigger a run is not to
+    choose what code it calls. What ships with Headrace and Keras is free.
     """
-    builder = pipeline.model.builder
-    if not builder or builder.isidentifier():
+    if not _functions(pipeline):
         return
-    if builder != load_spec(folder, name=pipeline.name).model.builder:
+    committed = load_spec(folder, name=pipeline.name)
+    for name in sorted(_functions(pipeline) - _functions(committed)):
         raise UsageError(
-            f"model.builder = {builder!r} is not what the file of {pipeline.name} "
-            "says.",
-            "A trigger may choose one of the families; for another builder, change the "
-            "file and deploy it.",
+            f"{name!r} is not what the file of {pipeline.name} says.",
+            "A trigger may choose families of models and objects of Keras; for a "
+            "function of your own, change the file and deploy it.",
         )
+
+
+def _functions(pipeline: PipelineSpec) -> set[str]:
+    builder = pipeline.model.builder
+    own = {builder} if builder and is_own(builder) else set()
+    return own | {*pipeline.training.own_functions}
 
 
 def _final_state(promotion: PromotionRecord) -> State[Any]:

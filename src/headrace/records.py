@@ -172,6 +172,7 @@ class TrainingRecord(LoggedModel):
     Attributes:
         weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
         execution: how it was computed: device, threads, precision, XLA, steps.
+        findings: what may not be exact.
     """
 
     experiment_id: str
@@ -180,6 +181,7 @@ class TrainingRecord(LoggedModel):
     snapshot_digest: str
     metrics: Metrics
     execution: dict[str, str | int | float | bool]
+    findings: tuple[Finding, ...] = ()
 
 
 class GateResult(Record):

@@ -129,11 +129,11 @@ def check(
 
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
-    """The answer of ``check``; a builder of its own is imported and tried."""
+    """The answer of ``check``; a pipeline's own code is imported and tried."""
     from headrace.models import builder_name
-    from headrace.use.checking import check_builder
+    from headrace.use.checking import check_builder, check_training
 
-    built = check_builder(spec, folder)
+    built = check_builder(spec, folder) + check_training(spec, folder)
     return {
         "pipeline": spec.name,
         "status": "ok",

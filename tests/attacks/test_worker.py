@@ -281,6 +281,14 @@ def test_a_trigger_chooses_no_code_as_the_builder(
     assert not mark.exists()
 
 
+def test_a_trigger_chooses_no_code_for_the_training(api: httpx.Client) -> None:
+    given = ours(api)["parameters"]
+    given["pipeline"]["training"]["optimizer"] = {"name": "subprocess:Popen"}
+    state = run_of(api, ours(api)["id"], parameters=given)
+    assert state["type"] == "FAILED", state
+    assert "'subprocess:Popen' is not what the file of blobs says" in state["message"]
+
+
 def pending(api: httpx.Client) -> str:
     """A run of our deployment that the worker has admitted and is just starting."""
     run = post(api, f"/deployments/{ours(api)['id']}/create_flow_run")

@@ -80,28 +80,41 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
                 else f"Families: {', '.join(builder_names())}.",
             )
         return _family(name).build  # type: ignore[no-any-return]
+    return find_function("model.builder", name, folder)
+
+
+def find_function(field: str, name: str, folder: Path | None) -> Callable[..., Any]:
+    """A function that a pipeline file names.
+
+    Args:
+        field: of the file, for messages.
+        name: ``module:function``, in the pipeline's folder or importable.
+        folder: the pipeline's folder.
+
+    Raises:
+        SpecError: there is no such function, or it cannot be imported.
+    """
     module_name, separator, function = name.replace(":", ".").rpartition(".")
     if not separator:
         raise SpecError(
-            f"model.builder = {name!r} names no function.", "Write module:function."
+            f"{field} = {name!r} names no function.", "Write module:function."
         )
     if module_name and PurePath(module_name).name != module_name:
         raise SpecError(
-            f"model.builder = {name!r} is a path, and no builder is found by one.",
+            f"{field} = {name!r} is a path, and no function is found by one.",
             "Put its file into the pipeline's folder, and write module:function.",
         )
     try:
-        module = _import(module_name, folder)
-        builder = getattr(module, function)
+        found = getattr(_import(module_name, folder), function)
     except (Exception, SystemExit) as error:  # whatever the user's own file raises
         raise SpecError(
-            f"model.builder = {name!r} cannot be imported: {error}.",
+            f"{field} = {name!r} cannot be imported: {error}.",
             f"Put {module_name}.py with a function {function} into the pipeline's "
             "folder, or install the package that has it.",
         ) from error
-    if not callable(builder):
-        raise SpecError(f"model.builder = {name!r} is not a function.")
-    return builder  # type: ignore[no-any-return]
+    if not callable(found):
+        raise SpecError(f"{field} = {name!r} is not a function.")
+    return found  # type: ignore[no-any-return]
 
 
 def _import(name: str, folder: Path | None) -> Any:

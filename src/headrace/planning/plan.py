@@ -139,7 +139,7 @@ class Plan(Results):
                 "form": snapshot.description.model_dump_json(),
                 "quarantine": Path(contract.quarantine_uri).name,
             },
-            training_roots(self.spec.medium, self.spec.task, self.builder),
+            training_roots(self.spec, self.builder),
             sorted(self.folder.glob("*.py")),
         )
 

@@ -18,15 +18,21 @@ from headrace.spec.pipeline import (
     task_names,
 )
 from headrace.spec.tables import (
-    CHECKPOINT_FIELDS,
     ContractRow,
     DataSpec,
     DeploySpec,
     EvaluationSpec,
     ModelSpec,
     PromotionSpec,
-    TrainingSpec,
     plain_label,
+)
+from headrace.spec.training import (
+    CHECKPOINT_FIELDS,
+    Named,
+    TrainingSpec,
+    is_own,
+    keras_name,
+    named,
 )
 from headrace.spec.values import refuse_credential
 
@@ -40,16 +46,20 @@ __all__ = [
     "EvaluationSpec",
     "GateSpec",
     "ModelSpec",
+    "Named",
     "PipelineSpec",
     "PromotionSpec",
     "TrainingSpec",
     "default_builder",
     "default_gates",
     "family_medium",
+    "is_own",
+    "keras_name",
     "known_gates",
     "least_steps",
     "load_spec",
     "media_names",
+    "named",
     "override",
     "parse_override",
     "plain_label",

@@ -19,8 +19,8 @@ from headrace.spec.tables import (
     ModelSpec,
     PromotionSpec,
     Table,
-    TrainingSpec,
 )
+from headrace.spec.training import TrainingSpec
 
 
 def media_names() -> list[str]:

@@ -17,10 +17,16 @@ import numpy.typing as npt
 from headrace import pictures
 from headrace.backend import load_backend
 from headrace.models.logged.loading import golden_bytes
-from headrace.records import ContractRecord, Metrics, SnapshotRecord, TrainingRecord
+from headrace.records import (
+    ContractRecord,
+    Finding,
+    Metrics,
+    SnapshotRecord,
+    TrainingRecord,
+)
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting import Checkpoints, Data, Fit, cluster, open_data
+from headrace.stages.fitting import Checkpoints, Data, Fit, Fitted, cluster, open_data
 from headrace.stages.ingredients import Packed
 from headrace.state.folders import pack_folder
 from headrace.state.store import Store
@@ -134,7 +140,22 @@ def train(  # noqa: PLR0913
         snapshot_digest=snapshot.digest,
         metrics=fitted.metrics,
         execution=facts,
+        findings=_findings(fitted),
     )
+
+
+def _findings(fitted: Fitted) -> tuple[Finding, ...]:
+    """What a checkpoint does not hold of the user's own callbacks."""
+    if not fitted.inexact:
+        return ()
+    message = (
+        f"no checkpoint holds {', '.join(fitted.inexact)}, so that a training that is "
+        "resumed may end with other weights; what is exact is kept in attributes that "
+        "are numbers, text, lists or tables"
+    )
+    log.warning("train: %s", message)
+    finding = Finding(check="resume", count=len(fitted.inexact), message=message)
+    return (finding,)
 
 
 def golden_items(data: Data) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What can be checked of a pipeline's builder before there is any data."""
+"""What can be checked of a pipeline's own code before there is any data."""
 
 from __future__ import annotations
 
@@ -36,6 +36,30 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
         f"; {name} was built on items of shape {description.shape}: "
         f"{network.count_params():,} weights"
     )
+
+
+def check_training(spec: PipelineSpec, folder: Path) -> str:
+    """Make the loss, the metrics, the optimizer and the callbacks that are named.
+
+    Returns:
+        what was done, for a sentence.
+
+    Raises:
+        SpecError: one cannot be imported, or does not take its arguments.
+    """
+    training = spec.training
+    if training.is_plain:
+        return ""
+    from headrace.backend import load_backend
+    from headrace.stages.fitting.callbacks import Callbacks
+    from headrace.stages.fitting.objective import Objective
+    from headrace.stages.fitting.optimizers import make_optimizer
+    from headrace.tasks import task
+
+    load_backend(alone=True)
+    Objective(task(spec.task), training, folder)
+    Callbacks(training, folder, None, make_optimizer(training, 1, folder))
+    return "; what [training] names can be made"
 
 
 def declared(spec: PipelineSpec) -> DataDescription | None:

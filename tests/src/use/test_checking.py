@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import SpecError
 from headrace.spec import PipelineSpec
-from headrace.use.checking import check_builder
+from headrace.use.checking import check_builder, check_training
 
 MODEL = """
 import keras
@@ -75,3 +75,23 @@ def test_a_file_that_cannot_be_imported_is_told(folder: Path) -> None:
 
 def test_a_family_is_not_built(folder: Path) -> None:
     assert check_builder(spec_of("cnn"), folder) == ""
+
+
+OPTIMIZER = """import keras
+
+
+def own(learning_rate):
+    return keras.optimizers.Lion(learning_rate)
+"""
+
+
+def test_what_training_names_is_made(folder: Path) -> None:
+    (folder / "optimizer.py").write_text(OPTIMIZER)
+    plain = spec_of("cnn")
+    assert check_training(plain, folder) == ""
+    training = {"optimizer": "optimizer:own", "metrics": ["mse"], "loss": "Dice"}
+    spec = plain.model_validate(plain.model_dump() | {"training": training})
+    assert "can be made" in check_training(spec, folder)
+    (folder / "optimizer.py").write_text(OPTIMIZER.replace("Lion", "Lyon"))
+    with pytest.raises(SpecError, match=r"training\.optimizer = .*Lyon"):
+        check_training(spec, folder)

@@ -51,6 +51,8 @@ class Progress:
         kept: the best epoch so far, from 1; 0 where there is none.
         lowest: its validation loss.
         epochs: the metrics of each finished one.
+        callbacks: what each of the recipe's callbacks keeps.
+        is_stopped: whether a callback has ended the fit.
         run_id: the MLflow run that wrote this.
         made_on: how the steps are computed, and by what machine.
     """
@@ -65,6 +67,8 @@ class Progress:
     kept: int = 0
     lowest: float = float("inf")
     epochs: list[Metrics] = field(default_factory=list)
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    is_stopped: bool = False
     run_id: str = ""
     made_on: dict[str, Any] = field(default_factory=dict)
 

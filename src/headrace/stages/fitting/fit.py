@@ -34,6 +34,7 @@ class Fitted:
         epochs: the metrics of each.
         finished: what is recorded of how it was set right after the last epoch.
         execution: how it was computed.
+        inexact: what checkpoints do not hold of the user's own callbacks.
     """
 
     model: Any
@@ -42,6 +43,7 @@ class Fitted:
     finished: Metrics
     execution: Execution
     weights_digest: str
+    inexact: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> Metrics:
@@ -123,6 +125,7 @@ class Fit:
                     self.execution,
                     self._strategy,
                     learned,
+                    folder,
                     checkpoints,
                 )
 
@@ -154,6 +157,7 @@ class Fit:
             finished=finished,
             execution=self.execution,
             weights_digest=weights_digest(self._model),
+            inexact=tuple(sorted(self._loop.inexact)),
         )
 
 

@@ -7,14 +7,16 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headrace.errors import Refusal
+from headrace.errors import Refusal, SpecError
 from headrace.models.logged.inference import answers
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
+from headrace.stages.fitting.callbacks import Callbacks
 from headrace.stages.fitting.checkpoints import (
     Arrays,
     Checkpoints,
@@ -27,9 +29,10 @@ from headrace.stages.fitting.cluster import share, spans_machines
 from headrace.stages.fitting.devices import scatter_seeds
 from headrace.stages.fitting.execution import Execution
 from headrace.stages.fitting.features import Inputs
-from headrace.stages.fitting.optimizers import make_optimizer
+from headrace.stages.fitting.objective import Objective
+from headrace.stages.fitting.optimizers import make_optimizer, variables_of
 from headrace.stages.fitting.order import steps_of_window
-from headrace.stages.fitting.steps import Objective, compile_steps
+from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import LoadedWindow, Windows
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs
@@ -51,7 +54,15 @@ class Loop:
         execution: how steps are computed.
         strategy: of the devices, in whose scope the networks were built.
         task: what is learned.
+        folder: of the pipeline.
         checkpoints: where they are kept, if any are.
+
+    Attributes:
+        progress: how far it is.
+        inexact: what a checkpoint does not hold of the user's own callbacks.
+
+    Raises:
+        SpecError: an object that the recipe names cannot be made.
     """
 
     def __init__(  # noqa: PLR0913
@@ -63,23 +74,33 @@ class Loop:
         execution: Execution,
         strategy: Any,
         task: Task,
+        folder: Path,
         checkpoints: Checkpoints | None = None,
     ) -> None:
+        if spec.patience and not len(inputs.val.targets):
+            raise SpecError(
+                f"training.patience = {spec.patience}, and there are no validation "
+                "rows to stop by.",
+                "Give the data a split called val, or leave patience out.",
+            )
+        steps = execution.steps_per_epoch * spec.epochs
+        self._objective = Objective(task, spec, folder)
+        self._objective.check(network.outputs[0], inputs.target_dtype)
         with strategy.scope():
-            optimizer = make_optimizer(spec, execution.steps_per_epoch * spec.epochs)
+            optimizer = make_optimizer(spec, steps, folder)
             optimizer.build(network.trainable_variables)
+        self._callbacks = Callbacks(spec, folder, network, optimizer)
         self._model = model
         self._network = network
         self._inputs = inputs
         self._spec = spec
         self._execution = execution
         self._strategy = strategy
-        self._task = task
         self._checkpoints = checkpoints
         self._run = compile_steps(
-            network, inputs, optimizer, execution, strategy, Objective(task.head, spec)
+            network, inputs, optimizer, execution, strategy, self._objective
         )
-        self._variables = [*model.variables, *optimizer.variables]
+        self._variables = [*model.variables, *variables_of(optimizer)]
         self._best: Arrays = []
         self._said = time.monotonic()
         self.progress = Progress()
@@ -105,14 +126,34 @@ class Loop:
             on_epoch(number, metrics)
         reading = Windows(self._inputs, self._execution, self._spec.seed)
         with contextlib.closing(reading) as windows:
-            while self.progress.epoch < self._spec.epochs:
+            while not self._is_over():
+                if not self.progress.step:
+                    self._callbacks.begin_epoch(self.progress.epoch)
                 for window in windows.of(self.progress.epoch, self.progress.step):
                     self._run_window(window)
                 metrics = self._end_epoch()
                 on_epoch(self.progress.epoch, metrics)
                 self._save_if_due()
+        self._callbacks.end()
         if self._best:
             self._network.set_weights(self._best)
+
+    @property
+    def inexact(self) -> set[str]:
+        """See above."""
+        return self._callbacks.inexact
+
+    def _is_over(self) -> bool:
+        progress, patience = self.progress, self._spec.patience
+        waited = progress.epoch - progress.kept
+        stopped = progress.is_stopped or 0 < patience <= waited
+        if stopped and progress.epoch < self._spec.epochs:
+            log.info(
+                "train: stopped early, after epoch %d; the best is epoch %d",
+                progress.epoch,
+                progress.kept or progress.epoch,
+            )
+        return stopped or progress.epoch >= self._spec.epochs
 
     def _resume(self) -> None:
         state = self._newest()
@@ -123,6 +164,7 @@ class Loop:
             for variable, value in zip(self._variables, state.variables, strict=True):
                 variable.assign(value)
             self.progress, self._best = state.progress, state.best
+        self._callbacks.begin(self.progress.callbacks)
         scatter_seeds(self._strategy, self._model)
 
     def _newest(self) -> State | None:
@@ -162,6 +204,7 @@ class Loop:
     def _save_if_due(self) -> None:
         if self._checkpoints and self._checkpoints.is_due(self.progress.total_steps):
             values = [np.asarray(variable) for variable in self._variables]
+            self.progress.callbacks = self._callbacks.states()
             self._checkpoints.save(State(self.progress, values, self._best))
 
     def _say(self) -> None:
@@ -182,7 +225,7 @@ class Loop:
         progress = self.progress
         metrics = {
             "train_loss": progress.loss_sum / progress.step,
-            f"train_{self._task.score}": progress.score_sum
+            f"train_{self._objective.score}": progress.score_sum
             / (progress.step * self._execution.batch_size),
             "epoch_seconds": progress.seconds,
             "epoch_cpu_seconds": progress.cpu_seconds,
@@ -195,10 +238,11 @@ class Loop:
                 "Lower training.learning_rate.",
             )
         lower = metrics.get("val_loss", np.inf) < progress.lowest
-        if lower and self._spec.schedule == "constant":
+        if lower and self._spec.keeps_best_epoch:
             progress.kept, progress.lowest = progress.epoch + 1, metrics["val_loss"]
             self._best = self._network.get_weights()
         progress.epochs.append(metrics)
+        progress.is_stopped = self._callbacks.end_epoch(progress.epoch, metrics)
         progress.epoch += 1
         progress.step, progress.loss_sum, progress.score_sum = 0, 0.0, 0.0
         progress.seconds, progress.cpu_seconds = 0.0, 0.0
@@ -214,5 +258,4 @@ class Loop:
         targets = self._inputs.val.targets
         if not len(targets):
             return {}
-        measure = self._task.head.validation_metrics
-        return measure(self._network, self.validation(), targets)
+        return self._objective.validate(self._network, self.validation(), targets)

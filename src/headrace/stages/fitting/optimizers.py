@@ -7,47 +7,89 @@ article's network takes an eighth less time.
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
-from headrace.spec import TrainingSpec
+from headrace.errors import SpecError
+from headrace.spec import Named, TrainingSpec, is_own, keras_name, named
+from headrace.stages.fitting.objects import make
 
 WARMUP_SHARE = 20
 
 
-def make_optimizer(spec: TrainingSpec, steps: int) -> Any:
+def make_optimizer(spec: TrainingSpec, steps: int, folder: Path = Path()) -> Any:
     """The optimizer and its schedule.
-
-    A constant rate falls as ``learning_rate / (1 + decay * step)``; a cosine falls to
-    nothing, after a warm-up over the first twentieth.
 
     Args:
         spec: the recipe.
         steps: of all epochs.
+        folder: of the pipeline.
+
+    Raises:
+        SpecError: one of them cannot be made.
     """
     import keras
 
-    rate: Any = spec.learning_rate
+    rate, choice = _rate(spec, steps, folder), named(spec.optimizer)
+    defaults: dict[str, Any] = {}
+    if not is_own(choice.name):
+        kind = keras_name("optimizer", choice.name)[1]
+        if kind == "SGD":
+            defaults = {"momentum": spec.momentum, "nesterov": spec.nesterov}
+        elif spec.weight_decay:
+            defaults = {"weight_decay": spec.weight_decay}
+            kind = "AdamW" if kind == "Adam" else kind
+        choice = Named(name=kind, **{**defaults, **choice.arguments})
+    optimizer = make("optimizer", choice, folder, rate)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise SpecError(
+            f"training.optimizer = {choice.name!r} gives a "
+            f"{type(optimizer).__name__}, and not a keras.optimizers.Optimizer.",
+            "Return one.",
+        )
+    is_sgd = type(optimizer) is keras.optimizers.SGD
+    if is_sgd and optimizer.momentum and keras.backend.backend() == "tensorflow":
+        # Not a class of ours: a saved model would name it.
+        optimizer.update_step = functools.partial(_fused_update, optimizer)
+    return optimizer
+
+
+def variables_of(optimizer: Any) -> list[Any]:
+    """All variables of an optimizer, those that Keras does not list among them."""
+    import keras
+
+    listed = list(optimizer.variables)
+    known = set(map(id, listed))
+    return listed + [
+        value
+        for name, value in sorted(vars(optimizer).items())
+        if isinstance(value, keras.Variable) and id(value) not in known
+    ]
+
+
+def _rate(spec: TrainingSpec, steps: int, folder: Path) -> Any:
+    """The learning rate, or its schedule.
+
+    A constant rate falls as ``learning_rate / (1 + decay * step)``; a cosine falls to
+    nothing, after a warm-up over the first twentieth.
+    """
+    from keras.optimizers import schedules
+
     if spec.schedule == "cosine":
         warmup = max(1, steps // WARMUP_SHARE)
-        rate = keras.optimizers.schedules.CosineDecay(
+        return schedules.CosineDecay(
             0.0,
             max(1, steps - warmup),
             warmup_target=spec.learning_rate,
             warmup_steps=warmup,
         )
-    elif spec.decay:
-        rate = keras.optimizers.schedules.InverseTimeDecay(
-            spec.learning_rate, decay_steps=1, decay_rate=spec.decay
-        )
-    if spec.optimizer == "adam":
-        if spec.weight_decay:
-            return keras.optimizers.AdamW(rate, weight_decay=spec.weight_decay)
-        return keras.optimizers.Adam(rate)
-    sgd = keras.optimizers.SGD(rate, momentum=spec.momentum, nesterov=spec.nesterov)
-    if spec.momentum and keras.backend.backend() == "tensorflow":
-        # Not a class of ours: a saved model would name it.
-        sgd.update_step = functools.partial(_fused_update, sgd)
-    return sgd
+    if spec.schedule != "constant":
+        return make("schedule", spec.schedule, folder, spec.learning_rate)
+    if not spec.decay:
+        return spec.learning_rate
+    return schedules.InverseTimeDecay(
+        spec.learning_rate, decay_steps=1, decay_rate=spec.decay
+    )
 
 
 def _fused_update(sgd: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -7,29 +7,11 @@ it has rows: the sum is the gradient of the whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from headrace.spec import TrainingSpec
 from headrace.stages.fitting.execution import Execution
 from headrace.stages.fitting.features import Inputs
-from headrace.tasks import Head
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What a network is fitted to, by its task and the recipe."""
-
-    head: Head
-    training: TrainingSpec
-
-    def losses(self, network: Any, targets: Any, outputs: Any) -> Any:
-        """The loss of each row, ``(batch,)``."""
-        return self.head.losses(network, targets, outputs, self.training)
-
-    def scores(self, targets: Any, outputs: Any) -> Any:
-        """The score of each row, ``(batch,)``."""
-        return self.head.training_scores(targets, outputs)
+from headrace.stages.fitting.objective import Objective
 
 
 def compile_steps(

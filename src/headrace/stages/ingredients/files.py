@@ -60,9 +60,8 @@ class Packed:
         from headrace.data.snapshots import read_quarantine
 
         self.builder = builder
-        self.code = code_state(
-            training_roots(spec.medium, spec.task, builder), sorted(folder.glob("*.py"))
-        )
+        roots = training_roots(spec, builder)
+        self.code = code_state(roots, sorted(folder.glob("*.py")))
         uri = contract.quarantine_uri
         self.quarantine = _digest(read_quarantine(uri)) if uri else ""
         self.files = {

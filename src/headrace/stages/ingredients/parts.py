@@ -11,6 +11,7 @@ from headrace import extensions
 from headrace.backend import load_backend
 from headrace.records import Record
 from headrace.settings import variable
+from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import installed, normal_name
 from headrace.tasks import task_modules
 
@@ -57,14 +58,15 @@ class Difference(Record):
     now: str
 
 
-def training_roots(medium: str, task: str, builder: str) -> list[str]:
-    """The modules that training enters by, that of the builder among them."""
-    module = builder.replace(":", ".").rpartition(".")[0]
+def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
+    """The modules that training enters by, those of the user's own among them."""
+    own = [builder] * (not builder.isidentifier()) + [*spec.training.own_functions]
     return [
         "headrace.stages.training",
-        extensions.modules("media")[medium],
-        *task_modules(task, "labels", "head"),
-        module or extensions.modules("models")[builder],
+        extensions.modules("media")[spec.medium],
+        *task_modules(spec.task, "labels", "head"),
+        *([extensions.modules("models")[builder]] if builder.isidentifier() else ()),
+        *(name.replace(":", ".").rpartition(".")[0] for name in own),
     ]
 
 

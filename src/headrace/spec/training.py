@@ -1,0 +1,293 @@
+"""``[training]``: how the network is fitted, by objects of Keras and of one's own."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from headrace import extensions
+from headrace.spec.tables import Table
+
+_MODULES = {
+    "optimizer": "keras.optimizers",
+    "schedule": "keras.optimizers.schedules",
+    "loss": "keras.losses",
+    "metrics": "keras.metrics",
+    "callbacks": "keras.callbacks",
+}
+_OFFERED = {
+    "schedule": ("constant", "cosine"),
+    "callbacks": ("EarlyStopping", "LearningRateScheduler", "ReduceLROnPlateau"),
+}
+_NOT_OFFERED = {  # base classes, and what takes other objects
+    *("get", "serialize", "deserialize", "Loss", "Metric", "Optimizer"),
+    *("LearningRateSchedule", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"),
+    *("legacy", "schedules"),
+}
+_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
+
+
+class Named(Table):
+    """An object by its name; all other keys are its arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = Field(description="of Keras, such as adamw, or module:function")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it is made with."""
+        return dict(self.model_extra or {})
+
+
+def named(choice: str | Named) -> Named:
+    """A choice in its long form."""
+    return Named(name=choice) if isinstance(choice, str) else choice
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is a function of the user's own, such as ``losses:focal``."""
+    return not name.isidentifier()
+
+
+def keras_name(kind: str, name: str) -> tuple[str, str]:
+    """The module and the name under which Keras has it.
+
+    Args:
+        kind: the field, such as ``optimizer``.
+        name: in any case: ``adamw`` is ``AdamW``.
+
+    Raises:
+        ValueError: there is none, with the nearest names.
+    """
+    names = _names(kind)
+    exact = _ALIASES.get(name, name)
+    if exact in names:
+        return _MODULES[kind], exact
+    lower = {known.lower(): known for known in reversed(names)}
+    if exact.lower() in lower:
+        return _MODULES[kind], lower[exact.lower()]
+    near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
+    known = [lower[one] for one in near] or names
+    raise ValueError(
+        f"{_MODULES[kind]} has no such name; {'near it' if near else 'it has'}: "
+        f"{', '.join(known)}; a function of your own is module:function"
+    )
+
+
+@functools.cache
+def _names(kind: str) -> tuple[str, ...]:
+    """What a field may name, read from Keras's files without importing it."""
+    if kind == "callbacks":
+        return _OFFERED[kind]
+    code = extensions.path_of(_MODULES[kind]).read_text(encoding="utf-8")
+    names = [
+        alias.asname or alias.name
+        for node in ast.parse(code).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    return tuple(name for name in names if name not in _NOT_OFFERED)
+
+
+def _check(kind: str, choice: Any) -> Any:
+    """Refuse a choice of another form or an unknown name."""
+    name = choice.get("name") if isinstance(choice, dict) else choice
+    name = choice.name if isinstance(choice, Named) else name
+    if not isinstance(name, str):
+        raise ValueError("write a name, or a table with a name and arguments")
+    if not is_own(name) and name not in _OFFERED.get(kind, ("sgd", "adam")):
+        keras_name(kind, name)
+    return choice
+
+
+class TrainingSpec(Table):
+    """``[training]``: how the network is fitted.
+
+    A family of models brings values of its own; the defaults here are for any other
+    builder. What names an object of Keras is a name such as ``"adamw"``, or a table
+    with a name and arguments such as ``{ name = "adamw", beta_1 = 0.8 }``; a function
+    of one's own is ``"module:function"``, in the pipeline's folder or installed.
+    """
+
+    epochs: int = Field(
+        default=10, ge=1, le=10_000, description="passes over the train split"
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        exclude_if=lambda value: not value,  # older keys stay what they are
+        description="early stopping: end after so many epochs without a lower "
+        "validation loss, with the best epoch's weights; 0: never",
+    )
+    batch_size: int = Field(
+        default=128, ge=1, le=65_536, description="items in one training step"
+    )
+    optimizer: str | Named = Field(
+        default="sgd",
+        description="sgd, adam, any other of keras.optimizers, or a module:function "
+        "that takes learning_rate and returns one",
+    )
+    learning_rate: float = Field(
+        default=0.01, gt=0, le=10, description="of the first step"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd only")
+    nesterov: bool = Field(default=True, description="sgd only: Nesterov momentum")
+    decay: float = Field(
+        default=1e-6,
+        ge=0,
+        description="of the constant schedule: learning_rate / (1 + decay * step)",
+    )
+    schedule: str | Named = Field(
+        default="constant",
+        description="of the learning rate: constant apart from decay; cosine, falling "
+        "to zero over all epochs; one of keras.optimizers.schedules with its "
+        "arguments, beginning at learning_rate; or a module:function that takes "
+        "learning_rate and returns one",
+    )
+    loss: str | Named | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="one of keras.losses, or a module:function of (targets, outputs); "
+        "by default the task's own",
+    )
+    metrics: tuple[str | Named, ...] = Field(
+        default=(),
+        exclude_if=lambda value: not value,
+        description="measured on the validation split after each epoch, beside the "
+        "task's own: of keras.metrics, or a module:function of (targets, outputs)",
+    )
+    callbacks: tuple[str | Named, ...] = Field(
+        default=(),
+        exclude_if=lambda value: not value,
+        description="called before and after each epoch: EarlyStopping, "
+        "LearningRateScheduler, ReduceLROnPlateau, or a module:function that returns "
+        "a keras.callbacks.Callback",
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=0.5,
+        description="share of each target that is spread over all classes",
+    )
+    calibrate: bool = Field(
+        default=False,
+        description="temperature scaling: after training, divide the logits by the "
+        "temperature with the lowest loss on the validation split",
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="of any optimizer but sgd; adam is adamw"
+    )
+    seed: int = Field(
+        default=1,
+        ge=0,
+        lt=2**32,
+        description="of initial weights, the order of items, dropout and augmentation",
+    )
+    devices: int = Field(
+        default=1, ge=1, le=64, description="GPUs of one machine that share each batch"
+    )
+    checkpoint_seconds: float = Field(
+        default=10, ge=0, description="time between two checkpoints; 0: none by time"
+    )
+    checkpoint_steps: int = Field(
+        default=0,
+        ge=0,
+        description="training steps between two checkpoints; 0: none by steps",
+    )
+
+    @property
+    def keeps_best_epoch(self) -> bool:
+        """Whether the epoch with the lowest validation loss is kept, or the last.
+
+        A cosine has brought the rate to nothing in the last, unless it is cut short.
+        """
+        return self.schedule != "cosine" or self.patience > 0
+
+    @property
+    def own_functions(self) -> tuple[str, ...]:
+        """The functions that it names, such as ``losses:focal``."""
+        return tuple(name for name in self._named() if name and is_own(name))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing that it names has to be made to know that it can be."""
+        named_objects = (self.loss, *self.metrics, *self.callbacks)
+        return (
+            not any(named_objects)
+            and self.optimizer in ("sgd", "adam")
+            and self.schedule in _OFFERED["schedule"]
+        )
+
+    def _named(self) -> Iterator[str]:
+        single = [self.optimizer, self.schedule, *([self.loss] if self.loss else ())]
+        for choice in map(named, (*single, *self.metrics, *self.callbacks)):
+            yield choice.name
+            if choice.name == "LearningRateScheduler":
+                yield str(choice.arguments.get("schedule", ""))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _early_stopping_is_patience(cls, values: Any) -> Any:
+        callbacks = values.get("callbacks") if isinstance(values, dict) else None
+        if not isinstance(callbacks, list | tuple):
+            return values
+        rest = []
+        for callback in callbacks:
+            row = {"name": callback} if isinstance(callback, str) else callback
+            row = row.model_dump() if isinstance(row, Named) else row
+            if not isinstance(row, dict) or row.get("name") != "EarlyStopping":
+                rest.append(callback)
+                continue
+            values = {**values, "patience": _patience(row, values)}
+        return {**values, "callbacks": rest}
+
+    @field_validator("optimizer", "schedule", "loss", mode="before")
+    @classmethod
+    def _is_known(cls, choice: Any, info: Any) -> Any:
+        return choice if choice is None else _check(info.field_name, choice)
+
+    @field_validator("metrics", "callbacks", mode="before")
+    @classmethod
+    def _are_known(cls, choices: Any, info: Any) -> Any:
+        if not isinstance(choices, list | tuple):
+            raise ValueError("write a list of names, or of tables with a name")
+        return [_check(info.field_name, choice) for choice in choices]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainingSpec:
+        if self.loss is not None and self.label_smoothing:
+            raise ValueError(
+                "label_smoothing is of the task's own loss; give it to the loss as an "
+                "argument, and leave it out"
+            )
+        for callback in map(named, self.callbacks):
+            sets_rate = callback.name in ("LearningRateScheduler", "ReduceLROnPlateau")
+            if sets_rate and (self.decay or self.schedule != "constant"):
+                raise ValueError(
+                    f"{callback.name} sets the learning rate, and so does a schedule; "
+                    'add decay = 0 and schedule = "constant"'
+                )
+        return self
+
+
+def _patience(row: dict[str, Any], values: dict[str, Any]) -> Any:
+    """The patience of an EarlyStopping; Keras's 0 ends at the first worse epoch."""
+    only = {"name": row["name"], "monitor": "val_loss", "restore_best_weights": True}
+    patience = row.get("patience", 0)
+    row = {**row, "patience": patience}
+    if values.get("patience") or {**only, **row} != {**only, "patience": patience}:
+        raise ValueError(
+            "EarlyStopping watches val_loss here and restores the best epoch; it takes "
+            "patience alone, and training.patience says the same"
+        )
+    return max(1, patience) if isinstance(patience, int) else patience
+
+
+# When checkpoints are written changes nothing of the result.
+CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}

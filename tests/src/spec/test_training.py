@@ -1,0 +1,95 @@
+"""What ``[training]`` may name, and what is refused before anything is trained."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.spec import TrainingSpec, load_spec
+from headrace.spec.training import _MODULES, _names
+
+FOCAL = {"name": "CategoricalFocalCrossentropy", "gamma": 3.0}
+PLATEAU = "training.callbacks=[{name='ReduceLROnPlateau', patience=2}]"
+
+
+def load(tmp_path: Path, *overrides: str) -> TrainingSpec:
+    (tmp_path / "pipeline.toml").write_text(
+        'name = "own"\nmedium = "image"\n[data]\nsource = "somewhere"\n'
+    )
+    return load_spec(tmp_path, overrides).training
+
+
+def test_what_is_left_out_is_not_in_the_key_of_a_training() -> None:
+    names = TrainingSpec().model_dump().keys()
+    assert not names & {"patience", "loss", "metrics", "callbacks"}
+
+
+def test_a_table_with_arguments_comes_back_from_json() -> None:
+    spec = TrainingSpec.model_validate({"loss": FOCAL, "metrics": ["mse"]})
+    assert TrainingSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert spec.model_dump()["loss"] == FOCAL
+
+
+@pytest.mark.parametrize("kind", ["optimizer", "schedule", "loss", "metrics"])
+def test_every_name_is_one_of_keras(kind: str) -> None:
+    module = importlib.import_module(_MODULES[kind])
+    assert len(_names(kind)) >= 5
+    assert all(callable(getattr(module, name)) for name in _names(kind))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.loss=Hubr", "training.loss = 'Hubr': .*near it: Huber"),
+        ("training.loss=5", "training.loss = 5: write a name, or a table"),
+        ("training.schedule=ExponentialDecy", "ExponentialDecay"),
+        ("training.metrics=['TopKAccuracy']", "near it: .*TopKCategoricalAccuracy"),
+        ("training.metrics=mse", "write a list"),
+        ("training.callbacks=['ModelCheckpoint']", "EarlyStopping, Learn"),
+        ("training.optimizer={beta_1=0.8}", "write a name, or a table with a name"),
+        ("training.patience=-1", "greater than or equal to 0"),
+        (PLATEAU, "ReduceLROnPlateau sets the learning rate.*add decay = 0"),
+        (
+            "training.callbacks=[{name='EarlyStopping', monitor='loss'}]",
+            "EarlyStopping watches val_loss here",
+        ),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_is_right(
+    tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        load(tmp_path, override)
+
+
+def test_label_smoothing_is_of_the_tasks_own_loss(tmp_path: Path) -> None:
+    own = ("training.loss=losses:own", "training.label_smoothing=0.1")
+    with pytest.raises(SpecError, match="label_smoothing is of the task's own loss"):
+        load(tmp_path, *own)
+
+
+@pytest.mark.parametrize(
+    ("callback", "patience"),
+    [("{name='EarlyStopping', patience=4}", 4), ("'EarlyStopping'", 1)],
+)
+def test_early_stopping_is_patience(
+    tmp_path: Path, callback: str, patience: int
+) -> None:
+    training = load(tmp_path, f"training.callbacks=[{callback}]")
+    assert (training.patience, training.callbacks) == (patience, ())
+
+
+def test_the_functions_of_the_users_own_are_known() -> None:
+    spec: dict[str, Any] = {
+        "optimizer": "adamw",
+        "loss": "losses:focal",
+        "metrics": ["mse", {"name": "scores:ours", "k": 3}],
+        "callbacks": [{"name": "LearningRateScheduler", "schedule": "rates:warm"}],
+        "decay": 0,
+    }
+    own = TrainingSpec.model_validate(spec).own_functions
+    assert own == ("losses:focal", "scores:ours", "rates:warm")
