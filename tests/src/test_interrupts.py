@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -80,3 +81,32 @@ def test_the_lock_is_free_after_an_interrupt_amid_logging(after: float) -> None:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
         assert out == "True\n"
+
+
+def test_a_first_signal_waits_and_a_second_does_not() -> None:
+    with interrupts.deferred() as deferral:
+        assert interrupts.is_plain(signal.getsignal(signal.SIGINT))
+        signal.raise_signal(signal.SIGINT)
+        assert deferral.is_requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        deferral.is_requested = False
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_waits_comes_at_the_latest_as_the_block_ends() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts.deferred():
+        signal.raise_signal(signal.SIGINT)
+        done.append("all")
+    assert done == ["all"]
+
+
+def test_a_handler_of_somebody_elses_is_left_alone() -> None:
+    mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts.deferred():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            assert not interrupts.interrupt_now(threading.main_thread())
+    finally:
+        signal.signal(signal.SIGINT, mine)

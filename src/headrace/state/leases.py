@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.interrupts import is_plain
+from headrace.interrupts import interrupt_now
 from headrace.state.ledger import Lease, Leases, Ledger
 from headrace.state.ledger.leases import FLOW_RUN, busy, taken_over
 
@@ -99,10 +98,7 @@ class Holding:
         """
         if self._owner is not threading.main_thread():
             return
-        while not self._closing.is_set():
-            if is_plain(signal.getsignal(signal.SIGINT)):
-                signal.pthread_kill(self._owner.ident or 0, signal.SIGINT)
-                return
+        while not self._closing.is_set() and not interrupt_now(self._owner):
             self._closing.wait(POLL_SECONDS)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import Refusal, SpecError
+from headrace.interrupts import Deferral, deferred
 from headrace.models.logged.inference import answers
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
@@ -102,6 +103,7 @@ class Loop:
         )
         self._variables = [*model.variables, *variables_of(optimizer)]
         self._best: Arrays = []
+        self._interrupt = Deferral()
         self._said = time.monotonic()
         self.progress = Progress()
 
@@ -120,12 +122,13 @@ class Loop:
             Refusal: the loss is no longer finite.
             IntegrityError: the data is damaged.
             DependencyError: a checkpoint could not be written.
+            KeyboardInterrupt: Ctrl-C; a checkpoint holds what is done.
         """
         self._resume()
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
         reading = Windows(self._inputs, self._execution, self._spec.seed)
-        with contextlib.closing(reading) as windows:
+        with deferred() as self._interrupt, contextlib.closing(reading) as windows:
             while not self._is_over():
                 if not self.progress.step:
                     self._callbacks.begin_epoch(self.progress.epoch)
@@ -202,10 +205,17 @@ class Loop:
             self._say()
 
     def _save_if_due(self) -> None:
-        if self._checkpoints and self._checkpoints.is_due(self.progress.total_steps):
+        """Write a checkpoint where it is time, or where the fit is to end here."""
+        kept, progress = self._checkpoints, self.progress
+        is_interrupted = self._interrupt.is_requested
+        if kept and (is_interrupted or kept.is_due(progress.total_steps)):
             values = [np.asarray(variable) for variable in self._variables]
-            self.progress.callbacks = self._callbacks.states()
-            self._checkpoints.save(State(self.progress, values, self._best))
+            progress.callbacks = self._callbacks.states()
+            kept.save(State(progress, values, self._best))
+            if is_interrupted:
+                log.info("train: interrupted; a next run goes on at %s", progress.place)
+        if is_interrupted:
+            raise KeyboardInterrupt
 
     def _say(self) -> None:
         if time.monotonic() - self._said < SECONDS_PER_LINE:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from tests.anchoring import anchored_at
 
 from headrace.errors import DependencyError
+from headrace.interrupts import interrupt_now
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import Checkpoints, Data, loop
 from headrace.stages.fitting.checkpoints import Progress, State
@@ -100,6 +103,49 @@ def test_killed_again_and_again(
                 fit(epochs=3, checkpoints=checkpoints(tmp_path))
     went_on, _ = fit(epochs=3, checkpoints=checkpoints(tmp_path))
     assert went_on.weights_digest == unbroken.weights_digest
+
+
+@pytest.mark.parametrize("steps", [3, 4])
+def test_an_interrupted_fit_has_saved_what_it_did(
+    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)
+    rarely = {"checkpoint_seconds": 0, "checkpoint_steps": 0}
+    unbroken, _ = fit(epochs=3)
+
+    def send(_: Checkpoints, total_steps: int) -> bool:
+        if total_steps == steps - 1:
+            signal.raise_signal(signal.SIGINT)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "is_due", send)
+        with pytest.raises(KeyboardInterrupt):
+            fit(epochs=3, checkpoints=checkpoints(tmp_path, **rarely))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [int(file.stem) for file in files(tmp_path)] == [steps]
+    again = checkpoints(tmp_path, **rarely)
+    went_on, _ = fit(epochs=3, checkpoints=again)
+    assert again.resumed is not None
+    assert went_on.weights_digest == unbroken.weights_digest
+
+
+def test_without_checkpoints_an_interrupt_ends_a_fit_as_well(fit: Any) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(epochs=99, stop=lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def test_a_fit_whose_lease_is_lost_ends_at_once_and_saves_nothing(
+    fit: Any, tmp_path: Path
+) -> None:
+    def lose(*_: Any) -> None:
+        assert interrupt_now(threading.main_thread())
+        raise AssertionError("went on")
+
+    rarely = {"checkpoint_seconds": 0, "checkpoint_steps": 0}
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoints=checkpoints(tmp_path, **rarely), stop=lose)
+    assert files(tmp_path) == []
 
 
 def test_checkpoints_change_nothing(fit: Any, tmp_path: Path) -> None:
