@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.signs import UNSEEN, visible
+from headrace_cli.bars import use_bars
 from headrace_cli.words import make_console
 
 if TYPE_CHECKING:
@@ -88,6 +89,14 @@ def print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+class _StandardError(logging.StreamHandler[Any]):
+    """Standard error as it is now: rich puts something in its place beside bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _VisibleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
@@ -97,7 +106,8 @@ def show_progress() -> None:
     """Send what Headrace says while it works to standard error."""
     logger = logging.getLogger("headrace")
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _StandardError()
         handler.setFormatter(_VisibleFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
     logger.propagate = False
+    use_bars()

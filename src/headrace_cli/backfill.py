@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.errors import DependencyError, UsageError
+from headrace.progress import Progress
 from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import PipelineArgument, open_pipeline
 from headrace_cli.words import add_row
@@ -70,11 +72,20 @@ def backfill(  # noqa: PLR0913
         replace(task, promotes=promote)
         for task in _tasks(pipeline, first, last, every, overrides or [], settings)
     ]
-    work = Backfill(tasks, settings, _tell)
+    numbers = itertools.count(1)
+
+    def tell(outcome: dict[str, Any]) -> None:
+        result = f"{outcome['date']}: {outcome['status']}, {outcome['reason']}"
+        progress.update(next(numbers), result)
+
+    work = Backfill(tasks, settings, tell)
     left = work.left()
     is_interrupted = False
     if left:
-        with server_for_run(settings) as server:
+        with (
+            server_for_run(settings) as server,
+            Progress("run", len(left), is_listed=True) as progress,
+        ):
             server.wait()
             try:
                 work.run(left, *_runner(tasks[0].spec.name, settings, at_once))
@@ -171,13 +182,6 @@ def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int
         "skipped": skipped,
         "runs": runs,
     }, exit_code
-
-
-def _tell(outcome: dict[str, Any]) -> None:
-    import logging
-
-    log = logging.getLogger("headrace")
-    log.info("%s: %s, %s", outcome["date"], outcome["status"], outcome["reason"])
 
 
 def _show(value: dict[str, Any]) -> None:

@@ -70,13 +70,12 @@ def score(  # noqa: PLR0913 (options)
     """Score a batch: one row for each item, in their order."""
     from headrace.use import scoring
 
-    settings, progress = prepared(), Progress("score")
-
-    def say(rows: int) -> None:
-        progress.say(f"{rows:,} items")
-
+    settings = prepared()
     columns = scoring.ScoredColumns(text, label, id_, keep_text, encoding)
-    record = scoring.score(model, source, output, settings, say, columns)
+    with Progress("score", unit="items") as progress:
+        record = scoring.score(
+            model, source, output, settings, progress.update, columns
+        )
     value = record.model_dump(exclude_none=True)
     metrics, seconds = value.pop("metrics"), value.pop("seconds")
     value |= {**metrics, "seconds": seconds}

@@ -83,7 +83,7 @@ class Terminal:
 def test_a_closed_terminal_leaves_nothing_that_still_runs(prepared: Home) -> None:
     terminal = Terminal(prepared, "run", "blobs", "--set", "training.epochs=10000")
     try:
-        wait_for(lambda: terminal.shows("epoch 2/10000"), "the second epoch")
+        wait_for(lambda: terminal.shows("epoch 1/10000"), "the first epoch")
         terminal.close()
         assert terminal.process.wait(timeout=SECONDS) == 130
     finally:

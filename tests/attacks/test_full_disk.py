@@ -123,7 +123,7 @@ def test_a_disk_that_fills_during_ingest_is_told_and_the_run_goes_on_later(
     [
         ("train: ", []),
         (
-            "epoch 2/",
+            "epoch 25/",
             ["--set", "training.epochs=500", "--set", "training.checkpoint_steps=1"],
         ),
         ("evaluate: ", []),

@@ -68,7 +68,7 @@ def wait_until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
 def test_an_interrupt_during_training_cancels_everywhere(
     home: Home, started: Watched
 ) -> None:
-    started.wait_for("epoch 2/10000")
+    started.wait_for("epoch 1/10000")
     children = psutil.Process(started.process.pid).children(recursive=True)
     started.process.send_signal(signal.SIGINT)
     out = started.process.stdout.read() if started.process.stdout else ""

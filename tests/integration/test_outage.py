@@ -113,7 +113,7 @@ def check(services: Services, answer: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("moment", "seed"),
-    [("epoch 3/", 21), ("register: ", 22)],
+    [("epoch 20/", 21), ("register: ", 22)],
     ids=["train", "register"],
 )
 def test_a_run_outlives_a_kill_of_the_database(
@@ -129,7 +129,7 @@ def test_a_run_outlives_a_database_that_does_not_answer(
     services: Services, start_run: Callable[[int], Running]
 ) -> None:
     run = start_run(23)
-    run.wait_for("epoch 3/")
+    run.wait_for("epoch 20/")
     first = postmaster(services)
     stopped = [first, *first.children(recursive=True)]
     for process in stopped:

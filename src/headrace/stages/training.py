@@ -17,6 +17,7 @@ import numpy.typing as npt
 from headrace import pictures
 from headrace.backend import load_backend
 from headrace.models.logged.loading import golden_bytes
+from headrace.progress import Progress
 from headrace.records import (
     ContractRecord,
     Finding,
@@ -99,9 +100,12 @@ def train(  # noqa: PLR0913
 
         def log_epoch(number: int, metrics: Metrics) -> None:
             tracking.log_metrics(run_id, metrics, number)
-            log.info(progress_line(number, spec.training.epochs, metrics, score))
+            before = checkpoints.resumed if checkpoints is not None else None
+            if before is None or number > before.epoch:
+                progress.update(number, epoch_line(metrics, score))
 
-        fitted = fit.run(log_epoch)
+        with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
+            fitted = fit.run(log_epoch)
         resumed = (
             {"headrace.resumed_from": checkpoints.resumed.run_id}
             if checkpoints is not None and checkpoints.resumed is not None
@@ -165,11 +169,11 @@ def golden_items(data: Data) -> npt.NDArray[Any]:
     return items
 
 
-def progress_line(number: int, epochs: int, metrics: Metrics, score: str) -> str:
-    """An epoch in one line."""
+def epoch_line(metrics: Metrics, score: str) -> str:
+    """The metrics of an epoch in one line."""
     name = score.replace("_", " ")
     return (
-        f"epoch {number}/{epochs}  loss {metrics['train_loss']:.4f}  "
+        f"loss {metrics['train_loss']:.4f}  "
         f"{name} {metrics[f'train_{score}']:.4f}  "
         f"val {name} {metrics.get(f'val_{score}', float('nan')):.4f}  "
         f"{metrics['epoch_seconds']:.1f} s"

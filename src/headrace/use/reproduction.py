@@ -17,12 +17,13 @@ from typing import Any, Literal
 from headrace.data.snapshots import MANIFEST, check_snapshot
 from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
 from headrace.models.logged.loading import golden_bytes
+from headrace.progress import Progress
 from headrace.records import Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.fitting import fit_model, open_data
 from headrace.stages.ingredients import Difference, Packed, Restored
-from headrace.stages.training import golden_items, progress_line
+from headrace.stages.training import epoch_line, golden_items
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store, disk_errors
 from headrace.state.tracking import FoundRun, Tracking
@@ -203,11 +204,12 @@ def _train(recorded: Restored) -> TrainedAgain:
     data = open_data(recorded.snapshot, recorded.contract)
     score = task(data.description.task).score
 
-    def tell(number: int, metrics: Metrics) -> None:
-        log.info(progress_line(number, spec.training.epochs, metrics, score))
+    def show(number: int, metrics: Metrics) -> None:
+        progress.update(number, epoch_line(metrics, score))
 
     try:
-        fitted = fit_model(spec, folder, then.builder, data, tell)
+        with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
+            fitted = fit_model(spec, folder, then.builder, data, show)
     except SpecError as error:
         now = packed.ingredients(then.execution)
         differ = _names(ingredients.differences(then, now))

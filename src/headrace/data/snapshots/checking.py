@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +20,7 @@ from headrace.data.snapshots.reading import (
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.digests import digests
+from headrace.progress import counted
 from headrace.records import (
     DEFAULT_TASK,
     MANIFEST,
@@ -31,14 +30,11 @@ from headrace.records import (
 from headrace.state.store import Store
 
 
-def check_snapshot(
-    snapshot: SnapshotRecord, progress: Callable[[int, int], Any] | None = None
-) -> None:
+def check_snapshot(snapshot: SnapshotRecord) -> None:
     """Read all of a snapshot and compare it with the digest that names it.
 
     Args:
         snapshot: whose.
-        progress: is called with the number of shards that are checked, and of all.
 
     Raises:
         IntegrityError: it is not whole, an item is not the one that its name says, or
@@ -46,15 +42,13 @@ def check_snapshot(
     """
     sha = hashlib.sha256(form_line(snapshot.description))
     shards = shards_of(snapshot)
-    for number, shard in enumerate(shards, start=1):
+    for shard in counted(shards, f"snapshot {snapshot.digest[:12]}", "shards checked"):
         table = read_shard(snapshot, shard)
         try:
             _check_rows(snapshot, shard, table)
             sha.update(content_of(table))
         except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
             raise _differs(snapshot, f"{shard.name} is of another form") from None
-        if progress is not None:
-            progress(number, len(shards))
     try:
         sha.update(rejected_lines(read_rejected(snapshot)))
     except (KeyError, TypeError, pa.ArrowException):

@@ -37,7 +37,7 @@ log = logging.getLogger("headrace")
 
 
 @dataclass(slots=True)
-class Progress:
+class Position:
     """How far a fit is.
 
     Attributes:
@@ -87,7 +87,7 @@ class State:
         best: the weights of the epoch that is kept so far; empty where there is none.
     """
 
-    progress: Progress
+    progress: Position
     variables: Arrays
     best: Arrays
 
@@ -120,7 +120,7 @@ class Checkpoints:
         self.every_steps = spec.checkpoint_steps
         self.machine = dict(machine or {})
         self.run_id = ""
-        self.resumed: Progress | None = None
+        self.resumed: Position | None = None
         self._saved_at = time.monotonic()
         self._cost = 0.0
 
@@ -242,4 +242,4 @@ def unpack(content: bytes) -> State:
         facts = json.loads(arrays["progress"].tobytes())
         variables = [arrays[f"variable_{i}"] for i in range(facts.pop("variables"))]
         best = [arrays[f"best_{i}"] for i in range(facts.pop("best"))]
-    return State(Progress(**facts), variables, best)
+    return State(Position(**facts), variables, best)

@@ -15,13 +15,14 @@ import numpy as np
 from headrace.errors import Refusal, SpecError
 from headrace.interrupts import Deferral, deferred
 from headrace.models.logged.inference import answers
+from headrace.progress import Progress
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.callbacks import Callbacks
 from headrace.stages.fitting.checkpoints import (
     Arrays,
     Checkpoints,
-    Progress,
+    Position,
     State,
     pack,
     unpack,
@@ -37,8 +38,6 @@ from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import LoadedWindow, Windows
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs
-
-SECONDS_PER_LINE = 10
 
 OnEpoch = Callable[[int, Metrics], None]
 log = logging.getLogger("headrace")
@@ -104,8 +103,7 @@ class Loop:
         self._variables = [*model.variables, *variables_of(optimizer)]
         self._best: Arrays = []
         self._interrupt = Deferral()
-        self._said = time.monotonic()
-        self.progress = Progress()
+        self.progress = Position()
 
     def run(self, on_epoch: OnEpoch) -> None:
         """Fit; the network ends with its best epoch's weights.
@@ -132,8 +130,11 @@ class Loop:
             while not self._is_over():
                 if not self.progress.step:
                     self._callbacks.begin_epoch(self.progress.epoch)
-                for window in windows.of(self.progress.epoch, self.progress.step):
-                    self._run_window(window)
+                what = f"epoch {self.progress.epoch + 1}/{self._spec.epochs}"
+                steps = self._execution.steps_per_epoch
+                with Progress(what, steps, "steps") as self._shown:
+                    for window in windows.of(self.progress.epoch, self.progress.step):
+                        self._run_window(window)
                 metrics = self._end_epoch()
                 on_epoch(self.progress.epoch, metrics)
                 self._save_if_due()
@@ -202,7 +203,8 @@ class Loop:
             progress.step += count
             progress.total_steps += count
             self._save_if_due()
-            self._say()
+            loss = f"loss {progress.loss_sum / progress.step:.4f}"
+            self._shown.update(progress.step, loss)
 
     def _save_if_due(self) -> None:
         """Write a checkpoint where it is time, or where the fit is to end here."""
@@ -216,19 +218,6 @@ class Loop:
                 log.info("train: interrupted; a next run goes on at %s", progress.place)
         if is_interrupted:
             raise KeyboardInterrupt
-
-    def _say(self) -> None:
-        if time.monotonic() - self._said < SECONDS_PER_LINE:
-            return
-        self._said = time.monotonic()
-        log.info(
-            "epoch %d/%d  step %d/%d  loss %.4f",
-            self.progress.epoch + 1,
-            self._spec.epochs,
-            self.progress.step,
-            max(self._execution.steps_per_epoch, self.progress.step),
-            self.progress.loss_sum / self.progress.step,
-        )
 
     def _end_epoch(self) -> Metrics:
         """Measure the epoch that was done, and count it as such."""

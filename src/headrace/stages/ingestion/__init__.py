@@ -74,7 +74,7 @@ def ingest(
     """
     module, learned = media.medium(medium), tasks.task(task)
     form = module.form_of(data)
-    progress, limits = Progress(data.source), Limits.of(settings)
+    limits = Limits.of(settings)
     with store.work_folder("snapshots") as work:
         with open_source(
             data.source, settings, reading_of(data, medium, task)
@@ -88,10 +88,11 @@ def ingest(
                 where=data.source,
                 limits=limits,
             )
-            for part in spread(work_on, spill(source.chunks, work), settings):
-                decoded.add(part)
-                _check_limits(decoded, data.source, settings)
-                progress.say(f"{decoded.items:,} items decoded")
+            with Progress(data.source, unit="items decoded") as progress:
+                for part in spread(work_on, spill(source.chunks, work), settings):
+                    decoded.add(part)
+                    _check_limits(decoded, data.source, settings)
+                    progress.update(decoded.items)
         shape = form.shape
         if not shape:
             shape = module.usual_shape(decoded.shapes, form) if decoded.shapes else ()
@@ -113,7 +114,7 @@ def ingest(
             store,
             plan.folder,
             description,
-            _shards(plan, progress, settings),
+            _shards(plan, data.source, settings),
             _split(decoded.rejected, splits),
             source=source.uri,
             attribution=source.attribution,
@@ -176,12 +177,11 @@ def _split(rejected: Sequence[Rejected], splits: Splits) -> Sequence[Rejected]:
     ]
 
 
-def _shards(
-    plan: ShardPlan, progress: Progress, settings: Settings
-) -> Iterator[WrittenShard]:
+def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[WrittenShard]:
     """Write the shards, as they are asked for."""
     count = 2**plan.bits
     work = partial(write_shard_of, plan=plan)
-    for number, shard in enumerate(spread(work, range(count), settings)):
-        yield shard
-        progress.say(f"{number + 1} of {count} shards written")
+    with Progress(source, count, "shards written") as progress:
+        for number, shard in enumerate(spread(work, range(count), settings), start=1):
+            yield shard
+            progress.update(number)

@@ -27,17 +27,14 @@ def parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
     return {**shared, "search": ranges, "metric": study.metric.name}
 
 
-def progress_line(study: Study, wanted: int) -> str:
+def trial_line(study: Study) -> str:
     """The last trial in one line."""
     trial = study.trials[-1]
     value = "" if trial.value is None else f"  {study.metric.name} {trial.value:.4f}"
     state = trial.state if not trial.reason else f"{trial.state} {trial.reason}"
     best = "  the best so far" if trial == study.best else ""
     settings = " ".join(study.space.settings(trial.point))
-    return (
-        f"trial {trial.number}/{wanted}  {settings}{value}  {state}  "
-        f"{trial.seconds:.1f} s{best}"
-    )
+    return f"{settings}{value}  {state}  {trial.seconds:.1f} s{best}"
 
 
 def log_report(study: Study, tracking: Tracking, run_id: str) -> None:

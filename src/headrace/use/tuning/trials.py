@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.models import builder_name
+from headrace.progress import Progress
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
@@ -123,11 +124,13 @@ def search(  # noqa: PLR0913
             name = f"tune-{study.name[:8]}"
             with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
                 _begin(spec, study, trials, snapshot, tracking, parent[0])
-                while len(study.trials) < study.wanted(trials):
-                    trial = _run_trial(spec, folder, study, data, tracking, parent)
-                    study.add(trial)
-                    _checkpoints(study, trial.number, spec).clear()
-                    log.info(report.progress_line(study, study.wanted(trials)))
+                wanted = study.wanted(trials)
+                with Progress("trial", wanted, is_listed=True) as progress:
+                    while len(study.trials) < wanted:
+                        trial = _run_trial(spec, folder, study, data, tracking, parent)
+                        study.add(trial)
+                        _checkpoints(study, trial.number, spec).clear()
+                        progress.update(trial.number, report.trial_line(study))
                 report.log_report(study, tracking, parent[0])
             study.conclude()
     if study.best is None:

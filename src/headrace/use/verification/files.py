@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from headrace.data.anchored.adoption import described
 from headrace.data.snapshots import check_snapshot
 from headrace.errors import IntegrityError
+from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
@@ -27,8 +27,6 @@ _KINDS = {
     "quarantine": "quarantines",
     "trainings": "requests and answers of other pools",
 }
-
-log = logging.getLogger("headrace")
 
 
 def check_files(
@@ -49,10 +47,8 @@ def check_files(
     wanted = _of_model(ledger, model, anchors) if model else anchors
     needed = _champions_data(ledger, models)
     golden: dict[str, str] = {}
-    for number, (key, digest) in enumerate(wanted.items(), start=1):
+    for key, digest in counted(wanted.items(), "verify", "files"):
         kind = _KINDS.get(key.partition("/")[0], key.partition("/")[0])
-        if number % 100 == 0:
-            log.info("verify: %d of %d files", number, len(wanted))
         try:
             data = store.read(key)
         except FileNotFoundError:
@@ -90,7 +86,6 @@ def _compare(store: Store, key: str, data: bytes, digest: str) -> Problem | None
         return None
     try:
         snapshot = described(data, store.uri(folder))
-        log.info("verify: the snapshot %s", snapshot.digest[:16])
         check_snapshot(
             snapshot.model_copy(update={"digest": folder.rpartition("/")[2]})
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.progress import counted
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
@@ -16,8 +16,6 @@ from headrace.use.verification.report import Problem, Report
 
 if TYPE_CHECKING:
     from headrace.state.tracking import Listed, Tracking
-
-log = logging.getLogger("headrace")
 
 
 def check_models(
@@ -44,8 +42,8 @@ def check_models(
     for model in models:
         champion = ledger.champion(model)
         number = champion.version.version if champion else None
-        for version in ledger.versions(model):
-            log.info("verify: %s/%d", model, version.version)
+        versions = ledger.versions(model)
+        for version in counted(versions, f"verify {model}", "versions"):
             problem = _check_version(tracking, version, golden, report)
             if problem is None:
                 report.checked["models"] += 1

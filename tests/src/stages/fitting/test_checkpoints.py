@@ -15,7 +15,7 @@ from headrace.errors import DependencyError
 from headrace.interrupts import interrupt_now
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import Checkpoints, Data, loop
-from headrace.stages.fitting.checkpoints import Progress, State
+from headrace.stages.fitting.checkpoints import Position, State
 from headrace.state.store import Store
 
 ADAM = {"optimizer": "adam"}
@@ -157,7 +157,7 @@ def test_checkpoints_change_nothing(fit: Any, tmp_path: Path) -> None:
 
 def state(steps: int, size: int = 3) -> State:
     values = np.full(size, steps, np.float32)
-    return State(Progress(total_steps=steps), [values, np.arange(2)], [values])
+    return State(Position(total_steps=steps), [values, np.arange(2)], [values])
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])
@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     again = checkpoints(tmp_path)
     found = again.load(state(0).variables, 1, {})
     assert found is not None
-    assert found.progress == again.resumed == Progress(total_steps=5)
+    assert found.progress == again.resumed == Position(total_steps=5)
     assert np.array_equal(found.variables[0], np.full(3, 5))
     assert newest.name in caplog.text
 
@@ -284,7 +284,7 @@ def test_by_time_they_are_written_as_often_as_asked_but_cost_little(
         return real(self, key, data)
 
     monkeypatch.setattr(Store, "write", slow)
-    timed.save(State(Progress(total_steps=2), [np.zeros(3)], []))
+    timed.save(State(Position(total_steps=2), [np.zeros(3)], []))
     now[0] += 90
     assert not timed.is_due(3)
     now[0] += 10

@@ -81,7 +81,7 @@ def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(
 
     store = open_anchored(recorded.settings)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "progress_line", cut_off)
+        patch.setattr(training, "epoch_line", cut_off)
         with pytest.raises(KeyboardInterrupt):
             train(Checkpoints(store, "cut-off", recipe))
     second = Checkpoints(store, "cut-off", recipe)

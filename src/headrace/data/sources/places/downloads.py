@@ -85,20 +85,20 @@ def _body(answer: Any, limit_bytes: int, name: str) -> bytes:
     httpx = _httpx()
     whole = int(answer.headers.get("Content-Length", 0))
     data = bytearray()
-    started, progress = time.monotonic(), Progress(name)
-    blocks = answer.iter_raw()
+    started, blocks = time.monotonic(), answer.iter_raw()
     try:
-        while max(len(data), whole) <= limit_bytes:
-            block = next(blocks, b"")
-            if not block:
-                return bytes(data)
-            data += block
-            seconds = time.monotonic() - started
-            if seconds > TOTAL_SECONDS:
-                raise DownloadError(
-                    f"{len(data):,} bytes came in {TOTAL_SECONDS:.0f} s"
-                )
-            progress.say(f"{len(data):,}{f' of {whole:,}' if whole else ''} bytes")
+        with Progress(name, whole or None, "bytes") as progress:
+            while max(len(data), whole) <= limit_bytes:
+                block = next(blocks, b"")
+                if not block:
+                    return bytes(data)
+                data += block
+                seconds = time.monotonic() - started
+                if seconds > TOTAL_SECONDS:
+                    raise DownloadError(
+                        f"{len(data):,} bytes came in {TOTAL_SECONDS:.0f} s"
+                    )
+                progress.update(len(data))
     except httpx.RemoteProtocolError:
         seen = f": {len(data):,} of {whole:,} bytes" if whole else ""
         raise DownloadError(f"the reply was cut short{seen}") from None
