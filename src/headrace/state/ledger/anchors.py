@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.anchored_rows import Adoption, Anchor
 from headrace.state.ledger.chain import ChainReport, walk
 from headrace.state.ledger.database import Database, format_of, plain
 from headrace.state.ledger.engines import make_engine
+from headrace.state.ledger.rows import Adoption, utc_now
 from headrace.state.ledger.tables import ADOPTIONS, ANCHORS
 
 _AT_ONCE = 500  # keys of one query
@@ -34,7 +34,7 @@ class Anchors:
             known = _latest(rows.connection, digests)
             for key, digest in digests.items():
                 if known.get(key, "") != digest:
-                    rows.add(ANCHORS, plain(Anchor(key=key, digest=digest)))
+                    rows.add(ANCHORS, _anchor(key, digest))
 
     def anchors(self, keys: Collection[str]) -> dict[str, str]:
         """The sha256 of each key that was recorded and counts."""
@@ -52,9 +52,7 @@ class Anchors:
 
     def adoptions(self) -> list[Adoption]:
         """What was taken over from an older release, oldest first."""
-        fields = [ADOPTIONS.c[name] for name in Adoption.model_fields]
-        query = sa.select(*fields).order_by(ADOPTIONS.c.id)
-        return [Adoption(**row) for row in self._database.rows(query)]
+        return self._database.records(Adoption, ADOPTIONS)
 
     @property
     def awaits_adoption(self) -> bool:
@@ -74,7 +72,7 @@ class Anchors:
                 known = _latest(rows.connection, digests)
                 for key, digest in digests.items():
                     if key not in known:
-                        rows.add(ANCHORS, plain(Anchor(key=key, digest=digest)))
+                        rows.add(ANCHORS, _anchor(key, digest))
         except sa.exc.IntegrityError:
             return False
         return True
@@ -93,6 +91,10 @@ class Anchors:
         """
         with self._database.reading() as connection:
             return walk(connection, kept)
+
+
+def _anchor(key: str, digest: str) -> dict[str, str]:
+    return {"key": key, "digest": digest, "created": utc_now()}
 
 
 def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:

@@ -91,6 +91,4 @@ class Approvals(Versions):
             )[-1]
 
     def _approvals(self, *conditions: sa.ColumnElement[bool]) -> list[Approval]:
-        fields = [APPROVALS.c[name] for name in Approval.model_fields]
-        query = sa.select(*fields).where(*conditions).order_by(APPROVALS.c.id)
-        return [Approval(**row) for row in self._database.rows(query)]
+        return self._database.records(Approval, APPROVALS, *conditions)

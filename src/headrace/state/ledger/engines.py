@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.errors import UsageError
-from headrace.state.ledger.files import sqlite_options
+from headrace.state.ledger.files import sqlite_arguments, sqlite_options
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
@@ -42,13 +42,12 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
             "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
             "Name a file: sqlite:////path/headrace.db.",
         )
-    options: dict[str, Any] = {
-        "connect_args": {"connect_timeout": max(2, round(timeout_seconds))}
-    }
-    if is_sqlite and parsed.query:  # such as one that is only to be read
-        options = {"connect_args": {"timeout": timeout_seconds}}
-        options["connect_args"]["isolation_level"] = None
-    elif is_sqlite:
+    options: dict[str, Any]
+    if not is_sqlite:
+        options = {"connect_args": {"connect_timeout": max(2, round(timeout_seconds))}}
+    elif parsed.query:  # such as one that is only to be read
+        options = {"connect_args": sqlite_arguments(timeout_seconds)}
+    else:
         options = sqlite_options(Path(str(parsed.database)), timeout_seconds)
     try:
         engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)

@@ -32,7 +32,12 @@ def sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
     if is_read_only(file):
         return {"creator": partial(_connect, file, timeout_seconds)}
     _keep_from_others(file)
-    return {"connect_args": {"timeout": timeout_seconds, "isolation_level": None}}
+    return {"connect_args": sqlite_arguments(timeout_seconds)}
+
+
+def sqlite_arguments(timeout_seconds: float) -> dict[str, Any]:
+    """The arguments of each connection: SQLAlchemy's, not Python's, begin of it."""
+    return {"timeout": timeout_seconds, "isolation_level": None}
 
 
 def check_room(file: str, reason: str) -> None:

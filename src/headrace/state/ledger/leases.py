@@ -85,18 +85,9 @@ class Leases:
                 continue
 
     def _take(self, wanted: Lease) -> Lease:
-        c = LEASES.c
-        newest = (
-            sa.select(LEASES)
-            .where(c.name == wanted.name)
-            .order_by(c.token.desc())
-            .limit(1)
-            .with_for_update()
-        )
         with self._database.writing() as connection:
             now = _now(connection)
-            row = connection.execute(newest).mappings().first()
-            last = Lease(**row) if row else None
+            last = _newest(connection, wanted.name, for_update=True)
             if last is not None and last.is_alive(now):
                 return last
             if last is not None and last.state == "held":
@@ -126,16 +117,15 @@ class Leases:
     def bury(self, lease: Lease) -> None:
         """End a lost one, once nothing says any more that its run is running."""
         with self._database.writing() as connection:
-            one = (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
-            connection.execute(sa.update(LEASES).where(one).values(state="ended"))
+            update = sa.update(LEASES).where(_is(lease)).values(state="ended")
+            connection.execute(update)
 
     def forget(self, leases: Iterable[Lease]) -> None:
         """Remove rows; of a pipeline the newest must stay, which keeps the count."""
-        c = LEASES.c
         for lease in leases:
             with self._database.writing() as connection:
-                one = (c.name == lease.name) & (c.token == lease.token)
-                connection.execute(sa.delete(LEASES).where(one, c.state == "ended"))
+                ended = sa.delete(LEASES).where(_is(lease), LEASES.c.state == "ended")
+                connection.execute(ended)
 
     def all(self) -> tuple[list[Lease], float]:
         """Every lease, the oldest first, and the time by the database's clock."""
@@ -146,15 +136,26 @@ class Leases:
 
     def current(self, name: str) -> Lease | None:
         """The newest lease of a name, held or not."""
-        found = [lease for lease in self.all()[0] if lease.name == name]
-        return max(found, key=lambda lease: lease.token, default=None)
+        with self._database.reading() as connection:
+            return _newest(connection, name)
 
     def _set(self, connection: sa.Connection, lease: Lease, **values: Any) -> bool:
-        c = LEASES.c
-        statement = sa.update(LEASES).where(
-            c.name == lease.name, c.token == lease.token, c.state == "held"
-        )
-        return connection.execute(statement.values(**values)).rowcount == 1
+        held = sa.update(LEASES).where(_is(lease), LEASES.c.state == "held")
+        return connection.execute(held.values(**values)).rowcount == 1
+
+
+def _is(lease: Lease) -> sa.ColumnElement[bool]:
+    return (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
+
+
+def _newest(
+    connection: sa.Connection, name: str, *, for_update: bool = False
+) -> Lease | None:
+    query = sa.select(LEASES).where(LEASES.c.name == name)
+    query = query.order_by(LEASES.c.token.desc()).limit(1)
+    query = query.with_for_update() if for_update else query
+    row = connection.execute(query).mappings().first()
+    return Lease(**row) if row else None
 
 
 def unsettled_since(database: Database, name: str) -> float | None:
@@ -185,18 +186,11 @@ def fence(lease: Lease) -> Callable[[sa.Connection], None]:
 
     The row stays locked until the transaction ends, so nobody takes it in between.
     """
-    c = LEASES.c
-    held = (
-        sa.select(c.token)
-        .where(c.name == lease.name, c.token == lease.token, c.state == "held")
-        .with_for_update(read=True)
-    )
-    newest = sa.select(LEASES).where(c.name == lease.name).order_by(c.token.desc())
+    held = sa.select(LEASES.c.token).where(_is(lease), LEASES.c.state == "held")
 
     def check(connection: sa.Connection) -> None:
-        if connection.execute(held).first() is None:
-            row = connection.execute(newest.limit(1)).mappings().first()
-            raise taken_over(lease, Lease(**row) if row else None)
+        if connection.execute(held.with_for_update(read=True)).first() is None:
+            raise taken_over(lease, _newest(connection, lease.name))
 
     return check
 

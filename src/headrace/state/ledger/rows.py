@@ -176,6 +176,21 @@ class Approval(Record):
         return f"{said[self.action]} by {self.who}{reason}"
 
 
+class Adoption(Record):
+    """What was taken over, once, from a release that recorded less.
+
+    Attributes:
+        what: ``ledger`` (its rows) or ``store`` (its files).
+        count: number of rows or files.
+        when: ISO 8601, UTC.
+    """
+
+    what: Literal["ledger", "store"]
+    count: int
+    who: str
+    when: str = Field(default_factory=utc_now)
+
+
 class Champion(Record):
     """The version in production, and the entry that put it there."""
 

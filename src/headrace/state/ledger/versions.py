@@ -7,14 +7,29 @@ import itertools
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.state.ledger.attempts import Attempt
 from headrace.state.ledger.bindings import Bindings
 from headrace.state.ledger.database import Database, plain
+from headrace.state.ledger.former import Attempt
 from headrace.state.ledger.leases import fence, unsettled_since
 from headrace.state.ledger.rows import Evidence, Lease, Version
 from headrace.state.ledger.tables import EVIDENCE, VERSIONS
 
 _PAGE = 20
+
+
+def forcing(model: str, version: int) -> str:
+    """The command that promotes a version whatever the gates say."""
+    return f"`headrace promote {model} {version} --force --reason TEXT`"
+
+
+def compared_with_another(evidence: Evidence, champion: int | None) -> PromotionError:
+    """The error for evidence against a version that is not the champion now."""
+    return PromotionError(
+        f"Version {evidence.version} of {evidence.model} was compared with the "
+        f"champion {evidence.champion_version or 'none'}, which is now "
+        f"{champion or 'none'}.",
+        f"Run `headrace run {evidence.model}` to have it compared anew.",
+    )
 
 
 class Versions(Bindings):
@@ -148,6 +163,23 @@ class Versions(Bindings):
         ]
         return found[-1] if found else None
 
+    def require_evidence(
+        self,
+        model: str,
+        version: int,
+        champion: int | None,
+        law_digest: str | None = None,
+    ) -> Evidence:
+        """The same; raises PromotionError where there is none."""
+        evidence = self.find_evidence(model, version, champion, law_digest)
+        if evidence is not None:
+            return evidence
+        against = f"against the champion {champion}" if champion else "yet"
+        raise PromotionError(
+            f"There is no evidence for version {version} of {model} {against}.",
+            f"Run `headrace run {model}`, or overrule with {forcing(model, version)}.",
+        )
+
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
         """The last evidence for exactly this version, experiment or not."""
         found = self.evidence_of(model, version)
@@ -176,7 +208,7 @@ class Versions(Bindings):
         champion: int | None,
     ) -> int | None:
         """The id of the evidence to promote on; raises PromotionError."""
-        by_hand = f"`headrace promote {model} {version} --force --reason TEXT`"
+        by_hand = forcing(model, version)
         evidence = None if evidence_id is None else self.evidence(evidence_id)
         if evidence_id is not None and (
             evidence is None or (evidence.model, evidence.version) != (model, version)
@@ -196,19 +228,8 @@ class Versions(Bindings):
                 f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
             )
         if evidence is not None and evidence.champion_version != champion:
-            raise PromotionError(
-                f"Version {version} of {model} was compared with the champion "
-                f"{evidence.champion_version or 'none'}, which is now "
-                f"{champion or 'none'}.",
-                f"Run `headrace run {model}` to have it compared anew.",
-            )
-        latest = self.find_evidence(model, version, champion, law)
-        if latest is None:
-            against = f"against the champion {champion}" if champion else "yet"
-            raise PromotionError(
-                f"There is no evidence for version {version} of {model} {against}.",
-                f"Run `headrace run {model}`, or overrule with {by_hand}.",
-            )
+            raise compared_with_another(evidence, champion)
+        latest = self.require_evidence(model, version, champion, law)
         if not latest.passed:
             failed = ", ".join(gate.name for gate in latest.gates if not gate.passed)
             raise PromotionError(
@@ -219,8 +240,7 @@ class Versions(Bindings):
         return latest.id
 
     def _evidence(self, *conditions: sa.ColumnElement[bool]) -> list[Evidence]:
-        query = sa.select(EVIDENCE).where(*conditions).order_by(EVIDENCE.c.id)
-        return [Evidence(**row) for row in self._database.rows(query)]
+        return self._database.records(Evidence, EVIDENCE, *conditions)
 
     def attempts(self, model: str) -> list[Attempt]:
         """All evaluations of a model's versions that are evidence, oldest first."""
