@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.models.logged.soundness import find_flaw
+from headrace.models.logged.soundness.checks import find_flaw
 from headrace.planning.plan import Plan
 from headrace.records import (
     ContractRecord,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.anchored.store import as_json
-from headrace.models.logged.soundness import find_flaws
+from headrace.models.logged.soundness.checks import find_flaws
 from headrace.planning.keys import Key
 from headrace.records import (
     MANIFEST,

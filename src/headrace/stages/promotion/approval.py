@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.models.logged.soundness import require_sound
+from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.stages.promotion.ending import (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from headrace.errors import PromotionError
-from headrace.models.logged.soundness import find_flaw
+from headrace.models.logged.soundness.checks import find_flaw
 from headrace.records import (
     EvaluationRecord,
     GateResult,

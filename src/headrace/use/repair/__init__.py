@@ -13,20 +13,24 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, Refusal, UsageError
-from headrace.models.logged.soundness import (
+from headrace.models.logged.soundness.checks import (
     Flaw,
     find_flaw,
     find_flaws,
     find_wrong_answers,
-    keep_copy_of,
-    restore,
 )
+from headrace.models.logged.soundness.copies import keep_copy_of, restore
 from headrace.stages.promotion import restore_registry
 from headrace.state.leases import hold
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
-from headrace.use.repair.again import Lease, train_version_again
-from headrace.use.repair.outcome import Repair, answer, sentence
+from headrace.use.repair.again import (
+    Lease,
+    Repair,
+    answer,
+    sentence,
+    train_version_again,
+)
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
