@@ -140,17 +140,8 @@ def approve(
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, settings)
     if rolled_back or not is_approved(last, evidence):  # an old word is used up
-        last = ledger.add_approval(
-            Approval(
-                model=model,
-                version=row.version,
-                step=last.step + 1,
-                action="approve",
-                who=settings.user,
-                why=reason,
-                evidence_id=evidence.id,
-            )
-        )
+        values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
+        last = ledger.add_approval(last.answer("approve", **values))
     before = champion.entry.sequence if champion else 0
     entry = ledger.promote(
         model,
@@ -194,17 +185,8 @@ def reject(
             f"Take it back with `headrace rollback {model} --reason TEXT`.",
         )
     check_eyes(request, settings.user)
-    return ledger.add_approval(
-        Approval(
-            model=model,
-            version=request.version,
-            step=last.step + 1,
-            action="reject",
-            who=settings.user,
-            why=reason,
-            evidence_id=last.evidence_id,
-        )
-    )
+    values = {"who": settings.user, "why": reason, "evidence_id": last.evidence_id}
+    return ledger.add_approval(last.answer("reject", **values))
 
 
 def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Approval]:

@@ -23,6 +23,7 @@ from headrace.state.ledger.former import (
     BestFormer,
     earlier_attempts,
     find_best_former,
+    standing_evidence,
 )
 from headrace.state.ledger.leases import Leases
 from headrace.state.ledger.rows import (
@@ -34,7 +35,6 @@ from headrace.state.ledger.rows import (
     Lease,
     Version,
 )
-from headrace.state.ledger.standing import standing_evidence
 from headrace.state.ledger.tables import ENTRIES
 from headrace.state.ledger.timeline import Decision, timeline
 

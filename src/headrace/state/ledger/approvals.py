@@ -71,14 +71,9 @@ class Approvals(Versions):
         return word
 
     def _expire(self, request: Approval) -> Approval:
-        late = Approval(
-            model=request.model,
-            version=request.version,
-            step=request.step + 1,
-            action="reject",
-            who=TIMEOUT,
-            why=f"nobody answered until {request.expires}",
-            evidence_id=request.evidence_id,
+        why = f"nobody answered until {request.expires}"
+        late = request.answer(
+            "reject", who=TIMEOUT, why=why, evidence_id=request.evidence_id
         )
         if self._database.is_read_only:
             return late

@@ -23,8 +23,7 @@ from headrace.errors import (
 )
 from headrace.records import Record
 from headrace.state.ledger.chain import Appender
-from headrace.state.ledger.engines import make_engine
-from headrace.state.ledger.files import check_room, is_read_only
+from headrace.state.ledger.engines import check_room, is_read_only, make_engine
 from headrace.state.ledger.migration import adopt_rows
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 

@@ -86,7 +86,7 @@ class Leases:
 
     def _take(self, wanted: Lease) -> Lease:
         with self._database.writing() as connection:
-            now = _now(connection)
+            now = now_of(connection)
             last = _newest(connection, wanted.name, for_update=True)
             if last is not None and last.is_alive(now):
                 return last
@@ -105,14 +105,14 @@ class Leases:
     def renew(self, lease: Lease) -> bool:
         """Make it last from now on; False when it is another's."""
         with self._database.writing() as connection:
-            expires = _now(connection) + LIFETIME_SECONDS
+            expires = now_of(connection) + LIFETIME_SECONDS
             return self._set(connection, lease, expires=expires)
 
     def give_back(self, lease: Lease, *, ended_well: bool) -> None:
         """End it, where it is still held; after a bad end a sweep looks at its run."""
         with self._database.writing() as connection:
             state = "ended" if ended_well else "lost"
-            self._set(connection, lease, state=state, expires=_now(connection))
+            self._set(connection, lease, state=state, expires=now_of(connection))
 
     def bury(self, lease: Lease) -> None:
         """End a lost one, once nothing says any more that its run is running."""
@@ -132,7 +132,7 @@ class Leases:
         with self._database.reading() as connection:
             query = sa.select(LEASES).order_by(LEASES.c.acquired, LEASES.c.token)
             rows = connection.execute(query).mappings()
-            return [Lease(**row) for row in rows], _now(connection)
+            return [Lease(**row) for row in rows], now_of(connection)
 
     def current(self, name: str) -> Lease | None:
         """The newest lease of a name, held or not."""
@@ -158,23 +158,8 @@ def _newest(
     return Lease(**row) if row else None
 
 
-def unsettled_since(database: Database, name: str) -> float | None:
-    """When a run began that was killed or ended badly, and nobody has looked since.
-
-    Returns:
-        seconds since 1970 by the database's clock; None where there is no such run.
-    """
-    query = sa.select(LEASES).where(LEASES.c.name == name, LEASES.c.state != "ended")
-    with database.reading() as connection:
-        if not sa.inspect(connection).has_table(LEASES.name):
-            return None
-        rows = connection.execute(query).mappings()
-        found, now = [Lease(**row) for row in rows], _now(connection)
-    dead = [lease.acquired for lease in found if not lease.may_be_alive(now)]
-    return min(dead, default=None)
-
-
-def _now(connection: sa.Connection) -> float:
+def now_of(connection: sa.Connection) -> float:
+    """Seconds since 1970 by the database's clock."""
     if connection.dialect.name == "sqlite":  # all are on this machine
         return time.time()
     now = sa.func.extract("epoch", sa.func.clock_timestamp())

@@ -10,7 +10,7 @@ from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.bindings import Bindings
 from headrace.state.ledger.database import Database, plain
 from headrace.state.ledger.former import Attempt
-from headrace.state.ledger.leases import fence, unsettled_since
+from headrace.state.ledger.leases import LEASES, fence, now_of
 from headrace.state.ledger.rows import Evidence, Lease, Version
 from headrace.state.ledger.tables import EVIDENCE, VERSIONS
 
@@ -22,13 +22,14 @@ def forcing(model: str, version: int) -> str:
     return f"`headrace promote {model} {version} --force --reason TEXT`"
 
 
-def compared_with_another(evidence: Evidence, champion: int | None) -> PromotionError:
+def compared_with_another(
+    model: str, version: int, before: int | None, now: int | None
+) -> PromotionError:
     """The error for evidence against a version that is not the champion now."""
     return PromotionError(
-        f"Version {evidence.version} of {evidence.model} was compared with the "
-        f"champion {evidence.champion_version or 'none'}, which is now "
-        f"{champion or 'none'}.",
-        f"Run `headrace run {evidence.model}` to have it compared anew.",
+        f"Version {version} of {model} was compared with the champion "
+        f"{before or 'none'}, which is now {now or 'none'}.",
+        f"Run `headrace run {model}` to have it compared anew.",
     )
 
 
@@ -50,9 +51,16 @@ class Versions(Bindings):
         """When its last run began, if that was killed and nothing was put right since.
 
         Returns:
-            seconds since 1970.
+            seconds since 1970 by the database's clock.
         """
-        return unsettled_since(self._database, pipeline)
+        own = sa.select(LEASES).where(LEASES.c.name == pipeline)
+        with self._database.reading() as connection:
+            if not sa.inspect(connection).has_table(LEASES.name):
+                return None
+            rows = connection.execute(own.where(LEASES.c.state != "ended")).mappings()
+            found, now = [Lease(**row) for row in rows], now_of(connection)
+        dead = [lease.acquired for lease in found if not lease.may_be_alive(now)]
+        return min(dead, default=None)
 
     def is_unsettled(self, pipeline: str) -> bool:
         """Whether its last run was killed, and nothing has been put right since."""
@@ -228,7 +236,8 @@ class Versions(Bindings):
                 f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
             )
         if evidence is not None and evidence.champion_version != champion:
-            raise compared_with_another(evidence, champion)
+            before = evidence.champion_version
+            raise compared_with_another(model, version, before, champion)
         latest = self.require_evidence(model, version, champion, law)
         if not latest.passed:
             failed = ", ".join(gate.name for gate in latest.gates if not gate.passed)

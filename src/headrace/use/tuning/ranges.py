@@ -137,11 +137,10 @@ def parse_dimension(text: str) -> Dimension | None:
     kind, options = call[1], _split(call[2])
     if kind not in EXAMPLES:
         near = difflib.get_close_matches(kind.lower(), EXAMPLES, n=1, cutoff=0.3)
+        known = f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes."
         raise SpecError(
             f"--set {text}: there is no range {kind!r}.",
-            f"Did you mean {EXAMPLES[near[0]]}?"
-            if near
-            else f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes.",
+            f"Did you mean {EXAMPLES[near[0]]}?" if near else known,
         )
     dimension = Dimension(".".join(keys), cast(Kind, kind), options)
     fault = _fault(dimension)
