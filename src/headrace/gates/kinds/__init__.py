@@ -1,4 +1,4 @@
-"""Kinds of gates beside bounds, one a file, found by their place or entry point.
+"""Kinds of gates beside bounds, one a file, kind by their place or entry point.
 
 A ``[[gates]]`` table names one as ``kind``, with its ``arguments``.
 """
@@ -38,5 +38,5 @@ def find_kind(name: str) -> GateKind:
     if name not in known:
         hint = did_you_mean(name, known, f"Kinds: {', '.join(known)}.")
         raise SpecError(f"gates: there is no kind {name!r}.", hint)
-    found: GateKind = importlib.import_module(known[name]).KIND
-    return found
+    kind: GateKind = importlib.import_module(known[name]).KIND
+    return kind

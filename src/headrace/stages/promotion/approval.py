@@ -15,8 +15,8 @@ from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.stages.promotion.ending import (
-    evidence_told,
     is_approved,
+    passing_gates,
     standing,
     verdict,
 )
@@ -131,9 +131,9 @@ def approve(
     check_eyes(request, settings.user)
     rolled_back = ledger.was_rolled_back(model, request.version)
     if (rolled_back or last.action == "reject") and not reason.strip():
-        said = f"rolled back by {rolled_back.who}" if rolled_back else str(last)
+        decision = f"rolled back by {rolled_back.who}" if rolled_back else str(last)
         raise UsageError(
-            f"Version {last.version} of {model} was {said}.",
+            f"Version {last.version} of {model} was {decision}.",
             "To approve it all the same, say why with --reason TEXT.",
         )
     row = ledger.version(model, request.version)
@@ -147,7 +147,7 @@ def approve(
         model,
         row.version,
         who=last.who,
-        why=f"{last}; {evidence_told(evidence.gates)}",
+        why=f"{last}; {passing_gates(evidence.gates)}",
         expected_sequence=before,
         evidence_id=evidence.id,
     )
@@ -220,5 +220,5 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
     return request, last
 
 
-def _is_same(one: str, other: str) -> bool:
-    return one.strip().casefold() == other.strip().casefold()
+def _is_same(asker: str, answerer: str) -> bool:
+    return asker.strip().casefold() == answerer.strip().casefold()

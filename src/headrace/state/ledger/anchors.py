@@ -83,14 +83,14 @@ class Anchors:
         with make_engine(url, timeout_seconds=2.0).connect() as connection:
             return format_of(connection)
 
-    def walk_chain(self, kept: str = "") -> ChainReport:
+    def walk_chain(self, link: str = "") -> ChainReport:
         """Look at every row, and at the chain over them.
 
         Args:
-            kept: a link that the chain once ended in; empty: none.
+            link: a link that the chain once ended in; empty: none.
         """
         with self._database.reading() as connection:
-            return walk(connection, kept)
+            return walk(connection, link)
 
 
 def _anchor(key: str, digest: str) -> dict[str, str]:
@@ -98,12 +98,12 @@ def _anchor(key: str, digest: str) -> dict[str, str]:
 
 
 def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:
-    names, found = list(keys), dict[str, str]()
+    names, latest = list(keys), dict[str, str]()
     for first in range(0, len(names), _AT_ONCE):
         query = (
             sa.select(ANCHORS.c.key, ANCHORS.c.digest)
             .where(ANCHORS.c.key.in_(names[first : first + _AT_ONCE]))
             .order_by(ANCHORS.c.id)
         )
-        found.update((key, digest) for key, digest in connection.execute(query))
-    return found
+        latest.update((key, digest) for key, digest in connection.execute(query))
+    return latest

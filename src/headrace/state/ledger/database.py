@@ -86,14 +86,14 @@ class Database:
         file = Path(str(self._engine.url.database))
         self.is_read_only = self._is_sqlite and is_read_only(file)
         with self.reading() as connection:
-            found = format_of(connection)
-        if found is None:
-            found = self._create()
-        if found == 1:
-            found = self._migrate()
-        if found != FORMAT:
+            version = format_of(connection)
+        if version is None:
+            version = self._create()
+        if version == 1:
+            version = self._migrate()
+        if version != FORMAT:
             raise UsageError(
-                f"The ledger {self.name} has format {found}; "
+                f"The ledger {self.name} has format {version}; "
                 f"this version reads format {FORMAT}.",
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
@@ -143,8 +143,8 @@ class Database:
     def ensure(self, metadata: sa.MetaData) -> None:
         """Make those of the tables that are missing."""
         with self.reading() as connection:
-            found = set(sa.inspect(connection).get_table_names())
-        if found >= set(metadata.tables):
+            present = set(sa.inspect(connection).get_table_names())
+        if present >= set(metadata.tables):
             return
         with self.writing() as connection:
             self.lock(connection)
@@ -161,9 +161,9 @@ class Database:
             self._use_write_ahead_log()
         with self.writing() as connection:
             self.lock(connection)
-            found = format_of(connection)
-            if found is not None:
-                return found
+            version = format_of(connection)
+            if version is not None:
+                return version
             found_tables = set(sa.inspect(connection).get_table_names())
             taken = found_tables & set(METADATA.tables)
             if {MARKER.name, "chain"} & found_tables:
@@ -184,9 +184,9 @@ class Database:
 
         with self.writing() as connection:
             self.lock(connection)
-            found = format_of(connection)
-            if found != 1:
-                return found or 0
+            version = format_of(connection)
+            if version != 1:
+                return version or 0
             if sa.inspect(connection).has_table("chain"):
                 raise self._damaged(f"its table {MARKER.name} was changed")
             count = adopt_rows(connection, Settings().user)

@@ -118,8 +118,8 @@ def _keep_from_others(file: Path) -> None:
     """Make it a file that only its owner can read; what SQLite adds follows it."""
     try:
         make_private_file(file)
-        for beside in ("", "-wal", "-shm", "-journal"):
-            _close_to_others(file.with_name(f"{file.name}{beside}"))
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            _close_to_others(file.with_name(f"{file.name}{suffix}"))
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             from headrace.state.store import full_disk

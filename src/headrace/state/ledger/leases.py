@@ -66,11 +66,11 @@ class Leases:
             return str(row["id"])
         with self._database.writing() as connection:
             self._database.lock(connection)
-            found = connection.execute(query).scalar()
-            if found is None:
-                found = uuid4().hex[:12]
-                connection.execute(sa.insert(IDENTITY).values(id=found))
-            return str(found)
+            identity = connection.execute(query).scalar()
+            if identity is None:
+                identity = uuid4().hex[:12]
+                connection.execute(sa.insert(IDENTITY).values(id=identity))
+            return str(identity)
 
     def take(self, wanted: Lease) -> Lease:
         """Take a lease that nobody alive holds.

@@ -58,7 +58,7 @@ class Version(Record):
 
 
 class Evidence(Record):
-    """What the gates said of one version, once.
+    """What the gates verbs of one version, once.
 
     Attributes:
         id: its number in the ledger; None until it is added.
@@ -176,9 +176,9 @@ class Approval(Record):
         return Approval(action=action, step=self.step + 1, **values)
 
     def __str__(self) -> str:
-        said = {"request": "asked for", "approve": "approved", "reject": "rejected"}
+        verbs = {"request": "asked for", "approve": "approved", "reject": "rejected"}
         reason = f" ({self.why})" if self.why else ""
-        return f"{said[self.action]} by {self.who}{reason}"
+        return f"{verbs[self.action]} by {self.who}{reason}"
 
 
 class Adoption(Record):

@@ -23,12 +23,12 @@ _KINDS: dict[sa.Table, type[Decision]] = {
 
 def timeline(database: Database, model: str) -> list[Decision]:
     """Promotions, rollbacks, approvals and bindings, the first that was added first."""
-    found: list[tuple[int, Decision]] = []
+    decisions: list[tuple[int, Decision]] = []
     for table, kind in _KINDS.items():
         rows = database.rows(sa.select(table).where(table.c.model == model))
         links = database.rows(sa.select(CHAIN).where(CHAIN.c.table == table.name))
         numbers = {link["row"]: link["number"] for link in links}
         for row in rows:
             values = {name: row[name] for name in kind.model_fields}
-            found.append((numbers.get(row_key(table, row), 0), kind(**values)))
-    return [record for _, record in sorted(found, key=lambda one: one[0])]
+            decisions.append((numbers.get(row_key(table, row), 0), kind(**values)))
+    return [record for _, record in sorted(decisions, key=lambda pair: pair[0])]

@@ -58,8 +58,8 @@ class Versions(Bindings):
             if not sa.inspect(connection).has_table(LEASES.name):
                 return None
             rows = connection.execute(own.where(LEASES.c.state != "ended")).mappings()
-            found, now = [Lease(**row) for row in rows], now_of(connection)
-        dead = [lease.acquired for lease in found if not lease.may_be_alive(now)]
+            leases, now = [Lease(**row) for row in rows], now_of(connection)
+        dead = [lease.acquired for lease in leases if not lease.may_be_alive(now)]
         return min(dead, default=None)
 
     def is_unsettled(self, pipeline: str) -> bool:
@@ -91,9 +91,9 @@ class Versions(Bindings):
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
         versions = VERSIONS.c
-        found = self._versions(versions.model == model, versions.version == version)
-        if found:
-            return found[0]
+        rows = self._versions(versions.model == model, versions.version == version)
+        if rows:
+            return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
         raise NotFoundError(
             f"There is no version {version} of {model}.",
@@ -109,8 +109,8 @@ class Versions(Bindings):
     def find_training(self, model: str, training: str) -> Version | None:
         """The version that holds a training, if it was registered."""
         versions = VERSIONS.c
-        found = self._versions(versions.model == model, versions.training == training)
-        return found[0] if found else None
+        rows = self._versions(versions.model == model, versions.training == training)
+        return rows[0] if rows else None
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""
@@ -162,14 +162,14 @@ class Versions(Bindings):
             champion: the version it was compared with; None: there was no champion.
             law_digest: of the pipeline's file; None: of any.
         """
-        found = [
+        matching = [
             row
             for row in self.evidence_of(model, version)
             if row.champion_version == champion
             and not row.experiment
             and law_digest in (None, row.law_digest)
         ]
-        return found[-1] if found else None
+        return matching[-1] if matching else None
 
     def require_evidence(
         self,
@@ -190,8 +190,8 @@ class Versions(Bindings):
 
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
         """The last evidence for exactly this version, experiment or not."""
-        found = self.evidence_of(model, version)
-        return found[-1] if found else None
+        evidence = self.evidence_of(model, version)
+        return evidence[-1] if evidence else None
 
     def newest_evidence(self, model: str) -> Evidence | None:
         """The last evidence for the newest version that is no experiment's."""

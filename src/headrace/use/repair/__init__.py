@@ -55,13 +55,13 @@ def repair(name: str, settings: Settings) -> Repair:
     """
     ledger = Ledger(settings.database_url)
     version = find_version(name, ledger)
-    found = _repair_files(version, settings)
+    outcome = _repair_files(version, settings)
     version = ledger.version(version.model, version.version)  # perhaps bound anew
     done = restore_registry(version, ledger, Tracking(settings))
     if not done:
-        return found
-    reason = f"{found.reason.rstrip('.')}. {sentence(done)}"
-    return found.model_copy(update={"reason": reason, "done": (*found.done, *done)})
+        return outcome
+    reason = f"{outcome.reason.rstrip('.')}. {sentence(done)}"
+    return outcome.model_copy(update={"reason": reason, "done": (*outcome.done, *done)})
 
 
 def _repair_files(version: Version, settings: Settings) -> Repair:
@@ -154,10 +154,10 @@ def find_version(name: str, ledger: Ledger) -> Version:
 
 def _at_stake(model: str, ledger: Ledger) -> list[Version]:
     champion = ledger.champion(model)
-    found = {v.version: v for v in ledger.versions(model)[-1:]}
+    versions = {v.version: v for v in ledger.versions(model)[-1:]}
     if champion is not None:
-        found[champion.version.version] = champion.version
-    return [found[number] for number in sorted(found)]
+        versions[champion.version.version] = champion.version
+    return [versions[number] for number in sorted(versions)]
 
 
 def _sound(version: Version, settings: Settings) -> Repair:
@@ -187,20 +187,20 @@ def _repair(
 
 def _restore(version: Version, flaws: list[Flaw], settings: Settings) -> Repair:
     """Put back what the store has, and look again."""
-    seen = " ".join(flaw.message for flaw in flaws)
+    problems = " ".join(flaw.message for flaw in flaws)
     if flaws[0].part == "answers":
         reason = (
-            f"its files are whole, but {seen} The libraries or the machine are others "
+            f"its files are whole, but {problems} The libraries or the machine are others "
             "than those it was trained with: run it with those, or train anew."
         )
         return answer(version, "failed", reason)
     done = restore(version, {flaw.part for flaw in flaws}, settings)
     left = find_flaw(version, settings)
     if left is None:
-        return answer(version, "restored", f"{seen} {sentence(done)}", done)
+        return answer(version, "restored", f"{problems} {sentence(done)}", done)
     gone = "The store has no copy of it." if not done else sentence(done)
     also = f" But {left.message}" if done else ""
-    return answer(version, "failed", f"{seen} {gone}{also}", done)
+    return answer(version, "failed", f"{problems} {gone}{also}", done)
 
 
 def _held(ledger: Ledger) -> Lease:

@@ -83,10 +83,10 @@ def check_files(
 
 def _compare(store: Store, key: str, data: bytes, digest: str) -> None:
     """Hold a file against its digest; a snapshot is read to the last item."""
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != digest:
         what = (
-            f"{store.uri(key)} was changed: it has sha256 {found[:16]}..., and "
+            f"{store.uri(key)} was changed: it has sha256 {actual[:16]}..., and "
             f"the ledger recorded {digest[:16]}...."
         )
         raise Broken("store", what, _REMEDY)
@@ -121,13 +121,13 @@ def _of_model(ledger: Ledger, model: str, anchors: Mapping[str, str]) -> dict[st
 
 def _champions_data(ledger: Ledger, models: Collection[str]) -> dict[str, str]:
     """The manifests that must be there, each with the name of a champion."""
-    found: dict[str, str] = {}
+    manifests: dict[str, str] = {}
     for model in models:
         champion = ledger.champion(model)
         if champion is not None:
             place = f"snapshots/{champion.version.snapshot_digest}/{MANIFEST}"
-            found[place] = f"{model}/{champion.version.version}"
-    return found
+            manifests[place] = f"{model}/{champion.version.version}"
+    return manifests
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -108,11 +108,11 @@ def _check_registry(
                 f"{_named(present)}, and the ledger has {_named(wanted)}.",
                 f"Run `headrace repair {model}`, which puts it right.",
             )
-    for number, one in sorted(listed.items()):
+    for number, entry in sorted(listed.items()):
         if number in versions:
-            _check_listed(ledger, versions[number], one)
+            _check_listed(ledger, versions[number], entry)
         # Else it is not ours, or of a run that was killed and goes on.
-        elif WEIGHTS_TAG in one.tags and not ledger.is_unsettled(model):
+        elif WEIGHTS_TAG in entry.tags and not ledger.is_unsettled(model):
             raise _unknown_to_ledger(f"version {number} of {model}", "version")
 
 
@@ -125,18 +125,18 @@ def _unknown_to_ledger(what: str, kind: str) -> Broken:
     )
 
 
-def _check_listed(ledger: Ledger, version: Version, one: Listed) -> None:
+def _check_listed(ledger: Ledger, version: Version, entry: Listed) -> None:
     """Hold what the registry says of a version against the ledger."""
     name = f"{version.model}/{version.version}"
-    if one.run_id and one.run_id not in _runs_of(ledger, version):
+    if entry.run_id and entry.run_id not in _runs_of(ledger, version):
         raise Broken(
             "mlflow",
-            f"MLflow's version {name} is of the run {one.run_id}, and the ledger "
+            f"MLflow's version {name} is of the run {entry.run_id}, and the ledger "
             f"has {version.run_id}.",
             "Restore MLflow's database from a backup, and see who may write there.",
         )
     for tag, value in version_tags(version).items():
-        present = one.tags.get(tag, "")
+        present = entry.tags.get(tag, "")
         if present != value:
             raise Broken(
                 "mlflow",
