@@ -172,7 +172,7 @@ class Run:
         Raises:
             Refusal: it is damaged, hostile, or of no known format.
         """
-        if self.plan.kept.snapshot is not None:
+        if self.plan.last.snapshot is not None:
             return
         from headrace.data.sources import check_source
         from headrace.stages.ingestion import reading_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.anchored.store import as_json
-from headrace.models.logged.soundness import find_flaws
+from headrace.models.logged.soundness.checks import find_flaws
 from headrace.planning.keys import Key
 from headrace.records import (
     MANIFEST,
@@ -125,6 +126,14 @@ class Results:
         self.anchored.write_all(
             {_place(key): data, self._latest(key.stage): data}, _parts(record)
         )
+
+    def find_or_make(self, key: Key, kind: type[R], make: Callable[[], R]) -> R:
+        """The result of a stage, made where the store does not have it."""
+        record = self.find(key, kind)
+        if record is None:
+            record = make()
+            self.save(key, record, 0.0)
+        return record
 
     def why(self, key: Key) -> str:
         """Why a stage has to run: how its key differs from the last one."""

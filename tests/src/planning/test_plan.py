@@ -58,12 +58,12 @@ def test_a_result_that_is_gone_or_damaged_is_made_again(
 def test_code_that_was_parsed_by_the_last_run_is_known(
     done: Plan, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert done.kept.training == trained.good
+    assert done.last.training == trained.good
     again = Plan(trained.spec, trained.folder, trained.settings)
     closure._read.cache_clear()
     monkeypatch.setattr(closure, "_parsed", {})
     monkeypatch.setattr(closure, "_parse", None)
-    assert again.kept == done.kept
+    assert again.last == done.last
 
 
 def test_a_champion_is_compared_with_what_it_was_compared_with(
