@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +158,42 @@ def test_people_get_a_page_of_text(first: tuple[Home, Answer]) -> None:
         "data_docs: file://",
     ):
         assert text in answer.out
+
+
+def test_a_run_has_a_report_that_needs_no_other_file(
+    first: tuple[Home, Answer],
+) -> None:
+    home, answer = first[0], first[1].json
+    opened = home.headrace("open", "blobs", "--json")
+    assert opened.exit_code == 0
+    assert opened.json == home.headrace("open", "blobs/1", "--json").json | {
+        "name": "blobs"
+    }
+    report = Path(opened.json["report"])
+    assert report.parts[-3:] == (answer["run_id"], "artifacts", "report.html")
+    text = report.read_text()
+    for shown in (
+        "blobs, version 1",
+        "there is no champion yet",
+        "There was no other champion to compare with.",
+        "<h2>By class</h2>",
+        answer["snapshot"]["digest"],
+        answer["weights_digest"],
+        '<td>training.epochs</td><td class="text">3</td>',
+        "<td>keras</td>",
+        "/headrace/data_docs/",
+    ):
+        assert shown in text
+    assert text.count('<img src="data:image/png;base64,') >= 3  # curves and the task's
+    assert not re.search(r"<script|<link|src=\"(?!data:)|url\(", text)
+    assert home.headrace("open", "blobs").out.strip() == str(report)
+
+
+def test_what_has_no_report_is_named(first: tuple[Home, Answer]) -> None:
+    missing = first[0].headrace("open", "nothing", "--json")
+    assert missing.exit_code == 2
+    assert missing.json["reason"].startswith("nothing has no report.")
+    assert first[0].headrace("open", "blobs/9").exit_code == 2
 
 
 def test_another_seed_is_registered_and_the_champion_kept(
