@@ -23,7 +23,7 @@ from headrace.state.logins import Login
 from headrace_ops.environment import is_loopback, mlflow_has_users, mlflow_login
 from headrace_ops.gate import Gate
 from headrace_ops.hosts import names_of, split_list
-from headrace_ops.pages import Pages
+from headrace_ops.page_server import Pages
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")

@@ -1,32 +1,13 @@
-"""Headrace's own pages, served beside MLflow's behind the same login.
-
-They are files of the store and artifacts of runs: the Data Docs with their index, and
-the reports of runs. A page can show what is in it, and runs no script.
-"""
+"""Where `headrace up` serves Headrace's own pages: beside MLflow's."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-
-from starlette.responses import HTMLResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from headrace.errors import HeadraceError
-from headrace.pages import POLICY
 from headrace.settings import Settings, variable
 from headrace_ops.environment import mlflow_has_users
 from headrace_ops.live import live_links
 
 PREFIX = "/headrace/"
 DATA_DOCS = f"{PREFIX}data_docs/"
-_DATA_DOCS = re.compile(DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
-_REPORT = re.compile(PREFIX + r"reports/([0-9a-f]{32})")
-_HEADERS = {
-    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
 
 
 def report_path(run_id: str) -> str:
@@ -46,39 +27,3 @@ def are_served(settings: Settings) -> bool:
     is_own = configured == live_links(settings).get("mlflow")
     is_elsewhere = configured.startswith("http") and not is_own
     return not is_elsewhere and not mlflow_has_users()
-
-
-class Pages:
-    """Answers requests for Headrace's pages, and hands others to an application."""
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
-        path = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith(PREFIX):
-            await self._app(scope, receive, send)
-            return
-        page = None
-        if scope["method"] == "GET":
-            page = await asyncio.to_thread(self.find, path)
-        body, status = (page, 200) if page else (b"There is no such page.", 404)
-        await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
-
-    def find(self, path: str) -> bytes | None:
-        """The page at a path; None where there is none."""
-        from headrace.state.store import Store
-        from headrace.state.tracking import Tracking
-        from headrace.use.reporting import REPORT
-
-        try:
-            if docs := _DATA_DOCS.fullmatch(path):
-                store = Store(self._settings.store)
-                return store.read(f"data_docs/{docs[1]}index.html")
-            if report := _REPORT.fullmatch(path):
-                return Tracking(self._settings).run_file(report[1], REPORT)
-        except (HeadraceError, OSError):
-            return None
-        return None

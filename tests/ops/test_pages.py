@@ -11,7 +11,7 @@ import pytest
 from headrace.settings import Settings
 from headrace.state.store import Store
 from headrace_ops import pages
-from headrace_ops.pages import Pages
+from headrace_ops.page_server import Pages
 
 NAME = "0123456789abcdef-0123456789abcdef"
 
