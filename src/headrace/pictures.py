@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, ACCENT = "#1f3a5f", "#d1495b"
-_WIDTH = 9.6  # inches of a grid
+_WIDTH = 10  # inches of a grid
 _CAPTION = 15  # letters of a caption that fit in an inch
 
 
