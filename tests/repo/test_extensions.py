@@ -157,6 +157,7 @@ SCALE_COLUMNS = ()
 DEFAULT_BUILDER = "line"
 BEST_BUILDER = "line"
 UNITS = "numbers"
+SAMPLE_INCHES = (3, 2)
 FIELDS = {
     "points": (
         "int | None",

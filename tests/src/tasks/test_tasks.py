@@ -148,5 +148,5 @@ def test_it_draws_its_pictures(name: str, network, tmp_path: Path) -> None:
     outputs = np.asarray(model(media.medium("image").raw(images)), np.float32)
     tasks.task(name).judge.draw(outputs, encoded, data, EvaluationSpec(), tmp_path)
     drawn = sorted(tmp_path.glob("*.png"))
-    assert drawn
+    assert [one.stem for one in drawn] == sorted(tasks.task(name).pictures)
     assert all(one.read_bytes()[:4] == b"\x89PNG" for one in drawn)
