@@ -1,8 +1,8 @@
 """Gates: what a model must satisfy to be promoted. A missing number never passes.
 
-`absolute` holds one number against its bound. `champion` is the policy of the
-comparison with the champion and the best former champion; `paired` has its statistics
-for answers that are right or wrong, `numbers` for scores that are numbers.
+`absolute` compares one number with its bound. `champion` is the policy of the
+comparison with the champion and the best former champion. Its statistics are in
+`paired` for answers that are right or wrong, and in `numbers` for scores.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
-    """Hold a model against a bound, or by the kind of the gate.
+    """Apply a gate: a bound on one metric, or the kind that it names.
 
     Raises:
         SpecError: there is no such kind.

@@ -1,4 +1,4 @@
-"""Gates that hold one number against its bound. A missing number never passes."""
+"""Gates that compare one number with its bound. A missing number never passes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headrace.spec import GateSpec
 
 
 def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
-    """Hold one metric against its bound."""
+    """Compare one metric with its bound."""
     value, threshold = metrics.get(gate.metric), gate.threshold
     if value is None or threshold is None or math.isnan(value):
         return GateResult(
@@ -36,7 +36,7 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
 
 
 def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:
-    """Hold the answers of a clean process against the trained model's own."""
+    """Compare the answers of a clean process with those of the trained model."""
     passed = not error and difference is not None and difference <= tolerance
     return GateResult(
         name="serving",
@@ -46,5 +46,5 @@ def serving_gate(difference: float | None, tolerance: float, error: str) -> Gate
         kind="serving",
         reason=""
         if passed
-        else error or f"a clean process answers differently, by {difference} at most",
+        else error or f"the answers of a clean process differ by up to {difference}",
     )

@@ -1,24 +1,25 @@
 """The champion's policy: when a challenger may take its place.
 
-Pure functions of the score of each row, which is whether it is right or a number. Which
-rows are new, and how many have tried before, is decided by the ledger and the store;
-see `evaluation.judged`.
+Pure functions of each row's score, which is either right or wrong, or a number. The
+ledger and the store decide which rows are new and how many attempts came before; see
+`evaluation.judged`.
 
 A challenger is promoted if it is
 
-- no worse by the margin than the champion, and than the best former champion, on
-  enough test items that no attempt on this pipeline was judged on before; or
-- significantly better than the champion on all test items, those included that the
-  champion was judged on before and that are no longer in the data,
+- non-inferior by the margin to the champion and to the best former champion, on enough
+  test items that no earlier attempt on this pipeline was judged on; or
+- significantly better than the champion on all test items, including those that the
+  champion was judged on and that are no longer in the data,
 
-and if it is significantly worse than neither of them, on the new items or on all that
-are in the data. Items that one of the two models learned from are left out of their
-comparison.
+and if it is not significantly worse than either of them, neither on the new items nor
+on all present ones. Items that one of the two models was trained on are left out of
+their comparison.
 
-The level is shared among attempts, so that the errors of all of them together are at
-most the gate's level (0.05): of any number of equal challengers on the same items 5 %
-at most are ever promoted, and of any number on new items 5 % at most are worse by the
-margin than the best there was. ``docs/explanation/statistics.md`` has figures.
+The significance level is shared among attempts, which keeps the family-wise error at
+the gate's level (0.05). With any number of equal challengers on the same items, the
+chance that one is ever promoted is at most 5 %. With any number on new items, the
+chance that one worse than the best by the margin is promoted is at most 5 %.
+``docs/explanation/statistics.md`` has figures.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def level_of(attempt: int, total: float) -> float:
 
 
 def not_compared(gate: GateSpec, note: str = "") -> GateResult:
-    """The verdict where there is nothing to compare with.
+    """The verdict if there is nothing to compare with.
 
     Args:
         gate: the gate.
-        note: why a champion cannot be compared with; it stays champion then. Empty
-            where there is no champion.
+        note: why the champion cannot be compared, which keeps it champion. Empty if
+            there is no champion.
     """
     return GateResult(
         name=gate.name,
@@ -66,23 +67,23 @@ def not_compared(gate: GateSpec, note: str = "") -> GateResult:
 
 
 def champion_gate(gate: GateSpec, trial: Trial) -> tuple[GateResult, Metrics]:
-    """Hold a challenger against the champion and the best former champion.
+    """Compare a challenger with the champion and the best former champion.
 
     Args:
         gate: its threshold is the significance level, its margin what a challenger may
-            lose on new items: accuracy, or a share of the opponent's mean score.
+            lose on new items: of accuracy, or as a share of the opponent's mean score.
         trial: the attempt.
 
     Returns:
         the verdict, and figures for the evidence: ``champion_p_value`` and
         ``best_p_value`` (one-sided, better, on all items), ``compared_items``,
-        ``new_items``, and ``attempt_on_new_items`` where these were enough.
+        ``new_items``, and ``attempt_on_new_items`` if there were enough of them.
     """
     return _Judgement(gate, trial).result()
 
 
 class _Judgement:
-    """The counts of one trial, and what follows from them."""
+    """The counts of one trial, and the verdict from them."""
 
     def __init__(self, gate: GateSpec, trial: Trial) -> None:
         self.gate, self.trial = gate, trial
@@ -132,7 +133,7 @@ class _Judgement:
         return result, metrics
 
     def _verdict(self) -> tuple[bool, str, float | None, float]:
-        """Whether it passed, why, and the number that decided against its bound."""
+        """Whether it passed, why, the deciding number, and its bound."""
         if not self.present[0].rows:
             reason = (
                 "no test item is left to compare with version "
@@ -153,7 +154,7 @@ class _Judgement:
         return not word, self._better(word), p_better, self.level
 
     def _worse(self) -> Iterator[tuple[str, float]]:
-        """What the challenger is significantly worse than, and on which items."""
+        """The opponents that the challenger is significantly worse than, in words."""
         for place, opponent in enumerate(self.opponents):
             name = self._name(opponent)
             for counts, kind in ((self.new[place], "new "), (self.present[place], "")):

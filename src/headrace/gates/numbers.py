@@ -1,6 +1,6 @@
-"""Two models with a number for each row: a permutation test, and a bound.
+"""Two models with a numeric score for each row: a permutation test and a bound.
 
-The counterpart of `paired` for scores that are no matter of right and wrong. Sources:
+The counterpart of `paired` for numeric scores. Sources:
 R. A. Fisher, The Design of Experiments (1935), section 21 (the paired randomisation
 test); Student, The probable error of a mean, Biometrika 6 (1908).
 """
@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
 
-LEAST_ROWS = 50  # for the bound, which takes the mean for normal
+LEAST_ROWS = 50  # for the bound, which assumes a normally distributed mean
 MOST_FLIPS, LEAST_FLIPS = 99_999, 9_999
-_SIGNS = 10**8  # that are drawn at most
+_SIGNS = 10**8  # the most that are drawn
 _AT_ONCE = 2**23
 
 
@@ -27,8 +27,8 @@ class PairedNumbers:
     """A challenger and one opponent, on the rows that both answered.
 
     Attributes:
-        gains: what the challenger is better by on each row, as a share of the
-            opponent's mean score, ``(n,)``.
+        gains: the challenger's advantage on each row, as a share of the opponent's
+            mean score, ``(n,)``.
         own, other: mean score of the challenger and of the opponent.
     """
 
@@ -65,19 +65,18 @@ class PairedNumbers:
         return len(self.gains)
 
     def with_lost(self, rows: int) -> PairedNumbers:
-        """The same with more rows, each lost by as much as the most on any other."""
+        """The same with more rows, each lost by the largest difference of any row."""
         most = float(np.abs(self.gains).max(initial=0.0)) or 1.0
         gains = np.concatenate([self.gains, np.full(rows, -most)])
         return PairedNumbers(gains, self.own, self.other)
 
     @property
     def p_better(self) -> float:
-        """One-sided: the chance of such a mean if the challenger is no better.
+        """The one-sided p-value of the sign-flip permutation test of the mean gain.
 
-        Where two models are equally good, which of a row's two scores is whose is a
-        matter of chance. So the signs of all gains are drawn anew, again and again.
-        The test is exact whatever the scores are distributed like; it is 1 where no
-        row differs.
+        If the two models are equally good, each gain is as likely with either sign. So
+        the signs are drawn at random many times. The test is exact for scores of any
+        distribution. It is 1 if no row differs.
         """
         return self._tails[0]
 
@@ -99,20 +98,18 @@ class PairedNumbers:
         for start in range(0, flips, step):
             count = min(step, flips - start)
             drawn = np.frombuffer(chance.bytes(count * -(-len(gains) // 8)), np.uint8)
-            positive = np.unpackbits(drawn.reshape(count, -1), axis=1, count=len(gains))
-            sums = (
-                2 * (positive.astype(np.float32) @ gains.astype(np.float32)) - observed
-            )
+            signs = np.unpackbits(drawn.reshape(count, -1), axis=1, count=len(gains))
+            sums = 2 * (signs.astype(np.float32) @ gains.astype(np.float32)) - observed
             better += int((sums >= observed - slack).sum())
             worse += int((sums <= observed + slack).sum())
         return better / (flips + 1), worse / (flips + 1)
 
     def enough(self, margin: float, level: float) -> bool:
-        """Whether these rows can show that nothing more than a margin is lost."""
+        """Whether there are enough rows to show non-inferiority by a margin."""
         return 0 < margin < 1 and level > 0 and self.rows >= LEAST_ROWS
 
     def lower_bound(self, level: float) -> float:
-        """The least mean gain that these rows leave possible, by Student's t.
+        """The lower confidence bound of the mean gain, by Student's t.
 
         Args:
             level: one-sided chance of an error, between 0 and 1.

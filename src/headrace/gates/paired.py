@@ -1,6 +1,6 @@
-"""Two classifiers on the same rows: an exact test, and a bound of the difference.
+"""Two classifiers on the same rows: an exact test and a bound of the difference.
 
-Plain arithmetic over counts; knows no gate and no model. Sources: Q. McNemar, Note on
+All of it is arithmetic over counts. Sources: Q. McNemar, Note on
 the sampling error of the difference between correlated proportions, Psychometrika 12
 (1947), in its exact binomial form; T. Tango, Equivalence test and confidence interval
 for the difference in proportions for the paired-sample design, Statistics in Medicine
@@ -58,7 +58,7 @@ class Paired:
         return Paired(self.rows + rows, self.better, self.worse + rows)
 
     def enough(self, margin: float, level: float) -> bool:
-        """Whether these rows can show that nothing more than a margin is lost."""
+        """Whether there are enough rows to show non-inferiority by a margin."""
         return self.rows >= enough_items(margin, level)
 
     def in_words(self) -> str:
@@ -71,28 +71,28 @@ class Paired:
 
     @property
     def p_better(self) -> float:
-        """Exact one-sided McNemar: the chance of this if the challenger is no better.
+        """The one-sided exact McNemar p-value that the challenger is better.
 
-        It is 1 where no row differs.
+        It is 1 if no row differs.
         """
         return _binomial_tail(self.better, self.better + self.worse)
 
     @property
     def p_worse(self) -> float:
-        """The same for the opponent: the chance of this if the challenger is no worse.
+        """The same p-value for the challenger being worse.
 
-        It is 1 where no row differs.
+        It is 1 if no row differs.
         """
         return _binomial_tail(self.worse, self.better + self.worse)
 
     def lower_bound(self, level: float) -> float:
-        """The least difference of the accuracies that these counts leave possible.
+        """The lower confidence bound of the difference of the accuracies.
 
-        The higher of two bounds. The accuracy lost is at most the share of rows that
-        speak against the challenger, whose bound is exact (Clopper and Pearson); it
-        has a width where no row differs as well. Where rows speak for it, Tango's
-        score bound takes them into account. A true difference lies below with at most
-        1.01 times the level, by enumeration.
+        It is the higher of two bounds. The first is the exact bound (Clopper and
+        Pearson) of the share of rows that only the opponent has right; it has a width
+        even if no row differs. The second is Tango's score bound, used if there are
+        rows that only the challenger has right. By enumeration, the true difference
+        lies below with a probability of at most 1.01 times the level.
 
         Args:
             level: one-sided chance of an error, between 0 and 1.
@@ -131,10 +131,10 @@ class Paired:
 
 
 def enough_items(margin: float, level: float) -> float:
-    """The least number of new items that can show "no worse by the margin".
+    """The least number of new items that can show non-inferiority by a margin.
 
-    With fewer not even equal answers on all rows show it: 787 for a margin of 0.005
-    and the level of a first attempt. Infinite for a margin of 0.
+    With fewer items, not even equal answers on all of them are enough. It is 787 for a
+    margin of 0.005 and the level of a first attempt, and infinite for a margin of 0.
     """
     if not 0 < margin < 1 or level <= 0:
         return math.inf
@@ -149,7 +149,7 @@ def _binomial_tail(successes: int, trials: int) -> float:
 
 
 def _share_at_most(successes: int, trials: int, level: float) -> float:
-    """The exact upper bound of a share."""
+    """The exact upper confidence bound of a share (Clopper and Pearson)."""
     from scipy.special import betaincinv
 
     if successes == trials:

@@ -16,8 +16,8 @@ class Opponent:
     Attributes:
         version: of the model.
         scores: of each row, ``(n,)``: whether it is right, bool, or a number.
-        compared: rows that neither it nor the challenger learned from, one of each
-            item, bool ``(n,)``.
+        compared: rows that neither model was trained on, one for each item, bool
+            ``(n,)``.
     """
 
     version: int
@@ -32,17 +32,17 @@ class Trial:
     Attributes:
         scores: of the challenger, ``(n,)``: whether it is right, bool, or a number.
         new: rows whose item no earlier attempt was judged on, bool ``(n,)``.
-        champion: the present one.
-        best: the best former champion; None where that is the champion.
-        attempt: the how manyth it is on any of these items, or since the best
-            champion was promoted; 1, 2, 3 ...
-        attempt_on_new: the same, of those that new items judged.
-        vanished: rows that were judged with the champion before and are no longer in
-            the data, bool ``(n,)``: else whoever leaves out the rows that a challenger
-            lost makes it better. None where there are none.
-        unanswered: how many more of these there are that nobody can answer again,
-            since their snapshot is gone; they count as lost.
-        higher_is_better: of scores that are numbers.
+        champion: the present champion.
+        best: the best former champion; None if that is the champion.
+        attempt: the number of this attempt among those on any of these items, or since
+            the best champion was promoted; 1, 2, 3 ...
+        attempt_on_new: the same among the attempts that new items decided.
+        vanished: rows that the champion was judged on and that are no longer in the
+            data, bool ``(n,)``. They count, so that removing rows on which a
+            challenger is wrong does not help it. None if there are none.
+        unanswered: how many more such rows there are whose snapshot is gone, so that
+            they cannot be scored again. They count as lost.
+        higher_is_better: of numeric scores.
         notes: what weakens the comparison, in words.
     """
 

@@ -4,10 +4,10 @@ A builder is a function ``build(data: DataDescription, **arguments)`` that retur
 ``(preprocessing, network)``: two Keras models, from raw items to what the network
 takes, and from there to what the task learns. What is saved is their composition.
 
-Where the builder's module has ``YIELDS``, its network is a body: what it gives is of
-that kind, and the task adds the head. ``vector`` is ``(batch, features)``. ``HEAD`` of
-the module are options for the head's dense layer. A builder without ``YIELDS`` gives
-all of the network, and the task looks whether it is one of its own.
+If the builder's module has ``YIELDS``, its network is a body with an output of that
+kind, and the task adds the head. ``vector`` is ``(batch, features)``. The module's
+``HEAD`` has options for the head's dense layer. A builder without ``YIELDS`` returns
+the whole network, and the task checks that it can be used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Builder = Callable[..., tuple[Any, Any]]
 
 
 def builder_names(medium: str = "") -> list[str]:
-    """The families there are, of one medium or of all."""
+    """The names of the families, of one medium or of all."""
     names = extensions.modules("models")
     return [name for name in names if medium in ("", family_medium(name))]
 
@@ -43,10 +43,10 @@ def _family(name: str) -> Any:
 
 
 def builder_name(spec: PipelineSpec) -> str:
-    """The builder that a pipeline names, else its medium's own.
+    """The builder that a pipeline names, else its medium's default.
 
     Raises:
-        SpecError: it is a family of another medium.
+        SpecError: the family is for another medium.
     """
     name = spec.model.builder or default_builder(spec.medium)
     if family_medium(name) not in ("", spec.medium):
@@ -132,7 +132,7 @@ def arguments_of(name: str) -> set[str]:
 
 
 def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> None:
-    """Refuse arguments that the builder does not take.
+    """Refuse arguments that the builder does not accept.
 
     Raises:
         SpecError: with the nearest valid name.
@@ -151,7 +151,7 @@ def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> N
 
 
 def no_targets() -> Targets:
-    """No sample of targets, for a network that is only looked at."""
+    """An empty sample of targets, for a network that is not trained."""
     import numpy as np
 
     return np.empty(0)
@@ -171,13 +171,13 @@ def build(
         data: what is learned from.
         arguments: of the builder.
         folder: the pipeline's.
-        targets: gives a sample of the targets of train, for the head.
+        targets: returns a sample of the training targets, for the head.
 
     Returns:
         (preprocessing, network), both built Keras models.
 
     Raises:
-        SpecError: wrong arguments, or a network that gives no answers of the task.
+        SpecError: wrong arguments, or the network's output does not fit the task.
     """
     builder = find_builder(name, folder)
     check_arguments(name, builder, arguments)
@@ -199,7 +199,7 @@ def build(
 
 
 def _with_head(body: Any, layers: Sequence[Any]) -> Any:
-    """A network that goes on with more layers, under the body's name."""
+    """The body with more layers on top, under its name."""
     import keras
 
     if isinstance(body, keras.Sequential):

@@ -31,8 +31,8 @@ def build(
 ) -> tuple[Any, Any]:
     """A 5 x 5 convolution of stride 2, then 3 x 3 ones, each halved by its maximum.
 
-    What is left of the bands stays apart, while time is gone: its mean and maximum
-    make it of little matter where in a padded clip the sound is.
+    Frequency bands stay separate, while time is reduced to its mean and maximum. So it
+    matters little where in a padded clip the sound is.
 
     Args:
         data: shape ``(samples,)`` and sample rate.
@@ -85,7 +85,7 @@ def convolved(layer: Any, count: int, *, first: bool) -> Any:
 
 
 def pooled(layer: Any, dropout: float) -> Any:
-    """What was heard, whenever it was: its mean and maximum over time.
+    """Global pooling over time: the mean and the maximum.
 
     Args:
         layer: ``(batch, frames, channels)``.

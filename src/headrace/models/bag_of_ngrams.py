@@ -28,7 +28,7 @@ FIRST_TOKEN = 2  # 0 is padding, 1 an n-gram outside the vocabulary
 COMMON = 512  # n-grams of lower rank are those that a text repeats
 PHRASE = 5  # characters that may reach from one word into the next
 LONGEST_WORD = 2  # of characters, in scripts that are written without blanks
-# What is left of the n-grams that a script has little use for.
+# The least weights of the n-grams that matter little in a script.
 LEAST_HIGH, LEAST_LOW = 0.2, 0.3
 WORDS_END, PHRASES_BEGIN = 8.0, 11.0  # characters between two blanks
 BLANKS = [" ", "\t", "\n", "\r", "\u2028", "\u3000"]
@@ -56,7 +56,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     units: int = 64,
     dropout: float = 0.4,
 ) -> tuple[Any, Any]:
-    """Character n-grams need no segmenter for Chinese, and tell inflected words.
+    """Character n-grams need no segmenter for Chinese, and match inflected words.
 
     Args:
         data: shape ``(bytes,)``, and the task.
@@ -65,7 +65,7 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
             none. Words are one block: Chinese texts have no two of them.
         max_tokens: the most frequent n-grams that a block knows, fewer where an answer
             has many numbers.
-        max_characters: what lies behind is not read.
+        max_characters: the rest of a text is not read.
         units: of a text's vector, at most; there are no more than twice the numbers
             of an answer.
         dropout: share of the longer n-grams, which overlap, that a training step
@@ -169,13 +169,13 @@ def _network(
 
 
 def _shares(blocks: Mapping[int, Any]) -> tuple[Any, Any]:
-    """What long and short n-grams count: twice ``(batch, 1)``.
+    """The weights of long and of short n-grams: twice ``(batch, 1)``.
 
-    Where blanks divide words, one or two characters say little. Without blanks, as in
-    Chinese, they are the words, and longer n-grams are phrases, each seen once: they
-    tell a training text from all others, and nothing else. How far blanks are apart
-    follows from how many of the longest n-grams within words are left; a text too short
-    to tell is taken for something between.
+    If blanks divide words, one or two characters carry little information. Without
+    blanks, as in Chinese, they are the words. Longer n-grams are then phrases that
+    occur once, and only overfit. The distance between blanks is estimated from how many
+    of the longest n-grams lie within words; a text that is too short gets weights in
+    between.
 
     Args:
         blocks: n-grams of characters by their length, not in one order only.

@@ -1,7 +1,7 @@
 """A small convolutional network for images: a few blocks, then one hidden layer.
 
-It also holds what image families share: how training moves the images a little, and the
-stride that brings large ones down to a size that a CPU can take.
+It also has what image families share: the augmentation of training images, and the
+stride that reduces large images to a size that a CPU can process.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def build(
 ) -> tuple[Any, Any]:
     """Each block is a 3 x 3 convolution, a 2 x 2 maximum, batch normalisation and ReLU.
 
-    The maximum comes first, since Keras's normalisation goes over its input some ten
-    times: on a CPU, a step takes little more than half as long. Its momentum is below
-    Keras's 0.99, so that its averages settle within a few hundred steps.
+    The maximum comes first, because Keras's normalisation reads its input some ten
+    times; on a CPU, a step then takes little more than half as long. The momentum is
+    below Keras's 0.99, so that the averages settle within a few hundred steps.
 
     Args:
         data: shape ``(height, width, channels)``.
@@ -69,7 +69,7 @@ def build(
 
 
 def first_stride(shape: Sequence[int]) -> int:
-    """Of the first convolution: 128 x 128 pixels then cost twice what 32 x 32 do.
+    """The stride of the first convolution: 128 x 128 pixels cost twice 32 x 32 ones.
 
     Args:
         shape: ``(height, width, channels)``.
@@ -99,15 +99,15 @@ def pooled_block(x: Any, count: int, stride: int = 1) -> Any:
 
 
 def augment(images: Any, shift: float, zoom: float) -> Any:
-    """Images as they are; in training each is shifted, stretched and squeezed a little.
+    """Augment images: in training, each is shifted and zoomed a little.
 
-    Never mirrored or turned: that would make another character of many. Keras's own
-    layers for this take four times as long on a CPU, cannot be compiled by XLA, and
-    change the images outside training too unless a caller forbids it.
+    Images are not mirrored or rotated, which would change the meaning of many
+    characters. Keras's own layers for this take four times as long on a CPU, cannot be
+    compiled by XLA, and act outside training too unless the caller forbids it.
 
-    A moved image is ``rows @ image @ columns.T``, with two matrices that interpolate
-    between neighbours. Their chances come from a layer that adds noise in training
-    only: without it, both are exactly the identity.
+    An augmented image is ``rows @ image @ columns.T``, with two matrices that
+    interpolate between neighbours. Their random numbers come from a layer that adds
+    noise in training only; without noise, both are exactly the identity.
 
     Args:
         images: ``(batch, height, width, channels)`` float32.
@@ -115,7 +115,7 @@ def augment(images: Any, shift: float, zoom: float) -> Any:
         zoom: each side by up to this share, larger or smaller; 0.1 is 10 %.
 
     Returns:
-        of the same shape; 0 where there was no image.
+        of the same shape; 0 outside the original image.
     """
     import keras
     from keras import ops

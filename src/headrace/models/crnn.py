@@ -31,10 +31,10 @@ def build(
     dropout: float = 0.4,
     augment: float = 1.0,
 ) -> tuple[Any, Any]:
-    """A 5 x 5 convolution of stride 2, then 3 x 3 ones; a GRU reads what they give.
+    """A 5 x 5 convolution of stride 2, then 3 x 3 ones, then a bidirectional GRU.
 
-    The blocks halve bands more than frames, so that the GRU, which reads both ways,
-    has steps enough to tell an order.
+    The blocks halve bands more than frames, so that the GRU has enough steps to
+    recognise an order.
 
     Args:
         data: shape ``(samples,)`` and sample rate.
@@ -62,7 +62,7 @@ def build(
         layer = keras.layers.MaxPooling2D(halved)(layer)
     _, frames, bands, channels = layer.shape
     layer = keras.layers.Reshape((frames, bands * channels))(layer)
-    # cuDNN's own kernel is none that XLA compiles, and on a GPU the step is XLA's.
+    # XLA, which compiles the step on a GPU, cannot compile cuDNN's kernel.
     reader = keras.layers.GRU(units, return_sequences=True, use_cudnn=False)
     layer = keras.layers.Bidirectional(reader)(layer)
     layer = pooled(layer, dropout)

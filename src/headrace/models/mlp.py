@@ -25,7 +25,7 @@ LEAST_STEPS = 1_000
 def build(
     data: DataDescription, hidden: Sequence[int] = (512, 512), dropout: float = 0.0
 ) -> tuple[Any, Any]:
-    """The article's network by default: 784-512-512-10 for 28 x 28 images.
+    """By default the founding article's network: 784-512-512-10 for 28 x 28 images.
 
     Args:
         data: the shape of an item.

@@ -65,7 +65,7 @@ def build(
 
 
 def _residual(x: Any, count: int, stride: int) -> Any:
-    """Two convolutions, and what came in, brought to their form where it differs.
+    """Two convolutions plus a shortcut, which is projected if the shape differs.
 
     Args:
         x: ``(batch, height, width, channels)``.

@@ -38,8 +38,8 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         widths: characters that the filters of each kind see.
         filters: of each kind.
         units: of a character's vector.
-        max_tokens: the most frequent characters that are told apart.
-        max_characters: what lies behind is not read.
+        max_tokens: size of the vocabulary of the most frequent characters.
+        max_characters: the rest of a text is not read.
         dropout: share of the matches dropped before the last layer.
 
     Returns:

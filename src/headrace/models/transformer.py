@@ -31,15 +31,15 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     max_characters: int = 256,
     dropout: float = 0.2,
 ) -> tuple[Any, Any]:
-    """Layers normalise before they act; the mean over characters is what is told.
+    """Pre-norm layers; the body's output is the mean over characters.
 
     Args:
         data: shape ``(bytes,)``.
         layers: of attention, each with a hidden layer of four times the units.
         units: of a character's vector; a multiple of the heads.
         heads: of each attention.
-        max_tokens: the most frequent characters that are told apart.
-        max_characters: what lies behind is not read; time grows with its square.
+        max_tokens: size of the vocabulary of the most frequent characters.
+        max_characters: the rest of a text is not read; time grows with its square.
         dropout: share of activations dropped.
 
     Returns:

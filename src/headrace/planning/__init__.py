@@ -1,9 +1,8 @@
 """Which stages have work to do: a stage's key is all that its result depends on.
 
-The key of a stage is made of its part of the spec, the digests of its input records
-and the code that does it. Results are kept by key in the store, so the same work is
-done once, a run that was cut off goes on where it stopped, and every stage can say
-why it ran.
+The key of a stage consists of its part of the spec, the digests of its input records
+and its code. The store has results by key. So the same work is done once, an
+interrupted run continues where it stopped, and every stage can report why it ran.
 """
 
 from headrace.planning.finished import Finished, find_finished

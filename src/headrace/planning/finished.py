@@ -1,4 +1,4 @@
-"""A run that has nothing left to do is answered from what was kept."""
+"""A run with no work left to do is answered from the store and the ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Finished(Record):
 
 
 def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None:
-    """The last run's records, if nothing that it depends on has changed since.
+    """The last run's records, if nothing that they depend on has changed.
 
     Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
 
@@ -43,7 +43,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     if not (snapshot and contract and training and evaluation):
         return None
     name = plan.spec.name
-    if plan.ledger.is_unsettled(name):  # what it left half done is to be put right
+    if plan.ledger.is_unsettled(name):  # a killed run must be cleaned up first
         return None
     version = plan.ledger.find_training(name, training_key(training))
     if version is None or find_flaw(version, plan.settings):
@@ -66,7 +66,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 
 
 def _is_known(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
-    """Whether the ledger has this evaluation as the last of its kind."""
+    """Whether the ledger's last evidence under this law is of this evaluation."""
     law = plan.law
     same = [
         row
@@ -98,7 +98,7 @@ def _outcome(
 def _by_history(
     plan: Plan, version: int, register_only: bool
 ) -> tuple[str, str] | None:
-    """How a version ends whose gates hold; None where it is to be promoted."""
+    """The status of a version whose gates hold; None if it is to be promoted."""
     name = plan.spec.name
     approval = plan.ledger.approval(name, version)
     if approval is not None and approval.action == "reject":

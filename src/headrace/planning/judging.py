@@ -1,7 +1,7 @@
-"""The evidence that a promotion by hand needs, made where there is none.
+"""The evidence for a promotion by hand, which is made if there is none.
 
-A version is judged on its own snapshot, by the law of the pipeline's file as it is now,
-against the champion of now.
+A version is evaluated on its own snapshot, against the present champion, by the law of
+the present pipeline file.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from headrace.state.ledger.versions import forcing
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-_OF_THE_CONTRACT = {"quarantine_limit", "leak_limit"}  # applied to a snapshot anew
+_OF_THE_CONTRACT = {"quarantine_limit", "leak_limit"}  # these do not choose rows
 
 log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Gives the evidence for a version against a champion.
+    """Finds or makes the evidence for a version against a champion.
 
     Args:
         settings: where store, ledger, MLflow and the pipelines are.
@@ -47,12 +47,12 @@ class Judge:
     settings: Settings
 
     def __call__(self, version: Version, champion: Champion | None) -> Evidence:
-        """The evidence under today's law, which is made if there is none.
+        """The evidence under the present law, which is made if there is none.
 
-        Where the pipeline's folder is not found, evidence under any law will do.
+        If the pipeline's folder is not found, evidence under any law is accepted.
 
         Raises:
-            PromotionError: there is none, and none can be made.
+            PromotionError: there is no evidence, and none can be made.
             Refusal: the snapshot breaks the contract.
             IntegrityError: the model or the snapshot is damaged or gone.
             DependencyError: MLflow or the disk failed.
@@ -82,7 +82,7 @@ class Judge:
         return _judge(plan, version, snapshot, training, ledger)
 
     def _plan(self, model: str) -> Plan | None:
-        """The plan of the pipeline as its file has it now; None if it is not found."""
+        """The plan of the present pipeline file; None if it is not found."""
         try:
             folder = find_pipeline(model, self.settings)
         except NotFoundError:
@@ -93,7 +93,7 @@ class Judge:
     def _records(
         self, version: Version, plan: Plan, missing: str
     ) -> tuple[SnapshotRecord, TrainingRecord]:
-        """What the ledger keeps of the version's data and training."""
+        """The records of the version's data and training, from the ledger."""
         try:
             snapshot = SnapshotRecord.model_validate(version.details.get("snapshot"))
             training = TrainingRecord.model_validate(version.details.get("training"))
@@ -149,7 +149,7 @@ def _judge(
 
 
 def _check_law(version: Version, plan: Plan, ledger: Ledger) -> None:
-    """Raise PromotionError where it was judged, or its rows chosen, by another law."""
+    """Raise PromotionError for an experiment, or if another law chose its rows."""
     own = ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
         raise _impossible(

@@ -25,7 +25,7 @@ class Key:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def why(self, before: Mapping[str, str]) -> str:
-        """How it differs from earlier ingredients, in words; empty if it does not."""
+        """How the key differs from earlier ingredients, in words; may be empty."""
         changes = [
             _change(name, before.get(name), self.ingredients.get(name))
             for name in sorted(before.keys() | self.ingredients.keys(), key=_by_kind)
@@ -38,7 +38,7 @@ class Key:
 def ingredients_of(
     spec: dict[str, Any], inputs: Mapping[str, str], code: Mapping[str, str]
 ) -> dict[str, str]:
-    """All ingredients by name, each with its kind before it."""
+    """All ingredients by name; each name begins with its kind."""
     return {
         **{f"spec {name}": value for name, value in _flatten(spec)},
         **{f"input {name}": value for name, value in inputs.items()},
@@ -59,7 +59,7 @@ def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def _by_kind(name: str) -> tuple[int, str]:
-    """What a user did comes before what followed from it."""
+    """Sort what the user changed before its consequences."""
     return ("spec", "input", "version", "code").index(name.partition(" ")[0]), name
 
 

@@ -1,4 +1,4 @@
-"""The keys of a pipeline's stages, and the results that are kept by them."""
+"""The keys of a pipeline's stages, and their stored results."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from headrace.state.ledger import earlier_attempts, find_best_former
 from headrace.state.store import Store
 from headrace.tasks import task_modules
 
-_WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as well
+_WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
 
 
 @dataclass(frozen=True, slots=True)
 class LastResults:
-    """The results of the last run that still hold, up to the first that does not."""
+    """The valid results of the last run, up to the first invalid one."""
 
     snapshot: SnapshotRecord | None = None
     contract: ContractRecord | None = None
@@ -44,7 +44,7 @@ class LastResults:
 
 
 class Plan(Results):
-    """The keys of one pipeline's stages, and the results that are there already.
+    """The keys of one pipeline's stages, and the results that exist already.
 
     Args:
         spec: the pipeline.
@@ -60,7 +60,7 @@ class Plan(Results):
 
     @cached_property
     def law(self) -> Law:
-        """The law that the spec applies, beside that of the pipeline's file.
+        """The law that the spec applies, and that of the pipeline's file.
 
         Raises:
             NotFoundError: the folder has no pipeline file.
@@ -71,14 +71,16 @@ class Plan(Results):
 
     @cached_property
     def last(self) -> LastResults:
-        """What was kept, as it was when this was first asked for."""
-        # Not in the store: who writes there could hide that code has changed.
+        """The last results, as they were at the first access."""
+        # Not in the store: whoever writes there could hide that code has changed.
         own = Store(str(self.settings.home))
         key = f"code/{closure.dialect()}.json"
         known = closure.recall(own.read_json(key))
         last = self._find_last()
         if not closure.parsed().keys() <= known:
-            with contextlib.suppress(DependencyError, OSError):  # told by others
+            with contextlib.suppress(
+                DependencyError, OSError
+            ):  # reported by later writes
                 own.write_json(key, closure.parsed())
         return last
 
@@ -154,7 +156,7 @@ class Plan(Results):
         training: TrainingRecord,
         comparator: int | None,
     ) -> Key:
-        """The key of the evaluation; those it is compared with are part of it."""
+        """The key of the evaluation, which includes the opponents."""
         gates = [gate.model_dump() for gate in self.spec.gates]
         kinds = {gate.kind for gate in self.spec.gates if gate.kind}
         return self._key(
@@ -176,12 +178,12 @@ class Plan(Results):
 
     @property
     def _task(self) -> dict[str, str]:
-        """The task, where it is not the one that keys of older releases mean."""
+        """The task; empty for the one that the keys of older releases imply."""
         task = self.spec.task
         return {} if task == DEFAULT_TASK else {"task": task}
 
     def _roots(self, stage: str, *parts: str) -> list[str]:
-        """The modules that a stage enters by, the parts of the task included."""
+        """The modules from which a stage's code is collected."""
         return [
             f"headrace.stages.{stage}",
             extensions.modules("media")[self.spec.medium],
@@ -191,8 +193,8 @@ class Plan(Results):
     def comparator(self, training: TrainingRecord) -> int | None:
         """The version that a training is compared with.
 
-        The champion; for the champion itself, the one that it was compared with when
-        it was promoted.
+        This is the champion. The champion itself is compared with the version that it
+        was compared with when it was promoted.
         """
         champion = self.ledger.champion(self.spec.name)
         if champion is None:
@@ -206,7 +208,7 @@ class Plan(Results):
     def _opponents(
         self, training: TrainingRecord, champion: int | None
     ) -> dict[str, str]:
-        """What a comparison depends on: the other models, and who has tried before."""
+        """What a comparison depends on: the opponents and the number of attempts."""
         if champion is None:
             return {"champion": "none"}
         name, weights = self.spec.name, training.weights_digest

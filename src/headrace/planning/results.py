@@ -1,4 +1,4 @@
-"""The results of stages: kept in the store, and believed as the ledger has them."""
+"""The results of stages: stored by key, and checked against the ledger."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ log = logging.getLogger("headrace")
 
 
 class Saved(Record):
-    """The result of a stage, as it is kept.
+    """The stored result of a stage.
 
     Attributes:
         ingredients: all that it depends on, by name.
-        record: what the stage gave.
+        record: the stage's record.
     """
 
     stage: str
@@ -52,7 +52,7 @@ class Saved(Record):
 
 
 class Results:
-    """The kept results of one pipeline's stages, by the keys of the stages."""
+    """The stored results of one pipeline's stages, by the keys of the stages."""
 
     spec: PipelineSpec
     store: Store
@@ -65,7 +65,7 @@ class Results:
 
     @property
     def anchored(self) -> AnchoredStore:
-        """What the store holds and the ledger vouches for."""
+        """The files of the store whose digests are in the ledger."""
         return AnchoredStore(self.store, self.ledger)
 
     def find(self, key: Key, kind: type[R]) -> R | None:
@@ -86,7 +86,7 @@ class Results:
         return record
 
     def _as_registered(self, training: T) -> T | None:
-        """A training with the files that its version has now; None: they are lost."""
+        """A training with the present files of its version; None if they are lost."""
         version = self.ledger.find_training(self.spec.name, training_key(training))
         if version is None:
             return training
@@ -95,7 +95,7 @@ class Results:
         return as_bound(training, version)
 
     def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
-        """A snapshot's record, if its manifest is there as it was recorded."""
+        """A snapshot's record, if its manifest has the recorded digest."""
         key = f"snapshots/{record.digest}/{MANIFEST}"
         if not record.manifest_sha256:  # of an older release
             sha256 = self.ledger.anchors([key]).get(key, "")
@@ -106,15 +106,18 @@ class Results:
             return None
         if sha256 == record.manifest_sha256:
             return record
-        log.warning("%s was changed: it counts for nothing.", self.store.uri(key))
+        log.warning(
+            "%s was changed since it was recorded, so it is ignored.",
+            self.store.uri(key),
+        )
         return None
 
     def forget(self, key: Key) -> None:
-        """Drop a stage's result, so that it is made anew."""
+        """Delete a stage's result, so that it is made again."""
         self.anchored.delete(_place(key))
 
     def save(self, key: Key, record: Record, seconds: float) -> None:
-        """Keep the result of a stage."""
+        """Store the result of a stage."""
         saved = Saved(
             stage=key.stage,
             pipeline=self.spec.name,
@@ -128,7 +131,7 @@ class Results:
         )
 
     def find_or_make(self, key: Key, kind: type[R], make: Callable[[], R]) -> R:
-        """The result of a stage, made where the store does not have it."""
+        """The result of a stage, which is made and saved if the store lacks it."""
         record = self.find(key, kind)
         if record is None:
             record = make()
@@ -136,7 +139,7 @@ class Results:
         return record
 
     def why(self, key: Key) -> str:
-        """Why a stage has to run: how its key differs from the last one."""
+        """Why a stage has to run: how its key differs from the last one's."""
         latest = self.anchored.read_record(self._latest(key.stage), Saved)
         if latest is not None:
             return key.why(latest.ingredients) or "its result is gone from the store"
@@ -150,7 +153,7 @@ class Results:
 
     @property
     def last_snapshot(self) -> str:
-        """The digest of the pipeline's last snapshot; empty where it had none."""
+        """The digest of the pipeline's last snapshot; empty if it had none."""
         latest = self.anchored.read_record(self._latest("ingest"), Saved)
         return str(latest.record.get("digest", "")) if latest else ""
 
@@ -184,7 +187,7 @@ def _quarantine(record: ContractRecord) -> str:
 
 
 def _parts(record: Record) -> dict[str, str]:
-    """sha256 by key of what a record points to in the store."""
+    """sha256 by key of the files that a record points to."""
     if isinstance(record, SnapshotRecord) and record.manifest_sha256:
         return {f"snapshots/{record.digest}/{MANIFEST}": record.manifest_sha256}
     if isinstance(record, ContractRecord):

@@ -1,1 +1,1 @@
-"""What is kept: the store, the ledger, leases, and MLflow behind one door."""
+"""State on disk and in databases: the store, the ledger, leases, and MLflow."""

@@ -1,7 +1,7 @@
 """A pipeline's folder in the store, by the digest of what lies in it.
 
-A worker that does not have the folder brings it back from there. What it believes is
-the digest, so a deployment runs what was deployed, whatever is edited since.
+A worker that does not have the folder downloads it from there and checks the digest.
+So a deployment runs the files that were deployed, even if the folder is edited later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PACKED = {".toml", ".py", ".md"}
 def pipeline_files(folder: Path) -> dict[str, bytes]:
     """The ``.toml``, ``.py`` and ``.md`` files that lie in a folder, by name.
 
-    Those of folders below are not among them: no builder can import them.
+    Files of subfolders are left out, since no builder can import them.
     """
     return {
         file.name: file.read_bytes()
@@ -44,16 +44,16 @@ def pack_folder(folder: Path, store: Store) -> str:
 
 
 def unpack_folder(digest: str, store: Store, place: Path) -> Path:
-    """Bring a pipeline's files back from the store.
+    """Copy a pipeline's files from the store into a local folder.
 
     Args:
-        digest: what `pack_folder` gave.
-        place: a local folder; they come into one below it, which is used again as
-            long as it holds what it should.
+        digest: the digest that `pack_folder` returned.
+        place: a local folder. The files go into ``place/digest``, which is reused
+            while its content still has that digest.
 
     Raises:
-        NotFoundError: the store has no such files.
-        IntegrityError: they are not the ones that were packed.
+        NotFoundError: the store has no files of this digest.
+        IntegrityError: the files in the store do not have this digest.
     """
     target = place / digest
     if target.is_dir() and hashlib.sha256(_pack(target)).hexdigest() == digest:
@@ -67,8 +67,8 @@ def unpack_folder(digest: str, store: Store, place: Path) -> Path:
         ) from None
     if hashlib.sha256(data).hexdigest() != digest:
         raise IntegrityError(
-            f"{store.uri(_key(digest))} is not what its name says: it was changed or "
-            "damaged. Nothing of it was used.",
+            f"{store.uri(_key(digest))} does not have the digest in its name: it was "
+            "changed or damaged. Nothing of it was used.",
             "Delete it, and deploy the pipeline again.",
         )
     place.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,11 @@ def unpack_folder(digest: str, store: Store, place: Path) -> Path:
         folder.mkdir()
         for name, text in json.loads(data).items():
             if name != PurePath(name).name:
-                raise IntegrityError(f"A pipeline's folder has no file {name!r}.")
+                raise IntegrityError(
+                    f"{store.uri(_key(digest))} has the file name {name!r}, which "
+                    "leads out of the pipeline's folder.",
+                    "Delete it, and deploy the pipeline again.",
+                )
             content = text.encode("utf-8", "surrogateescape")
             (folder / name).write_bytes(content)
         shutil.rmtree(target, ignore_errors=True)
@@ -90,7 +94,7 @@ def unpack_folder(digest: str, store: Store, place: Path) -> Path:
 
 
 def _pack(folder: Path) -> bytes:
-    """All files as one JSON object; bytes that are no UTF-8 come through as well."""
+    """All files as one JSON object; bytes that are not UTF-8 are preserved."""
     files = pipeline_files(folder)
     text = {n: data.decode("utf-8", "surrogateescape") for n, data in files.items()}
     return json.dumps(text, sort_keys=True).encode()

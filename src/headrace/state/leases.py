@@ -1,8 +1,8 @@
-"""Holding a lease: taken, renewed by a thread, and given back at the end.
+"""Holding a lease: it is taken, renewed by a thread, and given back at the end.
 
-Of two runs of one pipeline, the one without the lease waits or is refused. A run that
-has lost its lease, because it was stopped or cut off for too long, is told at once;
-what it would still write to the ledger, the ledger refuses (see `ledger.leases`).
+Of two runs of one pipeline, the one without the lease waits or is refused. A run can
+lose its lease when it is suspended or disconnected for too long. It is interrupted as
+soon as it notices, and the ledger rejects its writes (see `ledger.leases`).
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Holding:
         return self._lost.is_set()
 
     def ledger(self) -> Ledger:
-        """The ledger, which takes what is written under this lease and no other."""
+        """The ledger; it rejects writes once this lease is lost."""
         return Ledger(self._url, patience_seconds=PATIENCE_SECONDS, lease=self.lease)
 
     def loss(self) -> DependencyError:
-        """What to say when it is lost."""
+        """The error for a lost lease."""
         winner = None
         with contextlib.suppress(HeadraceError):
             winner = self._leases.current(self.lease.name)
@@ -71,7 +71,7 @@ class Holding:
         self._thread.join()
         try:
             self._leases.give_back(self.lease, ended_well=ended_well)
-        except HeadraceError as error:  # it expires, then
+        except HeadraceError as error:  # then it expires by itself
             log.warning(
                 "the lease of %s was not given back: %s", self.lease.name, error
             )
@@ -82,7 +82,11 @@ class Holding:
             try:
                 held = self._leases.renew(self.lease)
             except HeadraceError as error:
-                log.warning("the lease of %s waits: %s", self.lease.name, error.message)
+                log.warning(
+                    "the lease of %s could not be renewed yet: %s",
+                    self.lease.name,
+                    error.message,
+                )
                 pause = RETRY_SECONDS
                 continue
             if not held:
@@ -92,9 +96,9 @@ class Holding:
             pause = RENEWAL_SECONDS
 
     def _interrupt(self) -> None:
-        """End what the run does now: its next look at the ledger may be hours away.
+        """Interrupt the run, which may not write to the ledger again for hours.
 
-        Who has set a handler of its own is left alone until it has put it back.
+        While another handler of SIGINT is installed, this waits.
         """
         if self._owner is not threading.main_thread():
             return
@@ -112,13 +116,13 @@ def hold(
         settings: where the ledger is, and who the user is.
         name: of the pipeline.
         flow_run_id: Prefect's, of the run that writes.
-        wait: for another that holds it; else refuse.
+        wait: whether to wait for another run that holds it.
 
     Raises:
-        DependencyError: another holds it, or has taken over meanwhile, or the
+        DependencyError: another run holds the lease or has taken it over, or the
             database does not answer.
     """
-    # Only to begin with: a run that has ended does not wait to give its lease back.
+    # Patience is for taking the lease; giving it back does not wait.
     patient = Leases(settings.database_url, patience_seconds=PATIENCE_SECONDS)
     leases = Leases(settings.database_url)
     wanted = Lease.wanted(name, flow_run_id, settings.user)
@@ -138,7 +142,7 @@ def hold(
 
 @contextlib.contextmanager
 def present(settings: Settings, flow_run_id: str) -> Iterator[Holding]:
-    """Say during a block that a flow run is alive, which stands in nobody's way."""
+    """Record during a block that a flow run is alive; this blocks no other run."""
     with hold(settings, f"{FLOW_RUN}{flow_run_id}", flow_run_id) as holding:
         yield holding
 

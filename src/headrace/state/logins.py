@@ -1,7 +1,7 @@
-"""The login of a home: what its own servers ask for, and who is given it.
+"""The login of a home, which the servers that ``headrace up`` starts ask for.
 
-A random password in a file that its owner alone can read. It is one for all who may
-read that file, so it is nobody in particular. Knows files, and no server.
+It is a random password in a file that only the file's owner can read. Everyone who can
+read the file shares the login, so it does not identify a person.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A name and its password; neither is shown by ``repr``."""
+    """A user name and a password; ``repr`` shows neither."""
 
     user: str
     password: str
@@ -40,38 +40,38 @@ class Login:
 
     @classmethod
     def parse(cls, text: str) -> Login:
-        """The login that is written ``user:password``."""
+        """The login from ``user:password``."""
         user, _, password = text.partition(":")
         return cls(user, password)
 
     @property
     def text(self) -> str:
-        """As Prefect's variables have it: ``user:password``."""
+        """``user:password``, as Prefect's variables expect it."""
         return f"{self.user}:{self.password}"
 
     @property
     def header(self) -> str:
-        """The value of ``Authorization``."""
+        """The value of the ``Authorization`` header."""
         return "Basic " + base64.b64encode(self.text.encode()).decode()
 
     def derive(self, purpose: str) -> str:
-        """A secret that stands for the login and does not tell it."""
+        """A secret derived from the login, which does not reveal it."""
         key, message = self.text.encode(), f"headrace {purpose}".encode()
         return hmac.new(key, message, hashlib.sha256).hexdigest()
 
     def link(self, server: str, page: str = "/") -> str:
-        """A link that opens a page of a server, logged in."""
+        """A link that logs in to a server and opens a page."""
         then = "" if page == "/" else f"&next={page}"
         return f"{server}/login?token={self.derive('link')}{then}"
 
 
 def new_login() -> Login:
-    """A login that nobody has yet."""
+    """A new login with a random password."""
     return Login(USER, secrets.token_urlsafe(32))
 
 
 def ensure_login(home: Path) -> Login:
-    """The login of a home; it is made where it is missing or others could read it.
+    """The login of a home; made anew if it is missing or others could read it.
 
     Raises:
         UsageError: the file cannot be read.
@@ -115,9 +115,10 @@ def read_login(home: Path) -> Login | None:
 
 
 def live_servers(home: Path) -> dict[str, str]:
-    """What ``headrace up`` wrote down of its servers, while it or one of them is alive.
+    """The addresses of the servers of ``headrace up``; empty when none is alive.
 
-    An address that is left from a killed one is nobody's, or anybody's.
+    The file may outlive killed servers, whose ports may belong to others by now. So a
+    lock shows whether it still holds.
     """
     if not _is_held(home / LOCK_FILE):
         return {}
@@ -129,9 +130,9 @@ def live_servers(home: Path) -> dict[str, str]:
 
 
 def login_of(home: Path, url: str) -> Login | None:
-    """The login for a server, if it is one that ``headrace up`` started for the home.
+    """The login for a server that ``headrace up`` started for the home.
 
-    No other server is given it.
+    It is None for any other server, so that the password is never sent elsewhere.
     """
     servers = live_servers(home)
     own = [servers.get(name, "") for name in servers.get(OWN, "").split()]

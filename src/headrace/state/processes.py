@@ -1,6 +1,6 @@
-"""Which process does something, written so that another can tell whether it still does.
+"""Identities of processes, so that another process can tell whether they still run.
 
-Knows processes of this machine; of others it only knows that it does not know.
+The condition of a process on another machine is ``unknown``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Condition = Literal["running", "stopped", "gone", "unknown"]
 
 
 class Process(NamedTuple):
-    """One process, which no other has been or will be.
+    """The identity of one process; it is never reused.
 
     Attributes:
-        host: the machine, and the container in it; process ids count within it.
-        pid: its id there.
-        started: the machine's boot and the moment in it, whatever the clock said.
+        host: the machine and the container in which the process id is valid.
+        pid: the process id.
+        started: the machine's boot and the time since; independent of the clock.
     """
 
     host: str
@@ -38,14 +38,14 @@ class Process(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Process | None:
-        """The process that ``str`` gave; None where it is something else."""
+        """The process whose ``str`` this is; None for any other text."""
         host, _, rest = text.rpartition("/")
         host, _, pid = host.rpartition("/")
         return cls(host, int(pid), rest) if host and pid.isdigit() else None
 
     @property
     def condition(self) -> Condition:
-        """What it does now: ``unknown`` where it runs on another host."""
+        """Its condition now; ``unknown`` for a process on another host."""
         if self.host != this_host():
             return "unknown"
         started, condition = _look_up(self.pid)
@@ -53,17 +53,16 @@ class Process(NamedTuple):
 
 
 def this_process() -> Process:
-    """The process that asks."""
+    """The current process."""
     pid = psutil.Process().pid
     return Process(this_host(), pid, _look_up(pid)[0])
 
 
 @cache
 def this_host() -> str:
-    """This machine: its name and, after ``#``, what tells it from one called the same.
+    """This machine's name and, after ``#``, what tells it from others of that name.
 
-    That is a digest of the machine's id, and the container where that has processes of
-    its own.
+    These are a digest of the machine's id, and the process namespace of a container.
     """
     marks = []
     with contextlib.suppress(OSError):
@@ -76,7 +75,7 @@ def this_host() -> str:
 
 
 def _look_up(pid: int) -> tuple[str, Condition]:
-    """When a process of this host started, and what it does."""
+    """When a process of this host started, and its condition."""
     if sys.platform != "linux":
         try:
             process = psutil.Process(pid)

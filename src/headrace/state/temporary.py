@@ -1,7 +1,7 @@
 """One folder for all temporary files of a process, so that none outlives a kill.
 
-They hold rows, models and records: what a process that was killed has left is deleted
-by the next one of the same user.
+Temporary files hold rows, models and records. The next process of the same user
+deletes those of a process that was killed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _UNMARKED_SECONDS = 3600.0
 
 @contextlib.contextmanager
 def own_temporary_folder() -> Iterator[None]:
-    """Have what this process, and those it starts, write for a while in one folder.
+    """Use one folder for the temporary files of this process and its children.
 
-    It is the user's alone, and gone when the block ends; inside another such block
-    nothing changes. Where it cannot be made, files are where they would be without.
+    Only the user can read the folder, and it is deleted when the block ends. A nested
+    block changes nothing. If the folder cannot be made, the usual place is used.
     """
     parent = _parent()
     if parent is None:
@@ -55,7 +55,7 @@ def own_temporary_folder() -> Iterator[None]:
 
 
 def _parent() -> Path | None:
-    """Where the folder is to be; None where there is one of this process already."""
+    """Where to make the folder; None if this process has one already."""
     try:
         parent = Path(tempfile.gettempdir())
     except OSError:
@@ -65,7 +65,7 @@ def _parent() -> Path | None:
 
 
 def sweep_temporary(parent: Path) -> None:
-    """Delete folders of this user whose process was killed on this machine."""
+    """Delete this user's folders whose process on this machine has ended."""
     for path in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             status = path.lstat()
@@ -76,7 +76,7 @@ def sweep_temporary(parent: Path) -> None:
             if process is not None and process.condition == "gone":
                 shutil.rmtree(path, ignore_errors=True)
             elif not mark and time.time() - status.st_mtime > _UNMARKED_SECONDS:
-                path.rmdir()  # killed before it was marked; others have something in it
+                path.rmdir()  # its process was killed before it wrote the mark
 
 
 def _mark(folder: Path) -> str:

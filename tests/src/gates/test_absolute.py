@@ -73,8 +73,8 @@ def test_an_infinite_loss_fails_and_stays_json() -> None:
     [
         (0.0, "", True, ""),
         (1e-5, "", True, ""),
-        (2e-5, "", False, "answers differently, by 2e-05"),
-        (math.nan, "", False, "answers differently"),
+        (2e-5, "", False, "answers of a clean process differ by up to 2e-05"),
+        (math.nan, "", False, "answers of a clean process differ by up to nan"),
         (math.inf, "it crashed", False, "it crashed"),
         (0.0, "it crashed", False, "it crashed"),
     ],

@@ -1,4 +1,4 @@
-"""Kinds of gates beside bounds, one a file, kind by their place or entry point.
+"""Kinds of gates apart from bounds: one a file, discovered by place or entry point.
 
 A ``[[gates]]`` table names one as ``kind``, with its ``arguments``.
 """

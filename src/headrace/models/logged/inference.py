@@ -1,4 +1,4 @@
-"""What a Keras model gives for many items, a block at a time."""
+"""The outputs of a Keras model for many items, a block at a time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ BLOCK = 1024
 def answers(
     model: Any, items: npt.NDArray[Any], block: int = BLOCK
 ) -> npt.NDArray[np.float32]:
-    """What a model answers to many items, float32 ``(n, ...)``; see `outputs`."""
+    """The outputs of a model as float32 ``(n, ...)``; see `outputs`."""
     return outputs(model, items, block).astype(np.float32, copy=False)
 
 
 def outputs(
     model: Any, items: npt.NDArray[Any], block: int = BLOCK
 ) -> npt.NDArray[Any]:
-    """What a model gives for many items, in bounded memory.
+    """The outputs of a model for many items, in bounded memory.
 
     Args:
         model: a Keras model with one input and one output.
-        items: ``(n, *shape)``, as it takes them.
-        block: items computed at once. The last block is filled up, so that one
+        items: ``(n, *shape)``, in the model's input form.
+        block: items computed at once. The last block is padded, so that only one
             shape is traced.
 
     Returns:

@@ -1,7 +1,6 @@
-"""Loads a logged model and guards what it is called with.
+"""Loads a logged model, and checks its inputs.
 
-A model is loaded only from the file with the recorded digest, with Keras's safe mode
-on.
+A model is loaded only from a file with the recorded digest, in Keras's safe mode.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 class LoadedModel:
     """A model as it is served: raw items in, answers out.
 
-    What its data's description has of the targets can be asked for by name: the
-    ``classes`` of a classifier, in the order of its probabilities.
+    Facts about the targets in the data's description are attributes: the ``classes``
+    of a classifier, in the order of its probabilities.
 
     Args:
         model: the Keras model.
@@ -44,20 +43,20 @@ class LoadedModel:
         self.version = version
 
     def __getattr__(self, name: str) -> Any:
-        """What the description has of the targets, such as ``classes``."""
+        """A fact about the targets from the description, such as ``classes``."""
         if name.startswith("_") or name == "description":
             raise AttributeError(name)
         return getattr(self.description, name)
 
     def check(self, x: Any) -> npt.NDArray[Any]:
-        """The input as the model takes it; raises InputError."""
+        """The input in the model's form; raises InputError if it does not fit."""
         checked: npt.NDArray[Any] = medium(self.description.medium).check_input(
             x, self.description
         )
         return checked
 
     def __call__(self, x: Any) -> npt.NDArray[np.float32]:
-        """What the network gives: of a classifier, class probabilities.
+        """The network's output: for a classifier, class probabilities.
 
         Args:
             x: raw items: images ``(n, *shape)`` as uint8 or float32 0..255, texts as
@@ -67,12 +66,12 @@ class LoadedModel:
             float32 ``(n, ...)``.
 
         Raises:
-            InputError: a dtype, shape or range that the model must not guess about.
+            InputError: the dtype, shape or range is wrong or ambiguous.
         """
         return np.asarray(self.model(self.check(x), training=False), dtype=np.float32)
 
     def predict(self, x: Any) -> list[Any]:
-        """The answer to each item: of a classifier, the most probable label."""
+        """The answer to each item: for a classifier, the most probable label."""
         task_answers = task(self.description.task).answers
         return task_answers.answers(self(x), self.description)
 
@@ -170,7 +169,7 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
 def golden_bytes(
     model: Any, items: npt.NDArray[Any], description: DataDescription
 ) -> bytes:
-    """Golden inputs, as they are at rest, and what the trained model answers: an npz.
+    """An npz of golden inputs, in stored form, and the trained model's outputs.
 
     Args:
         model: from raw items to answers.

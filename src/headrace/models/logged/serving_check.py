@@ -1,7 +1,7 @@
-"""The serving gate's clean process: does a logged model serve what it answered?
+"""The serving gate's clean process: does a loaded model give its golden answers?
 
-It knows no MLflow and no settings: it is given files, checks their digests and loads
-the model as anyone would who serves it. Run as a module, this is that process.
+The process needs neither MLflow nor settings. It checks the digests of the given files
+and loads the model as a server would. Run as a module, this is that process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TIMEOUT_SECONDS = 300
 
 
 class Request(Record):
-    """What the process is to check: a logged model, and where its two files are."""
+    """What the process checks: a logged model, and the paths of its two files."""
 
     training: LoggedModel
     model: Path
@@ -44,13 +44,13 @@ class Request(Record):
 
 
 class ServingReport(Record):
-    """What the process measured.
+    """The measurements of the process.
 
     Attributes:
         difference: the largest absolute difference of an answer from the golden
             outputs, over all forms in which items may be given.
         latency_ms: median of warm calls with one item, milliseconds.
-        error: why it could not be measured; empty if it was.
+        error: why nothing could be measured; empty if it was.
     """
 
     difference: float | None = None
@@ -63,11 +63,11 @@ _REPORTS = TypeAdapter(list[ServingReport])
 
 
 class ServingCheck:
-    """The clean process: started at once, asked later, gone when the block ends.
+    """The clean process: started at once, and killed when the block ends.
 
     Args:
-        training: what is checked.
-        model: its Keras file, there until the block ends.
+        training: the logged model to check.
+        model: its Keras file, which must exist until the block ends.
         golden: its golden file, as it was logged.
     """
 
@@ -88,7 +88,7 @@ class ServingCheck:
         self._answer = tempfile.TemporaryFile()
         self._errors = tempfile.TemporaryFile()
         reading, writing = os.pipe()
-        # When this end closes, however this process ends, the other one ends.
+        # When this process ends in any way, this end closes, and the other one ends.
         self._lifeline = open(writing, "wb", buffering=0)
         self._process = subprocess.Popen(
             [sys.executable, "-Pm", "headrace.models.logged.serving_check"],
@@ -110,10 +110,10 @@ class ServingCheck:
             file.close()
 
     def result(self) -> ServingReport:
-        """Wait for the process; what it says of the only model.
+        """Wait for the process; the report on the only model.
 
         Raises:
-            DependencyError: it crashed or hung, which says nothing of the model.
+            DependencyError: it crashed or hung, which is no verdict on the model.
         """
         return self.results()[0]
 
@@ -179,7 +179,7 @@ def measure(request: Request) -> ServingReport:
 
 def main() -> None:
     """Answer the requests of the first line of standard input; JSON on its output."""
-    gc.disable()  # it lives for two seconds
+    gc.disable()  # the process lives for two seconds
     requests = _REQUESTS.validate_json(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     load_backend(alone=True)

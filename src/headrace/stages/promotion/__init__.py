@@ -1,6 +1,6 @@
 """The promotion stage, and promotion and rollback by hand.
 
-The ledger decides; MLflow's aliases are put where the ledger says afterwards.
+The ledger decides. MLflow's aliases are updated from it afterwards.
 """
 
 from headrace.stages.promotion.aliases import (

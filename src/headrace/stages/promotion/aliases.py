@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
-    """The version of each alias, as the ledger has it.
+    """The version of each alias, by the ledger.
 
-    The challenger is the newest version that was judged by the law of its file, where
-    that is not the champion and no gate but the comparison stands against it.
+    The challenger is the newest version that was judged by its file's law, if it is not
+    the champion and has failed no gate except the comparison.
     """
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
@@ -31,7 +31,7 @@ def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
 def project_aliases(
     model: str, ledger: Ledger, tracking: Tracking
 ) -> dict[int, tuple[str, ...]]:
-    """Put MLflow's aliases where the ledger says; returns them by version."""
+    """Set MLflow's aliases as in the ledger; returns them by version."""
     aliases = None
     while aliases != (now := aliases_of(model, ledger)):  # another may promote as well
         aliases = now
@@ -40,7 +40,7 @@ def project_aliases(
 
 
 def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:
-    """Put a model's aliases and a version's tags right; returns what was done."""
+    """Correct a model's aliases and a version's tags; returns the steps done."""
     done = []
     aliases, listed = tracking.registered(version.model)
     wanted = aliases_of(version.model, ledger)

@@ -1,8 +1,8 @@
 """Promotion where a person decides: asking, approving and rejecting.
 
-An answer is first a word in the ledger and then, if it is yes, a promotion under the
-same conditions as in a run. A run that waits only looks at the ledger when it goes on,
-so that it does not matter who answers, where, and whether the run still lives.
+An answer is recorded in the ledger. If it approves, the version is then promoted under
+the same conditions as in a run. A waiting run reads the answer from the ledger, so the
+answer may come from anywhere, even after the run has ended.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def ask(
     settings: Settings,
     ledger: Ledger | None = None,
 ) -> tuple[Approval, bool] | None:
-    """Ask for the approval of a run's version, where that is what it lacks.
+    """Ask for the approval of a run's version, if nothing else is missing.
 
     Args:
-        ledger: the run's own, which takes nothing once the run has lost its lease.
+        ledger: the run's, which rejects writes once the run has lost its lease.
 
     Returns:
-        the open request, and whether it is new; None where no answer is needed or it
-        has been given.
+        the open request, and whether it is new; None if no answer is needed, or if it
+        was given.
     """
     version = registration.version
     if (
@@ -82,16 +82,16 @@ def ask(
 
 
 def is_open(request: Approval, ledger: Ledger) -> bool:
-    """Whether a request still waits for its answer."""
+    """Whether a request has no answer yet."""
     return ledger.approval(request.model, request.version) == request
 
 
 def check_eyes(request: Approval, who: str) -> None:
-    """Raise PromotionError where who asked may not answer."""
+    """Raise PromotionError if the one who asked may not answer."""
     if request.four_eyes and _is_same(request.who, who):
         raise PromotionError(
             f"{who} started the run of {request.model} version {request.version}, and "
-            "four_eyes of its pipeline wants somebody else to decide.",
+            "four_eyes of its pipeline requires somebody else to decide.",
             "Ask a colleague, or overrule with `headrace promote --force`.",
         )
 
@@ -139,7 +139,9 @@ def approve(
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, settings)
-    if rolled_back or not is_approved(last, evidence):  # an old word is used up
+    if rolled_back or not is_approved(
+        last, evidence
+    ):  # an earlier approval no longer counts
         values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
         last = ledger.add_approval(last.answer("approve", **values))
     before = champion.entry.sequence if champion else 0
@@ -190,7 +192,7 @@ def reject(
 
 
 def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Approval]:
-    """The last request for a version, and the last word on it."""
+    """The last request for a version, and the last request or answer."""
     if version is None:
         waiting = ledger.waiting(model)
         if len(waiting) != 1:

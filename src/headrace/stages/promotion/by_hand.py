@@ -36,8 +36,8 @@ def promote_by_hand(
         settings: where the ledger and MLflow are.
         force: do without passing evidence.
         reason: why; a forced promotion needs one.
-        judge: gives the evidence for a version against a champion, and may make it; by
-            default it is what the ledger has.
+        judge: finds or makes the evidence for a version against a champion; by
+            default only the ledger's is used.
 
     Returns:
         the ledger's entry, and whether it is new.
@@ -92,7 +92,7 @@ def _version(model: str, version: int | None, ledger: Ledger) -> Version:
 
 
 def _check_approval(ledger: Ledger, row: Version) -> None:
-    """Raise PromotionError where a person was asked and has not approved."""
+    """Raise PromotionError if a person was asked and has not approved."""
     approval = ledger.approval(row.model, row.version)
     if approval is None or approval.action == "approve":
         return
@@ -105,7 +105,7 @@ def _check_approval(ledger: Ledger, row: Version) -> None:
 
 
 def _check_mode(ledger: Ledger, evidence: Evidence) -> None:
-    """Raise PromotionError where the law wants an approval and nobody was asked."""
+    """Raise PromotionError if the law requires an approval and nobody was asked."""
     promotion = evidence.law.get("committed", {}).get("promotion", {})
     model, version = evidence.model, evidence.version
     if promotion.get("mode") == "approval" and not ledger.approval(model, version):
@@ -118,7 +118,7 @@ def _check_mode(ledger: Ledger, evidence: Evidence) -> None:
 
 
 def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
-    """Return to the champion before this one, once its model has been loaded.
+    """Return to the previous champion, after checking that its model loads.
 
     Raises:
         PromotionError: there is none, or another entry came first.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
-    """How a run ends by its gates alone; None where it may be promoted."""
+    """How a run ends by its gates alone; None if it may be promoted."""
     failed = [gate for gate in evaluation.gates if not gate.passed]
     hard = [gate for gate in failed if gate.kind != "champion"]
     if hard:
@@ -57,11 +57,11 @@ def conclude(  # noqa: PLR0913
         evaluation: of the run's training.
         registration: its version and evidence.
         settings: where the ledger and MLflow are.
-        ledger: the run's own, which takes nothing once the run has lost its lease.
-        began_at: the ledger's last entry when the run began: its version may have been
-            promoted since, by an approval or by an attempt of this stage that failed
-            after it; None: what is champion now was champion before.
-        register_only: whether the champion stays, whatever the gates say.
+        ledger: the run's, which rejects writes once the run has lost its lease.
+        began_at: the ledger's last entry when the run began. Its version may have been
+            promoted since, by an approval or by an earlier attempt of this stage. None
+            if a champion of now was champion before.
+        register_only: whether to promote nothing, even if all gates pass.
     """
     decided = verdict(spec, evaluation)
     version = registration.version
@@ -71,7 +71,7 @@ def conclude(  # noqa: PLR0913
 
     ledger = ledger or Ledger(settings.database_url)
     evidence = evidence_of(registration, ledger)
-    # Read before the history, so that no rollback can come between the two unseen.
+    # Read before the history, so that a rollback in between is noticed.
     champion = ledger.champion(spec.name)
     is_refused = decided is not None and decided.status == "refused"
     if evidence is not None and evidence.experiment:
@@ -101,7 +101,7 @@ def standing(
     ledger: Ledger,
     champion: Champion | None,
 ) -> PromotionRecord | None:
-    """How a run ends by what the ledger has already; None where it may be promoted."""
+    """How a run ends by the ledger's history; None if it may be promoted."""
     now = champion.version.version if champion else None
     if champion is not None and now == version:
         return _still_champion(champion, None)
@@ -126,9 +126,9 @@ def standing(
 
 
 def refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | None:
-    """A refusal where a version is not what was proved; None where it is.
+    """A refusal if a version's files or answers are not those that were registered.
 
-    Its files are looked at now: that they were there when it was evaluated is no proof.
+    They are checked now, since they may have changed after the evaluation.
     """
     flaw = find_flaw(version, settings)
     if flaw is None:
@@ -141,13 +141,13 @@ def refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | No
 
 
 def passing_gates(gates: Sequence[GateResult]) -> str:
-    """Passing gates in words, as the reason of a promotion."""
+    """The reason of a promotion: the verdicts of its passing gates."""
     reasons = [gate.reason for gate in gates if gate.kind == "champion"]
     return "; ".join(["all gates hold", *reasons])
 
 
 def _still_champion(champion: Champion, began_at: int | None) -> PromotionRecord:
-    """How a run of the champion ends, which it became since or was before."""
+    """How a run of the champion ends: promoted during the run, or unchanged."""
     if began_at is not None and champion.entry.sequence > began_at:
         return PromotionRecord(status="promoted", reason=champion.entry.why)
     reason = f"version {champion.version.version} is the champion already"
@@ -155,7 +155,7 @@ def _still_champion(champion: Champion, began_at: int | None) -> PromotionRecord
 
 
 def registered_only(model: str, version: int) -> str:
-    """Why a version is not promoted by a run that was only to register it."""
+    """Why a run that only registers does not promote its version."""
     return (
         "all gates hold, and it was only to be registered: "
         f"`headrace promote {model} {version}` makes it champion"
@@ -197,7 +197,7 @@ def _promote(  # noqa: PLR0913
 def is_approved(
     approval: Approval | None, evidence: Evidence | None
 ) -> TypeGuard[Approval]:
-    """Whether an approval was given, on what the gates said last."""
+    """Whether an approval was given for the last evidence."""
     return (
         approval is not None
         and approval.action == "approve"

@@ -1,4 +1,4 @@
-"""Which evidence a decision is made on, and what an experiment's allows."""
+"""Which evidence a decision is based on, and how an experiment ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 3
 
 
 def evidence_of(registration: RegistrationRecord, ledger: Ledger) -> Evidence | None:
-    """The last evidence like that of a run: same version, champion and law."""
+    """The last evidence with the version, champion and law of a run's."""
     model, version = registration.model, registration.version
     if version is None:
         return None
@@ -29,7 +29,7 @@ def evidence_of(registration: RegistrationRecord, ledger: Ledger) -> Evidence | 
 def evidence_to_approve(
     ledger: Ledger, request: Approval, champion: Champion | None
 ) -> Evidence:
-    """The passing evidence against today's champion, under the law of the request."""
+    """The passing evidence against the present champion, by the request's law."""
     model, version = request.model, request.version
     now = champion.version.version if champion else None
     asked = (
@@ -52,11 +52,11 @@ def evidence_to_approve(
 def end_experiment(
     evidence: Evidence, decided: PromotionRecord | None
 ) -> PromotionRecord:
-    """How a run ends that overrode the law of its pipeline's file.
+    """How a run that overrides the law of its pipeline's file ends.
 
     Args:
         evidence: of the run.
-        decided: how it ends by its gates alone; None where they hold.
+        decided: how it ends by its gates alone; None if they hold.
     """
     if decided is not None and decided.status == "refused":
         return decided

@@ -32,7 +32,7 @@ log = logging.getLogger("headrace")
 
 
 def training_key(training: TrainingRecord) -> str:
-    """What makes a training different from others: its weights and its data."""
+    """The identity of a training: its weights and its data."""
     return f"{training.weights_digest}:{training.snapshot_digest}"
 
 
@@ -46,10 +46,10 @@ def register(  # noqa: PLR0913
     ledger: Ledger | None = None,
     law: Law | None = None,
 ) -> RegistrationRecord:
-    """Register a training whose serving gate holds; doing it again changes nothing.
+    """Register a training whose serving gate passes. The operation is idempotent.
 
-    Gates that failed are kept as evidence, so that the version cannot be promoted
-    without ``--force``. Evidence is added to what the version has, never changed.
+    Failed gates are recorded as evidence, so the version cannot be promoted without
+    ``--force``. Evidence is added, never changed.
 
     Args:
         spec: the pipeline, as it was applied.
@@ -110,7 +110,7 @@ def _describe(  # noqa: PLR0913
     ledger: Ledger,
     tracking: Tracking,
 ) -> None:
-    """Have MLflow's run and version say what the ledger says."""
+    """Update the tags and the card of MLflow's run and version from the ledger."""
     evidence = ledger.evidence_of(spec.name, version.version)
     standing = ledger.standing_evidence(spec.name, version.version)
     if standing is None:
@@ -140,9 +140,9 @@ def _log_law(tracking: Tracking, run_id: str, law: Law) -> None:
 def _keep_sound(
     known: Version, training: TrainingRecord, settings: Settings, ledger: Ledger
 ) -> Version:
-    """A version whose training was done again: bound to the new files if it lost its.
+    """A version that was trained again; bound to the new files if its own are lost.
 
-    The weights are equal, so that it is the same version.
+    The weights are equal, so it is the same version.
     """
     if not find_flaws(known, settings):
         return known
@@ -152,7 +152,7 @@ def _keep_sound(
 
 
 def as_bound(training: T, version: Version) -> T:
-    """A training that was registered, with the files that its version has now."""
+    """A registered training, with the present files of its version."""
     if not version.is_bound_anew:
         return training
     return training.model_copy(

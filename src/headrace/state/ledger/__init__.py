@@ -1,9 +1,8 @@
-"""Versions, the evidence for them, and who promoted what: our own append-only table.
+"""The ledger: versions, the evidence for them, and promotions, in append-only tables.
 
-Knows rows and their order, not where models are kept or how they are evaluated.
-The champion is what the last entry says. An entry has the next number of its model,
-and (model, sequence) is unique: inserting it is the compare-and-set, so that of two
-promotions decided on the same entry one wins and the other hears of it.
+The last entry of a model names its champion. Entries of a model are numbered, and
+(model, sequence) is unique, so inserting the next number is the compare-and-set: of two
+promotions decided on the same entry, one succeeds and the other raises PromotionError.
 """
 
 from __future__ import annotations
@@ -66,11 +65,11 @@ class Ledger(Approvals, Anchors):
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
         patience_seconds: how long to try again where a server does not answer.
-        lease: of the run that writes; without it any may, which is for people.
+        lease: of the run that writes; commands of people write without one.
 
     Raises:
-        UsageError: the URL is not one of these, or the database is not a ledger
-            of this version.
+        UsageError: the URL is not of such a database, or the database is not a
+            ledger of this version.
         DependencyError: the database is locked, full, read-only or unreachable,
             or another run has taken over the lease. Every method raises it.
     """
@@ -81,12 +80,12 @@ class Ledger(Approvals, Anchors):
         return self._database.records(Entry, ENTRIES, *conditions)
 
     def timeline(self, model: str) -> list[Decision]:
-        """What was decided and asked, in the order of the ledger, not of the clock."""
+        """Entries, approvals and bindings, in the order in which they were added."""
         self.waiting(model)
         return timeline(self._database, model)
 
     def sequence(self, model: str) -> int:
-        """The number of the last entry; 0 when there is none."""
+        """The number of the last entry; 0 if there is none."""
         last = self._last(model)
         return last.sequence if last else 0
 
@@ -136,13 +135,13 @@ class Ledger(Approvals, Anchors):
 
         Args:
             expected_sequence: the last entry that the decision was made on.
-            forced: do without passing evidence, for the reason in ``why``.
-            evidence_id: the evidence decided on; by default the latest against the
-                champion. Without ``forced`` it must pass, be no experiment's, and be
-                against the champion that the ledger has now.
+            forced: promote without passing evidence, for the reason in ``why``.
+            evidence_id: the evidence of the decision; by default the latest against
+                the champion. Unless ``forced``, it must have passed, must not be of an
+                experiment, and must be against the present champion.
 
         Returns:
-            The new entry, or the last one where the version is champion already.
+            The new entry, or the last one if the version is champion already.
 
         Raises:
             NotFoundError: there is no such version.
@@ -242,8 +241,9 @@ class Ledger(Approvals, Anchors):
 
     def _lost(self, action: str, model: str, expected_sequence: int) -> PromotionError:
         between = "; ".join(map(str, self.history(model, after=expected_sequence)))
+        name = "promotion" if action == "promote" else action
         return PromotionError(
-            f"This {action} of {model} lost: it was decided on entry "
+            f"The {name} of {model} was rejected: it was decided on entry "
             f"{expected_sequence}, but "
             f"{between or f'the last entry is {self.sequence(model)}'}.",
             f"Look at `headrace history {model}` and decide again.",

@@ -1,4 +1,4 @@
-"""The part of the ledger that says what is in the store: the digest of each file."""
+"""The digests of the store's files, as the ledger recorded them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _AT_ONCE = 500  # keys of one query
 
 
 class Anchors:
-    """Digests of files by their keys in the store; the last one of a key holds."""
+    """Digests of files by their keys in the store; the last one of a key is valid."""
 
     _database: Database
 
     def anchor(self, digests: Mapping[str, str]) -> None:
-        """Record what the store is to hold, in one transaction.
+        """Record the digests of files in the store, in one transaction.
 
         Args:
-            digests: sha256 by key; empty: what is there counts no longer.
+            digests: sha256 by key; an empty one invalidates the file.
 
         Raises:
             DependencyError: another run has taken over the lease, or the database
@@ -37,12 +37,12 @@ class Anchors:
                     rows.add(ANCHORS, _anchor(key, digest))
 
     def anchors(self, keys: Collection[str]) -> dict[str, str]:
-        """The sha256 of each key that was recorded and counts."""
+        """The valid sha256 of each key that has one."""
         with self._database.reading() as connection:
             return {k: d for k, d in _latest(connection, keys).items() if d}
 
     def all_anchors(self) -> dict[str, str]:
-        """The sha256 of every key that counts, in the order of their recording."""
+        """The sha256 of every valid key, in the order of their recording."""
         query = sa.select(ANCHORS.c.key, ANCHORS.c.digest).order_by(ANCHORS.c.id)
         latest: dict[str, str] = {}
         for row in self._database.rows(query):
@@ -63,7 +63,7 @@ class Anchors:
         """Record once what the store of an older release holds.
 
         Returns:
-            False where another process has done so.
+            False if another process has done so already.
         """
         try:
             with self._database.adding() as rows:
@@ -79,15 +79,16 @@ class Anchors:
 
     @staticmethod
     def format_at(url: str) -> int | None:
-        """The format of the ledger in a database; None where there is none yet."""
+        """The format of the ledger in a database; None if there is no ledger."""
         with make_engine(url, timeout_seconds=2.0).connect() as connection:
             return format_of(connection)
 
     def walk_chain(self, link: str = "") -> ChainReport:
-        """Look at every row, and at the chain over them.
+        """Check every row against the chain.
 
         Args:
-            link: a link that the chain once ended in; empty: none.
+            link: an earlier last link, which the chain must still contain; may be
+                empty.
         """
         with self._database.reading() as connection:
             return walk(connection, link)

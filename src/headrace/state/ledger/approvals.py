@@ -1,4 +1,4 @@
-"""The part of the ledger that says who may be promoted where a person decides."""
+"""Requests for approval and the answers to them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from headrace.state.ledger.rows import Approval
 from headrace.state.ledger.tables import APPROVALS
 from headrace.state.ledger.versions import Versions
 
-TIMEOUT = "timeout"  # who has rejected what nobody answered
+TIMEOUT = "timeout"  # recorded as the one who rejected an expired request
 
 
 class Approvals(Versions):
     """Requests for approval and the answers to them.
 
-    A word has the next number of its version, and that is unique: of two answers to
-    one request the first holds, and the other hears of it.
+    Each row has the next step of its version, and the step is unique. Of two answers to
+    one request the first is valid, and the second raises PromotionError.
     """
 
     def approvals(self, model: str) -> list[Approval]:
-        """All that was asked and answered, oldest first."""
+        """All requests and answers, oldest first."""
         self.waiting(model)
         return self._approvals(APPROVALS.c.model == model)
 
     def approval(self, model: str, version: int) -> Approval | None:
-        """The last word on a version; None where nobody was asked.
+        """The last request or answer for a version; None if there is none.
 
-        Whoever looks first at a request that has expired writes its rejection down.
+        The first call after a request has expired records its rejection.
         """
         table = APPROVALS.c
         words = self._approvals(table.model == model, table.version == version)
@@ -55,10 +55,10 @@ class Approvals(Versions):
         return [word for word in words if word.action == "request"]
 
     def add_approval(self, word: Approval) -> Approval:
-        """Add the next word on a version.
+        """Add the next request or answer for a version.
 
         Raises:
-            PromotionError: another came first.
+            PromotionError: another request or answer came first.
         """
         try:
             self._database.add(APPROVALS, word)

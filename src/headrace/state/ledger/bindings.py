@@ -1,4 +1,4 @@
-"""The files that hold a version's weights, which may become others."""
+"""Which files hold a version's weights, if not those it was registered with."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from headrace.state.ledger.tables import BINDINGS, VERSIONS
 class Binding(Record):
     """Which files hold a version's weights from now on, and why.
 
-    The weights are those that were registered. A Keras file has its time in it, so the
-    same weights saved again are another file.
+    The weights stay those that were registered. A Keras file contains the time of
+    saving, so equal weights that are saved again have another digest.
 
     Attributes:
-        step: 1, 2, 3 … without gaps in one version; the last one holds.
+        step: 1, 2, 3 … without gaps in one version; the last one is valid.
         when: ISO 8601, UTC.
-        details: what replaces the details of the same names of the version.
+        details: replace the version's details of the same names.
     """
 
     model: str
@@ -46,15 +46,15 @@ class Bindings:
     _database: Database
 
     def bind(self, version: Version, **values: Any) -> Version:
-        """Let a version have other files from now on; its row stays as it is.
+        """Bind a version to other files; its own row stays as it is.
 
         Args:
             version: as it is bound now.
             values: of the `Binding`: model_uri, model_digest, golden_digest, who, why.
 
         Returns:
-            the version as it is bound afterwards, by this call or by another that
-            came first.
+            the version as it is bound afterwards, perhaps by another call that came
+            first.
         """
         step = int(version.details.get("binding", 0)) + 1
         row = Binding(model=version.model, version=version.version, step=step, **values)

@@ -1,8 +1,8 @@
-"""The chain over the ledger's rows: each link covers a row and the link before it.
+"""The hash chain over the ledger's rows: each link covers a row and the link before it.
 
-A row that is changed, removed, put in or moved does not fit its link any more. Who
-writes the database can also write the chain anew, so a copy of the last link kept
-elsewhere says more than the chain alone.
+A row that is changed, removed, inserted or reordered no longer matches its link. Anyone
+who can write to the database can also recompute the chain. A copy of the last link that
+is kept elsewhere detects that too.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _DAMAGE = (TypeError, ValueError, sa.exc.OperationalError)  # no JSON, or no tex
 
 @dataclass(frozen=True, slots=True)
 class ChainReport:
-    """What a walk along the chain came to.
+    """The result of checking the chain.
 
     Attributes:
-        rows: number of rows that are chained.
-        head: the last link; empty where there is no row.
-        problem: the first thing that does not fit; empty where all does.
+        rows: number of rows in the chain.
+        head: the last link; empty if there is no row.
+        problem: the first mismatch; empty if there is none.
     """
 
     rows: int
@@ -38,7 +38,7 @@ class ChainReport:
 
 
 class Appender:
-    """Adds rows and their links in one transaction that nobody else is in.
+    """Adds rows and their links, in one transaction with the ledger's lock.
 
     Args:
         connection: of that transaction.
@@ -53,14 +53,14 @@ class Appender:
         self._link: str = row.link if row else ""
 
     def add(self, table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Add a row and its link; raises SQLAlchemy's IntegrityError when taken."""
+        """Add a row and its link; raises SQLAlchemy's IntegrityError if it exists."""
         statement = sa.insert(table).values(**values).returning(table)
         row = dict(self.connection.execute(statement).mappings().one())
         self.chain(table, row)
         return row
 
     def chain(self, table: sa.Table, row: Mapping[str, Any]) -> None:
-        """Add the link of a row that is there."""
+        """Add the link of an existing row."""
         self._number += 1
         key, digest = row_key(table, row), row_digest(row)
         self._link = _link(self._link, self._number, table.name, key, digest)
@@ -76,7 +76,7 @@ class Appender:
 
 
 def row_key(table: sa.Table, row: Mapping[str, Any]) -> str:
-    """What tells a row from all others of its table, as JSON."""
+    """The unique key of a row in its table, as JSON."""
     return json.dumps([row[name] for name in unique_columns(table)[0]])
 
 
@@ -92,11 +92,11 @@ def _link(before: str, number: int, table: str, key: str, digest: str) -> str:
 
 
 def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
-    """Walk the chain from its first link to its last, and look at every row.
+    """Check the chain from its first link to its last, and every row.
 
     Args:
         connection: to the ledger's database.
-        wanted: a link that the chain once ended in, and must still hold; empty: none.
+        wanted: an earlier last link, which must still be there; may be empty.
     """
     number, link = 0, ""
     is_there = not wanted
@@ -117,7 +117,7 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     if not is_there and not problem:
         problem = f"the link {wanted} is gone: the chain was cut off or written anew"
     missing = missing_triggers(connection, [*CHAINED, CHAIN])
-    if missing:  # whoever changed a row had to drop one first
+    if missing:  # changing a row takes dropping its trigger first
         gone = f"the trigger {missing[0]} is gone or changed"
         problem = f"{problem}; {gone}" if problem else gone
     return ChainReport(number, link, problem)
@@ -133,7 +133,7 @@ def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
 
 
 def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-    """The same where a row cannot be read, which then has no digest."""
+    """The same, row by row; a row that cannot be read counts as ``unreadable``."""
     columns = [table.c[name] for name in unique_columns(table)[0]]
     digests = {}
     for key in connection.execute(sa.select(*columns)).mappings().all():
@@ -152,7 +152,7 @@ def _problem(
     before: str,
     rows: Mapping[str, Mapping[str, str]],
 ) -> str:
-    """Why a link does not fit; empty where it does."""
+    """Why a link does not match; empty if it does."""
     if entry["number"] != number:
         return f"link {number} of the chain is gone"
     where = f"the row {entry['row']} of {entry['table']} (link {number})"

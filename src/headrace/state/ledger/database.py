@@ -1,7 +1,4 @@
-"""One database that holds the ledger's tables: reading, adding, and what fails.
-
-SQLite (a file) and PostgreSQL. Knows rows, not what they mean.
-"""
+"""The ledger's database, SQLite or PostgreSQL: transactions and translated errors."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from headrace.state.ledger.engines import check_room, is_read_only, make_engine
 from headrace.state.ledger.migration import adopt_rows
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
-_LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
+_LOCK = 0x48454144  # an arbitrary number; locked to make tables or add rows
 _PAUSE_SECONDS = 2.0
 _DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
 
@@ -36,10 +33,10 @@ log = logging.getLogger("headrace")
 
 
 def is_there(url: str) -> bool:
-    """Whether a database has a ledger already; makes nothing.
+    """Whether a database has a ledger; creates nothing.
 
     Raises:
-        UsageError: the URL is not one of a ledger.
+        UsageError: the URL is not of a SQLite or PostgreSQL database.
         DependencyError: the database does not answer.
     """
     engine = make_engine(url, timeout_seconds=2.0)
@@ -61,13 +58,13 @@ def _no_answer(engine: sa.Engine, error: sa.exc.DBAPIError) -> DependencyError:
 
 
 class Database:
-    """Holds no connection between calls, so threads and processes may share it.
+    """Opens a connection for each call, so threads and processes may share it.
 
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
         patience_seconds: how long to try again where a server does not answer.
-        guard: is called in each transaction that adds a row, before it does.
+        guard: called at the start of each transaction that adds rows.
     """
 
     def __init__(
@@ -97,7 +94,7 @@ class Database:
                 f"this version reads format {FORMAT}.",
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
-        self.ensure(METADATA)  # a ledger made before one of them was thought of
+        self.ensure(METADATA)  # an older ledger may lack one of the tables
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, by column name."""
@@ -114,7 +111,7 @@ class Database:
         return [kind(**row) for row in self.rows(query)]
 
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
-        """Add a row and return it; raises SQLAlchemy's IntegrityError when taken."""
+        """Add a row and return it; raises SQLAlchemy's IntegrityError if it exists."""
         with self.adding() as rows:
             return rows.add(table, plain(record, {"id"}))
 
@@ -122,7 +119,7 @@ class Database:
     def adding(self) -> Iterator[Appender]:
         """A transaction that adds rows, all of them or none."""
         with self.writing() as connection:
-            self.lock(connection)  # first: who waits for it holds nothing
+            self.lock(connection)  # first, while no other lock is held
             if self._guard is not None:
                 self._guard(connection)
             yield Appender(connection)
@@ -137,11 +134,11 @@ class Database:
         return self._transaction("BEGIN")
 
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
-        """A transaction that writes, at the end of the block or not at all."""
+        """A transaction that writes everything at the end of the block, or nothing."""
         return self._transaction("BEGIN IMMEDIATE")  # SQLite only waits at a start
 
     def ensure(self, metadata: sa.MetaData) -> None:
-        """Make those of the tables that are missing."""
+        """Create the tables that are missing."""
         with self.reading() as connection:
             present = set(sa.inspect(connection).get_table_names())
         if present >= set(metadata.tables):
@@ -151,7 +148,7 @@ class Database:
             metadata.create_all(connection)
 
     def lock(self, connection: sa.Connection) -> None:
-        """Let no other in that adds; a writer of SQLite is alone as it is."""
+        """Take the lock of PostgreSQL; SQLite has one writer at a time anyway."""
         if not self._is_sqlite:
             lock = sa.func.pg_advisory_xact_lock(_LOCK)
             connection.execute(sa.select(lock))
@@ -179,7 +176,7 @@ class Database:
             return FORMAT
 
     def _migrate(self) -> int:
-        """Take over the rows of format 1, in one transaction; others may do so too."""
+        """Migrate format 1 in one transaction; another process may have done so."""
         from headrace.settings import Settings
 
         with self.writing() as connection:
@@ -200,7 +197,7 @@ class Database:
         return FORMAT
 
     def _use_write_ahead_log(self) -> None:
-        # The one statement whose lock SQLite does not always wait for by itself.
+        # For this statement alone SQLite does not always wait for the lock.
         deadline = time.monotonic() + self._timeout_seconds
         with self._explained(), self._engine.connect() as connection:
             while True:
@@ -240,7 +237,7 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except json.JSONDecodeError as error:
-            raise self._damaged(f"a row is no JSON: {error}") from error
+            raise self._damaged(f"a row is not valid JSON: {error}") from error
         except sa.exc.DBAPIError as error:
             raise self._translated(error) from error
 
@@ -267,7 +264,7 @@ class Database:
 
 
 def plain(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
-    """A record as JSON values, with None for a number that is not finite."""
+    """A record as JSON values; a number that is not finite becomes None."""
     values: dict[str, Any] = json.loads(record.model_dump_json(exclude=set(exclude)))
     return values
 
@@ -277,7 +274,7 @@ def _cause(error: sa.exc.DBAPIError) -> str:
 
 
 def format_of(connection: sa.Connection) -> int | None:
-    """The format of the ledger in a database; None where there is none yet."""
+    """The format of the ledger in a database; None if there is no ledger."""
     if not sa.inspect(connection).has_table(MARKER.name):
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()

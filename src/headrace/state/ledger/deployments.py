@@ -1,9 +1,8 @@
-"""Which deployments ``headrace deploy`` made: those alone a worker of ours starts.
+"""Which deployments ``headrace deploy`` made: a worker of Headrace starts no others.
 
-Knows names and entrypoints, and no server. The folders of pipelines that may be run in
-a deployment are recorded as well. Rows are added, never changed: the last one
-of a name holds. The ledger's database has a login of its own, which whoever may write
-to Prefect's server need not have.
+The folders of pipelines that deployments may run are recorded as well. Rows are added,
+never changed, and the last row of a name is valid. The ledger's database has a login of
+its own, so write access to Prefect's server is not enough to add a deployment.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ class Deployment(Record):
     """A deployment that was recorded, or withdrawn.
 
     Attributes:
-        name: as Prefect writes it, ``<flow>/<deployment>``; or of a folder in the
-            store, ``sha256:`` and its digest.
-        entrypoint: what it starts, or whose folder it is; empty: it is withdrawn.
+        name: in Prefect's form, ``<flow>/<deployment>``; for a folder in the store,
+            ``sha256:`` and its digest.
+        entrypoint: what it starts, or whose folder it is; empty if it is withdrawn.
         when: ISO 8601, UTC.
     """
 
@@ -51,7 +50,7 @@ class Deployments:
         self._database = Database(url, timeout_seconds)
 
     def entrypoint(self, name: str) -> str:
-        """What a deployment starts; empty where it is not recorded.
+        """What a deployment starts; empty if it is not recorded.
 
         Args:
             name: as Prefect writes it, ``<flow>/<deployment>``.
@@ -65,7 +64,7 @@ class Deployments:
         return {name: entrypoint for name, entrypoint in last.items() if entrypoint}
 
     def record(self, entrypoints: Mapping[str, str], who: str) -> None:
-        """Record deployments; one that is recorded like this already stays as it is.
+        """Record deployments; one that is recorded with this entrypoint is skipped.
 
         Args:
             entrypoints: by name; an empty one withdraws a deployment.

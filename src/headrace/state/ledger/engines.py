@@ -55,7 +55,7 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
     is_sqlite = parsed.drivername in _SQLITE
     if is_sqlite and parsed.database in {None, "", ":memory:"}:
         raise UsageError(
-            "HEADRACE_DATABASE_URL is a database in memory, which no one else sees.",
+            "HEADRACE_DATABASE_URL is a database in memory, which others cannot see.",
             "Name a file: sqlite:////path/headrace.db.",
         )
     options: dict[str, Any]
@@ -70,7 +70,7 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"HEADRACE_DATABASE_URL needs the Python package {error.name!r}.",
-            f"Install it beside Headrace: pip install {error.name}.",
+            f"Install it in the environment of Headrace: pip install {error.name}.",
         ) from None
     if is_sqlite:
         sa.event.listen(engine, "connect", _enforce_foreign_keys)
@@ -82,7 +82,7 @@ def _enforce_foreign_keys(connection: Any, _record: Any) -> None:
 
 
 def _sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
-    """How SQLAlchemy is to open the file: for reading alone where it must.
+    """How SQLAlchemy opens the file; read-only if the file cannot be written.
 
     Raises:
         DependencyError: the disk is full.
@@ -99,11 +99,11 @@ def _sqlite_arguments(timeout_seconds: float) -> dict[str, Any]:
 
 
 def check_room(file: str, reason: str) -> None:
-    """Say of a file that could not grow that the disk is full.
+    """Raise DependencyError if a SQLite error means that the disk is full.
 
     Args:
         file: the ledger.
-        reason: why SQLite failed; it may call a full disk an I/O error.
+        reason: SQLite's reason; for a full disk it may be an I/O error.
 
     Raises:
         DependencyError: it is full.
@@ -115,7 +115,7 @@ def check_room(file: str, reason: str) -> None:
 
 
 def _keep_from_others(file: Path) -> None:
-    """Make it a file that only its owner can read; what SQLite adds follows it."""
+    """Make the file private to its owner; SQLite's other files get the same mode."""
     try:
         make_private_file(file)
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -125,7 +125,7 @@ def _keep_from_others(file: Path) -> None:
             from headrace.state.store import full_disk
 
             raise full_disk(f"the ledger {file}", str(file.parent)) from None
-        # It is another's, or its folder is missing: SQLite says what comes of that.
+        # It belongs to another user, or its folder is missing: SQLite reports that.
 
 
 def _close_to_others(file: Path) -> None:
@@ -138,14 +138,14 @@ def _close_to_others(file: Path) -> None:
 
 
 def is_read_only(file: Path) -> bool:
-    """Whether it is there, and cannot be written."""
+    """Whether the file exists and cannot be written."""
     if not file.is_file():
         return False
     return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 
 
 def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
-    """A connection that reads; a write in it fails.
+    """A read-only connection.
 
     Raises:
         sqlite3.OperationalError: it cannot be read.
@@ -180,7 +180,7 @@ def _has_waiting_writes(path: Path) -> bool:
 
 
 def _copied(path: Path) -> sqlite3.Connection:
-    """Its content in memory, with what a process that was killed had written last."""
+    """A copy in memory, with the last writes of a process that was killed."""
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         for suffix in ("", "-wal"):

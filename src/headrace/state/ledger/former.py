@@ -1,9 +1,10 @@
 """Earlier evaluations, and the best former champion, by the ledger's history alone.
 
-A challenger must hold against it as well as against the champion: else a row of
-challengers, each a little worse than the last, would lose without end. It is the first
-champion, until a later one is shown to be better than it; "no worse" does not replace
-it. So one more model is scored, however long the history is.
+A challenger is compared with it as well as with the champion. Otherwise a series of
+challengers, each a little worse than the one before, could lower accuracy without end.
+The best former champion is the first champion, until a later one is shown to be better;
+"no worse" does not replace it. So only one more model is scored, however long the
+history is.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from headrace.state.ledger.rows import Entry, Evidence, Version
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
 
-# A chance result must hardly ever replace it: each time would cost accuracy for good.
+# Low, because a replacement by chance would cost accuracy for good.
 LEVEL = 0.001
 
 
 class Attempt(Record):
-    """One evaluation of a version, as far as later comparisons depend on it.
+    """One evaluation of a version: what later comparisons depend on.
 
     Attributes:
         id: of the evidence; they are in its order.
         champion_version: the version it was compared with; None if there was none.
-        best_version: the best former champion, compared with as well; None if none.
+        best_version: the best former champion it was compared with; None if none.
         rows_digest: sha256 of the sorted digests of the items that were judged; empty
-            where a ledger of an earlier release did not know.
+            in evidence of an earlier release.
         metrics: by name; None where the value was not finite.
     """
 
@@ -48,10 +49,7 @@ class Attempt(Record):
         return champion in {self.version, self.champion_version}
 
     def chance_against(self, version: int) -> float:
-        """The chance of its answers if it were no better than ``version``.
-
-        It is 1 where the two were not compared.
-        """
+        """The p-value for being better than ``version``; 1 if not compared with it."""
         chances = {
             self.best_version: self.metrics.get("best_p_value"),
             self.champion_version: self.metrics.get("champion_p_value"),
@@ -62,11 +60,11 @@ class Attempt(Record):
 
 @dataclass(frozen=True, slots=True)
 class BestFormer:
-    """The best champion there was.
+    """The best former champion.
 
     Attributes:
-        version: its version; None where it is the champion or the challenger itself,
-            or where there was none.
+        version: its version; None if it is the champion or the challenger itself,
+            or if there was none.
         since: the id of the evidence that it became champion on; 0 without.
     """
 
@@ -95,19 +93,19 @@ def best_former(
     weights: str,
     gone: Collection[int] = (),
 ) -> BestFormer:
-    """The best champion up to a champion's reign.
+    """The best champion up to the present champion's promotion.
 
     A version that was rolled back and not promoted since is left out: a person has
-    found fault with it, perhaps with its accuracy.
+    rejected it, perhaps for its accuracy.
 
     Args:
         entries: the history, oldest first.
         attempts: all evaluations of the model, oldest first.
-        versions: of the model; those that take other items or classes than the
-            champion are left out.
+        versions: of the model; those for other items or classes than the champion's
+            are left out.
         champion: the version that a challenger is compared with.
         weights: digest of the challenger's; it is not compared with itself.
-        gone: versions that do not load.
+        gone: versions that cannot be loaded.
     """
     known = {row.version: row for row in versions}
     data = known[champion].details.get("description")
@@ -161,7 +159,7 @@ def _is_better(
 def earlier_attempts(
     attempts: Sequence[Attempt], weights: str, champion: int, snapshot: str
 ) -> int:
-    """How many evaluations came before that of some weights; it fixes their number.
+    """How many evaluations came before the first one of these weights.
 
     Args:
         attempts: all evidence of the model, oldest first.
@@ -184,13 +182,13 @@ def standing_evidence(
 ) -> Evidence | None:
     """The evidence that a version was last promoted on; else its last.
 
-    Evidence of an experiment comes after all other. What is found later against another
-    champion, or under another law, takes nothing away from a version that was champion.
+    Evidence of an experiment counts only if there is no other. Later evidence, against
+    another champion or under another law, does not replace that of a promotion.
 
     Args:
         evidence: of its model, oldest first.
         history: the model's promotions and rollbacks, oldest first.
-        version: the version that is asked about.
+        version: whose evidence is returned.
     """
     own = [row for row in evidence if row.version == version]
     promoted = {

@@ -1,8 +1,7 @@
 """Leases: which run may write to the ledger for a pipeline now.
 
-Knows who holds what and since when, not what a run does with it. Each taking has the
-next ``token`` of its name: the fencing number, by which the database refuses what a
-run still writes that has been replaced meanwhile.
+Each time a lease is taken, it gets the next ``token`` of its name. This is a fencing
+number: the database rejects writes from a run that has lost its lease.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from headrace.state.ledger.database import Database, plain
 from headrace.state.ledger.rows import Lease
 
 LIFETIME_SECONDS = 75.0
-FLOW_RUN = "flow-run/"  # begins a name where only the run itself is meant
+FLOW_RUN = "flow-run/"  # prefix of a lease that is on a flow run, not a pipeline
 
-METADATA = sa.MetaData()  # beside the ledger's tables, so that its format stays
+METADATA = sa.MetaData()  # apart from the ledger's, whose format it does not change
 LEASES = sa.Table(
     "leases",
     METADATA,
@@ -60,7 +59,7 @@ class Leases:
         self._database.ensure(METADATA)
 
     def identity(self) -> str:
-        """What no other ledger is called, however it is reached."""
+        """An id of this ledger, the same whichever URL it is reached by."""
         query = sa.select(IDENTITY.c.id)
         for row in self._database.rows(query):
             return str(row["id"])
@@ -73,10 +72,10 @@ class Leases:
             return str(identity)
 
     def take(self, wanted: Lease) -> Lease:
-        """Take a lease that nobody alive holds.
+        """Take a lease, unless a live run holds it.
 
         Returns:
-            the lease as it was taken, or another's that is in the way.
+            the lease as it was taken, or the lease of the other run.
         """
         while True:
             try:
@@ -103,25 +102,25 @@ class Leases:
             return taken
 
     def renew(self, lease: Lease) -> bool:
-        """Make it last from now on; False when it is another's."""
+        """Extend a lease from now on; False if another run has taken it."""
         with self._database.writing() as connection:
             expires = now_of(connection) + LIFETIME_SECONDS
             return self._set(connection, lease, expires=expires)
 
     def give_back(self, lease: Lease, *, ended_well: bool) -> None:
-        """End it, where it is still held; after a bad end a sweep looks at its run."""
+        """End a lease if it is still held; after a failure, recovery checks its run."""
         with self._database.writing() as connection:
             state = "ended" if ended_well else "lost"
             self._set(connection, lease, state=state, expires=now_of(connection))
 
     def bury(self, lease: Lease) -> None:
-        """End a lost one, once nothing says any more that its run is running."""
+        """End a lost lease, once its run is recorded as ended everywhere."""
         with self._database.writing() as connection:
             update = sa.update(LEASES).where(_is(lease)).values(state="ended")
             connection.execute(update)
 
     def forget(self, leases: Iterable[Lease]) -> None:
-        """Remove rows; of a pipeline the newest must stay, which keeps the count."""
+        """Remove ended leases; the newest of a pipeline must stay, for its token."""
         for lease in leases:
             with self._database.writing() as connection:
                 ended = sa.delete(LEASES).where(_is(lease), LEASES.c.state == "ended")
@@ -167,9 +166,9 @@ def now_of(connection: sa.Connection) -> float:
 
 
 def fence(lease: Lease) -> Callable[[sa.Connection], None]:
-    """A check in a transaction that writes: is the lease still held?
+    """A guard for transactions that write: it raises once the lease is lost.
 
-    The row stays locked until the transaction ends, so nobody takes it in between.
+    The row stays locked until the transaction ends, so that no other run takes it.
     """
     held = sa.select(LEASES.c.token).where(_is(lease), LEASES.c.state == "held")
 
@@ -181,11 +180,11 @@ def fence(lease: Lease) -> Callable[[sa.Connection], None]:
 
 
 def taken_over(lease: Lease, winner: Lease | None) -> DependencyError:
-    """What a run that was replaced is told."""
+    """The error for a run that has lost its lease."""
     by = f"by {winner}" if winner and not winner.is_of(lease) else "meanwhile"
     return DependencyError(
-        f"Another run took over {lease.name} {by}: this one had not been heard of "
-        "for too long.",
+        f"Another run took over {lease.name} {by}: this one did not renew its lease "
+        "in time.",
         "Nothing was registered or promoted by this run. Run the same command again "
         "to see where the other got to.",
         was_retried=True,
@@ -193,7 +192,7 @@ def taken_over(lease: Lease, winner: Lease | None) -> DependencyError:
 
 
 def busy(lease: Lease) -> DependencyError:
-    """What a run is told that does not wait."""
+    """The error for a run that does not wait."""
     return DependencyError(
         f"{lease.name} is busy: it is run by {lease}.",
         'Try again when that run has ended, or set deploy.when_busy = "wait".',

@@ -1,4 +1,4 @@
-"""Taking over a ledger of format 1: it has no chain, and fewer columns."""
+"""Migration of a ledger of format 1, which has no chain and fewer columns."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def adopt_rows(connection: sa.Connection, who: str) -> int:
     """Bring the tables to this format and chain the rows that are there.
 
     Args:
-        connection: of a transaction that nobody else is in.
-        who: is recorded as the one who did it.
+        connection: of a transaction with the ledger's lock.
+        who: recorded as the one who migrated it.
 
     Returns:
         the number of rows that were taken over.
@@ -46,7 +46,7 @@ def adopt_rows(connection: sa.Connection, who: str) -> int:
 
 
 def _add_columns(connection: sa.Connection, table: sa.Table) -> None:
-    """Add the columns that a table lacks, with a value for the rows that it has."""
+    """Add the missing columns of a table, with a default for its rows."""
     inspected = sa.inspect(connection).get_columns(table.name)
     present = {column["name"] for column in inspected}
     quote = connection.dialect.identifier_preparer.quote
@@ -59,7 +59,7 @@ def _add_columns(connection: sa.Connection, table: sa.Table) -> None:
 
 
 def _absent(column: sa.Column[Any], connection: sa.Connection) -> str:
-    """The constraint of a column, for rows that were written without it."""
+    """The constraint of a new column, with the default of existing rows."""
     if column.nullable:
         return ""
     if isinstance(column.type, sa.JSON):

@@ -26,7 +26,7 @@ class Version(Record):
         version: the number that the registry gave it.
         training: fingerprint of the training; unique in the model.
         created: ISO 8601, UTC.
-        details: anything else worth keeping, as JSON.
+        details: further facts, as JSON.
     """
 
     model: str
@@ -46,26 +46,26 @@ class Version(Record):
 
     @property
     def golden_digest(self) -> str:
-        """sha256 of its golden file; empty where an older release registered it."""
+        """sha256 of its golden file; empty if an older release registered it."""
         training = self.details.get("training", {})
         digest = self.details.get("golden_digest") or training.get("golden_digest")
         return str(digest or "")
 
     @property
     def is_bound_anew(self) -> bool:
-        """Whether its files are others than those that it was registered with."""
+        """Whether it is bound to other files than it was registered with."""
         return "binding" in self.details
 
 
 class Evidence(Record):
-    """What the gates verbs of one version, once.
+    """The verdict of the gates on one version.
 
     Attributes:
         id: its number in the ledger; None until it is added.
         metrics: by name; None where the value was not finite.
         champion_version: the version it was compared with; None if there was none.
-        champion_sequence: the last entry that the evaluation has seen.
-        best_version: the best former champion, compared with as well; None if none.
+        champion_sequence: the last entry of the ledger at the evaluation.
+        best_version: the best former champion it was compared with; None if none.
         rows_digest: sha256 of the sorted digests of the test items that were judged.
         law: the law of the pipeline's file (``committed``), the law that was applied
             (``applied``), and the text of the file (``file``).
@@ -100,7 +100,7 @@ class Evidence(Record):
 
     @property
     def subject(self) -> tuple[Any, ...]:
-        """What it belongs to: version, opponent, rows and law."""
+        """What it is about: version, opponents, rows and law."""
         return (
             self.version,
             self.champion_version,
@@ -119,7 +119,7 @@ class Entry(Record):
         sequence: 1, 2, 3 … without gaps in one model.
         from_version: the champion before it; None for the first.
         when: ISO 8601, UTC.
-        forced: whether evidence was overruled.
+        forced: whether it was promoted without passing evidence.
     """
 
     model: str
@@ -143,15 +143,15 @@ class Entry(Record):
 
 
 class Approval(Record):
-    """One word on whether a version may be promoted: asked for, given or refused.
+    """A request for approval of a version, or the answer to one.
 
     Attributes:
-        step: 1, 2, 3 … without gaps in one version; the last one holds.
-        who: for a request, who started the run; a claim, as every name here is.
+        step: 1, 2, 3 … without gaps in one version; the last one is valid.
+        who: for a request, who started the run. Names are not authenticated.
         when: ISO 8601, UTC.
         expires: of a request, ISO 8601, UTC; from then on it counts as rejected.
-        four_eyes: of a request, whether who started the run may not decide it.
-        evidence_id: what was decided on.
+        four_eyes: of a request, whether somebody else must decide.
+        evidence_id: the evidence of the decision.
     """
 
     model: str
@@ -167,11 +167,11 @@ class Approval(Record):
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it is a request that nobody has answered in time."""
+        """Whether it is a request that has expired."""
         return self.expires is not None and self.expires <= utc_now()
 
     def answer(self, action: Literal["approve", "reject"], **values: Any) -> Approval:
-        """The next word on the same version, with values of its other fields."""
+        """The answer to a request, with values of its other fields."""
         values |= {"model": self.model, "version": self.version}
         return Approval(action=action, step=self.step + 1, **values)
 
@@ -182,7 +182,7 @@ class Approval(Record):
 
 
 class Adoption(Record):
-    """What was taken over, once, from a release that recorded less.
+    """A migration from a release that recorded less; it happens once.
 
     Attributes:
         what: ``ledger`` (its rows) or ``store`` (its files).
@@ -204,20 +204,20 @@ class Champion(Record):
 
 
 class Lease(Record):
-    """One taking of a lease.
+    """A lease, taken once by one run.
 
     Attributes:
-        name: of what is held: a pipeline, or the flow run alone.
+        name: of the pipeline, or of the flow run alone.
         token: 1, 2, 3 …: the fencing number.
-        holder: who runs it, for people.
+        holder: the user who runs it.
         host: the holder's machine.
         pid: the holder's process there.
-        started: when that began; see `Process`.
+        started: when that process began; see `Process`.
         flow_run_id: Prefect's.
         acquired: seconds since 1970 by the database's clock.
-        expires: the same; renewed before. When it ended, once it has.
-        state: ``lost`` when another took it, or its run ended badly, and nobody has
-            looked yet at what it left behind; ``ended`` when nothing is to be done.
+        expires: the same clock; renewed while the run lives. The end, once it ended.
+        state: ``lost`` if another run took it or its run failed, until recovery has
+            cleaned up; ``ended`` if nothing is left to do.
     """
 
     name: str
@@ -233,7 +233,7 @@ class Lease(Record):
 
     @classmethod
     def wanted(cls, name: str, flow_run_id: str, holder: str) -> Lease:
-        """A lease that this process would like to have."""
+        """A lease of this process, not taken yet."""
         host, pid, started = this_process()
         return cls(
             name=name,
@@ -256,8 +256,8 @@ class Lease(Record):
     def is_alive(self, now: float) -> bool:
         """Whether its holder still runs.
 
-        A process that can be looked at here runs or does not, whatever the clock
-        says; one elsewhere, or one that is stopped, has until the lease expires.
+        A process of this machine is looked up. A process elsewhere, or a suspended
+        one, counts as alive until the lease expires.
         """
         if self.state != "held":
             return False
@@ -265,7 +265,7 @@ class Lease(Record):
         return condition == "running" or (condition != "gone" and now < self.expires)
 
     def may_be_alive(self, now: float) -> bool:
-        """Whether its run is alive, or has ended a moment ago and may yet say how."""
+        """Whether its run is alive, or ended so recently that it may still report."""
         if self.state == "held":
             return self.is_alive(now)
         is_fresh = now < self.expires + GRACE_SECONDS

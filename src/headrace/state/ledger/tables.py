@@ -1,7 +1,6 @@
 """The tables of the ledger. Rows are added to them, never changed or removed.
 
-Each row but the marker's has its link in ``chain``, and triggers keep all of them as
-they are.
+Each row, except the format marker, has a link in ``chain``. Triggers refuse changes.
 """
 
 from __future__ import annotations

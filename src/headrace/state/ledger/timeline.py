@@ -1,6 +1,6 @@
-"""Everything that was decided about a model, in the order in which it was added.
+"""All decisions about a model, in the order in which they were added.
 
-The chain knows that order. The times say what the clock said, which may be set back.
+The chain gives the order. Times cannot, since a clock may be set back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KINDS: dict[sa.Table, type[Decision]] = {
 
 
 def timeline(database: Database, model: str) -> list[Decision]:
-    """Promotions, rollbacks, approvals and bindings, the first that was added first."""
+    """Promotions, rollbacks, approvals and bindings, oldest first."""
     decisions: list[tuple[int, Decision]] = []
     for table, kind in _KINDS.items():
         rows = database.rows(sa.select(table).where(table.c.model == model))

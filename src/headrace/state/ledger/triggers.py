@@ -1,7 +1,7 @@
-"""What keeps the ledger's rows as they were written: triggers of the database itself.
+"""Database triggers that refuse changes and removals of the ledger's rows.
 
-They refuse changes and removals by whoever holds the ledger's own credentials and
-means no harm. Who drops them first leaves rows that do not fit the chain.
+They prevent accidents by anyone with the ledger's credentials. An attacker can drop
+them, but then the changed rows do not match the chain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CREATE_FUNCTION = (
 
 
 def forbid_changes(table: sa.Table) -> None:
-    """Have a table made with triggers that refuse changes and removals of its rows."""
+    """Create triggers with a table that refuse changes and removals of its rows."""
     for dialect in ("sqlite", "postgresql"):
         for statement in _statements(dialect, table):
             escaped = statement.replace("%", "%%")
@@ -44,7 +44,7 @@ def _statements(dialect: str, table: sa.Table) -> list[str]:
 def missing_triggers(
     connection: sa.Connection, tables: Iterable[sa.Table]
 ) -> list[str]:
-    """The names of triggers that are gone, switched off, or not what was made."""
+    """The names of triggers that are missing, disabled or changed."""
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
         present = {name: sql for name, sql in connection.exec_driver_sql(query)}
@@ -71,7 +71,7 @@ def missing_triggers(
 
 
 def unique_columns(table: sa.Table) -> list[Sequence[str]]:
-    """The sets of columns that no two rows share, that of the primary key first."""
+    """The sets of columns that are unique, the primary key first."""
     primary = [column.name for column in table.primary_key.columns]
     others = [
         [column.name for column in constraint.columns]
@@ -84,8 +84,8 @@ def unique_columns(table: sa.Table) -> list[Sequence[str]]:
 def _of_sqlite(table: sa.Table) -> dict[str, str]:
     """Statements by the name of the trigger.
 
-    ``INSERT OR REPLACE`` removes rows without telling a trigger of removals, so a
-    trigger of its own refuses what is there already.
+    ``INSERT OR REPLACE`` removes rows without firing the trigger for removals, so a
+    separate trigger refuses rows that exist already.
     """
     same = [
         " AND ".join(f'"{name}" IS NEW."{name}"' for name in names)

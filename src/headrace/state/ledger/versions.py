@@ -1,4 +1,4 @@
-"""The half of the ledger that says what exists: versions and their evidence."""
+"""Versions and their evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAGE = 20
 
 
 def forcing(model: str, version: int) -> str:
-    """The command that promotes a version whatever the gates say."""
+    """The command that promotes a version without passing evidence."""
     return f"`headrace promote {model} {version} --force --reason TEXT`"
 
 
@@ -48,7 +48,7 @@ class Versions(Bindings):
         self._database = Database(url, timeout_seconds, patience_seconds, guard)
 
     def unsettled_since(self, pipeline: str) -> float | None:
-        """When its last run began, if that was killed and nothing was put right since.
+        """When the last run began, if it was killed and no recovery has run since.
 
         Returns:
             seconds since 1970 by the database's clock.
@@ -63,15 +63,15 @@ class Versions(Bindings):
         return min(dead, default=None)
 
     def is_unsettled(self, pipeline: str) -> bool:
-        """Whether its last run was killed, and nothing has been put right since."""
+        """Whether the last run was killed, and no recovery has run since."""
         return self.unsettled_since(pipeline) is not None
 
     def check_lease(self) -> None:
-        """Raise DependencyError where another run has taken over the lease."""
+        """Raise DependencyError if another run has taken over the lease."""
         self._database.check()
 
     def add_version(self, version: Version) -> Version:
-        """Add a version; the same training again gives the row that is there.
+        """Add a version; for a training that is registered, return its row.
 
         Raises:
             UsageError: the number belongs to another training.
@@ -107,7 +107,7 @@ class Versions(Bindings):
         return self._versions(VERSIONS.c.model == model)
 
     def find_training(self, model: str, training: str) -> Version | None:
-        """The version that holds a training, if it was registered."""
+        """The version of a training, if it was registered."""
         versions = VERSIONS.c
         rows = self._versions(versions.model == model, versions.training == training)
         return rows[0] if rows else None
@@ -118,10 +118,9 @@ class Versions(Bindings):
         return [row["model"] for row in self._database.rows(query)]
 
     def add_evidence(self, evidence: Evidence) -> Evidence:
-        """Add evidence; what the last of its kind says already is not added twice.
+        """Add evidence, unless it equals the last evidence on the same subject.
 
-        Evidence is of one kind if it is of the same version, against the same champion,
-        on the same rows and under the same law.
+        The subject is the version, the champion, the rows and the law.
 
         Raises:
             NotFoundError: there is no such version.
@@ -156,7 +155,7 @@ class Versions(Bindings):
         champion: int | None,
         law_digest: str | None = None,
     ) -> Evidence | None:
-        """The last evidence for a version against a champion that is no experiment.
+        """The last evidence for a version against a champion, without experiments.
 
         Args:
             champion: the version it was compared with; None: there was no champion.
@@ -178,7 +177,7 @@ class Versions(Bindings):
         champion: int | None,
         law_digest: str | None = None,
     ) -> Evidence:
-        """The same; raises PromotionError where there is none."""
+        """`find_evidence`; raises PromotionError if there is none."""
         evidence = self.find_evidence(model, version, champion, law_digest)
         if evidence is not None:
             return evidence
@@ -189,12 +188,12 @@ class Versions(Bindings):
         )
 
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
-        """The last evidence for exactly this version, experiment or not."""
+        """The last evidence for a version, experiments included."""
         evidence = self.evidence_of(model, version)
         return evidence[-1] if evidence else None
 
     def newest_evidence(self, model: str) -> Evidence | None:
-        """The last evidence for the newest version that is no experiment's."""
+        """The last evidence for the newest version, without experiments."""
         table = EVIDENCE.c
         query = sa.select(EVIDENCE).where(table.model == model).limit(_PAGE)
         query = query.order_by(table.version.desc(), table.id.desc())
@@ -244,7 +243,7 @@ class Versions(Bindings):
             raise PromotionError(
                 f"Version {version} of {model} did not pass its gates: "
                 f"{failed or 'there were none'}.",
-                f"Train a better one, or overrule with {by_hand}.",
+                f"Train a better model, or overrule with {by_hand}.",
             )
         return latest.id
 

@@ -1,10 +1,9 @@
-"""Where bytes live: one fsspec location for snapshots, stage records and reports.
+"""The store: one fsspec location for snapshots, stage records and reports.
 
-Knows keys and bytes, not what they mean. Everything is written whole or not at all:
-on a disk by a temporary name, fsync and rename; in object storage, which has no
-rename, an object at once and a folder with its marker last. What a remote store
-answers is never kept in memory, and each call to it has a time limit and one owner
-that tries it again: `remote`.
+It maps keys to bytes. Every write is atomic. On a disk that takes a temporary name,
+fsync and rename. Object storage has no rename: an object is written at once, and a
+folder gets its marker last. Answers of a remote store are not cached. Each call has a
+time limit, and only `remote` retries it.
 """
 
 from headrace.state.store.disk import (

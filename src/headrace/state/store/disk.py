@@ -1,4 +1,4 @@
-"""A local disk: flushing it, what its failures mean, and what a killed process left."""
+"""Local disks: flushing, translating errors, and cleaning up after killed processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING_FREE = 2**20  # bytes; a database cannot grow by less
 
 @contextlib.contextmanager
 def disk_errors(where: str) -> Iterator[None]:
-    """Turn a failing disk into an error that names the place, as `disk_error` does."""
+    """Translate a disk's errors into ones that name the place; see `disk_error`."""
     try:
         yield
     except OSError as error:
@@ -35,7 +35,7 @@ def disk_errors(where: str) -> Iterator[None]:
 
 
 def disk_error(error: OSError, where: str) -> HeadraceError | None:
-    """What a failure to write means; None where the disk is not to blame.
+    """The error for a failed write; None if the disk is not the cause.
 
     Returns:
         `DependencyError`: the disk is full or fails. `UsageError`: a file below
@@ -61,10 +61,10 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
 
 
 def full_disk(what: str, where: str) -> DependencyError:
-    """The error for a database that could not grow, on a disk that has no room.
+    """The error for a database that could not grow because its disk is full.
 
     Args:
-        what: could not be written.
+        what: the file that could not be written.
         where: a path on its disk.
     """
     return DependencyError(
@@ -75,7 +75,7 @@ def full_disk(what: str, where: str) -> DependencyError:
 
 
 def is_full(where: str, needed_bytes: int = _NOTHING_FREE) -> bool:
-    """Whether a disk has not even so much room left."""
+    """Whether a disk has less room left than this."""
     try:
         return shutil.disk_usage(where).free < needed_bytes
     except OSError:
@@ -99,12 +99,12 @@ def fsync_path(path: Path) -> None:
 
 
 def work_prefix(kind: str = WORK) -> str:
-    """How the name of a work folder of this process begins."""
+    """The prefix of the names of this process's work folders."""
     return f"{kind}{str(this_process()).replace('/', '~')}~"
 
 
 def sweep(parent: Path, kind: str = WORK) -> None:
-    """Delete work folders whose process was killed on this machine."""
+    """Delete work folders whose process on this machine has ended."""
     for path in parent.glob(f"{kind}*"):
         written = path.name.removeprefix(kind).rpartition("~")[0]
         process = Process.parse(written.replace("~", "/"))

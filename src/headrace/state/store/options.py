@@ -1,8 +1,8 @@
-"""The options of file systems that sources are read from: keys, headers, logins.
+"""Options of the file systems that sources are read from: keys, headers, logins.
 
-``HEADRACE_STORAGE_OPTIONS`` is a JSON object. A key of it is a protocol (``s3``) or
-how a URI begins (``https://data.example/``); a value is what fsspec's file system
-takes. They are kept in memory only.
+``HEADRACE_STORAGE_OPTIONS`` is a JSON object. Its keys are protocols (``s3``) or
+prefixes of URIs (``https://data.example/``); its values are arguments of fsspec's file
+system. They are never written to disk.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ _EXAMPLE = """{"https://data.example/": {"headers": {"Authorization": "..."}}}""
 
 
 def storage_options(uri: str, settings: Settings) -> dict[str, Any]:
-    """The options for a URI: those of its protocol, and over them of its beginning.
+    """The options for a URI: those of its protocol, updated by those of its prefix.
 
-    Of several beginnings the longest counts. One ends at a border of the URI, so that
-    ``https://data.example`` is not how ``https://data.example.org/`` begins.
+    Of several matching prefixes the longest counts. A prefix ends at a delimiter, so
+    ``https://data.example`` is not a prefix of ``https://data.example.org/``.
 
     Raises:
-        UsageError: the setting is no JSON object of objects. It is not repeated.
+        UsageError: the setting is not a JSON object of objects. The message does not
+            repeat its value.
     """
     text = settings.storage_options.get_secret_value().strip()
     if not text or "://" not in uri:
@@ -58,13 +59,13 @@ def _parsed(text: str) -> dict[str, dict[str, Any]]:
         table = json.loads(text)
     except (ValueError, RecursionError) as error:
         place = f" at character {error.pos}" if hasattr(error, "pos") else ""
-        raise UsageError(f"{OPTIONS} is no JSON{place}.", _action()) from None
+        raise UsageError(f"{OPTIONS} is not valid JSON{place}.", _action()) from None
     if not isinstance(table, dict):
-        raise UsageError(f"{OPTIONS} is no JSON object.", _action())
+        raise UsageError(f"{OPTIONS} is not a JSON object.", _action())
     for key, value in table.items():
         if not isinstance(value, dict):
             raise UsageError(
-                f"{OPTIONS}: the value of {key!r} is no object.", _action()
+                f"{OPTIONS}: the value of {key!r} is not an object.", _action()
             )
     return table
 

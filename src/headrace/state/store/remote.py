@@ -1,7 +1,7 @@
-"""File systems that are reached over a network: opened, asked, and tried again.
+"""File systems that are reached over a network: opening, calls and retries.
 
-One owner tries again, `ask`; what fsspec and its drivers would do by themselves is
-off, for nested retries multiply. S3's keys and endpoint are those of the environment:
+Only `ask` retries. The retries of fsspec and its drivers are off, because nested
+retries multiply. S3's keys and endpoint come from the environment:
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL.
 """
 
@@ -51,12 +51,12 @@ log = logging.getLogger("headrace")
 def connect(
     uri: str, attempts: int, options: Mapping[str, Any] | None = None
 ) -> tuple[Any, str]:
-    """The fsspec file system of a path or URI, and the path in it; asks nothing.
+    """The fsspec file system of a path or URI, and the path in it; no request is sent.
 
     Args:
         uri: of any protocol.
         attempts: how often S3's client sends a request; each has a time limit.
-        options: of the file system, such as keys and headers.
+        options: arguments of the file system, such as keys and headers.
 
     Raises:
         UsageError: the URI holds a credential.
@@ -84,7 +84,7 @@ def connect(
 
 
 def file_system(uri: str) -> tuple[Any, str]:
-    """`connect`, for one whose calls go through `ask`.
+    """`connect` for a file system whose calls go through `ask`.
 
     Raises:
         UsageError: no such protocol, or its package is not installed.
@@ -114,17 +114,17 @@ def read(uri: str) -> bytes:
 
 
 def ask(uri: str, call: Callable[[], T]) -> T:
-    """What a call gives that may be made again, for as long as that may help.
+    """Make a call, and repeat it while its errors look temporary.
 
     Args:
-        uri: what it is about, for messages.
-        call: it has a time limit of its own.
+        uri: what the call is about, for messages.
+        call: an idempotent call with a time limit of its own.
 
     Raises:
-        FileNotFoundError: there is nothing there.
-        FileExistsError: there is something that was not to be there.
+        FileNotFoundError: there is nothing at the URI.
+        FileExistsError: the object exists and was to be created.
         UsageError: there is no such bucket, or the keys are refused.
-        DependencyError: no answer within `LIMIT_SECONDS`, or one that is none.
+        DependencyError: no usable answer within `LIMIT_SECONDS`.
     """
     until = time.monotonic() + LIMIT_SECONDS
     for attempt in itertools.count():
@@ -163,7 +163,7 @@ def _answer(error: BaseException) -> tuple[str, int]:
 
 
 def _reason_to_wait(error: Exception) -> str:
-    """Why to try again, in words; empty where that would not help."""
+    """Why the call is worth a retry, in words; empty if it is not."""
     code, status = _answer(error)
     if code or status:
         if code in _LATER_CODES or status in _LATER_STATUS:
@@ -179,7 +179,7 @@ def _reason_to_wait(error: Exception) -> str:
 
 
 def _explained(uri: str, error: Exception) -> Exception:
-    """The error to raise for one that would come again."""
+    """The error to raise where a retry would not help."""
     code, status = _answer(error)
     name = type(error).__name__
     if code == "PreconditionFailed" or isinstance(error, FileExistsError):

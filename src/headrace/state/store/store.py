@@ -28,8 +28,8 @@ T = TypeVar("T")
 class Store:
     """Bytes by key below one URI.
 
-    A remote one raises `UsageError` where its bucket is missing or its keys are
-    refused, and `DependencyError` where it does not answer for a minute.
+    A remote store raises `UsageError` if its bucket is missing or its keys are
+    refused, and `DependencyError` if it does not answer for a minute.
 
     Args:
         uri: a local path or any fsspec URI.
@@ -41,11 +41,11 @@ class Store:
         self.is_local = isinstance(self.fs, LocalFileSystem)
 
     def path(self, key: str) -> str:
-        """The file system's own path of a key."""
+        """The path of a key in the file system."""
         return f"{self.root}/{key}"
 
     def uri(self, key: str) -> str:
-        """A URI of a key, for records: a plain path where the store is local."""
+        """The URI of a key, for records; a plain path if the store is local."""
         return (
             self.path(key)
             if self.is_local
@@ -56,14 +56,14 @@ class Store:
         return call() if self.is_local else ask(self.uri(key), call)
 
     def exists(self, key: str) -> bool:
-        """Whether a key was written."""
+        """Whether a key exists."""
         with contextlib.suppress(FileNotFoundError):
             self._ask(key, lambda: self.fs.info(self.path(key)))
             return True
         return False
 
     def read(self, key: str) -> bytes:
-        """The bytes of a key; raises FileNotFoundError where it is no file."""
+        """The bytes of a key; raises FileNotFoundError if it is not a file."""
         if self.is_local and not os.path.isfile(
             self.path(key)
         ):  # a pipe blocks for ever
@@ -71,9 +71,9 @@ class Store:
         return self._ask(key, lambda: bytes(self.fs.cat_file(self.path(key))))
 
     def read_json(self, key: str) -> Any:
-        """The JSON value of a key, or None where it is absent or damaged.
+        """The JSON value of a key, or None if it is absent or damaged.
 
-        Records are re-made when they cannot be read, so damage is absence.
+        A damaged record is made again, as an absent one is.
         """
         try:
             return json.loads(self.read(key))
@@ -93,7 +93,7 @@ class Store:
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 raise UsageError(
                     f"{path} cannot be written: {error.strerror} ({error.filename}).",
-                    "Move away what is in its place; Headrace did not put it there.",
+                    "Move the file or folder there away; Headrace did not create it.",
                 ) from error
         return self.uri(key)
 
@@ -107,7 +107,7 @@ class Store:
             self._ask(key, lambda: self.fs.rm_file(self.path(key)))
 
     def names(self, key: str) -> list[str]:
-        """The names in a folder, sorted; none where there is no such folder."""
+        """The names in a folder, sorted; empty if there is no such folder."""
         with contextlib.suppress(FileNotFoundError):
             paths = self._ask(
                 key, lambda: self.fs.ls(self.path(key), detail=False, refresh=True)
@@ -137,11 +137,11 @@ class Store:
 
     @contextlib.contextmanager
     def new_folder(self, key: str, marker: str) -> Iterator[Path]:
-        """A local folder to fill; it becomes ``key`` when the block ends well.
+        """A local folder to fill; it becomes ``key`` if the block raises nothing.
 
         Args:
-            key: of the folder. Another writer's equal folder wins silently.
-            marker: the file in it whose presence says that the folder is whole.
+            key: of the folder. If another writer was first, its folder stays.
+            marker: the file in it whose presence says that the folder is complete.
         """
         with self.work_folder(key.rpartition("/")[0]) as work:
             folder = work / "folder"
@@ -151,10 +151,10 @@ class Store:
 
     @contextlib.contextmanager
     def work_folder(self, key: str) -> Iterator[Path]:
-        """A local folder to work in, gone when the block ends.
+        """A local folder to work in, deleted when the block ends.
 
         Args:
-            key: of the folder below which the outcome will be published.
+            key: of the folder below which the result will be published.
         """
         parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
         with disk_errors(str(parent)):
@@ -168,12 +168,12 @@ class Store:
                 yield Path(name)
 
     def publish(self, folder: Path, key: str, marker: str) -> None:
-        """Make a folder inside a work folder the one of ``key``.
+        """Move a folder inside a work folder to ``key``.
 
         Args:
-            folder: a local one; it is gone afterwards.
-            key: of the folder. Another writer's equal folder wins silently.
-            marker: the file in it whose presence says that the folder is whole.
+            folder: a local folder.
+            key: of the folder. If another writer was first, its folder stays.
+            marker: the file in it whose presence says that the folder is complete.
         """
         if self.is_local:
             self._rename(folder, Path(self.path(key)), marker)

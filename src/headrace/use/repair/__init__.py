@@ -1,7 +1,7 @@
-"""Makes a version whole again: from the store's copy, or by training it again.
+"""Repairs a version: from the store's copy, or by training it again.
 
-The version stays what it is, which its weights decide. Where only another file can hold
-them, because the old one and its copy are lost, the ledger binds the version to that.
+A version is defined by its weights. If its model file and the copy are lost, it is
+trained again, and the ledger binds the version to the new file with equal weights.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ log = logging.getLogger("headrace")
 
 
 def repair(name: str, settings: Settings) -> Repair:
-    """Check a version's files and answers, and make good what is lost.
+    """Check a version's files and answers, and restore what is lost.
 
-    MLflow's aliases and the version's tags are put where the ledger has them.
+    MLflow's aliases and the version's tags are set as in the ledger.
 
     Args:
         name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
@@ -56,7 +56,7 @@ def repair(name: str, settings: Settings) -> Repair:
     ledger = Ledger(settings.database_url)
     version = ledger.find(name)
     outcome = _repair_files(version, settings)
-    version = ledger.version(version.model, version.version)  # perhaps bound anew
+    version = ledger.version(version.model, version.version)  # it may be rebound
     done = restore_registry(version, ledger, Tracking(settings))
     if not done:
         return outcome
@@ -77,17 +77,17 @@ def _repair_files(version: Version, settings: Settings) -> Repair:
 def mend(
     model: str, settings: Settings, ledger: Ledger, *, is_leased: bool = False
 ) -> list[Repair]:
-    """Repair what is lost of the versions that a run of the model builds on.
+    """Repair the versions that a run of the model depends on.
 
-    These are the champion and the newest version. Where they are sound, which is seen
-    without MLflow, it takes milliseconds.
+    These are the champion and the newest version. If they are sound, this takes
+    milliseconds and does not need MLflow.
 
     Args:
         model: its name.
         settings: where things are.
         ledger: perhaps of a run that holds the model's lease.
-        is_leased: whether it is; else the lease is taken where something has to be
-            trained again.
+        is_leased: whether the ledger has the lease; otherwise it is taken before a
+            version is trained again.
 
     Returns:
         what was done for each version that was not sound.
@@ -109,9 +109,9 @@ def mend(
 
 
 def restore_lost(settings: Settings) -> list[Repair]:
-    """Look at all champions, and put back from the store what is lost of them.
+    """Check all champions, and restore their lost files from the store.
 
-    Nothing is trained: who watches has no time for it.
+    Nothing is trained, which would take too long for a watcher.
 
     Returns:
         what was done for each that was not sound.
@@ -165,7 +165,7 @@ def _repair(
 
 
 def _restore(version: Version, flaws: list[Flaw], settings: Settings) -> Repair:
-    """Put back what the store has, and look again."""
+    """Restore files from the store, and check the version again."""
     problems = " ".join(flaw.message for flaw in flaws)
     if flaws[0].part == "answers":
         reason = (
@@ -187,7 +187,7 @@ def _held(ledger: Ledger) -> Lease:
 
 
 def _taken(version: Version, settings: Settings) -> Lease:
-    """The ledger, under the model's lease: no run is to promote meanwhile."""
+    """The ledger, with the model's lease, so that no run promotes meanwhile."""
 
     @contextlib.contextmanager
     def take() -> Iterator[Ledger]:

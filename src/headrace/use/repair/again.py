@@ -1,6 +1,6 @@
 """Training a version again, and binding it to the new files.
 
-A Keras file has its time in it: the same weights are another file, with another digest.
+A Keras file contains the time of saving, so equal weights give another digest.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Repair(Record):
     Attributes:
         status: ``sound``, there was nothing to do; ``restored`` from the store's copy;
             ``rebound``, trained again with equal weights and bound to the new file;
-            ``failed``, it is as it was.
+            ``failed``, nothing could be repaired.
         reason: one sentence.
         done: the steps, in words.
     """
@@ -83,15 +83,15 @@ def answer(
 
 
 def train_version_again(version: Version, settings: Settings, lease: Lease) -> Repair:
-    """Train a version again from its record, and bind it to the outcome.
+    """Train a version again from its record, and bind it to the new files.
 
     Args:
         version: its row in the ledger.
         settings: where things are.
-        lease: the ledger, while no run of the model writes to it.
+        lease: gives the ledger, while no run of the model can write to it.
 
     Raises:
-        IntegrityError: the weights are others, or the record or the data is gone.
+        IntegrityError: the weights differ, or the record or the data is gone.
         UsageError: there is no record, or it cannot be trained here.
         DependencyError: MLflow, the store, a disk or the ledger failed.
     """
@@ -125,7 +125,7 @@ def train_version_again(version: Version, settings: Settings, lease: Lease) -> R
 def _write(
     version: Version, again: TrainedAgain, lost: set[str], settings: Settings
 ) -> LoggedModel:
-    """Write what is lost of a version's files; returns the files it has then."""
+    """Write the lost files of a version; returns its files afterwards."""
     from headrace.state.tracking import Tracking
 
     logged, update = logged_model(version), {}
@@ -147,7 +147,7 @@ def _write(
 def _bind(
     version: Version, logged: LoggedModel, settings: Settings, ledger: Ledger
 ) -> Version:
-    """Bind a version to files that are there, once they answer as they should."""
+    """Bind a version to existing files, after checking their answers."""
     details: Mapping[str, Any] = keep_copy(logged, settings)
     candidate = version.model_copy(
         update={

@@ -1,7 +1,7 @@
 """Searches the fields of a spec for the best values, trial by trial.
 
-One process, one data set opened once, one MLflow run for each trial. Knows neither
-pipelines' folders nor gates: what becomes of the best values is the train flow's.
+One process opens the data set once and has one MLflow run for each trial. The train
+flow, with its gates, decides what becomes of the best values.
 """
 
 from headrace.use.tuning.report import trial_table

@@ -1,4 +1,4 @@
-"""One field and its range: how it is written, and which values it holds."""
+"""One field and its range: how it is written, and its values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLES = {
     "int": "int(16,512)",
     "choice": "choice(sgd,adam)",
 }
-POINTS = 2000  # of a float's range that are told apart
+POINTS = 2000  # values of a float's range that are distinguished
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*", re.DOTALL)
 
 
@@ -47,7 +47,7 @@ class Dimension:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The lowest and the highest value; not of a ``choice``."""
+        """The lowest and the highest value; not for a ``choice``."""
         return float(self.options[0]), float(self.options[1])
 
     @property
@@ -59,7 +59,7 @@ class Dimension:
         return high - low + 1 if self.kind == "int" else math.inf
 
     def values(self) -> Sequence[Value]:
-        """All values, of a range that has a finite number of them."""
+        """All values of a finite range."""
         if self.kind == "choice":
             return self.options
         low, high = self.bounds
@@ -75,7 +75,7 @@ class Dimension:
         return low, high, low + (high - low) / math.e  # a field of integers refuses it
 
     def at(self, share: float) -> Value:
-        """The value at a share of the range, from 0 up to 1."""
+        """The value at a relative place in the range, from 0 to 1."""
         if self.kind == "choice":
             return self.options[int(share * len(self.options))]
         low, high = self.bounds
@@ -86,7 +86,7 @@ class Dimension:
         return low + share * (high - low)
 
     def distribution(self) -> BaseDistribution:
-        """The range as Optuna has it."""
+        """The range as Optuna's distribution."""
         from optuna import distributions
 
         if self.kind == "choice":
@@ -97,7 +97,7 @@ class Dimension:
         return distributions.FloatDistribution(low, high, log=self.kind == "log")
 
     def holds(self, value: Any) -> Value | None:
-        """A value of the spec as a value of this range, or None if it is outside."""
+        """A value of the spec as a value of this range; None if it is outside."""
         if self.kind == "choice":
             matches = (o for o in self.options if _read(o) == value)
             return next(matches, None)
@@ -110,7 +110,7 @@ class Dimension:
         return int(value) if self.kind == "int" else float(value)
 
     def rounded(self, value: Value) -> Value:
-        """A value as people write it: a float with the digits that its range needs."""
+        """A value for people to read: a float with as few digits as its range needs."""
         if not isinstance(value, float):
             return value
         low, high = self.bounds
@@ -125,10 +125,10 @@ class Dimension:
 
 
 def parse_dimension(text: str) -> Dimension | None:
-    """Read ``key=log(1e-4,1)``; None where the value is a plain one.
+    """Read ``key=log(1e-4,1)``; None if the value is not a range.
 
     Raises:
-        SpecError: there is no such range, or its bounds are off.
+        SpecError: there is no such range, or its bounds are invalid.
     """
     keys, value = parse_override(text)
     call = _CALL.fullmatch(value) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""A study in words, tables and a picture."""
+"""Reports of a study: progress lines, tables and a picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.use.tuning.study import Study
 
 
 def parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
-    """What all trials share, and the ranges, as parameters of the study's run."""
+    """The study run's parameters: what all trials share, and the ranges."""
     shared = spec.model_dump(mode="json", exclude_none=True)
     for key in study.space.keys:
         *tables, name = key.split(".")
@@ -39,7 +39,7 @@ def trial_line(study: Study) -> str:
 
 
 def log_report(study: Study, tracking: Tracking, run_id: str) -> None:
-    """Log the trials as a picture and tables in the study's run, and its best one."""
+    """Log a picture and tables of the trials, and the best trial."""
     best = study.best
     if best is not None:
         overrides = study.space.overrides(best.point)

@@ -1,6 +1,6 @@
-"""What is searched: the fields of the spec that may vary, each with its range.
+"""The search space: the fields of the spec that vary, each with its range.
 
-Knows which points there are, not how they are chosen.
+`study` chooses among its points.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Space:
     """The ranges of a search.
 
     Args:
-        dimensions: with different keys.
+        dimensions: the ranges; their keys differ.
     """
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
@@ -41,20 +41,20 @@ class Space:
         return math.prod(dimension.size for dimension in self.dimensions)
 
     def points(self) -> Iterator[Point]:
-        """All points of a finite space, the last field fastest."""
+        """All points of a finite space; the last field varies fastest."""
         values = [dimension.values() for dimension in self.dimensions]
         for point in itertools.product(*values):
             yield dict(zip(self.keys, point, strict=True))
 
     def rounded(self, point: Mapping[str, Value]) -> Point:
-        """A point as people write it."""
+        """A point with its values rounded for people."""
         return {d.key: d.rounded(point[d.key]) for d in self.dimensions}
 
     def spread(self, seed: int, number: int) -> Point:
-        """A point of a sequence that fills the space evenly: no two are close.
+        """A point of a low-discrepancy sequence, which fills the space evenly.
 
-        Multiples of the powers of the generalised golden ratio, from a start that
-        depends on the seed.
+        It consists of multiples of the powers of the generalised golden ratio, from a
+        start that depends on the seed.
         """
         count = len(self.dimensions)
         ratio = 2.0
@@ -85,17 +85,17 @@ class Space:
         return override(spec, tuple(self.settings(point)))
 
     def own_point(self, spec: PipelineSpec) -> Point | None:
-        """The point that the spec itself is, or None if the space does not hold it."""
+        """The point of the spec's own values; None if it is outside the space."""
         point = {d.key: d.holds(_value_at(spec, d.key)) for d in self.dimensions}
         held = {key: value for key, value in point.items() if value is not None}
         return held if len(held) == len(point) else None
 
     def check(self, spec: PipelineSpec, folder: Path) -> list[PipelineSpec]:
-        """The specs at the edges of the space, one field at an edge in each.
+        """Check the specs at the edges of the space, with one field at an edge each.
 
         Raises:
-            SpecError: the spec or the builder refuses one, with the nearest name; or a
-                field is varied that a training does not depend on.
+            SpecError: the spec or the builder refuses a value, with the nearest name;
+                or a training does not depend on a field.
         """
         edges = [(d, value) for d in self.dimensions for value in d.probes()]
         for dimension, value in edges:
@@ -124,13 +124,13 @@ def _try(spec: PipelineSpec, dimension: Dimension, value: Value) -> None:
 
 
 def parse_search(texts: Sequence[str]) -> tuple[list[str], Space]:
-    """Tell the ranges among ``KEY=VALUE`` texts from the plain values.
+    """Separate ranges from plain values among ``KEY=VALUE`` texts.
 
     Returns:
         the plain texts, as they were, and the space.
 
     Raises:
-        SpecError: a range is not one, or its field has another value as well.
+        SpecError: a range is invalid, or its field has another value as well.
         UsageError: there is no range.
     """
     plain: list[str] = []

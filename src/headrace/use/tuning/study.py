@@ -1,8 +1,8 @@
-"""The trials of a search, kept in the store, and what to try next.
+"""The trials of a search, which are kept in the store, and what to try next.
 
-The store is the only memory: Optuna is given the finished trials anew each time, so
-what it suggests follows from them and the seed alone, and a search that was killed
-goes on as if it had not been. A trial is there once it has ended, or not at all.
+The store is the only memory. Optuna gets the finished trials each time, so that its
+suggestions depend on them and the seed alone. So a killed search continues as if it had
+not been killed. Only finished trials are stored.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ STARTUP_EPOCHS = 2  # pruned from the first one, 3 of 100 searches lost their be
 
 
 class Metric(NamedTuple):
-    """What a search seeks, and whether at its lowest."""
+    """The metric that a search optimizes; ``lower`` if it is minimized."""
 
     name: str
     lower: bool
 
 
 def metric_of(name: str, learned: Task) -> Metric:
-    """A metric that a search can seek.
+    """A metric that a search can optimize.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the task has no such metric.
     """
     score = f"val_{learned.score}"
     if name not in (LOSS, score):
@@ -60,10 +60,10 @@ class Trial(Record):
     Attributes:
         number: from 1.
         point: the values, by field, as the space has them.
-        value: of the metric at the epoch whose weights were kept; of a pruned trial,
-            up to then.
+        value: the metric at the epoch with the best weights; for a pruned trial, among
+            the epochs that it ran.
         curve: the metric by epoch.
-        seconds: all of it; ``fit_seconds``: building, tracing and fitting the model.
+        seconds: the whole trial; ``fit_seconds``: building, tracing and fitting.
     """
 
     number: int
@@ -78,7 +78,7 @@ class Trial(Record):
 
 
 class _Progress(Record):
-    """What the store has of a study."""
+    """A study's state in the store."""
 
     run_id: str = ""
     concluded: int = 0
@@ -91,9 +91,9 @@ class Study:
     Args:
         ingredients: all that a trial's result depends on, by name.
         space: what is searched.
-        metric: what is sought.
+        metric: what is optimized.
         seed: of the suggestions.
-        own: the point that the pipeline file stands for, tried first; None: none.
+        own: the point of the pipeline file's own values, which is tried first; or None.
         store: where the trials are kept, and its ledger, which records them.
     """
 
@@ -124,7 +124,7 @@ class Study:
         self.reload()
 
     def reload(self) -> None:
-        """Read again what the store has."""
+        """Read the state from the store again."""
         self._progress = self.store.read_record(self._key, _Progress) or self._progress
 
     @property
@@ -153,23 +153,23 @@ class Study:
         return trial.value if self.metric.lower else -trial.value
 
     def wanted(self, trials: int) -> int:
-        """The number of trials there can be: a finite space may have fewer points."""
+        """The number of trials, limited by the points of a finite space."""
         return int(min(trials, self.space.size))
 
     def is_concluded(self, trials: int) -> bool:
-        """Whether so many trials have ended and been reported."""
+        """Whether this many trials have ended and been reported."""
         return min(len(self.trials), self._progress.concluded) >= self.wanted(trials)
 
     def begin(self, run_id: str) -> None:
-        """Keep the MLflow run of the study."""
+        """Record the MLflow run of the study."""
         self._keep(run_id=run_id)
 
     def add(self, trial: Trial) -> None:
-        """Keep a trial that has ended."""
+        """Record a trial that has ended."""
         self._keep(trials=(*self.trials, trial))
 
     def conclude(self) -> None:
-        """Keep that all trials have been reported."""
+        """Record that all trials have been reported."""
         self._keep(concluded=len(self.trials))
 
     def _keep(self, **changes: Any) -> None:
@@ -177,10 +177,7 @@ class Study:
         self.store.write_json(self._key, self._progress.model_dump(mode="json"))
 
     def ask(self) -> tuple[Point, optuna.Trial]:
-        """The next point, tried by no trial yet, and its trial as Optuna has it.
-
-        The trial takes the metric of each epoch, and says when to stop.
-        """
+        """The next untried point, and its Optuna trial, which decides on pruning."""
         tried = [trial.point for trial in self.trials]
         return next(pair for pair in self._candidates() if pair[0] not in tried)
 
@@ -219,10 +216,10 @@ class Study:
 
     @contextmanager
     def alone(self, settings: Settings) -> Iterator[None]:
-        """Keep other processes of this machine from the study.
+        """Lock the study against other processes of this machine.
 
         Raises:
-            DependencyError: one is at it.
+            DependencyError: another process runs it.
         """
         with (settings.home / "studies.lock").open("w") as file:
             try:  # a byte for each study; a process that dies gives it back
@@ -230,7 +227,7 @@ class Study:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, own_byte)
             except OSError:
                 raise DependencyError(
-                    f"Another process is at the search {self.name[:8]}.",
+                    f"Another process is running the search {self.name[:8]}.",
                     "Wait until it has ended, and run the same command again.",
                 ) from None
             self.reload()
@@ -238,10 +235,10 @@ class Study:
 
 
 def _as_optuna(trial: Trial, ranges: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
-    """A trial as Optuna has it.
+    """A trial in Optuna's form.
 
-    One that failed is the worst of those that were stopped: a failure in Optuna's
-    sense would teach it nothing, and it would try the same again.
+    A failed trial becomes the worst of the pruned ones. Optuna ignores trials in its
+    state ``FAIL``, so it would suggest similar values again.
     """
     import optuna
 

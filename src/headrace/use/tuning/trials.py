@@ -31,15 +31,15 @@ log = logging.getLogger("headrace")
 
 
 class _Pruned(Exception):
-    """The trial is stopped: others were better at its epoch."""
+    """The trial is pruned: others were better at its epoch."""
 
 
 @dataclass
 class _Course:
-    """How a trial goes.
+    """The progress of a trial.
 
     Attributes:
-        fit_seconds: spent on building, tracing and fitting, logging taken out.
+        fit_seconds: spent on building, tracing and fitting, without logging.
     """
 
     metric: str
@@ -54,7 +54,7 @@ class _Course:
     def fit(
         self, spec: PipelineSpec, folder: Path, data: Data, checkpoints: Checkpoints
     ) -> None:
-        """Fit until the end, or until others are known to be better."""
+        """Fit to the end, or until the trial is pruned."""
         started = time.perf_counter()
         name = builder_name(spec)
         try:
@@ -99,12 +99,12 @@ def search(  # noqa: PLR0913
     settings: Settings,
     tags: Mapping[str, str],
 ) -> None:
-    """Run trials until the study has as many as wanted; those it has are kept.
+    """Run trials until the study has as many as wanted; existing trials count.
 
     Args:
         spec: what all trials have in common.
-        folder: where it may keep a builder of its own.
-        study: gains the trials.
+        folder: of the pipeline, which may have a builder of its own.
+        study: the trials are added to it.
         trials: how many there are to be in all.
         snapshot: the data.
         contract: its verdict; quarantined rows are left out.
@@ -114,7 +114,7 @@ def search(  # noqa: PLR0913
     Raises:
         Refusal: there are no validation rows, or no trial was completed.
         IntegrityError: the snapshot is damaged.
-        DependencyError: MLflow or the disk failed, or another process is at it.
+        DependencyError: MLflow or the disk failed, or another process runs the study.
     """
     tags = {**tags, "headrace.pipeline": spec.name, "headrace.study": study.name}
     with study.alone(settings):
@@ -162,7 +162,7 @@ def _begin(
     tracking: Tracking,
     run_id: str,
 ) -> None:
-    """Say in the study's run what is searched, unless it says so already."""
+    """Log the search in the study's run, unless it is logged already."""
     wanted = study.wanted(trials)
     if wanted < trials:
         log.info("tune: the ranges have %d points, so there are no more trials", wanted)
@@ -176,10 +176,10 @@ def _begin(
 
 @contextlib.contextmanager
 def _forgotten_gradients() -> Iterator[None]:
-    """Let a fit's graphs go with it, and its weights and moments with them.
+    """Free the graphs of a fit, with its weights and moments.
 
-    TensorFlow keeps every custom gradient by name for ever, and an optimizer makes
-    one for each fit: memory would grow by the size of a model with each trial.
+    TensorFlow keeps every custom gradient by name for ever, and each fit's optimizer
+    makes one. Memory would grow by the size of a model with each trial.
     """
     from tensorflow.python.framework import ops
 

@@ -1,10 +1,10 @@
-"""Walks all that the ledger vouches for, and names the first thing that does not fit.
+"""Checks everything against the ledger, and reports the first mismatch.
 
-The ledger itself first, then the files of the store in the order of their recording,
-then the models and what MLflow says of them. Changes nothing.
+The ledger's chain is checked first, then the files of the store in the order of their
+recording, then the models, their tags and aliases in MLflow. Nothing is changed.
 
-What is absent from the store is made again when it is needed, so it is counted and no
-problem; only a champion must have its data, and its model.
+Files that are missing from the store are counted. They are no problem, since they are
+made again when needed; only a champion must have its data and its model.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ log = logging.getLogger("headrace")
 
 
 def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
-    """Hold everything against the ledger.
+    """Check everything against the ledger.
 
     Args:
         settings: where the ledger, the store and MLflow are.
-        model: only what belongs to it; the ledger is walked as a whole.
-        head: a last link of the ledger's chain that was kept; it must still be there.
+        model: check only what belongs to it; the whole ledger is checked anyway.
+        head: an earlier last link of the ledger's chain, which must still be in it.
 
     Raises:
         NotFoundError: there is no such model, or no home.
@@ -43,7 +43,7 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
     elif settings.database_url == f"sqlite:///{settings.home.absolute()}/headrace.db":
         raise NotFoundError(
             f"There is no home at {settings.home}, so there is nothing to verify.",
-            "Set HEADRACE_HOME to the home that is meant.",
+            "Set HEADRACE_HOME to the right folder.",
         )
     ledger = Ledger(settings.database_url)
     models = ledger.models()
@@ -88,7 +88,7 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
 
 
 def _has_own_registry(settings: Settings) -> bool:
-    """Whether MLflow's database is the home's, which no other ledger shares."""
+    """Whether MLflow's database is the home's own, not shared with other ledgers."""
     if settings.tracking_uri != settings.home_tracking_uri:
         return False
     is_sqlite = settings.home_tracking_uri.startswith("sqlite")

@@ -1,4 +1,4 @@
-"""The files of the store, held against the ledger."""
+"""The files of the store, checked against the ledger."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _KINDS = {
 def check_files(
     store: Store, ledger: Ledger, model: str, models: Collection[str], report: Report
 ) -> dict[str, str]:
-    """Compare every file that the ledger has the sha256 of.
+    """Compare every file whose sha256 is in the ledger.
 
     Args:
         store, ledger: what is compared.
-        model: only its files; empty: all.
+        model: check only its files; empty for all.
         models: whose champions must have their data.
-        report: gains what was found.
+        report: its counts are updated.
 
     Returns:
         the sha256 of the golden answers that trainings recorded, by MLflow run.
 
     Raises:
-        Broken: at the first file that does not fit.
+        Broken: at the first mismatch.
     """
     anchors = ledger.all_anchors()
     wanted = _of_model(ledger, model, anchors) if model else anchors
@@ -55,7 +55,7 @@ def check_files(
         try:
             data = store.read(key)
         except FileNotFoundError:
-            if kind != "checkpoints":  # they go when their training is done
+            if kind != "checkpoints":  # they are deleted after their training
                 report.missing[kind] += 1
             if key in needed:
                 name = needed[key].partition("/")[0]
@@ -78,7 +78,7 @@ def check_files(
 
 
 def _compare(store: Store, key: str, data: bytes, digest: str) -> None:
-    """Hold a file against its digest; a snapshot is read to the last item."""
+    """Compare a file with its digest; a snapshot is read to the last item."""
     actual = hashlib.sha256(data).hexdigest()
     if actual != digest:
         what = (
@@ -102,7 +102,7 @@ def _compare(store: Store, key: str, data: bytes, digest: str) -> None:
 
 
 def _of_model(ledger: Ledger, model: str, anchors: Mapping[str, str]) -> dict[str, str]:
-    """The files that may belong to a model; of stages the content says."""
+    """The files that may belong to a model; stage records are told by content."""
     snapshots = {version.snapshot_digest for version in ledger.versions(model)}
     beginnings = (
         "stages/",
@@ -115,7 +115,7 @@ def _of_model(ledger: Ledger, model: str, anchors: Mapping[str, str]) -> dict[st
 
 
 def _champions_data(ledger: Ledger, models: Collection[str]) -> dict[str, str]:
-    """The manifests that must be there, each with the name of a champion."""
+    """The manifests that must exist, each with the name of a champion."""
     manifests: dict[str, str] = {}
     for model in models:
         champion = ledger.champion(model)

@@ -1,4 +1,4 @@
-"""The versions' models, their golden answers, and what MLflow says of them."""
+"""The versions' models, golden answers, and tags and aliases in MLflow."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def check_models(
         ledger: what it is compared with.
         models: their names.
         golden: sha256 of the golden answers, by MLflow run, where it is known.
-        report: gains what was found.
+        report: its counts are updated.
 
     Raises:
-        Broken: at the first thing that does not fit.
+        Broken: at the first mismatch.
     """
     if not models:
         return
@@ -59,7 +59,7 @@ def check_models(
 def _check_version(
     tracking: Tracking, version: Version, golden: Mapping[str, str], report: Report
 ) -> None:
-    """Raise IntegrityError where a version's files are not those of the ledger."""
+    """Raise IntegrityError if a version's files are not those of the ledger."""
     with tracking.version_file(version):
         pass
     recorded = version.golden_digest or golden.get(version.run_id)
@@ -81,7 +81,7 @@ def _is_missing(error: IntegrityError) -> bool:
 def _check_registry(
     tracking: Tracking, ledger: Ledger, model: str, report: Report
 ) -> None:
-    """Hold what MLflow's registry says of a model against the ledger."""
+    """Compare MLflow's registry of a model with the ledger."""
     aliases, listed = tracking.registered(model)
     wanted_aliases = aliases_of(model, ledger)
     versions = {version.version: version for version in ledger.versions(model)}
@@ -109,7 +109,7 @@ def _check_registry(
     for number, entry in sorted(listed.items()):
         if number in versions:
             _check_listed(ledger, versions[number], entry)
-        # Else it is not ours, or of a run that was killed and goes on.
+        # Otherwise another tool registered it, or a killed run that will continue.
         elif WEIGHTS_TAG in entry.tags and not ledger.is_unsettled(model):
             raise _unknown_to_ledger(f"version {number} of {model}", "version")
 
@@ -124,7 +124,7 @@ def _unknown_to_ledger(what: str, kind: str) -> Broken:
 
 
 def _check_listed(ledger: Ledger, version: Version, entry: Listed) -> None:
-    """Hold what the registry says of a version against the ledger."""
+    """Compare the registry's entry of a version with the ledger."""
     name = f"{version.model}/{version.version}"
     if entry.run_id and entry.run_id not in _runs_of(ledger, version):
         raise Broken(
@@ -146,7 +146,7 @@ def _check_listed(ledger: Ledger, version: Version, entry: Listed) -> None:
 
 
 def _runs_of(ledger: Ledger, version: Version) -> set[str]:
-    """The runs that a version is, or was, of."""
+    """The runs that a version is, or was, bound to."""
     first = version.details.get("training", {}).get("run_id")
     bound = {
         binding.run_id
@@ -157,7 +157,7 @@ def _runs_of(ledger: Ledger, version: Version) -> set[str]:
 
 
 def check_forgotten(settings: Settings, ledger: Ledger) -> None:
-    """Raise Broken for a model of ours that MLflow has and the ledger has not."""
+    """Raise Broken for a model that Headrace registered and the ledger lacks."""
     known = set(ledger.models())
     for model in Tracking(settings).registered_models():
         if model not in known and not ledger.is_unsettled(model):

@@ -1,4 +1,4 @@
-"""What a verification came to."""
+"""The result of a verification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Place = Literal["ledger", "store", "model", "mlflow"]
 
 
 class Problem(Record):
-    """The first thing that does not fit, and what to do about it."""
+    """The first mismatch, and what to do about it."""
 
     where: Place
     what: str
@@ -29,16 +29,16 @@ class Problem(Record):
 
 
 class Verification(Record):
-    """How a verification went.
+    """The result of a verification.
 
     Attributes:
-        model: that it was restricted to; None: all.
-        chain: ``rows`` that are chained, and ``head``, the last link. Kept elsewhere,
-            it shows whether the ledger was written anew.
-        checked: how many of each kind fit.
-        missing: how many of each kind the store or MLflow does not have any more.
-        adopted: what was taken over from an older release, and never checked then.
-        seconds: that all of it took.
+        model: the only model that was checked; None for all.
+        chain: ``rows``, the number of rows in the chain, and ``head``, the last link.
+            A copy kept elsewhere shows later whether the ledger was rewritten.
+        checked: how many of each kind are as recorded.
+        missing: how many of each kind are no longer in the store or MLflow.
+        adopted: migrations from older releases, whose content could not be checked.
+        seconds: the duration.
     """
 
     status: Literal["ok", "broken"]
@@ -54,14 +54,14 @@ class Verification(Record):
 
 @dataclass(slots=True)
 class Report:
-    """What was found so far, by kind: such as ``snapshots`` or ``models``."""
+    """Counts so far, by kind such as ``snapshots`` or ``models``."""
 
     checked: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
 
 
 class Broken(Exception):
-    """Something does not fit, which ends a verification."""
+    """A mismatch with the ledger, which ends a verification."""
 
     def __init__(self, where: Place, what: str, action: str) -> None:
         self.problem = Problem(where=where, what=what, action=action)

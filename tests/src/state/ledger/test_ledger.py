@@ -258,7 +258,8 @@ def test_a_stale_rollback_hears_who_came_first(ledger: Ledger) -> None:
     roll_back(ledger, who="eve@lab")
     with pytest.raises(
         PromotionError,
-        match=r"rollback of digits lost.*eve@lab rolled back from version 2 to 1",
+        match=r"rollback of digits was rejected.*"
+        r"eve@lab rolled back from version 2 to 1",
     ):
         roll_back(ledger, expected_sequence=2)
 

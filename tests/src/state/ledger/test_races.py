@@ -31,7 +31,7 @@ def won(attempt: Callable[[], Entry], starting: threading.Barrier) -> bool:
     try:
         attempt()
     except PromotionError as error:
-        if "lost: it was decided on entry" not in error.message:
+        if "was rejected: it was decided on entry" not in error.message:
             raise
         return False
     return True

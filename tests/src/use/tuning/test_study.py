@@ -182,7 +182,9 @@ sys.stdin.read()
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(DependencyError, match="Another process is at the search"):
+        with pytest.raises(
+            DependencyError, match="Another process is running the search"
+        ):
             with study.alone(settings):
                 raise AssertionError
         with a_study(settings, seed=2).alone(settings):

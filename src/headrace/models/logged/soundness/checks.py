@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Version
 
-_LIBRARIES = ("keras", "tensorflow", "numpy")  # with others, answers may be others
+_LIBRARIES = ("keras", "tensorflow", "numpy")  # other versions may answer differently
 
 
 class Flaw(Record):
     """What is wrong with a version.
 
     Attributes:
-        part: the model's file, the golden file, or what the model answers.
-        message: a sentence that says so.
+        part: the model's file, the golden file, or the model's answers.
+        message: a sentence that describes it.
     """
 
     part: Literal["model", "golden", "answers"]
@@ -46,7 +46,7 @@ class Flaw(Record):
 
 
 def find_flaws(version: Version, settings: Settings) -> list[Flaw]:
-    """The files of a version that are gone or changed; nothing is loaded.
+    """The flaws of a version's files, which are gone or changed; nothing is loaded.
 
     Raises:
         DependencyError: MLflow, a disk or a remote place does not answer.
@@ -56,10 +56,9 @@ def find_flaws(version: Version, settings: Settings) -> list[Flaw]:
 
 
 def find_flaw(version: Version, settings: Settings) -> Flaw | None:
-    """The first flaw of a version's files, or of its answers; None: it is sound.
+    """The first flaw of a version's files or answers; None if it is sound.
 
-    Answers are asked for once with the same files and the same libraries: then they
-    are known.
+    Answers are checked once for the same files and the same libraries.
 
     Raises:
         DependencyError: as above, or the clean process crashed.
@@ -78,7 +77,7 @@ def require_sound(version: Version, settings: Settings) -> None:
     A version of a release that recorded no golden digest is loaded instead.
 
     Raises:
-        IntegrityError: it is not sound, with the command that repairs it.
+        IntegrityError: it is not sound; names the command that repairs it.
         DependencyError: as above.
     """
     flaws = find_flaws(version, settings)
@@ -93,9 +92,9 @@ def require_sound(version: Version, settings: Settings) -> None:
 def find_wrong_answers(
     versions: Sequence[Version], settings: Settings
 ) -> list[Flaw | None]:
-    """What is wrong with the answers of versions whose files are whole.
+    """The flaws of the answers of versions whose files are sound, in their order.
 
-    All of them are asked in one clean process.
+    One clean process checks all of them.
 
     Raises:
         DependencyError: the process crashed, or MLflow does not answer.
@@ -129,10 +128,9 @@ def find_wrong_answers(
 
 
 def mark_verified(model: Version | LoggedModel, settings: Settings) -> None:
-    """Note in the home that a model answers as it should, with these libraries.
+    """Record in the home that a model gives its golden answers with these libraries.
 
-    For whoever has just seen it in a clean process. A home that cannot be written has
-    no such note.
+    Call it after a check in a clean process. A home that cannot be written is skipped.
     """
     mark = _verified(model, settings)
     with disk_errors(str(mark.parent)):
@@ -148,7 +146,7 @@ def logged_model(version: Version) -> LoggedModel:
     """The files of a version and their digests, from its row in the ledger.
 
     Raises:
-        IntegrityError: the row does not say what data the version learned from.
+        IntegrityError: the row does not describe the training data.
     """
     try:
         description = DataDescription.model_validate(version.details["description"])
@@ -209,7 +207,7 @@ def _load(version: Version, tracking: Tracking) -> Flaw | None:
 
 @contextlib.contextmanager
 def _files(version: Version, tracking: Tracking) -> Iterator[Request]:
-    """A request to check a version, its two files in a temporary place meanwhile."""
+    """A request to check a version, with its files in a temporary folder."""
     from headrace.models.logged.serving_check import Request
 
     with (

@@ -1,7 +1,7 @@
-"""The store's copy of a version's files: kept when it is registered, put back later.
+"""The store's copy of a version's files: made at registration, restored when needed.
 
-A copy is a folder named by the digest of the model file. What is put back has the
-digest that the ledger knows; nothing in the store is believed by itself.
+A copy is a folder named by the digest of the model file. Only files with the digest
+that the ledger recorded are restored.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Ledger, Version
 
 _LOGGED = "logged"  # the folder of the logged model in a copy
-_GOLDEN = "golden.npz"  # beside it; the copy is whole when it is there
+_GOLDEN = "golden.npz"  # the marker of a complete copy
 
 
 def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
     """Copy a logged model and its golden file into the store, once.
 
     Returns:
-        the details of a version that has these files: its places and digests.
+        the details of a version with these files: their places and digests.
 
     Raises:
         IntegrityError: one of them is gone or changed.
@@ -71,7 +71,7 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
 
 
 def keep_copy_of(version: Version, settings: Settings) -> bool:
-    """Copy a sound version into the store, where it has no copy; whether it had none.
+    """Copy a sound version into the store; returns whether a copy was made.
 
     A version of a release that recorded no golden digest gets no copy.
     """
@@ -85,22 +85,22 @@ def keep_copy_of(version: Version, settings: Settings) -> bool:
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, str]]:
-    """The digests of all files of a logged model, by their path, as details."""
+    """The digests of all files of a logged model by path, as ``details``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     digests = {p.relative_to(folder).as_posix(): file_digest(p) for p in files}
     return {"files": digests}
 
 
 def restore(version: Version, parts: Collection[str], settings: Settings) -> list[str]:
-    """Put files of a version back from its copy in the store.
+    """Restore files of a version from its copy in the store.
 
     Args:
         version: its row in the ledger, as it is bound.
-        parts: ``model``, ``golden``; what is to be put back.
+        parts: what to restore: ``model``, ``golden``.
         settings: where the store and MLflow are.
 
     Returns:
-        what was done, in words; nothing where the store has no copy that fits.
+        the steps done, in words; empty if the store has no valid copy.
 
     Raises:
         DependencyError: MLflow, its disk or the store failed.
@@ -136,10 +136,10 @@ def write_files(
     golden: Path | None,
     settings: Settings,
 ) -> None:
-    """Put local files where MLflow has, or would have, those of a version.
+    """Write local files to where MLflow has, or would have, those of a version.
 
-    The model file is replaced; other files of the logged model only where they are
-    gone.
+    The model file is replaced. Other files of the logged model are written only if
+    they are missing.
 
     Args:
         version: its row in the ledger.
@@ -170,15 +170,15 @@ def bind(
     settings: Settings,
     ledger: Ledger,
 ) -> Version:
-    """Bind a version to files that are there, in the ledger and in MLflow's tags.
+    """Bind a version to existing files, in the ledger and in MLflow's tags.
 
     Args:
         version: as it is bound now.
         logged: the files.
-        why: kept for ever.
-        details: of `keep_copy`, which has copied the files.
+        why: recorded in the ledger.
+        details: as `keep_copy` returned them.
         settings: who the user is, and where MLflow is.
-        ledger: takes what is written.
+        ledger: where the binding is recorded.
 
     Returns:
         the version as it is bound afterwards.
@@ -208,7 +208,7 @@ def _publish(source: Path, golden: bytes, digest: str, store: Store) -> None:
         if _digest(store, _key(digest, f"{_LOGGED}/{MODEL_FILE}")) == digest:
             if store.read(_key(digest, _GOLDEN)) == golden:
                 return
-        store.delete_folder(key)  # a copy that was damaged
+        store.delete_folder(key)  # it is damaged
     with store.new_folder(key, _GOLDEN) as folder:
         shutil.copytree(source, folder / _LOGGED)
         (folder / _GOLDEN).write_bytes(golden)
@@ -224,7 +224,7 @@ def _digest(store: Store, key: str) -> str:
 def _fetch(
     version: Version, path: str, digest: str, store: Store, place: Path
 ) -> Path | None:
-    """A file of a version's copy, where it has its digest."""
+    """A file of a version's copy, if it has this digest."""
     try:
         content = store.read(_key(version.model_digest, path))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
