@@ -175,26 +175,21 @@ def _migrate(
     before: Verification,
 ) -> str:
     old, new, final = places
-    work = Path(new.home) if new.home != final.home else None
-    try:
-        _copy(old, new, final, target)
-        after = verify(target)
-        _check_whole(after, "The copy")
-        _check_idle(settings)
-        now = Ledger(old.ledger).walk_chain().head
-        same = (after.chain, after.checked, after.missing, now)
-        if same != (before.chain, before.checked, before.missing, before.chain["head"]):
-            raise IntegrityError(
-                "The copy differs from the home, which was written to meanwhile.",
-                "Nothing was moved. Run the same command again.",
-            )
-        if work is not None:
-            work.rename(final.home)
-        elif old.mlflow == new.mlflow and old.artifacts != new.artifacts:
-            relocate_all(old.mlflow, old.artifacts, final.artifacts)
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
+    _copy(old, new, final, target)
+    after = verify(target)
+    _check_whole(after, "The copy")
+    _check_idle(settings)
+    head = Ledger(old.ledger).walk_chain().head
+    same = (after.chain, after.checked, after.missing, head)
+    if same != (before.chain, before.checked, before.missing, before.chain["head"]):
+        raise IntegrityError(
+            "The copy differs from the home, which was written to meanwhile.",
+            "Nothing was moved. Run the same command again.",
+        )
+    if new.home != final.home:
+        Path(new.home).rename(final.home)
+    if old.mlflow == new.mlflow and old.artifacts != new.artifacts:
+        relocate_all(old.mlflow, old.artifacts, final.artifacts)
     return after.reason
 
 
@@ -226,9 +221,12 @@ def _settings_in(settings: Settings, destination: Destination) -> Iterator[Setti
         values["store"] = destination.store
     if destination.database_url:
         values["database_url"] = destination.database_url
-    with keeping(_TRACKING):
+    with keeping(_TRACKING), contextlib.ExitStack() as at_end:
         if destination.tracking_uri:
             os.environ[_TRACKING] = destination.tracking_uri
+        if destination.home is not None:
+            shutil.rmtree(values["home"], ignore_errors=True)  # of an interrupted one
+            at_end.callback(shutil.rmtree, values["home"], ignore_errors=True)
         yield Settings(**values)
 
 
@@ -307,7 +305,6 @@ def _has_rows(uri: str) -> bool:
 def _copy_rest(home: Path, work: Path) -> None:
     """What has no part of its own: Prefect's database, logins, downloaded data."""
     with disk_errors(str(work.parent)):
-        shutil.rmtree(work, ignore_errors=True)
         make_private(work)
         for path in home.iterdir():
             if any(fnmatch(path.name, pattern) for pattern in _APART):
