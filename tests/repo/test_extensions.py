@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.repo.installing import install
 
 PYPROJECT = """
 [build-system]
@@ -149,21 +147,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     subprocess.run(build, cwd=source, check=True, capture_output=True)
     (wheel,) = place.glob("*.whl")
-    venv.create(place / "env", symlinks=True)
-    made = place / "env" / "bin" / "python"
-    lib = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    packages = place / "env" / "lib" / lib / "site-packages"
-    here = next(path for path in map(Path, sys.path) if path.name == "site-packages")
-    (packages / "here.pth").write_text(f"import site; site.addsitedir({str(here)!r})\n")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "uv", "pip", "install", "--python", str(made)),
-            *("--no-deps", "--offline", "--quiet", str(wheel)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made
+    return install(wheel, place / "env")
 
 
 def test_a_pipeline_runs_with_what_an_installed_wheel_adds(
