@@ -59,7 +59,7 @@ def test_all_commands_work_on_it_as_on_a_disk(
 def test_a_home_goes_there(trained: Any, storage: Storage) -> None:
     store = f"s3://{BUCKET}/{storage.prefix}"
     storage.client.put_object(Bucket=BUCKET, Key="team/theirs", Body=b"x")
-    with pytest.raises(UsageError, match="team/theirs is there already"):
+    with pytest.raises(UsageError, match="team/theirs is there, and is not"):
         migrate(trained.settings, Destination(store=store))
     storage.client.delete_object(Bucket=BUCKET, Key="team/theirs")
     before = verify(trained.settings)
