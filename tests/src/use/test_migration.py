@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.settings import Settings
+from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
 from headrace.state.ledger import Lease, Leases, Ledger
 from headrace.state.tracking import Tracking
@@ -26,15 +27,17 @@ def settings_at(trained: Trained, home: Path) -> Settings:
     return Settings(project=trained.settings.project, home=home, user="ada@lab")
 
 
-def register_good(trained: Trained) -> None:
-    register(
+def promote_good(trained: Trained) -> None:
+    evaluation, settings = trained.good_evaluation, trained.settings
+    registered = register(
         trained.spec,
         trained.folder,
         trained.snapshot,
         trained.good,
-        trained.good_evaluation,
-        trained.settings,
+        evaluation,
+        settings,
     )
+    conclude(trained.spec, evaluation, registered, settings)
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def test_the_databases_go_to_postgresql_and_are_written_there(
     assert migration.chain["head"] == head
     assert Ledger(databases.database_url).walk_chain().head == head
 
-    register_good(trained)  # in the old place: the copy is brought up to date
+    promote_good(trained)  # in the old place: the copy is brought up to date
     migrate(trained.settings, databases)
     for name, value in databases.environment.items():
         monkeypatch.setenv(name, value)
@@ -126,7 +129,7 @@ def test_the_databases_go_to_postgresql_and_are_written_there(
     ledger = Ledger(moved.database_url)
     assert [version.version for version in ledger.versions("blobs")] == [2, 1]
     ledger.anchor({"a new row": "0" * 64})  # PostgreSQL numbers it after the others
-    ledger.promote("blobs", 2, who="ada", why="it is", expected_sequence=1, forced=True)
+    ledger.rollback("blobs", who="ada", why="a new row too", expected_sequence=2)
     tracking = Tracking(moved)
     assert tracking.experiment("another")
     assert tracking.registered("blobs")[1] == {1, 2}
