@@ -129,9 +129,15 @@ class Results:
     def why(self, key: Key) -> str:
         """Why a stage has to run: how its key differs from the last one."""
         latest = self.anchored.read_record(self._latest(key.stage), Saved)
-        if latest is None:
-            return "first run"
-        return key.why(latest.ingredients) or "its result is gone from the store"
+        if latest is not None:
+            return key.why(latest.ingredients) or "its result is gone from the store"
+        begun = self.anchored.read_json(self._begun(key.stage))
+        changes = key.why(begun) if isinstance(begun, dict) else ""
+        return f"since a run that did not end: {changes}" if changes else "first run"
+
+    def begin(self, key: Key) -> None:
+        """Note what a long stage depends on; `why` compares, where it does not end."""
+        self.anchored.write_json(self._begun(key.stage), key.ingredients)
 
     @property
     def last_snapshot(self) -> str:
@@ -141,6 +147,9 @@ class Results:
 
     def _latest(self, stage: str) -> str:
         return f"pipelines/{self.spec.name}/{stage}.json"
+
+    def _begun(self, stage: str) -> str:
+        return f"pipelines/{self.spec.name}/{stage}-begun.json"
 
 
 def in_store(record: R, store: Store) -> R:

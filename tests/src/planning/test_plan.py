@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.src.planning.conftest import Changed, Trained, end, keys_of, records_of
 
-from headrace.planning import Plan
+from headrace.planning import Key, Plan
 from headrace.settings import Settings
 from headrace.stages.ingredients import closure
 from headrace.state.ledger import Ledger
@@ -30,6 +30,19 @@ def test_a_first_run_says_so(trained: Trained, settings: Settings) -> None:
     plan = Plan(trained.spec, trained.folder, settings)
     assert plan.find(plan.ingest(), type(trained.snapshot)) is None
     assert plan.why(plan.ingest()) == "first run"
+
+
+def test_after_a_run_that_did_not_end_what_changed_since_is_said(
+    trained: Trained, settings: Settings
+) -> None:
+    plan = Plan(trained.spec, trained.folder, settings)
+    key = plan.train(trained.snapshot, trained.contract)
+    plan.begin(key)
+    assert plan.why(key) == "first run"
+    changed = dict(key.ingredients) | {"code headrace.stages.training": "another"}
+    assert plan.why(Key("train", changed)) == (
+        "since a run that did not end: code of headrace.stages.training"
+    )
 
 
 def test_a_result_that_is_gone_or_damaged_is_made_again(
