@@ -11,7 +11,6 @@ import itertools
 import logging
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
@@ -50,13 +49,8 @@ def wait_for_approval(run: Run) -> None:
     """
     if run.evaluation is None or run.registration is None or run.register_only:
         return
-    asked = approval.ask(
-        run.spec,
-        run.evaluation,
-        run.registration,
-        run.plan.settings,
-        run.plan.ledger,
-    )
+    settings, ledger = run.plan.settings, run.plan.ledger
+    asked = approval.ask(run.spec, run.evaluation, run.registration, settings, ledger)
     if asked is None:
         if _was_suspended(run):  # what was approved meanwhile is how this run ends
             run.began_at = run.evaluation.champion_sequence
@@ -65,7 +59,7 @@ def wait_for_approval(run: Run) -> None:
     publish_report(run)
     if is_new:
         notifications.emit(
-            run.plan.settings,
+            settings,
             "approval",
             request.model,
             f"version {request.version} waits for approval until {_until(request)}",
@@ -132,20 +126,13 @@ def _decide(
     request: Approval, yes: bool, reason: str, ledger: Ledger, settings: Settings
 ) -> None:
     """Act on the form; what stands against a promotion is told by the next stage."""
+    version, reason = (request.model, request.version), reason.strip()
     try:
         if yes:
-            approval.approve(
-                request.model,
-                request.version,
-                settings,
-                reason=reason.strip(),
-                ledger=ledger,
-            )
+            approval.approve(*version, settings, reason=reason, ledger=ledger)
         else:
-            reason = reason.strip() or "no reason was given"
-            approval.reject(
-                request.model, request.version, settings, reason=reason, ledger=ledger
-            )
+            reason = reason or "no reason was given"
+            approval.reject(*version, settings, reason=reason, ledger=ledger)
     except PromotionError as error:
         log.warning("promote: %s", error)
 
@@ -155,16 +142,11 @@ def resume_waiting(
 ) -> list[str]:
     """Resume the flow runs that wait for an answer that is there; returns their ids."""
     word = ledger.approval(request.model, request.version) or request
-    said = {
-        "approve": word.action == "approve",
-        "name": word.who,
-        "reason": word.why,
-    }
-    only_paused: Any = {"state": {"type": {"any_": ["PAUSED"]}}}
+    approve = word.action == "approve"
+    said = {"approve": approve, "name": word.who, "reason": word.why}
+    paused = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}})
     resumed = []
-    for flow_run in client.read_flow_runs(
-        flow_run_filter=FlowRunFilter.model_validate(only_paused)
-    ):
+    for flow_run in client.read_flow_runs(flow_run_filter=paused):
         details = flow_run.state.state_details if flow_run.state else None
         if details and (details.pause_key or "").startswith(_key(request)):
             client.resume_flow_run(flow_run.id, run_input=said)

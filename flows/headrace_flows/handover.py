@@ -92,46 +92,35 @@ def train_there(
 
 def _ask(client: Any, run: Run, key: Key, request: Request) -> Attempt:
     """The attempt that is under way, else a new one."""
+    from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
 
-    name = f"fit/{run.spec.name}"
-    try:
-        with told():
-            return _find_or_start(client, run, key, request, name)
-    except ObjectNotFound as error:
-        raise UsageError(
-            f"There is no deployment {name}, which the training is handed over to.",
-            f"Run `headrace deploy {run.spec.name}`.",
-        ) from error
-
-
-def _find_or_start(
-    client: Any, run: Run, key: Key, request: Request, name: str
-) -> Attempt:
-    from prefect.deployments import run_deployment
-
-    fingerprint = key.fingerprint
+    name, fingerprint = f"fit/{run.spec.name}", key.fingerprint
     work = work_of(run.plan.settings, fingerprint)
-    known = find_attempts(client, work)
-    if known and not known[-1].state.is_final():
-        return Attempt(int(known[-1].parameters["attempt"]), known[-1])
-    number = 1 + max((int(old.parameters["attempt"]) for old in known), default=0)
-    run.plan.anchored.write_json(
-        request_key(fingerprint, number), request.model_dump(mode="json")
-    )
-    # Of the same number, where Prefect's database was lost and the store was not.
-    run.plan.anchored.delete(answer_key(fingerprint, number))
-    made = run_deployment(
-        name,
-        parameters={
-            "pipeline": run.spec.name,
-            "training": fingerprint,
-            "attempt": number,
-        },
-        idempotency_key=f"{work}-{number}",
-        tags=[tag_of(work)],
-        timeout=0,
-    )
+    with told():
+        known = find_attempts(client, work)
+        if known and not known[-1].state.is_final():
+            return Attempt(int(known[-1].parameters["attempt"]), known[-1])
+        number = 1 + max((int(old.parameters["attempt"]) for old in known), default=0)
+        given = {"pipeline": run.spec.name, "training": fingerprint, "attempt": number}
+        run.plan.anchored.write_json(
+            request_key(fingerprint, number), request.model_dump(mode="json")
+        )
+        # Of the same number, where Prefect's database was lost and the store was not.
+        run.plan.anchored.delete(answer_key(fingerprint, number))
+        try:
+            made = run_deployment(
+                name,
+                parameters=given,
+                idempotency_key=f"{work}-{number}",
+                tags=[tag_of(work)],
+                timeout=0,
+            )
+        except ObjectNotFound as error:
+            raise UsageError(
+                f"There is no deployment {name}, which the training is handed over to.",
+                f"Run `headrace deploy {run.spec.name}`.",
+            ) from error
     return Attempt(number, made)
 
 

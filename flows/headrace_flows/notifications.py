@@ -116,51 +116,41 @@ def _automations(
     client: SyncPrefectClient, block: str, ledger: str
 ) -> dict[str, AutomationCore]:
     from prefect.events.actions import SendNotification
-    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-    from prefect.events.schemas.events import ResourceSpecification
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger
 
     block_id = _find_block(client, block)
-    failures = AutomationCore(
-        name=_failures(ledger),
-        description="Made by Headrace from HEADRACE_NOTIFY.",
-        trigger=EventTrigger(
-            posture=Posture.Reactive,  # an update leaves out what is not said
-            expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
-            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
-            match_related=ResourceSpecification(
-                {
-                    "prefect.resource.id": f"prefect.tag.{ledger}",
-                    "prefect.resource.role": "tag",
-                }
-            ),
-        ),
-        actions=[
-            SendNotification(
-                block_document_id=block_id,
-                subject="Headrace: {{ event.resource['prefect.resource.name'] }}: "
-                "{{ event.resource['prefect.state-name'] }}",
-                body="{{ event.resource['prefect.state-message'] }}\n"
-                "{{ flow_run | ui_url }}",
-            )
-        ],
+
+    def automation(
+        name: str, subject: str, body: str, expect: set[str], **match: dict[str, Any]
+    ) -> AutomationCore:
+        # An update leaves out what is not said, so the posture is.
+        trigger = EventTrigger.model_validate(
+            {"posture": "Reactive", "expect": expect, **match}
+        )
+        action = SendNotification(
+            block_document_id=block_id, subject=f"Headrace: {subject}", body=body
+        )
+        text = "Made by Headrace from HEADRACE_NOTIFY."
+        return AutomationCore(
+            name=name, description=text, trigger=trigger, actions=[action]
+        )
+
+    tag = {"prefect.resource.id": f"prefect.tag.{ledger}"}
+    failures = automation(
+        _failures(ledger),
+        "{{ event.resource['prefect.resource.name'] }}: "
+        "{{ event.resource['prefect.state-name'] }}",
+        "{{ event.resource['prefect.state-message'] }}\n{{ flow_run | ui_url }}",
+        {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={**tag, "prefect.resource.role": "tag"},
     )
-    events = AutomationCore(
-        name=_events(ledger),
-        description="Made by Headrace from HEADRACE_NOTIFY.",
-        trigger=EventTrigger(
-            posture=Posture.Reactive,  # an update leaves out what is not said
-            expect={f"headrace.{kind}" for kind in EVENTS},
-            match=ResourceSpecification(
-                {"prefect.resource.id": resource_of("*"), LEDGER: ledger}
-            ),
-        ),
-        actions=[
-            SendNotification(
-                block_document_id=block_id,
-                subject="Headrace: {{ event.resource.name }}: {{ event.event }}",
-                body="{{ event.payload.message }}\n{{ event.payload.page }}",
-            )
-        ],
+    events = automation(
+        _events(ledger),
+        "{{ event.resource.name }}: {{ event.event }}",
+        "{{ event.payload.message }}\n{{ event.payload.page }}",
+        {f"headrace.{kind}" for kind in EVENTS},
+        match={"prefect.resource.id": resource_of("*"), LEDGER: ledger},
     )
     return {failures.name: failures, events.name: events}
 

@@ -7,17 +7,17 @@ lease is known by its age. A run whose lease is alive is never touched.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
 from headrace.state.ledger import Lease, Leases
 from headrace.state.ledger import rows as rules
 from headrace.state.ledger.leases import FLOW_RUN
+from headrace_flows.background import beside
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -29,7 +29,6 @@ FLOWS = ("train", "tune", "fit")  # each says that it is alive from its first li
 MEMORY_SECONDS = 3600.0  # how long the leases of ended runs are kept
 PERIOD_SECONDS = 30.0
 MOST = 200  # flow runs in one sweep
-LAST_WAIT_SECONDS = 10.0
 LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
 LONGEST_PROCESS_START_SECONDS = 300.0
 _UNDER_WAY = ("RUNNING", "CANCELLING", "PENDING")
@@ -251,42 +250,25 @@ def _sweep_quietly(settings: Settings) -> None:
         log.warning("sweep: %s: %s", type(error).__name__, error)
 
 
-@contextlib.contextmanager
-def swept(settings: Settings) -> Iterator[None]:
+def swept(settings: Settings) -> AbstractContextManager[None]:
     """Sweep once beside the block, which waits for it at its end, but not for long."""
-    thread = threading.Thread(
-        target=_sweep_quietly, args=(settings,), name="headrace-sweep", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(LAST_WAIT_SECONDS)
+    return beside(partial(_sweep_quietly, settings), "headrace-sweep")
 
 
-@contextlib.contextmanager
-def keep_sweeping(settings: Settings, api_url: str = "") -> Iterator[None]:
+def keep_sweeping(
+    settings: Settings, api_url: str = ""
+) -> AbstractContextManager[None]:
     """Sweep during the block, now and every half minute.
 
     Args:
         settings: where ledger and MLflow are.
         api_url: Prefect's API, where this process has another setting.
     """
-    closing = threading.Event()
 
     def work() -> None:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         with temporary_settings({PREFECT_API_URL: api_url} if api_url else {}):
-            while True:
-                _sweep_quietly(settings)
-                if closing.wait(PERIOD_SECONDS):
-                    return
+            _sweep_quietly(settings)
 
-    thread = threading.Thread(target=work, name="headrace-sweeper", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        closing.set()
-        thread.join(LAST_WAIT_SECONDS)
+    return beside(work, "headrace-sweeper", PERIOD_SECONDS)

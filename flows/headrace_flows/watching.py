@@ -6,20 +6,18 @@ look costs milliseconds. Importing this imports no Prefect.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
+from headrace_flows.background import beside
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.use.repair import Repair
 
 PERIOD_SECONDS = 60.0
-LAST_WAIT_SECONDS = 5.0
 
 log = logging.getLogger("headrace")
 
@@ -63,26 +61,14 @@ class ChampionWatch:
         emit_from_command(self._settings, "lost", repair.model, message)
 
 
-@contextlib.contextmanager
-def watching_champions(
-    settings: Settings, period_seconds: float = PERIOD_SECONDS
-) -> Iterator[None]:
+def watching_champions(settings: Settings) -> AbstractContextManager[None]:
     """Look during the block, now and every minute."""
-    closing, watch = threading.Event(), ChampionWatch(settings)
+    watch = ChampionWatch(settings)
 
     def work() -> None:
-        while True:
-            try:
-                watch.look()
-            except HeadraceError as error:
-                log.warning("the champions were not looked at: %s", error.message)
-            if closing.wait(period_seconds):
-                return
+        try:
+            watch.look()
+        except HeadraceError as error:
+            log.warning("the champions were not looked at: %s", error.message)
 
-    thread = threading.Thread(target=work, name="headrace-champions", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        closing.set()
-        thread.join(LAST_WAIT_SECONDS)
+    return beside(work, "headrace-champions", PERIOD_SECONDS)

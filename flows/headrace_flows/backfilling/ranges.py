@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import calendar
+import itertools
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Literal
@@ -18,17 +19,16 @@ def dates(first: date, last: date, step: Step) -> Iterator[date]:
 
     A month later is the same day, or the last one of a month that is shorter.
     """
-    number, day = 0, first
-    while day <= last:
-        yield day
-        number += 1
+    for number in itertools.count():
         if step == "month":
             years, month = divmod(first.month - 1 + number, 12)
-            year = first.year + years
-            length = calendar.monthrange(year, month + 1)[1]
-            day = date(year, month + 1, min(first.day, length))
+            year, month = first.year + years, month + 1
+            day = date(year, month, min(first.day, monthrange(year, month)[1]))
         else:
             day = first + timedelta(days=number * (7 if step == "week" else 1))
+        if day > last:
+            return
+        yield day
 
 
 def fill_in(overrides: Sequence[str], day: date) -> list[str]:
