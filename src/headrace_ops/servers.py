@@ -41,6 +41,7 @@ class Service:
         environment: all of its environment.
         log: where what it says goes.
         ready: whether it answers now.
+        link: its address, where it has one.
         port: where it listens; 0: nowhere of its own.
         grace_seconds: how long it may take to end in order.
     """
@@ -50,6 +51,7 @@ class Service:
     environment: dict[str, str]
     log: Path
     ready: Callable[[], bool]
+    link: str = ""
     port: int = 0
     grace_seconds: int = guard.GRACE_SECONDS
 
@@ -77,9 +79,7 @@ def postgres_service(settings: Settings) -> Service:
     )
 
 
-def prefect_service(
-    settings: Settings, host: str, preferred_port: int
-) -> tuple[Service, str]:
+def prefect_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """Prefect's server, on the home's database unless one is configured."""
     home = settings.home.absolute()
     port = free_port(preferred_port, host)
@@ -103,20 +103,18 @@ def prefect_service(
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
         environment[PREFECT_DATABASE] = url
         command.append(prefect_server.WITHOUT_TRIGRAMS)
-    service = Service(
+    return Service(
         name="prefect",
         command=command,
         environment=environment,
         log=home / "prefect-server.log",
         ready=lambda: answers(f"{link}/api/health"),
+        link=link,
         port=port,
     )
-    return service, link
 
 
-def mlflow_service(
-    settings: Settings, host: str, preferred_port: int
-) -> tuple[Service, str]:
+def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """MLflow's server, on the home's database unless one is configured."""
     follow_home(settings)
     home = settings.home.absolute()
@@ -145,15 +143,15 @@ def mlflow_service(
     if mlflow_has_users():
         command += ["--app-name", "basic-auth"]
         environment.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
-    service = Service(
+    return Service(
         name="mlflow",
         command=command,
         environment=environment,
         log=home / "mlflow-server.log",
         ready=lambda: answers(f"{link}/health"),
+        link=link,
         port=port,
     )
-    return service, link
 
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,41 +76,39 @@ def _start_servers(
     supervisor: Supervisor, settings: Settings, host: str
 ) -> dict[str, str]:
     """Start Prefect's and MLflow's server, or find the configured one."""
-    links, begun = _servers(settings, host, UI_PORTS)
+    links, services = _servers(settings, host, UI_PORTS)
     try:
-        supervisor.start(*begun)
+        supervisor.start(*services)
     except DependencyError:
         # Another one may take a port between our look at it and our use of it.
-        if not any("already in use" in tail(service.log) for service in begun):
+        if not any("already in use" in tail(service.log) for service in services):
             raise
-        supervisor.drop(*begun)
-        links, begun = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
-        supervisor.start(*begun)
+        supervisor.drop(*services)
+        links, services = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
+        supervisor.start(*services)
     return links
 
 
 def _servers(
     settings: Settings, host: str, ports: Mapping[str, int]
 ) -> tuple[dict[str, str], list[Service]]:
-    places: tuple[tuple[str, str, str, Callable[..., tuple[Service, str]]], ...] = (
-        ("prefect", "PREFECT_API_URL", "/api/health", servers.prefect_service),
-        ("mlflow", "MLFLOW_TRACKING_URI", "/health", servers.mlflow_service),
-    )
     links: dict[str, str] = {}
-    begun: list[Service] = []
-    for name, key, page, make in places:
-        configured = variable(key).rstrip("/").removesuffix("/api")
-        if not configured.startswith("http"):
-            service, links[name] = make(settings, host, ports[name])
-            begun.append(service)
-            continue
-        links[name] = configured
-        if not answers(configured + page, 10):
+    services: list[Service] = []
+    for name, page, make in (
+        ("prefect", "/api/health", servers.prefect_service),
+        ("mlflow", "/health", servers.mlflow_service),
+    ):
+        key = CONFIGURED[name]
+        links[name] = variable(key).rstrip("/").removesuffix("/api")
+        if not links[name].startswith("http"):
+            services.append(make(settings, host, ports[name]))
+            links[name] = services[-1].link
+        elif not answers(links[name] + page, 10):
             raise DependencyError(
-                f"{configured}, which {key} names, does not answer.",
+                f"{links[name]}, which {key} names, does not answer.",
                 f"Start it, or unset {key} to have one started here.",
             )
-    return links, begun
+    return links, services
 
 
 def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:

@@ -65,12 +65,8 @@ class Supervisor:
             begun.append(Kept(service, self._run(service)))
             self._kept.append(begun[-1])
         for kept in begun:
-            wait_until(
-                partial(_is_ready, kept),
-                kept.process,
-                kept.service.name,
-                kept.service.log,
-            )
+            name, log_path = kept.service.name, kept.service.log
+            wait_until(partial(_is_ready, kept), kept.process, name, log_path)
 
     def drop(self, *services: Service) -> None:
         """End servers, and keep them no more."""

@@ -70,6 +70,7 @@ def work(
     # Its plugins start while it is imported: here, before there are threads and a loop.
     import prefect.workers.process  # noqa: F401
 
+    check_pool(pool)
     with sweeping(settings):
         asyncio.run(_work(settings, pool, limit, tell))
 
@@ -94,7 +95,6 @@ async def _work(
 ) -> None:
     from prefect.workers.process import ProcessWorker
 
-    await check_pool(pool)
     # In a container that is started again, host and process have the same names.
     name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
     worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
