@@ -100,7 +100,7 @@ def _suspend(run: Run, request: Approval) -> None:
     form = Decision.with_initial_data(_question(run, request))
     for attempt in itertools.count():
         try:
-            said = suspend_flow_run(
+            decision = suspend_flow_run(
                 wait_for_input=form,
                 timeout=_seconds_left(request),
                 key=f"{_key(request)}{attempt}",
@@ -110,16 +110,16 @@ def _suspend(run: Run, request: Approval) -> None:
                 with get_client(sync_client=True) as client:
                     resume_waiting(client, request, ledger)
             raise
-        if said is None or not approval.is_open(request, ledger):
+        if decision is None or not approval.is_open(request, ledger):
             return
         try:
-            approval.check_eyes(request, said.name)
+            approval.check_eyes(request, decision.name)
         except PromotionError as error:
             log.warning("promote: %s", error)
             continue
         break
-    settings = settings.model_copy(update={"user": said.name.strip()})
-    _decide(request, said.approve, said.reason, ledger, settings)
+    settings = settings.model_copy(update={"user": decision.name.strip()})
+    _decide(request, decision.approve, decision.reason, ledger, settings)
 
 
 def _decide(
@@ -141,15 +141,15 @@ def resume_waiting(
     client: SyncPrefectClient, request: Approval, ledger: Ledger
 ) -> list[str]:
     """Resume the flow runs that wait for an answer that is there; returns their ids."""
-    word = ledger.approval(request.model, request.version) or request
-    approve = word.action == "approve"
-    said = {"approve": approve, "name": word.who, "reason": word.why}
+    decision = ledger.approval(request.model, request.version) or request
+    approve = decision.action == "approve"
+    form = {"approve": approve, "name": decision.who, "reason": decision.why}
     paused = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}})
     resumed = []
     for flow_run in client.read_flow_runs(flow_run_filter=paused):
         details = flow_run.state.state_details if flow_run.state else None
         if details and (details.pause_key or "").startswith(_key(request)):
-            client.resume_flow_run(flow_run.id, run_input=said)
+            client.resume_flow_run(flow_run.id, run_input=form)
             resumed.append(str(flow_run.id))
     return resumed
 

@@ -51,8 +51,8 @@ def find_attempts(client: Any, work: str) -> list[Any]:
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
     wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(work)]))
-    found = client.read_flow_runs(flow_run_filter=wanted)
-    return sorted(found, key=lambda run: run.created)
+    flow_runs = client.read_flow_runs(flow_run_filter=wanted)
+    return sorted(flow_runs, key=lambda run: run.created)
 
 
 def tag_of(work: str) -> str:
@@ -81,19 +81,19 @@ def wait_for(
     import httpx
     from prefect.exceptions import ObjectNotFound
 
-    started = heard = time.monotonic()
-    is_told = False
+    started = last_answer = time.monotonic()
+    is_logged = False
     while True:
         try:
             run = client.read_flow_run(run.id)
-            heard = time.monotonic()
+            last_answer = time.monotonic()
         except ObjectNotFound as error:
             raise DependencyError(
                 f"The flow run {run.id} of {place} was deleted from Prefect.",
                 "Run the same again.",
             ) from error
         except httpx.HTTPError as error:
-            if time.monotonic() - heard > SILENCE_LIMIT_SECONDS:
+            if time.monotonic() - last_answer > SILENCE_LIMIT_SECONDS:
                 raise DependencyError(
                     f"The Prefect server has not answered for "
                     f"{SILENCE_LIMIT_SECONDS // 60} minutes: {error}.",
@@ -102,9 +102,9 @@ def wait_for(
         if run.state is not None and run.state.is_final():
             return run
         waits = run.state is None or run.state.is_scheduled()
-        if waits and not is_told and time.monotonic() - started > PATIENCE_SECONDS:
+        if waits and not is_logged and time.monotonic() - started > PATIENCE_SECONDS:
             log.info("waiting for a free worker of %s", place)
-            is_told = True
+            is_logged = True
         if stopping is None:
             time.sleep(POLL_SECONDS)
         elif stopping.wait(POLL_SECONDS):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.credentials import hide_credentials
 from headrace.errors import UsageError
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -40,5 +40,5 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
     os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 
-    with told(), get_client(sync_client=True) as client:
+    with translate_errors(), get_client(sync_client=True) as client:
         yield client, hide_credentials(url.removesuffix("/api"))

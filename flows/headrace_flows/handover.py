@@ -16,7 +16,7 @@ from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.state.folders import pack_folder
 from headrace_flows.attempts import Attempt, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.fit import Answer, Request, answer_key, error_of, request_key
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,13 +78,13 @@ def train_there(
             error = error_of(answer)
             if error is not None:
                 raise error
-            said = ended.state.message or ended.state.name
+            name, message = ended.state.name, ended.state.message or ended.state.name
             if ended.state.is_crashed() and crashes + 1 < CRASHES:
                 crashes += 1
-                log.warning("train: crashed on the pool %s (%s); again", pool, said)
+                log.warning("train: crashed on the pool %s (%s); again", pool, message)
                 continue
             raise DependencyError(
-                f"The training on the pool {pool} ended as {ended.state.name}: {said}",
+                f"The training on the pool {pool} ended as {name}: {message}",
                 "See its run in Prefect, and run the same again: it goes on from its "
                 "last checkpoint.",
             )
@@ -97,21 +97,25 @@ def _ask(client: Any, run: Run, key: Key, request: Request) -> Attempt:
 
     name, fingerprint = f"fit/{run.spec.name}", key.fingerprint
     work = work_of(run.plan.settings, fingerprint)
-    with told():
+    with translate_errors():
         known = find_attempts(client, work)
         if known and not known[-1].state.is_final():
             return Attempt(int(known[-1].parameters["attempt"]), known[-1])
         number = 1 + max((int(old.parameters["attempt"]) for old in known), default=0)
-        given = {"pipeline": run.spec.name, "training": fingerprint, "attempt": number}
+        parameters = {
+            "pipeline": run.spec.name,
+            "training": fingerprint,
+            "attempt": number,
+        }
         run.plan.anchored.write_json(
             request_key(fingerprint, number), request.model_dump(mode="json")
         )
         # Of the same number, where Prefect's database was lost and the store was not.
         run.plan.anchored.delete(answer_key(fingerprint, number))
         try:
-            made = run_deployment(
+            flow_run = run_deployment(
                 name,
-                parameters=given,
+                parameters=parameters,
                 idempotency_key=f"{work}-{number}",
                 tags=[tag_of(work)],
                 timeout=0,
@@ -121,7 +125,7 @@ def _ask(client: Any, run: Run, key: Key, request: Request) -> Attempt:
                 f"There is no deployment {name}, which the training is handed over to.",
                 f"Run `headrace deploy {run.spec.name}`.",
             ) from error
-    return Attempt(number, made)
+    return Attempt(number, flow_run)
 
 
 def _wait(client: Any, run: Run, attempt: Attempt, place: str) -> Any:

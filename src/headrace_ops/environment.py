@@ -48,17 +48,17 @@ def for_flows(
     """
     environment = os.environ if environment is None else environment
     more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
-    kept = {
+    chosen = {
         name: value
         for name, value in environment.items()
         if _matches(name, more)
         or (_matches(name, HANDED_ON) and not _matches(name, KEPT_BACK))
     }
-    kept["HEADRACE_HOME"] = str(settings.home.absolute())
-    kept["HEADRACE_PROJECT"] = str(settings.project.absolute())
+    chosen["HEADRACE_HOME"] = str(settings.home.absolute())
+    chosen["HEADRACE_PROJECT"] = str(settings.project.absolute())
     if settings.data:
-        kept["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
-    return kept
+        chosen["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
+    return chosen
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -122,14 +122,14 @@ def servers_logins(settings: Settings) -> dict[str, Login]:
 def homes_own(settings: Settings) -> dict[str, Login]:
     """The servers that are started here and ask for the home's login, with it."""
     of_home = ensure_login(settings.home)
-    found = {
+    logins = {
         name: of_home
         for name, login in servers_logins(settings).items()
         if login == of_home and not variable(CONFIGURED[name]).startswith("http")
     }
     if mlflow_has_users():
-        found.pop("mlflow", None)
-    return found
+        logins.pop("mlflow", None)
+    return logins
 
 
 def is_loopback(host: str) -> bool:

@@ -172,12 +172,12 @@ class Gate:
         if session and _same(session, self._session):
             if is_ours(request.client, request.get("server")):
                 return
-        shown = _basic(request.headers.get("authorization", ""))
-        if shown is not None:
-            if any([_same(shown.text, login.text) for login in self._logins]):
+        login = _basic(request.headers.get("authorization", ""))
+        if login is not None:
+            if any([_same(login.text, known.text) for known in self._logins]):
                 return
             is_user = self._is_user
-            if is_user is not None and await asyncio.to_thread(is_user, shown):
+            if is_user is not None and await asyncio.to_thread(is_user, login):
                 return
         raise HTTPException(401, f"A login is needed. {_HINT}")
 
@@ -201,8 +201,8 @@ def _basic(header: str) -> Login | None:
         return None
 
 
-def _same(shown: str, right: str) -> bool:
-    return hmac.compare_digest(shown.encode(), right.encode())
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(given.encode(), right.encode())
 
 
 async def _refuse(

@@ -26,7 +26,7 @@ def names_of(host: str) -> set[str]:
 
         names |= {socket.gethostname(), socket.getfqdn()}
         for addresses in psutil.net_if_addrs().values():
-            names |= {one.address.partition("%")[0] for one in addresses}
+            names |= {a.address.partition("%")[0] for a in addresses}
     return names
 
 

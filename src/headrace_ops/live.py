@@ -42,8 +42,8 @@ def live_links(settings: Settings) -> dict[str, str]:
 def lasting_api_url(settings: Settings) -> str:
     """Prefect's API, the configured or the home's; empty: a run has one for itself."""
     live = live_links(settings).get("prefect")
-    found = variable("PREFECT_API_URL") or (f"{live}/api" if live else "")
-    return found.rstrip("/")
+    url = variable("PREFECT_API_URL") or (f"{live}/api" if live else "")
+    return url.rstrip("/")
 
 
 @contextlib.contextmanager
@@ -97,8 +97,8 @@ def write_links(
     """
     path = settings.home / LIVE_FILE
     new = path.with_suffix(".new")
-    found = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
-    new.write_text(json.dumps(found), encoding="utf-8")
+    content = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
+    new.write_text(json.dumps(content), encoding="utf-8")
     new.replace(path)
 
 

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from headrace.errors import UsageError
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 # A deployment of ours sets no job variable, so there is none: no command, no folder,
 # no environment. A flow has the worker's.
@@ -27,7 +27,7 @@ def check_pool(pool: str) -> None:
     from prefect.client.schemas.actions import WorkPoolUpdate
     from prefect.workers.process import ProcessWorker
 
-    with told(), get_client(sync_client=True) as client:
+    with translate_errors(), get_client(sync_client=True) as client:
         work_pool = _ensure_pool(client, pool)
         if work_pool.type != "process":
             raise UsageError(

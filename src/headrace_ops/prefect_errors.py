@@ -13,7 +13,7 @@ _NOT_LET_IN = (401, 403)
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Have a block that asks the server of PREFECT_API_URL raise our errors.
 
     Raises:

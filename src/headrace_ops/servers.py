@@ -156,7 +156,7 @@ def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Servic
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
     """A worker of one pool, with no more of the environment than its flows need."""
-    home, begun = settings.home.absolute(), datetime.now(UTC)
+    home, started = settings.home.absolute(), datetime.now(UTC)
     environment = for_flows(settings)
     api_url = environment["PREFECT_API_URL"] = f"{links['prefect']}/api"
     environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
@@ -168,7 +168,7 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
         command=[*command, "--pool", pool],
         environment=environment,
         log=home / f"{pool}-worker.log",
-        ready=lambda: has_worker(api_url, pool, begun),
+        ready=lambda: has_worker(api_url, pool, started),
     )
 
 
@@ -181,8 +181,8 @@ def has_worker(api_url: str, pool: str, since: datetime) -> bool:
     )
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            heard = [w["last_heartbeat_time"] for w in json.load(answer)]
-            return any(datetime.fromisoformat(time) > since for time in heard if time)
+            heartbeats = [w["last_heartbeat_time"] for w in json.load(answer)]
+            return any(datetime.fromisoformat(t) > since for t in heartbeats if t)
     except (OSError, urllib.error.URLError, ValueError):
         return False
 

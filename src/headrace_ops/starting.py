@@ -120,8 +120,8 @@ def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
     user, _, place = parts.netloc.rpartition("@")
     user = user.partition(":")[0]
     place = f"{user}@{place}" if user else place
-    shown = parts._replace(scheme="postgresql", netloc=place)
-    return {**links, "postgres": shown.geturl()}
+    without_password = parts._replace(scheme="postgresql", netloc=place)
+    return {**links, "postgres": without_password.geturl()}
 
 
 def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
@@ -129,7 +129,7 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
 
     A login that the environment has stays out, and so does a database URL with one.
     """
-    found = {
+    variables = {
         "HEADRACE_HOME": str(settings.home.absolute()),
         "HEADRACE_PROJECT": str(settings.project.absolute()),
         "HEADRACE_STORE": settings.store,
@@ -141,24 +141,24 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": links["mlflow"],
     }
     if urlsplit(settings.database_url).password:
-        del found["HEADRACE_DATABASE_URL"]
+        del variables["HEADRACE_DATABASE_URL"]
     own = homes_own(settings)
     if "prefect" in own:
-        found |= for_prefect(own["prefect"])
+        variables |= for_prefect(own["prefect"])
     if "mlflow" in own:
-        found["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
-        found["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
-    return found
+        variables["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
+        variables["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
+    return variables
 
 
 def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     """The links of servers that were started here, so that they open logged in."""
     logins = servers_logins(settings)
-    found = dict(links)
+    pages = dict(links)
     for name, key in CONFIGURED.items():
         is_ours = not variable(key).startswith("http")
         if is_ours and not (name == "mlflow" and mlflow_has_users()):
-            found[name] = logins[name].link(links[name])
+            pages[name] = logins[name].link(links[name])
             if name == "mlflow":
-                found["data docs"] = logins[name].link(links[name], DATA_DOCS)
-    return found
+                pages["data docs"] = logins[name].link(links[name], DATA_DOCS)
+    return pages

@@ -23,7 +23,7 @@ log = logging.getLogger("headrace")
 
 
 @dataclass
-class Kept:
+class Supervised:
     """A service and its process now.
 
     Attributes:
@@ -50,7 +50,7 @@ class Supervisor:
     def __init__(self, lock: int, pauses: Sequence[float] = PAUSES) -> None:
         self._lock = lock
         self._pauses = pauses
-        self._kept: list[Kept] = []
+        self._servers: list[Supervised] = []
 
     def start(self, *services: Service) -> None:
         """Start servers together, and wait until each answers.
@@ -58,21 +58,21 @@ class Supervisor:
         Raises:
             DependencyError: one does not, with the last line of its log.
         """
-        begun = []
+        started = []
         for service in services:
             if service.log.exists():
                 service.log.replace(service.log.with_name(f"{service.log.name}.1"))
-            begun.append(Kept(service, self._run(service)))
-            self._kept.append(begun[-1])
-        for kept in begun:
-            name, log_path = kept.service.name, kept.service.log
-            wait_until(partial(_is_ready, kept), kept.process, name, log_path)
+            started.append(Supervised(service, self._run(service)))
+            self._servers.append(started[-1])
+        for server in started:
+            name, log_path = server.service.name, server.service.log
+            wait_until(partial(_is_ready, server), server.process, name, log_path)
 
     def drop(self, *services: Service) -> None:
         """End servers, and keep them no more."""
-        dropped = [kept for kept in self._kept if kept.service in services]
-        self._kept = [kept for kept in self._kept if kept not in dropped]
-        guard.stop(*(kept.process for kept in dropped))
+        dropped = [server for server in self._servers if server.service in services]
+        self._servers = [server for server in self._servers if server not in dropped]
+        guard.stop(*(server.process for server in dropped))
 
     def watch(self) -> None:
         """Keep them running until Ctrl-C.
@@ -81,13 +81,13 @@ class Supervisor:
             DependencyError: one ended again and again.
         """
         while True:
-            for kept in self._kept:
-                self._look_after(kept)
+            for server in self._servers:
+                self._look_after(server)
             time.sleep(LOOK_SECONDS)
 
     def stop(self) -> None:
         """End all of them: what was started last, and uses the others, first."""
-        by_command = {kept.service.name: kept.process for kept in reversed(self._kept)}
+        by_command = {s.service.name: s.process for s in reversed(self._servers)}
         workers = [name for name in by_command if name.endswith("worker")]
         databases = [name for name in by_command if name == "postgres"]
         servers = [n for n in by_command if n not in {*workers, *databases}]
@@ -105,43 +105,43 @@ class Supervisor:
             grace_seconds=service.grace_seconds,
         )
 
-    def _look_after(self, kept: Kept) -> None:
+    def _look_after(self, server: Supervised) -> None:
         now = time.monotonic()
-        name = kept.service.name
-        if kept.again_at is not None:
-            if now >= kept.again_at:
-                kept.process = self._run(kept.service)
-                kept.started_at, kept.again_at = now, None
+        name = server.service.name
+        if server.again_at is not None:
+            if now >= server.again_at:
+                server.process = self._run(server.service)
+                server.started_at, server.again_at = now, None
             return
-        if kept.process.poll() is None:
+        if server.process.poll() is None:
             return
-        guard.stop(kept.process)
-        if now - kept.started_at > FORGIVEN_AFTER_SECONDS:
-            kept.failures = 0
-        said = last_line(kept.service.log)
-        if kept.failures == len(self._pauses):
+        guard.stop(server.process)
+        if now - server.started_at > FORGIVEN_AFTER_SECONDS:
+            server.failures = 0
+        last_message = last_line(server.service.log)
+        if server.failures == len(self._pauses):
             raise DependencyError(
-                f"{name} ended by itself {kept.failures + 1} times: {said}",
-                f"See {kept.service.log}, and start again.",
+                f"{name} ended by itself {server.failures + 1} times: {last_message}",
+                f"See {server.service.log}, and start again.",
             )
-        pause = self._pauses[kept.failures]
-        kept.failures += 1
-        kept.again_at = now + pause
-        log.warning("%s ended by itself; again in %g s (%s)", name, pause, said)
+        pause = self._pauses[server.failures]
+        server.failures += 1
+        server.again_at = now + pause
+        log.warning("%s ended by itself; again in %g s (%s)", name, pause, last_message)
 
 
-def _is_ready(kept: Kept) -> bool:
+def _is_ready(server: Supervised) -> bool:
     """Whether a server answers, and it is ours: another home's may have its port."""
-    if not kept.service.ready():
+    if not server.service.ready():
         return False
-    if not kept.service.port:
+    if not server.service.port:
         return True
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(kept.process.pid).children(recursive=True):
+        for process in psutil.Process(server.process.pid).children(recursive=True):
             for connection in process.net_connections("tcp"):
                 is_open = connection.status == psutil.CONN_LISTEN
-                if is_open and connection.laddr.port == kept.service.port:
+                if is_open and connection.laddr.port == server.service.port:
                     return True
     return False

@@ -44,7 +44,7 @@ def work(
     settings: Settings,
     pool: str,
     limit: int,
-    tell: Callable[[dict[str, Any]], None],
+    report: Callable[[dict[str, Any]], None],
     sweeping: Callable[[Settings], AbstractContextManager[None]],
 ) -> None:
     """Run the flows of a pool until SIGTERM or Ctrl-C; then end those that run.
@@ -53,7 +53,7 @@ def work(
 
     Args:
         limit: how many flows at once.
-        tell: is called once it works.
+        report: is called once it works.
         sweeping: entered while it works; ends runs whose process is gone.
 
     Raises:
@@ -72,7 +72,7 @@ def work(
 
     check_pool(pool)
     with sweeping(settings):
-        asyncio.run(_work(settings, pool, limit, tell))
+        asyncio.run(_work(settings, pool, limit, report))
 
 
 def _server(settings: Settings) -> str:
@@ -91,7 +91,7 @@ def _server(settings: Settings) -> str:
 
 
 async def _work(
-    settings: Settings, pool: str, limit: int, tell: Callable[[dict[str, Any]], None]
+    settings: Settings, pool: str, limit: int, report: Callable[[dict[str, Any]], None]
 ) -> None:
     from prefect.workers.process import ProcessWorker
 
@@ -103,7 +103,7 @@ async def _work(
 
     def started(_text: str) -> None:
         if not is_ending.is_set():
-            tell({"status": "up", "pool": pool, "limit": limit, "worker": name})
+            report({"status": "up", "pool": pool, "limit": limit, "worker": name})
 
     try:
         # Prefect's page of health, for whoever restarts what no longer works.
@@ -200,13 +200,13 @@ def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
             if task is not None:
                 task.cancel()
 
-    kept: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[None]] = set()
 
     def begin_to_end() -> None:
         if is_ending.is_set():
             return
         is_ending.set()
-        kept.add(loop.create_task(end()))
+        tasks.add(loop.create_task(end()))
 
     worker.get_and_submit_flow_runs = poll_unless_ending  # type: ignore[method-assign]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -14,7 +14,7 @@ from headrace.records import DEFAULT_TASK
 from headrace.tasks import task as task_named
 from headrace_flows.backfilling.runs import Task
 
-_KEPT = (
+_FIELDS = (
     *("status", "reason", "version", "run_id", "flow_run_id", "weights_digest"),
     *("seconds", "experiment", "overrides"),
 )
@@ -52,12 +52,12 @@ class Here:
             summary = {"status": "error", "reason": f"it ended with {out[-200:]!r}"}
         code = process.returncode
         if code < 0:
-            said = f"it was ended by signal {-code}"
-            summary = {"status": "error", "reason": said}
+            reason = f"it was ended by signal {-code}"
+            summary = {"status": "error", "reason": reason}
         metrics = summary.get("metrics") or {}
         headline = task_named(summary.get("task", DEFAULT_TASK)).headline
         return {
-            **{name: summary.get(name) for name in _KEPT},
+            **{name: summary.get(name) for name in _FIELDS},
             headline: metrics.get(headline),
             "exit_code": code if code >= 0 else DependencyError.exit_code,
         }

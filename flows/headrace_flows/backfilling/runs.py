@@ -18,7 +18,7 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.folders import pack_folder
 
-KEPT_CODES = {0, 1}  # a run that was refused is done as well
+DONE_CODES = {0, 1}  # a run that was refused is done as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +53,31 @@ class Backfill:
     Args:
         tasks: one a date.
         settings: where the store and the ledger are.
-        tell: is given the outcome of each date as it ends.
+        report: is given the outcome of each date as it ends.
     """
 
     def __init__(
         self,
         tasks: Sequence[Task],
         settings: Settings,
-        tell: Callable[[dict[str, Any]], None],
+        report: Callable[[dict[str, Any]], None],
     ) -> None:
         self.tasks = tasks
         self.outcomes: dict[str, dict[str, Any]] = {}
-        self._kept = open_anchored(settings)
-        self._tell = tell
+        self._store = open_anchored(settings)
+        self._report = report
         self._is_stopping = False
 
     def left(self) -> list[Task]:
         """The tasks that are not done yet; those that are get their outcome."""
-        found = []
+        tasks = []
         for task in self.tasks:
-            outcome = self._kept.read_json(_place(task, self._key(task)))
+            outcome = self._store.read_json(_place(task, self._key(task)))
             if not isinstance(outcome, dict):
-                found.append(task)
+                tasks.append(task)
             else:
                 self.outcomes[task.date] = {**outcome, "skipped": True}
-        return found
+        return tasks
 
     def run(self, tasks: Sequence[Task], runner: Runner, at_once: int) -> None:
         """Run tasks, so many at once, oldest first.
@@ -104,8 +104,8 @@ class Backfill:
         try:
             key = self._key(task)
             outcome |= runner.run(task, key)
-            if outcome["exit_code"] in KEPT_CODES:
-                self._kept.write_json(_place(task, key), outcome)
+            if outcome["exit_code"] in DONE_CODES:
+                self._store.write_json(_place(task, key), outcome)
         except HeadraceError as error:  # the other dates go on
             outcome |= {
                 "status": "refused" if isinstance(error, Refusal) else "error",
@@ -113,7 +113,7 @@ class Backfill:
                 "exit_code": error.exit_code,
             }
         self.outcomes[task.date] = {**outcome, "skipped": False}
-        self._tell(self.outcomes[task.date])
+        self._report(self.outcomes[task.date])
 
     def _key(self, task: Task) -> str:
         """A digest of the spec, the folder, and the data as far as is told unread."""
@@ -121,7 +121,7 @@ class Backfill:
         with contextlib.suppress(HeadraceError):  # the run itself says what is wrong
             identity = source_identity(task.spec.data.source)
         spec = task.spec.model_dump_json(exclude={"deploy"})
-        folder = pack_folder(task.folder, self._kept.store)
+        folder = pack_folder(task.folder, self._store.store)
         text = json.dumps([spec, identity, folder, task.promotes])
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,7 +15,7 @@ from headrace.state.folders import pack_folder
 from headrace.state.ledger.deployments import Deployments
 from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.backfilling.runs import Task
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 _RAISED = re.compile(r"exception: (\w+):")
 _CODES = {
@@ -48,7 +48,7 @@ class There:
         from prefect.exceptions import ObjectNotFound
 
         work = work_of(self._settings, f"backfill-{key}")
-        with told(), get_client(sync_client=True) as client:
+        with translate_errors(), get_client(sync_client=True) as client:
             try:
                 run = self._start(client, task, work)
                 ended = wait_for(client, run, task.spec.name, self._stopping)
@@ -58,8 +58,8 @@ class There:
                     f"Run `headrace deploy {task.spec.name}`.",
                 ) from error
             except Stopped:
-                said = "it goes on by itself; the next backfill waits for it"
-                return {"status": "running", "reason": said, "exit_code": 130}
+                reason = "it goes on by itself; the next backfill waits for it"
+                return {"status": "running", "reason": reason, "exit_code": 130}
         return self._outcome(task, ended)
 
     def stop(self) -> None:
@@ -98,14 +98,14 @@ class There:
         plan = Plan(task.spec, task.folder, self._settings)
         overrides = list(plan.law.overrides)
         outcome |= {"experiment": bool(overrides), "overrides": overrides}
-        kept = plan.kept
-        if kept.training is not None:
-            key = training_key(kept.training)
+        records = plan.kept
+        if records.training is not None:
+            key = training_key(records.training)
             version = plan.ledger.find_training(task.spec.name, key)
             outcome |= {
                 "version": version.version if version else None,
-                "run_id": kept.training.run_id,
-                "weights_digest": kept.training.weights_digest,
+                "run_id": records.training.run_id,
+                "weights_digest": records.training.weights_digest,
             }
         return outcome
 

@@ -72,21 +72,23 @@ def _check_file(name: str, path: Path) -> Check:
         return ok(name, f"{path}, made by the first run")
     from headrace.state.ledger.files import is_read_only
 
-    seen = f"SQLite {path}"
+    message = f"SQLite {path}"
     if is_read_only(path):
         fix = "To run something, allow it to be written, or set HEADRACE_HOME."
-        return hint(name, f"{seen}: it is read-only: nothing can be added to it", fix)
+        return hint(
+            name, f"{message}: it is read-only: nothing can be added to it", fix
+        )
     try:
         uri = f"{path.as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         fix = "End what holds it, or use PostgreSQL: `headrace up --postgres`."
-        return unreachable(name, f"{seen}: {error}", fix)
+        return unreachable(name, f"{message}: {error}", fix)
     except sqlite3.DatabaseError as error:
         fix = "Put a copy back, or move it away to begin anew."
-        return wrong(name, f"{seen}: {error}", fix)
-    return ok(name, seen)
+        return wrong(name, f"{message}: {error}", fix)
+    return ok(name, message)
 
 
 def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
@@ -100,7 +102,7 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
         )
         with engine.connect() as connection:
             now = "SELECT extract(epoch FROM clock_timestamp()), version()"
-            there, version = connection.exec_driver_sql(now).one()
+            server_time, version = connection.exec_driver_sql(now).one()
     except ModuleNotFoundError as error:
         fix = "Write it as postgresql+psycopg2://, with 'headrace[postgres]' installed."
         yield wrong(name, f"{shown} needs the package {error.name!r}", fix)
@@ -111,14 +113,16 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
         yield unreachable(name, f"{shown} does not answer: {why}", fix)
     else:
         yield ok(name, f"{' '.join(str(version).split()[:2])}, {shown}")
-        yield from check_clock(name, float(there))
+        yield from check_clock(name, float(server_time))
 
 
-def check_clock(name: str, there: float, now: float | None = None) -> Iterator[Check]:
+def check_clock(
+    name: str, server_time: float, now: float | None = None
+) -> Iterator[Check]:
     """Whether a server's clock, in seconds, agrees with this one."""
-    apart = there - (time.time() if now is None else now)
+    apart = server_time - (time.time() if now is None else now)
     if abs(apart) > CLOCK_SECONDS:
         side = "ahead of" if apart > 0 else "behind"
-        seen = f"its clock is {abs(apart):.0f} s {side} this machine's"
+        message = f"its clock is {abs(apart):.0f} s {side} this machine's"
         fix = "Set both by NTP: schedules and leases go by the clock."
-        yield wrong(f"{name} clock", seen, fix)
+        yield wrong(f"{name} clock", message, fix)

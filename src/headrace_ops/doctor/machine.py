@@ -51,14 +51,14 @@ def check_home(settings: Settings) -> Check:
     if not home.exists():
         return ok("home", f"{home}, made by the first run")
     marker = home / "format"
-    found = marker.read_text(errors="replace").strip() if marker.exists() else ""
-    if found and found != HOME_FORMAT:
-        seen = f"{home} has format {found[:20]!r}, this version {HOME_FORMAT!r}"
+    version = marker.read_text(errors="replace").strip() if marker.exists() else ""
+    if version and version != HOME_FORMAT:
+        message = f"{home} has format {version[:20]!r}, this version {HOME_FORMAT!r}"
         fix = "Use the Headrace that made it, or another HEADRACE_HOME."
-        return wrong("home", seen, fix)
+        return wrong("home", message, fix)
     free = shutil.disk_usage(home).free / 2**30
-    seen = f"{home}, {free:.1f} GiB free"
-    return hint("home", seen, "Make room.") if free < 1 else ok("home", seen)
+    message = f"{home}, {free:.1f} GiB free"
+    return hint("home", message, "Make room.") if free < 1 else ok("home", message)
 
 
 def check_store(settings: Settings) -> Check:
@@ -103,8 +103,7 @@ def check_models(settings: Settings) -> Iterator[Check]:
     ledger = Ledger(settings.database_url)
     entries = (ledger.champion(model) for model in ledger.models())
     champions = [champion.version for champion in entries if champion is not None]
-    lost = {v.model: find_flaws(v, settings) for v in champions}
-    flaws = {model: found[0] for model, found in lost.items() if found}
+    flaws = {v.model: f[0] for v in champions if (f := find_flaws(v, settings))}
     whole = [v for v in champions if v.model not in flaws]
     for version, flaw in zip(whole, find_wrong_answers(whole, settings), strict=True):
         if flaw is not None:
@@ -112,13 +111,13 @@ def check_models(settings: Settings) -> Iterator[Check]:
     for v in champions:
         name = f"model {v.model}"
         if v.model in flaws:
-            seen = f"the champion, version {v.version}: {flaws[v.model].message}"
-            yield wrong(name, seen, f"headrace repair {v.model}")
+            message = f"the champion, version {v.version}: {flaws[v.model].message}"
+            yield wrong(name, message, f"headrace repair {v.model}")
             continue
-        seen = "its file is as registered; no golden answers were recorded with it"
+        message = "its file is as registered; no golden answers were recorded with it"
         if v.golden_digest:
-            seen = "its files are as registered, it answers as then"
-        yield ok(name, f"version {v.version}: {seen}")
+            message = "its files are as registered, it answers as then"
+        yield ok(name, f"version {v.version}: {message}")
 
 
 def check_versions(_: Settings) -> list[Check]:
@@ -158,8 +157,8 @@ def compare(package: str, server: str, where: str) -> Check:
 
 def number(version: str) -> tuple[int, ...]:
     """The numbers that a version begins with, to be compared."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    return tuple(map(int, found.group().split("."))) if found else (0,)
+    digits = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, digits.group().split("."))) if digits else (0,)
 
 
 def check_bytecode(_: Settings) -> Check:
@@ -168,9 +167,9 @@ def check_bytecode(_: Settings) -> Check:
     if not missing:
         return ok("bytecode", "present")
     folders = " ".join(sorted({str(Path(o).parents[1]) for o in missing.values()}))
-    seen = f"missing for {', '.join(missing)}: each start takes twice as long"
+    message = f"missing for {', '.join(missing)}: each start takes twice as long"
     fix = f"env -u PYTHONDONTWRITEBYTECODE python -m compileall -q {folders}"
-    return hint("bytecode", seen, fix)
+    return hint("bytecode", message, fix)
 
 
 def _origin(name: str) -> str:
@@ -189,19 +188,19 @@ def check_metrics(_: Settings) -> Check:
         return ok("system metrics", "psutil (there is no NVIDIA GPU)")
     if importlib.util.find_spec("pynvml"):
         return ok("system metrics", "psutil and pynvml")
-    seen = "nvidia-ml-py missing: a run shows no load of the GPU"
-    return hint("system metrics", seen, "pip install nvidia-ml-py")
+    message = "nvidia-ml-py missing: a run shows no load of the GPU"
+    return hint("system metrics", message, "pip install nvidia-ml-py")
 
 
 def check_telemetry(_: Settings) -> Check:
     """Whether someone has turned on that libraries report home."""
-    found = [
+    reporting = [
         name
         for names, values in _REPORTS.items()
         for name in names
         if variable(name).lower() in values
     ]
-    if not found:
+    if not reporting:
         return ok("telemetry", "off")
-    seen = f"on: {', '.join(f'{name}={variable(name)}' for name in found)}"
-    return hint("telemetry", seen, f"unset {' '.join(found)}")
+    message = f"on: {', '.join(f'{name}={variable(name)}' for name in reporting)}"
+    return hint("telemetry", message, f"unset {' '.join(reporting)}")

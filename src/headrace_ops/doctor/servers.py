@@ -91,8 +91,8 @@ def check_server(
         return None
     page = ask(url + server.private, headers, server.body)
     if page.status_code in {401, 403}:
-        seen = f"{url} asks for a user and password, and was given no right ones"
-        yield wrong(name, seen, server.to_enter)
+        message = f"{url} asks for a user and password, and was given no right ones"
+        yield wrong(name, message, server.to_enter)
         return None
     yield ok(name, url)
     version = ask(url + server.version, headers)
@@ -102,8 +102,8 @@ def check_server(
     yield from check_door(server, url, stranger)
     date = health.headers.get("Date")
     if date:
-        there = email.utils.parsedate_to_datetime(date).timestamp()
-        yield from check_clock(server.package, there)
+        server_time = email.utils.parsedate_to_datetime(date).timestamp()
+        yield from check_clock(server.package, server_time)
     return page
 
 
@@ -114,8 +114,8 @@ def check_door(server: Server, url: str, stranger: int) -> Iterator[Check]:
         stranger: the status of the private page for such a one.
     """
     if stranger == 200 and not is_loopback(urlsplit(url).hostname or ""):
-        seen = f"{url} lets everyone in, without a password"
-        yield wrong(f"{server.package} access", seen, server.to_lock)
+        message = f"{url} lets everyone in, without a password"
+        yield wrong(f"{server.package} access", message, server.to_lock)
 
 
 def check_prefect(settings: Settings) -> Iterator[Check]:
@@ -140,14 +140,14 @@ def _workers(settings: Settings, url: str, headers: dict[str, str]) -> Check:
     if not any(online.values()):
         fix = "headrace worker --pool cpu"
         return hint("workers", "none is there: scheduled runs wait", fix)
-    seen = ", ".join(f"{name}: {count}" for name, count in sorted(online.items()))
+    message = ", ".join(f"{name}: {count}" for name, count in sorted(online.items()))
     places = {"the ledger": settings.database_url, "MLflow": settings.tracking_uri}
     in_files = [name for name, uri in places.items() if uri.startswith("sqlite")]
     if sum(online.values()) > 1 and in_files:
-        seen = f"{seen}; {' and '.join(in_files)} in SQLite, which locks"
+        message = f"{message}; {' and '.join(in_files)} in SQLite, which locks"
         fix = "Use PostgreSQL: `headrace up --postgres` in a new home."
-        return hint("workers", seen, fix)
-    return ok("workers", seen)
+        return hint("workers", message, fix)
+    return ok("workers", message)
 
 
 def check_mlflow(settings: Settings) -> Iterator[Check]:
@@ -160,9 +160,9 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
         if live := live_links(settings).get("mlflow"):
             yield from _check_mlflow(live, "mlflow page", settings)
     else:
-        seen = f"MLFLOW_TRACKING_URI is {uri!r}: files, which MLflow has given up"
+        message = f"MLFLOW_TRACKING_URI is {uri!r}: files, which MLflow has given up"
         fix = "unset MLFLOW_TRACKING_URI, or set it to a server or a database"
-        yield wrong("mlflow", seen, fix)
+        yield wrong("mlflow", message, fix)
 
 
 def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
@@ -191,12 +191,12 @@ def check_artifacts(root: str, url: str) -> Iterator[Check]:
     name = "mlflow artifacts"
     nearest = next(p for p in (path, *path.parents) if p.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        seen = f"the server's artifact root {path} cannot be written from here"
+        message = f"the server's artifact root {path} cannot be written from here"
         fix = (
             "Start it with --artifacts-destination, so that it writes them itself, and "
             "train in a new experiment."
         )
-        yield wrong(name, seen, fix)
+        yield wrong(name, message, fix)
     elif not is_loopback(urlsplit(url).hostname or ""):
         fix = "Share it with every worker, or use --artifacts-destination."
         yield hint(name, f"the server's artifact root is a folder, {path}", fix)
