@@ -1,4 +1,4 @@
-"""The pools of ``headrace worker``, whose runs have no say in how they are started."""
+"""The work pools of ``headrace worker``, whose runs cannot change how they start."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from headrace.errors import UsageError
 from headrace_ops.prefect_errors import translate_errors
 
-# A deployment of ours sets no job variable, so there is none: no command, no folder,
-# no environment. A flow has the worker's.
+# Headrace's deployments set no job variables, so the template has none: no command, no
+# folder, no environment. A flow uses those of the worker.
 PROCESS_TEMPLATE: dict[str, Any] = {
     "job_configuration": {"env": {}, "labels": {}, "stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
@@ -17,10 +17,10 @@ PROCESS_TEMPLATE: dict[str, Any] = {
 
 
 def check_pool(pool: str) -> None:
-    """Make a pool if it is missing, and close one that has Prefect's own template.
+    """Create a pool if it is missing, and replace Prefect's default template.
 
     Raises:
-        UsageError: it is of another kind, or the server refuses the login.
+        UsageError: the pool has another type, or the server refuses the login.
         DependencyError: the server does not answer.
     """
     from prefect.client.orchestration import get_client
@@ -31,8 +31,9 @@ def check_pool(pool: str) -> None:
         work_pool = _ensure_pool(client, pool)
         if work_pool.type != "process":
             raise UsageError(
-                f"The pool {pool!r} is of type {work_pool.type!r}, not of processes.",
-                f"Use Prefect's worker for it: prefect worker start --pool {pool}.",
+                f"The work pool {pool!r} has the type {work_pool.type!r} instead of "
+                "'process'.",
+                f"Use Prefect's own worker: prefect worker start --pool {pool}.",
             )
         open_to_all: tuple[Any, ...] = (
             {},
@@ -44,7 +45,7 @@ def check_pool(pool: str) -> None:
 
 
 def ensure_pool(client: Any, pool: str, queue: str = "default") -> None:
-    """Make a work pool, of processes, and its queue, if they are missing."""
+    """Create a work pool of type process, and its queue, if they are missing."""
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     _ensure_pool(client, pool)
@@ -65,6 +66,6 @@ def _ensure_pool(client: Any, pool: str) -> Any:
         wanted = WorkPoolCreate(
             name=pool, type="process", base_job_template=PROCESS_TEMPLATE
         )
-        with contextlib.suppress(ObjectAlreadyExists):  # another one was as fast
+        with contextlib.suppress(ObjectAlreadyExists):  # another client was faster
             return client.create_work_pool(wanted)
         return client.read_work_pool(pool)

@@ -1,4 +1,4 @@
-"""Databases: which, reachable or not, their clock, and the chain of the ledger."""
+"""Checks of databases: whether they answer, their clock, and the ledger's chain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
 
 
 def _check_chain(url: str) -> Iterator[Check]:
-    """Whether every row is as it was written; changes nothing, nor takes over."""
+    """Whether every row is as it was written. Migrates no rows of an older release."""
     import sqlalchemy as sa
 
     from headrace.state.ledger import Ledger
@@ -43,16 +43,17 @@ def _check_chain(url: str) -> Iterator[Check]:
         return
     name = "ledger chain"
     if version == 1:
-        yield hint(name, "of an older release: the next command takes its rows over")
+        message = "written by an older release: the next command migrates its rows"
+        yield hint(name, message)
     elif problem := (report := Ledger(url).walk_chain()).problem:
-        fix = "Restore the ledger from a backup; see who may write there."
+        fix = "Restore the ledger from a backup, and check who can write to it."
         yield wrong(name, problem, fix)
     else:
         yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
 
 
 def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
-    """A database by its SQLAlchemy URL; makes nothing in it."""
+    """The database at a SQLAlchemy URL. Creates nothing in it."""
     import sqlalchemy as sa
 
     try:
@@ -69,24 +70,22 @@ def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
 
 def _check_file(name: str, path: Path) -> Check:
     if not path.exists():
-        return ok(name, f"{path}, made by the first run")
+        return ok(name, f"{path}, created by the first run")
     from headrace.state.ledger.files import is_read_only
 
     message = f"SQLite {path}"
     if is_read_only(path):
-        fix = "To run something, allow it to be written, or set HEADRACE_HOME."
-        return hint(
-            name, f"{message}: it is read-only: nothing can be added to it", fix
-        )
+        fix = "To run pipelines, make it writable or set HEADRACE_HOME to another home."
+        return hint(name, f"{message} is read-only", fix)
     try:
         uri = f"{path.as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
-        fix = "End what holds it, or use PostgreSQL: `headrace up --postgres`."
+        fix = "End the process that locks it, or use `headrace up --postgres`."
         return unreachable(name, f"{message}: {error}", fix)
     except sqlite3.DatabaseError as error:
-        fix = "Put a copy back, or move it away to begin anew."
+        fix = "Restore it from a backup, or move it away to start a new one."
         return wrong(name, f"{message}: {error}", fix)
     return ok(name, message)
 
@@ -124,5 +123,5 @@ def check_clock(
     if abs(apart) > CLOCK_SECONDS:
         side = "ahead of" if apart > 0 else "behind"
         message = f"its clock is {abs(apart):.0f} s {side} this machine's"
-        fix = "Set both by NTP: schedules and leases go by the clock."
+        fix = "Synchronise both by NTP: schedules and leases depend on the clock."
         yield wrong(f"{name} clock", message, fix)
