@@ -1,4 +1,4 @@
-"""All that ``headrace up`` starts, in the order in which one needs the other."""
+"""What ``headrace up`` starts, each server after those that it needs."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def start_all(
     pools: tuple[str, ...],
     host: str,
 ) -> dict[str, Any]:
-    """Start what is not configured elsewhere, and wait until all of it answers.
+    """Start the servers that are not configured elsewhere, and wait for their answers.
 
     Args:
-        with_postgres: with a PostgreSQL in the home; a home that has one keeps it.
-        pools: those that get a worker.
+        with_postgres: start a PostgreSQL in the home. A home that has one always does.
+        pools: the pools that get a worker.
 
     Returns:
-        The answer of ``up``: ``links``, ``workers``, ``home``, and ``environment``,
-        what a shell elsewhere sets to use the same.
+        The answer of ``up``: ``links``, ``workers``, ``home``, and ``environment``, the
+        variables that a shell needs to use the same servers.
 
     Raises:
-        UsageError: the address lacks a password, or the home has its state in SQLite.
+        UsageError: the address needs a password, or the home's state is in SQLite.
         DependencyError: a server does not start.
     """
     check_doors(host)
@@ -56,7 +56,7 @@ def start_all(
     if wants_postgres and servers.own_postgres_is_used():
         postgres.check_home(settings)
         supervisor.start(servers.postgres_service(settings))
-        settings = Settings()  # only now it knows where the databases are
+        settings = Settings()  # read again: the databases have their URLs only now
     links |= _start_servers(supervisor, settings, host)
     write_links(settings, _with_postgres(links, settings), homes_own(settings))
     supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
@@ -80,7 +80,7 @@ def _start_servers(
     try:
         supervisor.start(*services)
     except DependencyError:
-        # Another one may take a port between our look at it and our use of it.
+        # Another process may take a port after it was found to be free.
         if not any("already in use" in tail(service.log) for service in services):
             raise
         supervisor.drop(*services)
@@ -112,7 +112,7 @@ def _servers(
 
 
 def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
-    """The links with that of the ledger's PostgreSQL, if it is one, less a password."""
+    """The links, with the ledger's PostgreSQL if it has one. No password is shown."""
     url = settings.database_url
     if not url.startswith("postgresql"):
         return links
@@ -125,9 +125,9 @@ def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
 
 
 def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
-    """What reaches these servers, the home's login too.
+    """The variables for clients of these servers, with the home's login.
 
-    A login that the environment has stays out, and so does a database URL with one.
+    A login from the environment is left out, and so is a database URL with a password.
     """
     variables = {
         "HEADRACE_HOME": str(settings.home.absolute()),
@@ -152,7 +152,7 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
 
 
 def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
-    """The links of servers that were started here, so that they open logged in."""
+    """The links, with a login for the servers that were started here."""
     logins = servers_logins(settings)
     pages = dict(links)
     for name, key in CONFIGURED.items():

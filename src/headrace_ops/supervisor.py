@@ -1,4 +1,4 @@
-"""Keeps servers running: starts what ended again, some times, with growing pauses."""
+"""Keeps servers running: restarts a server that ended, with growing pauses."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ log = logging.getLogger("headrace")
 
 @dataclass
 class Supervised:
-    """A service and its process now.
+    """A service and its current process.
 
     Attributes:
-        failures: how often in a row it ended by itself soon after its start.
-        again_at: when it is started again; None while it runs.
+        failures: how many times in a row it ended by itself soon after its start.
+        again_at: when to start it again; None while it runs.
     """
 
     service: Service
@@ -39,12 +39,12 @@ class Supervised:
 
 
 class Supervisor:
-    """Servers that live as long as this process, and no longer.
+    """Servers that run no longer than this process.
 
     Args:
-        lock: a descriptor that the guards hold until their servers are gone.
-        pauses: seconds before each start again of what ended by itself; with the
-            last one used up, `watch` gives up.
+        lock: a descriptor that the guards hold until their servers have ended.
+        pauses: the seconds before each restart of a server that ended by itself. After
+            the last one, `watch` gives up.
     """
 
     def __init__(self, lock: int, pauses: Sequence[float] = PAUSES) -> None:
@@ -53,10 +53,10 @@ class Supervisor:
         self._servers: list[Supervised] = []
 
     def start(self, *services: Service) -> None:
-        """Start servers together, and wait until each answers.
+        """Start servers at the same time, and wait until each answers.
 
         Raises:
-            DependencyError: one does not, with the last line of its log.
+            DependencyError: one does not; the message has the last line of its log.
         """
         started = []
         for service in services:
@@ -69,16 +69,16 @@ class Supervisor:
             wait_until(partial(_is_ready, server), server.process, name, log_path)
 
     def drop(self, *services: Service) -> None:
-        """End servers, and keep them no more."""
+        """End servers, and restart them no more."""
         dropped = [server for server in self._servers if server.service in services]
         self._servers = [server for server in self._servers if server not in dropped]
         guard.stop(*(server.process for server in dropped))
 
     def watch(self) -> None:
-        """Keep them running until Ctrl-C.
+        """Keep the servers running until Ctrl-C.
 
         Raises:
-            DependencyError: one ended again and again.
+            DependencyError: one ended more often than it is restarted.
         """
         while True:
             for server in self._servers:
@@ -86,7 +86,7 @@ class Supervisor:
             time.sleep(LOOK_SECONDS)
 
     def stop(self) -> None:
-        """End all of them: what was started last, and uses the others, first."""
+        """End all servers: first the workers, then what they use."""
         by_command = {s.service.name: s.process for s in reversed(self._servers)}
         workers = [name for name in by_command if name.endswith("worker")]
         databases = [name for name in by_command if name == "postgres"]
@@ -122,16 +122,16 @@ class Supervisor:
         if server.failures == len(self._pauses):
             raise DependencyError(
                 f"{name} ended by itself {server.failures + 1} times: {last_message}",
-                f"See {server.service.log}, and start again.",
+                f"See {server.service.log}, then run `headrace up` again.",
             )
         pause = self._pauses[server.failures]
         server.failures += 1
         server.again_at = now + pause
-        log.warning("%s ended by itself; again in %g s (%s)", name, pause, last_message)
+        log.warning("%s ended (%s); restart in %g s", name, last_message, pause)
 
 
 def _is_ready(server: Supervised) -> bool:
-    """Whether a server answers, and it is ours: another home's may have its port."""
+    """Whether the server answers, and not one of another home on the same port."""
     if not server.service.ready():
         return False
     if not server.service.port:
