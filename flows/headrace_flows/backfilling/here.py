@@ -1,4 +1,4 @@
-"""A run as a process of this machine: its memory goes with it."""
+"""A run as a process on this machine, which frees its memory when it ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Here:
         self._is_stopping = False
 
     def run(self, task: Task, key: str) -> dict[str, Any]:
-        """Run a task; what of its answer is of interest, and its exit code."""
+        """Run a task; returns the main fields of its answer, and its exit code."""
         process = subprocess.Popen(  # noqa: S603
             [
                 *(sys.executable, "-m", "headrace_cli", "run"),
@@ -39,7 +39,7 @@ class Here:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches it once, by us
+            start_new_session=True,  # it gets Ctrl-C once, from `stop`
         )
         self._running.add(process)
         if self._is_stopping:
@@ -49,7 +49,10 @@ class Here:
         try:
             summary = json.loads(out)
         except ValueError:
-            summary = {"status": "error", "reason": f"it ended with {out[-200:]!r}"}
+            summary = {
+                "status": "error",
+                "reason": f"its output is no JSON: {out[-200:]!r}",
+            }
         code = process.returncode
         if code < 0:
             reason = f"it was ended by signal {-code}"
@@ -63,7 +66,7 @@ class Here:
         }
 
     def stop(self) -> None:
-        """Interrupt those that run; each ends in order."""
+        """Interrupt the running processes; each ends in order."""
         self._is_stopping = True
         for process in list(self._running):
             with contextlib.suppress(ProcessLookupError):

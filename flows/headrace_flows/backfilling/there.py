@@ -1,4 +1,4 @@
-"""A run of the pipeline's deployment, by whichever worker its pool has."""
+"""A run of the pipeline's deployment, by a worker of its pool."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class There:
     """Runs tasks by the deployment ``train/<pipeline>``.
 
     Args:
-        deployment: Prefect's id of it.
-        settings: where store and ledger are.
+        deployment: Prefect's id of the deployment.
+        settings: with the store and the ledger.
     """
 
     def __init__(self, deployment: Any, settings: Settings) -> None:
@@ -38,11 +38,11 @@ class There:
         self._stopping = threading.Event()
 
     def run(self, task: Task, key: str) -> dict[str, Any]:
-        """Run a task, or wait for the run of it that is under way.
+        """Run a task, or wait for its running flow run.
 
         Raises:
-            HeadraceError: the server does not take or keep it, or the store or the
-                ledger does not say how it ended.
+            HeadraceError: the server refuses or loses the run, or the store or the
+                ledger has no outcome.
         """
         from prefect.client.orchestration import get_client
         from prefect.exceptions import ObjectNotFound
@@ -54,16 +54,16 @@ class There:
                 ended = wait_for(client, run, task.spec.name, self._stopping)
             except ObjectNotFound as error:
                 raise UsageError(
-                    f"The deployment train/{task.spec.name} is gone from Prefect.",
+                    f"Prefect no longer has the deployment train/{task.spec.name}.",
                     f"Run `headrace deploy {task.spec.name}`.",
                 ) from error
             except Stopped:
-                reason = "it goes on by itself; the next backfill waits for it"
+                reason = "it is still running; the next backfill waits for it"
                 return {"status": "running", "reason": reason, "exit_code": 130}
         return self._outcome(task, ended)
 
     def stop(self) -> None:
-        """Wait no longer; what workers have begun goes on."""
+        """Stop waiting. Runs that workers have started go on."""
         self._stopping.set()
 
     def _start(self, client: Any, task: Task, work: str) -> Any:
