@@ -1,8 +1,8 @@
-"""A run waits for a person, and goes on when the ledger has the answer.
+"""A run waits for a person's decision, and goes on once the ledger has it.
 
-A run of a deployment is suspended: no process waits, and Prefect's page of the run has
-a form. A run here and now waits in the foreground. When it goes on, a run starts from
-the top, and its stages are there already.
+The run of a deployment is suspended: no process waits, and its page in Prefect has a
+form. Any other run waits in the foreground. A suspended run starts again from the top,
+and finds the results of its stages in the store.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ log = logging.getLogger("headrace")
 
 
 class Decision(RunInput):
-    """The form on the page of a run that waits."""
+    """The form on the page of a waiting run."""
 
     approve: bool = Field(description="promote this version")
-    name: str = Field(min_length=1, description="who you are; recorded as you say it")
-    reason: str = Field(default="", description="why; kept for ever")
+    name: str = Field(min_length=1, description="your name; recorded as entered")
+    reason: str = Field(default="", description="the reason; recorded permanently")
 
 
 def wait_for_approval(run: Run) -> None:
-    """Wait until a person has decided, where the pipeline wants one and gates hold.
+    """Wait for a person's decision, if the pipeline asks for one and all gates hold.
 
     Raises:
-        Pause: the run of a deployment is suspended; it comes here again.
-        DependencyError: the ledger does not answer, and it is too late to wait.
+        Pause: the run of a deployment is suspended; it comes back here.
+        DependencyError: the ledger does not answer, and the request has expired.
     """
     if run.evaluation is None or run.registration is None or run.register_only:
         return
     settings, ledger = run.plan.settings, run.plan.ledger
     asked = approval.ask(run.spec, run.evaluation, run.registration, settings, ledger)
     if asked is None:
-        if _was_suspended(run):  # what was approved meanwhile is how this run ends
+        if _was_suspended(run):  # the approval meanwhile decides how this run ends
             run.began_at = run.evaluation.champion_sequence
         return
     request, is_new = asked
@@ -79,7 +79,7 @@ def wait_for_approval(run: Run) -> None:
     if context and context.flow_run and context.flow_run.deployment_id:
         _suspend(run, request)
     else:
-        with run.aside():  # the runs of a schedule do not wait for a person here
+        with run.aside():  # other runs of the pipeline do not have to wait
             _wait(run, request)
 
 
@@ -95,37 +95,37 @@ def _wait(run: Run, request: Approval) -> None:
 
 
 def _suspend(run: Run, request: Approval) -> None:
-    """Suspend the run, or take the answer that it was resumed with."""
+    """Suspend the run, or act on the decision that it was resumed with."""
     ledger, settings = run.plan.ledger, run.plan.settings
     form = Decision.with_initial_data(_question(run, request))
     for attempt in itertools.count():
         try:
-            said = suspend_flow_run(
+            decision = suspend_flow_run(
                 wait_for_input=form,
                 timeout=_seconds_left(request),
                 key=f"{_key(request)}{attempt}",
             )
         except Pause:
-            if not approval.is_open(request, ledger):  # answered at this very moment
+            if not approval.is_open(request, ledger):  # decided meanwhile
                 with get_client(sync_client=True) as client:
                     resume_waiting(client, request, ledger)
             raise
-        if said is None or not approval.is_open(request, ledger):
+        if decision is None or not approval.is_open(request, ledger):
             return
         try:
-            approval.check_eyes(request, said.name)
+            approval.check_eyes(request, decision.name)
         except PromotionError as error:
             log.warning("promote: %s", error)
             continue
         break
-    settings = settings.model_copy(update={"user": said.name.strip()})
-    _decide(request, said.approve, said.reason, ledger, settings)
+    settings = settings.model_copy(update={"user": decision.name.strip()})
+    _decide(request, decision.approve, decision.reason, ledger, settings)
 
 
 def _decide(
     request: Approval, yes: bool, reason: str, ledger: Ledger, settings: Settings
 ) -> None:
-    """Act on the form; what stands against a promotion is told by the next stage."""
+    """Record the decision of the form. The next stage reports a refused promotion."""
     version, reason = (request.model, request.version), reason.strip()
     try:
         if yes:
@@ -140,16 +140,16 @@ def _decide(
 def resume_waiting(
     client: SyncPrefectClient, request: Approval, ledger: Ledger
 ) -> list[str]:
-    """Resume the flow runs that wait for an answer that is there; returns their ids."""
-    word = ledger.approval(request.model, request.version) or request
-    approve = word.action == "approve"
-    said = {"approve": approve, "name": word.who, "reason": word.why}
+    """Resume the flow runs that wait for a recorded decision; returns their ids."""
+    decision = ledger.approval(request.model, request.version) or request
+    approve = decision.action == "approve"
+    form = {"approve": approve, "name": decision.who, "reason": decision.why}
     paused = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}})
     resumed = []
     for flow_run in client.read_flow_runs(flow_run_filter=paused):
         details = flow_run.state.state_details if flow_run.state else None
         if details and (details.pause_key or "").startswith(_key(request)):
-            client.resume_flow_run(flow_run.id, run_input=said)
+            client.resume_flow_run(flow_run.id, run_input=form)
             resumed.append(str(flow_run.id))
     return resumed
 
@@ -181,8 +181,8 @@ def _question(run: Run, request: Approval) -> str:
     eyes = f", and not by {request.who}" if request.four_eyes else ""
     page = f"See [its report]({run.flow_run_url}?tab=Artifacts). " if run.ui_url else ""
     return (
-        f"Shall **{request.model} version {request.version}** be promoted? All of its "
-        f"gates hold. {page}To be decided until {_until(request)}{eyes}; otherwise it "
-        f"counts as rejected. Or by command: `headrace approve {request.model} "
+        f"Promote **{request.model} version {request.version}**? All of its gates "
+        f"hold. {page}Decide before {_until(request)}{eyes}; after that it counts as "
+        f"rejected. On the command line: `headrace approve {request.model} "
         f"{request.version} --reason TEXT`."
     )

@@ -1,7 +1,7 @@
-"""The runs of a deployment that do the same work, one at a time.
+"""The attempts of a deployment at the same work, one after the other.
 
-Prefect gives back the first run that had an idempotency key, even after it failed, so
-the key has the number of the attempt in it. All attempts share a tag.
+For an idempotency key Prefect returns the first run, even if it failed. So the key
+contains the number of the attempt. All attempts share a tag.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ log = logging.getLogger("headrace")
 
 
 class Stopped(Exception):
-    """Nobody waits any longer; the flow run goes on."""
+    """The waiting was stopped; the flow run goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of the deployment: its number, and Prefect's own record of it."""
+    """One run of the deployment: its number and Prefect's record."""
 
     number: int
     run: Any
 
 
 def work_of(settings: Settings, fingerprint: str) -> str:
-    """The name of some work on a server that other ledgers use as well.
+    """The name of some work, which is unique on a server that several ledgers use.
 
     Raises:
         DependencyError: the ledger does not answer.
@@ -47,31 +47,31 @@ def work_of(settings: Settings, fingerprint: str) -> str:
 
 
 def find_attempts(client: Any, work: str) -> list[Any]:
-    """The flow runs that do or did some work, oldest first."""
+    """All flow runs for some work, oldest first."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
     wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(work)]))
-    found = client.read_flow_runs(flow_run_filter=wanted)
-    return sorted(found, key=lambda run: run.created)
+    flow_runs = client.read_flow_runs(flow_run_filter=wanted)
+    return sorted(flow_runs, key=lambda run: run.created)
 
 
 def tag_of(work: str) -> str:
-    """The tag of all runs that do this work."""
+    """The tag of all flow runs for some work."""
     return f"work:{work}"
 
 
 def wait_for(
     client: Any, run: Any, place: str, stopping: threading.Event | None = None
 ) -> Any:
-    """Wait until a flow run has ended; a server that is away meanwhile is waited for.
+    """Wait until a flow run has ended, also while the server does not answer.
 
     Args:
         run: Prefect's record of it.
-        place: where it runs, for the log.
-        stopping: ends the waiting when it is set.
+        place: where it runs, for messages.
+        stopping: stops the waiting when it is set.
 
     Returns:
-        Prefect's record of it, as it ended.
+        Prefect's record of the ended run.
 
     Raises:
         DependencyError: the server has not answered for ten minutes, or the run was
@@ -81,30 +81,30 @@ def wait_for(
     import httpx
     from prefect.exceptions import ObjectNotFound
 
-    started = heard = time.monotonic()
-    is_told = False
+    started = last_answer = time.monotonic()
+    is_logged = False
     while True:
         try:
             run = client.read_flow_run(run.id)
-            heard = time.monotonic()
+            last_answer = time.monotonic()
         except ObjectNotFound as error:
             raise DependencyError(
                 f"The flow run {run.id} of {place} was deleted from Prefect.",
-                "Run the same again.",
+                "Run the same command again.",
             ) from error
         except httpx.HTTPError as error:
-            if time.monotonic() - heard > SILENCE_LIMIT_SECONDS:
+            if time.monotonic() - last_answer > SILENCE_LIMIT_SECONDS:
                 raise DependencyError(
                     f"The Prefect server has not answered for "
                     f"{SILENCE_LIMIT_SECONDS // 60} minutes: {error}.",
-                    "Start it, and run the same again.",
+                    "Start the server, then run the same command again.",
                 ) from error
         if run.state is not None and run.state.is_final():
             return run
         waits = run.state is None or run.state.is_scheduled()
-        if waits and not is_told and time.monotonic() - started > PATIENCE_SECONDS:
+        if waits and not is_logged and time.monotonic() - started > PATIENCE_SECONDS:
             log.info("waiting for a free worker of %s", place)
-            is_told = True
+            is_logged = True
         if stopping is None:
             time.sleep(POLL_SECONDS)
         elif stopping.wait(POLL_SECONDS):

@@ -1,4 +1,4 @@
-"""Work that a thread does beside a block of code, once or again and again."""
+"""Work in a thread during a block of code, once or periodically."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LAST_WAIT_SECONDS = 10.0
 def beside(
     work: Callable[[], None], name: str, period_seconds: float = 0.0
 ) -> Iterator[None]:
-    """Do some work during the block, which waits for it at its end, but not for long.
+    """Do some work during the block. The block's end waits for it some seconds.
 
     Args:
-        name: of the thread.
-        period_seconds: the pause before the work is done again; 0: it is done once.
+        name: the name of the thread.
+        period_seconds: the pause before the work is repeated; 0: do it once.
     """
     closing = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A client of the Prefect server that lasts, for what a command asks of it."""
+"""A client of the permanent Prefect server, for commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.credentials import hide_credentials
 from headrace.errors import UsageError
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
-    """A client of the server that lasts, and the address of its pages.
+    """A client of the permanent server, and the URL of its pages.
 
-    The configured one, else the home's live one.
+    The server is the configured one, otherwise the one of ``headrace up``.
 
     Raises:
-        UsageError: there is none, or it refuses what is asked for.
-        DependencyError: it does not answer.
+        UsageError: there is no server, or it refuses a request.
+        DependencyError: the server does not answer.
     """
     from headrace_ops.environment import enter_prefect
     from headrace_ops.live import lasting_api_url
@@ -33,12 +33,12 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
     url = lasting_api_url(settings)
     if not url:
         raise UsageError(
-            "There is no Prefect server that would keep a deployment.",
+            "There is no permanent Prefect server, which deployments need.",
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
     enter_prefect(settings, url)
     os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 
-    with told(), get_client(sync_client=True) as client:
+    with translate_errors(), get_client(sync_client=True) as client:
         yield client, hide_credentials(url.removesuffix("/api"))

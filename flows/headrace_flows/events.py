@@ -1,6 +1,6 @@
-"""The events that start a deployment, and those that a flow emits.
+"""The events that start deployments, and those that flows emit.
 
-Anyone may emit ``headrace.drift``: by `prefect.events.emit_event`, an automation or a
+Anyone can emit ``headrace.drift``: with `prefect.events.emit_event`, an automation or a
 webhook. Its resource is ``headrace.pipeline.<name>``.
 """
 
@@ -26,12 +26,12 @@ def resource_of(pipeline: str) -> str:
 
 
 def tell_of_snapshot(run: Run, snapshot: SnapshotRecord, before: str) -> None:
-    """Emit ``headrace.snapshot``, if it is a new one.
+    """Emit ``headrace.snapshot`` if the snapshot is new.
 
-    A run of the pipeline's own deployment does not: it trains on it by itself.
+    A run of the pipeline's own deployment emits nothing: it trains on the snapshot.
 
     Args:
-        before: digest of the pipeline's last snapshot; empty: it had none.
+        before: the digest of the pipeline's previous snapshot; empty: it had none.
     """
     import httpx
     from prefect.events import emit_event
@@ -42,8 +42,8 @@ def tell_of_snapshot(run: Run, snapshot: SnapshotRecord, before: str) -> None:
     try:
         if deployment.get_name() == run.spec.name:
             return
-    except httpx.HTTPError as error:  # of a server that is gone, and so are listeners
-        log.warning("nobody was told of the new snapshot: %s", error)
+    except httpx.HTTPError as error:  # without the server, nothing listens
+        log.warning("no event for the new snapshot was sent: %s", error)
         return
     emit_event(
         SNAPSHOT,

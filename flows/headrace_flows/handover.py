@@ -1,8 +1,8 @@
-"""The train stage on another pool: a flow asks a worker there, and waits for it.
+"""Runs the train stage on another work pool, and waits for it.
 
-Only in a deployment whose pipeline names a `train_pool`. The same training that is
-under way already, since another flow asked for it or this one was killed and has come
-back, is waited for and not done twice.
+Only deployments of a pipeline with a `train_pool` do so. If the same training is
+running already, for another flow or for this one before it was killed, the flow waits
+for that one instead of training twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.state.folders import pack_folder
 from headrace_flows.attempts import Attempt, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.fit import Answer, Request, answer_key, error_of, request_key
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ log = logging.getLogger("headrace")
 
 
 def train_pool(run: Run) -> str:
-    """The pool that a run's training goes to; empty: it is done here."""
+    """The pool that runs a run's training; empty: the run trains itself."""
     from prefect.runtime import deployment
 
     deploy = run.spec.deploy
@@ -45,16 +45,16 @@ def train_there(
     contract: ContractRecord,
     tags: Mapping[str, str],
 ) -> tuple[TrainingRecord, str]:
-    """Have a worker of the other pool train, and take the record from the store.
+    """Train on the other pool, and read the record from the store.
 
     Returns:
-        the record, and the place of the checkpoint that it went on from, if any.
+        the record, and the key of the checkpoint that it resumed from, if any.
 
     Raises:
-        DependencyError: the training crashed three times, was cancelled, or the
-            server is gone.
-        UsageError: there is no deployment for it.
-        HeadraceError: what the training itself raised.
+        DependencyError: the training crashed three times or was cancelled, or the
+            server does not answer.
+        UsageError: the training has no deployment.
+        HeadraceError: raised by the training itself.
     """
     from prefect.client.orchestration import get_client
 
@@ -78,50 +78,56 @@ def train_there(
             error = error_of(answer)
             if error is not None:
                 raise error
-            said = ended.state.message or ended.state.name
+            name, message = ended.state.name, ended.state.message or ended.state.name
             if ended.state.is_crashed() and crashes + 1 < CRASHES:
                 crashes += 1
-                log.warning("train: crashed on the pool %s (%s); again", pool, said)
+                log.warning(
+                    "train: crashed on the pool %s (%s); trying again", pool, message
+                )
                 continue
             raise DependencyError(
-                f"The training on the pool {pool} ended as {ended.state.name}: {said}",
-                "See its run in Prefect, and run the same again: it goes on from its "
-                "last checkpoint.",
+                f"The training on the pool {pool} ended as {name}: {message}",
+                "Look at its flow run in Prefect, then run the same command again: it "
+                "resumes from the last checkpoint.",
             )
 
 
 def _ask(client: Any, run: Run, key: Key, request: Request) -> Attempt:
-    """The attempt that is under way, else a new one."""
+    """Return the attempt that is running, or start a new one."""
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
 
     name, fingerprint = f"fit/{run.spec.name}", key.fingerprint
     work = work_of(run.plan.settings, fingerprint)
-    with told():
+    with translate_errors():
         known = find_attempts(client, work)
         if known and not known[-1].state.is_final():
             return Attempt(int(known[-1].parameters["attempt"]), known[-1])
         number = 1 + max((int(old.parameters["attempt"]) for old in known), default=0)
-        given = {"pipeline": run.spec.name, "training": fingerprint, "attempt": number}
+        parameters = {
+            "pipeline": run.spec.name,
+            "training": fingerprint,
+            "attempt": number,
+        }
         run.plan.anchored.write_json(
             request_key(fingerprint, number), request.model_dump(mode="json")
         )
-        # Of the same number, where Prefect's database was lost and the store was not.
+        # If Prefect's database was lost, an old answer may have the same number.
         run.plan.anchored.delete(answer_key(fingerprint, number))
         try:
-            made = run_deployment(
+            flow_run = run_deployment(
                 name,
-                parameters=given,
+                parameters=parameters,
                 idempotency_key=f"{work}-{number}",
                 tags=[tag_of(work)],
                 timeout=0,
             )
         except ObjectNotFound as error:
             raise UsageError(
-                f"There is no deployment {name}, which the training is handed over to.",
+                f"There is no deployment {name} for the training on another pool.",
                 f"Run `headrace deploy {run.spec.name}`.",
             ) from error
-    return Attempt(number, made)
+    return Attempt(number, flow_run)
 
 
 def _wait(client: Any, run: Run, attempt: Attempt, place: str) -> Any:
@@ -133,9 +139,9 @@ def _wait(client: Any, run: Run, attempt: Attempt, place: str) -> Any:
 
 
 def _cancel_too(client: Any, run: Run, attempt: Attempt) -> None:
-    """Where a person has cancelled the flow: its training as well.
+    """Cancel the training as well if a person has cancelled the flow.
 
-    After a crash it goes on: the next run of the flow waits for it.
+    After a crash of the flow the training goes on. The next run waits for it.
     """
     import contextlib
 

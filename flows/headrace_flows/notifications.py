@@ -1,9 +1,9 @@
-"""Who is told when something needs a person: Prefect's automations and its own blocks.
+"""Notifications for people, by Prefect's automations and notification blocks.
 
 ``HEADRACE_NOTIFY`` names a saved notification block, such as ``slack-webhook/team``.
-Flows and commands emit ``headrace.*`` events; an automation of the server sends them,
-and failures of deployed runs, through the block. So the server tells of a run that can
-no longer tell of itself. Importing this imports no Prefect.
+Flows and commands emit ``headrace.*`` events. Automations on the server send them, and
+failures of deployed runs, through the block. So the server also reports runs whose
+process is gone. Importing this module does not import Prefect.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from headrace.settings import Settings
 
-LEDGER = "headrace.ledger"  # the label that says whose event it is
+LEDGER = "headrace.ledger"  # the label with the ledger of an event
 Kind = Literal["approval", "drift", "lost", "refused", "rollback"]
 EVENTS = get_args(Kind)
 SEND_LIMIT_SECONDS = 10
@@ -47,9 +47,9 @@ def emit(
 def emit_from_command(
     settings: Settings, kind: Kind, model: str, message: str, **details: Any
 ) -> None:
-    """Emit an event outside of a flow, if there is a server; what fails is only said.
+    """Emit an event outside of a flow, if there is a server. A failure is only logged.
 
-    What the command has done is done, and does not fail for want of a listener.
+    The command has done its work, and does not fail because nobody can be notified.
     """
     if not has_server(settings):
         return
@@ -62,23 +62,23 @@ def emit_from_command(
             emit(settings, kind, model, message, **details)
             EventsWorker.drain_all(timeout=SEND_LIMIT_SECONDS)
     except HeadraceError as error:
-        log.warning("nobody was told of the %s of %s: %s", kind, model, error)
+        log.warning("no notification of the %s of %s was sent: %s", kind, model, error)
 
 
 def has_server(settings: Settings) -> bool:
-    """Whether there is a Prefect server that lasts, configured or the home's."""
+    """Whether there is a permanent Prefect server, configured or the home's."""
     from headrace_ops.live import lasting_api_url
 
     return bool(lasting_api_url(settings))
 
 
 def ensure(client: SyncPrefectClient, settings: Settings) -> str:
-    """Make the automations that tell the block of the settings, or remove them.
+    """Create the automations for the block in the settings, or delete them.
 
-    Those of other ledgers on the server stay as they are.
+    Those of other ledgers on the server are not changed.
 
     Returns:
-        the block, empty where nobody is to be told.
+        the block, empty if there are no notifications.
 
     Raises:
         UsageError: there is no such block.
@@ -98,7 +98,7 @@ def ensure(client: SyncPrefectClient, settings: Settings) -> str:
 
 
 def _ledger_tag(settings: Settings) -> str:
-    """The ledger's name; the runs of it have it as a tag."""
+    """The name of the ledger, which is also a tag of its runs."""
     from headrace_flows import recovery
 
     return recovery.tags(settings)[0]
@@ -123,7 +123,7 @@ def _automations(
     def automation(
         name: str, subject: str, body: str, expect: set[str], **match: dict[str, Any]
     ) -> AutomationCore:
-        # An update leaves out what is not said, so the posture is.
+        # An update omits fields that are not set, so the posture is set.
         trigger = EventTrigger.model_validate(
             {"posture": "Reactive", "expect": expect, **match}
         )

@@ -1,8 +1,8 @@
-"""The truth after a crash: what says that it runs and does not is ended.
+"""Ends runs that Prefect and MLflow show as running although their process is gone.
 
-A run that is killed outright can say nothing any more. Its lease tells: the process
-that holds it is gone, or has not renewed it for too long. What died before it had a
-lease is known by its age. A run whose lease is alive is never touched.
+A killed run cannot report its end. Its lease shows it: the process that holds the lease
+is gone, or has not renewed it for too long. A run that died before it had a lease is
+recognised by its age. A run with a live lease is never touched.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from headrace.settings import Settings
 
-FLOWS = ("train", "tune", "fit")  # each says that it is alive from its first line on
-MEMORY_SECONDS = 3600.0  # how long the leases of ended runs are kept
+FLOWS = ("train", "tune", "fit")  # each takes a lease at its start
+MEMORY_SECONDS = 3600.0  # how long leases of ended runs stay
 PERIOD_SECONDS = 30.0
 MOST = 200  # flow runs in one sweep
 LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
@@ -38,7 +38,7 @@ log = logging.getLogger("headrace")
 
 
 def tags(settings: Settings) -> list[str]:
-    """What marks the flow runs of this ledger; deployments need them as well.
+    """The tags of this ledger's flow runs and deployments.
 
     Raises:
         DependencyError: the ledger's database does not answer.
@@ -47,11 +47,12 @@ def tags(settings: Settings) -> list[str]:
 
 
 def sweep(settings: Settings) -> list[str]:
-    """End what says that it runs and does not; returns the ids of its flow runs.
+    """End runs whose process is gone; returns the ids of their flow runs.
+
+    Errors of Prefect's client are not translated. The next sweep does what was left.
 
     Raises:
-        DependencyError: the ledger or MLflow does not answer. What Prefect's client
-            raises comes as it is. Nothing is lost: the next sweep does the rest.
+        DependencyError: the ledger or MLflow does not answer.
     """
     from prefect.client.orchestration import get_client
 
@@ -81,7 +82,7 @@ def sweep(settings: Settings) -> list[str]:
 
 
 class _State:
-    """Who is alive, by all leases of the ledger."""
+    """Which runs and processes are alive, by all leases of the ledger."""
 
     def __init__(self, rows: list[Lease], now: float, tag: str) -> None:
         self.tag = tag
@@ -105,14 +106,14 @@ class _State:
         ]
 
     def is_dead(self, flow_run_id: str) -> bool:
-        """Whether a flow run had a lease, and none of its holders is left."""
+        """Whether a flow run had leases, and all of their holders are gone."""
         rows = self._rows.get(flow_run_id)
         return bool(rows) and not any(row.may_be_alive(self._now) for row in rows or ())
 
     def why_dead(self, run: FlowRun, client: SyncPrefectClient) -> str:
-        """Why a flow run that is under way is not; empty where it may be."""
+        """Why a flow run counts as dead; empty if it may be alive."""
         began = run.state.timestamp.timestamp() if run.state else 0.0
-        # Those that ended before are of an attempt before it was resumed or retried.
+        # Older leases belong to an attempt before the run was resumed or retried.
         rows = [row for row in self._rows.get(str(run.id), ()) if row.expires > began]
         if rows:
             lease = rows[-1]
@@ -120,13 +121,13 @@ class _State:
                 return ""
             return (
                 f"Its process {lease.pid} on {lease.host.partition('#')[0]} is gone, "
-                "or was not heard of for too long."
+                "or has not renewed its lease for too long."
             )
         if self.tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
             return ""
         if run.state and run.state.is_pending() and _may_still_begin(client, run):
             return ""
-        return "Its process ended before it was heard of."
+        return "Its process ended before it took a lease."
 
 
 def _age(run: FlowRun) -> float:
@@ -135,10 +136,10 @@ def _age(run: FlowRun) -> float:
 
 
 def _may_still_begin(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether what a worker took is being started: by it, or where it told to.
+    """Whether a worker may still be starting a run.
 
-    A process has no name that holds elsewhere, so it is up to its worker, and none that
-    came later knows of the run. A container may wait long for its place.
+    A run in a process depends on the worker that took it, so that worker must be online
+    since before. A container may wait longer for resources.
     """
     from prefect.client.schemas.objects import WorkerStatus
 
@@ -168,7 +169,7 @@ def _flow_runs(
 
 
 def _end(client: SyncPrefectClient, run: FlowRun, reason: str) -> bool:
-    """Set a flow run and its task runs to what is true; False when it did itself."""
+    """End a flow run and its task runs; False if its state has changed meanwhile."""
     from prefect.states import Cancelled, Crashed
 
     present = client.read_flow_run(run.id).state
@@ -183,7 +184,7 @@ def _end(client: SyncPrefectClient, run: FlowRun, reason: str) -> bool:
 
 
 def _end_left_tasks(client: SyncPrefectClient, tag: str) -> None:
-    """End the tasks of flow runs that told their own end, and not that of these."""
+    """End running tasks of flow runs that have ended."""
     over = {
         "tags": {"all_": [tag]},
         "state": {"type": {"any_": list(_OVER)}},
@@ -241,17 +242,17 @@ def _end_in_mlflow(
 
 
 def _sweep_quietly(settings: Settings) -> None:
-    """Sweep; what stands in the way is logged, and is tried again another time."""
+    """Sweep, and log an error instead of raising it."""
     try:
         sweep(settings)
     except HeadraceError as error:
         log.warning("sweep: %s", error.message)
-    except Exception as error:  # of Prefect's client and all below it
+    except Exception as error:  # Prefect's client raises many kinds
         log.warning("sweep: %s: %s", type(error).__name__, error)
 
 
 def swept(settings: Settings) -> AbstractContextManager[None]:
-    """Sweep once beside the block, which waits for it at its end, but not for long."""
+    """Sweep once during the block. The block's end waits for it some seconds."""
     return beside(partial(_sweep_quietly, settings), "headrace-sweep")
 
 
@@ -261,8 +262,8 @@ def keep_sweeping(
     """Sweep during the block, now and every half minute.
 
     Args:
-        settings: where ledger and MLflow are.
-        api_url: Prefect's API, where this process has another setting.
+        settings: with the ledger and MLflow.
+        api_url: Prefect's API, if this process has another setting.
     """
 
     def work() -> None:

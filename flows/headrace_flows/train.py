@@ -25,7 +25,7 @@ from headrace_flows.patience import patient
 from headrace_flows.report import publish_report
 from headrace_flows.reporting import log_page
 from headrace_flows.run import Run, current, tell_prefect
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 
 @flow(name="train", flow_run_name="{pipeline.name}", persist_result=False)
@@ -135,7 +135,7 @@ def run_here(run: Run, ui_url: str) -> State[Any]:
     try:
         settings = run.plan.settings
         marks = tags(*recovery.tags(settings))
-        with told(), recovery.swept(settings), marks:
+        with translate_errors(), recovery.swept(settings), marks:
             state: State[Any] = train(
                 run.spec,
                 str(run.plan.folder.resolve()),

@@ -18,7 +18,7 @@ from headrace_flows import recovery, stages
 from headrace_flows.patience import patient
 from headrace_flows.train import new_run, run_here
 from headrace_flows.tuning import Tuning
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 current: ContextVar[Tuning] = ContextVar("headrace_tuning")
 
@@ -90,7 +90,7 @@ def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
     try:
         settings = run.plan.settings
         marks = tags(*recovery.tags(settings))
-        with told(), recovery.swept(settings), marks:
+        with translate_errors(), recovery.swept(settings), marks:
             state: State[Any] = tune(
                 run.spec,
                 [str(dimension) for dimension in tuning.space.dimensions],

@@ -1,7 +1,7 @@
-"""Watching the champions while ``headrace up`` runs: what is lost is put back or told.
+"""Watches the champions' files while ``headrace up`` runs, and restores lost ones.
 
-A file is read again only where its size or its times are others than before, so that a
-look costs milliseconds. Importing this imports no Prefect.
+A file is read again only if its size or times have changed, so a check takes
+milliseconds. Importing this module does not import Prefect.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ log = logging.getLogger("headrace")
 
 
 class ChampionWatch:
-    """Looks at all champions of a ledger, and speaks once of what it finds.
+    """Checks all champions of a ledger, and reports each problem once.
 
     Args:
-        settings: where the ledger, the store and MLflow are.
+        settings: with the ledger, the store and MLflow.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -34,10 +34,10 @@ class ChampionWatch:
         self._last: dict[str, str] = {}
 
     def look(self) -> list[Repair]:
-        """Put back what is lost, from the store.
+        """Restore lost files from the store.
 
         Returns:
-            what is new since the last look.
+            the repairs and problems that are new since the last check.
         """
         from headrace.state.ledger import is_there
         from headrace.use.repair import restore_lost
@@ -62,13 +62,13 @@ class ChampionWatch:
 
 
 def watching_champions(settings: Settings) -> AbstractContextManager[None]:
-    """Look during the block, now and every minute."""
+    """Check during the block, now and every minute."""
     watch = ChampionWatch(settings)
 
     def work() -> None:
         try:
             watch.look()
         except HeadraceError as error:
-            log.warning("the champions were not looked at: %s", error.message)
+            log.warning("the champions could not be checked: %s", error.message)
 
     return beside(work, "headrace-champions", PERIOD_SECONDS)

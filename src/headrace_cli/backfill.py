@@ -107,9 +107,9 @@ def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, in
     from headrace_flows.backfilling.there import There
     from headrace_flows.deploying.applying import find_deployments
     from headrace_flows.deploying.wanted import owner_tags
-    from headrace_ops.prefect_errors import told
+    from headrace_ops.prefect_errors import translate_errors
 
-    with told(), get_client(sync_client=True) as client:
+    with translate_errors(), get_client(sync_client=True) as client:
         found = find_deployments(client, owner_tags(settings))
     deployment = found.get(f"train/{pipeline}")
     if deployment is None:

@@ -67,7 +67,7 @@ def up(
 
 
 def _sweeping(servers: dict[str, Any]) -> AbstractContextManager[None]:
-    """End what says that it runs and does not; where there are workers, they do it."""
+    """End runs whose process is gone, unless there are workers, which do so."""
     if servers["workers"]:
         return nullcontext()
     from headrace.settings import Settings
@@ -78,7 +78,7 @@ def _sweeping(servers: dict[str, Any]) -> AbstractContextManager[None]:
 
 @contextmanager
 def _until_interrupted(as_json: bool) -> Iterator[None]:
-    """Ctrl-C is how the block ends well; a server that will not stay ends it badly."""
+    """End the block on Ctrl-C; report a server that keeps failing."""
     try:
         yield
     except KeyboardInterrupt:
@@ -86,7 +86,7 @@ def _until_interrupted(as_json: bool) -> Iterator[None]:
     except DependencyError as error:
         if not as_json:
             raise
-        sys.stderr.write(f"headrace: {error}\n")  # the one object is out already
+        sys.stderr.write(f"headrace: {error}\n")  # the JSON object is printed already
         raise Answered(error.exit_code) from None
 
 
@@ -100,10 +100,9 @@ def _show(servers: dict[str, Any], pages: dict[str, str]) -> None:
     if _LOGINS & servers["environment"].keys():
         out.print(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
         out.print(
-            "The home has one login, which is nobody in particular. The links carry "
-            "it: keep them to yourself.",
+            "The links contain the home's login: do not share them.",
         )
-    out.print("Ctrl-C ends all of it.")
+    out.print("Press Ctrl-C to end all of them.")
 
 
 COMMANDS = (up,)

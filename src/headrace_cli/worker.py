@@ -24,15 +24,15 @@ def worker(
     from headrace_flows.recovery import keep_sweeping
     from headrace_ops.worker import default_limit, work
 
-    def tell(value: dict[str, Any]) -> None:
+    def report(value: dict[str, Any]) -> None:
         text = (
-            f"Working for pool {value['pool']}, {value['limit']} at once, as "
-            f"{value['worker']}. Ctrl-C ends it."
+            f"Worker {value['worker']} runs flows of the pool {value['pool']}, "
+            f"{value['limit']} at once. Press Ctrl-C to end it."
         )
         answer(value, text, as_json=as_json)
 
     settings = prepared()
-    work(settings, pool, limit or default_limit(pool), tell, keep_sweeping)
+    work(settings, pool, limit or default_limit(pool), report, keep_sweeping)
 
 
 COMMANDS = (worker,)

@@ -1,6 +1,7 @@
-"""What ``headrace up`` keeps alive on this machine, and how others find it.
+"""The processes that ``headrace up`` and ``headrace worker`` keep running.
 
-A home's servers are found by `live`; `postgres` is a real database in the home;
-`servers` says how each is started, `supervisor` keeps them running; `environment`
-says what a flow process of a worker is given, and who may come in from outside.
+`servers` describes how each server is started, `starting` starts them in order, and
+`supervisor` restarts those that end. `live` records their addresses for other commands.
+`postgres` runs a PostgreSQL in the home. `environment` decides which variables and
+logins a process gets. `gate` asks for a login before a server answers.
 """

@@ -1,8 +1,8 @@
-"""What a worker starts: the flow of a deployment that ``headrace deploy`` recorded.
+"""Which flow runs a worker starts: those of deployments recorded in the ledger.
 
-A server's login lets its owner ask for runs; it does not say what is executed here.
-That is the entrypoint which the ledger has for the deployment, in a process whose
-command, folder and environment are the worker's own.
+Anyone with the server's login can ask for a run, but cannot choose the code that it
+executes. A worker starts only the entrypoint that ``headrace deploy`` recorded. The
+command, the folder and the environment of the process are the worker's own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KINDS = {"command": "a command", "working_dir": "a working directory"}
 
 
 class NotAdmitted(Refusal):
-    """A flow run that a worker does not start."""
+    """A worker refuses to start a flow run."""
 
 
 def admit(
@@ -31,17 +31,17 @@ def admit(
     template: Mapping[str, Any],
     recorded: Mapping[str, str],
 ) -> str:
-    """The entrypoint to start for a flow run.
+    """Return the entrypoint to start for a flow run.
 
     Args:
         run: the flow run.
         deployment: Prefect's record of its deployment; None where it has none.
         flow_name: the name of its flow.
         template: the base job template of the worker's pool.
-        recorded: the entrypoints that the ledger has, by name of the deployment.
+        recorded: the entrypoints in the ledger, by name of the deployment.
 
     Raises:
-        NotAdmitted: it is not to be started, with the reason.
+        NotAdmitted: the run must not be started; the message has the reason.
     """
     if deployment is None:
         raise _refuse("it has no deployment")
@@ -64,13 +64,13 @@ def admit(
             raise _refuse(f"{place} sets the job variables {', '.join(variables)}")
     folder = str((run.parameters or {}).get("folder") or "")
     if folder and not _PACKED.fullmatch(folder):
-        raise _refuse("its pipeline's folder is a path and not in the store")
+        raise _refuse(f"its pipeline's folder is a path ({folder}), not in the store")
     _check_template(template)
     return entrypoint
 
 
 def _check_template(template: Mapping[str, Any]) -> None:
-    """Refuse a pool that would have a say in how a flow is started."""
+    """Refuse a pool whose template changes how a flow is started."""
     fixed = template.get("job_configuration", {})
     properties = template.get("variables", {}).get("properties", {})
     for key, kind in (*_KINDS.items(), ("env", "environment variables")):
@@ -79,12 +79,13 @@ def _check_template(template: Mapping[str, Any]) -> None:
         if not is_of_variable or properties.get(key, {}).get("default"):
             raise NotAdmitted(
                 f"The worker does not start this run: its pool's template sets {kind}.",
-                "Take that out of the pool; a worker's flows have its environment.",
+                "Remove it from the pool's template: flows use the worker's own.",
             )
 
 
 def _refuse(why: str) -> NotAdmitted:
     return NotAdmitted(
         f"The worker does not start this run: {why}.",
-        "It starts what `headrace deploy` has made: run that again if this is one.",
+        "A worker starts only what `headrace deploy` recorded. If this deployment is "
+        "yours, run `headrace deploy` again.",
     )

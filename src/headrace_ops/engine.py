@@ -1,8 +1,8 @@
-"""The process of a flow run that a worker starts: Prefect's engine, without results.
+"""Prefect's engine for a flow run of a worker, without reading results.
 
-A state in Prefect's server may say where a result lies and how it is unpickled, and
-the engine would do so for a run that its server calls completed. Who may set a state
-there would execute code here. Flows of ours keep no results, so none is read.
+A state on Prefect's server may name a stored result and how to unpickle it. The engine
+would load it for a run that the server calls completed. So anyone who can set a state
+could execute code here. Headrace's flows store no results, so none is read.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from headrace.errors import IntegrityError
 
 
 def read_no_results() -> None:
-    """Have Prefect's client refuse the results that a state tells of."""
+    """Make Prefect's client refuse the result that a state names."""
     from prefect.results import ResultStore
 
     async def refuse(_store: type[ResultStore], _metadata: Any) -> Any:
         raise IntegrityError(
-            "Prefect's server tells of a kept result, and flows of Headrace keep none: "
-            "it was not read.",
-            "Find out who has set the state of this run, and start another.",
+            "The state of this run on Prefect's server names a stored result. Headrace "
+            "stores none, so it was not read.",
+            "Find out who set the state, and start a new run.",
         )
 
     setattr(ResultStore, "_from_metadata", classmethod(refuse))  # noqa: B010

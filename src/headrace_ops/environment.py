@@ -1,4 +1,4 @@
-"""What a process is given of the environment, and who may come in from outside."""
+"""The environment variables that a process gets, and the logins of the servers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login, ensure_login, login_of
 
-# What a flow may need. All else, such as the secrets of the servers themselves, stays
-# with whoever has it.
+# What a flow may need. Everything else, such as the secrets of the servers, is not
+# handed on.
 HANDED_ON = (
     # the system
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"),
@@ -43,22 +43,22 @@ def for_flows(
 ) -> dict[str, str]:
     """The part of the environment that a worker hands on to its flows.
 
-    ``HEADRACE_WORKER_ENVIRONMENT`` names more. The home's places are in it, so that a
-    flow finds them from whatever folder it runs in.
+    ``HEADRACE_WORKER_ENVIRONMENT`` names more variables. The paths of the home are
+    absolute, so that a flow finds them from any folder.
     """
     environment = os.environ if environment is None else environment
     more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
-    kept = {
+    chosen = {
         name: value
         for name, value in environment.items()
         if _matches(name, more)
         or (_matches(name, HANDED_ON) and not _matches(name, KEPT_BACK))
     }
-    kept["HEADRACE_HOME"] = str(settings.home.absolute())
-    kept["HEADRACE_PROJECT"] = str(settings.project.absolute())
+    chosen["HEADRACE_HOME"] = str(settings.home.absolute())
+    chosen["HEADRACE_PROJECT"] = str(settings.project.absolute())
     if settings.data:
-        kept["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
-    return kept
+        chosen["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
+    return chosen
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -66,7 +66,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def prefect_login() -> Login | None:
-    """The login for Prefect that the environment has."""
+    """The login for Prefect in the environment, if any."""
     for name in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
         if variable(name):
             return Login.parse(variable(name))
@@ -74,37 +74,38 @@ def prefect_login() -> Login | None:
 
 
 def mlflow_login() -> Login | None:
-    """The login for MLflow that the environment has."""
+    """The login for MLflow in the environment, if any."""
     user = variable("MLFLOW_TRACKING_USERNAME")
     password = variable("MLFLOW_TRACKING_PASSWORD")
     return Login(user, password) if user and password else None
 
 
 def prefect_authorization() -> dict[str, str]:
-    """The header that lets a client in at Prefect's server; empty without a login."""
+    """The header that Prefect's server asks for; empty without a login."""
     login = prefect_login()
     return {"Authorization": login.header} if login else {}
 
 
 def for_prefect(login: Login) -> dict[str, str]:
-    """The variables by which Prefect's clients show a login, on all that they open.
+    """The variables that make Prefect's clients send a login with every connection.
 
-    Most of their WebSockets show it only after they are open, which is too late here.
+    By themselves most of their WebSockets send it only once open. The gate asks
+    for it before.
     """
     variables = {"PREFECT_API_AUTH_STRING": login.text}
     try:
         headers = json.loads(variable(_HEADERS) or "{}")
         variables[_HEADERS] = json.dumps({"Authorization": login.header, **headers})
-    except (ValueError, TypeError):  # Prefect will say what is wrong with it
+    except (ValueError, TypeError):  # Prefect reports what is wrong with it
         pass
     return variables
 
 
 def enter_prefect(settings: Settings, api_url: str) -> None:
-    """Have this process's Prefect clients show the login of a server.
+    """Make the Prefect clients of this process send the login of a server.
 
-    What the environment has wins; the home's login is for the home's own server only.
-    Call it before Prefect is imported.
+    A login in the environment comes first. The home's login is sent to the home's own
+    server only. Call this before Prefect is imported.
     """
     login = prefect_login() or login_of(settings.home, api_url)
     if login is not None:
@@ -112,7 +113,7 @@ def enter_prefect(settings: Settings, api_url: str) -> None:
 
 
 def servers_logins(settings: Settings) -> dict[str, Login]:
-    """Who is let in at the servers that are started here: Prefect's and MLflow's."""
+    """The logins that the servers started here accept: Prefect's and MLflow's."""
     of_home = ensure_login(settings.home)
     asked = variable("PREFECT_SERVER_API_AUTH_STRING")
     prefect = Login.parse(asked) if asked else prefect_login()
@@ -120,20 +121,20 @@ def servers_logins(settings: Settings) -> dict[str, Login]:
 
 
 def homes_own(settings: Settings) -> dict[str, Login]:
-    """The servers that are started here and ask for the home's login, with it."""
+    """The servers that are started here and accept the home's login, by name."""
     of_home = ensure_login(settings.home)
-    found = {
+    logins = {
         name: of_home
         for name, login in servers_logins(settings).items()
         if login == of_home and not variable(CONFIGURED[name]).startswith("http")
     }
     if mlflow_has_users():
-        found.pop("mlflow", None)
-    return found
+        logins.pop("mlflow", None)
+    return logins
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own, which no other can reach."""
+    """Whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -147,12 +148,11 @@ def mlflow_has_users() -> bool:
 
 
 def check_doors(host: str) -> None:
-    """Refuse to serve everyone, and a password that would not be asked for.
+    """Refuse to serve other machines without passwords.
 
     Raises:
-        UsageError: the address can be reached from other machines and Prefect or
-            MLflow would ask nobody for a password; or MLflow's access control lacks
-            what it needs.
+        UsageError: the address can be reached from other machines, and Prefect or
+            MLflow has no password; or MLflow's access control is not complete.
     """
     if mlflow_has_users():
         if importlib.util.find_spec("flask_wtf") is None:
@@ -163,7 +163,7 @@ def check_doors(host: str) -> None:
         if not variable("MLFLOW_FLASK_SERVER_SECRET_KEY"):
             raise UsageError(
                 "MLflow's access control needs MLFLOW_FLASK_SERVER_SECRET_KEY.",
-                "Set it to a long random text, and keep it.",
+                "Set it to a long random text that stays the same.",
             )
     if is_loopback(host):
         return
@@ -174,7 +174,7 @@ def check_doors(host: str) -> None:
         missing.append("MLFLOW_AUTH_ADMIN_PASSWORD for MLflow")
     if missing:
         raise UsageError(
-            f"Other machines could reach {host}, and anyone there could start flows "
-            "and change models: there is no password.",
+            f"Other machines can reach {host}. Without a password, anyone there could "
+            "start flows and change models.",
             f"Set {' and '.join(missing)}, or leave --host out.",
         )

@@ -1,11 +1,10 @@
-"""The gate before a server: nobody is let in who does not show the login.
+"""The gate: an ASGI application that asks for a login before another one answers.
 
-An ASGI application around another one. It asks for three things, whatever the route:
-a ``Host`` that is a name of this server, so that a foreign name that leads here opens
-nothing; no ``Origin`` but the server's own or a listed one; and the login, by
-``Authorization: Basic`` or by the cookie that a link with the token sets, which is good
-for this user's own browser only. Health alone is answered without a login. Knows
-neither Prefect nor MLflow.
+It checks three things on every route. The ``Host`` must be a name of this server, so
+that a foreign name pointing here opens nothing. The ``Origin`` must be the server's own
+or a listed one. The login comes by ``Authorization: Basic``, or by the cookie that a
+link with the token sets; the cookie works for this user's own browser only. Only the
+health paths need no login. The gate knows neither Prefect nor MLflow.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from headrace_ops.environment import is_loopback
 from headrace_ops.peers import is_ours
 
 _SAFE = {"GET", "HEAD"}
-_HINT = "The link that `headrace up` prints opens this page; login.json in the home has"
-_HINT += " the name and the password."
+_HINT = "Open the link that `headrace up` prints, or use the name and password in"
+_HINT += " login.json in the home."
 
 
 class Gate:
@@ -60,7 +59,7 @@ class Gate:
         self._hosts = {name.lower() for name in (*hosts, "localhost")}
         self._origins = {origin.rstrip("/").lower() for origin in origins} - {"*"}
         self._health = frozenset(health)
-        # Prefect's and MLflow's pages would report to their makers.
+        # Prefect's and MLflow's pages would send telemetry to their makers.
         places = " ".join(["'self' data: blob:", *sorted(self._origins)])
         self._policy = f"connect-src {places}; frame-ancestors 'self'"
         self._is_user = is_user
@@ -97,13 +96,13 @@ class Gate:
         except HTTPException as refused:
             await _refuse(refused, scope, receive, send)
             return
-        # A browser that was asked for the password is not asked again by a WebSocket.
+        # With the cookie, a WebSocket of the page needs no second login.
         shows_login = "authorization" in request.headers and _is_page(request)
         cookie = self._set_cookie if shows_login else ""
         await self._app(scope, receive, self._with_headers(send, cookie))
 
     def _with_headers(self, send: Send, cookie: str) -> Send:
-        """Add headers to the answer; no answer is meant for every origin."""
+        """Add security headers to the answer; allow no answer to every origin."""
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -120,21 +119,21 @@ class Gate:
         return send_on
 
     def _check_place(self, request: HTTPConnection) -> None:
-        """Refuse names that are not this server's, and pages that are not."""
+        """Refuse hosts that are not this server's names, and pages of other origins."""
         headers = request.headers
         for name in ("host", "origin", "authorization"):
             if len(headers.getlist(name)) > 1:
                 raise HTTPException(400, f"The header {name} is there twice.")
         host = headers.get("host", "").lower()
         if not self._is_our_host(host):
-            raise HTTPException(403, "This server has another name.")
+            raise HTTPException(403, "The Host header is not a name of this server.")
         origin = headers.get("origin", "").rstrip("/").lower()
         if origin in self._origins:
             return
         site = headers.get("sec-fetch-site", "same-origin")
         is_same_site = site in {"same-origin", "none"} or _is_page(request)
         if (origin and urlsplit(origin).netloc != host) or not is_same_site:
-            raise HTTPException(403, "A page of another origin may not ask here.")
+            raise HTTPException(403, "Pages of another origin may not use this server.")
 
     def _is_our_host(self, host: str) -> bool:
         try:
@@ -148,20 +147,20 @@ class Gate:
         return is_read and scope["path"] in self._health
 
     def _is_preflight(self, request: HTTPConnection) -> bool:
-        """Whether a listed page elsewhere asks what it may send, as browsers do."""
+        """Whether this is the preflight request of a browser on a listed origin."""
         origin = request.headers.get("origin", "").rstrip("/").lower()
         asks = "access-control-request-method" in request.headers
         return origin in self._origins and asks and request.get("method") == "OPTIONS"
 
     def _link_target(self, request: HTTPConnection) -> str:
-        """Where the link with the token leads; empty: this is not that link."""
+        """The target of a link with the token; empty if this is not such a link."""
         if (request.get("method"), request["path"]) != ("GET", "/login"):
             return ""
         token = request.query_params.get("token")
         if not token or not self._logins:
             return ""
         if not _same(token, self._logins[0].derive("link")):
-            raise HTTPException(403, f"This link is not, or no longer, valid. {_HINT}")
+            raise HTTPException(403, f"This link is not valid (any more). {_HINT}")
         target = request.query_params.get("next", "/")
         is_here = target.startswith("/") and target[1:2] not in {"/", "\\"}
         return target if is_here and target.isprintable() else "/"
@@ -172,18 +171,18 @@ class Gate:
         if session and _same(session, self._session):
             if is_ours(request.client, request.get("server")):
                 return
-        shown = _basic(request.headers.get("authorization", ""))
-        if shown is not None:
-            if any([_same(shown.text, login.text) for login in self._logins]):
+        login = _basic(request.headers.get("authorization", ""))
+        if login is not None:
+            if any([_same(login.text, known.text) for known in self._logins]):
                 return
             is_user = self._is_user
-            if is_user is not None and await asyncio.to_thread(is_user, shown):
+            if is_user is not None and await asyncio.to_thread(is_user, login):
                 return
         raise HTTPException(401, f"A login is needed. {_HINT}")
 
 
 def _is_page(request: HTTPConnection) -> bool:
-    """Whether a browser opens this as a page, which a link elsewhere may lead to."""
+    """Whether a browser opens this as a page. Links on other sites may do so."""
     return (
         request.get("method") == "GET"
         and request.headers.get("sec-fetch-mode") == "navigate"
@@ -201,8 +200,8 @@ def _basic(header: str) -> Login | None:
         return None
 
 
-def _same(shown: str, right: str) -> bool:
-    return hmac.compare_digest(shown.encode(), right.encode())
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(given.encode(), right.encode())
 
 
 async def _refuse(

@@ -1,7 +1,7 @@
-"""Runs a command that must not outlive its parent, even if that is killed.
+"""Runs a command that must not outlive its parent, even if the parent is killed.
 
-The parent holds the other end of standard input; when it closes, the command's whole
-process group is ended, after some seconds by force. Usage:
+The parent holds the other end of standard input. When it closes, the guard ends the
+whole process group of the command, by force after some seconds. Usage:
 ``python -m headrace_ops.guard SECONDS COMMAND ...``.
 """
 
@@ -31,8 +31,8 @@ def start(
     """Start a guarded command in a session of its own, away from Ctrl-C.
 
     Args:
-        keep_open: descriptors that the guard holds until the command is gone.
-        grace_seconds: how long it may take to end when it is told to.
+        keep_open: descriptors that the guard holds until the command has ended.
+        grace_seconds: how long the command may take to end after SIGTERM.
     """
     program = [sys.executable, "-m", "headrace_ops.guard", str(grace_seconds)]
     with open(log_path, "ab") as log:
@@ -48,7 +48,7 @@ def start(
 
 
 def stop(*guards: subprocess.Popen[bytes]) -> None:
-    """End guarded commands, all at once, and wait for them."""
+    """End guarded commands at the same time, and wait for them."""
     for guard in guards:
         if guard.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
@@ -63,7 +63,7 @@ def stop(*guards: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """Run the command of the arguments; end with it, or with the parent."""
+    """Run the command in the arguments; end when it ends, or when the parent does."""
     child = subprocess.Popen(  # noqa: S603
         sys.argv[2:],
         stdin=subprocess.DEVNULL,
@@ -73,16 +73,16 @@ def main() -> None:
     watcher = threading.Thread(target=_end_with_parent, args=watch, daemon=True)
     watcher.start()
     code = child.wait()
-    # What the command started goes with it. A server that is started again would
-    # else find its port taken by what is left of the one before.
+    # End the children of the command too. Otherwise a restarted server would find its
+    # port taken by a process of the one before.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.killpg(0, signal.SIGTERM)
-    # A daemon thread that reads would trouble an orderly exit.
+    # The daemon thread is blocked in a read, which would disturb an orderly exit.
     os._exit(code & 0xFF)
 
 
 def _end_with_guard() -> None:
-    """In the command, before it runs: the kernel ends it if the guard is killed."""
+    """Ask the kernel to end the command if the guard is killed. Runs in the child."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 
 

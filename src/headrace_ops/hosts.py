@@ -1,4 +1,4 @@
-"""The names by which a server is reached, and what of a URL is one."""
+"""The host names and addresses of a server, and how URLs write them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
 
 def from_here(host: str) -> str:
-    """An address as this machine reaches it, as a URL has it."""
+    """The host in a URL by which this machine reaches a server at an address."""
     return EVERYWHERE.get(host, in_link(host))
 
 
 def in_link(host: str) -> str:
-    """An address as a URL has it."""
+    """An address as a URL writes it, with brackets if it is IPv6."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -26,21 +26,21 @@ def names_of(host: str) -> set[str]:
 
         names |= {socket.gethostname(), socket.getfqdn()}
         for addresses in psutil.net_if_addrs().values():
-            names |= {one.address.partition("%")[0] for one in addresses}
+            names |= {a.address.partition("%")[0] for a in addresses}
     return names
 
 
 def split_list(text: str) -> set[str]:
-    """The parts of a list with commas, as Prefect's and MLflow's variables have it."""
+    """The parts of a comma-separated list, as in Prefect's and MLflow's variables."""
     return {part.strip() for part in text.split(",")} - {""}
 
 
 def host_of(url: str) -> str:
-    """The host of a URL; empty where it has none."""
+    """The host of a URL; empty if it has none."""
     return urlsplit(url).hostname or ""
 
 
 def origin_of(url: str) -> str:
-    """The origin of a URL, as browsers write it; empty where it has none."""
+    """The origin of a URL, as browsers write it; empty if it has none."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

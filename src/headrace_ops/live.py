@@ -1,7 +1,7 @@
-"""The servers that a home has now: their addresses, written down and asked for.
+"""The servers that run for a home, and their addresses.
 
-Whoever keeps them alive holds a lock for as long, and so do the guards of the servers
-until these are gone. The addresses of a home without the lock are nobody's.
+``headrace up`` holds a lock while it runs. The guards of its servers hold it too, until
+their server has ended. Addresses of a home whose lock is free are out of date.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ UI_PORTS = {"prefect": 4200, "mlflow": 5000}
 
 
 def live_links(settings: Settings) -> dict[str, str]:
-    """The addresses that ``headrace up`` wrote down, while it or a server of it is.
+    """The addresses that ``headrace up`` recorded; empty once its servers have ended.
 
     Returns:
-        ``prefect``, ``mlflow``, ``postgres`` where it has one, and ``process``, its
-        own number.
+        ``prefect``, ``mlflow``, ``postgres`` if there is one, and ``process``, the
+        process id of ``headrace up``.
     """
     links = live_servers(settings.home)
     links.pop(OWN, None)
@@ -40,18 +40,18 @@ def live_links(settings: Settings) -> dict[str, str]:
 
 
 def lasting_api_url(settings: Settings) -> str:
-    """Prefect's API, the configured or the home's; empty: a run has one for itself."""
+    """The URL of the configured Prefect API, or the home's; empty if there is none."""
     live = live_links(settings).get("prefect")
-    found = variable("PREFECT_API_URL") or (f"{live}/api" if live else "")
-    return found.rstrip("/")
+    url = variable("PREFECT_API_URL") or (f"{live}/api" if live else "")
+    return url.rstrip("/")
 
 
 @contextlib.contextmanager
 def only_one(settings: Settings) -> Iterator[int]:
-    """Be the one that keeps this home's servers; yields the lock, for the guards.
+    """Hold the lock of ``headrace up``, so that only one runs; yields its descriptor.
 
     Raises:
-        UsageError: another one is, with its addresses.
+        UsageError: another process holds it; the message has the servers' addresses.
     """
     home = settings.home.absolute()
     with (home / LOCK_FILE).open("ab") as file:
@@ -77,28 +77,28 @@ def _refuse_second(settings: Settings, limit: float) -> None:
     process = links.pop("process", "")
     if process.isdigit() and psutil.pid_exists(int(process)):
         raise UsageError(
-            f"It is running already: {' and '.join(links.values())}.",
-            f"Stop that one first (process {process}).",
+            f"`headrace up` is running already: {' and '.join(links.values())}.",
+            f"Use it, or stop it first (process {process}).",
         )
     if time.monotonic() > limit:
         raise UsageError(
             f"Another `headrace up` is starting or ending in {settings.home}.",
-            "Wait for it, or stop it first.",
+            "Wait until it is done, or stop it, and try again.",
         )
 
 
 def write_links(
     settings: Settings, links: dict[str, str], own: Iterable[str] = ()
 ) -> None:
-    """Write the addresses down for other commands of this home.
+    """Record the addresses for other commands of this home.
 
     Args:
-        own: the names of those that ask for the home's login.
+        own: the names of the servers that ask for the home's login.
     """
     path = settings.home / LIVE_FILE
     new = path.with_suffix(".new")
-    found = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
-    new.write_text(json.dumps(found), encoding="utf-8")
+    content = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
+    new.write_text(json.dumps(content), encoding="utf-8")
     new.replace(path)
 
 
@@ -112,7 +112,7 @@ def answers(url: str, seconds: float = 1.0) -> bool:
 
 
 def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
-    """A free port of an address: the preferred one, if it is."""
+    """A free port of an address: the preferred one if it is free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -126,7 +126,11 @@ def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
 def wait_until(
     ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, log: Path
 ) -> None:
-    """Wait until a server answers; raises DependencyError with its last words."""
+    """Wait until a server answers.
+
+    Raises:
+        DependencyError: it does not; the message has the last line of its log.
+    """
     limit = time.monotonic() + START_LIMIT_SECONDS
     while time.monotonic() < limit and process.poll() is None:
         if ready():
@@ -138,7 +142,7 @@ def wait_until(
 
 
 def tail(log: Path) -> str:
-    """The end of a log; empty where there is none."""
+    """The end of a log; empty if there is no log."""
     try:
         return log.read_text(errors="replace")[-4000:].strip()
     except OSError:
@@ -146,5 +150,5 @@ def tail(log: Path) -> str:
 
 
 def last_line(log: Path) -> str:
-    """The last words of a log."""
+    """The last line of a log."""
     return (tail(log).splitlines() or ["no message"])[-1]

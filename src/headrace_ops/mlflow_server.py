@@ -1,9 +1,9 @@
-"""MLflow's server behind our gate.
+"""MLflow's server behind the gate.
 
-Run as a module, the arguments are those of ``mlflow``: MLflow starts its server as it
-always does, and serves ``create_app`` in place of its own application. That has the
-gate before it, which asks for the login of the environment, or for a user of MLflow's
-where its own access control is configured.
+As a module it takes the arguments of ``mlflow``. MLflow starts its server as usual, and
+serves ``create_app`` instead of its own application: the same behind the gate. The gate
+asks for the login in the environment, or for one of MLflow's users if MLflow's access
+control is configured.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def create_app() -> Gate:
 
 
 def remember(ask: Callable[[str, str], bool]) -> Callable[[Login], bool]:
-    """Ask about a name and a password, and not again for a minute where they are right.
+    """Remember for a minute which names and passwords MLflow has accepted.
 
-    MLflow asks once more for itself, and its question takes a tenth of a second.
+    MLflow's own check takes a tenth of a second, and MLflow repeats it behind the gate.
     """
     known: dict[str, float] = {}
 
@@ -85,9 +85,9 @@ def remember(ask: Callable[[str, str], bool]) -> Callable[[Login], bool]:
 
 
 def _keep_artifacts_below_the_root() -> None:
-    """Have MLflow refuse an experiment whose artifacts would go anywhere else.
+    """Make MLflow refuse an experiment with artifacts outside the artifact root.
 
-    It writes what is uploaded for a run where the run's experiment says.
+    MLflow writes uploaded files to the location that the run's experiment names.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
@@ -114,7 +114,7 @@ def _keep_artifacts_below_the_root() -> None:
 
 
 def is_below(location: str, root: str) -> bool:
-    """Whether a place of artifacts is below a root, or one that MLflow puts there."""
+    """Whether artifacts at a location are below a root, or MLflow puts them there."""
     parts = urlsplit(location)
     path = unquote(parts.path)
     if ".." in path.split("/") or parts.query or parts.fragment:
@@ -132,7 +132,7 @@ def is_below(location: str, root: str) -> bool:
 
 def main() -> None:
     """Run ``mlflow`` with the arguments of this process."""
-    for name in OTHER_SERVERS:  # they would serve MLflow's application, without a gate
+    for name in OTHER_SERVERS:  # they would serve MLflow's application without the gate
         os.environ.pop(name, None)
     import mlflow.server
 
@@ -141,7 +141,7 @@ def main() -> None:
     def build_ours(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
         os.environ[_HOST] = host
         port, workers = rest[:2]
-        if is_loopback(host):  # who connects is who it is
+        if is_loopback(host):  # no proxy is in between
             opts = f"{opts or ''} --no-proxy-headers"
         return build(opts, host, port, workers, _APP, is_factory=True)
 

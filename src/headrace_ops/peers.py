@@ -1,7 +1,8 @@
-"""Whose process is at the other end of a connection on loopback, as Linux tells.
+"""Which user owns the client's end of a connection on loopback, according to Linux.
 
-A browser sends a cookie to every port of a host. Another user of the machine who has
-somebody open a page of his on loopback is sent the cookie, and must not get in with it.
+A browser sends a cookie to every port of a host. If another user of this machine gets
+someone to open a page on a port of theirs, they receive the cookie. They must not get
+in with it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _MAPPED = "::ffff:"
 def is_ours(client: Address | None, server: Address | None) -> bool:
     """Whether a client is a process of this user, or of root.
 
-    Clients of other machines are nobody's here, and where there is no table of
-    connections nothing is known of any.
+    Always true for clients on other machines, and on systems without Linux's table of
+    connections: the owner is unknown there.
     """
     if client is None or server is None or not _TABLES[0].exists():
         return True
@@ -35,10 +36,10 @@ def is_ours(client: Address | None, server: Address | None) -> bool:
 
 
 def owner_of(client: Address, server: Address) -> int | None:
-    """The user of the client's end; None where the connection is gone."""
-    ends = _written(client), _written(server)
+    """The user id of the client's end; None if the connection is gone."""
+    ends = _in_hex(client), _in_hex(server)
     mapped = tuple(
-        _written((_MAPPED + host, port)) if ":" not in host else _written((host, port))
+        _in_hex((host if ":" in host else _MAPPED + host, port))
         for host, port in (client, server)
     )
     for table in _TABLES:
@@ -51,8 +52,8 @@ def owner_of(client: Address, server: Address) -> int | None:
     return None
 
 
-def _written(address: Address) -> str:
-    """An address as the table has it: words of the machine's order, in hex."""
+def _in_hex(address: Address) -> str:
+    """An address as the table writes it: 32-bit words in native byte order, in hex."""
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     packed = socket.inet_pton(family, host)

@@ -1,4 +1,4 @@
-"""The pools of ``headrace worker``, whose runs have no say in how they are started."""
+"""The work pools of ``headrace worker``, whose runs cannot change how they start."""
 
 from __future__ import annotations
 
@@ -6,75 +6,66 @@ import contextlib
 from typing import Any
 
 from headrace.errors import UsageError
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
-# A deployment of ours sets no job variable, so there is none: no command, no folder,
-# no environment. A flow has the worker's.
+# Headrace's deployments set no job variables, so the template has none: no command, no
+# folder, no environment. A flow uses those of the worker.
 PROCESS_TEMPLATE: dict[str, Any] = {
     "job_configuration": {"env": {}, "labels": {}, "stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
 }
 
 
-async def check_pool(pool: str) -> None:
-    """Make a pool if it is missing, and close one that has Prefect's own template.
+def check_pool(pool: str) -> None:
+    """Create a pool if it is missing, and replace Prefect's default template.
 
     Raises:
-        UsageError: it is of another kind, or the server refuses the login.
+        UsageError: the pool has another type, or the server refuses the login.
         DependencyError: the server does not answer.
     """
-    with told():
-        found = await _find_pool(pool)
-    if found.type != "process":
-        raise UsageError(
-            f"The pool {pool!r} is of type {found.type!r}, not of processes.",
-            f"Use Prefect's worker for it: prefect worker start --pool {pool}.",
-        )
-
-
-async def _find_pool(pool: str) -> Any:
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+    from prefect.client.schemas.actions import WorkPoolUpdate
     from prefect.workers.process import ProcessWorker
 
-    async with get_client() as client:
-        try:
-            found = await client.read_work_pool(pool)
-        except ObjectNotFound:
-            wanted = WorkPoolCreate(
-                name=pool, type="process", base_job_template=PROCESS_TEMPLATE
+    with translate_errors(), get_client(sync_client=True) as client:
+        work_pool = _ensure_pool(client, pool)
+        if work_pool.type != "process":
+            raise UsageError(
+                f"The work pool {pool!r} has the type {work_pool.type!r} instead of "
+                "'process'.",
+                f"Use Prefect's own worker: prefect worker start --pool {pool}.",
             )
-            try:
-                return await client.create_work_pool(wanted)
-            except ObjectAlreadyExists:  # another worker was as fast
-                found = await client.read_work_pool(pool)
-        open_to_all: tuple[Any, Any] = (
+        open_to_all: tuple[Any, ...] = (
             {},
             ProcessWorker.get_default_base_job_template(),
         )
-        if found.type == "process" and found.base_job_template in open_to_all:
+        if work_pool.base_job_template in open_to_all:
             update = WorkPoolUpdate(base_job_template=PROCESS_TEMPLATE)
-            await client.update_work_pool(pool, update)
-        return found
+            client.update_work_pool(pool, update)
 
 
 def ensure_pool(client: Any, pool: str, queue: str = "default") -> None:
-    """Make a work pool, of processes, and its queue, if they are missing."""
-    from prefect.client.schemas.actions import WorkPoolCreate
+    """Create a work pool of type process, and its queue, if they are missing."""
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-    try:
-        client.read_work_pool(pool)
-    except ObjectNotFound:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_pool(
-                WorkPoolCreate(
-                    name=pool, type="process", base_job_template=PROCESS_TEMPLATE
-                )
-            )
+    _ensure_pool(client, pool)
     try:
         client.read_work_queue_by_name(queue, work_pool_name=pool)
     except ObjectNotFound:
         with contextlib.suppress(ObjectAlreadyExists):
             client.create_work_queue(name=queue, work_pool_name=pool)
+
+
+def _ensure_pool(client: Any, pool: str) -> Any:
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+    try:
+        return client.read_work_pool(pool)
+    except ObjectNotFound:
+        wanted = WorkPoolCreate(
+            name=pool, type="process", base_job_template=PROCESS_TEMPLATE
+        )
+        with contextlib.suppress(ObjectAlreadyExists):  # another client was faster
+            return client.create_work_pool(wanted)
+        return client.read_work_pool(pool)

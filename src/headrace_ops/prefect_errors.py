@@ -1,4 +1,4 @@
-"""What Prefect's client raises, in the words of `headrace.errors`."""
+"""Errors of Prefect's client as errors of Headrace."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from headrace.errors import DependencyError, UsageError
 from headrace.settings import variable
 from headrace.state.store import full_disk, is_full
 
-_NOT_LET_IN = (401, 403)
-
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Have a block that asks the server of PREFECT_API_URL raise our errors.
+def translate_errors() -> Iterator[None]:
+    """Translate the client's errors in a block that talks to PREFECT_API_URL.
 
     Raises:
-        UsageError: the login is missing or wrong, or it refuses what is asked for.
-        DependencyError: it does not answer, or fails.
+        UsageError: the login is missing or wrong, or the server refuses the request.
+        DependencyError: the server does not answer, or fails.
     """
     import httpx
 
@@ -27,11 +25,11 @@ def told() -> Iterator[None]:
         yield
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        if status in _NOT_LET_IN:
+        if status in (401, 403):
             raise UsageError(
-                f"The Prefect server {url} answers {status}: PREFECT_API_AUTH_STRING "
-                "is not its login.",
-                "Set it to the server's user:password.",
+                f"The Prefect server {url} answers {status}: it does not accept the "
+                "login in PREFECT_API_AUTH_STRING.",
+                "Set PREFECT_API_AUTH_STRING to the server's user:password.",
             ) from error
         folder = variable("PREFECT_HOME")
         if status >= 500 and folder and is_full(folder):
@@ -39,7 +37,7 @@ def told() -> Iterator[None]:
         kind = UsageError if status < 500 else DependencyError
         raise kind(
             f"The Prefect server {url} answers {status}: {error.response.text[:500]}",
-            "See what it says, and run it again.",
+            "Correct what the server reports, and run the command again.",
         ) from error
     except httpx.HTTPError as error:
         raise DependencyError(

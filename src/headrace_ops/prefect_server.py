@@ -1,10 +1,10 @@
-"""Prefect's server behind our gate.
+"""Prefect's server behind the gate.
 
-``serve`` is Prefect's application with the gate before it, for ``headrace up`` and for
-the temporary server of a run. Run as a module with a host and a port, this is the one
-of ``headrace up``; with ``without-trigrams`` it is for a PostgreSQL that lacks the
-extension ``pg_trgm``. The one in a home does. Prefect's migrations make it, and
-indexes with it, only to find names by a part of them faster.
+``serve`` runs Prefect's application behind the gate, for ``headrace up`` and for the
+temporary server of a run. As a module it takes a host and a port, and is the server of
+``headrace up``. The option ``without-trigrams`` is for a PostgreSQL without the
+extension ``pg_trgm``, such as the one in a home. Prefect uses the extension only for
+indexes that make searching for a part of a name faster.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 def leave_out_trigrams(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any
 ) -> tuple[str, Any]:
-    """Replace what makes or drops the extension or an index with it."""
+    """Skip statements that create or drop the extension or an index that needs it."""
     words = statement[:200].split(maxsplit=2)
     is_of_structure = words[:1] in (["CREATE"], ["DROP"])
     if is_of_structure and words[1:2] in (["EXTENSION"], ["INDEX"]):
@@ -40,24 +40,24 @@ def leave_out_trigrams(
 
 
 def gated(host: str, *, is_lasting: bool) -> Gate:
-    """Prefect's application and the gate, which asks for the login of the environment.
+    """Prefect's application behind a gate that asks for the login in the environment.
 
-    Prefect itself does not know the login: the gate asks on every route, and Prefect's
-    page would ask a person once more.
+    Prefect itself is not given the login. The gate asks on every route, and Prefect's
+    page would ask a second time.
 
     Args:
         host: the address where it will listen.
-        is_lasting: it is worth some time at the start to need less memory later.
+        is_lasting: start more slowly, to need less memory later.
 
     Raises:
-        UsageError: there is no login.
+        UsageError: the environment has no login.
     """
     login = os.environ.pop(_LOGIN, "")
     if not login:
         raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
     page = variable("PREFECT_UI_API_URL")
     origins = split_list(variable(_ORIGINS)) - {"*"}
-    os.environ[_ORIGINS] = ",".join(origins)  # by default Prefect answers to all
+    os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
     from prefect.server.api.server import create_app
 
     return Gate(
@@ -70,8 +70,8 @@ def gated(host: str, *, is_lasting: bool) -> Gate:
 
 
 def serve(host: str, port: int, *, is_lasting: bool) -> None:
-    """Serve Prefect until this process is told to end."""
-    gc.disable()  # importing it makes nothing but what stays
+    """Serve Prefect until this process gets a signal to end."""
+    gc.disable()  # all that the imports create stays
     import uvicorn
 
     app = gated(host, is_lasting=is_lasting)
@@ -85,8 +85,8 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
         host=host,
         port=port,
         log_level="warning" if is_lasting else "error",
-        proxy_headers=not is_loopback(host),  # who connects is who it is
-        access_log=False,  # it would have the token of the link
+        proxy_headers=not is_loopback(host),  # no proxy is in between
+        access_log=False,  # it would contain the token of the link
         timeout_keep_alive=api.keepalive_timeout,
         ws_ping_interval=api.websocket_ping_interval,
         ws_ping_timeout=api.websocket_ping_timeout,

@@ -1,7 +1,7 @@
 """The Prefect server of a run.
 
-The configured one, the home's live one, or a temporary one that starts at once and
-ends with the run. Run as a module with a port, this is the temporary one.
+It is the configured one, the one of ``headrace up``, or a temporary one that ends with
+the run. As a module with a port, this is the temporary one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NEEDED_BYTES = 8 * 2**20  # for a new database of Prefect
 
 
 def configure(settings: Settings) -> None:
-    """Set Prefect's environment where it is unset; call before importing Prefect."""
+    """Set Prefect's variables unless they are set. Call it before importing Prefect."""
     defaults = {
         "PREFECT_HOME": str(settings.home.absolute() / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -47,21 +47,21 @@ def configure(settings: Settings) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database starts again
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database restarts
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 
 
 class _DidNotStart(DependencyError):
-    """The temporary server ended before it answered; it may do so the next time."""
+    """The temporary server ended before it answered. Another attempt may succeed."""
 
 
 class TemporaryServer:
-    """A Prefect server for one run; it ends with this process, however that ends.
+    """A Prefect server for one run. It ends with this process, even if that is killed.
 
-    It asks for a login that this process and its children have, and nobody else: one
-    of its own, if the environment has none.
+    It asks for the login in the environment, or for a new one that only this process
+    and its children have.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -88,9 +88,13 @@ class TemporaryServer:
         return guard.start(self._command, self._environment, str(self._log))
 
     def wait(self) -> None:
-        """Wait until it answers; raises DependencyError.
+        """Wait until it answers.
 
-        Two that make a new home's database at once can end one of them: once more.
+        Two servers that create the database of a new home at the same time can make one
+        of them fail. So it is started a second time.
+
+        Raises:
+            DependencyError: it does not answer.
         """
         with contextlib.suppress(_DidNotStart):
             self._wait()
@@ -109,22 +113,22 @@ class TemporaryServer:
             )
         except DependencyError as error:
             home = str(self._log.parent)
-            if is_full(home, NEEDED_BYTES):  # its log may be cut off as well
+            if is_full(home, NEEDED_BYTES):  # its log may be cut off
                 raise full_disk(f"Prefect's database in {home}", home) from error
             raise _DidNotStart(error.message, error.action) from error
 
     def stop(self) -> None:
-        """End it, and forget its login."""
+        """End the server, and remove its login from the environment."""
         guard.stop(self._guard)
         self._environment_before.close()
 
 
 class Server:
-    """The server that a run talks to.
+    """The server that a run uses.
 
     Attributes:
-        api_url: its API.
-        ui_url: where its pages are, now or after ``headrace up``.
+        api_url: the URL of its API.
+        ui_url: the URL of its pages, now or after ``headrace up``.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -138,19 +142,19 @@ class Server:
             self.ui_url = hide_credentials(self.api_url.removesuffix("/api"))
         elif live:
             self.api_url, self.ui_url = f"{live}/api", live
-            self._limit_seconds = RETURN_LIMIT_SECONDS  # it is being started again
+            self._limit_seconds = RETURN_LIMIT_SECONDS  # it may be restarting
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
             if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
-                # A 500 is no database that starts again, but a disk that is full.
+                # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
         if self._temporary is None:
             enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:
-        """Wait until it answers.
+        """Wait until the server answers.
 
         Raises:
             DependencyError: it does not.
@@ -168,7 +172,7 @@ class Server:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """End it, if it is temporary, once it has all logs and events."""
+        """End a temporary server, once it has received all logs and events."""
         if self._temporary is None:
             return
         if "prefect" in sys.modules:
@@ -178,10 +182,10 @@ class Server:
 
 
 def _drain() -> None:
-    """Wait until the server has all logs and events, or for some time.
+    """Wait some time until the server has received all logs and events.
 
-    Whatever is still on its way then is given up: Prefect would wait for it without
-    end when the process ends, though the server is gone or its disk is full.
+    The rest is given up. Otherwise Prefect would wait for it without end when the
+    process ends, even if the server is gone or its disk is full.
     """
     from prefect._internal.concurrency import services
     from prefect.events.worker import EventsWorker
@@ -197,7 +201,7 @@ def _drain() -> None:
 
 @contextlib.contextmanager
 def server_for_run(settings: Settings) -> Iterator[Server]:
-    """Start or find the server, at once; the block waits for it when it needs it."""
+    """Start or find the server. The block waits for it when it first needs it."""
     configure(settings)
     server = Server(settings)
     try:

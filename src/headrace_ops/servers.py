@@ -1,4 +1,4 @@
-"""How each server of a home is started, and how it is known that it answers."""
+"""How each server of a home is started, and how to tell that it answers."""
 
 from __future__ import annotations
 
@@ -33,16 +33,17 @@ MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
 
 @dataclass(frozen=True)
 class Service:
-    """A process that is kept alive.
+    """A process that the supervisor keeps running.
 
     Attributes:
-        name: how it is called, also in its log's name.
-        command: what is run.
-        environment: all of its environment.
-        log: where what it says goes.
-        ready: whether it answers now.
-        port: where it listens; 0: nowhere of its own.
-        grace_seconds: how long it may take to end in order.
+        name: its name in messages.
+        command: its command line.
+        environment: its whole environment.
+        log: the file for its output.
+        ready: returns whether it answers now.
+        link: its URL, if it has one.
+        port: the port where it listens; 0: it has none of its own.
+        grace_seconds: how long it may take to end after SIGTERM.
     """
 
     name: str
@@ -50,12 +51,13 @@ class Service:
     environment: dict[str, str]
     log: Path
     ready: Callable[[], bool]
+    link: str = ""
     port: int = 0
     grace_seconds: int = guard.GRACE_SECONDS
 
 
 def own_postgres_is_used() -> bool:
-    """Whether a database is left that the environment does not place elsewhere."""
+    """Whether the environment leaves at least one database to the home's PostgreSQL."""
     configured = (
         variable("HEADRACE_DATABASE_URL"),
         variable(PREFECT_DATABASE) or variable("PREFECT_API_URL"),
@@ -73,14 +75,12 @@ def postgres_service(settings: Settings) -> Service:
         environment=dict(os.environ),
         log=home / "postgres.log",
         ready=lambda: postgres.is_ready(settings),
-        grace_seconds=guard.LONGEST_GRACE_SECONDS,  # it writes all it has to the disk
+        grace_seconds=guard.LONGEST_GRACE_SECONDS,  # it flushes to disk
     )
 
 
-def prefect_service(
-    settings: Settings, host: str, preferred_port: int
-) -> tuple[Service, str]:
-    """Prefect's server, on the home's database unless one is configured."""
+def prefect_service(settings: Settings, host: str, preferred_port: int) -> Service:
+    """Prefect's server, with the home's database unless another is configured."""
     home = settings.home.absolute()
     port = free_port(preferred_port, host)
     link = f"http://{from_here(host)}:{port}"
@@ -91,33 +91,31 @@ def prefect_service(
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
-    # In memory, by default: a server that is started again would cancel what runs.
+    # The default is memory: after a restart the server would cancel running flows.
     environment.setdefault(
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
         "prefect.server.concurrency.lease_storage.filesystem",
     )
-    # Of its own origin, under whatever name it was opened.
+    # Relative, so that the page works under every name of the server.
     environment.setdefault("PREFECT_UI_API_URL", "/api")
     command = [sys.executable, "-m", prefect_server.__name__, host, str(port)]
     if settings.postgres_socket and PREFECT_DATABASE not in environment:
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
         environment[PREFECT_DATABASE] = url
         command.append(prefect_server.WITHOUT_TRIGRAMS)
-    service = Service(
+    return Service(
         name="prefect",
         command=command,
         environment=environment,
         log=home / "prefect-server.log",
         ready=lambda: answers(f"{link}/api/health"),
+        link=link,
         port=port,
     )
-    return service, link
 
 
-def mlflow_service(
-    settings: Settings, host: str, preferred_port: int
-) -> tuple[Service, str]:
-    """MLflow's server, on the home's database unless one is configured."""
+def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Service:
+    """MLflow's server, with the home's database unless another is configured."""
     follow_home(settings)
     home = settings.home.absolute()
     port = free_port(preferred_port, host)
@@ -130,7 +128,7 @@ def mlflow_service(
         "MLFLOW_TRACKING_USERNAME": login.user,
         "MLFLOW_TRACKING_PASSWORD": login.password,
     }
-    # Not on the command line, which everyone on the machine can read.
+    # Not on the command line, which every user of the machine can read.
     environment.setdefault(MLFLOW_DATABASE, settings.tracking_uri)
     environment.setdefault("MLFLOW_UVICORN_OPTS", "--log-level warning --no-access-log")
     command = [sys.executable, "-m", mlflow_server.__name__, "server"]
@@ -145,20 +143,20 @@ def mlflow_service(
     if mlflow_has_users():
         command += ["--app-name", "basic-auth"]
         environment.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
-    service = Service(
+    return Service(
         name="mlflow",
         command=command,
         environment=environment,
         log=home / "mlflow-server.log",
         ready=lambda: answers(f"{link}/health"),
+        link=link,
         port=port,
     )
-    return service, link
 
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
-    """A worker of one pool, with no more of the environment than its flows need."""
-    home, begun = settings.home.absolute(), datetime.now(UTC)
+    """A worker of one pool, with only those variables that its flows need."""
+    home, started = settings.home.absolute(), datetime.now(UTC)
     environment = for_flows(settings)
     api_url = environment["PREFECT_API_URL"] = f"{links['prefect']}/api"
     environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
@@ -170,7 +168,7 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
         command=[*command, "--pool", pool],
         environment=environment,
         log=home / f"{pool}-worker.log",
-        ready=lambda: has_worker(api_url, pool, begun),
+        ready=lambda: has_worker(api_url, pool, started),
     )
 
 
@@ -183,14 +181,14 @@ def has_worker(api_url: str, pool: str, since: datetime) -> bool:
     )
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            heard = [w["last_heartbeat_time"] for w in json.load(answer)]
-            return any(datetime.fromisoformat(time) > since for time in heard if time)
+            heartbeats = [w["last_heartbeat_time"] for w in json.load(answer)]
+            return any(datetime.fromisoformat(t) > since for t in heartbeats if t)
     except (OSError, urllib.error.URLError, ValueError):
         return False
 
 
 def from_elsewhere(link: str, host: str) -> str:
-    """A link to a server of this machine as other machines reach it."""
+    """The link by which other machines reach a server of this machine."""
     if host not in EVERYWHERE:
         return link
     return link.replace(f"//{from_here(host)}:", f"//{socket.getfqdn()}:")
@@ -202,7 +200,7 @@ def _artifacts_are_elsewhere() -> bool:
 
 
 def _write_access_file(settings: Settings) -> str:
-    """MLflow's settings for access: its users are kept in the home, no secret here."""
+    """Write MLflow's access settings, without a secret. Its users are in the home."""
     home = settings.home.absolute()
     path = home / "mlflow-access.ini"
     path.write_text(

@@ -1,9 +1,9 @@
-"""All that ``headrace up`` starts, in the order in which one needs the other."""
+"""What ``headrace up`` starts, each server after those that it needs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,18 +33,18 @@ def start_all(
     pools: tuple[str, ...],
     host: str,
 ) -> dict[str, Any]:
-    """Start what is not configured elsewhere, and wait until all of it answers.
+    """Start the servers that are not configured elsewhere, and wait for their answers.
 
     Args:
-        with_postgres: with a PostgreSQL in the home; a home that has one keeps it.
-        pools: those that get a worker.
+        with_postgres: start a PostgreSQL in the home. A home that has one always does.
+        pools: the pools that get a worker.
 
     Returns:
-        The answer of ``up``: ``links``, ``workers``, ``home``, and ``environment``,
-        what a shell elsewhere sets to use the same.
+        The answer of ``up``: ``links``, ``workers``, ``home``, and ``environment``, the
+        variables that a shell needs to use the same servers.
 
     Raises:
-        UsageError: the address lacks a password, or the home has its state in SQLite.
+        UsageError: the address needs a password, or the home's state is in SQLite.
         DependencyError: a server does not start.
     """
     check_doors(host)
@@ -56,7 +56,7 @@ def start_all(
     if wants_postgres and servers.own_postgres_is_used():
         postgres.check_home(settings)
         supervisor.start(servers.postgres_service(settings))
-        settings = Settings()  # only now it knows where the databases are
+        settings = Settings()  # read again: the databases have their URLs only now
     links |= _start_servers(supervisor, settings, host)
     write_links(settings, _with_postgres(links, settings), homes_own(settings))
     supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
@@ -76,45 +76,43 @@ def _start_servers(
     supervisor: Supervisor, settings: Settings, host: str
 ) -> dict[str, str]:
     """Start Prefect's and MLflow's server, or find the configured one."""
-    links, begun = _servers(settings, host, UI_PORTS)
+    links, services = _servers(settings, host, UI_PORTS)
     try:
-        supervisor.start(*begun)
+        supervisor.start(*services)
     except DependencyError:
-        # Another one may take a port between our look at it and our use of it.
-        if not any("already in use" in tail(service.log) for service in begun):
+        # Another process may take a port after it was found to be free.
+        if not any("already in use" in tail(service.log) for service in services):
             raise
-        supervisor.drop(*begun)
-        links, begun = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
-        supervisor.start(*begun)
+        supervisor.drop(*services)
+        links, services = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
+        supervisor.start(*services)
     return links
 
 
 def _servers(
     settings: Settings, host: str, ports: Mapping[str, int]
 ) -> tuple[dict[str, str], list[Service]]:
-    places: tuple[tuple[str, str, str, Callable[..., tuple[Service, str]]], ...] = (
-        ("prefect", "PREFECT_API_URL", "/api/health", servers.prefect_service),
-        ("mlflow", "MLFLOW_TRACKING_URI", "/health", servers.mlflow_service),
-    )
     links: dict[str, str] = {}
-    begun: list[Service] = []
-    for name, key, page, make in places:
-        configured = variable(key).rstrip("/").removesuffix("/api")
-        if not configured.startswith("http"):
-            service, links[name] = make(settings, host, ports[name])
-            begun.append(service)
-            continue
-        links[name] = configured
-        if not answers(configured + page, 10):
+    services: list[Service] = []
+    for name, page, make in (
+        ("prefect", "/api/health", servers.prefect_service),
+        ("mlflow", "/health", servers.mlflow_service),
+    ):
+        key = CONFIGURED[name]
+        links[name] = variable(key).rstrip("/").removesuffix("/api")
+        if not links[name].startswith("http"):
+            services.append(make(settings, host, ports[name]))
+            links[name] = services[-1].link
+        elif not answers(links[name] + page, 10):
             raise DependencyError(
-                f"{configured}, which {key} names, does not answer.",
+                f"{links[name]}, which {key} names, does not answer.",
                 f"Start it, or unset {key} to have one started here.",
             )
-    return links, begun
+    return links, services
 
 
 def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
-    """The links with that of the ledger's PostgreSQL, if it is one, less a password."""
+    """The links, with the ledger's PostgreSQL if it has one. No password is shown."""
     url = settings.database_url
     if not url.startswith("postgresql"):
         return links
@@ -122,16 +120,16 @@ def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
     user, _, place = parts.netloc.rpartition("@")
     user = user.partition(":")[0]
     place = f"{user}@{place}" if user else place
-    shown = parts._replace(scheme="postgresql", netloc=place)
-    return {**links, "postgres": shown.geturl()}
+    without_password = parts._replace(scheme="postgresql", netloc=place)
+    return {**links, "postgres": without_password.geturl()}
 
 
 def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
-    """What reaches these servers, the home's login too.
+    """The variables for clients of these servers, with the home's login.
 
-    A login that the environment has stays out, and so does a database URL with one.
+    A login from the environment is left out, and so is a database URL with a password.
     """
-    found = {
+    variables = {
         "HEADRACE_HOME": str(settings.home.absolute()),
         "HEADRACE_PROJECT": str(settings.project.absolute()),
         "HEADRACE_STORE": settings.store,
@@ -143,24 +141,24 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": links["mlflow"],
     }
     if urlsplit(settings.database_url).password:
-        del found["HEADRACE_DATABASE_URL"]
+        del variables["HEADRACE_DATABASE_URL"]
     own = homes_own(settings)
     if "prefect" in own:
-        found |= for_prefect(own["prefect"])
+        variables |= for_prefect(own["prefect"])
     if "mlflow" in own:
-        found["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
-        found["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
-    return found
+        variables["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
+        variables["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
+    return variables
 
 
 def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
-    """The links of servers that were started here, so that they open logged in."""
+    """The links, with a login for the servers that were started here."""
     logins = servers_logins(settings)
-    found = dict(links)
+    pages = dict(links)
     for name, key in CONFIGURED.items():
         is_ours = not variable(key).startswith("http")
         if is_ours and not (name == "mlflow" and mlflow_has_users()):
-            found[name] = logins[name].link(links[name])
+            pages[name] = logins[name].link(links[name])
             if name == "mlflow":
-                found["data docs"] = logins[name].link(links[name], DATA_DOCS)
-    return found
+                pages["data docs"] = logins[name].link(links[name], DATA_DOCS)
+    return pages

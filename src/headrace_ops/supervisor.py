@@ -1,4 +1,4 @@
-"""Keeps servers running: starts what ended again, some times, with growing pauses."""
+"""Keeps servers running: restarts a server that ended, with growing pauses."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger("headrace")
 
 
 @dataclass
-class Kept:
-    """A service and its process now.
+class Supervised:
+    """A service and its current process.
 
     Attributes:
-        failures: how often in a row it ended by itself soon after its start.
-        again_at: when it is started again; None while it runs.
+        failures: how many times in a row it ended by itself soon after its start.
+        again_at: when to start it again; None while it runs.
     """
 
     service: Service
@@ -39,59 +39,55 @@ class Kept:
 
 
 class Supervisor:
-    """Servers that live as long as this process, and no longer.
+    """Servers that run no longer than this process.
 
     Args:
-        lock: a descriptor that the guards hold until their servers are gone.
-        pauses: seconds before each start again of what ended by itself; with the
-            last one used up, `watch` gives up.
+        lock: a descriptor that the guards hold until their servers have ended.
+        pauses: the seconds before each restart of a server that ended by itself. After
+            the last one, `watch` gives up.
     """
 
     def __init__(self, lock: int, pauses: Sequence[float] = PAUSES) -> None:
         self._lock = lock
         self._pauses = pauses
-        self._kept: list[Kept] = []
+        self._servers: list[Supervised] = []
 
     def start(self, *services: Service) -> None:
-        """Start servers together, and wait until each answers.
+        """Start servers at the same time, and wait until each answers.
 
         Raises:
-            DependencyError: one does not, with the last line of its log.
+            DependencyError: one does not; the message has the last line of its log.
         """
-        begun = []
+        started = []
         for service in services:
             if service.log.exists():
                 service.log.replace(service.log.with_name(f"{service.log.name}.1"))
-            begun.append(Kept(service, self._run(service)))
-            self._kept.append(begun[-1])
-        for kept in begun:
-            wait_until(
-                partial(_is_ready, kept),
-                kept.process,
-                kept.service.name,
-                kept.service.log,
-            )
+            started.append(Supervised(service, self._run(service)))
+            self._servers.append(started[-1])
+        for server in started:
+            name, log_path = server.service.name, server.service.log
+            wait_until(partial(_is_ready, server), server.process, name, log_path)
 
     def drop(self, *services: Service) -> None:
-        """End servers, and keep them no more."""
-        dropped = [kept for kept in self._kept if kept.service in services]
-        self._kept = [kept for kept in self._kept if kept not in dropped]
-        guard.stop(*(kept.process for kept in dropped))
+        """End servers, and restart them no more."""
+        dropped = [server for server in self._servers if server.service in services]
+        self._servers = [server for server in self._servers if server not in dropped]
+        guard.stop(*(server.process for server in dropped))
 
     def watch(self) -> None:
-        """Keep them running until Ctrl-C.
+        """Keep the servers running until Ctrl-C.
 
         Raises:
-            DependencyError: one ended again and again.
+            DependencyError: one ended more often than it is restarted.
         """
         while True:
-            for kept in self._kept:
-                self._look_after(kept)
+            for server in self._servers:
+                self._look_after(server)
             time.sleep(LOOK_SECONDS)
 
     def stop(self) -> None:
-        """End all of them: what was started last, and uses the others, first."""
-        by_command = {kept.service.name: kept.process for kept in reversed(self._kept)}
+        """End all servers: first the workers, then what they use."""
+        by_command = {s.service.name: s.process for s in reversed(self._servers)}
         workers = [name for name in by_command if name.endswith("worker")]
         databases = [name for name in by_command if name == "postgres"]
         servers = [n for n in by_command if n not in {*workers, *databases}]
@@ -109,43 +105,43 @@ class Supervisor:
             grace_seconds=service.grace_seconds,
         )
 
-    def _look_after(self, kept: Kept) -> None:
+    def _look_after(self, server: Supervised) -> None:
         now = time.monotonic()
-        name = kept.service.name
-        if kept.again_at is not None:
-            if now >= kept.again_at:
-                kept.process = self._run(kept.service)
-                kept.started_at, kept.again_at = now, None
+        name = server.service.name
+        if server.again_at is not None:
+            if now >= server.again_at:
+                server.process = self._run(server.service)
+                server.started_at, server.again_at = now, None
             return
-        if kept.process.poll() is None:
+        if server.process.poll() is None:
             return
-        guard.stop(kept.process)
-        if now - kept.started_at > FORGIVEN_AFTER_SECONDS:
-            kept.failures = 0
-        said = last_line(kept.service.log)
-        if kept.failures == len(self._pauses):
+        guard.stop(server.process)
+        if now - server.started_at > FORGIVEN_AFTER_SECONDS:
+            server.failures = 0
+        last_message = last_line(server.service.log)
+        if server.failures == len(self._pauses):
             raise DependencyError(
-                f"{name} ended by itself {kept.failures + 1} times: {said}",
-                f"See {kept.service.log}, and start again.",
+                f"{name} ended by itself {server.failures + 1} times: {last_message}",
+                f"See {server.service.log}, then run `headrace up` again.",
             )
-        pause = self._pauses[kept.failures]
-        kept.failures += 1
-        kept.again_at = now + pause
-        log.warning("%s ended by itself; again in %g s (%s)", name, pause, said)
+        pause = self._pauses[server.failures]
+        server.failures += 1
+        server.again_at = now + pause
+        log.warning("%s ended (%s); restart in %g s", name, last_message, pause)
 
 
-def _is_ready(kept: Kept) -> bool:
-    """Whether a server answers, and it is ours: another home's may have its port."""
-    if not kept.service.ready():
+def _is_ready(server: Supervised) -> bool:
+    """Whether the server answers, and not one of another home on the same port."""
+    if not server.service.ready():
         return False
-    if not kept.service.port:
+    if not server.service.port:
         return True
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(kept.process.pid).children(recursive=True):
+        for process in psutil.Process(server.process.pid).children(recursive=True):
             for connection in process.net_connections("tcp"):
                 is_open = connection.status == psutil.CONN_LISTEN
-                if is_open and connection.laddr.port == kept.service.port:
+                if is_open and connection.laddr.port == server.service.port:
                     return True
     return False

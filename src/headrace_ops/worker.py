@@ -1,4 +1,4 @@
-"""A worker: Prefect's own, for flows that run as processes of this machine."""
+"""Prefect's worker, for flows that run as processes on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import psutil
     from prefect.workers.process import ProcessWorker, ProcessWorkerResult
 
-# Less than what a guard allows, so that flows are told and the worker hears of it.
+# Less than a guard allows, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
 DEFAULTS = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -36,7 +36,7 @@ DEFAULTS = {
 
 
 def default_limit(pool: str) -> int:
-    """How many flows at once: one where there is a GPU to share, else one per core."""
+    """How many flows run at once: one on a GPU, otherwise one per core."""
     return 1 if pool == "gpu" else os.cpu_count() or 1
 
 
@@ -44,21 +44,21 @@ def work(
     settings: Settings,
     pool: str,
     limit: int,
-    tell: Callable[[dict[str, Any]], None],
+    report: Callable[[dict[str, Any]], None],
     sweeping: Callable[[Settings], AbstractContextManager[None]],
 ) -> None:
-    """Run the flows of a pool until SIGTERM or Ctrl-C; then end those that run.
+    """Run the flows of a pool until SIGTERM or Ctrl-C; then end the running flows.
 
-    The environment of this process is cut down to what flows may need.
+    This removes all variables from the environment that flows do not need.
 
     Args:
-        limit: how many flows at once.
-        tell: is called once it works.
-        sweeping: entered while it works; ends runs whose process is gone.
+        limit: how many flows run at once.
+        report: is called once the worker has started.
+        sweeping: entered while the worker runs; ends runs whose process is gone.
 
     Raises:
-        UsageError: there is no server, it wants another login, or the pool is not one
-            of processes.
+        UsageError: there is no server, it needs another login, or the pool does not
+            have the type process.
         DependencyError: the server does not answer.
     """
     api_url = _server(settings)
@@ -67,35 +67,35 @@ def work(
     os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
     configure(settings)
     enter_prefect(settings, api_url)
-    # Its plugins start while it is imported: here, before there are threads and a loop.
+    # Its plugins start at the import: do that before there are threads and a loop.
     import prefect.workers.process  # noqa: F401
 
+    check_pool(pool)
     with sweeping(settings):
-        asyncio.run(_work(settings, pool, limit, tell))
+        asyncio.run(_work(settings, pool, limit, report))
 
 
 def _server(settings: Settings) -> str:
     api_url = lasting_api_url(settings)
     if not api_url:
         raise UsageError(
-            "There is no Prefect server to work for.",
+            "There is no Prefect server for a worker.",
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
     if not answers(f"{api_url}/health", 10):
         raise DependencyError(
             f"The Prefect server {api_url} does not answer.",
-            "Start it, and start the worker again.",
+            "Start the server, then start the worker again.",
         )
     return api_url
 
 
 async def _work(
-    settings: Settings, pool: str, limit: int, tell: Callable[[dict[str, Any]], None]
+    settings: Settings, pool: str, limit: int, report: Callable[[dict[str, Any]], None]
 ) -> None:
     from prefect.workers.process import ProcessWorker
 
-    await check_pool(pool)
-    # In a container that is started again, host and process have the same names.
+    # In a restarted container, the host name and the process id are the same.
     name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
     worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
     is_ending = _end_in_order(worker)
@@ -103,10 +103,10 @@ async def _work(
 
     def started(_text: str) -> None:
         if not is_ending.is_set():
-            tell({"status": "up", "pool": pool, "limit": limit, "worker": name})
+            report({"status": "up", "pool": pool, "limit": limit, "worker": name})
 
     try:
-        # Prefect's page of health, for whoever restarts what no longer works.
+        # Prefect's health page, for a system that restarts unhealthy workers.
         is_asked = bool(variable("PREFECT_WORKER_WEBSERVER_PORT"))
         await worker.start(with_healthcheck=is_asked, printer=started)
     except asyncio.CancelledError:
@@ -115,11 +115,11 @@ async def _work(
 
 
 def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
-    """Have a worker start what is admitted, in its first process, and nothing else.
+    """Make a worker start only admitted flow runs, each in a single process.
 
-    Prefect's own way is one more process before it, which imports all of Prefect to
-    fetch the flow's code; ours is installed. The command, the folder and the
-    environment are ours, whatever the pool says by now.
+    Prefect would start one more process, to fetch the flow's code. Headrace's code is
+    installed. The command, the folder and the environment do not come from the pool,
+    which may have changed since it was checked.
     """
     from prefect.flows import load_flow_from_entrypoint
     from prefect.workers import process
@@ -140,7 +140,7 @@ def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
         configuration.command = shlex.join(
             [sys.executable, "-m", "headrace_ops.engine"]
         )
-        configuration._command_configured = True  # as if a person had said how
+        configuration._command_configured = True  # as if it came from the pool
         configuration.working_dir = None
         admitted[flow_run.id] = entrypoint
         try:
@@ -149,7 +149,7 @@ def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
             admitted.pop(flow_run.id, None)
 
     async def load(flow_run: Any) -> Any:
-        """The flow, for its hooks; Prefect would ask its server again which it is."""
+        """The flow, for its hooks. Prefect would ask the server for it again."""
         return load_flow_from_entrypoint(admitted[flow_run.id])
 
     worker.run = run_admitted  # type: ignore[method-assign]
@@ -157,7 +157,7 @@ def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
 
 
 async def _admit(worker: ProcessWorker, settings: Settings, flow_run: Any) -> str:
-    """What to start for a flow run, as server and ledger have it now."""
+    """The entrypoint for a flow run, by the current records of server and ledger."""
     deployment = None
     if flow_run.deployment_id is not None:
         deployment = await worker.client.read_deployment(flow_run.deployment_id)
@@ -170,7 +170,7 @@ async def _admit(worker: ProcessWorker, settings: Settings, flow_run: Any) -> st
 async def _refuse(
     worker: ProcessWorker, flow_run: Any, refused: NotAdmitted, task_status: Any
 ) -> ProcessWorkerResult:
-    """End a flow run that is not started, and say why in its state."""
+    """End a flow run that is not admitted, with the reason in its state."""
     from prefect.client.schemas.objects import State
     from prefect.states import Failed
     from prefect.workers.process import ProcessWorkerResult
@@ -180,12 +180,12 @@ async def _refuse(
     state: State[Any] = Failed(name="Refused", message=message)
     await worker.client.set_flow_run_state(flow_run.id, state, force=True)
     if task_status is not None:
-        task_status.started(refused)  # so that it is not taken for one that runs
+        task_status.started(refused)  # so that it does not count as running
     return ProcessWorkerResult(status_code=0, identifier="refused")
 
 
 def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
-    """On a signal: take no more flows, tell those that run, wait for them, and end."""
+    """On a signal: take no more flows, end the running ones, wait for them, and end."""
     is_ending = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     poll = worker.get_and_submit_flow_runs
@@ -200,13 +200,13 @@ def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
             if task is not None:
                 task.cancel()
 
-    kept: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[None]] = set()
 
     def begin_to_end() -> None:
         if is_ending.is_set():
             return
         is_ending.set()
-        kept.add(loop.create_task(end()))
+        tasks.add(loop.create_task(end()))
 
     worker.get_and_submit_flow_runs = poll_unless_ending  # type: ignore[method-assign]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -220,16 +220,16 @@ def _end_flows() -> None:
 
     flows = psutil.Process().children()
     for flow in flows:
-        with contextlib.suppress(psutil.Error):  # it has just ended by itself
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
             if not _is_suspended(flow):
                 flow.terminate()
     psutil.wait_procs(flows, timeout=GRACE_SECONDS)
 
 
 def _is_suspended(flow: psutil.Process) -> bool:
-    """Whether its run waits for a person.
+    """Whether the run of a process waits for a person.
 
-    Such a process ends by itself; told to, it would make a crash of what goes on later.
+    Such a process ends by itself. A signal would turn the suspended run into a crash.
     """
     import httpx
     from prefect.client.orchestration import get_client

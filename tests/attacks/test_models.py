@@ -316,7 +316,7 @@ def test_the_doctor_names_the_repair(lab: Lab, attack: Attack) -> None:
 def test_the_doctor_asks_a_sound_champion_for_its_answers(lab: Lab) -> None:
     [check] = check_models(lab.settings)
     assert check.state == "ok"
-    assert "it answers as then" in check.seen
+    assert "so are its golden answers" in check.seen
 
 
 @attacks

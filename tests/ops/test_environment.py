@@ -91,7 +91,7 @@ def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(
     monkeypatch.setattr(servers, "free_port", lambda port, _host: port)
     settings = Settings(project=tmp_path, home=tmp_path)
     for host, link in (("10.0.0.7", "10.0.0.7:5000"), ("fd00::7", "[fd00::7]:5000")):
-        service, _ = servers.mlflow_service(settings, host, 0)
+        service = servers.mlflow_service(settings, host, 0)
         allowed = service.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
         for good in ("localhost:5000", "127.0.0.1:5000", link):
             assert is_allowed_host_header(allowed, good)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 Home = Any
 ADDRESS = "http://prefect:4200/api"
@@ -33,13 +33,13 @@ def test_a_status_is_a_usage_error_or_one_to_try_again(
     monkeypatch.setenv("PREFECT_API_URL", ADDRESS)
     request = httpx.Request("GET", ADDRESS)
     answer = httpx.Response(status, text="no such field", request=request)
-    with pytest.raises(kind, match=said) as caught, told():
+    with pytest.raises(kind, match=said) as caught, translate_errors():
         answer.raise_for_status()
     assert ADDRESS in str(caught.value)
 
 
 def test_no_answer_is_to_be_tried_again() -> None:
-    with pytest.raises(DependencyError, match="does not answer"), told():
+    with pytest.raises(DependencyError, match="does not answer"), translate_errors():
         raise httpx.ConnectError("refused")
 
 

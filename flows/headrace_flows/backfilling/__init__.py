@@ -1,7 +1,7 @@
-"""Runs of one pipeline over a range of dates, what is done among them left out.
+"""Runs of one pipeline over a range of dates, without those that are done.
 
-`ranges` says which dates, `runs` keeps what is done; a date is run by a process `here`
-or, where the pipeline is deployed, by a worker `there`.
+`ranges` yields the dates, and `runs` stores the outcomes. A date is run by a process on
+this machine (`here`) or, if the pipeline is deployed, by a worker (`there`).
 """
 
 from headrace_flows.backfilling.ranges import Step, dates, fill_in

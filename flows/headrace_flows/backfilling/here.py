@@ -1,4 +1,4 @@
-"""A run as a process of this machine: its memory goes with it."""
+"""A run as a process on this machine, which frees its memory when it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace.records import DEFAULT_TASK
 from headrace.tasks import task as task_named
 from headrace_flows.backfilling.runs import Task
 
-_KEPT = (
+_FIELDS = (
     *("status", "reason", "version", "run_id", "flow_run_id", "weights_digest"),
     *("seconds", "experiment", "overrides"),
 )
@@ -28,7 +28,7 @@ class Here:
         self._is_stopping = False
 
     def run(self, task: Task, key: str) -> dict[str, Any]:
-        """Run a task; what of its answer is of interest, and its exit code."""
+        """Run a task; returns the main fields of its answer, and its exit code."""
         process = subprocess.Popen(  # noqa: S603
             [
                 *(sys.executable, "-m", "headrace_cli", "run"),
@@ -39,7 +39,7 @@ class Here:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches it once, by us
+            start_new_session=True,  # it gets Ctrl-C once, from `stop`
         )
         self._running.add(process)
         if self._is_stopping:
@@ -49,21 +49,24 @@ class Here:
         try:
             summary = json.loads(out)
         except ValueError:
-            summary = {"status": "error", "reason": f"it ended with {out[-200:]!r}"}
+            summary = {
+                "status": "error",
+                "reason": f"its output is no JSON: {out[-200:]!r}",
+            }
         code = process.returncode
         if code < 0:
-            said = f"it was ended by signal {-code}"
-            summary = {"status": "error", "reason": said}
+            reason = f"it was ended by signal {-code}"
+            summary = {"status": "error", "reason": reason}
         metrics = summary.get("metrics") or {}
         headline = task_named(summary.get("task", DEFAULT_TASK)).headline
         return {
-            **{name: summary.get(name) for name in _KEPT},
+            **{name: summary.get(name) for name in _FIELDS},
             headline: metrics.get(headline),
             "exit_code": code if code >= 0 else DependencyError.exit_code,
         }
 
     def stop(self) -> None:
-        """Interrupt those that run; each ends in order."""
+        """Interrupt the running processes; each ends in order."""
         self._is_stopping = True
         for process in list(self._running):
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The dates of a range, and what an override becomes on one of them."""
+"""The dates of a range, and the overrides of each date."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Step = Literal["day", "week", "month"]
 
 
 def dates(first: date, last: date, step: Step) -> Iterator[date]:
-    """From the first date to the last, both included where the step meets it.
+    """The dates from the first to the last, in steps; the last only if a step meets it.
 
-    A month later is the same day, or the last one of a month that is shorter.
+    A month later is the same day of the month, or the last day of a shorter month.
     """
     for number in itertools.count():
         if step == "month":
@@ -39,7 +39,7 @@ def fill_in(overrides: Sequence[str], day: date) -> list[str]:
     """
     if not any(DATE in text for text in overrides):
         raise UsageError(
-            f"No --set has {DATE} in it: all runs would be the same.",
-            f"Write for example --set data.source=/data/{DATE}.npz.",
+            f"No --set contains {DATE}, so all runs would be the same.",
+            f"Add it to one, for example --set data.source=/data/{DATE}.npz.",
         )
     return [text.replace(DATE, day.isoformat()) for text in overrides]

@@ -1,4 +1,4 @@
-"""The runs of a range: which are left, so many at once, and how each ended."""
+"""The runs of a range: which are not done, how many run at once, their outcomes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.folders import pack_folder
 
-KEPT_CODES = {0, 1}  # a run that was refused is done as well
+DONE_CODES = {0, 1}  # a refused run is done, too
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to run for one date.
+    """The run of one date.
 
     Attributes:
-        arguments: of ``headrace run``, for the same.
+        arguments: the arguments of ``headrace run`` for it.
         promotes: whether its version may become champion.
     """
 
@@ -38,52 +38,52 @@ class Task:
 
 
 class Runner(Protocol):
-    """Runs one task after another; from several threads at once."""
+    """Runs tasks, several at once, each in a thread."""
 
     def run(self, task: Task, key: str) -> dict[str, Any]:
-        """Run a task whose key says all that it depends on; how it ended."""
+        """Run a task, and return its outcome. The key covers all that it depends on."""
 
     def stop(self) -> None:
-        """Have those that run end soon."""
+        """Make the running tasks end soon."""
 
 
 class Backfill:
-    """The runs of a range; what is done is kept in the store.
+    """The runs of a range. Outcomes are kept in the store.
 
     Args:
-        tasks: one a date.
-        settings: where the store and the ledger are.
-        tell: is given the outcome of each date as it ends.
+        tasks: one for each date.
+        settings: with the store and the ledger.
+        report: called with the outcome of each date when it ends.
     """
 
     def __init__(
         self,
         tasks: Sequence[Task],
         settings: Settings,
-        tell: Callable[[dict[str, Any]], None],
+        report: Callable[[dict[str, Any]], None],
     ) -> None:
         self.tasks = tasks
         self.outcomes: dict[str, dict[str, Any]] = {}
-        self._kept = open_anchored(settings)
-        self._tell = tell
+        self._store = open_anchored(settings)
+        self._report = report
         self._is_stopping = False
 
     def left(self) -> list[Task]:
-        """The tasks that are not done yet; those that are get their outcome."""
-        found = []
+        """The tasks that are not done yet. Sets the outcomes of the others."""
+        tasks = []
         for task in self.tasks:
-            outcome = self._kept.read_json(_place(task, self._key(task)))
+            outcome = self._store.read_json(_place(task, self._key(task)))
             if not isinstance(outcome, dict):
-                found.append(task)
+                tasks.append(task)
             else:
                 self.outcomes[task.date] = {**outcome, "skipped": True}
-        return found
+        return tasks
 
     def run(self, tasks: Sequence[Task], runner: Runner, at_once: int) -> None:
-        """Run tasks, so many at once, oldest first.
+        """Run tasks, the oldest first, a number of them at once.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; the runs have ended and their outcome is known.
+            KeyboardInterrupt: on Ctrl-C, once the running tasks have ended.
         """
         pool = ThreadPoolExecutor(at_once)
         waiting = [pool.submit(self._run_one, task, runner) for task in tasks]
@@ -104,8 +104,8 @@ class Backfill:
         try:
             key = self._key(task)
             outcome |= runner.run(task, key)
-            if outcome["exit_code"] in KEPT_CODES:
-                self._kept.write_json(_place(task, key), outcome)
+            if outcome["exit_code"] in DONE_CODES:
+                self._store.write_json(_place(task, key), outcome)
         except HeadraceError as error:  # the other dates go on
             outcome |= {
                 "status": "refused" if isinstance(error, Refusal) else "error",
@@ -113,15 +113,15 @@ class Backfill:
                 "exit_code": error.exit_code,
             }
         self.outcomes[task.date] = {**outcome, "skipped": False}
-        self._tell(self.outcomes[task.date])
+        self._report(self.outcomes[task.date])
 
     def _key(self, task: Task) -> str:
-        """A digest of the spec, the folder, and the data as far as is told unread."""
+        """A digest of the spec, the folder, and the source's identity if it has one."""
         identity = ""
-        with contextlib.suppress(HeadraceError):  # the run itself says what is wrong
+        with contextlib.suppress(HeadraceError):  # the run itself reports it
             identity = source_identity(task.spec.data.source)
         spec = task.spec.model_dump_json(exclude={"deploy"})
-        folder = pack_folder(task.folder, self._kept.store)
+        folder = pack_folder(task.folder, self._store.store)
         text = json.dumps([spec, identity, folder, task.promotes])
         return hashlib.sha256(text.encode()).hexdigest()
 

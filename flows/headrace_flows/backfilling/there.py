@@ -1,4 +1,4 @@
-"""A run of the pipeline's deployment, by whichever worker its pool has."""
+"""A run of the pipeline's deployment, by a worker of its pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headrace.state.folders import pack_folder
 from headrace.state.ledger.deployments import Deployments
 from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.backfilling.runs import Task
-from headrace_ops.prefect_errors import told
+from headrace_ops.prefect_errors import translate_errors
 
 _RAISED = re.compile(r"exception: (\w+):")
 _CODES = {
@@ -28,8 +28,8 @@ class There:
     """Runs tasks by the deployment ``train/<pipeline>``.
 
     Args:
-        deployment: Prefect's id of it.
-        settings: where store and ledger are.
+        deployment: Prefect's id of the deployment.
+        settings: with the store and the ledger.
     """
 
     def __init__(self, deployment: Any, settings: Settings) -> None:
@@ -38,32 +38,32 @@ class There:
         self._stopping = threading.Event()
 
     def run(self, task: Task, key: str) -> dict[str, Any]:
-        """Run a task, or wait for the run of it that is under way.
+        """Run a task, or wait for its running flow run.
 
         Raises:
-            HeadraceError: the server does not take or keep it, or the store or the
-                ledger does not say how it ended.
+            HeadraceError: the server refuses or loses the run, or the store or the
+                ledger has no outcome.
         """
         from prefect.client.orchestration import get_client
         from prefect.exceptions import ObjectNotFound
 
         work = work_of(self._settings, f"backfill-{key}")
-        with told(), get_client(sync_client=True) as client:
+        with translate_errors(), get_client(sync_client=True) as client:
             try:
                 run = self._start(client, task, work)
                 ended = wait_for(client, run, task.spec.name, self._stopping)
             except ObjectNotFound as error:
                 raise UsageError(
-                    f"The deployment train/{task.spec.name} is gone from Prefect.",
+                    f"Prefect no longer has the deployment train/{task.spec.name}.",
                     f"Run `headrace deploy {task.spec.name}`.",
                 ) from error
             except Stopped:
-                said = "it goes on by itself; the next backfill waits for it"
-                return {"status": "running", "reason": said, "exit_code": 130}
+                reason = "it is still running; the next backfill waits for it"
+                return {"status": "running", "reason": reason, "exit_code": 130}
         return self._outcome(task, ended)
 
     def stop(self) -> None:
-        """Wait no longer; what workers have begun goes on."""
+        """Stop waiting. Runs that workers have started go on."""
         self._stopping.set()
 
     def _start(self, client: Any, task: Task, work: str) -> Any:
@@ -98,14 +98,14 @@ class There:
         plan = Plan(task.spec, task.folder, self._settings)
         overrides = list(plan.law.overrides)
         outcome |= {"experiment": bool(overrides), "overrides": overrides}
-        last = plan.last
-        if last.training is not None:
-            key = training_key(last.training)
+        records = plan.last
+        if records.training is not None:
+            key = training_key(records.training)
             version = plan.ledger.find_training(task.spec.name, key)
             outcome |= {
                 "version": version.version if version else None,
-                "run_id": last.training.run_id,
-                "weights_digest": last.training.weights_digest,
+                "run_id": records.training.run_id,
+                "weights_digest": records.training.weights_digest,
             }
         return outcome
 

@@ -26,7 +26,7 @@ from headrace_ops.doctor.servers import check_mlflow, check_prefect
 __all__ = ["CHECKS", "Check", "examine"]
 
 LIMIT_SECONDS = 10.0
-LOADING_SECONDS = 120.0  # for what loads models, which takes a process with TensorFlow
+LOADING_SECONDS = 120.0  # for the check that loads models in a TensorFlow process
 CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
     "home": check_home,
     "store": check_store,
@@ -42,28 +42,30 @@ CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
 
 
 def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Check]:
-    """Look at everything at once, and change nothing.
+    """Run all checks at the same time. They change nothing.
 
-    A store that is no folder is tried with one small object, which is taken away again.
+    A remote store is checked by writing one small object, which is deleted again.
 
     Args:
-        limit_seconds: what takes longer counts as unreachable.
+        limit_seconds: a check that takes longer counts as unreachable.
     """
     results: dict[str, list[Check]] = {name: [] for name in CHECKS}
 
-    def look(name: str) -> None:
+    def run_check(name: str) -> None:
         try:
             rows = CHECKS[name](settings)
             results[name].extend([rows] if isinstance(rows, Check) else rows)
         except DependencyError as error:
             results[name].append(unreachable(name, error.message, error.action))
-        except Exception as error:  # one broken thing hides no other
-            fix = "See the message; the other lines may say more."
+        except Exception as error:  # a failed check hides no other
+            fix = "Read the message; the other lines may explain it."
             state = unreachable if isinstance(error, httpx.HTTPError) else wrong
             results[name].append(state(name, f"{type(error).__name__}: {error}", fix))
 
-    # Daemons: what hangs must not keep the command from ending.
-    threads = {n: threading.Thread(target=look, args=(n,), daemon=True) for n in CHECKS}
+    # Daemons: a check that hangs must not keep the command from ending.
+    threads = {
+        n: threading.Thread(target=run_check, args=(n,), daemon=True) for n in CHECKS
+    }
     for thread in threads.values():
         thread.start()
     started = time.monotonic()
@@ -71,7 +73,7 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
         limit = LOADING_SECONDS if name == "models" else limit_seconds
         thread.join(max(0.0, started + limit - time.monotonic()))
         if thread.is_alive():
-            fix = "See that it is there and can be reached from here."
+            fix = "Check that it runs and can be reached from this machine."
             late = unreachable(name, f"no answer within {limit:g} s", fix)
             results[name] = [*results[name], late]  # no longer the thread's own list
     return [check for name in CHECKS for check in results[name]]

@@ -1,4 +1,4 @@
-"""What a look at one thing found."""
+"""One row of ``headrace doctor``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from headrace.records import Record
 
 
 class Check(Record):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what it is.
+        name: what was checked.
         state: ``hint`` works but could be better, ``wrong`` is configured wrongly,
             ``unreachable`` is configured and does not answer.
-        seen: what was found.
-        fix: what to do about it; empty where all is well. No password is in the two.
+        seen: what the check saw. Passwords are hidden.
+        fix: what to do; empty if all is well. Passwords are hidden.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Databases: which, reachable or not, their clock, and the chain of the ledger."""
+"""Checks of databases: whether they answer, their clock, and the ledger's chain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_ledger(settings: Settings) -> Iterator[Check]:
 
 
 def _check_chain(url: str) -> Iterator[Check]:
-    """Whether every row is as it was written; changes nothing, nor takes over."""
+    """Whether every row is as it was written. Migrates no rows of an older release."""
     import sqlalchemy as sa
 
     from headrace.state.ledger import Ledger
@@ -43,16 +43,17 @@ def _check_chain(url: str) -> Iterator[Check]:
         return
     name = "ledger chain"
     if version == 1:
-        yield hint(name, "of an older release: the next command takes its rows over")
+        message = "written by an older release: the next command migrates its rows"
+        yield hint(name, message)
     elif problem := (report := Ledger(url).walk_chain()).problem:
-        fix = "Restore the ledger from a backup; see who may write there."
+        fix = "Restore the ledger from a backup, and check who can write to it."
         yield wrong(name, problem, fix)
     else:
         yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
 
 
 def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
-    """A database by its SQLAlchemy URL; makes nothing in it."""
+    """The database at a SQLAlchemy URL. Creates nothing in it."""
     import sqlalchemy as sa
 
     try:
@@ -69,24 +70,24 @@ def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
 
 def _check_file(name: str, path: Path) -> Check:
     if not path.exists():
-        return ok(name, f"{path}, made by the first run")
+        return ok(name, f"{path}, created by the first run")
     from headrace.state.ledger.engines import is_read_only
 
-    seen = f"SQLite {path}"
+    message = f"SQLite {path}"
     if is_read_only(path):
-        fix = "To run something, allow it to be written, or set HEADRACE_HOME."
-        return hint(name, f"{seen}: it is read-only: nothing can be added to it", fix)
+        fix = "To run pipelines, make it writable or set HEADRACE_HOME to another home."
+        return hint(name, f"{message} is read-only", fix)
     try:
         uri = f"{path.as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
-        fix = "End what holds it, or use PostgreSQL: `headrace up --postgres`."
-        return unreachable(name, f"{seen}: {error}", fix)
+        fix = "End the process that locks it, or use `headrace up --postgres`."
+        return unreachable(name, f"{message}: {error}", fix)
     except sqlite3.DatabaseError as error:
-        fix = "Put a copy back, or move it away to begin anew."
-        return wrong(name, f"{seen}: {error}", fix)
-    return ok(name, seen)
+        fix = "Restore it from a backup, or move it away to start a new one."
+        return wrong(name, f"{message}: {error}", fix)
+    return ok(name, message)
 
 
 def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
@@ -100,7 +101,7 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
         )
         with engine.connect() as connection:
             now = "SELECT extract(epoch FROM clock_timestamp()), version()"
-            there, version = connection.exec_driver_sql(now).one()
+            server_time, version = connection.exec_driver_sql(now).one()
     except ModuleNotFoundError as error:
         fix = "Write it as postgresql+psycopg2://, with 'headrace[postgres]' installed."
         yield wrong(name, f"{shown} needs the package {error.name!r}", fix)
@@ -111,14 +112,16 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
         yield unreachable(name, f"{shown} does not answer: {why}", fix)
     else:
         yield ok(name, f"{' '.join(str(version).split()[:2])}, {shown}")
-        yield from check_clock(name, float(there))
+        yield from check_clock(name, float(server_time))
 
 
-def check_clock(name: str, there: float, now: float | None = None) -> Iterator[Check]:
+def check_clock(
+    name: str, server_time: float, now: float | None = None
+) -> Iterator[Check]:
     """Whether a server's clock, in seconds, agrees with this one."""
-    apart = there - (time.time() if now is None else now)
+    apart = server_time - (time.time() if now is None else now)
     if abs(apart) > CLOCK_SECONDS:
         side = "ahead of" if apart > 0 else "behind"
-        seen = f"its clock is {abs(apart):.0f} s {side} this machine's"
-        fix = "Set both by NTP: schedules and leases go by the clock."
-        yield wrong(f"{name} clock", seen, fix)
+        message = f"its clock is {abs(apart):.0f} s {side} this machine's"
+        fix = "Synchronise both by NTP: schedules and leases depend on the clock."
+        yield wrong(f"{name} clock", message, fix)

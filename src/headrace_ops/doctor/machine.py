@@ -1,4 +1,4 @@
-"""This machine: home, store, models, versions, what slows a start, what is sent out."""
+"""Checks of this machine: home, store, models, versions, bytecode and telemetry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REPORTS = {
     ): {"1", "true", "yes", "on"},
 }
 
-# Below these are known holes or faults that nothing here makes up for.
+# Older versions have known vulnerabilities or faults that Headrace cannot work around.
 FLOORS = {
     "prefect": "3.6.28",
     "mlflow": "3.17.0",
@@ -37,39 +37,41 @@ FLOORS = {
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a folder can be written, or made where it is missing."""
+    """Whether a folder is writable, or can be created if it is missing."""
     nearest = next(p for p in (folder, *folder.parents) if p.exists())
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def check_home(settings: Settings) -> Check:
-    """The home: there or not yet, its format, whether it can be written."""
+    """The home: whether it exists, its format, and whether it is writable."""
     home = settings.home.absolute()
     if not _is_writable(home):
-        fix = "Set HEADRACE_HOME to a folder that can be written."
-        return wrong("home", f"{home} cannot be written", fix)
+        fix = "Set HEADRACE_HOME to a writable folder."
+        return wrong("home", f"{home} is not writable", fix)
     if not home.exists():
-        return ok("home", f"{home}, made by the first run")
+        return ok("home", f"{home}, created by the first run")
     marker = home / "format"
-    found = marker.read_text(errors="replace").strip() if marker.exists() else ""
-    if found and found != HOME_FORMAT:
-        seen = f"{home} has format {found[:20]!r}, this version {HOME_FORMAT!r}"
-        fix = "Use the Headrace that made it, or another HEADRACE_HOME."
-        return wrong("home", seen, fix)
+    version = marker.read_text(errors="replace").strip() if marker.exists() else ""
+    if version and version != HOME_FORMAT:
+        message = f"{home} has format {version[:20]!r} instead of {HOME_FORMAT!r}"
+        fix = "Use the release of Headrace that created it, or set HEADRACE_HOME."
+        return wrong("home", message, fix)
     free = shutil.disk_usage(home).free / 2**30
-    seen = f"{home}, {free:.1f} GiB free"
-    return hint("home", seen, "Make room.") if free < 1 else ok("home", seen)
+    message = f"{home}, {free:.1f} GiB free"
+    return (
+        hint("home", message, "Free disk space.") if free < 1 else ok("home", message)
+    )
 
 
 def check_store(settings: Settings) -> Check:
-    """The store; where it is there, by writing to it and taking that away again."""
+    """The store. A remote one is checked by writing and deleting an object."""
     if "://" in settings.store:
         return _try_store(settings.store)
     folder = Path(settings.store).absolute()
     if _is_writable(folder):
         return ok("store", str(folder))
-    fix = "Set HEADRACE_STORE to a place that can be."
-    return wrong("store", f"{folder} cannot be written", fix)
+    fix = "Set HEADRACE_STORE to a writable folder."
+    return wrong("store", f"{folder} is not writable", fix)
 
 
 def _try_store(uri: str) -> Check:
@@ -81,7 +83,9 @@ def _try_store(uri: str) -> Check:
         store.write(key, b"written by headrace doctor")
         store.fs.rm_file(store.path(key))
     except (ImportError, ValueError) as error:
-        fix = "pip install 'headrace[s3]'" if uri.startswith("s3") else "Correct it."
+        fix = (
+            "pip install 'headrace[s3]'" if uri.startswith("s3") else "Correct the URL."
+        )
         return wrong("store", f"{uri}: {error}", fix)
     except (OSError, HeadraceError) as error:
         state = wrong if isinstance(error, PermissionError) else unreachable
@@ -103,8 +107,7 @@ def check_models(settings: Settings) -> Iterator[Check]:
     ledger = Ledger(settings.database_url)
     entries = (ledger.champion(model) for model in ledger.models())
     champions = [champion.version for champion in entries if champion is not None]
-    lost = {v.model: find_flaws(v, settings) for v in champions}
-    flaws = {model: found[0] for model, found in lost.items() if found}
+    flaws = {v.model: f[0] for v in champions if (f := find_flaws(v, settings))}
     whole = [v for v in champions if v.model not in flaws]
     for version, flaw in zip(whole, find_wrong_answers(whole, settings), strict=True):
         if flaw is not None:
@@ -112,22 +115,22 @@ def check_models(settings: Settings) -> Iterator[Check]:
     for v in champions:
         name = f"model {v.model}"
         if v.model in flaws:
-            seen = f"the champion, version {v.version}: {flaws[v.model].message}"
-            yield wrong(name, seen, f"headrace repair {v.model}")
+            message = f"the champion, version {v.version}: {flaws[v.model].message}"
+            yield wrong(name, message, f"headrace repair {v.model}")
             continue
-        seen = "its file is as registered; no golden answers were recorded with it"
+        message = "its file is as registered; it has no recorded golden answers"
         if v.golden_digest:
-            seen = "its files are as registered, it answers as then"
-        yield ok(name, f"version {v.version}: {seen}")
+            message = "its files are as registered, and so are its golden answers"
+        yield ok(name, f"version {v.version}: {message}")
 
 
 def check_versions(_: Settings) -> list[Check]:
-    """The installed packages against their floors: one line if all is well."""
+    """The installed packages against the oldest allowed versions."""
     installed = {package: _version(package) for package in FLOORS}
     too_old = [
         wrong(
             package,
-            f"version {version}, which has known holes" if version else "not installed",
+            f"version {version} has known faults" if version else "not installed",
             f"pip install '{package}>={FLOORS[package]}'",
         )
         for package, version in installed.items()
@@ -144,33 +147,33 @@ def _version(package: str) -> str:
 
 
 def compare(package: str, server: str, where: str) -> Check:
-    """A server's version against this one and the floor."""
+    """A server's version against the local one and the oldest allowed one."""
     name = f"{package} version"
     client = metadata.version(package)
-    fix = f"Install {package} {client} there."
+    fix = f"Install {package} {client} on the server."
     if number(server) < number(FLOORS[package]):
-        return wrong(name, f"{where} has {server}, which has known holes", fix)
+        return wrong(name, f"{where} has {server}, which has known faults", fix)
     if number(server)[:2] == number(client)[:2]:
-        return ok(name, f"{server} there, {client} here")
+        return ok(name, f"server {server}, client {client}")
     state = hint if number(server)[0] == number(client)[0] else wrong
-    return state(name, f"{where} has {server}, here is {client}", fix)
+    return state(name, f"{where} has {server}, this machine has {client}", fix)
 
 
 def number(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with, to be compared."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    return tuple(map(int, found.group().split("."))) if found else (0,)
+    """The leading numbers of a version, for comparison."""
+    digits = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, digits.group().split("."))) if digits else (0,)
 
 
 def check_bytecode(_: Settings) -> Check:
-    """Whether the large libraries are compiled again at every start."""
+    """Whether the large libraries have bytecode, or are compiled at every start."""
     missing = {name: _origin(name) for name in _HEAVY if not _is_compiled(name)}
     if not missing:
         return ok("bytecode", "present")
     folders = " ".join(sorted({str(Path(o).parents[1]) for o in missing.values()}))
-    seen = f"missing for {', '.join(missing)}: each start takes twice as long"
+    message = f"missing for {', '.join(missing)}: each start takes twice as long"
     fix = f"env -u PYTHONDONTWRITEBYTECODE python -m compileall -q {folders}"
-    return hint("bytecode", seen, fix)
+    return hint("bytecode", message, fix)
 
 
 def _origin(name: str) -> str:
@@ -184,24 +187,24 @@ def _is_compiled(name: str) -> bool:
 
 
 def check_metrics(_: Settings) -> Check:
-    """What system metrics need: psutil, and beside a GPU its library."""
+    """The libraries for system metrics: psutil, and pynvml if there is a GPU."""
     if not Path("/dev/nvidia0").exists():
         return ok("system metrics", "psutil (there is no NVIDIA GPU)")
     if importlib.util.find_spec("pynvml"):
         return ok("system metrics", "psutil and pynvml")
-    seen = "nvidia-ml-py missing: a run shows no load of the GPU"
-    return hint("system metrics", seen, "pip install nvidia-ml-py")
+    message = "nvidia-ml-py is missing: runs log no GPU metrics"
+    return hint("system metrics", message, "pip install nvidia-ml-py")
 
 
 def check_telemetry(_: Settings) -> Check:
-    """Whether someone has turned on that libraries report home."""
-    found = [
+    """Whether the environment turns on the telemetry of a library."""
+    reporting = [
         name
         for names, values in _REPORTS.items()
         for name in names
         if variable(name).lower() in values
     ]
-    if not found:
+    if not reporting:
         return ok("telemetry", "off")
-    seen = f"on: {', '.join(f'{name}={variable(name)}' for name in found)}"
-    return hint("telemetry", seen, f"unset {' '.join(found)}")
+    message = f"on: {', '.join(f'{name}={variable(name)}' for name in reporting)}"
+    return hint("telemetry", message, f"unset {' '.join(reporting)}")

@@ -1,4 +1,4 @@
-"""Prefect's and MLflow's servers: versions, doors, clocks, and what hangs on them."""
+"""Checks of Prefect's and MLflow's servers: login, version, clock, workers, files."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Server:
-    """What is asked of a server, and what to do about its answers.
+    """How a server is checked, and the fix for each problem.
 
     Attributes:
-        package: what it is a server of.
-        version: its page with its version.
-        private: a page that only users may see.
-        body: what that page is asked with, in JSON; None: it is a GET.
-        to_start, to_enter, to_lock: the fixes, where it does not answer, where it lets
-            this machine not in, and where it lets everyone in.
+        package: the package that it runs.
+        version: the path of its version.
+        private: a path that needs a login.
+        body: the JSON body of the request for that path; None: it is a GET.
+        to_start: the fix if it does not answer.
+        to_enter: the fix if it refuses the login.
+        to_lock: the fix if it needs no login.
     """
 
     package: str
@@ -50,7 +51,7 @@ PREFECT = Server(
     "/admin/version",
     "/admin/version",
     None,
-    "Start it (here: `headrace up`), or set PREFECT_API_URL to one that runs.",
+    "Start it (here: `headrace up`), or set PREFECT_API_URL to a running one.",
     "Set PREFECT_API_AUTH_STRING to its user:password.",
     "Set PREFECT_SERVER_API_AUTH_STRING at the server, and PREFECT_API_AUTH_STRING "
     "here.",
@@ -80,7 +81,7 @@ def ask(
 def check_server(
     server: Server, name: str, url: str, headers: dict[str, str]
 ) -> Generator[Check, None, httpx.Response | None]:
-    """What holds of both; returns the private page, or None where it is not shown."""
+    """The checks of both servers; returns the private page, or None without access."""
     try:
         health = ask(f"{url}/health")
         why = "" if health.status_code == 200 else f"status {health.status_code}"
@@ -91,8 +92,8 @@ def check_server(
         return None
     page = ask(url + server.private, headers, server.body)
     if page.status_code in {401, 403}:
-        seen = f"{url} asks for a user and password, and was given no right ones"
-        yield wrong(name, seen, server.to_enter)
+        message = f"{url} does not accept the login (status {page.status_code})"
+        yield wrong(name, message, server.to_enter)
         return None
     yield ok(name, url)
     version = ask(url + server.version, headers)
@@ -102,27 +103,29 @@ def check_server(
     yield from check_door(server, url, stranger)
     date = health.headers.get("Date")
     if date:
-        there = email.utils.parsedate_to_datetime(date).timestamp()
-        yield from check_clock(server.package, there)
+        server_time = email.utils.parsedate_to_datetime(date).timestamp()
+        yield from check_clock(server.package, server_time)
     return page
 
 
 def check_door(server: Server, url: str, stranger: int) -> Iterator[Check]:
-    """Whether a server that others can reach lets in who shows no password.
+    """Whether a server that other machines can reach needs no login.
 
     Args:
-        stranger: the status of the private page for such a one.
+        stranger: the status of its private page without a login.
     """
     if stranger == 200 and not is_loopback(urlsplit(url).hostname or ""):
-        seen = f"{url} lets everyone in, without a password"
-        yield wrong(f"{server.package} access", seen, server.to_lock)
+        message = f"{url} can be used by anyone, without a password"
+        yield wrong(f"{server.package} access", message, server.to_lock)
 
 
 def check_prefect(settings: Settings) -> Iterator[Check]:
-    """The server of runs and deployments, and its workers."""
+    """Prefect's server and its workers."""
     url = lasting_api_url(settings)
     if not url:
-        yield ok("prefect", "none is configured or up: a run has a temporary server")
+        yield ok(
+            "prefect", "no server is configured or running: each run starts its own"
+        )
         return
     login = prefect_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
@@ -131,7 +134,7 @@ def check_prefect(settings: Settings) -> Iterator[Check]:
 
 
 def _workers(settings: Settings, url: str, headers: dict[str, str]) -> Check:
-    """Which workers are there, and whether their databases bear several."""
+    """Which workers are online, and whether the databases allow more than one."""
     online: dict[str, int] = {}
     for pool in ask(f"{url}/work_pools/filter", headers, {}).json():
         page = f"{url}/work_pools/{pool['name']}/workers/filter"
@@ -139,15 +142,17 @@ def _workers(settings: Settings, url: str, headers: dict[str, str]) -> Check:
         online[pool["name"]] = sum(w["status"] == "ONLINE" for w in workers)
     if not any(online.values()):
         fix = "headrace worker --pool cpu"
-        return hint("workers", "none is there: scheduled runs wait", fix)
-    seen = ", ".join(f"{name}: {count}" for name, count in sorted(online.items()))
+        return hint("workers", "none is online: scheduled runs wait", fix)
+    message = ", ".join(f"{name}: {count}" for name, count in sorted(online.items()))
     places = {"the ledger": settings.database_url, "MLflow": settings.tracking_uri}
     in_files = [name for name, uri in places.items() if uri.startswith("sqlite")]
     if sum(online.values()) > 1 and in_files:
-        seen = f"{seen}; {' and '.join(in_files)} in SQLite, which locks"
+        message = (
+            f"{message}; {' and '.join(in_files)} in SQLite, which allows one writer"
+        )
         fix = "Use PostgreSQL: `headrace up --postgres` in a new home."
-        return hint("workers", seen, fix)
-    return ok("workers", seen)
+        return hint("workers", message, fix)
+    return ok("workers", message)
 
 
 def check_mlflow(settings: Settings) -> Iterator[Check]:
@@ -160,9 +165,9 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
         if live := live_links(settings).get("mlflow"):
             yield from _check_mlflow(live, "mlflow page", settings)
     else:
-        seen = f"MLFLOW_TRACKING_URI is {uri!r}: files, which MLflow has given up"
-        fix = "unset MLFLOW_TRACKING_URI, or set it to a server or a database"
-        yield wrong("mlflow", seen, fix)
+        message = f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer supports folders"
+        fix = "Unset MLFLOW_TRACKING_URI, or set it to a server or a database."
+        yield wrong("mlflow", message, fix)
 
 
 def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
@@ -183,20 +188,20 @@ def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
 
 
 def check_artifacts(root: str, url: str) -> Iterator[Check]:
-    """Whether artifacts below a root of the server's can be written from here."""
+    """Whether this machine can write artifacts below the server's artifact root."""
     parts = urlsplit(root)
     if parts.scheme not in {"", "file"}:
-        return  # the server's to write, or asked for with the store
+        return  # the server writes them, or the store's check covers them
     path = Path(unquote(parts.path) or "/")
     name = "mlflow artifacts"
     nearest = next(p for p in (path, *path.parents) if p.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        seen = f"the server's artifact root {path} cannot be written from here"
+        message = f"the server's artifact root {path} is not writable from here"
         fix = (
-            "Start it with --artifacts-destination, so that it writes them itself, and "
-            "train in a new experiment."
+            "Start the server with --artifacts-destination, so that it writes the "
+            "artifacts, and train in a new experiment."
         )
-        yield wrong(name, seen, fix)
+        yield wrong(name, message, fix)
     elif not is_loopback(urlsplit(url).hostname or ""):
         fix = "Share it with every worker, or use --artifacts-destination."
         yield hint(name, f"the server's artifact root is a folder, {path}", fix)
