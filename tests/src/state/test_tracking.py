@@ -16,9 +16,9 @@ from mlflow.exceptions import MlflowException
 
 from headrace.errors import DependencyError, IntegrityError, NotFoundError
 from headrace.settings import Settings
+from headrace.spec.fields import flatten
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking, tracking_errors
-from headrace.state.tracking.runs import flatten
 
 Trained = Any
 
@@ -79,13 +79,14 @@ def test_a_run_ends_with_its_block(
         pytest.param({"host": "elsewhere"}, "RUNNING", id="elsewhere"),
     ],
 )
+@pytest.mark.parametrize("tag", ["mlflow.headrace.process", "headrace.process"])
 def test_the_next_run_ends_one_whose_process_was_killed(
-    settings: Settings, changes: dict[str, Any], status: str
+    settings: Settings, changes: dict[str, Any], status: str, tag: str
 ) -> None:
     tracking = Tracking(settings)
     process = str(this_process()._replace(**changes))
     experiment = tracking.experiment("blobs")
-    tags = {"headrace.process": process}
+    tags = {tag: process}
     orphan = tracking.client.create_run(experiment, tags=tags).info.run_id
     with tracking.run("blobs", "the next", {}):
         assert tracking.client.get_run(orphan).info.status == status
