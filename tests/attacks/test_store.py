@@ -133,7 +133,7 @@ def test_a_result_that_was_never_kept_is_not_taken(attacked: Home) -> None:
     plan = Plan(spec, weak.folder, settings)
     shutil.copy(file, file.with_name(f"{plan.ingest().fingerprint}.json"))
     assert weak.kept.snapshot is not None
-    assert plan.kept.snapshot is None
+    assert plan.last.snapshot is None
     file.write_text(json.dumps(saved))
     assert plan_of(attacked).kept.snapshot is None
 
@@ -345,7 +345,7 @@ def test_damaged_files_of_the_store_are_absence(attacked: Home, kind: str) -> No
     for file in files:
         damage(file, kind)
     plan = plan_of(attacked)
-    assert plan.kept.snapshot is None
+    assert plan.last.snapshot is None
     assert find_finished(plan) is None
     assert plan.why(plan.ingest()) == "first run"
     assert plan.last_snapshot == ""
