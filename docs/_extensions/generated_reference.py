@@ -171,7 +171,9 @@ def _keys(
     rows = []
     for name, field in model.model_fields.items():
         said = schema["properties"][name]
-        inner = _model_of(field.annotation)
+        inner = (
+            None if "str |" in str(field.annotation) else _model_of(field.annotation)
+        )
         kind = f"[table](#{name}-table)" if inner else _type(said, known)
         default = "required" if name in required else _default(said, inner)
         default = _SPECIAL.get((model.__name__, name), default)
@@ -206,7 +208,7 @@ def _type(said: dict[str, Any], known: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in said["enum"])
     if "const" in said:
         return f"`{said['const']}`"
-    kind = said.get("type", "")
+    kind = said.get("type", "object" if "$ref" in said else "")
     if kind == "array":
         inner = said.get("items", {})
         return f"list of {_type(inner, known)}" if inner else "list"

@@ -29,13 +29,13 @@ def preload(run: Run) -> None:
 
 
 def _import(run: Run) -> None:
-    kept = run.plan.kept
+    last = run.plan.last
     from headrace.state.tracking import Tracking
 
     Tracking(run.plan.settings).experiment(run.spec.name)
-    if kept.contract is None:
+    if last.contract is None:
         importlib.import_module("headrace.stages.validation.suite").load()
-    if kept.evaluation is None and (kept.contract or not kept.snapshot):
+    if last.evaluation is None and (last.contract or not last.snapshot):
         from headrace.backend import load_backend
 
         load_backend(alone=True)

@@ -172,7 +172,7 @@ class Run:
         Raises:
             Refusal: it is damaged, hostile, or of no known format.
         """
-        if self.plan.kept.snapshot is not None:
+        if self.plan.last.snapshot is not None:
             return
         from headrace.data.sources import check_source
         from headrace.stages.ingestion import reading_of
@@ -200,8 +200,10 @@ class Run:
         Raises:
             DependencyError: another run has taken over meanwhile.
         """
-        started = time.perf_counter()
-        record = self._do(key.stage, self.plan.why(key), work)
+        started, why = time.perf_counter(), self.plan.why(key)
+        if key.stage == "train":
+            self.plan.begin(key)
+        record = self._do(key.stage, why, work)
         if self.holding is not None and self.holding.is_lost:
             raise self.holding.loss()
         self.plan.save(key, record, time.perf_counter() - started)

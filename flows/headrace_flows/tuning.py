@@ -77,10 +77,10 @@ class Tuning:
 
     def find_finished(self) -> dict[str, Any] | None:
         """The summary of the best run, if trials and run have nothing left to do."""
-        kept = self.run.plan.kept
-        if kept.snapshot is None or kept.contract is None:
+        last = self.run.plan.last
+        if last.snapshot is None or last.contract is None:
             return None
-        study = self.open_study(kept.snapshot, kept.contract)
+        study = self.open_study(last.snapshot, last.contract)
         if not study.is_concluded(self.trials) or study.best is None:
             return None
         best = self.refit()

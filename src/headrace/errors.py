@@ -17,6 +17,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from headrace.credentials import hide_credentials
 
 
@@ -96,3 +99,15 @@ class DependencyError(HeadraceError):
     ) -> None:
         super().__init__(message, action)
         self.was_retried = was_retried
+
+
+def did_you_mean(
+    name: str, known: Iterable[str], otherwise: str, cutoff: float = 0.5
+) -> str:
+    """The action for an unknown name: the nearest known one, else ``otherwise``.
+
+    Args:
+        cutoff: how much alike the two must be, from 0 to 1.
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"Did you mean {near[0]}?" if near else otherwise

@@ -19,7 +19,12 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.errors import (
+    DependencyError,
+    NotFoundError,
+    UsageError,
+    did_you_mean,
+)
 from headrace.home import prepare
 from headrace.spec import FILE_NAME
 
@@ -283,11 +288,7 @@ def find_pipeline(name: str, settings: Settings) -> Path:
     names = pipeline_names(settings)
     if name in names:
         return names[name]
-    import difflib
-
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    known = ", ".join(sorted(names)) or "none"
+    known = f"Known pipelines: {', '.join(sorted(names)) or 'none'}."
     raise NotFoundError(
-        f"There is no pipeline {name!r}.",
-        f"Did you mean {near[0]}?" if near else f"Known pipelines: {known}.",
+        f"There is no pipeline {name!r}.", did_you_mean(name, names, known, cutoff=0.4)
     )

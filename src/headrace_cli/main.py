@@ -24,6 +24,7 @@ from headrace_cli import (
     backfill,
     deploying,
     doctor,
+    init,
     migration,
     new,
     opening,
@@ -53,6 +54,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for family in (
+    init,
     runs,
     new,
     tuning,

@@ -264,7 +264,8 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     stages = Table(box=None, padding=(0, 2), show_header=False)
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
-        why = shorten(one_line(stage["why"]), 100)
+        is_shown = stage["why"] in summary["reason"]
+        why = "" if is_shown else shorten(one_line(stage["why"]), 100)
         add_row(stages, stage["name"], stage["state"], seconds, why)
     out.print(stages)
     metrics = summary["metrics"]

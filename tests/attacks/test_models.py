@@ -17,7 +17,7 @@ from tests.attacks.conftest import headrace
 
 from headrace.errors import IntegrityError
 from headrace.models.logged.loading import load_champion
-from headrace.models.logged.soundness import find_flaws
+from headrace.models.logged.soundness.checks import find_flaws
 from headrace.settings import Settings
 from headrace.stages import promotion
 from headrace.stages.promotion.approval import approve

@@ -124,6 +124,7 @@ def test_a_pipeline_is_checked_without_its_data(home: Home) -> None:
     assert {row["pipeline"] for row in everything} == {
         "blobs",
         "digits",
+        "few_spoken_digits",
         "messages",
         "spoken_digits",
         "topics",

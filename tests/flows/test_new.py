@@ -117,13 +117,15 @@ def test_sounds_in_folders_become_a_champion_without_an_edit(
         write_tone(place / "low" / f"{number}.wav", 300, number)
         write_tone(place / "high" / f"{number}.wav", 1500, 1000 + number)
     answer = home.headrace(
-        "new", "tones", "--medium", "audio", "--data", "sounds", "--json"
+        "new", "two-tones", "--medium", "audio", "--data", "sounds", "--json"
     )
     assert answer.exit_code == 0, answer.out
     assert answer.json["data"]["sample_rate_hz"] == 8000
     assert answer.json["data"]["seconds"] == 0.5
-    run = home.headrace("run", "tones", "--json")
+    run = home.headrace("run", "two-tones", "--json")
     assert (run.exit_code, run.json["status"]) == (0, "promoted"), run.out
+    scored = home.headrace("score", "two-tones@champion", "sounds", "out.csv", "--json")
+    assert scored.json["scored"] == 120, scored.out
     (warning,) = run.json["warnings"]
     of_val = {"check": "few_rows", "split": "val", "count": 4}
     assert {key: warning[key] for key in of_val} == of_val

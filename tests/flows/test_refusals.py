@@ -64,6 +64,27 @@ def test_bad_data_is_refused_before_any_training(
     assert mlflow_runs(home) == []
 
 
+def test_a_refusal_is_printed_once(
+    home: Home, prefect_server: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "bad.npz"
+    place.write_bytes(b"nothing known")
+    answer = home.headrace("run", "blobs", "--data", str(place))
+    assert answer.exit_code == 1
+    assert (answer.out + answer.err).count("is of no known format") == 1, answer.out
+
+
+@pytest.mark.parametrize(
+    ("place", "exit_code"), [("http://127.0.0.1:9/a.npz", 3), ("/nowhere/a.npz", 2)]
+)
+def test_a_server_that_does_not_answer_may_be_tried_again(
+    home: Home, place: str, exit_code: int
+) -> None:
+    answer = home.headrace("run", "blobs", "--data", place, "--json")
+    assert answer.exit_code == exit_code
+    assert place in answer.json["reason"]
+
+
 def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
     first: tuple[Home, Answer],
     after_first: Home,

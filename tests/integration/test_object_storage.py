@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import time
 from typing import Any
 
@@ -12,7 +13,11 @@ from tests.faults.proxy import Request, every, never
 from tests.faults.storage import BUCKET, Place, Storage
 
 from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
 from headrace.state.store import Store, remote
+from headrace.state.tracking import Tracking
+from headrace.use.migration import Destination, migrate
+from headrace.use.verification import verify
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -49,6 +54,25 @@ def test_all_commands_work_on_it_as_on_a_disk(
     assert "scored.csv" in storage.keys()
     repeated = place.headrace("reproduce", "blobs@champion")
     assert repeated["status"] == "same", repeated["told"]
+
+
+def test_a_home_goes_there(trained: Any, storage: Storage) -> None:
+    store = f"s3://{BUCKET}/{storage.prefix}"
+    storage.client.put_object(Bucket=BUCKET, Key="team/theirs", Body=b"x")
+    with pytest.raises(UsageError, match="team/theirs is there, and is not"):
+        migrate(trained.settings, Destination(store=store))
+    storage.client.delete_object(Bucket=BUCKET, Key="team/theirs")
+    before = verify(trained.settings)
+    migration = migrate(trained.settings, Destination(store=store))
+    assert [part.name for part in migration.parts] == ["store", "artifacts"]
+    moved = Settings(
+        project=trained.settings.project, home=trained.settings.home, store=store
+    )
+    shutil.rmtree(moved.home / "store")
+    shutil.rmtree(moved.home / "mlartifacts")
+    after = verify(moved)
+    assert (after.status, after.checked) == ("ok", before.checked)
+    assert Tracking(moved).run_file(trained.weak.run_id, "pipeline/spec.json")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An installed package adds a model family, a reader and a gate, without an edit."""
+"""An installed package adds one of each kind that can be added, without an edit."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import venv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.repo.installing import install
 
-ROOT = Path(__file__).resolve().parents[2]
+Run = Callable[..., dict[str, Any]]
 
 PYPROJECT = """
 [build-system]
@@ -23,14 +25,21 @@ build-backend = "hatchling.build"
 name = "mill"
 version = "1.0"
 
+[project.entry-points."headrace.media"]
+series = "mill.series"
+
 [project.entry-points."headrace.models"]
 stump = "mill.stump"
+line = "mill.line"
 
 [project.entry-points."headrace.sources"]
 raster = "mill.raster"
 
 [project.entry-points."headrace.gates"]
 even = "mill.even"
+
+[project.entry-points."headrace.flows"]
+audit = "mill.audit"
 """
 
 STUMP = '''
@@ -97,6 +106,166 @@ class Even:
 KIND = Even()
 '''
 
+AUDIT = '''
+"""A flow that looks at a pipeline."""
+
+from prefect import flow
+
+from headrace.spec import PipelineSpec
+
+
+@flow(name="audit", persist_result=False)
+def audit(pipeline: PipelineSpec, folder: str = "", depth: int = 1):
+    return f"{pipeline.name} to {depth}"
+'''
+
+LINE = '''
+"""One dense layer over a series."""
+
+MEDIUM = "series"
+YIELDS = "vector"
+RECIPE = {"epochs": 20, "batch_size": 16, "optimizer": "adam", "learning_rate": 0.01}
+LEAST_STEPS = 100
+
+
+def build(data, units=16):
+    import keras
+    from headrace.media import preprocessing
+
+    dense = keras.layers.Dense(units, activation="relu")
+    return preprocessing(data), keras.Sequential([keras.Input(data.shape), dense])
+'''
+
+SERIES = '''
+"""Series of whole numbers, a text file each: ``3 14 15 92``."""
+
+import zlib
+
+import numpy as np
+
+from headrace.errors import InputError, SpecError
+from headrace.media.arrow import as_binary, as_bytes
+from headrace.media.forms import Decoded, Expectation, Fitted, Problem, Size
+from headrace.records import Form
+
+DTYPE = np.dtype(np.int16)
+PADDED = False
+CACHED = False
+DUPLICATES = "set aside"
+NEAR_LIMIT = 0.05
+SCALE_COLUMNS = ()
+DEFAULT_BUILDER = "line"
+BEST_BUILDER = "line"
+UNITS = "numbers"
+FIELDS = {
+    "points": (
+        "int | None",
+        {"default": None, "ge": 1, "description": "numbers in each series"},
+    )
+}
+IS_TEXT = False
+SUFFIXES = (".series",)
+MAGICS = ()
+EXAMPLE = ("series", "series")
+SOURCES = "Give a folder with one sub-folder of .series files per class."
+
+
+def form_of(data):
+    if data.shape:
+        raise SpecError("data.shape is set, and series have none.", "Set data.points.")
+    return Form(shape=(data.points,) if data.points else None, options={"base": 10})
+
+
+def decode_array(array, form, names, where, high=None):
+    return array.astype(DTYPE), ""
+
+
+def sizes(files, form):
+    return [Size(2 * len(data), 2 * len(data)) for data in files]
+
+
+def decode_files(files, form):
+    return Decoded([_decoded(data, form.options["base"]) for data in files])
+
+
+def _decoded(data, base):
+    try:
+        return np.array([int(word, base) for word in data.split()], DTYPE)
+    except (ValueError, OverflowError) as error:
+        return Problem("unreadable", f"it is no series: {error}")
+
+
+def suggest(chunks):
+    return {"points": max(len(data.split()) for c in chunks for data in c.items)}
+
+
+def usual_shape(shapes, form):
+    return form.shape or shapes.most_common(1)[0][0]
+
+
+def fit(payload, shape):
+    fits = payload.shape[1:] == shape
+    kept = np.full(len(payload), fits)
+    problem = None if fits else Problem("form", f"it has not {shape[0]} numbers")
+    return Fitted(payload if fits else np.empty((0, *shape), DTYPE), kept, problem)
+
+
+def as_column(payload):
+    return as_binary(payload)
+
+
+def from_column(column, shape):
+    return as_bytes(column).view(DTYPE).reshape(-1, *shape)
+
+
+def columns(payload, labels, data):
+    codes = [zlib.crc32(series.tobytes()) for series in payload]
+    return {
+        "mean": payload.mean(axis=1, dtype=float),
+        "blank": payload.min(axis=1) == payload.max(axis=1),
+        "fingerprint": np.array(codes, np.uint64),
+    }
+
+
+def expectations(data):
+    limits = {"column": "mean", "min_value": -500, "max_value": 500}
+    name = "expect_column_values_to_be_between"
+    return [Expectation("mean", name, limits, "it is far from zero", warns=True)]
+
+
+def alike(first, second, data):
+    return (first == second).all(axis=1)
+
+
+def raw(payload):
+    return payload.astype(np.float32)
+
+
+def variants(payload):
+    return [raw(payload)]
+
+
+def check_input(x, data):
+    array = np.asarray(x, np.float32)
+    if array.shape[1:] != data.shape:
+        raise InputError(f"The input has shape {array.shape}.", "Give (n, numbers).")
+    return array
+
+
+def preprocessing(data):
+    import keras
+
+    return keras.Sequential([keras.Input(data.shape), keras.layers.Rescaling(0.01)])
+
+
+def as_html(sample, data):
+    return " ".join(map(str, sample.tolist()))
+
+
+def draw_sample(axes, sample, data):
+    axes.plot(sample)
+'''
+
 PIPELINE = """
 medium = "image"
 
@@ -117,6 +286,29 @@ arguments = { most = 0.5 }
 """
 
 
+WAVES = """
+medium = "series"
+
+[data]
+source = "waves"
+points = 12
+
+[deploy.flows.audit]
+cron = "0 3 * * *"
+parameters = { depth = 2 }
+"""
+
+
+def write_waves(folder: Path) -> None:
+    chance = np.random.default_rng(1)
+    for number in range(240):
+        slope = (number % 3 - 1) * 20
+        values = slope * np.arange(12) + chance.integers(-40, 40, 12)
+        place = folder / ("falling", "level", "rising")[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        place.joinpath(f"{number}.series").write_text(" ".join(map(str, values)))
+
+
 def write_data(path: Path) -> None:
     chance = np.random.default_rng(0)
     lines = ["RASTER 6"]
@@ -135,6 +327,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source / "mill").mkdir(parents=True)
     (source / "pyproject.toml").write_text(PYPROJECT)
     modules = {"__init__": "", "stump": STUMP, "raster": RASTER, "even": EVEN}
+    modules |= {"audit": AUDIT, "line": LINE, "series": SERIES}
     for name, code in modules.items():
         (source / "mill" / f"{name}.py").write_text(code)
     build = [
@@ -149,54 +342,88 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     subprocess.run(build, cwd=source, check=True, capture_output=True)
     (wheel,) = place.glob("*.whl")
-    venv.create(place / "env", symlinks=True)
-    made = place / "env" / "bin" / "python"
-    lib = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    packages = place / "env" / "lib" / lib / "site-packages"
-    here = next(path for path in map(Path, sys.path) if path.name == "site-packages")
-    (packages / "here.pth").write_text(f"import site; site.addsitedir({str(here)!r})\n")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "uv", "pip", "install", "--python", str(made)),
-            *("--no-deps", "--offline", "--quiet", str(wheel)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made
+    return install(wheel, place / "env")
 
 
-def test_a_pipeline_runs_with_what_an_installed_wheel_adds(
-    python: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "pipelines" / "bands"
+@pytest.fixture
+def headrace(python: Path, tmp_path: Path) -> Run:
+    """The command of that environment, in a project of its own."""
+
+    def run(*words: str, server: bool = False) -> dict[str, Any]:
+        environment = {
+            k: v for k, v in os.environ.items() if server or "PREFECT" not in k
+        }
+        environment |= {"HEADRACE_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
+        done = subprocess.run(
+            [str(python), "-m", "headrace_cli", *words, "--json"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    return run
+
+
+def write_pipeline(project: Path, name: str, text: str) -> None:
+    folder = project / "pipelines" / name
     folder.mkdir(parents=True)
-    (folder / "pipeline.toml").write_text(
-        PIPELINE.replace("bands.raster", str(tmp_path / "bands.raster"))
-    )
+    (folder / "pipeline.toml").write_text(text)
+
+
+def test_a_pipeline_runs_with_a_family_a_reader_and_a_gate_of_a_wheel(
+    headrace: Run, tmp_path: Path
+) -> None:
+    text = PIPELINE.replace("bands.raster", str(tmp_path / "bands.raster"))
+    write_pipeline(tmp_path, "bands", text)
     write_data(tmp_path / "bands.raster")
-    environment = {k: v for k, v in os.environ.items() if "PREFECT" not in k}
-    environment |= {"HEADRACE_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
-    done = subprocess.run(
-        [str(python), "-m", "headrace_cli", "run", "bands", "--json"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    answer = json.loads(done.stdout)
+    answer = headrace("run", "bands")
     assert answer["status"] == "promoted"
     gates = {gate["name"]: gate["passed"] for gate in answer["gates"]}
     assert gates["even"] is True
 
 
+def test_a_pipeline_runs_on_a_medium_of_a_wheel(headrace: Run, tmp_path: Path) -> None:
+    write_waves(tmp_path / "waves")
+    drafted = headrace("new", "drafted", "--medium", "series", "--data", "waves")
+    assert drafted["data"]["points"] == 12
+    text = WAVES.replace("waves", str(tmp_path / "waves")).partition("[deploy")[0]
+    write_pipeline(tmp_path, "waves", text)
+    answer = headrace("run", "waves")
+    assert answer["status"] == "promoted"
+    assert answer["metrics"]["test_accuracy"] > 0.9
+    assert headrace("run", "waves")["status"] == "unchanged"
+
+
+def test_a_flow_of_a_wheel_is_deployed_and_triggered(
+    headrace: Run, tmp_path: Path, prefect_server: str
+) -> None:
+    write_waves(tmp_path / "waves")
+    text = WAVES.replace("waves", str(tmp_path / "waves"))
+    write_pipeline(tmp_path, "waves", text)
+    made = headrace("deploy", server=True)["deployments"]
+    assert {one["name"] for one in made} == {"train/waves", "audit/waves"}
+    started = headrace("trigger", "waves", "--flow", "audit", server=True)
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        audit = client.read_deployment_by_name("audit/waves")
+        run = client.read_flow_run(started["flow_run_id"])
+        for deployment in client.read_deployments():
+            client.delete_deployment(deployment.id)
+    assert audit.entrypoint == "mill.audit.audit"
+    assert run.parameters["depth"] == 2
+    assert run.parameters["pipeline"]["name"] == "waves"
+    assert run.parameters["folder"].startswith("sha256:")
+
+
 def test_without_the_package_the_family_is_unknown(tmp_path: Path) -> None:
-    folder = tmp_path / "pipelines" / "bands"
-    folder.mkdir(parents=True)
-    (folder / "pipeline.toml").write_text(PIPELINE)
+    write_pipeline(tmp_path, "bands", PIPELINE)
     done = subprocess.run(
         [sys.executable, "-m", "headrace_cli", "check", "bands"],
         cwd=tmp_path,

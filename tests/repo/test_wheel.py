@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hatchling import build
+from tests.repo.installing import install
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of the files in a wheel built from this tree."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from this tree."""
     folder = tmp_path_factory.mktemp("wheel")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        wheel = build.build_wheel(str(folder))
-    with zipfile.ZipFile(folder / wheel) as archive:
+        return folder / build.build_wheel(str(folder))
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> set[str]:
+    """The names of the files in it."""
+    with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
 
 
@@ -46,3 +56,49 @@ def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     about = f"headrace-{metadata.version('headrace')}.dist-info"
     assert tops == {"headrace", "headrace_cli", "headrace_flows", "headrace_ops", about}
     assert f"{about}/licenses/LICENSE" in names
+
+
+def test_the_wheel_holds_the_data_that_comes_with_headrace(names: set[str]) -> None:
+    place = "headrace/data/sources/catalog/packed"
+    for name in ("sms-spam.parquet", "few-spoken-digits.parquet", "README.md"):
+        assert f"{place}/{name}" in names
+
+
+def test_the_installed_wheel_makes_a_project_and_runs_it(
+    wheel: Path, tmp_path: Path
+) -> None:
+    command = install(wheel, tmp_path / "env").with_name("headrace")
+    ours = ("HEADRACE_", "PREFECT_", "MLFLOW_", "PYTHONPATH")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+
+    def headrace(*arguments: str, folder: Path) -> dict[str, Any]:
+        done = subprocess.run(
+            [str(command), *arguments, "--json"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    project = tmp_path / "project"
+    assert headrace("init", "project", folder=tmp_path)["pipeline"] == "digits"
+    assert {path.name for path in project.iterdir()} == {
+        *("pipelines", "README.md", ".gitignore")
+    }
+    ran = headrace("run", "digits", folder=project)
+    assert ran["status"] == "promoted"
+    assert ran["metrics"]["test_accuracy"] > 0.9
+    (listed,) = [
+        one
+        for one in headrace("list", folder=project)["pipelines"]
+        if one["name"] == "digits"
+    ]
+    assert listed["folder"] == str(project / "pipelines" / "digits")
+    assert listed["schedule"] is None
+    others = {one["folder"] for one in headrace("list", folder=project)["pipelines"]}
+    assert any(str(tmp_path / "env") in str(one) for one in others), "the wheel's own"

@@ -8,17 +8,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from headrace.media.image import draw_sample
-from headrace.pictures import draw_curves, draw_mistakes
+from headrace.media.image import SAMPLE_INCHES, draw_sample
+from headrace.pictures import draw_curves, draw_mistakes, draw_trials
 from headrace.records import DataDescription
 
 IsPicture = Callable[[Path], bool]
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved, in their order."""
+    saved: list[Figure] = []
+    save = Figure.savefig
+
+    def remember(figure: Figure, *arguments: object, **named: object) -> None:
+        saved.append(figure)
+        save(figure, *arguments, **named)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return saved
+
+
 def test_curves_of_one_epoch_without_val(tmp_path: Path, is_picture: IsPicture) -> None:
     epochs = [{"train_loss": 1.0, "train_accuracy": 0.5}]
-    draw_curves(epochs, "accuracy", tmp_path / "curves.png")
+    draw_curves(epochs, "accuracy", 1, tmp_path / "curves.png")
     assert is_picture(tmp_path / "curves.png")
 
 
@@ -32,5 +47,47 @@ def test_mistakes_of_grey_and_coloured_samples(
     captions = [f"a taken for b\n{number}% sure" for number in range(count)]
     data = DataDescription(medium="image", shape=(8, 8, channels), classes=("a", "b"))
     draw = partial(draw_sample, data=data)
-    draw_mistakes(samples, captions, draw, tmp_path / "mistakes.png")
+    draw_mistakes(samples, captions, draw, SAMPLE_INCHES, tmp_path / "mistakes.png")
     assert is_picture(tmp_path / "mistakes.png")
+
+
+def test_curves_mark_the_epoch_that_was_kept(
+    tmp_path: Path, drawn: list[Figure]
+) -> None:
+    epochs = [{"train_loss": 1 / n, "val_loss": abs(n - 2)} for n in (1, 2, 3)]
+
+    draw_curves(epochs, "accuracy", 2, tmp_path / "curves.png")
+
+    labels = [line.get_label() for line in drawn[0].axes[0].lines]
+    assert labels == ["train", "val", "epoch 2, kept"]
+    assert drawn[0].axes[0].lines[2].get_xdata() == [2, 2]
+
+
+def test_trials_have_axes_of_integers_and_of_choices_in_their_order(
+    tmp_path: Path, drawn: list[Figure]
+) -> None:
+    kinds = ("pruned", "adam", 3, [64, 32]), ("completed", "sgd", 5, [8])
+    trials = [
+        {
+            "number": number,
+            "state": state,
+            "value": 0.5 + number,
+            "overrides": {"optimizer": optimizer, "epochs": epochs, "hidden": hidden},
+        }
+        for number, (state, optimizer, epochs, hidden) in enumerate(kinds)
+    ]
+    fields = {
+        "optimizer": ["sgd", "adam", "rmsprop"],
+        "epochs": "linear",
+        "hidden": ["[8]", "[64, 32]"],
+    }
+
+    draw_trials(trials, fields, "val_loss", True, tmp_path / "trials.png")
+
+    _, optimizer, epochs, hidden, *_ = drawn[0].axes
+    names = [label.get_text() for label in optimizer.get_xticklabels()]
+    assert names == ["sgd", "adam", "rmsprop"]
+    assert [label.get_text() for label in hidden.get_xticklabels()] == fields["hidden"]
+    assert all(float(tick).is_integer() for tick in epochs.get_xticks())
+    places = [c.get_offsets().tolist() for c in optimizer.collections]
+    assert places == [[[1, 0.5]], [[0, 1.5]]]

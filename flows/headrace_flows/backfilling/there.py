@@ -98,14 +98,14 @@ class There:
         plan = Plan(task.spec, task.folder, self._settings)
         overrides = list(plan.law.overrides)
         outcome |= {"experiment": bool(overrides), "overrides": overrides}
-        records = plan.kept
-        if records.training is not None:
-            key = training_key(records.training)
+        last = plan.last
+        if last.training is not None:
+            key = training_key(last.training)
             version = plan.ledger.find_training(task.spec.name, key)
             outcome |= {
                 "version": version.version if version else None,
-                "run_id": records.training.run_id,
-                "weights_digest": records.training.weights_digest,
+                "run_id": last.training.run_id,
+                "weights_digest": last.training.weights_digest,
             }
         return outcome
 

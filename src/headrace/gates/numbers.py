@@ -99,8 +99,10 @@ class PairedNumbers:
         for start in range(0, flips, step):
             count = min(step, flips - start)
             drawn = np.frombuffer(chance.bytes(count * -(-len(gains) // 8)), np.uint8)
-            kept = np.unpackbits(drawn.reshape(count, -1), axis=1, count=len(gains))
-            sums = 2 * (kept.astype(np.float32) @ gains.astype(np.float32)) - observed
+            positive = np.unpackbits(drawn.reshape(count, -1), axis=1, count=len(gains))
+            sums = (
+                2 * (positive.astype(np.float32) @ gains.astype(np.float32)) - observed
+            )
             better += int((sums >= observed - slack).sum())
             worse += int((sums <= observed + slack).sum())
         return better / (flips + 1), worse / (flips + 1)

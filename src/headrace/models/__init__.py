@@ -12,7 +12,6 @@ all of the network, and the task looks whether it is one of its own.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -22,7 +21,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from headrace import extensions
-from headrace.errors import SpecError
+from headrace.errors import SpecError, did_you_mean
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec, default_builder, family_medium
 from headrace.tasks import task
@@ -72,12 +71,10 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     """
     if name.isidentifier():
         if name not in builder_names():
-            near = difflib.get_close_matches(name, builder_names(), n=1, cutoff=0.4)
+            known = f"Families: {', '.join(builder_names())}."
             raise SpecError(
                 f"model.builder = {name!r}: there is no such model family.",
-                f"Did you mean {near[0]}?"
-                if near
-                else f"Families: {', '.join(builder_names())}.",
+                did_you_mean(name, builder_names(), known, cutoff=0.4),
             )
         return _family(name).build  # type: ignore[no-any-return]
     return find_function("model.builder", name, folder)
@@ -146,13 +143,10 @@ def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> N
     valid = [p.name for p in parameters]
     for argument in arguments:
         if argument not in valid:
-            near = difflib.get_close_matches(argument, valid, n=1, cutoff=0.5)
             raise SpecError(
                 f"model.arguments.{argument}: the builder {name} takes no such "
                 "argument.",
-                f"Did you mean {near[0]}?"
-                if near
-                else f"It takes: {', '.join(valid)}.",
+                did_you_mean(argument, valid, f"It takes: {', '.join(valid)}."),
             )
 
 

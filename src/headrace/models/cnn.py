@@ -49,8 +49,8 @@ def build(
             there are two rows and columns left.
         units: of the hidden layer.
         dropout: share of activations dropped before the hidden layer.
-        shift: see ``moved``.
-        zoom: see ``moved``.
+        shift: see ``augment``.
+        zoom: see ``augment``.
 
     Returns:
         (preprocessing, body); the body takes ``(batch, *shape)`` float32 and gives
@@ -59,7 +59,7 @@ def build(
     import keras
 
     inputs = keras.Input(data.shape)
-    x = moved(inputs, shift, zoom)
+    x = augment(inputs, shift, zoom)
     for number, count in enumerate(filters):
         stride = 1 if number else first_stride(data.shape)
         x = pooled_block(x, count, stride)
@@ -98,7 +98,7 @@ def pooled_block(x: Any, count: int, stride: int = 1) -> Any:
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 
-def moved(images: Any, shift: float, zoom: float) -> Any:
+def augment(images: Any, shift: float, zoom: float) -> Any:
     """Images as they are; in training each is shifted, stretched and squeezed a little.
 
     Never mirrored or turned: that would make another character of many. Keras's own

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.media import preprocessing
-from headrace.models.cnn import first_stride, moved, pooled_block
+from headrace.models.cnn import augment, first_stride, pooled_block
 from headrace.records import DataDescription
 
 MEDIUM = "image"
@@ -37,7 +37,7 @@ def build(
             there are two rows and columns left.
         blocks: in each stage, of two convolutions each.
         dropout: share of the means dropped before the last layer.
-        shift: see ``headrace.models.cnn.moved``.
+        shift: see ``headrace.models.cnn.augment``.
         zoom: see there too.
 
     Returns:
@@ -55,7 +55,7 @@ def build(
             f"filters={list(filters)}, blocks={blocks}"
         )
     inputs = keras.Input(data.shape)
-    x = pooled_block(moved(inputs, shift, zoom), filters[0], first_stride(data.shape))
+    x = pooled_block(augment(inputs, shift, zoom), filters[0], first_stride(data.shape))
     for stage, count in enumerate(filters):
         for number in range(blocks):
             halves = stage > 0 and number == 0 and min(x.shape[1:3]) >= 2

@@ -68,9 +68,9 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         )
         for width in widths
     ]
-    found = matches[0] if len(matches) == 1 else keras.layers.Concatenate()(matches)
-    found = keras.layers.Dropout(dropout)(found)
-    return preprocessing, keras.Model(ids, found, name="text_cnn")
+    strongest = matches[0] if len(matches) == 1 else keras.layers.Concatenate()(matches)
+    strongest = keras.layers.Dropout(dropout)(strongest)
+    return preprocessing, keras.Model(ids, strongest, name="text_cnn")
 
 
 def character_ids(max_tokens: int, length: int) -> Any:

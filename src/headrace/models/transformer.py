@@ -61,23 +61,23 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     vectors = vectors + keras.layers.Embedding(characters, units)(
         keras.ops.zeros_like(ids) + places
     )
-    seen = keras.ops.not_equal(ids, 0)
+    is_character = keras.ops.not_equal(ids, 0)
     for _ in range(layers):
-        vectors = _layer(vectors, seen, heads, dropout)
-    share = keras.ops.expand_dims(keras.ops.cast(seen, "float32"), -1)
+        vectors = _layer(vectors, is_character, heads, dropout)
+    share = keras.ops.expand_dims(keras.ops.cast(is_character, "float32"), -1)
     count = keras.ops.maximum(keras.ops.sum(share, axis=1), 1.0)
     mean = keras.ops.sum(keras.layers.LayerNormalization()(vectors) * share, axis=1)
     vector = keras.layers.Dropout(dropout)(mean / count)
     return preprocessing, keras.Model(ids, vector, name="transformer")
 
 
-def _layer(vectors: Any, seen: Any, heads: int, dropout: float) -> Any:
+def _layer(vectors: Any, is_character: Any, heads: int, dropout: float) -> Any:
     """Attention, then two dense layers, each added to what came in."""
     import keras
 
     units = vectors.shape[-1]
     inner = keras.layers.LayerNormalization()(vectors)
-    mask = keras.ops.expand_dims(seen, 1)
+    mask = keras.ops.expand_dims(is_character, 1)
     attention = keras.layers.MultiHeadAttention(heads, units // heads, dropout=dropout)
     vectors = vectors + attention(inner, inner, attention_mask=mask)
     inner = keras.layers.LayerNormalization()(vectors)

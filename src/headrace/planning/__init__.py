@@ -8,6 +8,6 @@ why it ran.
 
 from headrace.planning.finished import Finished, find_finished
 from headrace.planning.keys import Key
-from headrace.planning.plan import Kept, Plan
+from headrace.planning.plan import LastResults, Plan
 
-__all__ = ["Finished", "Kept", "Key", "Plan", "find_finished"]
+__all__ = ["Finished", "Key", "LastResults", "Plan", "find_finished"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.models.logged.soundness import find_flaw
+from headrace.models.logged.soundness.checks import find_flaw
 from headrace.planning.plan import Plan
 from headrace.records import (
     ContractRecord,
@@ -37,9 +37,9 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
         plan: of the run.
         register_only: whether the run promotes nothing, whatever the gates say.
     """
-    kept = plan.kept
-    snapshot, contract = kept.snapshot, kept.contract
-    training, evaluation = kept.training, kept.evaluation
+    last = plan.last
+    snapshot, contract = last.snapshot, last.contract
+    training, evaluation = last.training, last.evaluation
     if not (snapshot and contract and training and evaluation):
         return None
     name = plan.spec.name

@@ -26,6 +26,7 @@ from headrace.spec import load_spec
 from headrace.spec.law import changes
 from headrace.stages.registration import as_bound
 from headrace.state.ledger import Champion, Evidence, Ledger, Version
+from headrace.state.ledger.versions import forcing
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -70,8 +71,7 @@ class Judge:
             raise _impossible(
                 version, f"{missing}, and its pipeline's folder is not found."
             )
-        _check_experiment(version, ledger)
-        _check_data(version, plan, ledger)
+        _check_law(version, plan, ledger)
         snapshot, training = self._records(version, plan, missing)
         log.info(
             "promote: %s under the law of %s: evaluating it now on its snapshot %s",
@@ -120,61 +120,36 @@ def _judge(
     ledger: Ledger,
 ) -> Evidence:
     from headrace.backend import load_backend
+    from headrace.stages import evaluation, validation
     from headrace.stages.registration import register
     from headrace.state.store import disk_errors
 
     load_backend()
     with disk_errors(str(plan.settings.home)):
-        contract = _validate(plan, snapshot)
-        evaluation = _evaluate(plan, snapshot, contract, training)
-        made = register(
-            plan.spec,
-            plan.folder,
-            snapshot,
-            training,
-            evaluation,
-            plan.settings,
-            ledger,
-            plan.law,
+        place = plan.store, plan.settings
+        contract = plan.find_or_make(
+            plan.validate(snapshot),
+            ContractRecord,
+            lambda: validation.validate(plan.spec, snapshot, *place),
         )
+        comparator = plan.comparator(training)
+        inputs = plan.spec, snapshot, contract, training, comparator, plan.settings
+        evaluated = plan.find_or_make(
+            plan.evaluate(contract, training, comparator),
+            EvaluationRecord,
+            lambda: evaluation.evaluate(*inputs),
+        )
+        records = snapshot, training, evaluated
+        where = plan.settings, ledger, plan.law
+        made = register(plan.spec, plan.folder, *records, *where)
     evidence = None if made.evidence_id is None else ledger.evidence(made.evidence_id)
     if evidence is None:
         raise _impossible(version, f"Version {version.version}: {made.reason}.")
     return evidence
 
 
-def _validate(plan: Plan, snapshot: SnapshotRecord) -> ContractRecord:
-    from headrace.stages import validation
-
-    key = plan.validate(snapshot)
-    contract = plan.find(key, ContractRecord)
-    if contract is None:
-        contract = validation.validate(plan.spec, snapshot, plan.store, plan.settings)
-        plan.save(key, contract, 0.0)
-    return contract
-
-
-def _evaluate(
-    plan: Plan,
-    snapshot: SnapshotRecord,
-    contract: ContractRecord,
-    training: TrainingRecord,
-) -> EvaluationRecord:
-    from headrace.stages import evaluation
-
-    comparator = plan.comparator(training)
-    key = plan.evaluate(contract, training, comparator)
-    found = plan.find(key, EvaluationRecord)
-    if found is None:
-        found = evaluation.evaluate(
-            plan.spec, snapshot, contract, training, comparator, plan.settings
-        )
-        plan.save(key, found, 0.0)
-    return found
-
-
-def _check_experiment(version: Version, ledger: Ledger) -> None:
-    """Raise PromotionError where no run has judged it by the law of its file."""
+def _check_law(version: Version, plan: Plan, ledger: Ledger) -> None:
+    """Raise PromotionError where it was judged, or its rows chosen, by another law."""
     own = ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
         raise _impossible(
@@ -182,11 +157,6 @@ def _check_experiment(version: Version, ledger: Ledger) -> None:
             f"Version {version.version} of {version.model} is of an experiment, which "
             f"overrides {', '.join(own[-1].overrides)}.",
         )
-
-
-def _check_data(version: Version, plan: Plan, ledger: Ledger) -> None:
-    """Raise PromotionError where another law has chosen or split its rows."""
-    own = ledger.evidence_of(version.model, version.version)
     laws = [row.law["committed"] for row in own if row.law and not row.experiment]
     if not laws:
         return
@@ -207,5 +177,5 @@ def _impossible(version: Version, message: str) -> PromotionError:
     return PromotionError(
         message,
         f"Run `headrace run {version.model}` as it was trained, or overrule with "
-        f"`headrace promote {version.model} {version.version} --force --reason TEXT`.",
+        f"{forcing(version.model, version.version)}.",
     )

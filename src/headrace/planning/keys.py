@@ -47,15 +47,15 @@ def ingredients_of(
 
 
 def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    fields: list[tuple[str, str]] = []
     for name, item in value.items():
         if isinstance(item, dict):
-            found += _flatten(item, f"{prefix}{name}.")
+            fields += _flatten(item, f"{prefix}{name}.")
         else:
-            found.append(
+            fields.append(
                 (f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str))
             )
-    return found
+    return fields
 
 
 def _by_kind(name: str) -> tuple[int, str]:

@@ -34,7 +34,7 @@ _WITHOUT_KERAS = {"ingest", "validate"}  # a medium's file has its layers as wel
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LastResults:
     """The results of the last run that still hold, up to the first that does not."""
 
     snapshot: SnapshotRecord | None = None
@@ -70,30 +70,32 @@ class Plan(Results):
         return read_law(self.spec, self.folder, settings.project, settings.folders)
 
     @cached_property
-    def kept(self) -> Kept:
+    def last(self) -> LastResults:
         """What was kept, as it was when this was first asked for."""
         # Not in the store: who writes there could hide that code has changed.
         own = Store(str(self.settings.home))
         key = f"code/{closure.dialect()}.json"
         known = closure.recall(own.read_json(key))
-        kept = self._kept()
+        last = self._find_last()
         if not closure.parsed().keys() <= known:
             with contextlib.suppress(DependencyError, OSError):  # told by others
                 own.write_json(key, closure.parsed())
-        return kept
+        return last
 
-    def _kept(self) -> Kept:
+    def _find_last(self) -> LastResults:
         snapshot = self.find(self.ingest(), SnapshotRecord)
         if snapshot is None:
-            return Kept()
+            return LastResults()
         contract = self.find(self.validate(snapshot), ContractRecord)
         if contract is None:
-            return Kept(snapshot)
+            return LastResults(snapshot)
         training = self.find(self.train(snapshot, contract), TrainingRecord)
         if training is None:
-            return Kept(snapshot, contract)
+            return LastResults(snapshot, contract)
         key = self.evaluate(contract, training, self.comparator(training))
-        return Kept(snapshot, contract, training, self.find(key, EvaluationRecord))
+        return LastResults(
+            snapshot, contract, training, self.find(key, EvaluationRecord)
+        )
 
     @property
     def builder(self) -> str:
@@ -212,8 +214,8 @@ class Plan(Results):
             self.ledger.attempts(name), weights, champion, training.snapshot_digest
         )
         best = find_best_former(self.ledger, name, champion, weights).version
-        found = {"champion": champion} | ({"best champion": best} if best else {})
-        versions = {key: self.ledger.version(name, n) for key, n in found.items()}
+        opponents = {"champion": champion} | ({"best champion": best} if best else {})
+        versions = {key: self.ledger.version(name, n) for key, n in opponents.items()}
         return {
             **{key: f"{v.version} {v.model_digest}" for key, v in versions.items()},
             "earlier attempts": str(earlier),

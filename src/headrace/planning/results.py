@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.anchored.store import as_json
-from headrace.models.logged.soundness import find_flaws
+from headrace.models.logged.soundness.checks import find_flaws
 from headrace.planning.keys import Key
 from headrace.records import (
     MANIFEST,
@@ -126,12 +127,26 @@ class Results:
             {_place(key): data, self._latest(key.stage): data}, _parts(record)
         )
 
+    def find_or_make(self, key: Key, kind: type[R], make: Callable[[], R]) -> R:
+        """The result of a stage, made where the store does not have it."""
+        record = self.find(key, kind)
+        if record is None:
+            record = make()
+            self.save(key, record, 0.0)
+        return record
+
     def why(self, key: Key) -> str:
         """Why a stage has to run: how its key differs from the last one."""
         latest = self.anchored.read_record(self._latest(key.stage), Saved)
-        if latest is None:
-            return "first run"
-        return key.why(latest.ingredients) or "its result is gone from the store"
+        if latest is not None:
+            return key.why(latest.ingredients) or "its result is gone from the store"
+        begun = self.anchored.read_json(self._begun(key.stage))
+        changes = key.why(begun) if isinstance(begun, dict) else ""
+        return f"since a run that did not end: {changes}" if changes else "first run"
+
+    def begin(self, key: Key) -> None:
+        """Note what a long stage depends on; `why` compares, where it does not end."""
+        self.anchored.write_json(self._begun(key.stage), key.ingredients)
 
     @property
     def last_snapshot(self) -> str:
@@ -141,6 +156,9 @@ class Results:
 
     def _latest(self, stage: str) -> str:
         return f"pipelines/{self.spec.name}/{stage}.json"
+
+    def _begun(self, stage: str) -> str:
+        return f"pipelines/{self.spec.name}/{stage}-begun.json"
 
 
 def in_store(record: R, store: Store) -> R:

@@ -37,7 +37,7 @@ def task_names() -> list[str]:
 class PipelineSpec(Table):
     """All that a pipeline file says, with the defaults filled in."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
     medium: str = Field(json_schema_extra={"enum": [*media_names()]})
     task: str = Field(default=DEFAULT_TASK, json_schema_extra={"enum": [*task_names()]})
     description: str = ""

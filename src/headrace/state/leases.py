@@ -144,7 +144,7 @@ def present(settings: Settings, flow_run_id: str) -> Iterator[Holding]:
 
 
 def _take(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Lease:
-    seen = 0
+    reported = 0
     with contextlib.ExitStack() as waiting:
         while True:
             lease = leases.take(wanted)
@@ -152,9 +152,9 @@ def _take(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Leas
                 return lease
             if not wait:
                 raise busy(lease)
-            if not seen:
+            if not reported:
                 waiting.enter_context(present(settings, wanted.flow_run_id))
-            if lease.token != seen:
+            if lease.token != reported:
                 log.info("%s is run by %s: waiting for it to end", wanted.name, lease)
-                seen = lease.token
+                reported = lease.token
             time.sleep(POLL_SECONDS)

@@ -103,8 +103,8 @@ def read_login(home: Path) -> Login | None:
     """
     path = home / LOGIN_FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Login(str(found["user"]), str(found["password"]))
+        login = json.loads(path.read_text(encoding="utf-8"))
+        return Login(str(login["user"]), str(login["password"]))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError):

@@ -71,7 +71,7 @@ def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
 def _check_file(name: str, path: Path) -> Check:
     if not path.exists():
         return ok(name, f"{path}, created by the first run")
-    from headrace.state.ledger.files import is_read_only
+    from headrace.state.ledger.engines import is_read_only
 
     message = f"SQLite {path}"
     if is_read_only(path):

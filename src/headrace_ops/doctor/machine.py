@@ -99,7 +99,7 @@ def _try_store(uri: str) -> Check:
 
 def check_models(settings: Settings) -> Iterator[Check]:
     """Each champion's model file, golden file and answers, in one clean process."""
-    from headrace.models.logged.soundness import find_flaws, find_wrong_answers
+    from headrace.models.logged.soundness.checks import find_flaws, find_wrong_answers
     from headrace.state.ledger import Ledger, is_there
 
     if not is_there(settings.database_url):

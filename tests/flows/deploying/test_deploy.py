@@ -77,6 +77,18 @@ def test_a_table_becomes_deployments_with_pools_and_a_schedule(
     assert {client.read_work_pool(pool).type for pool in ("cpu", "gpu")} == {"process"}
 
 
+def test_a_pipelines_name_may_have_hyphens(place: Home, client: Any) -> None:
+    folder = place.project / "pipelines"
+    (folder / "blobs").rename(folder / "more-blobs")
+    answer = place.headrace("deploy", "--json")
+    assert states(answer) == {
+        "train/more-blobs": "created",
+        "fit/more-blobs": "created",
+    }
+    train = client.read_deployment_by_name("train/more-blobs")
+    assert train.parameters["pipeline"]["name"] == "more-blobs"
+
+
 def test_the_server_refuses_a_value_that_the_spec_would_refuse(
     place: Home, client: Any
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from headrace import models
 from headrace.backend import load_backend
-from headrace.models.cnn import first_stride, moved
+from headrace.models.cnn import augment, first_stride
 from headrace.records import DataDescription
 
 
@@ -33,7 +33,7 @@ def mover(shape: tuple[int, int, int], shift: float, zoom: float) -> Any:
 
     keras.utils.set_random_seed(0)
     inputs = keras.Input(shape)
-    return keras.Model(inputs, moved(inputs, shift, zoom))
+    return keras.Model(inputs, augment(inputs, shift, zoom))
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (17, 30, 3), (1, 1, 1)])
@@ -80,7 +80,7 @@ def test_nothing_is_added_where_images_are_not_to_move() -> None:
     import keras
 
     inputs = keras.Input((8, 8, 1))
-    assert moved(inputs, 0, 0) is inputs
+    assert augment(inputs, 0, 0) is inputs
 
 
 @pytest.mark.parametrize(

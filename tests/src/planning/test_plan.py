@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.src.planning.conftest import Changed, Trained, end, keys_of, records_of
 
-from headrace.planning import Plan
+from headrace.planning import Key, Plan
 from headrace.settings import Settings
 from headrace.stages.ingredients import closure
 from headrace.state.ledger import Ledger
@@ -32,6 +32,19 @@ def test_a_first_run_says_so(trained: Trained, settings: Settings) -> None:
     assert plan.why(plan.ingest()) == "first run"
 
 
+def test_after_a_run_that_did_not_end_what_changed_since_is_said(
+    trained: Trained, settings: Settings
+) -> None:
+    plan = Plan(trained.spec, trained.folder, settings)
+    key = plan.train(trained.snapshot, trained.contract)
+    plan.begin(key)
+    assert plan.why(key) == "first run"
+    changed = dict(key.ingredients) | {"code headrace.stages.training": "another"}
+    assert plan.why(Key("train", changed)) == (
+        "since a run that did not end: code of headrace.stages.training"
+    )
+
+
 def test_a_result_that_is_gone_or_damaged_is_made_again(
     trained: Trained, done: Plan
 ) -> None:
@@ -45,12 +58,12 @@ def test_a_result_that_is_gone_or_damaged_is_made_again(
 def test_code_that_was_parsed_by_the_last_run_is_known(
     done: Plan, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert done.kept.training == trained.good
+    assert done.last.training == trained.good
     again = Plan(trained.spec, trained.folder, trained.settings)
     closure._read.cache_clear()
     monkeypatch.setattr(closure, "_parsed", {})
     monkeypatch.setattr(closure, "_parse", None)
-    assert again.kept == done.kept
+    assert again.last == done.last
 
 
 def test_a_champion_is_compared_with_what_it_was_compared_with(

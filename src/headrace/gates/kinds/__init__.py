@@ -1,17 +1,16 @@
-"""Kinds of gates beside bounds, one a file, found by their place or entry point.
+"""Kinds of gates beside bounds, one a file, kind by their place or entry point.
 
 A ``[[gates]]`` table names one as ``kind``, with its ``arguments``.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Protocol
 
 from headrace import extensions
-from headrace.errors import SpecError
+from headrace.errors import SpecError, did_you_mean
 from headrace.records import GateResult
 from headrace.spec import GateSpec
 
@@ -37,8 +36,7 @@ def find_kind(name: str) -> GateKind:
     """
     known = extensions.modules("gates")
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"Kinds: {', '.join(known)}."
+        hint = did_you_mean(name, known, f"Kinds: {', '.join(known)}.")
         raise SpecError(f"gates: there is no kind {name!r}.", hint)
-    found: GateKind = importlib.import_module(known[name]).KIND
-    return found
+    kind: GateKind = importlib.import_module(known[name]).KIND
+    return kind

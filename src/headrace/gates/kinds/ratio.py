@@ -30,9 +30,9 @@ class Ratio:
     def judge(self, gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         """Hold the ratio against the bound; a metric that is missing never passes."""
         to = str(gate.arguments.get("to", ""))
-        one, other = metrics.get(gate.metric), metrics.get(to)
-        if one is None or other is None:
-            lacks = gate.metric if one is None else to or "arguments.to"
+        value, reference = metrics.get(gate.metric), metrics.get(to)
+        if value is None or reference is None:
+            lacks = gate.metric if value is None else to or "arguments.to"
             return GateResult(
                 name=gate.name,
                 passed=False,
@@ -40,8 +40,8 @@ class Ratio:
                 reason=f"there is no metric {lacks}",
             )
         name = f"{gate.metric} / {to}"
-        value = one / other if other else math.nan
-        return absolute_gate(gate.model_copy(update={"metric": name}), {name: value})
+        ratio = value / reference if reference else math.nan
+        return absolute_gate(gate.model_copy(update={"metric": name}), {name: ratio})
 
 
 KIND: GateKind = Ratio()

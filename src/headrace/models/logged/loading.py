@@ -73,8 +73,8 @@ class LoadedModel:
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: of a classifier, the most probable label."""
-        answers = task(self.description.task).answers
-        return answers.answers(self(x), self.description)
+        task_answers = task(self.description.task).answers
+        return task_answers.answers(self(x), self.description)
 
 
 def load_model(

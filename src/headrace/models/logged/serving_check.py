@@ -72,9 +72,9 @@ class ServingCheck:
     """
 
     def __init__(self, training: LoggedModel, model: Path, golden: bytes) -> None:
-        beside = model.with_name(Path(GOLDEN_FILE).name)
-        beside.write_bytes(golden)
-        self._start([Request(training=training, model=model, golden=beside)])
+        golden_file = model.with_name(Path(GOLDEN_FILE).name)
+        golden_file.write_bytes(golden)
+        self._start([Request(training=training, model=model, golden=golden_file)])
 
     @classmethod
     def of_several(cls, requests: Sequence[Request]) -> ServingCheck:
@@ -125,8 +125,8 @@ class ServingCheck:
             limit = self._limit_seconds
             raise _no_answer(f"did not answer within {limit} s") from None
         if code:
-            said = _read(self._errors).decode(errors="replace").strip()
-            last = (said.splitlines() or ["no message"])[-1]
+            output = _read(self._errors).decode(errors="replace").strip()
+            last = (output.splitlines() or ["no message"])[-1]
             raise _no_answer(f"ended with {code}: {last[:300]}")
         return _REPORTS.validate_json(_read(self._answer))
 
@@ -164,9 +164,9 @@ def measure(request: Request) -> ServingReport:
     seconds = []
     for number in range(LATENCY_CALLS + 5):
         row = number % len(items)
-        one = module.raw(items[row : row + 1])
+        item = module.raw(items[row : row + 1])
         started = time.perf_counter()
-        model(one)
+        model(item)
         seconds.append(time.perf_counter() - started)
     difference = max(float(np.abs(a - outputs).max()) for a in answers)
     if not np.isfinite(difference):

@@ -16,7 +16,7 @@ from headrace.errors import IntegrityError
 from headrace.gates import judge_gate, serving_gate
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
-from headrace.models.logged.soundness import mark_verified
+from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import SpecError
+from headrace.errors import Refusal, SpecError
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec, named
 from headrace.stages.fitting.objects import make
@@ -69,8 +69,7 @@ class Callbacks:
 
     def begin(self, states: Sequence[State]) -> None:
         """Begin the fit, or go on with the states of a checkpoint."""
-        for callback in self._callbacks:
-            callback.on_train_begin({})
+        self._call("on_train_begin")
         for callback, state in zip(self._callbacks, states, strict=False):
             if getattr(callback, "monitor_op", "") is None:
                 # Keras sets both after an epoch, and the second by negating it.
@@ -79,21 +78,29 @@ class Callbacks:
 
     def begin_epoch(self, epoch: int) -> None:
         """Call them before an epoch, from 0."""
-        for callback in self._callbacks:
-            callback.on_epoch_begin(epoch, {})
+        self._call("on_epoch_begin", epoch)
 
     def end_epoch(self, epoch: int, metrics: Metrics) -> bool:
         """Call them after an epoch; gives whether one wants to stop."""
         own = {key.removeprefix("train_"): value for key, value in metrics.items()}
-        for callback in self._callbacks:
-            callback.on_epoch_end(epoch, {**metrics, **own})
+        self._call("on_epoch_end", epoch, logs={**metrics, **own})
         return bool(self._fitted.stop_training)
 
     def end(self) -> None:
         """End the fit."""
-        for callback in self._callbacks:
-            callback.on_train_end({})
+        self._call("on_train_end")
         self.states()  # names what is inexact, where no checkpoint was written
+
+    def _call(self, hook: str, *given: int, logs: Metrics | None = None) -> None:
+        for callback in self._callbacks:
+            try:
+                getattr(callback, hook)(*given, dict(logs or {}))
+            except Exception as error:  # whatever the user's own code raises
+                raise Refusal(
+                    f"The callback {type(callback).__name__} failed in {hook}: "
+                    f"{type(error).__name__}: {error}.",
+                    "Mend it, or leave it out of training.callbacks.",
+                ) from error
 
     def states(self) -> list[State]:
         """What a checkpoint holds of them."""

@@ -84,7 +84,9 @@ def _rate(spec: TrainingSpec, steps: int, folder: Path) -> Any:
             warmup_steps=warmup,
         )
     if spec.schedule != "constant":
-        return make("schedule", spec.schedule, folder, spec.learning_rate)
+        is_stepwise = named(spec.schedule).name == "PiecewiseConstantDecay"
+        given = () if is_stepwise else (spec.learning_rate,)  # it has its own values
+        return make("schedule", spec.schedule, folder, *given)
     if not spec.decay:
         return spec.learning_rate
     return schedules.InverseTimeDecay(

@@ -51,8 +51,8 @@ def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> li
         project_aliases(version.model, ledger, tracking)
         done.append("put MLflow's aliases where the ledger has them")
     tags = version_tags(version)
-    one = listed.get(version.version)
-    if one is not None and not tags.items() <= one.tags.items():
+    entry = listed.get(version.version)
+    if entry is not None and not tags.items() <= entry.tags.items():
         tracking.tag_version(version.model, version.version, tags)
         done.append("put its tags in MLflow right")
     return done

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.models.logged.soundness import require_sound
+from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.stages.promotion.ending import (
-    evidence_told,
     is_approved,
+    passing_gates,
     standing,
     verdict,
 )
@@ -131,32 +131,23 @@ def approve(
     check_eyes(request, settings.user)
     rolled_back = ledger.was_rolled_back(model, request.version)
     if (rolled_back or last.action == "reject") and not reason.strip():
-        said = f"rolled back by {rolled_back.who}" if rolled_back else str(last)
+        decision = f"rolled back by {rolled_back.who}" if rolled_back else str(last)
         raise UsageError(
-            f"Version {last.version} of {model} was {said}.",
+            f"Version {last.version} of {model} was {decision}.",
             "To approve it all the same, say why with --reason TEXT.",
         )
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, settings)
     if rolled_back or not is_approved(last, evidence):  # an old word is used up
-        last = ledger.add_approval(
-            Approval(
-                model=model,
-                version=row.version,
-                step=last.step + 1,
-                action="approve",
-                who=settings.user,
-                why=reason,
-                evidence_id=evidence.id,
-            )
-        )
+        values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
+        last = ledger.add_approval(last.answer("approve", **values))
     before = champion.entry.sequence if champion else 0
     entry = ledger.promote(
         model,
         row.version,
         who=last.who,
-        why=f"{last}; {evidence_told(evidence.gates)}",
+        why=f"{last}; {passing_gates(evidence.gates)}",
         expected_sequence=before,
         evidence_id=evidence.id,
     )
@@ -194,17 +185,8 @@ def reject(
             f"Take it back with `headrace rollback {model} --reason TEXT`.",
         )
     check_eyes(request, settings.user)
-    return ledger.add_approval(
-        Approval(
-            model=model,
-            version=request.version,
-            step=last.step + 1,
-            action="reject",
-            who=settings.user,
-            why=reason,
-            evidence_id=last.evidence_id,
-        )
-    )
+    values = {"who": settings.user, "why": reason, "evidence_id": last.evidence_id}
+    return ledger.add_approval(last.answer("reject", **values))
 
 
 def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Approval]:
@@ -238,5 +220,5 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
     return request, last
 
 
-def _is_same(one: str, other: str) -> bool:
-    return one.strip().casefold() == other.strip().casefold()
+def _is_same(asker: str, answerer: str) -> bool:
+    return asker.strip().casefold() == answerer.strip().casefold()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError
-from headrace.models.logged.soundness import require_sound
+from headrace.models.logged.soundness.checks import require_sound
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.state.ledger import Champion, Entry, Evidence, Ledger, Version
 
@@ -58,7 +57,12 @@ def promote_by_hand(
     is_champion = champion is not None and champion.version.version == row.version
     if not force and not is_champion:
         _check_approval(ledger, row)
-        evidence = (judge or partial(_known, ledger))(row, champion)
+        now = champion.version.version if champion else None
+        evidence = (
+            judge(row, champion)
+            if judge
+            else ledger.require_evidence(model, row.version, now)
+        )
         _check_mode(ledger, evidence)
         number = evidence.id
     require_sound(row, settings)
@@ -111,20 +115,6 @@ def _check_mode(ledger: Ledger, evidence: Evidence) -> None:
             f"Run `headrace run {model}`, which asks, or overrule with --force "
             "--reason TEXT.",
         )
-
-
-def _known(ledger: Ledger, row: Version, champion: Champion | None) -> Evidence:
-    """The evidence that the ledger has; raises PromotionError."""
-    now = champion.version.version if champion else None
-    evidence = ledger.find_evidence(row.model, row.version, now)
-    if evidence is None:
-        against = f"against the champion {now}" if now else "yet"
-        raise PromotionError(
-            f"There is no evidence for version {row.version} of {row.model} {against}.",
-            f"Run `headrace run {row.model}`, or overrule with `headrace promote "
-            f"{row.model} {row.version} --force --reason TEXT`.",
-        )
-    return evidence
 
 
 def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from headrace.errors import PromotionError
-from headrace.models.logged.soundness import find_flaw
+from headrace.models.logged.soundness.checks import find_flaw
 from headrace.records import (
     EvaluationRecord,
     GateResult,
@@ -140,10 +140,10 @@ def refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | No
     return PromotionRecord(status="refused", reason=reason)
 
 
-def evidence_told(gates: Sequence[GateResult]) -> str:
+def passing_gates(gates: Sequence[GateResult]) -> str:
     """Passing gates in words, as the reason of a promotion."""
-    told = [gate.reason for gate in gates if gate.kind == "champion"]
-    return "; ".join(["all gates hold", *told])
+    reasons = [gate.reason for gate in gates if gate.kind == "champion"]
+    return "; ".join(["all gates hold", *reasons])
 
 
 def _still_champion(champion: Champion, began_at: int | None) -> PromotionRecord:
@@ -171,7 +171,7 @@ def _promote(  # noqa: PLR0913
     ledger: Ledger,
     champion: Champion | None,
 ) -> PromotionRecord:
-    who, why = settings.user, evidence_told(evaluation.gates)
+    who, why = settings.user, passing_gates(evaluation.gates)
     if spec.promotion.mode == "approval":
         approval = ledger.approval(spec.name, version)
         if not is_approved(approval, evidence):

@@ -8,6 +8,7 @@ from headrace.errors import PromotionError
 from headrace.records import PromotionRecord, RegistrationRecord
 from headrace.spec.law import Change, recorded_changes
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger
+from headrace.state.ledger.versions import compared_with_another
 
 _SHOWN = 3
 
@@ -38,11 +39,7 @@ def evidence_to_approve(
     evidence = ledger.find_evidence(model, version, now, law)
     if evidence is None:
         before = asked.champion_version if asked else None
-        raise PromotionError(
-            f"Version {version} of {model} was compared with the champion "
-            f"{before or 'none'}, which is now {now or 'none'}.",
-            f"Run `headrace run {model}` to have it compared anew.",
-        )
+        raise compared_with_another(model, version, before, now)
     if not evidence.passed:
         raise PromotionError(
             f"Version {version} of {model} did not pass its gates when "

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from headrace.models.logged.soundness import bind, find_flaws, keep_copy
+from headrace.models.logged.soundness.checks import find_flaws
+from headrace.models.logged.soundness.copies import bind, keep_copy
 from headrace.records import (
     EvaluationRecord,
     RegistrationRecord,

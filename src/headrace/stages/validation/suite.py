@@ -7,7 +7,6 @@ that millions of rows do not have to be in memory together; one page shows them 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import os
 import string
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.errors import SpecError
+from headrace.errors import SpecError, did_you_mean
 from headrace.stages.validation import docs
 from headrace.stages.validation.checks import COLUMN_KEYS, Check
 from headrace.stages.validation.outcomes import Outcome, outcome_of, size_of
@@ -221,10 +220,9 @@ def _implementation(check: Check) -> Any:
     names = [name for name in every if name.startswith("expect_")]
     if check.expectation in names:
         return registry.get_expectation_impl(check.expectation)
-    near = difflib.get_close_matches(check.expectation, names, n=1, cutoff=0.0)
     raise SpecError(
         f"{check.where}: there is no expectation {check.expectation!r}.",
-        f"Did you mean {near[0]}?",
+        did_you_mean(check.expectation, names, "", cutoff=0.0),
     )
 
 

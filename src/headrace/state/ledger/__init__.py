@@ -13,16 +13,21 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.state.ledger.anchored_rows import Adoption
 from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.approvals import Approvals
-from headrace.state.ledger.attempts import Attempt, earlier_attempts
 from headrace.state.ledger.bindings import Binding
 from headrace.state.ledger.chain import ChainReport
 from headrace.state.ledger.database import is_there
-from headrace.state.ledger.former import BestFormer, find_best_former
+from headrace.state.ledger.former import (
+    Attempt,
+    BestFormer,
+    earlier_attempts,
+    find_best_former,
+    standing_evidence,
+)
 from headrace.state.ledger.leases import Leases
 from headrace.state.ledger.rows import (
+    Adoption,
     Approval,
     Champion,
     Entry,
@@ -30,7 +35,6 @@ from headrace.state.ledger.rows import (
     Lease,
     Version,
 )
-from headrace.state.ledger.standing import standing_evidence
 from headrace.state.ledger.tables import ENTRIES
 from headrace.state.ledger.timeline import Decision, timeline
 
@@ -73,12 +77,8 @@ class Ledger(Approvals, Anchors):
 
     def history(self, model: str, *, after: int = 0) -> list[Entry]:
         """Promotions and rollbacks past the entry numbered ``after``, oldest first."""
-        query = (
-            sa.select(ENTRIES)
-            .where(ENTRIES.c.model == model, ENTRIES.c.sequence > after)
-            .order_by(ENTRIES.c.sequence)
-        )
-        return [Entry(**row) for row in self._database.rows(query)]
+        conditions = ENTRIES.c.model == model, ENTRIES.c.sequence > after
+        return self._database.records(Entry, ENTRIES, *conditions)
 
     def timeline(self, model: str) -> list[Decision]:
         """What was decided and asked, in the order of the ledger, not of the clock."""

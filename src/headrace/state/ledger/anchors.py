@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.anchored_rows import Adoption, Anchor
 from headrace.state.ledger.chain import ChainReport, walk
 from headrace.state.ledger.database import Database, format_of, plain
 from headrace.state.ledger.engines import make_engine
+from headrace.state.ledger.rows import Adoption, utc_now
 from headrace.state.ledger.tables import ADOPTIONS, ANCHORS
 
 _AT_ONCE = 500  # keys of one query
@@ -34,7 +34,7 @@ class Anchors:
             known = _latest(rows.connection, digests)
             for key, digest in digests.items():
                 if known.get(key, "") != digest:
-                    rows.add(ANCHORS, plain(Anchor(key=key, digest=digest)))
+                    rows.add(ANCHORS, _anchor(key, digest))
 
     def anchors(self, keys: Collection[str]) -> dict[str, str]:
         """The sha256 of each key that was recorded and counts."""
@@ -52,9 +52,7 @@ class Anchors:
 
     def adoptions(self) -> list[Adoption]:
         """What was taken over from an older release, oldest first."""
-        fields = [ADOPTIONS.c[name] for name in Adoption.model_fields]
-        query = sa.select(*fields).order_by(ADOPTIONS.c.id)
-        return [Adoption(**row) for row in self._database.rows(query)]
+        return self._database.records(Adoption, ADOPTIONS)
 
     @property
     def awaits_adoption(self) -> bool:
@@ -74,7 +72,7 @@ class Anchors:
                 known = _latest(rows.connection, digests)
                 for key, digest in digests.items():
                     if key not in known:
-                        rows.add(ANCHORS, plain(Anchor(key=key, digest=digest)))
+                        rows.add(ANCHORS, _anchor(key, digest))
         except sa.exc.IntegrityError:
             return False
         return True
@@ -85,23 +83,27 @@ class Anchors:
         with make_engine(url, timeout_seconds=2.0).connect() as connection:
             return format_of(connection)
 
-    def walk_chain(self, kept: str = "") -> ChainReport:
+    def walk_chain(self, link: str = "") -> ChainReport:
         """Look at every row, and at the chain over them.
 
         Args:
-            kept: a link that the chain once ended in; empty: none.
+            link: a link that the chain once ended in; empty: none.
         """
         with self._database.reading() as connection:
-            return walk(connection, kept)
+            return walk(connection, link)
+
+
+def _anchor(key: str, digest: str) -> dict[str, str]:
+    return {"key": key, "digest": digest, "created": utc_now()}
 
 
 def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:
-    names, found = list(keys), dict[str, str]()
+    names, latest = list(keys), dict[str, str]()
     for first in range(0, len(names), _AT_ONCE):
         query = (
             sa.select(ANCHORS.c.key, ANCHORS.c.digest)
             .where(ANCHORS.c.key.in_(names[first : first + _AT_ONCE]))
             .order_by(ANCHORS.c.id)
         )
-        found.update((key, digest) for key, digest in connection.execute(query))
-    return found
+        latest.update((key, digest) for key, digest in connection.execute(query))
+    return latest

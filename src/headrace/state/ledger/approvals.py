@@ -30,18 +30,18 @@ class Approvals(Versions):
         Whoever looks first at a request that has expired writes its rejection down.
         """
         table = APPROVALS.c
-        found = self._approvals(table.model == model, table.version == version)
-        if not found:
+        words = self._approvals(table.model == model, table.version == version)
+        if not words:
             return None
-        return self._expire(found[-1]) if found[-1].is_overdue else found[-1]
+        return self._expire(words[-1]) if words[-1].is_overdue else words[-1]
 
     def request(self, model: str, version: int) -> Approval | None:
         """The last request for a version, answered or not."""
         table = APPROVALS.c
-        found = self._approvals(
+        requests = self._approvals(
             table.model == model, table.version == version, table.action == "request"
         )
-        return found[-1] if found else None
+        return requests[-1] if requests else None
 
     def waiting(self, model: str) -> list[Approval]:
         """The requests that nobody has answered yet, oldest first."""
@@ -49,10 +49,10 @@ class Approvals(Versions):
         for word in self._approvals(APPROVALS.c.model == model):
             last.pop(word.version, None)  # the order of the last words counts
             last[word.version] = word
-        found = [
+        words = [
             self._expire(word) if word.is_overdue else word for word in last.values()
         ]
-        return [word for word in found if word.action == "request"]
+        return [word for word in words if word.action == "request"]
 
     def add_approval(self, word: Approval) -> Approval:
         """Add the next word on a version.
@@ -71,14 +71,9 @@ class Approvals(Versions):
         return word
 
     def _expire(self, request: Approval) -> Approval:
-        late = Approval(
-            model=request.model,
-            version=request.version,
-            step=request.step + 1,
-            action="reject",
-            who=TIMEOUT,
-            why=f"nobody answered until {request.expires}",
-            evidence_id=request.evidence_id,
+        why = f"nobody answered until {request.expires}"
+        late = request.answer(
+            "reject", who=TIMEOUT, why=why, evidence_id=request.evidence_id
         )
         if self._database.is_read_only:
             return late
@@ -91,6 +86,4 @@ class Approvals(Versions):
             )[-1]
 
     def _approvals(self, *conditions: sa.ColumnElement[bool]) -> list[Approval]:
-        fields = [APPROVALS.c[name] for name in Approval.model_fields]
-        query = sa.select(*fields).where(*conditions).order_by(APPROVALS.c.id)
-        return [Approval(**row) for row in self._database.rows(query)]
+        return self._database.records(Approval, APPROVALS, *conditions)

@@ -66,11 +66,8 @@ class Bindings:
 
     def bindings(self, model: str) -> list[Binding]:
         """All changes of files of a model's versions, oldest first."""
-        query = (
-            sa.select(BINDINGS).where(BINDINGS.c.model == model).order_by(BINDINGS.c.id)
-        )
-        rows = self._database.rows(query)
-        return [Binding(**{k: v for k, v in row.items() if k != "id"}) for row in rows]
+        own = BINDINGS.c.model == model
+        return self._database.records(Binding, BINDINGS, own)
 
     def _versions(self, *conditions: sa.ColumnElement[bool]) -> list[Version]:
         own, bound = VERSIONS.c, BINDINGS.c
@@ -91,14 +88,7 @@ class Bindings:
         return [_as_bound(row) for row in self._database.rows(query)]
 
 
-_BOUND = (
-    "step",
-    "run_id",
-    "model_uri",
-    "model_digest",
-    "golden_digest",
-    "details",
-)
+_BOUND = ("step", "run_id", "model_uri", "model_digest", "golden_digest", "details")
 
 
 def _as_bound(row: Mapping[str, Any]) -> Version:

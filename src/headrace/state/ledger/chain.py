@@ -91,15 +91,15 @@ def _link(before: str, number: int, table: str, key: str, digest: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def walk(connection: sa.Connection, kept: str = "") -> ChainReport:
+def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     """Walk the chain from its first link to its last, and look at every row.
 
     Args:
         connection: to the ledger's database.
-        kept: a link that the chain once ended in, and must still hold; empty: none.
+        wanted: a link that the chain once ended in, and must still hold; empty: none.
     """
     number, link = 0, ""
-    is_there = not kept
+    is_there = not wanted
     problem = ""
     rows = {table.name: _digests(connection, table) for table in CHAINED}
     links = connection.execution_options(yield_per=_BLOCK).execute(
@@ -109,13 +109,13 @@ def walk(connection: sa.Connection, kept: str = "") -> ChainReport:
         number += 1
         problem = problem or _problem(dict(entry), number, link, rows)
         link = entry["link"]
-        is_there = is_there or link == kept
+        is_there = is_there or link == wanted
         rows.get(entry["table"], {}).pop(entry["row"], None)
     for name, left in rows.items():
         for key in left:
             problem = problem or f"the row {key} of {name} is in no link of the chain"
     if not is_there and not problem:
-        problem = f"the link {kept} is gone: the chain was cut off or written anew"
+        problem = f"the link {wanted} is gone: the chain was cut off or written anew"
     missing = missing_triggers(connection, [*CHAINED, CHAIN])
     if missing:  # whoever changed a row had to drop one first
         gone = f"the trigger {missing[0]} is gone or changed"
@@ -135,15 +135,15 @@ def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
 def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     """The same where a row cannot be read, which then has no digest."""
     columns = [table.c[name] for name in unique_columns(table)[0]]
-    found = {}
+    digests = {}
     for key in connection.execute(sa.select(*columns)).mappings().all():
         is_it = [table.c[name] == value for name, value in key.items()]
         try:
             row = connection.execute(sa.select(table).where(*is_it)).mappings().one()
-            found[row_key(table, dict(key))] = row_digest(dict(row))
+            digests[row_key(table, dict(key))] = row_digest(dict(row))
         except _DAMAGE:
-            found[row_key(table, dict(key))] = "unreadable"
-    return found
+            digests[row_key(table, dict(key))] = "unreadable"
+    return digests
 
 
 def _problem(

@@ -13,7 +13,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.errors import UsageError
-from headrace.state.ledger import leases
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
@@ -31,16 +30,14 @@ def copy_ledger(source_url: str, target_url: str) -> None:
     """
     source = Database(source_url, _TIMEOUT_SECONDS)
     target = Database(target_url, _TIMEOUT_SECONDS)
-    target.ensure(leases.METADATA)
     with source.writing() as reading, target.writing() as writing:
         source.lock(reading)  # nobody adds a row meanwhile
         target.lock(writing)
         _append(reading, writing, _lacking(reading, writing))
         advance_sequences(writing, CHAINED)
-        _copy_leases(reading, writing)
 
 
-def check_target(source_url: str, target_url: str) -> None:
+def check_ledger(source_url: str, target_url: str) -> None:
     """Refuse another ledger that is not the beginning of this one.
 
     Raises:
@@ -87,13 +84,3 @@ def _append(
         writing.execute(sa.insert(METADATA.tables[name]), values)
     if links:
         writing.execute(sa.insert(CHAIN), list(map(dict, links)))
-
-
-def _copy_leases(reading: sa.Connection, writing: sa.Connection) -> None:
-    """The leases and the ledger's identity, where the other one has none."""
-    for table in leases.METADATA.sorted_tables:
-        if not sa.inspect(reading).has_table(table.name):
-            continue
-        rows = list(map(dict, reading.execute(sa.select(table)).mappings()))
-        if rows and writing.execute(sa.select(table).limit(1)).first() is None:
-            writing.execute(sa.insert(table), rows)

@@ -11,23 +11,27 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from headrace.errors import DependencyError, IntegrityError, UsageError
+from headrace.errors import (
+    DependencyError,
+    HeadraceError,
+    IntegrityError,
+    UsageError,
+)
 from headrace.records import Record
 from headrace.state.ledger.chain import Appender
-from headrace.state.ledger.engines import make_engine
-from headrace.state.ledger.files import check_room, is_read_only
+from headrace.state.ledger.engines import check_room, is_read_only, make_engine
 from headrace.state.ledger.migration import adopt_rows
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # held by whoever makes tables or adds rows; any number will do
-_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"  # a writer of SQLite waits at its start only
 _PAUSE_SECONDS = 2.0
 _DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
 
+R = TypeVar("R", bound=Record)
 log = logging.getLogger("headrace")
 
 
@@ -45,11 +49,15 @@ def is_there(url: str) -> bool:
         with engine.connect() as connection:
             return format_of(connection) is not None
     except sa.exc.DBAPIError as error:
-        raise DependencyError(
-            f"The ledger {engine.url.render_as_string(hide_password=True)} did not "
-            f"answer: {_cause(error)}.",
-            "It is safe to retry: run the same command again.",
-        ) from error
+        raise _no_answer(engine, error) from error
+
+
+def _no_answer(engine: sa.Engine, error: sa.exc.DBAPIError) -> DependencyError:
+    return DependencyError(
+        f"The ledger {engine.url.render_as_string(hide_password=True)} did not "
+        f"answer: {_cause(error)}.",
+        "It is safe to retry: run the same command again.",
+    )
 
 
 class Database:
@@ -77,15 +85,15 @@ class Database:
         self.name = self._engine.url.render_as_string(hide_password=True)
         file = Path(str(self._engine.url.database))
         self.is_read_only = self._is_sqlite and is_read_only(file)
-        with self._transaction(_READ) as connection:
-            found = format_of(connection)
-        if found is None:
-            found = self._create()
-        if found == 1:
-            found = self._migrate()
-        if found != FORMAT:
+        with self.reading() as connection:
+            version = format_of(connection)
+        if version is None:
+            version = self._create()
+        if version == 1:
+            version = self._migrate()
+        if version != FORMAT:
             raise UsageError(
-                f"The ledger {self.name} has format {found}; "
+                f"The ledger {self.name} has format {version}; "
                 f"this version reads format {FORMAT}.",
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
@@ -93,8 +101,17 @@ class Database:
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, by column name."""
-        with self._transaction(_READ) as connection:
+        with self.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def records(
+        self, kind: type[R], table: sa.Table, *conditions: sa.ColumnElement[bool]
+    ) -> list[R]:
+        """The rows of a table as records, in the order in which they were added."""
+        columns = [table.c[name] for name in kind.model_fields]
+        order = table.c["id" if "id" in table.c else "sequence"]
+        query = sa.select(*columns).where(*conditions).order_by(order)
+        return [kind(**row) for row in self.rows(query)]
 
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
         """Add a row and return it; raises SQLAlchemy's IntegrityError when taken."""
@@ -104,7 +121,7 @@ class Database:
     @contextlib.contextmanager
     def adding(self) -> Iterator[Appender]:
         """A transaction that adds rows, all of them or none."""
-        with self._transaction(_WRITE) as connection:
+        with self.writing() as connection:
             self.lock(connection)  # first: who waits for it holds nothing
             if self._guard is not None:
                 self._guard(connection)
@@ -112,25 +129,24 @@ class Database:
 
     def check(self) -> None:
         """Call the guard, without writing."""
-        with self._transaction(_WRITE) as connection:
-            if self._guard is not None:
-                self._guard(connection)
+        with self.adding():
+            pass
 
     def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""
-        return self._transaction(_READ)
+        return self._transaction("BEGIN")
 
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that writes, at the end of the block or not at all."""
-        return self._transaction(_WRITE)
+        return self._transaction("BEGIN IMMEDIATE")  # SQLite only waits at a start
 
     def ensure(self, metadata: sa.MetaData) -> None:
         """Make those of the tables that are missing."""
-        with self._transaction(_READ) as connection:
-            found = set(sa.inspect(connection).get_table_names())
-        if found >= set(metadata.tables):
+        with self.reading() as connection:
+            present = set(sa.inspect(connection).get_table_names())
+        if present >= set(metadata.tables):
             return
-        with self._transaction(_WRITE) as connection:
+        with self.writing() as connection:
             self.lock(connection)
             metadata.create_all(connection)
 
@@ -143,11 +159,11 @@ class Database:
     def _create(self) -> int:
         if self._is_sqlite:
             self._use_write_ahead_log()
-        with self._transaction(_WRITE) as connection:
+        with self.writing() as connection:
             self.lock(connection)
-            found = format_of(connection)
-            if found is not None:
-                return found
+            version = format_of(connection)
+            if version is not None:
+                return version
             found_tables = set(sa.inspect(connection).get_table_names())
             taken = found_tables & set(METADATA.tables)
             if {MARKER.name, "chain"} & found_tables:
@@ -166,11 +182,11 @@ class Database:
         """Take over the rows of format 1, in one transaction; others may do so too."""
         from headrace.settings import Settings
 
-        with self._transaction(_WRITE) as connection:
+        with self.writing() as connection:
             self.lock(connection)
-            found = format_of(connection)
-            if found != 1:
-                return found or 0
+            version = format_of(connection)
+            if version != 1:
+                return version or 0
             if sa.inspect(connection).has_table("chain"):
                 raise self._damaged(f"its table {MARKER.name} was changed")
             count = adopt_rows(connection, Settings().user)
@@ -225,22 +241,22 @@ class Database:
             raise
         except json.JSONDecodeError as error:
             raise self._damaged(f"a row is no JSON: {error}") from error
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            if self._is_sqlite:
-                check_room(str(self._engine.url.database), _cause(error))
-            if any(words in str(error.orig) for words in _DAMAGE):
-                raise self._damaged(_cause(error)) from error
-            raise DependencyError(
-                f"The ledger {self.name} did not answer: {_cause(error)}.",
-                "It is safe to retry: run the same command again.",
-            ) from error
         except sa.exc.DBAPIError as error:
-            if any(words in str(error.orig) for words in _DAMAGE):
-                raise self._damaged(_cause(error)) from error
-            raise UsageError(
-                f"The database {self.name} cannot serve as ledger: {_cause(error)}.",
-                "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
-            ) from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: sa.exc.DBAPIError) -> HeadraceError:
+        cause = _cause(error)
+        may_pass = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+        if may_pass and self._is_sqlite:
+            check_room(str(self._engine.url.database), cause)
+        if any(words in str(error.orig) for words in _DAMAGE):
+            return self._damaged(cause)
+        if may_pass:
+            return _no_answer(self._engine, error)
+        return UsageError(
+            f"The database {self.name} cannot serve as ledger: {cause}.",
+            "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
+        )
 
     def _damaged(self, what: str) -> IntegrityError:
         return IntegrityError(

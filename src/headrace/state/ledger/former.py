@@ -1,4 +1,4 @@
-"""The best former champion, by the ledger's history alone.
+"""Earlier evaluations, and the best former champion, by the ledger's history alone.
 
 A challenger must hold against it as well as against the champion: else a row of
 challengers, each a little worse than the last, would lose without end. It is the first
@@ -8,19 +8,56 @@ it. So one more model is scored, however long the history is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.records import same_description
-from headrace.state.ledger.attempts import Attempt
-from headrace.state.ledger.rows import Entry, Version
+from headrace.records import Record, same_description
+from headrace.state.ledger.rows import Entry, Evidence, Version
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
 
 # A chance result must hardly ever replace it: each time would cost accuracy for good.
 LEVEL = 0.001
+
+
+class Attempt(Record):
+    """One evaluation of a version, as far as later comparisons depend on it.
+
+    Attributes:
+        id: of the evidence; they are in its order.
+        champion_version: the version it was compared with; None if there was none.
+        best_version: the best former champion, compared with as well; None if none.
+        rows_digest: sha256 of the sorted digests of the items that were judged; empty
+            where a ledger of an earlier release did not know.
+        metrics: by name; None where the value was not finite.
+    """
+
+    id: int
+    version: int
+    weights_digest: str
+    champion_version: int | None
+    best_version: int | None
+    snapshot_digest: str
+    rows_digest: str
+    metrics: Mapping[str, float | None]
+
+    def had(self, champion: int) -> bool:
+        """Whether a version was judged in it, as challenger or as champion."""
+        return champion in {self.version, self.champion_version}
+
+    def chance_against(self, version: int) -> float:
+        """The chance of its answers if it were no better than ``version``.
+
+        It is 1 where the two were not compared.
+        """
+        chances = {
+            self.best_version: self.metrics.get("best_p_value"),
+            self.champion_version: self.metrics.get("champion_p_value"),
+        }
+        chance = chances.get(version)
+        return 1.0 if chance is None else chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +156,49 @@ def _is_better(
         if attempt.version == version and attempt.id <= entry.evidence_id
     ]
     return any(chance < LEVEL for chance in chances)
+
+
+def earlier_attempts(
+    attempts: Sequence[Attempt], weights: str, champion: int, snapshot: str
+) -> int:
+    """How many evaluations came before that of some weights; it fixes their number.
+
+    Args:
+        attempts: all evidence of the model, oldest first.
+        weights: the digest of the weights.
+        champion: the version that they are compared with.
+        snapshot: the digest of the snapshot whose test items judge.
+    """
+    for place, attempt in enumerate(attempts):
+        if (
+            attempt.weights_digest,
+            attempt.champion_version,
+            attempt.snapshot_digest,
+        ) == (weights, champion, snapshot):
+            return place
+    return len(attempts)
+
+
+def standing_evidence(
+    evidence: Sequence[Evidence], history: Sequence[Entry], version: int
+) -> Evidence | None:
+    """The evidence that a version was last promoted on; else its last.
+
+    Evidence of an experiment comes after all other. What is found later against another
+    champion, or under another law, takes nothing away from a version that was champion.
+
+    Args:
+        evidence: of its model, oldest first.
+        history: the model's promotions and rollbacks, oldest first.
+        version: the version that is asked about.
+    """
+    own = [row for row in evidence if row.version == version]
+    promoted = {
+        entry.evidence_id
+        for entry in history
+        if entry.action == "promote" and entry.to_version == version
+    }
+    ranked = sorted(
+        own, key=lambda row: (row.id in promoted, not row.experiment, row.id or 0)
+    )
+    return ranked[-1] if ranked else None

@@ -66,11 +66,11 @@ class Leases:
             return str(row["id"])
         with self._database.writing() as connection:
             self._database.lock(connection)
-            found = connection.execute(query).scalar()
-            if found is None:
-                found = uuid4().hex[:12]
-                connection.execute(sa.insert(IDENTITY).values(id=found))
-            return str(found)
+            identity = connection.execute(query).scalar()
+            if identity is None:
+                identity = uuid4().hex[:12]
+                connection.execute(sa.insert(IDENTITY).values(id=identity))
+            return str(identity)
 
     def take(self, wanted: Lease) -> Lease:
         """Take a lease that nobody alive holds.
@@ -85,18 +85,9 @@ class Leases:
                 continue
 
     def _take(self, wanted: Lease) -> Lease:
-        c = LEASES.c
-        newest = (
-            sa.select(LEASES)
-            .where(c.name == wanted.name)
-            .order_by(c.token.desc())
-            .limit(1)
-            .with_for_update()
-        )
         with self._database.writing() as connection:
-            now = _now(connection)
-            row = connection.execute(newest).mappings().first()
-            last = Lease(**row) if row else None
+            now = now_of(connection)
+            last = _newest(connection, wanted.name, for_update=True)
             if last is not None and last.is_alive(now):
                 return last
             if last is not None and last.state == "held":
@@ -114,66 +105,61 @@ class Leases:
     def renew(self, lease: Lease) -> bool:
         """Make it last from now on; False when it is another's."""
         with self._database.writing() as connection:
-            expires = _now(connection) + LIFETIME_SECONDS
+            expires = now_of(connection) + LIFETIME_SECONDS
             return self._set(connection, lease, expires=expires)
 
     def give_back(self, lease: Lease, *, ended_well: bool) -> None:
         """End it, where it is still held; after a bad end a sweep looks at its run."""
         with self._database.writing() as connection:
             state = "ended" if ended_well else "lost"
-            self._set(connection, lease, state=state, expires=_now(connection))
+            self._set(connection, lease, state=state, expires=now_of(connection))
 
     def bury(self, lease: Lease) -> None:
         """End a lost one, once nothing says any more that its run is running."""
         with self._database.writing() as connection:
-            one = (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
-            connection.execute(sa.update(LEASES).where(one).values(state="ended"))
+            update = sa.update(LEASES).where(_is(lease)).values(state="ended")
+            connection.execute(update)
 
     def forget(self, leases: Iterable[Lease]) -> None:
         """Remove rows; of a pipeline the newest must stay, which keeps the count."""
-        c = LEASES.c
         for lease in leases:
             with self._database.writing() as connection:
-                one = (c.name == lease.name) & (c.token == lease.token)
-                connection.execute(sa.delete(LEASES).where(one, c.state == "ended"))
+                ended = sa.delete(LEASES).where(_is(lease), LEASES.c.state == "ended")
+                connection.execute(ended)
 
     def all(self) -> tuple[list[Lease], float]:
         """Every lease, the oldest first, and the time by the database's clock."""
         with self._database.reading() as connection:
             query = sa.select(LEASES).order_by(LEASES.c.acquired, LEASES.c.token)
             rows = connection.execute(query).mappings()
-            return [Lease(**row) for row in rows], _now(connection)
+            return [Lease(**row) for row in rows], now_of(connection)
 
     def current(self, name: str) -> Lease | None:
         """The newest lease of a name, held or not."""
-        found = [lease for lease in self.all()[0] if lease.name == name]
-        return max(found, key=lambda lease: lease.token, default=None)
+        with self._database.reading() as connection:
+            return _newest(connection, name)
 
     def _set(self, connection: sa.Connection, lease: Lease, **values: Any) -> bool:
-        c = LEASES.c
-        statement = sa.update(LEASES).where(
-            c.name == lease.name, c.token == lease.token, c.state == "held"
-        )
-        return connection.execute(statement.values(**values)).rowcount == 1
+        held = sa.update(LEASES).where(_is(lease), LEASES.c.state == "held")
+        return connection.execute(held.values(**values)).rowcount == 1
 
 
-def unsettled_since(database: Database, name: str) -> float | None:
-    """When a run began that was killed or ended badly, and nobody has looked since.
-
-    Returns:
-        seconds since 1970 by the database's clock; None where there is no such run.
-    """
-    query = sa.select(LEASES).where(LEASES.c.name == name, LEASES.c.state != "ended")
-    with database.reading() as connection:
-        if not sa.inspect(connection).has_table(LEASES.name):
-            return None
-        rows = connection.execute(query).mappings()
-        found, now = [Lease(**row) for row in rows], _now(connection)
-    dead = [lease.acquired for lease in found if not lease.may_be_alive(now)]
-    return min(dead, default=None)
+def _is(lease: Lease) -> sa.ColumnElement[bool]:
+    return (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
 
 
-def _now(connection: sa.Connection) -> float:
+def _newest(
+    connection: sa.Connection, name: str, *, for_update: bool = False
+) -> Lease | None:
+    query = sa.select(LEASES).where(LEASES.c.name == name)
+    query = query.order_by(LEASES.c.token.desc()).limit(1)
+    query = query.with_for_update() if for_update else query
+    row = connection.execute(query).mappings().first()
+    return Lease(**row) if row else None
+
+
+def now_of(connection: sa.Connection) -> float:
+    """Seconds since 1970 by the database's clock."""
     if connection.dialect.name == "sqlite":  # all are on this machine
         return time.time()
     now = sa.func.extract("epoch", sa.func.clock_timestamp())
@@ -185,18 +171,11 @@ def fence(lease: Lease) -> Callable[[sa.Connection], None]:
 
     The row stays locked until the transaction ends, so nobody takes it in between.
     """
-    c = LEASES.c
-    held = (
-        sa.select(c.token)
-        .where(c.name == lease.name, c.token == lease.token, c.state == "held")
-        .with_for_update(read=True)
-    )
-    newest = sa.select(LEASES).where(c.name == lease.name).order_by(c.token.desc())
+    held = sa.select(LEASES.c.token).where(_is(lease), LEASES.c.state == "held")
 
     def check(connection: sa.Connection) -> None:
-        if connection.execute(held).first() is None:
-            row = connection.execute(newest.limit(1)).mappings().first()
-            raise taken_over(lease, Lease(**row) if row else None)
+        if connection.execute(held.with_for_update(read=True)).first() is None:
+            raise taken_over(lease, _newest(connection, lease.name))
 
     return check
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.anchored_rows import Adoption
 from headrace.state.ledger.chain import Appender
+from headrace.state.ledger.rows import Adoption
 from headrace.state.ledger.tables import ADOPTIONS, CHAINED, FORMAT, MARKER, METADATA
 from headrace.state.ledger.triggers import add_triggers, unique_columns
 

@@ -58,7 +58,7 @@ class Version(Record):
 
 
 class Evidence(Record):
-    """What the gates said of one version, once.
+    """What the gates verbs of one version, once.
 
     Attributes:
         id: its number in the ledger; None until it is added.
@@ -170,10 +170,30 @@ class Approval(Record):
         """Whether it is a request that nobody has answered in time."""
         return self.expires is not None and self.expires <= utc_now()
 
+    def answer(self, action: Literal["approve", "reject"], **values: Any) -> Approval:
+        """The next word on the same version, with values of its other fields."""
+        values |= {"model": self.model, "version": self.version}
+        return Approval(action=action, step=self.step + 1, **values)
+
     def __str__(self) -> str:
-        said = {"request": "asked for", "approve": "approved", "reject": "rejected"}
+        verbs = {"request": "asked for", "approve": "approved", "reject": "rejected"}
         reason = f" ({self.why})" if self.why else ""
-        return f"{said[self.action]} by {self.who}{reason}"
+        return f"{verbs[self.action]} by {self.who}{reason}"
+
+
+class Adoption(Record):
+    """What was taken over, once, from a release that recorded less.
+
+    Attributes:
+        what: ``ledger`` (its rows) or ``store`` (its files).
+        count: number of rows or files.
+        when: ISO 8601, UTC.
+    """
+
+    what: Literal["ledger", "store"]
+    count: int
+    who: str
+    when: str = Field(default_factory=utc_now)
 
 
 class Champion(Record):

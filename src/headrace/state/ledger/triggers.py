@@ -21,11 +21,8 @@ _CREATE_FUNCTION = (
 
 def forbid_changes(table: sa.Table) -> None:
     """Have a table made with triggers that refuse changes and removals of its rows."""
-    for dialect, statements in (
-        ("sqlite", list(_of_sqlite(table).values())),
-        ("postgresql", [_CREATE_FUNCTION, *_of_postgresql(table).values()]),
-    ):
-        for statement in statements:
+    for dialect in ("sqlite", "postgresql"):
+        for statement in _statements(dialect, table):
             escaped = statement.replace("%", "%%")
             made: Any = sa.DDL(escaped)  # type: ignore[no-untyped-call]
             made = made.execute_if(dialect=dialect)
@@ -34,12 +31,14 @@ def forbid_changes(table: sa.Table) -> None:
 
 def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
     """Add the triggers of a table that was made without them."""
-    if connection.dialect.name == "sqlite":
-        statements = list(_of_sqlite(table).values())
-    else:
-        statements = [_CREATE_FUNCTION, *_of_postgresql(table).values()]
-    for statement in statements:
+    for statement in _statements(connection.dialect.name, table):
         connection.exec_driver_sql(statement)
+
+
+def _statements(dialect: str, table: sa.Table) -> list[str]:
+    if dialect == "sqlite":
+        return list(_of_sqlite(table).values())
+    return [_CREATE_FUNCTION, *_of_postgresql(table).values()]
 
 
 def missing_triggers(

@@ -7,14 +7,30 @@ import itertools
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.state.ledger.attempts import Attempt
 from headrace.state.ledger.bindings import Bindings
 from headrace.state.ledger.database import Database, plain
-from headrace.state.ledger.leases import fence, unsettled_since
+from headrace.state.ledger.former import Attempt
+from headrace.state.ledger.leases import LEASES, fence, now_of
 from headrace.state.ledger.rows import Evidence, Lease, Version
 from headrace.state.ledger.tables import EVIDENCE, VERSIONS
 
 _PAGE = 20
+
+
+def forcing(model: str, version: int) -> str:
+    """The command that promotes a version whatever the gates say."""
+    return f"`headrace promote {model} {version} --force --reason TEXT`"
+
+
+def compared_with_another(
+    model: str, version: int, before: int | None, now: int | None
+) -> PromotionError:
+    """The error for evidence against a version that is not the champion now."""
+    return PromotionError(
+        f"Version {version} of {model} was compared with the champion "
+        f"{before or 'none'}, which is now {now or 'none'}.",
+        f"Run `headrace run {model}` to have it compared anew.",
+    )
 
 
 class Versions(Bindings):
@@ -35,9 +51,16 @@ class Versions(Bindings):
         """When its last run began, if that was killed and nothing was put right since.
 
         Returns:
-            seconds since 1970.
+            seconds since 1970 by the database's clock.
         """
-        return unsettled_since(self._database, pipeline)
+        own = sa.select(LEASES).where(LEASES.c.name == pipeline)
+        with self._database.reading() as connection:
+            if not sa.inspect(connection).has_table(LEASES.name):
+                return None
+            rows = connection.execute(own.where(LEASES.c.state != "ended")).mappings()
+            leases, now = [Lease(**row) for row in rows], now_of(connection)
+        dead = [lease.acquired for lease in leases if not lease.may_be_alive(now)]
+        return min(dead, default=None)
 
     def is_unsettled(self, pipeline: str) -> bool:
         """Whether its last run was killed, and nothing has been put right since."""
@@ -68,9 +91,9 @@ class Versions(Bindings):
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
         versions = VERSIONS.c
-        found = self._versions(versions.model == model, versions.version == version)
-        if found:
-            return found[0]
+        rows = self._versions(versions.model == model, versions.version == version)
+        if rows:
+            return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
         raise NotFoundError(
             f"There is no version {version} of {model}.",
@@ -86,8 +109,8 @@ class Versions(Bindings):
     def find_training(self, model: str, training: str) -> Version | None:
         """The version that holds a training, if it was registered."""
         versions = VERSIONS.c
-        found = self._versions(versions.model == model, versions.training == training)
-        return found[0] if found else None
+        rows = self._versions(versions.model == model, versions.training == training)
+        return rows[0] if rows else None
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""
@@ -139,19 +162,36 @@ class Versions(Bindings):
             champion: the version it was compared with; None: there was no champion.
             law_digest: of the pipeline's file; None: of any.
         """
-        found = [
+        matching = [
             row
             for row in self.evidence_of(model, version)
             if row.champion_version == champion
             and not row.experiment
             and law_digest in (None, row.law_digest)
         ]
-        return found[-1] if found else None
+        return matching[-1] if matching else None
+
+    def require_evidence(
+        self,
+        model: str,
+        version: int,
+        champion: int | None,
+        law_digest: str | None = None,
+    ) -> Evidence:
+        """The same; raises PromotionError where there is none."""
+        evidence = self.find_evidence(model, version, champion, law_digest)
+        if evidence is not None:
+            return evidence
+        against = f"against the champion {champion}" if champion else "yet"
+        raise PromotionError(
+            f"There is no evidence for version {version} of {model} {against}.",
+            f"Run `headrace run {model}`, or overrule with {forcing(model, version)}.",
+        )
 
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
         """The last evidence for exactly this version, experiment or not."""
-        found = self.evidence_of(model, version)
-        return found[-1] if found else None
+        evidence = self.evidence_of(model, version)
+        return evidence[-1] if evidence else None
 
     def newest_evidence(self, model: str) -> Evidence | None:
         """The last evidence for the newest version that is no experiment's."""
@@ -176,7 +216,7 @@ class Versions(Bindings):
         champion: int | None,
     ) -> int | None:
         """The id of the evidence to promote on; raises PromotionError."""
-        by_hand = f"`headrace promote {model} {version} --force --reason TEXT`"
+        by_hand = forcing(model, version)
         evidence = None if evidence_id is None else self.evidence(evidence_id)
         if evidence_id is not None and (
             evidence is None or (evidence.model, evidence.version) != (model, version)
@@ -196,19 +236,9 @@ class Versions(Bindings):
                 f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
             )
         if evidence is not None and evidence.champion_version != champion:
-            raise PromotionError(
-                f"Version {version} of {model} was compared with the champion "
-                f"{evidence.champion_version or 'none'}, which is now "
-                f"{champion or 'none'}.",
-                f"Run `headrace run {model}` to have it compared anew.",
-            )
-        latest = self.find_evidence(model, version, champion, law)
-        if latest is None:
-            against = f"against the champion {champion}" if champion else "yet"
-            raise PromotionError(
-                f"There is no evidence for version {version} of {model} {against}.",
-                f"Run `headrace run {model}`, or overrule with {by_hand}.",
-            )
+            before = evidence.champion_version
+            raise compared_with_another(model, version, before, champion)
+        latest = self.require_evidence(model, version, champion, law)
         if not latest.passed:
             failed = ", ".join(gate.name for gate in latest.gates if not gate.passed)
             raise PromotionError(
@@ -219,8 +249,7 @@ class Versions(Bindings):
         return latest.id
 
     def _evidence(self, *conditions: sa.ColumnElement[bool]) -> list[Evidence]:
-        query = sa.select(EVIDENCE).where(*conditions).order_by(EVIDENCE.c.id)
-        return [Evidence(**row) for row in self._database.rows(query)]
+        return self._database.records(Evidence, EVIDENCE, *conditions)
 
     def attempts(self, model: str) -> list[Attempt]:
         """All evaluations of a model's versions that are evidence, oldest first."""

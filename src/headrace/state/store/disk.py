@@ -25,13 +25,13 @@ def disk_errors(where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found = disk_error(error, where)
-        if found is None:
+        translated = disk_error(error, where)
+        if translated is None:
             raise
         try:
-            raise found from error
+            raise translated from error
         finally:
-            del found  # a cycle would keep files open that its traceback holds
+            del translated  # a cycle would keep files open that its traceback holds
 
 
 def disk_error(error: OSError, where: str) -> HeadraceError | None:

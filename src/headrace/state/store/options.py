@@ -35,8 +35,8 @@ def storage_options(uri: str, settings: Settings) -> dict[str, Any]:
     parts = uri.split("::")  # fsspec's chain: each has options of its own, by protocol
     if len(parts) == 1:
         return _options(uri, table)
-    found = {part.partition("://")[0]: _options(part, table) for part in parts}
-    return {protocol: options for protocol, options in found.items() if options}
+    by_protocol = {part.partition("://")[0]: _options(part, table) for part in parts}
+    return {protocol: options for protocol, options in by_protocol.items() if options}
 
 
 def _options(uri: str, table: dict[str, dict[str, Any]]) -> dict[str, Any]:

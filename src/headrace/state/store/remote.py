@@ -198,8 +198,8 @@ def _explained(uri: str, error: Exception) -> Exception:
             if uri.partition("://")[0] in _S3
             else "Check the credentials in the environment.",
         )
-    seen = f"the storage answered {status} {code}" if code or status else str(error)
-    return _misplaced(uri, f"{uri} cannot be used: {seen}.")
+    problem = f"the storage answered {status} {code}" if code or status else str(error)
+    return _misplaced(uri, f"{uri} cannot be used: {problem}.")
 
 
 def _bucket(uri: str) -> str:

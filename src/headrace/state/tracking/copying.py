@@ -55,6 +55,8 @@ def copy_tracking(source_uri: str, target: Settings, old: str, new: str) -> None
 
 def relocate_all(uri: str, old: str, new: str) -> None:
     """Have a database of MLflow name other places of artifacts."""
+    if old == new or uri.startswith("http"):
+        return
     with tracking_errors(uri), sa.create_engine(uri).begin() as connection:
         relocate(connection, old, new)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Draft", "Found", "draft"]
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def draft(
 def _check(name: str, medium: str, task: str, folder: Path) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{shorten(name)!r} is no name of a pipeline.",
-            "Use small letters, digits and _, a letter first.",
+            f"{shorten(name)!r} is not a valid pipeline name.",
+            "Use small letters, digits, - and _, a letter first.",
         )
     if medium not in media_names():
         raise UsageError(

@@ -13,20 +13,24 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import Refusal, UsageError
-from headrace.models.logged.soundness import (
+from headrace.models.logged.soundness.checks import (
     Flaw,
     find_flaw,
     find_flaws,
     find_wrong_answers,
-    keep_copy_of,
-    restore,
 )
+from headrace.models.logged.soundness.copies import keep_copy_of, restore
 from headrace.stages.promotion import restore_registry
 from headrace.state.leases import hold
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
-from headrace.use.repair.again import Lease, train_version_again
-from headrace.use.repair.outcome import Repair, answer, sentence
+from headrace.use.repair.again import (
+    Lease,
+    Repair,
+    answer,
+    sentence,
+    train_version_again,
+)
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -51,13 +55,13 @@ def repair(name: str, settings: Settings) -> Repair:
     """
     ledger = Ledger(settings.database_url)
     version = ledger.find(name)
-    found = _repair_files(version, settings)
+    outcome = _repair_files(version, settings)
     version = ledger.version(version.model, version.version)  # perhaps bound anew
     done = restore_registry(version, ledger, Tracking(settings))
     if not done:
-        return found
-    reason = f"{found.reason.rstrip('.')}. {sentence(done)}"
-    return found.model_copy(update={"reason": reason, "done": (*found.done, *done)})
+        return outcome
+    reason = f"{outcome.reason.rstrip('.')}. {sentence(done)}"
+    return outcome.model_copy(update={"reason": reason, "done": (*outcome.done, *done)})
 
 
 def _repair_files(version: Version, settings: Settings) -> Repair:
@@ -129,10 +133,10 @@ def restore_lost(settings: Settings) -> list[Repair]:
 
 def _at_stake(model: str, ledger: Ledger) -> list[Version]:
     champion = ledger.champion(model)
-    found = {v.version: v for v in ledger.versions(model)[-1:]}
+    versions = {v.version: v for v in ledger.versions(model)[-1:]}
     if champion is not None:
-        found[champion.version.version] = champion.version
-    return [found[number] for number in sorted(found)]
+        versions[champion.version.version] = champion.version
+    return [versions[number] for number in sorted(versions)]
 
 
 def _sound(version: Version, settings: Settings) -> Repair:
@@ -162,20 +166,20 @@ def _repair(
 
 def _restore(version: Version, flaws: list[Flaw], settings: Settings) -> Repair:
     """Put back what the store has, and look again."""
-    seen = " ".join(flaw.message for flaw in flaws)
+    problems = " ".join(flaw.message for flaw in flaws)
     if flaws[0].part == "answers":
         reason = (
-            f"its files are whole, but {seen} The libraries or the machine are others "
-            "than those it was trained with: run it with those, or train anew."
+            f"its files are whole, but {problems} The libraries or the machine are not "
+            "those that it was trained with: run it with those, or train anew."
         )
         return answer(version, "failed", reason)
     done = restore(version, {flaw.part for flaw in flaws}, settings)
     left = find_flaw(version, settings)
     if left is None:
-        return answer(version, "restored", f"{seen} {sentence(done)}", done)
+        return answer(version, "restored", f"{problems} {sentence(done)}", done)
     gone = "The store has no copy of it." if not done else sentence(done)
     also = f" But {left.message}" if done else ""
-    return answer(version, "failed", f"{seen} {gone}{also}", done)
+    return answer(version, "failed", f"{problems} {gone}{also}", done)
 
 
 def _held(ledger: Ledger) -> Lease:

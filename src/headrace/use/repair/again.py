@@ -8,22 +8,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.errors import IntegrityError
-from headrace.models.logged.soundness import (
-    bind,
-    describe_files,
+from headrace.models.logged.soundness.checks import (
     find_flaws,
     find_wrong_answers,
-    keep_copy,
     logged_model,
+)
+from headrace.models.logged.soundness.copies import (
+    bind,
+    describe_files,
+    keep_copy,
     write_files,
 )
+from headrace.records import Record
 from headrace.state.tracking import MODEL_FILE, file_digest
-from headrace.use.repair.outcome import Repair, answer, sentence
 
 if TYPE_CHECKING:
     from headrace.records import LoggedModel
@@ -32,6 +34,52 @@ if TYPE_CHECKING:
     from headrace.use.reproduction import TrainedAgain
 
 Lease = Callable[[], contextlib.AbstractContextManager["Ledger"]]
+Status = Literal["sound", "restored", "rebound", "failed"]
+
+
+class Repair(Record):
+    """What was done for a version.
+
+    Attributes:
+        status: ``sound``, there was nothing to do; ``restored`` from the store's copy;
+            ``rebound``, trained again with equal weights and bound to the new file;
+            ``failed``, it is as it was.
+        reason: one sentence.
+        done: the steps, in words.
+    """
+
+    model: str
+    version: int
+    status: Status
+    reason: str
+    done: tuple[str, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the version can be used now."""
+        return self.status != "failed"
+
+    def __str__(self) -> str:
+        return f"{self.model} version {self.version}: {self.reason}"
+
+
+def sentence(done: Sequence[str]) -> str:
+    """Steps as one sentence; empty where there are none."""
+    text = "; ".join(done)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def answer(
+    version: Version, status: Status, reason: str, done: Sequence[str] = ()
+) -> Repair:
+    """The outcome of a repair of a version."""
+    return Repair(
+        model=version.model,
+        version=version.version,
+        status=status,
+        reason=reason,
+        done=tuple(done),
+    )
 
 
 def train_version_again(version: Version, settings: Settings, lease: Lease) -> Repair:

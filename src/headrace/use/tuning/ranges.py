@@ -99,8 +99,8 @@ class Dimension:
     def holds(self, value: Any) -> Value | None:
         """A value of the spec as a value of this range, or None if it is outside."""
         if self.kind == "choice":
-            said = (o for o in self.options if _read(o) == value)
-            return next(said, None)
+            matches = (o for o in self.options if _read(o) == value)
+            return next(matches, None)
         low, high = self.bounds
         wanted: Any = int if self.kind == "int" else int | float
         if isinstance(value, bool) or not isinstance(value, wanted):
@@ -116,8 +116,8 @@ class Dimension:
         low, high = self.bounds
         width = value * math.log(high / low) if self.kind == "log" else high - low
         shorter = (float(f"{value:.{digits}g}") for digits in range(1, 18))
-        found = next(s for s in shorter if abs(s - value) <= width / POINTS)
-        return min(max(found, low), high)
+        short = next(s for s in shorter if abs(s - value) <= width / POINTS)
+        return min(max(short, low), high)
 
     def setting(self, value: Value) -> str:
         """A value of this range as ``key=value``."""
@@ -137,11 +137,10 @@ def parse_dimension(text: str) -> Dimension | None:
     kind, options = call[1], _split(call[2])
     if kind not in EXAMPLES:
         near = difflib.get_close_matches(kind.lower(), EXAMPLES, n=1, cutoff=0.3)
+        known = f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes."
         raise SpecError(
             f"--set {text}: there is no range {kind!r}.",
-            f"Did you mean {EXAMPLES[near[0]]}?"
-            if near
-            else f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes.",
+            f"Did you mean {EXAMPLES[near[0]]}?" if near else known,
         )
     dimension = Dimension(".".join(keys), cast(Kind, kind), options)
     fault = _fault(dimension)

@@ -101,12 +101,12 @@ class Space:
         for dimension, value in edges:
             _try(spec, dimension, value)
         first = {d.key: d.probes()[0] for d in self.dimensions}
-        found = [self.apply(spec, {**first, d.key: value}) for d, value in edges]
-        for changed in found:
+        specs = [self.apply(spec, {**first, d.key: value}) for d, value in edges]
+        for changed in specs:
             name = builder_name(changed)
             builder = find_builder(name, folder)
             check_arguments(name, builder, changed.model.arguments)
-        return found
+        return specs
 
 
 def _try(spec: PipelineSpec, dimension: Dimension, value: Value) -> None:

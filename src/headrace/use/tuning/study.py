@@ -77,7 +77,7 @@ class Trial(Record):
     run_id: str
 
 
-class _Kept(Record):
+class _Progress(Record):
     """What the store has of a study."""
 
     run_id: str = ""
@@ -120,12 +120,12 @@ class Study:
         }
         text = "\n".join(f"{k}={v}" for k, v in sorted(all_of_it.items()))
         self.name = hashlib.sha256(text.encode()).hexdigest()
-        self._kept = _Kept()
+        self._progress = _Progress()
         self.reload()
 
     def reload(self) -> None:
         """Read again what the store has."""
-        self._kept = self.store.read_record(self._key, _Kept) or self._kept
+        self._progress = self.store.read_record(self._key, _Progress) or self._progress
 
     @property
     def _key(self) -> str:
@@ -134,12 +134,12 @@ class Study:
     @property
     def trials(self) -> tuple[Trial, ...]:
         """The trials that have ended, by number."""
-        return self._kept.trials
+        return self._progress.trials
 
     @property
     def run_id(self) -> str:
         """The MLflow run of the study; empty before it has begun."""
-        return self._kept.run_id
+        return self._progress.run_id
 
     @property
     def best(self) -> Trial | None:
@@ -158,7 +158,7 @@ class Study:
 
     def is_concluded(self, trials: int) -> bool:
         """Whether so many trials have ended and been reported."""
-        return min(len(self.trials), self._kept.concluded) >= self.wanted(trials)
+        return min(len(self.trials), self._progress.concluded) >= self.wanted(trials)
 
     def begin(self, run_id: str) -> None:
         """Keep the MLflow run of the study."""
@@ -173,8 +173,8 @@ class Study:
         self._keep(concluded=len(self.trials))
 
     def _keep(self, **changes: Any) -> None:
-        self._kept = self._kept.model_copy(update=changes)
-        self.store.write_json(self._key, self._kept.model_dump(mode="json"))
+        self._progress = self._progress.model_copy(update=changes)
+        self.store.write_json(self._key, self._progress.model_dump(mode="json"))
 
     def ask(self) -> tuple[Point, optuna.Trial]:
         """The next point, tried by no trial yet, and its trial as Optuna has it.
@@ -182,7 +182,7 @@ class Study:
         The trial takes the metric of each epoch, and says when to stop.
         """
         tried = [trial.point for trial in self.trials]
-        return next(found for found in self._candidates() if found[0] not in tried)
+        return next(pair for pair in self._candidates() if pair[0] not in tried)
 
     def _candidates(self) -> Iterator[tuple[Point, optuna.Trial]]:
         number = len(self.trials)

@@ -17,8 +17,8 @@ from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.use.verification.files import check_files
-from headrace.use.verification.models import check_models, find_forgotten
-from headrace.use.verification.report import Problem, Report, Verification
+from headrace.use.verification.models import check_forgotten, check_models
+from headrace.use.verification.report import Broken, Problem, Report, Verification
 
 __all__ = ["Problem", "Verification", "verify"]
 
@@ -53,35 +53,36 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
             f"Known models: {', '.join(models) or 'none'}.",
         )
     chosen = [model] if model else models
-    report = Report()
+    report, problem = Report(), None
     log.info("verify: the ledger")
     chain = ledger.walk_chain(head)
-    if chain.problem:
-        report.problem = Problem(
-            where="ledger",
-            what=f"{settings.database_url}: {chain.problem}",
-            action="Somebody has written to the ledger's database. Restore it from a "
-            "backup, and change who may write there.",
-        )
-    golden: dict[str, str] = {}
-    if report.problem is None:
-        store = Store(settings.store)
-        golden = check_files(store, ledger, model, chosen, report)
-    if report.problem is None:
+    try:
+        if chain.problem:
+            raise Broken(
+                "ledger",
+                f"{settings.database_url}: {chain.problem}",
+                "Somebody has written to the ledger's database. Restore it from a "
+                "backup, and change who may write there.",
+            )
+        golden = check_files(Store(settings.store), ledger, model, chosen, report)
         check_models(settings, ledger, chosen, golden, report)
-    if report.problem is None and not model and _has_own_registry(settings):
-        from headrace.state.tracking import Tracking
-
-        report.problem = find_forgotten(Tracking(settings), ledger)
+        if not model and _has_own_registry(settings):
+            check_forgotten(settings, ledger)
+    except Broken as broken:
+        problem = broken.problem
+    counts = ", ".join(f"{n:,} {kind}" for kind, n in report.checked.items())
+    reason = f"everything fits the ledger ({counts or 'its rows'})"
+    if problem is not None:
+        reason = f"{problem.what} {problem.action}"
     return Verification(
-        status="ok" if report.problem is None else "broken",
-        reason=str(report),
+        status="ok" if problem is None else "broken",
+        reason=reason,
         model=model or None,
         chain={"rows": chain.rows, "head": chain.head},
         checked=report.checked,
         missing=report.missing,
         adopted=tuple(ledger.adoptions()),
-        problem=report.problem,
+        problem=problem,
         seconds=round(time.perf_counter() - started, 3),
     )
 

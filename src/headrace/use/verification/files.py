@@ -14,7 +14,7 @@ from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.use.verification.report import Problem, Report
+from headrace.use.verification.report import Broken, Report
 
 _REMEDY = (
     "Somebody has written to the store. Delete this file and run the pipeline again, "
@@ -42,6 +42,9 @@ def check_files(
 
     Returns:
         the sha256 of the golden answers that trainings recorded, by MLflow run.
+
+    Raises:
+        Broken: at the first file that does not fit.
     """
     anchors = ledger.all_anchors()
     wanted = _of_model(ledger, model, anchors) if model else anchors
@@ -55,15 +58,18 @@ def check_files(
             if kind != "checkpoints":  # they go when their training is done
                 report.missing[kind] += 1
             if key in needed:
-                report.problem = _gone(store, key, needed[key])
-                return golden
+                name = needed[key].partition("/")[0]
+                raise Broken(
+                    "store",
+                    f"{store.uri(key)} is gone: the data of {needed[key]}, the "
+                    "champion.",
+                    f"Run `headrace run {name}`, which reads the data again.",
+                ) from None
             continue
         saved = _parsed(data) if kind == _KINDS["stages"] else {}
         if model and saved and saved.get("pipeline") != model:
             continue
-        report.problem = _compare(store, key, data, digest)
-        if report.problem is not None:
-            return golden
+        _compare(store, key, data, digest)
         report.checked[kind] += 1
         record = saved.get("record")
         if saved.get("stage") == "train" and isinstance(record, dict):
@@ -71,30 +77,28 @@ def check_files(
     return golden
 
 
-def _compare(store: Store, key: str, data: bytes, digest: str) -> Problem | None:
-    """What is wrong with a file, if anything; a snapshot is read to the last item."""
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
-        return Problem(
-            where="store",
-            what=f"{store.uri(key)} was changed: it has sha256 {found[:16]}..., and "
-            f"the ledger recorded {digest[:16]}....",
-            action=_REMEDY,
+def _compare(store: Store, key: str, data: bytes, digest: str) -> None:
+    """Hold a file against its digest; a snapshot is read to the last item."""
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != digest:
+        what = (
+            f"{store.uri(key)} was changed: it has sha256 {actual[:16]}..., and "
+            f"the ledger recorded {digest[:16]}...."
         )
+        raise Broken("store", what, _REMEDY)
     folder, _, name = key.rpartition("/")
     if name != MANIFEST:
-        return None
+        return
     try:
         snapshot = described(data, store.uri(folder))
         check_snapshot(
             snapshot.model_copy(update={"digest": folder.rpartition("/")[2]})
         )
     except IntegrityError as error:
-        return Problem(where="store", what=error.message, action=error.action)
+        raise Broken("store", error.message, error.action) from error
     except ValueError as error:
         what = f"{store.uri(key)} cannot be read: {error}."
-        return Problem(where="store", what=what, action=_REMEDY)
-    return None
+        raise Broken("store", what, _REMEDY) from error
 
 
 def _of_model(ledger: Ledger, model: str, anchors: Mapping[str, str]) -> dict[str, str]:
@@ -112,22 +116,13 @@ def _of_model(ledger: Ledger, model: str, anchors: Mapping[str, str]) -> dict[st
 
 def _champions_data(ledger: Ledger, models: Collection[str]) -> dict[str, str]:
     """The manifests that must be there, each with the name of a champion."""
-    found: dict[str, str] = {}
+    manifests: dict[str, str] = {}
     for model in models:
         champion = ledger.champion(model)
         if champion is not None:
             place = f"snapshots/{champion.version.snapshot_digest}/{MANIFEST}"
-            found[place] = f"{model}/{champion.version.version}"
-    return found
-
-
-def _gone(store: Store, key: str, champion: str) -> Problem:
-    name = champion.partition("/")[0]
-    return Problem(
-        where="store",
-        what=f"{store.uri(key)} is gone: the data of {champion}, the champion.",
-        action=f"Run `headrace run {name}`, which reads the data again.",
-    )
+            manifests[place] = f"{model}/{champion.version.version}"
+    return manifests
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from headrace.progress import counted
 from headrace.settings import Settings
 from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
-from headrace.state.tracking import WEIGHTS_TAG, version_tags
-from headrace.use.verification.report import Problem, Report
+from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_tags
+from headrace.use.verification.report import Broken, Report
 
 if TYPE_CHECKING:
-    from headrace.state.tracking import Listed, Tracking
+    from headrace.state.tracking import Listed
 
 
 def check_models(
@@ -33,54 +33,45 @@ def check_models(
         models: their names.
         golden: sha256 of the golden answers, by MLflow run, where it is known.
         report: gains what was found.
+
+    Raises:
+        Broken: at the first thing that does not fit.
     """
     if not models:
         return
-    from headrace.state.tracking import Tracking
-
     tracking = Tracking(settings)
     for model in models:
         champion = ledger.champion(model)
         number = champion.version.version if champion else None
         versions = ledger.versions(model)
         for version in counted(versions, f"verify {model}", "versions"):
-            problem = _check_version(tracking, version, golden, report)
-            if problem is None:
+            try:
+                _check_version(tracking, version, golden, report)
                 report.checked["models"] += 1
-            elif _is_missing(problem) and version.version != number:
+            except IntegrityError as error:
+                if not _is_missing(error) or version.version == number:
+                    what = f"{model}/{version.version}: {error.message}"
+                    raise Broken("model", what, error.action) from error
                 report.missing["models"] += 1
-            else:
-                report.problem = Problem(
-                    where="model",
-                    what=f"{model}/{version.version}: {problem.message}",
-                    action=problem.action,
-                )
-                return
-        report.problem = _check_registry(tracking, ledger, model, report)
-        if report.problem is not None:
-            return
+        _check_registry(tracking, ledger, model, report)
 
 
 def _check_version(
     tracking: Tracking, version: Version, golden: Mapping[str, str], report: Report
-) -> IntegrityError | None:
-    from headrace.state.tracking import GOLDEN_FILE
-
-    try:
-        with tracking.version_file(version):
-            pass
-        recorded = version.golden_digest or golden.get(version.run_id)
-        if recorded is not None:
-            data = tracking.version_golden(version, GOLDEN_FILE)
-            if hashlib.sha256(data).hexdigest() != recorded:
-                return IntegrityError(
-                    f"{GOLDEN_FILE} of the run {version.run_id} was changed.",
-                    "Restore it from a backup, or train again.",
-                )
-            report.checked["golden answers"] += 1
-    except IntegrityError as error:
-        return error
-    return None
+) -> None:
+    """Raise IntegrityError where a version's files are not those of the ledger."""
+    with tracking.version_file(version):
+        pass
+    recorded = version.golden_digest or golden.get(version.run_id)
+    if recorded is None:
+        return
+    data = tracking.version_golden(version, GOLDEN_FILE)
+    if hashlib.sha256(data).hexdigest() != recorded:
+        raise IntegrityError(
+            f"{GOLDEN_FILE} of the run {version.run_id} was changed.",
+            "Restore it from a backup, or train again.",
+        )
+    report.checked["golden answers"] += 1
 
 
 def _is_missing(error: IntegrityError) -> bool:
@@ -89,18 +80,18 @@ def _is_missing(error: IntegrityError) -> bool:
 
 def _check_registry(
     tracking: Tracking, ledger: Ledger, model: str, report: Report
-) -> Problem | None:
-    """What MLflow's registry says otherwise than the ledger, if anything."""
+) -> None:
+    """Hold what MLflow's registry says of a model against the ledger."""
     aliases, listed = tracking.registered(model)
     wanted_aliases = aliases_of(model, ledger)
     versions = {version.version: version for version in ledger.versions(model)}
     champion = wanted_aliases["champion"]
     if champion is not None and champion not in listed:
-        return Problem(
-            where="mlflow",
-            what=f"MLflow's registry has no version {champion} of {model}, which is "
+        raise Broken(
+            "mlflow",
+            f"MLflow's registry has no version {champion} of {model}, which is "
             "the champion.",
-            action="It goes on working, as the ledger and its files are whole. Restore "
+            "It goes on working, as the ledger and its files are whole. Restore "
             "MLflow's database from a backup, and see who may write there.",
         )
     lost = versions.keys() - listed
@@ -109,60 +100,49 @@ def _check_registry(
     for alias, wanted in wanted_aliases.items():
         present = aliases.get(alias)
         if present != wanted and (wanted is None or wanted in listed):
-            return Problem(
-                where="mlflow",
-                what=f"MLflow's alias {alias} of {model} is on "
+            raise Broken(
+                "mlflow",
+                f"MLflow's alias {alias} of {model} is on "
                 f"{_named(present)}, and the ledger has {_named(wanted)}.",
-                action=f"Run `headrace repair {model}`, which puts it right.",
+                f"Run `headrace repair {model}`, which puts it right.",
             )
-    for number, one in sorted(listed.items()):
-        version = versions.get(number)
-        problem = (
-            _check_unknown(ledger, model, number, one)
-            if version is None
-            else _check_listed(ledger, version, one)
-        )
-        if problem is not None:
-            return problem
-    return None
+    for number, entry in sorted(listed.items()):
+        if number in versions:
+            _check_listed(ledger, versions[number], entry)
+        # Else it is not ours, or of a run that was killed and goes on.
+        elif WEIGHTS_TAG in entry.tags and not ledger.is_unsettled(model):
+            raise _unknown_to_ledger(f"version {number} of {model}", "version")
 
 
-def _check_unknown(
-    ledger: Ledger, model: str, number: int, one: Listed
-) -> Problem | None:
-    """What it means that the ledger does not have a version of ours."""
-    if WEIGHTS_TAG not in one.tags or ledger.is_unsettled(model):
-        return None  # not ours, or of a run that was killed and goes on
-    return Problem(
-        where="ledger",
-        what=f"MLflow has version {number} of {model}, and the ledger has not: an "
-        "older ledger, or an empty one, may have been put in its place.",
-        action="Put the newer ledger back, or delete that version in MLflow.",
+def _unknown_to_ledger(what: str, kind: str) -> Broken:
+    return Broken(
+        "ledger",
+        f"MLflow has {what}, and the ledger has not: an older ledger, or an empty one, "
+        "may have been put in its place.",
+        f"Put the newer ledger back, or delete that {kind} in MLflow.",
     )
 
 
-def _check_listed(ledger: Ledger, version: Version, one: Listed) -> Problem | None:
-    """What the registry says otherwise of a version, if anything."""
+def _check_listed(ledger: Ledger, version: Version, entry: Listed) -> None:
+    """Hold what the registry says of a version against the ledger."""
     name = f"{version.model}/{version.version}"
-    if one.run_id and one.run_id not in _runs_of(ledger, version):
-        return Problem(
-            where="mlflow",
-            what=f"MLflow's version {name} is of the run {one.run_id}, and the ledger "
+    if entry.run_id and entry.run_id not in _runs_of(ledger, version):
+        raise Broken(
+            "mlflow",
+            f"MLflow's version {name} is of the run {entry.run_id}, and the ledger "
             f"has {version.run_id}.",
-            action="Restore MLflow's database from a backup, and see who may write "
-            "there.",
+            "Restore MLflow's database from a backup, and see who may write there.",
         )
     for tag, value in version_tags(version).items():
-        present = one.tags.get(tag, "")
+        present = entry.tags.get(tag, "")
         if present != value:
-            return Problem(
-                where="mlflow",
-                what=f"MLflow's tag {tag} of {name} is {present[:16] or 'gone'}, and "
+            raise Broken(
+                "mlflow",
+                f"MLflow's tag {tag} of {name} is {present[:16] or 'gone'}, and "
                 f"the ledger has {value[:16]}.",
-                action=f"Run `headrace repair {name}`, which puts it right; and see "
+                f"Run `headrace repair {name}`, which puts it right; and see "
                 "who may write there.",
             )
-    return None
 
 
 def _runs_of(ledger: Ledger, version: Version) -> set[str]:
@@ -176,18 +156,12 @@ def _runs_of(ledger: Ledger, version: Version) -> set[str]:
     return {version.run_id, *bound, *([first] if first else [])}
 
 
-def find_forgotten(tracking: Tracking, ledger: Ledger) -> Problem | None:
-    """A model of ours that MLflow has, and of which the ledger has nothing."""
+def check_forgotten(settings: Settings, ledger: Ledger) -> None:
+    """Raise Broken for a model of ours that MLflow has and the ledger has not."""
     known = set(ledger.models())
-    for model in tracking.registered_models():
+    for model in Tracking(settings).registered_models():
         if model not in known and not ledger.is_unsettled(model):
-            return Problem(
-                where="ledger",
-                what=f"MLflow has the model {model}, and the ledger has no version of "
-                "it: an older ledger, or an empty one, may have been put in its place.",
-                action="Put the newer ledger back, or delete that model in MLflow.",
-            )
-    return None
+            raise _unknown_to_ledger(f"the model {model}", "model")
 
 
 def _named(version: int | None) -> str:

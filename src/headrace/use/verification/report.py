@@ -12,11 +12,13 @@ from headrace.credentials import hide_credentials
 from headrace.records import Record
 from headrace.state.ledger import Adoption
 
+Place = Literal["ledger", "store", "model", "mlflow"]
+
 
 class Problem(Record):
     """The first thing that does not fit, and what to do about it."""
 
-    where: Literal["ledger", "store", "model", "mlflow"]
+    where: Place
     what: str
     action: str
 
@@ -56,10 +58,10 @@ class Report:
 
     checked: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
-    problem: Problem | None = None
 
-    def __str__(self) -> str:
-        if self.problem is not None:
-            return f"{self.problem.what} {self.problem.action}"
-        counts = ", ".join(f"{n:,} {kind}" for kind, n in self.checked.items())
-        return f"everything fits the ledger ({counts or 'its rows'})"
+
+class Broken(Exception):
+    """Something does not fit, which ends a verification."""
+
+    def __init__(self, where: Place, what: str, action: str) -> None:
+        self.problem = Problem(where=where, what=what, action=action)

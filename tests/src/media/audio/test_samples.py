@@ -167,11 +167,28 @@ def test_all_variants_are_the_same_sounds():
         assert np.array_equal(audio.check_input(variant, DATA), raw)
 
 
-def test_a_sample_is_drawn_over_seconds():
+def test_a_sample_is_drawn_as_a_spectrogram_over_seconds_and_hertz():
     from matplotlib.figure import Figure
 
     axes = Figure().subplots()
-    audio.draw_sample(axes, np.array([0, 16_384, 0, 0], np.int16), DATA)
-    (line,) = axes.lines
-    assert line.get_xdata().tolist() == [0, 1 / 8_000, 2 / 8_000, 3 / 8_000]
-    assert line.get_ydata().tolist() == [0, 0.5, 0, 0]
+    seconds = np.arange(16_000) / 8_000
+    tone = (8_000 * np.sin(2 * np.pi * 1_000 * seconds)).astype(np.int16)
+    audio.draw_sample(axes, tone, DATA)
+
+    (picture,) = axes.images
+    assert picture.get_extent() == [0, 2, 0, 4_000]
+    rows = picture.get_array()
+    loudest = rows.mean(axis=1).argmax() / len(rows) * 4_000
+    assert abs(loudest - 1_000) < 50
+    assert axes.get_xlabel() == "time (s)"
+    assert axes.get_ylabel() == "frequency (Hz)"
+
+
+@pytest.mark.parametrize("sample", [np.zeros(40, np.int16), np.ones(1, np.int16)])
+def test_silence_and_a_very_short_sound_are_drawn(sample):
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    audio.draw_sample(axes, sample, DATA)
+
+    assert np.isfinite(axes.images[0].get_array()).all()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pyarrow as pa
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from headrace.media import text
 from headrace.records import DataDescription
@@ -42,21 +38,3 @@ def test_one_text_is_shown_escaped():
     (sample,) = text.from_column(pa.array(["a < b\n时间"]), (32,))
 
     assert text.as_html(sample, DATA) == "<bdi>a &lt; b\n时间</bdi>"
-
-
-def test_a_drawn_text_is_wrapped_and_warns_of_nothing():
-    figure = Figure(figsize=(2, 2))
-    axes = figure.add_axes((0, 0, 1, 1))
-    words = "$x_1$ 床前明月光 " + "some words " * 30
-    (sample,) = text.from_column(pa.array([words]), (512,))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        text.draw_sample(axes, sample, DATA)
-        FigureCanvasAgg(figure).draw()
-
-    (drawn,) = axes.texts
-    lines = drawn.get_text().split("\n")
-    assert lines[0].startswith("$x_1$ ")
-    assert len(lines) <= 8
-    assert max(map(len, lines)) <= 26

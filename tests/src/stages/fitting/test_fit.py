@@ -131,6 +131,10 @@ def test_the_rate_falls_by_decay_or_stays() -> None:
     constant = make_optimizer(TrainingSpec(decay=0, learning_rate=0.1), 10)
     constant.iterations.assign(1000)
     assert float(constant.learning_rate) == pytest.approx(0.1)
+    pieces = {"name": "PiecewiseConstantDecay", "boundaries": [5], "values": [0.3, 0.2]}
+    stepwise = make_optimizer(TrainingSpec.model_validate({"schedule": pieces}), 10)
+    stepwise.iterations.assign(6)
+    assert float(stepwise.learning_rate) == pytest.approx(0.2)
     adam = make_optimizer(
         TrainingSpec(optimizer="adam", learning_rate=0.1, decay=0), 10
     )

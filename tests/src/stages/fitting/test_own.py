@@ -14,7 +14,7 @@ from tests.src.stages.fitting.test_checkpoints import (
 )
 
 from headrace.backend import load_backend
-from headrace.errors import SpecError
+from headrace.errors import Refusal, SpecError
 from headrace.models.logged.inference import answers
 
 OWN = """
@@ -55,6 +55,11 @@ class Counter(keras.callbacks.Callback):
 class Tracker(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.weights = self.model.get_weights()
+
+
+class Failing(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_f1"]
 
 
 class Stepwise(keras.callbacks.Callback):
@@ -164,6 +169,12 @@ def test_a_plateau_lowers_the_rate(fit: Any) -> None:
     assert lowered.weights_digest != fit("mlp", epochs=4, **CONSTANT)[0].weights_digest
     patient, _ = fit("mlp", epochs=4, **plateau(factor=0.1, patience=4))
     assert patient.weights_digest == fit("mlp", epochs=4, **CONSTANT)[0].weights_digest
+
+
+def test_a_callback_that_fails_is_named(fit: Any) -> None:
+    failed = r"The callback Failing failed in on_epoch_end: KeyError: 'val_f1'"
+    with pytest.raises(Refusal, match=failed):
+        fit("mlp", callbacks=["own:Failing"], **CONSTANT)
 
 
 def test_a_callback_can_end_the_fit(fit: Any) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.planning import Plan, find_finished
-from headrace.planning.plan import Kept
+from headrace.planning.plan import LastResults
 from headrace.records import RegistrationRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
@@ -300,7 +300,7 @@ def test_a_finished_run_is_answered_by_the_rejection(asked: Asked) -> None:
     trained = asked.trained
     plan = Plan(asked.spec, asked.wanting.folder, asked.settings)
     kept = (trained.snapshot, trained.contract, trained.good, trained.good_evaluation)
-    vars(plan)["kept"] = Kept(*kept)
+    vars(plan)["last"] = LastResults(*kept)
     assert find_finished(plan) is None
     approval.reject("blobs", 2, asked.settings, reason="no")
     finished = find_finished(plan)

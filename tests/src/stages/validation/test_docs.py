@@ -1,28 +1,59 @@
-"""The pages of the checks: one folder for equal outcomes, small and linked."""
+"""The page of the checks: one for equal outcomes, small, linked, without a network."""
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 
+import pytest
 from tests.src.stages.validation.conftest import Check, Data, expectation
 
+from headrace.errors import ContractError
 
-def test_equal_outcomes_share_their_pages(check: Check, tmp_path: Path) -> None:
+
+def index_of(page: Path) -> str:
+    return (page.parent.parent / "index.html").read_text()
+
+
+def test_equal_outcomes_share_their_page(check: Check, tmp_path: Path) -> None:
     first, again = check(Data()), check(Data())
     other = check(Data(), expectation("column_to_exist", column="mean"))
 
     assert first.docs_uri == again.docs_uri != other.docs_uri
-    assert len(list((tmp_path / "data_docs").iterdir())) == 2
+    assert index_of(Path(first.docs_uri)).count("/index.html") == 2
 
 
-def test_pages_are_small_linked_and_name_the_blamed_rows(check: Check) -> None:
+def test_a_page_is_small_and_names_the_blamed_rows(check: Check) -> None:
     data = Data()
     data.pixels[7] = 0
 
     page = Path(check(data).docs_uri)
 
-    files = [path for path in page.parent.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 500_000
-    (items,) = (page.parent / "validations" / "items").rglob("*.html")
-    assert f'href="{items.relative_to(page.parent).as_posix()}"' in page.read_text()
-    assert "7.png" in items.read_text()
+    text = page.read_text()
+    assert page.stat().st_size < 100_000
+    assert "7.png" in text
+    assert "blank values must belong to this set: False" in text
+    assert "Rows in quarantine: 1." in text
+
+
+def test_nothing_on_a_page_asks_a_network_or_runs(check: Check) -> None:
+    page = Path(check(Data()).docs_uri)
+
+    for text in (page.read_text(), index_of(page)):
+        assert not re.search(r"<script|<link|https?://|url\(", text)
+        assert "default-src 'none'" in html.unescape(text)
+
+
+def test_the_page_and_the_index_have_the_verdict(check: Check) -> None:
+    kept = Path(check(Data()).docs_uri)
+    with pytest.raises(ContractError) as refused:
+        check(Data(), expectation("table_row_count_to_be_between", min_value=10**6))
+    (page,) = re.findall(r"All checks: (\S+)", str(refused.value))
+
+    assert "the data keeps its contract" in kept.read_text()
+    assert "<strong>refused</strong>" in Path(page).read_text()
+    index = index_of(kept)
+    assert ">kept<" in index
+    assert ">refused<" in index
+    assert f'href="{kept.parent.name}/index.html"' in index

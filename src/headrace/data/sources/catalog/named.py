@@ -1,8 +1,8 @@
 """``catalog:NAME``: data by name, pinned by digest; ``catalog.toml`` lists it.
 
 A local copy (in the folder that ``HEADRACE_DATA`` names) comes first, then what was
-downloaded before (in the home), then a download. Nothing is used that has another
-digest, so it is the same data wherever it comes from.
+downloaded before (in the home), then what Headrace brings along, then a download.
+Nothing is used that has another digest, so it is the same data wherever it comes from.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 PREFIX = "catalog:"
+_PACKED = Path(__file__).with_name("packed")
 
 
 class Edition(BaseModel):
@@ -180,8 +181,9 @@ def _kept(entry: Entry, settings: Settings) -> Path:
 def _local_paths(entry: Entry, settings: Settings) -> dict[str, list[Path]]:
     """Files that may be those of the entry, by name, in the order of preference."""
     paths: dict[str, list[Path]] = {name: [] for name in entry.names}
-    kept = (_kept(entry, settings) / name for name in paths)
-    for path in [*find_copies(entry.names, settings), *filter(Path.is_file, kept)]:
+    folders = (_kept(entry, settings), _PACKED)
+    files = [folder / name for folder in folders for name in paths]
+    for path in [*find_copies(entry.names, settings), *filter(Path.is_file, files)]:
         paths[path.name].append(path)
     return paths
 

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,16 +104,34 @@ def reaching(uri: str) -> Iterator[None]:
     """Turn whatever a remote file system raises into a `DependencyError`."""
     try:
         with reading(uri):
-            yield
+            try:
+                yield
+            except FileNotFoundError as error:
+                if _is_unreachable(error.__cause__):
+                    raise _failed(uri, error.__cause__) from None
+                raise
     except HeadraceError:
         raise
     except Exception as error:  # each protocol has exceptions of its own
         if "://" not in uri or uri.startswith("file:"):
             raise
-        raise DependencyError(
-            f"Reading {uri} failed: {type(error).__name__}: {error}.",
-            "Check the connection and the credentials, and run it again.",
-        ) from None  # a log that shows its cause would show the parameters of a URL
+        # Not from it: a log that shows the cause would show the parameters of a URL.
+        raise _failed(uri, error) from None
+
+
+def _is_unreachable(cause: BaseException | None) -> bool:
+    """Whether a server failed; fsspec calls that a file that is not there."""
+    if cause is None or isinstance(cause, FileNotFoundError):
+        return False
+    status: int = getattr(cause, "status", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _failed(uri: str, error: BaseException | None) -> DependencyError:
+    return DependencyError(
+        f"Reading {uri} failed: {type(error).__name__}: {error}.",
+        "Check the connection and the credentials, and run it again.",
+    )
 
 
 def _remote_file(fs: Any, path: str, where: str, info: dict[str, Any]) -> File:

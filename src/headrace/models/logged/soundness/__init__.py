@@ -5,37 +5,3 @@ and a clean process that loads the one answers as the other says. Files are look
 where Headrace has MLflow keep them, which needs no MLflow; MLflow is asked only where
 they are not there.
 """
-
-from headrace.models.logged.soundness.binding import bind
-from headrace.models.logged.soundness.checks import (
-    Flaw,
-    find_flaw,
-    find_flaws,
-    find_wrong_answers,
-    logged_model,
-    mark_verified,
-    require_sound,
-)
-from headrace.models.logged.soundness.copies import (
-    describe_files,
-    keep_copy,
-    keep_copy_of,
-    restore,
-    write_files,
-)
-
-__all__ = [
-    "Flaw",
-    "bind",
-    "describe_files",
-    "find_flaw",
-    "find_flaws",
-    "find_wrong_answers",
-    "keep_copy",
-    "keep_copy_of",
-    "logged_model",
-    "mark_verified",
-    "require_sound",
-    "restore",
-    "write_files",
-]

@@ -103,31 +103,29 @@ def find_wrong_answers(
     from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
 
     tracking = Tracking(settings)
-    known = [version for version in versions if version.golden_digest]
-    flaws: dict[int, Flaw | None] = {
-        id(version): _load(version, tracking)
-        for version in versions
-        if not version.golden_digest
-    }
     with contextlib.ExitStack() as stack:
+        known = [version for version in versions if version.golden_digest]
         requests = [stack.enter_context(_files(v, tracking)) for v in known]
+        reports = []
         if requests:
-            check = stack.enter_context(ServingCheck.of_several(requests))
-            reports = check.results()
-            for version, report in zip(known, reports, strict=True):
-                message = report.error
-                if not message and (report.difference or 0) > TOLERANCE:
-                    message = (
-                        "a clean process answers with probabilities that differ by "
-                        f"{report.difference:.3g} from its golden answers (at most "
-                        f"{TOLERANCE:g} is allowed)."
-                    )
-                flaws[id(version)] = (
-                    Flaw(part="answers", message=message) if message else None
-                )
-                if not message:
-                    mark_verified(version, settings)
-    return [flaws[id(version)] for version in versions]
+            reports = stack.enter_context(ServingCheck.of_several(requests)).results()
+    flaws: list[Flaw | None] = []
+    for version in versions:
+        if not version.golden_digest:
+            flaws.append(_load(version, tracking))
+            continue
+        report = reports.pop(0)
+        message = report.error
+        if not message and (report.difference or 0) > TOLERANCE:
+            message = (
+                "a clean process answers with probabilities that differ by "
+                f"{report.difference:.3g} from its golden answers (at most "
+                f"{TOLERANCE:g} is allowed)."
+            )
+        flaws.append(Flaw(part="answers", message=message) if message else None)
+        if not message:
+            mark_verified(version, settings)
+    return flaws
 
 
 def mark_verified(model: Version | LoggedModel, settings: Settings) -> None:

@@ -22,20 +22,40 @@ from headrace.data.sources.catalog import upstream
 from headrace.data.sources.catalog.named import entries, find_entry
 from headrace.data.sources.identity import source_identity
 from headrace.errors import NotFoundError, UsageError
+from headrace.media.chunks import Reading
 from headrace.settings import Settings
 
 
 def test_what_is_listed_can_be_had_and_used() -> None:
-    assert list(entries()) == ["sms-spam", "sib200", "free-spoken-digits", "mnist"]
+    assert list(entries()) == [
+        *("sms-spam", "sib200", "free-spoken-digits", "few-spoken-digits", "mnist")
+    ]
     for one in entries().values():
         assert one.licence in one.attribution
         assert one.bytes > 10_000
-        assert one.url.startswith("https://")
         for edition in one.editions:
             assert not edition.table or hasattr(upstream, edition.table)
-        for file in one.editions[-1].files.values():
-            assert file.url.startswith("https://")
+        for name, file in one.editions[-1].files.items():
+            assert (
+                file.url.startswith("https://") or name == "few-spoken-digits.parquet"
+            )
     assert entries()["sib200"].bytes == 284_129
+
+
+@pytest.mark.parametrize(
+    ("name", "medium", "rows"),
+    [("sms-spam", "text", 5_574), ("few-spoken-digits", "audio", 480)],
+)
+def test_what_comes_with_headrace_needs_no_network(
+    name: str, medium: str, rows: int, settings: Settings
+) -> None:
+    reading = Reading(medium=medium, label="label")
+    with open_source(f"catalog:{name}", settings, reading) as source:
+        chunks = list(source.chunks)
+        assert sum(len(chunk.labels) for chunk in chunks) == rows
+        assert "CC BY" in source.attribution
+        assert source.findings == []
+    assert not (settings.home / "data").exists()
 
 
 def test_a_download_is_checked_and_kept(server: Upstream, settings: Settings) -> None:

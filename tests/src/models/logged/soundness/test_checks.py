@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.models.logged.soundness import (
+from headrace.models.logged.soundness.checks import (
     find_flaw,
     find_flaws,
     find_wrong_answers,
@@ -27,7 +27,7 @@ CHECK = """
 import sys
 from headrace.state.ledger import Ledger
 from headrace.settings import Settings
-from headrace.models.logged.soundness import find_flaw
+from headrace.models.logged.soundness.checks import find_flaw
 settings = Settings()
 version = Ledger(settings.database_url).champion("blobs").version
 assert find_flaw(version, settings) is None

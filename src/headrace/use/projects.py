@@ -1,0 +1,53 @@
+"""A project to begin with: a pipeline that comes with Headrace, ready to be changed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from headrace.errors import UsageError
+from headrace.settings import Settings, find_pipeline
+from headrace.state.store import disk_errors
+
+_MAY_BE_THERE = {".git"}
+_IGNORED = ".headrace/\n__pycache__/\n"
+_README = """# {project}
+
+Run `headrace run {name}`, and look at the result with `headrace up`. The pipeline is in
+`pipelines/{name}`; `headrace new` writes one for your own data.
+"""
+
+
+def create_project(folder: Path, name: str, settings: Settings) -> Path:
+    """Make a project with one of the pipelines that can be found by name.
+
+    Args:
+        folder: new or empty; it may be a git repository already.
+        name: of the pipeline.
+
+    Returns:
+        the folder of the project's own pipeline.
+
+    Raises:
+        UsageError: there is something in the folder.
+        NotFoundError: there is no such pipeline.
+        DependencyError: the disk is full.
+    """
+    source = find_pipeline(name, settings)
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file.", "Name a new folder.")
+    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if present - _MAY_BE_THERE:
+        raise UsageError(
+            f"{folder} is not empty: it has {min(present - _MAY_BE_THERE)}.",
+            "Name a new folder: headrace init FOLDER. To add a pipeline to a project, "
+            "use `headrace new`.",
+        )
+    target = folder / "pipelines" / source.name
+    with disk_errors(str(folder)):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, target, ignore=ignored)
+        text = _README.format(project=folder.absolute().name, name=source.name)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+    return target

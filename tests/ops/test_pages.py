@@ -1,0 +1,87 @@
+"""Headrace's own pages, beside those of MLflow."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.settings import Settings
+from headrace.state.store import Store
+from headrace_ops import pages
+from headrace_ops.pages import Pages
+
+NAME = "0123456789abcdef-0123456789abcdef"
+
+
+async def other(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": b"other"})
+
+
+def get(settings: Settings, path: str, method: str = "GET") -> tuple[Any, bytes]:
+    """The status and headers, and the body, of an answer."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": []}
+    asyncio.run(Pages(other, settings)(scope, None, send))  # type: ignore[arg-type]
+    return sent[0], sent[1]["body"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home with one page of checks, and the index."""
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    store = Store(settings.store)
+    store.write(f"data_docs/{NAME}/index.html", b"the page")
+    store.write("data_docs/index.html", b"the index")
+    store.write("secret.html", b"secret")
+    return settings
+
+
+def test_the_data_docs_and_their_index_are_served(settings: Settings) -> None:
+    path = pages.data_docs_path(f"/anywhere/data_docs/{NAME}/index.html")
+    start, page = get(settings, path)
+    headers = dict(start["headers"])
+
+    assert (start["status"], page) == (200, b"the page")
+    assert headers[b"content-type"].startswith(b"text/html")
+    assert headers[b"content-security-policy"].startswith(b"default-src 'none'")
+    assert get(settings, pages.DATA_DOCS)[1] == b"the index"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/headrace/",
+        "/headrace/data_docs/other/index.html",
+        "/headrace/data_docs/../secret.html",
+        "/headrace/data_docs/%2e%2e/secret.html",
+        f"/headrace/data_docs/{NAME}/../../../secret.html",
+        "/headrace/reports/..",
+        f"/headrace/reports/{'0' * 32}",
+    ],
+)
+def test_nothing_else_is_served(settings: Settings, path: str) -> None:
+    start, body = get(settings, path)
+
+    assert start["status"] == 404
+    assert b"secret" not in body
+
+
+def test_other_paths_and_methods_are_not_ours(settings: Settings) -> None:
+    assert get(settings, "/api/2.0/x")[0]["status"] == 299
+    assert get(settings, pages.DATA_DOCS, "POST")[0]["status"] == 404
+
+
+def test_pages_are_not_served_by_another_mlflow(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pages.are_served(settings)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")
+    assert not pages.are_served(settings)

@@ -1,0 +1,30 @@
+"""Pages need no network, run nothing, and escape what they are given."""
+
+from __future__ import annotations
+
+import html
+
+from headrace.pages import POLICY, render
+
+
+def test_what_goes_into_a_page_is_escaped_but_not_an_items_html() -> None:
+    listed = {
+        "heads": ["<h>"],
+        "rows": [{"item": "<bdi>text</bdi>", "cells": ["<script>1</script>"]}],
+    }
+
+    page = render("items.html", title="<title>", listed=listed)
+
+    assert "&lt;title&gt;" in page
+    assert "<th>&lt;h&gt;</th>" in page
+    assert "<td>&lt;script&gt;1&lt;/script&gt;</td>" in page
+    assert '<td class="item"><bdi>text</bdi></td>' in page
+    assert "<script" not in page
+
+
+def test_a_page_forbids_all_that_is_not_in_it() -> None:
+    page = html.unescape(render("checks_index.html", title="Checks", pages=[]))
+
+    assert f'content="{POLICY}"' in page
+    assert POLICY.startswith("default-src 'none'")
+    assert "script-src" not in POLICY

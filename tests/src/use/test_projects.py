@@ -1,0 +1,47 @@
+"""`headrace.use.projects`: a project to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import NotFoundError, UsageError
+from headrace.settings import Settings
+from headrace.use.projects import create_project
+
+
+def test_a_project_has_its_own_pipeline(tmp_path: Path) -> None:
+    settings = Settings(project=tmp_path)
+    pipeline = create_project(tmp_path / "new" / "one", "digits", settings)
+    assert pipeline == tmp_path / "new" / "one" / "pipelines" / "digits"
+    assert sorted(path.name for path in pipeline.iterdir()) == [
+        *("README.md", "pipeline.toml")
+    ]
+    ignored = (tmp_path / "new" / "one" / ".gitignore").read_text()
+    assert ".headrace/" in ignored
+    readme = (tmp_path / "new" / "one" / "README.md").read_text()
+    assert "headrace run digits" in readme
+
+
+def test_a_git_repository_without_files_becomes_a_project(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    create_project(tmp_path, "messages", Settings(project=tmp_path))
+    assert (tmp_path / "pipelines" / "messages" / "pipeline.toml").is_file()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(
+        UsageError, match=r"is not empty: it has notes\.txt.*init FOLDER"
+    ):
+        create_project(tmp_path, "digits", Settings(project=tmp_path))
+    with pytest.raises(UsageError, match="is a file"):
+        create_project(tmp_path / "notes.txt", "digits", Settings(project=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_unknown_example_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="Did you mean digits"):
+        create_project(tmp_path / "new", "digit", Settings(project=tmp_path))
+    assert not (tmp_path / "new").exists()
