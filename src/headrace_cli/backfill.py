@@ -74,11 +74,11 @@ def backfill(  # noqa: PLR0913
     ]
     numbers = itertools.count(1)
 
-    def tell(outcome: dict[str, Any]) -> None:
+    def report(outcome: dict[str, Any]) -> None:
         result = f"{outcome['date']}: {outcome['status']}, {outcome['reason']}"
         progress.update(next(numbers), result)
 
-    work = Backfill(tasks, settings, tell)
+    work = Backfill(tasks, settings, report)
     left = work.left()
     is_interrupted = False
     if left:
@@ -97,9 +97,10 @@ def backfill(  # noqa: PLR0913
 
 
 def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, int]:
-    """By workers where the pipeline is deployed, else processes here; and how many.
+    """The runner, and how many tasks it may run at once.
 
-    A deployment with a limit may cancel what is beyond it.
+    Workers run the tasks if the pipeline is deployed, otherwise processes here. A
+    deployment with a limit may cancel runs beyond it.
     """
     from prefect.client.orchestration import get_client
 
@@ -110,8 +111,8 @@ def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, in
     from headrace_ops.prefect_errors import translate_errors
 
     with translate_errors(), get_client(sync_client=True) as client:
-        found = find_deployments(client, owner_tags(settings))
-    deployment = found.get(f"train/{pipeline}")
+        deployments = find_deployments(client, owner_tags(settings))
+    deployment = deployments.get(f"train/{pipeline}")
     if deployment is None:
         return Here(), at_once
     limit = deployment.global_concurrency_limit
@@ -135,16 +136,16 @@ def _tasks(
         raise UsageError(
             f"--to {last} is before --from {first}.", "Give the earlier date first."
         )
-    found = []
+    tasks = []
     for day in dates(start, end, every.value):
-        said = fill_in(overrides, day)
-        spec, folder = open_pipeline(pipeline, settings, said, None)
-        if spec.deploy is not None:  # they are not to refuse each other
-            said.append("deploy.when_busy=wait")
-            spec, folder = open_pipeline(pipeline, settings, said, None)
-        arguments = [part for text in said for part in ("--set", text)]
-        found.append(Task(day.isoformat(), spec, folder, (pipeline, *arguments)))
-    return found
+        filled = fill_in(overrides, day)
+        spec, folder = open_pipeline(pipeline, settings, filled, None)
+        if spec.deploy is not None:  # runs of the range must not refuse each other
+            filled.append("deploy.when_busy=wait")
+            spec, folder = open_pipeline(pipeline, settings, filled, None)
+        arguments = [part for text in filled for part in ("--set", text)]
+        tasks.append(Task(day.isoformat(), spec, folder, (pipeline, *arguments)))
+    return tasks
 
 
 def _date(option: str, text: str) -> date:
