@@ -124,7 +124,10 @@ def test_sounds_in_folders_become_a_champion_without_an_edit(
     assert answer.json["data"]["seconds"] == 0.5
     run = home.headrace("run", "two-tones", "--json")
     assert (run.exit_code, run.json["status"]) == (0, "promoted"), run.out
-    scored = home.headrace("score", "two-tones@champion", "sounds", "out.csv", "--json")
+    sounds, answers = home.project / "sounds", home.project / "out.csv"
+    scored = home.headrace(
+        "score", "two-tones@champion", str(sounds), str(answers), "--json"
+    )
     assert scored.json["scored"] == 120, scored.out
     (warning,) = run.json["warnings"]
     of_val = {"check": "few_rows", "split": "val", "count": 4}

@@ -90,7 +90,7 @@ def test_a_first_signal_waits_and_a_second_does_not() -> None:
         assert deferral.is_requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        deferral.is_requested = False
+        assert not deferral.is_requested
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -100,6 +100,32 @@ def test_what_waits_comes_at_the_latest_as_the_block_ends() -> None:
         signal.raise_signal(signal.SIGINT)
         done.append("all")
     assert done == ["all"]
+
+
+def test_what_waits_means_what_it_meant_before() -> None:
+    got: list[int] = []
+    mine = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
+    try:
+        with interrupts.deferred() as deferral:
+            signal.raise_signal(signal.SIGTERM)
+            assert deferral.is_requested
+            assert got == []
+        assert got == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, mine)
+
+
+def test_what_is_critical_is_not_interrupted_from_elsewhere() -> None:
+    main = threading.main_thread()
+    with interrupts.deferred(is_critical=True):
+        assert not interrupts.interrupt_now(main)
+    with pytest.raises(KeyboardInterrupt), interrupts.deferred():
+        with interrupts.deferred(is_critical=True):
+            signal.raise_signal(signal.SIGINT)
+            signal_is_waiting = True
+        assert signal_is_waiting
+        interrupts.interrupt_now(main)
+        raise AssertionError("went on")
 
 
 def test_a_handler_of_somebody_elses_is_left_alone() -> None:

@@ -102,7 +102,7 @@ class Loop:
         )
         self._variables = [*model.variables, *variables_of(optimizer)]
         self._best: Arrays = []
-        self._interrupt = Deferral()
+        self._interrupt = Deferral(is_critical=False)
         self.progress = Position()
 
     def run(self, on_epoch: OnEpoch) -> None:
@@ -216,8 +216,7 @@ class Loop:
             kept.save(State(progress, values, self._best))
             if is_interrupted:
                 log.info("train: interrupted; a next run goes on at %s", progress.place)
-        if is_interrupted:
-            raise KeyboardInterrupt
+        self._interrupt.act()
 
     def _end_epoch(self) -> Metrics:
         """Measure the epoch that was done, and count it as such."""

@@ -10,14 +10,14 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private, make_private_file
-from headrace.interrupts import is_plain
+from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace.state.store import fsync_path, full_disk, is_full
@@ -98,43 +98,13 @@ def tracking_errors(uri: str) -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def _interrupted_later() -> Iterator[None]:
+def _interrupted_later() -> AbstractContextManager[object]:
     """Keep a first Ctrl-C, SIGTERM or SIGHUP back until the block ends.
 
     In the middle of a transaction it would leave the database locked for all that is
-    still to be written, such as the end of the run. Then it means what it meant before:
-    Prefect, for one, tells a SIGTERM from a person's Ctrl-C.
+    still to be written, such as the end of the run.
     """
-    if threading.current_thread() is not threading.main_thread() or not is_plain(
-        signal.getsignal(signal.SIGINT)
-    ):
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append((number, frame))
-        if len(came) > 1:
-            act(number, frame)
-
-    def act(number: int, frame: FrameType | None) -> None:
-        handler = handlers[number]
-        signal.signal(number, handler)
-        if callable(handler):
-            handler(number, frame)
-        else:
-            signal.raise_signal(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handlers: dict[int, Any] = {n: signal.signal(n, note) for n in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if len(came) == 1:
-            act(*came[0])
+    return deferred(signal.SIGHUP, is_critical=True)
 
 
 def _has_no_room(error: Exception, uri: str) -> bool:
