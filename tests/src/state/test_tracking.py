@@ -18,6 +18,7 @@ from headrace.errors import DependencyError, IntegrityError, NotFoundError
 from headrace.settings import Settings
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking, tracking_errors
+from headrace.state.tracking.runs import flatten
 
 Trained = Any
 
@@ -319,3 +320,13 @@ def test_a_termination_means_what_it_meant_before() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert told == ["wrote all", (signal.SIGTERM, True)]
+
+
+def test_lists_of_rows_are_parameters_of_their_own_and_others_are_one() -> None:
+    rows = [{"name": "size", "threshold": 3}, {"expectation": "x"}]
+    assert dict(flatten({"gates": rows})) == {
+        "gates.size.threshold": "3",
+        "gates.1.expectation": "x",
+    }
+    names = ["own:Stop", {"name": "LearningRateScheduler", "schedule": "own:rate"}]
+    assert dict(flatten({"callbacks": names})) == {"callbacks": str(names)}
