@@ -13,7 +13,6 @@ from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
-from headrace.credentials import hide_credentials
 from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.errors import HeadraceError, UsageError
 from headrace.planning import Key
@@ -167,7 +166,6 @@ def _train(
         **request.tags,
         "headrace.parent_flow_run_id": request.tags["headrace.flow_run_id"],
         "headrace.flow_run_id": str(flow_run.get_id()),
-        "headrace.flow_run_url": hide_credentials(flow_run.get_flow_run_ui_url() or ""),
     }
     _, place = train_here(run, key, request.snapshot, request.contract, tags)
     return place

@@ -1,104 +1,181 @@
-"""The page of a run in Prefect: its outcome, its gates, its pictures, and MLflow."""
+"""The page of a run in Prefect: its name, and one report of all that it came to."""
 
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
-from headrace.errors import HeadraceError, IntegrityError
+from headrace.errors import HeadraceError
+from headrace.records import TrainingRecord
+from headrace.signs import as_code, as_markdown
 from headrace_flows.run import Run
-from headrace_flows.summary import mlflow_url, page_links
+from headrace_flows.summary import mlflow_page, page_links
 
-PICTURES = ("confusion", "curves", "mistakes")
 LARGEST_PICTURE = 500_000  # bytes; a larger one is only in MLflow
+SHOWN_SLICES = 50
+SHOWN_CHANGES = 20
+_CHANGES = ("spec", "data", "code")
 log = logging.getLogger("headrace")
 
 
+def publish_name(run: Run) -> None:
+    """Name the run in Prefect by what it overrides, and by its version if it has one.
+
+    What stands in the way is logged: the run is not worse for it.
+    """
+    version = run.registration.version if run.registration else None
+    name = f"{run.title}, version {version}" if version else run.title
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(run.flow_run_id), name=name)
+    except Exception as error:  # of Prefect's client and all below it
+        log.warning("the run has no name: %s: %s", type(error).__name__, error)
+
+
 def publish_report(run: Run) -> None:
-    """Attach report, gates and pictures to the run's page, as far as it has come.
+    """Attach the report to the run's page, as far as the run has come.
 
     What stands in the way is logged: the run is not worse for it.
     """
     try:
-        _publish(run)
+        values: dict[str, Any] = {
+            "key": re.sub("[^a-z0-9]+", "-", f"{run.spec.name}-report".lower()),
+            "type": "markdown",
+            "description": run.spec.description,
+            "data": "\n\n".join(_parts(run)),
+            "flow_run_id": run.flow_run_id,
+        }
+        with get_client(sync_client=True) as client:
+            client.create_artifact(ArtifactCreate.model_validate(values))
     except Exception as error:  # of Prefect's client and all below it
         log.warning("the run's page has no report: %s: %s", type(error).__name__, error)
+        return
+    publish_name(run)
 
 
-def _publish(run: Run) -> None:
-    found = [_artifact(run, "report", "markdown", _markdown(run))]
+def _parts(run: Run) -> Iterator[str]:
+    yield from _outcome(run)
     if run.evaluation is not None:
-        rows = [gate.model_dump() for gate in run.evaluation.gates]
-        found.append(_artifact(run, "gates", "table", json.dumps(rows)))
-        found += [
-            _artifact(run, name, "image", f"data:image/png;base64,{data}")
-            for name, data in _pictures(run).items()
-        ]
-    with get_client(sync_client=True) as client:
-        for artifact in found:
-            client.create_artifact(artifact)
+        yield from _evaluation(run)
+    yield from _data(run)
+    reports = [report.model_dump() for report in run.reports]
+    yield "## Stages\n\n" + _table(["name", "state", "seconds", "why"], reports)
+    if run.training is not None:
+        yield from _pictures(run, run.training)
 
 
-def _artifact(run: Run, name: str, kind: str, data: str) -> ArtifactCreate:
-    values: dict[str, Any] = {
-        "key": re.sub("[^a-z0-9]+", "-", f"{run.spec.name}-{name}".lower()).strip("-"),
-        "type": kind,
-        "description": run.spec.description if name == "report" else name,
-        "data": data,
-        "flow_run_id": run.flow_run_id,
-    }
-    return ArtifactCreate.model_validate(values)
-
-
-def _pictures(run: Run) -> dict[str, str]:
-    """PNG files of the MLflow run, base64: the page shows them without MLflow."""
-    from headrace.state.tracking import Tracking
-
-    found: dict[str, str] = {}
-    if run.training is None:
-        return found
-    tracking = Tracking(run.plan.settings)
-    for name in PICTURES:
-        try:
-            data = tracking.run_file(run.training.run_id, f"pictures/{name}.png")
-        except IntegrityError:  # a model that makes no mistakes has no picture of them
-            continue
-        except HeadraceError as error:
-            log.warning("the run's page has not all of its pictures: %s", error)
-            break
-        if len(data) <= LARGEST_PICTURE:
-            found[name] = base64.b64encode(data).decode()
-    return found
-
-
-def _markdown(run: Run) -> str:
-    promotion, evaluation = run.promotion, run.evaluation
+def _outcome(run: Run) -> Iterator[str]:
     version = run.registration.version if run.registration else None
-    lines = [f"# {run.spec.name}" + (f", version {version}" if version else "")]
-    if promotion is not None:
-        lines += ["", f"**{promotion.status}**: {promotion.reason}"]
-    if evaluation is not None:
-        lines += ["", "| gate | | value | bound | |", "| --- | --- | --- | --- | --- |"]
-        lines += [
-            f"| {g.name} | {'passed' if g.passed else '**failed**'} | "
-            f"{_number(g.value)} | {_number(g.threshold)} | {g.reason} |"
-            for g in evaluation.gates
-        ]
-        lines += ["", "| metric | value |", "| --- | --- |"]
-        lines += [f"| {k} | {_number(v)} |" for k, v in evaluation.metrics.items()]
-    settings = run.plan.settings
+    yield f"# {run.spec.name}" + (f", version {version}" if version else "")
+    failed = [report for report in run.reports if report.state == "failed"]
+    if run.promotion is not None:
+        yield f"**{run.promotion.status}**: {as_markdown(run.promotion.reason)}"
+    elif failed:
+        yield f"**{failed[0].name} failed**: {as_markdown(failed[0].why)}"
     pages = page_links(run)
     if version:
-        model = f"{mlflow_url(settings)}/#/models/{run.spec.name}/versions/{version}"
-        pages["model"] = model
-    return "\n".join([*lines, "", *(f"- {n}: <{url}>" for n, url in pages.items())])
+        place = f"models/{run.spec.name}/versions/{version}"
+        pages["model"] = mlflow_page(run.plan.settings, place)
+    yield _list(f"{name}: <{url}>" for name, url in pages.items())
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _evaluation(run: Run) -> Iterator[str]:
+    from headrace.stages.evaluation.slices import slice_tables
+    from headrace.stages.registration import gate_table
+
+    evaluation = run.evaluation
+    if evaluation is None:
+        return
+    yield from _changes(run, evaluation.champion_version)
+    yield f"## Gates\n\n{gate_table(evaluation.gates)}"
+    rows = [{"metric": k, "value": v} for k, v in evaluation.metrics.items()]
+    yield "## Metrics\n\n" + _table(["metric", "value"], rows)
+    for kind, table in slice_tables(evaluation.slices).items():
+        columns = list(dict.fromkeys(name for row in table for name in row))
+        text = _table(columns, table[:SHOWN_SLICES])
+        more = len(table) - SHOWN_SLICES
+        note = f"\n\n{more} more are in MLflow." if more > 0 else ""
+        yield f"## By {kind}\n\n{text}{note}"
+
+
+def _changes(run: Run, champion: int | None) -> Iterator[str]:
+    """What is not as it was when the champion was trained."""
+    from headrace.use.comparison import compare
+
+    name, version = run.spec.name, run.registration and run.registration.version
+    if champion is None or version is None:
+        return
+    before, after = map(partial(run.plan.ledger.version, name), (champion, version))
+    head = f"## Changed since version {champion}, the champion"
+    try:
+        compared = compare(before, after, run.plan.settings)
+    except HeadraceError as error:
+        yield f"{head}\n\n{as_markdown(str(error))}"
+        return
+    found = [
+        f"{row.kind} {row.name}: {row.values[0] or 'none'} → {row.values[1] or 'none'}"
+        for row in compared.differences
+        if row.kind in _CHANGES
+    ]
+    lines = map(as_markdown, filter(None, [*found[:SHOWN_CHANGES], compared.notice]))
+    yield f"{head}\n\n{_list(lines) or 'Neither the pipeline, its data nor its code.'}"
+
+
+def _pictures(run: Run, training: TrainingRecord) -> Iterator[str]:
+    """The pictures of the MLflow run: the page shows them without MLflow."""
+    from headrace.state.tracking import Tracking
+
+    tracking = Tracking(run.plan.settings)
+    try:
+        for path in tracking.run_files(training.run_id, "pictures"):
+            if path.endswith(".png"):
+                data = tracking.run_file(training.run_id, path)
+                if len(data) <= LARGEST_PICTURE:
+                    name = path.rpartition("/")[2].removesuffix(".png")
+                    encoded = base64.b64encode(data).decode()
+                    yield f"## {name.capitalize()}"
+                    yield f"![{name}](data:image/png;base64,{encoded})"
+    except HeadraceError as error:
+        log.warning("the run's page has not all of its pictures: %s", error)
+
+
+def _data(run: Run) -> Iterator[str]:
+    snapshot, contract = run.snapshot, run.contract
+    if snapshot is None:
+        return
+    rows = contract.rows if contract else snapshot.rows
+    lines = [
+        f"{as_code(snapshot.source)}, snapshot `{snapshot.digest}`",
+        ", ".join(f"{count:,} {split}" for split, count in rows.items()) + " rows",
+        f"{contract.quarantined if contract else snapshot.rejected:,} in quarantine",
+        *map(as_markdown, (snapshot.attribution, *snapshot.notes)),
+    ]
+    yield "## Data\n\n" + _list(filter(None, lines))
+    judged = (run.training, run.evaluation)
+    results = [result for result in (snapshot, contract, *judged) if result]
+    warnings = [as_markdown(one.message) for part in results for one in part.findings]
+    yield "## Warnings\n\n" + (_list(warnings) or "None.")
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [[as_markdown(_cell(row.get(name))) for name in columns] for row in rows]
+    lines = [list(columns), ["---"] * len(columns), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
 from headrace.state.leases import Holding, hold, present
 from headrace.state.store import disk_errors
 from headrace.use.repair import Repair, mend
@@ -85,6 +87,12 @@ class Run:
     def spec(self) -> PipelineSpec:
         """The pipeline."""
         return self.plan.spec
+
+    @cached_property
+    def title(self) -> str:
+        """The pipeline's name and what the run overrides, to tell runs apart."""
+        file = fields_of_file(self.spec, self.plan.folder)
+        return name_by_changes(self.spec.name, file, fields_of(self.spec))
 
     @property
     def flow_run_url(self) -> str:

@@ -50,7 +50,7 @@ def _cached(record: R) -> R:
     return cast(R, Completed(name="Cached", data=record))
 
 
-@task(name="ingest", tags=["cpu"], **RETRIED)
+@task(name="ingest", task_run_name="ingest {run.title}", tags=["cpu"], **RETRIED)
 def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
     key = run.plan.ingest()
@@ -74,7 +74,7 @@ def ingest(run: Run) -> SnapshotRecord:
     return record
 
 
-@task(name="validate", tags=["cpu"], **_ONCE)
+@task(name="validate", task_run_name="validate {run.title}", tags=["cpu"], **_ONCE)
 def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     """The contract's verdict over the snapshot."""
     key = run.plan.validate(snapshot)
@@ -91,7 +91,7 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     )
 
 
-@task(name="train", tags=["train"], **_ONCE)
+@task(name="train", task_run_name="train {run.title}", tags=["train"], **_ONCE)
 def train(
     run: Run, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> TrainingRecord:
@@ -106,11 +106,7 @@ def train(
 
         Checkpoints(run.plan.anchored, key.fingerprint, run.spec.training).clear()
         return _cached(found)
-    tags = {
-        "headrace.flow_run_id": run.flow_run_id,
-        "headrace.flow_run_url": run.flow_run_url,
-        "mlflow.note.content": f"Made by [this run in Prefect]({run.flow_run_url}).",
-    }
+    tags = run_tags(run)
     pool = train_pool(run)
     if not pool:
         return train_here(run, key, snapshot, contract, tags)[0]
@@ -127,6 +123,14 @@ def train(
     return record
 
 
+def run_tags(run: Run) -> dict[str, str]:
+    """What leads from a run in MLflow to the one in Prefect."""
+    return {
+        "headrace.flow_run_id": run.flow_run_id,
+        "mlflow.note.content": f"Made by [this run in Prefect]({run.flow_run_url}).",
+    }
+
+
 def _is_there(run: Run, training: TrainingRecord) -> bool:
     """Whether a kept training has its files; a version's are looked at elsewhere."""
     from headrace.stages.evaluation import is_logged
@@ -136,7 +140,7 @@ def _is_there(run: Run, training: TrainingRecord) -> bool:
     return version is not None or is_logged(training, run.plan.settings)
 
 
-@task(name="evaluate", tags=["cpu"], **_ONCE)
+@task(name="evaluate", task_run_name="evaluate {run.title}", tags=["cpu"], **_ONCE)
 def evaluate(
     run: Run,
     snapshot: SnapshotRecord,
@@ -164,7 +168,7 @@ def evaluate(
         raise
 
 
-@task(name="register", tags=["cpu"], **RETRIED)
+@task(name="register", task_run_name="register {run.title}", tags=["cpu"], **RETRIED)
 def register(
     run: Run,
     snapshot: SnapshotRecord,
@@ -190,7 +194,7 @@ def register(
     )
 
 
-@task(name="promote", tags=["cpu"], **RETRIED)
+@task(name="promote", task_run_name="promote {run.title}", tags=["cpu"], **RETRIED)
 def promote(
     run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
 ) -> PromotionRecord:

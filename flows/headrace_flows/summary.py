@@ -155,9 +155,8 @@ def _data(
     contract: ContractRecord | None,
     *judged: TrainingRecord | EvaluationRecord | None,
 ) -> dict[str, Any]:
-    findings = [*snapshot.findings] if snapshot else []
-    findings += contract.findings if contract else []
-    findings += [finding for record in judged if record for finding in record.findings]
+    results = [result for result in (snapshot, contract, *judged) if result]
+    findings = [finding for result in results for finding in result.findings]
     rows = contract.rows if contract else snapshot.rows if snapshot else {}
     return {
         "snapshot": snapshot
@@ -184,10 +183,8 @@ def links(
     """Where to look: pages of the UIs, the Data Docs, the snapshot."""
     found: dict[str, str] = {}
     if training is not None:
-        found["mlflow"] = (
-            f"{mlflow_url(settings)}/#/experiments/{training.experiment_id}"
-            f"/runs/{training.run_id}"
-        )
+        place = f"experiments/{training.experiment_id}/runs/{training.run_id}"
+        found["mlflow"] = mlflow_page(settings, place)
     if flow_run_url:
         found["prefect"] = flow_run_url
     if contract is not None:
@@ -209,6 +206,11 @@ def page_links(run: Run) -> dict[str, str]:
         if training is not None:
             found["report"] = server + pages.report_path(training.run_id)
     return found
+
+
+def mlflow_page(settings: Settings, place: str) -> str:
+    """The address of a page of MLflow, in its view of model training."""
+    return f"{mlflow_url(settings)}/#/{place}?workflowType=machine_learning"
 
 
 def mlflow_url(settings: Settings) -> str:

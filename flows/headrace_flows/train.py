@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_UI_URL
 from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
-from headrace.errors import UsageError
+from headrace.errors import Refusal, UsageError
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec, is_own, load_spec
@@ -22,7 +22,7 @@ from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.patience import patient
-from headrace_flows.report import publish_report
+from headrace_flows.report import publish_name, publish_report
 from headrace_flows.reporting import log_page
 from headrace_flows.run import Run, current, tell_prefect
 from headrace_ops.prefect_errors import told
@@ -44,6 +44,8 @@ def train(
     """
     run = current.get(None) or new_run(pipeline, folder, register_only)
     run.flow_run_id = str(flow_run.get_id())
+    if run.title != run.spec.name:
+        publish_name(run)
     try:
         with own_temporary_folder(), patient(), run.alone():
             run.mend()
@@ -58,6 +60,9 @@ def train(
             log_page(run)
             publish_report(run)
             return _final_state(promotion)
+    except Refusal:
+        publish_report(run)
+        raise
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
 

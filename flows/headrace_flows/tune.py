@@ -62,10 +62,6 @@ def run_trials(
 ) -> None:
     """The trials that are still to be made, one after the other."""
     run = tuning.run
-    tags = {
-        "headrace.flow_run_id": run.flow_run_id,
-        "headrace.flow_run_url": run.flow_run_url,
-    }
     search(
         run.spec,
         run.plan.folder,
@@ -74,7 +70,7 @@ def run_trials(
         snapshot,
         contract,
         run.plan.settings,
-        tags,
+        stages.run_tags(run),
     )
 
 

@@ -6,6 +6,7 @@ alone on another machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -199,10 +200,13 @@ class GateResult(Record):
     kind: Literal["absolute", "champion", "serving"] = "absolute"
     reason: str = ""
 
-    @property
-    def verdict(self) -> str:
-        """The verdict in words, as MLflow's tags have it."""
-        return "passed" if self.passed else f"FAILED {self.reason}"
+
+def verdict(gates: Sequence[GateResult]) -> str:
+    """What gates say of a model, in a few words."""
+    failed = [gate.name for gate in gates if not gate.passed]
+    if failed:
+        return f"failed: {', '.join(failed)}"
+    return "passed" if any(g.kind != "serving" for g in gates) else "no gates"
 
 
 class SuspectRecord(Record):

@@ -247,15 +247,15 @@ def test_the_page_has_the_report_before_anyone_is_asked(
             artifact_filter=ArtifactFilter.model_validate(only)
         )
     }
-    assert {"blobs-report", "blobs-gates", "blobs-confusion", "blobs-curves"} <= {
-        *found
-    }
-    assert found["blobs-gates"].type == "table"
-    assert found["blobs-curves"].data.startswith("data:image/png;base64,iVBOR")
-    report = found["blobs-report"].data
+    (report,) = (artifact.data for artifact in found.values())
+    assert "| accuracy | passed |" in report
+    assert "![curves](data:image/png;base64,iVBOR" in report
+    assert "## By class" in report
+    assert "- spec training.seed: 1 → 2" in report
+    assert client.read_flow_run(run.id).name == "blobs seed=2, version 2"
     assert "version 2" in report
     assert f"/runs/flow-run/{run.id}>" in report
-    assert "/#/models/blobs/versions/2>" in report
+    assert "/#/models/blobs/versions/2?workflowType=machine_learning>" in report
     keyset = run.state.state_details.run_input_keyset
     question = client.read_flow_run_input(run.id, keyset["description"])
     assert "blobs version 2" in question

@@ -79,9 +79,10 @@ def test_the_runs_of_prefect_and_mlflow_name_each_other(
     home, answer = first[0], first[1].json
     assert mlflow_runs(home) == [(answer["run_id"], "FINISHED")]
     tags = dict(rows_of(home.path / "mlflow.db", "SELECT key, value FROM tags"))
-    assert tags["headrace.flow_run_id"] == answer["flow_run_id"]
-    assert answer["flow_run_id"] in tags["headrace.flow_run_url"]
-    assert answer["run_id"] in answer["links"]["mlflow"]
+    assert tags["mlflow.headrace.flow_run_id"] == answer["flow_run_id"]
+    assert answer["flow_run_id"] in tags["mlflow.note.content"]
+    page = f"/runs/{answer['run_id']}?workflowType=machine_learning"
+    assert answer["links"]["mlflow"].endswith(page)
     assert answer["flow_run_id"] in answer["links"]["prefect"]
     docs = Path(urlparse(answer["links"]["data_docs"]).path)
     assert "<html" in docs.read_text().lower()
@@ -94,7 +95,8 @@ def test_prefect_keeps_the_flow_its_stages_and_its_spec(
     ((name, kind, state, parameters),) = rows_of(
         database, "SELECT name, state_type, state_name, parameters FROM flow_run"
     )
-    assert (name, kind, state) == ("blobs", "COMPLETED", "Promoted")
+    assert name == "blobs source=blobs.npz, version 1"
+    assert (kind, state) == ("COMPLETED", "Promoted")
     assert json.loads(parameters)["pipeline"]["training"]["epochs"] == 3
     tasks = rows_of(
         database, "SELECT task_key, state_type FROM task_run ORDER BY start_time"

@@ -100,7 +100,7 @@ def test_nothing_is_left_running(tuned: tuple[Home, Answer]) -> None:
     parents = {run.data.tags["mlflow.parentRunId"] for run in children}
     (parent,) = (run for run in runs if run.info.run_id in parents)
     assert parent.info.run_name.startswith("tune-")
-    assert parent.data.tags["headrace.flow_run_id"]
+    assert parent.data.tags["mlflow.headrace.flow_run_id"]
 
 
 def test_the_same_command_again_trains_nothing(tuned: tuple[Home, Answer]) -> None:

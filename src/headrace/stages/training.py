@@ -27,6 +27,9 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
+from headrace.spec.files import FILE_NAME
+from headrace.spec.readme import read_readme, summary
 from headrace.stages.fitting import Checkpoints, Data, Fit, Fitted, cluster, open_data
 from headrace.stages.ingredients import Packed
 from headrace.state.folders import pack_folder
@@ -89,11 +92,16 @@ def train(  # noqa: PLR0913
     handed_over = "headrace.parent_flow_run_id" in tags
     if handed_over and "gpu" in pool and fit.execution.device == "cpu":
         log.warning("train: no GPU here, so it trains on the CPU")
-    tags = {**tags, **_git_tags(folder), "headrace.pipeline": spec.name}
+    source = _source(spec, folder)
+    tags = {**tags, **source, "headrace.pipeline": spec.name}
     score = task(snapshot.description.task).score
-    name = f"{builder}-{snapshot.digest[:8]}-seed{spec.training.seed}"
+    params = {**fields_of(spec), "snapshot": snapshot.digest[:12]}
+    tracking.experiment(spec.name, summary(read_readme(spec, folder)))
+    name = name_by_changes(builder, fields_of_file(spec, folder), fields_of(spec))
+    earlier = tracking.params_of_last(spec.name, name) or params
+    name = name_by_changes(name, earlier, params)
     with tracking.run(spec.name, name, tags) as (run_id, experiment_id):
-        tracking.log_params(run_id, spec.model_dump(mode="json", exclude_none=True))
+        tracking.log_params(run_id, params)
         tracking.log_snapshot(run_id, snapshot)
         if checkpoints is not None:
             checkpoints.run_id = run_id
@@ -113,7 +121,7 @@ def train(  # noqa: PLR0913
         )
         tracking.log_metrics(run_id, fitted.of_the_fit, fitted.best_epoch)
         model_uri, model_digest, model_bytes = tracking.log_model(
-            fitted.model, snapshot.description
+            fitted.model, snapshot.description, builder, source, fitted.best_epoch
         )
         golden = golden_bytes(fitted.model, items, snapshot.description)
         facts = dataclasses.asdict(fitted.execution)
@@ -127,9 +135,9 @@ def train(  # noqa: PLR0913
             {
                 "headrace.weights_digest": fitted.weights_digest,
                 "headrace.snapshot": snapshot.digest,
+                "devices": fitted.execution.devices,
                 **vouching,
                 **resumed,
-                **{f"headrace.execution.{k}": str(v) for k, v in facts.items()},
             },
         )
     return TrainingRecord(
@@ -189,13 +197,20 @@ def _write_files(place: Path, golden: bytes, fitted: Fitted, score: str) -> None
     pictures.draw_curves(fitted.epochs, score, fitted.best_epoch, curves)
 
 
-def _git_tags(folder: Path) -> dict[str, str]:
-    """The commit of the pipeline's repository, if it is in one."""
-    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+def _source(spec: PipelineSpec, folder: Path) -> dict[str, str]:
+    """The pipeline's file and, in a repository, its place there and the commit."""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD", "--show-prefix"]
+    tags = {
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": f"{spec.name}/{FILE_NAME}",
+    }
     try:
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"mlflow.source.git.commit": done.stdout.strip()}
+        return tags
+    commit, prefix = done.stdout.splitlines()[:2]
+    if Path(prefix).name == spec.name:
+        tags["mlflow.source.name"] = f"{prefix}{FILE_NAME}"
+    return {**tags, "mlflow.source.git.commit": commit}

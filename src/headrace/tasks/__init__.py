@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace import extensions
+from headrace.records import verdict
 from headrace.spec import task_default
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from headrace.media.chunks import Chunk, Source
     from headrace.media.forms import Expectation
-    from headrace.records import DataDescription, Finding, Metrics
+    from headrace.records import DataDescription, Finding, GateResult, Metrics
     from headrace.spec import DataSpec, EvaluationSpec, PipelineSpec, TrainingSpec
     from headrace.tasks.forms import (
         Column,
@@ -282,6 +283,14 @@ class Task:
     def headline(self) -> str:
         """The metric of the test split that says most, such as ``test_accuracy``."""
         return str(task_default(self.name, "HEADLINE"))
+
+    def result_tags(
+        self, metrics: Mapping[str, float | None], gates: Sequence[GateResult]
+    ) -> dict[str, str]:
+        """How a model did, for lists of models: its headline, and the verdict."""
+        value = metrics.get(self.headline)
+        shown = {} if value is None else {self.headline: f"{value:.4g}"}
+        return {**shown, "verdict": verdict(gates)}
 
     @property
     def shown(self) -> dict[str, str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.records import Record
+from headrace.spec.fields import fields_of
 from headrace.stages import ingredients
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
-from headrace.state.tracking.runs import flatten
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -118,7 +118,7 @@ def _made_of(first: Restored, second: Restored) -> Iterator[Differing]:
 
 
 def _fields(restored: Restored) -> dict[str, str]:
-    return dict(flatten(restored.spec.model_dump(mode="json")))
+    return fields_of(restored.spec)
 
 
 def _data(restored: Restored) -> dict[str, str]:

@@ -22,10 +22,10 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.spec.fields import fields_of
 from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking, local_path
-from headrace.state.tracking.runs import flatten
 from headrace.tasks import task
 from headrace.use.comparison import Comparison, compare
 
@@ -105,7 +105,7 @@ def report(outcome: Outcome, compared: Comparison | None, tracking: Tracking) ->
             *outcome.contract.findings,
             *evaluation.findings,
         ],
-        recipe=dict(flatten(spec.model_dump(mode="json", exclude_none=True))),
+        recipe=fields_of(spec),
         libraries={
             name.removeprefix("version "): version
             for name, version in ingredients.get("code", {}).items()

@@ -88,13 +88,34 @@ def test_the_run_gets_metrics_verdicts_and_a_report(trained: Trained) -> None:
     tracking = Tracking(trained.settings)
     data = tracking.client.get_run(trained.good.run_id).data
     assert data.metrics["test_accuracy"] == 1
-    assert data.metrics["class/0/recall"] == 1
-    assert data.tags["gate.accuracy"] == "passed"
+    assert data.tags["verdict"] == "passed"
+    (name,) = [name for name in data.metrics if "recall" in name]
+    assert name == "test_class_recall_min"
     report = json.loads(
         tracking.run_file(trained.good.run_id, "evaluation/report.json")
     )
     assert report["metrics"]["test_accuracy"] == 1
     assert report["gates"][0]["name"] == "accuracy"
+
+
+def test_metrics_of_classes_are_a_table_of_the_run(trained: Trained) -> None:
+    tracking = Tracking(trained.settings)
+    file = tracking.run_file(trained.good.run_id, "evaluation/class.json")
+    table = json.loads(file)
+    assert table["columns"] == ["class", "rows", "recall", "precision", "f1"]
+    assert [row[0] for row in table["data"]] == ["0", "1", "2"]
+    assert table["data"][0][2] == 1
+    tags = tracking.client.get_run(trained.good.run_id).data.tags
+    assert json.loads(tags["mlflow.loggedArtifacts"]) == [
+        {"path": "evaluation/class.json", "type": "table"}
+    ]
+
+
+def test_the_logged_model_has_the_metrics_of_the_test_split(trained: Trained) -> None:
+    client = Tracking(trained.settings).client
+    model = client.get_logged_model(trained.good.model_uri.rpartition("/")[2])
+    metrics = {metric.key: metric.value for metric in model.metrics}
+    assert metrics["test_accuracy"] == 1
 
 
 def test_the_most_confident_mistakes_are_drawn_where_there_are_any(

@@ -72,6 +72,7 @@ def test_a_training_becomes_a_version_with_its_evidence(
     assert made.run_id == trained.good.run_id
     assert made.tags["headrace.weights_digest"] == trained.good.weights_digest
     assert made.tags["headrace.snapshot"] == trained.snapshot.digest
+    assert (made.tags["test_accuracy"], made.tags["verdict"]) == ("1", "passed")
 
 
 def test_registering_again_changes_nothing(
@@ -162,11 +163,28 @@ def test_the_card_tells_figures_data_and_gates(trained: Trained) -> None:
 
 
 def test_the_pipelines_readme_opens_the_card(trained: Trained, tmp_path: Any) -> None:
-    (tmp_path / "README.md").write_text("# Bands\n")
+    (tmp_path / "README.md").write_text(
+        "# Bands\n\nThree bands.\n\n## Model\n\nTen epochs.\n\n## Limits\n\nMany.\n"
+    )
     card = model_card(
         trained.spec, tmp_path, trained.snapshot, trained.good, trained.good_evaluation
     )
-    assert card.startswith("# Bands\n\n## This version")
+    assert card.startswith("# Bands\n\nThree bands.\n\n## This version")
+    assert "Ten epochs" not in card
+    assert "- Trained for 3 epochs; it has the weights of epoch 3\n" in card
+    assert card.endswith("## Limits\n\nMany.\n")
+
+
+def test_the_card_names_what_the_run_overrode(trained: Trained, tmp_path: Any) -> None:
+    training = trained.spec.training.model_copy(update={"epochs": 30})
+    spec = trained.spec.model_copy(update={"training": training})
+    file = 'medium = "image"\n[data]\nsource = "x.npz"\n[training]\nepochs = 10\n'
+    (tmp_path / "pipeline.toml").write_text(file)
+    card = model_card(
+        spec, tmp_path, trained.snapshot, trained.good, trained.good_evaluation
+    )
+    assert "- Trained for 30 epochs" in card
+    assert "- Not as in the pipeline's file: training.epochs 10 → 30" in card
 
 
 def test_the_key_of_a_training_is_its_weights_and_data(trained: Trained) -> None:

@@ -75,16 +75,29 @@ def test_the_run_has_the_metrics_of_every_epoch(trained: Trained) -> None:
 
 
 def test_the_run_names_its_data_its_weights_and_its_flow(trained: Trained) -> None:
-    run = Tracking(trained.settings).client.get_run(trained.good.run_id)
+    tracking = Tracking(trained.settings)
+    run = tracking.client.get_run(trained.good.run_id)
     (data,) = run.inputs.dataset_inputs
     assert trained.snapshot.digest.startswith(data.dataset.digest)
     assert json.loads(data.dataset.profile) == trained.snapshot.rows
-    tags = run.data.tags
+    tags = tracking.find_run(trained.good.run_id).tags
     assert tags["headrace.snapshot"] == trained.snapshot.digest
     assert tags["headrace.weights_digest"] == trained.good.weights_digest
     assert tags["headrace.flow_run_id"] == "f2"
     assert tags["headrace.pipeline"] == "blobs"
-    assert tags["headrace.execution.device"] == "cpu"
+    assert tags["devices"] == "1 x cpu"
+
+
+def test_people_see_few_tags_and_who_made_the_run_of_what(trained: Trained) -> None:
+    run = Tracking(trained.settings).client.get_run(trained.good.run_id)
+    assert {k for k in run.data.tags if not k.startswith("mlflow.")} == {
+        "devices",
+        "verdict",
+    }
+    assert run.data.tags["mlflow.user"] == "ada@lab"
+    assert run.data.tags["mlflow.source.name"] == "blobs/pipeline.toml"
+    experiment = Tracking(trained.settings).client.get_experiment_by_name("blobs")
+    assert experiment.tags["mlflow.note.content"] == trained.spec.description
 
 
 def test_the_run_has_pictures_data_pipeline_and_golden_answers(
@@ -171,7 +184,7 @@ def test_a_training_that_goes_on_says_from_which_run_and_has_all_epochs(
     record = train_on(Checkpoints(anchored_at(tmp_path / "kept"), "k", recipe))
     assert record.weights_digest == trained.good.weights_digest
     client = Tracking(trained.settings).client
-    tags = client.get_run(record.run_id).data.tags
+    tags = Tracking(trained.settings).find_run(record.run_id).tags
     assert tags["headrace.resumed_from"] == cut_off
     losses = client.get_metric_history(record.run_id, "train_loss")
     assert [point.step for point in losses] == [1, 2, 3]

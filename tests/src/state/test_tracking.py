@@ -78,13 +78,14 @@ def test_a_run_ends_with_its_block(
         pytest.param({"host": "elsewhere"}, "RUNNING", id="elsewhere"),
     ],
 )
+@pytest.mark.parametrize("tag", ["mlflow.headrace.process", "headrace.process"])
 def test_the_next_run_ends_one_whose_process_was_killed(
-    settings: Settings, changes: dict[str, Any], status: str
+    settings: Settings, changes: dict[str, Any], status: str, tag: str
 ) -> None:
     tracking = Tracking(settings)
     process = str(this_process()._replace(**changes))
     experiment = tracking.experiment("blobs")
-    tags = {"headrace.process": process}
+    tags = {tag: process}
     orphan = tracking.client.create_run(experiment, tags=tags).info.run_id
     with tracking.run("blobs", "the next", {}):
         assert tracking.client.get_run(orphan).info.status == status

@@ -115,7 +115,7 @@ def evaluate(
             for gate in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
-        report.log(tracking, training.run_id, metrics, slices, gates, place)
+        report.log(tracking, training, metrics, slices, gates, place)
     return EvaluationRecord(
         run_id=training.run_id,
         snapshot_digest=snapshot.digest,

@@ -14,11 +14,18 @@ import numpy.typing as npt
 
 from headrace import pictures
 from headrace.media import medium
-from headrace.records import DataDescription, GateResult, Metrics
+from headrace.records import (
+    DataDescription,
+    GateResult,
+    Metrics,
+    TrainingRecord,
+    verdict,
+)
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
 from headrace.stages.evaluation.pages import write_items
-from headrace.state.tracking import Tracking, plain_part
+from headrace.stages.evaluation.slices import FOLDER, write_tables
+from headrace.state.tracking import Tracking
 from headrace.tasks import task
 from headrace.tasks.forms import Suspect
 
@@ -87,29 +94,25 @@ def _draw_items(
 
 def log(
     tracking: Tracking,
-    run_id: str,
+    training: TrainingRecord,
     metrics: Metrics,
     slices: dict[str, Metrics],
     gates: Sequence[GateResult],
     place: Path,
 ) -> None:
-    """Log metrics, verdicts, a report and the pictures in ``place``."""
+    """Log metrics, the verdict, tables, a report and the pictures in ``place``."""
     values = _finite(metrics)
-    for name, numbers in slices.items():
-        kind, _, value = name.partition("=")
-        part = f"{kind}/{plain_part(value)}"
-        values |= {f"{part}/{k}": v for k, v in _finite(numbers).items() if k != "rows"}
-    verdicts = {f"gate.{gate.name}": gate.verdict for gate in gates}
     report = {
         "metrics": values,
         "slices": slices,
         "gates": [gate.model_dump() for gate in gates],
     }
-    (place / "evaluation").mkdir()
-    (place / "evaluation" / "report.json").write_text(json.dumps(report, indent=1))
-    tracking.log_metrics(run_id, values)
-    tracking.log_tags(run_id, verdicts)
-    tracking.log_files(run_id, place)
+    (place / FOLDER).mkdir()
+    (place / FOLDER / "report.json").write_text(json.dumps(report, indent=1))
+    tags = {"verdict": verdict(gates), **write_tables(slices, place)}
+    tracking.log_metrics(training.run_id, values, model_uri=training.model_uri)
+    tracking.log_tags(training.run_id, tags)
+    tracking.log_files(training.run_id, place)
 
 
 def _finite(values: Metrics) -> Metrics:

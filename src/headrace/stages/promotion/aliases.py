@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.records import DEFAULT_TASK
 from headrace.state.tracking import version_tags
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger, Version
@@ -36,7 +38,18 @@ def project_aliases(
     while aliases != (now := aliases_of(model, ledger)):  # another may promote as well
         aliases = now
         tracking.project_aliases(model, aliases)
+        tracking.describe_model(model, _champion_tags(model, now["champion"], ledger))
     return {version: (alias,) for alias, version in now.items() if version is not None}
+
+
+def _champion_tags(model: str, number: int | None, ledger: Ledger) -> dict[str, str]:
+    """What the list of models shows of a model: how its champion does."""
+    evidence = ledger.standing_evidence(model, number) if number else None
+    if number is None or evidence is None:
+        return {}
+    described = ledger.version(model, number).details.get("description", {})
+    learned = task(described.get("task", DEFAULT_TASK))
+    return learned.result_tags(evidence.metrics, evidence.gates)
 
 
 def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:

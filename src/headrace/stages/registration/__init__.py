@@ -14,17 +14,31 @@ from headrace.records import (
     RegistrationRecord,
     SnapshotRecord,
     TrainingRecord,
+    verdict,
 )
 from headrace.spec.law import Law, read_law
-from headrace.stages.registration.card import law_section, model_card
+from headrace.spec.readme import read_readme, summary
+from headrace.stages.registration.card import (
+    gate_table,
+    law_section,
+    model_card,
+)
 from headrace.state.ledger import Evidence, Ledger, Version
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
     from headrace.state.tracking import Tracking
 
-__all__ = ["as_bound", "law_section", "model_card", "register", "training_key"]
+__all__ = [
+    "as_bound",
+    "gate_table",
+    "law_section",
+    "model_card",
+    "register",
+    "training_key",
+]
 
 
 T = TypeVar("T", bound=TrainingRecord)
@@ -120,13 +134,23 @@ def _describe(  # noqa: PLR0913
     card = model_card(spec, folder, snapshot, training, standing)
     card += law_section(evidence, standing, before)
     tags = {
+        "verdict": verdict(standing.gates),
         "headrace.experiment": str(standing.experiment).lower(),
         "headrace.overrides": ", ".join(standing.overrides),
         "headrace.law": standing.law_digest,
     }
-    tracking.describe_version(spec.name, version.version, tags, card)
-    verdicts = {f"gate.{gate.name}": gate.verdict for gate in standing.gates}
-    tracking.log_tags(training.run_id, {**tags, **verdicts})
+    tracking.log_tags(training.run_id, tags)
+    shown = _result(training, standing)
+    if standing.overrides:
+        shown["verdict"] += f"; overrides {', '.join(standing.overrides)}"
+    tracking.tag_version(spec.name, version.version, shown, card)
+    tracking.describe_model(spec.name, {}, summary(read_readme(spec, folder)))
+
+
+def _result(
+    training: TrainingRecord, judged: EvaluationRecord | Evidence
+) -> dict[str, str]:
+    return task(training.description.task).result_tags(judged.metrics, judged.gates)
 
 
 def _log_law(tracking: Tracking, run_id: str, law: Law) -> None:
@@ -177,11 +201,12 @@ def _add(  # noqa: PLR0913
     from headrace.state.tracking import Tracking, version_tags
 
     details = keep_copy(training, settings)
+    shown = _result(training, evaluation)
     number = Tracking(settings).create_version(
         spec.name,
         training.model_uri,
         training.run_id,
-        version_tags(training),
+        {**shown, **version_tags(training)},
         model_card(spec, folder, snapshot, training, evaluation),
         taken={version.version for version in ledger.versions(spec.name)},
     )

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.models import builder_name
 from headrace.records import (
     EvaluationRecord,
     GateResult,
     SnapshotRecord,
     TrainingRecord,
+    verdict,
 )
+from headrace.spec import CHECKPOINT_FIELDS
+from headrace.spec.fields import changes_of_fields, fields_of, fields_of_file
 from headrace.spec.law import changes, recorded_changes
+from headrace.spec.readme import read_readme, split_readme
 from headrace.state.ledger import Evidence
 from headrace.tasks import task
 
@@ -27,29 +32,67 @@ def model_card(
     training: TrainingRecord,
     evaluation: EvaluationRecord | Evidence,
 ) -> str:
-    """The version's description: the pipeline's README and the figures, Markdown."""
-    readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else spec.description
+    """The version's description, Markdown.
+
+    It has what was run and how that did, and of the pipeline's README what does not
+    tell of one model.
+    """
+    intro, sections = split_readme(read_readme(spec, folder))
     learned = task(training.description.task).answers
     figures = learned.figures(evaluation.metrics)
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
-    gates = "\n".join(map(_gate_row, evaluation.gates))
-    return f"""{text.strip()}
+    return f"""{intro}
 
 ## This version
 
 - {figures[:1].upper()}{figures[1:]}; intervals have \
 {spec.evaluation.confidence:.0%} confidence
+- Gates: {verdict(evaluation.gates)}
 - Data: {rows} rows of {snapshot.source}; snapshot `{snapshot.digest}`
 - {snapshot.attribution or "No attribution was given with the data."}
 - Input: {spec.medium} {training.description.shape}, raw; \
 {learned.about(training.description)}
 - Weights `{training.weights_digest}`
 
-| gate | verdict | value | threshold | |
-| --- | --- | --- | --- | --- |
-{gates}
+## Model
+
+{_model(spec, folder, training)}
+
+## Gates
+
+{gate_table(evaluation.gates)}
+
+{sections}
 """
+
+
+def _model(spec: PipelineSpec, folder: Path, training: TrainingRecord) -> str:
+    """How it was made, as lines of a list."""
+    fields = spec.training.model_dump(
+        mode="json", exclude=CHECKPOINT_FIELDS | {"epochs"}
+    )
+    settings = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in fields.items())
+    best = int(training.metrics.get("best_epoch", 0)) or "unknown"
+    changes = changes_of_fields(fields_of_file(spec, folder), fields_of(spec))
+    return "\n".join(
+        [
+            f"- `{builder_name(spec)}`, of {training.model_bytes / 1e6:.1f} MB",
+            *[f"- {k.replace('_', ' ')} {v}" for k, v in spec.model.arguments.items()],
+            f"- Trained for {spec.training.epochs} epochs; it has the weights of epoch "
+            f"{best}",
+            f"- {settings[:1].upper()}{settings[1:]}",
+            *[f"- Not as in the pipeline's file: {change}" for change in changes],
+        ]
+    )
+
+
+def gate_table(gates: Sequence[GateResult]) -> str:
+    """The gates as a table, Markdown."""
+    heads = [
+        "| gate | verdict | value | threshold | |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*heads, *map(_gate_row, gates)])
 
 
 def law_section(
@@ -77,21 +120,18 @@ def law_section(
     lines += [
         f"| {row.id} | {row.champion_version or 'none'} | `{row.law_digest[:12]}`"
         f"{', overridden: ' + ', '.join(row.overrides) if row.overrides else ''} | "
-        f"{_outcome(row)} |"
+        f"{verdict(row.gates)} |"
         for row in evidence
     ]
     return "\n".join(lines) + "\n"
 
 
-def _outcome(evidence: Evidence) -> str:
-    failed = [gate.name for gate in evidence.gates if not gate.passed]
-    if failed:
-        return f"**failed**: {', '.join(failed)}"
-    return "passed" if evidence.passed else "there were no gates"
-
-
 def _gate_row(gate: GateResult) -> str:
-    verdict = "passed" if gate.passed else "**failed**"
-    value = "" if gate.value is None else f"{gate.value:.4g}"
-    bound = "" if gate.threshold is None else f"{gate.threshold:.4g}"
-    return f"| {gate.name} | {verdict} | {value} | {bound} | {gate.reason} |"
+    outcome = "passed" if gate.passed else "**failed**"
+    value, bound = number(gate.value), number(gate.threshold)
+    return f"| {gate.name} | {outcome} | {value} | {bound} | {gate.reason} |"
+
+
+def number(value: float | None) -> str:
+    """A number to four digits; empty where there is none."""
+    return "" if value is None else f"{value:.4g}"

@@ -24,7 +24,6 @@ from headrace.state.tracking.models import (
     file_digest,
     version_tags,
 )
-from headrace.state.tracking.names import plain_part
 from headrace.state.tracking.places import (
     Registered,
     digest_at,
@@ -47,7 +46,6 @@ __all__ = [
     "file_digest",
     "local_path",
     "model_places",
-    "plain_part",
     "portable",
     "put",
     "run_places",

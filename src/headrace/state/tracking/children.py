@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.state.processes import this_process
 from headrace.state.tracking.door import tracking_errors
-from headrace.state.tracking.names import plain
+from headrace.state.tracking.names import plain, unshown
 from headrace.state.tracking.runs import PROCESS_TAG, Runs
 
 SECONDS_PER_CALL = 2.0
@@ -45,7 +45,7 @@ class Child:
         from mlflow.entities import RunTag
 
         metrics, self._waiting = self._waiting, []
-        tags = [RunTag(key, value) for key, value in self.tags.items()]
+        tags = [RunTag(key, value) for key, value in unshown(self.tags).items()]
         with tracking_errors(self._uri):
             self._client.log_batch(self.run_id, metrics=metrics, tags=tags)
         self._sent = time.monotonic()

@@ -233,6 +233,7 @@ class Connection:
         mlflow = import_mlflow()
         self.uri = _without_password(settings.tracking_uri)
         self.home = settings.home.absolute()
+        self.user = settings.user
         self.artifacts = settings.artifacts
         folder = self.home / "mlartifacts"
         if self.artifacts == folder.as_uri() and os.access(self.home, os.W_OK):

@@ -61,15 +61,31 @@ def version_tags(of: Learned) -> dict[str, str]:
 class Models(Connection):
     """Models are written in MLflow's ``keras`` flavour and read back as files."""
 
-    def log_model(self, model: Any, data: DataDescription) -> tuple[str, str, int]:
+    def log_model(
+        self,
+        model: Any,
+        data: DataDescription,
+        name: str,
+        tags: Mapping[str, str],
+        step: int,
+    ) -> tuple[str, str, int]:
         """Log a Keras model in the active run.
+
+        Args:
+            data: what it takes.
+            name: of the model.
+            tags: of the model.
+            step: the epoch that it is of. What is logged later at this step, MLflow
+                logs of the model as well.
 
         Returns:
             its ``models:/m-...`` URI, and the sha256 and size of its Keras file.
         """
         mlflow = import_mlflow()
         with tracking_errors(self.uri):
-            info = mlflow.keras.log_model(model, name="model", **_flavour(model, data))
+            info = mlflow.keras.log_model(
+                model, name=name, tags=tags, step=step, **_flavour(model, data)
+            )
             folder = mlflow.artifacts.download_artifacts(info.model_uri)
         file = Path(folder) / MODEL_FILE
         return str(info.model_uri), file_digest(file), file.stat().st_size
@@ -173,11 +189,15 @@ class Models(Connection):
                     self.client.delete_model_version(name, one.version)
             return int(version.version)
 
-    def describe_version(
-        self, name: str, version: int, tags: Mapping[str, str], card: str
+    def describe_model(
+        self, name: str, tags: Mapping[str, str], about: str = ""
     ) -> None:
-        """Set tags and description of a version, unless it was deleted in MLflow."""
-        self.tag_version(name, version, tags, card)
+        """Set tags of a registered model, and its description if one is given."""
+        with tracking_errors(self.uri):
+            for key, value in tags.items():
+                self.client.set_registered_model_tag(name, key, value)
+            if about:
+                self.client.update_registered_model(name, about)
 
     def tag_version(
         self, name: str, version: int, tags: Mapping[str, str], card: str | None = None
@@ -197,7 +217,7 @@ class Models(Connection):
         """The names of all models that the registry has versions of with our tags."""
         with tracking_errors(self.uri):
             versions = self.client.search_model_versions()
-        return sorted({one.name for one in versions if WEIGHTS_TAG in one.tags})
+        return sorted({v.name for v in versions if WEIGHTS_TAG in v.tags})
 
     def registered(self, name: str) -> tuple[dict[str, int], dict[int, Listed]]:
         """What the registry has of a model: versions by alias, and by number.

@@ -1,11 +1,12 @@
-"""Names as MLflow takes them, which may become paths of files."""
+"""Names of runs, metrics and tags, as MLflow takes and shows them."""
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Mapping
 
-_LONGEST_PART = 80
+_OURS = "headrace."
+_UNSHOWN = "mlflow."  # pages of MLflow leave out the tags that begin so
 
 
 def plain(name: str) -> str:
@@ -13,13 +14,20 @@ def plain(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name)
 
 
-def plain_part(name: str) -> str:
-    """What may stand between two slashes: a class is called ``C++``, ``..`` or ``/``.
+def unshown(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they are written: those for Headrace alone are on no page of MLflow."""
+    return {
+        f"{_UNSHOWN}{key}" if key.startswith(_OURS) else key: value
+        for key, value in tags.items()
+    }
 
-    A name that cannot stay as it is gets a digest of itself, so that ``C+`` and ``C#``
-    are two.
-    """
-    taken = plain(name).replace("/", "_")[:_LONGEST_PART]
-    if taken == name and name.strip("."):
-        return name
-    return f"{taken}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+def own_names(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they are read; older releases wrote all of them to be shown."""
+    prefix = f"{_UNSHOWN}{_OURS}"
+    ours = {
+        key.removeprefix(_UNSHOWN): value
+        for key, value in tags.items()
+        if key.startswith(prefix)
+    }
+    return {**tags, **ours}

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import tempfile
-import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.records import SnapshotRecord
 from headrace.state.processes import Process, this_process
 from headrace.state.tracking.artifacts import fetch
-from headrace.state.tracking.door import Connection, import_mlflow, tracking_errors
-from headrace.state.tracking.names import plain
+from headrace.state.tracking.door import import_mlflow, tracking_errors
+from headrace.state.tracking.logs import Logs
+from headrace.state.tracking.names import own_names, unshown
 from headrace.state.tracking.once import make_once, repeat
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 PROCESS_TAG = "headrace.process"
 TOKEN_TAG = "headrace.token"  # noqa: S105
 FLOW_TAG = "headrace.flow_run_id"
+NOTE_TAG = "mlflow.note.content"  # what a page of MLflow calls the description
 MOST_RUNNING = 1000
 
 
@@ -47,29 +45,38 @@ class FoundRun:
         return self.tags.get(FLOW_TAG, "")
 
 
-class Runs(Connection):
+class Runs(Logs):
     """Experiments and runs."""
 
-    def experiment(self, name: str) -> str:
-        """The id of the experiment called ``name``, made if need be."""
-        from mlflow.exceptions import MlflowException
+    def experiment(self, name: str, about: str = "") -> str:
+        """The id of the experiment called ``name``, made if need be.
 
+        Args:
+            about: its description.
+        """
         with tracking_errors(self.uri):
             found = self.client.get_experiment_by_name(name)
-            if found is not None:
-                return str(found.experiment_id)
-            location = None
-            if not self.uri.startswith("http"):
-                location = f"{self.artifacts}/{name}"
-            try:
-                return str(
-                    self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
-                )
-            except MlflowException:
-                found = self.client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-                return str(found.experiment_id)
+            experiment_id = (
+                str(found.experiment_id) if found else self._new_experiment(name)
+            )
+            if about and about != (found.tags if found else {}).get(NOTE_TAG):
+                self.client.set_experiment_tag(experiment_id, NOTE_TAG, about)
+        return experiment_id
+
+    def _new_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        location = None
+        if not self.uri.startswith("http"):
+            location = f"{self.artifacts}/{name}"
+        try:
+            made = self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
+        except MlflowException:
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            made = found.experiment_id
+        return str(made)
 
     @contextlib.contextmanager
     def run(
@@ -114,11 +121,12 @@ class Runs(Connection):
     def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """The id of a new run, made once though answers may be lost."""
         token = uuid.uuid4().hex
-        tags = {**tags, TOKEN_TAG: token}
+        tags = unshown({**tags, TOKEN_TAG: token, "mlflow.user": self.user})
+        (token_tag,) = unshown({TOKEN_TAG: token})
 
         def find() -> str | None:
             found = self.client.search_runs(
-                [experiment_id], f"tags.`{TOKEN_TAG}` = '{token}'"
+                [experiment_id], f"tags.`{token_tag}` = '{token}'"
             )
             return str(found[0].info.run_id) if found else None
 
@@ -138,34 +146,29 @@ class Runs(Connection):
         with contextlib.suppress(MlflowException):
             run = self.client.get_run(run_id)
             if run.info.lifecycle_stage == "active":
-                found = [RunTag(key, value) for key, value in tags.items()]
-                self.client.log_batch(run_id, tags=found)
+                again = [RunTag(key, value) for key, value in unshown(tags).items()]
+                self.client.log_batch(run_id, tags=again)
                 return run_id
         return ""
 
     def _end_orphans(self, experiment_id: str) -> None:
         """End the runs whose process on this machine was killed outright."""
-        running = self.client.search_runs(
-            [experiment_id], f"status = 'RUNNING' and tags.`{PROCESS_TAG}` != ''"
-        )
-        for run in running:
-            process = Process.parse(run.data.tags[PROCESS_TAG])
-            if process is not None and process.condition == "gone":
-                self.end(run.info.run_id)
+        for run in self._running([experiment_id]):
+            if run.process is not None and run.process.condition == "gone":
+                self.end(run.run_id)
 
     def running(self) -> list[FoundRun]:
         """The runs of flows that MLflow has as running, of all experiments."""
         with tracking_errors(self.uri):
             experiments = self.client.search_experiments(max_results=50_000)
-            found = self.client.search_runs(
-                [experiment.experiment_id for experiment in experiments],
-                f"attributes.status = 'RUNNING' and tags.`{FLOW_TAG}` != ''",
-                max_results=MOST_RUNNING,
-            )
-        return [
-            FoundRun(run.info.run_id, run.info.status, dict(run.data.tags))
-            for run in found
-        ]
+            ids = [experiment.experiment_id for experiment in experiments]
+            return [run for run in self._running(ids) if run.flow_run_id]
+
+    def _running(self, experiments: Sequence[str]) -> list[FoundRun]:
+        found = self.client.search_runs(
+            list(experiments), "attributes.status = 'RUNNING'", max_results=MOST_RUNNING
+        )
+        return [_as_found(run) for run in found]
 
     def end(self, run_id: str) -> None:
         """Say of a run whose process is gone that it was killed, unless it has ended.
@@ -185,54 +188,6 @@ class Runs(Connection):
         monitor.start()
         return monitor
 
-    def log_params(self, run_id: str, values: Mapping[str, Any]) -> None:
-        """Log parameters, nested tables flattened with dots, in one call."""
-        from mlflow.entities import Param
-
-        params = [Param(key, value) for key, value in flatten(values)]
-        with tracking_errors(self.uri):
-            repeat(lambda: self.client.log_batch(run_id, params=params))
-
-    def log_metrics(
-        self, run_id: str, values: Mapping[str, float], step: int = 0
-    ) -> None:
-        """Log metrics of one step in one call."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        metrics = [Metric(plain(k), float(v), now, step) for k, v in values.items()]
-        with tracking_errors(self.uri):
-            repeat(lambda: self.client.log_batch(run_id, metrics=metrics))
-
-    def log_tags(self, run_id: str, values: Mapping[str, str]) -> None:
-        """Set tags in one call."""
-        from mlflow.entities import RunTag
-
-        tags = [RunTag(plain(key), str(value)) for key, value in values.items()]
-        with tracking_errors(self.uri):
-            repeat(lambda: self.client.log_batch(run_id, tags=tags))
-
-    def log_snapshot(self, run_id: str, snapshot: SnapshotRecord) -> None:
-        """Log the data set as an input of the run, under its true digest."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        dataset = Dataset(
-            name=f"snapshot-{snapshot.digest[:12]}",
-            digest=snapshot.digest[:36],
-            source_type="headrace",
-            source=json.dumps({"uri": snapshot.uri, "source": snapshot.source}),
-            schema=snapshot.description.model_dump_json(),
-            profile=json.dumps(snapshot.rows),
-        )
-        tags = [InputTag("mlflow.data.context", "training")]
-        with tracking_errors(self.uri):
-            self.client.log_inputs(run_id, [DatasetInput(dataset, tags)])
-
-    def log_files(self, run_id: str, folder: Path, place: str | None = None) -> None:
-        """Log every file of a local folder as an artifact."""
-        with tracking_errors(self.uri):
-            self.client.log_artifacts(run_id, str(folder), place)
-
     def find_run(self, beginning: str) -> FoundRun:
         """The run whose id begins so.
 
@@ -249,8 +204,7 @@ class Runs(Connection):
                     max_results=4,
                 )
         if len(found) == 1:
-            run = found[0]
-            return FoundRun(run.info.run_id, run.info.status, dict(run.data.tags))
+            return _as_found(found[0])
         if not found:
             raise NotFoundError(
                 f"MLflow at {self.uri} has no run {beginning!r}.",
@@ -266,10 +220,27 @@ class Runs(Connection):
         """The id of an experiment's newest run with a tag; empty: there is none."""
         with tracking_errors(self.uri):
             known = self.client.get_experiment_by_name(experiment)
-            runs = known and self.client.search_runs(
-                [known.experiment_id], f"tags.`{tag}` != ''", max_results=1
+            for name in (*unshown({tag: ""}), tag):  # older releases show all tags
+                runs = known and self.client.search_runs(
+                    [known.experiment_id], f"tags.`{name}` != ''", max_results=1
+                )
+                if runs:
+                    return str(runs[0].info.run_id)
+        return ""
+
+    def params_of_last(self, experiment: str, name: str) -> dict[str, str]:
+        """The parameters of the newest run of that name; none where there is none."""
+        with tracking_errors(self.uri):
+            found = self.client.search_runs(
+                [self.experiment(experiment)], f"run_name = '{name}'", max_results=1
             )
-        return str(runs[0].info.run_id) if runs else ""
+        return dict(found[0].data.params) if found else {}
+
+    def run_files(self, run_id: str, folder: str) -> list[str]:
+        """The paths of the artifacts in a folder of a run."""
+        with tracking_errors(self.uri):
+            found = self.client.list_artifacts(run_id, folder)
+        return [str(file.path) for file in found]
 
     def run_place(self, run_id: str) -> str:
         """URI of the folder of a run's artifacts; raises NotFoundError."""
@@ -293,15 +264,5 @@ class Runs(Connection):
                 ) from error
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The fields of nested JSON as text, named ``training.epochs``."""
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
-            for number, item in enumerate(value):
-                label = item.get("name", number)
-                rest = {k: v for k, v in item.items() if k != "name"}
-                yield from flatten(rest, f"{prefix}{key}.{label}.")
-        else:
-            yield f"{prefix}{key}", str(value)[:6000]
+def _as_found(run: Any) -> FoundRun:
+    return FoundRun(run.info.run_id, run.info.status, own_names(run.data.tags))

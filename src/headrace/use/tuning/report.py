@@ -46,8 +46,8 @@ def log_report(study: Study, tracking: Tracking, run_id: str) -> None:
         tracking.log_tags(
             run_id,
             {
-                "headrace.best.run_id": best.run_id,
-                **{f"headrace.best.{k}": str(v) for k, v in overrides.items()},
+                "best.run_id": best.run_id,
+                **{f"best.{k}": str(v) for k, v in overrides.items()},
             },
         )
         tracking.log_metrics(

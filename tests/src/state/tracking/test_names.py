@@ -1,33 +1,16 @@
-"""Names of classes as parts of names in MLflow."""
+"""Names of tags, and which of them people see."""
 
 from __future__ import annotations
 
-import pytest
-
-from headrace.settings import Settings
-from headrace.state.tracking import Tracking, plain_part
-
-ODD = [".", "..", "/", "a/", "a//b", "a/../b", "C+", "C#", "😀", "😢", "x" * 12_000]
+from headrace.state.tracking.names import own_names, unshown
 
 
-@pytest.mark.parametrize("name", ["7", "ham", "a b", "news: local", "v1.2", "体育"])
-def test_a_name_that_can_stay_stays(name: str) -> None:
-    assert plain_part(name) == name
+def test_tags_for_headrace_alone_are_on_no_page_and_read_by_their_own_names() -> None:
+    tags = {"headrace.process": "p", "verdict": "passed", "mlflow.user": "ada"}
+    written = unshown(tags)
+    assert {key for key in written if not key.startswith("mlflow.")} == {"verdict"}
+    assert tags.items() <= own_names(written).items()
 
 
-def test_odd_names_are_taken_by_mlflow_and_stay_apart(settings: Settings) -> None:
-    values = {f"class/{plain_part(name)}/recall": i for i, name in enumerate(ODD)}
-    assert len(values) == len(ODD)
-    tracking = Tracking(settings)
-    with tracking.run("blobs", "a run", {}) as (run_id, _):
-        tracking.log_metrics(run_id, values)
-    assert tracking.client.get_run(run_id).data.metrics == values
-    assert all(key.count("/") == 2 for key in values)
-
-
-def test_the_names_of_a_thousand_classes_are_taken(settings: Settings) -> None:
-    values = {f"class/c{number}/f1": 0.5 for number in range(1_500)}
-    tracking = Tracking(settings)
-    with tracking.run("blobs", "a run", {}) as (run_id, _):
-        tracking.log_metrics(run_id, values)
-    assert len(tracking.client.get_run(run_id).data.metrics) == 1_500
+def test_tags_that_an_older_release_wrote_are_read() -> None:
+    assert own_names({"headrace.process": "p"})["headrace.process"] == "p"

@@ -68,7 +68,7 @@ def runs_below(trained: Trained, run_id: str) -> list[Any]:
         [e.experiment_id for e in client.search_experiments()],
         f"tags.`mlflow.parentRunId` = '{run_id}'",
     )
-    return sorted(found, key=lambda run: int(run.data.tags["headrace.trial"]))
+    return sorted(found, key=lambda run: int(run.data.tags["mlflow.headrace.trial"]))
 
 
 def test_each_trial_is_a_run_below_that_of_the_study(
@@ -86,7 +86,9 @@ def test_each_trial_is_a_run_below_that_of_the_study(
     assert [run.info.run_id for run in children] == [t.run_id for t in study.trials]
     for trial, child in zip(study.trials, children, strict=True):
         assert child.info.status == "FINISHED"
-        assert child.data.tags["headrace.trial.state"] == trial.state == "completed"
+        assert (
+            child.data.tags["mlflow.headrace.trial.state"] == trial.state == "completed"
+        )
         assert child.data.params["training.learning_rate"] == str(
             trial.point["training.learning_rate"]
         )
@@ -107,8 +109,8 @@ def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(
     assert best is not None
     tags = parent.data.tags
     rate = best.point["training.learning_rate"]
-    assert tags["headrace.best.training.learning_rate"] == str(rate)
-    assert tags["headrace.best.run_id"] == best.run_id
+    assert tags["best.training.learning_rate"] == str(rate)
+    assert tags["best.run_id"] == best.run_id
     assert parent.data.metrics["best_value"] == best.value
     picture = tracking.run_file(study.run_id, "pictures/trials.png")
     assert picture.startswith(b"\x89PNG")
@@ -176,7 +178,7 @@ def test_a_search_that_was_cut_off_goes_on_in_its_run(
     client = Tracking(trained.settings).client
     assert client.get_run(again.run_id).info.status == "FINISHED"
     children = runs_below(trained, again.run_id)
-    assert [run.data.tags["headrace.trial"] for run in children] == [*"12334"]
+    assert [run.data.tags["mlflow.headrace.trial"] for run in children] == [*"12334"]
     assert sorted(run.info.status for run in children) == ["FINISHED"] * 4 + ["KILLED"]
 
 
@@ -297,7 +299,7 @@ def test_a_trial_that_others_outdo_is_pruned(
     assert (last.state, last.curve, last.value) == ("pruned", (1e3, 1e3), 1e3)
     child = runs_below(trained, study.run_id)[-1]
     assert child.info.status == "FINISHED"
-    assert child.data.tags["headrace.trial.state"] == "pruned"
+    assert child.data.tags["mlflow.headrace.trial.state"] == "pruned"
 
 
 def test_the_accuracy_of_a_trial_is_that_of_the_weights_that_are_kept(

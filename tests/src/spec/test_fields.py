@@ -1,0 +1,81 @@
+"""Runs are named by the fields that differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.spec import load_spec
+from headrace.spec.fields import (
+    changes_of_fields,
+    fields_of,
+    fields_of_file,
+    name_by_changes,
+)
+
+FILE = """
+medium = "image"
+[data]
+source = "digits.npz"
+[model]
+builder = "mlp"
+[[gates]]
+name = "accuracy"
+threshold = 0.9
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "digits"
+    place.mkdir()
+    (place / "pipeline.toml").write_text(FILE)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ((), "mlp"),
+        (("training.epochs=30",), "mlp epochs=30"),
+        (("training.epochs=30", "training.seed=2"), "mlp epochs=30 seed=2"),
+        (("data.source=/big/disk/mnist.npz",), "mlp source=mnist.npz"),
+        (("gates=[]",), "mlp gates"),
+        (("model.arguments.hidden=[64, 32]",), "mlp hidden=[64, 32]"),
+        (("description=it's",), "mlp description=it_s"),
+        (
+            (
+                *("training.epochs=3", "training.seed=2"),
+                *("training.momentum=0.5", "training.batch_size=32"),
+            ),
+            "mlp epochs=3 batch_size=32 momentum=0.5 and 1 more",
+        ),
+    ],
+)
+def test_a_run_is_named_by_what_it_overrides(
+    folder: Path, overrides: tuple[str, ...], name: str
+) -> None:
+    spec = load_spec(folder, overrides)
+    assert name_by_changes("mlp", fields_of_file(spec, folder), fields_of(spec)) == name
+
+
+def test_a_builder_is_named_once(folder: Path) -> None:
+    spec = load_spec(folder, ("model.builder=cnn",))
+    before = fields_of_file(spec, folder)
+    assert "builder" not in name_by_changes("cnn", before, fields_of(spec))
+    assert " builder=cnn" in name_by_changes("digits", before, fields_of(spec))
+
+
+def test_a_file_that_cannot_be_read_differs_in_nothing(folder: Path) -> None:
+    spec = load_spec(folder)
+    (folder / "pipeline.toml").write_text("epochs = ")
+    assert fields_of_file(spec, folder) == fields_of(spec)
+
+
+def test_changes_say_what_was_and_what_is(folder: Path) -> None:
+    before = fields_of(load_spec(folder))
+    after = fields_of(load_spec(folder, ("training.epochs=30",)))
+    assert [str(change) for change in changes_of_fields(before, after)] == [
+        "training.epochs 10 → 30"
+    ]
