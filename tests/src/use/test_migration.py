@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.settings import Settings
+from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
 from headrace.state.ledger import Lease, Leases, Ledger
 from headrace.state.tracking import Tracking
@@ -26,20 +26,22 @@ def settings_at(trained: Trained, home: Path) -> Settings:
     return Settings(project=trained.settings.project, home=home, user="ada@lab")
 
 
-def register_good(trained: Trained) -> None:
-    register(
+def promote_good(trained: Trained) -> None:
+    evaluation, settings = trained.good_evaluation, trained.settings
+    registered = register(
         trained.spec,
         trained.folder,
         trained.snapshot,
         trained.good,
-        trained.good_evaluation,
-        trained.settings,
+        evaluation,
+        settings,
     )
+    conclude(trained.spec, evaluation, registered, settings)
 
 
 @pytest.fixture
-def databases(postgres: str) -> Iterator[Destination]:
-    """Two empty databases of a PostgreSQL, gone afterwards."""
+def databases(postgres: str) -> Destination:
+    """Two empty databases of a PostgreSQL."""
     suffix = uuid.uuid4().hex  # MLflow remembers which databases have its tables
     names = (f"ledger_{suffix}", f"mlflow_{suffix}")
     server = sa.create_engine(
@@ -48,14 +50,11 @@ def databases(postgres: str) -> Iterator[Destination]:
     with server.connect() as connection:
         for name in names:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        url = sa.make_url(postgres)
-        ledger, mlflow = (
-            url.set(database=name).render_as_string(hide_password=False)
-            for name in names
-        )
-        yield Destination(database_url=ledger, tracking_uri=mlflow)
-        for name in names:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    url = sa.make_url(postgres)
+    ledger, mlflow = (
+        url.set(database=name).render_as_string(hide_password=False) for name in names
+    )
+    return Destination(database_url=ledger, tracking_uri=mlflow)
 
 
 def test_a_home_goes_to_another_folder(trained: Trained, tmp_path: Path) -> None:
@@ -116,7 +115,7 @@ def test_the_databases_go_to_postgresql_and_are_written_there(
     assert migration.chain["head"] == head
     assert Ledger(databases.database_url).walk_chain().head == head
 
-    register_good(trained)  # in the old place: the copy is brought up to date
+    promote_good(trained)  # in the old place: the copy is brought up to date
     migrate(trained.settings, databases)
     for name, value in databases.environment.items():
         monkeypatch.setenv(name, value)
@@ -124,9 +123,9 @@ def test_the_databases_go_to_postgresql_and_are_written_there(
         project=trained.settings.project, home=trained.settings.home, user="ada@lab"
     )
     ledger = Ledger(moved.database_url)
-    assert [version.version for version in ledger.versions("blobs")] == [2, 1]
+    assert [version.version for version in ledger.versions("blobs")] == [1, 2]
     ledger.anchor({"a new row": "0" * 64})  # PostgreSQL numbers it after the others
-    ledger.promote("blobs", 2, who="ada", why="it is", expected_sequence=1, forced=True)
+    ledger.rollback("blobs", who="ada", why="a new row too", expected_sequence=2)
     tracking = Tracking(moved)
     assert tracking.experiment("another")
     assert tracking.registered("blobs")[1] == {1, 2}
