@@ -132,10 +132,10 @@ def test_a_result_that_was_never_kept_is_not_taken(attacked: Home) -> None:
     spec = weak.spec.model_copy(update={"data": data})
     plan = Plan(spec, weak.folder, settings)
     shutil.copy(file, file.with_name(f"{plan.ingest().fingerprint}.json"))
-    assert weak.kept.snapshot is not None
+    assert weak.last.snapshot is not None
     assert plan.last.snapshot is None
     file.write_text(json.dumps(saved))
-    assert plan_of(attacked).kept.snapshot is None
+    assert plan_of(attacked).last.snapshot is None
 
 
 def relabel(snapshot: SnapshotRecord, rows: int) -> None:
@@ -245,7 +245,7 @@ def test_an_older_record_of_the_same_key_is_not_taken(attacked: Home) -> None:
 
 def test_code_that_changed_cannot_be_hidden(attacked: Home) -> None:
     """What is known of files by their content is not read from the store."""
-    plan_of(attacked).kept  # noqa: B018
+    plan_of(attacked).last  # noqa: B018
     assert not (attacked.path / "store" / "code").exists()
     assert [*(attacked.path / "code").glob("*.json")]
 
@@ -374,5 +374,5 @@ def test_a_pipe_in_the_place_of_a_record_is_absence(attacked: Home) -> None:
     for file in (attacked.path / "store").glob("**/*.json"):
         file.unlink()
         os.mkfifo(file)
-    assert plan_of(attacked).kept.snapshot is None
+    assert plan_of(attacked).last.snapshot is None
     assert Store(settings_of(attacked).store).names("stages")
