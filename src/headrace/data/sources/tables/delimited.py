@@ -34,12 +34,13 @@ from headrace.data.sources.tables.strays import Pattern, Strays, apart, pattern_
 from headrace.data.sources.tables.tabular import (
     Rows,
     Survey,
+    batches,
     check_width,
     readable,
     text_column,
 )
 from headrace.errors import SourceError
-from headrace.media.chunks import CHUNK_BYTES, Reading
+from headrace.media.chunks import Reading
 from headrace.records import Finding
 
 ROWS_AT_ONCE = 16_384
@@ -112,30 +113,22 @@ class DelimitedTable:
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
         places = [list(self.kinds).index(name) for name in columns]
-        waiting: list[list[str | None]] = []
-        bad: list[int] = []
-        size = 0
-        for cells in self._cells():
-            if cells is None:
-                bad.append(len(waiting))
-                waiting.append([None] * len(places))
-                continue
-            row: list[str | None] = [cells[place] for place in places]
-            waiting.append(row)
-            size += sum(map(len, cells))
-            if len(waiting) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
-                yield _rows(columns, waiting, bad)
-                waiting, bad, size = [], [], 0
-        if waiting:
-            yield _rows(columns, waiting, bad)
+        blank = [None] * len(places)
+        for rows, bad in batches(self._wanted(places), ROWS_AT_ONCE):
+            cells = zip(*(row or blank for row in rows), strict=True)
+            arrays = [text_column(column) for column in cells]
+            yield Rows(pa.record_batch(arrays, list(columns)), bad)
 
-    def _cells(self) -> Iterator[list[str] | None]:
-        """The cells of all rows but the header; None for what cannot be read."""
+    def _wanted(self, places: Sequence[int]) -> Iterator[tuple[list[str] | None, int]]:
+        """Some cells of all rows but the header, and the characters of the row."""
         for row in self._rows(self._dialect, Strays()):
+            cells = fitted(row.cells, self._dialect.width)
             if row.problem:
-                yield from [None] * len(row.raw)
+                yield from [(None, 0)] * len(row.raw)
+            elif cells is None:
+                yield None, 0
             else:
-                yield fitted(row.cells, self._dialect.width)
+                yield [cells[place] for place in places], sum(map(len, cells))
 
     def _rows(self, dialect: Dialect, strays: Strays) -> Iterator[Row]:
         """All rows but the header, and what is above it."""
@@ -248,9 +241,3 @@ def _one_column(
 def _asked(reading: Reading) -> set[str]:
     named = {reading.item or "", reading.label or "", reading.group or ""}
     return named | set(re.findall(r"\w+", reading.where or ""))
-
-
-def _rows(columns: Sequence[str], rows: list[list[str | None]], bad: list[int]) -> Rows:
-    cells = zip(*rows, strict=True)
-    arrays = [text_column(column) for column in cells]
-    return Rows(pa.record_batch(arrays, list(columns)), bad)

@@ -20,13 +20,13 @@ from headrace.data.sources.tables.json_values import value_problem
 from headrace.data.sources.tables.tabular import (
     Rows,
     Survey,
+    batches,
     check_names,
     check_width,
     readable,
     text_column,
 )
 from headrace.errors import SourceError
-from headrace.media.chunks import CHUNK_BYTES
 from headrace.records import Finding
 
 ROWS_AT_ONCE = 16_384
@@ -97,29 +97,23 @@ class JsonTable:
 
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
-        waiting: list[dict[str, Any]] = []
-        bad: list[int] = []
-        size = 0
+        for rows, bad in batches(self._wanted(columns), ROWS_AT_ONCE):
+            arrays = [
+                _column([(row or {}).get(name) for row in rows], self.kinds[name])
+                for name in columns
+            ]
+            yield Rows(pa.record_batch(arrays, list(columns)), bad)
+
+    def _wanted(
+        self, columns: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any] | None, int]]:
+        """The cells of some columns in each row, and how many characters they have."""
         for _, row, *_ in self._rows():
             if row is None:
-                bad.append(len(waiting))
-            cells = {name: row[name] for name in columns if name in row} if row else {}
-            waiting.append(cells)
-            size += sum(len(str(cell)) for cell in cells.values())
-            if len(waiting) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
-                yield self._batch(columns, waiting, bad)
-                waiting, bad, size = [], [], 0
-        if waiting:
-            yield self._batch(columns, waiting, bad)
-
-    def _batch(
-        self, columns: Sequence[str], rows: list[dict[str, Any]], bad: list[int]
-    ) -> Rows:
-        arrays = [
-            _column([row.get(name) for row in rows], self.kinds[name])
-            for name in columns
-        ]
-        return Rows(pa.record_batch(arrays, list(columns)), bad)
+                yield None, 0
+                continue
+            cells = {name: row[name] for name in columns if name in row}
+            yield cells, sum(len(str(cell)) for cell in cells.values())
 
     def _rows(self) -> Iterator[_Row]:
         with open_text(self._file, self._encoding) as text:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
 from headrace.errors import SourceError
+from headrace.media.chunks import CHUNK_BYTES
 from headrace.records import Finding
+
+R = TypeVar("R")
 
 SAMPLE_ROWS = 2000
 SAMPLE_CHARACTERS = 2**24
@@ -117,6 +120,34 @@ class Survey:
         if self.bad > MAX_BAD * self.rows:
             raise SourceError(told, action)
         return [Finding(check=UNREAD, count=self.bad, message=told)]
+
+
+def batches(
+    rows: Iterable[tuple[R | None, int]], most: int
+) -> Iterator[tuple[list[R | None], list[int]]]:
+    """Rows together, a bounded number of them and of their characters.
+
+    Args:
+        rows: each with its characters; None for a row that could not be read.
+        most: rows in a batch.
+
+    Yields:
+        the rows, and the places of those that could not be read.
+    """
+    waiting: list[R | None] = []
+    size = 0
+    for row, characters in rows:
+        waiting.append(row)
+        size += characters
+        if len(waiting) == most or size > CHUNK_BYTES // 2:
+            yield waiting, _unread(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield waiting, _unread(waiting)
+
+
+def _unread(rows: Sequence[object]) -> list[int]:
+    return [place for place, row in enumerate(rows) if row is None]
 
 
 def base_name(where: str) -> str:
