@@ -1,12 +1,14 @@
-"""A folder or an archive with a sub-folder of files for each class."""
+"""Files that are items: in a sub-folder for each class, or one alone to be scored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headrace.data.sources.layouts.folder import read_folder
+from headrace.data.sources.layouts.folder import read_folder, read_single
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree
+from headrace.errors import SourceError
+from headrace.media import medium
 from headrace.media.chunks import Chunk, Source
 from headrace.settings import Settings
 
@@ -16,5 +18,16 @@ RANK = 90  # takes any folder, so it is asked last
 def read(
     data: File | FileTree, head: bytes, source: Source, settings: Settings
 ) -> Iterator[Chunk] | None:
-    """The files of the folders; None for a single file."""
-    return None if isinstance(data, File) else read_folder(data, source, settings)
+    """The files of the folders, or the one file if it begins as the medium's do."""
+    if isinstance(data, FileTree):
+        return read_folder(data, source, settings)
+    module = medium(source.reading.medium)
+    if not head.startswith(module.MAGICS):
+        return None
+    if source.reading.labelled:
+        raise SourceError(
+            f"{data.where} is a single {module.EXAMPLE[0]}.",
+            "Give a folder with one sub-folder per class.",
+        )
+    source.kind = "file"
+    return read_single(data, source, settings)
