@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.sources.labels import Labels
 from headrace.data.sources.layouts.folder import FileRow, file_chunks
 from headrace.data.sources.layouts.metadata import FileIndex, Metadata, plain_path
 from headrace.data.sources.places.trees import is_medium, is_note
@@ -110,10 +109,8 @@ def _rows_of(one: Metadata, reading: Reading) -> tuple[list[_Listed], str]:
     for rows in table.read(columns):
         batch = rows.batch
         cells = texts_of(batch.column(one.file))
-        labels = Labels([""] * len(cells))
-        if one.label:
-            labels = labels_of(batch.column(one.label), table.where, len(found))
-            not_whole = not_whole or labels.not_whole
+        labels = labels_of(batch, one.label, table.where, len(found))
+        not_whole = not_whole or labels.not_whole
         groups = texts_of(batch.column(group)) if group else [None] * len(cells)
         splits = splits_of(rows, one.split, table.where, default)
         kept = keep(rows, condition).tolist()

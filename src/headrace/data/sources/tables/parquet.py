@@ -27,7 +27,13 @@ from headrace.data.sources.tables.parquet_pages import (
     schema_size,
 )
 from headrace.data.sources.tables.parquet_plan import ROW_BYTES, Opened, rows_that_fit
-from headrace.data.sources.tables.tabular import SAMPLE_ROWS, Rows, check_width
+from headrace.data.sources.tables.tabular import (
+    SAMPLE_ROWS,
+    Rows,
+    check_width,
+    is_number,
+    is_text,
+)
 from headrace.errors import SourceError
 from headrace.media.chunks import rows_at_once
 from headrace.records import Finding
@@ -44,18 +50,12 @@ _SAMPLE_BYTES = 64 * 2**20
 
 
 @contextlib.contextmanager
-def opened(file: File, settings: Settings) -> Iterator[pq.ParquetFile]:
+def opened(file: File, settings: Settings) -> Iterator[Opened]:
     """A Parquet file for reading.
 
     Raises:
         SourceError: it is damaged, or has too many columns.
     """
-    with _opened(file, settings) as parquet:
-        yield parquet.table
-
-
-@contextlib.contextmanager
-def _opened(file: File, settings: Settings) -> Iterator[Opened]:
     with file.open() as stream:
         try:
             footer = read_footer(stream, file.size)
@@ -70,14 +70,10 @@ def _opened(file: File, settings: Settings) -> Iterator[Opened]:
         except (pa.ArrowException, OSError, UnicodeDecodeError, PageError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            raise _damaged(file, error) from None
-
-
-def _damaged(file: File, error: Exception) -> SourceError:
-    return SourceError(
-        f"{file.where} is a damaged Parquet file: {first_line(error)}.",
-        "Download or make it again.",
-    )
+            raise SourceError(
+                f"{file.where} is a damaged Parquet file: {first_line(error)}.",
+                "Download or make it again.",
+            ) from None
 
 
 def row_bytes(table: pq.ParquetFile) -> float:
@@ -101,8 +97,8 @@ class ParquetTable:
         self.findings: list[Finding] = []
         self._file = file
         self._settings = settings
-        with opened(file, settings) as table:
-            schema = table.schema_arrow
+        with opened(file, settings) as parquet:
+            schema = parquet.table.schema_arrow
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:
             raise SourceError(
@@ -114,7 +110,7 @@ class ParquetTable:
     def sample(self) -> pa.Table:
         """Its first rows, of columns of text, numbers and truth values."""
         flat = [name for name, kind in self.kinds.items() if _is_flat(kind)]
-        with _opened(self._file, self._settings) as parquet:
+        with opened(self._file, self._settings) as parquet:
             table, facts = parquet.table, parquet.table.metadata
             sizes = [facts.row_group(n).num_rows for n in range(facts.num_row_groups)]
             done = [0, *itertools.accumulate(sizes)]
@@ -157,7 +153,7 @@ class ParquetTable:
             SourceError: the file is damaged or over the limits.
         """
         size = 0
-        with _opened(self._file, self._settings) as parquet:
+        with opened(self._file, self._settings) as parquet:
             table, fitting = parquet.table, rows_that_fit(parquet, columns)
             # Equal values are stored once, so the size may say too little.
             count = at_once or min(_ROWS_AT_ONCE, rows_at_once(row_bytes(table)))
@@ -173,12 +169,4 @@ class ParquetTable:
 def _is_flat(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    types = pa.types
-    return bool(
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or types.is_string_view(kind)
-        or types.is_integer(kind)
-        or types.is_floating(kind)
-        or types.is_boolean(kind)
-    )
+    return is_text(kind) or is_number(kind)

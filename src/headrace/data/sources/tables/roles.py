@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.tables.lacking import lacking, seen
 from headrace.data.sources.tables.names import ITEMS, LABELS, SPLITS, named, plain_name
-from headrace.data.sources.tables.tabular import Table
+from headrace.data.sources.tables.tabular import Table, is_text
 from headrace.errors import SpecError
 from headrace.media.chunks import Reading, split_named
 
@@ -118,17 +118,6 @@ def is_flat(kind: pa.DataType) -> bool:
 def _may_be_text(kind: pa.DataType) -> bool:
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
     return bool(is_bytes) or is_text(kind)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether cells are text, perhaps stored as categories."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-    )
 
 
 def _item(table: Table, sample: pa.Table, label: str | None) -> str | None:

@@ -17,12 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.data.sources.labels import Labels
 from headrace.data.sources.places.files import File
 from headrace.data.sources.tables.columns import Columns, columns_of, is_list, items_of
 from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, opened, row_bytes
-from headrace.data.sources.tables.roles import is_text
-from headrace.data.sources.tables.tabular import Rows, base_name
+from headrace.data.sources.tables.tabular import Rows, base_name, is_text
 from headrace.data.sources.tables.texts import (
     check_taken,
     columns_in,
@@ -94,8 +92,8 @@ def read_tables(
 
 def has_items(file: File, settings: Settings) -> bool:
     """Whether a Parquet file holds items, and not only text such as files' names."""
-    with opened(file, settings) as table:
-        kinds = {field.name: field.type for field in table.schema_arrow}
+    with opened(file, settings) as parquet:
+        kinds = {field.name: field.type for field in parquet.table.schema_arrow}
     return bool(items_of(kinds, None)) or not any(map(is_text, kinds.values()))
 
 
@@ -106,8 +104,8 @@ def _read_all(
     for name, file in files.items():
         table = ParquetTable(file, settings)
         with opened(file, settings) as parquet:
-            columns = columns_of(parquet.schema_arrow, file.where, reading)
-            at_once = _rows_at_once(parquet, columns.items)
+            columns = columns_of(parquet.table.schema_arrow, file.where, reading)
+            at_once = _rows_at_once(parquet.table, columns.items)
         part = _Part(
             table=table,
             columns=columns,
@@ -115,20 +113,19 @@ def _read_all(
             split=split_in_name(name) if reading.labelled else None,
         )
         done = 0
-        wanted = [*columns.used, *columns_in(part.condition)]
-        for some in table.read(list(dict.fromkeys(wanted)), at_once):
-            count = len(some.batch)
+        wanted = dict.fromkeys([*columns.used, *columns_in(part.condition)])
+        for some in table.read(list(wanted), at_once):
             for chunk in _chunks(some, part, done):
                 taken += len(chunk.labels)
                 yield chunk
-            done += count
+            done += len(some.batch)
         rows += done
     check_taken(reading, rows, taken, next(iter(files.values())).where)
 
 
 def _has_floats(file: File, settings: Settings, reading: Reading) -> bool:
-    with opened(file, settings) as table:
-        schema = table.schema_arrow
+    with opened(file, settings) as parquet:
+        schema = parquet.table.schema_arrow
         kind = schema.field(columns_of(schema, file.where, reading).items).type
         return is_list(kind) and bool(pa.types.is_floating(kind.value_type))
 
@@ -174,14 +171,15 @@ def _chunks(rows: Rows, part: _Part, done: int) -> Iterator[Chunk]:
     if columns.name:
         own = batch.column(columns.name).to_pylist()
         names = [name or row for name, row in zip(own, names, strict=True)]
-    labels = Labels([""] * len(batch))
-    if columns.label:
-        labels = labels_of(batch.column(columns.label), where, done)
+    labels = labels_of(batch, columns.label, where, done)
     column = batch.column(columns.items)
-    items = _encoded(column) if columns.encoded else _values(column, columns, names)
-    groups = texts_of(batch.column(columns.group)) if columns.group else []
     chunk = Chunk(
-        None, items, labels.texts, names, groups=groups, not_whole=labels.not_whole
+        None,
+        _encoded(column) if columns.encoded else _values(column, columns, names),
+        labels.texts,
+        names,
+        groups=texts_of(batch.column(columns.group)) if columns.group else [],
+        not_whole=labels.not_whole,
     )
     splits = splits_of(Rows(batch), columns.split, where, part.split)
     yield from chunks_by_split(chunk, splits)

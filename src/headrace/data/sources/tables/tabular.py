@@ -155,6 +155,20 @@ def base_name(where: str) -> str:
     return where.rpartition("/")[2].rpartition(": ")[2]
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether cells are text, perhaps stored as categories."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    texts = (pa.string(), pa.large_string(), pa.string_view())
+    return kind in texts
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether cells are numbers or truth values."""
+    types = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    return any(test(kind) for test in types)
+
+
 def check_width(where: str, columns: int, limit: int) -> None:
     """Refuse a table with too many columns.
 

@@ -132,20 +132,15 @@ def _chunks(
     places = np.flatnonzero(kept)
     batch = rows.batch if kept.all() else rows.batch.take(pa.array(places))
     name = base_name(table.where)
-    labels = Labels([""] * len(batch))
-    if roles.label:
-        labels = labels_of(batch.column(roles.label), table.where, int(numbers[0]))
-    groups = texts_of(batch.column(roles.group)) if roles.group else []
+    labels = labels_of(batch, roles.label, table.where, int(numbers[0]))
     names = [f"{name}[{number}]" for number in numbers[kept].tolist()]
-    items = _items(batch.column(roles.item), names)
-    unread = np.flatnonzero(np.isin(places, rows.bad)).tolist()
     chunk = Chunk(
         None,
-        items,
+        _items(batch.column(roles.item), names),
         labels.texts,
         names,
-        groups=groups,
-        unread=unread,
+        groups=texts_of(batch.column(roles.group)) if roles.group else [],
+        unread=np.flatnonzero(np.isin(places, rows.bad)).tolist(),
         not_whole=labels.not_whole,
     )
     yield from chunks_by_split(chunk, [splits[place] for place in places.tolist()])
@@ -174,18 +169,21 @@ def _plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def labels_of(column: pa.Array, where: str, first: int) -> Labels:
-    """A column of labels as text; missing ones are empty.
+def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) -> Labels:
+    """A column of labels as text; missing ones are empty, as all are without a column.
 
     Args:
-        column: text, numbers or truth values.
+        rows: of the table.
+        name: of a column of text, numbers or truth values.
         where: the table, for messages.
         first: the number of its first row, for messages.
 
     Raises:
         SourceError: its values are no labels.
     """
-    column = _plain(column)
+    if name is None:
+        return Labels([""] * len(rows))
+    column = _plain(rows.column(name))
     kind = column.type
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), None, column)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.data.sources.tables.tabular import is_number
 from headrace.errors import SpecError
 
 _Mask = npt.NDArray[np.bool_]
@@ -185,7 +186,7 @@ class _Parser:
                 return pc.fill_null(column.cast(pa.large_string()), "")
             if isinstance(value, bool):
                 return column.cast(pa.bool_())
-            if not _is_number(column.type):
+            if not is_number(column.type):
                 cells = pc.utf8_trim_whitespace(column.cast(pa.large_string()))
                 column = pc.if_else(pc.equal(cells, ""), None, cells)
             return column.cast(pa.float64())
@@ -195,13 +196,6 @@ class _Parser:
                 f"{self._where} it holds other values: {str(error).splitlines()[0]}.",
                 "Compare text with text, in quotes, and numbers with numbers.",
             ) from None
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-    )
 
 
 def _mask(found: pa.Array) -> _Mask:
