@@ -6,7 +6,6 @@ what the rows are for.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -131,11 +130,16 @@ def _decode_files(
     files: _Files, span: slice, module: Medium, form: Form, limit: int
 ) -> Part:
     chunk, sizes = files.chunk, files.sizes[span]
-    split = chunk.split or ""
     encoded = cast(list[bytes], chunk.items[span])
-    labels, names = chunk.labels[span], chunk.names[span]
-    groups = chunk.groups[span] if chunk.groups else [""] * len(encoded)
-    shaped: dict[tuple[int, ...], list[tuple[Payload, int]]] = defaultdict(list)
+    rows = Block(
+        np.empty((len(encoded), 0), module.DTYPE),
+        chunk.split or "",
+        chunk.labels[span],
+        chunk.names[span],
+        chunk.groups[span] if chunk.groups else [""] * len(encoded),
+        list(range(len(encoded))),
+    )
+    shaped: dict[tuple[int, ...], dict[int, Payload]] = defaultdict(dict)
     rejected = {}
     problems = {
         row: _too_large(size.item, limit)
@@ -148,27 +152,13 @@ def _decode_files(
     for row, item in enumerate(decoded.items):
         problem = problems.get(row, item)
         if isinstance(problem, np.ndarray):
-            shaped[problem.shape].append((problem, row))
+            shaped[problem.shape][row] = problem
         else:
-            rejected[row] = Rejected(
-                item=hashlib.sha256(encoded[row]).hexdigest(),
-                split=split,
-                label=labels[row],
-                name=names[row],
-                group=groups[row],
-                check=problem.check,
-                reason=problem.reason,
-            )
+            check, reason = problem.check, problem.reason
+            rejected[row] = rows.reject(row, check, reason, encoded[row])
     blocks = [
-        Block(
-            _stacked([item for item, _ in group]),
-            split,
-            [labels[row] for _, row in group],
-            [names[row] for _, row in group],
-            [groups[row] for _, row in group],
-            [row for _, row in group],
-        )
-        for group in shaped.values()
+        replace(rows.at(list(items)), payload=_stacked(list(items.values())))
+        for items in shaped.values()
     ]
     return Part(
         len(encoded),

@@ -77,9 +77,12 @@ class Block:
         """The items where ``kept``, ``(n,)``, is true."""
         if kept.all():
             return self
-        places = np.flatnonzero(kept).tolist()
+        return self.at(np.flatnonzero(kept).tolist())
+
+    def at(self, places: list[int]) -> Block:
+        """Some of the items, by their places."""
         return Block(
-            self.payload[kept],
+            self.payload[places],
             self.split,
             [self.labels[place] for place in places],
             [self.names[place] for place in places],
@@ -87,10 +90,13 @@ class Block:
             [self.rows[place] for place in places],
         )
 
-    def reject(self, place: int, check: str, reason: str) -> Rejected:
-        """One of the items as a rejected one."""
+    def reject(
+        self, place: int, check: str, reason: str, data: bytes | None = None
+    ) -> Rejected:
+        """One of the items as a rejected one; `data` where it was not decoded."""
+        data = self.payload[place].tobytes() if data is None else data
         return Rejected(
-            item=hashlib.sha256(self.payload[place].tobytes()).hexdigest(),
+            item=hashlib.sha256(data).hexdigest(),
             split=self.split,
             label=self.labels[place],
             name=self.names[place],

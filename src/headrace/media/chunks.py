@@ -15,6 +15,7 @@ from headrace.errors import SourceError
 from headrace.records import DEFAULT_TASK, Finding
 
 SourceSplit = Literal["train", "val", "test"]
+SPLITS: tuple[SourceSplit, ...] = ("train", "val", "test")
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 24 * 2**20

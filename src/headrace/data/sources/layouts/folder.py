@@ -95,14 +95,11 @@ def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[
             or a file is too large.
     """
     reading = source.reading
+    ignored: list[str] = []
+    names = _unlabelled(tree, reading.medium)
     if reading.labelled:
         _refuse_most_astray(tree, reading.medium)
-    ignored: list[str] = []
-    names = (
-        _labelled(tree, ignored)
-        if reading.labelled
-        else _unlabelled(tree, reading.medium)
-    )
+        names = _labelled(tree, ignored)
     chunks = file_chunks(
         (FileRow(*place, name, tree.files[name]) for place, name in names),
         settings,
@@ -110,7 +107,7 @@ def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[
     )
     first = next(chunks, None)
     if first is None:
-        raise _no_classes(tree, reading) if reading.labelled else _no_files(tree)
+        raise _nothing_found(tree, reading)
     yield first
     yield from chunks
     source.findings.extend(ignored_files(tree.where, ignored, reading.medium))
@@ -245,12 +242,11 @@ def _layout_of(tree: FileTree) -> _Layout:
     return _Layout(int(is_wrapped), has_splits)
 
 
-def _no_files(tree: FileTree) -> SourceError:
+def _nothing_found(tree: FileTree, reading: Reading) -> SourceError:
     links = "".join(f" {finding.message}" for finding in tree.findings)
-    return SourceError(f"{tree.where} holds no files.{links}", "Give data with items.")
-
-
-def _no_classes(tree: FileTree, reading: Reading) -> SourceError:
+    if not reading.labelled:
+        action = "Give data with items."
+        return SourceError(f"{tree.where} holds no files.{links}", action)
     medium = medium_named(reading.medium)
     what, end = medium.EXAMPLE
     of_table = "the texts" if medium.IS_TEXT else "the names of the files"
@@ -265,7 +261,6 @@ def _no_classes(tree: FileTree, reading: Reading) -> SourceError:
         common, count = depths.most_common(1)[0]
         seen = f"holds no files directly in class sub-folders ({count:,} lie in "
         seen += f"{common} folders, such as {next(iter(tree.files))})"
-    links = "".join(f" {finding.message}" for finding in tree.findings)
     return SourceError(
         f"{tree.where} {seen}.{links}",
         f"Put each {what} into a folder named after its class, such as 7/00012.{end} "

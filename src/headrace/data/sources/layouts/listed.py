@@ -11,6 +11,7 @@ import numpy as np
 from headrace.data.sources.layouts.folder import FileRow, file_chunks
 from headrace.data.sources.layouts.metadata import FileIndex, Metadata, plain_path
 from headrace.data.sources.places.trees import is_medium, is_note
+from headrace.data.sources.tables.tabular import each_once
 from headrace.data.sources.tables.texts import (
     check_taken,
     columns_in,
@@ -101,8 +102,8 @@ def _rows_of(one: Metadata, reading: Reading) -> tuple[list[_Listed], str]:
     table = one.table
     condition = parse_condition(table, reading)
     group = reading.group if reading.group in table.kinds else None
-    own = [name for name in (one.file, one.label, one.split, group) if name]
-    columns = list(dict.fromkeys([*own, *columns_in(condition)]))
+    own = (one.file, one.label, one.split, group)
+    columns = each_once([*own, *columns_in(condition)])
     default = split_in_name(one.name) if reading.labelled else None
     found: list[_Listed] = []
     not_whole = ""

@@ -10,7 +10,7 @@ from headrace.data.sources.layouts.npy import open_npy
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, ignored_files
 from headrace.errors import SourceError
-from headrace.media.chunks import Chunk, SourceSplit
+from headrace.media.chunks import SPLITS, Chunk, SourceSplit
 from headrace.records import Finding
 
 if TYPE_CHECKING:
@@ -19,16 +19,8 @@ if TYPE_CHECKING:
 _Pair = tuple[str, str, SourceSplit | None]
 # Pairs of items and labels.
 _LAYOUTS: tuple[tuple[_Pair, ...], ...] = (
-    (
-        ("x_train", "y_train", "train"),
-        ("x_val", "y_val", "val"),
-        ("x_test", "y_test", "test"),
-    ),
-    (
-        ("train_images", "train_labels", "train"),
-        ("val_images", "val_labels", "val"),
-        ("test_images", "test_labels", "test"),
-    ),
+    tuple((f"x_{split}", f"y_{split}", split) for split in SPLITS),
+    tuple((f"{split}_images", f"{split}_labels", split) for split in SPLITS),
     (("x", "y", None),),
     (("X", "y", None),),
     (("images", "labels", None),),
@@ -80,17 +72,17 @@ def read_npz(
 
 
 def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
-    layouts = [
-        layout
-        for column in (0, 1)
-        for layout in _LAYOUTS
-        if any(pair[column] in arrays for pair in layout)
-    ]
-    pairs = [
-        pair
-        for pair in (layouts[0] if layouts else ())
-        if pair[0] in arrays or pair[1] in arrays
-    ]
+    # An array of items decides before one of labels does.
+    layout = next(
+        (
+            layout
+            for column in (0, 1)
+            for layout in _LAYOUTS
+            if any(pair[column] in arrays for pair in layout)
+        ),
+        (),
+    )
+    pairs = [pair for pair in layout if pair[0] in arrays or pair[1] in arrays]
     missing = [name for pair in pairs for name in pair[:2] if name not in arrays]
     if missing or not pairs:
         lacks = f"has no array {missing[0]!r}" if missing else "has no items"

@@ -23,7 +23,7 @@ from headrace.data.sources.layouts.arrays import (
 from headrace.data.sources.places.files import File, check_ratio, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.errors import SourceError
-from headrace.media.chunks import Chunk, Source, SourceSplit
+from headrace.media.chunks import SPLITS, Chunk, Source, SourceSplit
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -35,7 +35,6 @@ _NAME = re.compile(
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
 _MAX_DIMENSIONS = 4
-_SPLITS: tuple[SourceSplit, ...] = ("train", "val", "test")
 
 
 def read(
@@ -173,7 +172,7 @@ def _pairs_of(
                 f"{where} has {name}, but the {split} {other} are missing.",
                 f"Put the file of the {split} {other} beside it.",
             )
-    splits = [split for split in _SPLITS if (split, "images") in found]
+    splits = [split for split in SPLITS if (split, "images") in found]
     return {s: (found[s, "images"], found.get((s, "labels"), "")) for s in splits}
 
 

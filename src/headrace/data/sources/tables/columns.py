@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.data.sources.tables.lacking import seen
 from headrace.data.sources.tables.roles import check_columns, find_label, is_flat
+from headrace.data.sources.tables.tabular import each_once
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
 
@@ -42,7 +43,7 @@ class Columns:
     def used(self) -> list[str]:
         """All of them, each once."""
         names = (self.items, self.label, self.split, self.name, self.group)
-        return list(dict.fromkeys(name for name in names if name))
+        return each_once(names)
 
 
 def columns_of(schema: pa.Schema, where: str, reading: Reading) -> Columns:

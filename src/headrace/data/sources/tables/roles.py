@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.tables.lacking import lacking, seen
 from headrace.data.sources.tables.names import ITEMS, LABELS, SPLITS, named, plain_name
-from headrace.data.sources.tables.tabular import Table, is_text
+from headrace.data.sources.tables.tabular import Table, each_once, is_text
 from headrace.errors import SpecError
 from headrace.media.chunks import Reading, split_named
 
@@ -38,8 +38,7 @@ class Roles:
     @property
     def used(self) -> list[str]:
         """All of them, each once."""
-        names = (self.item, self.label, self.group, self.split)
-        return list(dict.fromkeys(name for name in names if name))
+        return each_once((self.item, self.label, self.group, self.split))
 
 
 def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from headrace.data.sources.places.files import File
 from headrace.data.sources.tables.columns import Columns, columns_of, is_list, items_of
 from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, opened, row_bytes
-from headrace.data.sources.tables.tabular import Rows, base_name, is_text
+from headrace.data.sources.tables.tabular import Rows, base_name, each_once, is_text
 from headrace.data.sources.tables.texts import (
     check_taken,
     columns_in,
@@ -113,8 +113,8 @@ def _read_all(
             split=split_in_name(name) if reading.labelled else None,
         )
         done = 0
-        wanted = dict.fromkeys([*columns.used, *columns_in(part.condition)])
-        for some in table.read(list(wanted), at_once):
+        wanted = each_once([*columns.used, *columns_in(part.condition)])
+        for some in table.read(wanted, at_once):
             for chunk in _chunks(some, part, done):
                 taken += len(chunk.labels)
                 yield chunk

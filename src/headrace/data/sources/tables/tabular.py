@@ -150,6 +150,11 @@ def _unread(rows: Sequence[object]) -> list[int]:
     return [place for place, row in enumerate(rows) if row is None]
 
 
+def each_once(names: Iterable[str | None]) -> list[str]:
+    """Names of columns, without those that are missing."""
+    return list(dict.fromkeys(name for name in names if name))
+
+
 def base_name(where: str) -> str:
     """The last part of a file's place."""
     return where.rpartition("/")[2].rpartition(": ")[2]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.labels import Labels, labels_as_text
 from headrace.data.sources.tables.roles import Roles
-from headrace.data.sources.tables.tabular import Rows, Table, base_name
+from headrace.data.sources.tables.tabular import Rows, Table, base_name, each_once
 from headrace.data.sources.tables.where import Where, parse_where
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import (
@@ -55,7 +55,7 @@ def read_texts(parts: Sequence[Part], reading: Reading) -> Iterator[Chunk]:
     rows = taken = 0
     for part in parts:
         condition = parse_condition(part.table, reading)
-        columns = list(dict.fromkeys([*part.roles.used, *columns_in(condition)]))
+        columns = each_once([*part.roles.used, *columns_in(condition)])
         done = 0
         for some in part.table.read(columns):
             for piece in _bounded(some, part.roles.item):
