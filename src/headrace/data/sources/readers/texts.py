@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from headrace.data.sources.layouts import folder, listed, metadata
+from headrace.data.sources.layouts import folder, metadata
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, is_medium, is_note
+from headrace.data.sources.readers.listed import read_listed
 from headrace.data.sources.tables.delimited import DelimitedTable, no_table
 from headrace.data.sources.tables.formats import (
     SUFFIXES,
@@ -78,7 +79,7 @@ def open_text_tree(tree: FileTree, source: Source, settings: Settings) -> Opened
     ):
         found = metadata.find_metadata(tree, source, settings)
         if found is not None:
-            return "listed", listed.read_listed(*found, source, settings, tree.where)
+            return "listed", read_listed(*found, source, settings, tree.where)
     error: HeadraceError | None = None
     for names in _tiers(tree, is_folder, medium):
         try:
