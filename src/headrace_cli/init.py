@@ -27,7 +27,7 @@ def init(
     ] = "digits",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a project with an example in it, which runs without a network."""
+    """Make a project with an example that runs offline."""
     from headrace.settings import Settings
     from headrace.use.projects import create_project
 

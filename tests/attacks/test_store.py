@@ -28,7 +28,7 @@ from headrace.settings import Settings
 from headrace.spec import TrainingSpec, load_spec
 from headrace.stages.fitting.checkpoints import (
     Checkpoints,
-    Progress,
+    Position,
     State,
     pack,
     unpack,
@@ -293,7 +293,7 @@ def test_a_forged_checkpoint_is_not_gone_on_from(
 
 def a_state(steps: int) -> State:
     values = np.full(3, steps, np.float32)
-    return State(Progress(total_steps=steps), [values], [])
+    return State(Position(total_steps=steps), [values], [])
 
 
 def test_a_checkpoint_that_is_rolled_back_is_passed_over(tmp_path: Path) -> None:

@@ -164,7 +164,10 @@ def test_the_answer_for_people_says_what_was_taken_for_what(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["Bad-Name", "--medium", "text", "--data", "x.csv"], "is no name"),
+        (
+            ["Bad-Name", "--medium", "text", "--data", "x.csv"],
+            "is not a valid pipeline name",
+        ),
         (["good", "--medium", "text", "--data", "nothing.csv"], "no data at"),
         (["good", "--medium", "video", "--data", "x.csv"], "video"),
     ],

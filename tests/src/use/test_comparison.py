@@ -23,6 +23,6 @@ def test_a_version_does_not_differ_from_itself(trained: Trained) -> None:
 
 def test_a_training_without_a_record_is_said_to_have_none(trained: Trained) -> None:
     version = Ledger(trained.settings.database_url).find("blobs/1")
-    Tracking(trained.settings).client.delete_tag(version.run_id, TAG)
+    Tracking(trained.settings).client.delete_tag(version.run_id, f"mlflow.{TAG}")
     found = compare(version, version, trained.settings)
     assert "An older release" in found.notice

@@ -216,7 +216,8 @@ class Loop:
             kept.save(State(progress, values, self._best))
             if is_interrupted:
                 log.info("train: interrupted; a next run goes on at %s", progress.place)
-        self._interrupt.act()
+        if is_interrupted:  # one that came meanwhile waits for the next call
+            self._interrupt.act()
 
     def _end_epoch(self) -> Metrics:
         """Measure the epoch that was done, and count it as such."""

@@ -15,6 +15,7 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import DataDescription
 from headrace.state.tracking.artifacts import fetch
 from headrace.state.tracking.door import Connection, import_mlflow, tracking_errors
+from headrace.state.tracking.names import plain_name
 from headrace.state.tracking.once import make_once
 
 MODEL_FILE = "data/model.keras"  # of a logged model
@@ -84,7 +85,11 @@ class Models(Connection):
         mlflow = import_mlflow()
         with tracking_errors(self.uri):
             info = mlflow.keras.log_model(
-                model, name=name, tags=tags, step=step, **_flavour(model, data)
+                model,
+                name=plain_name(name),
+                tags=tags,
+                step=step,
+                **_flavour(model, data),
             )
             folder = mlflow.artifacts.download_artifacts(info.model_uri)
         file = Path(folder) / MODEL_FILE

@@ -14,6 +14,11 @@ def plain(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name)
 
 
+def plain_name(name: str) -> str:
+    """The name of a logged model: ``model:build`` becomes ``model_build``."""
+    return re.sub(r"[/:.%\"']", "_", name)
+
+
 def unshown(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags as they are written: those for Headrace alone are on no page of MLflow."""
     return {

@@ -54,9 +54,7 @@ FIELDS = ["label", "split", "group", "item", "reason", "image"]
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_change_is_found_out(write: Write, field: str) -> None:
     record = write(some_items(), [BAD])
-    seen: list[tuple[int, int]] = []
-    check_snapshot(record, lambda *of: seen.append(of))
-    assert seen == [(1, 1)]
+    check_snapshot(record)
     with pytest.raises(IntegrityError, match="not the one that its name says"):
         check_snapshot(forged(record, field))
 

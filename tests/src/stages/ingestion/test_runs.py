@@ -109,7 +109,7 @@ def test_memory_does_not_grow_with_the_data(
     before = pa.total_allocated_bytes()
     peaks = []
     monkeypatch.setattr(
-        "headrace.progress.Progress.say",
+        "headrace.progress.Progress.update",
         lambda *_: peaks.append(pa.total_allocated_bytes() - before),
     )
     record = run(tmp_path / "a.npz")

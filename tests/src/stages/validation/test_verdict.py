@@ -172,7 +172,9 @@ def test_nothing_beyond_the_quarantine_limit_is_absorbed(check: Check) -> None:
     assert " and 1 more: all its values are equal" in message
     assert "label: 2 rows: " in message
     pages, rows = action.split("All checks: ")[1], action.split("Blamed rows: ")[1]
-    assert "items" in Path(pages).read_text()
+    page = Path(pages).read_text()
+    assert "<strong>refused</strong>" in page
+    assert "<h2>Items</h2>" in page
     assert pq.read_metadata(rows.split(". ")[0]).num_rows == 6
 
 
