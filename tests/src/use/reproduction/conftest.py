@@ -134,6 +134,6 @@ def recorded(
     """A copy of the home, to do with as a test likes."""
     home = copy_of(_recorded.settings.home, tmp_path / "home")
     project = _recorded.settings.project
-    return replace(
-        _recorded, settings=Settings(project=project, home=home, user="ada@lab")
-    )
+    settings = Settings(project=project, home=home, user="ada@lab")
+    _ = Tracking(settings).client  # the first use of a copied home rewrites its places
+    return replace(_recorded, settings=settings)
