@@ -27,6 +27,6 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
     }
     show_summary(summary, Settings(project=tmp_path, home=tmp_path / "home"))
     printed = capsys.readouterr().out
-    assert printed.count("[Errno 28]") == 3
-    assert printed.count("[/tmp/x]") == 3
+    assert printed.count("[Errno 28]") == 2, "the stage does not repeat the reason"
+    assert printed.count("[/tmp/x]") == 2
     assert "log loss nan" in printed
