@@ -21,12 +21,17 @@ _NAMED_FIELDS = 3
 _UNUSUAL = re.compile(r"[^\w\-.+, \[\]()]")
 
 
+def _is_row(value: Any) -> bool:
+    """Whether a list's value has fields beside its name."""
+    return isinstance(value, Mapping) and value.keys() != {"name"}
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """The fields of nested JSON as text, named ``training.epochs``."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+        elif isinstance(value, list) and value and all(map(_is_row, value)):
             for number, item in enumerate(value):
                 label = item.get("name", number)
                 rest = {k: v for k, v in item.items() if k != "name"}
