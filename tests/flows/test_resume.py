@@ -29,7 +29,9 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
         time.sleep(0.01)
     process.kill()
     process.wait()
-    went_on = after_first.headrace(*run).json
+    answer = after_first.headrace(*run)
+    assert answer.exit_code == 0, answer.out + answer.err
+    went_on = answer.json
     assert list(checkpoints.glob("*")) == []
     train = next(stage for stage in went_on["stages"] if stage["name"] == "train")
     assert train["state"] == "resumed"
