@@ -87,6 +87,14 @@ def saved_of(home: Home, stage: str) -> tuple[Path, dict[str, Any]]:
     raise AssertionError(stage)
 
 
+def snapshot_of(home: Home) -> SnapshotRecord:
+    """The recorded snapshot, at its place in this home; the record names the first home."""
+    found = plan_of(home).last.snapshot
+    assert found is not None
+    assert Path(found.uri).is_relative_to(home.path)
+    return found
+
+
 def write_everywhere(home: Home, stage: str, saved: dict[str, Any]) -> None:
     """Forge a stage's result wherever the store has it, as Headrace would write it."""
     text = json.dumps(saved, indent=1, sort_keys=True)
@@ -161,24 +169,21 @@ def relabel(snapshot: SnapshotRecord, rows: int) -> None:
 def test_test_labels_changed_with_the_sums_mended_are_not_judged_on(
     attacked: Home, refused: tuple[Home, dict[str, Any]]
 ) -> None:
-    _, saved = saved_of(attacked, "ingest")
-    snapshot = SnapshotRecord.model_validate(saved["record"])
-    relabel(snapshot, 400)
+    relabel(snapshot_of(attacked), 400)
     forget(attacked, "evaluate")
     answer = attacked.headrace(*COMMAND)
     assert_nothing_was_gained(answer, refused[1])
     assert states(answer.json)["ingest"] == "completed"
-    check_snapshot(
-        SnapshotRecord.model_validate(saved_of(attacked, "ingest")[1]["record"])
-    )
+    check_snapshot(snapshot_of(attacked))
 
 
 def test_labels_changed_with_the_record_mended_too_are_not_judged_on(
     attacked: Home, refused: tuple[Home, dict[str, Any]]
 ) -> None:
     _, saved = saved_of(attacked, "ingest")
-    relabel(SnapshotRecord.model_validate(saved["record"]), 400)
-    manifest = Path(saved["record"]["uri"], "manifest.json").read_bytes()
+    snapshot = snapshot_of(attacked)
+    relabel(snapshot, 400)
+    manifest = Path(snapshot.uri, "manifest.json").read_bytes()
     saved["record"]["manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
     write_everywhere(attacked, "ingest", saved)
     forget(attacked, "evaluate")
@@ -189,8 +194,7 @@ def test_a_forged_quarantine_leaves_no_row_out(
     attacked: Home, refused: tuple[Home, dict[str, Any]]
 ) -> None:
     """Even one that is named by its own sum, in a contract's record that names it."""
-    _, saved = saved_of(attacked, "ingest")
-    snapshot = SnapshotRecord.model_validate(saved["record"])
+    snapshot = snapshot_of(attacked)
     rows = [
         shard.first + place
         for shard in shards_of(snapshot)
