@@ -23,7 +23,6 @@ from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.patience import patient
 from headrace_flows.report import publish_name, publish_report
-from headrace_flows.reporting import log_page
 from headrace_flows.run import Run, current, tell_prefect
 from headrace_ops.prefect_errors import translate_errors
 
@@ -57,7 +56,6 @@ def train(
             wait_for_approval(run)
             run.mend()  # hours may have passed
             promotion = stages.promote(run, evaluation, registration)
-            log_page(run)
             publish_report(run)
             return _final_state(promotion)
     except Refusal:

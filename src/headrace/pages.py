@@ -1,4 +1,4 @@
-"""HTML pages that need no other file and no network, and run no script.
+"""HTML pages that need no other file and no network, and run no script; and Markdown.
 
 The templates lie beside this module. Everything that goes into them is escaped, except
 what a medium gives as HTML, which has escaped it already.
@@ -9,6 +9,11 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from headrace.signs import as_code, as_markdown
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,12 +26,13 @@ POLICY = (
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template, such as ``report.html``."""
-    return _environment().get_template(template).render(policy=POLICY, **values)
+    """Fill a template, such as ``report.html`` or ``report.md``."""
+    page = _environment(template.rpartition(".")[2]).get_template(template)
+    return page.render(policy=POLICY, **values)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(kind: str) -> Environment:
     import jinja2
 
     environment = jinja2.Environment(
@@ -35,13 +41,32 @@ def _environment() -> Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_in_markdown if kind == "md" else None,
     )
     environment.filters["number"] = _number
+    environment.filters["code"] = _code
+    environment.filters["url"] = _url
     return environment
 
 
+def _in_markdown(value: Any) -> Markup:
+    if isinstance(value, Markup):
+        return value
+    return Markup(as_markdown(str(value)))  # noqa: S704 - has just been escaped
+
+
+def _code(text: str) -> Markup:
+    return Markup(as_code(text))  # noqa: S704 - has just been escaped
+
+
+def _url(text: str) -> Markup:
+    return Markup(quote(text, safe="%/:=&?#+,;@"))  # noqa: S704 - has been escaped
+
+
 def _number(value: Any) -> str:
-    """A number of a table; nothing where there is none."""
+    """A cell of a table; nothing where there is none."""
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
-    return "" if value is None else f"{value:,}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "" if value is None else str(value)

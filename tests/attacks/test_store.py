@@ -88,7 +88,7 @@ def saved_of(home: Home, stage: str) -> tuple[Path, dict[str, Any]]:
 
 
 def snapshot_of(home: Home) -> SnapshotRecord:
-    """The recorded snapshot, at its place in this home; the record names the first home."""
+    """The recorded snapshot at its place in this home; the file names the first."""
     found = plan_of(home).last.snapshot
     assert found is not None
     assert Path(found.uri).is_relative_to(home.path)

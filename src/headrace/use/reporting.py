@@ -1,16 +1,22 @@
-"""One report per run: an HTML page that needs nothing else, logged with the run."""
+"""One report per run: an page that needs nothing else, and Markdown for Prefect."""
 
 from __future__ import annotations
 
 import base64
 import json
+import logging
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import IntegrityError, NotFoundError
+from headrace.errors import (
+    DependencyError,
+    HeadraceError,
+    IntegrityError,
+    NotFoundError,
+)
 from headrace.pages import render
 from headrace.records import (
     ContractRecord,
@@ -18,11 +24,13 @@ from headrace.records import (
     Metrics,
     PromotionRecord,
     SnapshotRecord,
+    StageReport,
     TrainingRecord,
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.fields import fields_of
+from headrace.stages.evaluation.slices import slice_tables
 from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking, local_path
@@ -36,95 +44,146 @@ _ITEMS = {
     "mistakes": "The worst answers",
     "suspects": "Labels that may be wrong",
 }
+log = logging.getLogger("headrace")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a run that came to its end has made.
+    """What a run has come to so far; a run that was refused has not all of it.
 
     Attributes:
+        stages: those that were begun.
         version: that holds its training; None where nothing was registered.
         overrides: fields of the law that it overrode.
         links: pages that belong to it, by name.
     """
 
     spec: PipelineSpec
-    snapshot: SnapshotRecord
-    contract: ContractRecord
-    training: TrainingRecord
-    evaluation: EvaluationRecord
-    promotion: PromotionRecord
-    version: int | None
-    overrides: tuple[str, ...]
-    links: Mapping[str, str]
+    stages: Sequence[StageReport] = ()
+    snapshot: SnapshotRecord | None = None
+    contract: ContractRecord | None = None
+    training: TrainingRecord | None = None
+    evaluation: EvaluationRecord | None = None
+    promotion: PromotionRecord | None = None
+    version: int | None = None
+    overrides: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
-def log_report(outcome: Outcome, settings: Settings, ledger: Ledger) -> None:
-    """Write the report of a run, and log it with the run."""
+def contents(outcome: Outcome, settings: Settings, ledger: Ledger) -> dict[str, Any]:
+    """What the reports of a run show: the HTML page and the Markdown of Prefect's page.
+
+    What cannot be read of MLflow is logged and left out.
+    """
     tracking = Tracking(settings)
-    run_id = outcome.training.run_id
-    compared = _against_champion(outcome, settings, ledger)
-    text = report(outcome, compared, tracking)
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        (Path(place) / REPORT).write_text(text, encoding="utf-8")
-        tracking.log_files(run_id, Path(place))
-    tracking.log_tags(run_id, {TAG: REPORT})
+    compared = None
+    try:
+        compared = _against_champion(outcome, settings, ledger)
+    except HeadraceError as error:
+        log.warning("the report does not compare with the champion: %s", error)
+    return describe(outcome, compared, tracking)
 
 
-def report(outcome: Outcome, compared: Comparison | None, tracking: Tracking) -> str:
-    """The report of a run as HTML.
+def describe(
+    outcome: Outcome, compared: Comparison | None, tracking: Tracking
+) -> dict[str, Any]:
+    """The variables of the templates of a report.
 
     Args:
         outcome: of the run.
         compared: the champion's version and that of the run.
         tracking: where the pictures and the record of the training are.
     """
-    evaluation, training, spec = outcome.evaluation, outcome.training, outcome.spec
-    learned, run_id = task(spec.task), training.run_id
-    files = {
-        name: _read_json(tracking, run_id, f"pictures/{name}.json") for name in _ITEMS
-    }
+    spec, snapshot, contract = outcome.spec, outcome.snapshot, outcome.contract
+    evaluation, learned = outcome.evaluation, task(outcome.spec.task)
+    metrics = evaluation.metrics if evaluation else {}
+    slices = evaluation.slices if evaluation else {}
     captions = {"curves": _CURVES, **learned.pictures, **_ITEMS}
-    ingredients = _read_json(tracking, run_id, FILE) or {}
-    suspects = [suspect.chance_wrong for suspect in evaluation.suspects]
-    return render(
-        "report.html",
-        title=f"{spec.name}, version {outcome.version}"
-        if outcome.version
-        else f"{spec.name}, not registered",
-        figures=learned.answers.figures(evaluation.metrics),
-        highlights=learned.answers.highlights(evaluation.metrics, evaluation.slices),
-        metrics=_metric_rows(evaluation.metrics, [*learned.shown], compared),
-        slices=_slice_tables(evaluation.slices),
-        compared=compared,
-        pictures=_pictures(tracking, run_id, captions),
-        items={_ITEMS[name]: table for name, table in files.items() if table},
-        suspects=sum(suspects) / len(suspects) if suspects else 0,
-        findings=[
-            *outcome.snapshot.findings,
-            *outcome.contract.findings,
-            *evaluation.findings,
+    files = _read_all(
+        tracking,
+        outcome.training,
+        [FILE, *(f"pictures/{name}.png" for name in captions)]
+        + [f"pictures/{name}.json" for name in _ITEMS],
+    )
+    ingredients = json.loads(files.get(FILE, b"{}"))
+    items = {
+        caption: json.loads(files[f"pictures/{name}.json"])
+        for name, caption in _ITEMS.items()
+        if f"pictures/{name}.json" in files
+    }
+    pictures = [
+        (name, caption, _data_uri(files[f"pictures/{name}.png"]))
+        for name, caption in captions.items()
+        if f"pictures/{name}.png" in files
+    ]
+    suspects = [s.chance_wrong for s in evaluation.suspects] if evaluation else []
+    rows, quarantined = {}, 0
+    if snapshot:
+        rows, quarantined = snapshot.rows, snapshot.rejected
+    if contract:
+        rows, quarantined = contract.rows, contract.quarantined
+    judged = (snapshot, contract, outcome.training, evaluation)
+    number = f"version {outcome.version}" if outcome.version else "not registered"
+    return {
+        "outcome": outcome,
+        "title": f"{spec.name}, {number}",
+        "figures": learned.answers.figures(metrics) if evaluation else "",
+        "highlights": learned.answers.highlights(metrics, slices) if evaluation else [],
+        "gates": [
+            {
+                "gate": gate.name,
+                "result": "passed" if gate.passed else "failed",
+                "value": gate.value,
+                "bound": gate.threshold,
+                "p": gate.p_value,
+                "reason": gate.reason,
+            }
+            for gate in (evaluation.gates if evaluation else ())
         ],
-        recipe=fields_of(spec),
-        libraries={
+        "metrics": _metric_rows(metrics, [*learned.shown], compared),
+        "slices": slice_tables(slices),
+        "compared": compared,
+        "changes": [
+            change
+            for change in (compared.differences if compared else ())
+            if change.kind in {"spec", "data", "code"}
+        ],
+        "pictures": pictures,
+        "items": {caption: table for caption, table in items.items() if table},
+        "suspects": sum(suspects) / len(suspects) if suspects else 0,
+        "counts": rows,
+        "quarantined": quarantined,
+        "findings": [finding for part in judged if part for finding in part.findings],
+        "recipe": fields_of(spec),
+        "libraries": {
             name.removeprefix("version "): version
             for name, version in ingredients.get("code", {}).items()
             if name.startswith("version ")
         },
-        python=ingredients.get("python", ""),
-        outcome=outcome,
-    )
+        "python": ingredients.get("python", ""),
+    }
+
+
+def log_report(run_id: str, shown: Mapping[str, Any], tracking: Tracking) -> None:
+    """Write the HTML page of a run, and log it with the run."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        (Path(place) / REPORT).write_text(render(REPORT, **shown), encoding="utf-8")
+        tracking.log_files(run_id, Path(place))
+    tracking.log_tags(run_id, {TAG: REPORT})
 
 
 def _against_champion(
     outcome: Outcome, settings: Settings, ledger: Ledger
 ) -> Comparison | None:
     """How a version differs from the champion that it was judged against."""
-    name, champion = outcome.spec.name, outcome.evaluation.champion_version
-    if None in (champion, outcome.version) or champion == outcome.version:
+    champion = outcome.evaluation and outcome.evaluation.champion_version
+    if not champion or not outcome.version or champion == outcome.version:
         return None
-    versions = [ledger.version(name, int(n or 0)) for n in (champion, outcome.version)]
-    return compare(versions[0], versions[1], settings)
+    first, second = (
+        ledger.version(outcome.spec.name, number)
+        for number in (champion, outcome.version)
+    )
+    return compare(first, second, settings)
 
 
 def _metric_rows(
@@ -154,39 +213,32 @@ def _metric_rows(
     ]
 
 
-def _slice_tables(slices: Mapping[str, Metrics]) -> dict[str, dict[str, Metrics]]:
-    """The metrics of slices by kind, such as class or group, and then by value."""
-    tables: dict[str, dict[str, Metrics]] = {}
-    for name, metrics in slices.items():
-        kind, _, value = name.partition("=")
-        columns = sorted(metrics.items(), key=lambda pair: pair[0] != "rows")
-        tables.setdefault(kind, {})[value] = dict(columns)
-    return tables
+def _data_uri(picture: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
-def _pictures(
-    tracking: Tracking, run_id: str, captions: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    """The run's pictures as data URIs, each with its caption."""
-    pictures = []
-    for name, caption in captions.items():
-        data = _read(tracking, run_id, f"pictures/{name}.png")
-        if data is not None:
-            text = base64.b64encode(data).decode()
-            pictures.append((caption, f"data:image/png;base64,{text}"))
-    return pictures
+def _read_all(
+    tracking: Tracking, training: TrainingRecord | None, paths: Sequence[str]
+) -> dict[str, bytes]:
+    """Those files of an MLflow run that it has, such as no worst answers if none is."""
+    files: dict[str, bytes] = {}
+    if training is None:
+        return files
+    try:
+        for path in paths:
+            data = _read(tracking, training.run_id, path)
+            if data is not None:
+                files[path] = data
+    except DependencyError as error:
+        log.warning("the report has not all of its pictures: %s", error)
+    return files
 
 
 def _read(tracking: Tracking, run_id: str, path: str) -> bytes | None:
     try:
         return tracking.run_file(run_id, path)
-    except IntegrityError:  # such as the worst answers of a model without mistakes
+    except IntegrityError:
         return None
-
-
-def _read_json(tracking: Tracking, run_id: str, path: str) -> Any:
-    data = _read(tracking, run_id, path)
-    return None if data is None else json.loads(data)
 
 
 def find_report(name: str, settings: Settings) -> str:

@@ -6,10 +6,11 @@ import html
 import re
 from typing import Any
 
-from headrace.records import PromotionRecord
+from headrace.pages import render
+from headrace.records import PromotionRecord, StageReport
 from headrace.state.tracking import Tracking
 from headrace.use.comparison import Comparison, Differing
-from headrace.use.reporting import Outcome, report
+from headrace.use.reporting import Outcome, describe
 
 
 def outcome(trained: Any) -> Outcome:
@@ -19,29 +20,34 @@ def outcome(trained: Any) -> Outcome:
     place = (trained.snapshot, trained.contract)
     judged = evaluate(trained.spec, *place, trained.weak, None, trained.settings)
     return Outcome(
-        trained.spec,
-        trained.snapshot,
-        trained.contract,
-        trained.weak,
-        judged,
-        PromotionRecord(status="refused", reason="<script>alert(1)</script> & more"),
-        2,
-        ("gates",),
-        {"mlflow": "http://127.0.0.1:5000/#/x"},
+        spec=trained.spec,
+        stages=[StageReport(name="train", state="completed", why="a|b", seconds=1.5)],
+        snapshot=trained.snapshot,
+        contract=trained.contract,
+        training=trained.weak,
+        evaluation=judged,
+        promotion=PromotionRecord(
+            status="refused", reason="<script>alert(1)</script> & more"
+        ),
+        version=2,
+        overrides=("gates",),
+        links={"mlflow": "http://127.0.0.1:5000/#/x"},
     )
+
+
+COMPARED = Comparison(
+    model="blobs",
+    versions=(1, 2),
+    differences=(Differing(kind="spec", name="training.<b>", values=("1", "2")),),
+    metrics={"test_accuracy": (0.125, 0.5)},
+    failed_gates=((), ()),
+)
 
 
 def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -> None:
-    compared = Comparison(
-        model="blobs",
-        versions=(1, 2),
-        differences=(Differing(kind="spec", name="training.<b>", values=("1", "2")),),
-        metrics={"test_accuracy": (0.125, 0.5)},
-        failed_gates=((), ()),
-    )
-    run = outcome(trained)
+    shown = describe(outcome(trained), COMPARED, Tracking(trained.settings))
 
-    page = report(run, compared, Tracking(trained.settings))
+    page = render("report.html", **shown)
 
     text = html.unescape(re.sub(r"<[^>]*>", " ", page))
     assert "<script" not in page
@@ -58,6 +64,36 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -
 
 
 def test_without_a_champion_it_says_so(trained: Any) -> None:
-    page = report(outcome(trained), None, Tracking(trained.settings))
+    shown = describe(outcome(trained), None, Tracking(trained.settings))
 
-    assert "There was no other champion to compare with." in page
+    assert "There was no other champion to compare with." in render(
+        "report.html", **shown
+    )
+
+
+def test_the_same_report_as_markdown_escapes_what_it_shows(trained: Any) -> None:
+    shown = describe(outcome(trained), COMPARED, Tracking(trained.settings))
+
+    text = render("report.md", **shown)
+
+    assert text.startswith("# blobs, version 2\n\n**refused**: \\<script\\>alert(1)")
+    assert "- mlflow: <http://127.0.0.1:5000/#/x>\n" in text
+    assert "## Changed since version 1, the champion" in text
+    assert "- spec training.\\<b\\>: 1 → 2\n" in text
+    assert "\n| train | completed | 1.5 | a\\|b |\n" in text
+    assert re.search(r"\n## By class\n\n\| class \| rows \|.*\n\|( --- \|)+\n\| ", text)
+    assert text.count("](data:image/png;base64,") == 4
+    assert "\n\n\n\n" not in text
+
+
+def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(
+    trained: Any,
+) -> None:
+    failed = StageReport(name="validate", state="failed", why="7 | 9", seconds=0)
+    begun = Outcome(spec=trained.spec, stages=[failed], snapshot=trained.snapshot)
+
+    text = render("report.md", **describe(begun, None, Tracking(trained.settings)))
+
+    assert "**validate failed**: 7 \\| 9" in text
+    assert "## Gates" not in text
+    assert f"snapshot `{trained.snapshot.digest}`" in text

@@ -16,12 +16,13 @@ FOLDER = "evaluation"
 def slice_tables(slices: Mapping[str, Metrics]) -> dict[str, list[dict[str, Any]]]:
     """The rows of a table for each kind of slice, such as ``class``.
 
-    A row names its slice under the kind, and then has its metrics.
+    A row has the slice's name under the kind, the number of rows and the metrics.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
     for name, metrics in slices.items():
         kind, _, value = name.partition("=")
-        finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+        columns = sorted(metrics.items(), key=lambda pair: pair[0] != "rows")
+        finite = {k: v if math.isfinite(v) else None for k, v in columns}
         tables.setdefault(kind, []).append({kind: value, **finite})
     return tables
 

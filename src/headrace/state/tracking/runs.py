@@ -236,12 +236,6 @@ class Runs(Logs):
             )
         return dict(found[0].data.params) if found else {}
 
-    def run_files(self, run_id: str, folder: str) -> list[str]:
-        """The paths of the artifacts in a folder of a run."""
-        with tracking_errors(self.uri):
-            found = self.client.list_artifacts(run_id, folder)
-        return [str(file.path) for file in found]
-
     def run_place(self, run_id: str) -> str:
         """URI of the folder of a run's artifacts; raises NotFoundError."""
         with tracking_errors(self.uri):
