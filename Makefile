@@ -18,6 +18,9 @@ export UV_SYSTEM_CERTS ?= true
 endif
 OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) >= (24, 2))
 
+# A file's tests run in one process, so that what they share is made once.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-all test-faults fuzz bench ui docs check fix lock check-lock clean
 
@@ -52,10 +55,10 @@ run: setup ## From the packaged digits to a promoted model
 	$(BIN)/headrace run digits
 
 test: setup ## The tests of the code, or some: make test T=tests/src/test_spec.py
-	$(BIN)/python -m pytest $(or $(T),-m "not integration" -n 2 --dist loadgroup)
+	$(BIN)/python -m pytest $(or $(T),-m "not integration" $(PARALLEL))
 
 test-all: test ## Also those that start servers and workers, and break them
-	$(BIN)/python -m pytest -m integration -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m integration $(PARALLEL)
 
 test-faults: setup ## Faults in full: a bad night of 8 runs, 10,000 racing promotions
 	RACES=10000 PIPELINES=4 $(BIN)/python -m pytest tests/faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ import absl.logging
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tests.homes import Answer, Home
 
 from headrace.records import (
     ContractRecord,
@@ -69,12 +71,22 @@ def write_blobs(path: Path, train: int = 180, test: int = 60, seed: int = 0) -> 
     return path
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several test processes one has all that starts servers: each takes a port."""
-    for item in items:
-        place = item.path.relative_to(Path(__file__).parent)
-        alone = place.parts[0] if place.parts[0] == "flows" else str(place)
-        item.add_marker(pytest.mark.xdist_group(alone))
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
+) -> Path:
+    """A folder that the first of the test processes to ask for it makes, for all."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    place, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            make(place)
+            done.touch()
+    return place
 
 
 @pytest.fixture(autouse=True)
@@ -106,12 +118,14 @@ def _environment() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the pipeline ``blobs`` and its data."""
-    root = tmp_path_factory.mktemp("project")
-    folder = root / "pipelines" / "blobs"
-    folder.mkdir(parents=True)
-    (folder / "pipeline.toml").write_text(BLOBS)
-    write_blobs(folder / "blobs.npz")
-    return root
+
+    def make(root: Path) -> None:
+        folder = root / "pipelines" / "blobs"
+        folder.mkdir(parents=True)
+        (folder / "pipeline.toml").write_text(BLOBS)
+        write_blobs(folder / "blobs.npz")
+
+    return made_once(tmp_path_factory, "project", make)
 
 
 @pytest.fixture(scope="session")
@@ -119,9 +133,10 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database; making one takes seconds, copying it none."""
     from headrace.state.tracking import Tracking
 
-    home = tmp_path_factory.mktemp("mlflow")
-    Tracking(Settings(project=home, home=home))
-    return home / "mlflow.db"
+    def make(home: Path) -> None:
+        Tracking(Settings(project=home, home=home))
+
+    return made_once(tmp_path_factory, "mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture
@@ -302,3 +317,63 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name in set(os.environ) - set(before):
         if name.startswith("PREFECT_"):
             del os.environ[name]
+
+
+@pytest.fixture
+def home(tmp_path: Path, project: Path) -> Home:
+    """An empty home."""
+    return Home(tmp_path / "home", project)
+
+
+@pytest.fixture(scope="session")
+def first(
+    tmp_path_factory: pytest.TempPathFactory, project: Path, mlflow_database: Path
+) -> tuple[Home, Answer]:
+    """A home after its first run: a process of its own, with a temporary server."""
+
+    def make(place: Path) -> None:
+        home = Home(place / "home", project)
+        Settings(project=project, home=home.path).prepare_home()
+        shutil.copy(mlflow_database, home.path / "mlflow.db")
+        process = home.start("run", "blobs", "--json")
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == 0, err
+        (place / "out").write_text(out)
+        (place / "err").write_text(err)
+
+    place = made_once(tmp_path_factory, "first", make)
+    texts = [(place / name).read_text() for name in ("out", "err")]
+    return Home(place / "home", project), Answer(0, *texts)
+
+
+@pytest.fixture
+def after_first(
+    first: tuple[Home, Answer],
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path: Path,
+) -> Home:
+    """A copy of the home after its first run."""
+    return Home(copy_of(first[0].path, tmp_path / "home"), first[0].project)
+
+
+@pytest.fixture(scope="session")
+def second(
+    first: tuple[Home, Answer],
+    prefect_server: str,
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Home, Answer]:
+    """A home after a second run, with another seed."""
+    place = tmp_path_factory.mktemp("second") / "home"
+    home = Home(copy_of(first[0].path, place), first[0].project)
+    return home, home.headrace("run", "blobs", "--set", "training.seed=2", "--json")
+
+
+@pytest.fixture
+def after_second(
+    second: tuple[Home, Answer],
+    copy_of: Callable[[Path, Path], Path],
+    tmp_path: Path,
+) -> Home:
+    """A copy of the home after its second run."""
+    return Home(copy_of(second[0].path, tmp_path / "home"), second[0].project)

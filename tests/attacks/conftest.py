@@ -9,11 +9,8 @@ import time
 
 import httpx
 import pytest
-from tests.flows.conftest import after_first, first, home
 
 from headrace.settings import Settings
-
-__all__ = ["Patient", "after_first", "first", "headrace", "home"]
 
 
 @pytest.fixture(scope="session", autouse=True)

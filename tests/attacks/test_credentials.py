@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.attacks.conftest import Patient
 from tests.conftest import write_blobs
-from tests.flows.conftest import Home
+from tests.homes import Home
 
 from headrace.credentials import (
     find_credential,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.flows.conftest import Home, rows_of
+from tests.homes import Home, rows_of
 
 from headrace.settings import Settings
 from headrace.state.processes import this_process

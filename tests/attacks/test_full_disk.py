@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.flows.conftest import Home
+from tests.homes import Home
 
 ENDS_WITHIN_SECONDS = 60.0  # once it is full, on a machine that is not busy
 BUSY_FACTOR = 4

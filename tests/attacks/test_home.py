@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.flows.conftest import Answer, Home
+from tests.homes import Answer, Home
 
 from headrace.errors import UsageError
 from headrace.settings import Settings

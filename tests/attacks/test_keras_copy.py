@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.flows.conftest import Home
+from tests.homes import Home
 from tests.src.data.sources.conftest import give_mnist
 
 from headrace.data.sources import open_source

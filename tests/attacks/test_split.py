@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.flows.conftest import Answer, Home
+from tests.homes import Answer, Home
 
 from headrace.data.snapshots import read_shard, shards_of
 from headrace.settings import Settings

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.anchoring import anchored_at
-from tests.flows.conftest import Answer, Home, states
+from tests.homes import Answer, Home, states
 
 from headrace.data.snapshots import check_snapshot, quarantine_name, shards_of
 from headrace.planning import Plan, find_finished

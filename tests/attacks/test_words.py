@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.flows.conftest import Answer, Home
+from tests.homes import Answer, Home
 
 from headrace.data.sources import open_source
 from headrace.errors import SourceError, SpecError

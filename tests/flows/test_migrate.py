@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.flows.conftest import Home, states
+from tests.homes import Home, states
 
 from headrace.settings import Settings
 from headrace_ops import postgres

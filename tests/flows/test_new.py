@@ -23,7 +23,7 @@ THINGS = {
 @pytest.fixture
 def home(tmp_path: Path, mlflow_database: Path) -> Home:
     """An empty home in a project without pipelines."""
-    from tests.flows.conftest import Home
+    from tests.homes import Home
 
     made = Home(tmp_path / "home", tmp_path)
     made.path.mkdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.flows.conftest import STAGES, Answer, Home, mlflow_runs, states
+from tests.homes import STAGES, Answer, Home, mlflow_runs, states
 
 
 def test_a_gate_that_fails_refuses_and_keeps_the_evidence(

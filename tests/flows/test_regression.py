@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from tests.flows.conftest import Home
+from tests.homes import Home
 
 
 def as_png(pixels: np.ndarray) -> bytes:

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 
 import psutil
 import pytest
-from tests.flows.conftest import STAGES, Answer, Home, mlflow_runs, rows_of, states
+from tests.homes import STAGES, Answer, Home, mlflow_runs, rows_of, states
 
 
 def test_the_first_run_promotes_and_answers_with_one_object(

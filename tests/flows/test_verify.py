@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.flows.conftest import Home, states
+from tests.homes import Home, states
 
 from headrace.data.anchored import open_anchored
 from headrace.settings import Settings

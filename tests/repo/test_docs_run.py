@@ -32,8 +32,6 @@ SLOW = {
 RUN = {"bash", "python"}
 TIMEOUT_SECONDS = 900
 
-pytestmark = pytest.mark.xdist_group("docs")
-
 
 def runs(page: Path) -> bool:
     if "pipelines" in page.parts:  # a model card, whose data is downloaded

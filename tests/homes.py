@@ -1,4 +1,4 @@
-"""The command line as a user has it: real processes, real Prefect, real MLflow."""
+"""Homes, and the command line in them: in this process, or in one of its own."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import write_law
 
-from headrace.settings import Settings
 from headrace_ops.environment import CLIENT_VARIABLES
 
 STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
@@ -51,6 +48,8 @@ class Home:
 
     def with_law(self, place: Path, **tables: str) -> Home:
         """The same home under a pipeline file with other tables; see `write_law`."""
+        from tests.conftest import write_law
+
         write_law(self.project, place / "pipelines" / "blobs", **tables)
         return replace(self, project=place)
 
@@ -122,57 +121,3 @@ def mlflow_runs(home: Home) -> list[tuple[str, str]]:
 
 def states(answer: dict[str, Any]) -> dict[str, str]:
     return {stage["name"]: stage["state"] for stage in answer["stages"]}
-
-
-@pytest.fixture
-def home(tmp_path: Path, project: Path) -> Home:
-    """An empty home."""
-    return Home(tmp_path / "home", project)
-
-
-@pytest.fixture(scope="session")
-def first(
-    tmp_path_factory: pytest.TempPathFactory, project: Path, mlflow_database: Path
-) -> tuple[Home, Answer]:
-    """A home after its first run: a process of its own, with a temporary server."""
-    home = Home(tmp_path_factory.mktemp("first") / "home", project)
-    settings = Settings(project=project, home=home.path)
-    settings.prepare_home()
-    (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
-    process = home.start("run", "blobs", "--json")
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
-    return home, Answer(process.returncode, out, err)
-
-
-@pytest.fixture
-def after_first(
-    first: tuple[Home, Answer],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path: Path,
-) -> Home:
-    """A copy of the home after its first run."""
-    return Home(copy_of(first[0].path, tmp_path / "home"), first[0].project)
-
-
-@pytest.fixture(scope="session")
-def second(
-    first: tuple[Home, Answer],
-    prefect_server: str,
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Home, Answer]:
-    """A home after a second run, with another seed."""
-    place = tmp_path_factory.mktemp("second") / "home"
-    home = Home(copy_of(first[0].path, place), first[0].project)
-    return home, home.headrace("run", "blobs", "--set", "training.seed=2", "--json")
-
-
-@pytest.fixture
-def after_second(
-    second: tuple[Home, Answer],
-    copy_of: Callable[[Path, Path], Path],
-    tmp_path: Path,
-) -> Home:
-    """A copy of the home after its second run."""
-    return Home(copy_of(second[0].path, tmp_path / "home"), second[0].project)
