@@ -15,6 +15,7 @@ import numpy.typing as npt
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
+from headrace.models.logged.inference import answers
 from headrace.records import DataDescription
 from headrace.tasks import task
 
@@ -68,7 +69,13 @@ class LoadedModel:
         Raises:
             InputError: the dtype, shape or range is wrong or ambiguous.
         """
-        return np.asarray(self.model(self.check(x), training=False), dtype=np.float32)
+        items = self.check(x)
+        if not len(items):
+            return np.asarray(self.model(items, training=False), dtype=np.float32)
+        # The model is compiled for each number of items: few numbers, few times.
+        missing = 2 ** (len(items) - 1).bit_length() - len(items)
+        padded = np.concatenate([items, np.repeat(items[:1], missing, axis=0)])
+        return answers(self.model, padded)[: len(items)]
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: for a classifier, the most probable label."""

@@ -222,3 +222,18 @@ def test_without_a_home_there_is_no_champion_and_none_is_made(tmp_path: Path) ->
     with pytest.raises(NotFoundError, match="There is no home at"):
         load_champion("digits", settings)
     assert not settings.home.exists()
+
+
+def test_answers_are_compiled_for_powers_of_two_of_items(
+    good: LoadedModel, trained: Trained
+) -> None:
+    items = images(trained)
+    shapes = []
+    good.model.predict_on_batch = lambda rows: shapes.append(rows.shape[0]) or rows
+    given = [good(items[:count]) for count in (1, 2, 3, 4, 5)]
+    assert shapes == [1, 2, 4, 4, 8]
+    assert [len(rows) for rows in given] == [1, 2, 3, 4, 5]
+
+
+def test_no_items_have_no_answers(good: LoadedModel, trained: Trained) -> None:
+    assert good(images(trained)[:0]).shape == (0, 3)
