@@ -70,8 +70,6 @@ class LoadedModel:
             InputError: the dtype, shape or range is wrong or ambiguous.
         """
         items = self.check(x)
-        if not len(items):
-            return np.asarray(self.model(items, training=False), dtype=np.float32)
         # The model is compiled for each number of items: few numbers, few times.
         missing = 2 ** (len(items) - 1).bit_length() - len(items)
         padded = np.concatenate([items, np.repeat(items[:1], missing, axis=0)])

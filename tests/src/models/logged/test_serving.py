@@ -233,7 +233,3 @@ def test_answers_are_compiled_for_powers_of_two_of_items(
     given = [good(items[:count]) for count in (1, 2, 3, 4, 5)]
     assert shapes == [1, 2, 4, 4, 8]
     assert [len(rows) for rows in given] == [1, 2, 3, 4, 5]
-
-
-def test_no_items_have_no_answers(good: LoadedModel, trained: Trained) -> None:
-    assert good(images(trained)[:0]).shape == (0, 3)
