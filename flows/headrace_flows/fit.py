@@ -22,7 +22,7 @@ from headrace.spec import PipelineSpec
 from headrace.state.folders import unpack_folder
 from headrace.state.leases import Holding, present
 from headrace.state.temporary import own_temporary_folder
-from headrace_flows.patience import patient
+from headrace_flows.retrying_clients import retrying_clients
 from headrace_flows.run import Run, tell_prefect
 
 
@@ -122,7 +122,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     store = open_anchored(settings)
     try:
         here = present(settings, str(flow_run.get_id()))
-        with own_temporary_folder(), patient(), here as holding:
+        with own_temporary_folder(), retrying_clients(), here as holding:
             place = _train(settings, store, pipeline, training, attempt, holding)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")

@@ -21,8 +21,8 @@ from headrace.state.store import Store
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
-from headrace_flows.patience import patient
 from headrace_flows.report import publish_name, publish_report
+from headrace_flows.retrying_clients import retrying_clients
 from headrace_flows.run import Run, current, tell_prefect
 from headrace_ops.prefect_errors import translate_errors
 
@@ -46,7 +46,7 @@ def train(
     if run.title != run.spec.name:
         publish_name(run)
     try:
-        with own_temporary_folder(), patient(), run.alone():
+        with own_temporary_folder(), retrying_clients(), run.alone():
             run.mend()
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)

@@ -15,7 +15,7 @@ from headrace.spec import PipelineSpec
 from headrace.state.leases import present
 from headrace.use.tuning import parse_search, search
 from headrace_flows import recovery, stages
-from headrace_flows.patience import patient
+from headrace_flows.retrying_clients import retrying_clients
 from headrace_flows.train import new_run, run_here
 from headrace_flows.tuning import Tuning
 from headrace_ops.prefect_errors import translate_errors
@@ -46,7 +46,7 @@ def tune(
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
-        with patient(), present(run.plan.settings, run.flow_run_id):
+        with retrying_clients(), present(run.plan.settings, run.flow_run_id):
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             run_trials(tuning, snapshot, contract)

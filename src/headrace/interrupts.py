@@ -1,4 +1,4 @@
-"""What a signal that ends the work does, wherever it finds the main thread."""
+"""Ctrl-C and SIGTERM, deferred to places where the work can end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-AGAIN_SECONDS = 0.01
+RETRY_SECONDS = 0.01
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -21,7 +21,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     between, the lock is never given back, and every thread that logs waits for ever.
     """
     if frame is not None and frame.f_globals.get("__name__") == "logging":
-        again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
+        again = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
         return
@@ -29,9 +29,13 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 class Deferral:
-    """Signals that wait until the work is at a place where it can end.
+    """Holds back a signal until the work is at a place where it can end.
 
-    A second one does not wait, nor does the first after `interrupt_now`.
+    A second signal is not held back, nor is the first after `interrupt_now`.
+
+    Attributes:
+        is_critical: whether `interrupt_now` waits as well.
+        is_urgent: whether `interrupt_now` was called.
     """
 
     def __init__(self, *, is_critical: bool) -> None:
@@ -45,13 +49,13 @@ class Deferral:
         return self._waiting > 0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal, or do what it means."""
+        """Note a first signal; run its handler at a second one."""
         is_second, self._waiting = self.is_requested, number
         if is_second or self.is_urgent:
             self.act(frame)
 
     def act(self, frame: FrameType | None = None) -> None:
-        """Do what the waiting signal, if there is one, means without this."""
+        """Run the previous handler of the pending signal, if there is one."""
         number, self._waiting = self._waiting, 0
         if not number:
             return
@@ -65,17 +69,17 @@ class Deferral:
 
 @contextlib.contextmanager
 def deferred(*more: int, is_critical: bool = False) -> Iterator[Deferral]:
-    """Let a first Ctrl-C or SIGTERM wait; at the latest until the block ends.
+    """Hold back a first Ctrl-C or SIGTERM, at the latest until the block ends.
 
-    Then it means what it meant before: Prefect, for one, tells a SIGTERM from a
-    person's Ctrl-C. Who has set a handler of its own for Ctrl-C is left alone.
+    Then its previous handler runs: Prefect, for one, tells a SIGTERM from a person's
+    Ctrl-C. A Ctrl-C handler that someone else has set stays as it is.
 
     Args:
         more: other signals that wait as well.
         is_critical: whether `interrupt_now` waits, too.
     """
     deferral = Deferral(is_critical=is_critical)
-    if threading.current_thread() is threading.main_thread() and is_plain(
+    if threading.current_thread() is threading.main_thread() and is_ours_or_default(
         signal.getsignal(signal.SIGINT)
     ):
         for number in (signal.SIGINT, signal.SIGTERM, *more):
@@ -89,14 +93,17 @@ def deferred(*more: int, is_critical: bool = False) -> Iterator[Deferral]:
 
 
 def interrupt_now(thread: threading.Thread) -> bool:
-    """Interrupt the main thread, even where a first signal would wait.
+    """Interrupt the main thread, even where a first signal would be held back.
+
+    Args:
+        thread: the main thread.
 
     Returns:
-        whether that was done. What is critical, and who has set a handler of its own,
-        is left alone.
+        whether it was interrupted: not within a critical block, nor where someone else
+        has set a handler.
     """
     handler = signal.getsignal(signal.SIGINT)
-    if not is_plain(handler):
+    if not is_ours_or_default(handler):
         return False
     deferral = getattr(handler, "__self__", None)
     if isinstance(deferral, Deferral):
@@ -105,8 +112,8 @@ def interrupt_now(thread: threading.Thread) -> bool:
     return True
 
 
-def is_plain(handler: Any) -> bool:
-    """Whether a signal with this handler ends what the main thread does."""
+def is_ours_or_default(handler: Any) -> bool:
+    """Whether this handler interrupts the main thread, and is ours or Python's."""
     deferral = getattr(handler, "__self__", None)
     if isinstance(deferral, Deferral):
         return not deferral.is_critical

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 SUFFIXES = (".csv", ".parquet")
-_WORK = ".score-"
-_LAST = ("error", "true_label")
-_COMPUTED = r"^[=+\-@\t\r\n'＝＋－＠]"
+_TEMPORARY_PREFIX = ".score-"
+_TRAILING_COLUMNS = ("error", "true_label")
+_FORMULA_START = r"^[=+\-@\t\r\n'＝＋－＠]"
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A place to write to, checked."""
+    """A validated output location."""
 
     uri: str
     fs: Any
@@ -52,7 +52,7 @@ class Output:
 
 
 def check_output(uri: str, source: str, settings: Settings) -> Output:
-    """The place that an output names.
+    """Validate an output.
 
     Args:
         uri: a path or any fsspec URI.
@@ -60,8 +60,8 @@ def check_output(uri: str, source: str, settings: Settings) -> Output:
         settings: their storage options are used.
 
     Raises:
-        UsageError: a credential in one of the two, another suffix, a folder, no
-            folder, or a place in the input.
+        UsageError: a URI holds a credential, or the output has another suffix, is a
+            folder, lies in the input, or its folder does not exist.
     """
     if not uri.lower().endswith(SUFFIXES):
         raise UsageError(
@@ -102,9 +102,7 @@ def _is_in(output: Output, source: str, settings: Settings) -> bool:
 
 @contextlib.contextmanager
 def written_whole(output: Output) -> Iterator[Path]:
-    """A local file to fill, in a folder of its own.
-
-    It becomes the output when the block ends well.
+    """Give a temporary file to fill, and move it to the output at the end of the block.
 
     Raises:
         UsageError: the output's folder cannot be written to.
@@ -114,9 +112,11 @@ def written_whole(output: Output) -> Iterator[Path]:
     with disk_errors(parent or tempfile.gettempdir()):
         try:
             if parent is not None:
-                sweep(Path(parent), _WORK)
+                sweep(Path(parent), _TEMPORARY_PREFIX)
             made = tempfile.TemporaryDirectory(
-                prefix=work_prefix(_WORK), dir=parent, ignore_cleanup_errors=True
+                prefix=work_prefix(_TEMPORARY_PREFIX),
+                dir=parent,
+                ignore_cleanup_errors=True,
             )
         except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(
@@ -150,24 +150,24 @@ def _upload(file: Path, output: Output) -> None:
 
 
 def write_output(
-    spool: Path, target: Path, same: dict[str, Any], *, has_labels: bool
+    spool: Path, target: Path, constants: dict[str, Any], *, has_labels: bool
 ) -> None:
     """Write spooled rows in their final form.
 
     Args:
         spool: an Arrow stream of rows.
         target: the file to write, CSV or Parquet by its suffix.
-        same: columns that have one value in all rows.
+        constants: columns that have one value in all rows.
         has_labels: whether the column ``true_label`` is kept.
     """
     with pa.memory_map(str(spool)) as file, pa.ipc.open_stream(file) as rows:
-        names = [name for name in rows.schema.names if name not in _LAST]
-        names += [*same, "error"] + ["true_label"] * has_labels
+        names = [name for name in rows.schema.names if name not in _TRAILING_COLUMNS]
+        names += [*constants, "error"] + ["true_label"] * has_labels
         writer: Any = None
         try:
             for batch in rows:
                 table = pa.Table.from_batches([batch])
-                for name, value in same.items():
+                for name, value in constants.items():
                     column = pa.repeat(pa.scalar(value), len(batch))
                     table = table.append_column(name, column)
                 table = table.select(names)
@@ -181,21 +181,21 @@ def write_output(
 
 
 def _without_formulas(table: pa.Table) -> pa.Table:
-    """The table with ``'`` before each text that a spreadsheet would compute.
+    """Put ``'`` before each text that a spreadsheet would compute.
 
-    A name or a label comes from whoever made the data, and ``=HYPERLINK(...)`` sends
-    cells away. A text that begins with ``'`` has another one put before it too: taking
-    one away gives every text back. Numbers stay as they are.
+    A name or a label comes from whoever made the data, and ``=HYPERLINK(...)`` can send
+    the contents of cells to a server. A text that begins with ``'`` gets another one:
+    removing one restores every text. Numbers stay as they are.
     """
     columns = [
-        _as_text(column) if pa.types.is_string(column.type) else column
+        _escape(column) if pa.types.is_string(column.type) else column
         for column in table.columns
     ]
     return pa.table(columns, names=table.column_names)
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    starts = pc.match_substring_regex(column, _COMPUTED)
+def _escape(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    starts = pc.match_substring_regex(column, _FORMULA_START)
     is_number = pc.match_substring_regex(column, _NUMBER)
     marked = pc.binary_join_element_wise("'", column, "")
     return pc.if_else(pc.and_not(starts, is_number), marked, column)

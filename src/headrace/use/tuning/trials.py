@@ -35,8 +35,8 @@ class _Pruned(Exception):
 
 
 @dataclass
-class _Course:
-    """The progress of a trial.
+class _TrialRun:
+    """A trial while it runs.
 
     Attributes:
         fit_seconds: spent on building, tracing and fitting, without logging.
@@ -77,7 +77,7 @@ class _Course:
         self.child.log_metrics(metrics, number)
         self.suggestion.report(value, number)
         stop = number < self.last_epoch and self.suggestion.should_prune()
-        self.fit_seconds -= time.perf_counter() - started
+        self.fit_seconds -= time.perf_counter() - started  # logging is not fitting
         if stop:
             raise _Pruned
 
@@ -138,7 +138,7 @@ def search(  # noqa: PLR0913
         raise Refusal(
             f"None of {len(study.trials)} trials was completed; the last: "
             f"{last.reason}",
-            "Change the ranges.",
+            "Change the ranges, or free memory if that is what was missing.",
         )
 
 
@@ -175,11 +175,11 @@ def _begin(
 
 
 @contextlib.contextmanager
-def _forgotten_gradients() -> Iterator[None]:
-    """Free the graphs of a fit, with its weights and moments.
+def _without_new_gradients() -> Iterator[None]:
+    """Drop the custom gradients that TensorFlow registers in this block.
 
-    TensorFlow keeps every custom gradient by name for ever, and each fit's optimizer
-    makes one. Memory would grow by the size of a model with each trial.
+    It would keep each for ever, with the graph, weights and moments of its fit: memory
+    would grow by the size of a model with each trial.
     """
     from tensorflow.python.framework import ops
 
@@ -216,29 +216,33 @@ def _run_trial(
     )
     tags = {"headrace.trial": str(number), "headrace.pipeline": spec.name}
     checkpoints = _checkpoints(study, number, changed)
-    course = None
+    trial_run: _TrialRun | None = None
     try:
         with (
-            _forgotten_gradients(),
+            _without_new_gradients(),
             tracking.child_run(parent, f"trial-{number}", params, tags) as child,
         ):
             last = changed.training.epochs
-            course = _Course(study.metric.name, last, suggestion, child)
-            course.fit(changed, folder, data, checkpoints)
+            trial_run = _TrialRun(study.metric.name, last, suggestion, child)
+            trial_run.fit(changed, folder, data, checkpoints)
     except IntegrityError:
         raise
     except (Refusal, SpecError, MemoryError, tf.errors.ResourceExhaustedError) as error:
-        if course is None:
+        if trial_run is None:
             raise
-        course.reason = str(error).partition("\n")[0] or "out of memory"
+        out_of_memory = isinstance(
+            error, MemoryError | tf.errors.ResourceExhaustedError
+        )
+        message = "out of memory" if out_of_memory else str(error).partition("\n")[0]
+        trial_run.reason = message
     return Trial(
         number=number,
-        state=course.state,
+        state=trial_run.state,
         point=point,
-        value=course.value,
-        curve=tuple(epoch[study.metric.name] for epoch in course.epochs),
-        reason=course.reason,
+        value=trial_run.value,
+        curve=tuple(epoch[study.metric.name] for epoch in trial_run.epochs),
+        reason=trial_run.reason,
         seconds=round(time.perf_counter() - started, 3),
-        fit_seconds=round(course.fit_seconds, 3),
-        run_id=course.child.run_id,
+        fit_seconds=round(trial_run.fit_seconds, 3),
+        run_id=trial_run.child.run_id,
     )

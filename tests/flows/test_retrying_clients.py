@@ -12,7 +12,7 @@ import httpx
 import pytest
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 
-from headrace_flows.patience import patient
+from headrace_flows.retrying_clients import retrying_clients
 
 SECONDS_AWAY = 0.5
 
@@ -78,12 +78,12 @@ ASKING = pytest.mark.parametrize("get", [ask, ask_async])
 
 @ASKING
 def test_within_it_waits(url: str, get: Callable[[str], httpx.Response]) -> None:
-    with patient():
+    with retrying_clients():
         assert get(url).text == "true"
 
 
 def test_a_client_made_within_it_is_of_use_afterwards(url: str) -> None:
-    with patient():
+    with retrying_clients():
         client = PrefectHttpxSyncClient()
         assert client.get(url).text == "true"
     assert client.get(url).text == "true"
@@ -94,7 +94,7 @@ def test_a_client_made_within_it_is_of_use_afterwards(url: str) -> None:
 def test_outside_it_is_told_at_once(
     silent: str, get: Callable[[str], httpx.Response]
 ) -> None:
-    with patient():
+    with retrying_clients():
         pass
     with pytest.raises(httpx.ConnectError):
         get(silent)
