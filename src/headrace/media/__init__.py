@@ -1,6 +1,7 @@
-"""All that differs between media, one package each, looked up by name.
+"""Media: all that differs between images, texts and sounds, a package each.
 
-A package gives what `Medium` lists. Beside them, `forms` has what they all speak of.
+A package is found by its name and provides what `Medium` lists. `forms` has the types
+that all of them use.
 """
 
 from __future__ import annotations
@@ -24,30 +25,30 @@ if TYPE_CHECKING:
 
 
 class Medium(Protocol):
-    """What a package here is asked for.
+    """The interface of a medium.
 
     Attributes:
-        DTYPE: of the values of an item at rest.
-        PADDED: whether zeros at an item's end are not part of it.
-        CACHED: whether a network is fitted to what pre-processing gives, computed once.
+        DTYPE: the type of an item's values in a snapshot.
+        PADDED: whether zeros at an item's end are padding.
+        CACHED: whether features are computed once before training.
         DUPLICATES: ``set aside``, or ``keep`` where equal items of one split are
             natural.
         NEAR_LIMIT: share of test items that may have a near copy in train.
-        SCALE_COLUMNS: whose mean must be of one scale in train and test.
-        DEFAULT_BUILDER: a family in ``headrace.models``, where a pipeline names none.
-        BEST_BUILDER: the one that was measured best, which `headrace new` names.
+        SCALE_COLUMNS: the columns whose means must have one scale in train and test.
+        DEFAULT_BUILDER: the family in ``headrace.models`` of pipelines that name none.
+        BEST_BUILDER: the family that was measured best, which `headrace new` names.
         UNITS: of an item's shape, in words.
-        FIELDS: that a pipeline's ``[data]`` has for this medium alone: the type of
-            each, as Python writes it, and pydantic's arguments of a field. A literal,
+        FIELDS: the fields of ``[data]`` that only this medium has: the type of each, as
+            Python writes it, and the arguments of pydantic's ``Field``. A literal,
             since it is read without an import.
-        IS_TEXT: whether an item is text, which may be a table's cell, and has an
+        IS_TEXT: whether an item is text. A text may be a table's cell, and has an
             encoding; files of other media are opened as they are.
-        SUFFIXES: that names of its files end with.
-        MAGICS: that its files begin with, where they can be told apart so.
+        SUFFIXES: the suffixes of its files.
+        MAGICS: the first bytes of its files; empty where they have no typical ones.
         EXAMPLE: what an item is called, and the suffix of a typical file.
-        SOURCES: what data of it may be, for messages.
-        SAMPLE_INCHES: width and height of an item that `draw_sample` draws; None where
-            items are shown in tables only, and nothing is drawn.
+        SOURCES: what to give as data, for messages.
+        SAMPLE_INCHES: width and height of the picture that `draw_sample` draws; None
+            where reports show items in tables.
     """
 
     DTYPE: np.dtype[Any]
@@ -68,7 +69,7 @@ class Medium(Protocol):
     SAMPLE_INCHES: tuple[float, float] | None
 
     def form_of(self, data: DataSpec) -> Form:
-        """What is declared of all items; SpecError where it is no form of this one."""
+        """The form that a pipeline declares; SpecError for one of another medium."""
 
     def decode_array(
         self,
@@ -78,62 +79,75 @@ class Medium(Protocol):
         where: str,
         high: float | None = None,
     ) -> tuple[Payload, str]:
-        """An array of items, and the scale it came in; SourceError where it is none."""
+        """Bring an array of items to the medium's type.
+
+        Args:
+            form: what the pipeline declares.
+            names: of the rows, ``(n,)``, for messages.
+            high: the greatest finite value of the array of floats that ``array`` is a
+                part of; its own where None.
+
+        Returns:
+            the items, and their scale; "" where zeros alone do not show it.
+
+        Raises:
+            SourceError: another shape, type or range, with the first row and value.
+        """
 
     def sizes(self, files: Sequence[bytes], form: Form) -> list[Size]:
-        """How large each encoded item is, by its header, before it is decoded."""
+        """The size of each decoded item, by the header of its file."""
 
     def decode_files(self, files: Sequence[bytes], form: Form) -> Decoded:
-        """Encoded items, each decoded or with the problem that it has."""
+        """Decode files; a file that cannot be decoded becomes a `Problem`."""
 
     def suggest(self, chunks: Iterable[Chunk]) -> dict[str, Any]:
-        """Fields of ``[data]`` that suit undecoded items; empty where none need be."""
+        """Fields of ``[data]`` that suit the undecoded items, for `headrace new`."""
 
     def usual_shape(
         self, shapes: Counter[tuple[int, ...]], form: Form
     ) -> tuple[int, ...]:
-        """The shape that items of these shapes are brought to."""
+        """The one shape for items of these shapes."""
 
     def fit(self, payload: Payload, shape: tuple[int, ...]) -> Fitted:
-        """Items of one shape brought to another."""
+        """Bring items of one shape to another."""
 
     def as_column(self, payload: Payload) -> pa.Array:
-        """Items ``(n, *shape)`` as they lie in Parquet."""
+        """Items ``(n, *shape)`` as a column of a snapshot."""
 
     def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Payload:
-        """The way back."""
+        """The reverse of `as_column`."""
 
     def columns(
         self, payload: Payload, labels: Sequence[str], data: DataDescription
     ) -> dict[str, npt.NDArray[Any]]:
-        """What can be told of each item, ``(n,)`` each.
+        """The columns that the contract checks, ``(n,)`` each.
 
-        ``blank`` (bool) is one of them, ``fingerprint`` (uint64) another: it is near
-        for items that are alike.
+        Two are required: ``blank`` (bool) and ``fingerprint`` (uint64). Fingerprints
+        of similar items differ in few bits.
         """
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
-        """What is expected of those columns."""
+        """The default contract on those columns."""
 
     def alike(
         self, first: Payload, second: Payload, data: DataDescription
     ) -> npt.NDArray[np.bool_]:
-        """Which of pairs ``(n, *shape)`` with near fingerprints are copies."""
+        """Which pairs ``(n, *shape)`` with near fingerprints are copies."""
 
     def raw(self, payload: Payload) -> npt.NDArray[Any]:
-        """Items as a saved model takes them."""
+        """Items as a saved model takes them as input."""
 
     def variants(self, payload: Payload) -> list[npt.NDArray[Any]]:
-        """All forms in which a saved model takes them."""
+        """All types of input that a saved model takes."""
 
     def check_input(self, x: Any, data: DataDescription) -> npt.NDArray[Any]:
-        """What a user gives a model, as it takes it; InputError where it is none."""
+        """A user's input as a saved model takes it; InputError for any other."""
 
     def preprocessing(self, data: DataDescription) -> Any:
         """The default pre-processing: a Keras model from raw items."""
 
     def as_html(self, sample: Payload, data: DataDescription) -> str:
-        """One item to be seen, read or heard in a page, escaped."""
+        """One item as escaped HTML, to be seen, read or heard."""
 
     def draw_sample(self, axes: Any, sample: Payload, data: DataDescription) -> None:
         """Draw one item on matplotlib axes."""

@@ -1,34 +1,41 @@
-"""What media say to the rest of the house, whatever they are.
+"""The types that all media share.
 
-An item at rest has a fixed form: an array of one shape and type for all items of a data
-set. What is shorter than the form is padded with zeros at its end.
+In a snapshot, all items have one form: arrays of one shape and type. Shorter items are
+padded with zeros at the end.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
+
+from headrace.errors import SpecError
+from headrace.spec.tables import fields_of, media_fields
+
+if TYPE_CHECKING:
+    from headrace.spec import DataSpec
 
 Payload = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why one item cannot take the fixed form."""
+    """Why one item cannot be used."""
 
     check: str
     reason: str
 
 
 class Size(NamedTuple):
-    """How large a file is, as far as its header tells.
+    """The size of a decoded file, estimated from its header.
 
     Attributes:
-        unpacked: bytes that all of it decodes to.
-        item: bytes of what is kept of it, at most.
+        unpacked: bytes that the whole file decodes to.
+        item: at most the bytes of the item made from it.
     """
 
     unpacked: int
@@ -40,10 +47,10 @@ class Fitted:
     """Items brought to one shape.
 
     Attributes:
-        payload: ``(k, *shape)``, the rows that could be.
-        kept: bool ``(n,)``, which rows those are.
-        problem: of all other rows; None where there are none.
-        notes: what was done to how many of them, such as ``cut to 1 s``.
+        payload: ``(k, *shape)``, the items that fit.
+        kept: bool ``(n,)``, which items those are.
+        problem: of all other items; None where there are none.
+        notes: counts of changes, such as ``cut to 1 s``.
     """
 
     payload: Payload
@@ -54,11 +61,11 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Encoded items that were decoded one by one.
+    """Decoded files.
 
     Attributes:
-        items: in their order; each an array of the medium's type.
-        notes: what was done to how many of them, such as ``read as GBK``.
+        items: one for each file, in order: an array of the medium's type, or a problem.
+        notes: counts of changes, such as ``read as GBK``.
     """
 
     items: list[Payload | Problem]
@@ -67,16 +74,14 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a medium or a task expects of the columns of items.
+    """An expectation that a medium or a task adds to the contract.
 
     Attributes:
-        check: what a failing row, or a warning, is filed under.
+        check: the name under which failures are reported.
         name: Great Expectations' name, in snake case.
-        arguments: of the expectation.
-        reason: what it means when a row fails.
-        warns: a failure is told and stops nothing; else the rows that fail are set
-            aside.
-        split: only the rows of this split; empty: all.
+        reason: what a failure means.
+        warns: whether a failure is only a warning; else failing rows are quarantined.
+        split: the split that is checked; empty: all.
     """
 
     check: str
@@ -85,3 +90,23 @@ class Expectation:
     reason: str = ""
     warns: bool = False
     split: str = ""
+
+
+def array_name(names: Sequence[str]) -> str:
+    """The array that rows of some names, such as ``x_train[17]``, are from."""
+    return names[0].rpartition("[")[0] or names[0] if names else "an array"
+
+
+def refuse_fields_of_others(data: DataSpec, medium: str) -> None:
+    """Refuse fields of ``[data]`` that belong to another medium.
+
+    Raises:
+        SpecError: such a field is set.
+    """
+    for name in media_fields():
+        value = getattr(data, name)
+        if value not in (None, ()) and name not in fields_of(medium):
+            raise SpecError(
+                f"data.{name} is {value!r}, which is no field of the medium {medium}.",
+                "Leave it out, or set the medium that it belongs to.",
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.media.audio.features import preprocessing, varied
+from headrace.media.audio.features import preprocessing, spec_augment
 from headrace.models.audio_cnn import convolved, pooled
 from headrace.records import DataDescription
 
@@ -54,7 +54,7 @@ def build(
 
     prepared = preprocessing(data)
     features = keras.Input(prepared.output_shape[1:], name="features")
-    layer = keras.ops.expand_dims(varied(features, augment), -1)
+    layer = keras.ops.expand_dims(spec_augment(features, augment), -1)
     for number, count in enumerate(filters):
         first = number == 0
         layer = convolved(layer, count, first=first)

@@ -10,7 +10,7 @@ import pytest
 
 from headrace import models
 from headrace.backend import load_backend
-from headrace.media.audio.features import preprocessing, varied
+from headrace.media.audio.features import preprocessing, spec_augment
 from headrace.models.audio_cnn import build
 from headrace.records import DataDescription
 
@@ -89,13 +89,13 @@ def test_training_varies_features_and_nothing_else_does() -> None:
     import keras
 
     features = keras.Input((16, 40))
-    model = keras.Model(features, varied(features, 1.0))
+    model = keras.Model(features, spec_augment(features, 1.0))
     given = np.asarray(preprocessing(SHORT)(tones()[0]))
     assert np.array_equal(np.asarray(model(given)), given)
     changed = np.asarray(model(given, training=True))
     assert changed.shape == given.shape
     assert 0.02 < np.abs(changed - given).mean() < 0.5
-    assert varied(features, 0.0) is features
+    assert spec_augment(features, 0.0) is features
 
 
 def test_answers_survive_saving(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Sounds: all that differs between this medium and others.
+"""The medium audio, as `headrace.media.Medium` describes it.
 
-Whatever comes in, files or arrays, leaves as int16 ``(n, samples)``: mono, at one
-sample rate, zero-padded at the end. Knows samples, not where they come from.
+Sounds from files and arrays become int16 ``(n, samples)``: mono, at one sample rate,
+zero-padded at the end.
 """
 
 from __future__ import annotations
@@ -23,43 +23,8 @@ from headrace.media.audio.suggesting import suggest
 from headrace.media.forms import Expectation
 from headrace.records import DataDescription
 
-__all__ = [
-    "BEST_BUILDER",
-    "CACHED",
-    "DEFAULT_BUILDER",
-    "DTYPE",
-    "DUPLICATES",
-    "EXAMPLE",
-    "FIELDS",
-    "IS_TEXT",
-    "MAGICS",
-    "NEAR_LIMIT",
-    "PADDED",
-    "SAMPLE_INCHES",
-    "SCALE_COLUMNS",
-    "SIMILAR",
-    "SOURCES",
-    "SUFFIXES",
-    "UNITS",
-    "alike",
-    "as_column",
-    "as_html",
-    "check_input",
-    "columns",
-    "decode_array",
-    "decode_files",
-    "draw_sample",
-    "expectations",
-    "fit",
-    "form_of",
-    "from_column",
-    "preprocessing",
-    "raw",
-    "sizes",
-    "suggest",
-    "usual_shape",
-    "variants",
-]
+__all__ = ["SAMPLE_INCHES", "as_html", "check_input", "decode_array", "decode_files"]
+__all__ += ["draw_sample", "fit", "form_of", "sizes", "suggest", "usual_shape"]
 
 DTYPE = np.dtype(np.int16)
 PADDED = True
@@ -97,7 +62,7 @@ SOURCES = (
     "Give a folder (or zip or tar) with one sub-folder of sounds per class, a folder "
     "with a table that names its files, or Parquet."
 )
-# Of two sounds with near fingerprints, where one is a copy. Others reach 0.956: tones.
+# The least similarity of copies. Sounds that are no copies, such as tones, reach 0.956.
 SIMILAR = 0.96
 # Shorter than one frame of the features: there is nothing to be heard in it.
 _SHORTEST_SECONDS = 0.05
@@ -110,7 +75,7 @@ def as_column(payload: Samples) -> pa.Array:
 
 
 def from_column(column: pa.Array, shape: tuple[int, ...]) -> Samples:
-    """The reverse; nothing is copied."""
+    """The reverse of `as_column`; copies nothing."""
     samples: Samples = as_bytes(column).view("<i2").reshape(-1, *shape)
     return samples
 
@@ -118,32 +83,27 @@ def from_column(column: pa.Array, shape: tuple[int, ...]) -> Samples:
 def columns(
     payload: Samples, labels: Sequence[str], data: DataDescription
 ) -> dict[str, npt.NDArray[Any]]:
-    """What the contract can say of each sound, computed in blocks.
-
-    Args:
-        payload: int16 ``(n, samples)``.
-        labels: ``(n,)``.
-        data: its ``sample_rate_hz`` is used.
+    """The columns that the contract checks, of sounds int16 ``(n, samples)``.
 
     Returns:
         arrays ``(n,)``. float64: ``seconds`` (to the last sample that is not zero),
-        ``rms`` and ``peak`` (0..1), ``dc_offset`` (the mean, -1..1; 0 where it moves
-        about), ``clipped_share`` (samples that stay at the loudest value),
+        ``rms`` and ``peak`` (0..1), ``dc_offset`` (the mean, -1..1; 0 where it is not
+        steady), ``clipped_share`` (samples that stay at the loudest value),
         ``silent_share`` (32 ms frames below -60 dB), ``zero_crossing_rate``,
         ``flatness`` (of the spectrum: 1 is white noise), ``level_spread_db`` and
         ``bandwidth_hz`` (where the content ends). bool: ``blank`` (all values are
-        equal), ``silence``, ``noise``, ``cliff`` (the content ends abruptly), and
-        unlike the rest, where that is alike: ``mostly_noise``, ``clipped`` and
-        ``odd_bandwidth``. uint64: ``fingerprint``.
+        equal), ``silence``, ``noise``, ``cliff`` (the content ends abruptly), and the
+        outliers ``mostly_noise``, ``clipped`` and ``odd_bandwidth``. uint64:
+        ``fingerprint``.
     """
     from headrace.media.audio.blocks import in_blocks
-    from headrace.media.audio.company import unlike
+    from headrace.media.audio.company import outliers
     from headrace.media.audio.fingerprints import fingerprints
     from headrace.media.audio.signals import measure
 
-    told = in_blocks(measure, payload, data.sample_rate_hz)
+    signals = in_blocks(measure, payload, data.sample_rate_hz)
     codes = in_blocks(fingerprints, payload, data.sample_rate_hz)
-    return {**told, **unlike(told, labels), **codes}
+    return {**signals, **outliers(signals, labels), **codes}
 
 
 def alike(

@@ -1,4 +1,4 @@
-"""Sounds that come as arrays: of a source, or from who calls a model."""
+"""Arrays of sounds: of a source, and as input of a model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from headrace.errors import InputError, SourceError
 from headrace.media.audio.samples import Samples, to_floats, to_samples
+from headrace.media.forms import array_name
 from headrace.records import DataDescription, Form
 
 _FULL = 2**15
-# A float32 that was computed to be 1.
+# For a float32 that rounding left just above 1.
 _TOLERANCE = 1e-6
 _ADVICE = "Store sounds as int16, or as floats -1..1, at the form's sample rate."
 
@@ -25,24 +26,13 @@ def decode_array(
     where: str,
     high: float | None = None,
 ) -> tuple[Samples, str]:
-    """Bring an array of sounds, which are at the form's sample rate, to int16.
+    """As `Medium.decode_array`; the sounds have the form's sample rate.
 
     Args:
         array: ``(n, samples)``, or with one channel first or last. Whole numbers of
             16 bits, or floats -1..1.
-        form: what is declared.
-        names: of the rows, ``(n,)``, for messages.
-        where: the file, for messages.
-        high: the greatest finite value of the array of floats that ``array`` is a
-            part of; its own where None.
-
-    Returns:
-        int16 ``(n, samples)``, and the scale they came in; "" where they cannot tell.
-
-    Raises:
-        SourceError: another shape, type or range, with the first row and value.
     """
-    name = names[0].rpartition("[")[0] or names[0] if names else "an array"
+    name = array_name(names)
     if array.ndim == 3 and 1 in array.shape[1:]:
         array = array.reshape(len(array), -1)
     if array.ndim != 2 or not array.shape[1]:
@@ -61,15 +51,17 @@ def decode_array(
 
 
 def _from_floats(
-    array: npt.NDArray[Any], names: Sequence[str], where: str, highest: float | None
+    array: npt.NDArray[Any], names: Sequence[str], where: str, high: float | None
 ) -> tuple[Samples, str]:
     _refuse(~np.isfinite(array), array, names, where, "it must be a finite number")
-    own = float(np.abs(array).max(initial=0))
-    if max(own, highest or 0) > 1 + _TOLERANCE:
-        whole = (array == np.rint(array)) & (np.abs(array) <= _FULL)
-        _refuse(~whole, array, names, where, "floats are -1..1, or whole of 16 bits")
+    loudest = float(np.abs(array).max(initial=0))
+    if max(loudest, high or 0) > 1 + _TOLERANCE:
+        is_sample = (array == np.rint(array)) & (np.abs(array) <= _FULL)
+        _refuse(
+            ~is_sample, array, names, where, "floats are -1..1, or whole of 16 bits"
+        )
         return to_samples(array.astype(np.float64) / _FULL), "16 bits"
-    return to_samples(array.astype(np.float32)), "-1..1" if own else ""
+    return to_samples(array.astype(np.float32)), "-1..1" if loudest else ""
 
 
 def _refuse(
@@ -90,13 +82,12 @@ def _refuse(
 
 
 def check_input(x: Any, data: DataDescription) -> npt.NDArray[np.float32]:
-    """What a saved model may be called with; Keras itself would take anything.
+    """Check the input of a saved model; Keras itself would take anything.
 
     Args:
         x: floats -1..1 or int16, at the data's sample rate: ``(n, samples)``, one
             sound ``(samples,)``, or a list of sounds. Other lengths are padded with
             zeros or cut.
-        data: what the model was trained on.
 
     Returns:
         float32 ``(n, *shape)``.
@@ -113,8 +104,8 @@ def check_input(x: Any, data: DataDescription) -> npt.NDArray[np.float32]:
     checked = np.zeros((len(sounds), *data.shape), np.float32)
     for row, sound in zip(checked, sounds, strict=True):
         _check_values(sound)
-        kept = to_floats(sound[: data.shape[0]])
-        row[: len(kept)] = kept
+        start = to_floats(sound[: data.shape[0]])
+        row[: len(start)] = start
     return checked
 
 
@@ -122,8 +113,7 @@ def _sounds(x: Any) -> Sequence[npt.NDArray[Any]]:
     if isinstance(x, (list, tuple)) and x and np.ndim(x[0]) == 1:
         sounds = [np.asarray(sound) for sound in x]
     else:
-        array = np.asarray(x)
-        sounds = [array] if array.ndim == 1 else list(array) if array.ndim else []
+        sounds = list(np.atleast_2d(x)) if np.ndim(x) else []
     for sound in sounds:
         if sound.ndim != 1:
             raise InputError(

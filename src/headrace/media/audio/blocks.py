@@ -1,4 +1,4 @@
-"""Sounds in blocks of about one length, so that little padding is computed with."""
+"""Blocks of sounds of similar length, so that little of a block is padding."""
 
 from __future__ import annotations
 
@@ -26,19 +26,13 @@ def lengths(block: Samples) -> npt.NDArray[np.int64]:
 def in_blocks(
     function: Callable[[Samples, int], Columns], payload: Samples, rate: int
 ) -> Columns:
-    """Columns of sounds, computed in blocks.
-
-    Args:
-        function: gives the columns of a block, whose padding is that of its longest.
-        payload: ``(n, samples)``.
-        rate: in Hz.
-    """
+    """The columns that a function computes, of sounds ``(n, samples)`` in blocks."""
     length = lengths(payload)
     order = np.argsort(length, kind="stable")
     parts: list[Columns] = []
     start = 0
     while start < len(order) or not parts:
-        # The longest of a block may be twice as long as its shortest.
+        # The longest sound of a block may be twice as long as the shortest.
         longest = 2 * max(int(length[order[start : start + 1]].sum()), rate // 16, 1)
         rows = order[start : start + max(1, _BLOCK_SAMPLES // longest)]
         rows = rows[length[rows] <= longest]

@@ -1,7 +1,7 @@
-"""Sound files brought to samples: mono, int16, at one sample rate.
+"""Sound files decoded to samples: mono, int16, at one sample rate.
 
-WAV and AU are read here; FLAC, Ogg, AIFF and ADPCM by libsndfile, which is let near
-known formats only, and after their headers and checksums were looked at.
+This module decodes WAV and AU itself. libsndfile decodes FLAC, Ogg, AIFF and ADPCM, and
+only after their headers and checksums were checked.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from headrace.records import Form
 
 FILE_FORMATS = ("WAV", "FLAC", "OGG", "AIFF", "AU")
 _FRAMES_AT_ONCE = 2**16
-# What a resampler needs to see beyond the end of what is kept.
+# Frames that the resampler needs beyond the end.
 _MARGIN = 2_048
 _THREADS = min(4, os.cpu_count() or 1)
-_FILES_OF_A_THREAD = 16
-# Whole numbers beyond this are samples of 16 bits that nobody divided by 32,768.
+_FILES_PER_THREAD = 16
+# Floats beyond this are 16 bit samples that were not divided by 32,768.
 _LOUDEST = 4.0
-# Channels of opposite sign leave less than this of their power.
+# The mean of channels of opposite sign has less than this share of their power.
 _CANCELLED = 1e-4
 _KINDS: dict[bytes, str] = {
     b"RIFF": "wav",
@@ -42,23 +42,24 @@ _KINDS: dict[bytes, str] = {
     b".snd": "au",
 }
 _FORMS = {"wav": (b"WAVE",), "aiff": (b"AIFF", b"AIFC")}
+_CHECKS = {
+    "ogg": streams.check_ogg,
+    "flac": streams.check_flac_rate,
+    "aiff": streams.check_aiff,
+}
 _Floats = npt.NDArray[np.float32]
 
 
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     """Decode sound files to int16 ``(samples,)`` at the form's sample rate.
 
-    Formats are known by their first bytes. Channels are averaged. Where no shape is
+    The first bytes of a file tell its format. Channels are averaged. Where no shape is
     declared, a sound is padded to the next of a few lengths, and cut at the longest
-    of them, 10 s. What cannot be decoded is a `Problem`.
-
-    Args:
-        files: the bytes of each file.
-        form: its ``sample_rate_hz`` is set.
+    of them, 10 s. A file that cannot be decoded becomes a `Problem`.
     """
-    if len(files) < 2 * _FILES_OF_A_THREAD or _THREADS == 1:
+    if len(files) < 2 * _FILES_PER_THREAD or _THREADS == 1:
         return _gathered([_decode_some(files, form)])
-    step = max(_FILES_OF_A_THREAD, -(-len(files) // (4 * _THREADS)))
+    step = max(_FILES_PER_THREAD, -(-len(files) // (4 * _THREADS)))
     parts = [files[start : start + step] for start in range(0, len(files), step)]
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         return _gathered(list(pool.map(lambda part: _decode_some(part, form), parts)))
@@ -74,12 +75,11 @@ def _decode_some(files: Sequence[bytes], form: Form) -> Decoded:
     notes: Counter[str] = Counter()
     for data in files:
         try:
-            item, told = _decode_file(data, form)
+            item, changes = _decode_file(data, form)
+            items.append(item)
+            notes.update(changes)
         except Unfit as unfit:
             items.append(unfit.problem)
-        else:
-            items.append(item)
-            notes.update(told)
     return Decoded(items, notes)
 
 
@@ -90,8 +90,8 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
         kinds = ", ".join(FILE_FORMATS)
         raise Unfit("decode", f"not one of {kinds}: begins with {data[:12]!r}")
-    wanted = samples.longest(form)
-    header, sound = _read(kind, data, wanted / form.sample_rate_hz)
+    limit = samples.longest(form)
+    header, sound = _read(kind, data, limit / form.sample_rate_hz)
     notes = [*header.notes]
     mono = _mono(sound, notes)
     if header.rate != form.sample_rate_hz:
@@ -99,8 +99,8 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
 
         notes.append(f"brought from {header.rate:,} Hz to {form.sample_rate_hz:,} Hz")
         mono = soxr.resample(samples.to_floats(mono), header.rate, form.sample_rate_hz)
-    if header.frames / header.rate * form.sample_rate_hz >= wanted + 1:
-        notes.append(f"cut to {wanted / form.sample_rate_hz:g} s")
+    if header.frames / header.rate * form.sample_rate_hz >= limit + 1:
+        notes.append(f"cut to {limit / form.sample_rate_hz:g} s")
     return samples.padded(samples.to_samples(mono), form), notes
 
 
@@ -110,17 +110,13 @@ def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, npt.NDArray[A
         header = (headers.wav_header if kind == "wav" else headers.au_header)(data)
         if header.codec != "adpcm":
             frames = min(header.frames, int(seconds * header.rate) + _MARGIN)
-            return header, _plain(data, header, frames)
-    if kind == "ogg":
-        streams.check_ogg(data)
-    if kind == "flac":
-        streams.check_flac_rate(data)
-    if kind == "aiff":
-        streams.check_aiff(data)
+            return header, _decode_wav(data, header, frames)
+    if kind in _CHECKS:
+        _CHECKS[kind](data)
     return _by_libsndfile(kind, data, seconds)
 
 
-def _plain(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
+def _decode_wav(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
     width, count = header.width, frames * header.channels
     raw = np.frombuffer(data, np.uint8, count * width, header.start)
     values: npt.NDArray[Any]
@@ -142,7 +138,7 @@ def _plain(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
 
 
 class _Bytes(io.BytesIO):
-    """A file that takes a seek to before its start, which libsndfile tries at times."""
+    """A file that allows a seek to before its start, which libsndfile may try."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         try:
@@ -154,35 +150,37 @@ class _Bytes(io.BytesIO):
 def _by_libsndfile(
     kind: str, data: bytes, seconds: float
 ) -> tuple[Header, npt.NDArray[Any]]:
-    """The header, and the first seconds; but all samples are read, and checked."""
+    """The header and the first seconds; all samples are decoded, to check them."""
     import soundfile
 
     checksum = streams.FlacChecksum(data) if kind == "flac" else None
     try:
         with soundfile.SoundFile(_Bytes(data)) as file:
-            streamed = kind == "flac" and not streams.flac_frames(data)
-            declared = headers.SAMPLES_LIMIT if streamed else file.frames
-            notes = (headers.UNKNOWN_LENGTH,) if streamed else ()
+            has_no_length = kind == "flac" and not streams.flac_frames(data)
+            declared = headers.SAMPLES_LIMIT if has_no_length else file.frames
+            notes = (headers.UNKNOWN_LENGTH,) if has_no_length else ()
             header = Header("float", file.samplerate, file.channels, 4, notes=notes)
             headers.check_sizes(
-                header.rate, header.channels, 1 if streamed else declared
+                header.rate, header.channels, 1 if has_no_length else declared
             )
-            whole = not file.subtype.startswith(("FLOAT", "DOUBLE", "VORBIS", "OPUS"))
+            is_integer = not file.subtype.startswith(
+                ("FLOAT", "DOUBLE", "VORBIS", "OPUS")
+            )
             limit = min(declared, headers.SAMPLES_LIMIT // header.channels)
-            kept, count = [], 0
-            wanted = int(seconds * header.rate) + _MARGIN
-            dtype = "int32" if whole else "float32"
+            blocks, count = [], 0
+            needed = int(seconds * header.rate) + _MARGIN
+            dtype = "int32" if is_integer else "float32"
             if kind == "flac" and streams.flac_bits(data) == 16:
                 dtype = "int16"
             for block in _blocks(file, dtype, limit):
-                if count < wanted:
-                    kept.append(block[: wanted - count].copy())
+                if count < needed:
+                    blocks.append(block[: needed - count].copy())
                 count += len(block)
                 if checksum is not None:
                     checksum.add(block)
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
         raise Unfit("damaged", f"damaged or cut short: {error}") from error
-    if count != declared and not streamed:
+    if count != declared and not has_no_length:
         raise Unfit(
             "truncated",
             f"its header declares {declared:,} frames, and {count:,} can be read",
@@ -190,7 +188,7 @@ def _by_libsndfile(
     headers.check_sizes(header.rate, header.channels, count)
     if checksum is not None:
         checksum.check()
-    sound = np.concatenate(kept)
+    sound = np.concatenate(blocks)
     header = replace(header, frames=count)
     if sound.dtype.kind == "i":
         sound = sound / np.float32(2 ** (8 * sound.itemsize - 1))
@@ -198,8 +196,8 @@ def _by_libsndfile(
 
 
 def _blocks(file: Any, dtype: str, limit: int) -> Iterator[npt.NDArray[Any]]:
-    """All frames of a file, but not many more than a limit; each block is reused."""
-    # soundfile seeks after each read, which a FLAC of unknown length does not bear.
+    """The frames of a file, up to about a limit, in a buffer that is reused."""
+    # soundfile seeks after each read, which fails for a FLAC of unknown length.
     file.seekable = lambda: False
     buffer = np.empty((_FRAMES_AT_ONCE, file.channels), dtype)
     count = 0
@@ -212,7 +210,7 @@ def _blocks(file: Any, dtype: str, limit: int) -> Iterator[npt.NDArray[Any]]:
 
 
 def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
-    """One channel; appends what was done to ``notes``."""
+    """One channel; changes are added to ``notes``."""
     if sound.dtype.kind == "f":
         sound = _in_range(sound, notes)
     channels = sound.shape[1]

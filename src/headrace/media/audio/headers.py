@@ -1,7 +1,4 @@
-"""What the headers of sound files say, against the bytes that are there.
-
-Reads WAV (RIFF, RIFX and RF64) and AU. Knows bytes, not what they are for.
-"""
+"""Headers of WAV (RIFF, RIFX and RF64) and AU files, checked against the bytes."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ _GUIDS = (
     bytes.fromhex("000000001000800000aa00389b71"),
     bytes.fromhex("00002107d3118644c8c1ca000000"),
 )
-# Programs that cannot go back to the header write the most that fits.
+# From here on, a size means that the program could not go back to write it.
 _UNKNOWN_FROM = 0x7FFF_0000
 _AU_CODECS: dict[int, tuple[Codec, int]] = {
     1: ("mulaw", 1),
@@ -53,8 +50,8 @@ _AU_CODECS: dict[int, tuple[Codec, int]] = {
 UNKNOWN_LENGTH = "its header does not say how long it is"
 
 
-class Unfit(Exception):  # it ends as a Problem, never as an error
-    """A file that cannot be taken."""
+class Unfit(Exception):  # it becomes a Problem, never an error
+    """A file that cannot be used."""
 
     def __init__(self, check: str, reason: str) -> None:
         super().__init__(reason)
@@ -63,13 +60,13 @@ class Unfit(Exception):  # it ends as a Problem, never as an error
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A sound as its header describes it.
+    """The header of a sound file.
 
     Attributes:
         width: bytes of one sample.
         order: of those bytes, ``<`` or ``>``.
-        start: of the first sample in the file.
-        frames: samples of one channel, checked against the bytes that are there.
+        start: the place of the first sample in the file.
+        frames: samples of one channel, checked against the file's size.
         notes: what is unusual.
     """
 
@@ -84,7 +81,7 @@ class Header:
 
 
 def check_sizes(rate: int, channels: int, frames: int) -> None:
-    """Refuse what no sound has, before anything is decoded.
+    """Refuse impossible or too large sizes, before anything is decoded.
 
     Raises:
         Unfit: with the field and its value.
@@ -110,7 +107,7 @@ def wav_header(data: bytes) -> Header:
     """The header of a WAV file.
 
     Raises:
-        Unfit: it is damaged, cut short, or not one that is taken.
+        Unfit: it is damaged, cut short, or of an unsupported kind.
     """
     order = ">" if data.startswith(b"RIFX") else "<"
     (riff,) = struct.unpack_from(f"{order}I", data, 4)
@@ -164,33 +161,35 @@ def _format(chunk: bytes, order: str) -> Header:
             f"frames of {block} bytes, where {channels} channels of {bits} bits take "
             f"{width * channels}",
         )
-    # Some writers leave the speed out; one that is there has to agree.
+    # Some writers leave the speed 0; any other has to agree.
     if speed not in (0, rate * block):
         raise Unfit(
             "header",
             f"a sample rate of {rate:,} Hz, but {speed:,} bytes a second, which are "
             f"{speed / block:,.0f} Hz",
         )
-    unsigned = codec == "integer" and width == 1
-    return Header("unsigned" if unsigned else codec, rate, channels, width, order)
+    is_unsigned = codec == "integer" and width == 1
+    return Header("unsigned" if is_unsigned else codec, rate, channels, width, order)
 
 
 def _with_samples(data: bytes, header: Header, riff: int, size: int) -> Header:
-    there = len(data) - header.start
-    # A file that was streamed says 0, or the most that fits, for both sizes.
+    available = len(data) - header.start
+    # A file that was streamed has 0, or the largest number, for both sizes.
     unknown = size >= _UNKNOWN_FROM or (
-        size == 0 and there > 0 and (riff + 8 <= header.start or riff >= _UNKNOWN_FROM)
+        size == 0
+        and available > 0
+        and (riff + 8 <= header.start or riff >= _UNKNOWN_FROM)
     )
-    if (unknown and size > there) or (size == 0 and unknown):
+    if (unknown and size > available) or (size == 0 and unknown):
         header = replace(header, notes=(UNKNOWN_LENGTH,))
-        size = there
+        size = available
     if header.codec == "adpcm":
-        if size > there:
-            raise _cut(size, there, "bytes")
+        if size > available:
+            raise _truncated(size, available, "bytes")
         return header
     frame = header.width * header.channels
-    if size > there:
-        raise _cut(size // frame, there // frame, "frames")
+    if size > available:
+        raise _truncated(size // frame, available // frame, "frames")
     rest = data[header.start + size + size % 2 :]
     if _is_sound(rest):
         raise Unfit(
@@ -202,14 +201,14 @@ def _with_samples(data: bytes, header: Header, riff: int, size: int) -> Header:
     return replace(header, frames=size // frame)
 
 
-def _cut(declared: int, there: int, unit: str) -> Unfit:
+def _truncated(declared: int, available: int, unit: str) -> Unfit:
     return Unfit(
-        "truncated", f"it declares {declared:,} {unit}, but {there:,} are there"
+        "truncated", f"it declares {declared:,} {unit}, but {available:,} are there"
     )
 
 
 def _is_sound(rest: bytes) -> bool:
-    """Whether bytes after the samples are more of them: no chunk, tag or filling."""
+    """Whether bytes after the samples are more samples: no chunk, tag or padding."""
     name = rest[:4]
     printable = all(32 <= value < 127 for value in name)
     tagged = printable or name[:3] in (b"ID3", b"TAG")
@@ -220,7 +219,7 @@ def au_header(data: bytes) -> Header:
     """The header of an AU file.
 
     Raises:
-        Unfit: it is damaged, cut short, or not one that is taken.
+        Unfit: it is damaged, cut short, or of an unsupported kind.
     """
     if len(data) < 24:
         raise Unfit("truncated", f"its header has {len(data)} bytes of 24")
@@ -228,12 +227,12 @@ def au_header(data: bytes) -> Header:
     if code not in _AU_CODECS:
         raise Unfit("codec", f"an AU file of encoding {code}")
     codec, width = _AU_CODECS[code]
-    there = len(data) - start
+    available = len(data) - start
     notes: tuple[str, ...] = ()
     if size == 0xFFFF_FFFF:
-        size, notes = max(there, 0), (UNKNOWN_LENGTH,)
+        size, notes = max(available, 0), (UNKNOWN_LENGTH,)
     check_sizes(rate, channels, max(size // (width * channels or 1), 0))
     frame = width * channels
-    if start < 24 or size > there:
-        raise _cut(size // frame, max(there, 0) // frame, "frames")
+    if start < 24 or size > available:
+        raise _truncated(size // frame, max(available, 0) // frame, "frames")
     return Header(codec, rate, channels, width, ">", start, size // frame, notes)

@@ -1,4 +1,4 @@
-"""Samples brought to one form: int16 ``(n, samples)``, mono, zero-padded at the end."""
+"""The form of sounds: int16 ``(n, samples)``, mono, zero-padded at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from headrace.errors import SpecError
 from headrace.media.audio.headers import SECONDS_LIMIT
-from headrace.media.forms import Fitted
+from headrace.media.forms import Fitted, refuse_fields_of_others
 from headrace.records import Form
 from headrace.spec import DataSpec
 
@@ -20,15 +20,15 @@ Samples = npt.NDArray[np.int16]
 
 DEFAULT_RATE_HZ = 16_000
 _FULL = 2**15
-# Lengths in seconds that sounds of a form without a shape are padded to: few, so that
-# those of one length are many, and none more than a third above the one before.
+# Without a declared shape, sounds are padded to one of these lengths in seconds: few,
+# so that many sounds share one, each at most a third above the one before.
 _STEPS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 _LENGTHS = (*(step * decade for decade in (0.01, 0.1, 1) for step in _STEPS), 10.0)
 
 
 @functools.cache
 def companded(law: str) -> Samples:
-    """The sample of each of the 256 codes of a law, ``ULAW`` or ``ALAW``."""
+    """The samples that the 256 codes of ``ULAW`` or ``ALAW`` stand for."""
     import soundfile
 
     codes = io.BytesIO(bytes(range(256)))
@@ -39,16 +39,13 @@ def companded(law: str) -> Samples:
 
 
 def form_of(data: DataSpec) -> Form:
-    """What the pipeline declares of its sounds.
+    """The form of sounds that a pipeline declares.
 
     Raises:
         SpecError: it is no form of a sound.
     """
     rate = data.sample_rate_hz or DEFAULT_RATE_HZ
-    if data.mask:
-        raise SpecError(
-            f"data.mask is {list(data.mask)}, which is for texts.", "Leave it out."
-        )
+    refuse_fields_of_others(data, "audio")
     shape = data.shape
     if shape is not None and (len(shape) != 1 or shape[0] < 1):
         raise SpecError(
@@ -74,14 +71,14 @@ def form_of(data: DataSpec) -> Form:
 
 
 def longest(form: Form) -> int:
-    """How many samples of a sound are kept at most."""
+    """The most samples of a sound; what is beyond is cut."""
     if form.shape is not None:
         return form.shape[0]
     return round(_LENGTHS[-1] * form.sample_rate_hz)
 
 
 def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
-    """The shape that all are brought to: the longest, at most 10 s."""
+    """The longest of the shapes, at most 10 s."""
     return (min(max(shape[0] for shape in shapes), longest(form)),)
 
 
@@ -92,24 +89,20 @@ def padded(sound: Samples, form: Form) -> Samples:
     if form.shape is None:
         sizes = (round(length * form.sample_rate_hz) for length in _LENGTHS)
         limit = next(size for size in sizes if size >= len(sound))
-    whole = np.zeros(limit, np.int16)
-    whole[: len(sound)] = sound
-    return whole
+    return np.pad(sound, (0, limit - len(sound)))
 
 
 def fit(payload: Samples, shape: tuple[int, ...]) -> Fitted:
     """Pad or cut sounds ``(n, samples)`` to ``shape``; none is refused."""
-    count, there = payload.shape
-    kept = np.ones(count, bool)
-    if there == shape[0]:
+    missing = shape[0] - payload.shape[1]
+    kept = np.ones(len(payload), bool)
+    if missing == 0:
         return Fitted(payload, kept, None)
-    if there > shape[0]:
-        cut = int(payload[:, shape[0] :].any(axis=1).sum())
-        notes = Counter({f"cut to {shape[0]:,} samples": cut} if cut else {})
-        return Fitted(np.ascontiguousarray(payload[:, : shape[0]]), kept, None, notes)
-    whole = np.zeros((count, *shape), np.int16)
-    whole[:, :there] = payload
-    return Fitted(whole, kept, None)
+    if missing > 0:
+        return Fitted(np.pad(payload, ((0, 0), (0, missing))), kept, None)
+    cut = int(payload[:, shape[0] :].any(axis=1).sum())
+    notes = Counter({f"cut to {shape[0]:,} samples": cut} if cut else {})
+    return Fitted(np.ascontiguousarray(payload[:, : shape[0]]), kept, None, notes)
 
 
 def to_floats(sound: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

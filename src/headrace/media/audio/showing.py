@@ -1,4 +1,4 @@
-"""Sounds to be seen and heard."""
+"""Sounds in reports: spectrograms and players."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from headrace.media.audio.samples import Samples, to_floats
 from headrace.records import DataDescription
 
 SAMPLE_INCHES = (3.2, 2.4)
-_SECONDS = 0.025  # of sound that one column of a spectrogram is made from
+_SECONDS = 0.025  # the window of a spectrogram
 _LEAST_DECIBELS = -80
 
 
 def draw_sample(axes: Any, sample: Samples, data: DataDescription) -> None:
-    """Draw one sound ``(samples,)`` on matplotlib axes: its spectrogram."""
+    """Draw the spectrogram of one sound ``(samples,)`` on matplotlib axes."""
     rate = data.sample_rate_hz
     width = min(len(sample), max(16, int(_SECONDS * rate)))
     sound = to_floats(sample)
@@ -29,7 +29,7 @@ def draw_sample(axes: Any, sample: Samples, data: DataDescription) -> None:
     axes.set_xlabel("time (s)", fontsize=7, labelpad=1)
     axes.set_ylabel("frequency (Hz)", fontsize=7, labelpad=1)
     axes.tick_params(labelsize=6, pad=1, length=2)
-    box = axes.get_position()  # room for the axes within the place it was given
+    box = axes.get_position()  # labels need room within it
     left, bottom = 0.17 * box.width, 0.17 * box.height
     axes.set_position(
         (box.x0 + left, box.y0 + bottom, box.width - left, box.height - bottom)
@@ -43,7 +43,7 @@ def _spectrum(sound: Any, width: int) -> Any:
 
 
 def as_html(sample: Samples, data: DataDescription) -> str:
-    """One sound ``(samples,)`` to be played in a page, without its padding."""
+    """A player for one sound ``(samples,)``, without its padding."""
     import soundfile
 
     sounding = np.flatnonzero(sample)

@@ -1,4 +1,4 @@
-"""What can be measured of sounds."""
+"""Measures of sounds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _FULL = 2**15
 _FRAME_SECONDS = 0.032
 # -60 dB of full scale. The quietest of 3,000 recorded digits is 14 dB louder.
 SILENT_LEVEL = 1e-3
-# Clicks in silence: no sample of it is above -50 dB.
+# Silence may have clicks, but no sample above -50 dB.
 _SILENT_PEAK = 10**-2.5
 # Power that rounding to int16 leaves in each bin; content stands well above it.
 _ROUNDING = 1 / 12
 _CONTENT = 8 * _ROUNDING
 _CLIFF = 100.0
 _LOWEST_HZ = 100
-# A clip whose peak is below this was not driven into the limits.
+# A sound with a lower peak is not clipped.
 _CLIPPED_PEAK = 0.9
 # White and pink noise have a flatness of 0.45 to 0.98 and a level that varies by 0.1
 # to 1.6 dB; speech at most 0.40, and none of it with a level as steady.
@@ -43,7 +43,7 @@ def measure(block: Samples, rate: int) -> Columns:
     mean = block.sum(axis=1, dtype=np.int64) / safe
     steady = np.abs(mean) > 2 * frames.spread_of(frames.means)
     swing = np.maximum(high - mean, mean - low) / _FULL
-    # Where the padding begins is one change.
+    # The beginning of the padding is one change.
     changes = np.count_nonzero(block[:, 1:] != block[:, :-1], axis=1)
     crossings = np.count_nonzero((block[:, 1:] < 0) != (block[:, :-1] < 0), axis=1)
     last = np.take_along_axis(block, safe[:, None] - 1, axis=1)[:, 0]
@@ -69,7 +69,7 @@ def measure(block: Samples, rate: int) -> Columns:
 def _clipped(
     block: Samples, high: npt.NDArray[np.int64], low: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Samples that stay at the sound's own limit, ``(n,)``."""
+    """The number of samples in runs at the loudest value, ``(n,)``."""
     count = np.zeros(len(block), np.int64)
     for limit in (high, low):
         rows = np.flatnonzero(np.abs(limit) >= _CLIPPED_PEAK * _FULL)
@@ -83,13 +83,12 @@ def _clipped(
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
-    """Short stretches of sounds, without those that are padding only.
+    """Frames of sounds, without those that are only padding.
 
     Attributes:
-        values: float32 ``(frames, size)``, those of one sound in a row.
-        firsts: of each sound, ``(n,)``; each has one or more.
-        counts: of each sound, ``(n,)``.
-        means, rms: of each frame; the latter without its mean, -1..1.
+        values: float32 ``(frames, size)``, sound after sound.
+        firsts, counts: the first frame of each sound, and how many it has, ``(n,)``.
+        means, rms: of each frame; the rms is that without the mean, -1..1.
     """
 
     values: npt.NDArray[np.float32]
@@ -103,13 +102,13 @@ class _Frames:
         cls, floats: npt.NDArray[np.float32], length: npt.NDArray[np.int64], rate: int
     ) -> _Frames:
         size = 1 << round(np.log2(_FRAME_SECONDS * rate))
-        count, there = floats.shape
-        if there < size:
-            floats = np.pad(floats, ((0, 0), (0, size - there)))
-        most = floats.shape[1] // size
-        counts = np.clip(length // size, 1, most)
-        used = np.arange(most) < counts[:, None]
-        values = floats[:, : most * size].reshape(count, most, size)[used]
+        count, width = floats.shape
+        if width < size:
+            floats = np.pad(floats, ((0, 0), (0, size - width)))
+        columns = floats.shape[1] // size
+        counts = np.clip(length // size, 1, columns)
+        used = np.arange(columns) < counts[:, None]
+        values = floats[:, : columns * size].reshape(count, columns, size)[used]
         means = values.mean(axis=1, dtype=np.float64)
         squares = np.vecdot(values, values) / np.float64(size)
         rms = np.sqrt(np.maximum(squares - means**2, 0)) / _FULL
@@ -145,7 +144,7 @@ class _Frames:
 def _spectral(
     frames: _Frames, rate: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Flatness of what is there, up to which frequency, and if it ends abruptly."""
+    """The flatness and the bandwidth of spectra, and whether they end abruptly."""
     power = frames.spectrum()
     bins = power.shape[1]
     width = rate / frames.values.shape[1]

@@ -1,4 +1,4 @@
-"""How large sounds are, by the headers of their files: nothing is decoded."""
+"""The sizes of sounds, from the headers of their files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OPUS_RATE = 48_000
 
 
 class _Length(NamedTuple):
-    """What a header says; a rate of 0 where it is not known."""
+    """The length in a header; a rate of 0 is unknown."""
 
     frames: int
     channels: int = 1
@@ -23,23 +23,18 @@ class _Length(NamedTuple):
 
 
 def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
-    """How many bytes each sound decodes to, and how many are kept at most.
-
-    Args:
-        files: the bytes of each file.
-        form: its rate and, where declared, its length.
-    """
+    """At most how many bytes each file decodes to, and each sound has."""
     return [_size(_length(data), form) for data in files]
 
 
 def _size(length: _Length, form: Form) -> Size:
-    kept = samples.longest(form)
+    count = samples.longest(form)
     if form.shape is None and length.rate:
-        # Padded to the next of a few lengths, none a third above the one before.
+        # Sounds are padded to the next of a few lengths, each a third above the last.
         needed = length.frames * form.sample_rate_hz // length.rate
-        kept = min(kept, needed * 4 // 3 + form.sample_rate_hz // 50)
+        count = min(count, needed * 4 // 3 + form.sample_rate_hz // 50)
     unpacked = length.frames * length.channels * _SAMPLE_BYTES
-    return Size(unpacked, kept * _SAMPLE_BYTES)
+    return Size(unpacked, count * _SAMPLE_BYTES)
 
 
 def _length(data: bytes) -> _Length:
@@ -60,7 +55,7 @@ def _length(data: bytes) -> _Length:
 
 
 def _ogg(data: bytes) -> _Length:
-    """By the position that its last page has, and the header of its stream."""
+    """From the position in the last page, and the header of the stream."""
     (frames,) = struct.unpack_from("<q", data, data.rfind(b"OggS") + 6)
     body = data[27 + data[26] :][:20]
     if body.startswith(b"OpusHead"):

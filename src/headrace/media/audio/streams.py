@@ -1,4 +1,4 @@
-"""FLAC, Ogg and AIFF as they lie in a file: what the decoder does not look at."""
+"""Checks of FLAC, Ogg and AIFF files that libsndfile does not make."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headrace.media.audio.headers import Unfit
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _ONES = 0xFFFF_FFFF
 _LAST_PAGE = 4
-# Sample rates that a FLAC frame names by a number of four bits.
+# The codes of sample rates in FLAC frames.
 _FLAC_RATES = {
     1: 88_200,
     2: 176_400,
@@ -32,7 +32,7 @@ _FLAC_RATES = {
 
 
 def check_ogg(data: bytes) -> None:
-    """Check the pages of an Ogg file; decoders skip the bad ones in silence.
+    """Check the pages of an Ogg file; decoders silently skip bad ones.
 
     Raises:
         Unfit: one is damaged or missing, or there is more than one stream.
@@ -61,14 +61,14 @@ def check_ogg(data: bytes) -> None:
 
 
 def _ogg_checksum(page: bytes) -> bytes:
-    """Ogg's CRC runs the other way round than zlib's: so do the bits given to it."""
+    """Ogg's CRC, which is zlib's with the bits in reverse order."""
     plain = page[:22] + bytes(4) + page[26:]
     crc = zlib.crc32(plain.translate(_REVERSED), _ONES) ^ _ONES
     return struct.pack(">I", crc).translate(_REVERSED)
 
 
 def check_aiff(data: bytes) -> None:
-    """Check that the chunks of an AIFF file are all there; decoders do not ask.
+    """Check that an AIFF file has all of its chunks; decoders do not.
 
     Raises:
         Unfit: it is cut short.
@@ -88,12 +88,12 @@ def check_aiff(data: bytes) -> None:
 
 
 def flac_frames(data: bytes) -> int:
-    """How many frames a FLAC file's header declares; 0 where it does not know."""
+    """The number of frames in a FLAC file's header; 0 where it is unknown."""
     return int.from_bytes(data[21:26]) & (2**36 - 1)
 
 
 def flac_bits(data: bytes) -> int:
-    """How many bits a sample of a FLAC file has, by its header."""
+    """The bits per sample in a FLAC file's header."""
     return (int.from_bytes(data[20:22]) >> 4 & 31) + 1
 
 
@@ -108,19 +108,18 @@ def check_flac_rate(data: bytes) -> None:
     while not last and place + 4 <= len(data):
         last = bool(data[place] & 0x80)
         place += 4 + int.from_bytes(data[place + 1 : place + 4])
-    named = _FLAC_RATES.get(data[place + 2] & 15) if place + 3 <= len(data) else None
-    if named is not None and named != rate:
+    in_frames = (
+        _FLAC_RATES.get(data[place + 2] & 15) if place + 3 <= len(data) else None
+    )
+    if in_frames not in (None, rate):
         raise Unfit(
-            "header", f"a sample rate of {rate:,} Hz, but {named:,} Hz in its frames"
+            "header",
+            f"a sample rate of {rate:,} Hz, but {in_frames:,} Hz in its frames",
         )
 
 
 class FlacChecksum:
-    """The MD5 that a FLAC file's header has of its samples; most have one.
-
-    Args:
-        data: the file.
-    """
+    """The MD5 of the samples that most FLAC files have in their header."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = flac_bits(data)
@@ -128,17 +127,17 @@ class FlacChecksum:
         self._digest = hashlib.md5(usedforsecurity=False)
 
     def add(self, samples: npt.NDArray[Any]) -> None:
-        """Take in decoded samples: int32, the highest bits, or int16."""
+        """Add decoded samples: int16, or int32 with the value in the highest bits."""
         if self._expected and samples.dtype == np.int16:
             self._digest.update(np.ascontiguousarray(samples, "<i2").data)
         elif self._expected:
-            whole = (samples >> (32 - self._bits)).astype("<i4", copy=False)
+            values = (samples >> (32 - self._bits)).astype("<i4", copy=False)
             width = -(-self._bits // 8)
-            packed = np.ascontiguousarray(whole).view(np.uint8).reshape(-1, 4)
+            packed = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4)
             self._digest.update(np.ascontiguousarray(packed[:, :width]).data)
 
     def check(self) -> None:
-        """Compare it with the digest of all that was taken in.
+        """Compare it with the digest of the samples that were added.
 
         Raises:
             Unfit: they differ.

@@ -1,7 +1,6 @@
-"""Images: all that differs between this medium and others.
+"""The medium image, as `headrace.media.Medium` describes it.
 
-Whatever comes in, arrays or files, leaves as uint8 ``(n, height, width, channels)``
-with 1 or 3 channels. Knows pixels, not where they come from.
+Images from arrays and files become uint8 ``(n, height, width, 1 or 3)``.
 """
 
 from __future__ import annotations
@@ -31,27 +30,13 @@ if TYPE_CHECKING:
 __all__ = [
     "SAMPLE_INCHES",
     "alike",
-    "as_column",
     "as_html",
     "check_input",
     "columns",
     "decode_array",
-    "decode_files",
-    "difference",
-    "draw_sample",
-    "expectations",
-    "fit",
-    "form_of",
-    "from_column",
-    "preprocessing",
-    "raw",
-    "set_columns",
-    "set_expectations",
-    "sizes",
-    "suggest",
-    "usual_shape",
-    "variants",
 ]
+__all__ += ["decode_files", "difference", "draw_sample", "expectations", "fit"]
+__all__ += ["form_of", "set_columns", "set_expectations", "sizes"]
 
 DTYPE: np.dtype[Any] = np.dtype(np.uint8)
 PADDED = False
@@ -74,7 +59,7 @@ SOURCES = (
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
-    """Nothing: the form of images is that of most of them."""
+    """No fields: the form of images is that of most of them."""
     return {}
 
 
@@ -89,7 +74,7 @@ def as_column(payload: Pixels) -> pa.Array:
 
 
 def from_column(column: pa.Array, shape: tuple[int, ...]) -> Pixels:
-    """The way back."""
+    """The reverse of `as_column`."""
     return as_bytes(column).reshape(-1, *shape)
 
 

@@ -1,4 +1,4 @@
-"""Arrays of images brought to one form of pixels: uint8 ``(n, h, w, 1 or 3)``."""
+"""Arrays of images, and their form: uint8 ``(n, height, width, 1 or 3)``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SourceError, SpecError
-from headrace.media.forms import Fitted, Problem
+from headrace.media.forms import (
+    Fitted,
+    Problem,
+    array_name,
+    refuse_fields_of_others,
+)
 from headrace.records import Form
 
 if TYPE_CHECKING:
@@ -26,18 +31,12 @@ _UNIT_TOLERANCE = 1e-6
 
 
 def form_of(data: DataSpec) -> Form:
-    """What a pipeline declares of its images.
+    """The form of images that a pipeline declares.
 
     Raises:
         SpecError: it is not the form of an image.
     """
-    for field in ("sample_rate_hz", "seconds", "mask"):
-        value = getattr(data, field)
-        if value:
-            raise SpecError(
-                f"data.{field} is {value!r}, and images have none.",
-                "Leave it out, or set the medium that is meant.",
-            )
+    refuse_fields_of_others(data, "image")
     return Form(shape=_full_shape(data.shape))
 
 
@@ -66,23 +65,12 @@ def decode_array(
     where: str,
     high: float | None = None,
 ) -> tuple[Pixels, Scale]:
-    """Bring an array of images to uint8 ``(n, height, width, channels)``.
+    """As `Medium.decode_array`.
 
     Args:
-        array: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)`` or, where ``form``
-            tells how, ``(n, h * w * c)``. Whole numbers 0..255 of any type, or
-            floats 0..1, which are multiplied by 255 and rounded.
-        form: its ``shape`` is the declared ``(h, w, c)``, if any.
-        names: of the rows, ``(n,)``, for messages.
-        where: the file, for messages.
-        high: the greatest finite value of the array of floats that ``array`` is a
-            part of; its own where None.
-
-    Returns:
-        the pixels, and the scale they came in; "" where they cannot tell.
-
-    Raises:
-        SourceError: another shape, type or range, with the first row and value.
+        array: ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)`` or, where a shape is
+            declared, ``(n, h * w * c)``. Whole numbers 0..255 of any type, or floats
+            0..1, which are multiplied by 255 and rounded.
     """
     pixels = _channels_last(array, form.shape, names, where)
     if pixels.dtype.kind == "b":
@@ -92,13 +80,9 @@ def decode_array(
     if pixels.dtype.kind == "f":
         return _from_floats(pixels, names, where, high)
     raise SourceError(
-        f"{where}: {_array_name(names)} holds {array.dtype}, which are no pixels.",
+        f"{where}: {array_name(names)} holds {array.dtype}, which are no pixels.",
         "Store pixels as whole numbers 0..255 or floats 0..1.",
     )
-
-
-def _array_name(names: Sequence[str]) -> str:
-    return names[0].rpartition("[")[0] or names[0] if names else "an array"
 
 
 def _channels_last(
@@ -108,27 +92,27 @@ def _channels_last(
     where: str,
 ) -> npt.NDArray[Any]:
     sides = ", ".join(map(str, array.shape[1:]))
-    seen = f"{where}: {_array_name(names)} has shape (n, {sides})"
+    subject = f"{where}: {array_name(names)} has shape (n, {sides})"
     if array.ndim == 2:
         if shape is None or math.prod(shape) != array.shape[1]:
             declared = f"shape = {list(shape)} is declared" if shape else "no shape is"
             raise SourceError(
-                f"{seen}: flat images of {array.shape[1]} values, but {declared}.",
+                f"{subject}: flat images of {array.shape[1]} values, but {declared}.",
                 "Declare data.shape as [height, width, channels].",
             )
         return array.reshape(-1, *shape)
     if array.ndim == 3:
         return array[..., np.newaxis]
     if array.ndim == 4:
-        return _move_channels(array, shape, seen)
+        return _move_channels(array, shape, subject)
     raise SourceError(
-        f"{seen}, which is not one of images.",
+        f"{subject}, which is not one of images.",
         "Expected (n, height, width), with channels first or last, or flat rows.",
     )
 
 
 def _move_channels(
-    array: npt.NDArray[Any], shape: tuple[int, ...] | None, seen: str
+    array: npt.NDArray[Any], shape: tuple[int, ...] | None, subject: str
 ) -> npt.NDArray[Any]:
     first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
     if first and last and shape is not None:
@@ -140,7 +124,7 @@ def _move_channels(
         return np.moveaxis(array, 1, 3)
     reason = "both ends could be the channels" if first else "1 or 3 channels expected"
     raise SourceError(
-        f"{seen}: {reason}.", "Declare data.shape as [height, width, channels]."
+        f"{subject}: {reason}.", "Declare data.shape as [height, width, channels]."
     )
 
 
@@ -170,44 +154,47 @@ def _from_integers(
         if low < 0 or high > 255:
             bad = (pixels < 0) | (pixels > 255)
             _refuse_value(bad, pixels, names, where, "whole numbers are 0..255")
-    brightest = int(pixels.max(initial=0))
-    scale: Scale = "0..255" if brightest > 1 else "0..1" if brightest else ""
+    highest = int(pixels.max(initial=0))
+    scale = _scale_of(highest, is_unit=highest <= 1)
     return np.ascontiguousarray(pixels, dtype=np.uint8), scale
 
 
 def _from_floats(
-    pixels: npt.NDArray[Any], names: Sequence[str], where: str, highest: float | None
+    pixels: npt.NDArray[Any], names: Sequence[str], where: str, high: float | None
 ) -> tuple[Pixels, Scale]:
-    finite = np.isfinite(pixels)
-    _refuse_value(~finite, pixels, names, where, "it must be a finite number")
-    low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
-    if highest is None:
-        highest = high
-    unit = highest <= 1 + _UNIT_TOLERANCE
-    top = 1 + _UNIT_TOLERANCE if unit else 255
-    if low < 0 or high > 255:
-        bad = (pixels < 0) | (pixels > top)
+    is_finite = np.isfinite(pixels)
+    _refuse_value(~is_finite, pixels, names, where, "it must be a finite number")
+    lowest, highest = float(pixels.min(initial=0)), float(pixels.max(initial=0))
+    high = highest if high is None else high
+    is_unit = high <= 1 + _UNIT_TOLERANCE
+    if lowest < 0 or highest > 255:
+        bad = (pixels < 0) | (pixels > (1 + _UNIT_TOLERANCE if is_unit else 255))
         _refuse_value(bad, pixels, names, where, "floats are 0..1, or whole and 0..255")
     decoded = np.empty(pixels.shape, np.uint8)
     for start in range(0, len(pixels), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         block = pixels[rows].astype(np.float64)
-        whole = np.rint(block * 255 if unit else block)
-        if not unit:
+        rounded = np.rint(block * 255 if is_unit else block)
+        if not is_unit:
             _refuse_value(
-                whole != block,
+                rounded != block,
                 pixels[rows],
                 names[rows],
                 where,
                 "floats over 1 must be whole numbers 0..255",
             )
-        decoded[rows] = np.minimum(whole, 255)
-    scale: Scale = "" if highest == 0 else "0..1" if unit else "0..255"
-    return decoded, scale
+        decoded[rows] = np.minimum(rounded, 255)
+    return decoded, _scale_of(high, is_unit)
+
+
+def _scale_of(high: float, is_unit: bool) -> Scale:
+    if high == 0:
+        return ""
+    return "0..1" if is_unit else "0..255"
 
 
 def wrong_size(height: int, width: int, shape: tuple[int, ...]) -> Problem:
-    """The problem of an image of another size than the form's."""
+    """The problem of an image that has another size than the form."""
     return Problem(
         "size", f"{height} x {width} pixels; {shape[0]} x {shape[1]} is the form"
     )
@@ -221,12 +208,7 @@ def is_grey(pixels: Pixels) -> npt.NDArray[np.bool_]:
 
 
 def fit(pixels: Pixels, shape: tuple[int, ...]) -> Fitted:
-    """Bring images of one size to ``shape``: channels are converted, sizes are not.
-
-    Args:
-        pixels: uint8 ``(n, h, w, 1 or 3)``.
-        shape: the fixed form ``(height, width, 1 or 3)``.
-    """
+    """Convert the channels of images ``(n, h, w, 1 or 3)``; sizes stay as they are."""
     height, width, channels = pixels.shape[1:]
     nothing = np.empty((0, *shape), np.uint8)
     if (height, width) != shape[:2]:

@@ -1,6 +1,6 @@
-"""Texts: all that differs between this medium and others.
+"""The medium text, as `headrace.media.Medium` describes it.
 
-A text at rest is its UTF-8 bytes, padded with zeros; a model takes it as a string.
+A snapshot holds a text as UTF-8 bytes, zero-padded; a model takes it as a string.
 """
 
 from __future__ import annotations
@@ -33,47 +33,15 @@ from headrace.records import DataDescription
 if TYPE_CHECKING:
     from headrace.media.chunks import Chunk
 
-__all__ = [
-    "BEST_BUILDER",
-    "CACHED",
-    "DEFAULT_BUILDER",
-    "DTYPE",
-    "DUPLICATES",
-    "EXAMPLE",
-    "FIELDS",
-    "IS_TEXT",
-    "MAGICS",
-    "NEAR_LIMIT",
-    "PADDED",
-    "SAMPLE_INCHES",
-    "SCALE_COLUMNS",
-    "SOURCES",
-    "SUFFIXES",
-    "UNITS",
-    "alike",
-    "as_column",
-    "as_html",
-    "check_input",
-    "columns",
-    "decode_array",
-    "decode_files",
-    "expectations",
-    "fit",
-    "form_of",
-    "from_column",
-    "preprocessing",
-    "raw",
-    "sizes",
-    "suggest",
-    "usual_shape",
-    "variants",
-]
+__all__ = ["as_column", "as_html", "check_input", "columns", "decode_array", "raw"]
+__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "sizes"]
+__all__ += ["usual_shape", "variants"]
 
 DTYPE = np.dtype(np.uint8)
 PADDED = True
 CACHED = True
-DUPLICATES = "keep"  # short ones repeat: 7 % of real text messages
-NEAR_LIMIT = 0.06  # they vary a theme: 5 % of real poems do
+DUPLICATES = "keep"  # short texts repeat: 7 % of real text messages
+NEAR_LIMIT = 0.06  # 5 % of real poems are near copies of another
 SCALE_COLUMNS: tuple[str, ...] = ()
 DEFAULT_BUILDER = BEST_BUILDER = "bag_of_ngrams"
 UNITS = "bytes"
@@ -95,7 +63,7 @@ SOURCES = (
     "Give a table with a column of texts and one of labels (CSV, TSV, JSON lines or "
     "Parquet), or a folder (or zip or tar) with one sub-folder of .txt files per class."
 )
-SAMPLE_INCHES = None  # texts are read in tables
+SAMPLE_INCHES = None  # reports show texts in tables
 
 
 def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.bool_]:
@@ -104,10 +72,10 @@ def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
-    """Nothing: the form of texts follows from the longest."""
+    """No fields: the form of texts follows from the longest."""
     return {}
 
 
 def preprocessing(data: DataDescription) -> Any:
-    """None: what a text is split into belongs to a family of models."""
+    """None: each family of models has its own tokenizer."""
     return None

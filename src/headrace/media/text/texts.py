@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import InputError, SourceError, SpecError
-from headrace.media.forms import Fitted
+from headrace.media.forms import Fitted, refuse_fields_of_others
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
 
@@ -43,13 +43,7 @@ def form_of(data: DataSpec) -> Form:
     Raises:
         SpecError: what is declared is no form of a text.
     """
-    for field in ("sample_rate_hz", "seconds"):
-        value = getattr(data, field)
-        if value is not None:
-            raise SpecError(
-                f"data.{field} is {value:g}; texts have none.",
-                "Leave it out, or declare the pipeline's medium as audio.",
-            )
+    refuse_fields_of_others(data, "text")
     shape = data.shape
     if shape is not None and (len(shape) != 1 or shape[0] not in _DECLARED):
         raise SpecError(
@@ -108,14 +102,14 @@ def decode_array(
     where: str,
     high: float | None = None,
 ) -> tuple[Texts, str]:
-    """Texts do not come as arrays.
+    """Refuse arrays, which hold no texts.
 
     Raises:
         SourceError: always.
     """
     name = names[0] if names else "the array"
     raise SourceError(
-        f"{where}: {name} is from an array of {array.dtype}; texts are wanted.",
+        f"{where}: {name} is from an array of {array.dtype}; texts were expected.",
         "Give a table with a column of texts, or a folder of .txt files for each "
         "class.",
     )

@@ -45,7 +45,7 @@ def test_the_length_is_declared_in_seconds_or_samples(fields):
         ),
         ({"seconds": 1e-6}, "of 0 samples"),
         ({"shape": (10**9,)}, "of 1,000,000,000 samples"),
-        ({"mask": ("email",)}, "which is for texts"),
+        ({"mask": ("email",)}, r"data\.mask is \('email',\), which is no field of the medium audio"),
     ],
 )
 def test_what_is_no_form_of_a_sound_is_refused(fields, reason):
