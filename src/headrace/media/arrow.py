@@ -1,4 +1,4 @@
-"""Items as Arrow columns, and files of them; what is mapped is not copied."""
+"""Items as Arrow columns, and Arrow and Parquet files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 
 def as_binary(items: npt.NDArray[Any]) -> pa.Array:
-    """Items ``(n, ...)`` as a column, each as its bytes."""
+    """Items ``(n, ...)`` as a column of bytes."""
     flat = np.ascontiguousarray(items).reshape(-1)
     kind = pa.binary(math.prod(items.shape[1:]) * items.itemsize)
     buffers = [None, pa.py_buffer(flat.view(np.uint8))]
@@ -29,8 +29,16 @@ def as_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:
     return flat[span].reshape(-1, width)
 
 
+def offsets_of(column: pa.Array) -> tuple[npt.NDArray[np.integer[Any]], Any]:
+    """The offsets of a column of strings, ``(n + 1,)``, and the buffer of its bytes."""
+    _, offsets, data = column.buffers()
+    wide = pa.types.is_large_string(column.type)
+    places = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    return places[column.offset : column.offset + len(column) + 1], data
+
+
 def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
-    """Write columns of one length as one batch."""
+    """Write columns as an Arrow file of one batch."""
     batch = pa.record_batch(dict(columns))
     with (
         pa.OSFile(str(path), "wb") as file,
@@ -40,16 +48,16 @@ def write_table(path: Path, columns: Mapping[str, pa.Array]) -> None:
 
 
 def read_table(path: Path) -> pa.Table:
-    """What was written, mapped from the file: each column has one chunk."""
+    """Map a file of `write_table` into memory: each column has one chunk."""
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
 
 
 def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """A Parquet file that is in memory, or some columns of it.
+    """Read a Parquet file in memory, or some of its columns.
 
-    A scanner's thread, as `pyarrow.parquet.read_table` has them, may outlast the read
-    and then lets go of the bytes while Python ends, which aborts the process.
+    `pyarrow.parquet.read_table` is not used: a thread of its scanner may outlast the
+    read and release the bytes while Python ends, which aborts the process.
 
     Raises:
         KeyError: it lacks a column.

@@ -1,4 +1,4 @@
-"""The sha256 of decoded items, which is what they are called everywhere."""
+"""The sha256 of decoded items, by which items are identified."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from headrace.media.forms import Payload
 def digests(payload: Payload, module: Medium) -> bytes:
     """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes.
 
-    Where items are padded, the padding does not count: an item stays the same when a
-    longer one comes to its data set.
+    Padding is left out, so that an item's digest does not depend on the longest item.
     """
     width = math.prod(payload.shape[1:]) * payload.itemsize
     items = np.ascontiguousarray(payload).reshape(-1).view(np.uint8)
     ends = np.full(len(payload), width)
     if module.PADDED:
         ends = ends - (items.reshape(-1, width)[:, ::-1] != 0).argmax(axis=1)
-        # Of zeros alone, argmax finds none.
+        # argmax is 0 for zeros alone.
         ends[~items.reshape(-1, width).any(axis=1)] = 0
     flat = items.data
     starts = range(0, len(flat), width)

@@ -1,4 +1,4 @@
-"""What the contract can say of an image, and what is expected of it."""
+"""The columns of images that the contract checks, and the default contract."""
 
 from __future__ import annotations
 
@@ -16,25 +16,19 @@ from headrace.records import DataDescription
 
 # So that a block and its float64 copy stay in the processor's cache.
 _BLOCK_BYTES = 2**18
-# A ground that is nearly black or white; MNIST's is within 3 of black everywhere.
+# A background that is nearly black or white; MNIST's is within 3 of black.
 _DARK, _LIGHT = 32, 223
-# From this share of a set on, its ground is known.
+# The share of images whose background must agree.
 _MOST = 0.75
 _FEWEST = 30
-# Of 70,000 images, 35 may have the other ground by nature.
+# Of 70,000 images, 35 may have the other background.
 _RARE = 0.9995
 
 
 def columns(
     payload: Pixels, labels: Sequence[str], data: DataDescription
 ) -> dict[str, npt.NDArray[Any]]:
-    """What the contract can say of each image, computed in small blocks.
-
-    Args:
-        payload: uint8 ``(n, height, width, channels)``; a random part of a data set,
-            or all of it.
-        labels: not looked at.
-        data: not looked at.
+    """The columns of images uint8 ``(n, height, width, channels)``.
 
     Returns:
         arrays ``(n,)``: ``height``, ``width``, ``channels``, ``minimum``, ``maximum``
@@ -42,20 +36,16 @@ def columns(
         of the outermost pixels), ``nonzero`` (float64, share of values above 0),
         ``blank`` (bool, all values are equal), ``inverted`` (bool, the border is white
         where most are black, or black where most are white) and ``fingerprint``
-        (uint64, near for images that are alike).
+        (uint64).
     """
-    height, width, channels = payload.shape[1:]
-    told = _statistics(payload)
-    told["border"] = _border(payload)
-    return {
-        "height": np.full(len(payload), height),
-        "width": np.full(len(payload), width),
-        "channels": np.full(len(payload), channels),
-        **told,
-        "blank": told["minimum"] == told["maximum"],
-        "inverted": _inverted(told["border"], told["mean"]),
-        "fingerprint": fingerprint(payload),
-    }
+    sizes = zip(("height", "width", "channels"), payload.shape[1:], strict=True)
+    columns = {name: np.full(len(payload), size) for name, size in sizes}
+    columns |= _statistics(payload)
+    border = columns["border"] = _border(payload)
+    columns["blank"] = columns["minimum"] == columns["maximum"]
+    columns["inverted"] = _inverted(border, columns["mean"])
+    columns["fingerprint"] = fingerprint(payload)
+    return columns
 
 
 def _statistics(payload: Pixels) -> dict[str, npt.NDArray[Any]]:
@@ -71,7 +61,7 @@ def _statistics(payload: Pixels) -> dict[str, npt.NDArray[Any]]:
         low[rows] = np.minimum(low[rows], block.min(axis=1))
         high[rows] = np.maximum(high[rows], block.max(axis=1))
         nonzero[rows] += np.count_nonzero(block, axis=1)
-        # Whole numbers: their sums are exact, however they are cut.
+        # Sums of integers are exact, whatever the blocks.
         values = block.astype(np.float64)
         total[rows] += values.sum(axis=1).astype(np.int64)
         squares[rows] += np.vecdot(values, values).astype(np.int64)
@@ -86,12 +76,8 @@ def _statistics(payload: Pixels) -> dict[str, npt.NDArray[Any]]:
 
 
 def _border(payload: Pixels) -> npt.NDArray[np.float64]:
-    sides = (
-        payload[:, 0],
-        payload[:, -1],
-        payload[:, 1:-1, 0],
-        payload[:, 1:-1, -1],
-    )
+    inner = payload[:, 1:-1]
+    sides = payload[:, 0], payload[:, -1], inner[:, :, 0], inner[:, :, -1]
     values = sum(side.sum(axis=(1, 2), dtype=np.int64) for side in sides)
     count = sum(int(np.prod(side.shape[1:])) for side in sides)
     return np.asarray(values / count, np.float64)
@@ -100,7 +86,7 @@ def _border(payload: Pixels) -> npt.NDArray[np.float64]:
 def _inverted(
     border: npt.NDArray[np.float64], mean: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.bool_]:
-    """Which images have the ground that few others have, around something else."""
+    """Which images have an object on the background that few others have."""
     dark = (border < _DARK) & (border < mean)
     light = (border > _LIGHT) & (border > mean)
     if len(border) >= _FEWEST and dark.mean() >= _MOST:
@@ -111,17 +97,16 @@ def _inverted(
 
 
 def expectations(data: DataDescription) -> list[Expectation]:
-    """What is expected of those columns."""
+    """The default contract on those columns."""
     sizes = zip(("height", "width", "channels"), data.shape, strict=True)
     bounds = [(column, size, size) for column, size in sizes]
     bounds += [(column, 0, 255) for column in ("minimum", "maximum", "mean")]
     bounds += [("std", 0, 128), ("nonzero", 0, 1)]
+    between = "expect_column_values_to_be_between"
     return [
         *(
             Expectation(
-                column,
-                "expect_column_values_to_be_between",
-                {"column": column, "min_value": low, "max_value": high},
+                column, between, {"column": column, "min_value": low, "max_value": high}
             )
             for column, low, high in bounds
         ),

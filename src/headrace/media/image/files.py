@@ -1,4 +1,4 @@
-"""Image files brought to pixels by Pillow, which is let near known formats only."""
+"""Image files decoded by Pillow, which may try known formats only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FILE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 _PNG = b"\x89PNG\r\n\x1a\n"
-# A photo has about 10. Each is a pass over all pixels, and an empty one takes 20 bytes.
+# A photo has about 10 scans. Each decodes all pixels, and may have only 20 bytes.
 _SCANS_LIMIT = 200
 _SCAN = b"\xff\xda"
 # Handing a 28 x 28 PNG to a thread takes three times as long as decoding it.
@@ -31,14 +31,11 @@ _THREADS_FROM_BYTES = 16 * 2**10
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     """Decode image files to uint8 ``(h, w, 1)`` where grey, else ``(h, w, 3)``.
 
-    PNG, JPEG, BMP, GIF, WebP and TIFF of one frame, known by their first bytes.
-    The EXIF turn is applied, transparency is laid on white, 16 bit grey is scaled to
-    8 bit; colours that are all grey are grey. What cannot be decoded is a `Problem`.
-
-    Args:
-        files: the bytes of each file.
-        form: where its ``shape`` is declared, ``(h, w, c)``, an image of another size
-            is a `Problem` from its header alone.
+    The formats are PNG, JPEG, BMP, GIF, WebP and TIFF with one frame; the first bytes
+    of a file tell its format. The EXIF orientation is applied, transparent pixels
+    become white, 16 bit grey is scaled to 8 bit, and an image whose channels are equal
+    becomes grey. A file that cannot be decoded becomes a `Problem`, as does one whose
+    header has another size than the declared shape.
     """
     shape = form.shape
     with warnings.catch_warnings():
@@ -57,9 +54,7 @@ def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | 
         return Problem("decode", "the file is empty or not there")
     try:
         with Image.open(io.BytesIO(data), formats=FILE_FORMATS) as image:
-            problem = (
-                _header_problem(image, shape) or _png_problem(data) or _scans(data)
-            )
+            problem = _header_problem(image, shape) or _damage(data) or _scans(data)
             if problem is not None:
                 return problem
             image.load()
@@ -80,7 +75,7 @@ def _header_problem(image: Image, shape: tuple[int, ...] | None) -> Problem | No
             "too_large",
             f"{width} x {height} pixels; at most {pixels.PIXEL_LIMIT:,} are taken",
         )
-    # Either way round: the EXIF turn comes after decoding.
+    # Either way round: the EXIF orientation is applied after decoding.
     if shape is not None and {(height, width), (width, height)}.isdisjoint([shape[:2]]):
         return pixels.wrong_size(height, width, shape)
     if image.format != "MPO" and getattr(image, "is_animated", False):
@@ -88,8 +83,8 @@ def _header_problem(image: Image, shape: tuple[int, ...] | None) -> Problem | No
     return None
 
 
-def _png_problem(data: bytes) -> Problem | None:
-    """A wrong checksum, which Pillow does not look at where it holds pixels."""
+def _damage(data: bytes) -> Problem | None:
+    """The problem of a PNG with a wrong checksum; Pillow ignores those of pixels."""
     if not data.startswith(_PNG):
         return None
     place = len(_PNG)
@@ -106,7 +101,7 @@ def _png_problem(data: bytes) -> Problem | None:
 
 
 def _scans(data: bytes) -> Problem | None:
-    """So many passes over a JPEG's pixels that decoding it does not end in time."""
+    """The problem of a JPEG with so many scans that decoding takes too long."""
     if not data.startswith(b"\xff\xd8") or data.count(_SCAN) <= _SCANS_LIMIT:
         return None
     return Problem(
@@ -128,10 +123,8 @@ def _pixels_of(image: Image) -> pixels.Pixels | Problem:
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., np.newaxis]
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        if image.mode != "RGBA":
-            image = image.convert("RGBA")
         white = images.new("RGBA", image.size, "white")
-        white.alpha_composite(image)
+        white.alpha_composite(image.convert("RGBA"))
         image = white
     colours = np.asarray(image.convert("RGB"))
     return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours

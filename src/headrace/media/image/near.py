@@ -1,8 +1,8 @@
-"""Which images are the same picture: a fingerprint that is near, and a close look.
+"""Near copies of images: near fingerprints, confirmed by a comparison of the pixels.
 
-A copy is the same picture stored again, lighter or darker, resized a little, or moved
-by a pixel. Two pictures of one thing are none, and neither are two of one shape in
-different colours.
+A copy is the same picture encoded again, lighter or darker, resized a little, or
+shifted by a pixel. Two pictures of one thing are no copies, and neither are two of one
+shape in different colours.
 """
 
 from __future__ import annotations
@@ -16,53 +16,51 @@ from headrace.records import DataDescription
 
 _Bools = npt.NDArray[np.bool_]
 
-# Periods a height and a width: the lowest, of each pair of opposite ones the first.
+# The lowest frequencies, in periods per height and width; one of each opposite pair.
 _FREQUENCIES = np.array(
     [(0, across) for across in range(1, 5)]
     + [(down, across) for down in range(1, 5) for across in range(-3, 4)]
 )
 _SMALLEST_SIDE = 8
 _ROWS_AT_ONCE = 4096
-# Of the pixels from their mean; below it there is little but noise.
+# The least standard deviation of the pixels; below it there is mostly noise.
 _LEAST_CONTRAST = 2.0
 _NOISE = 16
-# The share of the variance that a copy leaves unexplained. Of MNIST's test images, the
-# one most like another of train leaves 0.006; of other pictures few leave below 0.3.
-_LEFT_ON_FLAT_GROUND = 0.005
-_LEFT = 0.02
+# The share of the variance that a copy may leave unexplained. The MNIST test image that
+# is most like a train image leaves 0.006; few pairs of other pictures leave below 0.3.
+_UNEXPLAINED_ON_EVEN_GROUND = 0.005
+_UNEXPLAINED = 0.02
 _FEW_PIXELS = 256
-# Colours are compared as means of a coarse grid: a move by a pixel hardly changes them.
+# Colours are compared on a coarse grid, which a shift by a pixel hardly changes.
 _COLOUR_GRID = 4
-# How far the colours of a copy may be off: levels of 256, and a share of their own.
+# How much the colours of a copy may differ: in levels of 256, and as a share.
 _COLOUR_NOISE = 6
 _COLOUR_SHARE = 0.3
 
 
 def fingerprint(payload: Pixels) -> npt.NDArray[np.uint64]:
-    """The signs of the lowest frequencies, 64 bits an image; 0: too little to tell by.
+    """Fingerprints of images ``(n, height, width, channels)``, ``(n,)``.
 
-    On an even ground it is the same wherever the picture lies.
-
-    Args:
-        payload: uint8 ``(n, height, width, channels)``.
+    The 64 bits are the signs of the lowest frequencies; 0 where an image has too little
+    contrast. On an even background they do not depend on the position of the object.
     """
-    found = np.zeros(len(payload), np.uint64)
+    prints = np.zeros(len(payload), np.uint64)
     if min(payload.shape[1:3]) >= _SMALLEST_SIDE:
         for start in range(0, len(payload), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            found[rows] = _packed(shrunk(payload[rows]))
-    return found
+            prints[rows] = _packed(shrunk(payload[rows]))
+    return prints
 
 
 def _packed(small: Grey) -> npt.NDArray[np.uint64]:
     waves = small.reshape(len(small), -1) @ _waves(*small.shape[1:]).T
-    found = np.zeros(len(small), np.uint64)
+    prints = np.zeros(len(small), np.uint64)
     for span in blocks(small):
         block = small[span]
         bits = np.packbits(_signs(block, waves[span]), axis=1)
-        plain = block.std(axis=(1, 2)) < _LEAST_CONTRAST
-        found[span] = np.where(plain, 0, bits.view(">u8")[:, 0])
-    return found
+        is_plain = block.std(axis=(1, 2)) < _LEAST_CONTRAST
+        prints[span] = np.where(is_plain, 0, bits.view(">u8")[:, 0])
+    return prints
 
 
 def _waves(height: int, width: int) -> Grey:
@@ -78,9 +76,9 @@ def _signs(small: Grey, waves: Grey) -> _Bools:
     height, width = small.shape[1:]
     even, odd = np.split(waves, 2, axis=1)
     down, across = _FREQUENCIES.T.astype(np.float32)
-    at_row, at_column = _places(small)
+    origin_row, origin_column = _places(small)
     angle = np.float32(2 * np.pi) * (
-        at_row * down / height + at_column * across / width
+        origin_row * down / height + origin_column * across / width
     )
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.concatenate(
@@ -89,9 +87,9 @@ def _signs(small: Grey, waves: Grey) -> _Bools:
 
 
 def _places(small: Grey) -> tuple[Grey, Grey]:
-    """The row and column that positions are taken from, ``(n, 1)`` each.
+    """The row and column that phases are relative to, ``(n, 1)`` each.
 
-    On an even ground it is the centre of what stands out; else, of the image.
+    It is the centre of the object on an even background; else, of the image.
     """
     outside = ring(small)
     level = np.median(outside, axis=1)[:, np.newaxis, np.newaxis]
@@ -112,46 +110,46 @@ def _centre(ink: Grey) -> Grey:
 
 
 def alike(first: Pixels, second: Pixels, data: DataDescription) -> _Bools:
-    """Which of pairs ``(n, *shape)`` with near fingerprints are copies, ``(n,)``."""
+    """Which pairs ``(n, *shape)`` with near fingerprints are copies, ``(n,)``."""
     return difference(first, second) <= 1
 
 
 def difference(first: Pixels, second: Pixels) -> Grey:
-    """How much the pictures of pairs ``(n, *shape)`` differ, ``(n,)``; copies, up to 1.
+    """How much pairs ``(n, *shape)`` differ, ``(n,)``; up to 1 for copies.
 
-    The second is explained by the first: lighter, of more contrast, and moved by up
-    to about a pixel; little may be left. On an even ground, where pictures of one
-    class are much alike, and of few pixels, that is less. Colours may differ a little.
+    The first picture, with any brightness and contrast and shifted by up to about a
+    pixel, must explain nearly all variance of the second. The limit is stricter on an
+    even background, where pictures of one class are much alike, and for few pixels.
+    Colours may differ a little.
     """
     differences = np.full(len(first), np.inf, np.float32)
     if min(first.shape[1:3]) < _SMALLEST_SIDE:
         return differences
     for span in blocks(first):
-        one, other = shrunk(first[span]), shrunk(second[span])
-        hard = is_flat(ring(one)) | is_flat(ring(other))
-        hard |= one[0].size < _FEW_PIXELS
-        limit = np.where(hard, _LEFT_ON_FLAT_GROUND, _LEFT)
-        differences[span] = _unexplained(_blurred(one), _blurred(other)) / limit
+        small, small_second = shrunk(first[span]), shrunk(second[span])
+        is_hard = is_flat(ring(small)) | is_flat(ring(small_second))
+        is_hard |= small[0].size < _FEW_PIXELS
+        limit = np.where(is_hard, _UNEXPLAINED_ON_EVEN_GROUND, _UNEXPLAINED)
+        differences[span] = (
+            _unexplained(_blurred(small), _blurred(small_second)) / limit
+        )
     if first.shape[-1] == 1:
         return differences
     return np.maximum(differences, _colour_difference(first, second))
 
 
 def _colour_difference(first: Pixels, second: Pixels) -> Grey:
-    """How much the colours of pairs differ, ``(n,)``; those of copies, up to 1."""
-    one, other = _colours(first), _colours(second)
-    strength = np.maximum(_root_mean_square(one), _root_mean_square(other))
+    """How much the colours of pairs differ, ``(n,)``; up to 1 for copies."""
+    colours, others = _colours(first), _colours(second)
+    strength = np.maximum(_root_mean_square(colours), _root_mean_square(others))
     limit = _COLOUR_NOISE + _COLOUR_SHARE * strength
-    return np.asarray(_root_mean_square(one - other) / limit, np.float32)
+    return np.asarray(_root_mean_square(colours - others) / limit, np.float32)
 
 
 def _colours(payload: Pixels) -> Grey:
-    """How far each channel is from the mean of all, ``(n, rows, columns, channels)``.
-
-    Zero where the picture is grey.
-    """
+    """Each channel less the mean of all channels, ``(n, rows, columns, channels)``."""
     channels = np.split(payload, payload.shape[-1], axis=-1)
-    small = np.stack([shrunk(one, _COLOUR_GRID) for one in channels], axis=-1)
+    small = np.stack([shrunk(grey, _COLOUR_GRID) for grey in channels], axis=-1)
     return np.asarray(small - small.mean(axis=-1, keepdims=True), np.float32)
 
 
@@ -166,38 +164,34 @@ def _blurred(small: Grey) -> Grey:
     return (rows[..., :-2] + two * rows[..., 1:-1] + rows[..., 2:]) * quarter
 
 
-def _unexplained(one: Grey, other: Grey) -> Grey:
-    """The share of the variance of ``other`` that is left, at the best place."""
+def _unexplained(first: Grey, second: Grey) -> Grey:
+    """The share of the variance of ``second`` that ``first`` leaves, at best."""
     slopes = (
-        one[:, 1:-1, 1:-1],
-        (one[:, 2:, 1:-1] - one[:, :-2, 1:-1]) / 2,
-        (one[:, 1:-1, 2:] - one[:, 1:-1, :-2]) / 2,
+        first[:, 1:-1, 1:-1],
+        (first[:, 2:, 1:-1] - first[:, :-2, 1:-1]) / 2,
+        (first[:, 1:-1, 2:] - first[:, 1:-1, :-2]) / 2,
     )
-    flat = [part.reshape(len(one), -1) for part in slopes]
+    flat = [part.reshape(len(first), -1) for part in slopes]
     causes: Grey = np.stack(flat, axis=1).astype(np.float32)
     causes -= causes.mean(axis=2, keepdims=True)
     gram: Grey = causes @ causes.transpose(0, 2, 1)
     gram += np.eye(3, dtype=np.float32) * (1e-5 * gram[:, :1, :1] + 1e-6)
-    effects = _moved(other)
+    effects = _shifted(second)
     common = causes @ effects.transpose(0, 2, 1)
     shares = np.linalg.solve(gram, common)
     every = np.maximum(np.vecdot(effects, effects), 1e-6)
-    left = 1 - (shares * common).sum(axis=1) / every
-    # Beyond about a pixel, a slope no longer stands for a move.
-    is_move = np.abs(shares[:, 1:]).max(axis=1) <= 1.2 * shares[:, 0]
-    least: Grey = np.where(is_move, left, 1).min(axis=1)
+    unexplained = 1 - (shares * common).sum(axis=1) / every
+    # Slopes stand for shifts of up to about a pixel only.
+    is_shift = np.abs(shares[:, 1:]).max(axis=1) <= 1.2 * shares[:, 0]
+    least: Grey = np.where(is_shift, unexplained, 1).min(axis=1)
     return least
 
 
-def _moved(images: Grey) -> Grey:
-    """All but the outermost pixels, of images moved by up to a pixel, less their mean.
-
-    Returns:
-        ``(n, 9, pixels)``.
-    """
+def _shifted(images: Grey) -> Grey:
+    """Inner pixels of the 9 shifts by up to a pixel, centred, ``(n, 9, pixels)``."""
     count, height, width = images.shape
     shape = (height - 2, width - 2)
     views = np.lib.stride_tricks.sliding_window_view(images, shape, axis=(1, 2))
-    moved: Grey = views.reshape(count, 9, -1)
-    moved -= moved.mean(axis=2, keepdims=True)
-    return moved
+    shifted: Grey = views.reshape(count, 9, -1)
+    shifted -= shifted.mean(axis=2, keepdims=True)
+    return shifted

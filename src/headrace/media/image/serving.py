@@ -1,4 +1,4 @@
-"""What a saved model may be called with; Keras itself would take anything."""
+"""Checks of the input of a saved model; Keras itself would take anything."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from headrace.records import DataDescription
 
 
 def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
-    """Images as the model takes them.
+    """Check images for a model.
 
     Args:
         x: uint8, or float32 in 0..255; ``(n, *shape)``, or one item, or without the
             channel axis where there is one channel.
-        data: what the model was trained on.
 
     Returns:
         ``(n, *shape)`` of the same dtype.

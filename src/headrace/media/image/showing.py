@@ -1,4 +1,4 @@
-"""Images for people: on matplotlib axes, and in a page."""
+"""Images in reports and pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw_sample(axes: Any, sample: Pixels, data: DataDescription) -> None:
 
 
 def as_html(sample: Pixels, data: DataDescription) -> str:
-    """One image ``(height, width, channels)`` for a page, which needs no other file."""
+    """One image ``(height, width, channels)`` as HTML that needs no other file."""
     from PIL import Image
 
     height, width, channels = sample.shape

@@ -1,4 +1,4 @@
-"""Images made small and grey, as they are compared."""
+"""Small grey versions of images, for comparisons."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ _BLOCK_BYTES = 2**19
 
 
 def shrunk(payload: Pixels, side: int = SMALL_SIDE) -> Grey:
-    """Small grey images, each pixel the mean of what it covers.
-
-    Args:
-        payload: uint8 ``(n, height, width, channels)``.
-        side: the largest height and width of the small ones.
+    """Shrink images ``(n, height, width, channels)`` to grey, by area means.
 
     Returns:
         ``(n, min(height, side), min(width, side))``, 0..255.
@@ -38,13 +34,13 @@ def shrunk(payload: Pixels, side: int = SMALL_SIDE) -> Grey:
 
 
 def blocks(payload: npt.NDArray[np.generic]) -> Iterator[slice]:
-    """Spans of items that stay in the processor's cache as float32."""
+    """Slices of items that fit into the processor's cache as float32."""
     step = max(1, _BLOCK_BYTES // max(1, 4 * payload[:1].size))
     return (slice(at, at + step) for at in range(0, len(payload), step))
 
 
 def _means(side: int, count: int) -> Grey:
-    """The matrix that takes ``side`` values to ``count`` means, ``(count, side)``."""
+    """The matrix that averages ``side`` values to ``count``, ``(count, side)``."""
     ends = np.linspace(0, side, count + 1)
     pixel = np.arange(side)
     high = np.minimum(ends[1:, np.newaxis], pixel + 1)
@@ -60,7 +56,7 @@ def ring(small: Grey) -> Grey:
 
 
 def is_flat(outside: Grey) -> npt.NDArray[np.bool_]:
-    """Which images stand on an even ground, by their `ring`, ``(n,)``."""
+    """Which images have an even background, by their `ring`, ``(n,)``."""
     level = np.median(outside, axis=1, keepdims=True)
     flat: npt.NDArray[np.bool_] = (np.abs(outside - level) <= 8).mean(axis=1) >= 0.9
     return flat

@@ -1,8 +1,9 @@
-"""How large images are, by the headers of their files: nothing is decoded."""
+"""The sizes of images, from the headers of their files."""
 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -13,7 +14,7 @@ from headrace.records import Form
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY_TYPES = (0, 4)  # of a PNG: grey, and grey with transparency
-# Readers of JPEG and TIFF look at the header alone; that of WebP takes memory for all.
+# Pillow reads only their headers; of a WebP, it would allocate all pixels.
 _OTHERS = ("JPEG", "TIFF", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F")
 
@@ -34,12 +35,7 @@ BROKEN = (
 
 
 def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
-    """At most how many bytes each image takes, decoded; 0 where no header is known.
-
-    Args:
-        files: the bytes of each file.
-        form: not looked at.
-    """
+    """At most how many bytes each image has, decoded; 0 for unknown headers."""
     counts = (_pixels(data) for data in files)
     return [Size(count, count) for count in counts]
 
@@ -57,13 +53,11 @@ def _pixels(data: bytes) -> int:
 
 
 def _webp(data: bytes) -> int:
-    """Pixels of a WebP file, of whichever of its three kinds."""
+    """The pixels of a WebP file of any of the three kinds."""
     kind, body = data[12:16], data[20:]
     if kind == b"VP8X":
-        width, height = struct.unpack_from("3s3s", body, 4)
-        return (int.from_bytes(width, "little") + 1) * (
-            int.from_bytes(height, "little") + 1
-        )
+        sides = struct.unpack_from("3s3s", body, 4)
+        return math.prod(int.from_bytes(side, "little") + 1 for side in sides)
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", body, 1)
         return int(((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1))

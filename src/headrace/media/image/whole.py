@@ -1,7 +1,7 @@
-"""What can be told of a set of images only as a whole, from a sample of it.
+"""Checks of a whole set of images, on a sample of it.
 
-Whether the test split is turned, mirrored or inverted against train: of a single image
-that cannot be told, of the mean of many it can. And whether a mark gives a class away.
+Is the test split rotated, mirrored or inverted relative to train? Single images do not
+show that, but their mean does. Does a mark give a class away?
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from headrace.media.image.pixels import Pixels
 from headrace.media.image.shrinking import Grey, blocks, shrunk
 from headrace.records import DataDescription
 
-_Move = Callable[[Grey], Grey]
+_Transform = Callable[[Grey], Grey]
 
 SAMPLE_ROWS = 2000
 _FEWEST = 40
-# Standard errors that an answer must be away from the middle, and the widest of them.
+# Standard errors from the middle that an answer needs, and the largest such error.
 _SURE, _WIDEST = 4.0, 0.15
 _AS_LIKELY = 0.9
 _POSITIONS = 4096
-# JPEG leaves most of a mark within this of its value.
+# JPEG changes most pixels of a mark by less.
 _SAME = 16
 _IN_CLASS = 0.98
-# Of 8 x 8 digits, one pixel tells the zeros to 0.92; of MNIST, the ones to 0.74.
+# Natural values: one pixel reaches 0.92 for the zeros of 8 x 8 digits, 0.74 in MNIST.
 _GIVEN_AWAY = 0.98
 _FEWEST_IN_CLASS = 20
 
@@ -38,33 +38,33 @@ def set_columns(
     splits: Sequence[str],
     data: DataDescription,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """What can be told of a sample of a data set, each an array ``(1,)``.
+    """Columns of a whole data set, arrays ``(1,)``.
 
     Args:
         payload: uint8 ``(n, height, width, channels)``, drawn at random; about 2,000
             of train and of test each are enough.
-        labels: ``(n,)``.
-        splits: ``train``, ``val`` or ``test``, ``(n,)``.
-        data: what the data set is.
+        labels, splits: ``(n,)``.
 
     Returns:
         ``test_inverted`` and ``test_turned``: -1 where the mean image of test is that
-        of train, 1 where it is that of train inverted, or turned or mirrored, and 0
-        where that cannot be told. ``class_mark``: how well the value of one pixel
-        tells a class from all others: the share of the class that has it less the
-        share of the others that do.
+        of train, 1 where it is that of train inverted, or rotated or mirrored, and 0
+        where neither is certain. ``class_mark``: how well the value of one pixel
+        separates a class: the share of its images with that value, less the share of
+        all others.
     """
-    tested = np.array([split == "test" for split in splits], bool)
+    is_test = np.array([split == "test" for split in splits], bool)
     small = shrunk(payload)
     small -= small.mean(axis=(1, 2), keepdims=True)
-    inverted, turned = _moved(small[~tested], small[tested])
-    mark = _class_mark(_positions(payload)[~tested], np.array(labels, object)[~tested])
-    told = {"test_inverted": inverted, "test_turned": turned, "class_mark": mark}
-    return {name: np.array([value], np.float64) for name, value in told.items()}
+    inverted, turned = _transformed(small[~is_test], small[is_test])
+    mark = _class_mark(
+        _positions(payload)[~is_test], np.array(labels, object)[~is_test]
+    )
+    values = {"test_inverted": inverted, "test_turned": turned, "class_mark": mark}
+    return {name: np.array([value], np.float64) for name, value in values.items()}
 
 
 def set_expectations(data: DataDescription) -> list[Expectation]:
-    """What is expected of those columns."""
+    """The default contract on those columns."""
     limits = {
         "test_inverted": (0.5, "is the test split a negative?"),
         "test_turned": (0.5, "is the test split turned or mirrored?"),
@@ -82,45 +82,45 @@ def set_expectations(data: DataDescription) -> list[Expectation]:
     ]
 
 
-def _moves(shape: tuple[int, ...]) -> list[_Move]:
-    moves: list[_Move] = [
+def _transforms(shape: tuple[int, ...]) -> list[_Transform]:
+    transforms: list[_Transform] = [
         np.negative,
         lambda image: image[:, ::-1],
         lambda image: image[::-1],
         lambda image: image[::-1, ::-1],
     ]
     if shape[0] == shape[1]:
-        moves += [
+        transforms += [
             np.rot90,
             lambda image: np.rot90(image, -1),
             lambda image: image.T,
             lambda image: image[::-1, ::-1].T,
         ]
-    return moves
+    return transforms
 
 
-def _moved(train: Grey, test: Grey) -> tuple[float, float]:
-    """How much the test images are the train images inverted, and turned."""
+def _transformed(train: Grey, test: Grey) -> tuple[float, float]:
+    """How much the test images are inverted, and how much rotated or mirrored."""
     if len(train) < _FEWEST or len(test) < _FEWEST:
         return 0.0, 0.0
-    known, held = train[::2].mean(axis=0), train[1::2]
-    moves = _moves(known.shape)
+    reference, other_train = train[::2].mean(axis=0), train[1::2]
+    transforms = _transforms(reference.shape)
     mean = test.mean(axis=0)
-    # Whatever else was done to test, the move that fits best is the likeliest.
-    fits = [float(np.vdot(move(known), mean)) for move in moves]
+    # The transform that fits best is the likeliest.
+    fits = [float(np.vdot(transform(reference), mean)) for transform in transforms]
     best = int(np.argmax(fits))
-    towards = moves[best](known) - known
+    towards = transforms[best](reference) - reference
     half = float(np.vdot(towards, towards)) / 2
     if half <= 0:
         return 0.0, 0.0
-    at_train, wide_train = _position(held, towards / half)
+    at_train, wide_train = _position(other_train, towards / half)
     at_test, wide_test = _position(test, towards / half)
     widest = max(wide_train, wide_test)
     if widest > _WIDEST or at_train + _SURE * wide_train > 0:
         return 0.0, 0.0
     if at_test - _SURE * wide_test < 0:
         return -1.0, -1.0
-    # The negative of a slope from light to dark is also that slope turned.
+    # A slope from light to dark that is inverted equals that slope rotated.
     inverted, turned = (
         at_test if fit > _AS_LIKELY * fits[best] else -1.0
         for fit in (fits[0], max(fits[1:]))
@@ -129,7 +129,7 @@ def _moved(train: Grey, test: Grey) -> tuple[float, float]:
 
 
 def _position(images: Grey, towards: Grey) -> tuple[float, float]:
-    """Where images lie between -1, as known, and 1, as moved; and its error."""
+    """Where images lie from -1, the reference, to 1, its transform; and the error."""
     places = images.reshape(len(images), -1) @ towards.ravel()
     return float(places.mean()), float(places.std() / np.sqrt(len(places)))
 
@@ -153,15 +153,15 @@ def _class_mark(
 
 
 def _positions(payload: Pixels) -> npt.NDArray[np.int16]:
-    """The lightness at each of at most about 4,096 places, ``(n, places)``."""
+    """The lightness at up to about 4,096 positions, ``(n, positions)``."""
     height, width, channels = payload.shape[1:]
     step = max(1, int(np.ceil(np.sqrt(height * width / _POSITIONS))))
-    seen = payload[:, ::step, ::step]
+    grid = payload[:, ::step, ::step]
     if channels == 1:
-        return seen.reshape(len(seen), -1).astype(np.int16)
-    lightness = np.empty(seen.shape[:3], np.int16)
-    for span in blocks(seen):
-        red, green, blue = np.moveaxis(seen[span].astype(np.int16), 3, 0)
-        # Channels of one weight would not tell red from blue.
+        return grid.reshape(len(grid), -1).astype(np.int16)
+    lightness = np.empty(grid.shape[:3], np.int16)
+    for span in blocks(grid):
+        red, green, blue = np.moveaxis(grid[span].astype(np.int16), 3, 0)
+        # With equal weights, red would equal blue.
         lightness[span] = (2 * red + 4 * green + blue) // 7
-    return lightness.reshape(len(seen), -1)
+    return lightness.reshape(len(grid), -1)

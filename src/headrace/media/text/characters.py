@@ -1,4 +1,4 @@
-"""The characters of many texts at once, as numbers, each with its kind and script."""
+"""The characters of many texts as arrays: their codes, kinds and scripts."""
 
 from __future__ import annotations
 
@@ -10,21 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.media.arrow import offsets_of
+
 LETTER, DIGIT, SPACE, CONTROL, C1, HIDDEN = 1, 2, 4, 8, 16, 32
-SCRIPTS = (
-    "",
-    "latin",
-    "han",
-    "kana",
-    "hangul",
-    "cyrillic",
-    "arabic",
-    "greek",
-    "hebrew",
-    "devanagari",
-    "thai",
-    "other",
-)
 _RANGES = {
     "latin": (
         *((0x41, 0x5A), (0x61, 0x7A), (0xAA, 0x24F)),
@@ -46,10 +34,11 @@ _RANGES = {
     "devanagari": ((0x900, 0x97F),),
     "thai": ((0xE00, 0xE7F),),
 }
+SCRIPTS = ("", *_RANGES, "other")
 _ALL = 0x110000
-# Turns the order of what follows around, so that a text is not what it looks like.
+# These reverse the order of what follows, so that a text is not what it looks like.
 _OVERRIDES = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-# Not the joiners, which emoji, Persian and Hindi are written with.
+# Joiners are left out: emoji, Persian and Hindi need them.
 _HIDDEN = (0x200B, 0x2060, 0xFEFF)
 
 
@@ -60,8 +49,8 @@ class Characters:
     Attributes:
         codes: uint32 ``(characters,)``.
         bounds: the first of each text, and the number of all, ``(texts + 1,)``.
-        kinds: uint8 ``(characters,)``, of ``LETTER``, ``DIGIT`` ... together.
-        scripts: uint8 ``(characters,)``, places in `SCRIPTS`; 0 for all but letters.
+        kinds: uint8 ``(characters,)``, flags ``LETTER``, ``DIGIT`` and so on.
+        scripts: uint8 ``(characters,)``, indices in `SCRIPTS`; 0 for all but letters.
     """
 
     codes: npt.NDArray[np.uint32]
@@ -70,31 +59,26 @@ class Characters:
     scripts: npt.NDArray[np.uint8]
 
     def count(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """How many characters of each text are chosen, ``(texts,)``."""
+        """The number of chosen characters in each text, ``(texts,)``."""
         places = np.flatnonzero(chosen)
-        counted: npt.NDArray[np.int64] = np.diff(np.searchsorted(places, self.bounds))
-        return counted
+        return np.asarray(np.diff(np.searchsorted(places, self.bounds)))
 
     def begins(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Which chosen characters follow none of their text that is chosen."""
+        """Which chosen characters begin a run of chosen ones in their text."""
         before = np.concatenate([[False], chosen[:-1]])[: len(chosen)]
         firsts = self.bounds[:-1]
         before[firsts[firsts < len(chosen)]] = False
-        first: npt.NDArray[np.bool_] = chosen & ~before
-        return first
+        return np.asarray(chosen & ~before)
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:
-        """The text of each character, ``(characters,)``."""
+        """The index of each character's text, ``(characters,)``."""
         return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
 
 
 def characters_of(column: pa.Array) -> Characters:
     """The characters of a column of strings that has no nulls."""
-    _, offsets, buffer = column.buffers()
-    wide = pa.types.is_large_string(column.type)
-    ends = np.frombuffer(offsets, np.int64 if wide else np.int32)
-    ends = ends[column.offset : column.offset + len(column) + 1]
+    ends, buffer = offsets_of(column)
     data = np.frombuffer(buffer or b"", np.uint8)[ends[0] : ends[-1]]
     before = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80, dtype=np.int64)])
     text = data.tobytes().decode()
@@ -113,11 +97,8 @@ def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     kinds[0x30000:0x323B0] |= LETTER
     kinds[np.flatnonzero(names == "Nd")] |= DIGIT
     kinds[[c for c in range(0x3001) if chr(c).isspace()]] |= SPACE
-    controls = [*range(0x20), 0x7F]
-    kinds[[c for c in controls if not kinds[c] & SPACE or c in range(0x1C, 0x20)]] |= (
-        CONTROL
-    )
-    kinds[[*_OVERRIDES]] |= CONTROL
+    controls = [c for c in (*range(0x1C), 0x7F) if not kinds[c] & SPACE]
+    kinds[[*controls, *range(0x1C, 0x20), *_OVERRIDES]] |= CONTROL
     kinds[[c for c in range(0x80, 0xA0) if c != 0x85]] |= C1
     kinds[[*_HIDDEN]] |= HIDDEN
     scripts = np.where(kinds & LETTER, SCRIPTS.index("other"), 0).astype(np.uint8)

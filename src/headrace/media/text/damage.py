@@ -1,7 +1,7 @@
-"""Encoding damage: what is left where bytes were read as what they were not.
+"""Mojibake: characters that remain where a text was decoded in a wrong encoding.
 
-Each kind is one that real texts do not have, whatever their language: a letter with an
-accent before a closing quotation mark, as in French, is none.
+No real text has them, whatever its language. An accented letter before a closing
+quotation mark, as in French, is not counted.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from headrace.media.text.characters import LETTER, SCRIPTS, Characters
 
 _REPLACEMENT = 0xFFFD
 _QUESTION = ord("?")
-# So many question marks and not one letter: characters that ASCII could not take.
+# So many question marks and no letter: characters that ASCII could not represent.
 _QUESTIONS = 6
 _HAN = SCRIPTS.index("han")
-# Bytes E4..E9 begin most Chinese characters in UTF-8; read as GBK, they begin ones
-# that are rare (under 5 % of real texts).
+# Bytes E4..E9 begin most Chinese characters in UTF-8. Decoded as GBK, they begin rare
+# characters, which are under 5 % of real texts.
 _RARE_SHARE = 0.2
-_READ_BACK = 0.4  # 8 % of real texts
+_RESTORED = 0.4  # of real texts, 8 %
 
 
 def _windows(low: int, high: int) -> str:
-    """The characters that Latin-1 and Windows-1252 have for bytes, for a pattern."""
-    plain = "".join(map(chr, range(low, high + 1)))
-    known = bytes(range(low, high + 1)).decode("cp1252", "ignore")
-    return re.escape("".join(sorted({*plain, *known})))
+    """A pattern of the characters for bytes in Latin-1 and Windows-1252."""
+    data = bytes(range(low, high + 1))
+    characters = {*data.decode("latin-1"), *data.decode("cp1252", "ignore")}
+    return re.escape("".join(sorted(characters)))
 
 
 _TAIL = f"[{_windows(0x80, 0xBF)}]"
-# Of these, what may follow a letter and stand before a punctuation mark.
+# Some of them are natural after a letter, before a punctuation mark.
 _NATURAL = "…”’‘“»«–—›‹°·¿¡™®©§ªº¹²³€šžŠŽ\u00a0"
 _STRANGE = f"(?:(?![{_NATURAL}]){_TAIL})"
 _MISREAD = re.compile(
@@ -43,23 +43,18 @@ _MISREAD = re.compile(
     rf"|â(?:€{_TAIL}?|[‚„†‰ˆœ˜]{_TAIL})"  # ’ as â€™
     rf"|[à-ï]{_STRANGE}{_TAIL}|(?:[à-ï]{_TAIL}{_TAIL}){{2,}}"  # Chinese
     rf"|ð[Ÿ\x9f]{_TAIL}{{0,2}}"  # emoji
-    r"|锟斤拷|烫{4,}|屯{4,}"  # U+FFFD as GBK; memory that was never written
-    r"|[\xa1-\xff]{4,}"  # GBK or KOI8-R as Latin-1, looked at again
+    r"|锟斤拷|烫{4,}|屯{4,}"  # U+FFFD as GBK; uninitialised memory
+    r"|[\xa1-\xff]{4,}"  # GBK or KOI8-R as Latin-1, see `_is_misread`
 )
 
 
 def damage(column: pa.Array, characters: Characters) -> npt.NDArray[np.int64]:
-    """How many characters of each text are damage, ``(n,)``.
-
-    Args:
-        column: of strings.
-        characters: of those.
-    """
+    """The number of damaged characters in each text of a column, ``(n,)``."""
     codes, count = characters.codes, characters.count
-    found = count(codes == _REPLACEMENT)
+    damaged = count(codes == _REPLACEMENT)
     questions = count(codes == _QUESTION)
     letters = count((characters.kinds & LETTER) > 0)
-    found += np.where((questions >= _QUESTIONS) & (letters == 0), questions, 0)
+    damaged += np.where((questions >= _QUESTIONS) & (letters == 0), questions, 0)
     han = count(characters.scripts == _HAN)
     rare = count(_lookup("rare")[codes])
     doubtful = (han >= 2) & (rare >= _RARE_SHARE * han)
@@ -67,21 +62,21 @@ def damage(column: pa.Array, characters: Characters) -> npt.NDArray[np.int64]:
     texts = column.take(suspects).to_pylist()
     for row, text in zip(suspects.tolist(), texts, strict=True):
         spans = (m.group() for m in _MISREAD.finditer(text))
-        found[row] += sum(len(span) for span in spans if _is_misread(span))
+        damaged[row] += sum(len(span) for span in spans if _is_misread(span))
         if doubtful[row] and _is_utf_8_read_as_gbk(text):
-            found[row] += han[row]
-    return np.minimum(found, np.diff(characters.bounds))
+            damaged[row] += han[row]
+    return np.minimum(damaged, np.diff(characters.bounds))
 
 
 def _suspects(characters: Characters) -> npt.NDArray[np.bool_]:
-    """Which texts hold what a misread one begins with; few others do."""
+    """Which texts have a pair of characters that begins mojibake; few others do."""
     codes = characters.codes
     lead, tail = _lookup("lead")[codes], _lookup("tail")[codes]
-    begun = _lookup("word")[codes]
-    begun[:-1] |= lead[:-1] & tail[1:]
+    suspicious = _lookup("word")[codes]
+    suspicious[:-1] |= lead[:-1] & tail[1:]
     high = (codes >= 0xA1) & (codes <= 0xFF)
-    begun[:-3] |= high[:-3] & high[1:-2] & high[2:-1] & high[3:]
-    return characters.count(begun) > 0
+    suspicious[:-3] |= high[:-3] & high[1:-2] & high[2:-1] & high[3:]
+    return characters.count(suspicious) > 0
 
 
 @functools.cache
@@ -101,7 +96,7 @@ def _lookup(kind: str) -> npt.NDArray[np.bool_]:
 
 
 def _is_misread(span: str) -> bool:
-    """Whether a match counts: a long run of Latin-1 must look like no word."""
+    """Whether a match is mojibake: a long run of Latin-1 may also be a word."""
     if not re.fullmatch(r"[\xa1-\xff]{4,}", span):
         return True
     letters = [c for c in span if c.isalpha()]
@@ -113,5 +108,5 @@ def _is_utf_8_read_as_gbk(text: str) -> bool:
     han = "".join(c for c in text if "\u3400" <= c <= "\u9fff")
     back = han.encode("gb18030", "ignore").decode("utf-8", "replace")
     good = sum("\u4e00" <= c <= "\u9fff" for c in back)
-    # Three bytes of UTF-8 make a character; of GBK, two.
-    return good >= _READ_BACK * len(han) * 2 / 3
+    # A character has three bytes in UTF-8, and two in GBK.
+    return good >= _RESTORED * len(han) * 2 / 3

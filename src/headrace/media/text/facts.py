@@ -1,4 +1,4 @@
-"""What the contract can say of each text, computed for many at once."""
+"""The columns of texts that the contract checks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.media.arrow import offsets_of
 from headrace.media.text import language
 from headrace.media.text.characters import (
     C1,
@@ -28,11 +29,11 @@ from headrace.media.text.personal import counts
 from headrace.media.text.texts import Texts, as_column, lengths_of
 from headrace.records import DataDescription
 
-# So that what is computed for each character stays small.
+# Keeps the arrays over characters small.
 _BLOCK_BYTES = 2**17
 _LEAST_SPREAD = float(np.log(1.5))
 _HAN = SCRIPTS.index("han")
-_TOLD = ("han", "latin", "cyrillic", "arabic")
+_SHARES = ("han", "latin", "cyrillic", "arabic")
 
 _Columns = dict[str, npt.NDArray[Any]]
 
@@ -40,43 +41,37 @@ _Columns = dict[str, npt.NDArray[Any]]
 def columns(
     payload: Texts, labels: Sequence[str], data: DataDescription
 ) -> dict[str, npt.NDArray[Any]]:
-    """What can be told of each text.
-
-    Args:
-        payload: uint8 ``(n, bytes)``.
-        labels: ``(n,)``.
-        data: of the data set.
+    """The columns of texts uint8 ``(n, bytes)``.
 
     Returns:
         arrays ``(n,)``: ``characters``, ``bytes``, ``words`` (int64; a Chinese
-        character is one), ``length_excess`` (see below), ``blank`` (bool: nothing, or
-        one character again and again), ``letters``, ``digits`` (shares of the
+        character is one), ``length_excess`` (see below), ``blank`` (bool: nothing
+        visible, or one character repeated), ``letters``, ``digits`` (shares of the
         characters), ``han``, ``latin``, ``cyrillic``, ``arabic`` (shares of the
-        letters), ``language`` (str), ``foreign`` (see `language.unlike_the_rest`),
+        letters), ``language`` (str), ``foreign`` (see `language.foreign`),
         ``repeated`` (the longest run of one character), ``damage`` (characters that a
-        wrong encoding left), ``controls`` (control characters, and those that turn
-        the order around), ``c1`` (control characters of Latin-1), ``hidden`` (of no
+        wrong encoding left), ``controls`` (control characters, and those that
+        reverse the order), ``c1`` (control characters of Latin-1), ``hidden`` (of no
         width), ``damage_share`` (of damage, controls and c1), ``emails``, ``phones``,
         ``id_numbers``, ``card_numbers``, ``label_in_text`` (bool) and ``fingerprint``
         (uint64).
 
-    The excess of a text's length is how far the logarithm lies above the third
-    quartile's, where 1 is the distance of the quartiles.
+    ``length_excess`` is how far the logarithm of a text's length lies above the third
+    quartile, in interquartile ranges.
     """
     column = as_column(payload)
     blocks = [_block(part) for part in _parts(column)]
-    found = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
-    found["bytes"] = lengths_of(payload)
-    found["length_excess"] = _excess(found["characters"])
-    found["foreign"] = language.unlike_the_rest(found["language"])
-    found["label_in_text"] = label_leaks(column, labels)
-    return found
+    columns = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
+    columns["bytes"] = lengths_of(payload)
+    columns["length_excess"] = _excess(columns["characters"])
+    columns["foreign"] = language.foreign(columns["language"])
+    columns["label_in_text"] = label_leaks(column, labels)
+    return columns
 
 
 def _parts(column: pa.Array) -> Iterator[pa.Array]:
-    """Consecutive texts of about so many bytes."""
-    wide = pa.types.is_large_string(column.type)
-    ends = np.frombuffer(column.buffers()[1], np.int64 if wide else np.int32)
+    """Parts of a column of about ``_BLOCK_BYTES`` each."""
+    ends, _ = offsets_of(column)
     steps = np.arange(_BLOCK_BYTES, int(ends[len(column)]), _BLOCK_BYTES)
     stops = [*np.searchsorted(ends[: len(column)], steps).tolist(), len(column)]
     start = 0
@@ -87,22 +82,23 @@ def _parts(column: pa.Array) -> Iterator[pa.Array]:
 
 
 def _block(column: pa.Array) -> _Columns:
-    found = characters_of(column)
-    count, sizes = found.count, np.diff(found.bounds)
-    kinds = found.kinds
-    scripts = language.script_counts(found)
+    characters = characters_of(column)
+    count, sizes = characters.count, np.diff(characters.bounds)
+    kinds = characters.kinds
+    scripts = language.script_counts(characters)
     letters = scripts.sum(axis=1)
     controls = count((kinds & CONTROL) > 0)
     c1 = count((kinds & C1) > 0)
-    damaged = damage(column, found)
-    repeated = _longest_runs(found)
+    damaged = damage(column, characters)
+    repeated = _longest_runs(characters)
     visible = sizes - count((kinds & (SPACE | CONTROL | HIDDEN)) > 0)
     shares = {
-        name: scripts[:, SCRIPTS.index(name)] / np.maximum(letters, 1) for name in _TOLD
+        name: scripts[:, SCRIPTS.index(name)] / np.maximum(letters, 1)
+        for name in _SHARES
     }
     return {
         "characters": sizes,
-        "words": _words(found),
+        "words": _words(characters),
         "blank": (visible == 0) | ((repeated == sizes) & (sizes >= 10)),
         "letters": letters / np.maximum(sizes, 1),
         "digits": count((kinds & DIGIT) > 0) / np.maximum(sizes, 1),
@@ -125,26 +121,26 @@ def _excess(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     if not len(logs):
         return logs
     low, high = np.quantile(logs, [0.25, 0.75])
-    # Where half of the texts are of one length, others still differ a little.
+    # Where half of the texts have one length, the range would be 0.
     logs -= high
     logs /= max(high - low, _LEAST_SPREAD)
     return np.clip(logs, 0, None)
 
 
-def _words(found: Characters) -> npt.NDArray[np.int64]:
-    han = found.scripts == _HAN
-    other = ((found.kinds & (LETTER | DIGIT)) > 0) & ~han
-    return found.count(found.begins(other)) + found.count(han)
+def _words(characters: Characters) -> npt.NDArray[np.int64]:
+    han = characters.scripts == _HAN
+    other = ((characters.kinds & (LETTER | DIGIT)) > 0) & ~han
+    return characters.count(characters.begins(other)) + characters.count(han)
 
 
-def _longest_runs(found: Characters) -> npt.NDArray[np.int64]:
+def _longest_runs(characters: Characters) -> npt.NDArray[np.int64]:
     """The longest run of one character in each text, ``(n,)``."""
-    begun = np.ones(len(found.codes), bool)
-    begun[1:] = found.codes[1:] != found.codes[:-1]
-    firsts = found.bounds[:-1]
-    begun[firsts[firsts < len(begun)]] = True
-    starts = np.flatnonzero(begun)
-    runs = np.diff(np.append(starts, len(begun)))
+    begins_run = np.ones(len(characters.codes), bool)
+    begins_run[1:] = characters.codes[1:] != characters.codes[:-1]
+    firsts = characters.bounds[:-1]
+    begins_run[firsts[firsts < len(begins_run)]] = True
+    starts = np.flatnonzero(begins_run)
+    runs = np.diff(np.append(starts, len(begins_run)))
     longest = np.zeros(len(firsts), np.int64)
-    np.maximum.at(longest, found.rows[starts], runs)
+    np.maximum.at(longest, characters.rows[starts], runs)
     return longest

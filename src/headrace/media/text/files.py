@@ -1,4 +1,4 @@
-"""From the bytes of one text, a table's cell or a ``.txt`` file, to UTF-8."""
+"""Decodes texts, the cells of tables and ``.txt`` files, to UTF-8."""
 
 from __future__ import annotations
 
@@ -13,38 +13,32 @@ from headrace.media.text import texts
 from headrace.media.text.personal import mask
 from headrace.records import Form
 
-# As a cell of a table.
+# The limit of a table's cell too.
 BYTES_LIMIT = 2**24
 _UTF_16 = {codecs.BOM_UTF16_LE: "UTF-16 LE", codecs.BOM_UTF16_BE: "UTF-16 BE"}
-# Of the characters that are not ASCII, so many are marks, or common ones of GB 2312,
-# or written in four bytes: 97 % of simplified texts, 69 % of traditional ones; of
-# Big5 read as GB18030, 12 %, and of Western letters, none.
+# The share of non-ASCII characters that are marks, common ones of GB 2312, or of four
+# bytes: 97 % in simplified texts, 69 % in traditional ones, but 12 % in Big5 decoded as
+# GB18030, and none in Western letters.
 _CHINESE = 0.45
 _COMMON = {0xA1, 0xA2, 0xA3, 0xA8, *range(0xB0, 0xD8)}
-# Of the sequences that are not ASCII: Chinese in GB18030 has 10 % by chance.
+# The share of valid non-ASCII sequences: Chinese in GB18030 has 10 % by chance.
 _NEARLY_UTF_8 = 0.5
 
 
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     """Decode texts to UTF-8 bytes, each in an array padded with zeros.
 
-    UTF-8, with or without a byte order mark; UTF-16 with one; GB18030, and so GBK and
-    GB 2312. What is nothing of these, holds NUL or says nothing is a `Problem`.
-
-    Args:
-        files: the bytes of each text.
-        form: a text that is longer than its shape is cut, and what its mask names is
-            masked.
+    The encodings are UTF-8, with or without a byte order mark; UTF-16 with one; and
+    GB18030, which includes GBK and GB 2312. A text in another encoding, with a NUL or
+    with nothing visible becomes a `Problem`. A text longer than the form is cut, and
+    the personal data that the form names is masked.
     """
-    items: list[Payload | Problem] = []
     notes: Counter[str] = Counter()
-    for data in files:
-        items.append(_decode(data, form, notes))
-    return Decoded(items, notes)
+    return Decoded([_decode(data, form, notes) for data in files], notes)
 
 
 def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
-    """At most how many bytes each text has as UTF-8, and padded."""
+    """At most how many bytes each text has as padded UTF-8."""
     limit = texts.limit_of(form)
     return [
         Size(len(data), texts.size_of(min(2 * len(data), limit), form))
@@ -56,19 +50,17 @@ def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
     if len(data) > BYTES_LIMIT:
         reason = f"{len(data):,} bytes; a text has at most {BYTES_LIMIT:,}"
         return Problem("too_large", reason)
-    found = text_of(data)
-    if isinstance(found, Problem):
-        return found
-    text, encoding = found
+    decoded = text_of(data)
+    if isinstance(decoded, Problem):
+        return decoded
+    text, encoding = decoded
     text = texts.clean(text)
     if "\0" in text:
         return Problem(
             "encoding", f"a NUL character at {text.index(chr(0)):,}: no text"
         )
     if texts.is_empty(text):
-        return Problem(
-            "empty", "it is empty" if not text else "nothing of it can be seen"
-        )
+        return Problem("empty", "nothing of it can be seen" if text else "it is empty")
     if encoding:
         notes[f"read as {encoding}"] += 1
     if form.mask:
@@ -83,7 +75,7 @@ def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
 
 
 def text_of(data: bytes) -> tuple[str, str] | Problem:
-    """A text, and its encoding where that is not UTF-8."""
+    """A decoded text, and its encoding; empty for UTF-8."""
     name = _UTF_16.get(data[:2])
     try:
         return data.decode("utf-16" if name else "utf-8"), name or ""
@@ -113,15 +105,15 @@ def _is_nearly_utf_8(data: bytes) -> bool:
 
 
 def _as_chinese(data: bytes) -> str:
-    """A text in GB18030; empty where it is none."""
+    """The text in GB18030; empty where the bytes are no Chinese."""
     try:
         text = data.decode("gb18030")
     except UnicodeDecodeError:
         return ""
-    other = common = 0
+    total = common = 0
     for letter, count in Counter(c for c in text if not c.isascii()).items():
         code = letter.encode("gb18030")
         is_common = code[0] in _COMMON and (code[1] >= 0xA1 or code[0] == 0xA8)
-        other += count
+        total += count
         common += count * (len(code) == 4 or is_common)
-    return text if common >= _CHINESE * other else ""
+    return text if common >= _CHINESE * total else ""

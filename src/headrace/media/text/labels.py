@@ -1,9 +1,9 @@
-"""Whether texts name their own class: what a model would learn in place of the text.
+"""Label leaks: texts that name their own class, which a model would learn instead.
 
-A word for the topic is natural (``weather`` in questions about it), and so it is no
-sign by itself. A sign is a label that stands where a word does not (``spam: ...``,
-``[spam]``, ``label=spam``), one that begins or ends most texts of its class, or one
-that is in nearly all texts of most classes; and seldom in those of other classes.
+A word for the topic is natural (``weather`` in questions about it). A label leaks where
+no word would stand (``spam: ...``, ``[spam]``, ``label=spam``), where it begins or
+ends most texts of its class, or where it is in nearly all texts of most classes; and if
+it is rare in other classes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _LEAST = 5
-# Shares of a class. Of 170 classes of real texts, the label begins or ends at most
-# 60 % of the texts of one and over 10 % of those of few, and there it is as often in
-# the middle; it is in 90 % of the texts of 4 % of them; and none is marked.
+# Shares of a class. In 170 classes of real texts, the label begins or ends at most 60 %
+# of a class, and over 10 % of few, where it is as often in the middle; it is in 90 % of
+# the texts of 4 % of the classes; and it is never marked.
 _MARKED, _END, _SOME_END, _ANYWHERE = 0.05, 0.8, 0.1, 0.9
 _END_FOREMOST = 0.8
-# A label that is this often in the texts of others says nothing.
+# A label that is this often in other classes does not leak.
 _OTHERS = 0.5
-_OTHERS_ASKED = 2000
+_OTHERS_CHECKED = 2000
 _KEY = r"(?:label|class|category|target|topic|intent|tag|标签|类别|分类|类型)"
 _HAN = re.compile("[\u3400-\u9fff]")
 
@@ -34,11 +34,7 @@ _Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """Texts of one class that name it: marked, at an end, and anywhere.
-
-    Attributes:
-        size: of the class.
-    """
+    """Texts of a class of some size that name it: marked, at an end, anywhere."""
 
     size: int
     marked: _Rows
@@ -47,13 +43,13 @@ class _Named:
 
     @property
     def leaks(self) -> _Rows:
-        """Those that give the class away whatever the other classes do."""
+        """Texts that leak the label, whatever the other classes do."""
         end = self.end if len(self.end) >= _END * self.size else self.end[:0]
         return np.union1d(self.marked, end)
 
     @property
     def may_leak(self) -> _Rows:
-        """Those that do if most other classes do the same."""
+        """Texts that leak the label if most other classes do so too."""
         at_end, anywhere = len(self.end), len(self.anywhere)
         if anywhere >= _ANYWHERE * self.size:
             return self.anywhere
@@ -62,12 +58,7 @@ class _Named:
 
 
 def label_leaks(column: pa.Array, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which texts name their class in a way that gives it away, ``(n,)``.
-
-    Args:
-        column: of strings.
-        labels: of each.
-    """
+    """Which texts of a column leak their label, ``(n,)``."""
     leaks = np.zeros(len(column), bool)
     if not len(column):
         return leaks
@@ -75,16 +66,16 @@ def label_leaks(column: pa.Array, labels: Sequence[str]) -> npt.NDArray[np.bool_
     names, codes = np.unique(np.array(labels, str), return_inverse=True)
     ends = np.cumsum(np.bincount(codes))[:-1]
     classes = np.split(np.argsort(codes, kind="stable"), ends)
-    found = [
+    by_class = [
         _named(text, name, rows)
         for name, rows in zip(names.tolist(), classes, strict=True)
     ]
-    for named in found:
+    for named in by_class:
         leaks[named.leaks] = True
-    together = [named.may_leak for named in found if len(named.may_leak)]
-    most = len(names) // 2 + 1 if len(names) > 2 else 1
-    if len(together) >= most:
-        leaks[np.concatenate(together)] = True
+    candidates = [named.may_leak for named in by_class if len(named.may_leak)]
+    majority = len(names) // 2 + 1 if len(names) > 2 else 1
+    if len(candidates) >= majority:
+        leaks[np.concatenate(candidates)] = True
     return leaks
 
 
@@ -99,10 +90,10 @@ def _named(text: pa.Array, name: str, rows: _Rows) -> _Named:
         marked = none
     edge = "" if _HAN.search(name) else r"[^\p{L}\p{N}]"
     before, after = (f"(?:^|{edge})", f"(?:{edge}|$)") if edge else ("", "")
-    # Numbers and single letters are everywhere, for reasons of their own.
-    telling = len(name) > 1 and not name.isdecimal()
+    # Numbers and single letters are everywhere.
+    is_word = len(name) > 1 and not name.isdecimal()
     everywhere = f"{before}{label}{after}"
-    anywhere = rows[_holds(own, everywhere)] if telling else none
+    anywhere = rows[_holds(own, everywhere)] if is_word else none
     if len(anywhere) < max(_LEAST, _SOME_END * len(rows)):
         anywhere = none
     if (len(anywhere) or len(marked)) and _is_common(text, rows, everywhere):
@@ -113,15 +104,15 @@ def _named(text: pa.Array, name: str, rows: _Rows) -> _Named:
 
 
 def _is_common(text: pa.Array, rows: _Rows, pattern: str) -> bool:
-    """Whether the texts of other classes hold a label about as often."""
+    """Whether the label is about as often in other classes."""
     others = np.ones(len(text), bool)
     others[rows] = False
-    asked = np.flatnonzero(others)
-    asked = asked[:: -(-len(asked) // _OTHERS_ASKED) or 1]
-    if not len(asked):
+    checked = np.flatnonzero(others)
+    checked = checked[:: -(-len(checked) // _OTHERS_CHECKED) or 1]
+    if not len(checked):
         return False
-    own = _holds(text.take(rows), pattern).mean()
-    return bool(_holds(text.take(asked), pattern).mean() > _OTHERS * own)
+    own_share = _holds(text.take(rows), pattern).mean()
+    return bool(_holds(text.take(checked), pattern).mean() > _OTHERS * own_share)
 
 
 def _holds(texts: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:

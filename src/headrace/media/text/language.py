@@ -1,6 +1,6 @@
-"""Which language a text is in: by its script, and by small words where that is Latin.
+"""The language of texts: by script, and by stop words where the script is Latin.
 
-Meant to find a text that is unlike the rest, not to tell close languages apart.
+It serves to find texts unlike the rest, not to separate close languages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from headrace.media.text.characters import SCRIPTS, Characters
 
-_SMALL_WORDS = {
+_STOP_WORDS = {
     "en": "the and of to is that you for it with have this are not but what be my "
     "your was they from can we will his he she would there their which been has how "
     "who when were had do if them than does did could should our i'm don't it's a i "
@@ -39,30 +39,30 @@ _SMALL_WORDS = {
     "wat heb ook naar mijn wordt deze door heeft bij om nog als dan dit hij ze wij "
     "geen kan worden",
 }
-_LANGUAGES = tuple(_SMALL_WORDS)
+_LANGUAGES = tuple(_STOP_WORDS)
 _NAMES = {"han": "zh", "kana": "ja", "hangul": "ko"}
 _LATIN, _HAN, _KANA = (SCRIPTS.index(s) for s in ("latin", "han", "kana"))
-# So much of Japanese is in kana, at the least; Chinese has hardly any.
+# The least share of kana in Japanese; Chinese has hardly any.
 _JAPANESE = 0.1
-# A script that has so much of a text's letters is its own; and a Chinese character
-# says about as much as three letters.
-_OWN = 0.6
+# The share of a text's letters that its script must have. A Chinese character counts as
+# three letters.
+_DOMINANT = 0.6
 _HAN_LETTERS = 3
-# Different small words that tell a language, and how much of a text they are.
+# How many different stop words prove a language, and their share of the words.
 _WORDS = 3
 _SHARE = 0.2
-# No text of so many words has no small word, in a language that is known here.
+# A text of so many words without a stop word is in an unknown language.
 _LONG = 12
-_READ = 1000  # characters; the rest of a text is in the same language
-# What the rest is, if it is one; and what is unlike it: less than a share that a
-# second language of the set has. Another script is told beyond doubt.
+_READ = 1000  # characters
+# The share of the main language; and the share below which another language is foreign,
+# which is larger for another script, since that is certain.
 _MAIN, _FEW, _FEW_FAR = 0.8, 0.1, 0.15
 _LETTERS = 5
 _BREAKS = r"[^a-zß-öø-ÿœ']+"
 
 
 def script_counts(characters: Characters) -> npt.NDArray[np.int64]:
-    """How many letters of each script each text has, ``(n, scripts)``."""
+    """The letters of each script in each text, ``(n, scripts)``."""
     rows, scripts = len(characters.bounds) - 1, len(SCRIPTS)
     places = characters.rows * scripts + characters.scripts
     counted = np.bincount(places, minlength=rows * scripts).reshape(rows, scripts)
@@ -73,91 +73,93 @@ def script_counts(characters: Characters) -> npt.NDArray[np.int64]:
 def languages(column: pa.Array, scripts: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """The language of each text, ``(n,)`` of str.
 
-    ``en``, ``zh`` and so on; the name of a script where that is all that is known;
-    ``latin`` where it could be any in Latin letters, ``unknown`` where it is none of
-    those known; empty where there are too few letters, or several scripts.
+    It is ``en``, ``zh`` and so on; the name of a script where only that is certain;
+    ``latin`` for an uncertain language in Latin letters, and ``unknown`` for one
+    without known stop words; empty where there are few letters, or several scripts.
 
     Args:
-        column: of strings.
-        scripts: of `script_counts`.
+        scripts: the counts of `script_counts`.
     """
     weights = scripts.copy()
     weights[:, _HAN] *= _HAN_LETTERS
     total, main = weights.sum(axis=1), weights.argmax(axis=1)
     names = np.array([_NAMES.get(script, script) for script in SCRIPTS], object)
-    found: npt.NDArray[Any] = names[main]
-    found[(total < _LETTERS) | (weights.max(axis=1) < _OWN * total)] = ""
+    language: npt.NDArray[Any] = names[main]
+    language[(total < _LETTERS) | (weights.max(axis=1) < _DOMINANT * total)] = ""
     both = weights[:, _HAN] + weights[:, _KANA]
     japanese = scripts[:, _KANA] >= _JAPANESE * np.maximum(scripts.sum(axis=1), 1)
-    found[japanese & (both >= _OWN * total) & (total >= _LETTERS)] = "ja"
-    latin = np.flatnonzero(found == "latin")
+    language[japanese & (both >= _DOMINANT * total) & (total >= _LETTERS)] = "ja"
+    latin = np.flatnonzero(language == "latin")
     if len(latin):
-        found[latin] = _by_small_words(column.take(latin))
-    return found
+        language[latin] = _by_stop_words(column.take(latin))
+    return language
 
 
-def _by_small_words(column: pa.Array) -> npt.NDArray[Any]:
-    """The language of texts in Latin letters, as their small words tell it."""
+def _by_stop_words(column: pa.Array) -> npt.NDArray[Any]:
+    """The language of texts in Latin letters, by their stop words."""
     beginning = pc.utf8_slice_codeunits(column, 0, _READ)
     text = pc.replace_substring(pc.utf8_lower(beginning), "\u2019", "'")
     words = pc.split_pattern_regex(text, _BREAKS)
     rows = np.asarray(pc.list_parent_indices(words))
-    known, spoken = _small_words()
+    known, uses = _stop_words()
     places = np.asarray(pc.fill_null(pc.index_in(words.flatten(), known), len(known)))
     counted = np.bincount(rows, minlength=len(column))
-    said = np.bincount(rows[places < len(known)], minlength=len(column))
-    # Each word once, whatever a text repeats.
+    stop_words = np.bincount(rows[places < len(known)], minlength=len(column))
+    # Each word counts once in a text.
     keys = np.unique(rows * (len(known) + 1) + places)
     rows, places = np.divmod(keys, len(known) + 1)
     hits = np.zeros((len(column), len(_LANGUAGES)), np.int64)
     for place in range(len(_LANGUAGES)):
-        chosen = rows[spoken[places, place]]
+        chosen = rows[uses[places, place]]
         hits[:, place] = np.bincount(chosen, minlength=len(column))
     top, second = np.partition(hits, -2, axis=1)[:, [-1, -2]].T
-    sure = (top >= _WORDS) & (top >= 2 * second) & (said >= _SHARE * counted)
-    found = np.where(sure, np.array(_LANGUAGES, object)[hits.argmax(axis=1)], "latin")
-    found[(said == 0) & (counted >= _LONG)] = "unknown"
-    return found
+    sure = (top >= _WORDS) & (top >= 2 * second) & (stop_words >= _SHARE * counted)
+    language = np.where(
+        sure, np.array(_LANGUAGES, object)[hits.argmax(axis=1)], "latin"
+    )
+    language[(stop_words == 0) & (counted >= _LONG)] = "unknown"
+    return language
 
 
 @functools.cache
-def _small_words() -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    """The words, and who uses them, ``(words + 1, languages)``: the last is none."""
-    split = {name: words.split() for name, words in _SMALL_WORDS.items()}
+def _stop_words() -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """The words, and which languages use them, ``(words + 1, languages)``."""
+    split = {name: words.split() for name, words in _STOP_WORDS.items()}
     known = sorted({word for words in split.values() for word in words})
-    spoken = np.zeros((len(known) + 1, len(split)), bool)
+    uses = np.zeros((len(known) + 1, len(split)), bool)
     for place, words in enumerate(split.values()):
-        spoken[[known.index(word) for word in words], place] = True
-    return pa.array(known), spoken
+        uses[[known.index(word) for word in words], place] = True
+    return pa.array(known), uses
 
 
-def unlike_the_rest(found: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """How unlike the rest each text's language is, ``(n,)``.
+def foreign(languages: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Which texts are in a rare language, where most are in another, ``(n,)``.
 
-    Where most texts are in one language, those in another that few are in: 2 where
-    its script is another than Latin, which passes for everyone's second one, else 1.
-    0 for all others.
-
-    Args:
-        found: of `languages`.
+    2 for a rare language in a script that is not Latin; 1 for a rare language in Latin
+    letters, which are a second script everywhere; 0 for all other texts.
     """
-    known = found[found != ""]
+    none = np.zeros(len(languages), np.int64)
+    known = languages[languages != ""]
     if not len(known):
-        return np.zeros(len(found), np.int64)
+        return none
     names, counts = np.unique(known.astype(str), return_counts=True)
     sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
     western = {"latin", "unknown", *_LANGUAGES}
-    # Texts that could be in any Western language are in the commonest.
+    # Texts in an uncertain Western language count as the commonest.
     main = max(
         (name for name in sizes if name != "latin"),
         key=sizes.__getitem__,
         default="latin",
     )
-    own = {main, "latin"} if main in western else {main}
-    if sum(sizes.get(name, 0) for name in own) < _MAIN * len(known):
-        return np.zeros(len(found), np.int64)
+    main_names = {main, "latin"} if main in western else {main}
+    if sum(sizes.get(name, 0) for name in main_names) < _MAIN * len(known):
+        return none
     limits = {name: _FEW if name in western else _FEW_FAR for name in sizes}
-    few = [n for n, c in sizes.items() if n not in own and c < limits[n] * len(known)]
-    far = [name for name in few if name not in western]
-    unlike: npt.NDArray[np.int64] = np.isin(found, few).astype(np.int64)
-    return unlike + np.isin(found, far)
+    rare = [
+        name
+        for name, size in sizes.items()
+        if name not in main_names and size < limits[name] * len(known)
+    ]
+    in_other_script = [name for name in rare if name not in western]
+    is_rare: npt.NDArray[np.int64] = np.isin(languages, rare).astype(np.int64)
+    return is_rare + np.isin(languages, in_other_script)

@@ -1,4 +1,4 @@
-"""Texts as people read them on a page."""
+"""Texts in pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 1000  # characters
 
 
 def as_html(sample: Texts, data: DataDescription) -> str:
-    """One text ``(bytes,)`` for a page, safe to open."""
+    """One text ``(bytes,)`` as escaped HTML."""
     text = text_of(sample)
     more = f" … ({len(text):,} characters)" if len(text) > _SHOWN else ""
     return f"<bdi>{html.escape(_shown(text[:_SHOWN]))}</bdi>{more}"
@@ -26,7 +26,7 @@ def text_of(item: Texts) -> str:
 
 
 def _shown(text: str) -> str:
-    """A text whose characters that nobody sees can be seen."""
+    r"""A text with invisible characters written as ``\uXXXX``."""
     return "".join(
         f"\\u{ord(c):04x}"
         if c not in "\n\t"

@@ -1,9 +1,9 @@
-r"""Texts in the form that they rest in: UTF-8 bytes, padded with zeros at the end.
+r"""The form of texts: UTF-8 bytes, zero-padded at the end.
 
-A text is changed as little as can be: its line ends become ``\n``, a byte order mark
-and outer white space go, personal data is masked where that was asked for. It is not
-brought to a Unicode normal form, since those who call the model do not do so either,
-and since NFKC takes away what may tell classes apart (``①``, ``ﬁ``, full width).
+A text is changed as little as possible: line ends become ``\n``, a byte order mark and
+outer white space are removed, and personal data is masked where a pipeline asks for it.
+There is no Unicode normalisation: callers of a model do not normalise either, and NFKC
+removes differences that may matter to a class (``①``, ``ﬁ``, full width).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import InputError, SourceError, SpecError
+from headrace.media.arrow import offsets_of
 from headrace.media.forms import Fitted, refuse_fields_of_others
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
@@ -29,7 +30,7 @@ Texts = npt.NDArray[np.uint8]
 
 LONGEST = 8192  # bytes, where no length is declared
 _DECLARED = range(4, 65_537)  # the shortest holds any one character
-# Lengths in between are rounded up, so that few shapes have to be stacked.
+# Lengths are rounded up to one of these, so that there are few shapes.
 _SIZES = (64, 128, 256, 512, 1024, 2048, 4096, LONGEST)
 _VISIBLE = re.compile(
     r"[^\s\x00-\x1f\x7f-\xa0\xad\u034f\u200b-\u200f\u2028-\u202e"
@@ -38,10 +39,10 @@ _VISIBLE = re.compile(
 
 
 def form_of(data: DataSpec) -> Form:
-    """What is declared of texts.
+    """The form of texts that a pipeline declares.
 
     Raises:
-        SpecError: what is declared is no form of a text.
+        SpecError: it is not the form of a text.
     """
     refuse_fields_of_others(data, "text")
     shape = data.shape
@@ -55,19 +56,19 @@ def form_of(data: DataSpec) -> Form:
 
 
 def limit_of(form: Form) -> int:
-    """How many bytes a text may have."""
+    """The most bytes of a text."""
     return form.shape[0] if form.shape else LONGEST
 
 
 def size_of(count: int, form: Form) -> int:
-    """How many bytes an array for a text of so many bytes has."""
+    """The size of the array for a text of ``count`` bytes."""
     if form.shape:
         return form.shape[0]
     return next(size for size in _SIZES if size >= count)
 
 
 def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
-    """The shape that takes all texts: the longest's."""
+    """The declared shape, or the longest."""
     return form.shape or max(shapes, default=(_SIZES[0],))
 
 
@@ -79,19 +80,19 @@ def clean(text: str) -> str:
 
 
 def is_empty(text: str) -> bool:
-    """Whether nothing of a text can be seen."""
+    """Whether a text has no visible character."""
     return _VISIBLE.search(text) is None
 
 
 def cut(data: bytes, limit: int) -> bytes:
-    """The first whole characters of a text that fit into so many bytes."""
+    """The whole characters at a text's start that fit into ``limit`` bytes."""
     if len(data) <= limit:
         return data
     return data[:limit].decode("utf-8", "ignore").encode()
 
 
 def note_of_cut(limit: int) -> str:
-    """How it is told that texts were cut."""
+    """The note on texts that were cut."""
     return f"cut to {limit:,} bytes"
 
 
@@ -116,33 +117,28 @@ def decode_array(
 
 
 def fit(payload: Texts, shape: tuple[int, ...]) -> Fitted:
-    """Pad or cut texts to a number of bytes; a character is never cut in two.
-
-    Args:
-        payload: uint8 ``(n, bytes)``.
-        shape: ``(bytes,)``.
-    """
+    """Pad or cut texts ``(n, bytes)``; a character is never cut in two."""
     count, width = payload.shape
     kept = np.ones(count, bool)
     if width <= shape[0]:
         padding = ((0, 0), (0, shape[0] - width))
         return Fitted(np.pad(payload, padding), kept, None)
     short = payload[:, : shape[0]].copy()
-    longer = payload[:, shape[0]] != 0
-    # Where the first byte left out continues a character, its beginning goes too.
-    torn = np.flatnonzero(payload[:, shape[0]] & 0xC0 == 0x80)
+    following = payload[:, shape[0]]
+    # Where the cut is within a character, its first bytes are removed too.
+    torn = np.flatnonzero(following & 0xC0 == 0x80)
     for place in range(shape[0] - 1, shape[0] - 4, -1):
         leads = short[torn, place] >= 0xC0
         short[torn, place] = 0
         torn = torn[~leads]
-    notes = Counter({note_of_cut(shape[0]): int(longer.sum())}) if longer.any() else {}
-    return Fitted(short, kept, None, Counter(notes))
+    cut = np.count_nonzero(following)
+    notes = Counter({note_of_cut(shape[0]): cut} if cut else {})
+    return Fitted(short, kept, None, notes)
 
 
 def lengths_of(payload: Texts) -> npt.NDArray[np.int64]:
-    """The bytes of each text, ``(n,)``; none of them is zero."""
-    counted: npt.NDArray[np.int64] = np.count_nonzero(payload, axis=1)
-    return counted
+    """The bytes of each text, ``(n,)``; no text holds a zero."""
+    return np.asarray(np.count_nonzero(payload, axis=1))
 
 
 def as_column(payload: Texts) -> pa.Array:
@@ -159,10 +155,7 @@ def as_column(payload: Texts) -> pa.Array:
 
 def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
     """A column of strings as uint8 ``(n, bytes)``."""
-    wide = pa.types.is_large_string(column.type)
-    _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, np.int64 if wide else np.int32)
-    starts = starts[column.offset : column.offset + len(column) + 1]
+    starts, data = offsets_of(column)
     payload = np.zeros((len(column), *shape), np.uint8)
     if len(column) and data is not None:
         inside = np.arange(shape[0]) < np.diff(starts)[:, np.newaxis]
@@ -171,29 +164,28 @@ def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
 
 
 def raw(payload: Texts) -> npt.NDArray[Any]:
-    """What a saved model takes: an array of ``str``, ``(n,)``."""
+    """Texts as a saved model takes them: an array of ``str``, ``(n,)``."""
     texts = np.empty(len(payload), object)
     texts[:] = as_column(payload).to_pylist()
     return texts
 
 
 def variants(payload: Texts) -> list[npt.NDArray[Any]]:
-    """There is one way to give texts to a model."""
+    """The one type of input that a saved model takes."""
     return [raw(payload)]
 
 
 def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
-    """What a saved model may be called with.
+    """Check the input of a saved model; texts are cut and masked as in training.
 
     Args:
         x: one text, or a list, an array or a series of them.
-        data: longer texts are cut, and personal data is masked, as in training.
 
     Returns:
         an array of ``str``, ``(n,)``.
 
     Raises:
-        InputError: something else than texts, or a text that says nothing.
+        InputError: the input is no text, or a text is empty.
     """
     items = [x] if isinstance(x, str) else x
     if np.ndim(items) > 1:
@@ -204,17 +196,17 @@ def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
     if hasattr(items, "tolist"):
         items = np.asarray(items, object).reshape(-1).tolist()
     if not isinstance(items, (list, tuple)) or not items:
-        seen = "no texts" if isinstance(items, (list, tuple)) else type(x).__name__
+        received = "no texts" if isinstance(items, (list, tuple)) else type(x).__name__
         raise InputError(
-            f"The input is {seen}; expected a text or a list of texts.",
+            f"The input is {received}; expected a text or a list of texts.",
             "Give for example ['See you at nine.'].",
         )
     texts = np.empty(len(items), object)
-    texts[:] = [_taken(item, place, data) for place, item in enumerate(items)]
+    texts[:] = [_checked(item, place, data) for place, item in enumerate(items)]
     return texts
 
 
-def _taken(item: Any, place: int, data: DataDescription) -> str:
+def _checked(item: Any, place: int, data: DataDescription) -> str:
     if not isinstance(item, str):
         raise InputError(
             f"Item {place} of the input is {type(item).__name__} {item!r:.40}; "
@@ -233,6 +225,6 @@ def _taken(item: Any, place: int, data: DataDescription) -> str:
     except UnicodeEncodeError as error:
         raise InputError(
             f"Item {place} of the input holds half a character at {error.start}.",
-            "Decode its bytes as what they are, without surrogateescape.",
+            "Decode its bytes with their encoding, without surrogateescape.",
         ) from None
     return cut(encoded, data.shape[0]).decode()
