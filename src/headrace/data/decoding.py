@@ -1,7 +1,6 @@
-"""From the rows of a source to items in their medium's form, or the reason why not.
+"""Decodes the rows of a source to items, or to rejected rows with a reason.
 
-Data to learn from and data to score are decoded here alike. Knows neither labels nor
-what the rows are for.
+Training data and data to score are decoded in the same way.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ __all__ = [
     "none_usable",
 ]
 
-# How large a file decodes to is not known before the first ones are.
+# The first files show how large others decode to.
 _FILES_AT_FIRST = 8
 FILES_AT_ONCE = 256
 SMALL_ITEM = 2**13
@@ -47,13 +46,11 @@ def decode(
     """Decode a source part by part, in its order.
 
     Args:
-        source: an opened one.
-        module: the medium.
-        form: what is declared of all items.
-        limits: a larger item is rejected from its header.
+        form: what the pipeline declares of all items.
+        limits: a larger item is rejected by its header.
 
     Raises:
-        SourceError: the source is damaged, or an array is not one of the medium.
+        SourceError: the source is damaged, or an array does not fit the medium.
         DependencyError: it cannot be reached.
     """
     for chunk in source.chunks:
@@ -70,7 +67,7 @@ def decode_chunk(
     """Decode some rows of a source; ``where`` names it in messages.
 
     Raises:
-        SourceError: an array is not one of the medium, or files are bombs.
+        SourceError: an array does not fit the medium, or files are bombs.
     """
     if isinstance(chunk.items, np.ndarray):
         payload, scale = module.decode_array(
@@ -84,20 +81,19 @@ def decode_chunk(
         return
     files = _Files(chunk, module.sizes(chunk.items, form))
     _check_ratio(files, where, limits)
-    # Of a declared form, what is larger is rejected for that.
+    # If a form is declared, larger items are rejected for their size anyway.
     limit = 0 if form.shape else limits.item_bytes
     of_form = math.prod(form.shape or (1,)) * module.DTYPE.itemsize
     start, count = 0, _FILES_AT_FIRST
     while start < len(chunk.items):
-        # A row that is rejected takes the form's bytes where rows are put in order.
+        # A rejected row takes the bytes of the form when rows are sorted.
         end = files.end(start, min(count, max(1, PART_BYTES // of_form)))
-        part = _decode_files(files, slice(start, end), module, form, limit)
-        yield part
+        yield (part := _decode_files(files, slice(start, end), module, form, limit))
         start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
-        # Texts are small, and each call has its price.
-        most = FILES_AT_ONCE if largest > SMALL_ITEM else SMALL_AT_ONCE
-        count = max(1, min(most, PART_BYTES // largest))
+        # Small items, such as texts, are decoded faster in larger parts.
+        limit_at_once = FILES_AT_ONCE if largest > SMALL_ITEM else SMALL_AT_ONCE
+        count = max(1, min(limit_at_once, PART_BYTES // largest))
 
 
 def _check_ratio(files: _Files, where: str, limits: Limits) -> None:
@@ -111,13 +107,13 @@ def _check_ratio(files: _Files, where: str, limits: Limits) -> None:
 
 
 class _Files(NamedTuple):
-    """Rows that are encoded files, and how large each is by its header."""
+    """Rows that are encoded files, and the size of each from its header."""
 
     chunk: Chunk
     sizes: list[Size]
 
     def end(self, start: int, count: int) -> int:
-        """Where a part ends that begins at a row: its items are a bounded size."""
+        """The end of a part of bounded size that begins at row ``start``."""
         total = 0
         for row in range(start, min(start + count, len(self.sizes))):
             total += self.sizes[row].item
@@ -151,11 +147,11 @@ def _decode_files(
     decoded = module.decode_files(fitting, form)
     for row, item in enumerate(decoded.items):
         problem = problems.get(row, item)
-        if isinstance(problem, np.ndarray):
-            shaped[problem.shape][row] = problem
-        else:
+        if isinstance(problem, Problem):
             check, reason = problem.check, problem.reason
             rejected[row] = rows.reject(row, check, reason, encoded[row])
+        else:
+            shaped[problem.shape][row] = problem
     blocks = [
         replace(rows.at(list(items)), payload=_stacked(list(items.values())))
         for items in shaped.values()
@@ -179,7 +175,7 @@ def _too_large(size: int, limit: int) -> Problem:
 
 
 def _stacked(items: list[Payload]) -> Payload:
-    # Of one large item there need be no copy.
+    # A single large item is not copied.
     return items[0][np.newaxis] if len(items) == 1 else np.stack(items)
 
 
@@ -189,7 +185,7 @@ def fit(
     """Bring a block to a shape.
 
     Returns:
-        what could be, by row what could not, and what was done to how many.
+        the items that fit, the rejected ones by row, and counts of changes.
     """
     fitted = module.fit(block.payload, shape)
     problem = fitted.problem or Problem("form", "it cannot take the form")
@@ -197,20 +193,20 @@ def fit(
         block.rows[place]: block.reject(place, problem.check, problem.reason)
         for place in np.flatnonzero(~fitted.kept).tolist()
     }
-    kept = block.take(fitted.kept)
-    return replace(kept, payload=fitted.payload), rejected, fitted.notes
+    fitting = replace(block.take(fitted.kept), payload=fitted.payload)
+    return fitting, rejected, fitted.notes
 
 
 def none_usable(
     checks: Counter[str], first: Rejected | None, where: str, action: str
 ) -> SourceError:
-    """The error for a source of which no item can be used.
+    """The error for a source without a usable item.
 
     Args:
-        checks: why its items were rejected, counted.
-        first: one of them; None where the source has no items.
+        checks: counts of the reasons for rejection.
+        first: a rejected item; None if the source has no items.
         where: the source.
-        action: what to do, where there are items.
+        action: what to do, if there are items.
     """
     if first is None:
         return SourceError(f"{where} holds no items.", "Give data with rows.")

@@ -1,4 +1,4 @@
-"""Decoded items, and the rows of a source that they come from."""
+"""Decoded items and their rows in the source."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FREE_BYTES = 2 * 2**30
 
 
 class Limits(NamedTuple):
-    """What is decoded at most; see the settings of these names.
+    """Limits of decoding; see the settings of these names.
 
     Attributes:
         item_bytes: of one item.
-        media_ratio: of decoded bytes to encoded ones.
+        media_ratio: of decoded to encoded bytes.
     """
 
     item_bytes: int
@@ -33,7 +33,7 @@ class Limits(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """Those of the settings."""
+        """The limits of the settings."""
         return cls(settings.max_item_bytes, settings.max_media_ratio)
 
 
@@ -41,7 +41,7 @@ LIMITS = Limits(32 * 2**20, 500)
 
 
 def check_media_ratio(where: str, unpacked: int, encoded: int, limits: Limits) -> None:
-    """Refuse files that decode to many times their size, once past 2 GiB in all.
+    """Refuse files that decode to over 2 GiB in all and to many times their size.
 
     Raises:
         SourceError: they are decompression bombs.
@@ -57,11 +57,11 @@ def check_media_ratio(where: str, unpacked: int, encoded: int, limits: Limits) -
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Decoded items of one shape, and where each comes from.
+    """Decoded items of one shape, and their rows.
 
     Attributes:
         payload: ``(n, *shape)``, of the medium's type.
-        split: of all of them; "" where the source has none.
+        split: of all of them; "" if the source has none.
         labels, names, groups: ``(n,)``, as the source has them.
         rows: their places in their part, ``(n,)``.
     """
@@ -73,11 +73,11 @@ class Block:
     groups: list[str]
     rows: list[int]
 
-    def take(self, kept: npt.NDArray[np.bool_]) -> Block:
-        """The items where ``kept``, ``(n,)``, is true."""
-        if kept.all():
+    def take(self, chosen: npt.NDArray[np.bool_]) -> Block:
+        """The items that are chosen, ``(n,)``."""
+        if chosen.all():
             return self
-        return self.at(np.flatnonzero(kept).tolist())
+        return self.at(np.flatnonzero(chosen).tolist())
 
     def at(self, places: list[int]) -> Block:
         """Some of the items, by their places."""
@@ -93,7 +93,7 @@ class Block:
     def reject(
         self, place: int, check: str, reason: str, data: bytes | None = None
     ) -> Rejected:
-        """One of the items as a rejected one; `data` where it was not decoded."""
+        """Reject an item; `data` are its bytes if it was not decoded."""
         data = self.payload[place].tobytes() if data is None else data
         return Rejected(
             item=hashlib.sha256(data).hexdigest(),
@@ -108,16 +108,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Consecutive rows of a source: each is in one of the blocks, or rejected.
+    """Consecutive rows of a source; each is in one of the blocks, or rejected.
 
     Attributes:
         count: number of rows.
         rejected: by row.
-        scale: of the values as the source has them; "" where that is not known.
-        array: that the rows are a part of; "" for files.
-        notes: what was done to how many of them.
-        encoded, unpacked: bytes of the files that were decoded, and of what they
-            decode to, though not all of it is kept.
+        scale: of the values in the source; "" if unknown.
+        array: the array that the rows are from; "" for files.
+        notes: counts of changes.
+        encoded, unpacked: bytes of the decoded files, and of all that they decode to.
     """
 
     count: int

@@ -29,7 +29,7 @@ def as_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:
     return flat[span].reshape(-1, width)
 
 
-def offsets_of(column: pa.Array) -> tuple[npt.NDArray[np.integer[Any]], Any]:
+def offsets_of(column: pa.Array) -> tuple[npt.NDArray[Any], Any]:
     """The offsets of a column of strings, ``(n + 1,)``, and the buffer of its bytes."""
     _, offsets, data = column.buffers()
     wide = pa.types.is_large_string(column.type)

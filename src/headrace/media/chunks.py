@@ -1,4 +1,4 @@
-"""What every reader gives: rows as the source holds them, undecoded, in chunks."""
+"""Sources, and their rows in chunks, before decoding."""
 
 from __future__ import annotations
 
@@ -20,16 +20,12 @@ SPLITS: tuple[SourceSplit, ...] = ("train", "val", "test")
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 24 * 2**20
 
-_SPLITS: dict[str, SourceSplit] = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
+_NAMES: dict[SourceSplit, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+    "val": ("val", "valid", "validation", "dev"),
 }
+_SPLITS = {name: split for split, names in _NAMES.items() for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +33,16 @@ class Chunk:
     """Rows of one split, in the source's order.
 
     Attributes:
-        split: None where the source has none.
+        split: None if the source has none.
         items: an array ``(n, ...)``, or the encoded bytes of each item.
-        labels: text, ``(n,)``; empty where a row has none.
-        names: where the source has each row, such as ``x_train[17]``, ``(n,)``.
+        labels: text, ``(n,)``; empty for a row without a label.
+        names: the place of each row in the source, such as ``x_train[17]``, ``(n,)``.
         array: the array that the chunk is a part of, such as ``x_train``.
-        high: the greatest finite value of that array where it holds floats.
-        groups: as the source has them, ``(n,)``; empty where it was asked for none.
-        unread: places of rows that the source has and that could not be read; their
-            items are empty.
-        not_whole: the first label that is a number and no whole one, such as
-            ``y_train[3] is 0.5``; empty where there is none.
+        high: the greatest finite value of that array, if it holds floats.
+        groups: ``(n,)``; empty if no groups were requested.
+        unread: places of unreadable rows; their items are empty.
+        not_whole: the first label that is a number but no integer, such as ``y_train[3]
+            is 0.5``; empty if there is none.
     """
 
     split: SourceSplit | None
@@ -77,18 +72,18 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a source is read, where it leaves a choice.
+    """How to read a source.
 
     Attributes:
         medium: of the items; a column of text holds texts, and for other media the
             names of files.
-        task: what is learned of them; it says what labels are.
-        labelled: whether every row must have a label; where not, a row's label is
-            empty unless the source has one.
+        task: what the labels are for.
+        labelled: whether every row must have a label; if not, rows without one have an
+            empty label.
         item, label: columns of a table; None: found by their names and contents.
         group: a column of a table, or None.
-        where: which rows of a table are taken, such as ``lang == 'en'``; None: all.
-        encoding: of tables and of files that are texts; None: found by their bytes.
+        where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
+        encoding: of tables and texts; None: detected.
     """
 
     medium: str = "image"
@@ -107,11 +102,10 @@ class Source:
 
     Attributes:
         kind: the format, such as ``npz``.
-        reading: how it is read.
         chunks: can be read once.
-        findings: complete when the chunks are read.
-        notes: what was found out about it and is no fault, such as ``spam.csv: GBK,
-            tab-separated, no header``; those on labels come with the last chunk.
+        findings: its faults; complete when all chunks are read.
+        notes: facts that are no faults, such as ``spam.csv: GBK, tab-separated, no
+            header``; complete when all chunks are read.
     """
 
     kind: str
@@ -138,58 +132,53 @@ class Source:
 
 
 def rows_at_once(width: float) -> int:
-    """How many rows of so many bytes a chunk holds."""
+    """How many rows of ``width`` bytes a chunk holds."""
     return max(1, min(CHUNK_ROWS, int(CHUNK_BYTES // max(width, 1))))
 
 
 def split_named(name: str) -> SourceSplit | None:
-    """The split that a folder, file or cell name stands for; None for other names."""
+    """The split that a name of a folder, file or cell means; None for other names."""
     return _SPLITS.get(name.strip().lower())
 
 
 def chunks_by_split(chunk: Chunk, splits: Sequence[SourceSplit | None]) -> list[Chunk]:
-    """The rows of a chunk as one chunk a split, in the order in which splits appear.
-
-    Args:
-        chunk: its own split counts for nothing.
-        splits: of its rows, ``(n,)``.
-    """
+    """One chunk per split, in the order in which the splits of the rows appear."""
     if len(set(splits)) <= 1:
         return [replace(chunk, split=next(iter(splits), None))]
     parts = []
     for split in dict.fromkeys(splits):
-        rows = [row for row, own in enumerate(splits) if own == split]
+        rows = [row for row, of_row in enumerate(splits) if of_row == split]
         parts.append(replace(chunk.take(rows), split=split))
     return parts
 
 
 def split_in_name(name: str) -> SourceSplit | None:
-    """The split that a file's name tells, such as ``eng.train.tsv``; else its folder.
+    """The split in a file's name, such as ``eng.train.tsv``, or in that of its folder.
 
-    A name that tells two, such as ``train-test.csv``, tells none; one of train and val
-    is of rows to learn from.
+    A name with train and val means train; any other name with two splits means none.
     """
     for part in reversed(name.split("/")):
         words = re.split(r"[-._ ]", part)
-        found = {split_named(word) for word in words} - {None}
-        if found == {"train", "val"}:
+        splits = {split_named(word) for word in words} - {None}
+        if splits == {"train", "val"}:
             return "train"
-        if found:
-            return found.pop() if len(found) == 1 else None
+        if splits:
+            return splits.pop() if len(splits) == 1 else None
     return None
 
 
 def split_of_cell(name: str, where: str) -> SourceSplit | None:
-    """The split of a table's cell; None for an empty one.
+    """The split in a table's cell; None for an empty cell.
 
     Raises:
         SourceError: the cell names no split.
     """
     if not name:
         return None
-    if split_named(name) is None:
+    split = split_named(name)
+    if split is None:
         raise SourceError(
             f"{where} has the split {name!r}; known are {', '.join(_SPLITS)}.",
             "Rename it, or drop the split column.",
         )
-    return split_named(name)
+    return split

@@ -1,7 +1,7 @@
-"""The store as far as the ledger vouches for it.
+"""The store, checked against the ledger.
 
-Whoever can write the store cannot write the ledger. So what is kept there and counts
-as evidence has its sha256 in the ledger: what differs from it, or has none, is absent.
+Write access to the store does not include the ledger. So the ledger has the sha256 of
+each file that counts as evidence; a file with another sha256, or with none, is ignored.
 """
 
 from headrace.data.anchored.adoption import open_anchored

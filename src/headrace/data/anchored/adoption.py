@@ -1,4 +1,4 @@
-"""Taking over, once, what the store of an older release holds."""
+"""Adoption of a store by an older release, once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
-# Folders of files that count, and how many folders lie between.
+# Folders of evidence, and how many folders lie between them and the files.
 _FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0}
 _FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
 
@@ -26,13 +26,13 @@ log = logging.getLogger("headrace")
 def open_anchored(settings: Settings) -> AnchoredStore:
     """The store and the ledger of the settings.
 
-    Where the ledger was made by an older release, what the store holds is recorded
-    first, as it is; snapshots are read and must be what their names say.
+    If the ledger is by an older release, the files of the store are recorded first, as
+    they are; snapshots are read and checked against their names.
     """
-    kept = AnchoredStore(Store(settings.store), Ledger(settings.database_url))
-    if kept.ledger.awaits_adoption:
-        digests = dict(_files(kept.store)) | dict(_snapshots(kept.store))
-        if kept.ledger.adopt_store(digests, settings.user):
+    anchored = AnchoredStore(Store(settings.store), Ledger(settings.database_url))
+    if anchored.ledger.awaits_adoption:
+        digests = dict(_files(anchored.store)) | dict(_snapshots(anchored.store))
+        if anchored.ledger.adopt_store(digests, settings.user):
             log.warning(
                 "The store %s was filled by an older Headrace. The sha256 of its %d "
                 "files is recorded in the ledger now; whether anyone changed them "
@@ -40,13 +40,12 @@ def open_anchored(settings: Settings) -> AnchoredStore:
                 settings.store,
                 len(digests),
             )
-    return kept
+    return anchored
 
 
 def _files(store: Store) -> Iterator[tuple[str, str]]:
     for folder, depth in _FOLDERS.items():
-        names = store.names(folder)
-        keys = [f"{folder}/{name}" for name in names]
+        keys = [f"{folder}/{name}" for name in store.names(folder)]
         if depth:
             keys = [f"{key}/{name}" for key in keys for name in store.names(key)]
         for key in keys:
@@ -75,15 +74,16 @@ def _snapshots(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def described(manifest: bytes, uri: str) -> SnapshotRecord:
-    """The record of a snapshot, as its manifest has it; raises ValueError."""
+    """The record of a snapshot from its manifest; raises ValueError."""
     from headrace.data.snapshots import Manifest
 
     try:
-        own = set(Manifest.model_fields)
-        facts = {k: v for k, v in json.loads(manifest).items() if k not in own}
+        facts = json.loads(manifest)
+        facts = {k: v for k, v in facts.items() if k not in Manifest.model_fields}
         sha256 = hashlib.sha256(manifest).hexdigest()
-        place = {"uri": uri, "manifest_sha256": sha256}
-        return SnapshotRecord.model_validate({**facts, **place})
+        return SnapshotRecord.model_validate(
+            {**facts, "uri": uri, "manifest_sha256": sha256}
+        )
     except (AttributeError, RecursionError, ValidationError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"the manifest is of another form: {reason}") from None

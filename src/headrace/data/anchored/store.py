@@ -1,4 +1,4 @@
-"""Files of the store that the ledger has the sha256 of."""
+"""Files of the store whose sha256 is in the ledger."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ log = logging.getLogger("headrace")
 
 
 class AnchoredStore:
-    """Bytes by key that are what the ledger recorded, or absent.
+    """Bytes by key; bytes that differ from the sha256 in the ledger count as absent.
 
-    Every method raises what the store and the ledger raise.
+    Methods raise the errors of the store and of the ledger.
 
     Args:
-        store: where the bytes are; anyone may have written there.
-        ledger: where the sha256 of each file is recorded before it is written, so that
-            a process that is killed in between leaves nothing that does not fit.
+        store: has the bytes; anyone may have changed them.
+        ledger: has the sha256 of each file. It is recorded before the file is written,
+            so that a killed process leaves no file without a record.
     """
 
     def __init__(self, store: Store, ledger: Ledger) -> None:
@@ -35,7 +35,7 @@ class AnchoredStore:
         self.ledger = ledger
 
     def read(self, key: str) -> bytes | None:
-        """The bytes of a key; None where they are absent, or not what was recorded."""
+        """The bytes of a key; None if they are absent, or differ from the ledger."""
         try:
             data = self.store.read(key)
         except FileNotFoundError:
@@ -43,13 +43,10 @@ class AnchoredStore:
         recorded = self.ledger.anchors([key]).get(key)
         if recorded == hashlib.sha256(data).hexdigest():
             return data
-        log.warning(
-            "%s %s: it counts for nothing.",
-            self.store.uri(key),
-            "is not the file that the ledger recorded"
-            if recorded
-            else "is not in the ledger",
-        )
+        problem = "is not in the ledger"
+        if recorded:
+            problem = "is not the file that the ledger recorded"
+        log.warning("%s %s: it counts for nothing.", self.store.uri(key), problem)
         return None
 
     def read_json(self, key: str) -> Any:
@@ -61,7 +58,7 @@ class AnchoredStore:
             return None
 
     def read_record(self, key: str, kind: type[R]) -> R | None:
-        """The record of a key; None also where an older release wrote it otherwise."""
+        """The record of a key; None also if an older release wrote another form."""
         data = self.read(key)
         try:
             return None if data is None else kind.model_validate_json(data)
@@ -93,11 +90,11 @@ class AnchoredStore:
         return {key: self.store.write(key, data) for key, data in files.items()}
 
     def delete(self, key: str) -> None:
-        """Delete a file; what anyone puts there again counts for nothing."""
+        """Delete a file and its record in the ledger."""
         self.ledger.anchor({key: ""})
         self.store.delete(key)
 
 
 def as_json(value: Any) -> bytes:
-    """A JSON value as it is written."""
+    """A JSON value as bytes."""
     return json.dumps(value, indent=1, sort_keys=True).encode()

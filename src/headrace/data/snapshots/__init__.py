@@ -1,16 +1,16 @@
-"""The form of a data set at rest: Parquet shards by content hash, and a manifest.
+"""Snapshots of data sets: Parquet shards by content hash, and a manifest.
 
-A snapshot is named by its content: the digest is over the sorted
-(item, split, label, group), where the item is the sha256 of the decoded bytes, and over
-what could not be decoded, with its names and reasons. One item is one row::
+The name of a snapshot is its digest: of the sorted (item, split, label, group), where
+the item is the sha256 of the decoded bytes, and of the rejected items with their names
+and reasons. One item is one row::
 
     item   sha256 of the decoded bytes, hex     split  train | val | test
-    label  one of the classes                   name   where the source had it
-    group  such as the speaker; empty where there is none
+    label  one of the classes                   name   its place in the source
+    group  such as the speaker; empty if there is none
     <medium>  image: uint8 (height, width, channels) and audio: int16 (samples,), as
               bytes of one size; text: a string
 
-Rows are in hash order, so any contiguous range of them is a random sample, and equal
+Rows are in hash order, so any contiguous range of rows is a random sample, and equal
 items are neighbours in one shard.
 """
 

@@ -1,4 +1,4 @@
-"""Whether a snapshot is what its name says: its digest, made again from the items."""
+"""Checks a snapshot: its digest is computed again from its items."""
 
 from __future__ import annotations
 
@@ -31,14 +31,11 @@ from headrace.state.store import Store
 
 
 def check_snapshot(snapshot: SnapshotRecord) -> None:
-    """Read all of a snapshot and compare it with the digest that names it.
-
-    Args:
-        snapshot: whose.
+    """Read a whole snapshot and compare it with the digest that names it.
 
     Raises:
-        IntegrityError: it is not whole, an item is not the one that its name says, or
-            a row, a label, a split or a group is not what was ingested.
+        IntegrityError: a part is missing, or an item, a row, a label, a split or a
+            group was changed.
     """
     sha = hashlib.sha256(form_line(snapshot.description))
     shards = shards_of(snapshot)
@@ -58,15 +55,20 @@ def check_snapshot(snapshot: SnapshotRecord) -> None:
 
 
 def _check_rows(snapshot: SnapshotRecord, shard: Shard, table: pa.Table) -> None:
-    """Compare the items of a shard with their names, and its counts with its rows."""
+    """Compare the items of a shard with their digests, and its rows with its counts."""
     module = medium(snapshot.description.medium)
     payload = payload_of(table, snapshot.description)
-    named = bytes.fromhex("".join(table["item"].to_pylist()))
-    if digests(np.ascontiguousarray(payload), module) != named:
+    expected = bytes.fromhex("".join(table["item"].to_pylist()))
+    if digests(np.ascontiguousarray(payload), module) != expected:
         raise _differs(snapshot, f"an item of {shard.name} was changed")
-    counts = pc.value_counts(table["split"]).to_pylist()
-    if {c["values"]: c["counts"] for c in counts} != shard.splits:
+    if count_values(table["split"]) != shard.splits:
         raise _differs(snapshot, f"the number of rows of {shard.name} was changed")
+
+
+def count_values(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value occurs in a column."""
+    counts = pc.value_counts(column).to_pylist()
+    return {count["values"]: count["counts"] for count in counts}
 
 
 def _differs(snapshot: SnapshotRecord, what: str) -> IntegrityError:
@@ -79,13 +81,12 @@ def _differs(snapshot: SnapshotRecord, what: str) -> IntegrityError:
 def find_same(
     store: Store, record: SnapshotRecord, written: Manifest
 ) -> SnapshotRecord | None:
-    """The record of a snapshot that the store has already, if it is whole and true.
+    """The record of an equal snapshot in the store, if there is a complete one.
 
     Args:
-        store: where it may be.
-        record: what it would be.
-        written: the manifest of the same snapshot, made by this process. Other versions
-            of libraries write other bytes; then all of it is read and checked.
+        record: of the new snapshot.
+        written: its manifest. Other versions of libraries write other bytes; then the
+            whole snapshot in the store is read and checked.
     """
     key = f"snapshots/{record.digest}/{MANIFEST}"
     try:
@@ -94,19 +95,19 @@ def find_same(
     except (OSError, ValueError):
         return None
     sha256 = hashlib.sha256(data).hexdigest()
-    found = record.model_copy(update={"manifest_sha256": sha256})
+    record = record.model_copy(update={"manifest_sha256": sha256})
     if present != written:
         try:
-            check_snapshot(found)
+            check_snapshot(record)
         except IntegrityError:
             return None
-    return found
+    return record
 
 
 def form_line(description: DataDescription) -> bytes:
-    """What a snapshot's digest begins with: the form of its items, and the task.
+    """The first line of a digest's input: the form of the items, and the task.
 
-    The default task is not named, as in snapshots of older releases.
+    The default task is left out, as in older releases.
     """
     form = f"{description.medium} {'x'.join(map(str, description.shape))}"
     if description.task != DEFAULT_TASK:
@@ -119,8 +120,8 @@ def form_line(description: DataDescription) -> bytes:
 
 
 def content_of(rows: pa.Table) -> bytes:
-    """A line of item, split, label and group for each row, in their order."""
-    # These are any text: their own line ends must not look like another row.
+    """A line of item, split, label and group for each row, in order."""
+    # Line ends within labels and groups must not look like another row.
     label, group = _escaped(rows["label"]), _escaped(rows["group"])
     tab = pc.if_else(pc.equal(group, ""), "", "\t")
     label = pc.binary_join_element_wise(label, tab, group, "")
@@ -129,9 +130,9 @@ def content_of(rows: pa.Table) -> bytes:
 
 
 def rejected_lines(rows: pa.Table) -> bytes:
-    """What a snapshot's digest ends with: the rejected items, their names and reasons.
+    """The last lines of a digest's input: the rejected items, their names and reasons.
 
-    Without these a data set would be told of the rows of another.
+    Without them, a data set could get the rejected items of another.
     """
     values = json.dumps([list(row.values()) for row in rows.to_pylist()])
     return b"rejected\n" + content_of(rows) + values.encode()

@@ -1,4 +1,4 @@
-"""Which rows were set aside: a file whose name has the sha256 of its bytes."""
+"""Quarantined rows: a file with the sha256 of its bytes in its name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"-([0-9a-f]{16,64})\.parquet$")
 
 
 def quarantine_name(data: bytes) -> str:
-    """How the name of a quarantine with these bytes ends."""
+    """The end of the name of a quarantine with these bytes."""
     return f"-{hashlib.sha256(data).hexdigest()}.parquet"
 
 
@@ -27,7 +27,7 @@ def read_quarantine(uri: str) -> bytes:
     """The bytes of a quarantine.
 
     Raises:
-        IntegrityError: it is gone, or not the file that its name says.
+        IntegrityError: it is missing, or its sha256 is not that in its name.
     """
     try:
         data = read(uri)
@@ -36,9 +36,9 @@ def read_quarantine(uri: str) -> bytes:
             f"The quarantine {uri} cannot be read: {error.strerror or error}.",
             "Restore it from a backup, or run the pipeline again.",
         ) from error
-    named = _NAME.search(uri)
+    name = _NAME.search(uri)
     digest = hashlib.sha256(data).hexdigest()
-    if named is None or not digest.startswith(named.group(1)):
+    if name is None or not digest.startswith(name.group(1)):
         raise IntegrityError(
             f"The quarantine {uri} is not the file that was written: its sha256 is "
             f"{digest[:16]}....",
@@ -51,11 +51,10 @@ def quarantined_rows(uri: str, split: str) -> npt.NDArray[np.int64]:
     """The quarantined rows of a split, as sorted indices in the hash order.
 
     Args:
-        uri: of a `ContractRecord`; empty: nothing was set aside.
-        split: train, val or test.
+        uri: the quarantine of a `ContractRecord`; empty if there is none.
 
     Raises:
-        IntegrityError: the quarantine is gone or damaged.
+        IntegrityError: the quarantine is missing or damaged.
     """
     if not uri:
         return np.empty(0, np.int64)
@@ -67,6 +66,5 @@ def quarantined_rows(uri: str, split: str) -> npt.NDArray[np.int64]:
             "Run the pipeline again.",
         ) from None
     rows = table.filter(pc.equal(table["split"], split))["row"].to_numpy()
-    # An item that was rejected before it had a row has a negative one.
-    kept: npt.NDArray[np.int64] = np.unique(rows[rows >= 0])
-    return kept
+    # Items that were rejected in decoding have negative rows.
+    return np.asarray(np.unique(rows[rows >= 0]))

@@ -1,4 +1,4 @@
-"""Reads a snapshot, a shard at a time; every byte is checked against the manifest."""
+"""Reads snapshots shard by shard; files are checked against the manifest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Shard:
         name: below the snapshot's folder, such as ``items/0000.parquet``.
         first: the index of its first row in the snapshot's hash order.
         rows: number of rows.
-        splits: the same for each split.
+        splits: number of rows of each split.
         sha256: of the file.
     """
 
@@ -46,14 +46,14 @@ class Shard:
 
 
 class FileFacts(BaseModel):
-    """What the manifest has of one file; ``splits`` is the number of rows of each."""
+    """A file in the manifest; ``splits`` is the number of rows of each split."""
 
     sha256: str
     splits: dict[str, int]
 
 
 class Manifest(BaseModel):
-    """What readers need of a manifest."""
+    """The part of a manifest that readers need."""
 
     format: int
     files: dict[str, FileFacts] = {}
@@ -61,13 +61,13 @@ class Manifest(BaseModel):
 
 
 def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
-    """The shards in hash order; reads the manifest alone.
+    """The shards in hash order, from the manifest.
 
     Raises:
-        IntegrityError: the manifest is missing, damaged, of another format, or not
-            the one that was recorded.
+        IntegrityError: the manifest is missing, damaged, of another format, or not the
+            one that was recorded.
     """
-    with _whole(snapshot):
+    with _check_complete(snapshot):
         shards, first = [], 0
         for name, facts in sorted(_manifest(snapshot).files.items()):
             rows = sum(facts.splits.values())
@@ -82,14 +82,13 @@ def read_shard(
     """The rows of one shard, sorted by item.
 
     Args:
-        snapshot: whose.
         shard: one of `shards_of`.
         columns: all by default.
 
     Raises:
         IntegrityError: the shard is missing or damaged.
     """
-    with _whole(snapshot):
+    with _check_complete(snapshot):
         return read_parquet(_read_file(snapshot, shard.name, shard.sha256), columns)
 
 
@@ -97,7 +96,7 @@ def digests_of(table: pa.Table) -> npt.NDArray[np.bytes_]:
     """The column ``item`` of a shard as digests of 32 bytes, ``(rows,)``.
 
     Raises:
-        IntegrityError: a value is no sha256 in hexadecimal.
+        IntegrityError: a value is not a sha256 in hexadecimal.
     """
     text = b"".join(pc.cast(table["item"], pa.binary()).to_pylist())
     try:
@@ -115,13 +114,10 @@ def digests_of(table: pa.Table) -> npt.NDArray[np.bytes_]:
 def find_snapshot(
     store: Store, digest: str, manifest_sha256: str = ""
 ) -> SnapshotRecord | None:
-    """The record of a snapshot by its digest; None where the store does not have it.
+    """The record of a snapshot by its digest; None if the store does not have it.
 
     Args:
-        store: where it is.
-        digest: of the snapshot.
-        manifest_sha256: of its manifest, as it was recorded; what is read later is
-            checked against it.
+        manifest_sha256: as it was recorded; later reads are checked against it.
     """
     manifest = store.read_json(f"snapshots/{digest}/{MANIFEST}")
     if not isinstance(manifest, dict):
@@ -139,12 +135,12 @@ def find_snapshot(
 
 
 def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
-    """The items that could not be decoded, the fields of a `Rejected` each.
+    """The rejected items; the columns are the fields of `Rejected`.
 
     Raises:
         IntegrityError: their file or the manifest is missing or damaged.
     """
-    with _whole(snapshot):
+    with _check_complete(snapshot):
         sha256 = _manifest(snapshot).rejected_sha256
         return read_parquet(_read_file(snapshot, REJECTED, sha256))
 
@@ -175,7 +171,7 @@ def _read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _whole(snapshot: SnapshotRecord) -> Iterator[None]:
+def _check_complete(snapshot: SnapshotRecord) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -187,7 +183,7 @@ def _whole(snapshot: SnapshotRecord) -> Iterator[None]:
 
 
 def payload_of(table: pa.Table, description: DataDescription) -> Payload:
-    """The decoded items of a table ``(rows, *shape)``; a chunk is not copied."""
+    """The decoded items of a table ``(rows, *shape)``; a single chunk is not copied."""
     column = table.column(description.medium)
     module, shape = medium(description.medium), description.shape
     parts: list[Payload] = [module.from_column(chunk, shape) for chunk in column.chunks]

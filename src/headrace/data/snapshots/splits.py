@@ -1,4 +1,4 @@
-"""The rows of one split, as arrays to learn from, a shard in memory at a time."""
+"""The rows of one split as arrays for training, one shard in memory at a time."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Rows:
 
     Attributes:
         items: ``(n, *shape)``, of the medium's type.
-        targets: as a network takes them, ``(n, ...)``; see `Task.encode`.
-        names: where the source had each row, ``(n,)``.
-        groups: such as the speaker of each row, ``(n,)``; empty where there are none.
+        targets: of the network, ``(n, ...)``; see `Task.encode`.
+        names: the place of each row in the source, ``(n,)``.
+        groups: such as the speaker of each row, ``(n,)``; empty if there are none.
     """
 
     items: Payload
@@ -46,12 +46,11 @@ class Rows:
 
 
 class SplitRows:
-    """The rows of one split that are not in quarantine; none is read before asked for.
+    """The rows of one split that are not quarantined, read on access.
 
     Its length is the number of rows; iterating gives the `Rows` of each shard.
 
     Args:
-        snapshot: what was ingested.
         split: train, val or test.
         quarantine_uri: the Parquet file of a `ContractRecord`, or "".
 
@@ -68,35 +67,35 @@ class SplitRows:
         self.snapshot = snapshot
         self.split = split
         self._shards = shards_of(snapshot)
-        self._left_out = quarantined_rows(quarantine_uri, split)
+        self._quarantined = quarantined_rows(quarantine_uri, split)
         counts = [shard.splits.get(split, 0) for shard in self._shards]
         bounds = [shard.first for shard in self._shards]
         bounds.append(sum(shard.rows for shard in self._shards))
         self.counts: npt.NDArray[np.int64] = np.array(counts, np.int64) - np.diff(
-            np.searchsorted(self._left_out, bounds)
+            np.searchsorted(self._quarantined, bounds)
         )
 
     def __len__(self) -> int:
         return int(self.counts.sum())
 
     def groups(self) -> set[str]:
-        """The groups of all rows, those in quarantine included.
+        """The groups of all rows, quarantined rows included.
 
         Raises:
             IntegrityError: the snapshot is damaged.
         """
-        found: set[str] = set()
+        groups: set[str] = set()
         for shard in self._shards:
             table = read_shard(self.snapshot, shard, ["split", "group"])
-            mine = table.filter(pc.equal(table["split"], self.split))
-            found |= set(pc.unique(mine["group"]).to_pylist())
-        return found
+            of_split = table.filter(pc.equal(table["split"], self.split))
+            groups |= set(pc.unique(of_split["group"]).to_pylist())
+        return groups
 
     def __iter__(self) -> Iterator[Rows]:
         return (self.read(shard) for shard in range(len(self._shards)))
 
     def read(self, shard: int) -> Rows:
-        """The rows of one shard, by its place in `counts`.
+        """The rows of one shard, by its index in `counts`.
 
         Raises:
             IntegrityError: the shard is missing or damaged.
@@ -120,21 +119,22 @@ class SplitRows:
         return np.concatenate([np.empty(0, DIGEST), *parts])
 
     def items_of(self, shard: int) -> npt.NDArray[np.bytes_]:
-        """The same for the rows of one shard, by its place in `counts`."""
+        """As `items`, for one shard by its index in `counts`."""
         return digests_of(self._table(shard, ["item"]))
 
     def _table(self, shard: int, columns: list[str]) -> pa.Table:
-        """Columns of one shard, the rows of other splits and of quarantine left out."""
-        own = self._shards[shard]
-        table = read_shard(self.snapshot, own, ["split", *columns])
-        keep = np.asarray(pc.equal(table["split"], self.split))
-        first, last = np.searchsorted(self._left_out, [own.first, own.first + own.rows])
-        keep[self._left_out[first:last] - own.first] = False
-        if not keep.all():
-            table = table.filter(pa.array(keep))
+        """Columns of one shard, without rows of other splits and quarantined rows."""
+        file = self._shards[shard]
+        table = read_shard(self.snapshot, file, ["split", *columns])
+        chosen = np.asarray(pc.equal(table["split"], self.split))
+        bounds = [file.first, file.first + file.rows]
+        first, last = np.searchsorted(self._quarantined, bounds)
+        chosen[self._quarantined[first:last] - file.first] = False
+        if not chosen.all():
+            table = table.filter(pa.array(chosen))
         if table.num_rows != self.counts[shard]:
             raise IntegrityError(
-                f"{own.name} of {self.snapshot.uri} has {table.num_rows:,} rows of "
+                f"{file.name} of {self.snapshot.uri} has {table.num_rows:,} rows of "
                 f"{self.split}, and {self.counts[shard]:,} were expected: the "
                 "quarantine is not of this snapshot.",
                 "Run the pipeline again.",
@@ -145,7 +145,7 @@ class SplitRows:
 def read_split(
     snapshot: SnapshotRecord, split: str, quarantine_uri: str = ""
 ) -> tuple[Payload, Targets, list[str]]:
-    """The rows of one split that are not in quarantine, all in memory.
+    """The rows of one split that are not quarantined, all in memory.
 
     Returns:
         items ``(n, *shape)``, targets ``(n, ...)``, and row names ``(n,)``, in hash

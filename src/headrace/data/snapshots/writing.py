@@ -1,4 +1,4 @@
-"""Writes a snapshot: shard by shard, its digest, its manifest last."""
+"""Writes snapshots: shard by shard, and the manifest last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from headrace.data.snapshots.checking import (
     content_of,
+    count_values,
     find_same,
     form_line,
     rejected_lines,
@@ -37,7 +37,7 @@ _HEX = 64
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An item that could not be brought to the fixed form."""
+    """An item that could not be decoded or brought to the form."""
 
     item: str
     split: str
@@ -56,7 +56,7 @@ class WrittenShard:
         name: below the snapshot's folder.
         sha256: of the file.
         splits: number of rows of each split.
-        content: a line of item, split and label for each row, in their order.
+        content: the lines of `content_of`, for the digest.
     """
 
     name: str
@@ -66,7 +66,7 @@ class WrittenShard:
 
 
 def prefix_bits(rows: int, description: DataDescription) -> int:
-    """How many bits of an item's sha256 say in which shard it lies."""
+    """How many bits of an item's sha256 decide on its shard."""
     width = int(np.prod(description.shape)) * medium(description.medium).DTYPE.itemsize
     count = max(1, -(-rows // ROWS_PER_SHARD), -(-rows * width // BYTES_PER_SHARD))
     return min(16, (count - 1).bit_length())
@@ -82,14 +82,13 @@ def sort_order(rows: pa.Table) -> npt.NDArray[np.int64]:
 def write_shard(
     folder: Path, number: int, rows: pa.Table, description: DataDescription
 ) -> WrittenShard:
-    """Write one shard of the snapshot that is being made.
+    """Write one shard of a new snapshot.
 
     Args:
-        folder: of that snapshot; it has a folder ``items``.
+        folder: of the snapshot; it has a folder ``items``.
         number: of the shard in hash order.
-        rows: in their order: ``item`` (the sha256, binary of 32), ``split``,
-            ``label``, ``name``, ``group`` and the medium's column.
-        description: of the data.
+        rows: in order, with the columns ``item`` (sha256, binary of 32), ``split``,
+            ``label``, ``name``, ``group`` and that of the medium.
     """
     rows = rows.combine_chunks()
     rows = rows.set_column(0, "item", _hex(rows["item"]))
@@ -104,11 +103,9 @@ def write_shard(
         use_dictionary=["split", "label", "group"],
         write_statistics=["item", "split", "label"],
     )
-    splits = {
-        count["values"]: count["counts"]
-        for count in pc.value_counts(rows["split"]).to_pylist()
-    }
-    return WrittenShard(name, _sha256(folder / name), splits, content_of(rows))
+    return WrittenShard(
+        name, _sha256(folder / name), count_values(rows["split"]), content_of(rows)
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -135,24 +132,22 @@ def publish_snapshot(  # noqa: PLR0913
     findings: Sequence[Finding],
     notes: Sequence[str] = (),
 ) -> SnapshotRecord:
-    """Make the shards in a folder a snapshot, unless the store has it whole.
+    """Publish the shards in a folder as a snapshot, unless the store has it already.
 
     Args:
-        store: where it goes.
-        folder: in a work folder of the store; the shards are written to it.
-        description: of the data.
-        shards: in hash order; they may be written as they are asked for.
+        folder: with the shards, in a work folder of the store.
+        shards: in hash order; iterating may write them.
         rejected: in any order.
         source, attribution, findings, notes: as in the record.
     """
     rejected = sorted(rejected, key=astuple)
     sha = hashlib.sha256(form_line(description))
-    files: dict[str, dict[str, Any]] = {}
+    files: dict[str, FileFacts] = {}
     counts: Counter[str] = Counter()
     for shard in shards:
         sha.update(shard.content)
         counts.update(shard.splits)
-        files[shard.name] = {"sha256": shard.sha256, "splits": shard.splits}
+        files[shard.name] = FileFacts(sha256=shard.sha256, splits=shard.splits)
     schema = pa.schema([(field.name, pa.string()) for field in fields(Rejected)])
     rows = pa.Table.from_pylist([asdict(row) for row in rejected], schema)
     sha.update(rejected_lines(rows))
@@ -171,14 +166,11 @@ def publish_snapshot(  # noqa: PLR0913
     pq.write_table(rows, folder / REJECTED)
     manifest = Manifest(
         format=FORMAT,
-        files={name: FileFacts.model_validate(facts) for name, facts in files.items()},
+        files=files,
         rejected_sha256=_sha256(folder / REJECTED),
     )
-    own_place = {"uri", "manifest_sha256"}  # a store may be moved
-    text = {
-        **manifest.model_dump(),
-        **record.model_dump(mode="json", exclude=own_place),
-    }
+    place = {"uri", "manifest_sha256"}  # left out, since a store may be moved
+    text = {**manifest.model_dump(), **record.model_dump(mode="json", exclude=place)}
     (folder / MANIFEST).write_text(json.dumps(text, indent=1), encoding="utf-8")
     present = find_same(store, record, manifest)
     if present is None:

@@ -1,6 +1,6 @@
-"""Readers, one file format a file. They know formats, not media.
+"""Sources of data: places, readers of file formats, and a catalog.
 
-A reader yields chunks of rows as the file holds them; a medium decodes them.
+A reader yields chunks of rows as the source has them; a medium decodes them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["check_source", "open_source"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when asked for: a run that changes nothing reads no source."""
+    """Import on first use: a run that changes nothing reads no source."""
     if name in __all__:
         return getattr(importlib.import_module(f"{__name__}.opening"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Whether a source may have changed, told without reading it or knowing its format."""
+"""The identity of a source, which changes when its data may have changed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from headrace.settings import Settings
 
 
 def source_identity(uri: str, settings: Settings | None = None) -> str:
-    """A digest that changes whenever the data may have changed; reads no content.
+    """A digest that changes when the data may have changed; content is not read.
 
     Args:
         uri: of a source.
-        settings: where local copies may be, and storage options; None: as the
-            environment says.
+        settings: of local copies and storage options; None: those of the environment.
 
     Raises:
-        NotFoundError: there is nothing.
+        NotFoundError: there is no such source.
         DependencyError: it cannot be reached, or is not installed.
     """
     settings = settings or Settings()

@@ -1,4 +1,4 @@
-"""Labels as sources hold them (numbers, one-hot rows, text) brought to text."""
+"""Labels of sources (numbers, one-hot rows, text) as text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from headrace.errors import SourceError
 
 
 class Labels(NamedTuple):
-    """Labels as text, ``(n,)``, and the first that is a number and no whole one."""
+    """Labels as text, ``(n,)``, and the first that is a number but no integer."""
 
     texts: list[str]
     not_whole: str = ""
 
 
 def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Labels:
-    """One text label a row; whole numbers become their digits, one-hot its index.
+    """One label a row, as text; the label of a one-hot row is its index.
 
-    Other numbers are written so that they are read back as they are.
+    Numbers are written so that reading them gives the same number.
 
     Args:
         array: ``(n,)``, ``(n, 1)``, or one-hot ``(n, classes)``.
@@ -28,7 +28,7 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Label
         first: the number of its first row, for messages.
 
     Raises:
-        SourceError: labels of another shape or type, not finite, or not one-hot.
+        SourceError: labels have another shape or type, or are not finite or one-hot.
     """
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -44,29 +44,23 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Label
     if kind == "f":
         return _from_floats(array, where, first)
     if kind == "S":
-        return Labels(
-            [
-                _decoded(text, where, row)
-                for row, text in enumerate(array.tolist(), first)
-            ]
-        )
-    if kind == "b":
-        array = array.astype(np.uint8)
-    elif kind not in "iuU":
+        rows = enumerate(array.tolist(), first)
+        return Labels([_decoded(text, where, row) for row, text in rows])
+    if kind == "U":
+        return Labels(_checked(array, where, first))
+    if kind not in "biu":
         raise SourceError(
             f"{where} holds {array.dtype} values, which are no labels.",
             "Expected whole numbers or text.",
         )
-    if kind == "U":
-        return Labels(_checked(array, where, first))
-    return Labels(list(map(str, array.tolist())))
+    return Labels(list(map(str, map(int, array.tolist()))))
 
 
 def _checked(array: npt.NDArray[Any], where: str, first: int) -> list[str]:
     try:
         labels: list[str] = array.tolist()
         "".join(labels).encode()
-    except (ValueError, SystemError):  # of a code point past the last
+    except (ValueError, SystemError):  # SystemError: code points over the last one
         raise SourceError(
             f"{where} holds text, from row {first} on, that is not Unicode.",
             "Write the labels as UTF-8 text.",
@@ -84,11 +78,11 @@ def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArra
     good = (ones.sum(axis=1) == 1) & ((array == 0).sum(axis=1) == array.shape[1] - 1)
     if not good.all():
         row = int(good.argmin())
-        seen = ", ".join(str(value) for value in array[row, :12].tolist())
+        values = ", ".join(map(str, array[row, :12].tolist()))
         more = ", ..." if array.shape[1] > 12 else ""
         raise SourceError(
             f"{where} of {array.shape[1]} columns is not one-hot: row {first + row} is "
-            f"[{seen}{more}], with {int(ones[row].sum())} ones.",
+            f"[{values}{more}], with {int(ones[row].sum())} ones.",
             "Each row needs exactly one 1 and otherwise 0.",
         )
     index: npt.NDArray[np.int64] = ones.argmax(axis=1)
@@ -97,11 +91,11 @@ def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArra
 
 def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> Labels:
     with np.errstate(invalid="ignore"):
-        other = ~np.isfinite(array) | (array != np.rint(array))
-        other |= np.abs(array) > 2**53
-    if not other.any():
+        is_odd = ~np.isfinite(array) | (array != np.rint(array))
+        is_odd |= np.abs(array) > 2**53
+    if not is_odd.any():
         return Labels(list(map(str, array.astype(np.int64).tolist())))
-    row = int(other.argmax())
+    row = int(is_odd.argmax())
     if not np.isfinite(array).all():
         raise SourceError(
             f"{where}[{first + row}] is {array[row]!s}, which is no label.",
@@ -109,7 +103,7 @@ def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> Labels:
         )
     texts = [
         repr(value) if odd else str(int(value))
-        for value, odd in zip(array.tolist(), other.tolist(), strict=True)
+        for value, odd in zip(array.tolist(), is_odd.tolist(), strict=True)
     ]
     return Labels(texts, f"{where}[{first + row}] is {array[row]!s}")
 

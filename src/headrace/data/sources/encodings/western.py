@@ -1,10 +1,10 @@
-"""Whether decoded text is Western European, by where its accents and marks are."""
+"""Tells whether decoded text is Western European, by its accents and punctuation."""
 
 from __future__ import annotations
 
 import re
 
-# Within a word, a Western European text has these and no other marks.
+# Characters and positions that a Western European text does not have.
 _ODD = re.compile(
     r"(?<=[a-z])[\u0160\u017d\u0152\u0178\xc0-\xde]"
     r"|(?<=[A-Za-z])[^\x00-\x7f\xc0-\xd6\xd8-\xf6\xf8-\xff"
@@ -17,9 +17,9 @@ _ODD = re.compile(
 
 
 def is_western(text: str) -> bool:
-    """Whether characters past ASCII are where Western European languages have them."""
+    """Whether the non-ASCII characters are those of Western European text."""
     total = sum(character > "\x7f" for character in text)
     odd: list[str] = _ODD.findall(text)
-    # Both together: Hungarian of Windows-1250, whose letters they are not.
+    # Both letters together are Hungarian in Windows-1250.
     is_hungarian = min(text.count("\xf5"), text.count("\xfb")) > 0.03 * total
     return sum(map(len, odd)) <= 0.02 * total and not is_hungarian

@@ -1,7 +1,4 @@
-"""Named arrays (of an npz, of IDX files) brought together to chunks of rows.
-
-Of an array only some rows are in memory at a time, whatever its size.
-"""
+"""Arrays in files, read as chunks of items and labels, some rows at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class Array:
     Attributes:
         shape: ``(n, ...)``.
         dtype: of its values.
-        blocks: reads it anew from its beginning, so many rows at a time.
+        blocks: reads it from its beginning, in blocks of a number of rows.
     """
 
     shape: tuple[int, ...]
@@ -42,7 +39,7 @@ class Array:
 
 
 def array_in_memory(array: npt.NDArray[Any]) -> Array:
-    """An array that is held already."""
+    """An array in memory."""
     return Array(
         array.shape,
         array.dtype,
@@ -62,10 +59,10 @@ def read_blocks(
     """The rows that a stream holds in C order, and nothing after them.
 
     Args:
-        stream: at the first of them.
-        shape, dtype: of all of them.
+        stream: at the first row.
+        shape, dtype: of the whole array.
         rows: in each block.
-        wrong_size: the error for so many bytes that were found.
+        wrong_size: the error for an actual number of bytes.
 
     Raises:
         SourceError: there are more or fewer bytes.
@@ -73,16 +70,16 @@ def read_blocks(
     width = math.prod(shape[1:]) * dtype.itemsize
     for first in range(0, shape[0], rows):
         block = np.empty(min(rows, shape[0] - first) * width, np.uint8)
-        found = _fill(stream, block.data)
-        if found < len(block):
-            raise wrong_size(first * width + found)
+        count = _fill(stream, block.data)
+        if count < len(block):
+            raise wrong_size(first * width + count)
         yield block.view(dtype).reshape(-1, *shape[1:])
     if stream.read(1):
         raise wrong_size(shape[0] * width + 1)
 
 
 def _fill(stream: IO[bytes], buffer: memoryview) -> int:
-    # A little at a time: decompressors keep what they were given and did not need.
+    # In small parts, since decompressors keep input that they have not used.
     done = 0
     while done < len(buffer):
         part = stream.read(min(_READ_AT_ONCE, len(buffer) - done))
@@ -96,7 +93,7 @@ def _fill(stream: IO[bytes], buffer: memoryview) -> int:
 def read_fortran_blocks(
     stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], rows: int
 ) -> Iterator[npt.NDArray[Any]]:
-    """The rows that a stream holds in Fortran order, where each lies all over it."""
+    """The rows that a stream holds in Fortran order, via a temporary file."""
     with tempfile.TemporaryFile() as file:
         shutil.copyfileobj(stream, file, _READ_AT_ONCE)
         for first in range(0, shape[0], rows):
@@ -120,12 +117,12 @@ def array_chunks(
     Args:
         split: of all rows.
         items: ``(n, ...)``.
-        labels: ``(n,)``, or one-hot; None where there are none.
-        names: of the two arrays in their source.
+        labels: ``(n,)``, or one-hot; None if there are none.
+        names: of the two arrays.
         where: the source, for messages.
 
     Raises:
-        SourceError: they do not belong together.
+        SourceError: the arrays do not fit together.
     """
     _check_pair(items, labels, names, where)
     rows = min(rows_at_once(_width(array)) for array in (items, labels) if array)
@@ -136,29 +133,21 @@ def array_chunks(
         strict=labels is not None,
     )
     first = 0
-    for block, marks in blocks:
-        text = Labels([""] * len(block))
-        if marks is not None:
-            text = labels_as_text(marks, f"{where}: {names[1]}", first)
+    for block, values in blocks:
+        texts, not_whole = Labels([""] * len(block))
+        if values is not None:
+            texts, not_whole = labels_as_text(values, f"{where}: {names[1]}", first)
         rows_of_block = range(first, first + len(block))
-        own = [f"{names[0]}[{row}]" for row in rows_of_block]
-        yield Chunk(
-            split, block, text.texts, own, names[0], high, not_whole=text.not_whole
-        )
+        row_names = [f"{names[0]}[{row}]" for row in rows_of_block]
+        yield Chunk(split, block, texts, row_names, names[0], high, not_whole=not_whole)
         first += len(block)
 
 
 def check_item(array: Array, name: str, where: str, settings: Settings) -> None:
-    """Refuse an array of which a single row is too large to be held.
-
-    Args:
-        array: of items, or of labels.
-        name: of the array.
-        where: the source.
-        settings: their limit on an item is kept.
+    """Refuse an array of items or labels with too large rows.
 
     Raises:
-        SourceError: a row is over ``max_item_bytes``.
+        SourceError: a row is over ``max_item_bytes`` of the settings.
     """
     width = _width(array)
     if width > settings.max_item_bytes:
@@ -187,10 +176,10 @@ def _check_pair(
         )
     count = items.shape[0]
     if labels is not None and labels.shape[:1] != (count,):
-        found = labels.shape[0] if labels.shape else 1
+        label_count = labels.shape[0] if labels.shape else 1
         raise SourceError(
             f"{where}: {item_name} has {count:,} items, but {label_name} has "
-            f"{found:,} labels.",
+            f"{label_count:,} labels.",
             "Each item needs one label, in the same order.",
         )
     if count == 0:
@@ -204,7 +193,7 @@ def _width(array: Array) -> int:
 
 
 def _greatest(items: Array, rows: int) -> float:
-    """The greatest finite value: floats take their scale from all of them."""
+    """The greatest finite value, which decides on the scale of floats."""
     return max(
         float(block.max(where=np.isfinite(block), initial=0))
         for block in items.blocks(rows)

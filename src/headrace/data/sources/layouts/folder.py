@@ -1,7 +1,4 @@
-"""A tree of encoded files, one sub-folder per class, perhaps under train/ and test/.
-
-The tree may be a folder or an archive.
-"""
+"""Trees of files with one sub-folder per class, perhaps below train/ and test/."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ class FileRow:
     """A file that is one item.
 
     Attributes:
-        file: None where it is missing; the item is empty then.
+        file: None if it is missing, which makes an empty item.
     """
 
     split: SourceSplit | None
@@ -55,10 +52,10 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where in a file's name its split and its class are.
+    """Where a file's path has its split and its class.
 
     Attributes:
-        root: 1 where everything lies in one folder more.
+        root: 1 if one more folder contains everything, else 0.
         has_splits: whether the folders of classes lie in folders of splits.
     """
 
@@ -66,7 +63,7 @@ class _Layout:
     has_splits: bool
 
     def place(self, name: str) -> _Place | None:
-        """The split and the class; None for a file outside of the classes."""
+        """The split and the class of a file; None outside of folders of classes."""
         path = name.split("/")[self.root :]
         if not self.has_splits:
             return (None, path[0]) if len(path) == 2 else None
@@ -74,7 +71,7 @@ class _Layout:
         return (split, path[1]) if split else None
 
     def is_unlabelled_split(self, name: str) -> bool:
-        """Whether a file lies in ``test/``, or ``test1/``, beside splits of classes."""
+        """Whether a file lies in ``test/`` or ``test1/``, without a class."""
         path = name.split("/")[self.root :]
         split = split_named(path[0].rstrip("0123456789"))
         return self.has_splits and len(path) == 2 and split is not None
@@ -83,22 +80,18 @@ class _Layout:
 def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[Chunk]:
     """The files of class sub-folders, in the tree's order.
 
-    Args:
-        tree: a folder or an archive.
-        source: is told of files at other depths. How it is read says whether files
-            outside of class sub-folders are left out; where there need be no labels,
-            all files but notes are taken.
-        settings: their limit on a file is kept.
+    Files outside of class sub-folders become a finding of the source. Where labels are
+    not needed, all files but notes are read.
 
     Raises:
-        SourceError: there are no class sub-folders, most files lie outside of them,
-            or a file is too large.
+        SourceError: there are no class sub-folders, most files lie outside of them, or
+            a file is too large.
     """
     reading = source.reading
     ignored: list[str] = []
     names = _unlabelled(tree, reading.medium)
     if reading.labelled:
-        _refuse_most_astray(tree, reading.medium)
+        _check_places(tree, reading.medium)
         names = _labelled(tree, ignored)
     chunks = file_chunks(
         (FileRow(*place, name, tree.files[name]) for place, name in names),
@@ -107,7 +100,7 @@ def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[
     )
     first = next(chunks, None)
     if first is None:
-        raise _nothing_found(tree, reading)
+        raise _no_items(tree, reading)
     yield first
     yield from chunks
     source.findings.extend(ignored_files(tree.where, ignored, reading.medium))
@@ -115,15 +108,10 @@ def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[
 
 def has_classes(tree: FileTree, medium: str) -> bool:
     """Whether files of a medium lie in sub-folders of at least two classes."""
-    layout = _layout_of(tree)
-    classes = set()
-    for name in tree.files:
-        place = layout.place(name)
-        if place is not None and is_medium(name, medium):
-            classes.add(place[1])
-        if len(classes) > 1:
-            return True
-    return False
+    places = (place for place, name in _labelled(tree, []) if is_medium(name, medium))
+    labels = (label for _, label in places)
+    first = next(labels, None)
+    return any(label != first for label in labels)
 
 
 def read_single(file: File, source: Source, settings: Settings) -> Iterator[Chunk]:
@@ -139,35 +127,29 @@ def read_single(file: File, source: Source, settings: Settings) -> Iterator[Chun
 def file_chunks(
     rows: Iterable[FileRow], settings: Settings, source: Source, not_whole: str = ""
 ) -> Iterator[Chunk]:
-    """Files as chunks of one split, bounded by their bytes; texts are in UTF-8 then.
-
-    Args:
-        rows: the files.
-        settings: their limit on a file is kept.
-        source: says what encoding texts have.
-        not_whole: of the labels; see `Chunk`.
+    """Files as chunks of one split and of bounded size; texts become UTF-8.
 
     Raises:
         SourceError: a file is over ``max_file_bytes`` of the settings.
     """
-    waiting: list[FileRow] = []
+    batch: list[FileRow] = []
     size = 0
     for row in rows:
-        of_file = row.file.size if row.file else 0
-        if row.file and of_file > settings.max_file_bytes:
+        file_size = row.file.size if row.file else 0
+        if row.file and file_size > settings.max_file_bytes:
             raise SourceError(
-                f"{row.file.where} has {of_file:,} bytes; one item has at most "
+                f"{row.file.where} has {file_size:,} bytes; one item has at most "
                 f"{settings.max_file_bytes:,}.",
                 "Take it out of the data, or raise HEADRACE_MAX_FILE_BYTES.",
             )
-        is_full = len(waiting) == ROWS_PER_CHUNK or size + of_file > CHUNK_BYTES
-        if waiting and (is_full or waiting[0].split != row.split):
-            yield _chunk(waiting, source, not_whole)
-            waiting, size = [], 0
-        waiting.append(row)
-        size += of_file
-    if waiting:
-        yield _chunk(waiting, source, not_whole)
+        is_full = len(batch) == ROWS_PER_CHUNK or size + file_size > CHUNK_BYTES
+        if batch and (is_full or batch[0].split != row.split):
+            yield _chunk(batch, source, not_whole)
+            batch, size = [], 0
+        batch.append(row)
+        size += file_size
+    if batch:
+        yield _chunk(batch, source, not_whole)
 
 
 def _chunk(rows: list[FileRow], source: Source, not_whole: str) -> Chunk:
@@ -187,7 +169,7 @@ def _chunk(rows: list[FileRow], source: Source, not_whole: str) -> Chunk:
 
 
 def _labelled(tree: FileTree, ignored: list[str]) -> Iterator[tuple[_Place, str]]:
-    """The files of the classes, with their places; the others become ignored."""
+    """The places and names of files of classes; all others are added to ``ignored``."""
     layout = _layout_of(tree)
     for name in tree.files:
         place = layout.place(name)
@@ -197,30 +179,31 @@ def _labelled(tree: FileTree, ignored: list[str]) -> Iterator[tuple[_Place, str]
             yield place, name
 
 
-def _refuse_most_astray(tree: FileTree, medium: str) -> None:
+def _check_places(tree: FileTree, medium: str) -> None:
     layout = _layout_of(tree)
-    placed, astray = 0, []
-    for name in tree.files:
-        if layout.place(name) is not None:
-            placed += 1
-        elif layout.is_unlabelled_split(name):
-            continue
-        elif is_medium(name, medium) and not is_note(name, medium):
-            astray.append(name)
-    if not placed or len(astray) <= placed:
+    ignored: list[str] = []
+    placed = sum(1 for _ in _labelled(tree, ignored))
+    elsewhere = [
+        name
+        for name in ignored
+        if not layout.is_unlabelled_split(name)
+        and is_medium(name, medium)
+        and not is_note(name, medium)
+    ]
+    if not placed or len(elsewhere) <= placed:
         return
-    folders, example = "folders of classes", f"CLASS/{astray[0].rpartition('/')[2]}"
+    folders, example = "folders of classes", f"CLASS/{elsewhere[0].rpartition('/')[2]}"
     if layout.has_splits:
         folders, example = f"{folders} within train/ or test/", f"train/{example}"
     raise SourceError(
-        f"{tree.where} holds {placed:,} files in {folders}, and {len(astray):,} "
-        f"elsewhere, such as {astray[0]}.",
+        f"{tree.where} holds {placed:,} files in {folders}, and {len(elsewhere):,} "
+        f"elsewhere, such as {elsewhere[0]}.",
         f"Put each of them into such a folder, as {example}, or take them out.",
     )
 
 
 def _unlabelled(tree: FileTree, medium: str) -> Iterator[tuple[_Place, str]]:
-    """All files but notes, in the tree's order; notes too where nothing else is."""
+    """All files but notes, in the tree's order; notes too if there is nothing else."""
     layout = _layout_of(tree)
     only_notes = all(is_note(name, medium) for name in tree.files)
     for name in tree.files:
@@ -242,28 +225,28 @@ def _layout_of(tree: FileTree) -> _Layout:
     return _Layout(int(is_wrapped), has_splits)
 
 
-def _nothing_found(tree: FileTree, reading: Reading) -> SourceError:
+def _no_items(tree: FileTree, reading: Reading) -> SourceError:
     links = "".join(f" {finding.message}" for finding in tree.findings)
     if not reading.labelled:
         action = "Give data with items."
         return SourceError(f"{tree.where} holds no files.{links}", action)
     medium = medium_named(reading.medium)
-    what, end = medium.EXAMPLE
+    item, suffix = medium.EXAMPLE
     of_table = "the texts" if medium.IS_TEXT else "the names of the files"
     depths = Counter(name.count("/") for name in tree.files)
     if not depths:
-        seen = "holds no files"
+        problem = "holds no files"
     elif len(tree.files) == 1:
-        seen = f"holds {next(iter(tree.files))} alone; if that is the data, give it"
+        problem = f"holds {next(iter(tree.files))} alone; if that is the data, give it"
     elif set(depths) == {0}:
-        seen = f"holds {depths[0]:,} files but no class sub-folders"
+        problem = f"holds {depths[0]:,} files but no class sub-folders"
     else:
         common, count = depths.most_common(1)[0]
-        seen = f"holds no files directly in class sub-folders ({count:,} lie in "
-        seen += f"{common} folders, such as {next(iter(tree.files))})"
+        problem = f"holds no files directly in class sub-folders ({count:,} lie in "
+        problem += f"{common} folders, such as {next(iter(tree.files))})"
     return SourceError(
-        f"{tree.where} {seen}.{links}",
-        f"Put each {what} into a folder named after its class, such as 7/00012.{end} "
-        f"or train/7/00012.{end} and test/7/00013.{end}; or give a table that holds "
-        f"{of_table} and the labels.",
+        f"{tree.where} {problem}.{links}",
+        f"Put each {item} into a folder named after its class, such as "
+        f"7/00012.{suffix} or train/7/00012.{suffix} and test/7/00013.{suffix}; or "
+        f"give a table that holds {of_table} and the labels.",
     )

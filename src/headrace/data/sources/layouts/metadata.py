@@ -1,6 +1,6 @@
-"""A table that names files: their labels, splits and groups are in its rows.
+"""Finds tables of metadata: each row names a file, and has its label, split and group.
 
-The files lie beside the table, in its sub-folders, or in archives in its folder.
+The files lie beside the table, in sub-folders, or in archives beside it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from headrace.data.sources.places.archive import tar_tree, zip_tree
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, is_medium
 from headrace.data.sources.tables.formats import SUFFIXES, open_table, table_suffix
-from headrace.data.sources.tables.lacking import lacking
-from headrace.data.sources.tables.names import named
+from headrace.data.sources.tables.missing import missing_column
+from headrace.data.sources.tables.names import find_named
+from headrace.data.sources.tables.reading import texts_of
 from headrace.data.sources.tables.roles import (
     check_columns,
     find_label,
@@ -26,7 +27,6 @@ from headrace.data.sources.tables.roles import (
     splits_column,
 )
 from headrace.data.sources.tables.tabular import Table
-from headrace.data.sources.tables.texts import texts_of
 from headrace.errors import SourceError
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Reading, Source
@@ -41,7 +41,7 @@ FILES = (
     *("文件", "文件名", "路径"),
 )
 _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-# More tables than that are not metadata but data, such as one beside each file.
+# More tables are no metadata, but for example one beside each file.
 _MAX_TABLES = 20
 _ENOUGH = 0.5
 _MISNAMED = "Put the files beside the table, or correct their names in it."
@@ -49,10 +49,10 @@ _Find = Callable[[str], str | None]
 
 
 class FileIndex:
-    """Files of a folder and of the archives in it, found by what a table calls them.
+    """Finds the files of a folder and of archives by their names in a table.
 
     Args:
-        trees: where a name occurs twice, the first one counts.
+        trees: the folder and the archives; of equal names, the first counts.
     """
 
     def __init__(self, trees: Sequence[FileTree]) -> None:
@@ -74,11 +74,7 @@ class FileIndex:
         return self._trees[name].files[name]
 
     def ways(self, table: str) -> list[_Find]:
-        """How a cell may name a file, the strictest way first.
-
-        Args:
-            table: the name of the table, whose folder names may start from.
-        """
+        """Functions that find a file by a cell of a table, the strictest one first."""
         folder = table.rpartition("/")[0]
         known, base, stem = self.places, self._by_base, self._by_stem
         return [
@@ -91,11 +87,11 @@ class FileIndex:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """A table, and which of its columns names files.
+    """A table that names files.
 
     Attributes:
-        file, label, split: names of columns; None where there is none.
-        find: how its cells name files.
+        file, label, split: names of columns; None if there is none.
+        find: finds a file by a cell.
     """
 
     name: str
@@ -109,63 +105,56 @@ class Metadata:
 def find_metadata(
     tree: FileTree, source: Source, settings: Settings
 ) -> tuple[list[Metadata], FileIndex] | None:
-    """The tables of a tree that name its files; None where there are none.
+    """The tables of a tree that name its files; None if there are none.
 
     Args:
         tree: a folder or an archive.
-        source: what is read; it keeps archives in the folder open, and a table that
-            names other files than those of its classes is among its findings.
-        settings: their limits are kept.
+        source: keeps archives in the folder open; a table whose files are missing
+            becomes one of its findings where there are folders of classes.
 
     Raises:
         SourceError: a table or an archive is damaged, there are no labels, or the
-            files that a table names are not there.
-        SpecError: a column that was asked for is in none of them.
+            files that a table names are missing.
+        SpecError: no table has a column that the pipeline names.
     """
     reading = source.reading
-    of_texts = medium_named(reading.medium).IS_TEXT
     names = [name for name in tree.files if table_suffix(name) and name.count("/") < 3]
     names = sorted(names, key=lambda name: (SUFFIXES.index(table_suffix(name)), name))
     if not names or len(names) > _MAX_TABLES:
         return None
     index = FileIndex([tree, *_archives(tree, settings, source.files)])
-    found: list[Metadata] = []
+    tables: list[Metadata] = []
     errors: list[SourceError] = []
-    astray: list[Finding] = []
+    missing: list[Finding] = []
     for name in names:
         try:
             table = open_table(tree.files[name], reading, settings)
-            one = _as_metadata(name, table, index, reading) if table else None
+            metadata = _as_metadata(name, table, index, reading) if table else None
         except SourceError as error:
             errors.append(error)
             continue
-        if one is not None:
-            found.append(one)
-        elif table is not None and not of_texts:  # else it may hold the texts
-            astray += _named_in_vain(name, table, index, reading)
-    if found:
-        return found, index
-    errors += [SourceError(one.message, _MISNAMED) for one in astray]
+        if metadata is not None:
+            tables.append(metadata)
+        elif table is not None and not medium_named(reading.medium).IS_TEXT:
+            missing += _missing_files(name, table, index, reading)
+    if tables:
+        return tables, index
+    errors += [SourceError(finding.message, _MISNAMED) for finding in missing]
     if errors and not has_classes(tree, reading.medium):
         raise errors[0]
-    source.findings.extend(astray)
+    source.findings.extend(missing)
     return None
 
 
-def _named_in_vain(
+def _missing_files(
     name: str, table: Table, index: FileIndex, reading: Reading
 ) -> Iterator[Finding]:
-    """A finding for a table that names files of the medium, most of them not there."""
+    """A finding for a table that names files of which most are missing."""
     sample = table.sample()
     for column in sample.column_names:
-        texts = texts_of(sample.column(column).combine_chunks())
-        cells = {plain_path(cell) for cell in texts if cell}
+        cells = _distinct_paths(sample, column)
         files = [cell for cell in cells if is_medium(cell, reading.medium)]
-        if (
-            not files
-            or len(files) < _ENOUGH * len(cells)
-            or 2 * len(cells) < len(texts)
-        ):
+        if not files or len(files) < _ENOUGH * len(cells):
             continue
         ways = index.ways(name)
         missing = [cell for cell in files if not any(find(cell) for find in ways)]
@@ -191,27 +180,27 @@ def _archives(
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
-    """What each key stands for; None for keys that stand for several."""
-    found: dict[str, str | None] = {}
+    """The name for each key; None for a key with several names."""
+    names: dict[str, str | None] = {}
     for key, name in pairs:
-        found[key] = None if key in found else name
-    return found
+        names[key] = None if key in names else name
+    return names
 
 
 def _as_metadata(
     name: str, table: Table, index: FileIndex, reading: Reading
 ) -> Metadata | None:
     sample = table.sample()
-    found = _file_column(name, sample, index, reading)
-    if found is None:
+    file_column = _file_column(name, sample, index, reading)
+    if file_column is None:
         return None
-    column, find = found
+    column, find = file_column
     check_columns(table.where, table.kinds, reading)
     label = find_label({k: v for k, v in table.kinds.items() if k != column}, reading)
     if label is None:
         label = only_other(table, sample, column, reading)
     if label is None and reading.labelled:
-        raise lacking(table, "column of labels", "data.label", "label")
+        raise missing_column(table, "column of labels", "data.label", "label")
     split = splits_column(table, sample, reading)
     return Metadata(name, table, column, label, split, find)
 
@@ -219,19 +208,15 @@ def _as_metadata(
 def _file_column(
     name: str, sample: pa.Table, index: FileIndex, reading: Reading
 ) -> tuple[str, _Find] | None:
-    """The column whose values, more than half of them, name files; and how."""
+    """The column of which at least half of the values name files, and how."""
     if reading.item is not None:
         columns = [reading.item] if reading.item in sample.column_names else []
     else:
-        first = named(sample.column_names, FILES)
+        first = find_named(sample.column_names, FILES)
         columns = [first] if first else []
         columns += [column for column in sample.column_names if column != first]
     for column in columns:
-        texts = texts_of(sample.column(column).combine_chunks())
-        cells = {plain_path(cell) for cell in texts if cell}
-        # Each file has a row of its own; `train` and `test` may be files by chance.
-        if 2 * len(cells) < len(texts):
-            continue
+        cells = _distinct_paths(sample, column)
         for find in index.ways(name):
             hits = sum(find(cell) is not None for cell in cells)
             if hits and hits >= _ENOUGH * len(cells):
@@ -239,7 +224,14 @@ def _file_column(
     return None
 
 
+def _distinct_paths(sample: pa.Table, column: str) -> set[str]:
+    """The paths in a column; empty where values recur, as each file has one row."""
+    texts = texts_of(sample.column(column).combine_chunks())
+    cells = {plain_path(cell) for cell in texts if cell}
+    return cells if 2 * len(cells) >= len(texts) else set()
+
+
 def plain_path(cell: str) -> str:
-    """A path as a table has it, in the form that trees have."""
+    """A path of a table in the form of the names of a tree."""
     path = cell.strip().replace("\\", "/")
     return "/".join(part for part in path.split("/") if part not in ("", "."))

@@ -1,4 +1,4 @@
-"""One array of the NPY format, its header believed only where the bytes agree."""
+"""Arrays in the NPY format; the header must agree with the size of the file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_items(file: File, settings: Settings) -> Iterator[Chunk]:
     """The rows of one array of items without labels.
 
     Raises:
-        SourceError: it is damaged, no array of items, or of items that are too large.
+        SourceError: it is damaged, or no array of items, or the items are too large.
     """
     names = (file.where.rpartition("/")[2], "")
     items = open_npy(file)
@@ -42,11 +42,11 @@ def read_items(file: File, settings: Settings) -> Iterator[Chunk]:
 
 
 def open_npy(file: File) -> Array:
-    """The array of one ``.npy`` file; nothing is allocated before all sizes agree.
+    """The array of one ``.npy`` file; its sizes are checked before any allocation.
 
     Raises:
-        SourceError: it is no NPY file, holds Python objects, or its size is not
-            what its header says.
+        SourceError: it is no NPY file, holds Python objects, or its size differs from
+            its header.
     """
     with file.open() as stream:
         shape, fortran, dtype = _header(stream, file)
@@ -80,7 +80,7 @@ def _header(
             raise ValueError(f"NPY version {version}, 1.0 or 2.0 expected")
     except (
         *(ValueError, SyntaxError, TypeError, tokenize.TokenError),
-        *(RecursionError, MemoryError),  # of a header that is nested too deeply
+        *(RecursionError, MemoryError),  # a header that is nested too deeply
     ) as error:
         raise SourceError(
             f"{file.where} is no array that can be read: {first_line(error)}.",
@@ -100,14 +100,14 @@ def _header(
 
 
 def _wrong_size(
-    file: File, shape: tuple[int, ...], dtype: np.dtype[Any], found: int
+    file: File, shape: tuple[int, ...], dtype: np.dtype[Any], actual: int
 ) -> SourceError:
     expected = math.prod(shape) * dtype.itemsize
-    off = f"{found - expected:,} bytes left over"
-    if found < expected:
-        off = f"{expected - found:,} bytes missing"
+    reason = f"{actual - expected:,} bytes left over"
+    if actual < expected:
+        reason = f"{expected - actual:,} bytes missing"
     return SourceError(
         f"{file.where} says shape {shape} of {dtype}, which is {expected:,} bytes, but "
-        f"{found:,} follow: {off}.",
+        f"{actual:,} follow: {reason}.",
         "It is damaged or was cut short: download or make it again.",
     )

@@ -1,4 +1,4 @@
-"""NPZ: arrays by name in a zip archive, as Keras's ``mnist.npz``."""
+"""Named arrays in an NPZ archive, such as Keras's ``mnist.npz``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 _Pair = tuple[str, str, SourceSplit | None]
-# Pairs of items and labels.
 _LAYOUTS: tuple[tuple[_Pair, ...], ...] = (
     tuple((f"x_{split}", f"y_{split}", split) for split in SPLITS),
     tuple((f"{split}_images", f"{split}_labels", split) for split in SPLITS),
@@ -40,14 +39,13 @@ def read_npz(
     *,
     labelled: bool = True,
 ) -> Iterator[Chunk]:
-    """The rows of an npz, one pair of arrays after the other.
+    """The rows of an npz, one pair of items and labels after the other.
 
     Args:
         tree: the members of the zip archive.
-        findings: arrays that are not used are reported here.
-        settings: their limit on an item is kept.
-        labelled: whether items without labels are refused; where not, a lone array
-            may have any name.
+        findings: unused arrays are reported here.
+        labelled: whether items without labels are refused; if not, a single array may
+            have any name.
 
     Raises:
         SourceError: an array is missing, damaged, or does not fit its labels.
@@ -72,7 +70,7 @@ def read_npz(
 
 
 def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
-    # An array of items decides before one of labels does.
+    # Arrays of items decide first, then arrays of labels.
     layout = next(
         (
             layout
@@ -85,21 +83,21 @@ def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
     pairs = [pair for pair in layout if pair[0] in arrays or pair[1] in arrays]
     missing = [name for pair in pairs for name in pair[:2] if name not in arrays]
     if missing or not pairs:
-        lacks = f"has no array {missing[0]!r}" if missing else "has no items"
-        raise _lacking(arrays, where, lacks)
+        problem = f"has no array {missing[0]!r}" if missing else "has no items"
+        raise _missing(arrays, where, problem)
     return pairs
 
 
 def _items_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
     """All arrays of items, train before test, with the names of their labels."""
-    known = [pair for layout in _LAYOUTS for pair in layout if pair[0] in arrays]
-    if known:
-        return known
+    pairs = [pair for layout in _LAYOUTS for pair in layout if pair[0] in arrays]
+    if pairs:
+        return pairs
     if len(arrays) != 1:
-        raise _lacking(arrays, where, "has no array of items that is known by its name")
+        raise _missing(arrays, where, "has no array of items that is known by its name")
     return [(next(iter(arrays)), "", None)]
 
 
-def _lacking(arrays: Mapping[str, File], where: str, lacks: str) -> SourceError:
-    held = ", ".join(sorted(arrays)[:12]) or "nothing"
-    return SourceError(f"{where} {lacks}; it holds {held}.", _EXPECTED)
+def _missing(arrays: Mapping[str, File], where: str, problem: str) -> SourceError:
+    names = ", ".join(sorted(arrays)[:12]) or "nothing"
+    return SourceError(f"{where} {problem}; it holds {names}.", _EXPECTED)

@@ -1,7 +1,7 @@
-"""Zip and tar archives as trees of files; members are read where they are.
+"""Zip and tar archives as trees of files, which are read in place.
 
-Nothing is unpacked to disk. Only regular files with plain names are taken; a link,
-a device, an encrypted or repeated member refuses the whole archive.
+Nothing is unpacked to disk. Members must be regular files with plain names: an archive
+with a link, a device, an encrypted or a repeated member is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from headrace.data.sources.places.files import (
     check_limits,
     check_ratio,
     decompressed,
-    reading,
+    translate_errors,
 )
 from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
 from headrace.errors import SourceError
@@ -51,9 +51,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     """The members of a zip archive.
 
     Args:
-        file: the archive.
-        settings: their limits are kept.
-        files: keeps the archive open as long as its members are needed.
+        files: keeps the archive open while its members are needed.
 
     Raises:
         SourceError: the archive is damaged, hostile or over the limits.
@@ -71,7 +69,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     _check_zip_end(file)
     members = []
     for info in archive.infolist():
-        if not info.filename:  # of which Python 3.11 cannot tell whether it is a folder
+        if not info.filename:  # is_dir() of Python 3.11 fails without a name
             raise SourceError(
                 f"{where} holds a member without a name.", "Make the archive again."
             )
@@ -80,7 +78,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
     check_ratio(where, total, file.size, settings)
-    found = Files(
+    tree = Files(
         lambda name, info: File(
             f"{where}: {name}", info.file_size, functools.partial(archive.open, info)
         )
@@ -89,12 +87,12 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
         name = _zip_name(info, where)
         _check_zip_member(info, f"{where}: {name}", settings)
         if not is_junk(name):
-            _note(found, name, info, where)
-    return FileTree(where, found)
+            _add(tree, name, info, where)
+    return FileTree(where, tree)
 
 
 def _check_zip_end(file: File) -> None:
-    # zipfile takes no notice of what follows, and may so read half of two archives.
+    # zipfile ignores bytes after the end, and so may read one of two joined archives.
     with file.open() as stream:
         stream.seek(max(0, file.size - _ZIP_END - _ZIP_COMMENT))
         tail = stream.read()
@@ -102,9 +100,9 @@ def _check_zip_end(file: File) -> None:
     comment = int.from_bytes(tail[end + _ZIP_END - 2 : end + _ZIP_END], "little")
     left_over = len(tail) - end - _ZIP_END - comment
     if left_over:
-        seen = f"{left_over:,} bytes follow" if left_over > 0 else "it was cut short at"
+        what = f"{left_over:,} bytes follow" if left_over > 0 else "it was cut short at"
         raise SourceError(
-            f"{file.where} is a zip archive, but {seen} its end.",
+            f"{file.where} is a zip archive, but {what} its end.",
             "Download or make it again.",
         )
 
@@ -112,7 +110,7 @@ def _check_zip_end(file: File) -> None:
 def _zip_name(info: zipfile.ZipInfo, where: str) -> str:
     name = info.orig_filename
     if not info.flag_bits & _UTF8 and not name.isascii():
-        # Some systems write UTF-8 without saying so; zipfile then reads cp437.
+        # Some systems write UTF-8 without the flag; zipfile then decodes cp437.
         try:
             name = name.encode("cp437").decode("utf-8")
         except UnicodeError:
@@ -133,7 +131,7 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> 
             f"{where} is encrypted.", "Make the archive again without a password."
         )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # Of others, zipfile unpacks all that it has read, whatever was promised.
+        # With other methods, zipfile does not limit the unpacked size.
         method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
         raise SourceError(
             f"{where} is packed by {method}; in a zip archive, only deflate is read.",
@@ -142,24 +140,22 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> 
     check_ratio(where, info.file_size, info.compress_size, settings)
 
 
-def _note(
-    found: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
+def _add(
+    tree: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
 ) -> None:
-    if name in found:
+    if name in tree:
         raise SourceError(
             f"{where} holds {name!r} more than once.",
             "Make the archive again with each file once.",
         )
-    found.note(name, info)
+    tree.facts[name] = info
 
 
 def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
     """The members of a tar archive, plain or compressed by gzip, bzip2 or xz.
 
     Args:
-        file: the archive.
-        settings: their limits are kept.
-        files: keeps the archive open as long as its members are needed.
+        files: keeps the archive open while its members are needed.
 
     Raises:
         SourceError: the archive is damaged, hostile or over the limits.
@@ -169,11 +165,11 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     stream = files.enter_context(decompressed(raw, file.head(6)))
     bounded = Bounded(stream, file, settings)
     members = total = 0
-    with reading(where):
+    with translate_errors(where):
         archive = files.enter_context(
             tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:", errorlevel=1)
         )
-        found = Files(
+        tree = Files(
             lambda name, info: File(
                 f"{where}: {name}",
                 info.size,
@@ -189,9 +185,9 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             total += info.size
             check_limits(where, members, total, settings)
             if not is_junk(name):
-                _note(found, name, info, where)
+                _add(tree, name, info, where)
         _check_tar_end(archive, bounded, where)
-    return FileTree(where, found)
+    return FileTree(where, tree)
 
 
 def _open_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -214,7 +210,7 @@ def _check_tar_member(info: tarfile.TarInfo, where: str) -> None:
 
 
 def _check_tar_end(archive: tarfile.TarFile, stream: Bounded, where: str) -> None:
-    # tarfile takes a damaged header in the middle for the end of the archive.
+    # tarfile ends silently at a damaged header.
     stream.seek(archive.offset)
     block = stream.read(_TAR_BLOCK)
     if block.strip(b"\0") or len(block) < _TAR_BLOCK:
@@ -224,5 +220,5 @@ def _check_tar_end(archive: tarfile.TarFile, stream: Bounded, where: str) -> Non
             f"{len(archive.getmembers()):,} members.",
             "Download or make it again.",
         )
-    while stream.read(_READ_AT_ONCE):  # to its end, where its checksum is
+    while stream.read(_READ_AT_ONCE):  # up to the checksum at its end
         pass

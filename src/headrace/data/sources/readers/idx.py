@@ -1,4 +1,4 @@
-"""IDX: a folder of MNIST-like files, plain or gzip, judged by their content."""
+"""The reader of IDX: a folder of files as those of MNIST, perhaps with gzip."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _MAX_DIMENSIONS = 4
 def read(
     data: File | FileTree, head: bytes, source: Source, settings: Settings
 ) -> Iterator[Chunk] | None:
-    """The rows of the files that are named as MNIST's are; None where there are none.
+    """The rows of files with names like MNIST's; None if there are none.
 
-    A single file is read where no labels are needed.
+    A single file is read if no labels are needed.
     """
     labelled = source.reading.labelled
     if isinstance(data, FileTree):
@@ -61,7 +61,7 @@ def read(
 
 
 def is_idx(head: bytes) -> bool:
-    """Whether decompressed first bytes are those of an IDX file."""
+    """Whether a file, decompressed, begins as an IDX file."""
     return (
         len(head) >= 4
         and head[:2] == b"\0\0"
@@ -71,22 +71,22 @@ def is_idx(head: bytes) -> bool:
 
 
 def idx_members(tree: FileTree) -> dict[str, File]:
-    """The files of a tree that are named as MNIST's are, all in one folder.
+    """The IDX files of a tree with names like MNIST's, all in one folder.
 
     Raises:
         SourceError: they lie in several folders.
     """
-    named = (name for name in tree.files if _NAME.search(name.rpartition("/")[2]))
-    found = {name: tree.files[name] for name in named}
-    found = {name: file for name, file in found.items() if _may_be_idx(name, file)}
-    folders = sorted({name.rpartition("/")[0] for name in found})
+    names = [name for name in tree.files if _NAME.search(name.rpartition("/")[2])]
+    files = {name: tree.files[name] for name in names}
+    files = {name: file for name, file in files.items() if _may_be_idx(name, file)}
+    folders = sorted({name.rpartition("/")[0] for name in files})
     if len(folders) > 1:
         raise SourceError(
             f"{tree.where} holds IDX files in {len(folders)} folders: "
             f"{', '.join(folders[:4])}.",
             "Give the folder that is meant.",
         )
-    return found
+    return files
 
 
 def _may_be_idx(name: str, file: File) -> bool:
@@ -115,14 +115,12 @@ def read_idx(
     """The rows of IDX files, one pair of images and labels after the other.
 
     Args:
-        where: they are, for messages.
+        where: the folder or archive, for messages.
         members: the files to read, by name.
-        settings: their limits are kept.
         labelled: whether images without labels are refused.
 
     Raises:
-        SourceError: a file is missing, given twice, damaged, or not what its name
-            says.
+        SourceError: a file is missing, damaged, there twice, or not what its name says.
     """
     for split, names in _pairs_of(members, where, labelled).items():
         image, label = members[names[0]], members.get(names[1])
@@ -151,29 +149,29 @@ def read_images(file: File, settings: Settings) -> Iterator[Chunk]:
 def _pairs_of(
     members: dict[str, File], where: str, labelled: bool
 ) -> dict[SourceSplit, tuple[str, str]]:
-    found: dict[tuple[str, str], str] = {}
+    names: dict[tuple[str, str], str] = {}
     for name in members:
         match = _NAME.search(name.rpartition("/")[2])
         if match is None:
             continue
         prefix, what = match.group(1).lower(), match.group(2).lower()
         split = {"t10k": "test", "valid": "val"}.get(prefix, prefix)
-        if (split, what) in found:
+        if (split, what) in names:
             raise SourceError(
-                f"{where} holds the {split} {what} twice: {found[split, what]} and "
+                f"{where} holds the {split} {what} twice: {names[split, what]} and "
                 f"{name}.",
                 "Keep one of the two.",
             )
-        found[split, what] = name
-    for (split, what), name in found.items():
+        names[split, what] = name
+    for (split, what), name in names.items():
         other = "labels" if what == "images" else "images"
-        if (split, other) not in found and (labelled or other == "images"):
+        if (split, other) not in names and (labelled or other == "images"):
             raise SourceError(
                 f"{where} has {name}, but the {split} {other} are missing.",
                 f"Put the file of the {split} {other} beside it.",
             )
-    splits = [split for split in SPLITS if (split, "images") in found]
-    return {s: (found[s, "images"], found.get((s, "labels"), "")) for s in splits}
+    splits = [split for split in SPLITS if (split, "images") in names]
+    return {s: (names[s, "images"], names.get((s, "labels"), "")) for s in splits}
 
 
 def _open(file: File, settings: Settings) -> Array:
@@ -215,13 +213,14 @@ def _header(
 
 
 def _wrong_size(
-    where: str, shape: tuple[int, ...], expected: int, found: int
+    where: str, shape: tuple[int, ...], expected: int, actual: int
 ) -> SourceError:
-    off = "bytes are left over" if found > expected else "it was cut short"
-    more = " or more" if found > expected else ""
+    reason, more = "it was cut short", ""
+    if actual > expected:
+        reason, more = "bytes are left over", " or more"
     return SourceError(
         f"{where} says {' x '.join(map(str, shape))}, which is {expected:,} bytes, but "
-        f"{found:,}{more} follow: {off}.",
+        f"{actual:,}{more} follow: {reason}.",
         "Download or make it again.",
     )
 

@@ -1,4 +1,4 @@
-"""Files that tables name, as chunks; and what is amiss between the two."""
+"""The reader of tables that name files; reports missing and unlisted files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,9 @@ from headrace.data.sources.layouts.metadata import (
 )
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, is_medium, is_note
+from headrace.data.sources.tables import reading as tables
+from headrace.data.sources.tables.roles import describe_roles
 from headrace.data.sources.tables.tabular import each_once
-from headrace.data.sources.tables.texts import (
-    check_taken,
-    columns_in,
-    keep,
-    labels_of,
-    parse_condition,
-    splits_of,
-    texts_of,
-)
 from headrace.media.chunks import Chunk, Reading, Source, SourceSplit, split_in_name
 from headrace.records import Finding
 
@@ -39,13 +32,13 @@ RANK = 50
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A row of a table.
+    """A row of a table that names a file.
 
     Attributes:
-        cell: what it names.
-        name: of the file; None where there is none.
-        is_taken: whether the condition, if any, holds.
-        is_unread: whether the row could not be read; it names nothing then.
+        cell: the name of the file as the table has it; else, that of the row.
+        name: of the file in the index; None if there is no such file.
+        is_taken: whether the condition takes the row.
+        is_unread: whether the row is unreadable, and so names no file.
     """
 
     split: SourceSplit | None
@@ -60,90 +53,89 @@ class _Listed:
 def read(
     data: File | FileTree, head: bytes, source: Source, settings: Settings
 ) -> Iterator[Chunk] | None:
-    """The files of the rows; None where no table names files."""
-    found = None if isinstance(data, File) else find_metadata(data, source, settings)
-    if found is None:
+    """The files of the rows; None if no table names files."""
+    if isinstance(data, File):
         return None
-    return read_listed(*found, source, settings, data.where)
+    metadata = find_metadata(data, source, settings)
+    return metadata and read_listed(*metadata, source, settings, data.where)
 
 
 def read_listed(
-    tables: Sequence[Metadata],
+    tables_of_files: Sequence[Metadata],
     index: FileIndex,
     source: Source,
     settings: Settings,
     where: str,
 ) -> Iterator[Chunk]:
-    """The files that tables name, split after split, in the order of the files.
+    """The files that tables name, split by split, in the order of the files.
 
-    A row whose file is not there, or that could not be read, becomes an empty item.
+    A row whose file is missing, or that is unreadable, becomes an empty item.
 
     Args:
-        tables: of the same files only the first is read.
+        tables_of_files: of tables that name the same files, only the first is read.
         index: the files.
-        source: what is amiss is noted in its findings, and what was found in its
-            notes, at once.
-        settings: their limit on a file is kept.
+        source: missing and unlisted files become findings of it, at once.
         where: the tree, for messages.
 
     Raises:
-        SpecError: the condition fits no row.
+        SpecError: the condition is true for no row.
     """
     reading = source.reading
     rows: list[_Listed] = []
     known: set[str] = set()
     not_whole = ""
-    for table in tables:
-        own, odd = _rows_of(table, reading)
-        not_whole = not_whole or odd
-        names = {row.name for row in own if row.name is not None}
+    for metadata in tables_of_files:
+        of_table, first_not_whole = _rows_of(metadata, reading)
+        not_whole = not_whole or first_not_whole
+        names = {row.name for row in of_table if row.name is not None}
         if known and names <= known:
-            source.notes.append(f"{table.name}: not read, as its files are known.")
+            source.notes.append(f"{metadata.name}: not read, as its files are known.")
             continue
-        source.findings.extend(table.table.findings)
-        source.notes.append(_told(table))
+        source.findings.extend(metadata.table.findings)
+        roles = describe_roles(
+            files=metadata.file, labels=metadata.label, splits=metadata.split
+        )
+        source.notes.append(f"{metadata.name}: {metadata.table.format}; {roles}")
         known |= names
-        rows += own
-    source.findings.extend(_amiss(rows, known, index, reading.medium, where))
+        rows += of_table
+    source.findings.extend(_mismatches(rows, known, index, reading.medium, where))
     taken = [row for row in rows if row.is_taken]
-    check_taken(reading, len(rows), len(taken), where)
+    tables.check_taken(reading, len(rows), len(taken), where)
     return file_chunks(_in_order(taken, index), settings, source, not_whole)
 
 
-def _told(table: Metadata) -> str:
-    columns = f"files in {table.file}"
-    columns += f", labels in {table.label}" if table.label else ""
-    columns += f", splits in {table.split}" if table.split else ""
-    return f"{table.name}: {table.table.told}; {columns}."
-
-
-def _rows_of(one: Metadata, reading: Reading) -> tuple[list[_Listed], str]:
-    table = one.table
-    condition = parse_condition(table, reading)
+def _rows_of(metadata: Metadata, reading: Reading) -> tuple[list[_Listed], str]:
+    """The rows of a table, and the first label that is a number and not an integer."""
+    table = metadata.table
+    condition = tables.condition_of(table, reading)
     group = reading.group if reading.group in table.kinds else None
-    own = (one.file, one.label, one.split, group)
-    columns = each_once([*own, *columns_in(condition)])
-    default = split_in_name(one.name) if reading.labelled else None
-    found: list[_Listed] = []
+    roles = (metadata.file, metadata.label, metadata.split, group)
+    default = split_in_name(metadata.name) if reading.labelled else None
+    listed: list[_Listed] = []
     not_whole = ""
-    for rows in table.read(columns):
-        batch = rows.batch
-        cells = texts_of(batch.column(one.file))
-        labels = labels_of(batch, one.label, table.where, len(found))
+    for rows in table.read(each_once([*roles, *sorted(condition.columns)])):
+        cells = tables.texts_of(rows.batch.column(metadata.file))
+        labels = tables.labels_of(rows.batch, metadata.label, table.where, len(listed))
         not_whole = not_whole or labels.not_whole
-        groups = texts_of(batch.column(group)) if group else [None] * len(cells)
-        splits = splits_of(rows, one.split, table.where, default)
-        kept = keep(rows, condition).tolist()
-        unread = np.isin(np.arange(len(cells)), rows.bad).tolist()
-        for row in zip(splits, labels.texts, groups, cells, kept, unread, strict=True):
-            split, label, of_group, cell, *flags = row
-            name = one.find(plain_path(cell)) if cell else None
-            shown = cell or f"{one.name}[{len(found)}]"
-            found.append(_Listed(split, label, of_group, shown, name, *flags))
-    return found, not_whole
+        groups = tables.texts_of(rows.batch.column(group)) if group else None
+        splits = tables.splits_of(rows, metadata.split, table.where, default)
+        is_taken = tables.select(rows, condition).tolist()
+        for row, cell in enumerate(cells):
+            listed.append(
+                _Listed(
+                    split=splits[row],
+                    label=labels.texts[row],
+                    group=groups[row] if groups else None,
+                    cell=cell or f"{metadata.name}[{len(listed)}]",
+                    name=metadata.find(plain_path(cell)) if cell else None,
+                    is_taken=is_taken[row],
+                    is_unread=row in rows.bad,
+                )
+            )
+    return listed, not_whole
 
 
-def _amiss(
+def _mismatches(
     rows: Sequence[_Listed],
     known: set[str],
     index: FileIndex,
@@ -173,7 +165,7 @@ def _amiss(
 
 
 def _in_order(rows: Sequence[_Listed], index: FileIndex) -> Iterator[FileRow]:
-    """Rows by split, then as files lie, so that archives are read from the start."""
+    """Rows by split, then by the place of the file, which suits archives."""
     ranks = {
         split: rank for rank, split in enumerate(dict.fromkeys(r.split for r in rows))
     }

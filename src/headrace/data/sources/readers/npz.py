@@ -1,4 +1,4 @@
-"""NPZ, a zip of named arrays as numpy saves them; and NPY, one array of items."""
+"""The reader of NPZ, a zip of named arrays; and of NPY, one array of items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANK = 20
 def read(
     data: File | FileTree, head: bytes, source: Source, settings: Settings
 ) -> Iterator[Chunk] | None:
-    """The rows of the arrays; None for other data."""
+    """The rows of the arrays; None for other formats."""
     labelled = source.reading.labelled
     if isinstance(data, FileTree):
         if not is_zip(head) or not is_npz(data):

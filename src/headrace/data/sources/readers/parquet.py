@@ -1,14 +1,16 @@
-"""Parquet: a column of items, a column ``label``, perhaps a column ``split``.
+"""The reader of Parquet with images or sounds.
 
 Items are encoded files (binary, or Hugging Face's struct of bytes and path) or values
-(lists of one length, or fixed size binary as in our own snapshots).
+(lists of one length, or fixed size binary as in snapshots). There may be columns
+``label`` and ``split``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,19 +21,10 @@ import pyarrow.parquet as pq
 
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, ignored_files
-from headrace.data.sources.tables.columns import Columns, columns_of, is_list, items_of
+from headrace.data.sources.tables.columns import columns_of, is_list, items_of
 from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, opened, row_bytes
-from headrace.data.sources.tables.tabular import Rows, base_name, each_once, is_text
-from headrace.data.sources.tables.texts import (
-    check_taken,
-    columns_in,
-    keep,
-    labels_of,
-    parse_condition,
-    splits_of,
-    texts_of,
-)
-from headrace.data.sources.tables.where import Where
+from headrace.data.sources.tables.reading import Part, read_parts
+from headrace.data.sources.tables.tabular import is_text
 from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import (
@@ -39,7 +32,6 @@ from headrace.media.chunks import (
     Reading,
     Source,
     SourceSplit,
-    chunks_by_split,
     rows_at_once,
     split_in_name,
 )
@@ -51,24 +43,10 @@ RANK = 40
 _ROWS_AT_ONCE = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A file, and how it is read.
-
-    Attributes:
-        split: of all rows, where the table has no column of splits.
-    """
-
-    table: ParquetTable
-    columns: Columns
-    condition: Where | None
-    split: SourceSplit | None
-
-
 def read(
     data: File | FileTree, head: bytes, source: Source, settings: Settings
 ) -> Iterator[Chunk] | None:
-    """The rows of the tables that hold items; None where there are none."""
+    """The rows of the tables that hold items; None if there are no such tables."""
     if isinstance(data, File):
         tables = {"": data} if head.startswith(MAGIC) else {}
     else:
@@ -96,16 +74,13 @@ def _read_tables(
 ) -> Iterator[Chunk]:
     """The rows of Parquet files.
 
-    Args:
-        files: by name; a name such as ``train-00000.parquet`` tells the split where
-            the table does not.
-        settings: their limits are kept.
-        reading: names of columns, and which rows are taken. Where there need be no
-            labels, splits are not looked at, so that rows come in the table's order.
+    The name of a file, such as ``train-00000.parquet``, is used for the split of a
+    table without a column of splits. Where labels are not needed, splits are ignored,
+    so that rows come in the table's order.
 
     Raises:
         SourceError: a file is damaged, over the limits, or lacks a column.
-        SpecError: a column that was asked for is not there, or no row is taken.
+        SpecError: a column that `reading` names does not exist, or no row is taken.
     """
     high: dict[SourceSplit | None, float] = {}
     if any(_has_floats(file, settings, reading) for file in files.values()):
@@ -118,7 +93,7 @@ def _read_tables(
 
 
 def _has_items(file: File, settings: Settings) -> bool:
-    """Whether a Parquet file holds items, and not only text such as files' names."""
+    """Whether a Parquet file may hold items, and not only names of files."""
     with opened(file, settings) as parquet:
         kinds = {field.name: field.type for field in parquet.table.schema_arrow}
     return bool(items_of(kinds, None)) or not any(map(is_text, kinds.values()))
@@ -127,33 +102,29 @@ def _has_items(file: File, settings: Settings) -> bool:
 def _read_all(
     files: dict[str, File], settings: Settings, reading: Reading
 ) -> Iterator[Chunk]:
-    rows = taken = 0
-    for name, file in files.items():
-        table = ParquetTable(file, settings)
-        with opened(file, settings) as parquet:
-            columns = columns_of(parquet.table.schema_arrow, file.where, reading)
-            at_once = _rows_at_once(parquet.table, columns.items)
-        part = _Part(
-            table=table,
-            columns=columns,
-            condition=parse_condition(table, reading),
-            split=split_in_name(name) if reading.labelled else None,
-        )
-        done = 0
-        wanted = each_once([*columns.used, *columns_in(part.condition)])
-        for some in table.read(wanted, at_once):
-            for chunk in _chunks(some, part, done):
-                taken += len(chunk.labels)
-                yield chunk
-            done += len(some.batch)
-        rows += done
-    check_taken(reading, rows, taken, next(iter(files.values())).where)
+    parts = (_part(name, file, settings, reading) for name, file in files.items())
+    return read_parts(parts, reading, next(iter(files.values())).where)
+
+
+def _part(name: str, file: File, settings: Settings, reading: Reading) -> Part:
+    table = ParquetTable(file, settings)
+    with opened(file, settings) as parquet:
+        columns = columns_of(parquet.table.schema_arrow, file.where, reading)
+        at_once = _rows_at_once(parquet.table, columns.item)
+    return Part(
+        table,
+        columns,
+        split_in_name(name) if reading.labelled else None,
+        partial(table.read, at_once=at_once),
+        _encoded if columns.encoded else partial(_values, shape=columns.shape),
+        checks_all=False,
+    )
 
 
 def _has_floats(file: File, settings: Settings, reading: Reading) -> bool:
     with opened(file, settings) as parquet:
         schema = parquet.table.schema_arrow
-        kind = schema.field(columns_of(schema, file.where, reading).items).type
+        kind = schema.field(columns_of(schema, file.where, reading).item).type
         return is_list(kind) and bool(pa.types.is_floating(kind.value_type))
 
 
@@ -164,7 +135,7 @@ def _greatest(chunk: Chunk) -> float:
 
 
 def _check_form(chunk: Chunk, forms: dict[SourceSplit | None, tuple[str, str]]) -> None:
-    """All values of a split have one form, as those of an array do."""
+    """Refuse items of a split that differ in shape or type."""
     if isinstance(chunk.items, list):
         return
     kind = "floats" if chunk.items.dtype.kind == "f" else "whole numbers"
@@ -182,44 +153,18 @@ def _rows_at_once(table: pq.ParquetFile, items: str) -> int:
     kind = table.schema_arrow.field(items).type
     if pa.types.is_fixed_size_binary(kind):
         return rows_at_once(kind.byte_width)
-    # Equal values are stored once, so the size may say too little.
+    # A dictionary stores equal values once, so the size may be too small.
     return min(_ROWS_AT_ONCE, rows_at_once(row_bytes(table)))
 
 
-def _chunks(rows: Rows, part: _Part, done: int) -> Iterator[Chunk]:
-    kept = keep(rows, part.condition)
-    if not kept.any():
-        return
-    batch, columns, where = rows.batch, part.columns, part.table.where
-    places = np.flatnonzero(kept).tolist()
-    if len(places) < len(batch):
-        batch = batch.take(pa.array(places))
-    names = [f"{base_name(where)}[{done + place}]" for place in places]
-    if columns.name:
-        own = batch.column(columns.name).to_pylist()
-        names = [name or row for name, row in zip(own, names, strict=True)]
-    labels = labels_of(batch, columns.label, where, done)
-    column = batch.column(columns.items)
-    chunk = Chunk(
-        None,
-        _encoded(column) if columns.encoded else _values(column, columns, names),
-        labels.texts,
-        names,
-        groups=texts_of(batch.column(columns.group)) if columns.group else [],
-        not_whole=labels.not_whole,
-    )
-    splits = splits_of(Rows(batch), columns.split, where, part.split)
-    yield from chunks_by_split(chunk, splits)
-
-
-def _encoded(column: pa.Array) -> list[bytes]:
+def _encoded(column: pa.Array, names: Sequence[str]) -> list[bytes]:
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")
     return [value or b"" for value in column.to_pylist()]
 
 
 def _values(
-    column: pa.Array, columns: Columns, names: Sequence[str]
+    column: pa.Array, names: Sequence[str], *, shape: tuple[int, ...] | None
 ) -> npt.NDArray[Any]:
     if column.null_count:
         row = int(column.is_null().to_numpy(zero_copy_only=False).argmax())
@@ -236,13 +181,13 @@ def _values(
             )
         flat = column.flatten().to_numpy(zero_copy_only=False)
         values = flat.reshape(len(column), -1)
-    if columns.shape is None:
+    if shape is None:
         return values
     width = values.shape[1]
-    if min(columns.shape) < 1 or math.prod(columns.shape) != width:
+    if min(shape) < 1 or math.prod(shape) != width:
         raise SourceError(
-            f"The items have the shape {'x'.join(map(str, columns.shape))}, but "
-            f"{names[0]} has {width} values.",
+            f"The items have the shape {'x'.join(map(str, shape))}, but {names[0]} has "
+            f"{width} values.",
             "Write the table again with the shape it has.",
         )
-    return values.reshape(-1, *columns.shape)
+    return values.reshape(-1, *shape)

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the items, their labels, splits and names."""
+"""The columns of tables of images and sounds: items, labels, splits and names."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from headrace.data.sources.tables.lacking import seen
-from headrace.data.sources.tables.roles import check_columns, find_label, is_flat
-from headrace.data.sources.tables.tabular import each_once
+from headrace.data.sources.tables.missing import describe_columns
+from headrace.data.sources.tables.roles import (
+    Roles,
+    check_columns,
+    find_label,
+    is_flat,
+)
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
 
-# Written by a snapshot into its shards, so that a shard alone says how it is read.
+# A snapshot writes it into its shards, so that a shard can be read alone.
 SHAPE_KEY = b"headrace.shape"
 _PREFERRED = ("image", "img", "audio", "text", "pixels", "item", "data")
 _EXPECTED = "A table needs a column of items, such as image, and a column label."
@@ -21,29 +25,16 @@ _EXPECTED_UNLABELLED = "A table needs one column of items, such as image."
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns of a table are used.
+class Columns(Roles):
+    """The columns that are read, by name.
 
     Attributes:
-        items: the name of the items' column.
-        encoded: whether its cells are files.
-        shape: of one item, where the table says it.
-        label, split, name, group: names of columns; None where there is none.
+        encoded: whether the items are files.
+        shape: of one item, where the table has it in its metadata.
     """
 
-    items: str
-    encoded: bool
-    shape: tuple[int, ...] | None
-    label: str | None
-    split: str | None
-    name: str | None
-    group: str | None
-
-    @property
-    def used(self) -> list[str]:
-        """All of them, each once."""
-        names = (self.items, self.label, self.split, self.name, self.group)
-        return each_once(names)
+    encoded: bool = False
+    shape: tuple[int, ...] | None = None
 
 
 def columns_of(schema: pa.Schema, where: str, reading: Reading) -> Columns:
@@ -52,28 +43,30 @@ def columns_of(schema: pa.Schema, where: str, reading: Reading) -> Columns:
     Args:
         schema: of the table.
         where: the file, for messages.
-        reading: columns that are named in it; whether there must be labels.
+        reading: names columns, and says whether there must be labels.
 
     Raises:
-        SpecError: a column that was asked for is not there.
-        SourceError: there are no items or labels, or several could be the items.
+        SpecError: a column that `reading` names does not exist.
+        SourceError: there are no items or labels, or several columns may be the items.
     """
     kinds = {field.name: field.type for field in schema}
     check_columns(where, kinds, reading)
     items = items_of(kinds, reading.item)
     label = find_label(kinds, reading)
     if len(items) != 1 or (reading.labelled and label in (None, items[0])):
-        lack = "no column `label`" if items else "no column of items"
+        problem = "no column `label`" if items else "no column of items"
         if len(items) > 1:
-            lack = f"several columns that could be the items: {', '.join(items)}"
-        expected = _EXPECTED if reading.labelled else _EXPECTED_UNLABELLED
-        raise SourceError(f"{where} has {lack}; it has {seen(kinds)}.", expected)
+            problem = f"several columns that could be the items: {', '.join(items)}"
+        raise SourceError(
+            f"{where} has {problem}; it has {describe_columns(kinds)}.",
+            _EXPECTED if reading.labelled else _EXPECTED_UNLABELLED,
+        )
     kind = kinds[items[0]]
     shape = (schema.metadata or {}).get(SHAPE_KEY)
     has_split = "split" in kinds and is_flat(kinds["split"])
     has_name = kinds.get("name") in (pa.string(), pa.large_string())
     return Columns(
-        items=items[0],
+        item=items[0],
         encoded=pa.types.is_struct(kind) or _is_binary(kind),
         shape=_parsed_shape(shape, where) if shape else None,
         label=None if label == items[0] else label,
@@ -83,12 +76,12 @@ def columns_of(schema: pa.Schema, where: str, reading: Reading) -> Columns:
     )
 
 
-def items_of(kinds: Mapping[str, pa.DataType], asked: str | None) -> list[str]:
-    """The columns that could hold items that are no text."""
-    if asked is not None:
-        return [asked] if _is_items(kinds[asked]) else []
-    items = [name for name, kind in kinds.items() if _is_items(kind)]
-    return [name for name in _PREFERRED if name in items][:1] or items
+def items_of(kinds: Mapping[str, pa.DataType], name: str | None) -> list[str]:
+    """The columns that may hold images or sounds: the named one, or all candidates."""
+    if name is not None:
+        return [name] if _is_items(kinds[name]) else []
+    items = [column for column, kind in kinds.items() if _is_items(kind)]
+    return [column for column in _PREFERRED if column in items][:1] or items
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -1,6 +1,6 @@
-"""How a table of text is written: its delimiter, its quotes, whether it has a header.
+"""The dialect of a table of text: its delimiter, its quotes and its header.
 
-Whatever makes rows of the same number of cells is believed.
+The dialect that makes rows of one width is chosen.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from headrace.data.sources.tables.names import is_known_name, plain_name
 from headrace.data.sources.tables.tabular import check_names
 from headrace.errors import SourceError
 
-# A tab is the least often part of a text, a comma the most often.
+# A tab is the rarest character in texts, a comma the most frequent.
 DELIMITERS = {"\t": "tab", "|": "pipe", ";": "semicolon", ",": "comma"}
 _SUFFIXES = {".tsv": "\t", ".tab": "\t", ".csv": ","}
 SURE_SHARE = 0.9
@@ -27,7 +27,7 @@ _LONG_NAME = 60
 _FIELD_LIMIT = 2**24
 _LINES_LIMIT = 2**18
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
-# A header's cell begins with a letter, and is no sentence.
+# A cell of a header begins with a letter, and has no punctuation.
 _NAME = re.compile(r"[^\W\d][^,.!?;:\"]*")
 
 
@@ -37,8 +37,8 @@ class Dialect:
 
     Attributes:
         delimiter: empty where each line is one cell.
-        quoted: whether quotes around a cell are not part of it.
-        newline: as `open_text` takes it.
+        quoted: whether quotes enclose cells; else they are text.
+        newline: an argument of `open_text`.
         width: cells in a row.
     """
 
@@ -48,7 +48,7 @@ class Dialect:
     width: int
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """In words."""
         if not self.delimiter:
             return "one column"
@@ -60,10 +60,10 @@ class Row(NamedTuple):
     """A row of cells.
 
     Attributes:
-        line: at which it begins.
-        cells: none where it cannot be cut into cells.
-        problem: why.
-        raw: the lines that it takes.
+        line: the number of its first line.
+        cells: empty for an unreadable row.
+        problem: why it is unreadable.
+        raw: its lines.
     """
 
     line: int
@@ -72,14 +72,14 @@ class Row(NamedTuple):
     raw: Sequence[str] = ()
 
     def is_quoted(self, delimiter: str) -> bool:
-        """Whether quotes around its cells were taken off."""
+        """Whether a cell was in quotes."""
         line = self.raw[0]
         is_plain = '"' not in line or delimiter.join(self.cells) == line.rstrip("\r\n")
         return len(self.raw) > 1 or not is_plain
 
 
 def rows_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Row]:
-    """Lines cut into cells; blank lines are left out."""
+    """Rows from lines; blank lines are left out."""
     if dialect.delimiter and dialect.quoted:
         return _quoted_rows(lines, dialect.delimiter)
     return _plain_rows(lines, dialect.delimiter)
@@ -98,16 +98,16 @@ def _quoted_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
     rest = iter(lines)
     number = 1
     for line in rest:
-        if '"' not in line:  # as the reader would cut it, in a third of the time
+        if '"' not in line:  # in a third of the time that csv takes
             cells = line.rstrip("\r\n").split(delimiter)
             if len(cells) > 1 or cells[0]:
                 yield Row(number, cells, raw=(line,))
             number += 1
             continue
         raw: list[str] = []
-        noted = _noted(itertools.chain((line,), rest), raw)
+        recorded = _recorded(itertools.chain((line,), rest), raw)
         try:
-            cells = next(csv.reader(noted, delimiter=delimiter, strict=True))
+            cells = next(csv.reader(recorded, delimiter=delimiter, strict=True))
         except csv.Error as error:
             yield Row(number, [], _reason(error), tuple(raw))
         else:
@@ -116,7 +116,7 @@ def _quoted_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
         number += len(raw)
 
 
-def _noted(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
+def _recorded(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
     size = 0
     for line in lines:
         size = len(line) + (size if raw else 0)
@@ -146,30 +146,29 @@ def find_dialect(
     Args:
         sample: its first characters.
         is_whole: whether there are no more.
-        where: the file; its suffix decides between delimiters that fit alike.
+        where: the file; its suffix decides between delimiters that fit equally well.
         share: of the rows that must have one number of cells.
         named: a delimiter that the file itself names.
     """
-    newline = "" if "\n" not in sample and "\r" in sample else "\n"
-    hint = named or next(
-        (d for end, d in _SUFFIXES.items() if end in where.lower()[-9:]), ""
-    )
-    found: list[tuple[tuple[bool, bool, float, int], Dialect]] = []
+    suffix = where.lower()[-9:]
+    hint = named or next((d for end, d in _SUFFIXES.items() if end in suffix), "")
+    ranked: list[tuple[tuple[bool, bool, float, int, bool], Dialect]] = []
     for place, delimiter in enumerate(DELIMITERS):
         if delimiter not in sample:
             continue
         for quoted in (True, False) if '"' in sample else (True,):
-            dialect = Dialect(delimiter, quoted, newline if not quoted else "", 0)
+            newline = "" if quoted else newline_of(sample)
+            dialect = Dialect(delimiter, quoted, newline, 0)
             width, fitting = _consistency(_sampled(sample, is_whole, dialect))
             if width > 1 and fitting >= share:
-                score = (fitting >= _ALL, delimiter == hint, fitting, -place)
-                found.append((score, Dialect(delimiter, quoted, newline, width)))
-    if not found:
-        return None
-    best = max(found, key=lambda pair: (pair[0], pair[1].quoted))[1]
-    return Dialect(
-        best.delimiter, best.quoted, "" if best.quoted else newline, best.width
-    )
+                score = (fitting >= _ALL, delimiter == hint, fitting, -place, quoted)
+                ranked.append((score, replace(dialect, width=width)))
+    return max(ranked, key=lambda entry: entry[0])[1] if ranked else None
+
+
+def newline_of(sample: str) -> str:
+    """The argument of `open_text` for a dialect without quotes."""
+    return "" if "\n" not in sample and "\r" in sample else "\n"
 
 
 def _sampled(sample: str, is_whole: bool, dialect: Dialect) -> list[Row]:
@@ -194,7 +193,7 @@ def _consistency(rows: Sequence[Row]) -> tuple[int, float]:
 
 
 def fitted(cells: list[str], width: int) -> list[str] | None:
-    """Cells brought to a width where only empty ones are over; None for others."""
+    """Cells, without surplus empty ones; None if they do not fit the width."""
     if len(cells) == width:
         return cells
     if len(cells) > width and not any(cells[width:]):
@@ -209,12 +208,12 @@ def sample_rows(sample: str, is_whole: bool, dialect: Dialect) -> list[list[str]
     return [cells for cells in fits if cells is not None]
 
 
-def has_header(rows: Sequence[list[str]], asked: Iterable[str]) -> bool:
+def has_header(rows: Sequence[list[str]], requested: Iterable[str]) -> bool:
     """Whether the first of some rows names the columns.
 
     Args:
         rows: all of one width.
-        asked: names of columns that were asked for.
+        requested: names of columns that the pipeline names.
     """
     first, *others = rows
     names = [plain_name(cell) for cell in first]
@@ -225,7 +224,9 @@ def has_header(rows: Sequence[list[str]], asked: Iterable[str]) -> bool:
         cell and cell in column for cell, column in zip(first, columns, strict=True)
     ):
         return False
-    if {name for name in asked if name} & set(first) or any(map(is_known_name, names)):
+    if {name for name in requested if name} & set(first) or any(
+        map(is_known_name, names)
+    ):
         return True
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False
@@ -235,7 +236,7 @@ def has_header(rows: Sequence[list[str]], asked: Iterable[str]) -> bool:
 
 
 def _looks_named(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
-    """Whether cells are short names, above a column in which values come again."""
+    """Whether cells may be names, above a column with recurring values."""
     if not all(_NAME.fullmatch(cell) for cell in first if cell):
         return False
     repeats = (len(set(column)) <= len(column) / 2 for column in columns if column)
@@ -243,18 +244,18 @@ def _looks_named(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool
 
 
 def names_of(header: Sequence[str] | None, width: int, where: str) -> list[str]:
-    """The names of the columns; ``column_1`` and so on for those without.
+    """The names of the columns; ``column_1`` and so on for columns without.
 
     Raises:
         SourceError: two columns have one name, or one is damaged.
     """
-    given = header or [""] * width
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(given, 1)]
+    cells = header or [""] * width
+    names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
     check_names(names, where)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise SourceError(
-            f"{where} has {Counter(names)[twice[0]]} columns named {twice[0]!r}.",
-            "Give each column a name of its own.",
-        )
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise SourceError(
+                f"{where} has {count} columns named {name!r}.",
+                "Give each column a name of its own.",
+            )
     return names

@@ -1,4 +1,4 @@
-"""Tables by their content: Parquet, JSON, or text between delimiters."""
+"""Opens a table as Parquet, JSON or delimited text, by its content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.media.chunks import Reading
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-# The same rows in several formats are read from the first of these.
+# Of equal tables in several formats, the first of these is read.
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")
 _PACKED = (".gz", ".bz2", ".xz")
 HEAD = 512
@@ -55,7 +55,7 @@ _HTML = (b"<!doctype html", b"<html", b"<?xml")
 
 
 def table_suffix(name: str) -> str:
-    """What the suffix of a name says of a table's format; empty for other names."""
+    """The suffix of a table's format in a name; empty for other names."""
     name = name.lower()
     for packed in _PACKED:
         name = name.removesuffix(packed)
@@ -76,12 +76,10 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
 
     Args:
         file: perhaps compressed by gzip, bzip2 or xz.
-        reading: its encoding; columns that are named in it may tell that there is a
-            header.
-        settings: their limits are kept.
+        reading: its encoding, and columns whose names may show that there is a header.
 
     Raises:
-        SourceError: it is no text, damaged, or not the table that it begins as.
+        SourceError: it is no text, damaged, or begins as a table and is none.
     """
     head = file.head(HEAD)
     if not head:
@@ -92,17 +90,15 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
     plain = unpacked(file, settings)
     refuse_others(plain.head(HEAD), file.where)
     encoding = find_encoding(plain, reading.encoding)
-    most = settings.max_columns
-    return open_json(plain, encoding, most) or open_delimited(
-        plain, encoding, reading, most
-    )
+    table = open_json(plain, encoding, settings.max_columns)
+    return table or open_delimited(plain, encoding, reading, settings.max_columns)
 
 
 def refuse_others(head: bytes, where: str) -> None:
-    """Refuse formats that are known, and are no data to learn from.
+    """Refuse known formats that hold no data to learn from.
 
     Raises:
-        SourceError: the first bytes are those of a pickle, a PDF and such.
+        SourceError: the first bytes are those of a pickle, a PDF or the like.
     """
     for magics, what, action in _WRONG:
         if head.startswith(magics):

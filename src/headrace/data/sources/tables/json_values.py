@@ -1,16 +1,16 @@
-"""Values of JSON that Python reads and no column can hold."""
+"""JSON values that Python reads, but no column can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-MOST_BITS = 1023  # of an integer that is also a float64
-MOST_LEVELS = 100  # what turns a nested value into text goes down level by level
+MOST_BITS = 1023  # of an integer that fits into a float64
+MOST_LEVELS = 100  # json.dumps recurses level by level
 
 
 def value_problem(row: Mapping[str, Any]) -> str:
-    """Why one of the values of a row cannot be held; empty where all can."""
+    """Why a column cannot hold a value of a row; empty where it can hold all."""
     for key, value in row.items():
         if type(value) is int and value.bit_length() > MOST_BITS:
             return f"{key!r} is a number of {len(str(abs(value))):,} digits"

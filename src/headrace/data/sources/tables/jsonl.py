@@ -1,4 +1,4 @@
-"""JSON: one object a line, or an array of objects, perhaps under a key of its own.
+"""JSON: one object a line, or an array of objects, perhaps the value of one key.
 
 The keys of the objects are the columns.
 """
@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -29,27 +29,33 @@ from headrace.data.sources.tables.tabular import (
 from headrace.errors import SourceError
 from headrace.records import Finding
 
-ROWS_AT_ONCE = 16_384
 _READ_AT_ONCE = 2**20
 _SPACES = " \t\r\n"
 _MARK = "\ufeff"
 _ACTION = 'Write one object a line, such as {"text": "...", "label": "..."}.'
-# An object that is all of the file, and holds the rows.
+# An object around all rows.
 _WRAPPED = re.compile(r'\{\s*"([^"\\]*)"\s*:\s*(?=\[\s*\{)')
 _CLOSED = re.compile(r"\]\s*\}\s*$")
 _GAP = re.compile(r"[ \t\r\n,]*")
 # Of one row: each list or object takes 64 bytes or more.
 _NESTED_LIMIT = 2**20
 _NESTED = pa.struct([])
-# Its place, what it is, why it is none, and how many characters it has.
-_Row = tuple[int, dict[str, Any] | None, str, int]
+
+
+class _Row(NamedTuple):
+    """A row, of so many characters; `cells` is None for an unreadable one."""
+
+    line: int
+    cells: dict[str, Any] | None
+    problem: str = ""
+    size: int = 0
 
 
 class JsonTable:
     """A table of JSON objects; keys that an object lacks are missing cells.
 
     Attributes:
-        where, kinds, told, findings: as in `Table`; a column is of numbers where all
+        where, kinds, format, findings: as in `Table`; a column is of numbers where all
             of its values are.
     """
 
@@ -69,27 +75,27 @@ class JsonTable:
         self._wrapped = wrapped
         survey = Survey()
         kinds: dict[str, set[type]] = {}
-        for line, row, problem, size in self._rows():
-            if row is None:
-                survey.note(line, problem)
+        for row in self._rows():
+            if row.cells is None:
+                survey.add_bad(row.line, row.problem)
                 continue
-            survey.add(_flat(row) if survey.keeps_next else None, size)
-            for key, value in row.items():
+            survey.add(_flat(row.cells) if survey.samples_next else None, row.size)
+            for key, value in row.cells.items():
                 kinds.setdefault(key, set()).add(type(value))
             check_width(self.where, len(kinds), max_columns)
         self.findings: list[Finding] = survey.check(self.where, _ACTION)
-        self._kept: list[dict[str, Any]] = survey.kept
+        self._sample: list[dict[str, Any]] = survey.sample
         check_names(kinds, self.where)
-        self.kinds = {name: _kind(found) for name, found in kinds.items()}
+        self.kinds = {name: _kind(types) for name, types in kinds.items()}
         form = "an array" if is_array else "lines"
         under = f" under {wrapped[1]!r}" if wrapped else ""
-        self.told = f"{encoding.name}, JSON: {form} of objects{under}"
+        self.format = f"{encoding.name}, JSON: {form} of objects{under}"
 
     def sample(self) -> pa.Table:
         """Rows from all over the table; nested columns are left out."""
         return pa.table(
             {
-                name: readable(_column([row.get(name) for row in self._kept], kind))
+                name: readable(_column([row.get(name) for row in self._sample], kind))
                 for name, kind in self.kinds.items()
                 if kind != _NESTED
             }
@@ -97,22 +103,22 @@ class JsonTable:
 
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
-        for rows, bad in batches(self._wanted(columns), ROWS_AT_ONCE):
+        for rows, bad in batches(self._cells(columns)):
             arrays = [
                 _column([(row or {}).get(name) for row in rows], self.kinds[name])
                 for name in columns
             ]
             yield Rows(pa.record_batch(arrays, list(columns)), bad)
 
-    def _wanted(
+    def _cells(
         self, columns: Sequence[str]
     ) -> Iterator[tuple[dict[str, Any] | None, int]]:
-        """The cells of some columns in each row, and how many characters they have."""
-        for _, row, *_ in self._rows():
-            if row is None:
+        """The cells of some columns in each row, and their number of characters."""
+        for row in self._rows():
+            if row.cells is None:
                 yield None, 0
                 continue
-            cells = {name: row[name] for name in columns if name in row}
+            cells = {name: row.cells[name] for name in columns if name in row.cells}
             yield cells, sum(len(str(cell)) for cell in cells.values())
 
     def _rows(self) -> Iterator[_Row]:
@@ -127,18 +133,13 @@ class JsonTable:
 def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | None:
     """A table of JSON objects; None where a file does not begin as one.
 
-    Args:
-        file: unpacked.
-        encoding: of all of it.
-        max_columns: that its objects may have keys.
-
     Raises:
         SourceError: it begins as JSON and is no table of objects, or has too many keys.
     """
     with open_text(file, encoding) as text:
         head = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)
         rest = "" if "\n" in head else text.readline(LINE_LIMIT)
-    # Where the first line is cut off, its last character tells nothing.
+    # The last character of a first line that was cut off means nothing.
     is_complete = "\n" in head or len(rest) < LINE_LIMIT
     head += rest
     begins = head[:1] + head[1:].lstrip(_SPACES)[:1]
@@ -165,19 +166,23 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
         if not line.strip():
             continue
         if _nested(line) > _NESTED_LIMIT:
-            yield number, None, f"it holds over {_NESTED_LIMIT:,} lists and objects", 0
+            problem = f"it holds over {_NESTED_LIMIT:,} lists and objects"
+            yield _Row(number, None, problem)
             continue
         try:
             row = json.loads(line.strip())
         except (ValueError, RecursionError) as error:
-            yield number, None, f"it is no JSON ({_reason(error)})", 0
+            yield _Row(number, None, f"it is no JSON ({_reason(error)})")
             continue
         problem = _problem(row)
-        yield number, None if problem else row, problem, 0 if problem else len(line)
+        if problem:
+            yield _Row(number, None, problem)
+        else:
+            yield _Row(number, row, size=len(line))
 
 
 def _problem(row: Any) -> str:
-    """Why a value is no row; empty where it is one."""
+    """Why a value is no row; empty for a row."""
     if isinstance(row, dict):
         return value_problem(row)
     return f"it is a {type(row).__name__} and no object"
@@ -195,7 +200,7 @@ def _reason(error: Exception) -> str:
 
 
 def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
-    """The objects of an array, one after the other; what is before it is skipped."""
+    """The objects of an array that begins after ``skipped`` characters."""
     decoder = json.JSONDecoder()
     buffer = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)[skipped + 1 :]
     place = number = 0
@@ -207,7 +212,7 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
         try:
             row, end = decoder.raw_decode(buffer, place)
         except (ValueError, RecursionError) as error:
-            # Twice as much each time: it is decoded from its beginning again.
+            # Twice as much each time, since decoding starts again at the beginning.
             more = text.read(max(_READ_AT_ONCE, len(buffer) - place))
             is_large = len(buffer) - place > LINE_LIMIT or (
                 _nested(buffer) > 2 * _NESTED_LIMIT
@@ -221,7 +226,7 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
         problem = _problem(row)
         if problem:
             raise _no_object(where, number, problem)
-        yield number, row, "", end - place
+        yield _Row(number, row, size=end - place)
         number, place = number + 1, end
     rest = (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip()
     if skipped and rest.startswith(","):
@@ -247,33 +252,33 @@ def _no_object(where: str, number: int, reason: str) -> SourceError:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without its nested values, which may be a hundred times their text."""
+    """A row without nested values, which may need a hundred times their text."""
     return {k: v for k, v in row.items() if not isinstance(v, (dict, list))}
 
 
-def _kind(found: set[type]) -> pa.DataType:
-    """The type of a column; of nested values, only that they are."""
-    found = found - {type(None)}
-    if found & {dict, list}:
+def _kind(types: set[type]) -> pa.DataType:
+    """The type of a column; one type stands for all nested values."""
+    types = types - {type(None)}
+    if types & {dict, list}:
         return _NESTED
-    if found == {bool}:
+    if types == {bool}:
         return pa.bool_()
-    if float in found and found <= {int, float}:
+    if float in types and types <= {int, float}:
         return pa.float64()
     return pa.large_string()
 
 
 def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
-    # A bare NaN is the one value that is not itself.
+    # Only NaN is unequal to itself.
     cells = [None if cell != cell else cell for cell in cells]  # noqa: PLR0124
     if kind in (pa.large_string(), _NESTED):
-        texts = (
-            cell
-            if cell is None or isinstance(cell, str)
-            else json.dumps(cell, ensure_ascii=False)
-            for cell in cells
-        )
-        return text_column(list(texts))
+        return text_column([_as_text(cell) for cell in cells])
     if kind == pa.float64():
         cells = [None if cell is None else float(cell) for cell in cells]
     return pa.array(cells, kind)
+
+
+def _as_text(cell: Any) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell
+    return json.dumps(cell, ensure_ascii=False)

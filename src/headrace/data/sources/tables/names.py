@@ -1,4 +1,4 @@
-"""The names by which a table's columns are known."""
+"""Usual names of the columns of a table."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def plain_name(name: str) -> str:
 
 
 def is_known_name(name: str) -> bool:
-    """Whether a plain name is one that tells what its column is."""
+    """Whether a plain name is a usual one."""
     return name in _KNOWN
 
 
-def named(columns: Iterable[str], known: Sequence[str]) -> str | None:
-    """The column whose name comes first among known ones."""
+def find_named(columns: Iterable[str], names: Sequence[str]) -> str | None:
+    """The column with the first of some usual names that a column has."""
     plain = {plain_name(name): name for name in columns}
-    return next((plain[name] for name in known if name in plain), None)
+    return next((plain[name] for name in names if name in plain), None)

@@ -1,7 +1,4 @@
-"""Parquet files: opened with their faults told, and as tables of rows.
-
-How much the rows of a file decode to is known before the first is decoded.
-"""
+"""Parquet files as tables."""
 
 from __future__ import annotations
 
@@ -45,13 +42,13 @@ __all__ = ["MAGIC", "ParquetTable", "opened", "row_bytes"]
 
 _BUFFER_BYTES = 2**20
 _ROWS_AT_ONCE = 16_384
-# Of all columns of a sample together, and of one.
+# Of all columns of a sample together.
 _SAMPLE_BYTES = 64 * 2**20
 
 
 @contextlib.contextmanager
 def opened(file: File, settings: Settings) -> Iterator[Opened]:
-    """A Parquet file for reading.
+    """Open a Parquet file.
 
     Raises:
         SourceError: it is damaged, or has too many columns.
@@ -59,11 +56,11 @@ def opened(file: File, settings: Settings) -> Iterator[Opened]:
     with file.open() as stream:
         try:
             footer = read_footer(stream, file.size)
-            # A column of lists has three elements; a struct around it is one more.
+            # A column of lists has three elements, and a struct around it one more.
             elements = schema_size(footer)
             check_width(file.where, elements // 4, settings.max_columns)
             stream.seek(0)
-            # Else all that is read of a file stays in memory.
+            # Pre-buffering would keep all that was read in memory.
             table = pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
             check_width(file.where, table.metadata.num_columns, settings.max_columns)
             yield Opened(file, stream, table, settings, footer)
@@ -77,7 +74,7 @@ def opened(file: File, settings: Settings) -> Iterator[Opened]:
 
 
 def row_bytes(table: pq.ParquetFile) -> float:
-    """About how many bytes a row has, unpacked."""
+    """The mean number of unpacked bytes of a row."""
     facts = table.metadata
     groups = map(facts.row_group, range(facts.num_row_groups))
     size = sum(group.total_byte_size for group in groups)
@@ -85,49 +82,44 @@ def row_bytes(table: pq.ParquetFile) -> float:
 
 
 class ParquetTable:
-    """A Parquet file as a table of rows.
-
-    Attributes:
-        where, kinds, told, findings: as in `Table`.
-    """
+    """A Parquet file as a `Table`."""
 
     def __init__(self, file: File, settings: Settings) -> None:
         self.where = file.where
-        self.told = "Parquet"
+        self.format = "Parquet"
         self.findings: list[Finding] = []
         self._file = file
         self._settings = settings
         with opened(file, settings) as parquet:
             schema = parquet.table.schema_arrow
-        twice = [name for name, count in Counter(schema.names).items() if count > 1]
-        if twice:
-            raise SourceError(
-                f"{file.where} has several columns named {twice[0]!r}.",
-                "Give each column a name of its own.",
-            )
+        for name, count in Counter(schema.names).items():
+            if count > 1:
+                raise SourceError(
+                    f"{file.where} has several columns named {name!r}.",
+                    "Give each column a name of its own.",
+                )
         self.kinds = {field.name: field.type for field in schema}
 
     def sample(self) -> pa.Table:
-        """Its first rows, of columns of text, numbers and truth values."""
+        """Its first rows, of the columns of text, numbers and truth values."""
         flat = [name for name, kind in self.kinds.items() if _is_flat(kind)]
         with opened(self._file, self._settings) as parquet:
             table, facts = parquet.table, parquet.table.metadata
             sizes = [facts.row_group(n).num_rows for n in range(facts.num_row_groups)]
-            done = [0, *itertools.accumulate(sizes)]
-            groups = [n for n in range(len(sizes)) if done[n] < SAMPLE_ROWS]
-            empty = table.schema_arrow.empty_table().select(flat)
+            firsts = [0, *itertools.accumulate(sizes)]
+            groups = [n for n in range(len(sizes)) if firsts[n] < SAMPLE_ROWS]
             if not flat or not groups:
-                return empty
-            most = _SAMPLE_BYTES // max(4, len(flat))
-            columns = [self._first_rows(parquet, name, groups, most) for name in flat]
+                return table.schema_arrow.empty_table().select(flat)
+            limit = _SAMPLE_BYTES // max(4, len(flat))
+            columns = [self._first_rows(parquet, name, groups, limit) for name in flat]
         rows = min(map(len, columns))
         cut = [column.slice(0, rows) for column in columns]
         return pa.Table.from_arrays(cut, names=flat)
 
     def _first_rows(
-        self, parquet: Opened, name: str, groups: Sequence[int], most: int
+        self, parquet: Opened, name: str, groups: Sequence[int], limit: int
     ) -> pa.ChunkedArray:
-        """Of one column; fewer where they take more than so many bytes."""
+        """The first rows of one column, up to about ``limit`` bytes."""
         count = min(rows_that_fit(parquet, [name], groups), SAMPLE_ROWS)
         parts: list[pa.Array] = []
         rows = size = 0
@@ -138,7 +130,7 @@ class ParquetTable:
             parts.append(batch.column(0).slice(0, SAMPLE_ROWS - rows))
             rows += len(parts[-1])
             size += batch.nbytes
-            if rows >= SAMPLE_ROWS or size > most:
+            if rows >= SAMPLE_ROWS or size > limit:
                 break
         return pa.chunked_array(parts, self.kinds[name])
 
@@ -146,8 +138,7 @@ class ParquetTable:
         """All rows of some columns, a bounded number at a time.
 
         Args:
-            columns: their names.
-            at_once: how many rows; 0: as many as fit.
+            at_once: how many rows at a time; 0: as many as fit.
 
         Raises:
             SourceError: the file is damaged or over the limits.
@@ -155,7 +146,7 @@ class ParquetTable:
         size = 0
         with opened(self._file, self._settings) as parquet:
             table, fitting = parquet.table, rows_that_fit(parquet, columns)
-            # Equal values are stored once, so the size may say too little.
+            # A dictionary stores equal values once, so the size may be too small.
             count = at_once or min(_ROWS_AT_ONCE, rows_at_once(row_bytes(table)))
             for batch in table.iter_batches(
                 min(count, fitting), columns=list(columns), use_threads=False
@@ -167,6 +158,5 @@ class ParquetTable:
 
 
 def _is_flat(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return is_text(kind) or is_number(kind)
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return is_text(value) or is_number(value)

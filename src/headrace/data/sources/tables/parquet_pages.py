@@ -1,7 +1,7 @@
-"""What the pages of a Parquet file decode to, read from their headers alone.
+"""The decoded sizes of a Parquet file's pages, from the headers of the pages.
 
-The footer may lie, and a value of a dictionary is stored once for all of its rows: the
-headers of the pages are what a decoder goes by. They are in Thrift's compact protocol
+Only these are reliable: the footer may lie, and a dictionary stores a value once for
+all rows. The headers are in Thrift's compact protocol
 (https://github.com/apache/parquet-format, README and parquet.thrift).
 """
 
@@ -27,7 +27,7 @@ _BYTE_ARRAY = 6
 
 
 class PageError(ValueError):
-    """Bytes that are no header of a page."""
+    """A damaged header of a page."""
 
 
 @dataclass(slots=True)
@@ -35,11 +35,10 @@ class Pages:
     """The pages of one column in one row group.
 
     Attributes:
-        values: in each data page, in their order.
-        sizes: bytes that each data page unpacks to; of one that refers to the
-            dictionary, 0.
-        largest: bytes that the largest page unpacks to, the dictionary among them.
-        dictionary: bytes of the longest value in the dictionary, at most.
+        values: the number of values in each data page.
+        sizes: the unpacked bytes of each data page; 0 if it refers to the dictionary.
+        largest: the unpacked bytes of the largest page, dictionaries included.
+        dictionary: at most the bytes of the longest value in the dictionary.
     """
 
     values: list[int] = field(default_factory=list)
@@ -49,11 +48,11 @@ class Pages:
 
 
 class Chunk(NamedTuple):
-    """Where the pages of a column of values lie, of one row group.
+    """The pages of a column of values in a row group.
 
     Attributes:
         kind, codec: Parquet's numbers of the type of values and of the compression.
-        values: how many there are, those that are null among them.
+        values: the number of values, nulls included.
         place, size: of the pages, in bytes.
     """
 
@@ -65,10 +64,10 @@ class Chunk(NamedTuple):
 
 
 def read_footer(stream: IO[bytes], size: int) -> bytes:
-    """The footer of a file of so many bytes; empty where that is damaged.
+    """The footer of a file of ``size`` bytes; empty if it is damaged.
 
     Raises:
-        PageError: it is too large to be looked at.
+        PageError: the footer is too large.
     """
     stream.seek(max(0, size - _TAIL))
     tail = stream.read(_TAIL)
@@ -82,7 +81,7 @@ def read_footer(stream: IO[bytes], size: int) -> bytes:
 
 
 def schema_size(footer: bytes) -> int:
-    """How many elements a schema has, by the beginning of the footer; 0: not known."""
+    """The number of elements of the schema in a footer; 0 if unknown."""
     reader = Thrift(footer)
     try:
         if reader.field(0) != (1, 5):
@@ -97,7 +96,7 @@ def schema_size(footer: bytes) -> int:
 def chunks_of(footer: bytes) -> list[list[Chunk]]:
     """The column chunks of each row group.
 
-    pyarrow tells the same, but ends the process where a chunk's statistics are damaged.
+    pyarrow is not used: it ends the process if a chunk's statistics are damaged.
 
     Raises:
         PageError: the footer is damaged.
@@ -113,30 +112,27 @@ def _chunk(column: Fields) -> Chunk:
     facts = column.get(3)
     if not isinstance(facts, dict):
         raise PageError("a column without its facts")
-    starts = [_number(facts, 9)]
+    kind, codec, values, size, start = (_number(facts, n) for n in (1, 4, 5, 7, 9))
     if facts.get(11):
-        starts.append(_number(facts, 11))
-    kind, codec, values, size = (_number(facts, place) for place in (1, 4, 5, 7))
-    chunk = Chunk(kind, codec, values, min(starts), size)
+        start = min(start, _number(facts, 11))
+    chunk = Chunk(kind, codec, values, start, size)
     if min(chunk) < 0:
         raise PageError("a column with a number below 0")
     return chunk
 
 
 def scan(stream: IO[bytes], chunk: Chunk, limit: int) -> Pages:
-    """Look at the pages of a column chunk.
+    """Read the headers of the pages of a column chunk.
 
     Args:
-        stream: the file.
-        chunk: of it.
-        limit: a dictionary that unpacks to more bytes is not looked into.
+        limit: a dictionary with more unpacked bytes is not unpacked.
 
     Raises:
         PageError: a header is damaged, or leads out of the chunk.
     """
     place, end = chunk.place, chunk.place + chunk.size
-    pages, seen = Pages(), 0
-    while place < end and seen < chunk.values:
+    pages, values = Pages(), 0
+    while place < end and values < chunk.values:
         header, length = _header(stream, place, end)
         packed, unpacked = _number(header, 3), _number(header, 2)
         place += length + packed
@@ -157,7 +153,7 @@ def scan(stream: IO[bytes], chunk: Chunk, limit: int) -> Pages:
             raise PageError(f"a page of {count:,} values")
         pages.values.append(count)
         pages.sizes.append(0 if encoding in _DICTIONARY_ENCODINGS else unpacked)
-        seen += count
+        values += count
     return pages
 
 
@@ -169,7 +165,7 @@ def _number(fields: Fields, place: int) -> int:
 
 
 def _header(stream: IO[bytes], place: int, end: int) -> tuple[Fields, int]:
-    """The header at a place, and its length."""
+    """The header at a place and its length."""
     for size in _HEADER_BYTES:
         stream.seek(place)
         reader = Thrift(stream.read(min(size, end - place)))
@@ -184,7 +180,7 @@ def _header(stream: IO[bytes], place: int, end: int) -> tuple[Fields, int]:
 def _longest(
     stream: IO[bytes], body: tuple[int, int, int], chunk: Chunk, limit: int
 ) -> int:
-    """Bytes of the longest value of a dictionary; where unknown, of all of it."""
+    """The bytes of the longest value of a dictionary; if unknown, of all of it."""
     place, packed, unpacked = body
     if chunk.kind != _BYTE_ARRAY or unpacked > limit:
         return unpacked

@@ -1,6 +1,6 @@
-"""How many rows of a Parquet file are decoded at once, and which files are refused.
+"""Limits of Parquet files: how many rows are decoded at once, and what is refused.
 
-Decided by the headers of its pages, before anything is decoded.
+Both follow from the headers of the pages, before anything is decoded.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from headrace.errors import SourceError
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-# What any row becomes at the least: its digest.
+# Each row becomes at least a digest.
 ROW_BYTES = 32
-# Of one batch. Where a single page is larger, of two such pages.
+# The limit of a batch. If a single page is larger, the limit is two such pages.
 BATCH_BYTES = 48 * 2**20
-# Lists are not told apart by page headers: so many bytes may be of a single row.
+# Page headers do not show the length of lists: all these bytes may be one row.
 _LIST_BYTES = 512 * 2**20
 _LIST_RATIO = 20
 _MOST_ROWS = 2**20
@@ -41,11 +41,11 @@ _LEVEL_BYTES = 4
 
 @dataclass(slots=True)
 class _Leaf:
-    """A column of values, and all of its pages in the row groups that are read.
+    """A column of values, and its pages in the row groups that are read.
 
     Attributes:
-        column: that it is a part of.
-        width: bytes of a value; 0 where that varies.
+        column: the column of the table that it belongs to.
+        width: bytes of a value; 0 if that varies.
     """
 
     column: str
@@ -60,7 +60,7 @@ class _Leaf:
 
     @property
     def longest(self) -> int:
-        """Bytes of the longest value of all dictionaries."""
+        """The bytes of the longest value in a dictionary."""
         return max((pages.dictionary for pages in self.pages), default=0)
 
 
@@ -69,11 +69,9 @@ class Opened:
     """A Parquet file that is open for reading.
 
     Attributes:
-        stream: its bytes, for the headers of its pages.
-        table: the same, for all else.
-        settings: their limits are kept.
-        footer: its bytes.
-        leaves: places of the columns of values below each column, by its name.
+        stream: for the headers of its pages.
+        table: for all else.
+        leaves: places of the columns of values of each column, by its name.
     """
 
     file: File
@@ -98,7 +96,7 @@ class Opened:
             raise PageError(f"row group {group} lacks its column {place}") from None
 
     def __post_init__(self) -> None:
-        """Look at the schema."""
+        """Find the leaves in the schema."""
         self.leaves = {}
         schema = self.table.metadata.schema
         for place in range(self.table.metadata.num_columns):
@@ -115,12 +113,10 @@ def rows_that_fit(
     """How many rows of some columns decode to a bounded number of bytes.
 
     Args:
-        opened: the file.
-        columns: their names.
-        groups: of rows that are read; None: all.
+        groups: the row groups that are read; None: all.
 
     Raises:
-        SourceError: it decodes to more than the limits allow, whatever the number.
+        SourceError: a part of it decodes to more than the limits allow.
         PageError: it is damaged.
     """
     facts, file, settings = opened.table.metadata, opened.file, opened.settings
@@ -134,9 +130,9 @@ def rows_that_fit(
             _check_lists(leaf, rows, file, settings)
         else:
             flat.append(leaf)
-    most = max(BATCH_BYTES, 2 * max((leaf.largest for leaf in flat), default=0))
+    limit = max(BATCH_BYTES, 2 * max((leaf.largest for leaf in flat), default=0))
     count = _MOST_ROWS
-    while count > 1 and sum(_window(leaf, count) for leaf in flat) > most:
+    while count > 1 and sum(_window(leaf, count) for leaf in flat) > limit:
         count //= 2
     return count
 
@@ -158,7 +154,7 @@ def _leaves(
 
 
 def _check_values(leaf: _Leaf, where: str, settings: Settings) -> None:
-    """Refuse a page, or a value of a dictionary, that is too large."""
+    """Refuse too large pages, and too large values of dictionaries."""
     limit, action = settings.max_file_bytes, ", or raise HEADRACE_MAX_FILE_BYTES"
     size, what = max(leaf.largest, leaf.width), "a page"
     if size <= limit and leaf.is_text:
@@ -177,14 +173,14 @@ def _check_values(leaf: _Leaf, where: str, settings: Settings) -> None:
 
 
 def _check_lists(leaf: _Leaf, rows: int, file: File, settings: Settings) -> None:
-    """Refuse lists that are far more than the file, or than a row may be."""
+    """Refuse lists that decode to far more than the file, or are too long."""
     values = sum(sum(pages.values) for pages in leaf.pages)
     width = leaf.width or leaf.longest
     sizes = [
         sum(pages.values) * (width + _LEVEL_BYTES) + sum(pages.sizes)
         for pages in leaf.pages
     ]
-    # Whole numbers of 8 bits are stored as 32.
+    # 8 bit integers are stored as 32 bits.
     least = values * (1 if leaf.width else leaf.longest)
     check_limits(file.where, 0, least, settings)
     check_ratio(file.where, least, file.size, settings)
@@ -205,7 +201,7 @@ def _check_lists(leaf: _Leaf, rows: int, file: File, settings: Settings) -> None
 
 
 def _window(leaf: _Leaf, count: int) -> int:
-    """The most bytes that so many consecutive rows of a flat column can have."""
+    """The most bytes of ``count`` consecutive rows of a column without lists."""
     if leaf.width:
         return leaf.width * count
     values = list(itertools.chain.from_iterable(pages.values for pages in leaf.pages))

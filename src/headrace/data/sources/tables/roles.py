@@ -1,4 +1,4 @@
-"""Which columns of a table of texts are the items, labels, groups and splits."""
+"""Finds the columns of a table: items, labels, groups and splits."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.tables.lacking import lacking, seen
-from headrace.data.sources.tables.names import ITEMS, LABELS, SPLITS, named, plain_name
-from headrace.data.sources.tables.tabular import Table, each_once, is_text
+from headrace.data.sources.tables.missing import describe_columns, missing_column
+from headrace.data.sources.tables.names import (
+    ITEMS,
+    LABELS,
+    SPLITS,
+    find_named,
+    plain_name,
+)
+from headrace.data.sources.tables.tabular import Table, each_once, is_number, is_text
 from headrace.errors import SpecError
 from headrace.media.chunks import Reading, split_named
 
-# Columns that tell rows apart, and so are no labels.
+# Columns that identify rows, and so are no labels.
 _NUMBERS = ("id", "index", "idx", "no", "nr", "row", "uid", "key", "序号", "编号")
 _MAX_CLASSES = 1000
-# Splits in a column of another name are believed where all values name one.
+# A column with another name is one of splits only if all of its values are splits.
 _SURE_SPLIT = "split"
 
 
@@ -28,17 +34,26 @@ class Roles:
 
     Attributes:
         label, group, split: None where there is no such column.
+        name: a column with the names of rows; None: rows are named by their number.
     """
 
     item: str
     label: str | None
     group: str | None
     split: str | None
+    name: str | None = None
 
     @property
     def used(self) -> list[str]:
         """All of them, each once."""
-        return each_once((self.item, self.label, self.group, self.split))
+        return each_once((self.item, self.label, self.group, self.split, self.name))
+
+
+def describe_roles(**columns: str | None) -> str:
+    """What columns hold, such as ``files in path, labels in class.``, for notes."""
+    return (
+        ", ".join(f"{role} in {name}" for role, name in columns.items() if name) + "."
+    )
 
 
 def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
@@ -46,27 +61,26 @@ def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
 
     Args:
         table: of texts.
-        reading: names that were given; the others are found.
-        has_names: whether its columns were named by the table itself.
+        reading: names some of the columns; the others are found.
+        has_names: whether the table itself names its columns.
 
     Raises:
-        SpecError: a column that was asked for is not there.
-        SourceError: there are no texts or no labels, as far as can be told.
+        SpecError: a column that `reading` names does not exist.
+        SourceError: no column of texts or of labels was found.
     """
     check_columns(table.where, table.kinds, reading)
     sample = table.sample()
     label = find_label(table.kinds, reading)
     item = reading.item or _item(table, sample, label)
-    if item is not None and not _may_be_text(table.kinds[item]):
-        raise lacking(table, f"text in {item}", "data.item", "text")
-    if item is None:
-        raise lacking(table, "column of texts", "data.item", "text")
+    if item is None or not _may_be_text(table.kinds[item]):
+        what = f"text in {item}" if item else "column of texts"
+        raise missing_column(table, what, "data.item", "text")
     if label == item:
         label = None
     if label is None:
         label = only_other(table, sample, item, reading, has_names)
     if label is None and reading.labelled:
-        raise lacking(table, "column of labels", "data.label", "label")
+        raise missing_column(table, "column of labels", "data.label", "label")
     group = reading.group if reading.group in table.kinds else None
     return Roles(item, label, group, splits_column(table, sample, reading))
 
@@ -74,15 +88,15 @@ def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
 def check_columns(
     where: str, kinds: Mapping[str, pa.DataType], reading: Reading
 ) -> None:
-    """Refuse columns that were asked for and are not there, or hold lists.
+    """Refuse names of columns that do not exist or hold lists.
 
     Args:
         where: the table, for messages.
         kinds: the types of its columns, by name.
-        reading: where no labels are needed, only the items are.
+        reading: names columns; that of labels matters only where labels are needed.
 
     Raises:
-        SpecError: one is not there.
+        SpecError: a column does not exist, or holds lists.
     """
     keys = ("item", "label", "group") if reading.labelled else ("item", "group")
     for key in keys:
@@ -91,22 +105,23 @@ def check_columns(
             continue
         if name not in kinds:
             raise SpecError(
-                f"data.{key} = {name!r} is no column of {where}; it has {seen(kinds)}.",
+                f"data.{key} = {name!r} is no column of {where}; it has "
+                f"{describe_columns(kinds)}.",
                 "Name one of its columns.",
             )
         if key != "item" and not is_flat(kinds[name]):
             raise SpecError(
                 f"data.{key} = {name!r}: in {where}, its cells are lists or empty; "
-                f"it has {seen({name: kinds[name]})}.",
+                f"it has {describe_columns({name: kinds[name]})}.",
                 "Name a column of text or numbers.",
             )
 
 
 def find_label(kinds: Mapping[str, pa.DataType], reading: Reading) -> str | None:
-    """The column of labels that was asked for, or is known by its name."""
+    """The column of labels that `reading` names, or one with a usual name."""
     if reading.label in kinds:
         return reading.label
-    return named([name for name, kind in kinds.items() if is_flat(kind)], LABELS)
+    return find_named([name for name, kind in kinds.items() if is_flat(kind)], LABELS)
 
 
 def is_flat(kind: pa.DataType) -> bool:
@@ -121,18 +136,17 @@ def _may_be_text(kind: pa.DataType) -> bool:
 
 def _item(table: Table, sample: pa.Table, label: str | None) -> str | None:
     texts = [name for name, kind in table.kinds.items() if is_text(kind)]
-    known = named([name for name in texts if name != label], ITEMS)
-    if known:
-        return known
-    lengths = {
-        name: _mean_length(sample.column(name)) for name in texts if name != label
-    }
-    best = max(lengths, key=lambda name: lengths[name], default=None)
-    return best if best is not None and lengths[best] > 0 else None
+    texts = [name for name in texts if name != label]
+    usual = find_named(texts, ITEMS)
+    if usual:
+        return usual
+    lengths = {name: _mean_length(sample.column(name)) for name in texts}
+    longest = max(lengths, key=lengths.__getitem__, default=None)
+    return longest if longest is not None and lengths[longest] > 0 else None
 
 
 def _mean_length(column: pa.ChunkedArray) -> float:
-    """Of the cells; 0 where all are numbers, empty, or one and the same."""
+    """The mean length of cells; 0 where all are numbers, empty, or equal."""
     cells = column.cast(pa.large_string())
     if cells.null_count == len(cells) or len(pc.unique(cells)) < 2:
         return 0.0
@@ -149,14 +163,14 @@ def only_other(
     reading: Reading,
     has_names: bool = True,
 ) -> str | None:
-    """A column of few values, where no other could be the labels.
+    """The one column with few values, which must be the labels; None if uncertain.
 
     Args:
         table, sample: a table and some of its rows.
         item: its column of items.
-        reading: where no labels are needed, values must come again more often.
-        has_names: whether its columns have names; where not, of several the one with
-            the fewest values is taken.
+        reading: where no labels are needed, values must recur more often.
+        has_names: whether columns have names; if not, the column with the fewest values
+            is taken.
     """
     counts = {}
     for name in table.kinds:
@@ -164,31 +178,29 @@ def only_other(
             continue
         cells = sample.column(name)
         kind = cells.type
-        if not (
-            is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
-        ):
+        if pa.types.is_floating(kind) or not (is_text(kind) or is_number(kind)):
             continue
         values = [value for value in cells.to_pylist() if value not in (None, "")]
         if values:
             counts[name] = (len(set(values)), len(values))
     if has_names and len(counts) > 1:
         return None
-    often = 2 if reading.labelled else 10
+    repeats = 2 if reading.labelled else 10
     few = {
         name: distinct
         for name, (distinct, rows) in counts.items()
         if 2 <= distinct <= _MAX_CLASSES
-        and distinct * often <= rows
+        and distinct * repeats <= rows
         and plain_name(name) not in _NUMBERS
     }
-    return min(few, key=lambda name: few[name], default=None)
+    return min(few, key=few.__getitem__, default=None)
 
 
 def splits_column(table: Table, sample: pa.Table, reading: Reading) -> str | None:
-    """The column of splits; None where there is none, or no labels are needed."""
+    """The column of splits; None if there is none, or no labels are needed."""
     if not reading.labelled:
         return None
-    name = named(table.kinds, SPLITS)
+    name = find_named(table.kinds, SPLITS)
     if name is None or name in (reading.item, reading.label, reading.group):
         return None
     if not is_text(table.kinds[name]):

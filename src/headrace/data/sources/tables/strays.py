@@ -1,8 +1,8 @@
-"""Quotes that open and close by chance: they swallow rows, as one text of many lines.
+"""Stray quotes, which open and close by chance and merge several rows into one.
 
-By its quotes alone, such a row is as good as a text that has line breaks. Its lines
-tell: each has all cells, and what returns from row to row, such as a label, is in the
-place where other rows have it.
+The quotes alone do not show whether a row of several lines is one text with line breaks
+or several rows. Its lines do: each line of merged rows has all cells, and a recurring
+value, such as a label, in the column where other rows have it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from typing import NamedTuple
 from headrace.data.sources.tables.dialects import Dialect, Row, fitted
 from headrace.records import Finding
 
-# A class may be seen first among the rows that were swallowed.
+# A class may occur for the first time in the merged rows.
 _SURE_SHARE = 0.9
 _DOUBTFUL_SHARE = 0.5
-# That so many rows in a row have no quotes of their own.
+# The least probability that so many consecutive rows have no quotes of their own.
 _LEAST_CHANCE = 0.01
-# A text whose so many lines have a row's number of cells is no accident.
+# A text with so many lines that have a row's number of cells is suspicious.
 _DOUBTFUL_LINES = 8
 
 
 class Pattern(NamedTuple):
-    """What a table's rows have in common.
+    """What the rows of a table have in common.
 
     Attributes:
-        place: of the column whose values come again, such as the labels; -1 where
-            there is none.
-        values: those that were seen in it.
+        place: of the column with recurring values, such as labels; -1 for none.
+        values: those values.
         quoted: the share of rows that have a cell in quotes.
     """
 
@@ -40,105 +39,120 @@ class Pattern(NamedTuple):
     quoted: float = 0.0
 
 
+class Span(NamedTuple):
+    """Lines that a quote makes one row: the first, and how many."""
+
+    first: int
+    lines: int
+
+
 @dataclass(slots=True)
-class Strays:
-    """What one pass over a table found of its quotes.
+class StrayQuotes:
+    """Statistics of the quotes in one pass over a table.
 
     Attributes:
         quoted: rows that have a cell in quotes.
-        suspects: rows of several lines, each of which could be a row.
-        rows: that would have been swallowed.
-        first: the line in which the first quote opens that swallows, and how many
-            lines that takes.
-        doubtful: the same, of one of which it cannot be told.
+        suspects: readable rows of several lines, each of which could be a row.
+        rows: the rows that were separated.
+        first: the first merged row that was separated.
+        doubtful: the first row that may be merged, and was left as it is.
     """
 
     quoted: int = 0
     suspects: int = 0
     rows: int = 0
-    first: tuple[int, int] | None = None
-    doubtful: tuple[int, int] | None = None
+    first: Span | None = None
+    doubtful: Span | None = None
 
     def findings(self, where: str) -> list[Finding]:
-        """What was done about them, and what the user must decide."""
-        told = []
+        """What was separated, and what the user has to decide."""
+        messages = []
         if self.first:
-            line, lines = self.first
-            told.append(
+            messages.append(
                 f"{where}: {self.rows:,} rows were read line by line: a quote in line "
-                f"{line:,} would make one row of {lines:,} lines. Close or remove it."
+                f"{self.first.first:,} would make one row of {self.first.lines:,} "
+                "lines. Close or remove it."
             )
         if self.doubtful:
-            line, lines = self.doubtful
-            told.append(
-                f"{where}: a quote in line {line:,} makes one row of {lines:,} lines, "
-                "each of which could be a row. If they are rows, close or remove it."
+            messages.append(
+                f"{where}: a quote in line {self.doubtful.first:,} makes one row of "
+                f"{self.doubtful.lines:,} lines, each of which could be a row. If they "
+                "are rows, close or remove it."
             )
-        return [Finding(check="stray_quotes", message=message) for message in told]
+        return [Finding(check="stray_quotes", message=text) for text in messages]
 
 
 def pattern_of(rows: Sequence[Sequence[str]], quoted: float) -> Pattern:
-    """Of some rows; the column that has the fewest values, if they come again.
+    """The pattern of some rows, by the recurring column with the fewest values.
 
-    A column with many empty cells tells few rows, and counts only if no other tells.
+    A column with many empty cells is used only if there is no other.
     """
-    found: list[tuple[bool, int, Pattern]] = []
+    ranked: list[tuple[bool, int, Pattern]] = []
     for place, column in enumerate(zip(*rows, strict=True)):
         cells = [cell for cell in column if cell]
         values = frozenset(cells)
         if 2 * len(cells) > len(column) and 2 * len(values) <= len(cells):
             is_sparse = len(cells) < _SURE_SHARE * len(column)
-            found.append((is_sparse, len(values), Pattern(place, values, quoted)))
-    return min(found, key=lambda one: one[:2])[2] if found else Pattern(quoted=quoted)
+            ranked.append((is_sparse, len(values), Pattern(place, values, quoted)))
+    if not ranked:
+        return Pattern(quoted=quoted)
+    return min(ranked, key=lambda entry: entry[:2])[2]
 
 
-def apart(row: Row, dialect: Dialect, known: Pattern, strays: Strays) -> list[Row]:
-    """A row as it is, or its lines where they are rows; blank lines never are.
+def separate_rows(
+    row: Row, dialect: Dialect, pattern: Pattern, quotes: StrayQuotes
+) -> list[Row]:
+    """The rows that a quote merged into one, or the row itself.
 
-    Of what cannot be read, the lines that are rows are kept, and the first, in which
-    the quote opens, only where all are.
+    A readable row is separated if nearly all of its lines match the pattern. Of an
+    unreadable row, each line that matches becomes a row, and each other line stays
+    unreadable. The first line, in which the quote opens, becomes a row only if nearly
+    all lines match. Blank lines are never rows.
 
     Args:
         row: perhaps of several lines.
-        dialect: with quotes.
-        known: tells rows from lines of a text.
-        strays: is told what was found.
+        dialect: one with quotes.
+        pattern: of the table.
+        quotes: its statistics are updated.
     """
     lines = [(at, line) for at, line in enumerate(row.raw) if line.strip("\r\n")]
-    count = len(row.raw)
+    span = Span(row.line, len(row.raw))
     if row.problem:
         row = row._replace(raw=[line for _, line in lines])
     if len(lines) < 2:
         return [row]
-    alone = [_alone(line, dialect) for _, line in lines]
-    if not (row.problem or all(alone)):
+    cells_by_line = [_cells_of(line, dialect) for _, line in lines]
+    if not row.problem and not all(cells_by_line):
         return [row]
-    strays.suspects += not row.problem
-    sure = [bool(cells) and cells[known.place] in known.values for cells in alone]
-    share = sum(sure) / len(sure)
-    chance = 1.0 if row.problem else (1 - known.quoted) ** len(sure)
-    is_whole = all(alone) and share >= _SURE_SHARE and chance >= _LEAST_CHANCE
-    if not is_whole and not row.problem:
-        is_doubtful = not known.values or share >= _DOUBTFUL_SHARE
-        if is_doubtful and len(alone) >= _DOUBTFUL_LINES:
-            strays.doubtful = strays.doubtful or (row.line, len(alone))
-        return [row]
-    sure[0] = is_whole
-    if not any(sure):
-        return [row]
-    rows = [
-        Row(row.line + at, cells, raw=(line,))
-        if cells and (is_whole or is_sure)
-        else Row(row.line + at, [], row.problem, (line,))
-        for (at, line), cells, is_sure in zip(lines, alone, sure, strict=True)
+    quotes.suspects += not row.problem
+    matches = [
+        bool(cells) and cells[pattern.place] in pattern.values
+        for cells in cells_by_line
     ]
-    strays.first = strays.first or (row.line, count)
-    strays.rows += sum(not one.problem for one in rows)
+    share = sum(matches) / len(matches)
+    chance = 1.0 if row.problem else (1 - pattern.quoted) ** len(matches)
+    all_match = all(cells_by_line) and share >= _SURE_SHARE and chance >= _LEAST_CHANCE
+    if not all_match and not row.problem:
+        is_doubtful = not pattern.values or share >= _DOUBTFUL_SHARE
+        if is_doubtful and len(lines) >= _DOUBTFUL_LINES:
+            quotes.doubtful = quotes.doubtful or span._replace(lines=len(lines))
+        return [row]
+    matches[0] = all_match
+    if not any(matches):
+        return [row]
+    rows = []
+    for (at, line), cells, is_match in zip(lines, cells_by_line, matches, strict=True):
+        if cells and (all_match or is_match):
+            rows.append(Row(row.line + at, cells, raw=(line,)))
+        else:
+            rows.append(Row(row.line + at, [], row.problem, (line,)))
+    quotes.first = quotes.first or span
+    quotes.rows += sum(not separated.problem for separated in rows)
     return rows
 
 
-def _alone(line: str, dialect: Dialect) -> list[str]:
-    """The cells of a line, its quotes taken as text if they must; none if it lacks."""
+def _cells_of(line: str, dialect: Dialect) -> list[str]:
+    """The cells of a line, with quotes as text if need be; [] if some are missing."""
     bare = line.rstrip("\r\n")
     cells = bare.split(dialect.delimiter)
     if '"' in bare:

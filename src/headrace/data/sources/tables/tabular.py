@@ -1,4 +1,4 @@
-"""What all tables are to those who read their rows, whatever their format."""
+"""The interface of tables in all formats, and what their readers share."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from headrace.records import Finding
 
 R = TypeVar("R")
 
+ROWS_AT_ONCE = 16_384
 SAMPLE_ROWS = 2000
 SAMPLE_CHARACTERS = 2**24
 MAX_BAD = 0.01
@@ -22,11 +23,11 @@ UNREAD = "ragged_rows"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of a table, in its order.
+    """Consecutive rows of a table.
 
     Attributes:
-        batch: the columns that were asked for.
-        bad: places of rows that could not be read; their cells are null.
+        batch: the requested columns.
+        bad: places of unreadable rows; their cells are null.
     """
 
     batch: pa.RecordBatch
@@ -39,17 +40,17 @@ class Table(Protocol):
     Attributes:
         where: the file.
         kinds: the type of each column, by name.
-        told: what was found out about the format, such as ``GBK, tab-separated``.
-        findings: faults of it that were told apart when it was opened.
+        format: in words, such as ``GBK, tab-separated``.
+        findings: faults that were found when it was opened.
     """
 
     where: str
     kinds: dict[str, pa.DataType]
-    told: str
+    format: str
     findings: list[Finding]
 
     def sample(self) -> pa.Table:
-        """Its first rows, of the columns whose contents may tell what they are."""
+        """Some rows, of the columns whose contents may show their role."""
         ...
 
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
@@ -59,104 +60,101 @@ class Table(Protocol):
 
 @dataclass(slots=True)
 class Survey:
-    """What one pass over a table of text found.
+    """The result of one pass over a table of text.
 
     Attributes:
-        rows: all of them, bad ones too.
-        bad: how many cannot be read.
-        first: the first of those: its line, and what is wrong with it.
-        kept: some rows from all over the table.
+        rows: number of rows, unreadable ones included.
+        bad: number of unreadable rows.
+        first_bad: the first unreadable row: its line and its problem.
+        sample: rows from all over the table.
     """
 
     rows: int = 0
     bad: int = 0
-    first: tuple[int, str] = (0, "")
-    kept: list[Any] = field(default_factory=list)
+    first_bad: tuple[int, str] = (0, "")
+    sample: list[Any] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
     _size: int = 0
     _stride: int = 1
 
-    def note(self, line: int, reason: str, count: int = 1) -> None:
-        """Count what cannot be read."""
+    def add_bad(self, line: int, problem: str, count: int = 1) -> None:
+        """Count unreadable rows."""
         if not self.bad:
-            self.first = (line, reason)
+            self.first_bad = (line, problem)
         self.bad += count
         self.rows += count
 
     @property
-    def keeps_next(self) -> bool:
-        """Whether the next row is one of those that are kept."""
+    def samples_next(self) -> bool:
+        """Whether the next row belongs to the sample."""
         return self.rows % self._stride == 0
 
     def add(self, row: Any, size: int) -> None:
-        """Count a row of so many characters, and keep it if it is one in so many."""
-        if self.keeps_next:
-            self.kept.append(row)
+        """Count a row of ``size`` characters; it may become part of the sample."""
+        if self.samples_next:
+            self.sample.append(row)
             self._sizes.append(size)
             self._size += size
-            while len(self.kept) > SAMPLE_ROWS or (
-                self._size > SAMPLE_CHARACTERS and len(self.kept) > 1
+            while len(self.sample) > SAMPLE_ROWS or (
+                self._size > SAMPLE_CHARACTERS and len(self.sample) > 1
             ):
-                self.kept, self._sizes = self.kept[::2], self._sizes[::2]
+                self.sample, self._sizes = self.sample[::2], self._sizes[::2]
                 self._size = sum(self._sizes)
                 self._stride *= 2
         self.rows += 1
 
     def check(self, where: str, action: str) -> list[Finding]:
-        """A finding for few rows that cannot be read.
-
-        Args:
-            where: the file.
-            action: what to do about many.
+        """A finding for unreadable rows, if there are any.
 
         Raises:
-            SourceError: they are over 1 % of all.
+            SourceError: they are over 1 % of all; `action` says what to do then.
         """
         if not self.bad:
             return []
-        line, reason = self.first
-        told = f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such as "
-        told += f"line {line:,}: {reason}."
+        line, problem = self.first_bad
+        message = (
+            f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such as "
+        )
+        message += f"line {line:,}: {problem}."
         if self.bad > MAX_BAD * self.rows:
-            raise SourceError(told, action)
-        return [Finding(check=UNREAD, count=self.bad, message=told)]
+            raise SourceError(message, action)
+        return [Finding(check=UNREAD, count=self.bad, message=message)]
 
 
 def batches(
-    rows: Iterable[tuple[R | None, int]], most: int
+    rows: Iterable[tuple[R | None, int]],
 ) -> Iterator[tuple[list[R | None], list[int]]]:
-    """Rows together, a bounded number of them and of their characters.
+    """Batches of rows, of a bounded number of rows and of characters.
 
     Args:
-        rows: each with its characters; None for a row that could not be read.
-        most: rows in a batch.
+        rows: each with its number of characters; None for an unreadable row.
 
     Yields:
-        the rows, and the places of those that could not be read.
+        the rows, and the places of unreadable ones.
     """
-    waiting: list[R | None] = []
+    batch: list[R | None] = []
     size = 0
     for row, characters in rows:
-        waiting.append(row)
+        batch.append(row)
         size += characters
-        if len(waiting) == most or size > CHUNK_BYTES // 2:
-            yield waiting, _unread(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield waiting, _unread(waiting)
+        if len(batch) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
+            yield batch, _bad(batch)
+            batch, size = [], 0
+    if batch:
+        yield batch, _bad(batch)
 
 
-def _unread(rows: Sequence[object]) -> list[int]:
+def _bad(rows: Sequence[object]) -> list[int]:
     return [place for place, row in enumerate(rows) if row is None]
 
 
 def each_once(names: Iterable[str | None]) -> list[str]:
-    """Names of columns, without those that are missing."""
+    """The distinct names of columns, without None."""
     return list(dict.fromkeys(name for name in names if name))
 
 
 def base_name(where: str) -> str:
-    """The last part of a file's place."""
+    """The name of a file, without its folder or archive."""
     return where.rpartition("/")[2].rpartition(": ")[2]
 
 
@@ -189,10 +187,10 @@ def check_width(where: str, columns: int, limit: int) -> None:
 
 
 def check_names(names: Iterable[str], where: str) -> None:
-    """Refuse names of columns that are no Unicode.
+    """Refuse names of columns that are not valid Unicode.
 
     Raises:
-        SourceError: one is none.
+        SourceError: a name is not.
     """
     for name in names:
         try:
@@ -205,7 +203,7 @@ def check_names(names: Iterable[str], where: str) -> None:
 
 
 def text_column(cells: Sequence[str | None]) -> pa.Array:
-    """Cells as a column of text; of bytes where some of it is no Unicode."""
+    """Cells as a column of text; of bytes where a cell is not valid Unicode."""
     try:
         return pa.array(cells, pa.large_string())
     except (UnicodeEncodeError, pa.ArrowException):
@@ -222,7 +220,7 @@ def _bytes(cell: str | None) -> bytes | None:
 
 
 def readable(column: pa.Array) -> pa.Array:
-    """A column, of text where it holds bytes: what is damaged is marked as such."""
+    """A column with bytes decoded to text; what is damaged becomes U+FFFD."""
     if not pa.types.is_large_binary(column.type):
         return column
     cells = [(cell or b"").decode("utf-8", "replace") for cell in column.to_pylist()]

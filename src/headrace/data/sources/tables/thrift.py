@@ -10,15 +10,16 @@ from typing import Any
 _DEEPEST = 16
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 7, 8, 12
 _INTEGERS, _LISTS, _MAP = (4, 5, 6), (9, 10), 11
+_SIZES = {_BYTE: 1, _DOUBLE: 8}
 Fields = dict[int, Any]
 
 
 class ThriftError(ValueError):
-    """Bytes that are not of the protocol, or are cut short."""
+    """Bytes that do not follow the protocol, or are cut short."""
 
 
 class Thrift:
-    """Reads Thrift's compact protocol from some bytes."""
+    """A reader of Thrift's compact protocol."""
 
     def __init__(self, data: bytes) -> None:
         self.place = 0
@@ -73,9 +74,10 @@ class Thrift:
             return self._byte() if in_list else kind == _TRUE
         if kind in _INTEGERS:
             return self._signed()
-        if kind in (_BYTE, _DOUBLE, _BINARY):
-            sizes = {_BYTE: 1, _DOUBLE: 8}
-            return self._skip(sizes[kind] if kind in sizes else self.varint())
+        if kind in _SIZES:
+            return self._skip(_SIZES[kind])
+        if kind == _BINARY:
+            return self._skip(self.varint())
         if kind == _STRUCT:
             return self.struct(depth + 1)
         if kind in _LISTS or kind == _MAP:
@@ -83,7 +85,7 @@ class Thrift:
         raise ThriftError(f"a field of type {kind}")
 
     def _many(self, kind: int, depth: int) -> list[Fields] | None:
-        """The structs of a list; of other things, None."""
+        """The structs of a list; None for other lists and for maps."""
         if kind == _MAP:
             count = self.varint()
             kinds: tuple[int, ...] = divmod(self._byte(), 16) if count else ()
@@ -93,8 +95,8 @@ class Thrift:
         if kinds == (_STRUCT,):
             return [self.struct(depth + 1) for _ in range(count)]
         for _ in range(count):
-            for one in kinds:
-                self._value(one, depth + 1, in_list=True)
+            for element in kinds:
+                self._value(element, depth + 1, in_list=True)
         return None
 
     def _signed(self) -> int:

@@ -1,7 +1,7 @@
-"""``data.where``: which rows of a table are taken, such as ``lang == 'en'``.
+"""``data.where``: a condition that chooses rows of a table, such as ``lang == 'en'``.
 
-A small part of Python's syntax: comparisons of a column with text or numbers, ``in``,
-``and``, ``or``, ``not`` and parentheses. It is parsed and never run.
+It is a small part of Python's syntax: comparisons of a column with text or numbers,
+``in``, ``and``, ``or``, ``not`` and parentheses. It is parsed and never run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[..., Any]] = {
     ast.Gt: pc.greater,
     ast.GtE: pc.greater_equal,
 }
-_TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+_REVERSED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.Gt,
     ast.LtE: ast.GtE,
     ast.Gt: ast.Lt,
@@ -48,34 +48,28 @@ class Where:
     """A parsed condition.
 
     Attributes:
-        text: as it was given.
-        columns: that it looks at.
-        test: of some rows with those columns.
+        columns: the columns that it names.
+        mask: tells for which rows it is true, ``(n,)``. A missing value equals nothing.
+            It raises SpecError where a column of text is compared with a number.
     """
 
-    text: str
     columns: frozenset[str]
-    test: _Test
+    mask: _Test
 
-    def mask(self, rows: pa.RecordBatch) -> _Mask:
-        """Which rows fulfil it, ``(n,)``; a missing value is equal to nothing.
 
-        Raises:
-            SpecError: a column of text is compared with a number.
-        """
-        return self.test(rows)
+EVERY_ROW = Where(frozenset(), lambda rows: np.ones(len(rows), bool))
 
 
 def parse_where(text: str, columns: Mapping[str, Any], where: str) -> Where:
     """Parse a condition.
 
     Args:
-        text: of the condition.
-        columns: of the table.
+        text: the condition.
+        columns: the columns of the table, by name.
         where: the table, for messages.
 
     Raises:
-        SpecError: it is none, or names a column that is not there.
+        SpecError: the condition is invalid, or names a column that the table lacks.
     """
     parser = _Parser(text, columns, where)
     try:
@@ -86,7 +80,7 @@ def parse_where(text: str, columns: Mapping[str, Any], where: str) -> Where:
     if len(text) > _LIMIT:
         raise parser.refuse(f"over {_LIMIT:,} characters")
     test = parser.test(tree.body)
-    return Where(text, frozenset(parser.used), test)
+    return Where(frozenset(parser.used), test)
 
 
 class _Parser:
@@ -127,17 +121,17 @@ class _Parser:
             raise self.refuse("`is` compares nothing here")
         operator = type(kind)
         if not isinstance(left, ast.Name):
-            left, right, operator = right, left, _TURNED.get(operator, operator)
+            left, right, operator = right, left, _REVERSED.get(operator, operator)
         name, value = self._column(left), self._value(right)
-        compare, turn = _COMPARISONS[operator], operator is ast.NotEq
+        compare, negate = _COMPARISONS[operator], operator is ast.NotEq
 
         def test(rows: pa.RecordBatch) -> _Mask:
-            column = self._as(rows.column(name), name, value)
-            return _mask(compare(column, pa.scalar(value, column.type))) ^ turn
+            column = self._converted(rows.column(name), name, value)
+            return _mask(compare(column, pa.scalar(value, column.type))) ^ negate
 
         return test
 
-    def _one_of(self, left: ast.expr, right: ast.expr, turn: bool) -> _Test:
+    def _one_of(self, left: ast.expr, right: ast.expr, negate: bool) -> _Test:
         name = self._column(left)
         if not isinstance(right, (ast.Tuple, ast.List, ast.Set)) or not right.elts:
             raise self.refuse(f"after `in`, {ast.unparse(right)} is no list of values")
@@ -146,9 +140,8 @@ class _Parser:
             raise self.refuse(f"{ast.unparse(right)} mixes text and numbers")
 
         def test(rows: pa.RecordBatch) -> _Mask:
-            column = self._as(rows.column(name), name, values[0])
-            known = pa.array(values, column.type)
-            return _mask(pc.is_in(column, known)) ^ turn
+            column = self._converted(rows.column(name), name, values[0])
+            return _mask(pc.is_in(column, pa.array(values, column.type))) ^ negate
 
         return test
 
@@ -156,10 +149,10 @@ class _Parser:
         if not isinstance(node, ast.Name):
             raise self.refuse(f"{ast.unparse(node)} is no column")
         if node.id not in self._columns:
-            held = ", ".join(list(self._columns)[:20])
+            names = ", ".join(list(self._columns)[:20])
             raise SpecError(
                 f"data.where = {self._text!r} names {node.id!r}, which {self._where} "
-                f"lacks; it has {held}.",
+                f"lacks; it has {names}.",
                 "Name one of its columns.",
             )
         self.used.add(node.id)
@@ -177,8 +170,8 @@ class _Parser:
                 return sign * value
         raise self.refuse(f"{ast.unparse(node)} is neither text nor a number")
 
-    def _as(self, column: pa.Array, name: str, value: _Value) -> pa.Array:
-        """A column in the type of what it is compared with."""
+    def _converted(self, column: pa.Array, name: str, value: _Value) -> pa.Array:
+        """A column in the type of the value that it is compared with."""
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         try:
@@ -198,6 +191,6 @@ class _Parser:
             ) from None
 
 
-def _mask(found: pa.Array) -> _Mask:
-    mask: _Mask = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+def _mask(column: pa.Array) -> _Mask:
+    mask: _Mask = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
     return mask.astype(bool)

@@ -242,7 +242,7 @@ def test_parquet_without_texts_or_labels_is_refused(
 
 
 def test_a_text_too_long_is_refused(make, texts, monkeypatch):
-    monkeypatch.setattr("headrace.data.sources.tables.texts._TEXT_LIMIT", 3)
+    monkeypatch.setattr("headrace.data.sources.tables.reading._TEXT_LIMIT", 3)
     with pytest.raises(SourceError, match=r"t.parquet\[1\] has 4 bytes; .* at most 3"):
         texts(_write(make, "t.parquet", text=["abc", "abcd"], label=[1, 2]))
 

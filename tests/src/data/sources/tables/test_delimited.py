@@ -9,7 +9,7 @@ import lzma
 import pytest
 
 from headrace.data.sources.encodings import lines
-from headrace.data.sources.tables import delimited
+from headrace.data.sources.tables import tabular
 from headrace.errors import SourceError, SpecError
 
 ROWS = [
@@ -160,7 +160,7 @@ def test_only_an_empty_label_is_missing(make, texts, label):
 
 
 def test_rows_come_in_chunks(make, texts, monkeypatch):
-    monkeypatch.setattr(delimited, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(tabular, "ROWS_AT_ONCE", 16)
     _, chunks = texts(make.file("a.csv", _written(ROWS)))
     assert [len(chunk.labels) for chunk in chunks] == [16, 16, 8]
     assert chunks[2].names[0] == "a.csv[32]"

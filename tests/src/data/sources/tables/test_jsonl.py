@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from headrace.data.sources.tables import jsonl
+from headrace.data.sources.tables import jsonl, tabular
 from headrace.errors import SourceError, SpecError
 
 OBJECTS = [{"text": f"t{row}", "label": row % 2, "more": [row]} for row in range(9)]
@@ -24,7 +24,7 @@ def _lines(objects):
 )
 @pytest.mark.parametrize("at_once", [8, 2**20])
 def test_objects_are_rows(make, texts, monkeypatch, data, at_once):
-    monkeypatch.setattr(jsonl, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(tabular, "ROWS_AT_ONCE", at_once)
     source, chunks = texts(make.file("a.json", data))
     assert source.kind == "table"
     assert [item for chunk in chunks for item in chunk.items] == [

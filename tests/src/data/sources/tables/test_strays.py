@@ -4,7 +4,12 @@ import pytest
 
 from headrace.data.sources.tables import delimited
 from headrace.data.sources.tables.dialects import Dialect, Row
-from headrace.data.sources.tables.strays import Pattern, Strays, apart, pattern_of
+from headrace.data.sources.tables.strays import (
+    Pattern,
+    StrayQuotes,
+    pattern_of,
+    separate_rows,
+)
 
 KINDS = ("good", "bad", "odd")
 
@@ -129,9 +134,9 @@ def test_rows_after_a_quote_that_is_not_closed_are_kept(make, texts):
 @pytest.mark.parametrize("problem", ["a quote is opened and not closed", ""])
 def test_blank_lines_between_rows_are_no_rows(problem):
     row = Row(5, [], problem, ['"a,x\n', "\n", "b,x\r\n", "\r\n", "c,x\n", "\n"])
-    strays = Strays()
+    strays = StrayQuotes()
     known = Pattern(1, frozenset("x"))
-    rows = apart(row, Dialect(",", True, "", 2), known, strays)
+    rows = separate_rows(row, Dialect(",", True, "", 2), known, strays)
     assert [(one.line, one.cells) for one in rows] == [
         (5, ['"a', "x"]),
         (7, ["b", "x"]),

@@ -1,4 +1,4 @@
-"""What a table lacks: the column that is not there, or holds no single values."""
+"""Errors for columns that a table lacks, or that hold lists or objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from headrace.data.sources.tables.names import ITEMS, LABELS, named
+from headrace.data.sources.tables.names import ITEMS, LABELS, find_named
 from headrace.data.sources.tables.tabular import Table
 from headrace.errors import SourceError
 
@@ -16,21 +16,21 @@ _SHOWN_CHARACTERS = 80
 _OPTIONS = {"data.item": "--text", "data.label": "--label"}
 
 
-def seen(kinds: Mapping[str, pa.DataType]) -> str:
+def describe_columns(kinds: Mapping[str, pa.DataType]) -> str:
     """The columns of a table, for messages."""
     if not kinds:
         return "no columns"
-    names = [f"{name} ({kind})" for name, kind in kinds.items()]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    told = ", ".join(names[:_SHOWN]) + more
-    return told.replace("large_string", "string").replace("struct<>", "nested")
+    columns = [f"{name} ({kind})" for name, kind in kinds.items()]
+    more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+    text = ", ".join(columns[:_SHOWN]) + more
+    return text.replace("large_string", "string").replace("struct<>", "nested")
 
 
-def lacking(table: Table, what: str, key: str, example: str) -> SourceError:
-    """The error for a table in which something cannot be found."""
+def missing_column(table: Table, what: str, key: str, example: str) -> SourceError:
+    """The error for a table without a column of items or of labels."""
     option = f"{key} (`{_OPTIONS[key]}` of headrace new)"
     nested = [name for name, kind in table.kinds.items() if pa.types.is_nested(kind)]
-    column = named(nested, ITEMS if key == "data.item" else LABELS)
+    column = find_named(nested, ITEMS if key == "data.item" else LABELS)
     if column is not None:
         return SourceError(
             f"{table.where} has no {what}: the values of its column {column} are "
@@ -39,7 +39,7 @@ def lacking(table: Table, what: str, key: str, example: str) -> SourceError:
         )
     return SourceError(
         f"{table.where} has no {what} that is known by its name; it has "
-        f"{seen(table.kinds)}.",
+        f"{describe_columns(table.kinds)}.",
         f"Name the column with {option}, or call it {example}.",
     )
 
@@ -47,11 +47,8 @@ def lacking(table: Table, what: str, key: str, example: str) -> SourceError:
 def _example(table: Table, column: str) -> str:
     for rows in table.read([column]):
         for cell in rows.batch.column(column).drop_null().to_pylist():
-            shown = (
-                cell
-                if isinstance(cell, str)
-                else json.dumps(cell, ensure_ascii=False, default=str)
-            )
-            is_long = len(shown) > _SHOWN_CHARACTERS
-            return shown[:_SHOWN_CHARACTERS] + " ..." * is_long
+            text: str = cell
+            if not isinstance(cell, str):
+                text = json.dumps(cell, ensure_ascii=False, default=str)
+            return text[:_SHOWN_CHARACTERS] + " ..." * (len(text) > _SHOWN_CHARACTERS)
     return "null"

@@ -1,0 +1,247 @@
+"""Reads the rows of tables as chunks: chosen columns, chosen rows, split by split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.data.sources.labels import Labels, labels_as_text
+from headrace.data.sources.tables.roles import Roles
+from headrace.data.sources.tables.tabular import Rows, Table, base_name, each_once
+from headrace.data.sources.tables.where import EVERY_ROW, Where, parse_where
+from headrace.errors import SourceError, SpecError
+from headrace.media.chunks import (
+    CHUNK_BYTES,
+    Chunk,
+    Reading,
+    SourceSplit,
+    chunks_by_split,
+    split_of_cell,
+)
+
+_TEXT_LIMIT = 2**24
+_Mask = npt.NDArray[np.bool_]
+_Items = npt.NDArray[Any] | list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A table, and how its rows become chunks.
+
+    Attributes:
+        split: of all rows, where the table has no column of splits.
+        read: gives the rows of some columns.
+        items: makes items of their column; the names of the rows are for messages.
+        checks_all: whether rows that the condition leaves out must name a split too.
+    """
+
+    table: Table
+    roles: Roles
+    split: SourceSplit | None
+    read: Callable[[Sequence[str]], Iterator[Rows]]
+    items: Callable[[pa.Array, Sequence[str]], _Items]
+    checks_all: bool = True
+
+
+def part_of_texts(table: Table, roles: Roles, split: SourceSplit | None = None) -> Part:
+    """A table of texts; items are UTF-8.
+
+    Its rows raise SourceError for a text over 16 MiB.
+    """
+
+    def read(columns: Sequence[str]) -> Iterator[Rows]:
+        for rows in table.read(columns):
+            yield from _bounded(rows, roles.item)
+
+    return Part(table, roles, split, read, _texts)
+
+
+def read_parts(parts: Iterable[Part], reading: Reading, where: str) -> Iterator[Chunk]:
+    """The rows of tables that the condition takes, in the order of the tables.
+
+    Raises:
+        SourceError: a label or a split is invalid.
+        SpecError: the condition is invalid, or true for no row.
+    """
+    total = taken = 0
+    for part in parts:
+        condition = condition_of(part.table, reading)
+        first = 0
+        for rows in part.read(
+            each_once([*part.roles.used, *sorted(condition.columns)])
+        ):
+            is_taken = select(rows, condition)
+            if is_taken.any():
+                yield from _chunks(rows, is_taken, first, part)
+            taken += int(is_taken.sum())
+            first += len(rows.batch)
+        total += first
+    check_taken(reading, total, taken, where)
+
+
+def condition_of(table: Table, reading: Reading) -> Where:
+    """The condition ``data.where`` for a table.
+
+    Raises:
+        SpecError: it is invalid for this table.
+    """
+    if reading.where is None:
+        return EVERY_ROW
+    return parse_where(reading.where, table.kinds, table.where)
+
+
+def select(rows: Rows, condition: Where) -> _Mask:
+    """Which rows the condition takes, ``(n,)``; it takes all unreadable ones."""
+    is_taken = condition.mask(rows.batch)
+    is_taken[list(rows.bad)] = True
+    return is_taken
+
+
+def check_taken(reading: Reading, rows: int, taken: int, where: str) -> None:
+    """Refuse a condition that is true for no row.
+
+    Raises:
+        SpecError: it is true for none.
+    """
+    if reading.where is not None and rows and not taken:
+        raise SpecError(
+            f"data.where = {reading.where!r} fits none of the {rows:,} rows of "
+            f"{where}.",
+            "Check its values against the data.",
+        )
+
+
+def _bounded(rows: Rows, item: str) -> Iterator[Rows]:
+    """Pieces of rows, of a bounded number of bytes."""
+    column = rows.batch.column(item)
+    count = max(1, int(len(column) * CHUNK_BYTES // max(column.nbytes, 1)))
+    for first in range(0, len(column), count):
+        bad = [row - first for row in rows.bad if first <= row < first + count]
+        yield Rows(rows.batch.slice(first, count), bad)
+
+
+def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
+    where, roles = part.table.where, part.roles
+    places = np.flatnonzero(is_taken)
+    batch = rows.batch if is_taken.all() else rows.batch.take(pa.array(places))
+    splits = splits_of(
+        rows if part.checks_all else Rows(batch), roles.split, where, part.split
+    )
+    if part.checks_all:
+        splits = [splits[place] for place in places.tolist()]
+    names = [f"{base_name(where)}[{first + place}]" for place in places.tolist()]
+    if roles.name:
+        given = batch.column(roles.name).to_pylist()
+        names = [own or name for own, name in zip(given, names, strict=True)]
+    labels = labels_of(batch, roles.label, where, first)
+    chunk = Chunk(
+        None,
+        part.items(batch.column(roles.item), names),
+        labels.texts,
+        names,
+        groups=texts_of(batch.column(roles.group)) if roles.group else [],
+        unread=np.flatnonzero(np.isin(places, rows.bad)).tolist(),
+        not_whole=labels.not_whole,
+    )
+    return chunks_by_split(chunk, splits)
+
+
+def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
+    column = _plain(column)
+    if pa.types.is_binary(column.type):
+        column = column.cast(pa.large_binary())
+    if not pa.types.is_large_binary(column.type):
+        column = column.cast(pa.large_string()).cast(pa.large_binary())
+    items = [item or b"" for item in column.to_pylist()]
+    longest = max(range(len(items)), key=lambda row: len(items[row]))
+    if len(items[longest]) > _TEXT_LIMIT:
+        raise SourceError(
+            f"{names[longest]} has {len(items[longest]):,} bytes; one text has at most "
+            f"{_TEXT_LIMIT:,}.",
+            "Take it out of the data.",
+        )
+    return items
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary_decode()
+    return column
+
+
+def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) -> Labels:
+    """A column of labels as text; empty where a label or the column is missing.
+
+    Args:
+        rows: some rows of the table.
+        name: of a column of text, numbers or truth values.
+        where: the table, for messages.
+        first: the number of the first row, for messages.
+
+    Raises:
+        SourceError: its values are no labels.
+    """
+    if name is None:
+        return Labels([""] * len(rows))
+    column = _plain(rows.column(name))
+    kind = column.type
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return Labels(texts_of(column))
+    is_valid = column.is_valid().to_numpy(zero_copy_only=False)
+    values = column.drop_null().to_numpy(zero_copy_only=False)
+    labels = labels_as_text(values, f"{where}, rows from {first:,}, label")
+    texts = iter(labels.texts)
+    return labels._replace(texts=[next(texts) if valid else "" for valid in is_valid])
+
+
+def texts_of(column: pa.Array) -> list[str]:
+    """A column as text; missing and undecodable cells are empty."""
+    column = _plain(column)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return [_decoded(cell) for cell in column.to_pylist()]
+    column = column.cast(pa.large_string())
+    try:
+        return [cell or "" for cell in column.to_pylist()]
+    except UnicodeDecodeError:
+        return texts_of(column.cast(pa.large_binary()))
+
+
+def _decoded(cell: bytes | None) -> str:
+    try:
+        return (cell or b"").decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def splits_of(
+    rows: Rows, column: str | None, where: str, default: SourceSplit | None
+) -> list[SourceSplit | None]:
+    """The split of each row; an unreadable row has the split of the row before it.
+
+    Args:
+        rows: some rows of the table.
+        column: the column of splits; None where there is none.
+        where: the table, for messages.
+        default: the split of all rows, where there is no column.
+
+    Raises:
+        SourceError: a cell names no split.
+    """
+    if column is None:
+        return [default] * len(rows.batch)
+    cells = texts_of(rows.batch.column(column))
+    by_cell = {cell: split_of_cell(cell, where) for cell in set(cells)}
+    splits = [by_cell[cell] for cell in cells]
+    bad = set(rows.bad)
+    first = next((own for row, own in enumerate(splits) if row not in bad), default)
+    for row in sorted(bad):
+        splits[row] = splits[row - 1] if row else first
+    return splits
