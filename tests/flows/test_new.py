@@ -102,7 +102,7 @@ def test_texts_of_a_table_become_a_champion_without_an_edit(
     assert rows["text"].tolist() == source["sentence"].tolist()
     no_column = ["--id", "nothing", "--json"]
     answer = home.headrace("score", "things", str(table), str(scores), *no_column)
-    assert (answer.exit_code, "'nothing' is no column" in answer.out) == (2, True)
+    assert (answer.exit_code, "'nothing' is not a column" in answer.out) == (2, True)
     nothing = ["--text", "nothing", "--json"]
     answer = home.headrace("score", "things", str(table), str(scores), *nothing)
     assert answer.exit_code == 2

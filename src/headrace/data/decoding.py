@@ -212,7 +212,7 @@ def none_usable(
         return SourceError(f"{where} holds no items.", "Give data with rows.")
     counted = ", ".join(f"{check}: {count:,}" for check, count in checks.most_common())
     return SourceError(
-        f"None of the {checks.total():,} items of {where} can be taken ({counted}). "
+        f"None of the {checks.total():,} items of {where} can be used ({counted}). "
         f"One of them, {first.name}: {first.reason}.",
         action,
     )

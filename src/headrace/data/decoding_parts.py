@@ -51,7 +51,7 @@ def check_media_ratio(where: str, unpacked: int, encoded: int, limits: Limits) -
             f"{where} decodes from {encoded:,} bytes to {unpacked:,} or more: over "
             f"{limits.media_ratio} times its size, as decompression bombs do.",
             "Take out images that are empty and sounds that are silent, or raise "
-            "HEADRACE_MAX_MEDIA_RATIO, if that is meant.",
+            "HEADRACE_MAX_MEDIA_RATIO, if that is intended.",
         )
 
 

@@ -107,6 +107,7 @@ def refuse_fields_of_others(data: DataSpec, medium: str) -> None:
         value = getattr(data, name)
         if value not in (None, ()) and name not in fields_of(medium):
             raise SpecError(
-                f"data.{name} is {value!r}, which is no field of the medium {medium}.",
+                f"data.{name} is {value!r}, which is not a field of the medium "
+                f"{medium}.",
                 "Leave it out, or set the medium that it belongs to.",
             )

@@ -138,7 +138,7 @@ def test_a_source_without_a_usable_item_says_why() -> None:
     first = Rejected("", "", "", "a.png", "size", "too big")
     error = none_usable(Counter(size=1, decode=2), first, "here", "Mend it.")
     assert str(error) == (
-        "None of the 3 items of here can be taken (decode: 2, size: 1). One of them, "
+        "None of the 3 items of here can be used (decode: 2, size: 1). One of them, "
         "a.png: too big. Mend it."
     )
     assert str(none_usable(Counter(), None, "here", "")) == (

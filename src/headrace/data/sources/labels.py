@@ -50,7 +50,7 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Label
         return Labels(_checked(array, where, first))
     if kind not in "biu":
         raise SourceError(
-            f"{where} holds {array.dtype} values, which are no labels.",
+            f"{where} holds {array.dtype} values, which are not labels.",
             "Expected whole numbers or text.",
         )
     return Labels(list(map(str, map(int, array.tolist()))))

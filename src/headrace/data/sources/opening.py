@@ -86,7 +86,7 @@ def _check_columns(source: Source) -> None:
         value = getattr(source.reading, key)
         if value is not None:
             raise SpecError(
-                f"data.{key} = {value!r} needs a table, and {source.uri} is none.",
+                f"data.{key} = {value!r} needs a table, which {source.uri} is not.",
                 "Drop it, or give a table.",
             )
 

@@ -44,7 +44,9 @@ def decode_array(
     if array.dtype.kind == "f":
         return _from_floats(array, names, where, high)
     if array.dtype.kind not in "iu" or array.dtype.itemsize < 2:
-        raise SourceError(f"{where}: {name} holds {array.dtype}, no sounds.", _ADVICE)
+        raise SourceError(
+            f"{where}: {name} holds {array.dtype}, which are not sounds.", _ADVICE
+        )
     far = (array < -_FULL) | (array >= _FULL)
     _refuse(far, array, names, where, "whole numbers are of 16 bits")
     return array.astype(np.int16), "16 bits" if array.any() else ""

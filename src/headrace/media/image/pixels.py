@@ -80,7 +80,7 @@ def decode_array(
     if pixels.dtype.kind == "f":
         return _from_floats(pixels, names, where, high)
     raise SourceError(
-        f"{where}: {array_name(names)} holds {array.dtype}, which are no pixels.",
+        f"{where}: {array_name(names)} holds {array.dtype}, which are not pixels.",
         "Store pixels as whole numbers 0..255 or floats 0..1.",
     )
 

@@ -57,7 +57,7 @@ def test_a_number_that_is_not_whole_is_left_to_the_task(array, first, texts, tol
         (np.array([[1, 0], [1, 7]]), r"row 1 is \[1, 7\], with 1 ones"),
         (np.array([["a", "b"]]), "not one-hot"),
         (np.zeros((2, 3, 4)), r"shape \(n, 3, 4\), which is not one of labels"),
-        (np.array([1j]), "complex128 values, which are no labels"),
+        (np.array([1j]), "complex128 values, which are not labels"),
         (np.array(["a", "\ud800"]), "y holds text, from row 0 on, that is not Unicode"),
         (np.array([7**9], "<u4").view("<U1"), "that is not Unicode"),
         (np.array([b"\xff"]), r"y\[0\] is b'\\xff', which is not UTF-8"),

@@ -110,7 +110,9 @@ def test_a_missing_path(read, tmp_path):
 
 
 def test_an_unknown_protocol(read):
-    with pytest.raises(UsageError, match=r"foo://bar is no path and no URI"):
+    with pytest.raises(
+        UsageError, match=r"foo://bar is neither a path nor a known URI"
+    ):
         read("foo://bar")
 
 

@@ -45,7 +45,10 @@ def test_the_length_is_declared_in_seconds_or_samples(fields):
         ),
         ({"seconds": 1e-6}, "of 0 samples"),
         ({"shape": (10**9,)}, "of 1,000,000,000 samples"),
-        ({"mask": ("email",)}, r"data\.mask is \('email',\), which is no field of the medium audio"),
+        (
+            {"mask": ("email",)},
+            r"data\.mask is \('email',\), which is not a field of the medium audio",
+        ),
     ],
 )
 def test_what_is_no_form_of_a_sound_is_refused(fields, reason):
@@ -109,8 +112,8 @@ def test_a_quiet_part_of_an_array_of_16_bit_floats_is_no_louder():
     [
         (np.zeros((1, 2, 2)), r"d.npz: x has shape \(n, 2, 2\)"),
         (np.zeros((1, 0)), r"has shape \(n, 0\)"),
-        (np.zeros((1, 2), np.uint8), "x holds uint8, no sounds"),
-        (np.array([["a"]]), "holds <U1, no sounds"),
+        (np.zeros((1, 2), np.uint8), "x holds uint8, which are not sounds"),
+        (np.array([["a"]]), "holds <U1, which are not sounds"),
         (np.array([[1, 40_000]]), r"x\[0\] has the value 40000 at sample 1"),
         (np.array([[0, np.nan]]), "has the value nan at sample 1"),
         (np.array([[0.5, 40.5]]), "has the value 0.5 at sample 0; floats are -1..1"),

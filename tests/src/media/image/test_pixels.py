@@ -96,8 +96,8 @@ def _with(value, dtype=np.float64):
         (_with(-1, np.int64), r"x\[3\] has the pixel value -1 "),
         (_with(99.5) * [1], r"x\[.\] has the pixel value .*must be whole numbers"),
         (np.full((5, 4, 3), 300.0), r"x\[0\] has the pixel value 300.0"),
-        (GREY.astype(complex), "x holds complex128, which are no pixels"),
-        (np.full((5, 4, 3), "a"), "x holds <U1, which are no pixels"),
+        (GREY.astype(complex), "x holds complex128, which are not pixels"),
+        (np.full((5, 4, 3), "a"), "x holds <U1, which are not pixels"),
         (GREY.reshape(5, 12), r"flat images of 12 values, but no shape is"),
         (COLOURS[..., [0, 1]], r"\(n, 4, 6, 2\): 1 or 3 channels expected"),
         (COLOURS[None], "which is not one of images"),
@@ -141,7 +141,7 @@ def test_a_declared_shape_must_be_an_images(shape, seen):
 @pytest.mark.parametrize(
     ("declared", "seen"),
     [
-        ({"sample_rate_hz": 8000}, "data.sample_rate_hz is 8000, which is no field"),
+        ({"sample_rate_hz": 8000}, "data.sample_rate_hz is 8000, which is not a field"),
         ({"seconds": 1.5}, "data.seconds is 1.5, which"),
         ({"mask": ("email",)}, r"data.mask is \('email',\), which"),
     ],

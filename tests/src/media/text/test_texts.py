@@ -99,7 +99,10 @@ def test_a_shape_of_something_else_is_refused(shape):
 @pytest.mark.parametrize("field", [{"sample_rate_hz": 8000}, {"seconds": 2.5}])
 def test_fields_of_sounds_are_refused(field):
     ((name, value),) = field.items()
-    with pytest.raises(SpecError, match=rf"data\.{name} is {value}, which is no field of the medium text"):
+    with pytest.raises(
+        SpecError,
+        match=rf"data\.{name} is {value}, which is not a field of the medium text",
+    ):
         text.form_of(DataSpec(source="x", **field))
 
 

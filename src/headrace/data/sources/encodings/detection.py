@@ -106,7 +106,7 @@ def find_encoding(file: File, declared: str | None = None) -> Encoding:
         _MAX_CONTROLS * census.size
     ):
         raise SourceError(
-            f"{file.where} is no text: {controls:,} of its {census.size:,} bytes are "
+            f"{file.where} is not text: {controls:,} of its {census.size:,} bytes are "
             "control characters.",
             "Give text, or data in a format that is known.",
         )

@@ -153,7 +153,7 @@ def check_item(array: Array, name: str, where: str, settings: Settings) -> None:
     if width > settings.max_item_bytes:
         raise SourceError(
             f"{where}: {name} has shape {array.shape} of {array.dtype}: {width:,} "
-            f"bytes a row; at most {settings.max_item_bytes:,} are taken.",
+            f"bytes a row; the limit is {settings.max_item_bytes:,}.",
             "Make the items smaller or store them as uint8, or raise "
             "HEADRACE_MAX_ITEM_BYTES.",
         )

@@ -120,7 +120,7 @@ def read_single(file: File, source: Source, settings: Settings) -> Iterator[Chun
     Raises:
         SourceError: it is too large.
     """
-    name = relative_name(file.where.rpartition("/")[2], file.where)
+    name = relative_name(file.name, file.where)
     yield from file_chunks([FileRow(None, "", name, file)], settings, source)
 
 

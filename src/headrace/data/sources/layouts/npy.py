@@ -35,7 +35,7 @@ def read_items(file: File, settings: Settings) -> Iterator[Chunk]:
     Raises:
         SourceError: it is damaged, or no array of items, or the items are too large.
     """
-    names = (file.where.rpartition("/")[2], "")
+    names = (file.name, "")
     items = open_npy(file)
     check_item(items, names[0], file.where, settings)
     yield from array_chunks(None, items, None, names, file.where)
@@ -83,7 +83,7 @@ def _header(
         *(RecursionError, MemoryError),  # a header that is nested too deeply
     ) as error:
         raise SourceError(
-            f"{file.where} is no array that can be read: {first_line(error)}.",
+            f"{file.where} is not a readable array: {first_line(error)}.",
             "Save it again with numpy.savez.",
         ) from None
     if dtype.hasobject:

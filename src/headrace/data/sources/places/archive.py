@@ -12,7 +12,8 @@ import io
 import stat
 import tarfile
 import zipfile
-from typing import IO, TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from headrace.data.sources.places.files import (
     Bounded,
@@ -78,11 +79,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
     check_ratio(where, total, file.size, settings)
-    tree = Files(
-        lambda name, info: File(
-            f"{where}: {name}", info.file_size, functools.partial(archive.open, info)
-        )
-    )
+    tree = _members(where, archive.open, "file_size")
     for info in members:
         name = _zip_name(info, where)
         _check_zip_member(info, f"{where}: {name}", settings)
@@ -140,6 +137,18 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> 
     check_ratio(where, info.file_size, info.compress_size, settings)
 
 
+def _members(where: str, open_member: Callable[[Any], IO[bytes]], size: str) -> Files:
+    """The members of an archive; ``size`` is the attribute with a member's size."""
+    return Files(
+        lambda name, info: File(
+            f"{where}: {name}",
+            getattr(info, size),
+            functools.partial(open_member, info),
+            name,
+        )
+    )
+
+
 def _add(
     tree: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
 ) -> None:
@@ -169,13 +178,7 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
         archive = files.enter_context(
             tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:", errorlevel=1)
         )
-        tree = Files(
-            lambda name, info: File(
-                f"{where}: {name}",
-                info.size,
-                functools.partial(_open_member, archive, info),
-            )
-        )
+        tree = _members(where, functools.partial(_open_member, archive), "size")
         while (info := archive.next()) is not None:
             members += 1
             name = relative_name(info.name, where)

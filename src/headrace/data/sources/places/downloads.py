@@ -98,6 +98,4 @@ def _body(answer: Any, limit_bytes: int, name: str) -> bytes:
         received = f": {len(data):,} of {length:,} bytes" if length else ""
         raise DownloadError(f"the reply was cut short{received}") from None
     size = f"{length:,}" if length else f"over {limit_bytes:,}"
-    raise DownloadError(
-        f"the reply is of {size} bytes, and at most {limit_bytes:,} are taken"
-    )
+    raise DownloadError(f"the reply has {size} bytes; the limit is {limit_bytes:,}")

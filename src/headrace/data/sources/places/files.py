@@ -13,7 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -94,11 +94,24 @@ def not_found(where: str) -> NotFoundError:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file: its place for messages, its size in bytes, and a function to open it."""
+    """A file.
+
+    Attributes:
+        where: its place, for messages.
+        size: in bytes.
+        opener: opens it.
+        member: its path in its archive; empty for a file in no archive.
+    """
 
     where: str
     size: int
     opener: Callable[[], IO[bytes]]
+    member: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name, without a folder."""
+        return (self.member or self.where).rpartition("/")[2]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -141,13 +154,12 @@ def check_limits(where: str, members: int, total: int, settings: Settings) -> No
     if members > settings.max_members:
         raise SourceError(
             f"{where} holds over {settings.max_members:,} files.",
-            "Raise HEADRACE_MAX_MEMBERS if that is meant.",
+            "Raise HEADRACE_MAX_MEMBERS if that is intended.",
         )
     if total > settings.max_bytes:
         raise SourceError(
-            f"{where} unpacks to {total:,} bytes; at most {settings.max_bytes:,} are "
-            "taken.",
-            "Raise HEADRACE_MAX_BYTES if that is meant.",
+            f"{where} unpacks to {total:,} bytes; the limit is {settings.max_bytes:,}.",
+            "Raise HEADRACE_MAX_BYTES if that is intended.",
         )
 
 
@@ -232,7 +244,7 @@ class Bounded(io.RawIOBase):
         if count > self._settings.max_file_bytes + _SLACK:
             raise SourceError(
                 f"{self._file.where} asks for {count:,} bytes in one piece, such as a "
-                f"name; at most {self._settings.max_file_bytes:,} are taken.",
+                f"name; the limit is {self._settings.max_file_bytes:,}.",
                 "Make the archive again, or raise HEADRACE_MAX_FILE_BYTES.",
             )
         data = self._stream.read(count)
@@ -276,4 +288,4 @@ def unpacked(file: File, settings: Settings) -> File:
         stream = decompressed(raw, head)
         return cast(IO[bytes], Bounded(stream, file, settings, raw))
 
-    return File(file.where, file.size, opener)
+    return replace(file, opener=opener)

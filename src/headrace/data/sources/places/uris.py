@@ -64,7 +64,7 @@ def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
         ) from None
     except ValueError as error:
         raise UsageError(
-            f"{uri} is no path and no URI that is known: {error}.",
+            f"{uri} is neither a path nor a known URI: {error}.",
             "Give a path, or a URI such as s3://bucket/folder.",
         ) from None
     except TypeError as error:

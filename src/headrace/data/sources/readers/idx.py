@@ -84,7 +84,7 @@ def idx_members(tree: FileTree) -> dict[str, File]:
         raise SourceError(
             f"{tree.where} holds IDX files in {len(folders)} folders: "
             f"{', '.join(folders[:4])}.",
-            "Give the folder that is meant.",
+            "Give one of these folders.",
         )
     return files
 
@@ -140,7 +140,7 @@ def read_images(file: File, settings: Settings) -> Iterator[Chunk]:
     Raises:
         SourceError: it is damaged, or holds labels.
     """
-    names = (file.where.rpartition("/")[2], "")
+    names = (file.name, "")
     images = _open(file, settings)
     check_item(images, names[0], file.where, settings)
     yield from array_chunks(None, images, None, names, file.where)
@@ -198,8 +198,9 @@ def _header(
     magic = stream.read(4)
     if not is_idx(magic):
         raise SourceError(
-            f"{where} is no IDX file: it begins with {magic.hex(' ') or 'nothing'}, "
-            "and 00 00, a type of 08..0e and 01..04 dimensions were expected.",
+            f"{where} is not an IDX file: it begins with "
+            f"{magic.hex(' ') or 'nothing'}, and 00 00, a type of 08..0e and 01..04 "
+            "dimensions were expected.",
             "Download it again, or check that it is the file its name says.",
         )
     sizes = stream.read(4 * magic[3])

@@ -181,7 +181,7 @@ def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
     )
     raise SourceError(
         f"{source.uri} holds tables with different columns: {tables}.",
-        "Give the one that is meant, or name data.item and data.label.",
+        "Give one of them, or name data.item and data.label.",
     )
 
 

@@ -77,7 +77,7 @@ class DelimitedTable:
 
     Attributes:
         header: whether its first row names the columns.
-        where, kinds, format, findings: as in `Table`.
+        where, name, kinds, format, findings: as in `Table`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class DelimitedTable:
         header: bool,
         skipped: int,
     ) -> None:
-        self.where = file.where
+        self.where, self.name = file.where, file.name
         self.header = header
         self.kinds = dict.fromkeys(names, pa.large_string())
         self._file = file

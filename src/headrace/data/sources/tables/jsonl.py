@@ -55,8 +55,8 @@ class JsonTable:
     """A table of JSON objects; keys that an object lacks are missing cells.
 
     Attributes:
-        where, kinds, format, findings: as in `Table`; a column is of numbers where all
-            of its values are.
+        where, name, kinds, format, findings: as in `Table`; a column is of numbers if
+            all of its values are.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class JsonTable:
         *,
         max_columns: int,
     ) -> None:
-        self.where = file.where
+        self.where, self.name = file.where, file.name
         self._file = file
         self._encoding = encoding
         self._is_array = is_array
@@ -172,7 +172,7 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
         try:
             row = json.loads(line.strip())
         except (ValueError, RecursionError) as error:
-            yield _Row(number, None, f"it is no JSON ({_reason(error)})")
+            yield _Row(number, None, f"it is not valid JSON ({_reason(error)})")
             continue
         problem = _problem(row)
         if problem:
@@ -185,7 +185,7 @@ def _problem(row: Any) -> str:
     """Why a value is no row; empty for a row."""
     if isinstance(row, dict):
         return value_problem(row)
-    return f"it is a {type(row).__name__} and no object"
+    return f"it is a {type(row).__name__}, not an object"
 
 
 def _nested(text: str) -> int:
@@ -246,7 +246,7 @@ def _next(buffer: str, place: int) -> int:
 
 def _no_object(where: str, number: int, reason: str) -> SourceError:
     return SourceError(
-        f"{where}: element {number:,} of the array is no object: {reason}.",
+        f"{where}: element {number:,} of the array is not an object: {reason}.",
         "Write one array of objects, or one object a line.",
     )
 

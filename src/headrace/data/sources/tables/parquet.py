@@ -85,7 +85,7 @@ class ParquetTable:
     """A Parquet file as a `Table`."""
 
     def __init__(self, file: File, settings: Settings) -> None:
-        self.where = file.where
+        self.where, self.name = file.where, file.name
         self.format = "Parquet"
         self.findings: list[Finding] = []
         self._file = file

@@ -167,7 +167,7 @@ def _check_values(leaf: _Leaf, where: str, settings: Settings) -> None:
         )
         raise SourceError(
             f"{where}: {what} of the column {leaf.column} in row group {group} has "
-            f"{size:,} bytes; at most {limit:,} are taken.",
+            f"{size:,} bytes; the limit is {limit:,}.",
             f"Take it out of the data{action}.",
         )
 
@@ -188,14 +188,14 @@ def _check_lists(leaf: _Leaf, rows: int, file: File, settings: Settings) -> None
     if largest > _LIST_BYTES and largest > _LIST_RATIO * file.size:
         raise SourceError(
             f"{file.where}: a row group of the column {leaf.column} decodes to "
-            f"{largest:,} bytes; of lists, at most {_LIST_BYTES:,} are taken at once.",
+            f"{largest:,} bytes; the limit for lists is {_LIST_BYTES:,}.",
             "Write it again with smaller row groups, such as row_group_size=1000.",
         )
     if values / max(rows, 1) > settings.max_item_bytes:
         raise SourceError(
             f"{file.where}: the lists of the column {leaf.column} have "
-            f"{values / rows:,.0f} values on average; at most "
-            f"{settings.max_item_bytes:,} are taken.",
+            f"{values / rows:,.0f} values on average; the "
+            f"limit is {settings.max_item_bytes:,}.",
             "Make the items smaller, or raise HEADRACE_MAX_ITEM_BYTES.",
         )
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.labels import Labels, labels_as_text
 from headrace.data.sources.tables.roles import Roles
-from headrace.data.sources.tables.tabular import Rows, Table, base_name, each_once
+from headrace.data.sources.tables.tabular import Rows, Table, each_once
 from headrace.data.sources.tables.where import EVERY_ROW, Where, parse_where
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import (
@@ -135,7 +135,7 @@ def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
     )
     if part.checks_all:
         splits = [splits[place] for place in places.tolist()]
-    names = [f"{base_name(where)}[{first + place}]" for place in places.tolist()]
+    names = [f"{part.table.name}[{first + place}]" for place in places.tolist()]
     if roles.name:
         given = batch.column(roles.name).to_pylist()
         names = [own or name for own, name in zip(given, names, strict=True)]
@@ -230,7 +230,7 @@ def splits_of(
         rows: some rows of the table.
         column: the column of splits; None where there is none.
         where: the table, for messages.
-        default: the split of all rows, where there is no column.
+        default: the split of all rows, where there is not a column.
 
     Raises:
         SourceError: a cell names no split.

@@ -105,7 +105,7 @@ def check_columns(
             continue
         if name not in kinds:
             raise SpecError(
-                f"data.{key} = {name!r} is no column of {where}; it has "
+                f"data.{key} = {name!r} is not a column of {where}; it has "
                 f"{describe_columns(kinds)}.",
                 "Name one of its columns.",
             )

@@ -38,13 +38,15 @@ class Table(Protocol):
     """A table in a file.
 
     Attributes:
-        where: the file.
+        where: the file, for messages.
+        name: of the file.
         kinds: the type of each column, by name.
         format: in words, such as ``GBK, tab-separated``.
         findings: faults that were found when it was opened.
     """
 
     where: str
+    name: str
     kinds: dict[str, pa.DataType]
     format: str
     findings: list[Finding]
@@ -153,11 +155,6 @@ def each_once(names: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def base_name(where: str) -> str:
-    """The name of a file, without its folder or archive."""
-    return where.rpartition("/")[2].rpartition(": ")[2]
-
-
 def is_text(kind: pa.DataType) -> bool:
     """Whether cells are text, perhaps stored as categories."""
     if pa.types.is_dictionary(kind):
@@ -180,7 +177,7 @@ def check_width(where: str, columns: int, limit: int) -> None:
     """
     if columns > limit:
         raise SourceError(
-            f"{where} has {columns:,} columns or more; at most {limit:,} are taken.",
+            f"{where} has {columns:,} columns or more; the limit is {limit:,}.",
             "Drop those that are neither items nor labels, or raise "
             "HEADRACE_MAX_COLUMNS.",
         )

@@ -92,7 +92,9 @@ class _Parser:
 
     def refuse(self, reason: str) -> SpecError:
         text = self._text if len(self._text) < 200 else f"{self._text[:200]}..."
-        return SpecError(f"data.where = {text!r} is no condition: {reason}.", _KNOWN)
+        return SpecError(
+            f"data.where = {text!r} is not a valid condition: {reason}.", _KNOWN
+        )
 
     def test(self, node: ast.expr) -> _Test:
         if isinstance(node, ast.BoolOp):
@@ -104,7 +106,7 @@ class _Parser:
             return lambda rows: ~inner(rows)
         if isinstance(node, ast.Compare):
             return self._compare(node)
-        raise self.refuse(f"{ast.unparse(node)} is no comparison")
+        raise self.refuse(f"{ast.unparse(node)} is not a comparison")
 
     def _compare(self, node: ast.Compare) -> _Test:
         sides = [node.left, *node.comparators]
@@ -134,7 +136,9 @@ class _Parser:
     def _one_of(self, left: ast.expr, right: ast.expr, negate: bool) -> _Test:
         name = self._column(left)
         if not isinstance(right, (ast.Tuple, ast.List, ast.Set)) or not right.elts:
-            raise self.refuse(f"after `in`, {ast.unparse(right)} is no list of values")
+            raise self.refuse(
+                f"after `in`, {ast.unparse(right)} is not a list of values"
+            )
         values = [self._value(value) for value in right.elts]
         if len({isinstance(value, str) for value in values}) > 1:
             raise self.refuse(f"{ast.unparse(right)} mixes text and numbers")
@@ -147,7 +151,7 @@ class _Parser:
 
     def _column(self, node: ast.expr) -> str:
         if not isinstance(node, ast.Name):
-            raise self.refuse(f"{ast.unparse(node)} is no column")
+            raise self.refuse(f"{ast.unparse(node)} is not a column")
         if node.id not in self._columns:
             names = ", ".join(list(self._columns)[:20])
             raise SpecError(

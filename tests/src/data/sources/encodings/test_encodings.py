@@ -93,13 +93,13 @@ def test_a_declared_encoding_is_held_against_the_bytes():
 @pytest.mark.parametrize("size", [512, 5000])
 def test_random_bytes_are_no_text(size):
     data = np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
-    with pytest.raises(SourceError, match=r"x is no text: \d+ of its .* are control"):
+    with pytest.raises(SourceError, match=r"x is not text: \d+ of its .* are control"):
         _found(data)
 
 
 def test_zeros_and_escape_codes_are_no_text():
     for data in (bytes(99), JAPANESE.encode("iso2022_jp") * 9):
-        with pytest.raises(SourceError, match=r"x is no text"):
+        with pytest.raises(SourceError, match=r"x is not text"):
             _found(data)
 
 

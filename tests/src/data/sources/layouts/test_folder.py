@@ -250,7 +250,7 @@ def test_the_limits_of_the_settings_are_kept(make, read):
     path = make.tree(make.members())
     with pytest.raises(SourceError, match=r"over 5 files.*HEADRACE_MAX_MEMBERS"):
         read(path, max_members=5)
-    with pytest.raises(SourceError, match=r"at most 99 are.*HEADRACE_MAX_BYTES"):
+    with pytest.raises(SourceError, match=r"the limit is 99.*HEADRACE_MAX_BYTES"):
         read(path, max_bytes=99)
 
 

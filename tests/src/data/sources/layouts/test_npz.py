@@ -158,7 +158,7 @@ def test_a_negative_size_is_refused(make, read):
 
 
 def test_a_member_that_is_no_array(make, read):
-    with pytest.raises(SourceError, match=r"x.npy is no array that can be read"):
+    with pytest.raises(SourceError, match=r"x.npy is not a readable array"):
         read(make.zip({"x.npy": b"hello, world", "y.npy": b""}, "data.npz"))
 
 

@@ -189,7 +189,7 @@ def test_the_limits_of_the_settings_are_kept(make, read):
     for path in (make.zip(make.members()), make.tar(make.members())):
         with pytest.raises(SourceError, match=r"over 5 files"):
             read(path, max_members=5)
-        with pytest.raises(SourceError, match=r"at most 99 are taken"):
+        with pytest.raises(SourceError, match=r"the limit is 99"):
             read(path, max_bytes=99)
 
 

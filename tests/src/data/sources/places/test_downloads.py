@@ -30,10 +30,10 @@ from headrace.settings import Settings
     [
         (Reply(b"ham\tno!\n"), f"what came has sha256: .*, not {sha(GOOD)}"),
         (Reply(b"ham", headers={"Content-Length": "8"}), "cut short: 3 of 8 bytes"),
-        (Reply(GOOD * 200), "reply is of 1,600 bytes, and at most 1,000 are taken"),
+        (Reply(GOOD * 200), "reply has 1,600 bytes; the limit is 1,000"),
         (
             Reply(GOOD * 200, headers={"Content-Length": ""}),
-            "reply is of over 1,000 bytes, and at most 1,000 are taken",
+            "reply has over 1,000 bytes; the limit is 1,000",
         ),
         (Reply(b"", 404), "the server answered 404 Not Found"),
         (Reply(b"", 503), "the server answered 503"),

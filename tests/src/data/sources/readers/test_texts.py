@@ -256,7 +256,7 @@ def test_columns_of_one_name_are_refused(make, texts):
 
 @pytest.mark.parametrize("key", ["item", "label", "group", "where"])
 def test_columns_need_a_table(make, read, key):
-    with pytest.raises(SpecError, match=rf"data.{key} = 'x' needs a table, and"):
+    with pytest.raises(SpecError, match=rf"data.{key} = 'x' needs a table, which"):
         read(make.tree(CLASSES), medium="text", **{key: "x"})
 
 
@@ -275,7 +275,7 @@ def test_tables_of_images_have_groups_and_conditions(make, read):
     assert np.array_equal(chunk.items, [[1, 2], [5, 6]])
     assert (chunk.labels, chunk.groups) == (["x", "x"], ["ann", "cy"])
     assert chunk.names == ["i.parquet[0]", "i.parquet[2]"]
-    with pytest.raises(SpecError, match=r"data.item = 'nix' is no column of"):
+    with pytest.raises(SpecError, match=r"data.item = 'nix' is not a column of"):
         read(path, item="nix")
     with pytest.raises(SpecError, match=r"fits none of the 3 rows"):
         read(path, label="kind", where="who == 'dan'")

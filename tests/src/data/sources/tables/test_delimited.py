@@ -185,7 +185,7 @@ def test_a_line_without_end_is_refused(make, texts, monkeypatch):
         (b"<!DOCTYPE html>\n<p>404", "is a web page"),
         (b"%PDF-1.7", "is a PDF"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(99), "is no text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "is not text"),
         (b"label,words\n", "has no column of texts"),
         (b"label,te\xffxt\n" + b"a,plain words\n" * 200, "whose name, .* is damaged"),
     ],
@@ -236,7 +236,7 @@ def test_columns_are_those_that_are_named(make, texts):
 def test_a_column_that_is_not_there_is_told(make, texts, key):
     path = make.file("a.csv", b"text,label\nt1,a\nt2,b\n")
     with pytest.raises(
-        SpecError, match=rf"data.{key} = 'nix' is no column of .*; it has"
+        SpecError, match=rf"data.{key} = 'nix' is not a column of .*; it has"
     ):
         texts(path, **{key: "nix"})
 

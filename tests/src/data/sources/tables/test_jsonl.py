@@ -108,27 +108,27 @@ def test_a_bare_nan_among_texts_is_missing(make, texts):
 def test_few_broken_lines_are_empty_and_told(make, texts):
     source, (chunk,) = texts(make.file("a.jsonl", _lines(OBJECTS * 20) + b'{"text": '))
     assert [(f.check, f.count) for f in source.findings] == [("ragged_rows", 1)]
-    assert "line 181: it is no JSON" in source.findings[0].message
+    assert "line 181: it is not valid JSON" in source.findings[0].message
     assert (chunk.items[-1], chunk.labels[-1]) == (b"", "")
 
 
 @pytest.mark.parametrize(
     ("data", "seen"),
     [
-        (_lines(OBJECTS) + b"{bad\n", r"1 of 10 rows .* line 10: it is no JSON"),
+        (_lines(OBJECTS) + b"{bad\n", r"1 of 10 rows .* line 10: it is not valid JSON"),
         (
             _lines(OBJECTS) + b"{bad\n",
             r"cannot be read.* Write one object a line, such",
         ),
-        (_lines(OBJECTS) + b'{"a": "b\n', r"no JSON \(Unterminated string\)"),
+        (_lines(OBJECTS) + b'{"a": "b\n', r"not valid JSON \(Unterminated string\)"),
         (_lines(OBJECTS) + b'{"a": ' + b"9" * 5000, r"a number has too many digits"),
         (_lines(OBJECTS) + b'{"a":' + b"[" * 99_999, r"it is nested too deeply"),
-        (_lines(OBJECTS) + b"[1]\n", r"line 10: it is a list and no object"),
+        (_lines(OBJECTS) + b"[1]\n", r"line 10: it is a list, not an object"),
         (b'{"a": {\n"text": 1}}', r"neither one object a line nor an array"),
         (b'[{"text": "a", "label": 1}, 2]', r"element 1 .* it is a int"),
         (b'[{"text": "a", "label": 1}', r"element 1 .* the array is not closed"),
         (b'[{"text": "a", "label": 1}] x', r"more follows the end of the array"),
-        (b'[{"text":' + b"[" * 99_999, r"element 0 of the array is no object"),
+        (b'[{"text":' + b"[" * 99_999, r"element 0 of the array is not an object"),
         (b'[{"text": [1], "label": 1}]', r"no column of texts"),
         (b'{"text\\udc80": "a", "label": 1}', r"a column whose name, .* is damaged"),
     ],

@@ -111,7 +111,7 @@ def test_a_schema_of_too_many_columns_is_not_looked_at(tmp_path, monkeypatch):
     monkeypatch.setattr(pq, "ParquetFile", None)
     with (
         pytest.raises(
-            SourceError, match=r"a.parquet has 22 columns or more; at most 9"
+            SourceError, match=r"a.parquet has 22 columns or more; the limit is 9"
         ),
         parquet.opened(file, Settings(max_columns=9)),
     ):
