@@ -90,7 +90,7 @@ class AnchoredStore:
         return {key: self.store.write(key, data) for key, data in files.items()}
 
     def delete(self, key: str) -> None:
-        """Delete a file and its record in the ledger."""
+        """Delete a file; the ledger records that no bytes of this key count."""
         self.ledger.anchor({key: ""})
         self.store.delete(key)
 

@@ -64,13 +64,13 @@ SOURCES = (
 )
 # The least similarity of copies. Sounds that are no copies, such as tones, reach 0.956.
 SIMILAR = 0.96
-# Shorter than one frame of the features: there is nothing to be heard in it.
+# The length of one frame of the features; shorter sounds are useless.
 _SHORTEST_SECONDS = 0.05
 _LARGEST_OFFSET = 0.03
 
 
 def as_column(payload: Samples) -> pa.Array:
-    """Sounds ``(n, samples)`` as they lie in a snapshot: little-endian bytes."""
+    """Sounds ``(n, samples)`` as a column of little-endian bytes."""
     return as_binary(payload.astype("<i2", copy=False))
 
 
@@ -118,7 +118,7 @@ def alike(
 
 
 def expectations(data: DataDescription) -> list[Expectation]:
-    """What is expected of the columns of a data set of sounds."""
+    """The default contract on those columns."""
     shortest = min(_SHORTEST_SECONDS, data.shape[0] / (2 * data.sample_rate_hz))
     between = "expect_column_values_to_be_between"
     offset = {"min_value": -_LARGEST_OFFSET, "max_value": _LARGEST_OFFSET}
@@ -154,12 +154,12 @@ def _never(column: str, reason: str, *, warns: bool = True) -> Expectation:
 
 
 def raw(payload: Samples) -> npt.NDArray[np.float32]:
-    """What the saved model takes: float32 -1..1, ``(n, samples)``."""
+    """Sounds as a saved model takes them: float32 -1..1, ``(n, samples)``."""
     return to_floats(payload)
 
 
 def variants(payload: Samples) -> list[npt.NDArray[Any]]:
-    """All forms in which a saved model takes sounds."""
+    """The one type of input that a saved model takes."""
     return [raw(payload)]
 
 

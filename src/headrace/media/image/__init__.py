@@ -69,7 +69,7 @@ def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]
 
 
 def as_column(payload: Pixels) -> pa.Array:
-    """Images ``(n, *shape)`` as they lie in Parquet."""
+    """Images ``(n, *shape)`` as a column of bytes."""
     return as_binary(payload)
 
 
@@ -79,12 +79,12 @@ def from_column(column: pa.Array, shape: tuple[int, ...]) -> Pixels:
 
 
 def raw(payload: Pixels) -> Pixels:
-    """Images as a saved model takes them: as they are."""
+    """Images as a saved model takes them: unchanged."""
     return payload
 
 
 def variants(payload: Pixels) -> list[npt.NDArray[Any]]:
-    """All forms in which a saved model takes images."""
+    """All types of input that a saved model takes."""
     return [payload, payload.astype(np.float32)]
 
 

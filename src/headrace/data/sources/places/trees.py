@@ -117,13 +117,15 @@ def is_medium(name: str, medium: str) -> bool:
 
 def ignored_files(where: str, names: Sequence[str], medium: str = "") -> list[Finding]:
     """A finding for unused files, except notes such as a README."""
-    names = [name for name in names if not is_note(name, medium)]
+    unused = [name for name in names if not is_note(name, medium)]
+    return name_findings("ignored_files", where, "files were not used", unused)
+
+
+def name_findings(
+    check: str, where: str, what: str, names: Sequence[str]
+) -> list[Finding]:
+    """A finding on some names in ``where``; empty for no names."""
     if not names:
         return []
-    return [
-        Finding(
-            check="ignored_files",
-            count=len(names),
-            message=f"{where}: {len(names):,} files were not used, such as {names[0]}.",
-        )
-    ]
+    message = f"{where}: {len(names):,} {what}, such as {names[0]}."
+    return [Finding(check=check, count=len(names), message=message)]

@@ -24,9 +24,14 @@ from headrace.data.sources.places.files import (
     local_file,
     translate_errors,
 )
-from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
+from headrace.data.sources.places.trees import (
+    Files,
+    FileTree,
+    is_junk,
+    name_findings,
+    relative_name,
+)
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
-from headrace.records import Finding
 from headrace.state.store.options import storage_options
 from headrace.state.store.remote import connect
 
@@ -168,14 +173,8 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
             files.facts[name] = size
             total += size
             check_limits(uri, len(files), total, settings)
-    findings = []
-    if skipped:
-        message = f"{uri}: {len(skipped):,} links or special files were not followed, "
-        message += f"such as {skipped[0]}."
-        findings.append(
-            Finding(check="links_ignored", count=len(skipped), message=message)
-        )
-    return FileTree(uri, files, findings)
+    what = "links or special files were not followed"
+    return FileTree(uri, files, name_findings("links_ignored", uri, what, skipped))
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -16,7 +16,12 @@ from headrace.data.sources.layouts.metadata import (
     plain_path,
 )
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.trees import FileTree, is_medium, is_note
+from headrace.data.sources.places.trees import (
+    FileTree,
+    is_medium,
+    is_note,
+    name_findings,
+)
 from headrace.data.sources.tables import reading as tables
 from headrace.data.sources.tables.roles import describe_roles
 from headrace.data.sources.tables.tabular import each_once
@@ -141,27 +146,17 @@ def _mismatches(
     index: FileIndex,
     medium: str,
     where: str,
-) -> Iterator[Finding]:
+) -> list[Finding]:
     missing = [row.cell for row in rows if row.name is None and not row.is_unread]
-    if missing:
-        yield Finding(
-            check="missing_files",
-            count=len(missing),
-            message=f"{where}: {len(missing):,} rows name files that are not there, "
-            f"such as {missing[0]}.",
-        )
     unlisted = [
         name
         for name in index.places
         if name not in known and is_medium(name, medium) and not is_note(name, medium)
     ]
-    if unlisted:
-        yield Finding(
-            check="unlisted_files",
-            count=len(unlisted),
-            message=f"{where}: {len(unlisted):,} files are in no row of a table, such "
-            f"as {unlisted[0]}.",
-        )
+    what = "rows name files that are not there"
+    findings = name_findings("missing_files", where, what, missing)
+    what = "files are in no row of a table"
+    return findings + name_findings("unlisted_files", where, what, unlisted)
 
 
 def _in_order(rows: Sequence[_Listed], index: FileIndex) -> Iterator[FileRow]:

@@ -205,7 +205,7 @@ def open_delimited(
     is_whole = len(sample) < SAMPLE_CHARACTERS - 1
     if not sample.strip():
         raise SourceError(f"{file.where} holds no rows.", "Give data with rows.")
-    # A file that must be a table, or is named like one, may have uneven rows: an error.
+    # Uneven rows are an error if the file must be a table or is named like one.
     is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
     share = LEAST_SHARE if is_table else SURE_SHARE
     named = _SEPARATOR.match(sample)

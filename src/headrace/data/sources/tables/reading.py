@@ -230,7 +230,7 @@ def splits_of(
         rows: some rows of the table.
         column: the column of splits; None where there is none.
         where: the table, for messages.
-        default: the split of all rows, where there is not a column.
+        default: the split of all rows, if there is no column of splits.
 
     Raises:
         SourceError: a cell names no split.
