@@ -1,4 +1,4 @@
-"""What tasks say to the rest of the house, whatever they are."""
+"""Types that all tasks share."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Counts = Counter[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Rows of one split, and what a model answers to them.
+    """Rows of one split, and a model's answers to them.
 
     Attributes:
         split: train, val or test.
         items: ``(n, *shape)``, of the medium's type.
         targets, outputs: ``(n, ...)``.
-        names: where the source had each row, ``(n,)``.
+        names: of each row in the source, ``(n,)``.
     """
 
     split: str
@@ -44,10 +44,10 @@ class Suspect:
 
     Attributes:
         item: ``shape``, of the medium's type.
-        label: as the data has it.
-        likely: what the model predicts.
+        label: in the data.
+        likely: the label that the model predicts.
         chance: the model's probability of that.
-        chance_wrong: the estimated chance that the label is wrong, over a half.
+        chance_wrong: the estimated probability that the label is wrong, above 0.5.
     """
 
     item: npt.NDArray[Any]
@@ -61,22 +61,21 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What `headrace new` finds out of the labels, and writes.
+    """What `headrace new` finds out from the labels, and writes.
 
     Attributes:
-        rows: of each split that can be learned from or tested on.
+        rows: usable ones of each split.
         fields: of ``[data]``, in their order.
-        head: lines of comment at the top of the pipeline file.
-        gates: tables of ``[[gates]]``, the first ones.
-        summary: what it does, the first sentence of its README.
-        readme: lines on the labels, for its README.
-        limits: the first sentence on its limits.
+        head: comment lines at the top of the pipeline file.
+        gates: the first tables of ``[[gates]]``.
+        summary: the first sentence of the pipeline's README.
+        readme: lines on the labels, for the README.
+        limits: the first sentence on the model's limits.
         facts: for ``--json``.
-        lines: for people.
-        findings: what looks wrong.
-        arguments: of a family that takes them, where the task suits others than the
-            family's own.
-        least_steps: of training, where the task takes more than the family says.
+        lines: for the terminal.
+        findings: warnings about the data.
+        arguments: of the model, in place of the family's defaults.
+        least_steps: of training, where the task needs more than the family.
     """
 
     rows: dict[str, int]

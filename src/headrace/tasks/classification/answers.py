@@ -1,20 +1,16 @@
-"""What people are told of a classifier's answers."""
+"""Answers and metrics of a classification as people read them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
+from headrace.tasks import Answers
 from headrace.tasks.forms import Outputs
-
-if TYPE_CHECKING:
-    from headrace.tasks import Answers
-
-_OF_A_CLASS = ("f1", "precision", "recall")
 
 
 class LikeliestClass:
@@ -28,15 +24,13 @@ class LikeliestClass:
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:
         """The label, its probability, and that of each class."""
-        chosen = pa.array(self.answers(outputs, data), pa.string())
-        return {
-            "label": chosen,
+        columns = {
+            "label": pa.array(self.answers(outputs, data), pa.string()),
             "probability": pa.array(outputs.max(axis=1)),
-            **{
-                f"probability_{name}": pa.array(outputs[:, place])
-                for place, name in enumerate(data.classes)
-            },
         }
+        for index, name in enumerate(data.classes):
+            columns[f"probability_{name}"] = pa.array(outputs[:, index])
+        return columns
 
     def known(self, label: str, data: DataDescription) -> bool:
         """Whether it is a class."""
@@ -46,8 +40,8 @@ class LikeliestClass:
         """Accuracy with its interval, log loss and calibration error."""
 
         def value(name: str) -> str:
-            found = metrics.get(name)
-            return f"{math.nan if found is None else found:.4f}"
+            metric = metrics.get(name)
+            return f"{math.nan if metric is None else metric:.4f}"
 
         return (
             f"test accuracy {value('test_accuracy')} ({value('test_accuracy_low')} to "
@@ -62,13 +56,14 @@ class LikeliestClass:
     def highlights(
         self, metrics: Metrics, slices: Mapping[str, Mapping[str, float | None]]
     ) -> list[str]:
-        """The smaller of two classes: the accuracy alone does not tell."""
+        """F1, precision and recall of the smaller of two classes."""
         classes = [name for name in slices if name.startswith("class=")]
         if len(classes) != 2:
             return []
         rare = min(classes, key=lambda name: slices[name]["rows"] or 0)
-        told = ", ".join(f"{key} {slices[rare][key]:.4f}" for key in _OF_A_CLASS)
-        return [f"{rare.removeprefix('class=')}: {told}"]
+        names = ("f1", "precision", "recall")
+        metrics_of_class = ", ".join(f"{n} {slices[rare][n]:.4f}" for n in names)
+        return [f"{rare.removeprefix('class=')}: {metrics_of_class}"]
 
 
 PART: Answers = LikeliestClass()

@@ -1,9 +1,9 @@
-"""How sure a model says it is, set right once it is fitted.
+"""Temperature scaling: calibrated confidence after training.
 
-Temperature scaling (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural
-Networks", 2017): all logits are divided by one number, chosen on rows that were not
-fitted. Label smoothing leaves a model less sure than it could be; this takes that back,
-and which class is the likeliest stays as it was.
+All logits are divided by one number, the temperature, which is chosen on validation
+rows (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks",
+2017). The likeliest class stays the same. Label smoothing makes a model underconfident;
+this corrects it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MOST = 8.0  # a temperature is between one eighth and this
 
 
 def last_layer(network: Any) -> Any:
-    """The dense layer with a softmax that a network ends in.
+    """The network's last layer, a dense one with a softmax.
 
     Raises:
-        SpecError: it ends in another.
+        SpecError: it is another kind of layer.
     """
     import keras
 
@@ -40,40 +40,36 @@ def last_layer(network: Any) -> Any:
 
 def calibrate(
     network: Any,
-    given: npt.NDArray[np.float32],
+    probabilities: npt.NDArray[np.float32],
     labels: npt.NDArray[np.integer[Any]],
 ) -> float:
-    """Divide a network's logits by the temperature that suits some rows best.
+    """Divide a network's logits by `best_temperature`.
 
     Args:
         network: ends in `last_layer`, whose weights are changed.
-        given: its probabilities of rows that it was not fitted to, ``(n, classes)``.
+        probabilities: its outputs for validation rows, ``(n, classes)``.
         labels: of these rows, ``(n,)``.
 
     Returns:
-        the temperature: above 1 where the network was too sure.
+        the temperature: above 1 where the network was overconfident.
     """
-    temperature = best_temperature(given, labels)
+    temperature = best_temperature(probabilities, labels)
     for weight in last_layer(network).weights:
         weight.assign(np.asarray(weight) / np.float32(temperature))
     return temperature
 
 
 def best_temperature(
-    given: npt.NDArray[np.float32], labels: npt.NDArray[np.integer[Any]]
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.integer[Any]]
 ) -> float:
     """The temperature with the lowest log loss.
 
-    One row counts for the temperature that there is, so that a handful of rows, all
-    told rightly, does not make a model that is never in doubt.
-
-    Args:
-        given: probabilities ``(n, classes)``.
-        labels: ``(n,)``.
+    A prior with the weight of one row draws it towards 1. Without it, a few rows that
+    are all predicted correctly would give unlimited confidence.
     """
     from scipy import optimize, special
 
-    logits = np.log(np.maximum(given.astype(np.float64), 1e-30))
+    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
     rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
@@ -81,5 +77,5 @@ def best_temperature(
         return float(log_temperature**2 / 2 - scaled[rows, labels].sum())
 
     most = np.log(MOST)
-    found = optimize.minimize_scalar(loss, bounds=(-most, most), method="bounded")
-    return float(np.exp(found.x))
+    best = optimize.minimize_scalar(loss, bounds=(-most, most), method="bounded")
+    return float(np.exp(best.x))

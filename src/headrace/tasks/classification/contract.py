@@ -4,54 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.media.forms import Expectation
 from headrace.records import DataDescription
+from headrace.tasks import Contract
 from headrace.tasks.forms import Column, Counts
 
-if TYPE_CHECKING:
-    from headrace.tasks import Contract
-
-# A class this far below the mean size is hardly learned, and hardly measured.
+# A class of less than this share of the mean size is hardly learned or measured.
 SMALL_CLASS = 0.1
 _SHOWN = 10
-_CONTAINS = "expect_column_distinct_values_to_contain_set"
-
-
-def _expectations(classes: Sequence[str]) -> list[Expectation]:
-    """All labels are known, and train and test have rows of each."""
-    known = {"column": "label", "value_set": list(classes)}
-    return [
-        Expectation(
-            "label", "expect_column_values_to_not_be_null", {"column": "label"}
-        ),
-        Expectation(
-            "label",
-            "expect_column_values_to_be_in_set",
-            known,
-            "its label is none of the classes",
-        ),
-        Expectation(
-            "classes",
-            "expect_column_unique_value_count_to_be_between",
-            {"column": "label", "min_value": 2},
-        ),
-        *(
-            Expectation("classes", _CONTAINS, known, split=split)
-            for split in ("train", "test")
-        ),
-        Expectation(
-            "class_balance",
-            "expect_column_min_to_be_between",
-            {"column": "class_share", "min_value": SMALL_CLASS},
-            split="train",
-            warns=True,
-        ),
-    ]
 
 
 def class_shares(
@@ -64,27 +29,22 @@ def class_shares(
     import pandas as pd
 
     of_split, splits = pd.factorize(split)
-    of_label = pd.Index(classes).get_indexer(
-        pd.Index(label)
-    )  # -1 finds the last column
+    of_label = pd.Index(classes).get_indexer(pd.Index(label))  # -1: the last column
     sizes: Counter[str] = Counter()
-    for (own, _), rows in counts.items():
-        sizes[own] += rows
+    for (name, _), rows in counts.items():
+        sizes[name] += rows
     shares = np.ones((len(splits), len(classes) + 1))
-    for i, own in enumerate(splits.tolist()):
-        for j, name in enumerate(classes):
-            shares[i, j] = counts[own, name] * len(classes) / sizes[own]
-    found: npt.NDArray[np.float64] = shares[of_split, of_label]
-    return found
+    for i, name in enumerate(splits.tolist()):
+        for j, cls in enumerate(classes):
+            shares[i, j] = counts[name, cls] * len(classes) / sizes[name]
+    return np.asarray(shares[of_split, of_label])
 
 
-def missing(split: str, counts: Counts, classes: Sequence[str]) -> list[str]:
-    """The classes that a split does not hold."""
-    return [label for label in classes if not counts[split, label]]
-
-
-def lacks(split: str, missing: Sequence[str], counts: Counts) -> str:
-    """What a split lacks, and what its classes have elsewhere, in words."""
+def _missing(split: str, counts: Counts, classes: Sequence[str]) -> str:
+    """A message on the classes without a row in a split; empty where there are none."""
+    missing = [label for label in classes if not counts[split, label]]
+    if not missing:
+        return ""
     sizes: Counter[str] = Counter()
     for (_, label), rows in counts.items():
         sizes[label] += rows
@@ -94,14 +54,6 @@ def lacks(split: str, missing: Sequence[str], counts: Counts) -> str:
         f"{split} holds no item of {noun} {_some(missing)}; a class needs at least 2 "
         f"different items, one in train and one in test, and {_some(few)}"
     )
-
-
-def small_classes(counts: Counts, classes: Sequence[str]) -> tuple[int, str]:
-    """How many classes of train are small, and which, in words."""
-    sizes = {label: counts["train", label] for label in classes}
-    mean = sum(sizes.values()) / len(sizes)
-    small = [f"{c} has {n:,}" for c, n in sizes.items() if n < SMALL_CLASS * mean]
-    return len(small), f"of a mean of {mean:,.0f} train items a class, {_some(small)}"
 
 
 def _some(values: Sequence[str]) -> str:
@@ -116,7 +68,23 @@ class KnownClasses:
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """Labels are classes, and train and test have rows of each."""
-        return _expectations(data.classes)
+        known = {"column": "label", "value_set": list(data.classes)}
+        at_least_two = {"column": "label", "min_value": 2}
+        large = {"column": "class_share", "min_value": SMALL_CLASS}
+        not_null = "expect_column_values_to_not_be_null"
+        in_set = "expect_column_values_to_be_in_set"
+        distinct = "expect_column_unique_value_count_to_be_between"
+        contains = "expect_column_distinct_values_to_contain_set"
+        balance = "expect_column_min_to_be_between"
+        reason = "its label is none of the classes"
+        return [
+            Expectation("label", not_null, {"column": "label"}),
+            Expectation("label", in_set, known, reason),
+            Expectation("classes", distinct, at_least_two),
+            Expectation("classes", contains, known, split="train"),
+            Expectation("classes", contains, known, split="test"),
+            Expectation("class_balance", balance, large, split="train", warns=True),
+        ]
 
     def columns(
         self, split: Column, label: Column, counts: Counts, data: DataDescription
@@ -127,30 +95,29 @@ class KnownClasses:
     def problem(
         self, check: str, split: str, counts: Counts, data: DataDescription
     ) -> str:
-        """Which classes a split lacks."""
+        """The classes that a split lacks, or that there is only one."""
         if check != "classes":
             return ""
         if split:
-            absent = missing(split, counts, data.classes)
-            return lacks(split, absent, counts)
+            return _missing(split, counts, data.classes)
         label = next(label for _, label in counts)
         return f"all items are of one class, {label}; it takes two"
 
     def lacking(self, counts: Counts, data: DataDescription) -> list[str]:
         """The classes that train or test lacks."""
-        return [
-            lacks(split, absent, counts)
-            for split in ("train", "test")
-            if (absent := missing(split, counts, data.classes))
-        ]
+        problems = (_missing(s, counts, data.classes) for s in ("train", "test"))
+        return [problem for problem in problems if problem]
 
     def warning(
         self, check: str, counts: Counts, data: DataDescription
     ) -> tuple[int, str] | None:
-        """Which classes are small."""
+        """The small classes of train."""
         if check != "class_balance":
             return None
-        return small_classes(counts, data.classes)
+        sizes = {label: counts["train", label] for label in data.classes}
+        mean = sum(sizes.values()) / len(sizes)
+        few = [f"{c} has {n:,}" for c, n in sizes.items() if n < SMALL_CLASS * mean]
+        return len(few), f"of a mean of {mean:,.0f} train items a class, {_some(few)}"
 
 
 PART: Contract = KnownClasses()

@@ -1,4 +1,4 @@
-"""Whether there are enough rows for what a pipeline decides by them."""
+"""Whether there are enough rows for the gates and the calibration."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from headrace.records import Finding
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.tasks.classification.metrics import Labels
 
-# The root mean square error of a temperature is about a quarter with 50 rows, and about
-# a half with 10: 200 draws each of 50 rows, four classes, accuracies of 0.5 to 0.94.
+# The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
+# with 10 (200 draws each, four classes, accuracies of 0.5 to 0.94).
 CALIBRATION_ROWS = 50
 
 
 def few_rows(spec: PipelineSpec, labels: Labels, val_rows: int) -> list[Finding]:
-    """What is decided by too few rows, with the number that it takes.
+    """Decisions that rest on too few rows, with the number that they need.
 
     Args:
         spec: its gates, and whether the model is calibrated.
@@ -36,22 +36,21 @@ def few_rows(spec: PipelineSpec, labels: Labels, val_rows: int) -> list[Finding]
             f"temperature by, and needs {CALIBRATION_ROWS}: the confidence of the "
             "answers is a rough estimate"
         )
-        found = Finding(check="few_rows", split="val", count=val_rows, message=message)
-        findings.append(found)
+        findings.append(
+            Finding(check="few_rows", split="val", count=val_rows, message=message)
+        )
     return findings
 
 
 def _of_gate(gate: GateSpec, labels: Labels, confidence: float) -> Finding | None:
-    """Whether a model that just passes is shown to beat the majority class.
+    """Whether the test rows can show that a model which just passes beats the majority.
 
-    It is where the Wilson interval of its accuracy lies above the share of that class,
-    which takes z^2 s (1 - s) / (t - s)^2 rows for a threshold t and a share s. A
-    threshold below the share is not a matter of rows.
+    They can where the Wilson interval of its accuracy lies above the share of the
+    largest class, which takes z^2 s (1 - s) / (t - s)^2 rows for a threshold t and a
+    share s. Where t <= s, more rows do not help.
     """
     rows, threshold = len(labels), gate.threshold or 0.0
-    if not rows:
-        return None
-    share = float(np.bincount(labels).max()) / rows
+    share = float(np.bincount(labels).max()) / rows if rows else 1.0
     if not share < threshold <= 1:
         return None
     needed = rows_of_gate(threshold, share, confidence)
@@ -66,6 +65,6 @@ def _of_gate(gate: GateSpec, labels: Labels, confidence: float) -> Finding | Non
 
 
 def rows_of_gate(threshold: float, share: float, confidence: float) -> int:
-    """How many rows a threshold takes to stand clear of a share below it."""
+    """The number of rows that distinguishes a threshold from a share below it."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     return math.floor(z * z * share * (1 - share) / (threshold - share) ** 2) + 1

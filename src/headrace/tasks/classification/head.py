@@ -1,20 +1,18 @@
-"""A dense layer with a softmax, fitted by cross entropy."""
+"""A dense layer with a softmax, and cross entropy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
+from headrace.tasks import Head
 from headrace.tasks.classification import calibration
 from headrace.tasks.forms import Outputs, Targets
-
-if TYPE_CHECKING:
-    from headrace.tasks import Head
 
 
 class Softmax:
@@ -33,21 +31,21 @@ class Softmax:
         """One dense layer with a softmax."""
         import keras
 
-        units = len(data.classes)
-        return [keras.layers.Dense(units, activation="softmax", **options)]
+        dense = keras.layers.Dense
+        return [dense(len(data.classes), activation="softmax", **options)]
 
     def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
         """Refuse a network that does not give ``(batch, classes)``."""
-        shape = tuple(network.outputs[0].shape)
-        if shape != (None, len(data.classes)):
+        shape, classes = tuple(network.outputs[0].shape), len(data.classes)
+        if shape != (None, classes):
             raise SpecError(
                 f"The builder {builder} gives outputs of shape {shape}, but the data "
-                f"has {len(data.classes)} classes.",
-                f"End the network with {len(data.classes)} probabilities.",
+                f"has {classes} classes.",
+                f"End the network with {classes} probabilities.",
             )
 
     def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Refuse to calibrate a network without a last layer of logits."""
+        """Refuse to calibrate a network that does not end in a softmax layer."""
         if training.calibrate:
             calibration.last_layer(network)
 
@@ -69,8 +67,8 @@ class Softmax:
         """1 where the likeliest class is the true one."""
         from keras import ops
 
-        told = ops.cast(ops.argmax(outputs, axis=1), "int32")
-        return ops.cast(ops.equal(told, targets), "float32")
+        predicted = ops.cast(ops.argmax(outputs, axis=1), "int32")
+        return ops.cast(ops.equal(predicted, targets), "float32")
 
     def finish(
         self,

@@ -1,20 +1,18 @@
-"""What a classifier's answers are worth: each is right or wrong."""
+"""Scores, metrics and pictures of a classification; an answer is right or wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks import Judge
 from headrace.tasks.classification import enough, metrics, pictures, suspects
 from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
-
-if TYPE_CHECKING:
-    from headrace.tasks import Judge
 
 
 class RightOrWrong:
@@ -51,15 +49,15 @@ class RightOrWrong:
         }
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """How sure a wrong answer is."""
+        """The confidence of a wrong answer; 0 for a right one."""
         wrong = ~self.scores(outputs, targets)
         return np.where(wrong, outputs.max(axis=1), 0)
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
-        """What was taken for what."""
-        told = int(output.argmax())
-        names = f"{data.classes[target]} taken for {data.classes[told]}"
-        return f"{names}\n{output[told]:.0%} sure"
+        """The label, the prediction and its confidence."""
+        predicted = int(output.argmax())
+        names = f"{data.classes[target]} taken for {data.classes[predicted]}"
+        return f"{names}\n{output[predicted]:.0%} sure"
 
     def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
         """See `suspects.find_suspects`."""

@@ -1,7 +1,4 @@
-"""What a classifier's probabilities are worth.
-
-Plain arithmetic over arrays; knows no model and no data set.
-"""
+"""The metrics of a classifier's probabilities, computed from arrays alone."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ def wilson_interval(right: int, rows: int, confidence: float) -> tuple[float, fl
 
 
 def confusion(labels: Labels, predicted: Labels, classes: int) -> npt.NDArray[np.int64]:
-    """Counts ``(classes, classes)``; rows are the true label."""
+    """The confusion matrix ``(classes, classes)``; rows are the true label."""
     flat = np.bincount(labels * classes + predicted, minlength=classes * classes)
     return flat.reshape(classes, classes)
 
@@ -46,21 +43,18 @@ def calibration_bins(
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
     index = (np.nan_to_num(confidence.clip(0, 1)) * bins).astype(int).clip(max=bins - 1)
-    found = []
-    for number in range(bins):
-        rows = index == number
-        found.append(
-            {
-                "rows": float(rows.sum()),
-                "confidence": float(confidence[rows].mean()) if rows.any() else 0.0,
-                "accuracy": float(right[rows].mean()) if rows.any() else 0.0,
-            }
-        )
-    return found
+    return [
+        {
+            "rows": float(rows.sum()),
+            "confidence": float(confidence[rows].mean()) if rows.any() else 0.0,
+            "accuracy": float(right[rows].mean()) if rows.any() else 0.0,
+        }
+        for rows in (index == number for number in range(bins))
+    ]
 
 
 def calibration_error(bins: Sequence[Metrics]) -> float:
-    """Expected calibration error: the mean gap of accuracy and confidence.
+    """Expected calibration error: the mean gap between accuracy and confidence.
 
     Source: M. P. Naeini, G. F. Cooper, M. Hauskrecht, Obtaining well calibrated
     probabilities using Bayesian binning, AAAI 2015.
@@ -77,7 +71,7 @@ def classification_metrics(
     confidence: float,
     bins: int,
 ) -> tuple[Metrics, dict[str, Metrics]]:
-    """Metrics of the whole test split, and of each class as a slice.
+    """Metrics of the test split, and of each class as a slice.
 
     Args:
         probabilities: float32 ``(n, classes)``.
@@ -90,11 +84,11 @@ def classification_metrics(
     counts = confusion(labels, predicted, len(classes))
     right, rows = int(np.trace(counts)), len(labels)
     low, high = wilson_interval(right, rows, confidence)
-    support, given = counts.sum(axis=1), counts.sum(axis=0)
+    support, answers = counts.sum(axis=1), counts.sum(axis=0)
     hits = np.diag(counts)
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall, precision = hits / support, np.where(given, hits / given, 0.0)
-        f1 = 2 * hits / (support + given)
+        recall, precision = hits / support, np.where(answers, hits / answers, 0.0)
+        f1 = 2 * hits / (support + answers)
     true = np.clip(probabilities[np.arange(rows), labels].astype(np.float64), 1e-7, 1)
     slices = {
         f"class={name}": {

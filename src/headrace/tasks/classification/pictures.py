@@ -14,10 +14,10 @@ from headrace.pictures import INK, new_figure
 def draw_confusion(
     counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path
 ) -> None:
-    """The confusion matrix: rates of each true class, rows in brackets.
+    """Draw the confusion matrix: rates of each true class, row counts in brackets.
 
     Args:
-        counts: ``(classes, classes)``, rows the true class.
+        counts: ``(classes, classes)``; rows are the true class.
         classes: their names.
         path: of the PNG.
     """
@@ -45,7 +45,7 @@ def draw_confusion(
 
 
 def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
-    """How often the model is right, by how sure it says it is, and of how many rows."""
+    """Draw accuracy by confidence, and the number of rows in each bin."""
     figure = new_figure(5, 5.5)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.plot([0, 1], [0, 1], "--", color="grey", lw=1, label="perfect")

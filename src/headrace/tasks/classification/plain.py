@@ -1,4 +1,4 @@
-"""Labels in plain form, whatever the source: one class is not written in two ways."""
+"""Labels in one plain form, so that spellings of one class do not become two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headrace.media.chunks import Chunk, Source
 from headrace.records import Finding
 from headrace.spec import plain_label
 
-# What stands for a missing value elsewhere; here it is a label like others.
+# Missing values in other tools; here they are labels like others.
 _MISSING = {"na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
 _SHOWN = 5
 
@@ -23,11 +23,11 @@ def with_plain_labels(chunks: Iterator[Chunk], source: Source) -> Iterator[Chunk
 
     Args:
         chunks: of the source.
-        source: gets notes of what was changed, and a finding for labels that differ
-            only by case, when all chunks were read.
+        source: after the last chunk, it gets notes on changed labels and a finding on
+            labels that differ only by case.
 
     Raises:
-        SourceError: a label is a number and no whole one.
+        SourceError: a label is a number with a fraction.
     """
     labels: Counter[str] = Counter()
     for chunk in chunks:
@@ -36,12 +36,11 @@ def with_plain_labels(chunks: Iterator[Chunk], source: Source) -> Iterator[Chunk
                 f"{chunk.not_whole}, which is no label.",
                 "Expected whole numbers or text.",
             )
-        own = Counter(chunk.labels)
-        labels.update(own)
-        plain = {label: plain_label(label) for label in own}
+        labels.update(chunk.labels)
+        plain = {label: plain_label(label) for label in set(chunk.labels)}
         yield replace(chunk, labels=[plain[label] for label in chunk.labels])
-    source.notes.extend(_notes(labels))
-    source.findings.extend(_findings(labels))
+    source.notes += _notes(labels)
+    source.findings += _findings(labels)
 
 
 def _notes(labels: Counter[str]) -> Iterator[str]:
@@ -72,18 +71,15 @@ def _findings(labels: Counter[str]) -> Iterator[Finding]:
     alike: dict[str, list[str]] = {}
     for label in sorted(set(map(plain_label, labels))):
         alike.setdefault(label.casefold(), []).append(label)
-    # Single letters that differ by case are classes of their own, as in handwriting.
+    # Single letters that differ by case are different classes, as in handwriting.
     pairs = [names for key, names in alike.items() if len(names) > 1 < len(key)]
     if pairs:
-        told = "; ".join(" and ".join(names) for names in pairs[:_SHOWN])
-        more = len(pairs) - _SHOWN
-        told += f"; and {more:,} more" * (more > 0)
-        yield Finding(
-            check="label_case",
-            count=len(pairs),
-            message=f"classes differ only by case: {told}. Write them alike if they "
-            "are one.",
-        )
+        examples = "; ".join(" and ".join(names) for names in pairs[:_SHOWN])
+        if len(pairs) > _SHOWN:
+            examples += f"; and {len(pairs) - _SHOWN:,} more"
+        message = f"classes differ only by case: {examples}. Write them alike if they "
+        message += "are one."
+        yield Finding(check="label_case", count=len(pairs), message=message)
 
 
 def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -91,9 +87,9 @@ def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
     labels = set(labels)
     if all(re.fullmatch(r"-?\d+", label, re.ASCII) for label in labels):
         return tuple(sorted(labels, key=lambda label: (int(label), label)))
-    parts = {label: re.split(r"(\d+)", label) for label in labels}
-    numbered = {
-        label: [int(p) if p.isdecimal() else p for p in split]
-        for label, split in parts.items()
-    }
-    return tuple(sorted(labels, key=lambda label: (numbered[label], label)))
+
+    def key(label: str) -> tuple[list[int | str], str]:
+        parts = re.split(r"(\d+)", label)
+        return [int(part) if part.isdecimal() else part for part in parts], label
+
+    return tuple(sorted(labels, key=key))

@@ -1,4 +1,4 @@
-"""What `headrace new` finds out of the labels of a classification, and writes."""
+"""What `headrace new` finds out from the labels of a classification, and writes."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.errors import Refusal
 from headrace.records import Finding
 from headrace.signs import as_code, as_markdown
+from headrace.tasks import Surveyor
 from headrace.tasks.classification.plain import natural_order
 from headrace.tasks.forms import Counts, Survey
 
-if TYPE_CHECKING:
-    from headrace.tasks import Surveyor
-
 STANDARD_ERRORS = 3
-LEAST_ROWS = 2  # of a class in train: fewer cannot be told from a slip
+LEAST_ROWS = 2  # of a class in train: a single one may be a typing error
 UNBALANCED = 0.8
-# Always saying the larger of two classes gets below 0.5.
-MACRO_F1 = 0.6
+MACRO_F1 = 0.6  # of two classes, the majority-class baseline is below 0.5
 CLASSES_SHOWN = 20
 _NAMED = 10
 _SHOWN = 5
@@ -32,11 +29,10 @@ class Classes:
     """The classes of a data set, and how good a model must be.
 
     Attributes:
-        counts: rows of each (split, label), those of val with train.
-        names: that a pipeline can learn.
-        left_out: labels with too few rows to learn and to test, and the number of
-            those that can be read.
-        unreadable: labels without a row that can be read, and all their rows.
+        counts: rows of each (split, label); train includes val.
+        names: of the classes with enough rows.
+        left_out: labels with too few rows, and the number of their readable rows.
+        unreadable: labels without a readable row, and the number of their rows.
     """
 
     counts: Counts
@@ -57,20 +53,20 @@ class Classes:
 
     @property
     def rows_for_the_gate(self) -> int:
-        """How many test rows three standard errors take, to end halfway to 1."""
+        """The test rows with which three standard errors reach halfway to 1."""
         share = self.majority[1]
         return math.ceil((2 * STANDARD_ERRORS) ** 2 * share / (1 - share))
 
     @property
     def has_few_test_rows(self) -> bool:
-        """Whether the gate asks for less than three standard errors."""
+        """Whether the gate lies less than three standard errors above the majority."""
         return self.rows("test") < self.rows_for_the_gate
 
     @property
     def accuracy_gate(self) -> float:
-        """Above what always saying the largest class gets, beyond chance.
+        """The threshold of accuracy, above the majority-class baseline.
 
-        Three standard errors, but no more than half of the way to 1, so that a good
+        It is three standard errors above, but at most halfway to 1, so that a good
         model passes where the test split is small.
         """
         share, rows = self.majority[1], self.rows("test")
@@ -81,16 +77,13 @@ class Classes:
 
     @property
     def findings(self) -> Iterator[Finding]:
-        """What looks wrong."""
+        """Classes that cannot be read, and too few test rows."""
         if self.unreadable:
-            some = list(self.unreadable.items())[:_SHOWN]
-            told = ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in some)
-            more = len(self.unreadable) - len(some)
-            message = (
-                "these classes are left out, as none of their rows can be read: "
-                f"{told}" + f" and {more:,} more" * (more > 0)
-            )
-            count = len(self.unreadable)
+            count, some = len(self.unreadable), list(self.unreadable.items())[:_SHOWN]
+            message = "these classes are left out, as none of their rows can be read: "
+            message += ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in some)
+            if count > _SHOWN:
+                message += f" and {count - _SHOWN:,} more"
             yield Finding(check="classes", count=count, message=message)
         if self.has_few_test_rows:
             rows, (label, share) = self.rows("test"), self.majority
@@ -103,25 +96,23 @@ class Classes:
 
     @property
     def gates(self) -> Iterator[dict[str, Any]]:
-        """Better than the majority class; where that is large, by macro F1 as well."""
+        """A gate of accuracy; of macro F1 as well where one class dominates."""
         yield {"name": "accuracy", "threshold": self.accuracy_gate}
         if self.majority[1] > UNBALANCED:
-            yield {
-                "name": "macro_f1",
-                "metric": "test_macro_f1",
-                "threshold": MACRO_F1,
-            }
+            gate = {"name": "macro_f1", "metric": "test_macro_f1"}
+            yield {**gate, "threshold": MACRO_F1}
 
     @property
     def readme(self) -> Iterator[str]:
-        """A table of the classes, and where the gate is from."""
+        """A table of the classes, and the reason for the threshold."""
+        counts = self.counts
         sizes = sorted(
-            (self.counts["train", one], self.counts["test", one], one)
-            for one in self.names
-        )[::-1]
+            ((counts["train", c], counts["test", c], c) for c in self.names),
+            reverse=True,
+        )
         yield from ("| class | train | test |", "|---|---|---|")
-        for train, test, one in sizes[:CLASSES_SHOWN]:
-            yield f"| {as_markdown(one)} | {train:,} | {test:,} |"
+        for train, test, label in sizes[:CLASSES_SHOWN]:
+            yield f"| {as_markdown(label)} | {train:,} | {test:,} |"
         yield ""
         more = len(sizes) - CLASSES_SHOWN
         if more > 0:
@@ -145,7 +136,7 @@ def find_classes(
     """The classes that can be learned.
 
     Raises:
-        Refusal: there are no two with enough rows.
+        Refusal: fewer than two classes have enough rows.
     """
     labels = natural_order({label for _, label in counts})
     enough = [
@@ -155,22 +146,25 @@ def find_classes(
     ]
     if len(enough) < 2:
         raise _too_little(source, counts, labels, items)
-    unreadable = Counter(rejected)
-    gone = {label: unreadable[label] for label in natural_order(unreadable) if label}
-    gone = {label: rows for label, rows in gone.items() if label not in labels}
+    rows = Counter(rejected)
+    unreadable = {
+        label: rows[label]
+        for label in natural_order(rows)
+        if label not in {"", *labels}
+    }
     few = [label for label in labels if label not in enough]
     left_out = {label: counts["train", label] + counts["test", label] for label in few}
-    left_out |= dict.fromkeys(gone, 0)
-    return Classes(counts, tuple(enough), left_out, gone)
+    left_out |= dict.fromkeys(unreadable, 0)
+    return Classes(counts, tuple(enough), left_out, unreadable)
 
 
 def survey(source: str, counts: Counts, items: int, rejected: Sequence[str]) -> Survey:
-    """What the classes are, and a gate above the majority class."""
-    found = find_classes(source, counts, items, rejected)
-    names, (label, share) = found.names, found.majority
-    rows = {split: found.rows(split) for split in ("train", "test")}
+    """The classes with enough rows, and a gate above the majority-class baseline."""
+    classes = find_classes(source, counts, items, rejected)
+    names, (label, share) = classes.names, classes.majority
+    rows = {split: classes.rows(split) for split in ("train", "test")}
     more = len(names) - _NAMED
-    left_out = {k: rows_in_words(v) for k, v in found.left_out.items()}
+    left_out = {k: rows_in_words(v) for k, v in classes.left_out.items()}
     return Survey(
         rows=rows,
         fields={"classes": list(names)},
@@ -181,24 +175,24 @@ def survey(source: str, counts: Counts, items: int, rejected: Sequence[str]) -> 
             "rows.",
             *(f"# Left out: {k!r}, which has {v}." for k, v in left_out.items()),
         ],
-        gates=list(found.gates),
+        gates=list(classes.gates),
         summary=f"Tells {len(names)} classes of {{medium}} apart.",
-        readme=list(found.readme),
+        readme=list(classes.readme),
         limits="It answers with one of its classes whatever it is given.",
         facts={
             "classes": list(names),
-            "left_out": found.left_out,
+            "left_out": classes.left_out,
             "majority": {"class": label, "share": round(share, 4)},
-            "gates": {"accuracy": found.accuracy_gate},
+            "gates": {"accuracy": classes.accuracy_gate},
         },
         lines=[
             f"{len(names)} classes: {', '.join(names[:_NAMED])}"
             + f" and {more} more" * (more > 0),
             f"always saying {label!r} would be right for {share:.1%}; the gate asks "
-            f"for {found.accuracy_gate:.3f}",
+            f"for {classes.accuracy_gate:.3f}",
             *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
         ],
-        findings=list(found.findings),
+        findings=list(classes.findings),
     )
 
 
@@ -217,8 +211,7 @@ def _too_little(
         f"{label} ({counts['train', label]:,} train, {counts['test', label]:,} test)"
         for label in labels[:_SHOWN]
     )
-    others = len(labels) - _SHOWN
-    more = f" and {others:,} more" if others > 0 else ""
+    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
     return Refusal(
         f"{source} has no two classes with at least {LEAST_ROWS} rows in train "
         f"and 1 in test. Its labels: {some}{more}.",
@@ -228,7 +221,7 @@ def _too_little(
 
 
 def rows_in_words(rows: int) -> str:
-    """How many rows a class has that is left out."""
+    """The number of rows of a class that is left out."""
     if not rows:
         return "no row that can be read"
     return f"{rows:,} {'row' if rows == 1 else 'rows'} in all"
@@ -240,7 +233,7 @@ class ClassSurvey:
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
-        """The classes with enough rows, and a gate above the majority class."""
+        """See `survey`."""
         return survey(source, labels, items, rejected)
 
 

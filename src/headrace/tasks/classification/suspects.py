@@ -1,12 +1,12 @@
-"""Labels that may be wrong, shown only where most of them are expected to be.
+"""Labels that are more likely wrong than right.
 
-A model that disagrees with a label is usually wrong itself, the more often the less
-sure it is. A wrong label does not depend on how sure the model is. So the rate of
-disagreement at a confidence is modelled as ``lapse + (1 - lapse) * error``, where
-``error`` is a logistic function of the log-odds of the confidence. The lapse rate is
-the share of wrong labels, and ``lapse / rate`` the chance that one label is wrong
-where the model disagrees. Where the data gives no evidence of a lapse, the model alone
-explains every disagreement, and nothing is shown.
+A model that disagrees with a label is usually wrong itself, and more often where its
+confidence is low. Whether a label is wrong does not depend on that confidence. So the
+rate of disagreement at a confidence is modelled as ``lapse + (1 - lapse) * error``,
+where ``error`` is a logistic function of the log-odds of the confidence. The lapse rate
+is the share of wrong labels. ``lapse / rate`` is the probability that a label is wrong
+where the model disagrees with it. Without evidence of a lapse, errors of the model
+explain every disagreement, and no label is shown.
 
 Sources: F. A. Wichmann, N. J. Hill, The psychometric function: I. Fitting, sampling,
 and goodness of fit, Perception & Psychophysics 63 (2001), for the lapse rate; J. Platt,
@@ -26,7 +26,7 @@ from headrace.tasks.forms import Judged, Suspect
 
 MOST = 50
 LEAST_CHANCE = 0.5
-# Of the log likelihood ratio, for a lapse at a one-sided level of 1 %.
+# The log likelihood ratio that shows a lapse at a one-sided level of 1 %.
 _EVIDENCE = 2.71
 _SUREST = 1e-7
 
@@ -37,8 +37,8 @@ def find_suspects(parts: Iterable[Judged], classes: Sequence[str]) -> list[Suspe
     """The rows whose label is most likely wrong, worst first, at most `MOST`.
 
     Args:
-        parts: rows of some splits, one split after the other; each split is fitted by
-            itself, and only one is in memory.
+        parts: rows of some splits, one split after the other; each split is fitted
+            alone, and only one is in memory.
         classes: in the order of the outputs.
     """
     suspects: list[Suspect] = []
@@ -52,7 +52,7 @@ def _suspects_of_split(
 ) -> list[Suspect]:
     outputs = np.concatenate([part.outputs for part in parts])
     if not np.isfinite(outputs).all():
-        return []  # such a model is refused for it
+        return []  # the gate "finite" refuses the model
     labels = np.concatenate([part.targets for part in parts])
     confidence = outputs.max(axis=1).astype(np.float64)
     disagrees = outputs.argmax(axis=1) != labels
@@ -78,14 +78,14 @@ def _suspects_of_split(
 def chances_of_wrong(
     confidence: Floats, disagrees: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
-    """The chance that a label is wrong, where the model disagrees with it.
+    """The probability that a label is wrong where the model disagrees with it.
 
     Args:
         confidence: the model's probability of the class that it predicts, ``(n,)``.
-        disagrees: whether that is another class than the label, ``(n,)``.
+        disagrees: whether that class is not the label, ``(n,)``.
 
     Returns:
-        ``(n,)``; 0 everywhere where nothing shows that any label is wrong.
+        ``(n,)``; all 0 where there is no evidence of a wrong label.
     """
     from scipy import optimize, special
 

@@ -1,19 +1,17 @@
-"""What people are told of the answers of a regression."""
+"""Answers and metrics of a regression as people read them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
+from headrace.tasks import Answers
 from headrace.tasks.forms import Outputs
 from headrace.tasks.regression.labels import number
-
-if TYPE_CHECKING:
-    from headrace.tasks import Answers
 
 
 class PredictedNumber:
@@ -37,8 +35,8 @@ class PredictedNumber:
         """Median and mean absolute error, and bias."""
 
         def value(name: str) -> str:
-            found = metrics.get(f"test_{name}")
-            return "unknown" if found is None else f"{found:.4g}"
+            metric = metrics.get(f"test_{name}")
+            return "unknown" if metric is None else f"{metric:.4g}"
 
         return (
             f"test median absolute error {value('median_absolute_error')}, mean "

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.media.forms import Expectation
 from headrace.records import DataDescription
+from headrace.tasks import Contract
 from headrace.tasks.forms import Column, Counts
 from headrace.tasks.regression.labels import numbers
-
-if TYPE_CHECKING:
-    from headrace.tasks import Contract
 
 
 class FiniteNumbers:
@@ -21,19 +19,13 @@ class FiniteNumbers:
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """Each target is a number, and they are not all the same."""
+        not_null = "expect_column_values_to_not_be_null"
+        distinct = "expect_column_unique_value_count_to_be_between"
+        at_least_two = {"column": "target", "min_value": 2}
+        reason = "its label is no finite number"
         return [
-            Expectation(
-                "label",
-                "expect_column_values_to_not_be_null",
-                {"column": "target"},
-                "its label is no finite number",
-            ),
-            Expectation(
-                "targets",
-                "expect_column_unique_value_count_to_be_between",
-                {"column": "target", "min_value": 2},
-                split="train",
-            ),
+            Expectation("label", not_null, {"column": "target"}, reason),
+            Expectation("targets", distinct, at_least_two, split="train"),
         ]
 
     def columns(
@@ -45,7 +37,7 @@ class FiniteNumbers:
     def problem(
         self, check: str, split: str, counts: Counts, data: DataDescription
     ) -> str:
-        """That there is nothing to learn."""
+        """A split whose targets are all equal."""
         if check != "targets":
             return ""
         return f"{split} has no two different numbers: there is nothing to learn"

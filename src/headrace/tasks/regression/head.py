@@ -1,25 +1,23 @@
-"""A dense layer with one unit, in the unit of the targets, fitted by Huber's loss."""
+"""A dense layer with one output in the unit of the targets, and Huber's loss."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
+from headrace.tasks import Head
 from headrace.tasks.forms import Outputs, Targets
-
-if TYPE_CHECKING:
-    from headrace.tasks import Head
 
 DELTA = 0.1  # standard deviations of the targets
 
 
 def scale_of(network: Any) -> float:
-    """What one step of the last dense layer is in the unit of the targets."""
+    """The scale of the last layer: targets per unit of the dense layer's output."""
     return float(getattr(network.layers[-1], "scale", 1.0))
 
 
@@ -36,19 +34,17 @@ class OneNumber:
         targets: Callable[[], Targets],
         options: Mapping[str, Any],
     ) -> list[Any]:
-        """A dense layer, and its output brought to the mean and spread of train.
+        """A dense layer, rescaled to the mean and standard deviation of train.
 
-        So a recipe suits targets of any unit.
+        So one recipe suits targets in any unit.
         """
         import keras
 
         sample = targets()
         mean = float(sample.mean()) if len(sample) else 0.0
-        spread = float(sample.std()) if len(sample) else 1.0
-        return [
-            keras.layers.Dense(1, **options),
-            keras.layers.Rescaling(spread or 1.0, mean),
-        ]
+        deviation = (float(sample.std()) if len(sample) else 0.0) or 1.0
+        rescaling = keras.layers.Rescaling(deviation, mean)
+        return [keras.layers.Dense(1, **options), rescaling]
 
     def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
         """Refuse a network that does not give ``(batch, 1)``."""
@@ -61,17 +57,17 @@ class OneNumber:
             )
 
     def check_training(self, network: Any, training: TrainingSpec) -> None:
-        """Any recipe will do."""
+        """Every recipe suits."""
 
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
     ) -> Any:
-        """Huber's loss, divided by `DELTA` and by the targets' spread.
+        """Huber's loss, divided by `DELTA` and by the targets' standard deviation.
 
-        Nearly the absolute error: squared only up to a tenth of a standard deviation,
-        so that a few large errors do not decide (P. J. Huber, Robust estimation of a
-        location parameter, Annals of Mathematical Statistics 35, 1964). On turned
-        digits it gave a median error of 4.5 degrees, and 5.1 with a DELTA of 1.
+        It is nearly the absolute error: squared only up to a tenth of a standard
+        deviation, so that a few large errors do not dominate (P. J. Huber, Robust
+        estimation of a location parameter, Annals of Mathematical Statistics 35, 1964).
+        On rotated digits it gave a median error of 4.5 degrees; DELTA = 1 gave 5.1.
         """
         import keras
 
@@ -92,7 +88,7 @@ class OneNumber:
         targets: Targets,
         training: TrainingSpec,
     ) -> Metrics:
-        """Nothing is left to do."""
+        """There is nothing to adjust."""
         return {}
 
     def validation_metrics(

@@ -1,4 +1,4 @@
-"""What the answers of a regression are worth: each is off by so much."""
+"""Scores, metrics and pictures of a regression; the score is the absolute error."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.tasks import Judge
 from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
 from headrace.tasks.regression import pictures
 
-if TYPE_CHECKING:
-    from headrace.tasks import Judge
-
-RANGES = 5  # of the targets, as many rows in each
+RANGES = 5  # of the targets, with equal numbers of rows
 ENOUGH_ROWS = 50  # for the comparison with a champion
 
 
@@ -35,7 +33,7 @@ class AbsoluteError:
     """See `headrace.tasks.Judge`."""
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
-        """How far each answer is from the true number, float64 ``(n,)``."""
+        """The absolute error of each answer, float64 ``(n,)``."""
         return np.abs(_errors(outputs, targets))
 
     def metrics(
@@ -45,11 +43,10 @@ class AbsoluteError:
         data: DataDescription,
         evaluation: EvaluationSpec,
     ) -> tuple[Metrics, dict[str, Metrics]]:
-        """Errors in the unit of the targets, and as shares of a constant's.
+        """Errors in the unit of the targets, and relative to a constant answer.
 
-        ``test_relative_error`` is the mean absolute error as a share of what always
-        answering the median would get; ``test_relative_bias`` is the mean error as a
-        share of the same.
+        ``test_relative_error`` divides the mean absolute error by that of always
+        answering the median; ``test_relative_bias`` divides the mean error by the same.
         """
         errors = _errors(outputs, targets)
         size = np.abs(errors)
@@ -74,7 +71,7 @@ class AbsoluteError:
         }, _ranges(errors, truth)
 
     def summary(self, scores: Scores, confidence: float) -> Metrics:
-        """The mean absolute error with its interval, and the spread of the errors."""
+        """The mean absolute error with its interval, and the standard deviation."""
         low, high = interval(scores, confidence)
         return {
             "absolute_error": float(scores.mean()),
@@ -84,23 +81,23 @@ class AbsoluteError:
         }
 
     def badness(self, outputs: Outputs, targets: Targets) -> Any:
-        """How far off each answer is."""
+        """The absolute error."""
         return self.scores(outputs, targets)
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
-        """What was predicted for what."""
+        """The true number, the prediction and the error."""
         return (
             f"{target:.4g}: predicted {output[0]:.4g}\noff by {output[0] - target:+.4g}"
         )
 
     def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
-        """None: a large error is as likely the model's."""
+        """None: a large error is as likely to be the model's."""
         return []
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
-        """Whether a challenger can be compared with a champion."""
+        """Too few test rows to compare a challenger with a champion."""
         rows = len(targets)
         if rows >= ENOUGH_ROWS:
             return []
@@ -131,15 +128,14 @@ def _errors(outputs: Outputs, targets: Targets) -> Scores:
 def _ranges(errors: Scores, truth: Scores) -> dict[str, Metrics]:
     """The errors by the size of the target."""
     order = np.argsort(truth, kind="stable")
-    found = {}
-    for rows in np.array_split(order, min(RANGES, len(order))):
-        first, last = truth[rows[0]], truth[rows[-1]]
-        found[f"range={first:.4g} to {last:.4g}"] = {
+    return {
+        f"range={truth[rows[0]]:.4g} to {truth[rows[-1]]:.4g}": {
             "rows": float(len(rows)),
             "absolute_error": float(np.abs(errors[rows]).mean()),
             "bias": float(errors[rows].mean()),
         }
-    return found
+        for rows in np.array_split(order, min(RANGES, len(order)))
+    }
 
 
 PART: Judge = AbsoluteError()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +13,12 @@ import pyarrow as pa
 from headrace.media.chunks import Chunk, Source
 from headrace.records import DataDescription
 from headrace.spec import DataSpec
+from headrace.tasks import Labels
 from headrace.tasks.forms import Targets
-
-if TYPE_CHECKING:
-    from headrace.tasks import Labels
 
 
 def number(label: str) -> float:
-    """The number that a label is; NaN where it is none, or not finite."""
+    """A label as a number; NaN where it is not a finite one."""
     try:
         value = float(label)
     except ValueError:
@@ -29,7 +27,7 @@ def number(label: str) -> float:
 
 
 def numbers(labels: Sequence[str]) -> Targets:
-    """The numbers that labels are, float64 ``(n,)``."""
+    """Labels as numbers, float64 ``(n,)``."""
     return np.array([number(label) for label in labels], np.float64)
 
 
@@ -42,7 +40,7 @@ class Numbers:
     def read(self, chunks: Iterator[Chunk], source: Source) -> Iterator[Chunk]:
         """Each number in one form: ``12.50`` and ``12.5`` are the same label.
 
-        What is no number stays as it is, for the contract to set aside.
+        A label that is not a number stays, and the contract sets its row aside.
         """
         for chunk in chunks:
             values = map(number, chunk.labels)
@@ -53,11 +51,11 @@ class Numbers:
             yield replace(chunk, labels=plain)
 
     def sketch(self, labels: Collection[str]) -> frozenset[str]:
-        """One of them: nothing need be known of all."""
+        """One of them: only whether there are any matters."""
         return frozenset(list(labels)[:1])
 
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
-        """Nothing: models of data in another range can be compared."""
+        """Nothing: models of data in different ranges can be compared."""
         return {}
 
     def covers(self, train: Collection[str], val: Collection[str]) -> bool:
@@ -65,7 +63,7 @@ class Numbers:
         return bool(val)
 
     def encode(self, labels: pa.ChunkedArray, data: DataDescription) -> Targets:
-        """Numbers; NaN where a label is none."""
+        """Numbers; NaN where a label is not one."""
         return numbers(labels.to_pylist()).astype(self.DTYPE)
 
 

@@ -1,28 +1,24 @@
-"""What `headrace new` finds out of the targets of a regression, and writes."""
+"""What `headrace new` finds out from the targets of a regression, and writes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headrace.errors import Refusal
 from headrace.records import Finding
+from headrace.tasks import Surveyor
 from headrace.tasks.forms import Counts, Survey, Targets
 from headrace.tasks.regression.labels import numbers
 
-if TYPE_CHECKING:
-    from headrace.tasks import Surveyor
-
 STANDARD_ERRORS = 3
-# Measured on turned digits: sides that are stretched apart turn a line by some degrees,
-# and a number takes more steps than a label.
+# Measured on rotated digits: zooming the two axes apart rotates a line by some degrees,
+# and a number takes more steps to learn than a label.
 ARGUMENTS = {"zoom": 0.0, "dropout": 0.1}
 LEAST_STEPS = 3_000
-BIAS = 0.1  # as a share of what the median is wrong by
-_ENOUGH = 2
+BIAS = 0.1  # as a share of the error of always answering the median
 
 
 class NumberSurvey:
@@ -31,48 +27,47 @@ class NumberSurvey:
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
-        """How the numbers are spread, and gates better than a constant."""
-        values = {split: _values(labels, split) for split in ("train", "test")}
-        rows = {split: len(known) for split, known in values.items()}
-        every = sum(labels.values())
-        bad = every - sum(rows.values())
-        if any(len(np.unique(known)) < _ENOUGH for known in values.values()):
+        """How the numbers are distributed, and gates better than a constant."""
+        train, test = (_values(labels, split) for split in ("train", "test"))
+        total = labels.total()
+        bad = total - len(train) - len(test)
+        if len(np.unique(train)) < 2 or len(np.unique(test)) < 2:
             raise Refusal(
                 f"{source} has no two different numbers in train and in test: of "
-                f"{every:,} labels, {bad:,} are no numbers.",
+                f"{total:,} labels, {bad:,} are no numbers.",
                 "Name the column of the numbers with --label.",
             )
-        median = float(np.median(values["train"]))
-        off = np.abs(values["test"] - median)
-        error = float(off.mean())
-        doubt = STANDARD_ERRORS * float(off.std(ddof=1)) / math.sqrt(len(off))
+        median = float(np.median(train))
+        errors = np.abs(test - median)
+        error = float(errors.mean())
+        margin = STANDARD_ERRORS * float(errors.std(ddof=1)) / math.sqrt(len(errors))
         bounds = {
-            "error": _rounded(max(error - doubt, error / 2)),
-            "bias": _rounded(BIAS * error),
+            "error": float(f"{max(error - margin, error / 2):.4g}"),
+            "bias": float(f"{BIAS * error:.4g}"),
         }
-        low, high = float(values["train"].min()), float(values["train"].max())
+        low, high = float(train.min()), float(train.max())
         spread = f"from {low:.4g} to {high:.4g}, median {median:.4g}"
         constant = (
-            f"Always answering {median:.4g} would be wrong by {error:.4g} on average"
+            f"always answering {median:.4g} would be wrong by {error:.4g} on average"
         )
         findings = []
         if bad:
-            message = f"{bad:,} of {every:,} labels are no numbers, and are set aside"
+            message = f"{bad:,} of {total:,} labels are no numbers, and are set aside"
             findings.append(Finding(check="label", count=bad, message=message))
         return Survey(
-            rows=rows,
+            rows={"train": len(train), "test": len(test)},
             fields={},
             head=[
-                f"# {rows['train']:,} rows to learn from and {rows['test']:,} to test "
-                f"on, numbers {spread}.",
-                f"# {constant}.",
+                f"# {len(train):,} rows to learn from and {len(test):,} to test on, "
+                f"numbers {spread}.",
+                f"# {constant.capitalize()}.",
             ],
             gates=[{"name": name, "threshold": at} for name, at in bounds.items()],
             summary="Gives a number for {medium}.",
             readme=[
                 f"The numbers to learn reach {spread}.",
-                f"{constant}; the gate asks for less than {bounds['error']:g}, and for "
-                f"a bias within {bounds['bias']:g}.",
+                f"{constant.capitalize()}; the gate asks for less than "
+                f"{bounds['error']:g}, and for a bias within {bounds['bias']:g}.",
             ],
             limits="It answers with a number whatever it is given.",
             facts={
@@ -82,8 +77,7 @@ class NumberSurvey:
             },
             lines=[
                 f"numbers {spread}",
-                f"always answering {median:.4g} would be wrong by {error:.4g} on "
-                f"average; the gate asks for less than {bounds['error']:g}",
+                f"{constant}; the gate asks for less than {bounds['error']:g}",
             ],
             findings=findings,
             arguments=ARGUMENTS,
@@ -94,13 +88,9 @@ class NumberSurvey:
 def _values(labels: Counts, split: str) -> Targets:
     """The numbers of a split, one for each row."""
     own = {label: rows for (of, label), rows in labels.items() if of == split}
-    found = np.repeat(numbers(list(own)), list(own.values()))
-    known: Targets = found[~np.isnan(found)]
+    values = np.repeat(numbers(list(own)), list(own.values()))
+    known: Targets = values[~np.isnan(values)]
     return known
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 PART: Surveyor = NumberSurvey()
