@@ -1,6 +1,6 @@
-"""A pipeline file, read and checked. Needs nothing but pydantic.
+"""The pipeline file, read and checked with pydantic alone.
 
-What to learn is here and is versioned; where it runs is in ``settings``.
+It says what to learn, and is versioned; where that runs is in ``headrace.settings``.
 """
 
 from headrace.spec.files import FILE_NAME, load_spec, override, parse_override

@@ -1,4 +1,4 @@
-"""The fields of a spec as flat text, and runs named by those that differ."""
+"""The fields of a spec as flat text, and names of runs from changed fields."""
 
 from __future__ import annotations
 
@@ -14,16 +14,11 @@ from headrace.spec.law import Change
 from headrace.spec.pipeline import PipelineSpec
 
 _BUILDER = "model.builder"
-_LISTS = ("gates", "contract")  # named as a whole
+_LISTS = ("gates", "contract")  # named without their rows
 _WITHOUT_VALUE = {None, "{}"}
 _LONGEST_VALUE = 24
 _NAMED_FIELDS = 3
 _UNUSUAL = re.compile(r"[^\w\-.+, \[\]()]")
-
-
-def _is_row(value: Any) -> bool:
-    """Whether a list's value has fields beside its name."""
-    return isinstance(value, Mapping) and value.keys() != {"name"}
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -31,11 +26,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and value and all(map(_is_row, value)):
-            for number, item in enumerate(value):
-                label = item.get("name", number)
-                rest = {k: v for k, v in item.items() if k != "name"}
-                yield from flatten(rest, f"{prefix}{key}.{label}.")
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(v, Mapping) and v.keys() != {"name"} for v in value)
+        ):
+            for number, row in enumerate(value):
+                rest = {k: v for k, v in row.items() if k != "name"}
+                yield from flatten(rest, f"{prefix}{key}.{row.get('name', number)}.")
         else:
             yield f"{prefix}{key}", str(value)[:6000]
 
@@ -46,7 +44,7 @@ def fields_of(spec: PipelineSpec) -> dict[str, str]:
 
 
 def fields_of_file(spec: PipelineSpec, folder: Path) -> dict[str, str]:
-    """What the pipeline's file says; what the spec says where it cannot be read."""
+    """The fields of the pipeline's file, or of the spec if the file is unreadable."""
     with contextlib.suppress(HeadraceError):
         return fields_of(load_spec(folder, name=spec.name))
     return fields_of(spec)
@@ -55,12 +53,12 @@ def fields_of_file(spec: PipelineSpec, folder: Path) -> dict[str, str]:
 def changes_of_fields(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> list[Change]:
-    """The fields that differ, in the order of the later ones."""
+    """The fields that differ, in the order of ``after``."""
     names = dict.fromkeys([*after, *before])
-    found = (Change(name, before.get(name), after.get(name)) for name in names)
+    pairs = (Change(name, before.get(name), after.get(name)) for name in names)
     return [
         change
-        for change in found
+        for change in pairs
         if change.before != change.after
         and not {change.before, change.after} <= _WITHOUT_VALUE
     ]
@@ -69,10 +67,10 @@ def changes_of_fields(
 def name_by_changes(
     head: str, before: Mapping[str, str], after: Mapping[str, str]
 ) -> str:
-    """A run's name by the fields that differ, such as ``mlp epochs=30 seed=2``.
+    """A run's name from the fields that differ, such as ``mlp epochs=30 seed=2``.
 
     Args:
-        head: what the name begins with; a builder of that name is not named again.
+        head: the first word; a builder of that name is not repeated.
     """
     parts: dict[str, str] = {}
     for change in changes_of_fields(before, after):

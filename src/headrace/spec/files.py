@@ -1,8 +1,7 @@
-"""Reading a pipeline file, with overrides; what is wrong with it in words."""
+"""Reads a pipeline file with overrides, and explains what is wrong with it."""
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.credentials import find_credential
-from headrace.errors import NotFoundError, SpecError
+from headrace.errors import NotFoundError, SpecError, did_you_mean
 from headrace.spec.pipeline import PipelineSpec
 from headrace.spec.tables import CREDENTIAL
 from headrace.spec.values import check_values, shorten, too_deep
 
 FILE_NAME = "pipeline.toml"
-# Each byte of it takes up to 70 in memory. The names of 21,000 classes take 400 kB.
+# Parsing takes up to 70 bytes of memory a byte. The names of 21,000 classes are 400 kB.
 MOST_BYTES = 2 * 2**20
 
 
@@ -61,12 +60,12 @@ def _apply(raw: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
 def load_spec(
     folder: Path, overrides: tuple[str, ...] = (), name: str = ""
 ) -> PipelineSpec:
-    """Read ``folder/pipeline.toml`` with overrides applied.
+    """Read ``folder/pipeline.toml`` and apply the overrides.
 
     Args:
-        folder: that of the pipeline.
+        folder: of the pipeline.
         overrides: as given with ``--set``.
-        name: of the pipeline, where the folder has another, as one from the store has.
+        name: of the pipeline, where the folder is called otherwise, as in the store.
 
     Raises:
         NotFoundError: there is no such file.
@@ -74,7 +73,12 @@ def load_spec(
     """
     path = folder / FILE_NAME
     try:
-        raw = tomllib.loads(_text(path))
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise _too_long(str(path))
+        text = data.decode().replace("\r\n", "\n").replace("\r", "\n")
+        raw = tomllib.loads(text)
     except FileNotFoundError:
         raise NotFoundError(
             f"{folder} holds no {FILE_NAME}.", "Name a folder that does."
@@ -99,14 +103,6 @@ def load_spec(
         raise too_deep(str(path)) from None
     raw.setdefault("name", name or folder.resolve().name)
     return _validate(raw, overrides, path)
-
-
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise _too_long(str(path))
-    return data.decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _too_long(where: str) -> SpecError:
@@ -136,51 +132,35 @@ def _validate(
     try:
         return PipelineSpec.model_validate(raw)
     except ValidationError as error:
-        raise _explain(error, path, overrides) from None
-
-
-def _explain(
-    error: ValidationError, path: Path, overrides: tuple[str, ...]
-) -> SpecError:
-    return SpecError(
-        "\n".join(
-            _problem(item, path, overrides) for item in error.errors(include_url=False)
-        )
-    )
+        items = error.errors(include_url=False)
+        problems = [_problem(item, path, overrides) for item in items]
+    raise SpecError("\n".join(problems))
 
 
 def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:
-    """One thing that is wrong, where, and what to do about it."""
+    """What is wrong with a field, where it was set, and what to do."""
     location = [str(part) for part in item["loc"]]
-    field = ".".join(location)
+    field, parent = ".".join(location), ".".join(location[:-1])
     table = location[0] if location else ""
-    said = [o for o in overrides if o.split("=", 1)[0].split(".")[0].strip() == table]
-    where = f"--set {shorten(said[-1])}" if said else str(path)
+    mine = [o for o in overrides if o.split("=", 1)[0].split(".")[0].strip() == table]
+    where = f"--set {shorten(mine[-1])}" if mine else str(path)
     if item["type"] == CREDENTIAL:  # the value is not shown
-        return f"{'--set' if said else path}: {field}: {item['msg']}"
-    if item["type"] == "extra_forbidden":
-        names = _names_at(item["loc"][:-1])
-        near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
-        parent = ".".join(location[:-1])
-        place = f" in {parent}" if parent else ""
-        hint = (
-            f"Did you mean {'.'.join([*location[:-1], near[0]])}?"
-            if near
-            else f"Valid names{place}: {', '.join(names)}."
-        )
-        return f"{where}: unknown key {field} (value {_shown(item['input'])}). {hint}"
+        return f"{'--set' if mine else path}: {field}: {item['msg']}"
     if item["type"] == "missing":
         return f"{where}: {field} is missing. Add it."
+    value = shorten(repr(item["input"]))
+    if find_credential(repr(item["input"])):
+        value = "not shown, for it holds a credential"
+    if item["type"] == "extra_forbidden":
+        names = _names_at(item["loc"][:-1])
+        place = f" in {parent}" if parent else ""
+        valid = f"Valid names{place}: {', '.join(names)}."
+        prefix = field.removesuffix(location[-1])
+        hint = did_you_mean(location[-1], names, valid, prefix=prefix)
+        return f"{where}: unknown key {field} (value {value}). {hint}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{where}: {field} = {_shown(item['input'])}: {message}."
-
-
-def _shown(value: Any) -> str:
-    """A value in a message: not all of a long one, and no credential."""
-    text = repr(value)
-    if find_credential(text):
-        return "not shown, for it holds a credential"
-    return shorten(text)
+    stop = "" if message.endswith("?") else "."
+    return f"{where}: {field} = {value}: {message}{stop}"
 
 
 def _names_at(location: tuple[int | str, ...]) -> list[str]:

@@ -7,14 +7,14 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from headrace import extensions
-from headrace.spec.tables import Table
+from headrace.spec.tables import Table, share
 
 
 class GateSpec(Table):
-    """``[[gates]]``: a metric and the bound it must keep to be promoted.
+    """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
-    The gates named in ``COMMON_GATES``, and those of the task, know their metric and
-    direction; any other gate names them itself.
+    A gate of ``COMMON_GATES`` or of the task has a metric and a direction of its own;
+    any other gate names them.
     """
 
     name: str = Field(
@@ -34,15 +34,11 @@ class GateSpec(Table):
         description="the bound of the metric; champion only: the significance level "
         "that all attempts share",
     )
-    margin: float = Field(
-        default=0.005,
-        ge=0,
-        lt=1,
-        description="champion only: what may be lost on new test items; of a score "
-        "of right and wrong a share of the items, of numbers a share of the "
-        "champion's mean score",
+    margin: float = share(
+        0.005,
+        "champion only: what may be lost on new test items; of a score of right and "
+        "wrong a share of the items, of numbers a share of the champion's mean score",
     )
-
     kind: str = Field(
         default="", description="of a module in headrace.gates.kinds; empty: a bound"
     )

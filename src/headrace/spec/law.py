@@ -1,12 +1,13 @@
-"""The law of a pipeline: what its file says of which model may become champion.
+"""The law of a pipeline: the part of its file that decides which model is promoted.
 
 The law is the gates, the contract, the evaluation, the promotion and all of ``[data]``
-but the source, which runs are given. A run that applies another law than that of the
-file in its folder is an experiment, wherever the change came from.
+but the source. A run that applies another law than the file in the pipeline's folder
+is an experiment, wherever the change came from.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -25,7 +26,7 @@ _Path = tuple[str, ...]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLES = {"data", "evaluation", "promotion"}
 _LISTS = {"contract", "gates"}
-_NAMES = {"name", "medium", "task"}  # of another model, its file would be another one
+_NAMES = {"name", "medium", "task"}  # another one is another model
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Law:
     """The law of a pipeline's file, and the law that a run applies.
 
     Attributes:
-        committed: what the file says, as `law_of` gives it.
-        applied: what holds in the run.
+        committed: that of the file, from `law_of`.
+        applied: that of the run.
         file: the text of the pipeline file.
     """
 
@@ -62,7 +63,7 @@ class Law:
 
     @property
     def digest(self) -> str:
-        """sha256 of the law in the file; comments, order and the source change none."""
+        """sha256 of the file's law, whatever its comments, order and source."""
         return law_digest(self.committed)
 
     @property
@@ -76,24 +77,20 @@ class Law:
         return changes(self.committed, self.applied)
 
     def dump(self) -> dict[str, Any]:
-        """The JSON that evidence keeps; `recorded_changes` reads it."""
-        return {
-            "committed": self.committed,
-            "applied": self.applied,
-            "file": self.file,
-        }
+        """The JSON that evidence stores; `recorded_changes` reads it."""
+        return dataclasses.asdict(self)
 
 
 def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) -> Law:
-    """The law that a spec applies, beside that of the pipeline's file.
+    """The law of the pipeline's file, and the law that a spec applies.
 
     Args:
         spec: of the run.
         folder: of the pipeline.
-        project: whose own pipeline of the name has the law, if ``folder`` is a copy of
-            it elsewhere.
-        unpacked: where folders from the store are, each called by its digest. They are
-            what was deployed, and have their law themselves.
+        project: if ``folder`` is a copy elsewhere of a pipeline of this project, the
+            project's file has the law.
+        unpacked: holds folders from the store, each named by its digest. A deployed
+            folder has its own law.
 
     Raises:
         NotFoundError: there is no such file.
@@ -107,9 +104,9 @@ def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) ->
     own = project / "pipelines" / spec.name
     is_copy = not stored and committed.name == spec.name and own != folder
     if is_copy and (own / FILE_NAME).is_file():
-        found = load_spec(own)
-        if found.name == spec.name:
-            folder, committed = own, found
+        original = load_spec(own)
+        if original.name == spec.name:
+            folder, committed = own, original
     text = (folder / FILE_NAME).read_text(encoding="utf-8")
     return Law(law_of(committed), law_of(spec), text)
 
@@ -135,82 +132,71 @@ def law_digest(law: Fields) -> str:
 
 def overridden(committed: Fields, applied: Fields) -> tuple[str, ...]:
     """The fields of the law that differ: ``gates``, ``contract``, ``data.where``."""
-    before, after = _flatten(committed), _flatten(applied)
-    depth = {name: 2 for name in _TABLES}
-    return tuple(
-        sorted(
-            {
-                ".".join(path[: depth.get(path[0], 1)])
-                for path in before.keys() | after.keys()
-                if _differ(before, after, path)
-            }
-        )
-    )
+    paths = _changed(_flatten(committed), _flatten(applied))
+    fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
+    return tuple(sorted(fields))
 
 
 def changes(before: Fields, after: Fields) -> tuple[Change, ...]:
-    """How two laws differ, by field; none where one of them is not known."""
+    """The fields in which two laws differ; none where one of the laws is unknown."""
     if not before or not after:
         return ()
     old, new = _flatten(before), _flatten(after)
-    paths = {path for path in old.keys() | new.keys() if _differ(old, new, path)}
-    found = []
-    for gate in sorted({path[1] for path in paths if path[0] == "gates"}):
+    paths = _changed(old, new)
+    changed = []
+    for gate in {path[1] for path in paths if path[0] == "gates"}:
         was, is_now = _gate(before, gate), _gate(after, gate)
         if was is None or is_now is None:
             paths = {path for path in paths if path[:2] != ("gates", gate)}
-            found.append(Change(f"gates.{gate}", was, is_now))
-    found += [Change(".".join(path), old.get(path), new.get(path)) for path in paths]
-    return tuple(sorted(found, key=lambda change: change.field))
+            changed.append(Change(f"gates.{gate}", was, is_now))
+    changed += [Change(".".join(path), old.get(path), new.get(path)) for path in paths]
+    return tuple(sorted(changed, key=lambda change: change.field))
 
 
 def recorded_changes(law: Mapping[str, Any]) -> tuple[Change, ...]:
-    """What a run overrode, as its evidence has it; none in evidence without a law."""
+    """The overrides of a run, from its evidence; none in evidence without a law."""
     return changes(law.get("committed") or {}, law.get("applied") or {})
 
 
-def _differ(before: dict[_Path, Any], after: dict[_Path, Any], path: _Path) -> bool:
-    return path not in before or path not in after or before[path] != after[path]
+def _changed(before: dict[_Path, Any], after: dict[_Path, Any]) -> set[_Path]:
+    missing = object()
+    return {
+        path
+        for path in before.keys() | after.keys()
+        if before.get(path, missing) != after.get(path, missing)
+    }
 
 
 def _flatten(law: Fields) -> dict[_Path, Any]:
-    found: dict[_Path, Any] = {(n,): law[n] for n in sorted(_NAMES) if n in law}
+    fields: dict[_Path, Any] = {(n,): law[n] for n in sorted(_NAMES) if n in law}
     for table in sorted(_TABLES):
-        found |= {(table, name): value for name, value in law.get(table, {}).items()}
+        fields |= {(table, name): value for name, value in law.get(table, {}).items()}
     for gate in law.get("gates", ()):
-        found |= {("gates", gate["name"], k): v for k, v in gate.items() if k != "name"}
+        fields |= {
+            ("gates", gate["name"], k): v for k, v in gate.items() if k != "name"
+        }
     for row in law.get("contract", ()):
-        head, arguments = _contract_row(row)
+        about = [str(row[name]) for name in ("column", "split") if row.get(name)]
+        head = row["expectation"] + (f"({', '.join(about)})" if about else "")
+        rest = sorted(row.keys() - {"expectation", "column", "split"})
+        arguments = ", ".join(f"{key} = {json.dumps(row[key])}" for key in rest)
         path = ("contract", head)
-        found[path] = sorted([*found.get(path, []), arguments])
-    return found
-
-
-def _contract_row(row: Fields) -> tuple[str, str]:
-    """A row as what it is about, and its arguments as text."""
-    about = [str(row[name]) for name in ("column", "split") if row.get(name)]
-    head = row["expectation"] + (f"({', '.join(about)})" if about else "")
-    rest = {
-        key: value
-        for key, value in row.items()
-        if key not in {"expectation", "column", "split"}
-    }
-    text = ", ".join(f"{k} = {json.dumps(v)}" for k, v in sorted(rest.items()))
-    return head, text
+        fields[path] = sorted([*fields.get(path, []), arguments])
+    return fields
 
 
 def _gate(law: Fields, name: str) -> str | None:
-    """A gate in words; None where the law has none of that name."""
-    gate = next((g for g in law.get("gates", ()) if g["name"] == name), None)
-    if gate is None:
-        return None
-    word = "at least" if gate["direction"] == "min" else "at most"
-    return f"{gate['metric']} {word} {gate['threshold']:g}"
+    """A gate as text, such as ``test_accuracy at least 0.9``; None if there is none."""
+    for gate in law.get("gates", ()):
+        if gate["name"] == name:
+            word = "at least" if gate["direction"] == "min" else "at most"
+            return f"{gate['metric']} {word} {gate['threshold']:g}"
+    return None
 
 
 def _text(value: Any) -> str:
     if value is None:
         return "none"
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
         return "[" + "; ".join(value) + "]"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,10 +1,10 @@
-"""A whole pipeline file."""
+"""The pipeline file, with the defaults of its medium, family and task."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from headrace import extensions
 from headrace.extensions import constant
@@ -25,17 +25,17 @@ from headrace.spec.training import TrainingSpec
 
 
 def media_names() -> list[str]:
-    """The media that there are, in ``headrace.media`` or by an entry point."""
+    """All media, of ``headrace.media`` and of entry points."""
     return list(extensions.modules("media"))
 
 
 def task_names() -> list[str]:
-    """The tasks that there are, in ``headrace.tasks`` or by an entry point."""
+    """All tasks, of ``headrace.tasks`` and of entry points."""
     return list(extensions.modules("tasks"))
 
 
 class PipelineSpec(Table):
-    """All that a pipeline file says, with the defaults filled in."""
+    """A pipeline file with its defaults filled in."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
     medium: str = Field(json_schema_extra={"enum": [*media_names()]})
@@ -53,14 +53,13 @@ class PipelineSpec(Table):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
-        """What the file does not say, the family of models and the task do."""
+        """Fill in the defaults of the family of models and of the task."""
         if not isinstance(values, dict):
             return values
         task = values.get("task", DEFAULT_TASK)
         if task not in task_names():
             return values
-        gates = _with_gates_of(task, values)
-        values = values if gates is None else {**values, "gates": gates}
+        values = {**values, "gates": _gates_of(task, values)}
         if values.get("medium") not in media_names():
             return values
         model, training = values.get("model", {}), values.get("training", {})
@@ -69,22 +68,16 @@ class PipelineSpec(Table):
         recipe = recipe_of(values["medium"], str(model.get("builder") or ""), task)
         return {**values, "training": {**recipe, **training}} if recipe else values
 
-    @field_validator("medium")
+    @field_validator("medium", "task")
     @classmethod
-    def _medium_is_known(cls, name: str) -> str:
-        if name not in media_names():
-            raise ValueError(f"expected one of {', '.join(media_names())}")
-        return name
-
-    @field_validator("task")
-    @classmethod
-    def _task_is_known(cls, name: str) -> str:
-        if name not in task_names():
-            raise ValueError(f"expected one of {', '.join(task_names())}")
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        known = media_names() if info.field_name == "medium" else task_names()
+        if name not in known:
+            raise ValueError(f"expected one of {', '.join(known)}")
         return name
 
     @model_validator(mode="after")
-    def _the_task_has_a_use_for_it(self) -> PipelineSpec:
+    def _fields_suit_the_task(self) -> PipelineSpec:
         for field in unused_fields(self.task):
             table, _, name = field.partition(".")
             own = getattr(self, table)
@@ -93,7 +86,7 @@ class PipelineSpec(Table):
         return self
 
     @model_validator(mode="after")
-    def _the_medium_has_a_use_for_it(self) -> PipelineSpec:
+    def _fields_suit_the_medium(self) -> PipelineSpec:
         own, values = fields_of(self.medium), self.data.model_dump()
         for field in media_fields().keys() - own.keys():
             if values[field] != type(self.data).model_fields[field].default:
@@ -111,20 +104,20 @@ class PipelineSpec(Table):
 
 
 def default_builder(medium: str) -> str:
-    """The family of models that a medium takes where none is named."""
+    """The default family of models of a medium."""
     return str(constant(extensions.modules("media")[medium], "DEFAULT_BUILDER"))
 
 
 def family_medium(builder: str) -> str:
-    """The medium that a family is for; empty where there is no such family."""
+    """The medium of a family; empty where there is no such family."""
     module = extensions.modules("models").get(builder)
     return str(constant(module, "MEDIUM") or "") if module else ""
 
 
 def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, Any]:
-    """The measured defaults of a family's training; none for a builder elsewhere.
+    """The measured training defaults of a family; none for other builders.
 
-    What means nothing to the task is left out.
+    Fields without a meaning for the task are left out.
     """
     builder = builder or default_builder(medium)
     if not family_medium(builder):
@@ -141,19 +134,15 @@ def known_gates(task: str) -> dict[str, dict[str, Any]]:
 
 def default_gates(task: str = DEFAULT_TASK) -> tuple[GateSpec, ...]:
     """The gates of a pipeline whose file names none."""
-    bounds = task_default(task, "DEFAULT_GATES")
     known = known_gates(task)
-    return tuple(
-        GateSpec.model_validate(
-            {"name": name, **known[name]}
-            | ({"threshold": bounds[name]} if name in bounds else {})
-        )
-        for name in (*bounds, *COMMON_GATES)
-    )
+    for name, threshold in task_default(task, "DEFAULT_GATES").items():
+        known[name] = {**known[name], "threshold": threshold}
+    names = (*task_default(task, "DEFAULT_GATES"), *COMMON_GATES)
+    return tuple(GateSpec.model_validate({"name": n, **known[n]}) for n in names)
 
 
 def unused_fields(task: str) -> tuple[str, ...]:
-    """Fields such as ``training.calibrate`` that mean nothing to a task."""
+    """Fields without a meaning for a task, such as ``training.calibrate``."""
     return tuple(task_default(task, "UNUSED"))
 
 
@@ -162,21 +151,22 @@ def task_default(task: str, name: str) -> Any:
     return constant(f"{extensions.modules('tasks')[task]}.defaults", name)
 
 
-def _with_gates_of(task: str, values: dict[str, Any]) -> Any:
-    """Gates with what the task knows of them; None where they are of another form."""
+def _gates_of(task: str, values: dict[str, Any]) -> Any:
+    """The gates with the metrics and directions that the task knows."""
     if "gates" not in values:
         return default_gates(task)
     known, gates = known_gates(task), values["gates"]
-    if not isinstance(gates, (list, tuple)):
-        return None
-    return [
-        {**known.get(str(gate.get("name")), {}), **gate}
-        if isinstance(gate, dict)
-        else gate
-        for gate in gates
-    ]
+    if not isinstance(gates, list | tuple):
+        return gates  # pydantic rejects them
+
+    def fill_in(gate: Any) -> Any:
+        if not isinstance(gate, dict):
+            return gate
+        return {**known.get(str(gate.get("name")), {}), **gate}
+
+    return [fill_in(gate) for gate in gates]
 
 
 def least_steps(builder: str) -> int:
-    """Training steps that a family of models needs to settle, however few the rows."""
+    """The training steps that a family needs to converge, however few the rows."""
     return int(constant(extensions.modules("models")[builder], "LEAST_STEPS"))

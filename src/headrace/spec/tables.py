@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import operator
 import unicodedata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -33,8 +35,19 @@ class Table(BaseModel):
     )
 
 
-_DEPLOYED = ("train", "fit")  # by [deploy] itself
 CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
+
+
+def share(default: float, description: str, below: float = 1) -> Any:
+    """A field for a share: at least 0, and below 1 or another bound."""
+    return Field(default=default, ge=0, lt=below, description=description)
+
+
+def _mapping(description: str) -> Any:
+    """A field for a table that is left out of digests while it is empty."""
+    return Field(
+        default_factory=dict, exclude_if=operator.not_, description=description
+    )
 
 
 def plain_label(label: str) -> str:
@@ -43,7 +56,7 @@ def plain_label(label: str) -> str:
 
 
 def check_encoding(name: str | None) -> str | None:
-    """The name of an encoding, as it was given; raises ValueError for another name."""
+    """Return the name of an encoding as it is; raise ValueError for an unknown one."""
     try:
         "".join(map(chr, range(32, 127))).encode(name or "utf-8")
     except (LookupError, UnicodeError):
@@ -84,9 +97,9 @@ class _Data(Table):
     where: str | None = Field(
         default=None, description="the rows of a table to use, such as lang == 'en'"
     )
-    encoding: str | None = Field(
+    encoding: Annotated[str | None, AfterValidator(check_encoding)] = Field(
         default=None,
-        exclude_if=lambda name: name is None,  # older laws and keys stay what they are
+        exclude_if=lambda name: name is None,  # digests of older laws stay the same
         description="of tables and .txt files, such as gb18030; None: found",
     )
     classes: tuple[str, ...] | None = Field(
@@ -100,26 +113,19 @@ class _Data(Table):
         lt=1,
         description="share of the test split, where the source has none of its own",
     )
-    quarantine_limit: float = Field(
-        default=0.05, ge=0, lt=1, description="share of rows that may be quarantined"
-    )
-    leak_limit: float = Field(
-        default=0.01,
-        ge=0,
-        lt=1,
-        description="share of test rows that may also be in train",
-    )
+    quarantine_limit: float = share(0.05, "share of rows that may be quarantined")
+    leak_limit: float = share(0.01, "share of test rows that may also be in train")
 
     @field_validator("source")
     @classmethod
     def _holds_no_credential(cls, source: str) -> str:
-        found = find_credential(source)
-        if found:
+        kind = find_credential(source)
+        if kind:
             raise PydanticCustomError(
                 CREDENTIAL,
-                "it holds a credential, {found}, which would be kept with the run. "
+                "it holds a credential, {kind}, which would be kept with the run. "
                 "{instead}",
-                {"found": found, "instead": instead(source)},
+                {"kind": kind, "instead": instead(source)},
             )
         return source
 
@@ -132,22 +138,17 @@ class _Data(Table):
             )
         return self
 
-    @field_validator("encoding")
-    @classmethod
-    def _is_an_encoding(cls, name: str | None) -> str | None:
-        return check_encoding(name)
-
     @field_validator("classes", mode="before")
     @classmethod
     def _labels_are_text(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            texts = (str(v) if isinstance(v, int) else v for v in value)
-            return tuple(plain_label(v) if isinstance(v, str) else v for v in texts)
-        return value
+        if not isinstance(value, list | tuple):
+            return value
+        texts = (str(v) if isinstance(v, int) else v for v in value)
+        return tuple(plain_label(v) if isinstance(v, str) else v for v in texts)
 
 
 def fields_of(medium: str) -> dict[str, Any]:
-    """The fields that a medium adds to ``[data]``, as its `FIELDS` describes them."""
+    """The fields that a medium adds to ``[data]``, from its constant `FIELDS`."""
     return constant(extensions.modules("media")[medium], "FIELDS") or {}
 
 
@@ -247,10 +248,12 @@ class PromotionSpec(Table):
 class FlowSpec(Table):
     """``[deploy.flows.NAME]``: when another flow runs on a pipeline, and where."""
 
-    cron: str = Field(
+    cron: Annotated[str, AfterValidator(check_cron)] = Field(
         default="", description="a schedule of five fields; by default none"
     )
-    timezone: str = Field(default="UTC", description="time zone of cron")
+    timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
+        default="UTC", description="time zone of cron"
+    )
     paused: bool = Field(default=False, description="the schedule is paused")
     on_drift: bool = Field(
         default=False, description="a headrace.drift event starts a run"
@@ -271,21 +274,7 @@ class FlowSpec(Table):
     when_busy: Literal["wait", "refuse"] = Field(
         default="wait", description="what happens to a run beyond that number"
     )
-    parameters: dict[str, Any] = Field(
-        default_factory=dict,
-        exclude_if=lambda parameters: not parameters,
-        description="of the flow, beside pipeline and folder",
-    )
-
-    @field_validator("cron")
-    @classmethod
-    def _cron_can_be_read(cls, cron: str) -> str:
-        return check_cron(cron) if cron else cron
-
-    @field_validator("timezone")
-    @classmethod
-    def _timezone_is_known(cls, name: str) -> str:
-        return check_timezone(name)
+    parameters: dict[str, Any] = _mapping("of the flow, beside pipeline and folder")
 
 
 class DeploySpec(FlowSpec):
@@ -295,16 +284,15 @@ class DeploySpec(FlowSpec):
         default="",
         description="work pool of the train stage; by default the flow's own",
     )
-    flows: dict[str, FlowSpec] = Field(
-        default_factory=dict,
-        exclude_if=lambda flows: not flows,
-        description="other flows that run on the pipeline, by name",
+    flows: dict[str, FlowSpec] = _mapping(
+        "other flows that run on the pipeline, by name"
     )
 
     @field_validator("flows")
     @classmethod
     def _flows_are_known(cls, flows: dict[str, FlowSpec]) -> dict[str, FlowSpec]:
-        known = [name for name in extensions.modules("flows") if name not in _DEPLOYED]
+        own = ("train", "fit")  # [deploy] itself deploys these
+        known = [name for name in extensions.modules("flows") if name not in own]
         for name in flows:
             if name not in known:
                 raise ValueError(f"{name!r} is not one of {', '.join(known)}")

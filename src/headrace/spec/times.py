@@ -1,10 +1,11 @@
-"""Schedules and time zones, checked as far as it takes no library."""
+"""Checks schedules and time zones without a library."""
 
 from __future__ import annotations
 
-import difflib
 import re
 import zoneinfo
+
+from headrace.errors import did_you_mean
 
 _FIELDS = (
     ("minute", 0, 59),
@@ -21,11 +22,13 @@ _PART = re.compile(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 
 
 def check_cron(cron: str) -> str:
-    """The five fields of a schedule, each with its bounds; returned as they are.
+    """Return a schedule of five fields, or an empty one, as it is.
 
     Raises:
-        ValueError: it is none; says which field.
+        ValueError: a field is missing, or out of its bounds.
     """
+    if not cron:
+        return cron
     fields = cron.split()
     if len(fields) != len(_FIELDS):
         names = " ".join(name for name, _, _ in _FIELDS)
@@ -44,10 +47,10 @@ def check_cron(cron: str) -> str:
 
 
 def _is_part(part: str, name: str, low: int, high: int) -> bool:
-    found = _PART.fullmatch(part)
-    if found is None:
+    match = _PART.fullmatch(part)
+    if match is None:
         return False
-    _, first, last, step = found.groups()
+    _, first, last, step = match.groups()
     if step is not None and int(step) < 1:
         return False
     numbers = [_number(end, name, low) for end in (first, last) if end is not None]
@@ -62,16 +65,15 @@ def _number(text: str, name: str, low: int) -> int:
 
 
 def check_timezone(name: str) -> str:
-    """The name of a time zone that this machine knows; returned as it is.
+    """Return the name of a time zone as it is.
 
     Raises:
-        ValueError: it knows none of that name; says which is near.
+        ValueError: this machine knows no time zone of that name.
     """
     try:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         known = zoneinfo.available_timezones()
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}" if near else "write one such as Europe/Paris"
-        raise ValueError(f"there is no such time zone; {hint}") from None
+        hint = did_you_mean(name, known, "Write one such as Europe/Paris")
+        raise ValueError(f"there is no such time zone. {hint}") from None
     return name

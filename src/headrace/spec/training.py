@@ -1,17 +1,18 @@
-"""``[training]``: how the network is fitted, by objects of Keras and of one's own."""
+"""``[training]``: how the network is fitted, with objects of Keras or of your own."""
 
 from __future__ import annotations
 
 import ast
 import difflib
 import functools
+import operator
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from headrace import extensions
-from headrace.spec.tables import Table
+from headrace.spec.tables import Table, share
 
 _MODULES = {
     "optimizer": "keras.optimizers",
@@ -24,7 +25,7 @@ _OFFERED = {
     "schedule": ("constant", "cosine"),
     "callbacks": ("EarlyStopping", "LearningRateScheduler", "ReduceLROnPlateau"),
 }
-_NOT_OFFERED = {  # base classes, and what takes other objects
+_NOT_OFFERED = {  # base classes, and classes that take other objects
     *("get", "serialize", "deserialize", "Loss", "Metric", "Optimizer"),
     *("LearningRateSchedule", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"),
     *("legacy", "schedules"),
@@ -33,7 +34,7 @@ _ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
 
 
 class Named(Table):
-    """An object by its name; all other keys are its arguments."""
+    """The name of an object; all other keys are its arguments."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -41,29 +42,29 @@ class Named(Table):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What it is made with."""
+        """The arguments that it is made with."""
         return dict(self.model_extra or {})
 
 
 def named(choice: str | Named) -> Named:
-    """A choice in its long form."""
+    """A choice as a table with a name and arguments."""
     return Named(name=choice) if isinstance(choice, str) else choice
 
 
 def is_own(name: str) -> bool:
-    """Whether a name is a function of the user's own, such as ``losses:focal``."""
+    """Whether a name is of a function of the user, such as ``losses:focal``."""
     return not name.isidentifier()
 
 
 def keras_name(kind: str, name: str) -> tuple[str, str]:
-    """The module and the name under which Keras has it.
+    """Keras's module and name of an object.
 
     Args:
         kind: the field, such as ``optimizer``.
         name: in any case: ``adamw`` is ``AdamW``.
 
     Raises:
-        ValueError: there is none, with the nearest names.
+        ValueError: Keras has no such object; the message has the nearest names.
     """
     names = _names(kind)
     exact = _ALIASES.get(name, name)
@@ -73,16 +74,17 @@ def keras_name(kind: str, name: str) -> tuple[str, str]:
     if exact.lower() in lower:
         return _MODULES[kind], lower[exact.lower()]
     near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
-    known = [lower[one] for one in near] or names
+    known = ", ".join([lower[match] for match in near] or names)
+    hint = "near it" if near else "it has"
     raise ValueError(
-        f"{_MODULES[kind]} has no such name; {'near it' if near else 'it has'}: "
-        f"{', '.join(known)}; a function of your own is module:function"
+        f"{_MODULES[kind]} has no such name; {hint}: {known}; a function of your own "
+        "is module:function"
     )
 
 
 @functools.cache
 def _names(kind: str) -> tuple[str, ...]:
-    """What a field may name, read from Keras's files without importing it."""
+    """The names that a field takes, read from Keras's files without an import."""
     if kind == "callbacks":
         return _OFFERED[kind]
     code = extensions.path_of(_MODULES[kind]).read_text(encoding="utf-8")
@@ -96,7 +98,7 @@ def _names(kind: str) -> tuple[str, ...]:
 
 
 def _check(kind: str, choice: Any) -> Any:
-    """Refuse a choice of another form or an unknown name."""
+    """Reject a choice of another form, or with an unknown name."""
     name = choice.get("name") if isinstance(choice, dict) else choice
     name = choice.name if isinstance(choice, Named) else name
     if not isinstance(name, str):
@@ -121,7 +123,7 @@ class TrainingSpec(Table):
     patience: int = Field(
         default=0,
         ge=0,
-        exclude_if=lambda value: not value,  # older keys stay what they are
+        exclude_if=operator.not_,  # older keys stay the same
         description="early stopping: end after so many epochs without a lower "
         "validation loss, with the best epoch's weights; 0: never",
     )
@@ -136,7 +138,7 @@ class TrainingSpec(Table):
     learning_rate: float = Field(
         default=0.01, gt=0, le=10, description="of the first step"
     )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="sgd only")
+    momentum: float = share(0.9, "sgd only")
     nesterov: bool = Field(default=True, description="sgd only: Nesterov momentum")
     decay: float = Field(
         default=1e-6,
@@ -158,31 +160,26 @@ class TrainingSpec(Table):
     )
     metrics: tuple[str | Named, ...] = Field(
         default=(),
-        exclude_if=lambda value: not value,
+        exclude_if=operator.not_,
         description="measured on the validation split after each epoch, beside the "
         "task's own: of keras.metrics, or a module:function of (targets, outputs)",
     )
     callbacks: tuple[str | Named, ...] = Field(
         default=(),
-        exclude_if=lambda value: not value,
+        exclude_if=operator.not_,
         description="called before and after each epoch: EarlyStopping, "
         "LearningRateScheduler, ReduceLROnPlateau, or a module:function that returns "
         "a keras.callbacks.Callback",
     )
-    label_smoothing: float = Field(
-        default=0.0,
-        ge=0,
-        lt=0.5,
-        description="share of each target that is spread over all classes",
+    label_smoothing: float = share(
+        0.0, "share of each target that is spread over all classes", below=0.5
     )
     calibrate: bool = Field(
         default=False,
         description="temperature scaling: after training, divide the logits by the "
         "temperature with the lowest loss on the validation split",
     )
-    weight_decay: float = Field(
-        default=0.0, ge=0, lt=1, description="of any optimizer but sgd; adam is adamw"
-    )
+    weight_decay: float = share(0.0, "of any optimizer but sgd; adam is adamw")
     seed: int = Field(
         default=1,
         ge=0,
@@ -203,23 +200,23 @@ class TrainingSpec(Table):
 
     @property
     def keeps_best_epoch(self) -> bool:
-        """Whether the epoch with the lowest validation loss is kept, or the last.
+        """Whether the epoch with the lowest validation loss is kept, not the last one.
 
-        A cosine has brought the rate to nothing in the last, unless it is cut short.
+        A cosine schedule ends with a rate of zero, so its last epoch is kept, unless
+        early stopping may cut it short.
         """
         return self.schedule != "cosine" or self.patience > 0
 
     @property
     def own_functions(self) -> tuple[str, ...]:
-        """The functions that it names, such as ``losses:focal``."""
+        """The user's functions that it names, such as ``losses:focal``."""
         return tuple(name for name in self._named() if name and is_own(name))
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing that it names has to be made to know that it can be."""
-        named_objects = (self.loss, *self.metrics, *self.callbacks)
+        """Whether all objects that it names can surely be made."""
         return (
-            not any(named_objects)
+            not any((self.loss, *self.metrics, *self.callbacks))
             and self.optimizer in ("sgd", "adam")
             and self.schedule in _OFFERED["schedule"]
         )
@@ -278,10 +275,10 @@ class TrainingSpec(Table):
 
 def _patience(row: dict[str, Any], values: dict[str, Any]) -> Any:
     """The patience of an EarlyStopping; Keras's 0 ends at the first worse epoch."""
-    only = {"name": row["name"], "monitor": "val_loss", "restore_best_weights": True}
     patience = row.get("patience", 0)
-    row = {**row, "patience": patience}
-    if values.get("patience") or {**only, **row} != {**only, "patience": patience}:
+    expected = {"name": row["name"], "monitor": "val_loss", "patience": patience}
+    expected["restore_best_weights"] = True
+    if values.get("patience") or {**expected, **row} != expected:
         raise ValueError(
             "EarlyStopping watches val_loss here and restores the best epoch; it takes "
             "patience alone, and training.patience says the same"
@@ -289,5 +286,5 @@ def _patience(row: dict[str, Any], values: dict[str, Any]) -> Any:
     return max(1, patience) if isinstance(patience, int) else patience
 
 
-# When checkpoints are written changes nothing of the result.
+# The times of checkpoints do not change the result.
 CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}

@@ -1,4 +1,4 @@
-"""What values may be: not too deep, no endless numbers, no credential in a place."""
+"""Limits of values: depth, size of integers, and no credential in a URI."""
 
 from __future__ import annotations
 
@@ -7,41 +7,40 @@ from typing import Any
 from headrace.credentials import find_credential, instead
 from headrace.errors import SpecError, UsageError
 
-MOST_LEVELS = 32  # a pipeline file needs five; what reads them goes down level by level
+MOST_LEVELS = 32  # a pipeline file needs five; readers recurse level by level
 MOST_BITS = 64  # of an integer, as in TOML
 SHOWN = 200
 
 
 def check_values(value: Any, where: str, depth: int = 0) -> None:
-    """Refuse what is nested too deeply, and integers that TOML does not have.
+    """Reject values that are nested too deeply, and integers that TOML does not have.
 
     Args:
-        value: as TOML gives it.
-        where: it comes from, for the message.
-        depth: of the table that it is to be put into.
+        value: from TOML.
+        where: its origin, for the message.
+        depth: of the table that will hold it.
 
     Raises:
-        SpecError: it is over `MOST_LEVELS` or `MOST_BITS`.
+        SpecError: it exceeds `MOST_LEVELS` or `MOST_BITS`.
     """
     waiting = [(value, depth)]
     while waiting:
-        found, level = waiting.pop()
+        value, level = waiting.pop()
         if level > MOST_LEVELS:
             raise too_deep(where)
-        if isinstance(found, dict):
-            waiting += ((inner, level + 1) for inner in found.values())
-        elif isinstance(found, list | tuple):
-            waiting += ((inner, level + 1) for inner in found)
-        elif isinstance(found, int) and found.bit_length() > MOST_BITS:
+        if isinstance(value, dict | list | tuple):
+            inner = value.values() if isinstance(value, dict) else value
+            waiting += ((item, level + 1) for item in inner)
+        elif isinstance(value, int) and value.bit_length() > MOST_BITS:
             raise SpecError(
-                f"{where} has an integer of {found.bit_length():,} bits; at most "
+                f"{where} has an integer of {value.bit_length():,} bits; at most "
                 f"{MOST_BITS} are taken.",
                 "Give a smaller number.",
             )
 
 
 def too_deep(where: str) -> SpecError:
-    """The error for tables or arrays inside one another without end."""
+    """The error for tables or arrays that are nested too deeply."""
     return SpecError(
         f"{where} is nested more than {MOST_LEVELS} levels deep.",
         "Write fewer tables or brackets inside one another.",
@@ -49,24 +48,24 @@ def too_deep(where: str) -> SpecError:
 
 
 def refuse_credential(uri: str, where: str) -> None:
-    """Refuse a place with a login, a token or a signature in it; it is not repeated.
+    """Reject a URI with a login, a token or a signature, without repeating it.
 
     Args:
         uri: a path or URI.
         where: it was given, for the message.
 
     Raises:
-        UsageError: it has one.
+        UsageError: it holds a credential.
     """
-    found = find_credential(uri)
-    if found:
+    credential = find_credential(uri)
+    if credential:
         raise UsageError(
-            f"{where} holds a credential, {found}, which would be kept in records and "
-            "logs.",
+            f"{where} holds a credential, {credential}, which would be kept in records "
+            "and logs.",
             instead(uri),
         )
 
 
 def shorten(text: str) -> str:
-    """A text for a message, cut off where it is long."""
+    """At most `SHOWN` characters of a text, for a message."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -62,7 +62,9 @@ def test_a_schedule_that_is_none_is_refused_by_its_field(
 
 def test_an_unknown_time_zone_is_refused_with_the_nearest(folder: Path) -> None:
     assert read(folder, 'timezone = "Asia/Shanghai"').deploy is not None
-    with pytest.raises(SpecError, match="did you mean Europe/Berlin"):
+    with pytest.raises(
+        SpecError, match=r"no such time zone\. Did you mean Europe/Berlin"
+    ):
         read(folder, 'timezone = "Europe/Berlim"')
 
 
