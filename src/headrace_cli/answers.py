@@ -1,4 +1,4 @@
-"""How a command answers: text for people, or one JSON object on standard output."""
+"""The answer of a command: text, or one JSON object on standard output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JsonOption = Annotated[
 
 
 class Answered(Exception):
-    """The answer is given; only the exit code is left to set."""
+    """The answer is printed; the process must still exit with a code."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
@@ -33,18 +33,15 @@ class Answered(Exception):
 
 
 def console() -> Console:
-    """Standard output, in colour where it is a terminal.
-
-    What is printed is shown as it is; marks of rich count with ``markup=True`` alone.
-    """
+    """Standard output, in colour on a terminal; markup needs ``markup=True``."""
     return make_console(is_terminal=sys.stdout.isatty())
 
 
 def prepared(settings: Settings | None = None, **options: bool) -> Settings:
-    """The settings, once their home is there; from now on progress is shown.
+    """Show progress from now on, prepare the home, and return the settings.
 
     Args:
-        settings: None: as the environment says.
+        settings: by default those of the environment.
         options: of ``prepare_home``.
     """
     from headrace.settings import Settings
@@ -65,8 +62,8 @@ def answer(
     """Give a command's answer, and end it.
 
     Args:
-        value: the answer for programs.
-        show: prints it for people, or is what is printed.
+        value: the JSON object.
+        show: prints the text, or is the text.
 
     Raises:
         Answered: the exit code is not 0.
@@ -84,13 +81,13 @@ def answer(
 def print_json(value: Mapping[str, Any]) -> None:
     """Print the one object of ``--json``."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    text = UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    text = UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 class _StandardError(logging.StreamHandler[Any]):
-    """Standard error as it is now: rich puts something in its place beside bars."""
+    """The current standard error, which rich replaces while it shows bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -103,7 +100,7 @@ class _VisibleFormatter(logging.Formatter):
 
 
 def show_progress() -> None:
-    """Send what Headrace says while it works to standard error."""
+    """Send log messages and progress to standard error."""
     logger = logging.getLogger("headrace")
     if not logger.handlers:
         handler = _StandardError()

@@ -10,21 +10,21 @@ import typer
 from headrace.errors import HeadraceError
 from headrace_cli.answers import JsonOption, answer, prepared
 from headrace_cli.entries import describe_entry
-from headrace_cli.registry import ModelArgument, ReasonOption
+from headrace_cli.models import ModelArgument, ReasonOption
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
 log = logging.getLogger("headrace")
 
-WaitingArgument = Annotated[
+VersionArgument = Annotated[
     int | None, typer.Argument(help="A version; by default the one that waits.")
 ]
 
 
 def approve(
     model: ModelArgument,
-    version: WaitingArgument = None,
+    version: VersionArgument = None,
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -43,12 +43,12 @@ def approve(
         "reason": f"version {number} {outcome}",
         "entry": describe_entry(entry),
     }
-    _go_on(model, number, value, settings, as_json)
+    _resume(model, number, value, settings, as_json)
 
 
 def reject(
     model: ModelArgument,
-    version: WaitingArgument = None,
+    version: VersionArgument = None,
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -59,15 +59,16 @@ def reject(
     from headrace.stages.promotion import approval
 
     settings = prepared()
-    word = approval.reject(model, version, settings, reason=reason)
-    value = {"status": "rejected", "reason": f"version {word.version} was {word}"}
-    _go_on(model, word.version, value, settings, as_json)
+    decision = approval.reject(model, version, settings, reason=reason)
+    reason = f"version {decision.version} was {decision}"
+    value = {"status": "rejected", "reason": reason}
+    _resume(model, decision.version, value, settings, as_json)
 
 
-def _go_on(
+def _resume(
     model: str, version: int, value: dict[str, Any], settings: Settings, as_json: bool
 ) -> None:
-    """Resume the runs that wait for what was decided, and answer."""
+    """Resume the runs that wait for the decision, and answer."""
     resumed = _resumed(model, version, settings)
     lines = [f"{model} {value['reason']}."]
     lines += [f"  its run goes on: {flow_run}" for flow_run in resumed]
@@ -76,7 +77,7 @@ def _go_on(
 
 
 def _resumed(model: str, version: int, settings: Settings) -> list[str]:
-    """The runs that waited in Prefect; those in a terminal look by themselves."""
+    """Resume runs that wait in Prefect; those in a terminal poll the ledger."""
     from headrace.state.ledger import Ledger
     from headrace_flows.notifications import has_server
 
@@ -93,7 +94,7 @@ def _resumed(model: str, version: int, settings: Settings) -> list[str]:
             return resume_waiting(client, request, ledger)
     except HeadraceError as error:
         log.warning(
-            "It is decided, but the run that waits was not told: %s "
+            "The decision is recorded, but the waiting run was not resumed: %s "
             "Run the same command again.",
             error,
         )

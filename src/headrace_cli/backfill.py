@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.progress import Progress
 from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import PipelineArgument, open_pipeline
-from headrace_cli.words import add_row
+from headrace_cli.tables import show_rows
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -51,8 +52,7 @@ def backfill(  # noqa: PLR0913
     ] = Every.DAY,
     at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
     promote: Annotated[
-        bool,
-        typer.Option("--promote", help="Also promote, as headrace run does."),
+        bool, typer.Option("--promote", help="Also promote, as headrace run does.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,15 +158,13 @@ def _date(option: str, text: str) -> date:
 
 
 def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int]:
-    """The summary, and the exit code: that of the run that went worst."""
+    """The summary, and the exit code of the worst run."""
     runs = [
         work.outcomes.get(task.date, {"date": task.date, "status": "waiting"})
         for task in work.tasks
     ]
-    counts: dict[str, int] = {}
-    for run in runs:
-        counts[run["status"]] = counts.get(run["status"], 0) + 1
-    said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    counts = dict(Counter(run["status"] for run in runs))
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     skipped = sum(bool(run.get("skipped")) for run in runs)
     codes = {run.get("exit_code", 0) for run in runs}
     if is_interrupted:
@@ -178,7 +176,7 @@ def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int
     return {
         "pipeline": work.tasks[0].spec.name,
         "status": status,
-        "reason": f"{len(runs)} dates: {said}; {skipped} of them were done before",
+        "reason": f"{len(runs)} dates: {states}; {skipped} of them were done before",
         "counts": counts,
         "skipped": skipped,
         "runs": runs,
@@ -186,22 +184,16 @@ def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int
 
 
 def _show(value: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table("date", "", "version", "result", "", box=None, padding=(0, 2))
+    rows = []
     for run in value["runs"]:
-        results = {k: v for k, v in run.items() if k.startswith("test_")}
-        add_row(
-            table,
-            run["date"],
-            run["status"] + (", before" if run.get("skipped") else ""),
-            run.get("version"),
-            ", ".join(f"{v:.4f}" for v in results.values() if v is not None),
-            run.get("reason"),
+        status = run["status"] + (", before" if run.get("skipped") else "")
+        metrics = (v for k, v in run.items() if k.startswith("test_") and v is not None)
+        result = ", ".join(f"{metric:.4f}" for metric in metrics)
+        rows.append(
+            (run["date"], status, run.get("version"), result, run.get("reason"))
         )
-    out = console()
-    out.print(table)
-    out.print(f"{value['pipeline']}: {value['reason']}")
+    show_rows(rows, ["date", "", "version", "result", ""])
+    console().print(f"{value['pipeline']}: {value['reason']}")
 
 
 COMMANDS = (backfill,)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace_flows.deploying import Applied, Wanted
 
-_TOLD = (
+_FIELDS = (
     *("pipeline", "pool", "queue", "timezone", "paused"),
     *("concurrency", "when_busy", "cooldown_minutes"),
 )
@@ -41,14 +41,16 @@ def deploy(
     settings = prepared()
     wanted, without = _wanted(pipeline, settings)
     with connect(settings) as (client, url):
-        only = without or [one.pipeline for one in wanted] if pipeline else None
+        only = None
+        if pipeline:
+            only = without or [deployment.pipeline for deployment in wanted]
         ledger = Deployments(settings.database_url)
-        # Before they are made: a worker may take a run of theirs at once.
+        # Recorded first: a worker may take a run at once.
         ledger.record(recorded_of(wanted), settings.user)
         applied = apply(client, wanted, owner_tags(settings), only)
-        gone = {one.name: "" for one in applied if one.state == "removed"}
-        ledger.record(gone, settings.user)
-        told = notifications.ensure(client, settings)
+        removed = {a.name: "" for a in applied if a.state == "removed"}
+        ledger.record(removed, settings.user)
+        notified = notifications.ensure(client, settings)
     if pipeline and not applied:
         raise UsageError(
             f"The pipeline {without[0]} has no [deploy] table.",
@@ -57,14 +59,14 @@ def deploy(
     value = {
         "status": "deployed",
         "server": url,
-        "deployments": [_described(one, url) for one in applied],
-        "notify": told or None,
+        "deployments": [_described(deployment, url) for deployment in applied],
+        "notify": notified or None,
     }
     answer(value, lambda: _show(value), as_json=as_json)
 
 
 def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
-    """What there should be, and the names of the pipelines that want nothing."""
+    """The wanted deployments, and the pipelines without a [deploy] table."""
     from headrace.settings import pipeline_names
     from headrace_flows.deploying import wanted_of
 
@@ -83,31 +85,28 @@ def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], lis
 
 
 def _described(applied: Applied, url: str) -> dict[str, Any]:
-    is_gone, wanted = applied.state == "removed", applied.wanted
-    link = None if is_gone else f"{url}/deployments/deployment/{applied.id}"
-    described = {"name": applied.name, "state": applied.state, "link": link}
-    if wanted is None:
-        return described
-    return {
-        **described,
-        **{name: getattr(wanted, name) for name in _TOLD},
-        "cron": wanted.cron or None,
-        "events": list(wanted.events),
-    }
+    wanted, link = applied.wanted, f"{url}/deployments/deployment/{applied.id}"
+    described: dict[str, Any] = {"name": applied.name, "state": applied.state}
+    described["link"] = None if applied.state == "removed" else link
+    if wanted is not None:
+        described |= {name: getattr(wanted, name) for name in _FIELDS}
+        described |= {"cron": wanted.cron or None, "events": list(wanted.events)}
+    return described
 
 
 def _show(value: dict[str, Any]) -> None:
     out = console()
-    for one in value["deployments"]:
-        out.print(f"[bold]{marked(one['name'])}[/] {one['state']}", end="", markup=True)
-        if one["state"] == "removed":
+    for row in value["deployments"]:
+        out.print(f"[bold]{marked(row['name'])}[/] {row['state']}", end="", markup=True)
+        if row["state"] == "removed":
             out.print()
             continue
-        when = f"{one['cron']} {one['timezone']}" if one["cron"] else ""
-        when += " (paused)" if one["cron"] and one["paused"] else ""
-        starts = ", ".join(filter(None, [when, *one["events"]])) or "when asked"
-        out.print(f"  pool {one['pool']}, {starts}")
-        out.print(f"  {one['link']}")
+        starts = list(row["events"])
+        if row["cron"]:
+            paused = " (paused)" if row["paused"] else ""
+            starts.insert(0, f"{row['cron']} {row['timezone']}{paused}")
+        out.print(f"  pool {row['pool']}, {', '.join(starts) or 'when asked'}")
+        out.print(f"  {row['link']}")
     if not value["deployments"]:
         out.print(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
     if value["notify"]:

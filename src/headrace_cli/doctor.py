@@ -1,4 +1,4 @@
-"""``headrace doctor``: what is configured, what answers, and what to do about it."""
+"""``headrace doctor``: the configuration, the servers, and how to fix them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of the ledger and evidence, as the commands show them."""
+"""Entries and evidence of the ledger, as JSON and as rows of a table."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def describe_entry(entry: Any) -> dict[str, Any]:
 
 
 def describe_entries(entries: list[Any], ledger: Any) -> list[dict[str, Any]]:
-    """Entries with what they say of the law: overrides, and changes of the file.
+    """Entries with the overrides of their runs, and the changes of the file's law.
 
-    The law of a promotion is compared with that of the one before it.
+    The law of a promotion is compared with that of the champion before it.
     """
     from headrace.spec.law import changes, recorded_changes
 
@@ -33,35 +33,28 @@ def describe_entries(entries: list[Any], ledger: Any) -> list[dict[str, Any]]:
         return []
     model = entries[0].model
     evidence = {row.id: row for row in ledger.evidence_of(model)}
-    laws: dict[int, Any] = {}
+    laws: dict[int, dict[str, Any]] = {}
     committed: dict[int, Any] = {}  # of each version that was champion
     champion = 0
     for entry in ledger.history(model):
         row = evidence.get(entry.evidence_id)
+        law = row.law if row else {}
+        changed: tuple[Any, ...] = ()
         if entry.action == "promote":
-            committed[entry.to_version] = row.law.get("committed", {}) if row else {}
-        old, new = (committed.get(v, {}) for v in (champion, entry.to_version))
-        is_promotion = entry.action == "promote"
-        changed = changes(old, new) if is_promotion else ()
-        laws[entry.sequence] = (row, changed, recorded_changes(row.law if row else {}))
+            committed[entry.to_version] = new = law.get("committed", {})
+            changed = changes(committed.get(champion, {}), new)
         champion = entry.to_version
-    found = []
-    for entry in entries:
-        row, changed, overridden = laws[entry.sequence]
-        found.append(
-            {
-                **describe_entry(entry),
-                "law": row.law_digest if row else None,
-                "law_changes": [_described(change) for change in changed],
-                "overrides": list(row.overrides) if row else [],
-                "overridden": [_described(change) for change in overridden],
-            }
-        )
-    return found
+        laws[entry.sequence] = {
+            "law": row.law_digest if row else None,
+            "law_changes": [_described(change) for change in changed],
+            "overrides": list(row.overrides) if row else [],
+            "overridden": [_described(change) for change in recorded_changes(law)],
+        }
+    return [{**describe_entry(entry), **laws[entry.sequence]} for entry in entries]
 
 
 def describe_evidence(evidence: Any) -> dict[str, Any]:
-    """One piece of evidence, as ``compare`` shows it."""
+    """A row of evidence, for ``compare --json``."""
     return {
         "id": evidence.id,
         "champion": evidence.champion_version,
@@ -75,35 +68,29 @@ def describe_evidence(evidence: Any) -> dict[str, Any]:
 
 
 def _described(change: Any) -> dict[str, Any]:
-    words = str(change)
-    return {
-        "field": change.field,
-        "from": change.before,
-        "to": change.after,
-        "text": words,
-    }
+    values = {"field": change.field, "from": change.before, "to": change.after}
+    return {**values, "text": str(change)}
 
 
 def why_with_law(entry: dict[str, Any]) -> str:
-    """Why an entry was made, with what it says of the law."""
+    """The reason of an entry, with its overrides and changes of the law."""
     parts = [f"forced: {entry['why']}" if entry["forced"] else entry["why"]]
     parts += [f"overrides {change['text']}" for change in entry["overridden"]]
     parts += [f"change of law: {change['text']}" for change in entry["law_changes"]]
     return "; ".join(part for part in parts if part)
 
 
-def history_row(record: Any, laws: dict[int, str]) -> list[Any]:
-    """A row of ``history``: a promotion, a rollback, a word on approval or a binding.
+def history_row(record: Any, reasons: dict[int, str]) -> list[Any]:
+    """A row of ``history``: a promotion, a rollback, an approval or a binding.
 
     Args:
         record: of the ledger.
-        laws: by the sequence of an entry, why it was made, with what it says of the
-            law.
+        reasons: from `why_with_law`, by the sequence of the entry.
     """
     who_and_when = [record.who, minutes(record.when)]
     if hasattr(record, "sequence"):
         first = [record.sequence, record.action, record.from_version, record.to_version]
-        return [*first, *who_and_when, laws[record.sequence]]
+        return [*first, *who_and_when, reasons[record.sequence]]
     action = getattr(record, "action", "bind anew")
     expires = getattr(record, "expires", None)
     why = record.why or (expires and f"until {expires}")

@@ -1,4 +1,4 @@
-"""Options of every command: how much it says, its version, its help."""
+"""The options of every command: verbosity, version and help."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Group(TyperGroup):
     def __init__(
         self, *, commands: dict[str, Any], params: list[Any], **others: Any
     ) -> None:
-        shared = [one for one in params if one.name in _LEVELS]
+        shared = [param for param in params if param.name in _LEVELS]
         for command in commands.values():
             command.params += shared
         super().__init__(commands=commands, params=params, **others)

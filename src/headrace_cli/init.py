@@ -36,10 +36,8 @@ def init(
     steps = [] if project == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
     steps.append(f"headrace run {name}")
     value = {"project": str(project), "pipeline": name, "next": steps}
-    text = (
-        f"{project}: a project with the pipeline {name}\n  next: {' && '.join(steps)}"
-    )
-    answer(value, text, as_json=as_json)
+    text = f"{project}: a project with the pipeline {name}\n  next: "
+    answer(value, text + " && ".join(steps), as_json=as_json)
 
 
 COMMANDS = (init,)

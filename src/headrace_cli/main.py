@@ -1,4 +1,4 @@
-"""The ``headrace`` command. Imports no heavy library; each command does its own."""
+"""The ``headrace`` command. Heavy libraries are imported by each command."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from headrace.signs import visible
 from headrace_cli import (
     approval,
     backfill,
+    comparison,
     deploying,
     doctor,
     init,
+    listing,
     migration,
     new,
     opening,
@@ -54,36 +56,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for family in (
-    init,
-    runs,
-    new,
-    tuning,
-    registry,
-    opening,
-    approval,
-    scoring,
-    repairing,
-    reproduction,
-    deploying,
-    trigger,
-    backfill,
-    verification,
-    migration,
-    up,
-    worker,
-    doctor,
+    *(init, runs, new, tuning, registry, comparison, listing, opening, approval),
+    *(scoring, repairing, reproduction, deploying, trigger, backfill, verification),
+    *(migration, up, worker, doctor),
 ):
     for command in family.COMMANDS:
         app.command()(command)
 
 
 def main() -> None:
-    """Run the command line; the exit code says how it went.
+    """Run the command line and exit with its code.
 
     0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
     """
     logging.getLogger("headrace").setLevel(logging.INFO)
-    gc.set_threshold(50_000, 10, 10)  # imports make much, and all of it stays
+    gc.set_threshold(50_000, 10, 10)  # imports allocate much, and keep it
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
@@ -121,9 +108,9 @@ def main() -> None:
 
 
 def _own_temporary_folder() -> AbstractContextManager[None]:
-    """Not for servers: what they start has folders of its own, and may outlast them."""
-    no_work = sys.argv[1:2] in ([], ["up"], ["worker"])  # no words: for completion
-    if no_work or {*HELP, "--version"} & set(sys.argv):
+    """None for servers: their processes have their own, and may outlast them."""
+    needs_none = sys.argv[1:2] in ([], ["up"], ["worker"])  # []: shell completion
+    if needs_none or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
     from headrace.state.temporary import own_temporary_folder
 
@@ -135,9 +122,9 @@ def _show_traceback() -> None:
 
 
 def _hang_up(_number: int, _frame: FrameType | None) -> None:
-    """End in order when the terminal is closed: as Ctrl-C does, and once.
+    """End as on Ctrl-C when the terminal is closed, and only once.
 
-    The shell may say so as well. Nothing can be written to that terminal any more.
+    The shell may send the signal as well. Nothing can be written to the terminal.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -150,14 +137,14 @@ def _hang_up(_number: int, _frame: FrameType | None) -> None:
 
 
 def _fail_for_the_disk(error: Exception) -> None:
-    """End with one sentence where a disk is full, fails or may not be written."""
+    """End with one sentence where a disk is full, fails or is read-only."""
     if not isinstance(error, OSError):
         return
     from headrace.state.store import disk_error
 
-    found = disk_error(error, str(error.filename or "/"))
-    if found is not None:
-        _fail(found.message, found.action, type(found).__name__, found.exit_code)
+    cause = disk_error(error, str(error.filename or "/"))
+    if cause is not None:
+        _fail(cause.message, cause.action, type(cause).__name__, cause.exit_code)
 
 
 def _fail(message: str, action: str, kind: str, exit_code: int) -> None:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def migrate(  # noqa: PLR0913
     to: Annotated[
-        Path | None,
-        typer.Option("--to", metavar="DIR", help="A new folder for the home."),
+        Path | None, typer.Option(metavar="DIR", help="A new folder for the home.")
     ] = None,
     postgres: Annotated[
         bool,
@@ -30,8 +29,7 @@ def migrate(  # noqa: PLR0913
         ),
     ] = False,
     database_url: Annotated[
-        str,
-        typer.Option(metavar="URL", help="Another database for the ledger."),
+        str, typer.Option(metavar="URL", help="Another database for the ledger.")
     ] = "",
     tracking_uri: Annotated[
         str, typer.Option(metavar="URL", help="Another database for MLflow.")

@@ -1,11 +1,11 @@
-"""Finds and reads the pipeline that a command names."""
+"""The pipeline that a command names, and the options that change it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def complete_pipelines(incomplete: str) -> list[str]:
-    """The names that begin so, for the completion of a shell."""
+    """The pipelines whose names begin so, for the completion of a shell."""
     from headrace.settings import Settings, pipeline_names
 
     names = sorted(pipeline_names(Settings()))
@@ -43,12 +43,16 @@ SetOption = Annotated[
 DataOption = Annotated[
     str | None,
     typer.Option(
-        "--data",
         metavar="URI",
         help="The data: an .npz, a folder or archive of images or IDX files, Parquet; "
         "a path, any fsspec URI, or library:name.",
     ),
 ]
+
+
+def column_option(help_: str) -> Any:
+    """An option that names a column of a table."""
+    return typer.Option(metavar="COLUMN", help=help_)
 
 
 def open_pipeline(
@@ -70,14 +74,14 @@ def open_pipeline(
 
 def all_overrides(overrides: list[str] | None, data: str | None) -> tuple[str, ...]:
     """``--set`` and ``--data``, as overrides of a pipeline file."""
-    said = tuple(overrides or ())
+    changes = tuple(overrides or ())
     if data is None:
-        return said
-    return *said, f"data.source={json.dumps(absolute_source(data, Path.cwd()))}"
+        return changes
+    return *changes, f"data.source={json.dumps(absolute_source(data, Path.cwd()))}"
 
 
 def absolute_source(source: str, base: Path) -> str:
-    """A local path made absolute against ``base``; anything else as it is.
+    """A local path made absolute against ``base``; any other source as it is.
 
     Raises:
         UsageError: it is empty, as an unset variable is, or holds a credential.
@@ -94,9 +98,9 @@ def absolute_source(source: str, base: Path) -> str:
 
 
 def schedule_of(folder: Path) -> str | None:
-    """When a pipeline's file wants it to run by itself; None: never, or no such file.
+    """The schedule in a pipeline's file; None where it has none or is invalid.
 
-    It runs once `headrace deploy` has put it on a server.
+    The pipeline runs by it once `headrace deploy` has deployed it.
     """
     from headrace.spec import load_spec
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace_cli.answers import JsonOption, answer, console, show_progress
-from headrace_cli.words import add_row, marked
+from headrace_cli.tables import show_rows
+from headrace_cli.words import marked
 
 if TYPE_CHECKING:
-    from headrace.stages.ingredients import Difference
     from headrace.use.reproduction import Reproduction
 
 LINES = 12
@@ -34,42 +33,34 @@ def reproduce(
     from headrace.use import reproduction
 
     show_progress()
-    found = reproduction.reproduce(run, Settings())
-    value, exit_code = found.model_dump(), int(found.status != "same")
-    answer(value, lambda: _show(found), as_json=as_json, exit_code=exit_code)
+    result = reproduction.reproduce(run, Settings())
+    value, exit_code = result.model_dump(), int(result.status != "same")
+    answer(value, lambda: _show(result), as_json=as_json, exit_code=exit_code)
 
 
-def _show(found: Reproduction) -> None:
-    out, same = console(), found.status == "same"
+def _show(result: Reproduction) -> None:
+    out, same = console(), result.status == "same"
     mark = "[green]same[/] weights" if same else "[red]different[/] weights"
     out.print(
-        f"[bold]{marked(found.pipeline)} run {found.run_id[:12]}: {mark}[/] "
-        f"in {found.seconds:.1f} s",
+        f"[bold]{marked(result.pipeline)} run {result.run_id[:12]}: {mark}[/] "
+        f"in {result.seconds:.1f} s",
         markup=True,
     )
-    out.print(f"  {found.reason}")
-    digests = found.weights_digest
-    out.print(f"  recorded    {digests.recorded}")
+    out.print(f"  {result.reason}")
+    out.print(f"  recorded    {result.weights_digest.recorded}")
     if not same:
-        out.print(f"  reproduced  {digests.reproduced}")
-    _show_differences(found.differences)
+        out.print(f"  reproduced  {result.weights_digest.reproduced}")
+    rows = [
+        (d.kind, d.name, _shorten(d.then), _shorten(d.now)) for d in result.differences
+    ]
+    if rows:
+        show_rows(rows[:LINES], ["", "", "then", "now"])
+    if len(rows) > LINES:
+        out.print(f"  and {len(rows) - LINES} more; --json has all")
 
 
-def _show_differences(differences: Sequence[Difference]) -> None:
-    if not differences:
-        return
-    from rich.table import Table
-
-    table = Table("", "", "then", "now", box=None, padding=(0, 2))
-    for difference in differences[:LINES]:
-        then, now = (
-            value if len(value) <= WIDTH else f"{value[:WIDTH]}..."
-            for value in (difference.then or "none", difference.now or "none")
-        )
-        add_row(table, difference.kind, difference.name, then, now)
-    console().print(table)
-    if len(differences) > LINES:
-        console().print(f"  and {len(differences) - LINES} more; --json has all")
+def _shorten(value: str) -> str:
+    return (value or "none") if len(value) <= WIDTH else f"{value[:WIDTH]}..."
 
 
 COMMANDS = (reproduce,)

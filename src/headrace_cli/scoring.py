@@ -8,7 +8,7 @@ import typer
 
 from headrace.progress import Progress
 from headrace_cli.answers import JsonOption, answer, prepared
-from headrace_cli.pipelines import complete_pipelines
+from headrace_cli.pipelines import column_option, complete_pipelines
 
 if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
@@ -40,17 +40,12 @@ def score(  # noqa: PLR0913 (options)
     ],
     text: Annotated[
         str | None,
-        typer.Option(
-            "--text",
-            metavar="COLUMN",
-            help="A table's column of items; by default it is found and reported.",
+        column_option(
+            "A table's column of items; by default it is found and reported."
         ),
     ] = None,
     label: Annotated[
-        str | None,
-        typer.Option(
-            "--label", metavar="COLUMN", help="A table's column of known answers."
-        ),
+        str | None, column_option("A table's column of known answers.")
     ] = None,
     id_: Annotated[
         str | None,
@@ -63,7 +58,7 @@ def score(  # noqa: PLR0913 (options)
     ] = False,
     encoding: Annotated[
         str | None,
-        typer.Option("--encoding", help="Of the texts; by default it is recognised."),
+        typer.Option(help="Of the texts; by default it is recognised."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,14 +79,14 @@ def score(  # noqa: PLR0913 (options)
 
 def _text(record: ScoringRecord) -> str:
     failed = f", {record.failed:,} could not be decoded" if record.failed else ""
-    right = "".join(
+    metrics = "".join(
         f", {name.replace('_', ' ')} {value:.4f}"
         for name, value in record.metrics.items()
     )
     return (
         f"{record.model} version {record.version} scored {record.scored:,} of "
         f"{record.rows:,} items of {record.input} in {record.seconds:.1f} s{failed}"
-        f"{right}\n{record.output}  (data digest {record.data_digest[:12]})"
+        f"{metrics}\n{record.output}  (data digest {record.data_digest[:12]})"
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the command begins: it can be interrupted before all of it is there."""
+"""The entry point, which handles interrupts while the command is imported."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def main() -> None:
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        _tell()
-        os._exit(INTERRUPTED)  # what is half imported cannot be relied on
+        _report()
+        os._exit(INTERRUPTED)  # half-imported modules cannot be relied on
     run()
 
 
-def _tell() -> None:
+def _report() -> None:
     if "--json" in sys.argv:
         error = {"kind": "Interrupted", "message": MESSAGE, "action": ACTION}
         reason = f"{MESSAGE} {ACTION}"

@@ -1,18 +1,29 @@
-"""Tables for people, as wide as the terminal: what has no room is left out, and said.
+"""Tables on a terminal, in which every cell is one line of safe text.
 
-No cell is cut: columns of less interest go first, and one column may take more lines.
+No cell is cut. Where a table is too wide, the less important columns are left out and
+named below it, and one column may wrap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from headrace_cli.answers import console
-from headrace_cli.words import add_row, one_line
+from headrace_cli.words import one_line
 
 _SPACE = 2
-_LEAST_WIDTH = 24  # of the column that may take more lines
+_LEAST_WIDTH = 24  # of the column that may wrap
+
+
+def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
+    """Print a plain table, with a head if there are names of columns."""
+    from rich.table import Table
+
+    table = Table(*columns, box=None, padding=(0, _SPACE), show_header=bool(columns))
+    for row in rows:
+        table.add_row(*map(_text, row))
+    console().print(table)
 
 
 def show_table(
@@ -28,8 +39,7 @@ def show_table(
         columns: their names.
         rows: the cells of each.
         wraps: the column whose cells may take several lines.
-        less_important: the columns that are left out where there is no room, first the
-            first.
+        less_important: the columns that may be left out, in this order.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -53,13 +63,13 @@ def show_table(
     for name in names:
         table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
     for cell in texts:
-        add_row(table, *(cell[name] for name in names))
+        table.add_row(*(cell[name] for name in names))
     out.print(table)
     if hidden:
         out.print(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     return "" if cell is None else one_line(cell)
 
 

@@ -21,7 +21,7 @@ def trigger(
     overrides: SetOption = None,
     data: DataOption = None,
     flow: Annotated[
-        str, typer.Option("--flow", help="Which of the pipeline's deployed flows.")
+        str, typer.Option(help="Which of the pipeline's deployed flows.")
     ] = "train",
     as_json: JsonOption = False,
 ) -> None:

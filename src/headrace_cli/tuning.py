@@ -9,8 +9,8 @@ import typer
 from headrace.errors import Refusal
 from headrace_cli.answers import JsonOption, answer, console, prepared
 from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
-from headrace_cli.runs import show_summary
-from headrace_cli.words import add_row
+from headrace_cli.summary import show_summary
+from headrace_cli.tables import show_rows
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -29,14 +29,10 @@ SearchOption = Annotated[
     ),
 ]
 TrialsOption = Annotated[
-    int,
-    typer.Option("--trials", min=1, max=10_000, help="How many there are in all."),
+    int, typer.Option(min=1, max=10_000, help="How many there are in all.")
 ]
 MetricOption = Annotated[
-    str,
-    typer.Option(
-        "--metric", help="What is sought: val_loss, or the score, as val_accuracy."
-    ),
+    str, typer.Option(help="What is sought: val_loss, or the score, as val_accuracy.")
 ]
 
 
@@ -93,40 +89,32 @@ def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
 
 
 def _show(value: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    out = console()
-    found = value["trials"]
-    if not found:
+    trials = value["trials"]
+    if not trials:
         return
-    states = [trial["state"] for trial in found]
+    states = [trial["state"] for trial in trials]
     counts = ", ".join(
         f"{states.count(state)} {state}"
         for state in ("completed", "pruned", "failed")
         if state in states
     )
-    fitting = sum(trial["fit_seconds"] for trial in found)
-    out.print(
-        f"\n[bold]{len(found)} trials[/]: {counts}; {fitting:.1f} s of fitting",
+    fitting = sum(trial["fit_seconds"] for trial in trials)
+    console().print(
+        f"\n[bold]{len(trials)} trials[/]: {counts}; {fitting:.1f} s of fitting",
         markup=True,
     )
     sign = 1 if value["direction"] == "minimize" else -1
-    completed = [trial for trial in found if trial["state"] == "completed"]
+    completed = [trial for trial in trials if trial["state"] == "completed"]
     completed.sort(key=lambda trial: sign * trial["value"])
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    fields = list(found[0]["overrides"])
-    for name in ("trial", value["metric"], *fields, "epochs", "s"):
-        table.add_column(name)
-    for trial in completed[:SHOWN]:
-        add_row(
-            table,
-            trial["number"],
-            f"{trial['value']:.4f}",
-            *(trial["overrides"][name] for name in fields),
-            trial["epochs"],
-            f"{trial['fit_seconds']:.1f}",
+    rows = [
+        (
+            *(trial["number"], f"{trial['value']:.4f}", *trial["overrides"].values()),
+            *(trial["epochs"], f"{trial['fit_seconds']:.1f}"),
         )
-    out.print(table)
+        for trial in completed[:SHOWN]
+    ]
+    fields = trials[0]["overrides"]
+    show_rows(rows, ["trial", value["metric"], *fields, "epochs", "s"])
 
 
 COMMANDS = (tune,)

@@ -99,9 +99,7 @@ def _show(servers: dict[str, Any], pages: dict[str, str]) -> None:
     out.print(f"{'home':<10}{servers['home']}")
     if _LOGINS & servers["environment"].keys():
         out.print(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
-        out.print(
-            "The links contain the home's login: do not share them.",
-        )
+        out.print("The links contain the home's login: do not share them.")
     out.print("Press Ctrl-C to end all of them.")
 
 

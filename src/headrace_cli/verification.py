@@ -19,7 +19,6 @@ def verify(
     head: Annotated[
         str | None,
         typer.Option(
-            "--head",
             metavar="LINK",
             help="The last link of an earlier verify: it must still be in the chain.",
         ),
@@ -31,21 +30,21 @@ def verify(
     from headrace.use import verification
 
     show_progress()
-    found = verification.verify(Settings(), model or "", head or "")
-    value, exit_code = found.model_dump(mode="json"), int(found.status != "ok")
-    answer(value, lambda: _show(found), as_json=as_json, exit_code=exit_code)
+    result = verification.verify(Settings(), model or "", head or "")
+    value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
+    answer(value, lambda: _show(result), as_json=as_json, exit_code=exit_code)
 
 
-def _show(found: Verification) -> None:
+def _show(result: Verification) -> None:
     out = console()
-    mark = "[green]ok[/]" if found.status == "ok" else "[red]broken[/]"
-    out.print(f"[bold]verify[/]  {mark}  in {found.seconds:.1f} s", markup=True)
-    out.print(f"  {found.reason}")
-    rows, head = found.chain["rows"], found.chain["head"]
+    mark = "[green]ok[/]" if result.status == "ok" else "[red]broken[/]"
+    out.print(f"[bold]verify[/]  {mark}  in {result.seconds:.1f} s", markup=True)
+    out.print(f"  {result.reason}")
+    rows, head = result.chain["rows"], result.chain["head"]
     out.print(f"  ledger: {rows:,} rows; last link {head or 'none'}")
-    for kind, count in found.missing.items():
+    for kind, count in result.missing.items():
         out.print(f"  no longer there: {count:,} {kind}")
-    for adoption in found.adopted:
+    for adoption in result.adopted:
         what = "rows of the ledger" if adoption.what == "ledger" else "files"
         out.print(
             f"  {adoption.count:,} {what} were taken over from an older release, "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.settings import Settings
-from headrace_cli.runs import show_summary
+from headrace_cli.summary import show_summary
 
 
 def test_brackets_and_missing_numbers_do_not_break_the_summary(

@@ -1,0 +1,125 @@
+"""The summary of a run, as text on a terminal."""
+
+from __future__ import annotations
+
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from headrace_cli.answers import console
+from headrace_cli.tables import show_rows
+from headrace_cli.words import marked, one_line
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.tasks import Task
+
+_GROUPS_SHOWN = 10
+_COLOURS = {
+    **{"promoted": "green", "unchanged": "green", "registered": "yellow"},
+    **{"refused": "red", "error": "red", "cancelled": "yellow"},
+}
+
+
+def show_summary(summary: dict[str, Any], settings: Settings) -> None:
+    """Print the summary of a run."""
+    from headrace.tasks import task
+
+    out = console()
+    status = summary["status"]
+    version = f" version {summary['version']}" if summary["version"] else ""
+    out.print(
+        f"\n[bold]{marked(summary['pipeline'])}{version}: "
+        f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s",
+        markup=True,
+    )
+    out.print(f"  {summary['reason']}")
+    if summary["experiment"]:
+        fields = one_line(", ".join(summary["overrides"]))
+        out.print(f"  experiment: it overrides {fields}")
+    for repair in summary["repairs"]:
+        version = f"{repair['model']} version {repair['version']}"
+        out.print(f"  {repair['status']}: {version}: ", end="", style="yellow")
+        out.print(repair["reason"])
+    stages = []
+    for stage in summary["stages"]:
+        seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
+        is_shown = stage["why"] in summary["reason"]
+        why = "" if is_shown else shorten(one_line(stage["why"]), 100)
+        stages.append((stage["name"], stage["state"], seconds, why))
+    show_rows(stages)
+    if summary["metrics"]:
+        learned = task(summary["task"])
+        out.print(f"  {learned.answers.figures(summary['metrics'])}", style="bold")
+        for line in _slices(summary, learned):
+            out.print(f"  {one_line(line)}")
+    for gate in summary["gates"]:
+        mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
+        value = "" if gate["value"] is None else f" {gate['value']:.4g}"
+        bound = "" if gate["threshold"] is None else f" (bound {gate['threshold']:.4g})"
+        name, reason = marked(f"{gate['name']:<12}"), marked(gate["reason"])
+        out.print(f"  gate {name} {mark}{value}{bound} {reason}", markup=True)
+    show_warnings(summary["warnings"])
+    _show_suspects(summary["suspects"])
+    _show_snapshot(summary["snapshot"])
+    for name, link in summary["links"].items():
+        out.print(f"  {name}: {link}")
+    if summary["metrics"]:
+        out.print(f"  report: headrace open {one_line(summary['pipeline'])}")
+    if summary["links"].get("mlflow"):
+        out.print("  (pages of Prefect and MLflow open after `headrace up`)")
+    out.print(f"  home: {settings.home.absolute()}")
+
+
+def show_warnings(warnings: list[dict[str, Any]]) -> None:
+    """Print the warnings of a run or a check."""
+    for warning in warnings:
+        check, message = marked(warning["check"]), marked(warning["message"])
+        console().print(f"  [yellow]warning[/] {check}: {message}", markup=True)
+
+
+def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
+    """Lines on classes and groups, which the metrics of all rows hide."""
+    slices, metrics, score = summary["slices"], summary["metrics"], learned.score
+    lines = learned.answers.highlights(metrics, slices)
+    groups = [name for name in slices if name.startswith("group=")]
+    if groups:
+        name = score.replace("_", " ")
+        scores = ", ".join(
+            f"{group.removeprefix('group=')} {slices[group][score]:.4f}"
+            for group in groups[:_GROUPS_SHOWN]
+        )
+        more = len(groups) - _GROUPS_SHOWN
+        lines.append(f"{name} by group: {scores}" + f" and {more} more" * (more > 0))
+    if f"{score}_seen_groups" in metrics:
+        lines.append(
+            f"groups not in train: {metrics[f'test_{score}_unseen_groups']:.4f}, "
+            f"those that it has: {metrics[f'{score}_seen_groups']:.4f}"
+        )
+    return lines
+
+
+def _show_suspects(suspects: list[dict[str, Any]]) -> None:
+    if not suspects:
+        return
+    first = suspects[0]
+    share = sum(suspect["chance_wrong"] for suspect in suspects) / len(suspects)
+    console().print(
+        f"  {len(suspects)} labels may be wrong, of which {share:.0%} are expected to "
+        f"be; first {one_line(first['name'])}: labelled {one_line(first['label'])}, "
+        f"predicted {one_line(first['likely'])}"
+    )
+
+
+def _show_snapshot(snapshot: dict[str, Any] | None) -> None:
+    if not snapshot:
+        return
+    out = console()
+    rows = ", ".join(f"{n:,} {split}" for split, n in snapshot["rows"].items())
+    out.print(
+        f"  data: {rows}; {snapshot['quarantined']:,} in quarantine; "
+        f"snapshot {snapshot['digest'][:12]}",
+    )
+    for note in snapshot["notes"]:
+        out.print(f"  {one_line(note)}")
+    if snapshot["attribution"]:
+        out.print(f"  {snapshot['attribution']}")
