@@ -10,7 +10,7 @@ import numpy as np
 
 from headrace.media.image.whole import set_columns
 from headrace.records import DataDescription
-from headrace.stages.validation.whole import _joined
+from headrace.stages.validation.dataset import _joined
 
 SIDE, COUNT = 512, 24
 

@@ -1,4 +1,4 @@
-"""What is expected of every data set, and what its contract adds. Plain data."""
+"""The checks of every data set, and those of its contract, as plain data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from headrace.spec import PipelineSpec
 from headrace.stages.validation.tables import ItemTable
 from headrace.tasks import task
 
-# 0..1 read as 0..255 is a factor of 255; ordinary splits differ by less than 1.5.
+# Reading 0..1 as 0..255 is a factor of 255; ordinary splits differ by less than 1.5.
 SCALE_FACTOR = 4.0
 _ROW_COUNT = "expect_table_row_count_to_be_between"
+_MEAN = "expect_column_mean_to_be_between"
 COLUMN_KEYS = ("column", "column_A", "column_B")
 
 
@@ -23,12 +24,12 @@ class Check:
     """One expectation of a table.
 
     Attributes:
-        name: what a quarantined row or a finding is filed under.
+        name: of the check in the quarantine and in findings.
         expectation: Great Expectations' name, in snake case.
-        reason: what it means when it fails.
+        reason: the meaning of a failure.
         split: only the rows of this split; empty: all.
-        warns: a failure is a finding and stops nothing.
-        shows: columns whose value says more of a failing row.
+        warns: a failure is a finding, and refuses nothing.
+        shows: columns whose values are shown with a failing row.
         where: the place in the pipeline file, for rows of the contract.
     """
 
@@ -52,7 +53,7 @@ def _holds(
 
 
 def delivered_checks() -> list[Check]:
-    """What is expected of the items as they came."""
+    """The checks of all items, before the unreadable ones are left out."""
     return [
         Check("rows", _ROW_COUNT, {"min_value": 1}),
         _holds("readable", "readable", [True], "cannot be read"),
@@ -60,57 +61,39 @@ def delivered_checks() -> list[Check]:
 
 
 def item_checks(
-    spec: PipelineSpec,
-    snapshot: SnapshotRecord,
-    items: ItemTable,
+    spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable
 ) -> list[Check]:
-    """What is expected of the readable items, the first reason to blame a row first."""
+    """The checks of the readable items, the first reason to quarantine a row first."""
     data = snapshot.description
     module = medium(data.medium)
+    of_task = task(data.task).contract.expectations(data)
     return [
-        *(
-            Check("rows", _ROW_COUNT, {"min_value": 1}, split=split)
-            for split in ("train", "test")
-        ),
-        *(
-            _expected(one, shown=bool(one.reason))
-            for one in task(data.task).contract.expectations(data)
-        ),
+        Check("rows", _ROW_COUNT, {"min_value": 1}, split="train"),
+        Check("rows", _ROW_COUNT, {"min_value": 1}, split="test"),
+        *(_expected(e, shown=bool(e.reason)) for e in of_task),
         _holds("blank", "blank", [False], "all its values are equal"),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
         *map(_expected, module.expectations(data)),
-        *_company(spec.data.leak_limit, module.DUPLICATES),
+        *_duplicates(spec.data.leak_limit, module.DUPLICATES),
         *_scale(module.SCALE_COLUMNS, items),
         *contract_checks(spec),
     ]
 
 
-def _expected(one: Expectation, *, shown: bool = True) -> Check:
-    """What a medium or a task expects, as a check."""
-    return Check(
-        one.check,
-        one.name,
-        one.arguments,
-        one.reason,
-        split=one.split,
-        warns=one.warns,
-        shows=_columns(one.arguments) if shown else (),
-    )
+def _expected(e: Expectation, *, shown: bool = True) -> Check:
+    """An expectation of a medium or a task as a check."""
+    shows = _columns(e.arguments) if shown else ()
+    return Check(e.check, e.name, e.arguments, e.reason, e.split, e.warns, shows)
 
 
-def _company(leak_limit: float, duplicates: str) -> list[Check]:
+def _duplicates(leak_limit: float, duplicates: str) -> list[Check]:
+    two_labels = "equal items have different labels"
+    leak = {"column": "in_train", "max_value": leak_limit}
     twice = _holds("duplicate", "copy", [0], "an equal item is kept", "copy_of")
     return [
-        _holds(
-            "two_labels", "labels", [1], "equal items have different labels", "copy_of"
-        ),
+        _holds("two_labels", "labels", [1], two_labels, "copy_of"),
         *([twice] if duplicates == "set aside" else []),
-        Check(
-            "leak",
-            "expect_column_mean_to_be_between",
-            {"column": "in_train", "max_value": leak_limit},
-            split="test",
-        ),
+        Check("leak", _MEAN, leak, split="test"),
         _holds("leak", "in_test", [0], "an equal item is in test", "copy_of"),
     ]
 
@@ -118,29 +101,20 @@ def _company(leak_limit: float, duplicates: str) -> list[Check]:
 def _scale(columns: tuple[str, ...], items: ItemTable) -> list[Check]:
     if not (items.sizes["train"] and items.sizes["test"]):
         return []
-    means = {}
+    checks = []
     for column in columns:
         frame = items.read(["split", column])
-        means[column] = float(frame.loc[frame["split"] == "train", column].mean())
-    return [
-        Check(
-            "scale",
-            "expect_column_mean_to_be_between",
-            {
-                "column": column,
-                "min_value": mean / SCALE_FACTOR,
-                "max_value": mean * SCALE_FACTOR,
-            },
-            split="test",
-            warns=True,
-            shows=(column,),
+        mean = float(frame.loc[frame["split"] == "train", column].mean())
+        bounds = {"min_value": mean / SCALE_FACTOR, "max_value": mean * SCALE_FACTOR}
+        arguments = {"column": column, **bounds}
+        checks.append(
+            Check("scale", _MEAN, arguments, "", "test", warns=True, shows=(column,))
         )
-        for column, mean in means.items()
-    ]
+    return checks
 
 
 def contract_checks(spec: PipelineSpec) -> list[Check]:
-    """The pipeline's own rows; one with ``severity`` below critical only warns."""
+    """The rows of ``[[contract]]``; a ``severity`` below critical only warns."""
     return [
         Check(
             row.expectation,

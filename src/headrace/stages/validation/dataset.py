@@ -1,13 +1,13 @@
-"""What can be told of a data set only as a whole: near copies, and what a medium adds.
+"""Checks of the data set as a whole: near copies across splits, and the medium's own.
 
-A table of one row, which is no item: what it fails is told and stops nothing.
+They are put to a table of one row. A failure is a finding, and refuses nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from headrace.stages.validation.near import NearCopies, comparison, near_copies
 from headrace.stages.validation.outcomes import Outcome
 from headrace.stages.validation.tables import FrameTable, ItemTable
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 SAMPLE_ROWS = 2000  # of train and of test
 SAMPLE_BYTES = 2**28
 EXAMPLES = 3
@@ -31,12 +28,11 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """One data set, looked at as a whole.
+    """The measurements of a data set, and their checks.
 
     Attributes:
-        table: one row of what was seen.
-        checks: what is expected of it.
-        near: the near copies across its splits.
+        table: one row with all measurements.
+        near: the near copies across the splits.
     """
 
     table: FrameTable
@@ -44,8 +40,8 @@ class Whole:
     near: NearCopies
 
 
-def look(spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable) -> Whole:
-    """Look for near copies across the splits, and at what the medium looks for.
+def examine(spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable) -> Whole:
+    """Find near copies across the splits, and measure what the medium asks for.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -54,28 +50,24 @@ def look(spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable) -> Whol
 
     module: Any = medium(snapshot.description.medium)
     near = _near(snapshot, items)
-    told: dict[str, Any] = {"near_copies": [near.share]}
+    columns: dict[str, Any] = {"near_copies": [near.share]}
     limit = max(spec.data.leak_limit, module.NEAR_LIMIT)
-    checks = [_below("near_leak", "near_copies", limit)]
+    bounds = {"column": "near_copies", "min_value": 0, "max_value": limit}
+    between = "expect_column_values_to_be_between"
+    checks = [Check("near_leak", between, bounds, warns=True)]
     both = items.sizes["train"] and items.sizes["test"]
     if both and hasattr(module, "set_columns"):
-        told |= _of_the_medium(module, snapshot)
+        columns |= _of_the_medium(module, snapshot)
         checks += [
             Check(e.check, e.name, e.arguments, e.reason, warns=True)
             for e in module.set_expectations(snapshot.description)
         ]
-    frame: pd.DataFrame = pd.DataFrame({"row": [0], "name": [""], **told})
+    frame = pd.DataFrame({"row": [0], "name": [""], **columns})
     return Whole(FrameTable(frame), checks, near)
 
 
-def _below(name: str, column: str, limit: float) -> Check:
-    arguments = {"column": column, "min_value": 0, "max_value": limit}
-    between = "expect_column_values_to_be_between"
-    return Check(name, between, arguments, warns=True)
-
-
 def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
-    """Near copies, equal ones aside: those are the leak check's."""
+    """Near copies without equal items, which the check ``leak`` finds."""
     frame = items.read(["fingerprint", "split", "in_train"])
     splits = frame["split"].to_numpy(object).copy()
     splits[frame["in_train"].to_numpy() == 1] = ""
@@ -85,7 +77,7 @@ def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
 
 
 def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
-    """What the medium tells of a sample: shards are random ones of the data."""
+    """The medium's measurements of the first shards, which are a random sample."""
     left = {"train": SAMPLE_ROWS, "test": SAMPLE_ROWS}
     payloads, labels, splits, size = [], [], [], 0
     for shard in shards_of(snapshot):
@@ -104,14 +96,12 @@ def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
         del table  # before the next is read
         if size > SAMPLE_BYTES or not any(left.values()):
             break
-    told: dict[str, Any] = module.set_columns(
-        _joined(payloads), labels, splits, snapshot.description
-    )
-    return told
+    payload = _joined(payloads)
+    return dict(module.set_columns(payload, labels, splits, snapshot.description))
 
 
 def _joined(parts: list[Payload]) -> Payload:
-    """All items; each part is let go once it is copied, and the list is empty then."""
+    """All items; the list is emptied, so that each part is freed once it is copied."""
     shape = (sum(map(len, parts)), *parts[0].shape[1:])
     joined = np.empty(shape, parts[0].dtype)
     end = len(joined)
@@ -123,36 +113,29 @@ def _joined(parts: list[Payload]) -> Payload:
 
 
 def findings(
-    whole: Whole, outcomes: Sequence[Outcome], items: ItemTable
-) -> list[Finding]:
-    """What the user should know of the data set as a whole."""
-    found = []
+    near: NearCopies, outcomes: Sequence[Outcome], items: ItemTable
+) -> Iterator[Finding]:
+    """The failed checks of the data set as a whole."""
     for outcome in outcomes:
         if outcome.passed:
             continue
-        check, near = outcome.check, whole.near
-        message, count, split = check.reason, 1, "test"
-        if check.name == "near_leak":
-            count = len(near.test)
-            tests, trains = (
-                items.pick(np.unique(rows), ["name"])["name"]
-                for rows in (near.test[:EXAMPLES], near.train[:EXAMPLES])
-            )
-            pairs = ", ".join(
-                f"{tests[test]} of {trains[train]}"
-                for test, train in zip(
-                    near.test[:EXAMPLES].tolist(),
-                    near.train[:EXAMPLES].tolist(),
-                    strict=True,
-                )
-            )
-            least = "" if near.complete else "at least "
-            message = (
-                f"{least}{count:,} of {near.tested:,} test items ({near.share:.1%}) "
-                f"are near copies of items in train, such as {pairs}: the accuracy "
-                "promises too much"
-            )
-        found.append(
-            Finding(check=check.name, split=split, count=count, message=message)
+        message, count = outcome.check.reason, 1
+        if outcome.check.name == "near_leak":
+            message, count = _near_leak(near, items), len(near.test)
+        yield Finding(
+            check=outcome.check.name, split="test", count=count, message=message
         )
-    return found
+
+
+def _near_leak(near: NearCopies, items: ItemTable) -> str:
+    test, train = near.test[:EXAMPLES], near.train[:EXAMPLES]
+    names = items.pick(np.unique([*test, *train]), ["name"])["name"]
+    pairs = ", ".join(
+        f"{names[a]} of {names[b]}" for a, b in zip(test, train, strict=True)
+    )
+    least = "" if near.complete else "at least "
+    return (
+        f"{least}{len(near.test):,} of {near.tested:,} test items ({near.share:.1%}) "
+        f"are near copies of items in train, such as {pairs}: the accuracy promises "
+        "too much"
+    )

@@ -1,7 +1,7 @@
-"""Data Docs: each answer of Great Expectations on one page, and an index of the pages.
+"""Data Docs: the results of all checks on one page, and an index of the pages.
 
-Great Expectations' own pages ask public servers for scripts and styles. These need no
-network, so that they can be read anywhere.
+Great Expectations' own pages load scripts and styles from public servers. These need no
+network.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from headrace.state.store import Store
 FOLDER = "data_docs"
 PAGE = "index.html"
 _VERDICT = "verdict.json"
-_ROWS = 20  # of the failing ones, shown
-_ROW = ["row", "name"]
+_ROWS = 20  # failing ones that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class CheckRow:
     """A check as its page shows it.
 
     Attributes:
-        sentence: what is expected.
+        sentence: the expectation in words.
         columns, rows: of the first failing rows.
     """
 
@@ -44,7 +43,7 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the index says of a page; `asdict` of it is kept beside the page."""
+    """The summary of a page for the index; its `asdict` is stored with the page."""
 
     pipeline: str
     snapshot: str
@@ -63,13 +62,17 @@ def check_row(
     """A check, and the rows that fail it.
 
     Args:
-        outcome: what it came to.
-        sentence: what is expected.
-        table: that was asked.
-        columns: those that were asked about.
+        outcome: of the check.
+        sentence: the expectation in words.
+        table: that was checked.
+        columns: those that the check names.
     """
-    shown = [*dict.fromkeys([*_ROW, *columns])] if len(outcome.rows) else []
-    records = table.pick(outcome.rows[:_ROWS], shown) if shown else None
+    shown: list[str] = []
+    rows: list[list[str]] = []
+    if len(outcome.rows):
+        shown = [*dict.fromkeys(["row", "name", *columns])]
+        first = table.pick(outcome.rows[:_ROWS], shown)
+        rows = first.astype(str).to_numpy().tolist()
     check = outcome.check
     return CheckRow(
         check.name,
@@ -80,7 +83,7 @@ def check_row(
         outcome.cause or outcome.observed,
         outcome.unexpected,
         shown,
-        [] if records is None else records.astype(str).to_numpy().tolist(),
+        rows,
     )
 
 
@@ -94,10 +97,10 @@ def publish(
     """Write a page, unless it is there, and the index of all pages.
 
     Args:
-        store: where.
+        store: of the pages.
         name: of the page's folder.
         tables: the title of each table, and its checks.
-        verdict: what they came to.
+        verdict: the summary for the index.
         version: of Great Expectations.
 
     Returns:
@@ -118,11 +121,11 @@ def publish(
 
 
 def _write_index(store: Store) -> None:
-    """The index of all pages, the newest first; those of older releases have none."""
+    """Write the index of all pages, the newest first."""
     pages = []
     for name in store.names(FOLDER):
         verdict = store.read_json(f"{FOLDER}/{name}/{_VERDICT}")
-        if verdict:
+        if verdict:  # pages of older releases have none
             pages.append({"name": name, **verdict})
     pages.sort(key=lambda page: page["time"], reverse=True)
     text = render("checks_index.html", title="Checks of the data", pages=pages)

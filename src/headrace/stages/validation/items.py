@@ -1,7 +1,6 @@
-"""What can be told of the items of one shard, each alone and among the others.
+"""Measures the items of one shard: each alone, and as duplicates of others.
 
-Knows snapshots and media. Judges nothing. Equal items lie in one shard, so a shard
-is all that has to be in memory.
+Equal items lie in one shard, so that only one shard has to be in memory.
 """
 
 from __future__ import annotations
@@ -26,11 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One shard to describe.
-
-    Attributes:
-        folder: where the description goes.
-    """
+    """One shard to describe; the description is written to ``folder``."""
 
     snapshot: SnapshotRecord
     shard: Shard
@@ -43,49 +38,46 @@ class Work:
 
 
 def describe(work: Work) -> Counts:
-    """Write what can be told of the items of one shard, in its order.
+    """Write a table of the items of one shard, in its order.
 
     The file has ``name``, ``split``, ``label``, ``group``, ``item`` (sha256), the
-    medium's columns, and those of `with_company`.
+    medium's columns, and those of `with_duplicates`.
 
     Returns:
-        its rows of each split and label.
+        the number of its rows of each split and label.
 
     Raises:
         IntegrityError: the shard is damaged.
         DependencyError: the disk is full.
     """
     import pyarrow as pa
+    from pyarrow import feather
 
     table = read_shard(work.snapshot, work.shard)
     description = work.snapshot.description
     payload, labels = payload_of(table, description), table["label"].to_pylist()
-    told = medium(description.medium).columns(payload, labels, description)
+    columns = medium(description.medium).columns(payload, labels, description)
     frame = table.select(["name", "split", "label", "group", "item"]).to_pandas()
-    frame = with_company(frame.assign(**told))
+    frame = with_duplicates(frame.assign(**columns))
     described = pa.Table.from_pandas(frame, preserve_index=False)
     described = described.replace_schema_metadata()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with (
-        disk_errors(str(work.folder)),
-        pa.ipc.new_file(str(work.path), described.schema, options=options) as file,
-    ):
-        file.write_table(described)
+    with disk_errors(str(work.folder)):
+        feather.write_feather(described, work.path, compression="lz4")
     return counts_of(frame, description)
 
 
 def counts_of(frame: pd.DataFrame, data: DataDescription) -> Counts:
-    """The rows of each split and label; without labels where they make no strata."""
+    """The rows of each split and label; the label is empty without strata."""
     if not task(data.task).labels.STRATIFIED:
         frame = frame.assign(label="")
     sizes = frame.groupby(["split", "label"], dropna=False).size()
     return Counter(cast(dict[tuple[str, str], int], sizes.to_dict()))
 
 
-def with_company(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add what an item is among the others.
+def with_duplicates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add columns on equal items.
 
-    Blank items are alike without being copies, so they count as copies of nothing.
+    Blank items are equal without being copies, so they are copies of nothing.
 
     Args:
         frame: needs ``name``, ``split``, ``label``, ``item`` and ``blank``.

@@ -1,8 +1,8 @@
-"""Test items of which train holds a near copy: alike, but not equal to the last bit.
+"""Test items with a near copy in train: similar, but not equal to the last bit.
 
-A medium gives each item a fingerprint of 64 bits, near for items that are alike; items
-with near fingerprints are then looked at again by the medium, since many items that
-differ have near ones. Knows no medium.
+A medium gives each item a fingerprint of 64 bits; those of similar items differ in few
+bits. Items that differ may have near fingerprints as well, so the medium then compares
+the items of each pair.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Fingerprints = npt.NDArray[np.uint64]
 Differences = npt.NDArray[np.floating]
 Compare = Callable[[Rows, Rows], Differences]
 
-# Bits in which the fingerprints of copies differ; those of others, in 32 on average.
+# The most bits in which fingerprints of copies differ; others differ in 32 on average.
 BITS = 12
-# Of a test item, the nearest train items that are looked at again.
+# The nearest train items of a test item that the medium compares with it.
 NEAREST = 4
-# Copies agree in two of these pieces of a fingerprint nearly always: all that differ
-# in 7 bits, and of those that differ in 12 at places by chance, 3 of 5.
+# Two of these pieces of a fingerprint are equal in nearly all copies: in all with
+# 7 differing bits, and in 3 of 5 that differ in 12 random bits.
 _PIECES = 9
-# Train items looked at on both sides of a test item's place in each order.
+# Train items on each side of a test item's position in each order.
 _WINDOW = 16
 _BLOCK = 8192
 _NONE = np.int64(2**62)
-# In a crowded set, the nearest of other items is close, and the next hardly farther.
-# A copy stands out from the rest, or is so close that the rest are copies too.
+# In a dense set, the nearest item that is no copy is close, but so is the next one. A
+# copy is much closer than the next item, or so close that both are copies.
 _STANDS_OUT = 3
 _SURELY = 0.1
-# Of the items that are looked at again.
+# Of the items that are compared at once.
 PAIR_BYTES = 2**28
 
 
@@ -51,8 +51,8 @@ class NearCopies:
         test, train: rows, ``(k,)``; each test item once, ascending.
         distance: bits in which their fingerprints differ, ``(k,)``.
         tested: number of test items with a fingerprint.
-        complete: whether all pairs with near fingerprints were looked at; else only
-            the nearest ones were, and there may be more copies.
+        complete: whether all pairs with near fingerprints were compared; else there
+            may be more copies.
     """
 
     test: Rows
@@ -63,7 +63,7 @@ class NearCopies:
 
     @property
     def share(self) -> float:
-        """Of the test items, those with a copy."""
+        """The share of test items with a copy."""
         return len(self.test) / self.tested if self.tested else 0.0
 
 
@@ -73,23 +73,23 @@ def near_copies(
     compare: Compare,
     most: int | None = None,
 ) -> NearCopies:
-    """Find the test items of which train or val holds a near copy.
+    """Find the test items with a near copy in train or val.
 
-    Its time and memory follow from the number of items alone, whatever they are;
-    where very many items have one fingerprint, some copies among them are missed.
+    Time and memory depend on the number of items alone. Where very many items share a
+    fingerprint, some copies among them are missed.
 
     Args:
-        fingerprints: uint64 ``(n,)``; 0 for items that are too little to tell by.
-        splits: ``train``, ``val`` or ``test``, ``(n,)``; rows of others are left out.
-        compare: how much pairs, given as rows of test and of train, differ: copies by
-            up to 1.
-        most: pairs to be compared, the nearest first; None: all.
+        fingerprints: uint64 ``(n,)``; 0 for items that hold too little to compare.
+        splits: ``train``, ``val`` or ``test``, ``(n,)``; other rows are left out.
+        compare: the differences of pairs of rows of test and of train; those of copies
+            are at most 1.
+        most: the number of pairs to compare, the nearest first; None: all.
     """
     known = fingerprints != 0
     test = np.flatnonzero(known & (splits == "test"))
     train = np.flatnonzero(known & ((splits == "train") | (splits == "val")))
     codes = _nearest(fingerprints[test], fingerprints[train])
-    # By rank, then by distance: so that the likeliest pair of each item comes first.
+    # By rank, then by distance: the likeliest pair of each item comes first.
     rank, item = np.nonzero(codes.T != _NONE)
     code = codes[item, rank]
     order = np.lexsort((code, rank))[:most]
@@ -97,17 +97,12 @@ def near_copies(
     item, code = item[order], code[order]
     first, second = test[item], train[code & 0xFFFFFFFF]
     copy = _copies(first, compare(first, second)) if len(first) else order
-    return NearCopies(
-        first[copy],
-        second[copy],
-        code[copy] >> 32,
-        tested=len(test),
-        complete=complete,
-    )
+    distance = code[copy] >> 32
+    return NearCopies(first[copy], second[copy], distance, len(test), complete)
 
 
 def _copies(items: Rows, differences: Differences) -> Rows:
-    """The place of the pair that makes an item a copy, in the order of the items."""
+    """The indices of the pairs that are copies, in the order of the items."""
     order = np.lexsort((differences, items))
     item, difference = items[order], differences[order]
     is_first = np.diff(item, prepend=-1) != 0
@@ -123,7 +118,7 @@ def _nearest(test: Fingerprints, train: Fingerprints) -> Rows:
     """For each test item, up to 4 near train items, the nearest first.
 
     Returns:
-        ``(n, 4)``: the distance times 2 ** 32, plus the place in ``train``.
+        ``(n, 4)``: the distance times 2 ** 32, plus the index in ``train``.
     """
     best = np.full((len(test), NEAREST), _NONE)
     if not len(test) or not len(train):
@@ -132,12 +127,12 @@ def _nearest(test: Fingerprints, train: Fingerprints) -> Rows:
     for shuffled_test, shuffled_train in _shuffled(test, train):
         order = np.argsort(shuffled_train)
         ordered = shuffled_train[order]
-        # In order, the places they look at lie close together in memory.
-        asked = np.argsort(shuffled_test)
-        at = np.searchsorted(ordered, shuffled_test[asked]) - _WINDOW
+        # In this order, the train items that are read lie close together in memory.
+        queries = np.argsort(shuffled_test)
+        at = np.searchsorted(ordered, shuffled_test[queries]) - _WINDOW
         at = np.clip(at, 0, len(train) - width)
         for start in range(0, len(test), _BLOCK):
-            rows = asked[start : start + _BLOCK]
+            rows = queries[start : start + _BLOCK]
             window = at[start : start + _BLOCK, np.newaxis] + np.arange(width)
             differing = ordered[window] ^ shuffled_test[rows, np.newaxis]
             distance = np.bitwise_count(differing).astype(np.int64)
@@ -149,10 +144,10 @@ def _nearest(test: Fingerprints, train: Fingerprints) -> Rows:
 def _shuffled(
     test: Fingerprints, train: Fingerprints
 ) -> Iterator[tuple[Fingerprints, Fingerprints]]:
-    """Both with their pieces in other orders, so that each two lead once.
+    """Both with their pieces in other orders, so that each two pieces come first once.
 
-    The next one is another each time: always the first, it would hide all copies that
-    differ there.
+    The third piece varies. If it were always the same one, all copies that differ in it
+    would be missed.
     """
     ends = np.linspace(0, 64, _PIECES + 1).astype(np.uint64)
     pieces = list(itertools.pairwise(ends))
@@ -184,10 +179,10 @@ def _merged(best: Rows, codes: Rows) -> Rows:
 
 
 def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
-    """What the medium of a snapshot says of pairs of its rows.
+    """The medium's comparison of pairs of rows of a snapshot.
 
     Returns:
-        the function, and how many pairs it can be asked for at once.
+        the function, and the number of pairs that it takes at once.
     """
     description = snapshot.description
     module = medium(description.medium)
@@ -195,15 +190,15 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
 
     def compare(first: Rows, second: Rows) -> Differences:
         rows, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+        sides = places[: len(first)], places[len(first) :]
         payload = _items_at(snapshot, rows)
         step = max(1, PAIR_BYTES // 16 // width)
-        told = np.empty(len(first))
+        differences = np.empty(len(first))
         for start in range(0, len(first), step):
             span = slice(start, start + step)
-            one, other = places[: len(first)][span], places[len(first) :][span]
-            pairs = payload[one], payload[other]
-            told[span] = _difference(module, *pairs, description)
-        return told
+            test, train = (payload[side[span]] for side in sides)
+            differences[span] = _difference(module, test, train, description)
+        return differences
 
     return compare, max(1, PAIR_BYTES // (2 * width))
 
@@ -212,8 +207,7 @@ def _difference(
     module: Medium, first: Payload, second: Payload, data: DataDescription
 ) -> Differences:
     if hasattr(module, "difference"):
-        told: Differences = module.difference(first, second)
-        return told
+        return np.asarray(module.difference(first, second))
     return np.where(module.alike(first, second, data), 0.0, np.inf)
 
 
@@ -227,6 +221,6 @@ def _items_at(snapshot: SnapshotRecord, rows: Rows) -> Payload:
         start, stop = np.searchsorted(rows, [shard.first, shard.first + shard.rows])
         if start < stop:
             table = read_shard(snapshot, shard, [description.medium])
-            held = payload_of(table, description)
-            payload[start:stop] = held[rows[start:stop] - shard.first]
+            items = payload_of(table, description)
+            payload[start:stop] = items[rows[start:stop] - shard.first]
     return payload

@@ -1,4 +1,4 @@
-"""How Great Expectations' results are read. An answer to nothing is no answer."""
+"""Reads Great Expectations' results. A result without values fails."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a table answered a check.
+    """The result of a check.
 
     Attributes:
         unexpected: number of failing rows.
-        observed: what was seen, as short text.
-        rows: ``row`` of each row to blame, ascending; empty where none can be.
-        cause: what was raised in place of an answer.
+        observed: the observed value, as short text.
+        rows: ``row`` of each failing row, ascending; empty for checks of all rows.
+        cause: the message of an exception in place of a result.
     """
 
     check: Check
@@ -36,24 +36,23 @@ class Outcome:
 
 
 def size_of(frame: pd.DataFrame, columns: list[str], split: str) -> int:
-    """How many rows were asked, without those that have no value."""
-    asked = np.ones(len(frame), bool)
+    """The number of rows that a check applies to, without those without a value."""
+    applies = np.ones(len(frame), bool)
     if columns:
-        asked &= frame[columns].notna().any(axis=1).to_numpy()
+        applies &= frame[columns].notna().any(axis=1).to_numpy()
     if split:
-        asked &= (frame["split"] == split).to_numpy()
-    return int(np.count_nonzero(asked))
+        applies &= (frame["split"] == split).to_numpy()
+    return int(np.count_nonzero(applies))
 
 
 def outcome_of(check: Check, result: Any, size: int) -> Outcome:
     """Read one result.
 
     Args:
-        check: what was asked.
-        result: Great Expectations' answer; ``unexpected_index_list`` holds the index
-            of each failing row.
-        size: number of rows that have the values asked for; where the result itself
-            tells, that counts.
+        check: of the result.
+        result: of Great Expectations; ``unexpected_index_list`` holds the index of
+            each failing row.
+        size: number of rows with values, unless the result has it.
     """
     cause = _cause(result.exception_info)
     if cause:
@@ -87,16 +86,10 @@ def _cause(info: dict[str, Any]) -> str:
 def _observed(facts: dict[str, Any]) -> str:
     if "element_count" in facts and "unexpected_count" in facts:
         return f"{facts['unexpected_count']:,} of {facts['element_count']:,} rows"
-    lists = {
-        kind: facts.get(f"partial_{kind}_list") for kind in ("missing", "unexpected")
-    }
-    if any(lists.values()):
-        told = {
-            kind: ", ".join(map(str, values))
-            for kind, values in lists.items()
-            if values
-        }
-        return "; ".join(f"{kind}: {values}" for kind, values in told.items())
+    lists = [(k, facts.get(f"partial_{k}_list")) for k in ("missing", "unexpected")]
+    texts = [f"{kind}: {', '.join(map(str, rows))}" for kind, rows in lists if rows]
+    if texts:
+        return "; ".join(texts)
     value = facts.get("observed_value")
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""The rows that are set aside, with the reason: found and written a shard at a time."""
+"""The quarantine: rows that fail a check and the reasons, written shard by shard."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _COPY = re.compile(r" \(copy of .*\)")
 
 @dataclass(slots=True)
 class Kind:
-    """The rows that one check set aside for reasons of one wording.
+    """The rows that one check quarantined for reasons of one wording.
 
     Attributes:
         check: its name.
-        reason: of the first.
-        varies: whether others differ from it, in more than what it copies.
-        count: how many.
-        names: of the first few.
-        splits: that they are of.
+        reason: of the first row.
+        varies: whether other reasons differ in more than the name of a copied item.
+        count: the number of rows.
+        names: of the first few rows.
+        splits: of the rows.
     """
 
     check: str
@@ -60,10 +60,10 @@ class Kind:
 
 @dataclass(slots=True)
 class Quarantine:
-    """What was set aside.
+    """The quarantined rows, counted.
 
     Attributes:
-        uri: a Parquet file of ``COLUMNS``; empty where nothing was set aside.
+        uri: a Parquet file of ``COLUMNS``; empty where no row is quarantined.
         count: number of rows.
         kinds: by check and wording, in the order of their first rows.
         counts: decoded rows of each split and label.
@@ -85,13 +85,12 @@ class Quarantine:
 
     def by_check(self) -> dict[str, list[Kind]]:
         """The kinds of each check, the most frequent first."""
-        found: dict[str, list[Kind]] = {}
-        for kind in self.kinds.values():
-            found.setdefault(kind.check, []).append(kind)
-        return {
-            check: sorted(kinds, key=lambda kind: -kind.count)
-            for check, kinds in found.items()
+        by_check: dict[str, list[Kind]] = {
+            kind.check: [] for kind in self.kinds.values()
         }
+        for kind in sorted(self.kinds.values(), key=lambda kind: -kind.count):
+            by_check[kind.check].append(kind)
+        return by_check
 
 
 def set_aside(
@@ -102,50 +101,49 @@ def set_aside(
     key: str,
     folder: Path,
 ) -> Quarantine:
-    """Write the rows that do not hold what is expected of each row.
+    """Write the rows that fail a check of single rows.
 
     Args:
         items: the decoded ones.
-        rejected: the others, of `tables.rejected_items`.
-        outcomes: of the checks of ``items``, the first reason to blame a row first.
-        store: where the file goes.
-        key: what its name begins with; its digest is added.
-        folder: where it is made.
+        rejected: the others, from `tables.rejected_items`.
+        outcomes: of the checks of ``items``, the first reason first.
+        store: of the file.
+        key: of the file, without its digest.
+        folder: for temporary files.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = Quarantine()
+    quarantine = Quarantine()
     kinds = [pa.int64()] + [pa.string()] * (len(COLUMNS) - 1)
     schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
     path = folder / "quarantine.parquet"
     with pq.ParquetWriter(path, schema) as file:
         for blamed in blamed_rows(items, rejected, outcomes):
-            found.add(blamed, items.data)
+            quarantine.add(blamed, items.data)
             file.write(pa.Table.from_pandas(blamed, schema, preserve_index=False))
-    if found.count:
+    if quarantine.count:
         data = path.read_bytes()
-        found.uri = store.write(f"{key}{quarantine_name(data)}", data)
-    return found
+        quarantine.uri = store.write(f"{key}{quarantine_name(data)}", data)
+    return quarantine
 
 
 def blamed_rows(
     items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[Outcome]
 ) -> Iterator[pd.DataFrame]:
-    """The rows that do not hold what is expected of each row, block by block.
+    """The rows that fail a check of single rows, block by block.
 
     Returns:
-        ``COLUMNS``, one line a row in ascending order, under the first check that
-        blames it and with the reasons of all that do.
+        ``COLUMNS``, in ascending order of the rows: each with the name of the first
+        check that it fails, and the reasons of all of them.
     """
     for stop in range(len(rejected), 0, -_BLOCK):
         block = rejected.iloc[max(0, stop - _BLOCK) : stop]
         yield block[::-1][[*COLUMNS]]
     failed = [o for o in outcomes if not o.passed and not o.check.warns and len(o.rows)]
-    # Where so much leaks that the data set is refused, no single copy is to blame.
-    if any(
-        o.check.name == "leak" and not o.passed and not len(o.rows) for o in outcomes
-    ):
+    # Where leaks refuse the data set, single copies are not quarantined.
+    leaks = [o for o in outcomes if o.check.name == "leak" and not o.passed]
+    if not all(len(o.rows) for o in leaks):
         failed = [o for o in failed if o.check.name != "leak"]
     shown = {column for outcome in failed for column in outcome.check.shows}
     columns = list(dict.fromkeys([*COLUMNS[:4], *sorted(shown)]))
@@ -164,12 +162,10 @@ def _blame(frame: pd.DataFrame, parts: Sequence[tuple[Check, Rows]]) -> pd.DataF
     checks: dict[int, str] = {}
     reasons: dict[int, str] = {}
     for check, rows in parts:
-        told = _reasons(check, frame.loc[rows])
-        for row, reason in zip(rows.tolist(), told, strict=True):
-            if row in checks:
-                reasons[row] += f"; {reason}"
-            else:
-                checks[row], reasons[row] = check.name, reason
+        texts = _reasons(check, frame.loc[rows])
+        for row, reason in zip(rows.tolist(), texts, strict=True):
+            checks.setdefault(row, check.name)
+            reasons[row] = f"{reasons[row]}; {reason}" if row in reasons else reason
     order = sorted(checks)
     return frame.loc[order, [*COLUMNS[:4]]].assign(
         check=[checks[row] for row in order], reason=[reasons[row] for row in order]

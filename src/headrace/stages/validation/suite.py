@@ -1,7 +1,7 @@
 """The only door to Great Expectations: checks in, outcomes and Data Docs out.
 
-Each check is put to a frame of the columns that it names, one after the other, so
-that millions of rows do not have to be in memory together; one page shows them all.
+Checks run one after the other, each on the columns that it names, so that not all
+columns are in memory at once. One page shows all results.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ _RESULT_FORMAT = {
     "include_unexpected_rows": False,
     "return_unexpected_index_query": False,
 }
-# The context is a global of Great Expectations.
+# The context is global in Great Expectations.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def load() -> None:
-    """Import Great Expectations, its telemetry off; quick when it is there already."""
+    """Import Great Expectations with its telemetry off; quick if it is imported."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     import great_expectations  # noqa: F401
 
 
 class Session:
-    """One validation: tables, their outcomes, and the page of them.
+    """One validation: tables, their outcomes, and the page of both.
 
     Args:
         pipeline: its name, for the page.
-        snapshot_digest: what the tables are of.
+        snapshot_digest: of the data.
     """
 
     def __init__(self, pipeline: str, snapshot_digest: str) -> None:
@@ -71,22 +71,22 @@ class Session:
         self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
 
     def run(self, title: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
-        """Put the checks to a table.
+        """Run checks on a table.
 
         Args:
             title: of the table, for the page.
-            table: what is asked.
-            checks: what it is asked.
+            table: the data.
+            checks: in the order of their outcomes.
 
         Raises:
-            SpecError: a check of the contract cannot be asked.
+            SpecError: a check of the contract is invalid.
         """
-        made = [_expectation(check, table.columns) for check in checks]
+        expectations = [_expectation(check, table.columns) for check in checks]
         outcomes, rows = [], []
-        for check, expectation in zip(checks, made, strict=True):
+        for check, expectation in zip(checks, expectations, strict=True):
             named = _named(check, expectation)
             frame = _frame(table, check, expectation)
-            result = self._answer(expectation, frame)
+            result = self._result(expectation, frame)
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
             outcomes.append(outcome)
@@ -94,18 +94,18 @@ class Session:
         self._tables.append((title, rows))
         return outcomes
 
-    def _answer(self, expectation: Any, frame: pd.DataFrame) -> Any:
+    def _result(self, expectation: Any, frame: pd.DataFrame) -> Any:
         from great_expectations.execution_engine import pandas_execution_engine
         from great_expectations.validator.validator import Validator
 
         engine = pandas_execution_engine.PandasExecutionEngine(caching=False)
         engine.load_batch_data("table", frame)
-        del frame  # Pydantic's errors keep the variables of who called it
+        del frame  # pydantic's errors keep the variables of their callers
         validator = Validator(engine, data_context=self._context)
         (result,) = validator.graph_validate(
             [expectation.configuration], {"result_format": _RESULT_FORMAT}
         )
-        # The engine and its data hold each other, and the next frame is as large.
+        # The engine and its data reference each other; free them before the next frame.
         engine.batch_manager.batch_data_cache.clear()
         return result
 
@@ -113,9 +113,9 @@ class Session:
         """Write the page of all tables, unless an equal one is there.
 
         Args:
-            store: where the Data Docs are.
-            problems: why the data is refused; empty where it is not.
-            quarantined: number of rows that were set aside.
+            store: of the Data Docs.
+            problems: the reasons to refuse the data, if any.
+            quarantined: number of quarantined rows.
 
         Returns:
             the URI of the page.
@@ -134,14 +134,14 @@ class Session:
 
 @contextlib.contextmanager
 def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
-    """A context in memory, one at a time in a process; nothing is sent anywhere."""
+    """A session in memory, one at a time in a process; nothing is sent anywhere."""
     load()
     with _ONE_AT_A_TIME:
         yield Session(pipeline, snapshot_digest)
 
 
 def _sentence(result: Any) -> str:
-    """What a check expects, as Great Expectations words it."""
+    """The expectation in words, by Great Expectations."""
     from great_expectations.render.renderer.inline_renderer import InlineRenderer
 
     rendered = InlineRenderer(render_object=result.expectation_config)
@@ -154,8 +154,8 @@ def _sentence(result: Any) -> str:
 
 
 def _named(check: Check, expectation: Any) -> list[str]:
-    """The columns whose values a check looks at."""
-    # What is asked of the table as a whole lists columns for their names.
+    """The columns whose values a check reads."""
+    # An expectation of the table as a whole reads only the names of the columns.
     keys = ("column",) if _is_of_table(expectation) else _COLUMN_KEYS
     named: dict[str, None] = {}
     for value in (check.arguments[key] for key in keys if key in check.arguments):
@@ -168,9 +168,9 @@ def _is_of_table(expectation: Any) -> bool:
 
 
 def _frame(table: Table, check: Check, expectation: Any) -> pd.DataFrame:
-    """What a check is put to: the columns it names.
+    """The columns that a check names.
 
-    What is asked of the table as a whole sees the others too, without their values.
+    An expectation of the table as a whole gets the others as well, without values.
     """
     import pandas as pd
 
@@ -178,10 +178,9 @@ def _frame(table: Table, check: Check, expectation: Any) -> pd.DataFrame:
     frame = table.read([*dict.fromkeys([*named, *(["split"] if check.split else [])])])
     if not _is_of_table(expectation):
         return frame
-    unseen = pd.Categorical.from_codes(
-        np.full(len(frame), -1, np.int8), dtype=pd.CategoricalDtype([])
-    )
-    columns = {c: frame[c] if c in frame else unseen for c in table.columns}
+    nothing = np.full(len(frame), -1, np.int8)
+    empty = pd.Categorical.from_codes(nothing, dtype=pd.CategoricalDtype([]))
+    columns = {c: frame[c] if c in frame else empty for c in table.columns}
     return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
@@ -215,9 +214,8 @@ def _expectation(check: Check, columns: Sequence[str]) -> Any:
 def _implementation(check: Check) -> Any:
     from great_expectations.expectations import registry
 
-    # What is asked in SQL is registered too, under another kind of name.
-    every = registry.list_registered_expectation_implementations()
-    names = [name for name in every if name.startswith("expect_")]
+    registered = registry.list_registered_expectation_implementations()
+    names = [n for n in registered if n.startswith("expect_")]  # others are SQL
     if check.expectation in names:
         return registry.get_expectation_impl(check.expectation)
     raise SpecError(

@@ -1,6 +1,6 @@
-"""The tables that checks are put to, one row an item.
+"""The tables that are checked, one row an item.
 
-A check names the columns it looks at, so no more than those are in memory.
+A check names the columns that it reads, so only those are in memory.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,24 +23,9 @@ from headrace.tasks.forms import Counts
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 Rows = npt.NDArray[np.int64]
 _SHARED = ("split", "label")
-
-
-class Table(Protocol):
-    """Rows with a number each, and columns that are read when they are asked for."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """All there are; ``row`` and ``name`` are among them."""
-
-    def read(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Those columns of all rows; the index is ``row``."""
-
-    def pick(self, rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
-        """Those columns of some rows, which are given in the order of the table."""
 
 
 class FrameTable:
@@ -55,25 +40,25 @@ class FrameTable:
         self.columns = list(frame.columns)
 
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Those columns of all rows."""
+        """Some columns of all rows; the index is ``row``."""
         return self._frame[list(columns)]
 
     def pick(self, rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
-        """Those columns of some rows."""
+        """Some columns of some rows, which are in the order of the table."""
         return self._frame.loc[rows, list(columns)]
 
 
 class ItemTable:
-    """The decoded items, in the snapshot's order: the table the contract speaks of.
+    """The decoded items, in the order of the snapshot: the table of the contract.
 
-    Columns: ``row`` (int64, the place in the snapshot), those of `items.describe`,
-    and those of the task.
+    Columns: ``row`` (int64, the index in the snapshot), those of `items.describe`, and
+    those of the task. Columns are read when they are asked for.
 
     Args:
         paths: of the descriptions of the shards.
-        bounds: first row of each shard, and the number of all, ``(shards + 1,)``.
+        bounds: first row of each shard, and the number of all rows, ``(shards + 1,)``.
         counts: rows of each split and label.
-        data: what the items are.
+        data: of the snapshot.
     """
 
     def __init__(
@@ -83,84 +68,72 @@ class ItemTable:
         counts: Counts,
         data: DataDescription,
     ) -> None:
-        self.bounds = bounds
-        self.counts = counts
+        import pyarrow as pa
+
+        self.bounds, self.counts = bounds, counts
         self.sizes: Counter[str] = Counter()
         for (split, _), count in counts.items():
             self.sizes[split] += count
         self._paths = paths
         self.data, self._contract = data, task(data.task).contract
-        self._stored = _stored(paths[0])
+        with pa.memory_map(str(paths[0])) as file:
+            self._stored = list(pa.ipc.open_file(file).schema.names)
         self.columns = ["row", *self._stored, *self._contract.COLUMNS]
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
 
     def read(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Those columns of all rows."""
+        """Some columns of all rows; the index is ``row``."""
         return self._frame(0, len(self._paths), columns)
 
     def shard(self, place: int, columns: Sequence[str]) -> pd.DataFrame:
-        """Those columns of the rows of one shard; the index is ``row``."""
+        """Some columns of the rows of one shard; the index is ``row``."""
         return self._frame(place, place + 1, columns)
 
     def pick(self, rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
-        """Those columns of some rows."""
+        """Some columns of some rows, which are in the order of the table."""
         import pandas as pd
 
-        parts = np.split(rows, np.searchsorted(rows, self.bounds[1:-1]))
-        return pd.concat(
-            [self.shard(0, columns).head(0)]
-            + [
-                self.shard(place, columns).loc[part]
-                for place, part in enumerate(parts)
-                if len(part)
-            ]
-        )
+        parts = [self.shard(0, columns).head(0)]
+        of_shards = np.split(rows, np.searchsorted(rows, self.bounds[1:-1]))
+        for place, part in enumerate(of_shards):
+            if len(part):
+                parts.append(self.shard(place, columns).loc[part])
+        return pd.concat(parts)
 
     def _frame(self, start: int, stop: int, columns: Sequence[str]) -> pd.DataFrame:
         import pandas as pd
         import pyarrow as pa
+        from pyarrow import feather
 
         frame = pd.DataFrame(index=pd.RangeIndex(self.bounds[start], self.bounds[stop]))
         of_task = set(columns) & set(self._contract.COLUMNS)
         wanted = {*columns, *(_SHARED if of_task else ())}
-        fields = [i for i, name in enumerate(self._stored) if name in wanted]
-        if fields:
-            parts = [_load(path, fields) for path in self._paths[start:stop]]
+        names = [name for name in self._stored if name in wanted]
+        if names:
+            paths = self._paths[start:stop]
+            parts = [feather.read_table(p, names, memory_map=True) for p in paths]
             frame = pa.concat_tables(parts).to_pandas().set_axis(frame.index)
         if "row" in columns:
             frame["row"] = frame.index.to_numpy(np.int64)
         if of_task:
             split, label = (frame[name].to_numpy(object) for name in _SHARED)
-            frame = frame.assign(
-                **self._contract.columns(split, label, self.counts, self.data)
-            )
+            own = self._contract.columns(split, label, self.counts, self.data)
+            frame = frame.assign(**own)
         return frame[list(columns)]
 
 
-def _stored(path: Path) -> list[str]:
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as file:
-        return list(pa.ipc.open_file(file).schema.names)
-
-
-def _load(path: Path, fields: list[int]) -> pa.Table:
-    import pyarrow as pa
-
-    options = pa.ipc.IpcReadOptions(included_fields=fields)
-    with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_file(file, options=options).read_all()
+Table: TypeAlias = FrameTable | ItemTable
 
 
 def item_table(snapshot: SnapshotRecord, folder: Path, settings: Settings) -> ItemTable:
     """Describe the shards of a snapshot, several at once.
 
     Args:
-        snapshot: what was ingested.
-        folder: where the descriptions are kept as long as the table is used.
-        settings: where the work is done.
+        snapshot: the ingested data.
+        folder: for the descriptions, as long as the table is used.
+        settings: say how many processes work.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -187,11 +160,7 @@ def rejected_items(snapshot: SnapshotRecord) -> pd.DataFrame:
 
 
 def delivered_table(items: ItemTable, rejected: pd.DataFrame) -> FrameTable:
-    """All items, also those that could not be decoded.
-
-    Args:
-        items: the readable ones.
-        rejected: the others.
+    """All items, decoded or rejected.
 
     Returns:
         ``row``, ``name`` (of the rejected only) and ``readable`` (bool).

@@ -1,4 +1,4 @@
-"""From outcomes to consequences: rows set aside, findings, and reasons to refuse."""
+"""The consequences of outcomes: reasons to refuse the data, and findings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ _KINDS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a verdict is made of.
+    """The input of a verdict.
 
     Attributes:
-        data: what the items are.
-        delivered: number of all items, the rejected ones included.
+        delivered: number of all items, with the rejected ones.
         items: the readable ones.
         outcomes: of the checks of ``items``, in the order of the checks.
-        quarantine: what was set aside.
     """
 
     spec: PipelineSpec
@@ -39,20 +37,20 @@ class Evidence:
 
     @property
     def left(self) -> Counts:
-        """Rows of each split and label without those that were set aside."""
+        """Rows of each split and label without the quarantined ones."""
         return self.items.counts - self.quarantine.counts
 
     @property
     def contract(self) -> Contract:
-        """What is expected of their targets."""
+        """The task's contract."""
         return task(self.data.task).contract
 
 
 def problems(case: Evidence) -> list[str]:
-    """Why the data set is refused; empty where it is not.
+    """The reasons to refuse the data set, if any.
 
     Raises:
-        SpecError: a row of the contract could not be answered.
+        SpecError: a row of the contract cannot be evaluated.
     """
     failed = [o for o in case.outcomes if not o.passed and not o.check.warns]
     empty = [o for o in failed if o.check.name == "rows"]
@@ -61,16 +59,14 @@ def problems(case: Evidence) -> list[str]:
     for outcome in failed:
         if outcome.cause and outcome.check.where:
             raise SpecError(
-                f"{_asked(outcome.check)} cannot be answered: {outcome.cause}.",
+                f"{_call(outcome.check)} cannot be answered: {outcome.cause}.",
                 "Mend this row of the contract.",
             )
-    found = [_problem(case, outcome) for outcome in failed if not len(outcome.rows)]
+    reasons = [_problem(case, outcome) for outcome in failed if not len(outcome.rows)]
     if case.quarantine.count > case.spec.data.quarantine_limit * case.delivered:
-        return [*found, _too_many(case)]
-    return found or [
-        f"after quarantine, {lack}"
-        for lack in case.contract.lacking(case.left, case.data)
-    ]
+        return [*reasons, _too_many(case)]
+    lacking = case.contract.lacking(case.left, case.data)
+    return reasons or [f"after quarantine, {lack}" for lack in lacking]
 
 
 def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
@@ -79,13 +75,17 @@ def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
 
 
 def _problem(case: Evidence, outcome: Outcome) -> str:
-    check = outcome.check
-    told = case.contract.problem(check.name, check.split, case.items.counts, case.data)
-    if told:
-        return told
+    check, counts = outcome.check, case.items.counts
+    problem = case.contract.problem(check.name, check.split, counts, case.data)
+    if problem:
+        return problem
     if check.name == "leak":
         return _leak(case)
-    return f"{_asked(check)}: {outcome.cause or f'observed {outcome.observed}'}"
+    return f"{_call(check)}: {_observed(outcome)}"
+
+
+def _observed(outcome: Outcome) -> str:
+    return outcome.cause or f"observed {outcome.observed}"
 
 
 def _leak(case: Evidence) -> str:
@@ -101,7 +101,7 @@ def _leak(case: Evidence) -> str:
     )
 
 
-def _asked(check: Check) -> str:
+def _call(check: Check) -> str:
     arguments = ", ".join(f"{k}={v!r}" for k, v in check.arguments.items())
     split = f" on {check.split}" if check.split else ""
     return f"{check.where or check.name}: {check.expectation}({arguments}){split}"
@@ -128,9 +128,9 @@ def _kind(kind: Kind) -> str:
     return f"{kind.count:,} {noun}: {names}: {instance}{kind.reason}"
 
 
-def findings(case: Evidence, told: Iterable[Finding]) -> list[Finding]:
-    """What the user should know of a data set that is taken, but was not told."""
-    known = {finding.check for finding in told}
+def findings(case: Evidence, at_ingestion: Iterable[Finding]) -> list[Finding]:
+    """The warnings of a data set that is accepted, without those of ingestion."""
+    known = {finding.check for finding in at_ingestion}
     failed = [o for o in case.outcomes if o.check.warns and not o.passed]
     return [_warning(case, outcome) for outcome in _with_news(failed)] + [
         finding
@@ -141,7 +141,7 @@ def findings(case: Evidence, told: Iterable[Finding]) -> list[Finding]:
 
 
 def _set_aside(check: str, kinds: Sequence[Kind], uri: str) -> Iterator[Finding]:
-    # One more reason is told as it is.
+    # A single further reason is shown too.
     shown = _KINDS_SHOWN if len(kinds) > _KINDS_SHOWN + 1 else len(kinds)
     for kind in kinds[:shown]:
         yield Finding(
@@ -157,21 +157,21 @@ def _set_aside(check: str, kinds: Sequence[Kind], uri: str) -> Iterator[Finding]
 
 
 def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
-    """Those that tell more than one before them of the same check and columns did."""
-    told: dict[tuple[object, ...], set[int]] = {}
+    """The outcomes with rows that no earlier one of the same check and columns has."""
+    reported: dict[tuple[object, ...], set[int]] = {}
     for outcome in failed:
         check, rows = outcome.check, set(outcome.rows.tolist())
         subject = (check.name, check.where, check.shows if rows else ())
-        if subject not in told or rows - told[subject]:
+        if subject not in reported or rows - reported[subject]:
             yield outcome
-        told.setdefault(subject, set()).update(rows)
+        reported.setdefault(subject, set()).update(rows)
 
 
 def _warning(case: Evidence, outcome: Outcome) -> Finding:
     check, count = outcome.check, max(outcome.unexpected, 1)
-    told = case.contract.warning(check.name, case.items.counts, case.data)
-    if told is not None:
-        count, message = told
+    of_task = case.contract.warning(check.name, case.items.counts, case.data)
+    if of_task is not None:
+        count, message = of_task
     elif check.name == "scale":
         column = check.shows[0]
         means = case.items.read(["split", column]).groupby("split")[column].mean()
@@ -179,13 +179,12 @@ def _warning(case: Evidence, outcome: Outcome) -> Finding:
             f"the mean {column} is {means['train']:.4g} in train and "
             f"{means['test']:.4g} in test: are they scaled alike?"
         )
-    elif check.reason and not check.where and len(outcome.rows):
-        first = outcome.rows[:EXAMPLES]
-        names = case.items.pick(first, ["name"])["name"].tolist()
+    elif check.where or not check.reason:
+        message = f"{_call(check)}: {_observed(outcome)}"
+    elif len(outcome.rows):
+        names = case.items.pick(outcome.rows[:EXAMPLES], ["name"])["name"].tolist()
         rows = "1 row" if count == 1 else f"{count:,} rows"
         message = f"{rows}: {_some(names, EXAMPLES, count)}: {check.reason}"
-    elif check.reason and not check.where:
-        message = f"{check.reason} ({outcome.cause or f'observed {outcome.observed}'})"
     else:
-        message = f"{_asked(check)}: {outcome.cause or f'observed {outcome.observed}'}"
+        message = f"{check.reason} ({_observed(outcome)})"
     return Finding(check=check.name, split=check.split, count=count, message=message)

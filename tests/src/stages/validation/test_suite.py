@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from headrace.stages.validation import checks, docs, suite
-from headrace.stages.validation.items import with_company
+from headrace.stages.validation.items import with_duplicates
 from headrace.stages.validation.outcomes import Outcome
 from headrace.stages.validation.tables import FrameTable
 from headrace.state.store import Store
@@ -38,7 +38,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         "blank": [False, False, False],
         "mean": [1.0, 2.0, 3.0],
     }
-    return with_company(pd.DataFrame({**rows, **columns}))
+    return with_duplicates(pd.DataFrame({**rows, **columns}))
 
 
 def ask(table: pd.DataFrame | FrameTable, name: str, **arguments: Any) -> Outcome:
