@@ -1,4 +1,4 @@
-"""What the user should know of the data as it came."""
+"""Notes and findings on the source's splits and scales."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ from headrace.stages.ingestion.runs import Run
 from headrace.stages.ingestion.splitting import Splits
 
 
-def notes_of(notes: Mapping[str, int], items: int) -> list[str]:
-    """What was done to the items to bring them to one form, as sentences."""
-    return [
-        f"{count:,} of {items:,} items: {note}" for note, count in sorted(notes.items())
-    ]
-
-
 def split_notes(runs: Sequence[Run], splits: Splits) -> list[str]:
-    """How the source's own splits are used, where that is not as they are named."""
+    """How the source's own splits are used, where that differs from their names."""
     rows = sum(run.rows for run in runs if run.split == "val")
     named = {run.split for run in runs}
     if named != {"train", "val"} or splits.test_groups is not None:
@@ -35,36 +28,28 @@ def split_notes(runs: Sequence[Run], splits: Splits) -> list[str]:
 
 
 def findings_of(splits: Splits, scales: Mapping[tuple[str, str], str]) -> list[Finding]:
-    """What looks odd in how the source is split and scaled.
+    """Findings on splits that look swapped, and on splits in different scales.
 
     Args:
-        splits: how it is split.
+        splits: how the source is split.
         scales: of each array, by its split and name.
     """
     findings = []
-    if splits.test > splits.train > 0:
+    test, train = splits.test, splits.train
+    if test > train > 0:
+        message = f"The source has {test:,} test items and only {train:,} train items: "
+        message += "perhaps the two are swapped."
         findings.append(
-            Finding(
-                check="swapped_splits",
-                split="test",
-                count=splits.test,
-                message=f"The source has {splits.test:,} test items and only "
-                f"{splits.train:,} train items: perhaps the two are swapped.",
-            )
+            Finding(check="swapped_splits", split="test", count=test, message=message)
         )
     if len(set(scales.values())) > 1:
         by_split = defaultdict(set)
         for (split, _), scale in scales.items():
             by_split[split].add(scale)
-        seen = ", ".join(
+        texts = ", ".join(
             f"{split or 'the source'} {' and '.join(sorted(scale))}"
             for split, scale in sorted(by_split.items())
         )
-        findings.append(
-            Finding(
-                check="scale",
-                message=f"The splits come in different scales: {seen}. Each was "
-                "brought to 0..255 by its own.",
-            )
-        )
+        message = f"The splits come in different scales: {texts}. Each was brought to "
+        findings.append(Finding(check="scale", message=f"{message}0..255 by its own."))
     return findings

@@ -19,13 +19,14 @@ _GROUPS_SHOWN = 10
 def groups_of_test(
     runs: Sequence[Run], data: DataSpec, fraction: float | None
 ) -> frozenset[str] | None:
-    """The groups that are test; None where items are not split by group.
+    """The groups of the test split; None where items are not split by group.
 
-    In an order that their names alone decide, as many as come nearest to the share.
+    The groups are sorted by the hash of their names. The first ones are test, as many
+    as come nearest to the fraction of items.
 
     Args:
         runs: with all items.
-        data: the column of the groups, and those that are named as test.
+        data: the column of the groups, and those that are declared as test.
         fraction: the share of items that go to test; None: as in the source.
 
     Raises:
@@ -39,10 +40,10 @@ def groups_of_test(
             sizes[count["values"]] += count["counts"]
     missing = [group for group in data.test_groups if group not in sizes]
     if missing or len(sizes) < 2:
-        seen = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
+        groups = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
         lack = f"no group {missing[0]!r}" if missing else "only one group"
         raise SpecError(
-            f"{data.source} has {lack}; data.group = {data.group!r} gives {seen}.",
+            f"{data.source} has {lack}; data.group = {data.group!r} gives {groups}.",
             "Name another column as data.group, or other data.test_groups.",
         )
     if data.test_groups or fraction is None:

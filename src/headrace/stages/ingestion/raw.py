@@ -1,4 +1,4 @@
-"""What the source gives, in files, so that other processes can decode it."""
+"""Chunks of the source in files, so that other processes can decode them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.media.chunks import Chunk, SourceSplit
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A chunk in a file, apart from what is the same for all of its rows.
+    """A chunk whose rows are in a file.
 
     Attributes:
         path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
@@ -34,7 +34,7 @@ class Raw:
 
 
 def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
-    """Write the chunks of a source to files in a folder, as they are asked for."""
+    """Write each chunk of a source to a file in a folder, one at a time."""
     for number, chunk in zip(itertools.count(), chunks):
         path = folder / f"{number:06}.raw"
         dtype, shape = "", ()
@@ -43,21 +43,20 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
             item = as_binary(chunk.items)
         else:
             item = _binary(chunk.items)
-        texts = {
-            "label": chunk.labels,
-            "name": chunk.names,
-            "group": chunk.groups or [""] * len(chunk.names),
+        columns = {
+            "label": pa.array(chunk.labels, pa.string()),
+            "name": pa.array(chunk.names, pa.string()),
+            "group": pa.array(chunk.groups or [""] * len(chunk.names), pa.string()),
+            "item": item,
         }
-        columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}
-        columns["item"] = item
         write_table(path, columns)
         facts = chunk.split, chunk.array, chunk.high, dtype, shape, chunk.unread
-        del chunk, item, columns  # it may be worked on in this process
+        del chunk, item, columns  # this process may decode it, and needs the memory
         yield Raw(path, *facts)
 
 
 def _binary(items: list[bytes]) -> pa.Array:
-    """Encoded items as a column; of a single one, which may be large, no copy."""
+    """Encoded items as a column; a single one, which may be large, is not copied."""
     if len(items) != 1:
         return pa.array(items, pa.large_binary())
     ends = pa.py_buffer(np.array([0, len(items[0])], np.int64))
@@ -66,18 +65,12 @@ def _binary(items: list[bytes]) -> pa.Array:
 
 
 def read_raw(raw: Raw) -> Chunk:
-    """The chunk that was written."""
+    """The chunk of a file."""
     rows = read_table(raw.path)
-    items = rows["item"].chunk(0)
-    return Chunk(
-        raw.split,
-        as_bytes(items).view(raw.dtype).reshape(-1, *raw.shape)
-        if raw.dtype
-        else items.to_pylist(),
-        rows["label"].to_pylist(),
-        rows["name"].to_pylist(),
-        raw.array,
-        raw.high,
-        rows["group"].to_pylist(),
-        raw.unread,
-    )
+    column = rows["item"].chunk(0)
+    if raw.dtype:
+        items = as_bytes(column).view(raw.dtype).reshape(-1, *raw.shape)
+    else:
+        items = column.to_pylist()
+    label, name, group = (rows[n].to_pylist() for n in ("label", "name", "group"))
+    return Chunk(raw.split, items, label, name, raw.array, raw.high, group, raw.unread)

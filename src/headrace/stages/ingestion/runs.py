@@ -1,17 +1,15 @@
-"""Decoded items on their way from the source to the shards: sorted runs in files.
+"""Decoded items in sorted files, called runs, before they are merged into shards.
 
-A run holds items of one shape and split, sorted by item, so that what belongs to one
-shard is one piece of it.
+A run holds items of one shape and split, sorted by item, so that the rows of a shard
+are contiguous.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,25 +31,18 @@ SHA_BYTES = 32
 _Shape = tuple[int, ...]
 
 
-class Kind(NamedTuple):
-    """What items are, and what is learned of them."""
-
-    medium: Medium
-    task: Task
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Where some items are, and what is known of all of them.
+    """A file of items, and a summary of it.
 
     Attributes:
         path: an Arrow file with ``item`` (the sha256), ``label``, ``name``, ``group``
             and ``payload``, sorted by item.
         split: "" where the source has none.
         shape: of one item.
-        labels: that occur, or as many of them as the task needs to know all.
-        groups: that occur.
-        unlabelled: rows without a label.
+        labels: the distinct ones, or the task's `sketch` of them.
+        groups: the distinct ones.
+        unlabelled: number of rows without a label.
     """
 
     path: Path
@@ -67,20 +58,20 @@ class Run:
         return self.shape == shape and not self.unlabelled
 
     def read(self) -> pa.Table:
-        """Its rows, mapped from the file: each column has one chunk."""
+        """The rows, mapped from the file; each column has one chunk."""
         return read_table(self.path)
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What became of a part of the source, or of all of it.
+    """The result of decoding a part of the source, or all of it.
 
     Attributes:
-        items, bytes: decoded.
-        shapes: how many items have each.
+        items, bytes: numbers of decoded ones.
+        shapes: the number of items of each.
         scales: of each array, by its split and name.
-        notes: what was done to how many items.
-        encoded, unpacked: bytes of files, before and after they were decoded.
+        notes: changes to items, and the number of items of each.
+        encoded, unpacked: bytes of files, before and after decoding.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -94,7 +85,7 @@ class Decoded:
     unpacked: int = 0
 
     def add(self, other: Decoded) -> None:
-        """Take in what came after."""
+        """Add the result of the next part."""
         self.runs += other.runs
         self.rejected += other.rejected
         self.items += other.items
@@ -104,7 +95,7 @@ class Decoded:
         self.encoded += other.encoded
         self.unpacked += other.unpacked
         for array, scale in other.scales.items():
-            # A dark part does not tell that its array goes up to 255; others do.
+            # A dark part of an array does not show that its scale is 0..255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
 
@@ -116,31 +107,30 @@ def decode_to_runs(
     limits: Limits = LIMITS,
     task: str = DEFAULT_TASK,
 ) -> Decoded:
-    """Decode a chunk, and write what comes of it.
+    """Decode a chunk to runs.
 
     Args:
-        raw: its file is gone afterwards.
+        raw: its file is deleted.
         medium: a package in ``headrace.media``.
-        form: what all items are brought to, as far as it is known.
+        form: of all items, as far as it is known.
         where: the source, for messages.
-        limits: a larger item is rejected.
+        limits: larger items are rejected.
         task: a package in ``headrace.tasks``.
 
     Raises:
         SourceError: an array is not one of the medium.
     """
-    kind = Kind(media.medium(medium), tasks.task(task))
-    decoded = Decoded()
-    paths = (raw.path.with_suffix(f".{number}") for number in itertools.count())
-    chunk = read_raw(raw)
-    parts = _noted(decode_chunk(chunk, kind.medium, form, where, limits), decoded)
-    for blocks in _gathered(parts):
-        _add_run(decoded, next(paths), _joined(blocks), kind, form.shape)
+    module, learned = media.medium(medium), tasks.task(task)
+    decoded, chunk = Decoded(), read_raw(raw)
+    parts = _counted(decode_chunk(chunk, module, form, where, limits), decoded)
+    for number, blocks in enumerate(_gathered(parts)):
+        path = raw.path.with_suffix(f".{number}")
+        _add_run(decoded, path, _joined(blocks), module, learned, form.shape)
     raw.path.unlink()
     return decoded
 
 
-def _noted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
+def _counted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
     for part in parts:
         decoded.rejected += part.rejected.values()
         decoded.items += part.count
@@ -156,7 +146,7 @@ def _noted(parts: Iterator[Part], decoded: Decoded) -> Iterator[Part]:
 
 
 def _gathered(parts: Iterator[Part]) -> Iterator[list[Block]]:
-    """Blocks of one shape, as many as make a run."""
+    """Lists of blocks of one shape, each large enough for a run."""
     waiting: dict[_Shape, list[Block]] = {}
     sizes: Counter[_Shape] = Counter()
     for part in parts:
@@ -187,73 +177,66 @@ def _joined(blocks: list[Block]) -> Block:
 
 
 def _add_run(
-    decoded: Decoded, path: Path, block: Block, kind: Kind, shape: _Shape | None
+    decoded: Decoded,
+    path: Path,
+    block: Block,
+    module: Medium,
+    task: Task,
+    shape: _Shape | None,
 ) -> None:
-    """Write a block as a run; what does not have the shape or a label is rejected."""
-    module = kind.medium
-    labelled = np.array([bool(label.strip()) for label in block.labels], bool)
+    """Write a block as a run, without items of another shape or without a label."""
     if shape is not None:
         block, misfits, notes = fit(block, module, shape)
         decoded.notes += notes
-        labelled = np.array([bool(label.strip()) for label in block.labels], bool)
         decoded.rejected += misfits.values()
+    labelled = np.array([bool(label.strip()) for label in block.labels], bool)
+    unlabelled = np.flatnonzero(~labelled).tolist()
+    if shape is not None:
         decoded.rejected += [
-            block.reject(place, "label", "the label is empty")
-            for place in np.flatnonzero(~labelled).tolist()
+            block.reject(row, "label", "the label is empty") for row in unlabelled
         ]
-        block = block.take(labelled)
-        labelled = labelled[labelled]
+        block, unlabelled = block.take(labelled), []
     if not block.labels:
         return
     shas = np.frombuffer(digests(block.payload, module), np.uint8)
     item = as_binary(shas.reshape(-1, SHA_BYTES))
     order = pc.sort_indices(item)
-    columns = {
-        "item": item.take(order),
-        "label": pa.array(block.labels, pa.string()).take(order),
-        "name": pa.array(block.names, pa.string()).take(order),
-        "group": pa.array(block.groups, pa.string()).take(order),
-        "payload": as_binary(block.payload[order.to_numpy()]),
-    }
-    write_table(path, columns)
+    texts = {"label": block.labels, "name": block.names, "group": block.groups}
+    columns = {k: pa.array(v, pa.string()).take(order) for k, v in texts.items()}
+    columns["payload"] = as_binary(block.payload[order.to_numpy()])
+    write_table(path, {"item": item.take(order), **columns})
     decoded.runs.append(
         Run(
             path,
             block.split,
             shape=block.payload.shape[1:],
             rows=len(block.labels),
-            labels=kind.task.labels.sketch(block.labels),
+            labels=task.labels.sketch(block.labels),
             groups=frozenset(block.groups),
-            unlabelled=int((~labelled).sum()),
+            unlabelled=len(unlabelled),
         )
     )
 
 
 def bring_to(run: Run, medium: str, shape: _Shape, task: str = DEFAULT_TASK) -> Decoded:
-    """Make a run anew of those of its items that have a shape and a label.
+    """Write a run again with all items in one shape; others are rejected.
 
     Args:
-        run: its file is gone afterwards.
+        run: its file is deleted.
         medium: a package in ``headrace.media``.
-        shape: what all items are brought to.
+        shape: of all items.
         task: a package in ``headrace.tasks``.
 
     Returns:
-        only the run, unless nothing is left of it, and what was rejected.
+        the new run, unless it is empty, and the rejected items.
     """
-    table = run.read()
-    kind = Kind(media.medium(medium), tasks.task(task))
-    items = as_bytes(table["payload"].chunk(0)).view(kind.medium.DTYPE)
-    block = Block(
-        items.reshape(-1, *run.shape),
-        run.split,
-        table["label"].to_pylist(),
-        table["name"].to_pylist(),
-        table["group"].to_pylist(),
-        list(range(run.rows)),
-    )
+    table, module = run.read(), media.medium(medium)
+    items = as_bytes(table["payload"].chunk(0)).view(module.DTYPE)
+    items = items.reshape(-1, *run.shape)
+    label, name, group = (table[n].to_pylist() for n in ("label", "name", "group"))
+    block = Block(items, run.split, label, name, group, list(range(run.rows)))
     decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    _add_run(decoded, path, block, kind, shape)
+    _add_run(decoded, path, block, module, tasks.task(task), shape)
     run.path.unlink()
     return decoded

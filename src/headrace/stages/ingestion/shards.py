@@ -1,4 +1,4 @@
-"""From sorted runs to the shards of a snapshot."""
+"""Merges sorted runs into the shards of a snapshot."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from headrace.records import DataDescription
 from headrace.stages.ingestion.runs import SHA_BYTES, Run
 from headrace.stages.ingestion.splitting import Splits
 
-# Equal items lie in one shard, which is held in memory as a whole. Of 100,000 empty
-# images of 28 x 28 there are 78 MB.
+# Equal items lie in one shard, which is in memory as a whole. 100,000 empty images of
+# 28 x 28 take 78 MB.
 EQUAL_BYTES_LIMIT = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """What all shards of a snapshot have in common.
+    """The common input of all shards.
 
     Attributes:
-        folder: for the snapshot.
-        bits: of an item's sha256 that say in which shard it lies.
+        folder: of the snapshot.
+        bits: of an item's sha256 that are the number of its shard.
     """
 
     folder: Path
@@ -67,11 +67,7 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
 
 
 def _check_equal(keys: pa.Table, data: DataDescription) -> None:
-    """Refuse equal items that are too many bytes: they share a shard.
-
-    Raises:
-        SourceError: they are.
-    """
+    """Raise SourceError where equal items, which share a shard, are too many bytes."""
     width = math.prod(data.shape) * medium(data.medium).DTYPE.itemsize
     if len(keys) * width <= EQUAL_BYTES_LIMIT:
         return
@@ -88,9 +84,9 @@ def _check_equal(keys: pa.Table, data: DataDescription) -> None:
 
 
 def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
-    """Where in a run the rows of a shard are, and those rows but for their payload.
+    """The span of a shard's rows in a run, and these rows without their payload.
 
-    They are copied, here and below, so that no more than one run is mapped at a time.
+    Rows are copied, here and below, so that only one run is mapped at a time.
     """
     table = run.read().select(["item", "label", "name", "group"])
     items = _items(table).view(f"S{SHA_BYTES}").ravel()
@@ -105,7 +101,7 @@ def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
 def _payload(
     plan: ShardPlan, spans: list[slice], places: npt.NDArray[np.int64]
 ) -> Payload:
-    """The items in those spans of the runs, each at its place."""
+    """The items of these spans of the runs, in the order of the shard."""
     shape, dtype = plan.description.shape, medium(plan.description.medium).DTYPE
     payload = np.empty((len(places), math.prod(shape)), dtype)
     done = 0

@@ -1,4 +1,4 @@
-"""Which classes have few items, and which items those are, found in bounded memory."""
+"""Finds the classes with few items, and these items, in bounded memory."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _WAITING = 2**16
 
 @dataclass(frozen=True, slots=True)
 class SmallClasses:
-    """The items of the classes with few of them.
+    """The items of the classes with few items.
 
     Attributes:
-        heads: of each class by label, those that no other class has, sorted.
-        shared: sorted heads that also occur in another class.
+        heads: by label, the sorted heads that no other class has.
+        shared: the sorted heads that also occur in another class.
     """
 
     test_fraction: float
@@ -48,8 +48,8 @@ class SmallClasses:
         """The bounds of all classes.
 
         Args:
-            val: how many items go to val. Each class gives its share of them as long
-                as it keeps two in train.
+            val: the number of items of val. Each class gives its share, but keeps two
+                items in train.
         """
         shares = _shares(self._sizes(), val)
         test_ends, val_ends = [], []
@@ -69,7 +69,7 @@ class SmallClasses:
 
 
 def _shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    """A total in proportion to sizes: whole numbers by the largest remainders."""
+    """A total divided in proportion to sizes, rounded by the largest remainders."""
     if not total:
         return {}
     every = sum(sizes.values())
@@ -86,9 +86,9 @@ def _shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
 
 
 def find_small_classes(runs: Sequence[Run], test_fraction: float) -> SmallClasses:
-    """Read the items of all classes that have few.
+    """Find the items of all small classes.
 
-    In memory are no more items of a class than make it large, 8 bytes each.
+    For each class, at most as many items as make it large are in memory, 8 bytes each.
 
     Args:
         runs: sorted ones.
@@ -125,20 +125,19 @@ def _shared(
     names: dict[str, int],
     small: npt.NDArray[np.bool_],
 ) -> Heads:
-    """Those heads of small classes that another class has too, sorted."""
+    """The sorted heads of small classes that another class has too."""
     distinct, times = np.unique(heads, return_counts=True)
-    found = times > 1
+    shared = times > 1
     of_large = {label for label, code in names.items() if not small[code]}
     large = [run for run in runs if not of_large.isdisjoint(run.labels)]
     if len(distinct):
-        for theirs, codes in _rows(large, names):
-            found |= among(distinct, theirs[~small[codes]])
-    shared: Heads = distinct[found]
-    return shared
+        for others, codes in _rows(large, names):
+            shared |= among(distinct, others[~small[codes]])
+    return np.asarray(distinct[shared])
 
 
 def _rows(runs: Sequence[Run], names: dict[str, int]) -> Iterator[tuple[Heads, Codes]]:
-    """The heads of each run, sorted, and the numbers of their labels, ``(n,)``.
+    """The sorted heads of each run, and the numbers of their labels, ``(n,)``.
 
     Args:
         runs: sorted ones.
@@ -155,10 +154,10 @@ class _Lowest:
     """The lowest distinct heads of each class, as many as make it large.
 
     Args:
-        enough: how many of a class.
+        enough: the number of items that make a class large.
 
     Attributes:
-        codes, heads: of what is there since the last merge, sorted by both.
+        codes, heads: after the last merge, sorted by both.
     """
 
     def __init__(self, enough: int) -> None:
@@ -170,7 +169,7 @@ class _Lowest:
         self._rows = 0
 
     def add(self, codes: Codes, heads: Heads) -> None:
-        """Take in rows of a run; most rows of large classes are dropped at once."""
+        """Add rows of a run; most rows of large classes are dropped at once."""
         more = int(codes.max(initial=-1)) + 1 - len(self._limits)
         if more > 0:
             highest = np.full(more, np.iinfo(np.uint64).max, np.uint64)
@@ -182,7 +181,7 @@ class _Lowest:
             self.merge()
 
     def merge(self) -> None:
-        """Bring together what was added."""
+        """Merge the rows that were added."""
         codes = np.concatenate([self.codes, *(codes for codes, _ in self._waiting)])
         heads = np.concatenate([self.heads, *(heads for _, heads in self._waiting)])
         order = np.lexsort((heads, codes))
@@ -191,8 +190,8 @@ class _Lowest:
         new[1:] = (codes[1:] != codes[:-1]) | (heads[1:] != heads[:-1])
         codes, heads = codes[new], heads[new]
         rank = np.arange(len(codes)) - np.searchsorted(codes, codes)
-        kept = rank < self._enough
-        self.codes, self.heads = codes[kept], heads[kept]
-        last = rank[kept] == self._enough - 1
+        lowest = rank < self._enough
+        self.codes, self.heads = codes[lowest], heads[lowest]
+        last = rank[lowest] == self._enough - 1
         self._limits[self.codes[last]] = self.heads[last]
         self._waiting, self._rows = [], 0

@@ -1,7 +1,7 @@
-"""The split of each item: from its content where the source has none.
+"""The split of each item: of the source, by group, or by the item's content.
 
-A class with many items is split by a threshold on the item's hash, one with few items
-by the rank of the hash in its class (`headrace.stages.ingestion.strata`).
+By content, a large class is split by a threshold on the item's hash, a small one by the
+rank of the hash in its class (`headrace.stages.ingestion.strata`).
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ _Shas = npt.NDArray[np.uint8]
 
 
 def split_of(item: str, test_fraction: float) -> Literal["train", "test"]:
-    """The split of an item of a class with many, from its content alone.
-
-    It never changes, whatever is added to the data.
+    """The split of an item of a large class; new items never change it.
 
     Args:
         item: sha256 of the decoded item, hex.
@@ -41,19 +39,12 @@ def split_of(item: str, test_fraction: float) -> Literal["train", "test"]:
     return "test" if int(item[:8], 16) / 2**32 < test_fraction else "train"
 
 
-def _are_test(items: _Shas, test_fraction: float) -> npt.NDArray[np.bool_]:
-    """`split_of` of many items: sha256 ``(n, 32)``."""
-    heads = items[:, :4].copy().view(">u4").ravel()
-    chosen: npt.NDArray[np.bool_] = heads / 2**32 < test_fraction
-    return chosen
-
-
 def _tails(items: _Shas) -> npt.NDArray[np.uint64]:
     return items[:, -8:].copy().view(">u8").ravel().astype(np.uint64)
 
 
 class Place(NamedTuple):
-    """The place of a row of train in the order in which rows go to val."""
+    """The position of a row of train in the order in which rows go to val."""
 
     tail: int
     item: bytes
@@ -65,14 +56,14 @@ class Splits:
     """How a data set is split.
 
     Attributes:
-        test_fraction: where items are split by content; None: as in the source.
-        test_groups: where items are split by group: those of test; else None.
-        validation: where the source's own validation rows go.
-        strata: how classes with few items are split, where items are by content.
-        train, test: number of rows, those of val still in train.
-        last: the last place of train that goes to val; None where none does. Classes
-            with few items have no place: their rows of val are in the strata.
-        equals: how many of the rows at that place go.
+        test_fraction: for a split by content; None: as in the source, or by group.
+        test_groups: for a split by group, the groups of test; else None.
+        validation: the split of the source's own validation rows.
+        strata: the small classes, for a split by content.
+        train, test: number of rows; train includes val.
+        last: the last place of train that goes to val; None where none does. Small
+            classes have no place: their rows of val are in the strata.
+        equals: the number of rows at that place that go to val.
     """
 
     test_fraction: float | None
@@ -85,7 +76,7 @@ class Splits:
     equals: int = 0
 
     def of(self, split: str, rows: pa.Table) -> npt.NDArray[np.str_]:
-        """The splits of rows of a run ``(n,)``; val only of classes with few items.
+        """The splits of rows of a run ``(n,)``; val only of small classes.
 
         Args:
             split: of the run.
@@ -98,12 +89,13 @@ class Splits:
         if self.test_fraction is None:
             return np.full(len(rows), self._named(split), "U5")
         items = as_bytes(rows["item"].chunk(0))
-        splits = np.where(_are_test(items, self.test_fraction), "test", "train")
+        heads = items[:, :4].copy().view(">u4").ravel()
+        splits = np.where(heads / 2**32 < self.test_fraction, "test", "train")
         self.strata.apply(splits, items, rows["label"])
         return splits
 
     def of_rejected(self, split: str, item: str, group: str) -> str:
-        """The split of one item that is not in a run."""
+        """The split of a rejected item."""
         if self.test_groups is not None:
             return "test" if group in self.test_groups else "train"
         if self.test_fraction is None:
@@ -120,7 +112,7 @@ class Splits:
         label: pa.ChunkedArray,
         name: pa.ChunkedArray,
     ) -> None:
-        """Turn train into val, in place, for those of all equal items ``(n,)``."""
+        """Set the rows of val, in place; the rows ``(n,)`` have all equal items."""
         if self.last is None:
             return
         tails = _tails(items)
@@ -142,19 +134,21 @@ class Splits:
 def find_splits(
     runs: Sequence[Run], rejected: Iterable[str], data: DataSpec, task: Task
 ) -> Splits:
-    """How to split: as the source does where it has two splits.
+    """How to split the items.
 
-    Its validation rows are train where it has a test split; else they are test, if they
-    have all classes of train. Else by group, where there are groups, or by content.
-    By content, a class with few items gives its share of them to test and to val. Of
-    all others, those rows of train go to val whose hash ends lowest. Equal items stay
-    together, and their label makes the order the same in any source.
+    A source with two splits keeps them. Its validation rows are train if it has a test
+    split; else they are test, if they have all classes of train. Other sources are
+    split by group, if there are groups, or by content.
+
+    By content, a small class gives its share of items to test and to val. Of all other
+    rows of train, those whose hash has the lowest tail go to val. Equal items stay
+    together; the label is part of the order, so that it is the same in any source.
 
     Args:
         runs: sorted ones.
-        rejected: the splits of items that are not in the runs.
-        data: the source, the share of items that go to test, and the groups that do.
-        task: whether labels make strata, and can stand for each other.
+        rejected: the splits of rejected items.
+        data: the source, the test fraction, and the groups of test.
+        task: decides on strata, and on classes that val lacks.
 
     Raises:
         SourceError: the source names the split of some items and not of others.
@@ -179,28 +173,28 @@ def find_splits(
 
 
 def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) -> Splits:
-    """Count the rows, and choose those of train that go to val."""
+    """Count the rows, and choose the rows of val."""
     rows = train = placed = 0
     lowest: list[Place] = []
     for run in runs:
         table = run.read()
         items = as_bytes(table["item"].chunk(0))
-        of_train = plain.of(run.split, table) == "train"
-        few = plain.strata.covers(items, table["label"])
-        mine = np.flatnonzero(of_train & ~few)
-        lowest = _lowest(lowest, items, mine, table["label"])
+        is_train = plain.of(run.split, table) == "train"
+        is_small = plain.strata.covers(items, table["label"])
+        chosen = np.flatnonzero(is_train & ~is_small)
+        lowest = _lowest(lowest, items, chosen, table["label"])
         rows += run.rows
-        train += int(of_train.sum())
-        placed += len(mine)
-    items_of_few = small.train if small else 0
-    every = placed + items_of_few
+        train += int(is_train.sum())
+        placed += len(chosen)
+    in_small = small.train if small else 0
+    every = placed + in_small
     total = min(VAL_ROWS, every * VAL_PERCENT // 100)
-    of_few = round(total * items_of_few / every) if every else 0
-    count = total - of_few
+    of_small = round(total * in_small / every) if every else 0
+    count = total - of_small
     last = lowest[count - 1] if count else None
     return replace(
         plain,
-        strata=small.strata(of_few) if small else plain.strata,
+        strata=small.strata(of_small) if small else plain.strata,
         train=train,
         test=rows - train,
         last=last,
@@ -221,7 +215,7 @@ def _lowest(
     rows: npt.NDArray[np.int64],
     label: pa.ChunkedArray,
 ) -> list[Place]:
-    """The first `VAL_ROWS` places of those before and of some rows of a run."""
+    """The lowest `VAL_ROWS` of earlier places and of some rows of a run."""
     tails = _tails(items)
     if len(before) == VAL_ROWS:
         rows = rows[tails[rows] <= before[-1].tail]
