@@ -1,6 +1,6 @@
 """The evaluation stage: metrics on the test split, gates and pictures.
 
-The champion, and the best former champion, are measured again on the same rows.
+The champion and the best former champion are evaluated again on the same rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
-    Metrics,
     SnapshotRecord,
     SuspectRecord,
     TrainingRecord,
@@ -50,14 +49,14 @@ def evaluate(
     comparator: int | None,
     settings: Settings,
 ) -> EvaluationRecord:
-    """Measure a training and let the gates judge it.
+    """Evaluate a training, and judge it by the gates.
 
     Args:
         spec: the pipeline.
         snapshot, contract: the data; quarantined rows are left out.
-        training: what is evaluated, loaded from its log by digest.
+        training: the model, which is loaded from MLflow by its digest.
         comparator: the version to compare with; None if there is none.
-        settings: where MLflow and the ledger are.
+        settings: of MLflow, the ledger and the store.
 
     Raises:
         IntegrityError: the logged model, or its golden file, is gone or changed.
@@ -69,7 +68,7 @@ def evaluate(
     with (
         tempfile.TemporaryDirectory(prefix="headrace-") as folder,
         _logged(tracking, training) as (file, golden),
-        ServingCheck(training, file, golden) as check,  # beside all that follows
+        ServingCheck(training, file, golden) as check,  # runs in parallel
     ):
         place = Path(folder)
         model = open_model(file, training.model_uri, training.description)
@@ -91,12 +90,12 @@ def evaluate(
         more, findings = unseen_groups(slices, learned.score, val_score, len(val))
         metrics |= more
         findings += learned.judge.few_rows(spec, answers.targets, len(val))
-        looked_at = (
+        parts = (
             part
             for split in (rows, val, trained)
             for part in ask_some(model.model, split, SUSPECT_ROWS)
         )
-        suspects = learned.judge.suspects(looked_at, data)
+        suspects = learned.judge.suspects(parts, data)
         report.draw(answers, suspects, data, spec.evaluation, place)
         served = check.result()
         metrics["model_megabytes"] = training.model_bytes / 1e6
@@ -109,9 +108,11 @@ def evaluate(
         store = Store(settings.store)
         compared = compare(model.model, opponents, spec.gates, answers, rows, store)
         metrics |= compared.metrics
+        values = dict(metrics)
+        for name, numbers in slices.items():  # a gate names class=spam/f1
+            values |= {f"{name}/{key}": number for key, number in numbers.items()}
         gates = [
-            compared.verdicts.get(gate.name)
-            or judge_gate(gate, {**metrics, **_flat(slices)})
+            compared.verdicts.get(gate.name) or judge_gate(gate, values)
             for gate in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
@@ -141,17 +142,8 @@ def evaluate(
     )
 
 
-def _flat(slices: dict[str, Metrics]) -> Metrics:
-    """The numbers of slices under names that a gate can give: ``class=spam/f1``."""
-    return {
-        f"{name}/{key}": value
-        for name, numbers in slices.items()
-        for key, value in numbers.items()
-    }
-
-
 def is_logged(training: TrainingRecord, settings: Settings) -> bool:
-    """Whether what a training logged is still there, as it was.
+    """Whether the logged files of a training exist and are unchanged.
 
     Raises:
         DependencyError: MLflow or the disk failed.

@@ -1,4 +1,4 @@
-"""What a model, and those that it is compared with, answer to the test rows."""
+"""The answers of a model and of its opponents to the test rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Answers:
     Attributes:
         targets, outputs: ``(n, ...)``.
         scores: of the rows, ``(n,)``.
-        others: of each other model, its scores ``(n,)``.
+        others: the scores ``(n,)`` of each opponent, by version.
         groups: of the rows, ``(n,)``; empty where they have none.
         worst: the bad answers that are shown.
     """
@@ -53,13 +53,13 @@ class Answers:
 
 
 def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> Answers:
-    """Put every row to the models, a shard at a time.
+    """Let the models answer all rows, a shard at a time.
 
     Args:
         model: a Keras model from raw items to answers.
-        others: more of them, by their version.
+        others: the opponents, by version.
         rows: of the test split.
-        worst: how many bad answers are kept.
+        worst: the number of bad answers to return.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -68,42 +68,42 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
     module = medium(rows.snapshot.description.medium)
     parts: list[tuple[Rows, Outputs]] = []
     scores: dict[int, list[Scores]] = {version: [] for version in others}
-    kept: Worst | None = None
+    worst_so_far: Worst | None = None
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         raw = module.raw(part.items)
         outputs = inference.answers(model, raw)
-        kept = _worst(kept, part, outputs, worst, judge)
+        worst_so_far = _worst(worst_so_far, part, outputs, worst, judge)
         for version, other in others.items():
             scores[version].append(scores_of(other, raw, part.targets, judge))
         nothing = np.empty((0, *part.items.shape[1:]), part.items.dtype)
         parts.append((Rows(nothing, part.targets, part.names, part.groups), outputs))
-    if kept is None:
-        raise ValueError("an evaluation needs test rows")  # the contract asks for some
+    if worst_so_far is None:
+        raise ValueError("an evaluation needs test rows")  # the contract checks it
     targets = np.concatenate([part.targets for part, _ in parts])
-    outputs = np.concatenate([given for _, given in parts])
+    outputs = np.concatenate([outputs for _, outputs in parts])
     return Answers(
         targets,
         outputs,
         judge.scores(outputs, targets),
         {version: np.concatenate(own) for version, own in scores.items()},
         [group for part, _ in parts for group in part.groups],
-        kept,
+        worst_so_far,
     )
 
 
 def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
-    """The scores of what a model answers to raw items, ``(n,)``."""
+    """The scores of a model's answers to raw items, ``(n,)``."""
     return judge.scores(inference.answers(model, raw), targets)
 
 
 def ask_some(model: Any, rows: SplitRows, most: int) -> Iterator[Judged]:
-    """What a model answers to the first rows of a split, which are random ones.
+    """The answers of a model to the first rows of a split, which are a random sample.
 
     Args:
         model: a Keras model from raw items to answers.
         rows: of the split.
-        most: how many.
+        most: the number of rows.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -123,20 +123,19 @@ def ask_some(model: Any, rows: SplitRows, most: int) -> Iterator[Judged]:
 def _worst(
     before: Worst | None, part: Rows, outputs: Outputs, count: int, judge: Judge
 ) -> Worst:
-    """The ``count`` worst answers, of those before and of a part's."""
+    """The ``count`` worst of the answers before and of a part's answers."""
     badness = judge.badness(outputs, part.targets)
-    bad = np.flatnonzero(~(badness <= 0))  # one that is not a number is bad
+    bad = np.flatnonzero(~(badness <= 0))  # NaN is bad
     bad = bad[_first(badness[bad], count)]
     own = Worst(part.items[bad], part.targets[bad], outputs[bad], badness[bad])
     if before is None:
         return own
     first = _first(np.concatenate([before.badness, own.badness]), count)
-    return Worst(
-        np.concatenate([before.items, own.items])[first],
-        np.concatenate([before.targets, own.targets])[first],
-        np.concatenate([before.outputs, own.outputs])[first],
-        np.concatenate([before.badness, own.badness])[first],
-    )
+
+    def merge(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(before, name), getattr(own, name)])[first]
+
+    return Worst(*map(merge, ("items", "targets", "outputs", "badness")))
 
 
 def _first(badness: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""A training against its opponents, on the test items that may decide between them."""
+"""Compares a training with its opponents on the test items."""
 
 from __future__ import annotations
 
@@ -29,17 +29,15 @@ if TYPE_CHECKING:
     from headrace.stages.evaluation.opponents import Opponents
     from headrace.state.ledger import Ledger
 
-_DEFAULT = {"name": "champion"}
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of the comparison.
+    """The result of the comparison.
 
     Attributes:
         verdicts: by the name of the gate.
-        rows_digest: of the test items that were judged.
-        metrics: figures for the evidence; see `champion_gate`.
+        rows_digest: of the test items.
+        metrics: for the evidence, from `champion_gate`.
     """
 
     verdicts: Mapping[str, GateResult]
@@ -55,16 +53,16 @@ def compare(
     rows: SplitRows,
     store: Store,
 ) -> Compared:
-    """Compare the answers, and keep in the store which items were judged.
+    """Compare the answers, and store the digests of the judged items.
 
     Args:
         model: the challenger, a Keras model from raw items to answers.
-        opponents: with whom.
-        gates: those named ``champion`` are held against the comparison; without one
-            its figures are those of the default gate.
+        opponents: the champion and the best former champion.
+        gates: those named ``champion`` decide; without one, the metrics are computed
+            by the default gate.
         answers: of the challenger and of its opponents.
-        rows: of the test split that they were given.
-        store: where judged items and snapshots are.
+        rows: of the test split.
+        store: of judged items and of snapshots.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -110,13 +108,13 @@ def compare(
         higher_is_better=task(rows.snapshot.description.task).higher_is_better,
         notes=(*filter(None, [past.note]), *learned.notes),
     )
-    gate = gates[0] if gates else GateSpec.model_validate(_DEFAULT)
+    gate = gates[0] if gates else GateSpec.model_validate({"name": "champion"})
     verdict, metrics = champion_gate(gate, trial)
     return Compared({gate.name: verdict} if gates else {}, rows_digest, metrics)
 
 
 def _finder(store: Store, ledger: Ledger) -> FindSnapshot:
-    """Finds snapshots whose manifest is held against the ledger's digest of it."""
+    """A function that finds snapshots, and checks their manifest by the ledger."""
 
     def find(digest: str) -> SnapshotRecord | None:
         key = f"snapshots/{digest}/{MANIFEST}"

@@ -1,4 +1,4 @@
-"""How a model does on groups, such as speakers, that it has and has not heard."""
+"""The score on groups, such as speakers, that are in train or not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def group_slices(
     confidence: float,
     learned: Task,
 ) -> dict[str, Metrics]:
-    """The score of each group of the test rows, and of those known from train.
+    """The score of each group of the test rows, and of groups in and not in train.
 
     Args:
         groups: of each row, ``(n,)``; empty where a row has none.
@@ -57,10 +57,10 @@ def group_slices(
 def unseen_groups(
     slices: dict[str, Metrics], score: str, val_score: float | None, val_rows: int
 ) -> tuple[Metrics, list[Finding]]:
-    """The score of unseen groups beside that of seen ones, and whether they differ.
+    """The scores of unseen and of seen groups, and a finding where they differ.
 
-    Where the test split has only unseen groups, seen ones are those of val, whose rows
-    are carved from train.
+    Where the test split has only unseen groups, the score of val stands for the seen
+    ones, since its rows are taken from train.
 
     Args:
         slices: of `group_slices`.
@@ -90,10 +90,10 @@ def unseen_groups(
 
 
 def _equal(one: Metrics, other: Metrics, score: str) -> float:
-    """Two-sided p of two means being equal, by the normal approximation.
+    """The two-sided p-value of equal means, by the normal approximation.
 
-    Of shares with the pooled variance; of numbers with that of each, where it is known:
-    of the validation rows it is not, and nothing is told.
+    Proportions have a pooled variance. Numbers have one variance each; that of the
+    validation rows is unknown, and gives 1.
     """
     rows, others = one["rows"], other["rows"]
     deviation = f"{score}_deviation"

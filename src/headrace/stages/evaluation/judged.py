@@ -1,10 +1,9 @@
-"""Which test items were judged before.
+"""The test items of earlier evaluations.
 
-The items of an evaluation are one file in the store, named by its sha256, which the
-evidence in the ledger holds: ``judged/<sha256>.bin``, the sorted distinct digests of
-the items, 32 bytes each. The store is untrusted: a file that is gone or changed is
-replaced by the test items of its snapshot, and where that is gone as well, no item
-counts as new.
+The store has one file for the items of an evaluation: ``judged/<sha256>.bin``, the
+sorted distinct digests of the items, 32 bytes each. The evidence in the ledger has the
+sha256 of the file. The store is untrusted: if a file is gone or changed, the test items
+of its snapshot replace it. If that is gone as well, no item counts as new.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ FindSnapshot = Callable[[str], SnapshotRecord | None]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier attempts mean for one that is judged now.
+    """The earlier attempts, as they count for the present one.
 
     Attributes:
-        new: items that no earlier attempt was judged on, bool ``(n,)``.
-        attempt: the how manyth this is on any of the items, or since the best
-            champion was promoted.
-        attempt_on_new: the how manyth that new items judge, since then.
-        note: what could not be found out, in words; empty where all was.
+        new: whether each item is in no earlier attempt, bool ``(n,)``.
+        attempt: the number of this attempt, among those on any of the items and those
+            since the promotion of the best champion.
+        attempt_on_new: its number among those on new items since then.
+        note: on items that the store has lost; else empty.
     """
 
     new: npt.NDArray[np.bool_]
@@ -45,11 +44,10 @@ class Past:
 
 
 def keep_items(store: Store, items: Items) -> str:
-    """Keep the distinct items of an evaluation; returns the digest of their file.
+    """Store the distinct items of an evaluation, sha256 ``(n,)``.
 
-    Args:
-        store: where.
-        items: sha256 of the test items that are judged, ``(n,)``.
+    Returns:
+        the digest of their file.
     """
     data = np.unique(items).tobytes()
     digest = hashlib.sha256(data).hexdigest()
@@ -66,18 +64,17 @@ def look_back(
     store: Store,
     find: FindSnapshot,
 ) -> Past:
-    """What was judged before on these items.
+    """Count the earlier attempts on these items.
 
-    An attempt is one comparison: some weights, against a champion, on some items. The
-    same again is no new one and keeps its number, which the order of the evidence in
-    the ledger gives.
+    An attempt is one comparison: some weights, against a champion, on some items. A
+    repeated comparison keeps its number, by the order of the evidence in the ledger.
 
     Args:
         attempts: all evidence of the model, oldest first.
-        own: weights digest, champion's version and rows digest of what is judged now.
-        items: what it is judged on, ``(n,)``.
-        since: the id of the evidence that the best champion was promoted on.
-        store: where the items of earlier ones are kept.
+        own: weights digest, champion's version and rows digest of the present attempt.
+        items: of the present attempt, ``(n,)``.
+        since: the id of the evidence by which the best champion was promoted.
+        store: of the items of earlier attempts.
         find: gives a snapshot by its digest; None where it is gone.
     """
     earlier = attempts_before(attempts, own)
@@ -105,7 +102,7 @@ def look_back(
 def attempts_before(
     attempts: Sequence[Attempt], own: tuple[str, int, str]
 ) -> Sequence[Attempt]:
-    """Those that came before an attempt, the first time that it was made."""
+    """The attempts before the first one that equals ``own``."""
     for place, attempt in enumerate(attempts):
         if _subject(attempt) == own:
             return attempts[:place]
@@ -134,10 +131,10 @@ def _lost(versions: set[int]) -> str:
 def items_of(
     store: Store, find: FindSnapshot, rows_digest: str, snapshot_digest: str
 ) -> Items | None:
-    """The items that an evaluation judged, sorted; None where that is lost."""
-    kept = _read(store, rows_digest) if rows_digest else None
-    if kept is not None:
-        return kept
+    """The sorted items of an evaluation; None where they are lost."""
+    items = _read(store, rows_digest) if rows_digest else None
+    if items is not None:
+        return items
     snapshot = find(snapshot_digest)
     if snapshot is None:
         return None
@@ -162,9 +159,8 @@ def _key(digest: str) -> str:
 
 
 def is_among(items: Items, others: Items) -> npt.NDArray[np.bool_]:
-    """Which items are among others, which are sorted, bool ``(n,)``."""
+    """Which items occur in ``others``, which are sorted, bool ``(n,)``."""
     if not len(others):
         return np.zeros(len(items), bool)
     places = np.searchsorted(others, items).clip(max=len(others) - 1)
-    found: npt.NDArray[np.bool_] = others[places] == items
-    return found
+    return np.asarray(others[places] == items)

@@ -1,4 +1,4 @@
-"""Which test items a model learned from."""
+"""The test items that a model was trained on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ from headrace.stages.evaluation.judged import FindSnapshot, Items, is_among
 def learned_from(snapshot: SnapshotRecord, items: Items) -> npt.NDArray[np.bool_]:
     """Which items are in train or val of a snapshot, bool ``(n,)``.
 
-    Args:
-        snapshot: one shard of it is in memory at a time.
-        items: in any order, ``(n,)``.
-
     Raises:
         IntegrityError: the snapshot is gone or damaged.
     """
@@ -32,15 +28,15 @@ def learned_from(snapshot: SnapshotRecord, items: Items) -> npt.NDArray[np.bool_
 
 
 class Learned:
-    """Which items a challenger and its opponents learned from.
+    """The items that a challenger and its opponents were trained on.
 
     Args:
-        snapshot: what the challenger learned from.
+        snapshot: of the challenger.
         items: the test items, ``(n,)``.
         find: gives other snapshots.
 
     Attributes:
-        notes: whose data is gone, in words.
+        notes: on versions whose data is gone.
     """
 
     def __init__(
@@ -54,17 +50,17 @@ class Learned:
         self.notes: list[str] = []
 
     def compared(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
-        """One row of each item that neither learned from, bool ``(n,)``.
+        """One row of each item that neither model was trained on, bool ``(n,)``.
 
         Args:
             version: the opponent.
-            digest: of the snapshot that it learned from.
+            digest: of its snapshot.
         """
         if digest not in self._known:
-            self._known[digest] = self._look(version, digest)
+            self._known[digest] = self._learned_by(version, digest)
         return self._once & ~self._own & ~self._known[digest]
 
-    def _look(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
+    def _learned_by(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
         snapshot = self._find(digest)
         if snapshot is not None:
             try:

@@ -20,14 +20,14 @@ class Opponents:
         model: the name of the pipeline.
         champion: the version to compare with; None if there is none.
         training: what is evaluated.
-        ledger: the history, and who has tried before.
-        tracking: where the models' files are.
+        ledger: of the pipeline's history.
+        tracking: of the models' files.
 
     Attributes:
         champion: the version to compare with.
-        models: the Keras model of each version, the champion's first; none where it
-            cannot be compared with.
-        note: why it cannot; empty where it can, or where there is none.
+        models: the Keras model of each version, the champion's first; empty where the
+            champion cannot be compared with.
+        note: why it cannot; else empty.
         best: the best former champion.
         attempts: all evaluations of the pipeline, oldest first.
         versions: all versions by their number.
@@ -41,23 +41,19 @@ class Opponents:
         ledger: Ledger,
         tracking: Tracking,
     ) -> None:
-        self.training = training
-        self._tracking = tracking
-        self.ledger = ledger
+        self.training, self.ledger, self._tracking = training, ledger, tracking
         self.attempts = ledger.attempts(model)
         self.versions = {row.version: row for row in ledger.versions(model)}
-        self.champion = champion
-        self.note = ""
+        self.champion, self.note, self.best = champion, "", BestFormer()
         self.models: dict[int, Any] = {}
-        self.best = BestFormer()
         if champion is None:
             return
         self.note = self._load_champion(ledger.version(model, champion))
         if not self.note:
-            self.best = self._load_best(ledger, model, champion)
+            self.best = self._load_best(model, champion)
 
     def _load_champion(self, version: Version) -> str:
-        """Load it; returns why it cannot be compared with, if so."""
+        """Load it; return why it cannot be compared with, if so."""
         name = f"the champion, version {version.version}"
         try:
             loaded = load_version(self._tracking, version)
@@ -72,11 +68,11 @@ class Opponents:
         self.models[version.version] = loaded.model
         return ""
 
-    def _load_best(self, ledger: Ledger, model: str, champion: int) -> BestFormer:
+    def _load_best(self, model: str, champion: int) -> BestFormer:
         """Load the best former champion, or the best of those that still load."""
         weights, gone = self.training.weights_digest, list[int]()
         while True:
-            best = find_best_former(ledger, model, champion, weights, gone)
+            best = find_best_former(self.ledger, model, champion, weights, gone)
             if best.version is None:
                 return best
             try:

@@ -1,4 +1,4 @@
-"""Items that a person should see or hear, as a table for HTML pages."""
+"""Tables of items as HTML pages, where texts can be read and sounds played."""
 
 from __future__ import annotations
 
@@ -22,24 +22,22 @@ def write_items(
     items: Sequence[npt.NDArray[Any]],
     data: DataDescription,
 ) -> None:
-    """Write a page with an item in each row, and beside it the same as JSON.
+    """Write a page with an item in each row, and the same table as JSON.
 
     Args:
         file: of the page.
         title: of the page.
-        heads: of the columns beside the item's.
-        rows: their cells, one row an item.
-        items: each of ``shape``, of the medium's type.
-        data: what they are.
+        heads: of the columns after the item's.
+        rows: the cells of these columns.
+        items: one a row, each of ``shape``, of the medium's type.
+        data: of the snapshot.
     """
     as_html = medium(data.medium).as_html
-    table = {
-        "heads": [*heads],
-        "rows": [
-            {"item": as_html(item, data), "cells": [*cells]}
-            for item, cells in zip(items, rows, strict=True)
-        ],
-    }
+    listed = [
+        {"item": as_html(item, data), "cells": [*cells]}
+        for item, cells in zip(items, rows, strict=True)
+    ]
+    table = {"heads": [*heads], "rows": listed}
     text = render("items.html", title=title, listed=table)
     file.write_text(text, encoding="utf-8")
     file.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")

@@ -39,11 +39,7 @@ def draw(
     spec: EvaluationSpec,
     place: Path,
 ) -> None:
-    """Draw the task's pictures, the worst answers, and suspects.
-
-    Worst answers and suspects are tables as well, where texts can be read and sounds
-    heard.
-    """
+    """Draw the task's pictures; draw and list the worst answers and the suspects."""
     folder = place / "pictures"
     folder.mkdir()
     judge = task(data.task).judge
@@ -67,25 +63,23 @@ def _draw_suspects(
 ) -> None:
     pictured = suspects[:_PICTURED]
     captions = [
-        f"labelled {one.label}, predicted {one.likely}\n"
-        f"{one.chance_wrong:.0%} likely wrong"
-        for one in pictured
+        f"labelled {s.label}, predicted {s.likely}\n{s.chance_wrong:.0%} likely wrong"
+        for s in pictured
     ]
-    items = np.stack([one.item for one in pictured])
+    items = np.stack([suspect.item for suspect in pictured])
     _draw_items(items, captions, data, folder / "suspects.png")
     heads = ["row", "split", "labelled", "predicted", "chance that it is wrong"]
     cells = [
-        [one.name, one.split, one.label, one.likely, f"{one.chance_wrong:.0%}"]
-        for one in suspects
+        [s.name, s.split, s.label, s.likely, f"{s.chance_wrong:.0%}"] for s in suspects
     ]
     file, title = folder / "suspects.html", "Labels that may be wrong"
-    write_items(file, title, heads, cells, [one.item for one in suspects], data)
+    write_items(file, title, heads, cells, [s.item for s in suspects], data)
 
 
 def _draw_items(
     items: npt.NDArray[Any], captions: Sequence[str], data: DataDescription, path: Path
 ) -> None:
-    """Draw items in a grid, unless their medium has them read in tables."""
+    """Draw items in a grid, unless their medium is shown in tables only."""
     module = medium(data.medium)
     if module.SAMPLE_INCHES is not None:
         draw = partial(module.draw_sample, data=data)
@@ -101,7 +95,7 @@ def log(
     place: Path,
 ) -> None:
     """Log metrics, the verdict, tables, a report and the pictures in ``place``."""
-    values = _finite(metrics)
+    values = {name: value for name, value in metrics.items() if math.isfinite(value)}
     report = {
         "metrics": values,
         "slices": slices,
@@ -113,7 +107,3 @@ def log(
     tracking.log_metrics(training.run_id, values, model_uri=training.model_uri)
     tracking.log_tags(training.run_id, tags)
     tracking.log_files(training.run_id, place)
-
-
-def _finite(values: Metrics) -> Metrics:
-    return {name: value for name, value in values.items() if math.isfinite(value)}

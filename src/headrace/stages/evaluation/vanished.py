@@ -1,7 +1,7 @@
-"""Test items that the champion was judged on and that are no longer in the data.
+"""Test items of the champion's evaluations that are no longer in the data.
 
-They are answered again from the snapshot in which they were judged. Else a data set
-without the rows that a challenger lost would make it better than the champion.
+The models answer them from their old snapshot. Otherwise a challenger could win by a
+data set without the rows that it predicts wrongly.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from headrace.tasks.forms import Scores, Targets
 
 ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
 CHALLENGER = 0  # which has no version yet
-SETS = 20  # of judged items that are looked at, the newest first
+SETS = 20  # of judged items, the newest first
 
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """What models answer to rows that are no longer in the data.
+    """The scores of models on rows that are no longer in the data.
 
     Attributes:
         items: sha256 of each, ``(n,)``.
         scores: of each model, ``(n,)``.
-        unanswered: rows whose snapshot is gone, or that were judged in another form.
+        unanswered: number of rows whose snapshot is gone or has another form.
     """
 
     items: Items
@@ -51,14 +51,14 @@ def answer_again(
     store: Store,
     find: FindSnapshot,
 ) -> Vanished:
-    """Put the rows that have vanished to the models.
+    """Let the models answer the rows that have vanished.
 
     Args:
         models: Keras models from raw items to answers, by version.
-        description: of what they take.
-        attempts: those that the champion had a part in, oldest first.
-        items: what is in the test split now, ``(n,)``.
-        store: where judged items are kept.
+        description: of their input.
+        attempts: of the champion or against it, oldest first.
+        items: of the present test split, ``(n,)``.
+        store: of judged items.
         find: gives a snapshot by its digest; None where it is gone.
     """
     judge, seen = task(description.task).judge, np.unique(items)
@@ -71,13 +71,13 @@ def answer_again(
         if judged is None or left <= 0:
             continue
         wanted = judged[~is_among(judged, seen)][:left]
-        found = 0
+        answered = 0
         for part, raw, targets in _rows(find, digest, wanted, description):
-            found += len(part)
+            answered += len(part)
             taken.append(part)
             for version, model in models.items():
                 scores[version].append(scores_of(model, raw, targets, judge))
-        unanswered += len(wanted) - found
+        unanswered += len(wanted) - answered
         left -= len(wanted)
         seen = np.union1d(seen, wanted)
     return Vanished(
@@ -104,9 +104,10 @@ def _rows(
             items = rows.items_of(shard)
             first = np.zeros(len(items), bool)
             first[np.unique(items, return_index=True)[1]] = True
-            keep = is_among(items, wanted) & first
-            if keep.any():
+            chosen = is_among(items, wanted) & first
+            if chosen.any():
                 part = rows.read(shard)
-                yield items[keep], module.raw(part.items[keep]), part.targets[keep]
+                raw = module.raw(part.items[chosen])
+                yield items[chosen], raw, part.targets[chosen]
     except IntegrityError:
         return
