@@ -17,6 +17,12 @@ def _set_level(parameter: typer.CallbackParam, value: bool) -> None:
         logging.getLogger("headrace").setLevel(_LEVELS[parameter.name or ""])
 
 
+def _level(name: str, short: str, help_: str) -> Any:
+    return typer.Option(
+        name, short, callback=_set_level, expose_value=False, help=help_
+    )
+
+
 def _print_version(value: bool) -> None:
     if value:
         from headrace import __version__
@@ -28,20 +34,13 @@ def _print_version(value: bool) -> None:
 def options(
     quiet: Annotated[
         bool,
-        typer.Option(
-            *("--quiet", "-q"),
-            callback=_set_level,
-            expose_value=False,
-            help="Show no progress, only warnings and the answer.",
-        ),
+        _level("--quiet", "-q", "Show no progress, only warnings and the answer."),
     ] = False,
     verbose: Annotated[
         bool,
-        typer.Option(
+        _level(
             *("--verbose", "-v"),
-            callback=_set_level,
-            expose_value=False,
-            help="Show more: also where in the code an error was raised.",
+            "Show more: also where in the code an error was raised.",
         ),
     ] = False,
     version: Annotated[

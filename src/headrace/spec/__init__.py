@@ -4,7 +4,7 @@ It says what to learn, and is versioned; where that runs is in ``headrace.settin
 """
 
 from headrace.spec.files import FILE_NAME, load_spec, override, parse_override
-from headrace.spec.gates import COMMON_GATES, GateSpec
+from headrace.spec.gates import GateSpec
 from headrace.spec.pipeline import (
     PipelineSpec,
     default_builder,
@@ -18,13 +18,10 @@ from headrace.spec.pipeline import (
     task_names,
 )
 from headrace.spec.tables import (
-    ContractRow,
     DataSpec,
     DeploySpec,
     EvaluationSpec,
     FlowSpec,
-    ModelSpec,
-    PromotionSpec,
     plain_label,
 )
 from headrace.spec.training import (
@@ -39,18 +36,14 @@ from headrace.spec.values import refuse_credential
 
 __all__ = [
     "CHECKPOINT_FIELDS",
-    "COMMON_GATES",
     "FILE_NAME",
-    "ContractRow",
     "DataSpec",
     "DeploySpec",
     "EvaluationSpec",
     "FlowSpec",
     "GateSpec",
-    "ModelSpec",
     "Named",
     "PipelineSpec",
-    "PromotionSpec",
     "TrainingSpec",
     "default_builder",
     "default_gates",
