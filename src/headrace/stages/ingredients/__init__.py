@@ -1,9 +1,8 @@
-"""What a training was made of, recorded so that it can be made again.
+"""The ingredients of a training, recorded so that it can be reproduced.
 
-The record is one file among the artifacts of the MLflow run, and a tag of the run has
-its sha256. It has the sha256 of every other file that a repeat needs: the spec, the
-pipeline's own code, the records of its data. So a repeat believes nothing, and imports
-nothing, but what the tag vouches for.
+The record is one artifact of the MLflow run, and a tag of the run has its sha256. It
+has the sha256 of every other file that a repeat needs: the spec, the pipeline's own
+code, the records of its data. So the tag verifies all that a repeat uses or imports.
 """
 
 from headrace.stages.ingredients.files import FILE, TAG, Packed, Restored, restore

@@ -1,9 +1,9 @@
-"""What code a stage depends on: its import closure, and the versions beneath it.
+"""The code that a stage depends on: its import closure, and versions of packages.
 
-A module counts by its syntax tree without docstrings, so comments and prose change
-nothing; imports inside functions count like any other. What is installed counts by
-its version; what is merely found on the path, such as a package that is worked on,
-counts like our own code.
+A module is represented by a digest of its syntax tree without docstrings, so that
+comments and documentation do not matter; imports inside functions count like any other.
+An installed package is represented by its version. A package that is not installed but
+on the path, such as one in development, is treated like our own code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from headrace.extensions import file_below
 
 PACKAGE = "headrace"
 ROOT = Path(__file__).parents[2]
-# Known, since to look an owner up takes as long as all the rest.
+# Given here, since looking up an owner takes as long as all the rest.
 _DISTRIBUTIONS = {"PIL": "pillow"}
 
 # Digest and imported modules, by sha256 of package and content.
@@ -31,11 +31,10 @@ _parsed: dict[str, tuple[str, list[str]]] = {}
 
 
 def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
-    """What the code of a stage is, as name to digest or version.
+    """The code of a stage, as name to digest or version.
 
     Args:
-        roots: modules that the stage enters by, those that it looks up by name
-            included.
+        roots: entry modules of the stage, with those that it looks up by name.
         files: Python files outside any package, such as a pipeline's ``model.py``.
 
     Returns:
@@ -48,14 +47,13 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
         digest, imported = _read_outside(file.resolve())
         state[f"code {file.name}"] = digest
         waiting.extend(imported)
-    # The package itself only offers names to others.
-    seen: set[str] = {PACKAGE}
+    visited: set[str] = {PACKAGE}  # the package itself only re-exports names
     while waiting:
         name = waiting.pop()
         top = name.partition(".")[0]
-        if name in seen or top in sys.stdlib_module_names:
+        if name in visited or top in sys.stdlib_module_names:
             continue
-        seen.add(name)
+        visited.add(name)
         path = _module_path(name)
         if path is None:
             packages.add(top)
@@ -80,7 +78,7 @@ def _module_path(name: str) -> Path | None:
 
 @functools.cache
 def _place(top: str) -> Path | None:
-    """Where the code of a package lies that is not installed, without a suffix."""
+    """The path, without a suffix, of the code of a package that is not installed."""
     origin = _origin(top)
     if origin is None or {"site-packages", "dist-packages"} & set(origin.parts):
         return None
@@ -124,19 +122,14 @@ def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
         elif isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         ):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
+            if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
     return digest[:16], sorted(imported)
 
 
 def parsed() -> dict[str, tuple[str, list[str]]]:
-    """What is known of files by their content, so that the next process need not parse.
+    """The digests and imports of files by content, for the next process to `recall`.
 
     Parsing takes most of the time of a run in which nothing changed.
     """
@@ -144,13 +137,13 @@ def parsed() -> dict[str, tuple[str, list[str]]]:
 
 
 def recall(known: Any) -> set[str]:
-    """Take over what another process with the same `dialect` knew.
+    """Use the `parsed` of another process with the same `dialect`.
 
     Args:
-        known: what it wrote of `parsed`, as JSON; what is of another form is left out.
+        known: its JSON; entries of another form are ignored.
 
     Returns:
-        the keys that were taken over.
+        the keys that are used.
     """
     taken = {
         key: (value[0], value[1])
@@ -167,13 +160,13 @@ def recall(known: Any) -> set[str]:
 
 @functools.cache
 def dialect() -> str:
-    """What syntax trees, and what is made of them, depend on beside the files."""
+    """A digest of the Python version and of this module, which decide on digests."""
     own = Path(__file__).read_bytes()
     return hashlib.sha256(sys.version.encode() + own).hexdigest()[:16]
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
-    """The module that is imported from; empty where that cannot be told."""
+    """The module that is imported from; empty outside a package."""
     if not node.level:
         return node.module or ""
     parts = package.split(".") if package else []
@@ -182,7 +175,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 
 def _read_outside(path: Path) -> tuple[str, frozenset[str]]:
-    """Like `_read`, of a file that may have changed or be no Python at all."""
+    """Like `_read`, for a file that may have changed or be invalid."""
     try:
         return _read.__wrapped__(path)
     except SyntaxError as error:
@@ -193,20 +186,20 @@ def _read_outside(path: Path) -> tuple[str, frozenset[str]]:
 
 @functools.cache
 def installed() -> dict[str, str]:
-    """The versions of all distributions that are installed, by normalised name.
+    """The versions of all installed distributions, by normalised name.
 
-    By the names of their folders: to read their metadata takes 0.15 s.
+    They are read from the names of folders, since metadata would take 0.15 s.
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for place in sys.path:
         for info in Path(place or ".").glob("*.dist-info"):
             name, _, version = info.name.removesuffix(".dist-info").partition("-")
-            found.setdefault(normal_name(name), version)
-    return found
+            versions.setdefault(normal_name(name), version)
+    return versions
 
 
 def normal_name(name: str) -> str:
-    """A distribution's name as indexes compare it."""
+    """The normalised name of a distribution, by which indexes compare."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

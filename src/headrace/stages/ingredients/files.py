@@ -1,4 +1,4 @@
-"""The files of the record: packed by a training, brought back for a repeat."""
+"""The files of the record: packed by a training, restored for a repeat."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ LOCK_TAG = "headrace.lock"
 
 
 class Packed:
-    """What a training begins with.
+    """The inputs of a training.
 
-    Made before the builder is imported: files may be edited while it trains.
+    They are packed before the builder is imported, since files may be edited later.
 
     Args:
         spec: the pipeline.
-        folder: its folder; the ``.toml``, ``.py`` and ``.md`` files that lie in it
-            are packed, those of folders below are not: no builder can import them.
+        folder: of the pipeline; its ``.toml``, ``.py`` and ``.md`` files are packed,
+            but none of subfolders, which no builder can import.
         builder: the name of the builder.
         snapshot: the data.
         contract: its verdict.
 
     Raises:
-        IntegrityError: the quarantine is gone, or not the one that was written.
-        SpecError: a Python file of the folder is no Python.
+        IntegrityError: the quarantine is gone or was changed.
+        SpecError: a Python file of the folder is invalid.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class Packed:
         self.code = code_state(roots, sorted(folder.glob("*.py")))
         uri = contract.quarantine_uri
         self.quarantine = _digest(read_quarantine(uri)) if uri else ""
+        records = {SPEC: spec, SNAPSHOT: snapshot, CONTRACT: contract}
         self.files = {
-            SPEC: spec.model_dump_json(indent=1).encode(),
-            SNAPSHOT: snapshot.model_dump_json(indent=1).encode(),
-            CONTRACT: contract.model_dump_json(indent=1).encode(),
+            path: record.model_dump_json(indent=1).encode()
+            for path, record in records.items()
         }
         for name, content in pipeline_files(folder).items():
             self.files[f"pipeline/{name}"] = content
 
     def ingredients(self, execution: Mapping[str, Any]) -> Ingredients:
-        """The ingredients, once it is known how the steps were computed."""
+        """The ingredients, with the execution of the steps."""
         return Ingredients(
             builder=self.builder,
             code=self.code,
@@ -89,7 +89,7 @@ class Packed:
         """Write the record below ``place``, to be logged as artifacts.
 
         Returns:
-            the tags of the run that vouch for it.
+            the tags of the run that verify it.
         """
         ingredients = self.ingredients(execution)
         data = ingredients.model_dump_json(indent=1).encode()
@@ -101,9 +101,9 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A run's record, brought back; ``folder`` has the pipeline's files as they were.
+    """The restored record of a run; ``folder`` has the pipeline's files.
 
-    The URIs in the records are where things were at the time.
+    The URIs in the records are those at the time of the training.
     """
 
     ingredients: Ingredients
@@ -114,16 +114,16 @@ class Restored:
 
 
 def restore(place: Path, digest: str, read: Callable[[str], bytes]) -> Restored:
-    """Bring a run's record back, every file checked before any is used.
+    """Restore the record of a run, and check every file before it is used.
 
     Args:
-        place: an empty folder, to be filled.
-        digest: what the run's tag says.
-        read: gives the bytes of one of the run's artifacts.
+        place: an empty folder for the files.
+        digest: of the record, from the run's tag.
+        read: reads an artifact of the run.
 
     Raises:
-        IntegrityError: a file is gone, or not the one that was recorded.
-        UsageError: a Headrace wrote the record that writes it differently.
+        IntegrityError: a file is gone or was changed.
+        UsageError: the record has the format of another version of Headrace.
     """
     data = read(FILE)
     _check(FILE, data, digest)
@@ -153,11 +153,11 @@ def restore(place: Path, digest: str, read: Callable[[str], bytes]) -> Restored:
 
 
 def _check(path: str, data: bytes, expected: str) -> None:
-    found = _digest(data)
-    if found != expected:
+    actual = _digest(data)
+    if actual != expected:
         raise IntegrityError(
-            f"{path} of the run has sha256 {found[:16]}..., but {expected[:16]}... was "
-            "recorded: it was changed or damaged. Nothing of it was used.",
+            f"{path} of the run has sha256 {actual[:16]}..., but {expected[:16]}... "
+            "was recorded: it was changed or damaged. Nothing of it was used.",
             "Restore it from a backup, or train again.",
         )
 

@@ -15,7 +15,7 @@ from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import installed, normal_name
 from headrace.tasks import task_modules
 
-# Read by libraries beneath, and each of them can change the last bits of a sum.
+# Environment variables of libraries that can change the last bits of a sum.
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES DNNL_MAX_CPU_ISA KERAS_BACKEND NVIDIA_TF32_OVERRIDE "
     "OMP_NUM_THREADS ONEDNN_MAX_CPU_ISA TF_CUDNN_DETERMINISTIC TF_DETERMINISTIC_OPS "
@@ -25,17 +25,20 @@ _VARIABLES = (
 _INSTRUCTIONS = re.compile(r"(avx|amx|fma|f16c|asimd|sve|bf16|i8mm)\w*")
 
 
+Kind = Literal["code", "lock", "device"]
+
+
 class Ingredients(Record):
-    """All that decides the weights of a training.
+    """All that the weights of a training depend on.
 
     Attributes:
-        code: as `closure.code_state` has it: modules of ours and files of the pipeline
-            by digest, and the versions of what they import.
-        distributions: all that are installed, sorted, each ``name==version``.
-        machine: of what kind it was, and what told its libraries how to compute.
-        execution: how the steps were computed: device, threads, precision, XLA, steps.
-        quarantine: sha256 of the quarantine's file; empty where nothing was set aside.
-        files: path among the run's artifacts to sha256.
+        code: from `closure.code_state`: our modules and the pipeline's files by digest,
+            and the versions of the packages that they import.
+        distributions: the installed ones, sorted, each ``name==version``.
+        machine: its hardware, and environment variables of numerical libraries.
+        execution: of the steps: device, threads, precision, XLA, steps.
+        quarantine: sha256 of the quarantine's file; empty where there is none.
+        files: artifact path to sha256.
     """
 
     format: Literal[1] = 1
@@ -50,16 +53,16 @@ class Ingredients(Record):
 
 
 class Difference(Record):
-    """An ingredient that is not what it was; empty where there is or was none."""
+    """An ingredient that has changed; empty where there is or was none."""
 
-    kind: Literal["code", "lock", "device"]
+    kind: Kind
     name: str
     then: str
     now: str
 
 
 def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
-    """The modules that training enters by, those of the user's own among them."""
+    """The entry modules of training, with the user's own."""
     own = [builder] * (not builder.isidentifier()) + [*spec.training.own_functions]
     return [
         "headrace.stages.training",
@@ -71,9 +74,9 @@ def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
 
 
 def differences(then: Ingredients, now: Ingredients) -> tuple[Difference, ...]:
-    """What is not as it was.
+    """The changed ingredients.
 
-    In this order: code, what that imports, what else is installed, how it was computed.
+    Code comes first, then imported packages, other packages, and the device.
     """
     before, after = _parts(then), _parts(now)
     direct = {"python"} | {
@@ -82,25 +85,23 @@ def differences(then: Ingredients, now: Ingredients) -> tuple[Difference, ...]:
         if name.startswith("version ")
     }
 
-    def rank(part: tuple[str, str]) -> tuple[int, bool, str]:
+    def rank(part: tuple[Kind, str]) -> tuple[int, bool, str]:
         kind, name = part
         return ("code", "lock", "device").index(kind), name not in direct, name
 
     return tuple(
-        Difference.model_validate(
-            {
-                "kind": part[0],
-                "name": part[1],
-                "then": before.get(part, ""),
-                "now": after.get(part, ""),
-            }
+        Difference(
+            kind=part[0],
+            name=part[1],
+            then=before.get(part, ""),
+            now=after.get(part, ""),
         )
         for part in sorted(before.keys() | after.keys(), key=rank)
         if before.get(part) != after.get(part)
     )
 
 
-def _parts(ingredients: Ingredients) -> dict[tuple[str, str], str]:
+def _parts(ingredients: Ingredients) -> dict[tuple[Kind, str], str]:
     code = ingredients.code.items()
     locked = (text.partition("==") for text in ingredients.distributions)
     device = {**ingredients.machine, **ingredients.execution}
@@ -113,19 +114,19 @@ def _parts(ingredients: Ingredients) -> dict[tuple[str, str], str]:
 
 
 def python_version() -> str:
-    """Such as ``CPython 3.12.4``."""
+    """The implementation and the version, such as ``CPython 3.12.4``."""
     return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def distributions() -> tuple[str, ...]:
-    """What is installed, sorted, each ``name==version``."""
+    """The installed distributions, sorted, each ``name==version``."""
     return tuple(f"{name}=={version}" for name, version in sorted(installed().items()))
 
 
 def machine() -> dict[str, str]:
-    """The processor, its vector instructions, the GPU, and settings of libraries."""
+    """The processor, its vector instructions, the GPU, and `_VARIABLES`."""
     cpu, instructions = _processor()
-    found = {
+    facts = {
         "system": f"{platform.system()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()).strip(),
         "cpu": cpu,
@@ -133,7 +134,7 @@ def machine() -> dict[str, str]:
         "gpu": _gpu(),
         **{name: variable(name) for name in _VARIABLES},
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _processor() -> tuple[str, str]:

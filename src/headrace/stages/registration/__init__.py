@@ -1,4 +1,4 @@
-"""The registration stage: one version per different training, with its evidence."""
+"""The registration stage: one version for each training, with its evidence."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ from headrace.records import (
 )
 from headrace.spec.law import Law, read_law
 from headrace.spec.readme import read_readme, summary
-from headrace.stages.registration.card import (
-    gate_table,
-    law_section,
-    model_card,
-)
+from headrace.stages.registration.card import gate_table, law_section, model_card
 from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.tasks import task
 
@@ -68,8 +64,8 @@ def register(  # noqa: PLR0913
     Args:
         spec: the pipeline, as it was applied.
         folder: with the pipeline's file, and its README for the model card.
-        ledger: with the lease of the run; by default that of the settings, without.
-        law: the file's and the run's; by default read from ``folder``.
+        ledger: with the lease of the run; by default that of the settings.
+        law: of the file and of the run; by default read from ``folder``.
 
     Raises:
         DependencyError: another run has taken over the lease.
@@ -109,7 +105,10 @@ def register(  # noqa: PLR0913
     )
     tracking = Tracking(settings)
     _describe(spec, folder, snapshot, training, known, ledger, tracking)
-    _log_law(tracking, training.run_id, law)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        file = Path(place) / f"{law.digest[:16]}.toml"
+        file.write_text(law.file, encoding="utf-8")
+        tracking.log_files(training.run_id, Path(place), "law")
     return RegistrationRecord(
         model=spec.name, version=known.version, evidence_id=evidence.id
     )
@@ -153,21 +152,10 @@ def _result(
     return task(training.description.task).result_tags(judged.metrics, judged.gates)
 
 
-def _log_law(tracking: Tracking, run_id: str, law: Law) -> None:
-    """The pipeline's file as an artifact of the run, by the digest of its law."""
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        file = Path(place) / f"{law.digest[:16]}.toml"
-        file.write_text(law.file, encoding="utf-8")
-        tracking.log_files(run_id, Path(place), "law")
-
-
 def _keep_sound(
     known: Version, training: TrainingRecord, settings: Settings, ledger: Ledger
 ) -> Version:
-    """A version that was trained again; bound to the new files if its own are lost.
-
-    The weights are equal, so it is the same version.
-    """
+    """A version that was trained again, bound to the new files if its own are lost."""
     if not find_flaws(known, settings):
         return known
     log.warning("%s is bound to the files of the run %s", known, training.run_id)
@@ -176,17 +164,11 @@ def _keep_sound(
 
 
 def as_bound(training: T, version: Version) -> T:
-    """A registered training, with the present files of its version."""
+    """A registered training, with the files that its version has now."""
     if not version.is_bound_anew:
         return training
-    return training.model_copy(
-        update={
-            "run_id": version.run_id,
-            "model_uri": version.model_uri,
-            "model_digest": version.model_digest,
-            "golden_digest": version.golden_digest,
-        }
-    )
+    names = ("run_id", "model_uri", "model_digest", "golden_digest")
+    return training.model_copy(update={name: getattr(version, name) for name in names})
 
 
 def _add(  # noqa: PLR0913

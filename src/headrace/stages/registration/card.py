@@ -1,4 +1,4 @@
-"""The model card: what a version's page in MLflow says."""
+"""The model card: the description of a version in MLflow."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def model_card(
     training: TrainingRecord,
     evaluation: EvaluationRecord | Evidence,
 ) -> str:
-    """The version's description, Markdown.
+    """The description of a version, Markdown.
 
-    It has what was run and how that did, and of the pipeline's README what does not
-    tell of one model.
+    It has the run, its metrics, and the sections of the pipeline's README that are not
+    about one model.
     """
     intro, sections = split_readme(read_readme(spec, folder))
     learned = task(training.description.task).answers
@@ -67,43 +67,44 @@ def model_card(
 
 
 def _model(spec: PipelineSpec, folder: Path, training: TrainingRecord) -> str:
-    """How it was made, as lines of a list."""
-    fields = spec.training.model_dump(
-        mode="json", exclude=CHECKPOINT_FIELDS | {"epochs"}
-    )
+    """The model and its training, as a list."""
+    recipe, hidden = spec.training, CHECKPOINT_FIELDS | {"epochs"}
+    fields = recipe.model_dump(mode="json", exclude=hidden)
     settings = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in fields.items())
     best = int(training.metrics.get("best_epoch", 0)) or "unknown"
     changes = changes_of_fields(fields_of_file(spec, folder), fields_of(spec))
-    return "\n".join(
-        [
-            f"- `{builder_name(spec)}`, of {training.model_bytes / 1e6:.1f} MB",
-            *[f"- {k.replace('_', ' ')} {v}" for k, v in spec.model.arguments.items()],
-            f"- Trained for {spec.training.epochs} epochs; it has the weights of epoch "
-            f"{best}",
-            f"- {settings[:1].upper()}{settings[1:]}",
-            *[f"- Not as in the pipeline's file: {change}" for change in changes],
-        ]
-    )
+    lines = [
+        f"`{builder_name(spec)}`, of {training.model_bytes / 1e6:.1f} MB",
+        *[f"{k.replace('_', ' ')} {v}" for k, v in spec.model.arguments.items()],
+        f"Trained for {recipe.epochs} epochs; it has the weights of epoch {best}",
+        f"{settings[:1].upper()}{settings[1:]}",
+        *[f"Not as in the pipeline's file: {change}" for change in changes],
+    ]
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def gate_table(gates: Sequence[GateResult]) -> str:
     """The gates as a table, Markdown."""
-    heads = [
+    lines = [
         "| gate | verdict | value | threshold | |",
         "| --- | --- | --- | --- | --- |",
     ]
-    return "\n".join([*heads, *map(_gate_row, gates)])
+    for gate in gates:
+        outcome = "passed" if gate.passed else "**failed**"
+        value, bound = number(gate.value), number(gate.threshold)
+        lines.append(f"| {gate.name} | {outcome} | {value} | {bound} | {gate.reason} |")
+    return "\n".join(lines)
 
 
 def law_section(
     evidence: Sequence[Evidence], standing: Evidence, before: Evidence | None
 ) -> str:
-    """The part of the card that says by which law the version was judged, Markdown.
+    """The section of the card on the law by which the version was judged, Markdown.
 
     Args:
-        evidence: all of the version's, oldest first.
-        standing: the one that the card's figures are from.
-        before: the champion's that it was compared with; None where there was none.
+        evidence: all rows of the version, oldest first.
+        standing: the row with the card's metrics.
+        before: that of the champion it was compared with, if any.
     """
     lines = ["", "## Law and evidence", ""]
     lines.append(f"- Law of the pipeline file `{standing.law_digest}`")
@@ -117,19 +118,13 @@ def law_section(
         ]
     lines += ["", "| evidence | compared with | law | verdict |"]
     lines += ["| --- | --- | --- | --- |"]
-    lines += [
-        f"| {row.id} | {row.champion_version or 'none'} | `{row.law_digest[:12]}`"
-        f"{', overridden: ' + ', '.join(row.overrides) if row.overrides else ''} | "
-        f"{verdict(row.gates)} |"
-        for row in evidence
-    ]
+    for row in evidence:
+        law = f"`{row.law_digest[:12]}`"
+        if row.overrides:
+            law += f", overridden: {', '.join(row.overrides)}"
+        champion = row.champion_version or "none"
+        lines.append(f"| {row.id} | {champion} | {law} | {verdict(row.gates)} |")
     return "\n".join(lines) + "\n"
-
-
-def _gate_row(gate: GateResult) -> str:
-    outcome = "passed" if gate.passed else "**failed**"
-    value, bound = number(gate.value), number(gate.threshold)
-    return f"| {gate.name} | {outcome} | {value} | {bound} | {gate.reason} |"
 
 
 def number(value: float | None) -> str:
