@@ -1,8 +1,8 @@
 """Fits a network: the order of the rows, the steps, checkpoints, the weights' digest.
 
-Knows nothing of MLflow. All that decides the resulting weights follows from the spec,
-the data and the device; where a fit was cut off, it goes on at its last checkpoint and
-ends with the same weights.
+The resulting weights depend on the spec, the data and the device alone. A fit that was
+interrupted resumes from its last checkpoint and ends with the same weights. MLflow is
+not used here.
 """
 
 from headrace.stages.fitting.checkpoints import Checkpoints

@@ -1,4 +1,4 @@
-"""Keras's callbacks in an exact loop: called around epochs, kept in checkpoints."""
+"""Keras's callbacks, called around epochs and stored in checkpoints."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _OF_KERAS = {"_model", "_params", "params", "validation_data"}
 
 
 class _Fitted:
-    """The network as a callback knows it: with its optimizer, and a way to stop.
+    """A stand-in for the network, with an optimizer and ``stop_training``.
 
-    Not the network itself, which would be saved with its optimizer.
+    Set on the network itself, the optimizer would be saved with the model.
     """
 
     def __init__(self, network: Any, optimizer: Any) -> None:
@@ -38,20 +38,20 @@ class _Fitted:
 class Callbacks:
     """The callbacks of a fit.
 
-    What a callback keeps in attributes that are JSON is in each checkpoint, so that a
-    fit that goes on is the one that was cut off.
+    Checkpoints store the attributes of a callback that are JSON, so that it resumes
+    with the fit.
 
     Args:
-        spec: names them.
+        spec: names the callbacks.
         folder: of the pipeline.
-        network: what is fitted.
-        optimizer: its own.
+        network: the fitted one.
+        optimizer: of the network.
 
     Attributes:
-        inexact: attributes that no checkpoint holds, such as ``Tracker.model_copy``.
+        inexact: attributes that no checkpoint stores, such as ``Tracker.model_copy``.
 
     Raises:
-        SpecError: one cannot be made, is no callback, or wants to see each step.
+        SpecError: one cannot be made, is not a callback, or has a hook for each step.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Callbacks:
         self.inexact: set[str] = set()
 
     def begin(self, states: Sequence[State]) -> None:
-        """Begin the fit, or go on with the states of a checkpoint."""
+        """Begin the fit, or resume it with the states of a checkpoint."""
         self._call("on_train_begin")
         for callback, state in zip(self._callbacks, states, strict=False):
             if getattr(callback, "monitor_op", "") is None:
@@ -77,11 +77,11 @@ class Callbacks:
             vars(callback).update(state)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Call them before an epoch, from 0."""
+        """Call the hooks before an epoch, from 0."""
         self._call("on_epoch_begin", epoch)
 
     def end_epoch(self, epoch: int, metrics: Metrics) -> bool:
-        """Call them after an epoch; gives whether one wants to stop."""
+        """Call the hooks after an epoch; return whether a callback stops the fit."""
         own = {key.removeprefix("train_"): value for key, value in metrics.items()}
         self._call("on_epoch_end", epoch, logs={**metrics, **own})
         return bool(self._fitted.stop_training)
@@ -89,12 +89,12 @@ class Callbacks:
     def end(self) -> None:
         """End the fit."""
         self._call("on_train_end")
-        self.states()  # names what is inexact, where no checkpoint was written
+        self.states()  # fills `inexact` where no checkpoint was written
 
-    def _call(self, hook: str, *given: int, logs: Metrics | None = None) -> None:
+    def _call(self, hook: str, *epoch: int, logs: Metrics | None = None) -> None:
         for callback in self._callbacks:
             try:
-                getattr(callback, hook)(*given, dict(logs or {}))
+                getattr(callback, hook)(*epoch, dict(logs or {}))
             except Exception as error:  # whatever the user's own code raises
                 raise Refusal(
                     f"The callback {type(callback).__name__} failed in {hook}: "
@@ -103,7 +103,7 @@ class Callbacks:
                 ) from error
 
     def states(self) -> list[State]:
-        """What a checkpoint holds of them."""
+        """The state of each callback, for a checkpoint."""
         return [self._state(callback) for callback in self._callbacks]
 
     def _state(self, callback: Any) -> State:
@@ -126,13 +126,13 @@ def _check(name: str, callback: Any) -> None:
         raise SpecError(
             f"training.callbacks = {name!r} gives a {type(callback).__name__}, and not "
             "a keras.callbacks.Callback.",
-            "Return one.",
+            "Return a callback.",
         )
     for hook in _OF_STEPS:
         if getattr(type(callback), hook) is not getattr(Callback, hook):
             raise SpecError(
-                f"training.callbacks = {name!r} has {hook}, and many steps are one "
-                "compiled call here.",
+                f"training.callbacks = {name!r} has {hook}, which cannot be called: "
+                "many steps are one compiled call.",
                 "Do its work in on_epoch_begin or on_epoch_end.",
             )
 

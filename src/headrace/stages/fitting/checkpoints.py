@@ -1,9 +1,8 @@
-"""Checkpoints of a fit: all that it takes to go on and end with the same weights.
+"""Checkpoints of a fit, from which it resumes and ends with the same weights.
 
-One file each, ``<step>.ckpt``: the sha256 of the rest, then an npz of the variables
-(model, optimizer, random states) and of what is known of the epochs. Written
-whole or not at all; one that is damaged, or not what the ledger recorded, is passed
-over for the one before.
+A checkpoint is a file ``<step>.ckpt``: a sha256, then an npz with the variables (model,
+optimizer, random states) and the position. It is written atomically. A checkpoint that
+is damaged, or not the one that the ledger recorded, is skipped for the one before.
 """
 
 from __future__ import annotations
@@ -38,23 +37,23 @@ log = logging.getLogger("headrace")
 
 @dataclass(slots=True)
 class Position:
-    """How far a fit is.
+    """The position of a fit.
 
     Attributes:
-        epoch: the present one, from 0; the number of epochs when all are done.
-        step: how many steps of it are done.
-        total_steps: how many steps of all epochs are done.
-        loss_sum: of the present epoch's steps so far.
-        score_sum: of its rows so far.
-        seconds: spent in it so far.
-        cpu_seconds: of all threads, likewise.
-        kept: the best epoch so far, from 1; 0 where there is none.
-        lowest: its validation loss.
+        epoch: the present one, from 0; the number of epochs at the end.
+        step: the number of its steps that are done.
+        total_steps: the number of steps of all epochs that are done.
+        loss_sum: of the present epoch's steps.
+        score_sum: of the present epoch's rows.
+        seconds: of the present epoch.
+        cpu_seconds: of all threads in the present epoch.
+        kept: the best epoch, from 1; 0 where there is none.
+        lowest: the validation loss of the best epoch.
         epochs: the metrics of each finished one.
-        callbacks: what each of the recipe's callbacks keeps.
-        is_stopped: whether a callback has ended the fit.
+        callbacks: the state of each callback.
+        is_stopped: whether a callback has stopped the fit.
         run_id: the MLflow run that wrote this.
-        made_on: how the steps are computed, and by what machine.
+        made_on: the execution and the machine.
     """
 
     epoch: int = 0
@@ -74,7 +73,7 @@ class Position:
 
     @property
     def place(self) -> str:
-        """In words."""
+        """The epoch and the step, as text."""
         return f"epoch {self.epoch + 1}, step {self.step}"
 
 
@@ -84,7 +83,7 @@ class State:
 
     Attributes:
         variables: of the model and the optimizer.
-        best: the weights of the epoch that is kept so far; empty where there is none.
+        best: the weights of the best epoch; empty where there is none.
     """
 
     progress: Position
@@ -96,15 +95,15 @@ class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-        store: where they are. Its ledger records each one.
-        key: of their folder, different for each different training.
-        spec: when they are written.
-        machine: what tells this machine from those that may compute otherwise.
+        store: whose ledger records each checkpoint.
+        key: of their folder, one for each different training.
+        spec: the intervals.
+        machine: facts of this machine that may change results.
 
     Attributes:
         every_steps: steps between two; 0 where time decides.
         run_id: the MLflow run that writes them.
-        resumed: where the fit went on, if it did.
+        resumed: the position from which the fit resumed, if it did.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class Checkpoints:
         self._cost = 0.0
 
     def is_due(self, total_steps: int) -> bool:
-        """Whether to write one now; by time, at most ``COST_SHARE`` is spent on it."""
+        """Whether to write one; by time, at most ``COST_SHARE`` is spent on it."""
         if self.every_steps:
             return total_steps % self.every_steps == 0
         waited = time.monotonic() - self._saved_at
@@ -133,7 +132,7 @@ class Checkpoints:
         return bool(self._seconds) and waited >= least
 
     def save(self, state: State) -> None:
-        """Write one; the two newest stay. Without the ledger there is no new one.
+        """Write one, and delete all but the two newest; none if the ledger is down.
 
         Raises:
             DependencyError: the disk failed.
@@ -144,10 +143,10 @@ class Checkpoints:
         data = pack(state)
         try:
             self._store.ledger.anchor({key: hashlib.sha256(data).hexdigest()})
-        except DependencyError as error:  # to train on is worth more
+        except DependencyError as error:  # training goes on
             log.warning("The checkpoint %s is left out: %s", key, error.message)
         else:
-            # An equal training that is done takes the folder away at any moment.
+            # An equal training that ends deletes the folder at any moment.
             with contextlib.suppress(FileNotFoundError):
                 self._files.write(key, data)
             for old in self._names()[:-KEPT]:
@@ -158,15 +157,18 @@ class Checkpoints:
     def load(
         self, like: Arrays, weights: int, made_on: Mapping[str, Any]
     ) -> State | None:
-        """The newest whole one that a fit goes on from exactly.
+        """The newest checkpoint from which a fit resumes exactly.
 
         Args:
-            like: the variables of a fit that has just been set up.
-            weights: how many of them are the weights that are kept of an epoch.
-            made_on: how and where the fit is computed; it must be the same.
+            like: the variables of the new fit.
+            weights: the number of weights of the network.
+            made_on: the execution and the machine, which must be equal.
         """
         for name in reversed(self._names()):
-            state = self._read(name)
+            state = None
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                data = self._store.read(f"{self._folder}/{name}")
+                state = None if data is None else unpack(data)
             problem = _problem(state, like, weights, made_on)
             if state is not None and not problem:
                 self.resumed = copy.copy(state.progress)
@@ -176,26 +178,19 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Remove all of them: the training is done and recorded."""
-        # An equal training may still write there, and what is left harms nobody.
+        """Delete all of them: the training is done and recorded."""
+        # An equal training may still write there; left-over files do no harm.
         with contextlib.suppress(OSError, DependencyError):
             self._files.delete_folder(self._folder)
 
     def _names(self) -> list[str]:
         return [n for n in self._files.names(self._folder) if n.endswith(_SUFFIX)]
 
-    def _read(self, name: str) -> State | None:
-        try:
-            data = self._store.read(f"{self._folder}/{name}")
-            return None if data is None else unpack(data)
-        except (ValueError, KeyError, TypeError):
-            return None
-
 
 def _problem(
     state: State | None, like: Arrays, weights: int, made_on: Mapping[str, Any]
 ) -> str:
-    """Why a fit cannot go on from a checkpoint; empty where it can."""
+    """Why a fit cannot resume from a checkpoint; empty where it can."""
 
     def forms(arrays: Sequence[npt.NDArray[Any]]) -> list[Any]:
         return [(array.dtype, array.shape) for array in arrays]
@@ -203,11 +198,9 @@ def _problem(
     if state is None:
         return "it is damaged, or not what the ledger recorded"
     then = state.progress.made_on
-    other = sorted(
-        name for name in {*then, *made_on} if then.get(name) != made_on.get(name)
-    )
-    if other:
-        return f"it was computed otherwise ({', '.join(other)})"
+    changed = {n for n in {*then, *made_on} if then.get(n) != made_on.get(n)}
+    if changed:
+        return f"it was computed otherwise ({', '.join(sorted(changed))})"
     if forms(state.variables) != forms(like) or len(state.best) not in (0, weights):
         return "it is of another network"
     return ""
@@ -216,9 +209,8 @@ def _problem(
 def pack(state: State) -> bytes:
     """A state as bytes."""
     buffer = io.BytesIO()
-    facts = {
-        name: getattr(state.progress, name) for name in state.progress.__slots__
-    } | {"variables": len(state.variables), "best": len(state.best)}
+    facts = {name: getattr(state.progress, name) for name in Position.__slots__}
+    facts |= {"variables": len(state.variables), "best": len(state.best)}
     arrays = {
         "progress": np.frombuffer(json.dumps(facts).encode(), np.uint8),
         **{f"variable_{i}": array for i, array in enumerate(state.variables)},
@@ -230,7 +222,7 @@ def pack(state: State) -> bytes:
 
 
 def unpack(content: bytes) -> State:
-    """The state that was packed.
+    """The state of `pack`.
 
     Raises:
         ValueError, KeyError, TypeError: it is damaged.

@@ -1,8 +1,8 @@
 """Several machines that fit one model together, as ``TF_CONFIG`` names them.
 
-The first worker is the chief: it runs the pipeline, logs, writes checkpoints and keeps
-the result. The others run ``python -m headrace.stages.fitting.worker``, know nothing
-but the cluster, and are told by it what to fit and where to go on.
+The first worker is the chief: it runs the pipeline, logs, writes checkpoints and has
+the result. The others run ``python -m headrace.stages.fitting.worker``. The chief sends
+them the job and the checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from headrace.settings import variable
 from headrace.spec import PipelineSpec
 
 VARIABLE = "TF_CONFIG"
-# A dead machine is known within seconds; this ends the wait for one that hangs.
+# A dead machine is noticed within seconds; this ends the wait for one that hangs.
 PATIENCE_SECONDS = 600
 COMING_SECONDS = 120
 
@@ -33,11 +33,11 @@ def _versions() -> dict[str, str]:
 
 
 class Job(Record):
-    """What is fitted.
+    """The input of a fit on several machines.
 
     Attributes:
-        folder: the pipeline's, as `headrace.state.folders.pack_folder` names it.
-        versions: of the packages that must be the same on all machines.
+        folder: of the pipeline, as `headrace.state.folders.pack_folder` names it.
+        versions: of packages that must be equal on all machines.
     """
 
     spec: PipelineSpec
@@ -58,18 +58,18 @@ def has_peers() -> bool:
 
 
 def spans_machines(strategy: Any) -> bool:
-    """Whether it is one of several machines."""
+    """Whether a strategy is of several machines."""
     import tensorflow as tf
 
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def lead(job: Job) -> Any:
-    """Call the other machines to a fit; gives the strategy for it.
+    """Join the other machines and send them a job; return the strategy.
 
     Raises:
         UsageError: this machine is not the chief.
-        DependencyError: the others do not come.
+        DependencyError: another machine does not answer.
     """
     if _workers()[1] != 0:
         raise UsageError(
@@ -85,11 +85,11 @@ def lead(job: Job) -> Any:
 
 
 def follow() -> tuple[Any, Job]:
-    """Come to the chief's fit; gives the strategy and what is fitted.
+    """Join the chief; return the strategy and the job.
 
     Raises:
         UsageError: this machine is the chief, or has other versions of packages.
-        DependencyError: the chief does not come.
+        DependencyError: the chief does not answer.
     """
     if not has_peers() or _workers()[1] == 0:
         raise UsageError(
@@ -99,25 +99,25 @@ def follow() -> tuple[Any, Job]:
         )
     strategy = _join()
     job = Job.model_validate_json(share(strategy, b""))
-    other = {k: v for k, v in job.versions.items() if _versions().get(k) != v}
-    if other:
+    theirs = {k: v for k, v in job.versions.items() if _versions().get(k) != v}
+    if theirs:
         raise UsageError(
-            f"The chief has {other}, and this machine {_versions()}.",
+            f"The chief has {theirs}, and this machine {_versions()}.",
             "Install the same lock on all machines.",
         )
     return strategy, job
 
 
 def share(strategy: Any, data: bytes) -> bytes:
-    """The chief's bytes, on all machines at once; what the others give is not read.
+    """Send the chief's bytes to all machines; the others' bytes are ignored.
 
-    A variable of the strategy begins with the chief's value everywhere.
+    A variable of the strategy begins with the chief's value on every machine.
     """
     import tensorflow as tf
 
     with strategy.scope():
         size = int(tf.Variable(np.int64(len(data))).numpy())
-        if not size:  # TensorFlow crashes on sending nothing
+        if not size:  # TensorFlow crashes on an empty tensor
             return b""
         words = np.zeros(-(-size // 4), np.int32)
         words.view(np.uint8)[: min(size, len(data))] = np.frombuffer(
@@ -128,7 +128,7 @@ def share(strategy: Any, data: bytes) -> bytes:
 
 
 def _await(address: str) -> None:
-    """Wait for a worker; TensorFlow itself would for an hour."""
+    """Wait for a worker; TensorFlow itself would wait an hour."""
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + COMING_SECONDS
     while True:
@@ -146,7 +146,7 @@ def _await(address: str) -> None:
 
 
 def _join() -> Any:
-    """Connect the machines; before anything is computed in this process."""
+    """Connect the machines, before anything is computed in this process."""
     import tensorflow as tf
 
     options = tf.distribute.experimental.CommunicationOptions(
@@ -162,7 +162,7 @@ def _join() -> Any:
 
 
 def _workers() -> tuple[list[str], int]:
-    """The addresses of all workers, the chief's first, and which of them we are."""
+    """The addresses of all workers, the chief's first, and our index in them."""
     text = variable(VARIABLE) or "{}"
     try:
         config = json.loads(text)

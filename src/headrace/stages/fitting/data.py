@@ -1,4 +1,4 @@
-"""What is fitted to: the train split by shards, the val split in memory."""
+"""The data of a fit: the train split in shards, the val split in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Items(Protocol):
 
 
 class Shards(Protocol):
-    """Items in shards, each read when it is asked for."""
+    """Items in shards, which are read one at a time."""
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -51,7 +51,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A snapshot as a fit takes it; good for many fits."""
+    """A snapshot as the input of fits."""
 
     description: DataDescription
     train: Shards

@@ -1,4 +1,4 @@
-"""The devices that share a fit, and what is said when one of them fails."""
+"""The devices that share a fit, and the errors when one of them fails."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _APART = 1_000_003  # between the seeds of two devices
 def choose_devices(spec: TrainingSpec, machines: Any = None) -> Any:
     """The strategy for the devices of this machine, a ``tf.distribute.Strategy``.
 
-    One device needs none, and a machine without a GPU trains on its CPU. Several are
-    GPUs; on a machine that has none, the CPUs that TensorFlow was told to pretend.
+    One device gets TensorFlow's default strategy. Several devices are GPUs, or virtual
+    CPUs on a machine without a GPU.
 
     Args:
         spec: the recipe.
-        machines: the strategy for several machines, all of whose devices take part.
+        machines: the strategy for several machines, with all of their devices.
 
     Raises:
-        SpecError: this machine does not have ``training.devices``.
+        SpecError: ``training.devices`` is not the number of devices here.
     """
     import tensorflow as tf
 
@@ -43,27 +43,27 @@ def choose_devices(spec: TrainingSpec, machines: Any = None) -> Any:
     if spec.devices == 1:
         return tf.distribute.get_strategy()
     gpus = tf.config.list_logical_devices("GPU")
-    found = gpus or tf.config.list_logical_devices("CPU")
-    if len(found) < spec.devices:
+    devices = gpus or tf.config.list_logical_devices("CPU")
+    if len(devices) < spec.devices:
         raise SpecError(
             f"training.devices is {spec.devices}, but TensorFlow sees "
             f"{len(gpus) or 'no'} GPU{'s' if len(gpus) > 1 else ''} here.",
             "Train on a machine that has as many (nvidia-smi lists them), or lower "
             "training.devices.",
         )
-    return _mirrored(tuple(device.name for device in found[: spec.devices]))
+    return _mirrored(tuple(device.name for device in devices[: spec.devices]))
 
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> Any:
-    """One for all fits of the process: TensorFlow mixes up what two of them send."""
+    """One strategy for all fits of the process: TensorFlow mixes up messages of two."""
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(devices)
 
 
 def names_of(strategy: Any, device: str) -> str:
-    """What this machine's devices are called, such as ``2 x NVIDIA H100``.
+    """The names of this machine's devices, such as ``2 x NVIDIA H100``.
 
     Args:
         strategy: of the devices.
@@ -74,15 +74,15 @@ def names_of(strategy: Any, device: str) -> str:
     alone = strategy.num_replicas_in_sync == 1
     count = 1 if alone else len(strategy.extended.worker_devices)
     details = tf.config.experimental.get_device_details
-    found = tf.config.list_physical_devices("GPU")[:count] if device == "gpu" else []
-    names = Counter(details(gpu).get("device_name", "gpu") for gpu in found)
+    gpus = tf.config.list_physical_devices("GPU")[:count] if device == "gpu" else []
+    names = Counter(details(gpu).get("device_name", "gpu") for gpu in gpus)
     return ", ".join(f"{n} x {name}" for name, n in (names or {device: count}).items())
 
 
 def scatter_seeds(strategy: Any, model: Any) -> None:
-    """Let layers that draw at random draw otherwise on each device.
+    """Give random layers another seed on each device.
 
-    All begin from the first one's state, so that a fit that goes on does so exactly.
+    The seeds are computed from the first device's, so that a fit resumes exactly.
     """
     import keras
     import tensorflow as tf
@@ -102,7 +102,7 @@ def scatter_seeds(strategy: Any, model: Any) -> None:
 
 @contextlib.contextmanager
 def whole_batches(strategy: Any, network: Any) -> Iterator[None]:
-    """Let what is traced within normalise over a whole batch, not a device's part."""
+    """Trace batch normalization over the whole batch, not a device's part of it."""
     import keras
 
     if strategy.num_replicas_in_sync == 1:
@@ -110,19 +110,19 @@ def whole_batches(strategy: Any, network: Any) -> Iterator[None]:
         return
     kind = keras.layers.BatchNormalization
     layers = [v for v in network._flatten_layers() if isinstance(v, kind)]
-    were = [layer.synchronized for layer in layers]
+    before = [layer.synchronized for layer in layers]
     for layer in layers:
         layer.synchronized = True
     try:
         yield
     finally:
-        for layer, was in zip(layers, were, strict=True):  # as it is saved
-            layer.synchronized = was
+        for layer, value in zip(layers, before, strict=True):  # it is saved as it was
+            layer.synchronized = value
 
 
 @contextlib.contextmanager
-def told_in_words(spec: TrainingSpec, strategy: Any) -> Iterator[None]:
-    """What devices fail with, as an error that a user is meant to read.
+def translate_errors(spec: TrainingSpec, strategy: Any) -> Iterator[None]:
+    """Translate errors of devices into errors for users.
 
     Raises:
         Refusal: a device is out of memory.

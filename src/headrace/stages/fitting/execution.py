@@ -1,4 +1,4 @@
-"""How the steps are computed: from the spec, the data's form and the devices alone."""
+"""The execution of the steps, from the spec, the data's form and the devices alone."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ BYTES_PER_CALL = 2**23
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Recorded with the run, equal on a repeat.
+    """How the steps are computed; recorded with the run, and equal on a repeat.
 
     Attributes:
         steps_per_epoch: a few more where an epoch has several windows, since the last
             batch of each is filled up.
         steps_per_execution: steps in one call of the compiled function.
         window_rows: rows that are in memory and shuffled together.
-        strategy: how several devices work together; empty where there is one.
-        devices: those of this machine by name, such as ``2 x NVIDIA H100``.
+        strategy: of several devices; empty where there is one.
+        devices: of this machine, such as ``2 x NVIDIA H100``.
         replicas: devices of all machines, each of which computes a part of a batch.
     """
 
@@ -43,7 +43,7 @@ class Execution:
 
     @property
     def rows_device(self) -> str:
-        """Where windows are: beside the only device, else where all reach them."""
+        """The device of windows: the only one, or the CPU where there are several."""
         return self.device if self.replicas == 1 else "cpu"
 
 
@@ -54,18 +54,18 @@ def plan_execution(
     strategy: Any,
     window_bytes: int = WINDOW_BYTES,
 ) -> Execution:
-    """Follow from the spec, the number of rows and the devices alone.
+    """Plan the execution.
 
-    XLA is for a GPU: on CPUs it made a dense step no faster than the fused optimizer
-    does, and a convolution 2.5 times slower; and it compiles nothing that several
-    devices do together.
+    XLA is used on one GPU. On CPUs it made a dense step no faster than the fused
+    optimizer, and a convolution 2.5 times slower. It cannot compile steps that several
+    devices share.
 
     Args:
         spec: the recipe.
         rows: of the train split.
         item_bytes: the size of one item.
         strategy: of the devices, a ``tf.distribute.Strategy``.
-        window_bytes: that are in memory and shuffled together.
+        window_bytes: in memory and shuffled together.
 
     Raises:
         SpecError: there are more devices than rows in a batch.
@@ -81,19 +81,20 @@ def plan_execution(
             "Raise training.batch_size, or lower training.devices.",
         )
     steps = -(-rows // batch_size)
-    fitting = max(1, BYTES_PER_CALL // (batch_size * item_bytes))
+    steps_in_memory = max(1, BYTES_PER_CALL // (batch_size * item_bytes))
+    threads = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        threads = len(os.sched_getaffinity(0))
     return Execution(
         device=device,
         strategy=type(strategy).__name__ if replicas > 1 else "",
         devices=names_of(strategy, device),
         replicas=replicas,
-        threads=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        threads=threads,
         precision=keras.config.dtype_policy().name,
         xla=device == "gpu" and replicas == 1,
         batch_size=batch_size,
         steps_per_epoch=steps,
-        steps_per_execution=min(steps, fitting, STEPS_PER_CALL),
+        steps_per_execution=min(steps, steps_in_memory, STEPS_PER_CALL),
         window_rows=max(batch_size, window_bytes // item_bytes),
     )

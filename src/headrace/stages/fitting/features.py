@@ -1,13 +1,14 @@
-"""What pre-processing learns from the train split, and what it makes of items, once.
+"""Adapts pre-processing to the train split, and computes its outputs once.
 
-Where a medium says so, a network is fitted to what its pre-processing gives. That is
-computed when rows are read, not at every step: a vectoriser of text compiles nowhere,
-and the spectrum of a sound costs more than a step.
+Where a medium is `CACHED`, the network is fitted to the outputs of the pre-processing,
+which are computed when rows are read and not at every step: a text vectoriser cannot be
+compiled, and the spectrum of a sound costs more than a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from headrace.errors import SpecError
 from headrace.media import medium
 from headrace.models.logged.inference import outputs
 from headrace.stages.fitting import execution
-from headrace.stages.fitting.data import Data, Examples, Shards
+from headrace.stages.fitting.data import Data, Examples, Items, Shards
 from headrace.tasks import task
 from headrace.tasks.forms import Targets
 
@@ -30,18 +31,14 @@ _STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name the
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Shards whose items are what pre-processing makes of them.
-
-    Attributes:
-        counts: rows of each shard, int64 ``(shards,)``.
-    """
+    """Shards whose items are the outputs of the pre-processing."""
 
     shards: Shards
     prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """As of the shards."""
+        """Rows of each shard, int64 ``(shards,)``."""
         return self.shards.counts
 
     def read(self, shard: int) -> Examples:
@@ -52,10 +49,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the network is fitted to.
+    """The inputs of the network.
 
     Attributes:
-        preprocessing: applied to each batch; None where it was applied already.
+        preprocessing: applied to each batch; None where it was applied before.
         shape: of one item.
         dtype: of its values.
         target_dtype: of targets.
@@ -75,7 +72,7 @@ class Inputs:
 
     @property
     def window_bytes(self) -> int:
-        """That are in memory together: what is dear to compute is kept if it can be."""
+        """In memory together; more for prepared items, which take long to compute."""
         if self.preprocessing is None:
             return PREPARED_BYTES
         return execution.WINDOW_BYTES
@@ -86,7 +83,7 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
 
     Args:
         data: the splits.
-        preprocessing: of the builder; its layers with a state are adapted in place.
+        preprocessing: of the builder; its adaptable layers are adapted in place.
 
     Raises:
         SpecError: the medium's pre-processing is cached, and its shape is not fixed.
@@ -98,16 +95,16 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
         dtype = np.dtype(module.DTYPE)
         shape = description.shape
         return Inputs(data.train, data.val, preprocessing, shape, dtype, target_dtype)
-    given = preprocessing.outputs[0]
-    shape = tuple(given.shape[1:])
+    prepared = preprocessing.outputs[0]
+    shape = tuple(prepared.shape[1:])
     if None in shape:
         raise SpecError(
             f"The builder's pre-processing gives items of shape {shape}.",
             "Fix their shape, for example by output_sequence_length.",
         )
 
-    # Keras gives places in a vocabulary as int64, which none is long enough for.
-    dtype = np.dtype("int32" if given.dtype == "int64" else given.dtype)
+    # Keras gives indices in a vocabulary as int64; int32 is enough.
+    dtype = np.dtype("int32" if prepared.dtype == "int64" else prepared.dtype)
 
     def prepare(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not len(items):
@@ -120,9 +117,9 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
 
 
 def adapt(preprocessing: Any, data: Data) -> None:
-    """Let the layers that learn from data do so, each from what reaches it.
+    """Adapt the layers that learn from data, each to its own inputs.
 
-    Shards are random samples of the data, so where it is large the first rows do.
+    Shards are random samples of the data, so the first rows are enough.
 
     Args:
         preprocessing: a functional or sequential Keras model.
@@ -135,54 +132,51 @@ def adapt(preprocessing: Any, data: Data) -> None:
         return
     items = _some_items(data)
     for layer in layers:
-        source = layer.input
-        if any(source is own for own in preprocessing.inputs):
-            reaching = items
-        else:
-            before = keras.Model(preprocessing.inputs, source)
-            reaching = outputs(before, items)
-        layer.adapt(reaching)
+        inputs = items
+        if not any(layer.input is own for own in preprocessing.inputs):
+            before = keras.Model(preprocessing.inputs, layer.input)
+            inputs = outputs(before, items)
+        layer.adapt(inputs)
         if hasattr(layer, "get_vocabulary"):
-            _keep_what_can_be_saved(layer)
+            _drop_lines(layer)
 
 
-def _keep_what_can_be_saved(layer: Any) -> None:
-    """Keras saves a vocabulary as lines: no term can have a line's end in it."""
-    learnt = layer.get_vocabulary(include_special_tokens=False)
-    kept = [term for term in learnt if str(term).splitlines() == [str(term)]]
-    if kept != learnt or not kept:
-        layer.set_vocabulary(kept or ["\ufffd"])  # Keras keeps no table of nothing
+def _drop_lines(layer: Any) -> None:
+    """Drop terms with a line break: Keras saves a vocabulary as lines."""
+    terms = layer.get_vocabulary(include_special_tokens=False)
+    plain = [term for term in terms if str(term).splitlines() == [str(term)]]
+    if plain != terms or not plain:
+        layer.set_vocabulary(plain or ["\ufffd"])  # Keras rejects an empty vocabulary
 
 
 def _learns(layer: Any) -> bool:
-    """Whether a layer has a state to learn; one that was given it keeps what it has."""
+    """Whether a layer must be adapted: its state was not given to it."""
     if not hasattr(layer, "adapt"):
         return False
-    given = layer.get_config()
-    return all(given.get(name) is None for name in _STATES)
+    config = layer.get_config()
+    return all(config.get(name) is None for name in _STATES)
 
 
 def some_targets(data: Data) -> Targets:
-    """Targets of the first rows of train, which are random ones, ``(n, ...)``."""
-    parts: list[Targets] = []
-    rows = 0
-    for shard in np.flatnonzero(data.train.counts).tolist():
-        parts.append(data.train.read(shard).targets)
-        rows += len(parts[-1])
-        if rows >= ADAPT_ROWS:
-            break
+    """Targets of the first rows of train, which are a random sample, ``(n, ...)``."""
+    parts = [part.targets for part in _first_parts(data)]
     return np.concatenate(parts)[:ADAPT_ROWS]
 
 
 def _some_items(data: Data) -> npt.NDArray[Any]:
-    module = medium(data.description.medium)
-    parts: list[npt.NDArray[Any]] = []
+    parts = [part.items for part in _first_parts(data, ADAPT_BYTES)]
+    items = np.concatenate(parts)[:ADAPT_ROWS]
+    raw: npt.NDArray[Any] = medium(data.description.medium).raw(items)
+    return raw
+
+
+def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Items]:
+    """The first shards of train, until they have `ADAPT_ROWS` rows."""
     rows = size = 0
     for shard in np.flatnonzero(data.train.counts).tolist():
-        parts.append(data.train.read(shard).items)
-        rows += len(parts[-1])
-        size += parts[-1].nbytes
-        if rows >= ADAPT_ROWS or size >= ADAPT_BYTES:
-            break
-    raw: npt.NDArray[Any] = module.raw(np.concatenate(parts)[:ADAPT_ROWS])
-    return raw
+        part = data.train.read(shard)
+        yield part
+        rows += len(part.targets)
+        size += part.items.nbytes
+        if rows >= ADAPT_ROWS or size >= most_bytes:
+            return

@@ -1,4 +1,4 @@
-"""From a spec and its data to a fitted model."""
+"""Builds and fits a model from a spec and its data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from headrace.records import Metrics
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data
-from headrace.stages.fitting.devices import choose_devices, told_in_words, whole_batches
+from headrace.stages.fitting.devices import (
+    choose_devices,
+    translate_errors,
+    whole_batches,
+)
 from headrace.stages.fitting.execution import Execution, plan_execution
 from headrace.stages.fitting.features import inputs_of, some_targets
 from headrace.stages.fitting.loop import Loop, OnEpoch
@@ -29,12 +33,11 @@ class Fitted:
     """A fitted model.
 
     Attributes:
-        model: the composition, from raw items to answers.
+        model: from raw items to answers.
         best_epoch: the one whose weights it has, from 1.
         epochs: the metrics of each.
-        finished: what is recorded of how it was set right after the last epoch.
-        execution: how it was computed.
-        inexact: what checkpoints do not hold of the user's own callbacks.
+        finished: the metrics of `Head.finish`, such as a temperature.
+        inexact: attributes of the user's callbacks that checkpoints do not store.
     """
 
     model: Any
@@ -47,12 +50,12 @@ class Fitted:
 
     @property
     def metrics(self) -> Metrics:
-        """Of the epoch whose weights it has, and which one that is."""
+        """The metrics of the epoch whose weights it has, and of the fit."""
         return {**self.epochs[self.best_epoch - 1], **self.of_the_fit}
 
     @property
     def of_the_fit(self) -> Metrics:
-        """What there is once, and not of each epoch."""
+        """The metrics of the fit, which no single epoch has."""
         return {"best_epoch": self.best_epoch, **self.finished}
 
 
@@ -61,19 +64,19 @@ class Fit:
 
     Args:
         spec: only ``model.arguments`` and ``training`` are used.
-        folder: where the pipeline may keep a builder of its own.
+        folder: of the pipeline, which may have a builder of its own.
         builder: the name of the builder.
         data: from `open_data`.
-        checkpoints: where there are some, the fit goes on from the newest.
-        strategy: of the machines, from `headrace.stages.fitting.cluster`; None: this
-            one's devices alone.
+        checkpoints: the fit resumes from the newest one, if any.
+        strategy: of several machines, from `headrace.stages.fitting.cluster`; None:
+            the devices of this machine alone.
 
     Attributes:
-        execution: how it will be computed.
+        execution: how the steps are computed.
 
     Raises:
-        SpecError: the builder does not fit the data, its network cannot be calibrated
-            as asked, or this machine has fewer devices than asked for.
+        SpecError: the builder does not suit the data, its network cannot be calibrated,
+            or this machine has too few devices.
         Refusal: a device is out of memory.
         DependencyError: another machine does not answer.
     """
@@ -95,7 +98,7 @@ class Fit:
         self._strategy = choose_devices(recipe, strategy)
         keras.utils.clear_session()  # names of layers start anew: a digest has them
         self._spec = recipe
-        with seeded(recipe.seed), told_in_words(recipe, self._strategy):
+        with seeded(recipe.seed), translate_errors(recipe, self._strategy):
             with self._strategy.scope():
                 preprocessing, network = models.build(
                     builder,
@@ -113,7 +116,7 @@ class Fit:
                 self._strategy,
                 self._inputs.window_bytes,
             )
-            # Outside: what is saved, and asked for predictions, is on one device.
+            # Outside the scope: the saved model, and predictions, are on one device.
             self._network = network
             self._model = models.compose(description, preprocessing, network)
             with whole_batches(self._strategy, network):
@@ -133,15 +136,15 @@ class Fit:
         """Fit it.
 
         Args:
-            on_epoch: called with the epoch, from 1, and its metrics; what it raises
-                ends the fit.
+            on_epoch: called with the epoch, from 1, and its metrics; an exception ends
+                the fit.
 
         Raises:
             Refusal: training diverged, or a device is out of memory.
             IntegrityError: the data is damaged.
             DependencyError: the disk failed, or another machine does not answer.
         """
-        with told_in_words(self._spec, self._strategy):
+        with translate_errors(self._spec, self._strategy):
             self._loop.run(on_epoch)
             finished = self._task.head.finish(
                 self._network,
@@ -164,14 +167,14 @@ class Fit:
 def fit_model(
     spec: PipelineSpec, folder: Path, builder: str, data: Data, on_epoch: OnEpoch
 ) -> Fitted:
-    """Build the spec's model and fit it, as `Fit` does."""
+    """Build the spec's model and fit it; see `Fit`."""
     return Fit(spec, folder, builder, data).run(on_epoch)
 
 
 def weights_digest(model: Any) -> str:
     """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model.
 
-    A vocabulary is no weight to Keras, and counts all the same.
+    A vocabulary counts as well, although it is not a weight in Keras.
     """
     sha = hashlib.sha256()
     for weight in model.weights:

@@ -1,4 +1,4 @@
-"""The training loop: epochs, windows and compiled steps, from wherever it stands."""
+"""The training loop: epochs, windows and compiled steps, from any position."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ class Loop:
     """One fit of a network.
 
     Args:
-        model: the composition of the two, used to measure the validation split.
-        network: what is fitted.
-        inputs: what it is fitted to.
+        model: pre-processing and network, for the validation split.
+        network: the fitted one.
+        inputs: of the network.
         spec: the recipe.
         execution: how steps are computed.
-        strategy: of the devices, in whose scope the networks were built.
+        strategy: of the devices; the networks were built in its scope.
         task: what is learned.
         folder: of the pipeline.
-        checkpoints: where they are kept, if any are.
+        checkpoints: None: the fit writes none.
 
     Attributes:
-        progress: how far it is.
-        inexact: what a checkpoint does not hold of the user's own callbacks.
+        progress: the position of the fit.
+        inexact: attributes of the user's callbacks that checkpoints do not store.
 
     Raises:
         SpecError: an object that the recipe names cannot be made.
@@ -90,13 +90,9 @@ class Loop:
             optimizer = make_optimizer(spec, steps, folder)
             optimizer.build(network.trainable_variables)
         self._callbacks = Callbacks(spec, folder, network, optimizer)
-        self._model = model
-        self._network = network
-        self._inputs = inputs
-        self._spec = spec
-        self._execution = execution
-        self._strategy = strategy
-        self._checkpoints = checkpoints
+        self._model, self._network, self._inputs = model, network, inputs
+        self._spec, self._checkpoints = spec, checkpoints
+        self._execution, self._strategy = execution, strategy
         self._run = compile_steps(
             network, inputs, optimizer, execution, strategy, self._objective
         )
@@ -106,27 +102,27 @@ class Loop:
         self.progress = Position()
 
     def run(self, on_epoch: OnEpoch) -> None:
-        """Fit; the network ends with its best epoch's weights.
+        """Fit; the network ends with the weights of its best epoch.
 
-        A constant learning rate leaves the last epoch's weights a matter of luck, so
-        the epoch with the lowest validation loss is kept. The last is where there is no
-        validation, and where the rate falls to nothing.
+        With a constant learning rate, validation losses vary from epoch to epoch, so
+        the best epoch is the one with the lowest. It is the last one where there is no
+        validation split, and where the learning rate falls to zero.
 
         Args:
             on_epoch: called with the epoch, from 1, and its metrics; first for the
-                epochs that were done before the checkpoint that it goes on from.
+                epochs before the checkpoint from which the fit resumes.
 
         Raises:
             Refusal: the loss is no longer finite.
             IntegrityError: the data is damaged.
             DependencyError: a checkpoint could not be written.
-            KeyboardInterrupt: Ctrl-C; a checkpoint holds what is done.
+            KeyboardInterrupt: Ctrl-C; a checkpoint has been written.
         """
         self._resume()
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
-        reading = Windows(self._inputs, self._execution, self._spec.seed)
-        with deferred() as self._interrupt, contextlib.closing(reading) as windows:
+        windows = Windows(self._inputs, self._execution, self._spec.seed)
+        with deferred() as self._interrupt, contextlib.closing(windows):
             while not self._is_over():
                 if not self.progress.step:
                     self._callbacks.begin_epoch(self.progress.epoch)
@@ -144,7 +140,7 @@ class Loop:
 
     @property
     def inexact(self) -> set[str]:
-        """See above."""
+        """See the attributes of the class."""
         return self._callbacks.inexact
 
     def _is_over(self) -> bool:
@@ -160,7 +156,7 @@ class Loop:
         return stopped or progress.epoch >= self._spec.epochs
 
     def _resume(self) -> None:
-        state = self._newest()
+        state = self._newest_state()
         if spans_machines(self._strategy):
             data = share(self._strategy, pack(state) if state else b"")
             state = unpack(data) if data else None
@@ -171,20 +167,23 @@ class Loop:
         self._callbacks.begin(self.progress.callbacks)
         scatter_seeds(self._strategy, self._model)
 
-    def _newest(self) -> State | None:
-        """The checkpoint to go on from."""
+    def _newest_state(self) -> State | None:
         if self._checkpoints is None:
             return None
-        values = [np.asarray(variable) for variable in self._variables]
         made_on = {**self._checkpoints.machine, **dataclasses.asdict(self._execution)}
         self.progress.made_on = made_on
         weights = len(self._network.weights)
-        return self._checkpoints.load(values, weights, made_on)
+        return self._checkpoints.load(self._values(), weights, made_on)
+
+    def _values(self) -> Arrays:
+        return [np.asarray(variable) for variable in self._variables]
 
     def _run_window(self, loaded: LoadedWindow) -> None:
         progress, window = self.progress, loaded.window
-        kept = self._checkpoints  # machines must cut alike, or they hang
-        every = kept.every_steps if kept else self._spec.checkpoint_steps
+        checkpoints = self._checkpoints  # all machines need equal steps, or they hang
+        every = self._spec.checkpoint_steps
+        if checkpoints:
+            every = checkpoints.every_steps
         rows = steps_of_window(
             window, self._execution.batch_size, self._spec.seed, progress.epoch
         )
@@ -196,7 +195,7 @@ class Loop:
             done = self._run(loaded.items, loaded.targets, rows[at : at + count])
             losses, scores = (values.numpy().tolist() for values in done)
             for loss, score in zip(losses, scores, strict=True):
-                progress.loss_sum += loss  # one by one, wherever it was cut
+                progress.loss_sum += loss  # one by one: a resumed sum is equal
                 progress.score_sum += score
             progress.seconds += time.perf_counter() - wall
             progress.cpu_seconds += time.process_time() - cpu
@@ -207,20 +206,19 @@ class Loop:
             self._shown.update(progress.step, loss)
 
     def _save_if_due(self) -> None:
-        """Write a checkpoint where it is time, or where the fit is to end here."""
-        kept, progress = self._checkpoints, self.progress
+        """Write a checkpoint if one is due, or if the fit is interrupted."""
+        checkpoints, progress = self._checkpoints, self.progress
         is_interrupted = self._interrupt.is_requested
-        if kept and (is_interrupted or kept.is_due(progress.total_steps)):
-            values = [np.asarray(variable) for variable in self._variables]
+        if checkpoints and (is_interrupted or checkpoints.is_due(progress.total_steps)):
             progress.callbacks = self._callbacks.states()
-            kept.save(State(progress, values, self._best))
+            checkpoints.save(State(progress, self._values(), self._best))
             if is_interrupted:
                 log.info("train: interrupted; a next run goes on at %s", progress.place)
-        if is_interrupted:  # one that came meanwhile waits for the next call
+        if is_interrupted:  # a later interrupt waits for the next call
             self._interrupt.act()
 
     def _end_epoch(self) -> Metrics:
-        """Measure the epoch that was done, and count it as such."""
+        """Validate the epoch, and record its metrics."""
         progress = self.progress
         metrics = {
             "train_loss": progress.loss_sum / progress.step,
@@ -248,9 +246,9 @@ class Loop:
         return metrics
 
     def validation(self) -> Outputs:
-        """What the model answers to the validation split, ``(rows, ...)``."""
-        prepared = self._inputs.preprocessing is None
-        model = self._network if prepared else self._model
+        """The model's answers to the validation split, ``(rows, ...)``."""
+        is_prepared = self._inputs.preprocessing is None
+        model = self._network if is_prepared else self._model
         return answers(model, self._inputs.val.items)
 
     def _validate(self) -> Metrics:

@@ -1,4 +1,4 @@
-"""What a network is fitted to and measured by: the task's, or what the recipe names."""
+"""The loss and the metrics of a fit: of the task, or those that the recipe names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Objective:
             )
 
     def check(self, outputs: Any, target_dtype: str) -> None:
-        """Try what the user has named, on outputs of two rows.
+        """Try the loss and the metrics of the recipe on two rows.
 
         Args:
             outputs: of the network.
@@ -73,7 +73,7 @@ class Objective:
             ) from error
 
     def losses(self, network: Any, targets: Any, outputs: Any) -> Any:
-        """The loss of each row ``(batch,)``; of the user's own, perhaps their mean."""
+        """The loss of each row ``(batch,)``; a user's function may give their mean."""
         if self._loss is None:
             return self._head.losses(network, targets, outputs, self._training)
         return self._loss(_as_taken(self._loss, targets, outputs), outputs)
@@ -98,23 +98,20 @@ def _name(measure: Any) -> str:
 
 
 def _as_taken(measure: Any, targets: Any, outputs: Any) -> Any:
-    """Targets in the form of the outputs, which all but sparse losses take.
+    """Targets in the shape of the outputs, unless a measure takes sparse ones.
 
-    Classes become one-hot, a number a row with one number.
+    Classes become one-hot vectors; a number becomes a vector with one number.
     """
     from keras import ops
 
-    if len(targets.shape) == len(outputs.shape) or "sparse" in _sort(measure):
+    function = getattr(measure, "func", measure)
+    kind = str(getattr(function, "__name__", type(function).__name__)).lower()
+    if len(targets.shape) == len(outputs.shape) or "sparse" in kind:
         return targets
     dtype = getattr(targets.dtype, "name", targets.dtype)  # TensorFlow's or NumPy's
     if np.issubdtype(np.dtype(dtype), np.integer):
         return ops.one_hot(targets, outputs.shape[-1])
     return ops.expand_dims(targets, -1)
-
-
-def _sort(measure: Any) -> str:
-    function = getattr(measure, "func", measure)
-    return str(getattr(function, "__name__", type(function).__name__)).lower()
 
 
 def _measured(name: str, measure: Any, targets: Targets, outputs: Outputs) -> float:

@@ -1,4 +1,4 @@
-"""Makes the objects of Keras, or of the user's own, that ``[training]`` names."""
+"""Makes the objects of Keras or of the user that ``[training]`` names."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from headrace.spec import Named, is_own, keras_name, named
 
 
 def make(kind: str, choice: str | Named, folder: Path, *given: Any) -> Any:
-    """What a field names, made with its arguments.
+    """Make the object that a field names, with its arguments.
 
     Args:
         kind: the field, such as ``optimizer``.
         choice: its value.
-        folder: the pipeline's, where functions of the user's own are.
+        folder: of the pipeline, with the user's functions.
         given: the first arguments.
 
     Raises:
-        SpecError: there is no such object, or it does not take the arguments.
+        SpecError: there is no such object, or it rejects the arguments.
     """
     choice = named(choice)
     field, arguments = f"training.{kind}", choice.arguments
@@ -47,10 +47,10 @@ def make_measure(kind: str, choice: str | Named, folder: Path) -> Any:
         SpecError: as `make` does.
     """
     choice = named(choice)
-    found = _find(kind, choice.name, folder)
-    if inspect.isclass(found):
+    measure = _find(kind, choice.name, folder)
+    if inspect.isclass(measure):
         return make(kind, choice, folder)
-    return functools.partial(found, **choice.arguments)
+    return functools.partial(measure, **choice.arguments)
 
 
 def _find(kind: str, name: str, folder: Path) -> Any:

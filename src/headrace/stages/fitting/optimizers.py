@@ -1,7 +1,7 @@
-"""The optimizers; on TensorFlow, SGD's update is one pass over the weights.
+"""The optimizers. On TensorFlow, SGD updates the weights in one fused operation.
 
-Keras writes it as some ten passes. Fused, the numbers are the same, and a step of the
-article's network takes an eighth less time.
+Keras takes about ten. The results are equal, and a step of the network of the founding
+article on neural networks in media takes an eighth less time.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ def make_optimizer(spec: TrainingSpec, steps: int, folder: Path = Path()) -> Any
         raise SpecError(
             f"training.optimizer = {choice.name!r} gives a "
             f"{type(optimizer).__name__}, and not a keras.optimizers.Optimizer.",
-            "Return one.",
+            "Return an optimizer.",
         )
     is_sgd = type(optimizer) is keras.optimizers.SGD
     if is_sgd and optimizer.momentum and keras.backend.backend() == "tensorflow":
-        # Not a class of ours: a saved model would name it.
+        # Not a class of our own, which a saved model would name.
         optimizer.update_step = functools.partial(_fused_update, optimizer)
     return optimizer
 
 
 def variables_of(optimizer: Any) -> list[Any]:
-    """All variables of an optimizer, those that Keras does not list among them."""
+    """All variables of an optimizer, also those that Keras does not list."""
     import keras
 
     listed = list(optimizer.variables)
@@ -70,8 +70,8 @@ def variables_of(optimizer: Any) -> list[Any]:
 def _rate(spec: TrainingSpec, steps: int, folder: Path) -> Any:
     """The learning rate, or its schedule.
 
-    A constant rate falls as ``learning_rate / (1 + decay * step)``; a cosine falls to
-    nothing, after a warm-up over the first twentieth.
+    A constant rate decays as ``learning_rate / (1 + decay * step)``. A cosine falls to
+    zero, after a warm-up over a twentieth of the steps.
     """
     from keras.optimizers import schedules
 
@@ -85,8 +85,8 @@ def _rate(spec: TrainingSpec, steps: int, folder: Path) -> Any:
         )
     if spec.schedule != "constant":
         is_stepwise = named(spec.schedule).name == "PiecewiseConstantDecay"
-        given = () if is_stepwise else (spec.learning_rate,)  # it has its own values
-        return make("schedule", spec.schedule, folder, *given)
+        first = () if is_stepwise else (spec.learning_rate,)  # it has its own values
+        return make("schedule", spec.schedule, folder, *first)
     if not spec.decay:
         return spec.learning_rate
     return schedules.InverseTimeDecay(

@@ -1,9 +1,8 @@
 """The order of an epoch, computed from (seed, epoch): any step is reached at once.
 
-Shards are dealt at random into windows that fit into memory, and the rows of a window
-are shuffled. A shard is a random sample of the data, by its items' hashes, so a few
-shuffled together are near a shuffle of everything; data that fits into one window is
-shuffled as a whole.
+Shards are assigned at random to windows that fit into memory, and the rows of a window
+are shuffled. Shards are random samples of the data, since items are in hash order. So
+this is close to a shuffle of all rows; data in one window is shuffled completely.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ class Window:
     """A part of an epoch.
 
     Attributes:
-        shards: which are read, ascending.
-        rows: how many rows they hold.
-        first_step: of the epoch, that is the first of this window.
-        steps: how many there are.
+        shards: to read, ascending.
+        rows: the number of rows in them.
+        first_step: the number of the window's first step in the epoch.
+        steps: the number of its steps.
     """
 
     shards: tuple[int, ...]
@@ -41,7 +40,7 @@ def windows_of_epoch(
     seed: int,
     epoch: int,
 ) -> list[Window]:
-    """Deal the shards of an epoch into windows of at most about ``window_rows``."""
+    """Assign the shards of an epoch to windows of at most about ``window_rows``."""
     rows = int(counts.sum())
     number = min(max(1, -(-rows // window_rows)), len(counts))
     dealt = np.array_split(_random(seed, epoch, _OF_SHARDS, len(counts)), number)
@@ -58,10 +57,10 @@ def windows_of_epoch(
 def steps_of_window(
     window: Window, batch_size: int, seed: int, epoch: int
 ) -> npt.NDArray[np.int32]:
-    """The rows of each step, as places in the window, int32 ``(steps, batch_size)``.
+    """The rows of each step, as indices in the window, int32 ``(steps, batch_size)``.
 
-    Every row comes once; the last batch is filled up from the window's first rows, so
-    that all steps have one shape.
+    Every row occurs once. The first rows of the order fill up the last batch, so that
+    all steps have one shape.
     """
     order = _random(seed, epoch, window.number, window.rows).astype(np.int32)
     return np.resize(order, (window.steps, batch_size))

@@ -1,4 +1,4 @@
-"""Seeds of a model that no other thread can change."""
+"""Seeds of a model, safe from other threads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let what is built within begin from ``seed`` alone.
+    """Build layers whose seeds depend on ``seed`` alone.
 
     Keras draws the seed of each layer with ``random.randint``, from the generator of
-    the whole process. A thread that waits a random time before it asks a server again
-    draws from it as well, and at a bad moment all layers after it began elsewhere.
+    the process. A thread that waits a random time before a retry draws from it as well,
+    and would change the seeds of all later layers.
 
     Args:
         seed: of Keras, NumPy, TensorFlow and ``random``.

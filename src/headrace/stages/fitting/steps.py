@@ -1,8 +1,8 @@
-"""The training steps, compiled: one code for one device and for several.
+"""The compiled training steps, for one device and for several.
 
-Keras's own step does the same, and a tenth slower: it keeps its metrics in variables.
-Where several devices share a batch, each computes a part of it, and counts as much as
-it has rows: the sum is the gradient of the whole.
+Keras's own step is a tenth slower, as it stores its metrics in variables. Where several
+devices share a batch, each computes a part of it. The parts are weighted by their rows,
+so that their sum is the gradient of the whole batch.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ def compile_steps(
     strategy: Any,
     objective: Objective,
 ) -> Any:
-    """The compiled training steps, traced already, so that all variables are there.
+    """Compile the training steps, and trace them, so that all variables exist.
 
     Args:
-        network: what is fitted.
-        inputs: what it is fitted to.
+        network: to fit.
+        inputs: of the network.
         optimizer: built for the network, in the strategy's scope.
         execution: how steps are computed.
         strategy: of the devices.
-        objective: what is fitted to, and counted meanwhile.
+        objective: the loss and the score.
 
     Returns:
         a function of items ``(n, *shape)``, targets ``(n, ...)`` and the rows of each
-        step, int32 ``(steps, batch_size)``; it gives the loss of each step, and the
-        sum of its rows' scores, float32 ``(steps,)`` both.
+        step, int32 ``(steps, batch_size)``. It returns the loss of each step and the
+        sum of its rows' scores, both float32 ``(steps,)``.
     """
     import tensorflow as tf
 
@@ -45,14 +45,14 @@ def compile_steps(
 
     def step(batch: Any, truth: Any, share: float) -> Any:
         with tf.GradientTape() as tape:
-            given = network(batch, training=True)
-            loss = tf.reduce_mean(objective.losses(network, truth, given))
+            outputs = network(batch, training=True)
+            loss = tf.reduce_mean(objective.losses(network, truth, outputs))
             loss = tf.add_n([loss, *network.losses]) * share
         weights = network.trainable_weights
         optimizer.apply(tape.gradient(loss, weights), weights)  # sums over devices
-        return tf.stack([loss, tf.reduce_sum(objective.scores(truth, given))])
+        return tf.stack([loss, tf.reduce_sum(objective.scores(truth, outputs))])
 
-    if replicas == 1:  # what devices do together, no function inside can hold
+    if replicas == 1:  # a nested function cannot span devices
         step = tf.function(step, jit_compile=execution.xla, autograph=False)
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
@@ -68,11 +68,11 @@ def compile_steps(
         return step(batch, truth, (end - first) / batch_size)
 
     def run(items: Any, targets: Any, rows: Any) -> tuple[Any, Any]:
-        seen = tf.TensorArray(tf.float32, tf.shape(rows)[0])
+        results = tf.TensorArray(tf.float32, tf.shape(rows)[0])
         for number in tf.range(tf.shape(rows)[0]):
             parts = strategy.run(part, args=(items, targets, rows[number]))
-            seen = seen.write(number, strategy.reduce("SUM", parts, axis=None))
-        losses, scores = tf.unstack(tf.reshape(seen.stack(), (-1, 2)), axis=1)
+            results = results.write(number, strategy.reduce("SUM", parts, axis=None))
+        losses, scores = tf.unstack(tf.reshape(results.stack(), (-1, 2)), axis=1)
         return losses, scores
 
     signature = [

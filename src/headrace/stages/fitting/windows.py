@@ -1,4 +1,4 @@
-"""Reads the windows of an epoch, the next one while the present one is worked on."""
+"""Reads the windows of an epoch, the next one in the background."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ class Windows:
     """
 
     def __init__(self, inputs: Inputs, execution: Execution, seed: int) -> None:
-        self._inputs = inputs
-        self._shards = inputs.train
-        self._execution = execution
-        self._seed = seed
+        self._inputs, self._execution, self._seed = inputs, execution, seed
         self._reader = ThreadPoolExecutor(1, "read")
         self._read: tuple[tuple[int, ...], Future[tuple[Any, Any]]] | None = None
 
@@ -45,18 +42,12 @@ class Windows:
         self._reader.shutdown(cancel_futures=True)
 
     def of(self, epoch: int, step: int) -> Iterator[LoadedWindow]:
-        """The windows of an epoch that are not done after ``step`` of its steps."""
-        windows = [
-            window
-            for window in windows_of_epoch(
-                self._shards.counts,
-                self._execution.window_rows,
-                self._execution.batch_size,
-                self._seed,
-                epoch,
-            )
-            if window.first_step + window.steps > step
-        ]
+        """The windows of an epoch that are unfinished after ``step`` steps."""
+        counts, plan = self._inputs.train.counts, self._execution
+        windows = windows_of_epoch(
+            counts, plan.window_rows, plan.batch_size, self._seed, epoch
+        )
+        windows = [w for w in windows if w.first_step + w.steps > step]
         for place, window in enumerate(windows):
             items, targets = self._begin(window).result()
             for following in windows[place + 1 : place + 2]:
@@ -76,7 +67,7 @@ class Windows:
         targets = np.empty(window.rows, inputs.target_dtype)
         filled = 0
         for shard in window.shards:
-            rows = self._shards.read(shard)
+            rows = inputs.train.read(shard)
             place = slice(filled, filled := filled + len(rows.targets))
             items[place], targets[place] = rows.items, rows.targets
         with tf.device(self._execution.rows_device):

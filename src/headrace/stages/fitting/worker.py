@@ -1,7 +1,7 @@
-"""One more machine for a fit: ``python -m headrace.stages.fitting.worker``.
+"""Another machine of a fit: ``python -m headrace.stages.fitting.worker``.
 
-Takes part in one fit that the chief of the cluster leads, and ends with it; what keeps
-it running (a supervisor, a work pool, Kubernetes) starts it again for the next.
+It takes part in one fit of the cluster's chief, and then ends. A supervisor, a work
+pool or Kubernetes starts it again for the next fit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger("headrace")
 
 
 def take_part() -> str:
-    """Fit what the chief fits; gives the digest of the weights.
+    """Take part in the chief's fit; return the digest of the weights.
 
     Raises:
         UsageError: ``TF_CONFIG`` or the installed packages are not the chief's.
@@ -42,7 +42,7 @@ def take_part() -> str:
 
 
 def main() -> int:
-    """Take part in one fit; the exit code is that of other commands."""
+    """Take part in one fit; return the exit code."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
         log.info("train: done, weights %s", take_part()[:16])
