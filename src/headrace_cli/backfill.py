@@ -153,7 +153,7 @@ def _date(option: str, text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{option} {text!r} is no date.", "Write it as 2026-01-31."
+            f"{option} {text!r} is not a date.", "Write it as 2026-01-31."
         ) from None
 
 

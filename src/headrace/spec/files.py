@@ -81,7 +81,7 @@ def load_spec(
         raw = tomllib.loads(text)
     except FileNotFoundError:
         raise NotFoundError(
-            f"{folder} holds no {FILE_NAME}.", "Name a folder that does."
+            f"{folder} holds no {FILE_NAME}.", f"Name a folder with a {FILE_NAME}."
         ) from None
     except OSError as error:
         raise SpecError(
@@ -93,7 +93,7 @@ def load_spec(
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(
-            f"{path} is not valid TOML: {error}.", "Mend that line."
+            f"{path} is not valid TOML: {error}.", "Correct that line."
         ) from None
     except ValueError as error:  # a number of more digits than Python reads
         raise SpecError(

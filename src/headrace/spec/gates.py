@@ -57,9 +57,9 @@ class GateSpec(Table):
 
     @model_validator(mode="after")
     def _has_a_threshold(self) -> GateSpec:
-        if self.kind and self.kind not in extensions.modules("gates"):
-            known = ", ".join(extensions.modules("gates"))
-            raise ValueError(f"the gate {self.name!r} is of no known kind ({known})")
+        kinds = extensions.modules("gates")
+        if self.kind and self.kind not in kinds:
+            raise ValueError(f"unknown kind {self.kind!r} ({', '.join(kinds)})")
         if self.threshold is None and not self.kind:
             raise ValueError(f"the gate {self.name!r} needs a threshold")
         if self.name == "serving":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
-from headrace.media.chunks import Chunk, SourceSplit
+from headrace.media.chunks import Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +21,14 @@ class Raw:
 
     Attributes:
         path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
-        split, array, high, unread: as in the chunk.
+        chunk: without its rows.
         dtype, shape: of one item of an array; "" and () for encoded files.
     """
 
     path: Path
-    split: SourceSplit | None
-    array: str
-    high: float | None
+    chunk: Chunk
     dtype: str
     shape: tuple[int, ...]
-    unread: Sequence[int] = ()
 
 
 def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
@@ -50,9 +48,9 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
             "item": item,
         }
         write_table(path, columns)
-        facts = chunk.split, chunk.array, chunk.high, dtype, shape, chunk.unread
+        rest = dataclasses.replace(chunk, items=[], labels=[], names=[], groups=[])
         del chunk, item, columns  # this process may decode it, and needs the memory
-        yield Raw(path, *facts)
+        yield Raw(path, rest, dtype, shape)
 
 
 def _binary(items: list[bytes]) -> pa.Array:
@@ -72,5 +70,5 @@ def read_raw(raw: Raw) -> Chunk:
         items = as_bytes(column).view(raw.dtype).reshape(-1, *raw.shape)
     else:
         items = column.to_pylist()
-    label, name, group = (rows[n].to_pylist() for n in ("label", "name", "group"))
-    return Chunk(raw.split, items, label, name, raw.array, raw.high, group, raw.unread)
+    texts = {f"{n}s": rows[n].to_pylist() for n in ("label", "name", "group")}
+    return dataclasses.replace(raw.chunk, items=items, **texts)

@@ -101,7 +101,7 @@ class KnownClasses:
         if split:
             return _missing(split, counts, data.classes)
         label = next(label for _, label in counts)
-        return f"all items are of one class, {label}; it takes two"
+        return f"all items are of one class, {label}; a classifier needs two"
 
     def lacking(self, counts: Counts, data: DataDescription) -> list[str]:
         """The classes that train or test lacks."""
