@@ -57,11 +57,13 @@ class Chunk:
     def take(self, rows: Sequence[int]) -> Chunk:
         """Some of its rows, by their places."""
         items, unread = self.items, set(self.unread)
+        if isinstance(items, list):
+            items = [items[row] for row in rows]
+        else:
+            items = items[rows]
         return replace(
             self,
-            items=[items[row] for row in rows]
-            if isinstance(items, list)
-            else items[rows],
+            items=items,
             labels=[self.labels[row] for row in rows],
             names=[self.names[row] for row in rows],
             groups=[self.groups[row] for row in rows] if self.groups else [],

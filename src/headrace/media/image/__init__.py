@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.media.arrow import as_binary, as_bytes
+from headrace.media.arrow import as_binary as as_column
+from headrace.media.arrow import as_bytes
 from headrace.media.image.columns import columns, expectations
 from headrace.media.image.files import decode_files
 from headrace.media.image.near import alike, difference
@@ -36,7 +37,7 @@ __all__ = [
     "decode_array",
 ]
 __all__ += ["decode_files", "difference", "draw_sample", "expectations", "fit"]
-__all__ += ["form_of", "set_columns", "set_expectations", "sizes"]
+__all__ += ["as_column", "form_of", "set_columns", "set_expectations", "sizes"]
 
 DTYPE: np.dtype[Any] = np.dtype(np.uint8)
 PADDED = False
@@ -66,11 +67,6 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
 def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
     """The shape of most items; of equally many, the largest."""
     return max(shapes, key=lambda shape: (shapes[shape], shape))
-
-
-def as_column(payload: Pixels) -> pa.Array:
-    """Images ``(n, *shape)`` as a column of bytes."""
-    return as_binary(payload)
 
 
 def from_column(column: pa.Array, shape: tuple[int, ...]) -> Pixels:

@@ -34,14 +34,14 @@ def expectations(data: DataDescription) -> list[Expectation]:
 
 
 def _warnings() -> list[Expectation]:
+    share = {"column": "foreign", "min_value": 0, "max_value": 1}
+    script = "its script is unlike the rest"
     return [
         _none("encoding", "damage", "characters that a wrong encoding left"),
         _none("encoding", "c1", "control characters of Latin-1", _FEW_C1),
         _none("control_characters", "controls", "characters that nobody sees"),
         _none("control_characters", "hidden", "hidden characters", _FEW_HIDDEN),
-        _at_most(
-            1, "language", "foreign", "its script is unlike the rest", min_value=0
-        ),
+        Expectation("language", _VALUES, share, script, warns=True),
         _none("language", "foreign", "its language is unlike the rest", _FEW_FOREIGN),
         _at_most(_LONG, "length", "length_excess", "it is far longer than the rest"),
         Expectation(

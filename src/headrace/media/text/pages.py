@@ -17,7 +17,8 @@ def as_html(sample: Texts, data: DataDescription) -> str:
     """One text ``(bytes,)`` as escaped HTML."""
     text = text_of(sample)
     more = f" … ({len(text):,} characters)" if len(text) > _SHOWN else ""
-    return f"<bdi>{html.escape(_shown(text[:_SHOWN]))}</bdi>{more}"
+    shown = "".join(map(_shown, text[:_SHOWN]))
+    return f"<bdi>{html.escape(shown)}</bdi>{more}"
 
 
 def text_of(item: Texts) -> str:
@@ -25,13 +26,9 @@ def text_of(item: Texts) -> str:
     return np.asarray(item).tobytes().rstrip(b"\0").decode()
 
 
-def _shown(text: str) -> str:
-    r"""A text with invisible characters written as ``\uXXXX``."""
-    return "".join(
-        f"\\u{ord(c):04x}"
-        if c not in "\n\t"
-        and unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs")
-        and c != "\u200d"
-        else c
-        for c in text
-    )
+def _shown(character: str) -> str:
+    r"""A character; one that nobody sees as ``\uXXXX``."""
+    is_hidden = unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs")
+    if character in "\n\t\u200d" or not is_hidden:
+        return character
+    return f"\\u{ord(character):04x}"
