@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.sources.labels import Labels, labels_as_text
+from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, SourceSplit, rows_at_once
 
@@ -141,6 +142,16 @@ def array_chunks(
         row_names = [f"{names[0]}[{row}]" for row in rows_of_block]
         yield Chunk(split, block, texts, row_names, names[0], high, not_whole=not_whole)
         first += len(block)
+
+
+def item_chunks(items: Array, file: File, settings: Settings) -> Iterator[Chunk]:
+    """The rows of a file that is one array of items without labels.
+
+    Raises:
+        SourceError: the items are too large, or it is no array of items.
+    """
+    check_item(items, file.name, file.where, settings)
+    return array_chunks(None, items, None, (file.name, ""), file.where)
 
 
 def check_item(array: Array, name: str, where: str, settings: Settings) -> None:

@@ -6,7 +6,7 @@ import functools
 import math
 import tokenize
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,31 +14,13 @@ from numpy.lib import format as npy_format
 
 from headrace.data.sources.layouts.arrays import (
     Array,
-    array_chunks,
-    check_item,
     read_blocks,
     read_fortran_blocks,
 )
 from headrace.data.sources.places.files import File, first_line
 from headrace.errors import SourceError
-from headrace.media.chunks import Chunk
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 MAGIC = b"\x93NUMPY"
-
-
-def read_items(file: File, settings: Settings) -> Iterator[Chunk]:
-    """The rows of one array of items without labels.
-
-    Raises:
-        SourceError: it is damaged, or no array of items, or the items are too large.
-    """
-    names = (file.name, "")
-    items = open_npy(file)
-    check_item(items, names[0], file.where, settings)
-    yield from array_chunks(None, items, None, names, file.where)
 
 
 def open_npy(file: File) -> Array:

@@ -37,7 +37,7 @@ def read_npz(
     findings: list[Finding],
     settings: Settings,
     *,
-    labelled: bool = True,
+    labelled: bool,
 ) -> Iterator[Chunk]:
     """The rows of an npz, one pair of items and labels after the other.
 

@@ -18,6 +18,7 @@ from headrace.data.sources.layouts.arrays import (
     Array,
     array_chunks,
     check_item,
+    item_chunks,
     read_blocks,
 )
 from headrace.data.sources.places.files import File, check_ratio, unpacked_head
@@ -57,7 +58,7 @@ def read(
             f"{data.where} is one IDX file, and its images or labels are in another.",
             "Give the folder that holds both.",
         )
-    return read_images(data, settings)
+    return item_chunks(_open(data, settings), data, settings)
 
 
 def is_idx(head: bytes) -> bool:
@@ -110,7 +111,7 @@ def _unzipped(file: File) -> Iterator[tuple[IO[bytes], bool]]:
 
 
 def read_idx(
-    where: str, members: dict[str, File], settings: Settings, *, labelled: bool = True
+    where: str, members: dict[str, File], settings: Settings, *, labelled: bool
 ) -> Iterator[Chunk]:
     """The rows of IDX files, one pair of images and labels after the other.
 
@@ -132,18 +133,6 @@ def read_idx(
             labels = _open(label, settings)
             _check_kind(labels, label, is_images=False)
         yield from array_chunks(split, images, labels, names, where)
-
-
-def read_images(file: File, settings: Settings) -> Iterator[Chunk]:
-    """The rows of one IDX file of images without labels.
-
-    Raises:
-        SourceError: it is damaged, or holds labels.
-    """
-    names = (file.name, "")
-    images = _open(file, settings)
-    check_item(images, names[0], file.where, settings)
-    yield from array_chunks(None, images, None, names, file.where)
 
 
 def _pairs_of(

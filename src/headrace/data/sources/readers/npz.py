@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headrace.data.sources.layouts.npy import MAGIC, read_items
+from headrace.data.sources.layouts.arrays import item_chunks
+from headrace.data.sources.layouts.npy import MAGIC, open_npy
 from headrace.data.sources.layouts.npz import is_npz, read_npz
 from headrace.data.sources.places.archive import is_zip
 from headrace.data.sources.places.files import File
@@ -34,4 +35,4 @@ def read(
             "y_train=...).",
         )
     source.kind = "npy"
-    return read_items(data, settings)
+    return item_chunks(open_npy(data), data, settings)

@@ -84,12 +84,10 @@ def open_text_tree(
     error: HeadraceError | None = None
     for names in _tiers(tree, is_folder, medium):
         try:
-            parts = _usable(tree, names, source, settings)
-        except _UnusableError as unusable:
-            error = error or unusable.reason
-            continue
+            parts, reason = _usable(tree, names, source, settings)
         except SourceError as damaged:
             raise error or damaged from None
+        error = error or reason
         if parts and not (is_folder and not _all_named(parts)):
             _note_others(tree, {part.table.where for part in parts}, source)
             return _read(parts, source)
@@ -97,14 +95,6 @@ def open_text_tree(
         raise error
     source.kind = "folder"
     return folder.read_folder(tree, source, settings)
-
-
-class _UnusableError(Exception):
-    """Tables without texts or labels, for a reason."""
-
-    def __init__(self, reason: HeadraceError) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def _tiers(tree: FileTree, is_folder: bool, medium: str) -> Iterator[list[str]]:
@@ -120,9 +110,8 @@ def _tiers(tree: FileTree, is_folder: bool, medium: str) -> Iterator[list[str]]:
 
 
 def _may_be_table(name: str, medium: str) -> bool:
-    base = name.rpartition("/")[2].lower()
-    is_named = "." not in base or base.endswith(_UNNAMED)
-    return is_named and not is_note(name, medium) and "/" not in name
+    has_suffix = "." not in name or name.lower().endswith(_UNNAMED)
+    return has_suffix and "/" not in name and not is_note(name, medium)
 
 
 def _first_formats(names: Sequence[str]) -> list[str]:
@@ -135,8 +124,8 @@ def _first_formats(names: Sequence[str]) -> list[str]:
 
 def _usable(
     tree: FileTree, names: Sequence[str], source: Source, settings: Settings
-) -> list[Part]:
-    """The tables among some files that have texts and, where needed, labels."""
+) -> tuple[list[Part], HeadraceError | None]:
+    """The tables with texts and, where needed, labels; or why there are none."""
     reading = source.reading
     parts: list[Part] = []
     errors: list[HeadraceError] = []
@@ -158,9 +147,9 @@ def _usable(
             continue
         split = split_in_name(name) if reading.labelled else None
         parts.append(part_of_texts(table, roles, split))
-    if not parts and errors:
-        raise _UnusableError(errors[0])
-    return _of_one_kind(parts, source)
+    if not parts:
+        return [], next(iter(errors), None)
+    return _of_one_kind(parts, source), None
 
 
 def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
