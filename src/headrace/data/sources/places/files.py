@@ -189,10 +189,10 @@ def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
     return stream
 
 
-def unpacked_head(file: File, count: int = 512) -> bytes:
-    """The first bytes of a file, decompressed if it is gzip, bzip2 or xz."""
+def unpacked_head(file: File) -> bytes:
+    """The first 512 bytes of a file, decompressed if it is gzip, bzip2 or xz."""
     with file.open() as raw, decompressed(raw, file.head(6)) as stream:
-        return stream.read(count)
+        return stream.read(512)
 
 
 def _xz(stream: IO[bytes]) -> IO[bytes]:

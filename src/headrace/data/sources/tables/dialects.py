@@ -135,11 +135,7 @@ def _reason(error: csv.Error) -> str:
 
 
 def find_dialect(
-    sample: str,
-    is_whole: bool,
-    where: str,
-    share: float = SURE_SHARE,
-    named: str = "",
+    sample: str, is_whole: bool, where: str, share: float, named: str
 ) -> Dialect | None:
     """The dialect of a file's first characters; None where it is no table.
 
@@ -148,7 +144,7 @@ def find_dialect(
         is_whole: whether there are no more.
         where: the file; its suffix decides between delimiters that fit equally well.
         share: of the rows that must have one number of cells.
-        named: a delimiter that the file itself names.
+        named: the delimiter that the file itself names; may be empty.
     """
     suffix = where.lower()[-9:]
     hint = named or next((d for end, d in _SUFFIXES.items() if end in suffix), "")
