@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import logging
 import os
 import re
@@ -19,6 +20,8 @@ import numpy.typing as npt
 import pytest
 from tests.homes import Answer, Home
 
+from headrace import extensions
+from headrace.data.sources.readers import readers
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -126,6 +129,43 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_blobs(folder / "blobs.npz")
 
     return made_once(tmp_path_factory, "project", make)
+
+
+@pytest.fixture
+def extend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., str]]:
+    """Adds to an installed package ``tidepool`` a module and its entry point."""
+    place = tmp_path / "site"
+    info = place / "tidepool-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: tidepool\nVersion: 0.1\n")
+    (place / "tidepool").mkdir()
+    points: dict[str, list[str]] = {}
+
+    def forget() -> None:
+        importlib.invalidate_caches()
+        for cached in (extensions.modules, extensions.added, extensions.path_of):
+            cached.cache_clear()
+        extensions.constant.cache_clear()
+        readers.cache_clear()
+        for name in [n for n in sys.modules if n.partition(".")[0] == "tidepool"]:
+            del sys.modules[name]
+
+    def add(kind: str, name: str, code: str | None = None, value: str = "") -> str:
+        module = f"tidepool.{name}"
+        if code is not None:
+            (place / "tidepool" / f"{name}.py").write_text(code)
+        points.setdefault(kind, []).append(f"{name} = {value or module}\n")
+        sections = (f"[headrace.{k}]\n{''.join(v)}" for k, v in points.items())
+        (info / "entry_points.txt").write_text("".join(sections))
+        forget()
+        return module
+
+    monkeypatch.syspath_prepend(place)
+    yield add
+    monkeypatch.undo()
+    forget()
 
 
 @pytest.fixture(scope="session")

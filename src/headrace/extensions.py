@@ -12,16 +12,18 @@ Modules are found without an import, so that a pipeline file is read at once.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.errors import UsageError
+from headrace.errors import HeadraceError, SpecError, UsageError
 
 Kind = Literal["media", "tasks", "models", "sources", "gates", "flows"]
 
@@ -34,6 +36,15 @@ _PLACES: dict[Kind, str] = {
     "flows": "headrace_flows",
 }
 _FOLDERS = ("media", "tasks")  # one each; the others are one file each
+_WORDS: dict[Kind, str] = {
+    "media": "medium",
+    "tasks": "task",
+    "models": "model family",
+    "sources": "reader",
+    "gates": "gate kind",
+    "flows": "flow",
+}
+_GIVES: dict[Kind, str] = {"models": "build", "sources": "read", "gates": "KIND"}
 
 
 @functools.cache
@@ -51,21 +62,68 @@ def modules(kind: Kind) -> dict[str, str]:
         if one.ispkg == (kind in _FOLDERS)
         and (kind != "flows" or _has_flow(folder / f"{one.name}.py", one.name))
     }
-    for added in _added()[kind]:
-        if found.setdefault(added.name, added.value) != added.value:
+    for point in added()[kind]:
+        if found.setdefault(point.name, point.value) != point.value:
             raise UsageError(
-                f"Two packages add {added.name!r} to headrace.{kind}: "
-                f"{found[added.name]} and {added.value}.",
+                f"Two packages add {point.name!r} to headrace.{kind}: "
+                f"{found[point.name]} and {point.value}.",
                 "Uninstall one of them, or rename its entry point.",
             )
     return dict(sorted(found.items()))
 
 
 @functools.cache
-def _added() -> dict[Kind, importlib.metadata.EntryPoints]:
+def added() -> dict[Kind, importlib.metadata.EntryPoints]:
     """What packages add; each that is installed is looked at, so only once."""
     every = importlib.metadata.entry_points()
     return {kind: every.select(group=f"headrace.{kind}") for kind in _PLACES}
+
+
+def is_added(kind: Kind, name: str) -> bool:
+    """Whether a name is of an installed package, and does not ship with Headrace."""
+    return not modules(kind)[name].startswith(f"{_PLACES[kind]}.")
+
+
+def load(kind: Kind, name: str) -> Any:
+    """Import the module of a name.
+
+    Raises:
+        UsageError: a package's module is not there, fails, or lacks what it must have.
+    """
+    module = modules(kind)[name]
+    path_of(module)
+    with blamed(kind, name):
+        loaded = importlib.import_module(module)
+        getattr(loaded, _GIVES.get(kind, "__name__"))
+    return loaded
+
+
+@contextlib.contextmanager
+def blamed(
+    kind: Kind, name: str, on: str = "", error_type: type[HeadraceError] = UsageError
+) -> Iterator[None]:
+    """Name the package at fault where what it adds raises an error of its own.
+
+    Args:
+        on: what it failed on, such as `` on digits.bin``.
+        error_type: of the error that names it.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # whatever the package raises
+        if isinstance(error, HeadraceError) or not is_added(kind, name):
+            raise
+        module = modules(kind)[name]
+        trace = traceback.extract_tb(error.__traceback__)
+        path = path_of(module)
+        lines = [step.lineno for step in trace if Path(step.filename) == path]
+        place = f" in line {lines[-1]}" if lines else ""
+        text = str(error).partition("\n")[0].rstrip(".")
+        raise error_type(
+            f"The {_WORDS[kind]} {name} ({module}) failed{on}: "
+            f"{type(error).__name__}{place}{': ' * bool(text)}{text}.",
+            "Mend that package.",
+        ) from error
 
 
 def _has_flow(path: Path, name: str) -> bool:
@@ -91,27 +149,56 @@ def path_of(module: str) -> Path:
         UsageError: an entry point names a module that there is not.
     """
     top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is not None and spec.origin is not None:
-        origin = Path(spec.origin)
-        is_package = origin.name == "__init__.py"
-        root = origin.parent if is_package else origin.with_suffix("")
-        found = file_below(root, rest)
-        if found is not None:
-            return found
-    raise UsageError(
-        f"There is no module {module}, which an entry point of headrace names.",
-        "Mend the package that declares it, or uninstall it.",
-    )
+    spec = None if ":" in module else importlib.util.find_spec(top)
+    if spec is not None:
+        alone = [str(spec.origin).removesuffix(".py")]
+        for root in spec.submodule_search_locations or alone:
+            file = file_below(Path(root), rest)
+            if file is not None:
+                return file
+    problem = "there is no such module"
+    if ":" in module:
+        problem = f"it must name a module: {module.partition(':')[0]}"
+    for kind, points in added().items():
+        for point in points:
+            if point.value == module and point.dist is not None:
+                raise UsageError(
+                    f"The package {point.dist.name} {point.dist.version} declares "
+                    f"{point.name} = {module} in headrace.{kind}, and {problem}.",
+                    "Mend that package, or uninstall it.",
+                )
+    raise UsageError(f"There is no module {module}.", "Install Headrace again.")
 
 
 @functools.cache
-def constant(module: str, name: str) -> Any:
+def constant(module: str, name: str, example: str = "") -> Any:
     """A constant of a module, read without importing it; None where it has none.
 
     A spec is read by commands that load no library for data.
+
+    Args:
+        example: of a constant that must be there, with its type, as Python writes it.
+
+    Raises:
+        SpecError: it is missing, not a literal, or of another type.
     """
-    for node in ast.parse(path_of(module).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
-            return ast.literal_eval(node.value)
-    return None
+    path, value = path_of(module), None
+    try:
+        nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        raise SpecError(
+            f"{path}, line {error.lineno}: {error.msg}.", "Mend that package."
+        ) from None
+    for node in nodes:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if name in map(ast.unparse, targets):
+                value = node.value
+    with contextlib.suppress(ValueError, TypeError):  # of what is not a literal
+        found = ast.literal_eval(value) if value else None
+        if not example or type(found) is type(ast.literal_eval(example)):
+            return found
+    raise SpecError(
+        f"{module}: {name} must be a literal{', such as ' * bool(example)}{example}; "
+        f"it is {ast.unparse(value) if value else 'missing'}."
+    )

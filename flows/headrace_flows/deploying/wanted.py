@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -144,4 +143,4 @@ def _of_flow(
 
 def find_flow(name: str) -> Any:
     """A flow by its name, such as ``train``: Prefect's object of a function."""
-    return getattr(importlib.import_module(extensions.modules("flows")[name]), name)
+    return getattr(extensions.load("flows", name), name)

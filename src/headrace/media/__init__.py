@@ -6,7 +6,6 @@ that all of them use.
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -155,7 +154,7 @@ class Medium(Protocol):
 
 def medium(name: str) -> Medium:
     """The package of a medium, for example ``headrace.media.image``."""
-    return cast(Medium, importlib.import_module(extensions.modules("media")[name]))
+    return cast(Medium, extensions.load("media", name))
 
 
 def preprocessing(data: DataDescription) -> Any:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -35,11 +34,7 @@ Builder = Callable[..., tuple[Any, Any]]
 def builder_names(medium: str = "") -> list[str]:
     """The names of the families, of one medium or of all."""
     names = extensions.modules("models")
-    return [name for name in names if medium in ("", family_medium(name))]
-
-
-def _family(name: str) -> Any:
-    return importlib.import_module(extensions.modules("models")[name])
+    return [name for name in names if not medium or family_medium(name) == medium]
 
 
 def builder_name(spec: PipelineSpec) -> str:
@@ -76,7 +71,7 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
                 f"model.builder = {name!r}: there is no such model family.",
                 did_you_mean(name, builder_names(), known, cutoff=0.4),
             )
-        return _family(name).build  # type: ignore[no-any-return]
+        return extensions.load("models", name).build  # type: ignore[no-any-return]
     return find_function("model.builder", name, folder)
 
 
@@ -107,7 +102,9 @@ def find_function(field: str, name: str, folder: Path | None) -> Callable[..., A
         raise SpecError(
             f"{field} = {name!r} cannot be imported: {error}.",
             f"Put {module_name}.py with a function {function} into the pipeline's "
-            "folder, or install the package that has it.",
+            "folder, or install the package that has it."
+            if "." not in module_name
+            else "Install the package that has it.",
         ) from error
     if not callable(found):
         raise SpecError(f"{field} = {name!r} is not a function.")
@@ -184,18 +181,29 @@ def build(
     try:
         preprocessing, network = builder(data, **arguments)
         network(preprocessing.outputs[0])
+        _ = network.outputs[0]
     except (Exception, SystemExit) as error:  # whatever the user's builder raises
         raise SpecError(
             f"The builder {name} failed on items of shape {data.shape}: {error}.",
             "It must return (preprocessing, network), two built Keras models.",
         ) from error
     learned = task(data.task).head
-    module = sys.modules.get(builder.__module__)
-    if hasattr(module, "YIELDS"):
-        options = getattr(module, "HEAD", {})
+    module = getattr(inspect.unwrap(builder), "__globals__", {})
+    if "YIELDS" in module:
+        _check_body(name, tuple(network.outputs[0].shape), module["YIELDS"])
+        options = module.get("HEAD", {})
         network = _with_head(network, learned.head(data, targets, options))
     learned.check_network(network, data, name)
     return preprocessing, network
+
+
+def _check_body(name: str, shape: tuple[int | None, ...], yields: str) -> None:
+    if yields != "vector" or len(shape) != 2 or shape[1] is None:
+        raise SpecError(
+            f'The body {name} gives {shape}; YIELDS = "vector" means (batch, features)'
+            + ("." if yields == "vector" else f", and {yields!r} nothing."),
+            "Pool or flatten it.",
+        )
 
 
 def _with_head(body: Any, layers: Sequence[Any]) -> Any:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from headrace import extensions
+from headrace.errors import SpecError, did_you_mean
 from headrace.extensions import constant
 from headrace.records import DEFAULT_TASK
 from headrace.spec.gates import COMMON_GATES, GateSpec
@@ -109,20 +116,41 @@ def default_builder(medium: str) -> str:
 
 
 def family_medium(builder: str) -> str:
-    """The medium of a family; empty where there is no such family."""
+    """The medium of a family; empty where there is no such family.
+
+    Raises:
+        SpecError: the family does not say it.
+    """
     module = extensions.modules("models").get(builder)
-    return str(constant(module, "MEDIUM") or "") if module else ""
+    return str(constant(module, "MEDIUM", '"image"')) if module else ""
 
 
 def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, Any]:
     """The measured training defaults of a family; none for other builders.
 
     Fields without a meaning for the task are left out.
+
+    Raises:
+        SpecError: the family has no recipe, or one that does not fit `TrainingSpec`.
     """
     builder = builder or default_builder(medium)
     if not family_medium(builder):
         return {}
-    recipe = constant(extensions.modules("models")[builder], "RECIPE") or {}
+    module = extensions.modules("models")[builder]
+    recipe = constant(module, "RECIPE", '{"epochs": 4}')
+    try:
+        TrainingSpec.model_validate(recipe)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = ".".join(map(str, wrong["loc"]))
+        if wrong["type"] != "extra_forbidden":
+            message = f"RECIPE has {key} = {wrong['input']!r}: {wrong['msg']}."
+            raise SpecError(f"{module}: {message}", "Mend that package.") from None
+        names = TrainingSpec.model_fields
+        raise SpecError(
+            f"{module}: RECIPE has the unknown key {key}.",
+            did_you_mean(key, names, f"Valid names: {', '.join(names)}."),
+        ) from None
     unused = unused_fields(task)
     return {k: v for k, v in recipe.items() if f"training.{k}" not in unused}
 
@@ -169,4 +197,4 @@ def _gates_of(task: str, values: dict[str, Any]) -> Any:
 
 def least_steps(builder: str) -> int:
     """The training steps that a family needs to converge, however few the rows."""
-    return int(constant(extensions.modules("models")[builder], "LEAST_STEPS"))
+    return int(constant(extensions.modules("models")[builder], "LEAST_STEPS") or 0)

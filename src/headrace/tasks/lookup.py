@@ -91,7 +91,8 @@ class Task:
 
     def _part(self, module: str) -> Any:
         package = extensions.modules("tasks")[self.name]
-        return importlib.import_module(f"{package}.{module}").PART
+        with extensions.blamed("tasks", self.name):
+            return importlib.import_module(f"{package}.{module}").PART
 
 
 def task_modules(name: str, *parts: str) -> list[str]:

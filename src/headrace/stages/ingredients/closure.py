@@ -44,7 +44,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
     packages: set[str] = set()
     waiting = list(roots)
     for file in files:
-        digest, imported = _read_outside(file.resolve())
+        digest, imported = _read.__wrapped__(file.resolve())  # it may have changed
         state[f"code {file.name}"] = digest
         waiting.extend(imported)
     visited: set[str] = {PACKAGE}  # the package itself only re-exports names
@@ -102,8 +102,13 @@ def _read(path: Path, package: str = "") -> tuple[str, frozenset[str]]:
     """The digest of a file's syntax tree, and the modules that it imports."""
     code = path.read_bytes()
     key = hashlib.sha256(package.encode() + b"\n" + code).hexdigest()
-    if key not in _parsed:
-        _parsed[key] = _parse(code, package)
+    try:
+        if key not in _parsed:
+            _parsed[key] = _parse(code, package)
+    except SyntaxError as error:
+        raise SpecError(
+            f"{path}, line {error.lineno}: {error.msg}.", "Mend it, or move it away."
+        ) from None
     digest, imported = _parsed[key]
     return digest, frozenset(imported)
 
@@ -172,16 +177,6 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     parts = package.split(".") if package else []
     parts = parts[: len(parts) - node.level + 1]
     return ".".join([*parts, node.module or ""]).strip(".") if parts else ""
-
-
-def _read_outside(path: Path) -> tuple[str, frozenset[str]]:
-    """Like `_read`, for a file that may have changed or be invalid."""
-    try:
-        return _read.__wrapped__(path)
-    except SyntaxError as error:
-        raise SpecError(
-            f"{path}, line {error.lineno}: {error.msg}.", "Mend it, or move it away."
-        ) from None
 
 
 @functools.cache

@@ -1,0 +1,54 @@
+"""What a family of a package says of its training is checked, and called its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.spec import PipelineSpec, least_steps
+
+Extend = Callable[..., str]
+
+
+def spec_of(**tables: object) -> PipelineSpec:
+    table = {"name": "pools", "medium": "image", "data": {"source": "x"}}
+    return PipelineSpec.model_validate(
+        {**table, "model": {"builder": "patches"}, **tables}
+    )
+
+
+def test_an_annotated_recipe_of_a_package_is_applied(extend: Extend) -> None:
+    code = 'MEDIUM: str = "image"\nRECIPE: dict[str, object] = {"epochs": 4}\n'
+    extend("models", "patches", code)
+    assert spec_of().training.epochs == 4
+    assert spec_of(training={"epochs": 5}).training.epochs == 5
+    assert least_steps("patches") == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"epoch": 4}, "RECIPE has the unknown key epoch. Did you mean epochs?"),
+        ({"epochs": 0}, "RECIPE has epochs = 0: Input should be greater"),
+    ],
+)
+def test_a_wrong_recipe_is_a_fault_of_its_module(
+    extend: Extend, recipe: dict[str, object], message: str
+) -> None:
+    extend("models", "patches", f'MEDIUM = "image"\nRECIPE = {recipe}\n')
+    with pytest.raises(SpecError, match=re.escape(f"tidepool.patches: {message}")):
+        spec_of()
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("RECIPE = {}", "MEDIUM"), ('MEDIUM = "image"', "RECIPE")]
+)
+def test_a_family_without_what_it_must_have_is_refused(
+    extend: Extend, code: str, name: str
+) -> None:
+    extend("models", "patches", f"{code}\n")
+    with pytest.raises(SpecError, match=f"{name} must be a literal.*it is missing"):
+        spec_of()
