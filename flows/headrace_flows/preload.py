@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 
+from headrace.gates import check_gate
 from headrace.models import check_arguments, find_builder
 from headrace_flows.run import Run
 
@@ -14,12 +15,14 @@ def preload(run: Run) -> None:
 
     Raises:
         Refusal: the source cannot be opened.
-        SpecError: the builder or its arguments are not there.
+        UsageError: the builder, a kind of gate or its arguments do not fit.
         DependencyError: MLflow cannot be reached; better told now than after an hour.
     """
     run.check_source()
     builder = find_builder(run.plan.builder, run.plan.folder)
     check_arguments(run.plan.builder, builder, run.spec.model.arguments)
+    for gate in run.spec.gates:
+        check_gate(gate)
     gc.disable()  # all that is imported stays: looking for garbage in it takes seconds
     try:
         _import(run)

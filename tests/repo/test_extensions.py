@@ -434,4 +434,4 @@ def test_without_the_package_the_family_is_unknown(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "unknown kind 'even' (ratio)" in done.stderr
+    assert "gates.1.kind = 'even': there is no such kind of gate." in done.stderr

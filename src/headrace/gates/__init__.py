@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from headrace.gates.absolute import absolute_gate, serving_gate
 from headrace.gates.champion import champion_gate, not_compared
-from headrace.gates.kinds import find_kind
+from headrace.gates.kinds import check_gate, judge_by_kind
 from headrace.gates.trial import Opponent, Trial
 from headrace.records import GateResult
 from headrace.spec import GateSpec
@@ -21,6 +21,7 @@ __all__ = [
     "Trial",
     "absolute_gate",
     "champion_gate",
+    "check_gate",
     "judge_gate",
     "not_compared",
     "serving_gate",
@@ -31,8 +32,8 @@ def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
     """Apply a gate: a bound on one metric, or the kind that it names.
 
     Raises:
-        SpecError: there is no such kind.
+        UsageError: the kind is of a package that is at fault.
     """
     if not gate.kind:
         return absolute_gate(gate, metrics)
-    return find_kind(gate.kind).judge(gate, metrics)
+    return judge_by_kind(gate, metrics)

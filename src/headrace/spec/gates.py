@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
+from headrace.errors import did_you_mean
 from headrace.spec.tables import Table, share
 
 
@@ -55,11 +56,21 @@ class GateSpec(Table):
         filled.setdefault("direction", "min")
         return filled
 
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_known(cls, kind: str) -> str:
+        known = extensions.modules("gates")
+        if kind and kind not in known:
+            near = did_you_mean(kind, known, "")
+            raise ValueError(
+                f"there is no such kind of gate. {near}{' ' * bool(near)}Known: "
+                f"{', '.join(known)}. A kind from a package needs that package "
+                "installed"
+            )
+        return kind
+
     @model_validator(mode="after")
     def _has_a_threshold(self) -> GateSpec:
-        kinds = extensions.modules("gates")
-        if self.kind and self.kind not in kinds:
-            raise ValueError(f"unknown kind {self.kind!r} ({', '.join(kinds)})")
         if self.threshold is None and not self.kind:
             raise ValueError(f"the gate {self.name!r} needs a threshold")
         if self.name == "serving":

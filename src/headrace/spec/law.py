@@ -189,6 +189,8 @@ def _gate(law: Fields, name: str) -> str | None:
     """A gate as text, such as ``test_accuracy at least 0.9``; None if there is none."""
     for gate in law.get("gates", ()):
         if gate["name"] == name:
+            if gate["threshold"] is None:
+                return f"{gate['metric']} by {gate['kind']}"
             word = "at least" if gate["direction"] == "min" else "at most"
             return f"{gate['metric']} {word} {gate['threshold']:g}"
     return None

@@ -182,6 +182,11 @@ def test_two_files_differ_by_gate_and_field(folder: Path) -> None:
     assert changes({}, after) == changes(before, {}) == ()
 
 
+def test_a_gate_without_a_threshold_is_told_by_its_kind(folder: Path) -> None:
+    gate = '[{name="fair", kind="ratio", metric="low", arguments={to="all"}}]'
+    assert "gates.fair none → low by ratio" in changed(folder, f"gates={gate}")
+
+
 def test_without_a_file_there_is_no_law(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
         read_law(load_spec(folder), tmp_path, tmp_path, tmp_path)

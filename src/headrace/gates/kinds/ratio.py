@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from headrace.errors import SpecError
 from headrace.gates.absolute import absolute_gate
 from headrace.records import GateResult
 from headrace.spec import GateSpec
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 
 class Ratio:
     """See `headrace.gates.kinds.GateKind`; ``arguments.to`` is the other metric."""
+
+    def check(self, gate: GateSpec) -> None:
+        """Refuse a gate without a bound or without the metric to divide by."""
+        if gate.threshold is None or [*gate.arguments] != ["to"]:
+            raise SpecError(
+                f"The gate {gate.name!r} of the kind ratio needs a threshold and the "
+                f"argument to; it has the arguments {gate.arguments}.",
+                'Write for example arguments = { to = "test_accuracy" }.',
+            )
 
     def judge(self, gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         """Hold the ratio against the bound; a metric that is missing never passes."""
