@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace import extensions
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.catalog import sample
 from headrace.data.sources.places import archive
@@ -55,7 +58,8 @@ def open_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> So
         with places.translate_remote_errors(uri):
             chunks = _open(source, settings)
         _check_columns(source)
-        source.chunks = task(reading.task).labels.read(_guarded(chunks, uri), source)
+        chunks = _each(chunks, partial(places.translate_remote_errors, uri))
+        source.chunks = task(reading.task).labels.read(chunks, source)
         on_failure.pop_all()
     return source
 
@@ -91,9 +95,12 @@ def _check_columns(source: Source) -> None:
             )
 
 
-def _guarded(chunks: Iterator[Chunk], uri: str) -> Iterator[Chunk]:
+def _each(
+    chunks: Iterator[Chunk], guard: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Chunk]:
+    """The chunks, each read under a guard."""
     while True:
-        with places.translate_remote_errors(uri):
+        with guard():
             chunk = next(chunks, None)
         if chunk is None:
             return
@@ -115,10 +122,13 @@ def _open(source: Source, settings: Settings) -> Iterator[Chunk]:
     if isinstance(data, FileTree):
         source.findings.extend(data.findings)
     for name, reader in readers().items():
-        chunks = reader.read(data, head, source, settings)
+        on = f" on {data.where}"
+        blamed = partial(extensions.blamed, "sources", name, on, SourceError)
+        with blamed():
+            chunks = reader.read(data, head, source, settings)
         if chunks is not None:
             source.kind = source.kind or name
-            return chunks
+            return _each(chunks, blamed)
     raise _unknown(data, head, source.reading)
 
 
@@ -156,4 +166,7 @@ def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceErro
     problem = f"is of no known format: it begins with {head[:8]!r}"
     if plain[:8] != head[:8]:
         problem += f", unpacked {plain[:8]!r}"
-    return SourceError(f"{data.where} {problem}.", medium(reading.medium).SOURCES)
+    added = [n for n in readers() if extensions.is_added("sources", n)]
+    others = f" Readers of packages: {', '.join(added)}." * bool(added)
+    action = f"{medium(reading.medium).SOURCES}{others}"
+    return SourceError(f"{data.where} {problem}.", action)

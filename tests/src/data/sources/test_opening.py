@@ -278,6 +278,52 @@ def test_a_file_that_cannot_be_opened_is_told_at_once(make, content):
         check_source(str(path), Settings())
 
 
+NDTXT = """
+from headrace.media.chunks import Chunk
+
+
+def read(data, head, source, settings):
+    # FIRST
+    return rows(data) if head.startswith(b"ND ") else None
+
+
+def rows(data):
+    with data.open() as file:
+        items = [file.read()]
+    yield Chunk(None, items, ["a"], ["1"])
+    # LATER
+"""
+
+
+@pytest.mark.parametrize("fault", ["# FIRST", "# LATER"])
+@pytest.mark.parametrize("error", ["ValueError", "OverflowError", "AttributeError"])
+def test_whatever_a_reader_of_a_package_raises_is_called_its_own(
+    make, extend, fault, error
+):
+    extend("sources", "ndtxt", NDTXT.replace(fault, f"raise {error}('row 3')"))
+    path = make.file("data.nd", b"ND 1")
+    number = 6 if "FIRST" in fault else 14
+    message = rf"The reader ndtxt \(tidepool.ndtxt\) failed on .*data\.nd: {error} in "
+    with (
+        pytest.raises(SourceError, match=rf"{message}line {number}: row 3\."),
+        open_source(str(path), Settings()) as source,
+    ):
+        list(source.chunks)
+
+
+def test_a_reader_that_cannot_be_loaded_leaves_others_their_data(make, extend, caplog):
+    extend("sources", "grid", "x = 1")
+    extend("sources", "ndtxt", NDTXT)
+    path = make.npz("good.npz", x=make.images, y=make.labels)
+    with open_source(str(path), Settings()) as source:
+        assert source.kind == "npz"
+    assert "The reader grid (tidepool.grid) failed: AttributeError" in caplog.text
+    assert "It is left out." in caplog.text
+    unknown = make.file("data.bin", b"\0\1\2\3")
+    with pytest.raises(SourceError, match=r"Readers of packages: ndtxt\.$"):
+        check_source(str(unknown), Settings())
+
+
 def test_what_takes_long_to_open_is_not_opened_to_check_it(make, monkeypatch):
     path = make.npz("good.npz", x=make.images, y=make.labels)
     check_source(str(path), Settings())

@@ -6,17 +6,20 @@ Each checks in turn whether opened data has its format, by content, never by suf
 from __future__ import annotations
 
 import functools
-import importlib
+import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from headrace import extensions
+from headrace.errors import UsageError
 
 if TYPE_CHECKING:
     from headrace.data.sources.places.files import File
     from headrace.data.sources.places.trees import FileTree
     from headrace.media.chunks import Chunk, Source
     from headrace.settings import Settings
+
+log = logging.getLogger("headrace")
 
 
 class Reader(Protocol):
@@ -47,9 +50,14 @@ class Reader(Protocol):
 
 @functools.cache
 def readers() -> dict[str, Reader]:
-    """All readers by name, in the order in which they are tried."""
-    modules = {
-        name: cast(Reader, importlib.import_module(module))
-        for name, module in extensions.modules("sources").items()
-    }
+    """All readers by name, in the order in which they are tried.
+
+    A reader of a package that cannot be imported is left out with a warning.
+    """
+    modules: dict[str, Reader] = {}
+    for name in extensions.modules("sources"):
+        try:
+            modules[name] = extensions.load("sources", name)
+        except UsageError as error:
+            log.warning("%s It is left out.", error)
     return dict(sorted(modules.items(), key=lambda pair: getattr(pair[1], "RANK", 0)))
