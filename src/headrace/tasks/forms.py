@@ -18,6 +18,7 @@ Scores = npt.NDArray[Any]
 Column = npt.NDArray[np.object_]
 # Rows of each (split, label); the label is empty where labels make no strata.
 Counts = Counter[tuple[str, str]]
+OR_A_BODY = 'or set YIELDS = "vector" in its module, if the task is to add the head.'
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headrace import extensions
 from headrace.models import build, builder_name, check_arguments, find_builder
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
@@ -23,7 +24,7 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
     """
     name = builder_name(spec)
     check_arguments(name, find_builder(name, folder), spec.model.arguments)
-    if name.isidentifier():
+    if name.isidentifier() and not extensions.is_added("models", name):
         return ""
     description = declared(spec)
     if description is None:

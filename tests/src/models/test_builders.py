@@ -146,6 +146,7 @@ def test_an_importable_function_is_a_builder() -> None:
         ("model:bild", "cannot be imported.*Put model.py with a function bild"),
         ("modl:build", "cannot be imported.*No module named 'modl'"),
         ("model:number", "is not a function"),
+        ("nosuch.mod:fn", "cannot be imported.* 'nosuch'. Install the package that"),
         (":build", "cannot be imported|names no function"),
         ("a-b", "names no function.*Write module:function"),
     ],

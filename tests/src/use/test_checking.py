@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,71 @@ def test_a_file_that_cannot_be_imported_is_told(folder: Path) -> None:
 
 def test_a_family_is_not_built(folder: Path) -> None:
     assert check_builder(spec_of("cnn"), folder) == ""
+
+
+PATCHES = """
+MEDIUM = "image"
+RECIPE = {}
+YIELDS = "vector"
+
+
+def build(data, units=4):
+    import keras
+    from headrace.media import preprocessing
+
+    layers = [keras.Input(data.shape), keras.layers.Conv2D(units, 4, 4)]
+    return preprocessing(data), keras.Sequential([*layers, keras.layers.Flatten()])
+"""
+BODY = (
+    'The body patches gives (None, 2, 2, 4); YIELDS = "vector" means (batch, '
+    "features). Pool or flatten it."
+)
+ADVICE = 'or set YIELDS = "vector" in its module, if the task is to add the head.'
+
+
+def test_a_family_of_a_package_is_built(
+    extend: Callable[..., str], folder: Path
+) -> None:
+    extend("models", "patches", PATCHES)
+    declared = spec_of("patches", shape=(8, 8, 1), classes=("a", "b"))
+    weights = 4 * 4 * 4 + 4 + 16 * 2 + 2
+    assert f"{weights} weights" in check_builder(declared, folder)
+    assert "imported, not built" in check_builder(spec_of("patches"), folder)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize(
+    ("line", "instead", "message"),
+    [
+        (", keras.layers.Flatten()", "", BODY),
+        ('"vector"', '"map"', "and 'map' nothing"),
+        ('YIELDS = "vector"', "", ADVICE),
+        ("return", "return None and", "It must return (preprocessing, network)"),
+        ("units=4", "units", "missing 1 required positional argument: 'units'"),
+    ],
+)
+def test_a_family_of_a_package_that_does_not_fit_is_refused(
+    extend: Callable[..., str],
+    folder: Path,
+    task: str,
+    line: str,
+    instead: str,
+    message: str,
+) -> None:
+    extend("models", "patches", PATCHES.replace(line, instead))
+    labels = {} if task == "regression" else {"classes": ("a", "b")}
+    spec = spec_of("patches", shape=(8, 8, 1), task=task, **labels)
+    with pytest.raises(SpecError, match=re.escape(message)):
+        check_builder(spec, folder)
+
+
+def test_a_builder_of_the_pipeline_may_leave_the_head_to_the_task(
+    folder: Path,
+) -> None:
+    (folder / "model.py").write_text(PATCHES)
+    assert "102 weights" in check_builder(
+        spec_of(shape=(8, 8, 1), classes=("a", "b")), folder
+    )
 
 
 OPTIMIZER = """import keras

@@ -12,7 +12,7 @@ from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.classification import calibration
-from headrace.tasks.forms import Outputs, Targets
+from headrace.tasks.forms import OR_A_BODY, Outputs, Targets
 
 
 class Softmax:
@@ -41,7 +41,7 @@ class Softmax:
             raise SpecError(
                 f"The builder {builder} gives outputs of shape {shape}, but the data "
                 f"has {classes} classes.",
-                f"End the network with {classes} probabilities.",
+                f"End the network with {classes} probabilities, {OR_A_BODY}",
             )
 
     def check_training(self, network: Any, training: TrainingSpec) -> None:

@@ -11,7 +11,7 @@ from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
-from headrace.tasks.forms import Outputs, Targets
+from headrace.tasks.forms import OR_A_BODY, Outputs, Targets
 
 DELTA = 0.1  # standard deviations of the targets
 
@@ -53,7 +53,7 @@ class OneNumber:
             raise SpecError(
                 f"The builder {builder} gives outputs of shape {shape}, and a "
                 "regression needs one number.",
-                "End the network with Dense(1).",
+                f"End the network with Dense(1), {OR_A_BODY}",
             )
 
     def check_training(self, network: Any, training: TrainingSpec) -> None:
