@@ -14,9 +14,11 @@ from headrace_ops.doctor.check import Check, unreachable, wrong
 from headrace_ops.doctor.databases import check_ledger
 from headrace_ops.doctor.machine import (
     check_bytecode,
+    check_extensions,
     check_home,
     check_metrics,
     check_models,
+    check_pipelines,
     check_store,
     check_telemetry,
     check_versions,
@@ -26,7 +28,7 @@ from headrace_ops.doctor.servers import check_mlflow, check_prefect
 __all__ = ["CHECKS", "Check", "examine"]
 
 LIMIT_SECONDS = 10.0
-LOADING_SECONDS = 120.0  # for the check that loads models in a TensorFlow process
+LOADING_SECONDS = 120.0  # for the checks that load models or packages
 CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
     "home": check_home,
     "store": check_store,
@@ -34,6 +36,8 @@ CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
     "mlflow": check_mlflow,
     "prefect": check_prefect,
     "models": check_models,
+    "extensions": check_extensions,
+    "pipelines": check_pipelines,
     "versions": check_versions,
     "bytecode": check_bytecode,
     "system metrics": check_metrics,
@@ -70,7 +74,8 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
         thread.start()
     started = time.monotonic()
     for name, thread in threads.items():
-        limit = LOADING_SECONDS if name == "models" else limit_seconds
+        is_loading = name in ("models", "extensions")
+        limit = LOADING_SECONDS if is_loading else limit_seconds
         thread.join(max(0.0, started + limit - time.monotonic()))
         if thread.is_alive():
             fix = "Check that it runs and can be reached from this machine."

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from headrace import extensions
 from headrace.errors import HeadraceError
 from headrace.home import HOME_FORMAT
-from headrace.settings import Settings, variable
+from headrace.settings import Settings, pipeline_names, variable
+from headrace.spec import load_spec
 from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
@@ -122,6 +124,30 @@ def check_models(settings: Settings) -> Iterator[Check]:
         if v.golden_digest:
             message = "its files are as registered, and so are its golden answers"
         yield ok(name, f"version {v.version}: {message}")
+
+
+def check_extensions(_: Settings) -> Iterator[Check]:
+    """Whether each thing that an installed package adds can be imported."""
+    for kind, points in extensions.added().items():
+        for point in points:
+            package = point.dist and f"{point.dist.name} {point.dist.version}"
+            name, seen = f"{kind} {point.name}", f"{point.value} of {package}"
+            try:
+                extensions.load(kind, point.name)
+            except HeadraceError as error:
+                yield wrong(name, f"{seen}: {error.message}", error.action)
+            else:
+                yield ok(name, seen)
+
+
+def check_pipelines(settings: Settings) -> Iterator[Check]:
+    """Pipeline files that cannot be read."""
+    for name, folder in pipeline_names(settings).items():
+        try:
+            load_spec(folder)
+        except HeadraceError as error:
+            seen, fix = error.message.partition("\n")[0], error.action
+            yield wrong(f"pipeline {name}", seen, fix or f"headrace check {name}")
 
 
 def check_versions(_: Settings) -> list[Check]:

@@ -102,6 +102,26 @@ def test_an_empty_home_is_well_soon_and_stays_empty(
     assert len(text.out.splitlines()) == len(names), "one line each"
 
 
+def test_what_packages_add_has_a_line_each(empty: Settings, extend: Any) -> None:
+    extend("models", "patches", "def build(data): ...")
+    extend("gates", "ghost")
+    good, bad = machine.check_extensions(empty)
+    assert (good.name, good.state) == ("models patches", "ok")
+    assert good.seen == "tidepool.patches of tidepool 0.1"
+    assert (bad.name, bad.state) == ("gates ghost", "wrong")
+    assert "there is no such module" in bad.seen
+
+
+def test_a_pipeline_file_that_cannot_be_read_has_a_line(empty: Settings) -> None:
+    folder = empty.project / "pipelines" / "torn"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.toml").write_text("medium = ")
+    (check,) = machine.check_pipelines(empty)
+    assert (check.name, check.state) == ("pipeline torn", "wrong")
+    assert "is not valid TOML" in check.seen
+    assert check.fix == "Mend that line."
+
+
 def test_what_is_configured_and_does_not_answer_is_exit_3(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
