@@ -190,7 +190,13 @@ class TrainingRecord(LoggedModel):
 
 
 class GateResult(Record):
-    """One gate. ``value`` is None where the metric was missing."""
+    """One gate. ``value`` is None where the metric was missing or not finite.
+
+    Attributes:
+        kind: what was judged: a metric by a bound or by the kind that a ``[[gates]]``
+            row names (``absolute``), the comparison with the champion, or the answers
+            of a clean process. It is not that row's own ``kind``, such as ``ratio``.
+    """
 
     name: str
     passed: bool

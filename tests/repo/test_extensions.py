@@ -1,4 +1,4 @@
-"""An installed package adds one of each kind that can be added, without an edit."""
+"""The package of the page on extensions, and a medium: each works without an edit."""
 
 from __future__ import annotations
 
@@ -12,112 +12,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.repo.docs_blocks import ROOT, blocks_of
 from tests.repo.installing import install
 
 Run = Callable[..., dict[str, Any]]
 
-PYPROJECT = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "mill"
-version = "1.0"
-
+PACKAGE = {
+    block.note[1].removeprefix("tidepool/"): block.text
+    for block in blocks_of(ROOT / "docs" / "guides" / "extend.md")
+    if block.note[0] == "file"
+}
+PIPELINE = PACKAGE["pipelines/pools/pipeline.toml"]
+SERIES_TOO = """
 [project.entry-points."headrace.media"]
-series = "mill.series"
-
-[project.entry-points."headrace.models"]
-stump = "mill.stump"
-line = "mill.line"
-
-[project.entry-points."headrace.sources"]
-raster = "mill.raster"
-
-[project.entry-points."headrace.gates"]
-even = "mill.even"
-
-[project.entry-points."headrace.flows"]
-audit = "mill.audit"
+series = "tidepool.series"
 """
-
-STUMP = '''
-"""One hidden layer."""
-
-MEDIUM = "image"
-YIELDS = "vector"
-RECIPE = {"epochs": 20, "batch_size": 16, "optimizer": "adam", "learning_rate": 0.01}
-LEAST_STEPS = 100
-
-
-def build(data, units=16):
-    import keras
-    from headrace.media import preprocessing
-
-    layers = [keras.Input(data.shape), keras.layers.Flatten()]
-    layers.append(keras.layers.Dense(units, activation="relu"))
-    return preprocessing(data), keras.Sequential(layers, name="stump")
-'''
-
-RASTER = '''
-"""RASTER files: a line, then a line for each image with its label and its pixels."""
-
-import numpy as np
-
-from headrace.errors import SourceError
-from headrace.media.chunks import Chunk
-
-MAGIC = b"RASTER "
-
-
-def read(data, head, source, settings):
-    return rows(data, settings) if head.startswith(MAGIC) else None
-
-
-def rows(file, settings):
-    with file.open() as raw:
-        lines = raw.read(settings.max_file_bytes).decode().splitlines()
-    side = int(lines[0].split()[1])
-    rows = [line.split() for line in lines[1:]]
-    if any(len(row) != 1 + side * side for row in rows):
-        raise SourceError(f"{file.where} has a row of another length.", "Mend it.")
-    pixels = np.array([row[1:] for row in rows], np.uint8)
-    items = pixels.reshape(-1, side, side)
-    names = [f"line {number}" for number in range(2, len(rows) + 2)]
-    yield Chunk(None, items, [row[0] for row in rows], names, "raster")
-'''
-
-EVEN = '''
-"""That no class is right much less often than another."""
-
-from headrace.records import GateResult
-
-
-class Even:
-    def judge(self, gate, metrics):
-        recalls = [v for k, v in metrics.items() if k.endswith("/recall")]
-        gap = max(recalls) - min(recalls)
-        passed = gap <= gate.arguments["most"]
-        return GateResult(name=gate.name, passed=passed, value=gap, reason="" if passed
-                          else f"recalls differ by {gap:.2f}")
-
-
-KIND = Even()
-'''
-
-AUDIT = '''
-"""A flow that looks at a pipeline."""
-
-from prefect import flow
-
-from headrace.spec import PipelineSpec
-
-
-@flow(name="audit", persist_result=False)
-def audit(pipeline: PipelineSpec, folder: str = "", depth: int = 1):
-    return f"{pipeline.name} to {depth}"
-'''
 
 LINE = '''
 """One dense layer over a series."""
@@ -267,26 +176,6 @@ def draw_sample(axes, sample, data):
     axes.plot(sample)
 '''
 
-PIPELINE = """
-medium = "image"
-
-[data]
-source = "bands.raster"
-
-[model]
-builder = "stump"
-
-[[gates]]
-name = "accuracy"
-threshold = 0.8
-
-[[gates]]
-name = "even"
-kind = "even"
-arguments = { most = 0.5 }
-"""
-
-
 WAVES = """
 medium = "series"
 
@@ -325,12 +214,13 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment of its own, which sees this one's packages and the new wheel."""
     place = tmp_path_factory.mktemp("extension")
     source = place / "source"
-    (source / "mill").mkdir(parents=True)
-    (source / "pyproject.toml").write_text(PYPROJECT)
-    modules = {"__init__": "", "stump": STUMP, "raster": RASTER, "even": EVEN}
-    modules |= {"audit": AUDIT, "line": LINE, "series": SERIES}
-    for name, code in modules.items():
-        (source / "mill" / f"{name}.py").write_text(code)
+    declared = PACKAGE["pyproject.toml"] + SERIES_TOO
+    declared = declared.replace("patches =", 'line = "tidepool.line"\npatches =')
+    modules = {"__init__": "", "line": LINE, "series": SERIES}
+    files = {f"tidepool/{name}.py": code for name, code in modules.items()}
+    for name, text in (PACKAGE | files | {"pyproject.toml": declared}).items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
     build = [
         sys.executable,
         "-m",
@@ -380,10 +270,10 @@ def write_pipeline(project: Path, name: str, text: str) -> None:
 def test_a_pipeline_runs_with_a_family_a_reader_and_a_gate_of_a_wheel(
     headrace: Run, tmp_path: Path
 ) -> None:
-    text = PIPELINE.replace("bands.raster", str(tmp_path / "bands.raster"))
-    write_pipeline(tmp_path, "bands", text)
-    write_data(tmp_path / "bands.raster")
-    answer = headrace("run", "bands")
+    write_pipeline(tmp_path, "pools", PIPELINE)
+    write_data(tmp_path / "pipelines" / "pools" / "pools.raster")
+    assert "patches was built on items" in headrace("check", "pools")["reason"]
+    answer = headrace("run", "pools")
     assert answer["status"] == "promoted"
     gates = {gate["name"]: gate["passed"] for gate in answer["gates"]}
     assert gates["even"] is True
@@ -417,16 +307,16 @@ def test_a_flow_of_a_wheel_is_deployed_and_triggered(
         run = client.read_flow_run(started["flow_run_id"])
         for deployment in client.read_deployments():
             client.delete_deployment(deployment.id)
-    assert audit.entrypoint == "mill.audit.audit"
+    assert audit.entrypoint == "tidepool.audit.audit"
     assert run.parameters["depth"] == 2
     assert run.parameters["pipeline"]["name"] == "waves"
     assert run.parameters["folder"].startswith("sha256:")
 
 
 def test_without_the_package_the_family_is_unknown(tmp_path: Path) -> None:
-    write_pipeline(tmp_path, "bands", PIPELINE)
+    write_pipeline(tmp_path, "pools", PIPELINE)
     done = subprocess.run(
-        [sys.executable, "-m", "headrace_cli", "check", "bands"],
+        [sys.executable, "-m", "headrace_cli", "check", "pools"],
         cwd=tmp_path,
         env={**os.environ, "HEADRACE_HOME": str(tmp_path / "home")},
         capture_output=True,
@@ -434,4 +324,4 @@ def test_without_the_package_the_family_is_unknown(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "gates.1.kind = 'even': there is no such kind of gate." in done.stderr
+    assert "gates.1.kind = 'spread': there is no such kind of gate." in done.stderr

@@ -15,7 +15,9 @@ class GateSpec(Table):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
     A gate of ``COMMON_GATES`` or of the task has a metric and a direction of its own;
-    any other gate names them.
+    any other gate names them. A ``kind``, such as ``ratio``, is a module that judges in
+    place of the bound. The ``kind`` of a `GateResult` is another thing: of all gates
+    but the champion's and serving it is ``absolute``.
     """
 
     name: str = Field(
@@ -33,7 +35,7 @@ class GateSpec(Table):
         default=None,
         allow_inf_nan=False,
         description="the bound of the metric; champion only: the significance level "
-        "that all attempts share",
+        "that all attempts share; with a kind it may be left out",
     )
     margin: float = share(
         0.005,
@@ -41,7 +43,9 @@ class GateSpec(Table):
         "wrong a share of the items, of numbers a share of the champion's mean score",
     )
     kind: str = Field(
-        default="", description="of a module in headrace.gates.kinds; empty: a bound"
+        default="",
+        description="what judges the model, such as ratio or a kind from a package; "
+        "empty: the threshold",
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the kind")
 
