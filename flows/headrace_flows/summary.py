@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError, Refusal
 from headrace.planning import Finished
 from headrace.records import (
@@ -24,6 +27,7 @@ from headrace_ops import pages
 from headrace_ops.live import UI_PORTS, live_links
 
 INTERRUPTED = 130
+log = logging.getLogger("headrace")
 
 
 def conclude(run: Run, state: Any) -> tuple[dict[str, Any], int]:
@@ -51,6 +55,7 @@ def conclude(run: Run, state: Any) -> tuple[dict[str, Any], int]:
 
 def failed(run: Run, error: HeadraceError) -> tuple[dict[str, Any], int]:
     """The summary of a run that an error has ended, and the command's exit code."""
+    log.debug(hide_credentials("".join(traceback.format_exception(error))))
     status = "refused" if isinstance(error, Refusal) else "error"
     summary = summarise(run, status=status, reason=str(error))
     summary["error"] = {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 
+from headrace.errors import UsageError
 from headrace.settings import Settings
+from headrace.spec import load_spec
 from headrace_cli.summary import show_summary
+from headrace_flows.run import Run
+from headrace_flows.summary import failed
 
 
 def test_brackets_and_missing_numbers_do_not_break_the_summary(
@@ -30,3 +35,19 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
     assert printed.count("[Errno 28]") == 2, "the stage does not repeat the reason"
     assert printed.count("[/tmp/x]") == 2
     assert "log loss nan" in printed
+
+
+def test_where_an_error_was_raised_is_shown_if_more_is_asked_for(
+    settings: Settings, project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = project / "pipelines" / "blobs"
+    run = Run(load_spec(folder), folder, settings)
+    try:
+        raise UsageError("it failed") from ZeroDivisionError()
+    except UsageError as error:
+        failed(run, error)
+        assert not caplog.text
+        caplog.set_level(logging.DEBUG, logger="headrace")
+        summary, exit_code = failed(run, error)
+    assert (summary["error"]["message"], exit_code) == ("it failed", 2)
+    assert "ZeroDivisionError" in caplog.text and __file__ in caplog.text
