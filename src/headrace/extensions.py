@@ -122,7 +122,7 @@ def blamed(
         raise error_type(
             f"The {_WORDS[kind]} {name} ({module}) failed{on}: "
             f"{type(error).__name__}{place}{': ' * bool(text)}{text}.",
-            "Mend that package.",
+            f"Mend that package{', or the data' * bool(on)}.",
         ) from error
 
 
