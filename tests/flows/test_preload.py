@@ -1,0 +1,33 @@
+"""What can be refused before anything is trained is refused then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import SpecError
+from headrace.settings import Settings
+from headrace.spec import load_spec
+from headrace_flows.preload import preload
+from headrace_flows.run import Run
+
+FAIR = 'gates=[{name="fair", kind="ratio"}]'
+MESSAGE = "The gate 'fair' of the kind ratio needs a threshold and the argument to"
+
+
+def test_a_run_refuses_a_gate_that_does_not_fit_its_kind(
+    settings: Settings, project: Path
+) -> None:
+    folder = project / "pipelines" / "blobs"
+    source = f"data.source={str(folder / 'blobs.npz')!r}"
+    run = Run(load_spec(folder, (source, FAIR)), folder, settings)
+    with pytest.raises(SpecError, match=MESSAGE):
+        preload(run)
+
+
+def test_check_refuses_a_gate_that_does_not_fit_its_kind(home: Any) -> None:
+    answer = home.headrace("check", "blobs", "--set", FAIR, "--json")
+    assert answer.exit_code == 2
+    assert answer.json["error"]["message"].startswith(MESSAGE)
