@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import importlib
 
-from headrace.gates import check_gate
 from headrace.models import check_arguments, find_builder
+from headrace.use.checking import check_gates
 from headrace_flows.run import Run
 
 
@@ -21,8 +21,7 @@ def preload(run: Run) -> None:
     run.check_source()
     builder = find_builder(run.plan.builder, run.plan.folder)
     check_arguments(run.plan.builder, builder, run.spec.model.arguments)
-    for gate in run.spec.gates:
-        check_gate(gate)
+    check_gates(run.spec)
     gc.disable()  # all that is imported stays: looking for garbage in it takes seconds
     try:
         _import(run)

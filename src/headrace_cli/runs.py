@@ -128,13 +128,11 @@ def check(
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
     """Check a spec; the pipeline's own code is imported and called."""
-    from headrace.gates import check_gate
     from headrace.models import builder_name
-    from headrace.use.checking import check_builder, check_training
+    from headrace.use.checking import check_builder, check_gates, check_training
 
     built = check_builder(spec, folder) + check_training(spec, folder)
-    for gate in spec.gates:
-        check_gate(gate)
+    check_gates(spec)
     return {
         "pipeline": spec.name,
         "status": "ok",

@@ -39,6 +39,19 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
     )
 
 
+def check_gates(spec: PipelineSpec) -> None:
+    """Have each kind that a gate names check the gate's fields.
+
+    Raises:
+        UsageError: they do not fit, or the kind's package is at fault.
+    """
+    for gate in spec.gates:
+        if gate.kind:
+            from headrace.gates import check_gate  # loads SciPy
+
+            check_gate(gate)
+
+
 def check_training(spec: PipelineSpec, folder: Path) -> str:
     """Make the loss, the metrics, the optimizer and the callbacks that are named.
 

@@ -49,11 +49,10 @@ def check_gate(gate: GateSpec) -> None:
         SpecError: the kind refuses them.
         UsageError: it is of a package that is at fault.
     """
-    if gate.kind:
-        kind = find_kind(gate.kind)
-        with extensions.blamed("gates", gate.kind):
-            inspect.signature(kind.judge).bind(gate, {})
-            getattr(kind, "check", lambda _: None)(gate)
+    kind = find_kind(gate.kind)
+    with extensions.blamed("gates", gate.kind):
+        inspect.signature(kind.judge).bind(gate, {})
+        getattr(kind, "check", lambda _: None)(gate)
 
 
 def judge_by_kind(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
