@@ -46,18 +46,17 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
         is_shown = stage["why"] in summary["reason"]
         why = "" if is_shown else shorten(one_line(stage["why"]), 100)
         stages.append((stage["name"], stage["state"], seconds, why))
+    done = sum(stage["seconds"] for stage in summary["stages"])
+    rest = summary["seconds"] - done
+    if done and rest >= 1:
+        stages.append(("other", "", f"{rest:.1f} s", "start, servers and records"))
     show_rows(stages)
     if summary["metrics"]:
         learned = task(summary["task"])
         out.print(f"  {learned.answers.figures(summary['metrics'])}", style="bold")
         for line in _slices(summary, learned):
             out.print(f"  {one_line(line)}")
-    for gate in summary["gates"]:
-        mark = "[green]pass[/]" if gate["passed"] else "[red]FAIL[/]"
-        value = "" if gate["value"] is None else f" {gate['value']:.4g}"
-        bound = "" if gate["threshold"] is None else f" (bound {gate['threshold']:.4g})"
-        name, reason = marked(f"{gate['name']:<12}"), marked(gate["reason"])
-        out.print(f"  gate {name} {mark}{value}{bound} {reason}", markup=True)
+    _show_gates(summary)
     show_warnings(summary["warnings"])
     _show_suspects(summary["suspects"])
     _show_snapshot(summary["snapshot"])
@@ -96,6 +95,25 @@ def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
             f"those that it has: {metrics[f'{score}_seen_groups']:.4f}"
         )
     return lines
+
+
+def _show_gates(summary: dict[str, Any]) -> None:
+    from headrace.gates import in_words
+    from headrace.records import GateResult
+
+    gates = [GateResult(**gate) for gate in summary["gates"]]
+    states = {stage["name"]: stage["state"] for stage in summary["stages"]}
+    if gates and states.get("evaluate") == "cached" and summary["version"]:
+        text = f"  gates as of the evaluation of version {summary['version']}:"
+        console().print(text)
+    names = [one_line(gate.name) for gate in gates]
+    longest = max(map(len, names), default=0)
+    width = max((len(in_words(gate)) for gate in gates), default=0)
+    for name, gate in zip(names, gates, strict=True):
+        mark = "[green]pass[/]" if gate.passed else "[red]FAIL[/]"
+        rest = f"{in_words(gate):<{width}}  {marked(gate.reason)}"
+        text = f"  gate {marked(f'{name:<{longest}}')}  {mark}  {rest}"
+        console().print(text.rstrip(), markup=True)
 
 
 def _show_suspects(suspects: list[dict[str, Any]]) -> None:

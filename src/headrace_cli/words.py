@@ -31,11 +31,24 @@ def marked(value: object) -> str:
 def make_console(*, is_terminal: bool) -> Console:
     """A console for standard output; markup needs ``markup=True``."""
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     class Plain(Console):
         def print(self, *objects: Any, **options: Any) -> None:
-            shown = (visible(o) if isinstance(o, str) else o for o in objects)
-            super().print(*shown, **options)
+            super().print(*map(self._shown, objects), **options)
+
+        def _shown(self, value: Any) -> Any:
+            """Text that is visible; a table without blanks at the ends of its lines."""
+            if not isinstance(value, Table):
+                return visible(value) if isinstance(value, str) else value
+            lines = [
+                Text.assemble(*((part.text, part.style or "") for part in line))
+                for line in self.render_lines(value)
+            ]
+            for line in lines:
+                line.rstrip()
+            return Text("\n").join(lines)
 
     width = None if is_terminal else WIDTH_OF_FILES
     return Plain(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,24 @@ from headrace_flows.run import Run
 from headrace_flows.summary import failed
 
 
+def _summary(**fields: Any) -> dict[str, Any]:
+    return {
+        **{"pipeline": "pets", "task": "classification", "status": "refused"},
+        **{"version": None, "reason": "so", "seconds": 1.0, "stages": [], "gates": []},
+        **{"metrics": {}, "warnings": [], "snapshot": None, "links": {}},
+        **{"slices": {}, "suspects": [], "repairs": []},
+        **{"experiment": False, "overrides": [], **fields},
+    }
+
+
+def _printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], **fields: Any
+) -> list[str]:
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    show_summary(_summary(**fields), settings)
+    return capsys.readouterr().out.splitlines()
+
+
 def test_brackets_and_missing_numbers_do_not_break_the_summary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -22,16 +41,9 @@ def test_brackets_and_missing_numbers_do_not_break_the_summary(
     stage = {"name": "train", "state": "failed", "seconds": 1.0, "why": text}
     gate = {"name": "size", "passed": False, "value": None, "threshold": 1.0}
     metrics = {"test_accuracy": 0.5, "test_accuracy_low": 0.4, "test_accuracy_high": 1}
-    summary = {
-        **{"pipeline": "pets", "task": "classification", "status": "refused"},
-        **{"version": None, "reason": text},
-        **{"seconds": 1.0, "stages": [stage], "gates": [{**gate, "reason": text}]},
-        **{"metrics": metrics, "warnings": [], "snapshot": None, "links": {}},
-        **{"slices": {}, "suspects": [], "repairs": []},
-        **{"experiment": False, "overrides": []},
-    }
-    show_summary(summary, Settings(project=tmp_path, home=tmp_path / "home"))
-    printed = capsys.readouterr().out
+    gates = [{**gate, "reason": text}]
+    fields = {"reason": text, "stages": [stage], "gates": gates, "metrics": metrics}
+    printed = "\n".join(_printed(tmp_path, capsys, **fields))
     assert printed.count("[Errno 28]") == 2, "the stage does not repeat the reason"
     assert printed.count("[/tmp/x]") == 2
     assert "log loss nan" in printed
@@ -51,3 +63,41 @@ def test_where_an_error_was_raised_is_shown_if_more_is_asked_for(
         summary, exit_code = failed(run, error)
     assert (summary["error"]["message"], exit_code) == ("it failed", 2)
     assert "ZeroDivisionError" in caplog.text and __file__ in caplog.text
+
+
+def test_gates_are_aligned_and_no_line_ends_with_blanks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gates = [
+        {"name": "accuracy", "passed": True, "value": 0.9253, "threshold": 0.88},
+        {"name": "size", "passed": False, "value": 300.0, "threshold": 100.0},
+    ]
+    gates[1]["reason"] = "too large"
+    stages = [
+        {"name": "train", "state": "completed", "seconds": 1.0, "why": "first run"},
+        {"name": "evaluate", "state": "completed", "seconds": 1.0, "why": ""},
+    ]
+    lines = _printed(tmp_path, capsys, gates=gates, stages=stages)
+    assert "  gate accuracy  pass  0.9253 >= 0.88" in lines
+    assert "  gate size      FAIL  300 <= 100      too large" in lines
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_an_unchanged_run_says_of_which_evaluation_its_gates_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = {"name": "champion", "passed": True, "value": None, "threshold": 0.05}
+    stage = {"name": "evaluate", "state": "cached", "seconds": 0.0, "why": ""}
+    fields = {"status": "unchanged", "version": 1, "stages": [stage]}
+    lines = _printed(tmp_path, capsys, gates=[gate], **fields)
+    place = lines.index("  gates as of the evaluation of version 1:")
+    assert lines[place + 1].startswith("  gate champion")
+
+
+def test_the_time_that_no_stage_took_has_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = {"name": "train", "state": "completed", "seconds": 37.5, "why": ""}
+    lines = _printed(tmp_path, capsys, stages=[stage], seconds=70.0)
+    (other,) = [line for line in lines if "start, servers and records" in line]
+    assert "32.5 s" in other
