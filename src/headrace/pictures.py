@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,42 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Figu
     return figure
 
 
+def fonts_for(text: str) -> tuple[list[str], set[str]]:
+    """Installed fonts for the letters of a text, and the letters that none has."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    fonts, letters = [], {letter for letter in text if not letter.isspace()}
+    names = {entry.name for entry in font_manager.fontManager.ttflist}
+    for name in ("DejaVu Sans", *sorted(names)):
+        if not letters:
+            break
+        if name.startswith("Last Resort"):  # has a box for every letter
+            continue
+        known = map(chr, FT2Font(font_manager.findfont(name)).get_charmap())
+        left = letters.difference(known)
+        if left != letters:
+            fonts.append(name)
+        letters = left
+    return fonts, letters
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, its texts in fonts that have their letters."""
+    from matplotlib.text import Text
+
+    for axes in figure.axes:  # their labels are made when they are asked for
+        axes.get_xticklabels()
+        axes.get_yticklabels()
+    texts: list[Any] = figure.findobj(Text)
+    fonts, _ = fonts_for("".join(text.get_text() for text in texts))
+    for text in texts:
+        text.set_fontfamily(fonts or None)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(path, dpi=110)
+
+
 def draw_curves(
     epochs: Sequence[Mapping[str, float]], score: str, best: int, path: Path
 ) -> None:
@@ -49,7 +86,7 @@ def draw_curves(
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def draw_mistakes(
@@ -80,7 +117,7 @@ def draw_mistakes(
         draw(axes, sample)
         longest = max(map(len, caption.split("\n")))
         axes.set_title(caption, fontsize=8 * min(1, most / longest), y=1)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def draw_trials(
@@ -128,7 +165,7 @@ def draw_trials(
     grid[0].legend(fontsize=8)
     for axes in grid[: len(fields) + 1]:
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def _prepare_axis(

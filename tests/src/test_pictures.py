@@ -11,7 +11,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from headrace.media.image import SAMPLE_INCHES, draw_sample
-from headrace.pictures import draw_curves, draw_mistakes, draw_trials
+from headrace.pictures import (
+    draw_curves,
+    draw_mistakes,
+    draw_trials,
+    fonts_for,
+    new_figure,
+    save,
+)
 from headrace.records import DataDescription
 
 IsPicture = Callable[[Path], bool]
@@ -29,6 +36,26 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(Figure, "savefig", remember)
     return saved
+
+
+@pytest.mark.filterwarnings("error")
+def test_letters_are_drawn_by_an_installed_font_that_has_them(
+    tmp_path: Path, is_picture: IsPicture
+) -> None:
+    text = "a\u20dd"  # a circle around a letter, in STIXGeneral of matplotlib alone
+    fonts, missing = fonts_for(text)
+    assert fonts[0] == "DejaVu Sans"
+    assert len(fonts) == 2
+    assert missing == set()
+    figure = new_figure(1, 1)
+    label = figure.text(0, 0, text)
+    save(figure, tmp_path / "text.png")
+    assert label.get_fontfamily() == fonts
+    assert is_picture(tmp_path / "text.png")
+
+
+def test_a_letter_of_no_font_is_named() -> None:
+    assert fonts_for("a\U0010fffd") == (["DejaVu Sans"], {"\U0010fffd"})
 
 
 def test_curves_of_one_epoch_without_val(tmp_path: Path, is_picture: IsPicture) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import INK, new_figure
+from headrace.pictures import INK, fonts_for, new_figure, save
 
 
 def draw_confusion(
@@ -21,6 +21,10 @@ def draw_confusion(
         classes: their names.
         path: of the PNG.
     """
+    title = f"test split: {np.trace(counts):,} of {counts.sum():,} rows are right"
+    if fonts_for("".join(classes))[1]:  # boxes would be drawn for some letters
+        classes = [str(number) for number in range(1, len(classes) + 1)]
+        title += "\nclasses are numbered as in the rows of the table by class"
     size = max(5.0, 0.6 * len(classes) + 2)
     figure = new_figure(size, size)
     axes = figure.subplots()
@@ -34,14 +38,13 @@ def draw_confusion(
     axes.set_xticks(ticks, names, rotation=turn)
     names = [f"{name} ({rows:,})" for name, rows in zip(classes, true, strict=True)]
     axes.set_yticks(ticks, names)
-    title = f"test split: {np.trace(counts):,} of {counts.sum():,} rows are right"
     axes.set(xlabel="predicted (rows)", ylabel="true (rows)", title=title)
     if len(classes) <= 30:
         for row, column in np.argwhere(counts):
             colour = "white" if share[row, column] > 0.5 else "black"
             text = f"{share[row, column]:.0%}\n({counts[row, column]:,})"
             axes.text(column, row, text, ha="center", va="center", color=colour, size=7)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -63,4 +66,4 @@ def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
     lower.set(xlabel="confidence", ylabel="rows")
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    save(figure, path)

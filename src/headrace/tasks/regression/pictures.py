@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import ACCENT, INK, new_figure
+from headrace.pictures import ACCENT, INK, new_figure, save
 
 Numbers = npt.NDArray[np.float64]
 _POINTS = 5000  # more make a picture slow and no clearer
@@ -24,7 +24,7 @@ def draw_predictions(predicted: Numbers, true: Numbers, path: Path) -> None:
     axes.scatter(true[shown], predicted[shown], 6, INK, alpha=0.4, linewidths=0)
     axes.set(xlabel="true", ylabel="predicted", title="test split")
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def draw_residuals(predicted: Numbers, true: Numbers, path: Path) -> None:
@@ -41,4 +41,4 @@ def draw_residuals(predicted: Numbers, true: Numbers, path: Path) -> None:
     left.set(xlabel="true", ylabel="predicted - true", title="residuals, test split")
     left.legend()
     right.set(xlabel="rows")
-    figure.savefig(path, dpi=110)
+    save(figure, path)
