@@ -47,13 +47,17 @@ class Progress:
         self._next = self._started + SECONDS_BETWEEN
         self._bar = show_bar(what, total) if show_bar else None
         self._move: Move | None = None
+        self._is_begun = False
+        self._last: tuple[int, str] | None = None  # what no line has told yet
 
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._move = self._bar.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object = None, *_: object) -> None:
+        if self._last is not None and error is None:
+            self._log(*self._last)
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
 
@@ -71,6 +75,9 @@ class Progress:
                 log.info("%s %d/%d  %s", self._what, done, self._total, detail)
         elif self._move is None and time.monotonic() >= self._next:
             self._log(done, detail)
+            self._is_begun, self._last = True, None
+        elif self._is_begun:
+            self._last = done, detail
 
     def _log(self, done: int, detail: str) -> None:
         whole = f" of {self._total:,}" if self._total else ""

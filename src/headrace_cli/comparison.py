@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Ledger, Version
     from headrace.use.comparison import Comparison
 
+_KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
+
 
 def compare(
     model: ModelArgument,
@@ -67,13 +69,14 @@ def _compare_two(model: str, numbers: list[int], as_json: bool) -> None:
 def _show_two(compared: Comparison) -> None:
     columns = ["", *(f"version {number}" for number in compared.versions)]
     gates = [", ".join(names) or "none" for names in compared.failed_gates]
-    metrics = [[n, *map(four_decimals, pair)] for n, pair in compared.metrics.items()]
+    metrics = [[n, *map(_number, pair)] for n, pair in compared.metrics.items()]
     metrics.append(["failed gates", *gates])
     show_table(columns, metrics, wraps=columns[-1])
     console().print()
     if compared.notice:
         console().print(compared.notice)
-    rows = [[d.kind, d.name, *d.values] for d in compared.differences]
+    differences = compared.differences
+    rows = [[_KINDS.get(d.kind, d.kind), d.name, *d.values] for d in differences]
     show_table(["kind", "what differs", *columns[1:]], rows, wraps=columns[-1])
 
 
@@ -130,7 +133,7 @@ def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> N
     rows = [
         [
             f"{v['version']}{' champion' if v['champion'] else ''}",
-            *(four_decimals(v["metrics"].get(name)) for name in metrics),
+            *(_number(v["metrics"].get(name)) for name in metrics),
             _verdict(v),
             v["snapshot"][:12],
             minutes(v["created"]),
@@ -152,6 +155,11 @@ def _verdict(version: dict[str, Any]) -> str:
     if not version["passed"]:
         verdict = "failed: " + ", ".join(version["failed_gates"])
     return f"{verdict} (experiment)" if version["experiment"] else verdict
+
+
+def _number(value: float | None) -> str:
+    is_integer = value is not None and float(value).is_integer()
+    return f"{value:.0f}" if is_integer else four_decimals(value)
 
 
 COMMANDS = (compare,)

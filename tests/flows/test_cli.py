@@ -89,7 +89,8 @@ def test_two_versions_are_compared_in_detail(second: tuple[Home, Answer]) -> Non
     assert ("spec", "training.seed") in differences
     assert {kind for kind, _ in differences} == {"spec", "who"}
     text = second[0].headrace("compare", "blobs", "1", "2")
-    assert "training.seed" in text.out
+    assert re.search(r"pipeline file +training.seed", text.out)
+    assert re.search(r"test_rows +60 +60\n|model_bytes +\d+ +\d+\n", text.out)
     only_one = second[0].headrace("compare", "blobs", "1")
     assert (only_one.exit_code, "1 were given" in only_one.err) == (2, True)
 

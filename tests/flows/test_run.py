@@ -194,7 +194,8 @@ def test_a_run_has_a_report_that_needs_no_other_file(
 def test_what_has_no_report_is_named(first: tuple[Home, Answer]) -> None:
     missing = first[0].headrace("open", "nothing", "--json")
     assert missing.exit_code == 2
-    assert missing.json["reason"].startswith("nothing has no report.")
+    assert "There is no pipeline 'nothing'." in missing.json["reason"]
+    assert "blobs" in missing.json["reason"]
     assert first[0].headrace("open", "blobs/9").exit_code == 2
 
 

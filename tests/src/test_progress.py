@@ -46,6 +46,21 @@ def test_many_steps_have_few_lines(
     assert caplog.messages == [f"epoch {n}/{total}  loss 1" for n in lines]
 
 
+@pytest.mark.parametrize("seconds", [3, 8, 10])
+def test_the_last_line_is_complete_or_there_is_none(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with caplog.at_level("INFO", "headrace"), Progress("score", unit="items") as shown:
+        for second in range(1, seconds + 1):
+            now[0] = float(second)
+            shown.update(second)
+    last = {3: [], 8: ["score: 8 items"], 10: ["score: 10 items"]}[seconds]
+    assert caplog.messages[-1:] == last
+    assert len(caplog.messages) == len(set(caplog.messages))
+
+
 def test_lines_are_rarer_the_longer_it_takes(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

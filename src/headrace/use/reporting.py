@@ -27,7 +27,7 @@ from headrace.records import (
     StageReport,
     TrainingRecord,
 )
-from headrace.settings import Settings
+from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
 from headrace.spec.fields import fields_of
 from headrace.stages.evaluation.slices import slice_tables
@@ -250,7 +250,7 @@ def find_report(name: str, settings: Settings) -> str:
         settings: where MLflow and the ledger are.
 
     Raises:
-        NotFoundError: there is no such version, or no run with a report.
+        NotFoundError: there is no such pipeline or version, or no run with a report.
         DependencyError: MLflow or the ledger does not answer.
     """
     tracking = Tracking(settings)
@@ -260,6 +260,8 @@ def find_report(name: str, settings: Settings) -> str:
         run_id = tracking.newest_run(name, TAG)
     if not run_id or _read(tracking, run_id, REPORT) is None:
         model = name.partition("/")[0].partition("@")[0]
+        if model not in Ledger(settings.database_url).models():
+            find_pipeline(model, settings)
         raise NotFoundError(
             f"{name} has no report.",
             f"Run `headrace run {model}`: a run that trains ends with one.",

@@ -181,7 +181,9 @@ def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
         return
     experiments = page.json().get("experiments", [])
     roots = {
-        str(e.get("artifact_location", "")).rpartition("/")[0] for e in experiments
+        str(e.get("artifact_location", "")).rpartition("/")[0]
+        for e in experiments
+        if e.get("experiment_id") != "0"  # MLflow's own, Default, which is not used
     }
     for root in sorted(roots):
         yield from check_artifacts(root, url)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from headrace.settings import Settings
 from headrace_ops.doctor import CHECKS, Check, examine, machine
 from headrace_ops.doctor.databases import check_clock
 from headrace_ops.doctor.servers import (
+    MLFLOW,
     PREFECT,
     check_artifacts,
     check_door,
+    check_mlflow,
     check_prefect,
 )
 
@@ -81,8 +84,6 @@ def pages() -> Iterator[Pages]:
 
 
 def a_prefect(pages: Pages, version: str = "") -> None:
-    from importlib import metadata
-
     pages["/api/health"] = True
     pages["/api/admin/version"] = version or metadata.version("prefect")
     pages["/api/work_pools/filter"] = [{"name": "cpu"}]
@@ -210,6 +211,18 @@ def test_several_workers_on_sqlite_are_a_hint(
     assert of(check_prefect(elsewhere), "workers").state == "ok"
     pages["/api/work_pools/cpu/workers/filter"] = [{"status": "OFFLINE"}]
     assert of(check_prefect(empty), "workers").state == "hint"
+
+
+def test_the_folder_of_mlflows_own_experiment_is_not_checked(
+    pages: Pages, empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", pages.url)
+    own = {"experiment_id": "0", "artifact_location": f"{tmp_path}/mlruns/0"}
+    ours = {"experiment_id": "1", "artifact_location": f"{tmp_path}/mlartifacts/1"}
+    pages["/health"], pages["/version"] = True, metadata.version("mlflow")
+    pages[MLFLOW.private] = {"experiments": [own, ours]}
+    check = of(check_mlflow(empty), "mlflow artifacts")
+    assert check.seen == f"{tmp_path}/mlartifacts"
 
 
 def test_artifacts_that_cannot_be_written_are_wrong(tmp_path: Path) -> None:

@@ -23,13 +23,15 @@ import pyarrow.compute as pc
 from headrace import media
 from headrace.data.decoding import Part, decode, none_usable
 from headrace.data.decoding_parts import Limits, check_media_ratio
-from headrace.data.snapshots import Rejected
+from headrace.data.snapshots import DIGEST, Rejected, find_snapshot
 from headrace.data.sources import open_source
-from headrace.errors import UsageError
+from headrace.errors import IntegrityError, UsageError
 from headrace.media.chunks import Reading, Source
 from headrace.models.logged import inference
 from headrace.records import Metrics, Record
 from headrace.spec.tables import check_encoding
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, rows_of
@@ -179,6 +181,8 @@ def score(
             constants = {"model": name, "version": loaded.version}
             constants["data_digest"] = tally.digest
             write_output(spool, target, constants, has_labels=tally.known > 0)
+    if tally.known and loaded.version is not None:
+        _warn_of_training_items(tally, name, loaded.version, settings)
     return ScoringRecord(
         model=name,
         version=loaded.version,
@@ -193,6 +197,26 @@ def score(
         else {},
         seconds=round(time.perf_counter() - started, 2),
     )
+
+
+def _warn_of_training_items(
+    tally: _Tally, model: str, version: int, settings: Settings
+) -> None:
+    from headrace.stages.evaluation.learned import learned_from
+
+    digest = Ledger(settings.database_url).version(model, version).snapshot_digest
+    snapshot = find_snapshot(Store(settings.store), digest)
+    if snapshot is None:
+        return
+    with contextlib.suppress(IntegrityError):  # it cannot be known any more
+        items = np.frombuffer(bytes(tally.shas), DIGEST)
+        seen = int(learned_from(snapshot, items).sum())
+        if seen:
+            log.warning(
+                "score: %s of these items were in its training data, so that its "
+                "answers to them are better than to new ones.",
+                f"{seen:,}",
+            )
 
 
 def _check_kept(columns: ScoredColumns, loaded: LoadedModel) -> None:

@@ -172,6 +172,15 @@ def test_progress_counts_items(
     assert seen == [8, 28, 43]
 
 
+def test_items_of_the_training_data_are_warned_of(
+    score: Score, _trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    score(_trained.folder / "blobs.npz")
+    rows = _trained.snapshot.rows
+    seen = rows["train"] + rows["val"]
+    assert f"{seen} of these items were in its training data" in caplog.text
+
+
 def test_any_version_is_scored(_trained: Trained, arrays: Path, out: Path) -> None:
     place = str(out / "a.csv")
     record = scoring.score("blobs/1", str(arrays), place, _trained.settings)
