@@ -29,7 +29,7 @@ def compare(
     model: ModelArgument,
     versions: Annotated[
         list[int] | None,
-        typer.Argument(metavar="[VERSION VERSION]", help="Two versions, in detail."),
+        typer.Argument(metavar="VERSION VERSION", help="Two versions, in detail."),
     ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="Show this metric; may be repeated.")

@@ -57,8 +57,23 @@ def options(
     """The options before a command; ``Group`` puts the first two behind it as well."""
 
 
+def _use_capitals(parameter: Any) -> None:
+    """What stands for a value in the help: in capitals, without the name of a type."""
+    described, name = parameter.type_descriptor, str(parameter.name).strip("_").upper()
+    if parameter.param_type_name == "argument":
+        parameter.display_type_rich = lambda ctx: None
+    elif parameter.is_flag or described.is_choice:
+        return
+    elif described.is_ranged:
+        name = "N"
+    parameter.metavar = parameter.metavar or name
+
+
 class Group(TyperGroup):
-    """Commands that all take ``--quiet`` and ``--verbose``."""
+    """Commands that all take ``--quiet`` and ``--verbose``; the help has them by panel.
+
+    The parameters have metavars in capitals.
+    """
 
     def __init__(
         self, *, commands: dict[str, Any], params: list[Any], **others: Any
@@ -66,4 +81,17 @@ class Group(TyperGroup):
         shared = [param for param in params if param.name in _LEVELS]
         for command in commands.values():
             command.params += shared
+            for parameter in command.params:
+                _use_capitals(parameter)
         super().__init__(commands=commands, params=params, **others)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """A section of the help for each panel."""
+        width = formatter.width - 6 - max(map(len, self.commands))
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            row = name, command.get_short_help_str(width)
+            panels.setdefault(command.rich_help_panel, []).append(row)
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)

@@ -14,7 +14,10 @@ from headrace_cli.pipelines import complete_pipelines
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="A new or empty folder.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A folder, which is made where there is none."
+        ),
     ] = Path(),
     example: Annotated[
         str,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace_cli.answers import JsonOption, answer, console
 from headrace_cli.models import four_decimals, open_ledger, task_of
-from headrace_cli.pipelines import schedule_of
+from headrace_cli.pipelines import comes_with_headrace, schedule_of
 from headrace_cli.tables import minutes, show_table
 
 if TYPE_CHECKING:
@@ -55,10 +56,25 @@ def list_(as_json: JsonOption = False) -> None:
         )
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
     value = {"home": home, "pipelines": rows, "notice": notice}
-    answer(value, lambda: _show_pipelines(value), as_json=as_json)
+    answer(value, lambda: _show_pipelines(value, settings), as_json=as_json)
 
 
-def _show_pipelines(value: dict[str, Any]) -> None:
+def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
+    packaged = [
+        p
+        for p in value["pipelines"]
+        if p["folder"] and comes_with_headrace(Path(p["folder"]), settings)
+    ]
+    own = [p for p in value["pipelines"] if p not in packaged]
+    if own:
+        _show_some(own)
+    if packaged:
+        console().print("comes with Headrace:", style="dim")
+        _show_some(packaged)
+    console().print(value["notice"] or f"home: {value['home']}")
+
+
+def _show_some(pipelines: list[dict[str, Any]]) -> None:
     rows: list[list[Any]] = [
         [
             p["name"],
@@ -70,11 +86,10 @@ def _show_pipelines(value: dict[str, Any]) -> None:
             "not deployed" if p["schedule"] and not p["deployed"] else p["schedule"],
             p["folder"] or "",
         ]
-        for p in value["pipelines"]
+        for p in pipelines
     ]
     optional = ["folder", "versions", "newest (UTC)", "schedule"]
     show_table(_COLUMNS, rows, wraps="waits for approval", less_important=optional)
-    console().print(value["notice"] or f"home: {value['home']}")
 
 
 def _nothing_here(settings: Settings) -> str | None:

@@ -55,13 +55,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (
-    *(init, runs, new, tuning, registry, comparison, listing, opening, approval),
-    *(scoring, repairing, reproduction, deploying, trigger, backfill, verification),
-    *(migration, up, worker, doctor),
-):
-    for command in family.COMMANDS:
-        app.command()(command)
+PANELS = {
+    "Train": (init, runs, new, tuning, backfill),
+    "Decide": (comparison, registry, approval, listing),
+    "Use": (opening, scoring),
+    "Prove and restore": (verification, reproduction, repairing, migration),
+    "Run as a service": (up, deploying, trigger, worker, doctor),
+}
+for panel, families in PANELS.items():
+    for family in families:
+        for command in family.COMMANDS:
+            app.command(rich_help_panel=panel)(command)
 
 
 def main() -> None:

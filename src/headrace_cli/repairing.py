@@ -24,7 +24,8 @@ def repair(
 
     settings = prepared()
     done = repairing.repair(model, settings)
-    text = f"{done.model} version {done.version}: {done.status}\n  {done.reason}"
+    status = "intact" if done.status == "sound" else done.status
+    text = f"{done.model} version {done.version}: {status}\n  {done.reason}"
     exit_code = 0 if done.is_sound else 1
     answer(done.model_dump(), text, as_json=as_json, exit_code=exit_code)
 

@@ -13,6 +13,7 @@ from headrace_cli.pipelines import (
     DataOption,
     PipelineArgument,
     SetOption,
+    comes_with_headrace,
     complete_pipelines,
     open_pipeline,
 )
@@ -108,7 +109,10 @@ def check(
     from headrace.settings import Settings, pipeline_names
 
     settings = Settings()
-    names = [pipeline] if pipeline else sorted(pipeline_names(settings))
+    known = pipeline_names(settings)
+    packaged = {n for n in known if comes_with_headrace(known[n], settings)}
+    every = sorted(known, key=lambda name: (name in packaged, name))
+    names = [pipeline] if pipeline else every
     source = None if data == "default" else data
     results: list[dict[str, Any]] = []
     for name in names:
@@ -120,7 +124,9 @@ def check(
     refused = any(result["status"] == "refused" for result in results)
 
     def show() -> None:
-        for result in results:
+        for name, result in zip(names, results, strict=True):
+            if not pipeline and name == min(packaged, default=""):
+                console().print("comes with Headrace:", style="dim")
             _show_check(result)
 
     answer(value, show, as_json=as_json, exit_code=int(refused))

@@ -8,7 +8,7 @@ import typer
 
 from headrace.progress import Progress
 from headrace_cli.answers import JsonOption, answer, prepared
-from headrace_cli.pipelines import column_option, complete_pipelines
+from headrace_cli.pipelines import DATA, column_option, complete_pipelines
 
 if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
@@ -27,9 +27,7 @@ def score(  # noqa: PLR0913 (options)
         str,
         typer.Argument(
             metavar="INPUT",
-            help="What to score, with or without labels: an .npz or .npy, IDX files, "
-            "Parquet, an image, a folder or archive of images; a path, any fsspec URI, "
-            "or library:name.",
+            help=f"What to score, with or without labels. {DATA}",
         ),
     ],
     output: Annotated[

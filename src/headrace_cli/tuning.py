@@ -32,7 +32,7 @@ TrialsOption = Annotated[
     int, typer.Option(min=1, max=10_000, help="How many there are in all.")
 ]
 MetricOption = Annotated[
-    str, typer.Option(help="What is sought: val_loss, or the score, as val_accuracy.")
+    str, typer.Option(help="What to minimise (val_loss) or maximise (val_accuracy).")
 ]
 
 

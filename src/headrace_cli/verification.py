@@ -20,7 +20,8 @@ def verify(
         str | None,
         typer.Option(
             metavar="LINK",
-            help="The last link of an earlier verify: it must still be in the chain.",
+            help="The chain head that an earlier `verify --json` printed; it must "
+            "still be in the chain.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -39,17 +40,24 @@ def _show(result: Verification) -> None:
     out = console()
     mark = "[green]ok[/]" if result.status == "ok" else "[red]broken[/]"
     out.print(f"[bold]verify[/]  {mark}  in {result.seconds:.1f} s", markup=True)
-    out.print(f"  {result.reason}")
+    out.print(f"  {_plain(result.reason)}")
     rows, head = result.chain["rows"], result.chain["head"]
     out.print(f"  ledger: {rows:,} rows; last link {head or 'none'}")
     for kind, count in result.missing.items():
-        out.print(f"  no longer there: {count:,} {kind}")
+        out.print(f"  no longer there: {count:,} {_plain(kind)}")
     for adoption in result.adopted:
         what = "rows of the ledger" if adoption.what == "ledger" else "files"
         out.print(
-            f"  {adoption.count:,} {what} were taken over from an older release, "
-            f"unchecked, by {adoption.who} at {adoption.when}",
+            f"  {adoption.count:,} {what} were accepted without a check when the home "
+            f"was upgraded, by {adoption.who} at {adoption.when}",
         )
+
+
+def _plain(text: str) -> str:
+    """The kind of records that programs know by an older name."""
+    return text.replace(
+        "last records of pipelines", "records of the last stage results"
+    )
 
 
 COMMANDS = (verify,)

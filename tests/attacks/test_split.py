@@ -95,7 +95,7 @@ def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
     (warning,) = found.warnings
     assert warning.check == "few_rows"
     assert f"the {rows // 5:,} test rows are too few" in warning.message
-    assert "which takes 36: it asks for 0.75" in warning.message
+    assert "which takes 36: it asks for 75.0%" in warning.message
 
 
 def test_the_gate_is_three_standard_errors_where_there_are_enough_rows(

@@ -41,9 +41,19 @@ def test_no_summary_is_cut_at_80_columns(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    lines = home.headrace("-h").out.partition("Commands:\n")[2].splitlines()
+    panels = home.headrace("-h").out.partition("Train:\n")[2].split("\n\n")
+    assert len(panels) == 5
+    lines = [line for panel in panels for line in panel.splitlines() if line[0] == " "]
     assert len(lines) == len(COMMANDS)
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_metavars_are_in_capitals(home: Home, name: str) -> None:
+    usage, _, options = home.headrace(name, "--help").out.partition("\n")
+    assert usage.split()[3:] == [word.upper() for word in usage.split()[3:]]
+    assert "<str>" not in options
+    assert "<int" not in options
 
 
 @pytest.mark.parametrize("words", [("-q", "check"), ("check", "--quiet")])
@@ -129,6 +139,12 @@ def test_list_says_where_there_is_no_project(
     assert f"There is no project here: neither {bare.project} nor" in answer.out
     assert not list(bare.project.iterdir())
     assert "There is no project" in bare.headrace("list", "--json").json["notice"]
+
+
+def test_list_has_the_pipelines_of_the_project_first(home: Home) -> None:
+    own, _, rest = home.headrace("list").out.partition("comes with Headrace:\n")
+    assert "\nblobs" in own
+    assert "\ndigits" in rest
 
 
 def test_list_says_that_there_is_no_home_yet(home: Home) -> None:

@@ -86,4 +86,4 @@ def test_a_project_is_begun(home: Home, tmp_path: Path) -> None:
     assert f"next: cd {tmp_path / 'mill'} && headrace run digits" in answer.out
     refused = home.headrace("init", str(tmp_path / "mill"), "--json")
     assert refused.exit_code == 2
-    assert "is not empty" in refused.json["reason"]
+    assert "already has pipelines" in refused.json["reason"]

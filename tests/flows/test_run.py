@@ -275,7 +275,7 @@ def test_without_gates_a_version_is_only_registered(
     assert [gate["name"] for gate in found["gates"]] == ["serving"]
     assert states(found)["train"] == "cached"
     why = next(s["why"] for s in found["stages"] if s["name"] == "evaluate")
-    assert why.startswith("gates [")
+    assert why.startswith("gates.")
 
 
 def test_check_ingests_and_validates_without_training(

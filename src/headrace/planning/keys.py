@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.spec import law
+
 _SHOWN = 3
 
 
@@ -27,9 +29,10 @@ class Key:
     def why(self, before: Mapping[str, str]) -> str:
         """How the key differs from earlier ingredients, in words; may be empty."""
         changes = [
-            _change(name, before.get(name), self.ingredients.get(name))
+            change
             for name in sorted(before.keys() | self.ingredients.keys(), key=_by_kind)
             if before.get(name) != self.ingredients.get(name)
+            for change in _changes(name, before.get(name), self.ingredients.get(name))
         ]
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         return ", ".join(changes[:_SHOWN]) + more
@@ -63,12 +66,11 @@ def _by_kind(name: str) -> tuple[int, str]:
     return ("spec", "input", "version", "code").index(name.partition(" ")[0]), name
 
 
-def _change(name: str, before: str | None, now: str | None) -> str:
+def _changes(name: str, before: str | None, now: str | None) -> list[str]:
     kind, _, rest = name.partition(" ")
-    if kind == "spec":
-        return f"{rest} {before} → {now}"
-    if kind == "version":
-        return f"{rest} {before} → {now}"
-    if kind == "code":
-        return f"code of {rest}"
-    return f"{rest} changed"
+    if name in {"spec gates", "spec contract"}:  # lists of tables, by field
+        old, new = ({rest: json.loads(text or "[]")} for text in (before, now))
+        return [str(change) for change in law.changes(old, new)]
+    if kind in {"spec", "version"}:
+        return [f"{rest} {before} → {now}"]
+    return [f"code of {rest}" if kind == "code" else f"{rest} changed"]

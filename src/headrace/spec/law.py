@@ -149,8 +149,20 @@ def changes(before: Fields, after: Fields) -> tuple[Change, ...]:
         if was is None or is_now is None:
             paths = {path for path in paths if path[:2] != ("gates", gate)}
             changed.append(Change(f"gates.{gate}", was, is_now))
-    changed += [Change(".".join(path), old.get(path), new.get(path)) for path in paths]
+    for path in paths:
+        changed += _by_field(".".join(path), old.get(path), new.get(path))
     return tuple(sorted(changed, key=lambda change: change.field))
+
+
+def _by_field(field: str, before: Any, after: Any) -> list[Change]:
+    """The change of a value, of a table by its fields."""
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return [Change(field, before, after)] * (before != after)
+    return [
+        change
+        for name in {**before, **after}
+        for change in _by_field(f"{field}.{name}", before.get(name), after.get(name))
+    ]
 
 
 def recorded_changes(law: Mapping[str, Any]) -> tuple[Change, ...]:

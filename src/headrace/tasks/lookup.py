@@ -51,6 +51,11 @@ class Task:
         """The captions of the pictures of a test split, by file name."""
         return dict(task_default(self.name, "PICTURES"))
 
+    @property
+    def mistakes(self) -> str:
+        """The caption of the worst answers to a test split."""
+        return str(task_default(self.name, "MISTAKES") or "Worst answers")
+
     def result_tags(
         self, metrics: Mapping[str, float | None], gates: Sequence[GateResult]
     ) -> dict[str, str]:

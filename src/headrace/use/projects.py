@@ -9,7 +9,6 @@ from headrace.errors import UsageError
 from headrace.settings import Settings, find_pipeline
 from headrace.state.store import disk_errors
 
-_MAY_BE_THERE = {".git"}
 _IGNORED = ".headrace/\n__pycache__/\n"
 _README = """# {project}
 
@@ -22,24 +21,25 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
     """Make a project with one of the pipelines that can be found by name.
 
     Args:
-        folder: new or empty; it may be a git repository already.
+        folder: new, or one that has none of the files that are written.
         name: of the pipeline.
 
     Returns:
         the folder of the project's own pipeline.
 
     Raises:
-        UsageError: there is something in the folder.
+        UsageError: one of the files is there already.
         NotFoundError: there is no such pipeline.
         DependencyError: the disk is full.
     """
     source = find_pipeline(name, settings)
     if folder.is_file():
         raise UsageError(f"{folder} is a file.", "Name a new folder.")
-    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if present - _MAY_BE_THERE:
+    names = ("pipelines", "README.md", ".gitignore")
+    present = [name for name in names if (folder / name).exists()]
+    if present:
         raise UsageError(
-            f"{folder} is not empty: it has {min(present - _MAY_BE_THERE)}.",
+            f"{folder} already has {', '.join(present)}, which would be written.",
             "Name a new folder: headrace init FOLDER. To add a pipeline to a project, "
             "use `headrace new`.",
         )

@@ -1,4 +1,4 @@
-"""One report per run: an page that needs nothing else, and Markdown for Prefect."""
+"""One report per run: a page that needs nothing else, and Markdown for Prefect."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from headrace.errors import (
     IntegrityError,
     NotFoundError,
 )
+from headrace.gates import in_words
 from headrace.pages import render
 from headrace.records import (
     ContractRecord,
@@ -40,10 +41,6 @@ from headrace.use.comparison import Comparison, compare
 REPORT = "report.html"
 TAG = "headrace.report"
 _CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
-_ITEMS = {
-    "mistakes": "The worst answers",
-    "suspects": "Labels that may be wrong",
-}
 log = logging.getLogger("headrace")
 
 
@@ -98,17 +95,19 @@ def describe(
     evaluation, learned = outcome.evaluation, task(outcome.spec.task)
     metrics = evaluation.metrics if evaluation else {}
     slices = evaluation.slices if evaluation else {}
-    captions = {"curves": _CURVES, **learned.pictures, **_ITEMS}
+    titles = {"mistakes": learned.mistakes, "suspects": "Labels that may be wrong"}
+    captions = {"curves": _CURVES, **learned.pictures, **titles}
     files = _read_all(
         tracking,
         outcome.training,
         [FILE, *(f"pictures/{name}.png" for name in captions)]
-        + [f"pictures/{name}.json" for name in _ITEMS],
+        + [f"pictures/{name}.json" for name in titles],
     )
+    recipe, usual = fields_of(spec), fields_of(_with_defaults(spec))
     ingredients = json.loads(files.get(FILE, b"{}"))
     items = {
         caption: json.loads(files[f"pictures/{name}.json"])
-        for name, caption in _ITEMS.items()
+        for name, caption in titles.items()
         if f"pictures/{name}.json" in files
     }
     pictures = [
@@ -133,9 +132,7 @@ def describe(
             {
                 "gate": gate.name,
                 "result": "passed" if gate.passed else "failed",
-                "value": gate.value,
-                "bound": gate.threshold,
-                "p": gate.p_value,
+                "compared": in_words(gate),
                 "reason": gate.reason,
             }
             for gate in (evaluation.gates if evaluation else ())
@@ -154,7 +151,8 @@ def describe(
         "counts": rows,
         "quarantined": quarantined,
         "findings": [finding for part in judged if part for finding in part.findings],
-        "recipe": fields_of(spec),
+        "recipe": recipe,
+        "chosen": {k: v for k, v in recipe.items() if usual.get(k) != v},
         "libraries": {
             name.removeprefix("version "): version
             for name, version in ingredients.get("code", {}).items()
@@ -162,6 +160,13 @@ def describe(
         },
         "python": ingredients.get("python", ""),
     }
+
+
+def _with_defaults(spec: PipelineSpec) -> PipelineSpec:
+    """What a pipeline file would say that names only the data and the model."""
+    named = spec.model_dump(include={"name", "medium", "task"})
+    model, data = {"builder": spec.model.builder}, {"source": spec.data.source}
+    return PipelineSpec.model_validate({**named, "model": model, "data": data})
 
 
 def log_report(run_id: str, shown: Mapping[str, Any], tracking: Tracking) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.src.planning.conftest import Changed, Trained, keys_of
 
 from headrace.planning import Plan
+from headrace.planning.keys import Key, ingredients_of
 from headrace.records import Record
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure
@@ -45,7 +46,8 @@ def test_a_changed_field_runs_only_the_stage_that_it_is_for(
 def test_gates_contract_and_description(changed: Changed, trained: Trained) -> None:
     told = changed(gates=trained.spec.gates[:1])
     assert list(told) == ["evaluate"]
-    assert told["evaluate"].startswith("gates [")
+    assert told["evaluate"].startswith("gates.")
+    assert "→ none" in told["evaluate"]
     contract = PipelineSpec.model_validate(
         {
             "name": "blobs",
@@ -56,6 +58,21 @@ def test_gates_contract_and_description(changed: Changed, trained: Trained) -> N
     ).contract
     assert list(changed(contract=contract)) == ["validate"]
     assert changed(description="other words") == {}
+
+
+def test_the_field_of_a_gate_that_changed_is_named() -> None:
+    def key(most: float) -> Key:
+        gates = [
+            {"name": "accuracy", "metric": "x", "direction": "min", "threshold": 0.5},
+            {"name": "even", "metric": "even", "direction": "max", "threshold": None},
+        ]
+        gates[1] |= {"kind": "spread", "arguments": {"most": most}}
+        return Key("evaluate", ingredients_of({"gates": gates}, {}, {}))
+
+    why = key(0.6).why(key(0.05).ingredients)
+    assert why == "gates.even.arguments.most 0.05 → 0.6"
+    without = Key("evaluate", {}).why(key(0.05).ingredients)
+    assert 'gates.even spread {"most": 0.05} → none' in without
 
 
 def test_another_builder_is_named(changed: Changed) -> None:

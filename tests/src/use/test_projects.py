@@ -30,15 +30,20 @@ def test_a_git_repository_without_files_becomes_a_project(tmp_path: Path) -> Non
     assert (tmp_path / "pipelines" / "messages" / "pipeline.toml").is_file()
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_becomes_a_project(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(
-        UsageError, match=r"is not empty: it has notes\.txt.*init FOLDER"
-    ):
+    create_project(tmp_path, "digits", Settings(project=tmp_path))
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "pipelines" / "digits" / "pipeline.toml").is_file()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(UsageError, match=r"already has README\.md.*init FOLDER"):
         create_project(tmp_path, "digits", Settings(project=tmp_path))
     with pytest.raises(UsageError, match="is a file"):
-        create_project(tmp_path / "notes.txt", "digits", Settings(project=tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+        create_project(tmp_path / "README.md", "digits", Settings(project=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_an_unknown_example_is_named(tmp_path: Path) -> None:

@@ -57,8 +57,14 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -
     assert "training.<b>" in html.unescape(page)
     assert "training.<b>" not in page
     assert re.search(r"accuracy\s+0\.\d+\s+0\.\d+ to 0\.\d+\s+0\.125", text)
-    for shown in ("By class", "The worst answers, as a table", "training.epochs"):
+    for shown in ("By class", "Most confident mistakes, as a table", "training.epochs"):
         assert shown in text
+    assert re.search(r"\d [<>]= \d", text), "a gate's value, sign and bound"
+    assert "The bound of p is a" in text
+    chosen, every = text.partition("differ from the defaults.")[2].split("fields", 1)
+    assert "training.epochs" in chosen
+    assert "training.weight_decay" not in chosen
+    assert "training.weight_decay" in every
     assert page.count('<figure><img src="data:image/png;base64,') == 4
     assert not re.search(r"src=\"(?!data:)|<link|url\(", page)
 

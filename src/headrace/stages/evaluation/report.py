@@ -51,8 +51,8 @@ def draw(
     ]
     if captions:
         _draw_items(worst.items, captions, data, folder / "mistakes.png")
-        cells = [[caption.replace("\n", ", ")] for caption in captions]
-        file, title = folder / "mistakes.html", "The worst answers"
+        cells = [[caption.replace("\n", " ")] for caption in captions]
+        file, title = folder / "mistakes.html", task(data.task).mistakes
         write_items(file, title, ["answer"], cells, [*worst.items], data)
     if suspects:
         _draw_suspects(suspects, data, folder)

@@ -73,14 +73,14 @@ def check_row(
         shown = [*dict.fromkeys(["row", "name", *columns])]
         first = table.pick(outcome.rows[:_ROWS], shown)
         rows = first.astype(str).to_numpy().tolist()
-    check = outcome.check
+    check, observed = outcome.check, outcome.cause or outcome.observed
     return CheckRow(
         check.name,
         check.split,
         outcome.passed,
         check.warns,
         sentence,
-        outcome.cause or outcome.observed,
+        f"{observed} fail" if observed.endswith(" rows") else observed,
         outcome.unexpected,
         shown,
         rows,

@@ -31,6 +31,14 @@ _SET_BY_US = {
     *("result_format", "catch_exceptions", "rendered_content", "windows"),
 }
 _COLUMN_KEYS = (*COLUMN_KEYS, "column_list")
+_BETWEEN = {
+    "expect_table_row_count_to_be_between": "The number of rows",
+    "expect_column_mean_to_be_between": "The mean of {column}",
+    "expect_column_median_to_be_between": "The median of {column}",
+    "expect_column_min_to_be_between": "The smallest {column}",
+    "expect_column_sum_to_be_between": "The sum of {column}",
+    "expect_column_values_to_be_between": "{column} of each row",
+}
 _RESULT_FORMAT = {
     "result_format": "COMPLETE",
     "include_unexpected_rows": False,
@@ -90,7 +98,7 @@ class Session:
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
             outcomes.append(outcome)
-            rows.append(docs.check_row(outcome, _sentence(result), table, named))
+            rows.append(docs.check_row(outcome, _sentence(check, result), table, named))
         self._tables.append((title, rows))
         return outcomes
 
@@ -140,8 +148,21 @@ def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
         yield Session(pipeline, snapshot_digest)
 
 
-def _sentence(result: Any) -> str:
-    """The expectation in words, by Great Expectations."""
+def _sentence(check: Check, result: Any) -> str:
+    """What a check expects; what is not told here, as Great Expectations words it."""
+    column, told = check.arguments.get("column"), dict(check.arguments)
+    told.pop("column", None)
+    bounds = [
+        f"{words} {told.pop(end):,.4g}"
+        for end, words in (("min_value", "at least"), ("max_value", "at most"))
+        if isinstance(told.get(end), int | float)
+    ]
+    if not told and bounds and check.expectation in _BETWEEN:
+        words = _BETWEEN[check.expectation].format(column=column)
+        return f"{words} is {' and '.join(bounds)}"
+    if check.expectation == "expect_column_values_to_be_in_set" and not check.where:
+        values = " or ".join(map(str, told["value_set"]))
+        return f"{column} is {values} in each row"
     from great_expectations.render.renderer.inline_renderer import InlineRenderer
 
     rendered = InlineRenderer(render_object=result.expectation_config)
@@ -150,7 +171,7 @@ def _sentence(result: Any) -> str:
         values = {k: v["value"] for k, v in (content.value.params or {}).items()}
         template = string.Template(content.value.template or "")
         sentences.append(template.safe_substitute(values))
-    return " ".join(sentences)
+    return " ".join(sentences).removeprefix(f"If split == {check.split}, then ")
 
 
 def _named(check: Check, expectation: Any) -> list[str]:

@@ -11,11 +11,12 @@ SHOWN = {
 }
 # Pictures of a test split, and their captions.
 PICTURES = {
-    "confusion": "Of the rows of each true class, the share that was taken for each "
-    "class; row counts in brackets.",
-    "calibration": "How often the model is right, by how sure it says it is, and how "
-    "many rows that is.",
+    "confusion": "Confusion matrix: predicted class by true class, as shares of each "
+    "row; numbers of rows in brackets.",
+    "calibration": "Calibration: accuracy by predicted confidence, with the number of "
+    "rows.",
 }
+MISTAKES = "Most confident mistakes"
 
 GATES = {
     "accuracy": {"metric": "test_accuracy", "direction": "min"},

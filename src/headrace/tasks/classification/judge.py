@@ -54,10 +54,10 @@ class RightOrWrong:
         return np.where(wrong, outputs.max(axis=1), 0)
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
-        """The label, the prediction and its confidence."""
-        predicted = int(output.argmax())
-        names = f"{data.classes[target]} taken for {data.classes[predicted]}"
-        return f"{names}\n{output[predicted]:.0%} sure"
+        """The true and the predicted class, and the probability of that."""
+        likely = int(output.argmax())
+        names = f"true {data.classes[target]}, predicted {data.classes[likely]}"
+        return f"{names}\n({100 * output[likely]:.0f} %)"
 
     def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
         """See `suspects.find_suspects`."""

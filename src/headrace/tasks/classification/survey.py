@@ -52,6 +52,15 @@ class Classes:
         return label, sizes[label] / self.rows("test")
 
     @property
+    def constant(self) -> str:
+        """Always saying the largest class, in words; a tie is said to be one."""
+        label, _ = self.majority
+        sizes = [self.counts["test", name] for name in self.names]
+        others = sizes.count(max(sizes)) - 1
+        tie = f", as large as {others} other{'s' * (others > 1)}," if others else ""
+        return f"always saying {label!r}{tie}"
+
+    @property
     def rows_for_the_gate(self) -> int:
         """The test rows with which three standard errors reach halfway to 1."""
         share = self.majority[1]
@@ -90,7 +99,7 @@ class Classes:
             message = (
                 f"the {rows:,} test rows are too few for a gate of three standard "
                 f"errors above always saying {label!r} ({share:.1%}), which takes "
-                f"{self.rows_for_the_gate:,}: it asks for {self.accuracy_gate:g}"
+                f"{self.rows_for_the_gate:,}: it asks for {self.accuracy_gate:.1%}"
             )
             yield Finding(check="few_rows", split="test", count=rows, message=message)
 
@@ -126,7 +135,8 @@ class Classes:
             )
         yield (
             f"Always saying {as_code(label)} would be right for {share:.1%} of the "
-            f"test rows; the gate asks for {self.accuracy_gate:g}, {reason}."
+            f"test rows; the gate asks for {self.accuracy_gate:.1%}, {reason}. Raise "
+            "it after the first run."
         )
 
 
@@ -188,8 +198,8 @@ def survey(source: str, counts: Counts, items: int, rejected: Sequence[str]) -> 
         lines=[
             f"{len(names)} classes: {', '.join(names[:_NAMED])}"
             + f" and {more} more" * (more > 0),
-            f"always saying {label!r} would be right for {share:.1%}; the gate asks "
-            f"for {classes.accuracy_gate:.3f}",
+            f"{classes.constant} would be right for {share:.1%}; the gate asks for "
+            f"{classes.accuracy_gate:.1%}: raise it after the first run",
             *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
         ],
         findings=list(classes.findings),

@@ -11,9 +11,10 @@ SHOWN = {
 }
 # Pictures of a test split, and their captions.
 PICTURES = {
-    "predictions": "Predicted against true numbers; they are equal on the line.",
-    "residuals": "Predicted minus true: by the true number, and how often.",
+    "predictions": "Predictions by true number; on the line they are equal.",
+    "residuals": "Residuals: predicted minus true, by true number; their histogram.",
 }
+MISTAKES = "Largest errors"
 
 GATES = {
     "error": {"metric": "test_mean_absolute_error", "direction": "max"},

@@ -86,9 +86,8 @@ class AbsoluteError:
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """The true number, the prediction and the error."""
-        return (
-            f"{target:.4g}: predicted {output[0]:.4g}\noff by {output[0] - target:+.4g}"
-        )
+        numbers = f"true {target:.4g}, predicted {output[0]:.4g}"
+        return f"{numbers}\n(off by {output[0] - target:+.4g})"
 
     def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
         """None: a large error is as likely to be the model's."""
@@ -126,16 +125,22 @@ def _errors(outputs: Outputs, targets: Targets) -> Scores:
 
 
 def _ranges(errors: Scores, truth: Scores) -> dict[str, Metrics]:
-    """The errors by the size of the target."""
+    """The errors by the size of the target; rows with one number are in one range."""
     order = np.argsort(truth, kind="stable")
+    parts = np.array_split(truth[order], min(RANGES, len(order)))
+    starts = np.unique(np.searchsorted(truth[order], [part[0] for part in parts]))
     return {
-        f"range={truth[rows[0]]:.4g} to {truth[rows[-1]]:.4g}": {
+        f"range={_range(truth[rows[0]], truth[rows[-1]])}": {
             "rows": float(len(rows)),
             "absolute_error": float(np.abs(errors[rows]).mean()),
             "bias": float(errors[rows].mean()),
         }
-        for rows in np.array_split(order, min(RANGES, len(order)))
+        for rows in np.split(order, starts[1:])
     }
+
+
+def _range(first: float, last: float) -> str:
+    return f"{first:.4g}" if first == last else f"{first:.4g} to {last:.4g}"
 
 
 PART: Judge = AbsoluteError()

@@ -33,8 +33,23 @@ def test_a_page_is_small_and_names_the_blamed_rows(check: Check) -> None:
     text = page.read_text()
     assert page.stat().st_size < 100_000
     assert "7.png" in text
-    assert "blank values must belong to this set: False" in text
+    assert "blank is False in each row" in text
     assert "Rows in quarantine: 1." in text
+    assert re.search(r"1 of \d+ rows fail\b", text)
+    assert re.search(r"\b0 of \d+ rows fail\b", text)
+
+
+def test_built_in_checks_are_worded_as_sentences(check: Check) -> None:
+    bounds = {"column": "mean", "max_value": 900, "split": "test"}
+    page = Path(
+        check(Data(), expectation("column_mean_to_be_between", **bounds)).docs_uri
+    )
+    text = html.unescape(page.read_text())
+
+    assert "The number of rows is at least 1<" in text
+    assert "The mean of in_train is at most 0.01<" in text
+    assert "The mean of mean is at most 900<" in text
+    assert "If split ==" not in text
 
 
 def test_nothing_on_a_page_asks_a_network_or_runs(check: Check) -> None:

@@ -53,6 +53,14 @@ def test_a_class_of_few_rows_is_left_out_with_their_number(see: See) -> None:
     assert rows_in_words(1) == "1 row in all"
 
 
+def test_a_tie_of_the_largest_classes_is_said_to_be_one(see: See) -> None:
+    found = see(LETTERS).survey
+
+    (line,) = [line for line in found.lines if "always saying" in line]
+    assert "as large as 1 other, would be right for 50.0%; the gate asks for" in line
+    assert line.endswith("%: raise it after the first run")
+
+
 def test_labels_that_name_each_row_are_told_as_such(see: See) -> None:
     rows = [(f"letter {n % 38}", f"row {n:02d}") for n in range(40)]
 
