@@ -137,7 +137,9 @@ def pipeline_file() -> list[str]:
         for inner, of_inner in model.model_fields.items():
             below = _model_of(of_inner.annotation)
             if below is not None:
-                title = f"[{name}.{inner}.NAME]"
+                title = f"{name}.{inner}, as a table"
+                if "dict" in str(of_inner.annotation):
+                    title = f"[{name}.{inner}.NAME]"
                 lines += _section(inner, title, below, schema["$defs"])
     return lines
 
@@ -175,6 +177,8 @@ def _keys(
             None if "str |" in str(field.annotation) else _model_of(field.annotation)
         )
         kind = f"[table](#{name}-table)" if inner else _type(said, known)
+        if inner and "tuple" in str(field.annotation):
+            kind = f"list of [tables](#{name}-table)"
         default = "required" if name in required else _default(said, inner)
         default = _SPECIAL.get((model.__name__, name), default)
         about = field.description or _summary(inner) or _TOP.get(name, "")

@@ -118,6 +118,9 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     (place / "pipelines").mkdir(parents=True)
     write_reviews(place / "reviews.csv")
     write_images(place / "images", 12)
+    (place / "new-images").mkdir()
+    for number, path in enumerate(sorted((place / "images").rglob("*.png"))):
+        shutil.copy(path, place / "new-images" / f"{number:05}.png")
     write_images(place / "pipelines" / "shapes" / "images", 12)
     answer = run("headrace run digits --json", place)
     (place / "run.json").write_text(answer, encoding="utf-8")

@@ -14,8 +14,8 @@ from headrace.spec.tables import Table, share
 class GateSpec(Table):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
-    A gate of ``COMMON_GATES`` or of the task has a metric and a direction of its own;
-    any other gate names them. A ``kind``, such as ``ratio``, is a module that judges in
+    A known gate, of those listed below, has a metric and a direction of its own; any
+    other gate names them. A ``kind``, such as ``ratio``, is a module that judges in
     place of the bound. The ``kind`` of a `GateResult` is another thing: of all gates
     but the champion's and serving it is ``absolute``.
     """
@@ -47,7 +47,9 @@ class GateSpec(Table):
         description="what judges the model, such as ratio or a kind from a package; "
         "empty: the threshold",
     )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="of the kind")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="what the kind needs"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -100,7 +100,7 @@ class _Data(Table):
     encoding: Annotated[str | None, AfterValidator(check_encoding)] = Field(
         default=None,
         exclude_if=lambda name: name is None,  # digests of older laws stay the same
-        description="of tables and .txt files, such as gb18030; None: found",
+        description="of tables and .txt files, such as gb18030; by default detected",
     )
     classes: tuple[str, ...] | None = Field(
         default=None,
@@ -227,7 +227,7 @@ class EvaluationSpec(Table):
 
 
 class PromotionSpec(Table):
-    """``[promotion]``: who decides that a model whose gates hold is promoted."""
+    """``[promotion]``: whether a model that passes its gates is promoted at once."""
 
     mode: Literal["auto", "approval", "manual"] = Field(
         default="auto",

@@ -77,7 +77,8 @@ class NumberSurvey:
             },
             lines=[
                 f"numbers {spread}",
-                f"{constant}; the gate asks for less than {bounds['error']:g}",
+                f"{constant}; the gate asks for less than {bounds['error']:g}: lower "
+                "it after the first run",
             ],
             findings=findings,
             arguments=ARGUMENTS,
