@@ -152,7 +152,11 @@ def describe(
         "quarantined": quarantined,
         "findings": [finding for part in judged if part for finding in part.findings],
         "recipe": recipe,
-        "chosen": {k: v for k, v in recipe.items() if usual.get(k) != v},
+        "chosen": {
+            k: v
+            for k, v in recipe.items()
+            if usual.get(k) != v and not k.startswith("deploy.")
+        },
         "libraries": {
             name.removeprefix("version "): version
             for name, version in ingredients.get("code", {}).items()

@@ -31,13 +31,14 @@ _SET_BY_US = {
     *("result_format", "catch_exceptions", "rendered_content", "windows"),
 }
 _COLUMN_KEYS = (*COLUMN_KEYS, "column_list")
-_BETWEEN = {
-    "expect_table_row_count_to_be_between": "The number of rows",
-    "expect_column_mean_to_be_between": "The mean of {column}",
-    "expect_column_median_to_be_between": "The median of {column}",
-    "expect_column_min_to_be_between": "The smallest {column}",
-    "expect_column_sum_to_be_between": "The sum of {column}",
-    "expect_column_values_to_be_between": "{column} of each row",
+_BETWEEN = {  # by the name of the expectation, without its ends
+    "table_row_count": "The number of rows",
+    "column_mean": "The mean of {column}",
+    "column_median": "The median of {column}",
+    "column_min": "The smallest {column}",
+    "column_sum": "The sum of {column}",
+    "column_unique_value_count": "The number of different values of {column}",
+    "column_values": "Each row's {column}",
 }
 _RESULT_FORMAT = {
     "result_format": "COMPLETE",
@@ -152,17 +153,14 @@ def _sentence(check: Check, result: Any) -> str:
     """What a check expects; what is not told here, as Great Expectations words it."""
     column, told = check.arguments.get("column"), dict(check.arguments)
     told.pop("column", None)
-    bounds = [
-        f"{words} {told.pop(end):,.4g}"
-        for end, words in (("min_value", "at least"), ("max_value", "at most"))
-        if isinstance(told.get(end), int | float)
-    ]
-    if not told and bounds and check.expectation in _BETWEEN:
-        words = _BETWEEN[check.expectation].format(column=column)
-        return f"{words} is {' and '.join(bounds)}"
+    low, high = (told.pop(end, None) for end in ("min_value", "max_value"))
+    kind = check.expectation.removeprefix("expect_").removesuffix("_to_be_between")
+    if kind in _BETWEEN and not told:
+        words = _BETWEEN[kind].format(column=column)
+        return f"{words} is {_bounds(low, high)}"
     if check.expectation == "expect_column_values_to_be_in_set" and not check.where:
         values = " or ".join(map(str, told["value_set"]))
-        return f"{column} is {values} in each row"
+        return f"Each row's {column} is {values}"
     from great_expectations.render.renderer.inline_renderer import InlineRenderer
 
     rendered = InlineRenderer(render_object=result.expectation_config)
@@ -172,6 +170,15 @@ def _sentence(check: Check, result: Any) -> str:
         template = string.Template(content.value.template or "")
         sentences.append(template.safe_substitute(values))
     return " ".join(sentences).removeprefix(f"If split == {check.split}, then ")
+
+
+def _bounds(low: Any, high: Any) -> str:
+    least, most = (f"{v:,.4g}" if isinstance(v, float) else v for v in (low, high))
+    if low == high:
+        return str(least)
+    if high is None:
+        return f"at least {least}"
+    return f"at most {most}" if low is None else f"between {least} and {most}"
 
 
 def _named(check: Check, expectation: Any) -> list[str]:

@@ -30,10 +30,10 @@ def test_a_page_is_small_and_names_the_blamed_rows(check: Check) -> None:
 
     page = Path(check(data).docs_uri)
 
-    text = page.read_text()
+    text = html.unescape(page.read_text())
     assert page.stat().st_size < 100_000
     assert "7.png" in text
-    assert "blank is False in each row" in text
+    assert "Each row's blank is False" in text
     assert "Rows in quarantine: 1." in text
     assert re.search(r"1 of \d+ rows fail\b", text)
     assert re.search(r"\b0 of \d+ rows fail\b", text)
@@ -49,6 +49,8 @@ def test_built_in_checks_are_worded_as_sentences(check: Check) -> None:
     assert "The number of rows is at least 1<" in text
     assert "The mean of in_train is at most 0.01<" in text
     assert "The mean of mean is at most 900<" in text
+    assert "Each row's height is 8<" in text
+    assert "The number of different values of label is at least 2<" in text
     assert "If split ==" not in text
 
 
