@@ -48,7 +48,7 @@ class Progress:
         self._bar = show_bar(what, total) if show_bar else None
         self._move: Move | None = None
         self._is_begun = False
-        self._last: tuple[int, str] | None = None  # what no line has told yet
+        self._last: tuple[int, str] | None = None  # what no line has shown
 
     def __enter__(self) -> Self:
         if self._bar is not None:

@@ -60,36 +60,30 @@ def list_(as_json: JsonOption = False) -> None:
 
 
 def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
-    packaged = [
-        p
-        for p in value["pipelines"]
-        if p["folder"] and comes_with_headrace(Path(p["folder"]), settings)
-    ]
-    own = [p for p in value["pipelines"] if p not in packaged]
-    if own:
-        _show_some(own)
-    if packaged:
-        console().print("comes with Headrace:", style="dim")
-        _show_some(packaged)
-    console().print(value["notice"] or f"home: {value['home']}")
-
-
-def _show_some(pipelines: list[dict[str, Any]]) -> None:
-    rows: list[list[Any]] = [
-        [
+    tables: dict[bool, list[list[Any]]] = {False: [], True: []}
+    for p in value["pipelines"]:
+        folder, schedule = p["folder"] or "", p["schedule"]
+        row = [
             p["name"],
             p["champion"] or "none",
             p["result"],
             p["versions"],
             minutes(p["last_run"]) or "never",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
-            "not deployed" if p["schedule"] and not p["deployed"] else p["schedule"],
-            p["folder"] or "",
+            "not deployed" if schedule and not p["deployed"] else schedule,
+            folder,
         ]
-        for p in pipelines
-    ]
+        is_packaged = bool(folder) and comes_with_headrace(Path(folder), settings)
+        tables[is_packaged].append(row)
     optional = ["folder", "versions", "newest (UTC)", "schedule"]
-    show_table(_COLUMNS, rows, wraps="waits for approval", less_important=optional)
+    for is_packaged, rows in tables.items():
+        if rows and is_packaged:
+            console().print("comes with Headrace:", style="dim")
+        if rows:
+            show_table(
+                _COLUMNS, rows, wraps="waits for approval", less_important=optional
+            )
+    console().print(value["notice"] or f"home: {value['home']}")
 
 
 def _nothing_here(settings: Settings) -> str | None:

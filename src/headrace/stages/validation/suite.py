@@ -150,17 +150,17 @@ def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
 
 
 def _sentence(check: Check, result: Any) -> str:
-    """What a check expects; what is not told here, as Great Expectations words it."""
-    column, told = check.arguments.get("column"), dict(check.arguments)
-    told.pop("column", None)
-    low, high = (told.pop(end, None) for end in ("min_value", "max_value"))
+    """The expectation in words; those of Great Expectations where we have none."""
+    arguments = dict(check.arguments)
+    ends = ("column", "min_value", "max_value")
+    column, low, high = (arguments.pop(name, None) for name in ends)
     kind = check.expectation.removeprefix("expect_").removesuffix("_to_be_between")
-    if kind in _BETWEEN and not told:
+    if kind in _BETWEEN and not arguments and (low, high) != (None, None):
         words = _BETWEEN[kind].format(column=column)
         return f"{words} is {_bounds(low, high)}"
     if check.expectation == "expect_column_values_to_be_in_set" and not check.where:
-        values = " or ".join(map(str, told["value_set"]))
-        return f"Each row's {column} is {values}"
+        choices = " or ".join(map(str, arguments["value_set"]))
+        return f"Each row's {column} is {choices}"
     from great_expectations.render.renderer.inline_renderer import InlineRenderer
 
     rendered = InlineRenderer(render_object=result.expectation_config)
