@@ -89,7 +89,7 @@ class Group(TyperGroup):
         """A section of the help for each panel."""
         width = formatter.width - 6 - max(map(len, self.commands))
         panels: dict[str, list[tuple[str, str]]] = {}
-        commands: dict[str, Any] = self.commands
+        commands: Any = self.commands
         for name, command in commands.items():
             row = name, command.get_short_help_str(width)
             panels.setdefault(command.rich_help_panel, []).append(row)
