@@ -49,7 +49,7 @@ def test_built_in_checks_are_worded_as_sentences(check: Check) -> None:
     assert "The number of rows is at least 1<" in text
     assert "The mean of in_train is at most 0.01<" in text
     assert "The mean of mean is at most 900<" in text
-    assert "Each row's height is 8<" in text
+    assert "Each row's finite is True<" in text
     assert "The number of different values of label is at least 2<" in text
     assert "If split ==" not in text
 
