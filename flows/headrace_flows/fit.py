@@ -20,7 +20,7 @@ from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRec
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.folders import unpack_folder
-from headrace.state.leases import Holding, present
+from headrace.state.leases import HeldLease, heartbeat
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows.retrying_clients import retrying_clients
 from headrace_flows.run import Run, tell_prefect
@@ -121,7 +121,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     settings.prepare_home()
     store = open_anchored(settings)
     try:
-        here = present(settings, str(flow_run.get_id()))
+        here = heartbeat(settings, str(flow_run.get_id()))
         with own_temporary_folder(), retrying_clients(), here as holding:
             place = _train(settings, store, pipeline, training, attempt, holding)
     except KeyboardInterrupt:
@@ -140,7 +140,7 @@ def _train(
     pipeline: str,
     fingerprint: str,
     attempt: int,
-    holding: Holding,
+    holding: HeldLease,
 ) -> str:
     request = store.read_record(request_key(fingerprint, attempt), Request)
     if request is None:

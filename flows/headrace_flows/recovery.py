@@ -76,8 +76,8 @@ def sweep(settings: Settings) -> list[str]:
         if ended or state.dead:
             _end_in_mlflow(settings, state, {*ended}, client)
     for lease in state.dead:
-        leases.bury(lease)
-    leases.forget(state.old)
+        leases.mark_ended(lease)
+    leases.delete(state.old)
     return ended
 
 

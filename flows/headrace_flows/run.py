@@ -27,7 +27,7 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
-from headrace.state.leases import Holding, hold, present
+from headrace.state.leases import HeldLease, heartbeat, hold
 from headrace.state.store import disk_errors
 from headrace.use.repair import Repair, mend
 from headrace_flows.memory import give_memory_back
@@ -80,7 +80,7 @@ class Run:
         self.flow_run_id = ""
         self.ui_url = ""
         self.started = time.perf_counter()
-        self.holding: Holding | None = None
+        self.holding: HeldLease | None = None
         self._lease = contextlib.ExitStack()
 
     @property
@@ -150,7 +150,7 @@ class Run:
         Raises:
             DependencyError: the ledger's database does not answer.
         """
-        with present(self.plan.settings, self.flow_run_id):
+        with heartbeat(self.plan.settings, self.flow_run_id):
             self.holding = None
             self._lease.close()
             yield

@@ -12,7 +12,7 @@ from prefect.states import Cancelled
 
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.state.leases import present
+from headrace.state.leases import heartbeat
 from headrace.use.tuning import parse_search, search
 from headrace_flows import recovery, stages
 from headrace_flows.retrying_clients import retrying_clients
@@ -46,7 +46,7 @@ def tune(
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
-        with retrying_clients(), present(run.plan.settings, run.flow_run_id):
+        with retrying_clients(), heartbeat(run.plan.settings, run.flow_run_id):
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             run_trials(tuning, snapshot, contract)

@@ -39,10 +39,10 @@ class ChampionWatch:
         Returns:
             the repairs and problems that are new since the last check.
         """
-        from headrace.state.ledger import is_there
+        from headrace.state.ledger import ledger_exists
         from headrace.use.repair import restore_lost
 
-        if not is_there(self._settings.database_url):
+        if not ledger_exists(self._settings.database_url):
             return []
         repairs = restore_lost(self._settings)
         new = [r for r in repairs if r.is_sound or self._last.get(r.model) != r.reason]

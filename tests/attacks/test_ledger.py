@@ -203,7 +203,7 @@ def test_the_file_of_the_ledger_is_ours_alone(
     finally:
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert "headrace.db could be read by others (mode 0644)" in caplog.text
+    assert "headrace.db was readable by others (mode 0644)" in caplog.text
 
 
 def test_the_row_is_named_although_the_triggers_are_gone_too(

@@ -13,7 +13,7 @@ from headrace.planning import Key
 from headrace.records import TrainingRecord
 from headrace.spec import override
 from headrace.state.folders import pack_folder
-from headrace.state.leases import present
+from headrace.state.leases import heartbeat
 from headrace_flows.run import Run
 
 pytestmark = pytest.mark.integration
@@ -73,7 +73,7 @@ def test_what_a_run_made_that_was_replaced_is_not_kept(
     run: Run, trained: Trained
 ) -> None:
     key, record = run.plan.train(trained.snapshot, trained.contract), trained.good
-    with present(run.plan.settings, "another flow run") as holding:
+    with heartbeat(run.plan.settings, "another flow run") as holding:
         run.holding = holding
         holding._lost.set()
         with pytest.raises(DependencyError, match="took over"):

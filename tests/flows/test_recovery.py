@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from headrace.settings import Settings
-from headrace.state.leases import hold, present
+from headrace.state.leases import heartbeat, hold
 from headrace.state.ledger import Lease, Leases
 from headrace.state.tracking import Tracking
 
@@ -61,8 +61,8 @@ class World:
 
     def lease(self, flow_run_id: str, name: str = "blobs", **changes: Any) -> Lease:
         wanted = Lease.wanted(name, flow_run_id, "ada@lab").model_copy(update=changes)
-        taken = self.leases.take(wanted)
-        assert taken.is_of(wanted)
+        taken = self.leases.acquire(wanted)
+        assert taken.is_same_run(wanted)
         return taken
 
     def mlflow_run(self, flow_run_id: str, lease: Lease | None = None) -> str:
@@ -137,7 +137,7 @@ def test_a_healthy_run_is_never_touched(world: World, at_once: None) -> None:
     far = world.lease(elsewhere, "others", **ELSEWHERE)
     with (
         hold(world.settings, "blobs", here) as held,
-        present(world.settings, waiting),
+        heartbeat(world.settings, waiting),
     ):
         runs = [world.mlflow_run(here, held.lease), world.mlflow_run(elsewhere, far)]
         assert world.sweep() == []
@@ -310,7 +310,7 @@ def test_old_leases_are_forgotten_but_the_count_is_kept(
 ) -> None:
     monkeypatch.setattr("headrace_flows.recovery.MEMORY_SECONDS", -1)
     for run in ("one", "two"):
-        with hold(world.settings, "blobs", run), present(world.settings, run):
+        with hold(world.settings, "blobs", run), heartbeat(world.settings, run):
             pass
     world.sweep()
     assert [(r.name, r.token) for r in world.leases.all()[0]] == [("blobs", 2)]

@@ -1,8 +1,8 @@
-"""Holding a lease: it is taken, renewed by a thread, and given back at the end.
+"""Leases of runs: acquired, renewed by a heartbeat thread, released at the end.
 
-Of two runs of one pipeline, the one without the lease waits or is refused. A run can
-lose its lease when it is suspended or disconnected for too long. It is interrupted as
-soon as it notices, and the ledger rejects its writes (see `ledger.leases`).
+Of two runs of one pipeline, the one without the lease waits or is refused. A run that
+is suspended or disconnected for too long loses its lease. The heartbeat interrupts it
+when it notices, and the ledger rejects its writes (see `ledger.leases`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import DependencyError, HeadraceError
 from headrace.interrupts import interrupt_now
 from headrace.state.ledger import Lease, Leases, Ledger
-from headrace.state.ledger.leases import FLOW_RUN, busy, taken_over
+from headrace.state.ledger.leases import FLOW_RUN, lease_busy, lease_lost
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 RENEWAL_SECONDS = 15.0
 RETRY_SECONDS = 3.0
 POLL_SECONDS = 1.0
-PATIENCE_SECONDS = 60.0  # for a database that is restarted in the middle of a run
+PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 
 log = logging.getLogger("headrace")
 
 
-class Holding:
-    """A lease that is held, and renewed until it is closed.
+class HeldLease:
+    """A lease that a thread renews until `close`.
 
     Attributes:
-        lease: as it was taken.
+        lease: as it was acquired.
     """
 
     def __init__(self, url: str, leases: Leases, lease: Lease) -> None:
@@ -55,7 +55,7 @@ class Holding:
         return self._lost.is_set()
 
     def ledger(self) -> Ledger:
-        """The ledger; it rejects writes once this lease is lost."""
+        """A ledger that rejects writes once this lease is lost."""
         return Ledger(self._url, patience_seconds=PATIENCE_SECONDS, lease=self.lease)
 
     def loss(self) -> DependencyError:
@@ -63,42 +63,36 @@ class Holding:
         winner = None
         with contextlib.suppress(HeadraceError):
             winner = self._leases.current(self.lease.name)
-        return taken_over(self.lease, winner)
+        return lease_lost(self.lease, winner)
 
-    def close(self, *, ended_well: bool) -> None:
-        """Give it back, where it is still held."""
+    def close(self, *, succeeded: bool) -> None:
+        """Stop renewing the lease, and release it if it is still held."""
         self._closing.set()
         self._thread.join()
+        name = self.lease.name
         try:
-            self._leases.give_back(self.lease, ended_well=ended_well)
-        except HeadraceError as error:  # then it expires by itself
-            log.warning(
-                "the lease of %s was not given back: %s", self.lease.name, error
-            )
+            self._leases.release(self.lease, succeeded=succeeded)
+        except HeadraceError as error:  # then it expires
+            log.warning("the lease of %s was not released: %s", name, error)
 
     def _renew(self) -> None:
-        pause = RENEWAL_SECONDS
+        pause, name = RENEWAL_SECONDS, self.lease.name
         while not self._closing.wait(pause):
-            try:
-                held = self._leases.renew(self.lease)
-            except HeadraceError as error:
-                log.warning(
-                    "the lease of %s could not be renewed yet: %s",
-                    self.lease.name,
-                    error.message,
-                )
-                pause = RETRY_SECONDS
-                continue
-            if not held:
-                self._lost.set()
-                self._interrupt()
-                return
             pause = RENEWAL_SECONDS
+            try:
+                if not self._leases.renew(self.lease):
+                    self._lost.set()
+                    self._interrupt()
+                    return
+            except HeadraceError as error:
+                message = error.message
+                log.warning("the lease of %s was not renewed yet: %s", name, message)
+                pause = RETRY_SECONDS
 
     def _interrupt(self) -> None:
-        """Interrupt the run, which may not write to the ledger again for hours.
+        """Interrupt the run now: its next write to the ledger may be hours away.
 
-        While another handler of SIGINT is installed, this waits.
+        Waits while another handler of SIGINT is installed.
         """
         if self._owner is not threading.main_thread():
             return
@@ -109,55 +103,55 @@ class Holding:
 @contextlib.contextmanager
 def hold(
     settings: Settings, name: str, flow_run_id: str, *, wait: bool = True
-) -> Iterator[Holding]:
+) -> Iterator[HeldLease]:
     """Hold a lease during a block.
 
     Args:
         settings: where the ledger is, and who the user is.
         name: of the pipeline.
-        flow_run_id: Prefect's, of the run that writes.
-        wait: whether to wait for another run that holds it.
+        flow_run_id: the id of the Prefect flow run that writes.
+        wait: whether to wait for another run that holds the lease.
 
     Raises:
         DependencyError: another run holds the lease or has taken it over, or the
             database does not answer.
     """
-    # Patience is for taking the lease; giving it back does not wait.
-    patient = Leases(settings.database_url, patience_seconds=PATIENCE_SECONDS)
+    # Only acquiring is retried; a lease that is not released expires.
+    retrying = Leases(settings.database_url, patience_seconds=PATIENCE_SECONDS)
     leases = Leases(settings.database_url)
     wanted = Lease.wanted(name, flow_run_id, settings.user)
-    lease = _take(settings, patient, wanted, wait)
-    holding = Holding(settings.database_url, leases, lease)
-    ended_well = False
+    lease = _acquire(settings, retrying, wanted, wait)
+    held = HeldLease(settings.database_url, leases, lease)
+    succeeded = False
     try:
-        yield holding
-        ended_well = True
+        yield held
+        succeeded = True
     except KeyboardInterrupt:
-        if holding.is_lost:
-            raise holding.loss() from None
+        if held.is_lost:
+            raise held.loss() from None
         raise
     finally:
-        holding.close(ended_well=ended_well)
+        held.close(succeeded=succeeded)
 
 
 @contextlib.contextmanager
-def present(settings: Settings, flow_run_id: str) -> Iterator[Holding]:
+def heartbeat(settings: Settings, flow_run_id: str) -> Iterator[HeldLease]:
     """Record during a block that a flow run is alive; this blocks no other run."""
-    with hold(settings, f"{FLOW_RUN}{flow_run_id}", flow_run_id) as holding:
-        yield holding
+    with hold(settings, f"{FLOW_RUN}{flow_run_id}", flow_run_id) as held:
+        yield held
 
 
-def _take(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Lease:
+def _acquire(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Lease:
     reported = 0
     with contextlib.ExitStack() as waiting:
         while True:
-            lease = leases.take(wanted)
-            if lease.is_of(wanted):
+            lease = leases.acquire(wanted)
+            if lease.is_same_run(wanted):
                 return lease
             if not wait:
-                raise busy(lease)
+                raise lease_busy(lease)
             if not reported:
-                waiting.enter_context(present(settings, wanted.flow_run_id))
+                waiting.enter_context(heartbeat(settings, wanted.flow_run_id))
             if lease.token != reported:
                 log.info("%s is run by %s: waiting for it to end", wanted.name, lease)
                 reported = lease.token

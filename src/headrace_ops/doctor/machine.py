@@ -102,9 +102,9 @@ def _try_store(uri: str) -> Check:
 def check_models(settings: Settings) -> Iterator[Check]:
     """Each champion's model file, golden file and answers, in one clean process."""
     from headrace.models.logged.soundness.checks import find_flaws, find_wrong_answers
-    from headrace.state.ledger import Ledger, is_there
+    from headrace.state.ledger import Ledger, ledger_exists
 
-    if not is_there(settings.database_url):
+    if not ledger_exists(settings.database_url):
         return
     ledger = Ledger(settings.database_url)
     entries = (ledger.champion(model) for model in ledger.models())

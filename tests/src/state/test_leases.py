@@ -16,7 +16,7 @@ from tests.src.state.ledger.conftest import a_version, expire, wanted
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import Settings
 from headrace.state import leases as holding
-from headrace.state.leases import hold, present
+from headrace.state.leases import heartbeat, hold
 from headrace.state.ledger import Lease, Leases
 
 
@@ -99,7 +99,7 @@ def test_a_run_waits_for_the_other_and_says_so(
 
 
 def test_flow_runs_that_say_that_they_live_are_in_nobodys_way(here: Settings) -> None:
-    with present(here, "one"), present(here, "two"), hold(here, "blobs", "one"):
+    with heartbeat(here, "one"), heartbeat(here, "two"), hold(here, "blobs", "one"):
         rows, now = Leases(here.database_url).all()
         assert all(row.is_alive(now) for row in rows)
         assert len(rows) == 3
@@ -128,8 +128,8 @@ def test_a_run_that_hears_nothing_now_is_told_of_its_loss_later(
 def lost(url: str, lease: Lease) -> None:
     """Another takes a lease whose holder still runs."""
     leases = Leases(url)
-    leases.give_back(lease, ended_well=False)
-    assert leases.take(wanted("two")).token == lease.token + 1
+    leases.release(lease, succeeded=False)
+    assert leases.acquire(wanted("two")).token == lease.token + 1
 
 
 @pytest.mark.parametrize("error", [DependencyError("away", ""), UsageError("odd", "")])
@@ -181,7 +181,7 @@ def test_a_run_that_was_stopped_finds_its_lease_gone(here: Settings) -> None:
         assert process.stdout.readline() == "held\n"
         process.send_signal(signal.SIGSTOP)
         leases = Leases(here.database_url)
-        assert leases.take(wanted("two")).flow_run_id == "stale", "it has time"
+        assert leases.acquire(wanted("two")).flow_run_id == "stale", "it has time"
         expire(here.database_url)
         with hold(here, "blobs", "two"):
             process.send_signal(signal.SIGCONT)

@@ -170,7 +170,7 @@ def test_what_is_no_new_place_is_refused(trained: Trained, tmp_path: Path) -> No
 def test_a_home_in_which_something_runs_is_not_moved(
     trained: Trained, tmp_path: Path
 ) -> None:
-    Leases(trained.settings.database_url).take(Lease.wanted("blobs", "f1", "ada"))
+    Leases(trained.settings.database_url).acquire(Lease.wanted("blobs", "f1", "ada"))
     with pytest.raises(DependencyError, match="blobs is busy"):
         migrate(trained.settings, Destination(home=tmp_path / "new"))
 

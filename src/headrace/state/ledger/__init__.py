@@ -1,7 +1,7 @@
-"""The ledger: versions, the evidence for them, and promotions, in append-only tables.
+"""The ledger: versions, their evidence, and promotions, in append-only tables.
 
 The last entry of a model names its champion. Entries of a model are numbered, and
-(model, sequence) is unique, so inserting the next number is the compare-and-set: of two
+(model, sequence) is unique, so inserting the next number is a compare-and-set: of two
 promotions decided on the same entry, one succeeds and the other raises PromotionError.
 """
 
@@ -16,7 +16,7 @@ from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.approvals import Approvals
 from headrace.state.ledger.bindings import Binding
 from headrace.state.ledger.chain import ChainReport
-from headrace.state.ledger.database import is_there
+from headrace.state.ledger.database import ledger_exists
 from headrace.state.ledger.former import (
     Attempt,
     BestFormer,
@@ -53,7 +53,7 @@ __all__ = [
     "Version",
     "earlier_attempts",
     "find_best_former",
-    "is_there",
+    "ledger_exists",
     "standing_evidence",
 ]
 
@@ -64,8 +64,8 @@ class Ledger(Approvals, Anchors):
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
-        patience_seconds: how long to try again where a server does not answer.
-        lease: of the run that writes; commands of people write without one.
+        patience_seconds: how long to retry a server that does not answer.
+        lease: of the run that writes; a person's commands write without one.
 
     Raises:
         UsageError: the URL is not of such a database, or the database is not a
@@ -75,7 +75,7 @@ class Ledger(Approvals, Anchors):
     """
 
     def history(self, model: str, *, after: int = 0) -> list[Entry]:
-        """Promotions and rollbacks past the entry numbered ``after``, oldest first."""
+        """Promotions and rollbacks after the entry numbered ``after``, oldest first."""
         conditions = ENTRIES.c.model == model, ENTRIES.c.sequence > after
         return self._database.records(Entry, ENTRIES, *conditions)
 
@@ -97,10 +97,10 @@ class Ledger(Approvals, Anchors):
         return Champion(version=self.version(model, last.to_version), entry=last)
 
     def find(self, name: str) -> Version:
-        """The version that a person names.
+        """The version with a name.
 
         Args:
-            name: ``MODEL``, which is its champion; ``MODEL@champion``; or
+            name: ``MODEL`` or ``MODEL@champion`` for its champion, or
                 ``MODEL/VERSION``.
 
         Raises:
@@ -134,7 +134,7 @@ class Ledger(Approvals, Anchors):
         """Make a version the champion.
 
         Args:
-            expected_sequence: the last entry that the decision was made on.
+            expected_sequence: the last entry when the decision was made.
             forced: promote without passing evidence, for the reason in ``why``.
             evidence_id: the evidence of the decision; by default the latest against
                 the champion. Unless ``forced``, it must have passed, must not be of an
@@ -157,21 +157,20 @@ class Ledger(Approvals, Anchors):
         if last is not None and last.to_version == version:
             return last
         if expected_sequence != (last.sequence if last else 0):
-            raise self._lost("promote", model, expected_sequence)
+            raise self._conflict("promote", model, expected_sequence)
+        champion = last.to_version if last else None
         entry = Entry(
             model=model,
             sequence=expected_sequence + 1,
             action="promote",
-            from_version=last.to_version if last else None,
+            from_version=champion,
             to_version=version,
             who=who,
             why=why,
             forced=forced,
-            evidence_id=self._proof(
-                model, version, evidence_id, forced, last.to_version if last else None
-            ),
+            evidence_id=self._proof(model, version, evidence_id, forced, champion),
         )
-        return self._append(entry, last)
+        return self._append(entry)
 
     def rollback(
         self, model: str, *, who: str, why: str, expected_sequence: int
@@ -183,8 +182,8 @@ class Ledger(Approvals, Anchors):
         """
         entries = self.history(model)
         if expected_sequence != len(entries):
-            raise self._lost("rollback", model, expected_sequence)
-        target = _previous(model, entries)
+            raise self._conflict("rollback", model, expected_sequence)
+        target = _previous_champion(model, entries)
         entry = Entry(
             model=model,
             sequence=expected_sequence + 1,
@@ -194,11 +193,11 @@ class Ledger(Approvals, Anchors):
             who=who,
             why=why,
         )
-        return self._append(entry, entries[-1])
+        return self._append(entry)
 
     def rollback_target(self, model: str) -> Version:
         """The version that a rollback would return to; raises PromotionError."""
-        return self.version(model, _previous(model, self.history(model)))
+        return self.version(model, _previous_champion(model, self.history(model)))
 
     def standing_evidence(self, model: str, version: int) -> Evidence | None:
         """The evidence that a version was last promoted on; else its last."""
@@ -206,9 +205,9 @@ class Ledger(Approvals, Anchors):
         return standing_evidence(own, self.history(model), version)
 
     def was_rolled_back(self, model: str, version: int) -> Entry | None:
-        """The rollback that took a version out, if it was not promoted since.
+        """The rollback of a version, if it was not promoted again afterwards.
 
-        Such a version is promoted by hand or not at all.
+        Only a person can promote such a version.
         """
         for entry in reversed(self.history(model)):
             if entry.action == "promote" and entry.to_version == version:
@@ -227,9 +226,7 @@ class Ledger(Approvals, Anchors):
         rows = self._database.rows(query)
         return Entry(**rows[0]) if rows else None
 
-    def _append(self, entry: Entry, last: Entry | None) -> Entry:
-        if entry.sequence != (last.sequence if last else 0) + 1:
-            raise self._lost(entry.action, entry.model, entry.sequence - 1)
+    def _append(self, entry: Entry) -> Entry:
         try:
             return Entry(**self._database.add(ENTRIES, entry))
         except sa.exc.IntegrityError:
@@ -237,20 +234,22 @@ class Ledger(Approvals, Anchors):
         if winner and entry.action == "promote":
             if winner.to_version == entry.to_version:
                 return winner
-        raise self._lost(entry.action, entry.model, entry.sequence - 1)
+        raise self._conflict(entry.action, entry.model, entry.sequence - 1)
 
-    def _lost(self, action: str, model: str, expected_sequence: int) -> PromotionError:
-        between = "; ".join(map(str, self.history(model, after=expected_sequence)))
+    def _conflict(
+        self, action: str, model: str, expected_sequence: int
+    ) -> PromotionError:
+        later = "; ".join(map(str, self.history(model, after=expected_sequence)))
         name = "promotion" if action == "promote" else action
         return PromotionError(
             f"The {name} of {model} was rejected: it was decided on entry "
             f"{expected_sequence}, but "
-            f"{between or f'the last entry is {self.sequence(model)}'}.",
+            f"{later or f'the last entry is {self.sequence(model)}'}.",
             f"Look at `headrace history {model}` and decide again.",
         )
 
 
-def _previous(model: str, entries: Sequence[Entry]) -> int:
+def _previous_champion(model: str, entries: Sequence[Entry]) -> int:
     """The champion before the present one was promoted; raises PromotionError."""
     champions: list[int] = []
     for entry in entries:

@@ -7,16 +7,16 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from headrace.state.ledger.chain import ChainReport, walk
-from headrace.state.ledger.database import Database, format_of, plain
+from headrace.state.ledger.database import Database, as_json, format_of
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.rows import Adoption, utc_now
 from headrace.state.ledger.tables import ADOPTIONS, ANCHORS
 
-_AT_ONCE = 500  # keys of one query
+_KEYS_PER_QUERY = 500
 
 
 class Anchors:
-    """Digests of files by their keys in the store; the last one of a key is valid."""
+    """Digests of files by their keys in the store; the last digest of a key counts."""
 
     _database: Database
 
@@ -51,12 +51,12 @@ class Anchors:
         return {key: digest for key, digest in latest.items() if digest}
 
     def adoptions(self) -> list[Adoption]:
-        """What was taken over from an older release, oldest first."""
+        """The migrations from older releases, oldest first."""
         return self._database.records(Adoption, ADOPTIONS)
 
     @property
     def awaits_adoption(self) -> bool:
-        """Whether the store of an older release has not been taken over yet."""
+        """Whether the store of an older release has not been adopted yet."""
         return [adoption.what for adoption in self.adoptions()] == ["ledger"]
 
     def adopt_store(self, digests: Mapping[str, str], who: str) -> bool:
@@ -68,7 +68,7 @@ class Anchors:
         try:
             with self._database.adding() as rows:
                 adoption = Adoption(what="store", count=len(digests), who=who)
-                rows.add(ADOPTIONS, plain(adoption))
+                rows.add(ADOPTIONS, as_json(adoption))
                 known = _latest(rows.connection, digests)
                 for key, digest in digests.items():
                     if key not in known:
@@ -87,8 +87,7 @@ class Anchors:
         """Check every row against the chain.
 
         Args:
-            link: an earlier last link, which the chain must still contain; may be
-                empty.
+            link: an earlier last link that the chain must still contain, or empty.
         """
         with self._database.reading() as connection:
             return walk(connection, link)
@@ -100,10 +99,10 @@ def _anchor(key: str, digest: str) -> dict[str, str]:
 
 def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:
     names, latest = list(keys), dict[str, str]()
-    for first in range(0, len(names), _AT_ONCE):
+    for first in range(0, len(names), _KEYS_PER_QUERY):
         query = (
             sa.select(ANCHORS.c.key, ANCHORS.c.digest)
-            .where(ANCHORS.c.key.in_(names[first : first + _AT_ONCE]))
+            .where(ANCHORS.c.key.in_(names[first : first + _KEYS_PER_QUERY]))
             .order_by(ANCHORS.c.id)
         )
         latest.update((key, digest) for key, digest in connection.execute(query))

@@ -15,75 +15,73 @@ TIMEOUT = "timeout"  # recorded as the one who rejected an expired request
 class Approvals(Versions):
     """Requests for approval and the answers to them.
 
-    Each row has the next step of its version, and the step is unique. Of two answers to
+    Each row is the next step of its version, and steps are unique. Of two answers to
     one request the first is valid, and the second raises PromotionError.
     """
 
     def approvals(self, model: str) -> list[Approval]:
         """All requests and answers, oldest first."""
         self.waiting(model)
-        return self._approvals(APPROVALS.c.model == model)
+        return self._approvals(model)
 
     def approval(self, model: str, version: int) -> Approval | None:
         """The last request or answer for a version; None if there is none.
 
         The first call after a request has expired records its rejection.
         """
-        table = APPROVALS.c
-        words = self._approvals(table.model == model, table.version == version)
-        if not words:
-            return None
-        return self._expire(words[-1]) if words[-1].is_overdue else words[-1]
+        steps = self._approvals(model, APPROVALS.c.version == version)
+        return self._expire(steps[-1]) if steps else None
 
     def request(self, model: str, version: int) -> Approval | None:
         """The last request for a version, answered or not."""
         table = APPROVALS.c
-        requests = self._approvals(
-            table.model == model, table.version == version, table.action == "request"
-        )
+        is_request = (table.version == version) & (table.action == "request")
+        requests = self._approvals(model, is_request)
         return requests[-1] if requests else None
 
     def waiting(self, model: str) -> list[Approval]:
         """The requests that nobody has answered yet, oldest first."""
         last: dict[int, Approval] = {}
-        for word in self._approvals(APPROVALS.c.model == model):
-            last.pop(word.version, None)  # the order of the last words counts
-            last[word.version] = word
-        words = [
-            self._expire(word) if word.is_overdue else word for word in last.values()
-        ]
-        return [word for word in words if word.action == "request"]
+        for step in self._approvals(model):
+            last.pop(step.version, None)  # sorts the versions by their last step
+            last[step.version] = step
+        steps = map(self._expire, last.values())
+        return [step for step in steps if step.action == "request"]
 
-    def add_approval(self, word: Approval) -> Approval:
+    def add_approval(self, approval: Approval) -> Approval:
         """Add the next request or answer for a version.
 
         Raises:
             PromotionError: another request or answer came first.
         """
         try:
-            self._database.add(APPROVALS, word)
+            self._database.add(APPROVALS, approval)
         except sa.exc.IntegrityError:
-            last = self.approval(word.model, word.version)
+            model, version = approval.model, approval.version
             raise PromotionError(
-                f"Version {word.version} of {word.model} was {last} just before.",
-                f"Look at `headrace history {word.model}` and decide again.",
+                f"Version {version} of {model} was {self.approval(model, version)} "
+                "just before.",
+                f"Look at `headrace history {model}` and decide again.",
             ) from None
-        return word
+        return approval
 
-    def _expire(self, request: Approval) -> Approval:
-        why = f"nobody answered until {request.expires}"
-        late = request.answer(
-            "reject", who=TIMEOUT, why=why, evidence_id=request.evidence_id
+    def _expire(self, last: Approval) -> Approval:
+        """The rejection of an expired request; any other step as it is."""
+        if not last.is_overdue:
+            return last
+        why = f"nobody answered until {last.expires}"
+        timeout = last.answer(
+            "reject", who=TIMEOUT, why=why, evidence_id=last.evidence_id
         )
         if self._database.is_read_only:
-            return late
+            return timeout
         try:
-            return self.add_approval(late)
-        except PromotionError:  # somebody else has looked, or answered, just now
-            return self._approvals(
-                APPROVALS.c.model == request.model,
-                APPROVALS.c.version == request.version,
-            )[-1]
+            return self.add_approval(timeout)
+        except PromotionError:  # another process has expired or answered it just now
+            return self._approvals(last.model, APPROVALS.c.version == last.version)[-1]
 
-    def _approvals(self, *conditions: sa.ColumnElement[bool]) -> list[Approval]:
-        return self._database.records(Approval, APPROVALS, *conditions)
+    def _approvals(
+        self, model: str, *conditions: sa.ColumnElement[bool]
+    ) -> list[Approval]:
+        own = APPROVALS.c.model == model
+        return self._database.records(Approval, APPROVALS, own, *conditions)

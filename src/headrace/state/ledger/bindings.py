@@ -1,4 +1,4 @@
-"""Which files hold a version's weights, if not those it was registered with."""
+"""Bindings: the files that hold a version's weights, once they are re-saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.state.ledger.tables import BINDINGS, VERSIONS
 
 
 class Binding(Record):
-    """Which files hold a version's weights from now on, and why.
+    """The files that hold a version's weights from now on, and the reason.
 
     The weights stay those that were registered. A Keras file contains the time of
     saving, so equal weights that are saved again have another digest.
@@ -24,7 +24,7 @@ class Binding(Record):
     Attributes:
         step: 1, 2, 3 … without gaps in one version; the last one is valid.
         when: ISO 8601, UTC.
-        details: replace the version's details of the same names.
+        details: override the version's details of the same names.
     """
 
     model: str
@@ -41,47 +41,45 @@ class Binding(Record):
 
 
 class Bindings:
-    """Versions with the files that they are bound to."""
+    """Versions with the files of their last bindings."""
 
     _database: Database
 
     def bind(self, version: Version, **values: Any) -> Version:
-        """Bind a version to other files; its own row stays as it is.
+        """Bind a version to other files; its own row is not changed.
 
         Args:
-            version: as it is bound now.
+            version: with its current binding.
             values: of the `Binding`: model_uri, model_digest, golden_digest, who, why.
 
         Returns:
-            the version as it is bound afterwards, perhaps by another call that came
-            first.
+            the version with its last binding, which a concurrent call may have added.
         """
         step = int(version.details.get("binding", 0)) + 1
         row = Binding(model=version.model, version=version.version, step=step, **values)
         with contextlib.suppress(sa.exc.IntegrityError):
             self._database.add(BINDINGS, row)
         own = VERSIONS.c
-        is_it = sa.and_(own.model == version.model, own.version == version.version)
-        return self._versions(is_it)[0]
+        return self._versions(
+            own.model == version.model, own.version == version.version
+        )[0]
 
     def bindings(self, model: str) -> list[Binding]:
-        """All changes of files of a model's versions, oldest first."""
-        own = BINDINGS.c.model == model
-        return self._database.records(Binding, BINDINGS, own)
+        """All bindings of a model's versions, oldest first."""
+        return self._database.records(Binding, BINDINGS, BINDINGS.c.model == model)
 
     def _versions(self, *conditions: sa.ColumnElement[bool]) -> list[Version]:
-        own, bound = VERSIONS.c, BINDINGS.c
-        is_its = sa.and_(bound.model == own.model, bound.version == own.version)
-        all_ = BINDINGS.alias().c
+        own, bound, steps = VERSIONS.c, BINDINGS.c, BINDINGS.alias().c
         last = (
-            sa.select(sa.func.max(all_.step))
-            .where(all_.model == own.model, all_.version == own.version)
+            sa.select(sa.func.max(steps.step))
+            .where(steps.model == own.model, steps.version == own.version)
             .scalar_subquery()
         )
+        is_last = (bound.model == own.model) & (bound.version == own.version)
         query = (
             sa.select(VERSIONS, *(bound[name].label(f"_{name}") for name in _BOUND))
             .select_from(VERSIONS)
-            .outerjoin(BINDINGS, sa.and_(is_its, bound.step == last))
+            .outerjoin(BINDINGS, is_last & (bound.step == last))
             .where(*conditions)
             .order_by(own.version)
         )
@@ -92,7 +90,7 @@ _BOUND = ("step", "run_id", "model_uri", "model_digest", "golden_digest", "detai
 
 
 def _as_bound(row: Mapping[str, Any]) -> Version:
-    """A version with the files of its last binding, from one row of both tables."""
+    """A version with its last binding, from a row of the join."""
     own = {name: value for name, value in row.items() if not name.startswith("_")}
     if row["_step"] is None:
         return Version(**own)

@@ -1,8 +1,8 @@
-"""The hash chain over the ledger's rows: each link covers a row and the link before it.
+"""The hash chain of the ledger: each link is a digest of a row and the previous link.
 
 A row that is changed, removed, inserted or reordered no longer matches its link. Anyone
-who can write to the database can also recompute the chain. A copy of the last link that
-is kept elsewhere detects that too.
+who can write to the database can also recompute the chain. An external copy of the last
+link detects that too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from headrace.state.ledger.tables import CHAIN, CHAINED
 from headrace.state.ledger.triggers import missing_triggers, unique_columns
 
-_BLOCK = 10_000
-_DAMAGE = (TypeError, ValueError, sa.exc.OperationalError)  # no JSON, or no text
+_BATCH = 10_000
+_UNREADABLE = (TypeError, ValueError, sa.exc.OperationalError)  # not JSON, not UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ChainReport:
 
 
 class Appender:
-    """Adds rows and their links, in one transaction with the ledger's lock.
+    """Adds rows and their links, in one transaction that holds the ledger's lock.
 
     Args:
         connection: of that transaction.
@@ -96,53 +96,53 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
 
     Args:
         connection: to the ledger's database.
-        wanted: an earlier last link, which must still be there; may be empty.
+        wanted: an earlier last link that the chain must still contain, or empty.
     """
-    number, link = 0, ""
-    is_there = not wanted
-    problem = ""
+    number, link, problem = 0, "", ""
+    has_wanted = not wanted
     rows = {table.name: _digests(connection, table) for table in CHAINED}
-    links = connection.execution_options(yield_per=_BLOCK).execute(
+    links = connection.execution_options(yield_per=_BATCH).execute(
         sa.select(CHAIN).order_by(CHAIN.c.number)
     )
     for entry in links.mappings():
         number += 1
         problem = problem or _problem(dict(entry), number, link, rows)
         link = entry["link"]
-        is_there = is_there or link == wanted
+        has_wanted = has_wanted or link == wanted
         rows.get(entry["table"], {}).pop(entry["row"], None)
-    for name, left in rows.items():
-        for key in left:
+    for name, unlinked in rows.items():
+        for key in unlinked:
             problem = problem or f"the row {key} of {name} is in no link of the chain"
-    if not is_there and not problem:
-        problem = f"the link {wanted} is gone: the chain was cut off or written anew"
+    if not has_wanted and not problem:
+        problem = f"the link {wanted} is gone: the chain was cut off or recomputed"
     missing = missing_triggers(connection, [*CHAINED, CHAIN])
-    if missing:  # changing a row takes dropping its trigger first
+    if missing:  # a row can only be changed after its trigger was dropped
         gone = f"the trigger {missing[0]} is gone or changed"
         problem = f"{problem}; {gone}" if problem else gone
     return ChainReport(number, link, problem)
 
 
 def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-    """The digest of every row of a table as it is now, by its key."""
+    """The current digest of every row of a table, by its key."""
     try:
         rows = list(map(dict, connection.execute(sa.select(table)).mappings()))
         return {row_key(table, row): row_digest(row) for row in rows}
-    except _DAMAGE:
+    except _UNREADABLE:
         return _digests_one_by_one(connection, table)
 
 
 def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-    """The same, row by row; a row that cannot be read counts as ``unreadable``."""
+    """As `_digests`; the digest of a row that cannot be read is ``unreadable``."""
     columns = [table.c[name] for name in unique_columns(table)[0]]
     digests = {}
     for key in connection.execute(sa.select(*columns)).mappings().all():
-        is_it = [table.c[name] == value for name, value in key.items()]
+        same_key = [table.c[name] == value for name, value in key.items()]
+        query = sa.select(table).where(*same_key)
         try:
-            row = connection.execute(sa.select(table).where(*is_it)).mappings().one()
-            digests[row_key(table, dict(key))] = row_digest(dict(row))
-        except _DAMAGE:
-            digests[row_key(table, dict(key))] = "unreadable"
+            digest = row_digest(dict(connection.execute(query).mappings().one()))
+        except _UNREADABLE:
+            digest = "unreadable"
+        digests[row_key(table, dict(key))] = digest
     return digests
 
 
@@ -152,14 +152,14 @@ def _problem(
     before: str,
     rows: Mapping[str, Mapping[str, str]],
 ) -> str:
-    """Why a link does not match; empty if it does."""
+    """The mismatch of a link; empty if there is none."""
     if entry["number"] != number:
         return f"link {number} of the chain is gone"
-    where = f"the row {entry['row']} of {entry['table']} (link {number})"
-    own = (entry["table"], entry["row"], entry["digest"])
-    if entry["link"] != _link(before, number, *own):
-        return f"link {number} of the chain does not follow from the one before it"
-    digest = rows.get(entry["table"], {}).get(entry["row"])
+    table, key = entry["table"], entry["row"]
+    where = f"the row {key} of {table} (link {number})"
+    if entry["link"] != _link(before, number, table, key, entry["digest"]):
+        return f"link {number} of the chain does not follow from the previous link"
+    digest = rows.get(table, {}).get(key)
     if digest is None:
         return f"{where} was removed"
     if digest != entry["digest"]:

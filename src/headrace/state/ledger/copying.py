@@ -1,7 +1,7 @@
-"""Copying a ledger to another database, with its chain as it is.
+"""Copying a ledger to another database, with its chain.
 
-Rows are appended in the order of the chain, so a copy that was begun is continued, and
-one that is whole stays as it is.
+Rows are appended in the order of the chain, so copying is idempotent and an
+interrupted copy is continued.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _TIMEOUT_SECONDS = 10.0
 
 
 def copy_ledger(source_url: str, target_url: str) -> None:
-    """Append what another ledger lacks, in one transaction.
+    """Append the missing rows to the target ledger, in one transaction.
 
     Raises:
-        UsageError: the other one is not the beginning of this one.
+        UsageError: the target is not a prefix of the source.
         DependencyError: a database does not answer, or is locked.
     """
     source = Database(source_url, _TIMEOUT_SECONDS)
     target = Database(target_url, _TIMEOUT_SECONDS)
     with source.writing() as reading, target.writing() as writing:
-        source.lock(reading)  # nobody adds a row meanwhile
+        source.lock(reading)  # so that no row is added meanwhile
         target.lock(writing)
-        _append(reading, writing, _lacking(reading, writing))
+        _append(reading, writing, _missing_links(reading, writing))
         advance_sequences(writing, CHAINED)
 
 
 def check_ledger(source_url: str, target_url: str) -> None:
-    """Refuse another ledger that is not the beginning of this one.
+    """Raise an error unless the target ledger is a prefix of the source.
 
     Raises:
         UsageError: it is not.
@@ -47,14 +47,17 @@ def check_ledger(source_url: str, target_url: str) -> None:
     source = Database(source_url, _TIMEOUT_SECONDS)
     target = Database(target_url, _TIMEOUT_SECONDS)
     with source.reading() as reading, target.reading() as writing:
-        _lacking(reading, writing)
+        _missing_links(reading, writing)
 
 
-def _lacking(
+def _missing_links(
     reading: sa.Connection, writing: sa.Connection
 ) -> Sequence[Mapping[str, Any]]:
-    """The links that the other ledger lacks; raises UsageError where it has its own."""
-    links, present = _links(reading), _links(writing)
+    query = sa.select(CHAIN).order_by(CHAIN.c.number)
+    links, present = (
+        list(map(dict, connection.execute(query).mappings()))
+        for connection in (reading, writing)
+    )
     if links[: len(present)] != present:
         raise UsageError(
             f"The database {writing.engine.url.render_as_string()} has a ledger of "
@@ -62,11 +65,6 @@ def _lacking(
             "Name an empty database.",
         )
     return links[len(present) :]
-
-
-def _links(connection: sa.Connection) -> list[Mapping[str, Any]]:
-    query = sa.select(CHAIN).order_by(CHAIN.c.number)
-    return list(map(dict, connection.execute(query).mappings()))
 
 
 def _append(
@@ -83,4 +81,4 @@ def _append(
         values = [rows[name, link["row"]] for link in group]
         writing.execute(sa.insert(METADATA.tables[name]), values)
     if links:
-        writing.execute(sa.insert(CHAIN), list(map(dict, links)))
+        writing.execute(sa.insert(CHAIN), list(links))

@@ -24,7 +24,7 @@ from headrace.state.ledger.engines import check_room, is_read_only, make_engine
 from headrace.state.ledger.migration import adopt_rows
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
-_LOCK = 0x48454144  # an arbitrary number; locked to make tables or add rows
+_LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
 _PAUSE_SECONDS = 2.0
 _DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
 
@@ -32,7 +32,7 @@ R = TypeVar("R", bound=Record)
 log = logging.getLogger("headrace")
 
 
-def is_there(url: str) -> bool:
+def ledger_exists(url: str) -> bool:
     """Whether a database has a ledger; creates nothing.
 
     Raises:
@@ -63,7 +63,7 @@ class Database:
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
-        patience_seconds: how long to try again where a server does not answer.
+        patience_seconds: how long to retry a server that does not answer.
         guard: called at the start of each transaction that adds rows.
     """
 
@@ -94,7 +94,7 @@ class Database:
                 f"this version reads format {FORMAT}.",
                 "Use the Headrace that made it, or set another HEADRACE_DATABASE_URL.",
             )
-        self.ensure(METADATA)  # an older ledger may lack one of the tables
+        self.ensure(METADATA)  # an older release may lack one of the tables
 
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query, by column name."""
@@ -113,13 +113,13 @@ class Database:
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
         """Add a row and return it; raises SQLAlchemy's IntegrityError if it exists."""
         with self.adding() as rows:
-            return rows.add(table, plain(record, {"id"}))
+            return rows.add(table, as_json(record, {"id"}))
 
     @contextlib.contextmanager
     def adding(self) -> Iterator[Appender]:
-        """A transaction that adds rows, all of them or none."""
+        """A transaction that adds rows to the chain."""
         with self.writing() as connection:
-            self.lock(connection)  # first, while no other lock is held
+            self.lock(connection)  # always the first lock, so there is no deadlock
             if self._guard is not None:
                 self._guard(connection)
             yield Appender(connection)
@@ -134,8 +134,8 @@ class Database:
         return self._transaction("BEGIN")
 
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
-        """A transaction that writes everything at the end of the block, or nothing."""
-        return self._transaction("BEGIN IMMEDIATE")  # SQLite only waits at a start
+        """A transaction that is committed at the end of the block."""
+        return self._transaction("BEGIN IMMEDIATE")  # a later upgrade would not wait
 
     def ensure(self, metadata: sa.MetaData) -> None:
         """Create the tables that are missing."""
@@ -148,10 +148,9 @@ class Database:
             metadata.create_all(connection)
 
     def lock(self, connection: sa.Connection) -> None:
-        """Take the lock of PostgreSQL; SQLite has one writer at a time anyway."""
+        """Take PostgreSQL's advisory lock; SQLite has only one writer at a time."""
         if not self._is_sqlite:
-            lock = sa.func.pg_advisory_xact_lock(_LOCK)
-            connection.execute(sa.select(lock))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
     def _create(self) -> int:
         if self._is_sqlite:
@@ -161,9 +160,9 @@ class Database:
             version = format_of(connection)
             if version is not None:
                 return version
-            found_tables = set(sa.inspect(connection).get_table_names())
-            taken = found_tables & set(METADATA.tables)
-            if {MARKER.name, "chain"} & found_tables:
+            present = set(sa.inspect(connection).get_table_names())
+            taken = present & set(METADATA.tables)
+            if {MARKER.name, "chain"} & present:
                 raise self._damaged(f"its table {MARKER.name} is gone or empty")
             if taken:
                 raise UsageError(
@@ -176,7 +175,7 @@ class Database:
             return FORMAT
 
     def _migrate(self) -> int:
-        """Migrate format 1 in one transaction; another process may have done so."""
+        """Migrate format 1 in one transaction, unless another process has done so."""
         from headrace.settings import Settings
 
         with self.writing() as connection:
@@ -188,18 +187,18 @@ class Database:
                 raise self._damaged(f"its table {MARKER.name} was changed")
             count = adopt_rows(connection, Settings().user)
         log.warning(
-            "The ledger %s was made by an older Headrace. Its %d rows were taken over "
-            "as they are and are chained from now on; an older Headrace can no longer "
-            "use it. `headrace verify` shows this.",
+            "The ledger %s was made by an older Headrace. Its %d rows were migrated "
+            "unchanged and are part of the hash chain from now on; an older Headrace "
+            "can no longer use it. `headrace verify` shows this.",
             self.name,
             count,
         )
         return FORMAT
 
     def _use_write_ahead_log(self) -> None:
-        # For this statement alone SQLite does not always wait for the lock.
+        # SQLite does not always wait for the lock before this statement.
         deadline = time.monotonic() + self._timeout_seconds
-        with self._explained(), self._engine.connect() as connection:
+        with self._translate_errors(), self._engine.connect() as connection:
             while True:
                 try:
                     connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -211,13 +210,12 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self, sqlite_begin: str) -> Iterator[sa.Connection]:
-        with self._explained(), self._connect() as connection, connection.begin():
-            connection.exec_driver_sql(
-                sqlite_begin
-                if self._is_sqlite
-                else f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
-            )
-            yield connection
+        limit = f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
+        begin = sqlite_begin if self._is_sqlite else limit
+        with self._translate_errors(), self._connect() as connection:
+            with connection.begin():
+                connection.exec_driver_sql(begin)
+                yield connection
 
     def _connect(self) -> sa.Connection:
         deadline = time.monotonic() + self._patience_seconds
@@ -227,11 +225,11 @@ class Database:
             except sa.exc.OperationalError as error:
                 if self._is_sqlite or time.monotonic() > deadline:
                     raise
-                log.info("the ledger does not answer (%s); trying again", _cause(error))
+                log.info("the ledger does not answer (%s); retrying", _cause(error))
             time.sleep(_PAUSE_SECONDS)
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except sa.exc.IntegrityError:
@@ -243,27 +241,28 @@ class Database:
 
     def _translated(self, error: sa.exc.DBAPIError) -> HeadraceError:
         cause = _cause(error)
-        may_pass = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-        if may_pass and self._is_sqlite:
+        transient = (sa.exc.OperationalError, sa.exc.InterfaceError)
+        is_transient = isinstance(error, transient)
+        if is_transient and self._is_sqlite:
             check_room(str(self._engine.url.database), cause)
-        if any(words in str(error.orig) for words in _DAMAGE):
+        if any(text in str(error.orig) for text in _DAMAGE):
             return self._damaged(cause)
-        if may_pass:
+        if is_transient:
             return _no_answer(self._engine, error)
         return UsageError(
-            f"The database {self.name} cannot serve as ledger: {cause}.",
+            f"The database {self.name} cannot be used as a ledger: {cause}.",
             "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
         )
 
     def _damaged(self, what: str) -> IntegrityError:
         return IntegrityError(
             f"The ledger {self.name} was damaged or changed: {what}.",
-            "`headrace verify` says more. Restore the ledger from a backup, and see "
-            "who may write there.",
+            "Run `headrace verify` for details. Restore the ledger from a backup, and "
+            "check who can write to it.",
         )
 
 
-def plain(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
+def as_json(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:
     """A record as JSON values; a number that is not finite becomes None."""
     values: dict[str, Any] = json.loads(record.model_dump_json(exclude=set(exclude)))
     return values

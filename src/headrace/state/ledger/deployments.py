@@ -1,7 +1,7 @@
-"""Which deployments ``headrace deploy`` made: a worker of Headrace starts no others.
+"""The deployments that ``headrace deploy`` made, the only ones that a worker starts.
 
-The folders of pipelines that deployments may run are recorded as well. Rows are added,
-never changed, and the last row of a name is valid. The ledger's database has a login of
+The folders of pipelines that deployments may run are recorded as well. The table is
+append-only, and the last row of a name is valid. The ledger's database has a login of
 its own, so write access to Prefect's server is not enough to add a deployment.
 """
 
@@ -13,18 +13,18 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from headrace.records import Record
-from headrace.state.ledger.database import Database, plain
+from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.rows import utc_now
 from headrace.state.ledger.tables import DEPLOYMENTS
 
 
 class Deployment(Record):
-    """A deployment that was recorded, or withdrawn.
+    """A deployment that was recorded or withdrawn.
 
     Attributes:
         name: in Prefect's form, ``<flow>/<deployment>``; for a folder in the store,
             ``sha256:`` and its digest.
-        entrypoint: what it starts, or whose folder it is; empty if it is withdrawn.
+        entrypoint: of its flow, or the pipeline of the folder; empty if withdrawn.
         when: ISO 8601, UTC.
     """
 
@@ -50,7 +50,7 @@ class Deployments:
         self._database = Database(url, timeout_seconds)
 
     def entrypoint(self, name: str) -> str:
-        """What a deployment starts; empty if it is not recorded.
+        """The entrypoint of a deployment; empty if it is not recorded.
 
         Args:
             name: as Prefect writes it, ``<flow>/<deployment>``.
@@ -64,20 +64,17 @@ class Deployments:
         return {name: entrypoint for name, entrypoint in last.items() if entrypoint}
 
     def record(self, entrypoints: Mapping[str, str], who: str) -> None:
-        """Record deployments; one that is recorded with this entrypoint is skipped.
+        """Record deployments, except those that are recorded with this entrypoint.
 
         Args:
             entrypoints: by name; an empty one withdraws a deployment.
-            who: records it.
+            who: the user who records them.
         """
         known = self.all()
-        changed = [
-            Deployment(name=name, entrypoint=entrypoint, who=who)
-            for name, entrypoint in entrypoints.items()
-            if known.get(name, "") != entrypoint
-        ]
+        changed = {n: e for n, e in entrypoints.items() if known.get(n, "") != e}
         if not changed:
             return
         with self._database.adding() as rows:
-            for deployment in changed:
-                rows.add(DEPLOYMENTS, plain(deployment))
+            for name, entrypoint in changed.items():
+                deployment = Deployment(name=name, entrypoint=entrypoint, who=who)
+                rows.add(DEPLOYMENTS, as_json(deployment))

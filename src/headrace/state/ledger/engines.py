@@ -1,7 +1,7 @@
-"""Which databases can hold the ledger, and how they are connected to.
+"""Engines for the databases that can hold the ledger.
 
-A SQLite file is its owner's alone, and can be read where it is read-only. SQLite keeps
-it with a write-ahead log, for which it wants to make files beside it.
+Only its owner can access a SQLite file. SQLite needs further files beside it for its
+write-ahead log, but a read-only ledger can be read without them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("headrace")
 
 
 def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
-    """The engine of a URL; it connects when it is asked to.
+    """The engine of a URL; it does not connect yet.
 
     Raises:
         UsageError: the URL is not one of a SQLite file or a PostgreSQL database.
@@ -50,7 +50,7 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
             f"{', '.join(_SQLITE + _POSTGRESQL)}.",
             "Use one of them.",
         )
-    if parsed.drivername == "postgresql":  # the driver that is installed with Headrace
+    if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg2")
     is_sqlite = parsed.drivername in _SQLITE
     if is_sqlite and parsed.database in {None, "", ":memory:"}:
@@ -61,7 +61,7 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
     options: dict[str, Any]
     if not is_sqlite:
         options = {"connect_args": {"connect_timeout": max(2, round(timeout_seconds))}}
-    elif parsed.query:  # such as one that is only to be read
+    elif parsed.query:  # such as mode=ro
         options = {"connect_args": _sqlite_arguments(timeout_seconds)}
     else:
         options = _sqlite_options(Path(str(parsed.database)), timeout_seconds)
@@ -82,19 +82,14 @@ def _enforce_foreign_keys(connection: Any, _record: Any) -> None:
 
 
 def _sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
-    """How SQLAlchemy opens the file; read-only if the file cannot be written.
-
-    Raises:
-        DependencyError: the disk is full.
-    """
     if is_read_only(file):
-        return {"creator": partial(_connect, file, timeout_seconds)}
-    _keep_from_others(file)
+        return {"creator": partial(_connect_read_only, file, timeout_seconds)}
+    _make_file_private(file)
     return {"connect_args": _sqlite_arguments(timeout_seconds)}
 
 
 def _sqlite_arguments(timeout_seconds: float) -> dict[str, Any]:
-    """The arguments of each connection: SQLAlchemy's, not Python's, begin of it."""
+    # Without an isolation level, only SQLAlchemy begins transactions.
     return {"timeout": timeout_seconds, "isolation_level": None}
 
 
@@ -103,10 +98,7 @@ def check_room(file: str, reason: str) -> None:
 
     Args:
         file: the ledger.
-        reason: SQLite's reason; for a full disk it may be an I/O error.
-
-    Raises:
-        DependencyError: it is full.
+        reason: SQLite's message; for a full disk it may be an I/O error.
     """
     from headrace.state.store import full_disk, is_full
 
@@ -114,12 +106,12 @@ def check_room(file: str, reason: str) -> None:
         raise full_disk(f"the ledger {file}", file)
 
 
-def _keep_from_others(file: Path) -> None:
-    """Make the file private to its owner; SQLite's other files get the same mode."""
+def _make_file_private(file: Path) -> None:
+    """Create the file if needed, and make it and SQLite's further files private."""
     try:
         make_private_file(file)
         for suffix in ("", "-wal", "-shm", "-journal"):
-            _close_to_others(file.with_name(f"{file.name}{suffix}"))
+            _restrict_access(file.with_name(f"{file.name}{suffix}"))
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             from headrace.state.store import full_disk
@@ -128,13 +120,11 @@ def _keep_from_others(file: Path) -> None:
         # It belongs to another user, or its folder is missing: SQLite reports that.
 
 
-def _close_to_others(file: Path) -> None:
+def _restrict_access(file: Path) -> None:
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else PRIVATE_FILE
     if mode & 0o077:
         file.chmod(PRIVATE_FILE)
-        log.warning(
-            "%s could be read by others (mode %04o): now it cannot.", file, mode
-        )
+        log.warning("%s was readable by others (mode %04o); now private", file, mode)
 
 
 def is_read_only(file: Path) -> bool:
@@ -144,21 +134,17 @@ def is_read_only(file: Path) -> bool:
     return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 
 
-def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
-    """A read-only connection.
-
-    Raises:
-        sqlite3.OperationalError: it cannot be read.
-    """
+def _connect_read_only(path: Path, timeout_seconds: float) -> sqlite3.Connection:
     try:
-        return _opened(path, "mode=ro", timeout_seconds)
+        return _open(path, "mode=ro", timeout_seconds)
     except sqlite3.OperationalError:
-        if not _has_waiting_writes(path):
-            return _opened(path, "mode=ro&immutable=1", timeout_seconds)
-    return _copied(path)
+        write_ahead_log = path.with_name(f"{path.name}-wal")
+        if not (write_ahead_log.is_file() and write_ahead_log.stat().st_size):
+            return _open(path, "mode=ro&immutable=1", timeout_seconds)
+    return _copy_to_memory(path)
 
 
-def _opened(path: Path, options: str, timeout_seconds: float) -> sqlite3.Connection:
+def _open(path: Path, options: str, timeout_seconds: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{options}",
         uri=True,
@@ -174,13 +160,8 @@ def _opened(path: Path, options: str, timeout_seconds: float) -> sqlite3.Connect
     return connection
 
 
-def _has_waiting_writes(path: Path) -> bool:
-    log = path.with_name(f"{path.name}-wal")
-    return log.is_file() and log.stat().st_size > 0
-
-
-def _copied(path: Path) -> sqlite3.Connection:
-    """A copy in memory, with the last writes of a process that was killed."""
+def _copy_to_memory(path: Path) -> sqlite3.Connection:
+    """A copy in memory, including the write-ahead log of a killed process."""
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         for suffix in ("", "-wal"):

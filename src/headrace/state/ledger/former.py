@@ -1,10 +1,10 @@
-"""Earlier evaluations, and the best former champion, by the ledger's history alone.
+"""Earlier evaluations and the best former champion, from the ledger's history.
 
-A challenger is compared with it as well as with the champion. Otherwise a series of
-challengers, each a little worse than the one before, could lower accuracy without end.
-The best former champion is the first champion, until a later one is shown to be better;
-"no worse" does not replace it. So only one more model is scored, however long the
-history is.
+A challenger is compared with the champion and with the best former champion. Otherwise
+a series of challengers, each slightly worse than the previous one, could lower accuracy
+without limit. The best former champion is the first champion, until a later one is
+significantly better; one that is merely not worse does not replace it. So only one more
+model is scored, whatever the length of the history.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from headrace.state.ledger.rows import Entry, Evidence, Version
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
 
-# Low, because a replacement by chance would cost accuracy for good.
+# Low, because a false positive would lower accuracy permanently.
 LEVEL = 0.001
 
 
 class Attempt(Record):
-    """One evaluation of a version: what later comparisons depend on.
+    """One evaluation of a version, with what later comparisons depend on.
 
     Attributes:
-        id: of the evidence; they are in its order.
+        id: of the evidence; attempts are sorted by it.
         champion_version: the version it was compared with; None if there was none.
         best_version: the best former champion it was compared with; None if none.
-        rows_digest: sha256 of the sorted digests of the items that were judged; empty
-            in evidence of an earlier release.
+        rows_digest: sha256 of the sorted digests of the evaluated items; empty in
+            evidence of an earlier release.
         metrics: by name; None where the value was not finite.
     """
 
@@ -45,17 +45,17 @@ class Attempt(Record):
     metrics: Mapping[str, float | None]
 
     def had(self, champion: int) -> bool:
-        """Whether a version was judged in it, as challenger or as champion."""
+        """Whether it evaluated a version, as challenger or as champion."""
         return champion in {self.version, self.champion_version}
 
-    def chance_against(self, version: int) -> float:
+    def p_value_against(self, version: int) -> float:
         """The p-value for being better than ``version``; 1 if not compared with it."""
-        chances = {
+        p_values = {
             self.best_version: self.metrics.get("best_p_value"),
             self.champion_version: self.metrics.get("champion_p_value"),
         }
-        chance = chances.get(version)
-        return 1.0 if chance is None else chance
+        p_value = p_values.get(version)
+        return 1.0 if p_value is None else p_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class BestFormer:
     Attributes:
         version: its version; None if it is the champion or the challenger itself,
             or if there was none.
-        since: the id of the evidence that it became champion on; 0 without.
+        since: the id of the evidence of its promotion; 0 if there is none.
     """
 
     version: int | None = None
@@ -95,27 +95,28 @@ def best_former(
 ) -> BestFormer:
     """The best champion up to the present champion's promotion.
 
-    A version that was rolled back and not promoted since is left out: a person has
+    A version that was rolled back and not promoted again is excluded: a person has
     rejected it, perhaps for its accuracy.
 
     Args:
         entries: the history, oldest first.
         attempts: all evaluations of the model, oldest first.
         versions: of the model; those for other items or classes than the champion's
-            are left out.
+            are excluded.
         champion: the version that a challenger is compared with.
-        weights: digest of the challenger's; it is not compared with itself.
+        weights: digest of the challenger's weights; it is not compared with itself.
         gone: versions that cannot be loaded.
     """
     known = {row.version: row for row in versions}
     data = known[champion].details.get("description")
-    reign = _until(entries, champion)
-    out = _rolled_back(reign) | set(gone)
+    promotions = [n for n, entry in enumerate(entries) if entry.to_version == champion]
+    history = entries[: promotions[-1] + 1] if promotions else entries
+    excluded = _rolled_back(history) | set(gone)
     best: int | None = None
     since = 0
-    for entry in reign:
+    for entry in history:
         version = entry.to_version
-        if entry.action != "promote" or version in out:
+        if entry.action != "promote" or version in excluded:
             continue
         if not same_description(known[version].details.get("description"), data):
             continue
@@ -126,34 +127,27 @@ def best_former(
     return BestFormer(best, since)
 
 
-def _until(entries: Sequence[Entry], champion: int) -> Sequence[Entry]:
-    """The history up to the last time that a version became champion."""
-    places = [n for n, entry in enumerate(entries) if entry.to_version == champion]
-    return entries[: places[-1] + 1] if places else entries
-
-
 def _rolled_back(entries: Sequence[Entry]) -> set[int]:
-    out: set[int] = set()
+    versions: set[int] = set()
     for entry in entries:
         if entry.action == "promote":
-            out.discard(entry.to_version)
+            versions.discard(entry.to_version)
         elif entry.from_version is not None:
-            out.add(entry.from_version)
-    return out
+            versions.add(entry.from_version)
+    return versions
 
 
 def _is_better(
     version: int, best: int, entry: Entry, attempts: Sequence[Attempt]
 ) -> bool:
-    """Whether the evidence of a promotion shows a version better than another."""
+    """Whether a version was significantly better than another when promoted."""
     if version == best or entry.evidence_id is None:
         return False
-    chances = [
-        attempt.chance_against(best)
+    return any(
+        attempt.p_value_against(best) < LEVEL
         for attempt in attempts
         if attempt.version == version and attempt.id <= entry.evidence_id
-    ]
-    return any(chance < LEVEL for chance in chances)
+    )
 
 
 def earlier_attempts(
@@ -165,15 +159,12 @@ def earlier_attempts(
         attempts: all evidence of the model, oldest first.
         weights: the digest of the weights.
         champion: the version that they are compared with.
-        snapshot: the digest of the snapshot whose test items judge.
+        snapshot: the digest of the snapshot with the test items.
     """
-    for place, attempt in enumerate(attempts):
-        if (
-            attempt.weights_digest,
-            attempt.champion_version,
-            attempt.snapshot_digest,
-        ) == (weights, champion, snapshot):
-            return place
+    for number, attempt in enumerate(attempts):
+        compared = attempt.champion_version, attempt.snapshot_digest
+        if (attempt.weights_digest, *compared) == (weights, champion, snapshot):
+            return number
     return len(attempts)
 
 
@@ -190,13 +181,13 @@ def standing_evidence(
         history: the model's promotions and rollbacks, oldest first.
         version: whose evidence is returned.
     """
-    own = [row for row in evidence if row.version == version]
     promoted = {
         entry.evidence_id
         for entry in history
         if entry.action == "promote" and entry.to_version == version
     }
-    ranked = sorted(
-        own, key=lambda row: (row.id in promoted, not row.experiment, row.id or 0)
+    return max(
+        (row for row in evidence if row.version == version),
+        key=lambda row: (row.id in promoted, not row.experiment, row.id or 0),
+        default=None,
     )
-    return ranked[-1] if ranked else None

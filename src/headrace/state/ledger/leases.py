@@ -1,7 +1,7 @@
 """Leases: which run may write to the ledger for a pipeline now.
 
-Each time a lease is taken, it gets the next ``token`` of its name. This is a fencing
-number: the database rejects writes from a run that has lost its lease.
+Each acquisition of a lease gets the next ``token`` of its name. It is a fencing token:
+the database rejects writes from a run that has lost its lease.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError
-from headrace.state.ledger.database import Database, plain
+from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.rows import Lease
 
 LIFETIME_SECONDS = 75.0
-FLOW_RUN = "flow-run/"  # prefix of a lease that is on a flow run, not a pipeline
+FLOW_RUN = "flow-run/"  # prefix of the name of a lease on a flow run
 
-METADATA = sa.MetaData()  # apart from the ledger's, whose format it does not change
+METADATA = sa.MetaData()  # not part of the ledger's format
 LEASES = sa.Table(
     "leases",
     METADATA,
@@ -40,12 +40,12 @@ IDENTITY = sa.Table(
 
 
 class Leases:
-    """The leases in one ledger's database; its tables are made when they are missing.
+    """The leases in one ledger's database, which creates their tables if needed.
 
     Args:
         url: SQLAlchemy URL of the ledger.
         timeout_seconds: how long to wait for a lock or a connection.
-        patience_seconds: how long to try again where a server does not answer.
+        patience_seconds: how long to retry a server that does not answer.
 
     Raises:
         UsageError: the URL names no ledger.
@@ -71,19 +71,19 @@ class Leases:
                 connection.execute(sa.insert(IDENTITY).values(id=identity))
             return str(identity)
 
-    def take(self, wanted: Lease) -> Lease:
-        """Take a lease, unless a live run holds it.
+    def acquire(self, wanted: Lease) -> Lease:
+        """Acquire a lease, unless a live run holds it.
 
         Returns:
-            the lease as it was taken, or the lease of the other run.
+            the lease as it was acquired, or the lease of the other run.
         """
         while True:
             try:
-                return self._take(wanted)
-            except sa.exc.IntegrityError:  # another took the same number first
+                return self._acquire(wanted)
+            except sa.exc.IntegrityError:  # another run inserted the same token
                 continue
 
-    def _take(self, wanted: Lease) -> Lease:
+    def _acquire(self, wanted: Lease) -> Lease:
         with self._database.writing() as connection:
             now = now_of(connection)
             last = _newest(connection, wanted.name, for_update=True)
@@ -91,43 +91,43 @@ class Leases:
                 return last
             if last is not None and last.state == "held":
                 self._set(connection, last, state="lost", expires=now)
-            taken = wanted.model_copy(
+            acquired = wanted.model_copy(
                 update={
                     "token": last.token + 1 if last else 1,
                     "acquired": now,
                     "expires": now + LIFETIME_SECONDS,
                 }
             )
-            connection.execute(sa.insert(LEASES).values(plain(taken)))
-            return taken
+            connection.execute(sa.insert(LEASES).values(as_json(acquired)))
+            return acquired
 
     def renew(self, lease: Lease) -> bool:
-        """Extend a lease from now on; False if another run has taken it."""
+        """Renew a lease; False if another run has taken it over."""
         with self._database.writing() as connection:
             expires = now_of(connection) + LIFETIME_SECONDS
             return self._set(connection, lease, expires=expires)
 
-    def give_back(self, lease: Lease, *, ended_well: bool) -> None:
-        """End a lease if it is still held; after a failure, recovery checks its run."""
+    def release(self, lease: Lease, *, succeeded: bool) -> None:
+        """Release a lease if it is held; after a failure, recovery checks its run."""
         with self._database.writing() as connection:
-            state = "ended" if ended_well else "lost"
+            state = "ended" if succeeded else "lost"
             self._set(connection, lease, state=state, expires=now_of(connection))
 
-    def bury(self, lease: Lease) -> None:
-        """End a lost lease, once its run is recorded as ended everywhere."""
+    def mark_ended(self, lease: Lease) -> None:
+        """Mark a lost lease as ended, once its run is recorded as ended everywhere."""
         with self._database.writing() as connection:
             update = sa.update(LEASES).where(_is(lease)).values(state="ended")
             connection.execute(update)
 
-    def forget(self, leases: Iterable[Lease]) -> None:
-        """Remove ended leases; the newest of a pipeline must stay, for its token."""
+    def delete(self, leases: Iterable[Lease]) -> None:
+        """Delete ended leases; keep the newest of a pipeline, whose token counts on."""
         for lease in leases:
             with self._database.writing() as connection:
                 ended = sa.delete(LEASES).where(_is(lease), LEASES.c.state == "ended")
                 connection.execute(ended)
 
     def all(self) -> tuple[list[Lease], float]:
-        """Every lease, the oldest first, and the time by the database's clock."""
+        """Every lease, oldest first, and the time by the database's clock."""
         with self._database.reading() as connection:
             query = sa.select(LEASES).order_by(LEASES.c.acquired, LEASES.c.token)
             rows = connection.execute(query).mappings()
@@ -159,29 +159,29 @@ def _newest(
 
 def now_of(connection: sa.Connection) -> float:
     """Seconds since 1970 by the database's clock."""
-    if connection.dialect.name == "sqlite":  # all are on this machine
+    if connection.dialect.name == "sqlite":  # its clients are on this machine
         return time.time()
     now = sa.func.extract("epoch", sa.func.clock_timestamp())
     return float(connection.execute(sa.select(now)).scalar_one())
 
 
 def fence(lease: Lease) -> Callable[[sa.Connection], None]:
-    """A guard for transactions that write: it raises once the lease is lost.
+    """A check at the start of a write transaction: it raises if the lease is lost.
 
-    The row stays locked until the transaction ends, so that no other run takes it.
+    It locks the lease until the transaction ends, so no other run can take it over.
     """
     held = sa.select(LEASES.c.token).where(_is(lease), LEASES.c.state == "held")
 
     def check(connection: sa.Connection) -> None:
         if connection.execute(held.with_for_update(read=True)).first() is None:
-            raise taken_over(lease, _newest(connection, lease.name))
+            raise lease_lost(lease, _newest(connection, lease.name))
 
     return check
 
 
-def taken_over(lease: Lease, winner: Lease | None) -> DependencyError:
+def lease_lost(lease: Lease, winner: Lease | None) -> DependencyError:
     """The error for a run that has lost its lease."""
-    by = f"by {winner}" if winner and not winner.is_of(lease) else "meanwhile"
+    by = f"by {winner}" if winner and not winner.is_same_run(lease) else "meanwhile"
     return DependencyError(
         f"Another run took over {lease.name} {by}: this one did not renew its lease "
         "in time.",
@@ -191,8 +191,8 @@ def taken_over(lease: Lease, winner: Lease | None) -> DependencyError:
     )
 
 
-def busy(lease: Lease) -> DependencyError:
-    """The error for a run that does not wait."""
+def lease_busy(lease: Lease) -> DependencyError:
+    """The error for a run that does not wait for the lease."""
     return DependencyError(
         f"{lease.name} is busy: it is run by {lease}.",
         'Try again when that run has ended, or set deploy.when_busy = "wait".',

@@ -15,14 +15,14 @@ _LISTS = {"overrides"}  # JSON columns whose empty value is a list
 
 
 def adopt_rows(connection: sa.Connection, who: str) -> int:
-    """Bring the tables to this format and chain the rows that are there.
+    """Migrate the tables to this format, and add their rows to the chain.
 
     Args:
-        connection: of a transaction with the ledger's lock.
-        who: recorded as the one who migrated it.
+        connection: of a transaction that holds the ledger's lock.
+        who: the user who is recorded with the migration.
 
     Returns:
-        the number of rows that were taken over.
+        the number of migrated rows.
     """
     present = set(sa.inspect(connection).get_table_names())
     earlier = [table for table in CHAINED if table.name in present]
@@ -54,12 +54,11 @@ def _add_columns(connection: sa.Connection, table: sa.Table) -> None:
         if column.name not in present:
             kind = column.type.compile(connection.dialect)
             text = f"ALTER TABLE {quote(table.name)} ADD COLUMN "
-            text += f"{quote(column.name)} {kind}{_absent(column, connection)}"
+            text += f"{quote(column.name)} {kind}{_default(column, connection)}"
             connection.exec_driver_sql(text)
 
 
-def _absent(column: sa.Column[Any], connection: sa.Connection) -> str:
-    """The constraint of a new column, with the default of existing rows."""
+def _default(column: sa.Column[Any], connection: sa.Connection) -> str:
     if column.nullable:
         return ""
     if isinstance(column.type, sa.JSON):

@@ -11,11 +11,11 @@ from pydantic import Field
 from headrace.records import GateResult, Record
 from headrace.state.processes import Process, this_process
 
-GRACE_SECONDS = 90.0  # for a run that has ended to tell Prefect how
+GRACE_SECONDS = 90.0  # in which a run that has ended reports its state to Prefect
 
 
 def utc_now() -> str:
-    """This moment, ISO 8601, to the millisecond."""
+    """The current time, ISO 8601 with milliseconds, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -53,7 +53,7 @@ class Version(Record):
 
     @property
     def is_bound_anew(self) -> bool:
-        """Whether it is bound to other files than it was registered with."""
+        """Whether a binding has replaced the files that it was registered with."""
         return "binding" in self.details
 
 
@@ -66,7 +66,7 @@ class Evidence(Record):
         champion_version: the version it was compared with; None if there was none.
         champion_sequence: the last entry of the ledger at the evaluation.
         best_version: the best former champion it was compared with; None if none.
-        rows_digest: sha256 of the sorted digests of the test items that were judged.
+        rows_digest: sha256 of the sorted digests of the evaluated test items.
         law: the law of the pipeline's file (``committed``), the law that was applied
             (``applied``), and the text of the file (``file``).
         law_digest: sha256 of the law in the pipeline's committed file.
@@ -100,7 +100,7 @@ class Evidence(Record):
 
     @property
     def subject(self) -> tuple[Any, ...]:
-        """What it is about: version, opponents, rows and law."""
+        """Version, opponents, rows and law; equal for repeated evaluations."""
         return (
             self.version,
             self.champion_version,
@@ -134,11 +134,9 @@ class Entry(Record):
     evidence_id: int | None = None
 
     def __str__(self) -> str:
-        step = (
-            f"promoted version {self.to_version}"
-            if self.action == "promote"
-            else f"rolled back from version {self.from_version} to {self.to_version}"
-        )
+        step = f"promoted version {self.to_version}"
+        if self.action == "rollback":
+            step = f"rolled back from version {self.from_version} to {self.to_version}"
         return f"{self.who} {step} at {self.when} (entry {self.sequence})"
 
 
@@ -149,8 +147,8 @@ class Approval(Record):
         step: 1, 2, 3 … without gaps in one version; the last one is valid.
         who: for a request, who started the run. Names are not authenticated.
         when: ISO 8601, UTC.
-        expires: of a request, ISO 8601, UTC; from then on it counts as rejected.
-        four_eyes: of a request, whether somebody else must decide.
+        expires: of a request, ISO 8601, UTC; then it counts as rejected.
+        four_eyes: of a request, whether another person must answer it.
         evidence_id: the evidence of the decision.
     """
 
@@ -204,20 +202,20 @@ class Champion(Record):
 
 
 class Lease(Record):
-    """A lease, taken once by one run.
+    """A lease, acquired once by one run.
 
     Attributes:
-        name: of the pipeline, or of the flow run alone.
-        token: 1, 2, 3 …: the fencing number.
+        name: of the pipeline, or of a flow run.
+        token: the fencing token: 1, 2, 3 …
         holder: the user who runs it.
         host: the holder's machine.
-        pid: the holder's process there.
+        pid: the id of the holder's process.
         started: when that process began; see `Process`.
-        flow_run_id: Prefect's.
+        flow_run_id: the id of the Prefect flow run.
         acquired: seconds since 1970 by the database's clock.
-        expires: the same clock; renewed while the run lives. The end, once it ended.
-        state: ``lost`` if another run took it or its run failed, until recovery has
-            cleaned up; ``ended`` if nothing is left to do.
+        expires: by the same clock; when it was released, if it was.
+        state: ``lost`` if another run took it over or its run failed, until recovery
+            has cleaned up; then ``ended``.
     """
 
     name: str
@@ -233,31 +231,24 @@ class Lease(Record):
 
     @classmethod
     def wanted(cls, name: str, flow_run_id: str, holder: str) -> Lease:
-        """A lease of this process, not taken yet."""
-        host, pid, started = this_process()
-        return cls(
-            name=name,
-            holder=holder,
-            host=host,
-            pid=pid,
-            started=started,
-            flow_run_id=flow_run_id,
-        )
+        """A lease of this process, not acquired yet."""
+        process = this_process()._asdict()
+        return cls(name=name, holder=holder, flow_run_id=flow_run_id, **process)
 
     @property
     def process(self) -> Process:
         """The process that holds it."""
         return Process(self.host, self.pid, self.started)
 
-    def is_of(self, other: Lease) -> bool:
+    def is_same_run(self, other: Lease) -> bool:
         """Whether both are of the same run in the same process."""
         return (self.process, self.flow_run_id) == (other.process, other.flow_run_id)
 
     def is_alive(self, now: float) -> bool:
         """Whether its holder still runs.
 
-        A process of this machine is looked up. A process elsewhere, or a suspended
-        one, counts as alive until the lease expires.
+        A process on another machine, or a suspended one, counts as alive until the
+        lease expires.
         """
         if self.state != "held":
             return False

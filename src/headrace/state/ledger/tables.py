@@ -1,10 +1,12 @@
-"""The tables of the ledger. Rows are added to them, never changed or removed.
+"""The append-only tables of the ledger.
 
-Each row, except the format marker, has a link in ``chain``. Triggers refuse changes.
+Each row, except the format marker, has a link in the hash chain. Triggers refuse
+changes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,9 +34,26 @@ def _json(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.JSON, nullable=False)
 
 
-def _is_version(column: str) -> sa.ForeignKeyConstraint:
+def _refers_to_version(column: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(
         ["model", column], ["versions.model", "versions.version"]
+    )
+
+
+def _numbered(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    number = sa.Column("id", sa.Integer, primary_key=True)
+    return sa.Table(name, METADATA, number, *columns)
+
+
+def _steps(name: str, texts: Iterable[str], *more: sa.schema.SchemaItem) -> sa.Table:
+    """A table whose rows are the numbered steps of each version."""
+    return _numbered(
+        name,
+        *map(_text, texts),
+        *map(_number, ("version", "step")),
+        *more,
+        sa.UniqueConstraint("model", "version", "step"),
+        _refers_to_version("version"),
     )
 
 
@@ -49,10 +68,8 @@ VERSIONS = sa.Table(
     sa.PrimaryKeyConstraint("model", "version"),
     sa.UniqueConstraint("model", "training"),
 )
-EVIDENCE = sa.Table(
+EVIDENCE = _numbered(
     "evidence",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
     *map(_text, ("model", "kind", "snapshot_digest", "run_id", "created")),
     *map(_text, ("law_digest", "rows_digest")),
     *map(_number, ("version", "champion_sequence")),
@@ -60,7 +77,7 @@ EVIDENCE = sa.Table(
     _number("best_version", nullable=True),
     _flag("passed"),
     *map(_json, ("gates", "metrics", "law", "overrides")),
-    _is_version("version"),
+    _refers_to_version("version"),
 )
 ENTRIES = sa.Table(
     "entries",
@@ -71,53 +88,32 @@ ENTRIES = sa.Table(
     _flag("forced"),
     sa.Column("evidence_id", sa.ForeignKey("evidence.id"), nullable=True),
     sa.UniqueConstraint("model", "sequence"),
-    _is_version("from_version"),
-    _is_version("to_version"),
+    _refers_to_version("from_version"),
+    _refers_to_version("to_version"),
 )
-APPROVALS = sa.Table(
+APPROVALS = _steps(
     "approvals",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    *map(_text, ("model", "action", "who", "when", "why")),
-    *map(_number, ("version", "step")),
+    ("model", "action", "who", "when", "why"),
     sa.Column("expires", sa.String, nullable=True),
     _flag("four_eyes"),
     sa.Column("evidence_id", sa.ForeignKey("evidence.id"), nullable=True),
-    sa.UniqueConstraint("model", "version", "step"),
-    _is_version("version"),
 )
-BINDINGS = sa.Table(
-    "bindings",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    *map(_text, ("model", "run_id", "model_uri", "model_digest", "golden_digest")),
-    *map(_text, ("who", "when", "why")),
-    *map(_number, ("version", "step")),
-    _json("details"),
-    sa.UniqueConstraint("model", "version", "step"),
-    _is_version("version"),
-)
-ANCHORS = sa.Table(
+_FILES = ("run_id", "model_uri", "model_digest", "golden_digest")
+_BINDING = ("model", *_FILES, "who", "when", "why")
+BINDINGS = _steps("bindings", _BINDING, _json("details"))
+ANCHORS = _numbered(
     "anchors",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
     *map(_text, ("key", "digest", "created")),
     sa.Index("anchors_by_key", "key", "id"),
 )
-ADOPTIONS = sa.Table(
+ADOPTIONS = _numbered(
     "adoptions",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
     *map(_text, ("what", "who", "when")),
     _number("count"),
     sa.UniqueConstraint("what"),
 )
-DEPLOYMENTS = sa.Table(
-    "deployments",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    *map(_text, ("name", "entrypoint", "who", "when")),
-)
+_DEPLOYMENT = ("name", "entrypoint", "who", "when")
+DEPLOYMENTS = _numbered("deployments", *map(_text, _DEPLOYMENT))
 CHAIN = sa.Table(
     "chain",
     METADATA,

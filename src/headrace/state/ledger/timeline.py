@@ -1,6 +1,6 @@
 """All decisions about a model, in the order in which they were added.
 
-The chain gives the order. Times cannot, since a clock may be set back.
+The hash chain has the order. Timestamps do not, since a clock may be set back.
 """
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ def timeline(database: Database, model: str) -> list[Decision]:
         for row in rows:
             values = {name: row[name] for name in kind.model_fields}
             decisions.append((numbers.get(row_key(table, row), 0), kind(**values)))
-    return [record for _, record in sorted(decisions, key=lambda pair: pair[0])]
+    return [decision for _, decision in sorted(decisions, key=lambda pair: pair[0])]

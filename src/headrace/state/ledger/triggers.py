@@ -1,7 +1,7 @@
-"""Database triggers that refuse changes and removals of the ledger's rows.
+"""Database triggers that make the ledger's tables append-only.
 
 They prevent accidents by anyone with the ledger's credentials. An attacker can drop
-them, but then the changed rows do not match the chain.
+them, but then the changed rows do not match the hash chain.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ _CREATE_FUNCTION = (
 
 
 def forbid_changes(table: sa.Table) -> None:
-    """Create triggers with a table that refuse changes and removals of its rows."""
+    """Create the triggers of a table whenever it is created."""
     for dialect in ("sqlite", "postgresql"):
         for statement in _statements(dialect, table):
             escaped = statement.replace("%", "%%")
-            made: Any = sa.DDL(escaped)  # type: ignore[no-untyped-call]
-            made = made.execute_if(dialect=dialect)
-            sa.event.listen(table, "after_create", made)
+            ddl: Any = sa.DDL(escaped)  # type: ignore[no-untyped-call]
+            sa.event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
 
 
 def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
-    """Add the triggers of a table that was made without them."""
+    """Create the triggers of an existing table."""
     for statement in _statements(connection.dialect.name, table):
         connection.exec_driver_sql(statement)
 
 
 def _statements(dialect: str, table: sa.Table) -> list[str]:
     if dialect == "sqlite":
-        return list(_of_sqlite(table).values())
-    return [_CREATE_FUNCTION, *_of_postgresql(table).values()]
+        return list(_sqlite_triggers(table).values())
+    return [_CREATE_FUNCTION, *_postgresql_triggers(table).values()]
 
 
 def missing_triggers(
@@ -51,23 +50,19 @@ def missing_triggers(
         return [
             name
             for table in tables
-            for name, statement in _of_sqlite(table).items()
+            for name, statement in _sqlite_triggers(table).items()
             if present.get(name) != statement
         ]
-    enabling = sa.text(
+    query_enabled = sa.text(
         "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
         "JOIN pg_class c ON c.oid = t.tgrelid "
         "WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) "
         "AND p.proname = :function AND position(:refusal IN p.prosrc) > 0"
     )
     wanted = {"function": _FUNCTION, "refusal": REFUSAL}
-    enabled = set(connection.execute(enabling, wanted).scalars())
-    return [
-        name
-        for table in tables
-        for name in _of_postgresql(table)
-        if name not in enabled
-    ]
+    enabled = set(connection.execute(query_enabled, wanted).scalars())
+    names = [name for table in tables for name in _postgresql_triggers(table)]
+    return [name for name in names if name not in enabled]
 
 
 def unique_columns(table: sa.Table) -> list[Sequence[str]]:
@@ -81,11 +76,11 @@ def unique_columns(table: sa.Table) -> list[Sequence[str]]:
     return [names for names in (primary, *sorted(others)) if names]
 
 
-def _of_sqlite(table: sa.Table) -> dict[str, str]:
+def _sqlite_triggers(table: sa.Table) -> dict[str, str]:
     """Statements by the name of the trigger.
 
-    ``INSERT OR REPLACE`` removes rows without firing the trigger for removals, so a
-    separate trigger refuses rows that exist already.
+    ``INSERT OR REPLACE`` deletes rows without firing the delete trigger, so a separate
+    trigger refuses rows that exist already.
     """
     same = [
         " AND ".join(f'"{name}" IS NEW."{name}"' for name in names)
@@ -104,7 +99,7 @@ def _of_sqlite(table: sa.Table) -> dict[str, str]:
     }
 
 
-def _of_postgresql(table: sa.Table) -> dict[str, str]:
+def _postgresql_triggers(table: sa.Table) -> dict[str, str]:
     name = f"{table.name}_append_only"
     return {
         name: f'CREATE TRIGGER "{name}" BEFORE UPDATE OR DELETE OR TRUNCATE '

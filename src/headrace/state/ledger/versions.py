@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.bindings import Bindings
-from headrace.state.ledger.database import Database, plain
+from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.former import Attempt
 from headrace.state.ledger.leases import LEASES, fence, now_of
 from headrace.state.ledger.rows import Evidence, Lease, Version
@@ -25,11 +25,11 @@ def forcing(model: str, version: int) -> str:
 def compared_with_another(
     model: str, version: int, before: int | None, now: int | None
 ) -> PromotionError:
-    """The error for evidence against a version that is not the champion now."""
+    """The error for evidence against a version that is no longer the champion."""
     return PromotionError(
         f"Version {version} of {model} was compared with the champion "
         f"{before or 'none'}, which is now {now or 'none'}.",
-        f"Run `headrace run {model}` to have it compared anew.",
+        f"Run `headrace run {model}` to compare it with the current champion.",
     )
 
 
@@ -48,7 +48,7 @@ class Versions(Bindings):
         self._database = Database(url, timeout_seconds, patience_seconds, guard)
 
     def unsettled_since(self, pipeline: str) -> float | None:
-        """When the last run began, if it was killed and no recovery has run since.
+        """When the oldest run began that was killed and not recovered yet.
 
         Returns:
             seconds since 1970 by the database's clock.
@@ -71,7 +71,7 @@ class Versions(Bindings):
         self._database.check()
 
     def add_version(self, version: Version) -> Version:
-        """Add a version; for a training that is registered, return its row.
+        """Add a version; idempotent for the same training.
 
         Raises:
             UsageError: the number belongs to another training.
@@ -132,21 +132,21 @@ class Versions(Bindings):
             for row in self.evidence_of(evidence.model, evidence.version)
             if row.subject == evidence.subject
         ]
-        if known and plain(known[-1], moment) == plain(evidence, moment):
+        if known and as_json(known[-1], moment) == as_json(evidence, moment):
             return known[-1]
         return Evidence(**self._database.add(EVIDENCE, evidence))
 
     def evidence(self, number: int) -> Evidence | None:
-        """The evidence of this number."""
+        """The evidence with this id."""
         rows = self._evidence(EVIDENCE.c.id == number)
         return rows[0] if rows else None
 
     def evidence_of(self, model: str, version: int | None = None) -> list[Evidence]:
-        """All evidence for a version, or for all of a model's, oldest first."""
-        conditions = [EVIDENCE.c.model == model]
+        """All evidence for a version, or for a model, oldest first."""
+        own = EVIDENCE.c.model == model
         if version is not None:
-            conditions.append(EVIDENCE.c.version == version)
-        return self._evidence(*conditions)
+            own &= EVIDENCE.c.version == version
+        return self._evidence(own)
 
     def find_evidence(
         self,
@@ -158,8 +158,8 @@ class Versions(Bindings):
         """The last evidence for a version against a champion, without experiments.
 
         Args:
-            champion: the version it was compared with; None: there was no champion.
-            law_digest: of the pipeline's file; None: of any.
+            champion: the version it was compared with; None if there was no champion.
+            law_digest: of the pipeline's file; None for any.
         """
         matching = [
             row
@@ -217,24 +217,23 @@ class Versions(Bindings):
         """The id of the evidence to promote on; raises PromotionError."""
         by_hand = forcing(model, version)
         evidence = None if evidence_id is None else self.evidence(evidence_id)
-        if evidence_id is not None and (
-            evidence is None or (evidence.model, evidence.version) != (model, version)
-        ):
+        about = (evidence.model, evidence.version) if evidence else None
+        if evidence_id is not None and about != (model, version):
             raise PromotionError(
                 f"Evidence {evidence_id} is not about version {version} of {model}.",
-                f"Run `headrace run {model}` for evidence of its own.",
+                f"Run `headrace run {model}` to evaluate this version.",
             )
         if forced:
             evidence = evidence or self.latest_evidence(model, version)
             return evidence.id if evidence else None
         law = evidence.law_digest if evidence else None
-        if evidence is not None and evidence.experiment:
+        if evidence and evidence.experiment:
             raise PromotionError(
-                f"Version {version} of {model} was judged in an experiment that "
+                f"Version {version} of {model} was evaluated in an experiment that "
                 f"overrides {', '.join(evidence.overrides)}.",
                 f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
             )
-        if evidence is not None and evidence.champion_version != champion:
+        if evidence and evidence.champion_version != champion:
             before = evidence.champion_version
             raise compared_with_another(model, version, before, champion)
         latest = self.require_evidence(model, version, champion, law)

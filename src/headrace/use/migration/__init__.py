@@ -14,7 +14,7 @@ from headrace.errors import IntegrityError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Leases, Ledger
-from headrace.state.ledger.leases import busy
+from headrace.state.ledger.leases import lease_busy
 from headrace.state.tracking.copying import relocate_all
 from headrace.use.migration.copying import check_target, copy
 from headrace.use.migration.places import (
@@ -91,7 +91,7 @@ def _verified(settings: Settings, what: str) -> Verification:
     leases, now = Leases(settings.database_url).all()
     for lease in leases:
         if lease.is_alive(now):
-            raise busy(lease)
+            raise lease_busy(lease)
     verification = verify(settings)
     if verification.problem is not None:
         raise IntegrityError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from headrace.errors import UsageError
 from headrace.home import make_private
 from headrace.settings import Settings
-from headrace.state.ledger import is_there
+from headrace.state.ledger import ledger_exists
 from headrace.state.ledger.copying import check_ledger, copy_ledger
 from headrace.state.store import Store, disk_errors
 from headrace.state.tracking.copying import copy_tracking
@@ -60,7 +60,7 @@ def check_target(
                 f"{target.uri(min(strange))} is there, and is not of this home.",
                 "Name an empty place.",
             )
-    if "ledger" in moved and not destination.in_home and is_there(new["ledger"]):
+    if "ledger" in moved and not destination.in_home and ledger_exists(new["ledger"]):
         check_ledger(old["ledger"], new["ledger"])
 
 

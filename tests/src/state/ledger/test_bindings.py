@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.src.state.ledger.conftest import a_version, promote, some_evidence
 
-from headrace.state.ledger import Ledger, Version, is_there
+from headrace.state.ledger import Ledger, Version, ledger_exists
 
 
 def bind(ledger: Ledger, version: Version, digest: str, **changes: Any) -> Version:
@@ -58,7 +58,7 @@ def test_the_champion_is_what_it_is_bound_to(ledger: Ledger) -> None:
 
 
 def test_whether_there_is_a_ledger_is_asked_without_making_one(url: str) -> None:
-    assert not is_there(url)
-    assert not is_there(url)
+    assert not ledger_exists(url)
+    assert not ledger_exists(url)
     Ledger(url)
-    assert is_there(url)
+    assert ledger_exists(url)

@@ -65,7 +65,7 @@ def test_a_database_with_tables_of_others_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "headrace.db").write_bytes(b"not a database, " * 64)
-    with pytest.raises(UsageError, match="serve as ledger: file is not a database"):
+    with pytest.raises(UsageError, match="used as a ledger: file is not a database"):
         Ledger(url_of(tmp_path))
 
 

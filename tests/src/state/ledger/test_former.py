@@ -148,7 +148,7 @@ def test_an_evaluation_keeps_its_number() -> None:
 def test_a_chance_is_of_the_model_that_it_was_compared_with() -> None:
     metrics = {"champion_p_value": 0.2, "best_p_value": None}
     found = attempt(3, best_version=1, metrics=metrics)
-    assert [found.chance_against(number) for number in (2, 1, 7)] == [0.2, 1.0, 1.0]
+    assert [found.p_value_against(number) for number in (2, 1, 7)] == [0.2, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("better", [False, True])

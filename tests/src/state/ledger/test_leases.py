@@ -21,19 +21,19 @@ GONE = {"started": "an earlier boot-17"}
 
 def test_a_lease_counts_up_with_each_taking(url: str) -> None:
     leases = Leases(url)
-    first = leases.take(wanted("one"))
+    first = leases.acquire(wanted("one"))
     assert (first.token, first.flow_run_id, first.holder) == (1, "one", "ada@lab")
     assert abs(first.acquired - time.time()) < 60
     assert first.expires == first.acquired + LIFETIME_SECONDS
-    leases.give_back(first, ended_well=True)
-    assert leases.take(wanted("two")).token == 2
+    leases.release(first, succeeded=True)
+    assert leases.acquire(wanted("two")).token == 2
 
 
 def test_a_lease_of_a_living_holder_is_not_taken(url: str) -> None:
     leases = Leases(url)
-    first = leases.take(wanted("one"))
-    assert leases.take(wanted("two")) == first
-    assert leases.take(Lease.wanted("others", "two", "bob@lab")).token == 1
+    first = leases.acquire(wanted("one"))
+    assert leases.acquire(wanted("two")) == first
+    assert leases.acquire(Lease.wanted("others", "two", "bob@lab")).token == 1
 
 
 @pytest.mark.parametrize(
@@ -49,26 +49,26 @@ def test_whose_lease_is_replaced(
     url: str, changes: dict[str, str], expired: bool, is_replaced: bool
 ) -> None:
     leases = Leases(url)
-    first = leases.take(wanted("one", **changes))
+    first = leases.acquire(wanted("one", **changes))
     if expired:
         expire(url)
-    taken = leases.take(wanted("two"))
+    taken = leases.acquire(wanted("two"))
     assert (taken.flow_run_id == "two") is is_replaced
     assert taken.token == (2 if is_replaced else 1)
     if is_replaced:
         assert not leases.renew(first)
         rows, _ = leases.all()
         assert [(row.token, row.state) for row in rows] == [(1, "lost"), (2, "held")]
-        leases.give_back(first, ended_well=True)  # too late to change anything
+        leases.release(first, succeeded=True)  # too late to change anything
         assert leases.all()[0] == rows
 
 
 def test_a_renewed_lease_lasts(url: str) -> None:
     leases = Leases(url)
-    first = leases.take(wanted("one", **ELSEWHERE))
+    first = leases.acquire(wanted("one", **ELSEWHERE))
     expire(url)
     assert leases.renew(first)
-    assert leases.take(wanted("two")).flow_run_id == "one"
+    assert leases.acquire(wanted("two")).flow_run_id == "one"
 
 
 def test_of_many_that_want_a_lease_one_gets_it(url: str) -> None:
@@ -79,7 +79,7 @@ def test_of_many_that_want_a_lease_one_gets_it(url: str) -> None:
     def take(number: int) -> None:
         leases = Leases(url)
         start.wait()
-        taken.append(leases.take(wanted(f"run {number}")))
+        taken.append(leases.acquire(wanted(f"run {number}")))
 
     threads = [threading.Thread(target=take, args=(n,)) for n in range(8)]
     for thread in threads:
@@ -95,7 +95,7 @@ def test_an_old_ledger_gets_the_table_and_keeps_its_format(url: str) -> None:
     ledger = Ledger(url)
     ledger.add_version(a_version(1, model="blobs"))
     leases = Leases(url)
-    assert leases.take(wanted("one")).token == 1
+    assert leases.acquire(wanted("one")).token == 1
     assert Ledger(url).version("blobs", 1).training == "t1"
     assert Leases(url).identity() == leases.identity()
 
@@ -106,11 +106,11 @@ def test_an_old_ledger_gets_the_table_and_keeps_its_format(url: str) -> None:
 def test_what_a_replaced_run_writes_is_refused(url: str) -> None:
     leases = Leases(url)
     Ledger(url)
-    first = leases.take(wanted("one", **ELSEWHERE))
+    first = leases.acquire(wanted("one", **ELSEWHERE))
     stale = Ledger(url, lease=first)
     stale.add_version(a_version(1, model="blobs"))
     expire(url)
-    second = leases.take(wanted("two"))
+    second = leases.acquire(wanted("two"))
     with pytest.raises(DependencyError, match=r"took over blobs by ada@lab \(process"):
         stale.add_version(a_version(2, model="blobs"))
     with pytest.raises(DependencyError, match="took over"):
@@ -124,14 +124,17 @@ def test_what_a_replaced_run_writes_is_refused(url: str) -> None:
 def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url: str) -> None:
     """Else an entry could be added after another run has begun."""
     leases = Leases(url)
-    ledger = Ledger(url, lease=leases.take(wanted("one", **ELSEWHERE)))
+    ledger = Ledger(url, lease=leases.acquire(wanted("one", **ELSEWHERE)))
     expire(url)
     taken: list[float] = []
+
+    def take_over() -> None:
+        leases.acquire(wanted("two"))
+        taken.append(time.monotonic())
+
     with ledger._database.writing() as connection:
         ledger._database._guard(connection)  # type: ignore[misc]
-        thread = threading.Thread(
-            target=lambda: (leases.take(wanted("two")), taken.append(time.monotonic()))
-        )
+        thread = threading.Thread(target=take_over)
         thread.start()
         time.sleep(0.3)
         ended = time.monotonic()

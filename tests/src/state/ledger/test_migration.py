@@ -70,7 +70,7 @@ def fill_old(url: str) -> None:
 def test_an_old_ledger_stays_usable(url: str, caplog: pytest.LogCaptureFixture) -> None:
     fill_old(url)
     ledger = Ledger(url)
-    assert "made by an older Headrace. Its 6 rows were taken over" in caplog.text
+    assert "made by an older Headrace. Its 6 rows were migrated" in caplog.text
     caplog.clear()
     assert [entry.to_version for entry in ledger.history("digits")] == [1, 2]
     evidence = ledger.latest_evidence("digits", 2)
