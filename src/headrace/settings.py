@@ -37,7 +37,7 @@ def variable(name: str) -> str:
 
 
 @contextlib.contextmanager
-def keeping(*names: str) -> Iterator[None]:
+def restore_variables(*names: str) -> Iterator[None]:
     """Give variables their values of before back, or none, when a block ends."""
     before = {name: os.environ.get(name) for name in names}
     try:

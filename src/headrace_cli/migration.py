@@ -79,13 +79,13 @@ def _filled(
 ) -> Iterator[Destination]:
     """The destination, with the databases of the home's own PostgreSQL if asked for."""
     from headrace.settings import postgres_url
-    from headrace_ops.postgres import FOLDER, filling
+    from headrace_ops.postgres import FOLDER, migration_target
 
     if not postgres:
         yield place
         return
     socket = contextlib.nullcontext(str(settings.home.absolute() / FOLDER))
-    with socket if check else filling(settings) as folder:
+    with socket if check else migration_target(settings) as folder:
         yield replace(
             place,
             database_url=postgres_url(folder, "headrace"),

@@ -3,5 +3,5 @@
 `servers` describes how each server is started, `starting` starts them in order, and
 `supervisor` restarts those that end. `live` records their addresses for other commands.
 `postgres` runs a PostgreSQL in the home. `environment` decides which variables and
-logins a process gets. `gate` asks for a login before a server answers.
+logins a process gets. `gate` authenticates requests to the servers.
 """

@@ -1,6 +1,6 @@
-"""Which flow runs a worker starts: those of deployments recorded in the ledger.
+"""Admission control: a worker starts only deployments recorded in the ledger.
 
-Anyone with the server's login can ask for a run, but cannot choose the code that it
+Anyone with the server's login can request a run, but cannot choose the code that it
 executes. A worker starts only the entrypoint that ``headrace deploy`` recorded. The
 command, the folder and the environment of the process are the worker's own.
 """
@@ -41,30 +41,30 @@ def admit(
         recorded: the entrypoints in the ledger, by name of the deployment.
 
     Raises:
-        NotAdmitted: the run must not be started; the message has the reason.
+        NotAdmitted: the run is refused; the message has the reason.
     """
     if deployment is None:
-        raise _refuse("it has no deployment")
+        raise _refusal("it has no deployment")
     name = f"{flow_name}/{deployment.name}"
     entrypoint = recorded.get(name, "")
     if not entrypoint:
-        raise _refuse(f"its deployment {name} is not recorded in the ledger")
+        raise _refusal(f"its deployment {name} is not recorded in the ledger")
     if deployment.entrypoint != entrypoint:
-        raise _refuse(
+        raise _refusal(
             f"its deployment {name} has the entrypoint {deployment.entrypoint!r} "
             f"instead of {entrypoint!r}"
         )
     if deployment.pull_steps or deployment.path or deployment.storage_document_id:
-        raise _refuse(f"its deployment {name} fetches code")
-    for place, variables in (
+        raise _refusal(f"its deployment {name} fetches code")
+    for subject, variables in (
         (f"its deployment {name}", deployment.job_variables),
         ("it", run.job_variables),
     ):
         if variables:
-            raise _refuse(f"{place} sets the job variables {', '.join(variables)}")
+            raise _refusal(f"{subject} sets the job variables {', '.join(variables)}")
     folder = str((run.parameters or {}).get("folder") or "")
     if folder and not _PACKED.fullmatch(folder):
-        raise _refuse(f"its pipeline's folder is a path ({folder}), not in the store")
+        raise _refusal(f"its pipeline's folder is a path ({folder}), not in the store")
     _check_template(template)
     return entrypoint
 
@@ -75,15 +75,15 @@ def _check_template(template: Mapping[str, Any]) -> None:
     properties = template.get("variables", {}).get("properties", {})
     for key, kind in (*_KINDS.items(), ("env", "environment variables")):
         value = fixed.get(key)
-        is_of_variable = value in (None, {}, f"{{{{ {key} }}}}")
-        if not is_of_variable or properties.get(key, {}).get("default"):
+        is_unset = value in (None, {}, f"{{{{ {key} }}}}")
+        if not is_unset or properties.get(key, {}).get("default"):
             raise NotAdmitted(
                 f"The worker does not start this run: its pool's template sets {kind}.",
                 "Remove it from the pool's template: flows use the worker's own.",
             )
 
 
-def _refuse(why: str) -> NotAdmitted:
+def _refusal(why: str) -> NotAdmitted:
     return NotAdmitted(
         f"The worker does not start this run: {why}.",
         "A worker starts only what `headrace deploy` recorded. If this deployment is "

@@ -1,8 +1,8 @@
 """Prefect's engine for a flow run of a worker, without reading results.
 
-A state on Prefect's server may name a stored result and how to unpickle it. The engine
-would load it for a run that the server calls completed. So anyone who can set a state
-could execute code here. Headrace's flows store no results, so none is read.
+A state on Prefect's server may refer to a pickled result, which the engine would load
+for a completed run. So anyone who can set a state could execute code here. Headrace's
+flows store no results, so none is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from headrace.errors import IntegrityError
 
 
 def read_no_results() -> None:
-    """Make Prefect's client refuse the result that a state names."""
+    """Patch Prefect's client so that it refuses stored results."""
     from prefect.results import ResultStore
 
     async def refuse(_store: type[ResultStore], _metadata: Any) -> Any:
@@ -28,7 +28,7 @@ def read_no_results() -> None:
 
 
 def main() -> None:
-    """Run the flow run of the environment."""
+    """Execute the flow run that the environment names."""
     read_no_results()
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
 

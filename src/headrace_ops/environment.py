@@ -13,21 +13,20 @@ from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login, ensure_login, login_of
 
-# What a flow may need. Everything else, such as the secrets of the servers, is not
-# handed on.
-HANDED_ON = (
+# The variables that a flow may need; the servers' secrets are not among them.
+PASSED_ON = (
     # the system
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"),
     *("SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "*_PROXY", "*_proxy"),
     *("LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHON*", "XDG_*"),
-    # places and the ways there
+    # data, servers and access to them
     *("HEADRACE_*", "PREFECT_*", "MLFLOW_*", "AWS_*", "FSSPEC_*", "PG*"),
     # computing
     *("CUDA_*", "NVIDIA_*", "TF_*", "XLA_*", "KERAS_*", "JAX_*", "NCCL_*"),
     *("OMP_*", "MKL_*", "OPENBLAS_*", "MALLOC_*"),
     *("DO_NOT_TRACK", "GX_ANALYTICS_ENABLED"),
 )
-KEPT_BACK = (
+_WITHHELD = (
     *("PREFECT_SERVER_*", "PREFECT_API_DATABASE_*", "PREFECT_UI_*"),
     *("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_AUTH_*"),
     *("MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_SERVER_*", "MLFLOW_CRYPTO_*"),
@@ -38,13 +37,13 @@ CONFIGURED = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}
 CLIENT_VARIABLES = ("PREFECT_API_AUTH_STRING", _HEADERS)
 
 
-def for_flows(
+def flow_environment(
     settings: Settings, environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The part of the environment that a worker hands on to its flows.
+    """The part of the environment that a worker passes on to its flows.
 
-    ``HEADRACE_WORKER_ENVIRONMENT`` names more variables. The paths of the home are
-    absolute, so that a flow finds them from any folder.
+    ``HEADRACE_WORKER_ENVIRONMENT`` names more variables. Paths are absolute, so that
+    they are valid in any working directory.
     """
     environment = os.environ if environment is None else environment
     more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
@@ -52,7 +51,7 @@ def for_flows(
         name: value
         for name, value in environment.items()
         if _matches(name, more)
-        or (_matches(name, HANDED_ON) and not _matches(name, KEPT_BACK))
+        or (_matches(name, PASSED_ON) and not _matches(name, _WITHHELD))
     }
     chosen["HEADRACE_HOME"] = str(settings.home.absolute())
     chosen["HEADRACE_PROJECT"] = str(settings.project.absolute())
@@ -86,17 +85,17 @@ def prefect_authorization() -> dict[str, str]:
     return {"Authorization": login.header} if login else {}
 
 
-def for_prefect(login: Login) -> dict[str, str]:
+def prefect_variables(login: Login) -> dict[str, str]:
     """The variables that make Prefect's clients send a login with every connection.
 
-    By themselves most of their WebSockets send it only once open. The gate asks
-    for it before.
+    By default most of their WebSockets send it only after the handshake. The gate
+    requires it in the handshake.
     """
     variables = {"PREFECT_API_AUTH_STRING": login.text}
     try:
         headers = json.loads(variable(_HEADERS) or "{}")
         variables[_HEADERS] = json.dumps({"Authorization": login.header, **headers})
-    except (ValueError, TypeError):  # Prefect reports what is wrong with it
+    except (ValueError, TypeError):  # Prefect reports the error in the variable
         pass
     return variables
 
@@ -104,29 +103,29 @@ def for_prefect(login: Login) -> dict[str, str]:
 def enter_prefect(settings: Settings, api_url: str) -> None:
     """Make the Prefect clients of this process send the login of a server.
 
-    A login in the environment comes first. The home's login is sent to the home's own
-    server only. Call this before Prefect is imported.
+    A login in the environment takes precedence. The home's login is only sent to the
+    home's own server. Call this before Prefect is imported.
     """
     login = prefect_login() or login_of(settings.home, api_url)
     if login is not None:
-        os.environ.update(for_prefect(login))
+        os.environ.update(prefect_variables(login))
 
 
 def servers_logins(settings: Settings) -> dict[str, Login]:
-    """The logins that the servers started here accept: Prefect's and MLflow's."""
-    of_home = ensure_login(settings.home)
-    asked = variable("PREFECT_SERVER_API_AUTH_STRING")
-    prefect = Login.parse(asked) if asked else prefect_login()
-    return {"prefect": prefect or of_home, "mlflow": mlflow_login() or of_home}
+    """The logins that the Prefect and MLflow servers started here accept."""
+    home_login = ensure_login(settings.home)
+    configured = variable("PREFECT_SERVER_API_AUTH_STRING")
+    prefect = Login.parse(configured) if configured else prefect_login()
+    return {"prefect": prefect or home_login, "mlflow": mlflow_login() or home_login}
 
 
-def homes_own(settings: Settings) -> dict[str, Login]:
-    """The servers that are started here and accept the home's login, by name."""
-    of_home = ensure_login(settings.home)
+def home_logins(settings: Settings) -> dict[str, Login]:
+    """The home's login, by the name of each server started here that accepts it."""
+    home_login = ensure_login(settings.home)
     logins = {
-        name: of_home
+        name: home_login
         for name, login in servers_logins(settings).items()
-        if login == of_home and not variable(CONFIGURED[name]).startswith("http")
+        if login == home_login and not variable(CONFIGURED[name]).startswith("http")
     }
     if mlflow_has_users():
         logins.pop("mlflow", None)
@@ -147,12 +146,12 @@ def mlflow_has_users() -> bool:
     return any(map(variable, names))
 
 
-def check_doors(host: str) -> None:
+def require_passwords(host: str) -> None:
     """Refuse to serve other machines without passwords.
 
     Raises:
-        UsageError: the address can be reached from other machines, and Prefect or
-            MLflow has no password; or MLflow's access control is not complete.
+        UsageError: other machines can reach the address, and Prefect or MLflow has no
+            password; or MLflow's access control is not complete.
     """
     if mlflow_has_users():
         if importlib.util.find_spec("flask_wtf") is None:

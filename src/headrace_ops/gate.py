@@ -1,10 +1,10 @@
-"""The gate: an ASGI application that asks for a login before another one answers.
+"""The gate: an ASGI middleware that authenticates every request to an application.
 
-It checks three things on every route. The ``Host`` must be a name of this server, so
-that a foreign name pointing here opens nothing. The ``Origin`` must be the server's own
-or a listed one. The login comes by ``Authorization: Basic``, or by the cookie that a
-link with the token sets; the cookie works for this user's own browser only. Only the
-health paths need no login. The gate knows neither Prefect nor MLflow.
+It checks three things on every route. The ``Host`` must be a name of this server,
+against DNS rebinding. The ``Origin`` must be the server's own or an allowed one,
+against cross-site requests. The login is sent by ``Authorization: Basic``, or by the
+session cookie that a link with the token sets; only this user's own browser may use the
+cookie. Only the health paths need no login. The gate knows neither Prefect nor MLflow.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.state.logins import Login
 from headrace_ops.environment import is_loopback
-from headrace_ops.peers import is_ours
+from headrace_ops.peers import is_same_user
 
 _SAFE = {"GET", "HEAD"}
 _HINT = "Open the link that `headrace up` prints, or use the name and password in"
@@ -32,16 +32,16 @@ _HINT += " login.json in the home."
 
 
 class Gate:
-    """Lets requests through to an application.
+    """Passes authenticated requests on to an application.
 
     Args:
         app: the ASGI application behind it.
-        logins: each is let in; the first one makes the link and the cookie.
-        hosts: names by which the server is reached, besides loopback addresses.
-        origins: of pages elsewhere that may ask, as browsers write them.
-        health: paths that anyone may GET.
-        is_user: whether another name and password are let in too, for an application
-            that has users of its own.
+        logins: the accepted logins; the link and the cookie derive from the first one.
+        hosts: names of the server, besides loopback addresses.
+        origins: allowed origins of other pages, as browsers write them.
+        health: paths that need no login.
+        is_user: whether another login is accepted, for an application with its own
+            users.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Gate:
         self._hosts = {name.lower() for name in (*hosts, "localhost")}
         self._origins = {origin.rstrip("/").lower() for origin in origins} - {"*"}
         self._health = frozenset(health)
-        # Prefect's and MLflow's pages would send telemetry to their makers.
-        places = " ".join(["'self' data: blob:", *sorted(self._origins)])
-        self._policy = f"connect-src {places}; frame-ancestors 'self'"
+        # Else Prefect's and MLflow's pages send telemetry.
+        sources = " ".join(["'self' data: blob:", *sorted(self._origins)])
+        self._policy = f"connect-src {sources}; frame-ancestors 'self'"
         self._is_user = is_user
         self._cookie = self._session = self._set_cookie = ""
         if self._logins:
@@ -72,37 +72,31 @@ class Gate:
             self._set_cookie = f"{pair}; Path=/; HttpOnly; SameSite=Strict"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it to the application."""
+        """Refuse a request, or pass it on to the application."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         request = HTTPConnection(scope)
         try:
-            self._check_place(request)
+            self._check_host_and_origin(request)
             target = self._link_target(request)
             if target:
-                await RedirectResponse(
-                    target,
-                    303,
-                    {
-                        "set-cookie": self._set_cookie,
-                        "cache-control": "no-store",
-                        "referrer-policy": "no-referrer",
-                    },
-                )(scope, receive, send)
+                headers = {"cache-control": "no-store", "set-cookie": self._set_cookie}
+                headers["referrer-policy"] = "no-referrer"
+                await RedirectResponse(target, 303, headers)(scope, receive, send)
                 return
             if not (self._is_health(scope) or self._is_preflight(request)):
                 await self._check_login(request)
         except HTTPException as refused:
             await _refuse(refused, scope, receive, send)
             return
-        # With the cookie, a WebSocket of the page needs no second login.
-        shows_login = "authorization" in request.headers and _is_page(request)
-        cookie = self._set_cookie if shows_login else ""
+        # The page's WebSockets authenticate by the cookie.
+        has_login = "authorization" in request.headers and _is_page(request)
+        cookie = self._set_cookie if has_login else ""
         await self._app(scope, receive, self._with_headers(send, cookie))
 
     def _with_headers(self, send: Send, cookie: str) -> Send:
-        """Add security headers to the answer; allow no answer to every origin."""
+        """Add security headers to the response; allow no response to every origin."""
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -118,14 +112,13 @@ class Gate:
 
         return send_on
 
-    def _check_place(self, request: HTTPConnection) -> None:
-        """Refuse hosts that are not this server's names, and pages of other origins."""
+    def _check_host_and_origin(self, request: HTTPConnection) -> None:
         headers = request.headers
         for name in ("host", "origin", "authorization"):
             if len(headers.getlist(name)) > 1:
                 raise HTTPException(400, f"The header {name} is there twice.")
         host = headers.get("host", "").lower()
-        if not self._is_our_host(host):
+        if not self._is_own_host(host):
             raise HTTPException(403, "The Host header is not a name of this server.")
         origin = headers.get("origin", "").rstrip("/").lower()
         if origin in self._origins:
@@ -135,7 +128,7 @@ class Gate:
         if (origin and urlsplit(origin).netloc != host) or not is_same_site:
             raise HTTPException(403, "Pages of another origin may not use this server.")
 
-    def _is_our_host(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
@@ -147,10 +140,11 @@ class Gate:
         return is_read and scope["path"] in self._health
 
     def _is_preflight(self, request: HTTPConnection) -> bool:
-        """Whether this is the preflight request of a browser on a listed origin."""
+        """Whether this is a browser's CORS preflight request from an allowed origin."""
         origin = request.headers.get("origin", "").rstrip("/").lower()
-        asks = "access-control-request-method" in request.headers
-        return origin in self._origins and asks and request.get("method") == "OPTIONS"
+        is_cors = "access-control-request-method" in request.headers
+        is_options = request.get("method") == "OPTIONS"
+        return is_options and is_cors and origin in self._origins
 
     def _link_target(self, request: HTTPConnection) -> str:
         """The target of a link with the token; empty if this is not such a link."""
@@ -162,14 +156,14 @@ class Gate:
         if not _same(token, self._logins[0].derive("link")):
             raise HTTPException(403, f"This link is not valid (any more). {_HINT}")
         target = request.query_params.get("next", "/")
-        is_here = target.startswith("/") and target[1:2] not in {"/", "\\"}
-        return target if is_here and target.isprintable() else "/"
+        is_local = target.startswith("/") and target[1:2] not in {"/", "\\"}
+        return target if is_local and target.isprintable() else "/"
 
     async def _check_login(self, request: HTTPConnection) -> None:
         cookies = cookie_parser("; ".join(request.headers.getlist("cookie")))
         session = cookies.get(self._cookie, "") if self._cookie else ""
         if session and _same(session, self._session):
-            if is_ours(request.client, request.get("server")):
+            if is_same_user(request.client, request.get("server")):
                 return
         login = _basic(request.headers.get("authorization", ""))
         if login is not None:
@@ -182,7 +176,7 @@ class Gate:
 
 
 def _is_page(request: HTTPConnection) -> bool:
-    """Whether a browser opens this as a page. Links on other sites may do so."""
+    """Whether a browser navigates to this page, perhaps by a link on another site."""
     return (
         request.get("method") == "GET"
         and request.headers.get("sec-fetch-mode") == "navigate"
@@ -196,19 +190,19 @@ def _basic(header: str) -> Login | None:
         return None
     try:
         return Login.parse(base64.b64decode(value.strip(), validate=True).decode())
-    except ValueError:  # no base64, no ASCII or no UTF-8
+    except ValueError:  # not base64, ASCII or UTF-8
         return None
 
 
-def _same(given: str, right: str) -> bool:
-    return hmac.compare_digest(given.encode(), right.encode())
+def _same(value: str, expected: str) -> bool:
+    return hmac.compare_digest(value.encode(), expected.encode())
 
 
 async def _refuse(
     refused: HTTPException, scope: Scope, receive: Receive, send: Send
 ) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})  # before it is open: 403
+        await send({"type": "websocket.close", "code": 1008})  # becomes a 403
         return
     body = {"exception_message": refused.detail, "message": refused.detail}
     headers = {"cache-control": "no-store"}

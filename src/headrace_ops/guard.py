@@ -1,8 +1,8 @@
 """Runs a command that must not outlive its parent, even if the parent is killed.
 
-The parent holds the other end of standard input. When it closes, the guard ends the
-whole process group of the command, by force after some seconds. Usage:
-``python -m headrace_ops.guard SECONDS COMMAND ...``.
+The parent holds the write end of the guard's standard input. When it is closed, the
+guard terminates the command, and kills its process group after the grace period.
+Usage: ``python -m headrace_ops.guard SECONDS COMMAND ...``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def start(
     keep_open: Sequence[int] = (),
     grace_seconds: int = GRACE_SECONDS,
 ) -> subprocess.Popen[bytes]:
-    """Start a guarded command in a session of its own, away from Ctrl-C.
+    """Start a guarded command in its own session, which Ctrl-C does not reach.
 
     Args:
         keep_open: descriptors that the guard holds until the command has ended.
@@ -73,16 +73,15 @@ def main() -> None:
     watcher = threading.Thread(target=_end_with_parent, args=watch, daemon=True)
     watcher.start()
     code = child.wait()
-    # End the children of the command too. Otherwise a restarted server would find its
-    # port taken by a process of the one before.
+    # End the command's children too, which may hold the port of a restarted server.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.killpg(0, signal.SIGTERM)
-    # The daemon thread is blocked in a read, which would disturb an orderly exit.
+    # A normal exit would fail on the thread that is blocked in a read.
     os._exit(code & 0xFF)
 
 
 def _end_with_guard() -> None:
-    """Ask the kernel to end the command if the guard is killed. Runs in the child."""
+    """Have the kernel end the command if the guard is killed; runs in the child."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 
 

@@ -1,27 +1,27 @@
-"""The host names and addresses of a server, and how URLs write them."""
+"""Host names and addresses of a server, and their form in URLs."""
 
 from __future__ import annotations
 
 import socket
 from urllib.parse import urlsplit
 
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
 
 
-def from_here(host: str) -> str:
+def local_host(host: str) -> str:
     """The host in a URL by which this machine reaches a server at an address."""
-    return EVERYWHERE.get(host, in_link(host))
+    return WILDCARDS.get(host, url_host(host))
 
 
-def in_link(host: str) -> str:
-    """An address as a URL writes it, with brackets if it is IPv6."""
+def url_host(host: str) -> str:
+    """An address as in a URL, with brackets if it is IPv6."""
     return f"[{host}]" if ":" in host else host
 
 
 def names_of(host: str) -> set[str]:
     """The names and addresses of a server that listens at an address."""
     names = {host}
-    if host in EVERYWHERE:
+    if host in WILDCARDS:
         import psutil
 
         names |= {socket.gethostname(), socket.getfqdn()}

@@ -1,7 +1,7 @@
-"""The servers that run for a home, and their addresses.
+"""The running servers of a home, and their addresses.
 
-``headrace up`` holds a lock while it runs. The guards of its servers hold it too, until
-their server has ended. Addresses of a home whose lock is free are out of date.
+``headrace up`` holds a lock while it runs, and so do its servers' guards until their
+servers have ended. If the lock is free, the recorded addresses are stale.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UI_PORTS = {"prefect": 4200, "mlflow": 5000}
 
 
 def live_links(settings: Settings) -> dict[str, str]:
-    """The addresses that ``headrace up`` recorded; empty once its servers have ended.
+    """The addresses that ``headrace up`` recorded; empty if no server is running.
 
     Returns:
         ``prefect``, ``mlflow``, ``postgres`` if there is one, and ``process``, the
@@ -93,20 +93,24 @@ def write_links(
     """Record the addresses for other commands of this home.
 
     Args:
-        own: the names of the servers that ask for the home's login.
+        own: the names of the servers that accept the home's login.
     """
-    path = settings.home / LIVE_FILE
-    new = path.with_suffix(".new")
     content = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
-    new.write_text(json.dumps(content), encoding="utf-8")
+    replace_json(settings.home / LIVE_FILE, content)
+
+
+def replace_json(path: Path, value: dict[str, str]) -> None:
+    """Write a JSON file by an atomic rename."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(value) + "\n", encoding="utf-8")
     new.replace(path)
 
 
 def answers(url: str, seconds: float = 1.0) -> bool:
     """Whether a server answers a GET with 200."""
     try:
-        with urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310
+            return bool(response.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False
 

@@ -1,9 +1,8 @@
 """MLflow's server behind the gate.
 
-As a module it takes the arguments of ``mlflow``. MLflow starts its server as usual, and
-serves ``create_app`` instead of its own application: the same behind the gate. The gate
-asks for the login in the environment, or for one of MLflow's users if MLflow's access
-control is configured.
+The module takes the arguments of ``mlflow``. A monkeypatch makes MLflow serve
+``create_app``, its own application behind the gate. The gate requires the login in the
+environment, or one of MLflow's users if MLflow's access control is configured.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from headrace_ops.page_server import Pages
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
-REMEMBERED_SECONDS = 60.0
+CACHE_SECONDS = 60.0
 _HOST = "_HEADRACE_MLFLOW_HOST"
 
 
 def create_app() -> Gate:
-    """MLflow's application and the gate before it.
+    """MLflow's application behind the gate.
 
     Raises:
         UsageError: there is no login.
     """
     names = split_list(variable("MLFLOW_SERVER_ALLOWED_HOSTS"))
-    # MLflow's list has patterns of ports and names; the gate knows names alone.
+    # MLflow's list has patterns of names and ports; the gate knows only names.
     hosts = {name.removesuffix(":*").replace("[[]", "[").strip("[]") for name in names}
     hosts = {name for name in hosts if "*" not in name}
     rules: dict[str, Any] = {
@@ -51,8 +50,8 @@ def create_app() -> Gate:
         from mlflow.server import auth
 
         app = auth.create_app()
-        ask = auth.store.authenticate_user
-        return Gate(app, logins=(), is_user=remember(ask), **rules)
+        is_user = cached(auth.store.authenticate_user)
+        return Gate(app, logins=(), is_user=is_user, **rules)
     login = mlflow_login()
     if login is None:
         raise UsageError(
@@ -64,30 +63,29 @@ def create_app() -> Gate:
     return Gate(Pages(app, Settings()), logins=[login], **rules)
 
 
-def remember(ask: Callable[[str, str], bool]) -> Callable[[Login], bool]:
-    """Remember for a minute which names and passwords MLflow has accepted.
+def cached(authenticate: Callable[[str, str], bool]) -> Callable[[Login], bool]:
+    """Cache for a minute the logins that MLflow has accepted.
 
     MLflow's own check takes a tenth of a second, and MLflow repeats it behind the gate.
     """
-    known: dict[str, float] = {}
+    accepted: dict[str, float] = {}
 
     def is_user(login: Login) -> bool:
-        mark, now = login.derive("user"), time.monotonic()
-        if now - known.get(mark, -REMEMBERED_SECONDS) < REMEMBERED_SECONDS:
+        key, now = login.derive("user"), time.monotonic()
+        if now - accepted.get(key, -CACHE_SECONDS) < CACHE_SECONDS:
             return True
-        known.pop(mark, None)
-        if ask(login.user, login.password):
-            known[mark] = now
-            return True
-        return False
+        accepted.pop(key, None)
+        if authenticate(login.user, login.password):
+            accepted[key] = now
+        return key in accepted
 
     return is_user
 
 
 def _keep_artifacts_below_the_root() -> None:
-    """Make MLflow refuse an experiment with artifacts outside the artifact root.
+    """Patch MLflow to refuse an experiment with artifacts outside the artifact root.
 
-    MLflow writes uploaded files to the location that the run's experiment names.
+    MLflow writes uploaded files to the artifact location of the run's experiment.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
@@ -114,7 +112,7 @@ def _keep_artifacts_below_the_root() -> None:
 
 
 def is_below(location: str, root: str) -> bool:
-    """Whether artifacts at a location are below a root, or MLflow puts them there."""
+    """Whether a location is below a root, or served by MLflow, which keeps it there."""
     parts = urlsplit(location)
     path = unquote(parts.path)
     if ".." in path.split("/") or parts.query or parts.fragment:
@@ -122,30 +120,27 @@ def is_below(location: str, root: str) -> bool:
     if parts.scheme == "mlflow-artifacts":
         return True
     top = urlsplit(root)
-    above = unquote(top.path).rstrip("/") + "/"
-    is_same_place = (parts.scheme or "file", parts.netloc) == (
-        top.scheme or "file",
-        top.netloc,
-    )
-    return is_same_place and f"{path}/".startswith(above)
+    if (parts.scheme or "file", parts.netloc) != (top.scheme or "file", top.netloc):
+        return False
+    return f"{path}/".startswith(unquote(top.path).rstrip("/") + "/")
 
 
 def main() -> None:
     """Run ``mlflow`` with the arguments of this process."""
-    for name in OTHER_SERVERS:  # they would serve MLflow's application without the gate
+    for name in OTHER_SERVERS:  # they would bypass the gate
         os.environ.pop(name, None)
     import mlflow.server
 
     build: Callable[..., list[str]] = mlflow.server._build_uvicorn_command
 
-    def build_ours(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
+    def build_gated(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
         os.environ[_HOST] = host
         port, workers = rest[:2]
-        if is_loopback(host):  # no proxy is in between
+        if is_loopback(host):  # without a proxy
             opts = f"{opts or ''} --no-proxy-headers"
         return build(opts, host, port, workers, _APP, is_factory=True)
 
-    setattr(mlflow.server, "_build_uvicorn_command", build_ours)  # noqa: B010
+    setattr(mlflow.server, "_build_uvicorn_command", build_gated)  # noqa: B010
     sys.argv[0] = "mlflow"
     runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
 

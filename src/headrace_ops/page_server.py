@@ -1,7 +1,7 @@
-"""Serves Headrace's own pages beside MLflow's, behind the same login.
+"""Serves Headrace's own pages next to MLflow's, behind the same login.
 
-They are files of the store and artifacts of runs: the Data Docs with their index, and
-the reports of runs. A page can show what is in it, and runs no script.
+They are the Data Docs in the store and the reports of runs, which are artifacts. A page
+loads no other resource and runs no script.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _HEADERS = {
 
 
 class Pages:
-    """Answers requests for Headrace's pages, and hands others to an application."""
+    """An ASGI middleware that serves Headrace's pages."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+        """Answer a request, or pass it on to the application."""
         path = scope.get("path", "")
         if scope["type"] != "http" or not path.startswith(PREFIX):
             await self._app(scope, receive, send)
@@ -49,7 +49,7 @@ class Pages:
         await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
 
     def find(self, path: str) -> bytes | None:
-        """The page at a path; None where there is none."""
+        """The page at a path; None if there is none."""
         try:
             if docs := _DATA_DOCS.fullmatch(path):
                 store = Store(self._settings.store)

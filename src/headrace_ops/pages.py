@@ -1,4 +1,4 @@
-"""Where `headrace up` serves Headrace's own pages: beside MLflow's."""
+"""The paths of Headrace's own pages on the MLflow server of `headrace up`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ DATA_DOCS = f"{PREFIX}data_docs/"
 
 
 def report_path(run_id: str) -> str:
-    """Where the report of an MLflow run is served."""
+    """The path of the report of an MLflow run."""
     return f"{PREFIX}reports/{run_id}"
 
 
 def data_docs_path(uri: str) -> str:
-    """Where the page of a validation is served, by its URI in the store."""
+    """The path of a validation's page, from its URI in the store."""
     folder, _, page = uri.rpartition("/")
     return f"{DATA_DOCS}{folder.rpartition('/')[2]}/{page}"
 
 
 def are_served(settings: Settings) -> bool:
-    """Whether `headrace up` serves these pages in this home, now or when it runs."""
+    """Whether `headrace up` serves these pages when it runs in this home."""
     configured = variable("MLFLOW_TRACKING_URI")
     is_own = configured == live_links(settings).get("mlflow")
     is_elsewhere = configured.startswith("http") and not is_own

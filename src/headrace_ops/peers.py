@@ -1,8 +1,7 @@
-"""Which user owns the client's end of a connection on loopback, according to Linux.
+"""The user who owns the client's end of a loopback connection, according to Linux.
 
-A browser sends a cookie to every port of a host. If another user of this machine gets
-someone to open a page on a port of theirs, they receive the cookie. They must not get
-in with it.
+A browser sends a cookie to every port of a host. Another user of this machine who gets
+someone to open a page on their port receives the cookie, but must not use it.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _MAPPED = "::ffff:"
 
 
-def is_ours(client: Address | None, server: Address | None) -> bool:
-    """Whether a client is a process of this user, or of root.
+def is_same_user(client: Address | None, server: Address | None) -> bool:
+    """Whether a client is a process of this user or of root.
 
-    Always true for clients on other machines, and on systems without Linux's table of
-    connections: the owner is unknown there.
+    Clients on other machines, and systems without Linux's table of connections, count
+    as the same user: the owner is unknown there.
     """
     if client is None or server is None or not _TABLES[0].exists():
         return True
@@ -37,14 +36,12 @@ def is_ours(client: Address | None, server: Address | None) -> bool:
 
 def owner_of(client: Address, server: Address) -> int | None:
     """The user id of the client's end; None if the connection is gone."""
-    ends = _in_hex(client), _in_hex(server)
+    ends = _to_hex(client), _to_hex(server)
     mapped = tuple(
-        _in_hex((host if ":" in host else _MAPPED + host, port))
+        _to_hex((host if ":" in host else _MAPPED + host, port))
         for host, port in (client, server)
     )
-    for table in _TABLES:
-        if not table.exists():
-            continue
+    for table in filter(Path.exists, _TABLES):
         for line in table.read_text(encoding="ascii").splitlines()[1:]:
             fields = line.split()
             if (fields[1], fields[2]) in {ends, mapped}:
@@ -52,8 +49,8 @@ def owner_of(client: Address, server: Address) -> int | None:
     return None
 
 
-def _in_hex(address: Address) -> str:
-    """An address as the table writes it: 32-bit words in native byte order, in hex."""
+def _to_hex(address: Address) -> str:
+    """An address as in the table: 32-bit words in native byte order, in hex."""
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     packed = socket.inet_pton(family, host)

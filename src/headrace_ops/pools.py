@@ -1,4 +1,4 @@
-"""The work pools of ``headrace worker``, whose runs cannot change how they start."""
+"""The work pools of ``headrace worker``, with a template that runs cannot override."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from headrace.errors import UsageError
 from headrace_ops.prefect_errors import translate_errors
 
-# Headrace's deployments set no job variables, so the template has none: no command, no
-# folder, no environment. A flow uses those of the worker.
+# Without job variables: command, working directory and environment are the worker's.
 PROCESS_TEMPLATE: dict[str, Any] = {
     "job_configuration": {"env": {}, "labels": {}, "stream_output": True},
     "variables": {"type": "object", "properties": {}, "additionalProperties": False},
@@ -35,11 +34,8 @@ def check_pool(pool: str) -> None:
                 "'process'.",
                 f"Use Prefect's own worker: prefect worker start --pool {pool}.",
             )
-        open_to_all: tuple[Any, ...] = (
-            {},
-            ProcessWorker.get_default_base_job_template(),
-        )
-        if work_pool.base_job_template in open_to_all:
+        default = ProcessWorker.get_default_base_job_template()
+        if work_pool.base_job_template in ({}, default):
             update = WorkPoolUpdate(base_job_template=PROCESS_TEMPLATE)
             client.update_work_pool(pool, update)
 
@@ -66,6 +62,6 @@ def _ensure_pool(client: Any, pool: str) -> Any:
         wanted = WorkPoolCreate(
             name=pool, type="process", base_job_template=PROCESS_TEMPLATE
         )
-        with contextlib.suppress(ObjectAlreadyExists):  # another client was faster
+        with contextlib.suppress(ObjectAlreadyExists):  # by another client
             return client.create_work_pool(wanted)
         return client.read_work_pool(pool)

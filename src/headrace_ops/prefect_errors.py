@@ -1,4 +1,4 @@
-"""Errors of Prefect's client as errors of Headrace."""
+"""Translates errors of Prefect's client into Headrace's."""
 
 from __future__ import annotations
 

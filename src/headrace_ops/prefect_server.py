@@ -1,10 +1,10 @@
 """Prefect's server behind the gate.
 
 ``serve`` runs Prefect's application behind the gate, for ``headrace up`` and for the
-temporary server of a run. As a module it takes a host and a port, and is the server of
+temporary server of a run. As a module with a host and a port, it is the server of
 ``headrace up``. The option ``without-trigrams`` is for a PostgreSQL without the
 extension ``pg_trgm``, such as the one in a home. Prefect uses the extension only for
-indexes that make searching for a part of a name faster.
+indexes that speed up substring search.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from headrace_ops.gate import Gate
 from headrace_ops.hosts import host_of, names_of, origin_of, split_list
 
 WITHOUT_TRIGRAMS = "without-trigrams"
-_NOTHING = "SELECT 1"
+_NO_OP = "SELECT 1"
 _LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
 _ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 
@@ -31,23 +31,21 @@ def leave_out_trigrams(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any
 ) -> tuple[str, Any]:
     """Skip statements that create or drop the extension or an index that needs it."""
-    words = statement[:200].split(maxsplit=2)
-    is_of_structure = words[:1] in (["CREATE"], ["DROP"])
-    if is_of_structure and words[1:2] in (["EXTENSION"], ["INDEX"]):
+    verb, kind = (*statement[:200].split(maxsplit=2), "", "")[:2]
+    if verb in {"CREATE", "DROP"} and kind in {"EXTENSION", "INDEX"}:
         if "trgm" in statement:
-            return _NOTHING, ()
+            return _NO_OP, ()
     return statement, parameters
 
 
 def gated(host: str, *, is_lasting: bool) -> Gate:
-    """Prefect's application behind a gate that asks for the login in the environment.
+    """Prefect's application behind a gate that requires the login in the environment.
 
-    Prefect itself is not given the login. The gate asks on every route, and Prefect's
-    page would ask a second time.
+    The login is removed from the environment, else Prefect's page asks for it again.
 
     Args:
         host: the address where it will listen.
-        is_lasting: start more slowly, to need less memory later.
+        is_lasting: whether a slower start is acceptable to save memory.
 
     Raises:
         UsageError: the environment has no login.
@@ -71,7 +69,7 @@ def gated(host: str, *, is_lasting: bool) -> Gate:
 
 def serve(host: str, port: int, *, is_lasting: bool) -> None:
     """Serve Prefect until this process gets a signal to end."""
-    gc.disable()  # all that the imports create stays
+    gc.disable()  # the imports create no garbage
     import uvicorn
 
     app = gated(host, is_lasting=is_lasting)
@@ -85,7 +83,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
         host=host,
         port=port,
         log_level="warning" if is_lasting else "error",
-        proxy_headers=not is_loopback(host),  # no proxy is in between
+        proxy_headers=not is_loopback(host),
         access_log=False,  # it would contain the token of the link
         timeout_keep_alive=api.keepalive_timeout,
         ws_ping_interval=api.websocket_ping_interval,

@@ -1,7 +1,7 @@
 """The Prefect server of a run.
 
-It is the configured one, the one of ``headrace up``, or a temporary one that ends with
-the run. As a module with a port, this is the temporary one.
+It is the configured server, that of ``headrace up``, or a temporary one that ends with
+the run. As a module with a port, this is the temporary server.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError
 from headrace.home import make_private
-from headrace.settings import Settings, keeping, variable
+from headrace.settings import Settings, restore_variables, variable
 from headrace.state.logins import new_login
 from headrace.state.store import full_disk, is_full
 from headrace_ops import guard
 from headrace_ops.environment import (
     CLIENT_VARIABLES,
     enter_prefect,
-    for_prefect,
     prefect_login,
+    prefect_variables,
 )
 from headrace_ops.live import UI_PORTS, answers, free_port, live_links, wait_until
 
@@ -58,10 +58,10 @@ class _DidNotStart(DependencyError):
 
 
 class TemporaryServer:
-    """A Prefect server for one run. It ends with this process, even if that is killed.
+    """A Prefect server for one run; it ends with this process, even if that is killed.
 
-    It asks for the login in the environment, or for a new one that only this process
-    and its children have.
+    It requires the login in the environment, or a new one that only this process and
+    its children know.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -71,9 +71,9 @@ class TemporaryServer:
         make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
         self._environment_before = contextlib.ExitStack()
-        self._environment_before.enter_context(keeping(*CLIENT_VARIABLES))
+        self._environment_before.enter_context(restore_variables(*CLIENT_VARIABLES))
         login = prefect_login() or new_login()
-        os.environ.update(for_prefect(login))
+        os.environ.update(prefect_variables(login))
         self._command = [sys.executable, "-m", "headrace_ops.run_server", str(port)]
         self._environment = {
             **os.environ,
@@ -88,10 +88,9 @@ class TemporaryServer:
         return guard.start(self._command, self._environment, str(self._log))
 
     def wait(self) -> None:
-        """Wait until it answers.
+        """Wait until it answers; start it a second time if it ends.
 
-        Two servers that create the database of a new home at the same time can make one
-        of them fail. So it is started a second time.
+        Concurrent creation of the database of a new home can make one server fail.
 
         Raises:
             DependencyError: it does not answer.
@@ -182,10 +181,10 @@ class Server:
 
 
 def _drain() -> None:
-    """Wait some time until the server has received all logs and events.
+    """Wait for a limited time until the server has received all logs and events.
 
-    The rest is given up. Otherwise Prefect would wait for it without end when the
-    process ends, even if the server is gone or its disk is full.
+    Then the rest is discarded. Otherwise Prefect would wait without limit at exit, even
+    if the server is gone or its disk is full.
     """
     from prefect._internal.concurrency import services
     from prefect.events.worker import EventsWorker
@@ -201,7 +200,7 @@ def _drain() -> None:
 
 @contextlib.contextmanager
 def server_for_run(settings: Settings) -> Iterator[Server]:
-    """Start or find the server. The block waits for it when it first needs it."""
+    """Start or find the server; the block calls `Server.wait` before the first use."""
     configure(settings)
     server = Server(settings)
     try:

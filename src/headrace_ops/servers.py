@@ -1,4 +1,4 @@
-"""How each server of a home is started, and how to tell that it answers."""
+"""The command, the environment and the health check of each server of a home."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from headrace.settings import Settings, postgres_url, variable
 from headrace.state.tracking.relocation import follow_home
 from headrace_ops import guard, mlflow_server, postgres, prefect_server
 from headrace_ops.environment import (
-    for_flows,
+    flow_environment,
     is_loopback,
     mlflow_has_users,
     prefect_authorization,
     servers_logins,
 )
-from headrace_ops.hosts import EVERYWHERE, from_here, in_link
+from headrace_ops.hosts import WILDCARDS, local_host, url_host
 from headrace_ops.live import answers, free_port
 
 POOLS = ("cpu", "gpu")
@@ -40,9 +40,9 @@ class Service:
         command: its command line.
         environment: its whole environment.
         log: the file for its output.
-        ready: returns whether it answers now.
+        ready: its health check.
         link: its URL, if it has one.
-        port: the port where it listens; 0: it has none of its own.
+        port: the port where it listens; 0 if it has none.
         grace_seconds: how long it may take to end after SIGTERM.
     """
 
@@ -79,11 +79,29 @@ def postgres_service(settings: Settings) -> Service:
     )
 
 
+def _web_service(
+    name: str,
+    settings: Settings,
+    link: str,
+    command: list[str],
+    environment: dict[str, str],
+    health: str,
+) -> Service:
+    return Service(
+        name=name,
+        command=command,
+        environment=environment,
+        log=settings.home.absolute() / f"{name}-server.log",
+        ready=lambda: answers(f"{link}{health}"),
+        link=link,
+        port=int(link.rpartition(":")[2]),
+    )
+
+
 def prefect_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """Prefect's server, with the home's database unless another is configured."""
-    home = settings.home.absolute()
     port = free_port(preferred_port, host)
-    link = f"http://{from_here(host)}:{port}"
+    link = f"http://{local_host(host)}:{port}"
     login = servers_logins(settings)["prefect"]
     environment = {
         **os.environ,
@@ -91,35 +109,27 @@ def prefect_service(settings: Settings, host: str, preferred_port: int) -> Servi
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
-    # The default is memory: after a restart the server would cancel running flows.
+    # The default is memory: a restarted server would cancel running flows.
     environment.setdefault(
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
         "prefect.server.concurrency.lease_storage.filesystem",
     )
-    # Relative, so that the page works under every name of the server.
+    # Relative, so that the page works by every name of the server.
     environment.setdefault("PREFECT_UI_API_URL", "/api")
     command = [sys.executable, "-m", prefect_server.__name__, host, str(port)]
     if settings.postgres_socket and PREFECT_DATABASE not in environment:
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
         environment[PREFECT_DATABASE] = url
         command.append(prefect_server.WITHOUT_TRIGRAMS)
-    return Service(
-        name="prefect",
-        command=command,
-        environment=environment,
-        log=home / "prefect-server.log",
-        ready=lambda: answers(f"{link}/api/health"),
-        link=link,
-        port=port,
-    )
+    health = "/api/health"
+    return _web_service("prefect", settings, link, command, environment, health)
 
 
 def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """MLflow's server, with the home's database unless another is configured."""
     follow_home(settings)
-    home = settings.home.absolute()
     port = free_port(preferred_port, host)
-    link = f"http://{from_here(host)}:{port}"
+    link = f"http://{local_host(host)}:{port}"
     login = servers_logins(settings)["mlflow"]
     environment = {
         **os.environ,
@@ -128,39 +138,31 @@ def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Servic
         "MLFLOW_TRACKING_USERNAME": login.user,
         "MLFLOW_TRACKING_PASSWORD": login.password,
     }
-    # Not on the command line, which every user of the machine can read.
+    # Other users of the machine can read the command line, but not the environment.
     environment.setdefault(MLFLOW_DATABASE, settings.tracking_uri)
     environment.setdefault("MLFLOW_UVICORN_OPTS", "--log-level warning --no-access-log")
     command = [sys.executable, "-m", mlflow_server.__name__, "server"]
     command += ["--workers", "1", "--host", host, "--port", str(port)]
     if not is_loopback(host):
-        names = ("localhost", "127.0.0.1", in_link(host), socket.getfqdn())
-        hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # fnmatch's
+        names = ("localhost", "127.0.0.1", url_host(host), socket.getfqdn())
+        hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # escaped globs
         environment.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
-    if not _artifacts_are_elsewhere():
+    if not _artifact_root_is_configured():
         command += ["--default-artifact-root", settings.artifacts]
         command += ["--artifacts-destination", settings.artifacts]
     if mlflow_has_users():
         command += ["--app-name", "basic-auth"]
         environment.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
-    return Service(
-        name="mlflow",
-        command=command,
-        environment=environment,
-        log=home / "mlflow-server.log",
-        ready=lambda: answers(f"{link}/health"),
-        link=link,
-        port=port,
-    )
+    return _web_service("mlflow", settings, link, command, environment, "/health")
 
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
-    """A worker of one pool, with only those variables that its flows need."""
+    """A worker of one pool, with only the variables that its flows need."""
     home, started = settings.home.absolute(), datetime.now(UTC)
-    environment = for_flows(settings)
+    environment = flow_environment(settings)
     api_url = environment["PREFECT_API_URL"] = f"{links['prefect']}/api"
     environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
-    if variable(MLFLOW_DATABASE) or _artifacts_are_elsewhere():
+    if variable(MLFLOW_DATABASE) or _artifact_root_is_configured():
         environment.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
     command = [sys.executable, "-m", "headrace_cli", "worker"]
     return Service(
@@ -173,34 +175,34 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
 
 
 def has_worker(api_url: str, pool: str, since: datetime) -> bool:
-    """Whether Prefect has heard from a worker of a pool since a time."""
+    """Whether Prefect has received a heartbeat of a worker of a pool since a time."""
     request = urllib.request.Request(  # noqa: S310
         f"{api_url}/work_pools/{pool}/workers/filter",
         data=b"{}",
         headers={"Content-Type": "application/json", **prefect_authorization()},
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            heartbeats = [w["last_heartbeat_time"] for w in json.load(answer)]
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+            heartbeats = [w["last_heartbeat_time"] for w in json.load(response)]
             return any(datetime.fromisoformat(t) > since for t in heartbeats if t)
     except (OSError, urllib.error.URLError, ValueError):
         return False
 
 
-def from_elsewhere(link: str, host: str) -> str:
+def public_link(link: str, host: str) -> str:
     """The link by which other machines reach a server of this machine."""
-    if host not in EVERYWHERE:
+    if host not in WILDCARDS:
         return link
-    return link.replace(f"//{from_here(host)}:", f"//{socket.getfqdn()}:")
+    return link.replace(f"//{local_host(host)}:", f"//{socket.getfqdn()}:")
 
 
-def _artifacts_are_elsewhere() -> bool:
+def _artifact_root_is_configured() -> bool:
     names = ("MLFLOW_DEFAULT_ARTIFACT_ROOT", "MLFLOW_ARTIFACTS_DESTINATION")
     return any(map(variable, names))
 
 
 def _write_access_file(settings: Settings) -> str:
-    """Write MLflow's access settings, without a secret. Its users are in the home."""
+    """Write MLflow's access settings, without a secret; its users are in the home."""
     home = settings.home.absolute()
     path = home / "mlflow-access.ini"
     path.write_text(

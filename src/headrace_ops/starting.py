@@ -1,4 +1,4 @@
-"""What ``headrace up`` starts, each server after those that it needs."""
+"""Starts the servers of ``headrace up``, each after its dependencies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from headrace.settings import Settings, variable
 from headrace_ops import postgres, servers
 from headrace_ops.environment import (
     CONFIGURED,
-    check_doors,
-    for_prefect,
-    homes_own,
+    home_logins,
     mlflow_has_users,
+    prefect_variables,
+    require_passwords,
     servers_logins,
 )
 from headrace_ops.live import UI_PORTS, answers, tail, write_links
@@ -33,54 +33,52 @@ def start_all(
     pools: tuple[str, ...],
     host: str,
 ) -> dict[str, Any]:
-    """Start the servers that are not configured elsewhere, and wait for their answers.
+    """Start the servers that are not configured elsewhere, and wait until they answer.
 
     Args:
-        with_postgres: start a PostgreSQL in the home. A home that has one always does.
-        pools: the pools that get a worker.
+        with_postgres: whether to start a PostgreSQL even if the home has none yet.
+        pools: the pools to start a worker for.
 
     Returns:
-        The answer of ``up``: ``links``, ``workers``, ``home``, and ``environment``, the
-        variables that a shell needs to use the same servers.
+        The result of ``up``: ``links``, ``workers``, ``home``, and ``environment``, the
+        variables with which a shell uses these servers.
 
     Raises:
         UsageError: the address needs a password, or the home's state is in SQLite.
         DependencyError: a server does not start.
     """
-    check_doors(host)
+    require_passwords(host)
     configure(settings)
     if not variable("PREFECT_API_URL"):
-        os.environ.update(for_prefect(servers_logins(settings)["prefect"]))
+        os.environ.update(prefect_variables(servers_logins(settings)["prefect"]))
     links: dict[str, str] = {}
     wants_postgres = with_postgres or settings.postgres_socket
     if wants_postgres and servers.own_postgres_is_used():
         postgres.check_home(settings)
         supervisor.start(servers.postgres_service(settings))
-        settings = Settings()  # read again: the databases have their URLs only now
+        settings = Settings()  # with the URLs of the databases in that PostgreSQL
     links |= _start_servers(supervisor, settings, host)
-    write_links(settings, _with_postgres(links, settings), homes_own(settings))
+    write_links(settings, _with_postgres(links, settings), home_logins(settings))
     supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
+    public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
         "status": "up",
         "links": _with_postgres(links, settings),
         "workers": list(pools),
         "home": str(settings.home.absolute()),
-        "environment": _environment(
-            settings,
-            {n: servers.from_elsewhere(link, host) for n, link in links.items()},
-        ),
+        "environment": _environment(settings, public),
     }
 
 
 def _start_servers(
     supervisor: Supervisor, settings: Settings, host: str
 ) -> dict[str, str]:
-    """Start Prefect's and MLflow's server, or find the configured one."""
+    """Start Prefect's and MLflow's server, unless one is configured."""
     links, services = _servers(settings, host, UI_PORTS)
     try:
         supervisor.start(*services)
     except DependencyError:
-        # Another process may take a port after it was found to be free.
+        # Another process may have taken a free port meanwhile.
         if not any("already in use" in tail(service.log) for service in services):
             raise
         supervisor.drop(*services)
@@ -106,28 +104,28 @@ def _servers(
         elif not answers(links[name] + page, 10):
             raise DependencyError(
                 f"{links[name]}, which {key} names, does not answer.",
-                f"Start it, or unset {key} to have one started here.",
+                f"Start it, or unset {key} to start one here.",
             )
     return links, services
 
 
 def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
-    """The links, with the ledger's PostgreSQL if it has one. No password is shown."""
+    """The links, and the ledger's PostgreSQL without its password."""
     url = settings.database_url
     if not url.startswith("postgresql"):
         return links
     parts = urlsplit(url)
-    user, _, place = parts.netloc.rpartition("@")
-    user = user.partition(":")[0]
-    place = f"{user}@{place}" if user else place
-    without_password = parts._replace(scheme="postgresql", netloc=place)
-    return {**links, "postgres": without_password.geturl()}
+    login, at, host = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    netloc = f"{user}{at}{host}" if user else host
+    link = parts._replace(scheme="postgresql", netloc=netloc).geturl()
+    return {**links, "postgres": link}
 
 
 def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     """The variables for clients of these servers, with the home's login.
 
-    A login from the environment is left out, and so is a database URL with a password.
+    They contain no login from the environment, and no database URL with a password.
     """
     variables = {
         "HEADRACE_HOME": str(settings.home.absolute()),
@@ -142,9 +140,9 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     }
     if urlsplit(settings.database_url).password:
         del variables["HEADRACE_DATABASE_URL"]
-    own = homes_own(settings)
+    own = home_logins(settings)
     if "prefect" in own:
-        variables |= for_prefect(own["prefect"])
+        variables |= prefect_variables(own["prefect"])
     if "mlflow" in own:
         variables["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
         variables["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
@@ -156,8 +154,8 @@ def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     logins = servers_logins(settings)
     pages = dict(links)
     for name, key in CONFIGURED.items():
-        is_ours = not variable(key).startswith("http")
-        if is_ours and not (name == "mlflow" and mlflow_has_users()):
+        is_started = not variable(key).startswith("http")
+        if is_started and not (name == "mlflow" and mlflow_has_users()):
             pages[name] = logins[name].link(links[name])
             if name == "mlflow":
                 pages["data docs"] = logins[name].link(links[name], DATA_DOCS)

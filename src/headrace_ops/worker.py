@@ -18,7 +18,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.ledger.deployments import Deployments
 from headrace_ops.admission import NotAdmitted, admit
-from headrace_ops.environment import enter_prefect, for_flows
+from headrace_ops.environment import enter_prefect, flow_environment
 from headrace_ops.live import answers, lasting_api_url
 from headrace_ops.pools import check_pool
 from headrace_ops.run_server import configure
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import psutil
     from prefect.workers.process import ProcessWorker, ProcessWorkerResult
 
-# Less than a guard allows, so that flows can end and report it to the worker.
+# Less than a guard's grace period, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
 DEFAULTS = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -36,7 +36,7 @@ DEFAULTS = {
 
 
 def default_limit(pool: str) -> int:
-    """How many flows run at once: one on a GPU, otherwise one per core."""
+    """How many flows run concurrently: one on a GPU, otherwise one per core."""
     return 1 if pool == "gpu" else os.cpu_count() or 1
 
 
@@ -52,8 +52,8 @@ def work(
     This removes all variables from the environment that flows do not need.
 
     Args:
-        limit: how many flows run at once.
-        report: is called once the worker has started.
+        limit: how many flows run concurrently.
+        report: called once the worker has started.
         sweeping: entered while the worker runs; ends runs whose process is gone.
 
     Raises:
@@ -62,12 +62,12 @@ def work(
         DependencyError: the server does not answer.
     """
     api_url = _server(settings)
-    environment = for_flows(settings)
+    environment = flow_environment(settings)
     os.environ.clear()
     os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
     configure(settings)
     enter_prefect(settings, api_url)
-    # Its plugins start at the import: do that before there are threads and a loop.
+    # This import loads plugins, which must precede threads and the event loop.
     import prefect.workers.process  # noqa: F401
 
     check_pool(pool)
@@ -95,31 +95,30 @@ async def _work(
 ) -> None:
     from prefect.workers.process import ProcessWorker
 
-    # In a restarted container, the host name and the process id are the same.
+    # A restarted container keeps its host name and process id.
     name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
     worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
-    is_ending = _end_in_order(worker)
-    _begin_admitted(worker, settings)
+    is_ending = _handle_signals(worker)
+    _patch_admission(worker, settings)
 
     def started(_text: str) -> None:
         if not is_ending.is_set():
             report({"status": "up", "pool": pool, "limit": limit, "worker": name})
 
     try:
-        # Prefect's health page, for a system that restarts unhealthy workers.
-        is_asked = bool(variable("PREFECT_WORKER_WEBSERVER_PORT"))
-        await worker.start(with_healthcheck=is_asked, printer=started)
+        has_health_check = bool(variable("PREFECT_WORKER_WEBSERVER_PORT"))
+        await worker.start(with_healthcheck=has_health_check, printer=started)
     except asyncio.CancelledError:
         if not is_ending.is_set():
             raise
 
 
-def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
-    """Make a worker start only admitted flow runs, each in a single process.
+def _patch_admission(worker: ProcessWorker, settings: Settings) -> None:
+    """Monkeypatch a worker to start only admitted flow runs, each in one process.
 
-    Prefect would start one more process, to fetch the flow's code. Headrace's code is
-    installed. The command, the folder and the environment do not come from the pool,
-    which may have changed since it was checked.
+    Prefect would start another process to fetch the flow's code, which is installed
+    here. The command, the folder and the environment do not come from the pool, which
+    may have changed since it was checked.
     """
     from prefect.flows import load_flow_from_entrypoint
     from prefect.workers import process
@@ -149,7 +148,7 @@ def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
             admitted.pop(flow_run.id, None)
 
     async def load(flow_run: Any) -> Any:
-        """The flow, for its hooks. Prefect would ask the server for it again."""
+        """The flow, for its hooks; Prefect would request it from the server again."""
         return load_flow_from_entrypoint(admitted[flow_run.id])
 
     worker.run = run_admitted  # type: ignore[method-assign]
@@ -157,7 +156,7 @@ def _begin_admitted(worker: ProcessWorker, settings: Settings) -> None:
 
 
 async def _admit(worker: ProcessWorker, settings: Settings, flow_run: Any) -> str:
-    """The entrypoint for a flow run, by the current records of server and ledger."""
+    """The entrypoint for a flow run, from the server's and the ledger's records."""
     deployment = None
     if flow_run.deployment_id is not None:
         deployment = await worker.client.read_deployment(flow_run.deployment_id)
@@ -180,12 +179,12 @@ async def _refuse(
     state: State[Any] = Failed(name="Refused", message=message)
     await worker.client.set_flow_run_state(flow_run.id, state, force=True)
     if task_status is not None:
-        task_status.started(refused)  # so that it does not count as running
+        task_status.started(refused)  # else it counts as running
     return ProcessWorkerResult(status_code=0, identifier="refused")
 
 
-def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
-    """On a signal: take no more flows, end the running ones, wait for them, and end."""
+def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
+    """Shut down on a signal: accept no more flows, and end the running ones."""
     is_ending = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     poll = worker.get_and_submit_flow_runs
@@ -202,7 +201,7 @@ def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
 
     tasks: set[asyncio.Task[None]] = set()
 
-    def begin_to_end() -> None:
+    def shut_down() -> None:
         if is_ending.is_set():
             return
         is_ending.set()
@@ -211,7 +210,7 @@ def _end_in_order(worker: ProcessWorker) -> asyncio.Event:
     worker.get_and_submit_flow_runs = poll_unless_ending  # type: ignore[method-assign]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
-            loop.add_signal_handler(number, begin_to_end)
+            loop.add_signal_handler(number, shut_down)
     return is_ending
 
 
@@ -227,7 +226,7 @@ def _end_flows() -> None:
 
 
 def _is_suspended(flow: psutil.Process) -> bool:
-    """Whether the run of a process waits for a person.
+    """Whether the flow run of a process is suspended until a person answers.
 
     Such a process ends by itself. A signal would turn the suspended run into a crash.
     """

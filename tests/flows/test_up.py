@@ -12,7 +12,7 @@ import pytest
 from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace_ops.prefect_server import leave_out_trigrams
-from headrace_ops.servers import from_elsewhere, own_postgres_is_used
+from headrace_ops.servers import own_postgres_is_used, public_link
 
 Home = Any
 
@@ -90,8 +90,8 @@ def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(
 
 def test_a_link_names_the_machine_for_others() -> None:
     link = "http://127.0.0.1:4200"
-    assert from_elsewhere(link, "127.0.0.1") == link
-    assert from_elsewhere(link, "0.0.0.0") == f"http://{socket.getfqdn()}:4200"
+    assert public_link(link, "127.0.0.1") == link
+    assert public_link(link, "0.0.0.0") == f"http://{socket.getfqdn()}:4200"
 
 
 @pytest.mark.parametrize(

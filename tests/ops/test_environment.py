@@ -9,7 +9,7 @@ import pytest
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace_ops import environment, servers
-from headrace_ops.environment import check_doors, for_flows, is_loopback
+from headrace_ops.environment import flow_environment, is_loopback, require_passwords
 
 SECRETS = {
     "PREFECT_SERVER_API_AUTH_STRING": "admin:canary",
@@ -35,7 +35,7 @@ def test_a_flow_is_handed_what_it_needs_and_no_secret_of_a_server(
     tmp_path: Path,
 ) -> None:
     settings = Settings(project=tmp_path, home=tmp_path / "home")
-    found = for_flows(settings, {**SECRETS, **NEEDED})
+    found = flow_environment(settings, {**SECRETS, **NEEDED})
     assert "canary" not in repr(found)
     assert NEEDED.items() <= found.items()
     assert found["HEADRACE_HOME"] == str(tmp_path / "home")
@@ -49,7 +49,7 @@ def test_further_variables_are_handed_on_by_name(tmp_path: Path) -> None:
         worker_environment="GOOGLE_APPLICATION_CREDENTIALS, AZURE_*",
     )
     given = {"GOOGLE_APPLICATION_CREDENTIALS": "f", "AZURE_KEY": "k", "OTHER": "o"}
-    found = for_flows(settings, given)
+    found = flow_environment(settings, given)
     assert found.keys() >= {"GOOGLE_APPLICATION_CREDENTIALS", "AZURE_KEY"}
     assert "OTHER" not in found
 
@@ -57,7 +57,7 @@ def test_further_variables_are_handed_on_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_loopback_needs_no_password(host: str) -> None:
     assert is_loopback(host)
-    check_doors(host)
+    require_passwords(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.3", "trainer.lab"])
@@ -65,22 +65,22 @@ def test_a_wider_address_is_refused_without_passwords(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError) as refused:
-        check_doors(host)
+        require_passwords(host)
     assert "PREFECT_SERVER_API_AUTH_STRING" in str(refused.value)
     assert "MLFLOW_AUTH_ADMIN_PASSWORD" in str(refused.value)
 
     monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "admin:canary")
     with pytest.raises(UsageError) as refused:
-        check_doors(host)
+        require_passwords(host)
     assert "PREFECT_SERVER" not in str(refused.value)
     assert "canary" not in str(refused.value)
 
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda _: object())
     monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", "canary")
     with pytest.raises(UsageError, match="MLFLOW_FLASK_SERVER_SECRET_KEY"):
-        check_doors(host)
+        require_passwords(host)
     monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "canary")
-    check_doors(host)
+    require_passwords(host)
 
 
 def test_mlflow_is_reached_by_its_names_and_by_none_that_begins_like_them(

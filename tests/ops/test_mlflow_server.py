@@ -10,7 +10,7 @@ import pytest
 from headrace.errors import UsageError
 from headrace.state.logins import Login
 from headrace_ops import mlflow_server
-from headrace_ops.mlflow_server import create_app, is_below, remember
+from headrace_ops.mlflow_server import cached, create_app, is_below
 
 ROOT = "file:///home/ada/.headrace/mlartifacts"
 
@@ -96,7 +96,7 @@ def test_who_was_right_is_not_asked_about_for_a_minute(
 
     now = [0.0]
     monkeypatch.setattr(mlflow_server.time, "monotonic", lambda: now[0])
-    is_user = remember(ask)
+    is_user = cached(ask)
     assert is_user(Login("ada", "right"))
     assert is_user(Login("ada", "right"))
     assert not is_user(Login("ada", "wrong"))

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from headrace_ops.peers import Address, is_ours, owner_of
+from headrace_ops.peers import Address, is_same_user, owner_of
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def test_a_connection_of_ours_is_known(listen: str, to: str) -> None:
                 client.getpeername()[:2],
             )
             assert owner_of(*ends) == os.geteuid()
-            assert is_ours(*ends)
+            assert is_same_user(*ends)
         other = (ends[0][0], 1)
         assert owner_of(other, ends[1]) is None
-        assert not is_ours(other, ends[1])
+        assert not is_same_user(other, ends[1])
 
 
 def test_what_is_not_on_loopback_is_not_asked_about() -> None:
     server = ("10.0.0.1", 80)
-    assert is_ours(("10.0.0.9", 5), server)
-    assert is_ours(None, server)
-    assert is_ours(("", 0), server)
+    assert is_same_user(("10.0.0.9", 5), server)
+    assert is_same_user(None, server)
+    assert is_same_user(("", 0), server)

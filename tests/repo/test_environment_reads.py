@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 READER = "src/headrace/settings.py"
 # What is set for this process, or handed on to another, is no reading.
-HANDED_ON = re.compile(
+PASSED_ON = re.compile(
     r"os\.environ(\.(setdefault|update|pop|clear)\(|\[\w+\] = |\[\"\w+\"\] = )"
     r"|\*\*os\.environ|dict\(os\.environ\)|= os\.environ if environment is None else"
 )
@@ -18,7 +18,7 @@ def test_only_the_settings_read_the_environment() -> None:
     readers = set()
     for folder in ("src", "flows"):
         for path in (ROOT / folder).rglob("*.py"):
-            rest = HANDED_ON.sub("", path.read_text(encoding="utf-8"))
+            rest = PASSED_ON.sub("", path.read_text(encoding="utf-8"))
             if re.search(r"os\.(environ|getenv)", rest):
                 readers.add(path.relative_to(ROOT).as_posix())
     assert readers == {READER}

@@ -1,7 +1,7 @@
-"""A pipeline's folder in the store, by the digest of what lies in it.
+"""Pipeline folders in the content-addressed store.
 
-A worker that does not have the folder downloads it from there and checks the digest.
-So a deployment runs the files that were deployed, even if the folder is edited later.
+A worker without the folder downloads it from the store and checks its digest. So a
+deployment runs the files that were deployed, even if the folder is edited later.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pathlib import Path, PurePath
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.store import Store
 
-_PACKED = {".toml", ".py", ".md"}
+_SUFFIXES = {".toml", ".py", ".md"}
 
 
 def pipeline_files(folder: Path) -> dict[str, bytes]:
-    """The ``.toml``, ``.py`` and ``.md`` files that lie in a folder, by name.
+    """The content of a folder's ``.toml``, ``.py`` and ``.md`` files, by name.
 
-    Files of subfolders are left out, since no builder can import them.
+    Subfolders are excluded, since no builder can import from them.
     """
     return {
         file.name: file.read_bytes()
         for file in sorted(folder.iterdir())
-        if file.suffix in _PACKED and file.is_file()
+        if file.suffix in _SUFFIXES and file.is_file()
     }
 
 
 def pack_folder(folder: Path, store: Store) -> str:
-    """Put a pipeline's files into the store; returns the sha256 that names them.
+    """Write a pipeline's files to the store; returns the sha256 of the packed files.
 
     Raises:
         DependencyError: the store cannot be written.
@@ -48,8 +48,8 @@ def unpack_folder(digest: str, store: Store, place: Path) -> Path:
 
     Args:
         digest: the digest that `pack_folder` returned.
-        place: a local folder. The files go into ``place/digest``, which is reused
-            while its content still has that digest.
+        place: a local folder. The files are written to ``place/digest``, which is
+            reused while its content has that digest.
 
     Raises:
         NotFoundError: the store has no files of this digest.
@@ -68,7 +68,7 @@ def unpack_folder(digest: str, store: Store, place: Path) -> Path:
     if hashlib.sha256(data).hexdigest() != digest:
         raise IntegrityError(
             f"{store.uri(_key(digest))} does not have the digest in its name: it was "
-            "changed or damaged. Nothing of it was used.",
+            "changed or damaged. It was not used.",
             "Delete it, and deploy the pipeline again.",
         )
     place.mkdir(parents=True, exist_ok=True)
@@ -79,15 +79,14 @@ def unpack_folder(digest: str, store: Store, place: Path) -> Path:
             if name != PurePath(name).name:
                 raise IntegrityError(
                     f"{store.uri(_key(digest))} has the file name {name!r}, which "
-                    "leads out of the pipeline's folder.",
+                    "escapes the pipeline's folder.",
                     "Delete it, and deploy the pipeline again.",
                 )
-            content = text.encode("utf-8", "surrogateescape")
-            (folder / name).write_bytes(content)
+            (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
         shutil.rmtree(target, ignore_errors=True)
         try:
             folder.rename(target)
-        except OSError:  # another process was first
+        except OSError:  # another process has unpacked it
             if not target.is_dir():
                 raise
     return target

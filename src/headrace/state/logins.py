@@ -1,7 +1,7 @@
-"""The login of a home, which the servers that ``headrace up`` starts ask for.
+"""The login of a home, required by the servers that ``headrace up`` starts.
 
-It is a random password in a file that only the file's owner can read. Everyone who can
-read the file shares the login, so it does not identify a person.
+It is a random password in a file that only its owner can read. Everyone who can read
+the file shares the login, so it does not identify a person.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Login:
 
     def link(self, server: str, page: str = "/") -> str:
         """A link that logs in to a server and opens a page."""
-        then = "" if page == "/" else f"&next={page}"
-        return f"{server}/login?token={self.derive('link')}{then}"
+        target = "" if page == "/" else f"&next={page}"
+        return f"{server}/login?token={self.derive('link')}{target}"
 
 
 def new_login() -> Login:
@@ -71,7 +71,7 @@ def new_login() -> Login:
 
 
 def ensure_login(home: Path) -> Login:
-    """The login of a home; made anew if it is missing or others could read it.
+    """The login of a home; replaced if it is missing or others could read it.
 
     Raises:
         UsageError: the file cannot be read.
@@ -110,17 +110,17 @@ def read_login(home: Path) -> Login | None:
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
             f"The login in {path} cannot be read.",
-            "Delete the file: `headrace up` makes another.",
+            "Delete the file; `headrace up` creates another.",
         ) from None
 
 
 def live_servers(home: Path) -> dict[str, str]:
-    """The addresses of the servers of ``headrace up``; empty when none is alive.
+    """The addresses of the servers of ``headrace up``; empty when none is running.
 
-    The file may outlive killed servers, whose ports may belong to others by now. So a
-    lock shows whether it still holds.
+    After a crash the file is stale, and another program may use the ports. So the file
+    counts only while ``headrace up`` holds its lock.
     """
-    if not _is_held(home / LOCK_FILE):
+    if not _is_locked(home / LOCK_FILE):
         return {}
     try:
         links = json.loads((home / LIVE_FILE).read_text(encoding="utf-8"))
@@ -136,17 +136,11 @@ def login_of(home: Path, url: str) -> Login | None:
     """
     servers = live_servers(home)
     own = [servers.get(name, "") for name in servers.get(OWN, "").split()]
-    if _place(url) not in map(_place, filter(None, own)):
-        return None
-    return read_login(home)
+    origins = [urlsplit(server)[:2] for server in own if server]
+    return read_login(home) if urlsplit(url)[:2] in origins else None
 
 
-def _place(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
-
-
-def _is_held(lock: Path) -> bool:
+def _is_locked(lock: Path) -> bool:
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Identities of processes, so that another process can tell whether they still run.
+"""Process identities: another process on the machine can check whether one still runs.
 
 The condition of a process on another machine is ``unknown``.
 """
@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import psutil
 
-_FIRST_NAMESPACE = "pid:[4026531836]"  # of a machine's own processes, on every Linux
+_ROOT_NAMESPACE = "pid:[4026531836]"  # outside of containers, on every Linux
 
 Condition = Literal["running", "stopped", "gone", "unknown"]
 
@@ -26,7 +26,7 @@ class Process(NamedTuple):
     Attributes:
         host: the machine and the container in which the process id is valid.
         pid: the process id.
-        started: the machine's boot and the time since; independent of the clock.
+        started: the boot id and the time since the boot, which no clock change moves.
     """
 
     host: str
@@ -45,7 +45,7 @@ class Process(NamedTuple):
 
     @property
     def condition(self) -> Condition:
-        """Its condition now; ``unknown`` for a process on another host."""
+        """The current condition; ``unknown`` for a process on another host."""
         if self.host != this_host():
             return "unknown"
         started, condition = _look_up(self.pid)
@@ -60,9 +60,9 @@ def this_process() -> Process:
 
 @cache
 def this_host() -> str:
-    """This machine's name and, after ``#``, what tells it from others of that name.
+    """The host name and, after ``#``, the machine's id and the container's namespace.
 
-    These are a digest of the machine's id, and the process namespace of a container.
+    They distinguish machines and containers of the same name.
     """
     marks = []
     with contextlib.suppress(OSError):
@@ -70,34 +70,33 @@ def this_host() -> str:
         marks += [hashlib.sha256(machine).hexdigest()[:8]] if machine else []
     with contextlib.suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").readlink())
-        marks += [] if namespace == _FIRST_NAMESPACE else [namespace[5:-1]]
+        marks += [] if namespace == _ROOT_NAMESPACE else [namespace[5:-1]]
     return "#".join(filter(None, [socket.gethostname(), "-".join(marks)]))
 
 
 def _look_up(pid: int) -> tuple[str, Condition]:
-    """When a process of this host started, and its condition."""
+    """The start of a process of this host, and its condition."""
+    conditions: dict[str, Condition]
     if sys.platform != "linux":
+        conditions = {psutil.STATUS_ZOMBIE: "gone", psutil.STATUS_STOPPED: "stopped"}
         try:
             process = psutil.Process(pid)
             started, status = f"{process.create_time():.2f}", process.status()
         except psutil.NoSuchProcess:
             return "", "gone"
-        return started, {
-            psutil.STATUS_ZOMBIE: "gone",
-            psutil.STATUS_STOPPED: "stopped",
-        }.get(status, "running")  # type: ignore[return-value]
-    # psutil gives the start by the clock, which may be set anew while a process runs.
+        return started, conditions.get(status, "running")
+    # psutil's start time is by the wall clock, which can change while a process runs.
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return "", "gone"
     fields = stat.rpartition(")")[2].split()
-    conditions: dict[str, Condition] = {"Z": "gone", "X": "gone", "T": "stopped"}
-    return f"{_boot()}-{fields[19]}", conditions.get(fields[0], "running")
+    conditions = {"Z": "gone", "X": "gone", "T": "stopped"}
+    return f"{_boot_id()}-{fields[19]}", conditions.get(fields[0], "running")
 
 
 @cache
-def _boot() -> str:
+def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
     except OSError:

@@ -1,4 +1,4 @@
-"""Rows that were copied with their numbers, and the numbers that new rows get."""
+"""PostgreSQL's sequences, after rows were copied together with their ids."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import sqlalchemy as sa
 
 
 def advance_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-    """Have PostgreSQL number new rows after the ones that are there.
-
-    SQLite does so by itself.
-    """
+    """Set PostgreSQL's sequences to the next free id; SQLite needs no such step."""
     if connection.dialect.name != "postgresql":
         return
     quote = connection.dialect.identifier_preparer.quote

@@ -1,7 +1,7 @@
-"""One folder for all temporary files of a process, so that none outlives a kill.
+"""One folder for all temporary files of a process, so that they can be cleaned up.
 
 Temporary files hold rows, models and records. The next process of the same user
-deletes those of a process that was killed.
+deletes those of a killed process.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.settings import keeping
+from headrace.settings import restore_variables
 from headrace.state.processes import Process, this_process
 
-PREFIX = "headrace-"  # short: sockets lie in it, and their paths may have 107 bytes
-_MARK = ".process"
-_UNMARKED_SECONDS = 3600.0
+PREFIX = "headrace-"  # short, since socket paths in it are limited to 107 bytes
+_OWNER_FILE = ".process"
+_ORPHAN_SECONDS = 3600.0
 
 
 @contextlib.contextmanager
 def own_temporary_folder() -> Iterator[None]:
     """Use one folder for the temporary files of this process and its children.
 
-    Only the user can read the folder, and it is deleted when the block ends. A nested
-    block changes nothing. If the folder cannot be made, the usual place is used.
+    Only the user can read the folder, and it is deleted when the block ends. The block
+    is re-entrant. If the folder cannot be made, the system's default is used.
     """
     parent = _parent()
     if parent is None:
@@ -37,16 +37,17 @@ def own_temporary_folder() -> Iterator[None]:
     sweep_temporary(parent)
     with contextlib.ExitStack() as stack:
         try:
-            made = tempfile.TemporaryDirectory(
+            temporary = tempfile.TemporaryDirectory(
                 prefix=PREFIX, dir=parent, ignore_cleanup_errors=True
             )
-            folder = stack.enter_context(made)
-            (Path(folder) / _MARK).write_text(str(this_process()), encoding="utf-8")
+            folder = stack.enter_context(temporary)
+            owner = Path(folder) / _OWNER_FILE
+            owner.write_text(str(this_process()), encoding="utf-8")
         except OSError:
             yield
             return
         before = tempfile.tempdir
-        stack.enter_context(keeping("TMPDIR"))
+        stack.enter_context(restore_variables("TMPDIR"))
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         try:
             yield
@@ -55,13 +56,12 @@ def own_temporary_folder() -> Iterator[None]:
 
 
 def _parent() -> Path | None:
-    """Where to make the folder; None if this process has one already."""
+    """The system's temporary folder; None if this process has its own already."""
     try:
         parent = Path(tempfile.gettempdir())
     except OSError:
         return None
-    own = str(this_process())
-    return None if _mark(parent) == own else parent
+    return None if _owner(parent) == str(this_process()) else parent
 
 
 def sweep_temporary(parent: Path) -> None:
@@ -71,16 +71,16 @@ def sweep_temporary(parent: Path) -> None:
             status = path.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                 continue
-            mark = _mark(path)
-            process = Process.parse(mark)
+            owner = _owner(path)
+            process = Process.parse(owner)
             if process is not None and process.condition == "gone":
                 shutil.rmtree(path, ignore_errors=True)
-            elif not mark and time.time() - status.st_mtime > _UNMARKED_SECONDS:
-                path.rmdir()  # its process was killed before it wrote the mark
+            elif not owner and time.time() - status.st_mtime > _ORPHAN_SECONDS:
+                path.rmdir()  # its process was killed before it wrote the owner file
 
 
-def _mark(folder: Path) -> str:
+def _owner(folder: Path) -> str:
     try:
-        return (folder / _MARK).read_text(encoding="utf-8", errors="replace")
+        return (folder / _OWNER_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

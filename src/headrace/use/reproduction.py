@@ -27,7 +27,7 @@ from headrace.stages.ingredients import Difference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_items
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store, disk_errors
-from headrace.state.tracking import FoundRun, Tracking
+from headrace.state.tracking import MlflowRun, Tracking
 from headrace.tasks import task
 
 NAMED = 5
@@ -120,7 +120,7 @@ class TrainedAgain:
     differences: tuple[Difference, ...]
 
 
-def train_again(run_id: str, settings: Settings) -> tuple[FoundRun, TrainedAgain]:
+def train_again(run_id: str, settings: Settings) -> tuple[MlflowRun, TrainedAgain]:
     """Repeat a run's training from its record; raises what `reproduce` raises."""
     tracking = Tracking(settings)
     run = tracking.find_run(run_id)
@@ -145,7 +145,7 @@ def _run_id(name: str, settings: Settings) -> str:
     return name
 
 
-def _check_run(run: FoundRun) -> None:
+def _check_run(run: MlflowRun) -> None:
     if "headrace.pipeline" not in run.tags:
         raise UsageError(
             f"The run {run.run_id} is not a training of Headrace.",

@@ -232,7 +232,8 @@ class Lease(Record):
     @classmethod
     def wanted(cls, name: str, flow_run_id: str, holder: str) -> Lease:
         """A lease of this process, not acquired yet."""
-        process = this_process()._asdict()
+        host, pid, started = this_process()
+        process: dict[str, Any] = {"host": host, "pid": pid, "started": started}
         return cls(name=name, holder=holder, flow_run_id=flow_run_id, **process)
 
     @property

@@ -1,12 +1,13 @@
 """The store: one fsspec location for snapshots, stage records and reports.
 
-It maps keys to bytes. Every write is atomic. On a disk that takes a temporary name,
-fsync and rename. Object storage has no rename: an object is written at once, and a
-folder gets its marker last. Answers of a remote store are not cached. Each call has a
-time limit, and only `remote` retries it.
+It maps keys to bytes. Every write is atomic: on a disk by a temporary file, fsync and
+an atomic rename; in object storage, where an object appears whole, by writing a
+folder's marker last. Responses of a remote store are not cached. Each call has a
+timeout, and only `remote` retries it.
 """
 
 from headrace.state.store.disk import (
+    atomic_file,
     disk_error,
     disk_errors,
     fsync_path,
@@ -18,6 +19,7 @@ from headrace.state.store.store import Store
 
 __all__ = [
     "Store",
+    "atomic_file",
     "disk_error",
     "disk_errors",
     "file_system",

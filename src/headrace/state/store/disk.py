@@ -1,4 +1,4 @@
-"""Local disks: flushing, translating errors, and cleaning up after killed processes."""
+"""Local disks: atomic writes, translated errors, and clean-up of killed processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +17,12 @@ WORK = ".new-"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DISK_ERRORS = {*_FULL, errno.EROFS, errno.EIO, errno.EMFILE}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
-_NOTHING_FREE = 2**20  # bytes; a database cannot grow by less
+_MIN_FREE = 2**20  # bytes; a database cannot grow by less
 
 
 @contextlib.contextmanager
 def disk_errors(where: str) -> Iterator[None]:
-    """Translate a disk's errors into ones that name the place; see `disk_error`."""
+    """Translate a disk's errors in a block by `disk_error`."""
     try:
         yield
     except OSError as error:
@@ -31,7 +32,7 @@ def disk_errors(where: str) -> Iterator[None]:
         try:
             raise translated from error
         finally:
-            del translated  # a cycle would keep files open that its traceback holds
+            del translated  # else a reference cycle keeps the traceback's files open
 
 
 def disk_error(error: OSError, where: str) -> HeadraceError | None:
@@ -43,25 +44,24 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
     """
     number, reason = error.errno, error.strerror
     if isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error):
-        number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)  # of many copies
+        number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)  # of copytree
     if number in _DISK_ERRORS:
-        is_full = number in _FULL
+        full = ": the disk is full" if number in _FULL else ""
         return DependencyError(
-            f"Writing to {where} failed: {reason}{_free(where)}"
-            f"{': the disk is full' * is_full}.",
+            f"Writing to {where} failed: {reason}{_free(where)}{full}.",
             "Make room or point HEADRACE_HOME elsewhere, and run the same command "
             "again.",
         )
     if error.errno in _NOT_ALLOWED and str(error.filename or "").startswith(where):
         return UsageError(
             f"{error.filename} cannot be written: {error.strerror}.",
-            "Allow that, or set HEADRACE_HOME to a folder that can be written.",
+            "Change its permissions, or set HEADRACE_HOME to a writable folder.",
         )
     return None
 
 
 def full_disk(what: str, where: str) -> DependencyError:
-    """The error for a database that could not grow because its disk is full.
+    """The error for a database that cannot grow because its disk is full.
 
     Args:
         what: the file that could not be written.
@@ -74,8 +74,8 @@ def full_disk(what: str, where: str) -> DependencyError:
     )
 
 
-def is_full(where: str, needed_bytes: int = _NOTHING_FREE) -> bool:
-    """Whether a disk has less room left than this."""
+def is_full(where: str, needed_bytes: int = _MIN_FREE) -> bool:
+    """Whether a disk has fewer free bytes than needed."""
     try:
         return shutil.disk_usage(where).free < needed_bytes
     except OSError:
@@ -98,6 +98,19 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """A temporary file to fill; it is flushed and renamed to ``target`` at the end."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        yield temporary
+        fsync_path(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def work_prefix(kind: str = WORK) -> str:
     """The prefix of the names of this process's work folders."""
     return f"{kind}{str(this_process()).replace('/', '~')}~"
@@ -106,7 +119,7 @@ def work_prefix(kind: str = WORK) -> str:
 def sweep(parent: Path, kind: str = WORK) -> None:
     """Delete work folders whose process on this machine has ended."""
     for path in parent.glob(f"{kind}*"):
-        written = path.name.removeprefix(kind).rpartition("~")[0]
-        process = Process.parse(written.replace("~", "/"))
+        owner = path.name.removeprefix(kind).rpartition("~")[0]
+        process = Process.parse(owner.replace("~", "/"))
         if process is not None and process.condition == "gone":
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""File systems that are reached over a network: opening, calls and retries.
+"""Remote file systems: connections, calls and retries.
 
 Only `ask` retries. The retries of fsspec and its drivers are off, because nested
 retries multiply. S3's keys and endpoint come from the environment:
@@ -26,8 +26,8 @@ READ_SECONDS = 15
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 8.0
 
 _S3 = ("s3", "s3a")
-_LATER_STATUS = {408, 425, 429, 500, 502, 503, 504}
-_LATER_CODES = {
+_TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_TRANSIENT_CODES = {
     "BadDigest",
     "ConditionalRequestConflict",
     "IncompleteBody",
@@ -40,7 +40,7 @@ _LATER_CODES = {
     "TooManyRequestsException",
     "XAmzContentSHA256Mismatch",
 }
-_UNREACHED = (ConnectionError, TimeoutError)
+_UNREACHABLE = (ConnectionError, TimeoutError)
 _DRIVERS = ("aiobotocore", "aiohttp", "botocore", "fsspec", "requests", "urllib3")
 _NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
 
@@ -55,7 +55,7 @@ def connect(
 
     Args:
         uri: of any protocol.
-        attempts: how often S3's client sends a request; each has a time limit.
+        attempts: how often S3's client sends a request; each has a timeout.
         options: arguments of the file system, such as keys and headers.
 
     Raises:
@@ -64,10 +64,10 @@ def connect(
         ValueError: there is no such protocol.
     """
     refuse_credential(uri, "The place of data or of the store")
-    given: dict[str, Any] = {"use_listings_cache": False} if "://" in uri else {}
-    given |= options or {}
+    arguments: dict[str, Any] = {"use_listings_cache": False} if "://" in uri else {}
+    arguments |= options or {}
     if uri.partition("://")[0] not in _S3:
-        fs, path = fsspec.core.url_to_fs(uri, **given)
+        fs, path = fsspec.core.url_to_fs(uri, **arguments)
         return fs, str(path)
     limits = {
         "connect_timeout": CONNECT_SECONDS,
@@ -75,10 +75,10 @@ def connect(
         "retries": {"mode": "standard", "total_max_attempts": attempts},
         "max_pool_connections": 32,
     }
-    # With more concurrency, each read asks for the size first.
-    given = {"max_concurrency": 1, **given}
-    given["config_kwargs"] = {**limits, **given.get("config_kwargs", {})}
-    fs, path = fsspec.core.url_to_fs(uri, **given)
+    # With more concurrency, each read requests the size first.
+    arguments = {"max_concurrency": 1, **arguments}
+    arguments["config_kwargs"] = {**limits, **arguments.get("config_kwargs", {})}
+    fs, path = fsspec.core.url_to_fs(uri, **arguments)
     fs.retries = 1
     return fs, str(path)
 
@@ -114,17 +114,17 @@ def read(uri: str) -> bytes:
 
 
 def ask(uri: str, call: Callable[[], T]) -> T:
-    """Make a call, and repeat it while its errors look temporary.
+    """Make a call, and retry it after transient errors, with exponential backoff.
 
     Args:
-        uri: what the call is about, for messages.
-        call: an idempotent call with a time limit of its own.
+        uri: of the object, for messages.
+        call: an idempotent call with a timeout.
 
     Raises:
         FileNotFoundError: there is nothing at the URI.
-        FileExistsError: the object exists and was to be created.
-        UsageError: there is no such bucket, or the keys are refused.
-        DependencyError: no usable answer within `LIMIT_SECONDS`.
+        FileExistsError: the call was to create an object that exists.
+        UsageError: there is no such bucket, or the credentials are refused.
+        DependencyError: no usable response within `LIMIT_SECONDS`.
     """
     until = time.monotonic() + LIMIT_SECONDS
     for attempt in itertools.count():
@@ -132,10 +132,10 @@ def ask(uri: str, call: Callable[[], T]) -> T:
             return call()
         except HeadraceError:
             raise
-        except Exception as error:  # each protocol has exceptions of its own
-            reason = _reason_to_wait(error)
+        except Exception as error:  # each protocol has its own exceptions
+            reason = _transient_reason(error)
             if not reason:
-                raise _explained(uri, error) from error
+                raise _permanent_error(uri, error) from error
             pause = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             pause *= random.uniform(0.5, 1)  # noqa: S311
             if time.monotonic() + pause > until:
@@ -145,13 +145,13 @@ def ask(uri: str, call: Callable[[], T]) -> T:
                     "Nothing is lost: run the same command again when it answers.",
                     was_retried=True,
                 ) from error
-            log.info("%s: %s; trying again", uri, reason)
+            log.info("%s: %s; retrying", uri, reason)
             time.sleep(pause)
     raise AssertionError
 
 
-def _answer(error: BaseException) -> tuple[str, int]:
-    """The code and the HTTP status of an error that a server answered with."""
+def _response(error: BaseException) -> tuple[str, int]:
+    """The error code and HTTP status of a server's response; empty if there is none."""
     cause: BaseException | None = error
     while cause is not None:
         response = getattr(cause, "response", None)
@@ -162,30 +162,30 @@ def _answer(error: BaseException) -> tuple[str, int]:
     return "", 0
 
 
-def _reason_to_wait(error: Exception) -> str:
-    """Why the call is worth a retry, in words; empty if it is not."""
-    code, status = _answer(error)
+def _transient_reason(error: Exception) -> str:
+    """The reason of a transient error; empty if a retry cannot help."""
+    code, status = _response(error)
     if code or status:
-        if code in _LATER_CODES or status in _LATER_STATUS:
+        if code in _TRANSIENT_CODES or status in _TRANSIENT_STATUS:
             return f"it answered {status or ''} {code}".rstrip()
         return ""
     name = type(error).__name__
     if name in _NO_KEYS or name == "ParamValidationError":
         return ""
-    driver = type(error).__module__.partition(".")[0] in _DRIVERS
-    if isinstance(error, _UNREACHED) or driver:
+    of_driver = type(error).__module__.partition(".")[0] in _DRIVERS
+    if isinstance(error, _UNREACHABLE) or of_driver:
         return "no answer in time" if "Timeout" in name else f"no answer ({name})"
     return ""
 
 
-def _explained(uri: str, error: Exception) -> Exception:
-    """The error to raise where a retry would not help."""
-    code, status = _answer(error)
+def _permanent_error(uri: str, error: Exception) -> Exception:
+    """The error to raise where a retry cannot help."""
+    code, status = _response(error)
     name = type(error).__name__
     if code == "PreconditionFailed" or isinstance(error, FileExistsError):
         return FileExistsError(uri)
     if code in {"NoSuchBucket", "InvalidBucketName"} or name == "ParamValidationError":
-        return _misplaced(uri, f"There is no bucket {_bucket(uri)!r} ({uri}).")
+        return _unusable(uri, f"There is no bucket {_bucket(uri)!r} ({uri}).")
     if isinstance(error, FileNotFoundError) or not (
         code or status or name in _NO_KEYS or isinstance(error, OSError | ValueError)
     ):
@@ -199,14 +199,14 @@ def _explained(uri: str, error: Exception) -> Exception:
             else "Check the credentials in the environment.",
         )
     problem = f"the storage answered {status} {code}" if code or status else str(error)
-    return _misplaced(uri, f"{uri} cannot be used: {problem}.")
+    return _unusable(uri, f"{uri} cannot be used: {problem}.")
 
 
 def _bucket(uri: str) -> str:
     return uri.partition("://")[2].partition("/")[0]
 
 
-def _misplaced(uri: str, message: str) -> UsageError:
+def _unusable(uri: str, message: str) -> UsageError:
     is_s3 = uri.partition("://")[0] in _S3
     variables = "HEADRACE_STORE" + " and AWS_ENDPOINT_URL" * is_s3
-    return UsageError(message, f"Make it, or set {variables} to where it is.")
+    return UsageError(message, f"Create it, or correct {variables}.")

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import UsageError
 from headrace.home import make_private
-from headrace.state.store.disk import disk_errors, fsync_path, sweep, work_prefix
+from headrace.state.store.disk import (
+    atomic_file,
+    disk_errors,
+    fsync_path,
+    sweep,
+    work_prefix,
+)
 from headrace.state.store.remote import ask, file_system
 
 UPLOADS_AT_ONCE = 8
@@ -28,7 +33,7 @@ T = TypeVar("T")
 class Store:
     """Bytes by key below one URI.
 
-    A remote store raises `UsageError` if its bucket is missing or its keys are
+    A remote store raises `UsageError` if its bucket is missing or its credentials are
     refused, and `DependencyError` if it does not answer for a minute.
 
     Args:
@@ -46,11 +51,8 @@ class Store:
 
     def uri(self, key: str) -> str:
         """The URI of a key, for records; a plain path if the store is local."""
-        return (
-            self.path(key)
-            if self.is_local
-            else self.fs.unstrip_protocol(self.path(key))
-        )
+        path = self.path(key)
+        return path if self.is_local else self.fs.unstrip_protocol(path)
 
     def _ask(self, key: str, call: Callable[[], T]) -> T:
         return call() if self.is_local else ask(self.uri(key), call)
@@ -64,17 +66,13 @@ class Store:
 
     def read(self, key: str) -> bytes:
         """The bytes of a key; raises FileNotFoundError if it is not a file."""
-        if self.is_local and not os.path.isfile(
-            self.path(key)
-        ):  # a pipe blocks for ever
-            raise FileNotFoundError(self.path(key))
-        return self._ask(key, lambda: bytes(self.fs.cat_file(self.path(key))))
+        path = self.path(key)
+        if self.is_local and not os.path.isfile(path):  # reading a pipe would block
+            raise FileNotFoundError(path)
+        return self._ask(key, lambda: bytes(self.fs.cat_file(path)))
 
     def read_json(self, key: str) -> Any:
-        """The JSON value of a key, or None if it is absent or damaged.
-
-        A damaged record is made again, as an absent one is.
-        """
+        """The JSON value of a key; None if it is absent or damaged."""
         try:
             return json.loads(self.read(key))
         except (FileNotFoundError, ValueError, RecursionError):
@@ -89,7 +87,8 @@ class Store:
         with disk_errors(self.root):
             make_private(Path(self.root))
             try:
-                _write_whole(Path(path), data)
+                with atomic_file(Path(path)) as temporary:
+                    temporary.write_bytes(data)
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 raise UsageError(
                     f"{path} cannot be written: {error.strerror} ({error.filename}).",
@@ -116,7 +115,7 @@ class Store:
         return []
 
     def keys(self) -> list[str]:
-        """Every key, sorted; without what is being written."""
+        """Every key, sorted, without temporary files."""
         with contextlib.suppress(FileNotFoundError):
             paths = self._ask("", lambda: self.fs.find(self.root))
             keys = [str(path)[len(self.root) + 1 :] for path in paths]
@@ -124,7 +123,7 @@ class Store:
         return []
 
     def copy_all(self, target: Store) -> int:
-        """Copy every key to another store; returns how many there are."""
+        """Copy every key to another store; returns their number."""
         keys = self.keys()
         with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
             list(pool.map(lambda key: target.write(key, self.read(key)), keys))
@@ -137,11 +136,11 @@ class Store:
 
     @contextlib.contextmanager
     def new_folder(self, key: str, marker: str) -> Iterator[Path]:
-        """A local folder to fill; it becomes ``key`` if the block raises nothing.
+        """A local folder to fill; it is published as ``key`` at the end of the block.
 
         Args:
-            key: of the folder. If another writer was first, its folder stays.
-            marker: the file in it whose presence says that the folder is complete.
+            key: of the folder. An existing folder with the marker is kept.
+            marker: the file that exists only in a complete folder.
         """
         with self.work_folder(key.rpartition("/")[0]) as work:
             folder = work / "folder"
@@ -172,8 +171,8 @@ class Store:
 
         Args:
             folder: a local folder.
-            key: of the folder. If another writer was first, its folder stays.
-            marker: the file in it whose presence says that the folder is complete.
+            key: of the folder. An existing folder with the marker is kept.
+            marker: the file that exists only in a complete folder.
         """
         if self.is_local:
             self._rename(folder, Path(self.path(key)), marker)
@@ -204,19 +203,6 @@ class Store:
 
         with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
             list(pool.map(put, (path for path in files if path != folder / marker)))
-        first_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
-        with contextlib.suppress(FileExistsError):  # or ours, its answer lost
-            put(folder / marker, **first_only)
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        create_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
+        with contextlib.suppress(FileExistsError):  # perhaps ours: its response lost
+            put(folder / marker, **create_only)

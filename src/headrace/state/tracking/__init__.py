@@ -1,7 +1,7 @@
-"""The only door to MLflow: runs, logged models, the registry's versions and aliases.
+"""The only access to MLflow: runs, logged models, registered versions and aliases.
 
-Models are logged in MLflow's ``keras`` flavour and read back as plain files by
-digest; nothing is ever loaded through ``pyfunc``, which runs code from the store.
+Models are logged in MLflow's ``keras`` flavour and read back as files that are checked
+by digest. Nothing is loaded through ``pyfunc``, which runs code from the store.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ from pathlib import Path
 from headrace.errors import IntegrityError
 from headrace.state.tracking.artifacts import local_path, put
 from headrace.state.tracking.children import Child, Children
-from headrace.state.tracking.door import tracking_errors
+from headrace.state.tracking.connection import tracking_errors
 from headrace.state.tracking.models import (
     GOLDEN_FILE,
     MODEL_FILE,
     WEIGHTS_TAG,
-    Listed,
     Models,
+    RegistryVersion,
     file_digest,
     version_tags,
 )
@@ -31,16 +31,16 @@ from headrace.state.tracking.places import (
     portable,
     run_places,
 )
-from headrace.state.tracking.runs import FoundRun
+from headrace.state.tracking.runs import MlflowRun
 
 __all__ = [
     "GOLDEN_FILE",
     "MODEL_FILE",
     "WEIGHTS_TAG",
     "Child",
-    "FoundRun",
-    "Listed",
+    "MlflowRun",
     "Registered",
+    "RegistryVersion",
     "Tracking",
     "digest_at",
     "file_digest",
@@ -55,11 +55,11 @@ __all__ = [
 
 
 class Tracking(Children, Models):
-    """MLflow at one address, as the settings have it."""
+    """MLflow at the tracking URI of the settings."""
 
     @contextlib.contextmanager
     def version_file(self, version: Registered) -> Iterator[Path]:
-        """A copy of the Keras file of a registered version, checked.
+        """A copy of the Keras file of a registered version, checked by digest.
 
         Raises:
             IntegrityError: it is gone, or not the file that was registered.
@@ -79,7 +79,7 @@ class Tracking(Children, Models):
             yield file
 
     def version_golden(self, version: Registered, path: str) -> bytes:
-        """The golden file of a registered version, checked where its digest is known.
+        """The golden file of a registered version, checked if its digest is known.
 
         Args:
             version: its row in the ledger.
@@ -96,7 +96,7 @@ class Tracking(Children, Models):
         return self.checked_run_file(version.run_id, path, digest)
 
     def checked_run_file(self, run_id: str, path: str, digest: str) -> bytes:
-        """The bytes of a run's artifact; any where ``digest`` is empty.
+        """The bytes of a run's artifact, checked unless ``digest`` is empty.
 
         Raises:
             IntegrityError: it is gone or changed.

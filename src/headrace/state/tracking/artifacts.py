@@ -1,4 +1,4 @@
-"""Artifacts wherever MLflow keeps them: by its server, in S3, on a disk."""
+"""Artifacts in MLflow's artifact store: behind its server, in S3 or on a disk."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import errno
 import re
 import shutil
 import tempfile
-import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
-from headrace.state.store import disk_errors, fsync_path
-from headrace.state.tracking.door import import_mlflow, tracking_errors
+from headrace.state.store import atomic_file, disk_errors
+from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
-# What a server, S3 or MLflow's handler of it says of what is not there, and not only.
+# Errors for a missing artifact, of a server or S3; other failures have them as well.
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
 
 
@@ -31,7 +30,7 @@ def fetch(uri: str, folder: str, path: str, place: str) -> Path:
 
     Raises:
         FileNotFoundError: it is gone.
-        DependencyError: MLflow or where it keeps artifacts failed.
+        DependencyError: MLflow or its artifact store failed.
     """
     mlflow = import_mlflow()
     source = f"{folder.rstrip('/')}/{path}"
@@ -49,16 +48,16 @@ def fetch(uri: str, folder: str, path: str, place: str) -> Path:
 
 
 def put(uri: str, folder: str, path: str, file: Path) -> None:
-    """Write an artifact, whole or not at all; one that is there is replaced.
+    """Write or replace an artifact atomically.
 
     Args:
         uri: of MLflow, for messages.
         folder: the URI of a folder of artifacts.
         path: below it.
-        file: what is copied there.
+        file: the file to copy.
 
     Raises:
-        DependencyError: MLflow, its disk or where it keeps artifacts failed.
+        DependencyError: MLflow, its disk or its artifact store failed.
     """
     target = local_path(folder)
     if target is None:
@@ -74,19 +73,12 @@ def put(uri: str, folder: str, path: str, file: Path) -> None:
             repository.log_artifact(str(named), parent)
         return
     target /= path
-    with disk_errors(str(target.parent)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
-            shutil.copyfile(file, temporary)
-            fsync_path(temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with disk_errors(str(target.parent)), atomic_file(target) as temporary:
+        shutil.copyfile(file, temporary)
 
 
 def local_path(uri: str) -> Path | None:
-    """The path of a local URI or a plain path; None where it is of another kind."""
+    """The path of a local URI or a plain path; None if it is remote."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
@@ -96,5 +88,5 @@ def local_path(uri: str) -> Path | None:
 def _is_listed(uri: str, source: str) -> bool:
     folder, _, name = source.rpartition("/")
     with tracking_errors(uri):
-        found = import_mlflow().artifacts.list_artifacts(artifact_uri=folder)
-    return any(file.path.rpartition("/")[2] == name for file in found)
+        files = import_mlflow().artifacts.list_artifacts(artifact_uri=folder)
+    return any(file.path.rpartition("/")[2] == name for file in files)

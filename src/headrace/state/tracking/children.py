@@ -1,4 +1,4 @@
-"""Runs below a run: begun, filled and ended in few calls, since there are many."""
+"""Child runs, whose metrics are sent in batches since there are many of them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headrace.state.processes import this_process
-from headrace.state.tracking.door import tracking_errors
-from headrace.state.tracking.names import plain, unshown
+from headrace.state.tracking.connection import tracking_errors
+from headrace.state.tracking.names import to_mlflow_tags, valid_name
 from headrace.state.tracking.runs import PROCESS_TAG, Runs
 
 SECONDS_PER_CALL = 2.0
 
 
 class Child:
-    """A run below another one; what is logged is sent now and then, and at the end.
+    """A child run; its metrics and tags are sent periodically and at the end.
 
     Attributes:
         run_id: its id.
-        tags: sent at the end.
+        tags: to be sent.
     """
 
     def __init__(self, client: Any, uri: str, run_id: str) -> None:
@@ -28,7 +28,7 @@ class Child:
         self._uri = uri
         self.tags: dict[str, str] = {}
         self._client = client
-        self._waiting: list[Any] = []
+        self._batch: list[Any] = []
         self._sent = time.monotonic()
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
@@ -36,23 +36,23 @@ class Child:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._waiting += [Metric(plain(k), v, now, step) for k, v in values.items()]
+        self._batch += [Metric(valid_name(k), v, now, step) for k, v in values.items()]
         if time.monotonic() - self._sent > SECONDS_PER_CALL:
             self.send()
 
     def send(self) -> None:
-        """Send what waits."""
+        """Send the batch."""
         from mlflow.entities import RunTag
 
-        metrics, self._waiting = self._waiting, []
-        tags = [RunTag(key, value) for key, value in unshown(self.tags).items()]
+        metrics, self._batch = self._batch, []
+        tags = [RunTag(key, value) for key, value in to_mlflow_tags(self.tags).items()]
         with tracking_errors(self._uri):
             self._client.log_batch(self.run_id, metrics=metrics, tags=tags)
         self._sent = time.monotonic()
 
 
 class Children(Runs):
-    """Runs below a run."""
+    """Child runs."""
 
     @contextlib.contextmanager
     def child_run(
@@ -62,7 +62,7 @@ class Children(Runs):
         params: Mapping[str, Any],
         tags: Mapping[str, str],
     ) -> Iterator[Child]:
-        """A run that ends with the block, however the block ends.
+        """A run that ends with the block, also after an error.
 
         Args:
             parent: its run id and experiment id.
@@ -71,11 +71,8 @@ class Children(Runs):
             tags: of the run.
         """
         run_id, experiment_id = parent
-        tags = {
-            **tags,
-            "mlflow.parentRunId": run_id,
-            PROCESS_TAG: str(this_process()),
-        }
+        own = {"mlflow.parentRunId": run_id, PROCESS_TAG: str(this_process())}
+        tags = {**tags, **own}
         status, child = "FAILED", None
         try:
             with tracking_errors(self.uri):

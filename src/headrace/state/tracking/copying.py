@@ -1,4 +1,4 @@
-"""Copying a database of MLflow to another one, SQLite's or PostgreSQL's."""
+"""Copying MLflow's database to another SQLite or PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import sqlalchemy as sa
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.sequences import advance_sequences
-from headrace.state.tracking.door import Connection, tracking_errors
+from headrace.state.tracking.connection import Connection, tracking_errors
 from headrace.state.tracking.relocation import relocate
 
 _SCHEMA = "alembic_version"
-_NAMED = {"experiments": "name"}  # every database has one with the number 0
-_ROWS = 1000
+_KEY_COLUMNS = {"experiments": "name"}  # every database has an experiment with id 0
+_BATCH = 1000
 
 
 def copy_tracking(source_uri: str, target: Settings, old: str, new: str) -> None:
-    """Copy all rows, and have them name the new places of artifacts.
+    """Copy all rows, and rewrite the URIs of artifacts in them.
 
-    What an earlier copy has left in the target is replaced, in one transaction.
+    Rows of an earlier copy are replaced, in one transaction.
 
     Args:
         source_uri: of the database.
-        target: its ``tracking_uri`` says where the copy goes.
-        old, new: the URIs that artifacts are below now, and will be.
+        target: its ``tracking_uri`` is the database to copy to.
+        old, new: the root of the artifacts now and afterwards.
 
     Raises:
-        UsageError: the target has runs of its own, or is of another MLflow.
+        UsageError: the target has its own runs, or is of another version of MLflow.
         DependencyError: a database does not answer.
     """
     uri = target.tracking_uri
     with tracking_errors(uri):
-        Connection(target).client.search_experiments(max_results=1)  # makes its tables
+        Connection(target).client.search_experiments(max_results=1)  # creates tables
         reading, writing = (
             sa.create_engine(name, poolclass=sa.NullPool) for name in (source_uri, uri)
         )
@@ -47,14 +47,14 @@ def copy_tracking(source_uri: str, target: Settings, old: str, new: str) -> None
                 copy.execute(sa.delete(table))
             for table in ours.sorted_tables:
                 rows = source.execute(sa.select(theirs.tables[table.name])).mappings()
-                for block in rows.partitions(_ROWS):
-                    copy.execute(sa.insert(table), list(map(dict, block)))
+                for batch in rows.partitions(_BATCH):
+                    copy.execute(sa.insert(table), list(map(dict, batch)))
             advance_sequences(copy, ours.sorted_tables)
             relocate(copy, old, new)
 
 
 def relocate_all(uri: str, old: str, new: str) -> None:
-    """Have a database of MLflow name other places of artifacts."""
+    """Rewrite the URIs of artifacts in MLflow's database."""
     if old == new or uri.startswith("http"):
         return
     with tracking_errors(uri), sa.create_engine(uri).begin() as connection:
@@ -64,7 +64,7 @@ def relocate_all(uri: str, old: str, new: str) -> None:
 def _check(
     source: sa.Connection, copy: sa.Connection, theirs: sa.MetaData, ours: sa.MetaData
 ) -> None:
-    """Refuse a target whose rows are not the source's."""
+    """Refuse a target with rows that the source lacks."""
     where = copy.engine.url.render_as_string(hide_password=True)
     if _keys(source, theirs, _SCHEMA) != _keys(copy, ours, _SCHEMA):
         raise UsageError(
@@ -85,6 +85,7 @@ def _keys(
     connection: sa.Connection, metadata: sa.MetaData, name: str
 ) -> set[tuple[Mapping[str, Any], ...]]:
     table = metadata.tables[name]
-    named = [table.c[_NAMED[name]]] if name in _NAMED else []
-    columns = named or list(table.primary_key.columns) or list(table.columns)
+    columns = list(table.primary_key.columns) or list(table.columns)
+    if name in _KEY_COLUMNS:
+        columns = [table.c[_KEY_COLUMNS[name]]]
     return {tuple(row) for row in connection.execute(sa.select(*columns))}

@@ -1,4 +1,4 @@
-"""What is logged in a run of MLflow: parameters, metrics, tags, its data and files."""
+"""Logging to an MLflow run: parameters, metrics, tags, data sets and files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from headrace.records import SnapshotRecord
 from headrace.spec.fields import flatten
-from headrace.state.tracking.door import Connection, tracking_errors
-from headrace.state.tracking.names import plain, unshown
-from headrace.state.tracking.once import repeat
+from headrace.state.tracking.connection import Connection, tracking_errors
+from headrace.state.tracking.names import to_mlflow_tags, valid_name
+from headrace.state.tracking.retries import retry_once
 
 
 class Logs(Connection):
@@ -24,7 +24,7 @@ class Logs(Connection):
 
         params = [Param(key, value) for key, value in flatten(values)]
         with tracking_errors(self.uri):
-            repeat(lambda: self.client.log_batch(run_id, params=params))
+            retry_once(lambda: self.client.log_batch(run_id, params=params))
 
     def log_metrics(
         self,
@@ -33,27 +33,30 @@ class Logs(Connection):
         step: int = 0,
         model_uri: str = "",
     ) -> None:
-        """Log metrics of one step in one call, also of a logged model if given."""
+        """Log metrics of one step in one call, and link them to a logged model."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         model_id = model_uri.rpartition("/")[2] or None
         metrics = [
-            Metric(plain(k), float(v), now, step, model_id) for k, v in values.items()
+            Metric(valid_name(k), float(v), now, step, model_id)
+            for k, v in values.items()
         ]
         with tracking_errors(self.uri):
-            repeat(lambda: self.client.log_batch(run_id, metrics=metrics))
+            retry_once(lambda: self.client.log_batch(run_id, metrics=metrics))
 
     def log_tags(self, run_id: str, values: Mapping[str, str]) -> None:
         """Set tags in one call."""
         from mlflow.entities import RunTag
 
-        tags = [RunTag(plain(k), str(v)) for k, v in unshown(values).items()]
+        tags = [
+            RunTag(valid_name(k), str(v)) for k, v in to_mlflow_tags(values).items()
+        ]
         with tracking_errors(self.uri):
-            repeat(lambda: self.client.log_batch(run_id, tags=tags))
+            retry_once(lambda: self.client.log_batch(run_id, tags=tags))
 
     def log_snapshot(self, run_id: str, snapshot: SnapshotRecord) -> None:
-        """Log the data set as an input of the run, under its true digest."""
+        """Log the data set as an input of the run, with its digest."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(

@@ -1,4 +1,4 @@
-"""Logged models, the registry's versions of them, and its aliases."""
+"""Logged models, registered versions, and aliases."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from typing import Any, Protocol
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import DataDescription
 from headrace.state.tracking.artifacts import fetch
-from headrace.state.tracking.door import Connection, import_mlflow, tracking_errors
-from headrace.state.tracking.names import plain_name
-from headrace.state.tracking.once import make_once
+from headrace.state.tracking.connection import (
+    Connection,
+    import_mlflow,
+    tracking_errors,
+)
+from headrace.state.tracking.names import logged_model_name
+from headrace.state.tracking.retries import create_once
 
 MODEL_FILE = "data/model.keras"  # of a logged model
 GOLDEN_FILE = "golden/golden.npz"  # of its run
@@ -27,15 +31,15 @@ log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A version as the registry has it: the run that it is of, and its tags."""
+class RegistryVersion:
+    """A version in MLflow's registry: its run and its tags."""
 
     run_id: str
     tags: Mapping[str, str]
 
 
-class Learned(Protocol):
-    """What the tags of a version are told from: a training, or the ledger's row."""
+class Digests(Protocol):
+    """A training or a ledger's version, with the digests that become tags."""
 
     @property
     def weights_digest(self) -> str:
@@ -50,17 +54,17 @@ class Learned(Protocol):
         """Digest of the data."""
 
 
-def version_tags(of: Learned) -> dict[str, str]:
-    """The tags of a version in the registry that the ledger has the values of."""
+def version_tags(version: Digests) -> dict[str, str]:
+    """The tags of a version in the registry whose values the ledger has, too."""
     return {
-        WEIGHTS_TAG: of.weights_digest,
-        "headrace.model_digest": of.model_digest,
-        "headrace.snapshot": of.snapshot_digest,
+        WEIGHTS_TAG: version.weights_digest,
+        "headrace.model_digest": version.model_digest,
+        "headrace.snapshot": version.snapshot_digest,
     }
 
 
 class Models(Connection):
-    """Models are written in MLflow's ``keras`` flavour and read back as files."""
+    """Models in MLflow's ``keras`` flavour, which are read back as files."""
 
     def log_model(
         self,
@@ -73,11 +77,11 @@ class Models(Connection):
         """Log a Keras model in the active run.
 
         Args:
-            data: what it takes.
+            data: the description of its input.
             name: of the model.
             tags: of the model.
-            step: the epoch that it is of. What is logged later at this step, MLflow
-                logs of the model as well.
+            step: its epoch. MLflow links metrics to the model that are logged later
+                at this step.
 
         Returns:
             its ``models:/m-...`` URI, and the sha256 and size of its Keras file.
@@ -86,7 +90,7 @@ class Models(Connection):
         with tracking_errors(self.uri):
             info = mlflow.keras.log_model(
                 model,
-                name=plain_name(name),
+                name=logged_model_name(name),
                 tags=tags,
                 step=step,
                 **_flavour(model, data),
@@ -96,7 +100,7 @@ class Models(Connection):
         return str(info.model_uri), file_digest(file), file.stat().st_size
 
     def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
-        """Write what `log_model` logs into a new local folder."""
+        """Save a model to a new local folder, with the files that `log_model` logs."""
         import_mlflow().keras.save_model(model, str(folder), **_flavour(model, data))
 
     def model_place(self, model_uri: str) -> str:
@@ -106,20 +110,18 @@ class Models(Connection):
         return str(logged.artifact_location)
 
     def model_folder(self, model_uri: str, folder: Path) -> Path:
-        """A local copy, below a folder, of all that was logged with a model.
+        """A local copy of all files of a logged model, below a folder.
 
         Raises:
             IntegrityError: it is gone.
         """
-        mlflow = import_mlflow()
+        download = import_mlflow().artifacts.download_artifacts
         try:
             with tracking_errors(self.uri):
-                found = mlflow.artifacts.download_artifacts(
-                    self.model_place(model_uri), dst_path=str(folder)
-                )
+                place = self.model_place(model_uri)
+                return Path(download(place, dst_path=str(folder)))
         except (NotFoundError, FileNotFoundError) as error:
             raise _gone(model_uri) from error
-        return Path(found)
 
     @contextlib.contextmanager
     def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
@@ -134,10 +136,10 @@ class Models(Connection):
                 path = fetch(self.uri, place, MODEL_FILE, folder)
             except (NotFoundError, FileNotFoundError) as error:
                 raise _gone(model_uri) from error
-            found = file_digest(path)
-            if found != digest:
+            actual = file_digest(path)
+            if actual != digest:
                 raise IntegrityError(
-                    f"{model_uri}: {MODEL_FILE} has sha256 {found[:16]}..., but "
+                    f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "
                     f"{digest[:16]}... was logged: the file was changed or damaged.",
                     "Do not use it; restore it from a backup, or train again.",
                 )
@@ -152,11 +154,11 @@ class Models(Connection):
         card: str,
         taken: Collection[int] = (),
     ) -> int:
-        """The registry's version of a logged model, made once however often asked.
+        """Register a logged model; idempotent. Returns the number of the version.
 
         Args:
-            taken: numbers that it must not have: a registry that was lost counts from
-                1 again.
+            taken: numbers that it must not have: a new registry after a loss starts
+                from 1 again.
         """
         from mlflow.exceptions import MlflowException
 
@@ -168,14 +170,14 @@ class Models(Connection):
                     raise
 
             def find_all() -> list[Any]:
-                found = self.client.search_model_versions(f"run_id='{run_id}'")
-                return [one for one in found if one.name == name]
+                versions = self.client.search_model_versions(f"run_id='{run_id}'")
+                return [version for version in versions if version.name == name]
 
             def find() -> Any:
-                free = (one for one in find_all() if int(one.version) not in taken)
+                free = (v for v in find_all() if int(v.version) not in taken)
                 return next(free, None)
 
-            def make() -> Any:
+            def create() -> Any:
                 return self.client.create_model_version(
                     name,
                     model_uri,
@@ -185,13 +187,13 @@ class Models(Connection):
                     model_id=model_uri.rpartition("/")[2],
                 )
 
-            version = find() or make_once(self.uri, make, find)
+            version = find() or create_once(self.uri, create, find)
             while int(version.version) in taken:
                 log.warning("MLflow has lost version %s of %s", version.version, name)
-                version = make_once(self.uri, make, find)
-            for one in find_all():
-                if int(one.version) in taken:
-                    self.client.delete_model_version(name, one.version)
+                version = create_once(self.uri, create, find)
+            for other in find_all():
+                if int(other.version) in taken:
+                    self.client.delete_model_version(name, other.version)
             return int(version.version)
 
     def describe_model(
@@ -219,15 +221,17 @@ class Models(Connection):
             log.warning("version %d of %s: %s", version, name, error.message)
 
     def registered_models(self) -> list[str]:
-        """The names of all models that the registry has versions of with our tags."""
+        """The names of all models with versions that Headrace has registered."""
         with tracking_errors(self.uri):
             versions = self.client.search_model_versions()
         return sorted({v.name for v in versions if WEIGHTS_TAG in v.tags})
 
-    def registered(self, name: str) -> tuple[dict[str, int], dict[int, Listed]]:
-        """What the registry has of a model: versions by alias, and by number.
+    def registered(
+        self, name: str
+    ) -> tuple[dict[str, int], dict[int, RegistryVersion]]:
+        """A model's version numbers by alias, and its versions by number.
 
-        Both are empty where it does not have the model.
+        Both are empty if the registry does not have the model.
         """
         try:
             with tracking_errors(self.uri):
@@ -237,14 +241,16 @@ class Models(Connection):
             return {}, {}
         aliases = {alias: int(version) for alias, version in model.aliases.items()}
         return aliases, {
-            int(one.version): Listed(one.run_id or "", dict(one.tags))
-            for one in versions
+            int(version.version): RegistryVersion(
+                version.run_id or "", dict(version.tags)
+            )
+            for version in versions
         }
 
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
-        """Put the registry's aliases where the ledger says they are.
+        """Set the registry's aliases to the versions that the ledger has.
 
-        A version that was deleted in MLflow alone cannot have one; the ledger stands.
+        A version that was deleted in MLflow cannot have an alias.
         """
         for alias, version in aliases.items():
             try:
@@ -262,22 +268,19 @@ class Models(Connection):
 
 
 def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
-    """What MLflow is told of a Keras model: its signature and what it needs."""
+    """The signature and the requirements of a Keras model, for MLflow."""
     import keras
     import numpy as np
     import tensorflow as tf
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    given = model.inputs[0]
-    kind = np.dtype("str" if given.dtype == "string" else given.dtype)
-    shape = (-1, *given.shape[1:])
+    tensor = model.inputs[0]
+    dtype = np.dtype("str" if tensor.dtype == "string" else tensor.dtype)
+    inputs = TensorSpec(dtype, (-1, *tensor.shape[1:]), data.medium)
     outputs = TensorSpec(np.dtype("float32"), (-1, *model.outputs[0].shape[1:]))
     return {
-        "signature": ModelSignature(
-            inputs=Schema([TensorSpec(kind, shape, data.medium)]),
-            outputs=Schema([outputs]),
-        ),
+        "signature": ModelSignature(Schema([inputs]), Schema([outputs])),
         "pip_requirements": [
             f"keras=={keras.__version__}",
             f"tensorflow=={tf.__version__}",

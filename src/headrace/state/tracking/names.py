@@ -1,4 +1,4 @@
-"""Names of runs, metrics and tags, as MLflow takes and shows them."""
+"""Names of models, metrics and tags that MLflow accepts."""
 
 from __future__ import annotations
 
@@ -6,33 +6,28 @@ import re
 from collections.abc import Mapping
 
 _OURS = "headrace."
-_UNSHOWN = "mlflow."  # pages of MLflow leave out the tags that begin so
+_HIDDEN = "mlflow."  # MLflow's pages do not show tags with this prefix
 
 
-def plain(name: str) -> str:
-    """A name that may have slashes: ``gate.a (b)`` becomes ``gate.a _b_``."""
+def valid_name(name: str) -> str:
+    """The name of a metric or a tag: ``gate.a (b)`` becomes ``gate.a _b_``."""
     return re.sub(r"[^\w\-. :/]", "_", name)
 
 
-def plain_name(name: str) -> str:
+def logged_model_name(name: str) -> str:
     """The name of a logged model: ``model:build`` becomes ``model_build``."""
     return re.sub(r"[/:.%\"']", "_", name)
 
 
-def unshown(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as they are written: those for Headrace alone are on no page of MLflow."""
+def to_mlflow_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags with a prefix that hides those of Headrace on MLflow's pages."""
     return {
-        f"{_UNSHOWN}{key}" if key.startswith(_OURS) else key: value
+        f"{_HIDDEN}{key}" if key.startswith(_OURS) else key: value
         for key, value in tags.items()
     }
 
 
-def own_names(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as they are read; older releases wrote all of them to be shown."""
-    prefix = f"{_UNSHOWN}{_OURS}"
-    ours = {
-        key.removeprefix(_UNSHOWN): value
-        for key, value in tags.items()
-        if key.startswith(prefix)
-    }
-    return {**tags, **ours}
+def from_mlflow_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags without that prefix, which older releases did not write."""
+    hidden = {k: v for k, v in tags.items() if k.startswith(f"{_HIDDEN}{_OURS}")}
+    return {**tags, **{k.removeprefix(_HIDDEN): v for k, v in hidden.items()}}

@@ -1,8 +1,7 @@
-"""Where a version's files are, and the digests that they have there.
+"""The locations of a version's files, and their digests there.
 
-Headrace has MLflow keep them where they can be found without MLflow, unless a server
-of its own chooses. So an unchanged run checks its champion and still answers in a
-quarter of a second.
+Unless an MLflow server chooses the location, a file is found without calling MLflow. So
+a run without changes checks its champion in a quarter of a second.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from headrace.state.tracking.artifacts import local_path
 from headrace.state.tracking.models import file_digest
 
 _HOME = "{artifacts}"
-_known: dict[tuple[Any, ...], str] = {}  # digests, by place and what changes with it
+_cache: dict[tuple[Any, ...], str] = {}  # digests by URI, size, times and the like
 
 
 class Registered(Protocol):
-    """What is asked of a version: its row in the ledger has it."""
+    """The parts of the ledger's row of a version that are used here."""
 
     @property
     def model(self) -> str:
@@ -45,29 +44,29 @@ class Registered(Protocol):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """``places`` in it, where they were written down."""
+        """May have recorded ``places``."""
 
 
 def portable(place: str, artifacts: str) -> str:
-    """A place as it is written down: valid in a copy of the home as well.
+    """A URI as it is recorded: relative to the artifacts, so the home can be moved.
 
     Args:
         place: URI of a folder.
-        artifacts: URI of the folder of all artifacts, as the settings have it.
+        artifacts: URI of the folder of all artifacts, from the settings.
     """
     below = place.startswith(f"{artifacts}/")
     return _HOME + place[len(artifacts) :] if below else place
 
 
 def model_places(version: Registered, artifacts: str) -> list[str]:
-    """URIs of folders that may hold a version's logged model, the likeliest first."""
+    """URIs of folders that may contain a version's logged model, likeliest first."""
     identity = version.model_uri.rpartition("/")[2]
     usual = f"{artifacts}/{version.model}/models/{identity}/artifacts"
     return _with_recorded(version, "model", usual, artifacts)
 
 
 def run_places(version: Registered, artifacts: str) -> list[str]:
-    """URIs of folders that may hold the artifacts of a version's run."""
+    """URIs of folders that may contain the artifacts of a version's run."""
     usual = f"{artifacts}/{version.model}/{version.run_id}/artifacts"
     return _with_recorded(version, "run", usual, artifacts)
 
@@ -81,25 +80,24 @@ def _with_recorded(
 
 
 def digest_at(uri: str) -> str:
-    """sha256 of the file at a path or URI; empty where there is none.
+    """sha256 of the file at a path or URI; empty if there is none.
 
-    Read again only where its size or its times are others than when this process read
-    it last.
+    The digest is cached until the file's size or times change.
 
     Raises:
-        DependencyError: a remote place does not answer.
+        DependencyError: a remote location does not answer.
     """
     path = local_path(uri)
     if path is None:
         return "" if uri.startswith("mlflow-artifacts:") else _remote_digest(uri)
     try:
-        facts = path.stat()
-        mark = (uri, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-        if mark not in _known:
-            _known[mark] = file_digest(path)
+        stat = path.stat()
+        key = (uri, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        if key not in _cache:
+            _cache[key] = file_digest(path)
     except OSError:
         return ""
-    return _known[mark]
+    return _cache[key]
 
 
 def _remote_digest(uri: str) -> str:
@@ -112,11 +110,11 @@ def _remote_digest(uri: str) -> str:
 
 def _hash(files: Any, path: str, uri: str) -> str:
     with files.open(path, "rb", cache_type="none") as file:
-        facts = file.details  # asked for when it was opened: no request of their own
-        mark = (uri, *(str(facts.get(k)) for k in ("size", "ETag", "LastModified")))
-        if mark not in _known:
+        details = file.details  # known since it was opened, without another request
+        key = (uri, *(str(details.get(k)) for k in ("size", "ETag", "LastModified")))
+        if key not in _cache:
             digest = hashlib.sha256()
             while part := file.read(2**23):
                 digest.update(part)
-            _known[mark] = digest.hexdigest()
-        return _known[mark]
+            _cache[key] = digest.hexdigest()
+        return _cache[key]

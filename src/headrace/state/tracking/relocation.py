@@ -1,18 +1,15 @@
-"""The places that MLflow's database has written down, which are absolute.
-
-A home is a folder that may be moved or copied: the database in it follows.
-"""
+"""Rewriting the absolute artifact URIs in MLflow's database when a home is moved."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from headrace.settings import Settings
+from headrace.state.ledger.engines import is_read_only
 
-_PLACES = {
+_COLUMNS = {
     "experiments": "artifact_location",
     "runs": "artifact_uri",
     "logged_models": "artifact_location",
@@ -21,11 +18,12 @@ _PLACES = {
 
 
 def follow_home(settings: Settings) -> None:
-    """Have the home's own MLflow database name the places that artifacts have now."""
+    """Rewrite the artifact URIs in the home's own database to the home's location."""
     uri, artifacts = settings.tracking_uri, settings.artifacts
-    file = uri.removeprefix("sqlite:///")
+    file = Path(uri.removeprefix("sqlite:///"))
     is_own = uri == settings.home_tracking_uri and artifacts.startswith("file:")
-    if not is_own or (file != uri and not _is_writable(Path(file))):
+    is_sqlite = uri.startswith("sqlite:///")
+    if not is_own or (is_sqlite and (not file.is_file() or is_read_only(file))):
         return
     engine = sa.create_engine(uri, poolclass=sa.NullPool)
     with engine.begin() as connection:
@@ -43,17 +41,11 @@ def follow_home(settings: Settings) -> None:
 
 
 def relocate(connection: sa.Connection, old: str, new: str) -> None:
-    """Replace the beginning of all places in a database of MLflow."""
-    for table, column in _PLACES.items():
+    """Replace the root of all artifact URIs in MLflow's database."""
+    for table, column in _COLUMNS.items():
         rest = f"substr({column}, {len(old) + 1})"
         statement = (
             f"UPDATE {table} SET {column} = :new || {rest} "  # noqa: S608
             f"WHERE substr({column}, 1, {len(old) + 1}) = :old"
         )
         connection.execute(sa.text(statement), {"new": new, "old": f"{old}/"})
-
-
-def _is_writable(file: Path) -> bool:
-    return (
-        file.is_file() and os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
-    )

@@ -1,4 +1,4 @@
-"""MLflow runs: begun, filled and ended."""
+"""MLflow runs: created or resumed, found and ended."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import contextlib
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.processes import Process, this_process
 from headrace.state.tracking.artifacts import fetch
-from headrace.state.tracking.door import import_mlflow, tracking_errors
+from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.logs import Logs
-from headrace.state.tracking.names import own_names, unshown
-from headrace.state.tracking.once import make_once, repeat
+from headrace.state.tracking.names import from_mlflow_tags, to_mlflow_tags
+from headrace.state.tracking.retries import create_once, retry_once
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 PROCESS_TAG = "headrace.process"
 TOKEN_TAG = "headrace.token"  # noqa: S105
 FLOW_TAG = "headrace.flow_run_id"
-NOTE_TAG = "mlflow.note.content"  # what a page of MLflow calls the description
+NOTE_TAG = "mlflow.note.content"  # the description on MLflow's pages
 MOST_RUNNING = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class FoundRun:
-    """What MLflow has of a run; ``status`` is its own word, such as FINISHED."""
+class MlflowRun:
+    """A run in MLflow; ``status`` is MLflow's, such as FINISHED."""
 
     run_id: str
     status: str
@@ -36,12 +36,12 @@ class FoundRun:
 
     @property
     def process(self) -> Process | None:
-        """The process that it is or was filled by."""
+        """The process that wrote or writes it."""
         return Process.parse(self.tags.get(PROCESS_TAG, ""))
 
     @property
     def flow_run_id(self) -> str:
-        """Prefect's, of the flow that it belongs to."""
+        """The id of its Prefect flow run."""
         return self.tags.get(FLOW_TAG, "")
 
 
@@ -49,46 +49,42 @@ class Runs(Logs):
     """Experiments and runs."""
 
     def experiment(self, name: str, about: str = "") -> str:
-        """The id of the experiment called ``name``, made if need be.
+        """The id of an experiment, which is created if it does not exist.
 
         Args:
             about: its description.
         """
         with tracking_errors(self.uri):
-            found = self.client.get_experiment_by_name(name)
-            experiment_id = (
-                str(found.experiment_id) if found else self._new_experiment(name)
-            )
-            if about and about != (found.tags if found else {}).get(NOTE_TAG):
-                self.client.set_experiment_tag(experiment_id, NOTE_TAG, about)
-        return experiment_id
+            known = self.client.get_experiment_by_name(name)
+            number = known.experiment_id if known else self._create_experiment(name)
+            if about and about != (known.tags if known else {}).get(NOTE_TAG):
+                self.client.set_experiment_tag(number, NOTE_TAG, about)
+        return str(number)
 
-    def _new_experiment(self, name: str) -> str:
+    def _create_experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        location = None
-        if not self.uri.startswith("http"):
-            location = f"{self.artifacts}/{name}"
+        is_server = self.uri.startswith("http")
+        location = None if is_server else f"{self.artifacts}/{name}"
         try:
-            made = self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
-        except MlflowException:
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
+            return self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
+        except MlflowException:  # another process may have created it
+            known = self.client.get_experiment_by_name(name)
+            if known is None:
                 raise
-            made = found.experiment_id
-        return str(made)
+            return str(known.experiment_id)
 
     @contextlib.contextmanager
     def run(
         self, experiment: str, name: str, tags: Mapping[str, str], again: str = ""
     ) -> Iterator[tuple[str, str]]:
-        """One MLflow run that ends with the block, however the block ends.
+        """An MLflow run that ends with the block, also after an error.
 
         Args:
             experiment: its name.
             name: of a new run.
             tags: of the run.
-            again: a run to go on with, if it is still there.
+            again: the id of a run to resume, if it still exists.
 
         Yields:
             (run id, experiment id).
@@ -100,9 +96,8 @@ class Runs(Logs):
         try:
             with tracking_errors(self.uri):
                 self._end_orphans(experiment_id)
-                run_id = self._reopen(again, tags)
-                if not run_id:
-                    run_id = self._create(experiment_id, name, tags)
+                run_id = self._resume(again, tags)
+                run_id = run_id or self._create(experiment_id, name, tags)
             mlflow.start_run(run_id=run_id)
             monitor = self._system_metrics(run_id)
             yield run_id, experiment_id
@@ -115,29 +110,28 @@ class Runs(Logs):
                 monitor.finish()
             if run_id:
                 with tracking_errors(self.uri):
-                    repeat(lambda: mlflow.end_run(status))
-                    repeat(lambda: self.client.set_terminated(run_id, status))
+                    retry_once(lambda: mlflow.end_run(status))
+                    retry_once(lambda: self.client.set_terminated(run_id, status))
 
     def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """The id of a new run, made once though answers may be lost."""
+        """The id of a new run, created once even if responses are lost."""
         token = uuid.uuid4().hex
-        tags = unshown({**tags, TOKEN_TAG: token, "mlflow.user": self.user})
-        (token_tag,) = unshown({TOKEN_TAG: token})
+        tags = to_mlflow_tags({**tags, TOKEN_TAG: token, "mlflow.user": self.user})
+        (token_tag,) = to_mlflow_tags({TOKEN_TAG: token})
 
         def find() -> str | None:
-            found = self.client.search_runs(
-                [experiment_id], f"tags.`{token_tag}` = '{token}'"
-            )
-            return str(found[0].info.run_id) if found else None
+            query = f"tags.`{token_tag}` = '{token}'"
+            runs = self.client.search_runs([experiment_id], query)
+            return str(runs[0].info.run_id) if runs else None
 
-        def make() -> str:
+        def create() -> str:
             run = self.client.create_run(experiment_id, run_name=name, tags=tags)
             return str(run.info.run_id)
 
-        return make_once(self.uri, make, find)
+        return create_once(self.uri, create, find)
 
-    def _reopen(self, run_id: str, tags: Mapping[str, str]) -> str:
-        """The id again, if the run is there and not deleted; its tags set anew."""
+    def _resume(self, run_id: str, tags: Mapping[str, str]) -> str:
+        """Update the tags of a run and return its id; empty if it does not exist."""
         from mlflow.entities import RunTag
         from mlflow.exceptions import MlflowException
 
@@ -146,35 +140,34 @@ class Runs(Logs):
         with contextlib.suppress(MlflowException):
             run = self.client.get_run(run_id)
             if run.info.lifecycle_stage == "active":
-                again = [RunTag(key, value) for key, value in unshown(tags).items()]
-                self.client.log_batch(run_id, tags=again)
+                updated = [RunTag(k, v) for k, v in to_mlflow_tags(tags).items()]
+                self.client.log_batch(run_id, tags=updated)
                 return run_id
         return ""
 
     def _end_orphans(self, experiment_id: str) -> None:
-        """End the runs whose process on this machine was killed outright."""
+        """End the runs whose process on this machine was killed."""
         for run in self._running([experiment_id]):
             if run.process is not None and run.process.condition == "gone":
                 self.end(run.run_id)
 
-    def running(self) -> list[FoundRun]:
-        """The runs of flows that MLflow has as running, of all experiments."""
+    def running(self) -> list[MlflowRun]:
+        """The flows' runs in all experiments that are running according to MLflow."""
         with tracking_errors(self.uri):
-            experiments = self.client.search_experiments(max_results=50_000)
-            ids = [experiment.experiment_id for experiment in experiments]
-            return [run for run in self._running(ids) if run.flow_run_id]
+            runs = self._running(self._experiment_ids())
+        return [run for run in runs if run.flow_run_id]
 
-    def _running(self, experiments: Sequence[str]) -> list[FoundRun]:
-        found = self.client.search_runs(
-            list(experiments), "attributes.status = 'RUNNING'", max_results=MOST_RUNNING
-        )
-        return [_as_found(run) for run in found]
+    def _experiment_ids(self) -> list[str]:
+        experiments = self.client.search_experiments(max_results=50_000)
+        return [experiment.experiment_id for experiment in experiments]
+
+    def _running(self, experiments: list[str]) -> list[MlflowRun]:
+        query = "attributes.status = 'RUNNING'"
+        runs = self.client.search_runs(experiments, query, max_results=MOST_RUNNING)
+        return list(map(_as_run, runs))
 
     def end(self, run_id: str) -> None:
-        """Say of a run whose process is gone that it was killed, unless it has ended.
-
-        It may have done so after it was found to be running, and before it was gone.
-        """
+        """Mark a run whose process is gone as killed, unless it has ended meanwhile."""
         with tracking_errors(self.uri):
             if self.client.get_run(run_id).info.status == "RUNNING":
                 self.client.set_terminated(run_id, "KILLED")
@@ -188,39 +181,36 @@ class Runs(Logs):
         monitor.start()
         return monitor
 
-    def find_run(self, beginning: str) -> FoundRun:
-        """The run whose id begins so.
+    def find_run(self, prefix: str) -> MlflowRun:
+        """The run whose id has a prefix.
 
         Raises:
-            NotFoundError: none does, or several do.
+            NotFoundError: no run has it, or several have it.
         """
-        found: list[Any] = []
-        if re.fullmatch(r"[0-9a-f]+", beginning):
+        runs: list[Any] = []
+        if re.fullmatch(r"[0-9a-f]+", prefix):
+            query = f"attributes.run_id LIKE '{prefix}%'"
             with tracking_errors(self.uri):
-                experiments = self.client.search_experiments(max_results=50_000)
-                found = self.client.search_runs(
-                    [experiment.experiment_id for experiment in experiments],
-                    f"attributes.run_id LIKE '{beginning}%'",
-                    max_results=4,
-                )
-        if len(found) == 1:
-            return _as_found(found[0])
-        if not found:
+                ids = self._experiment_ids()
+                runs = list(self.client.search_runs(ids, query, max_results=4))
+        if len(runs) == 1:
+            return _as_run(runs[0])
+        if not runs:
             raise NotFoundError(
-                f"MLflow at {self.uri} has no run {beginning!r}.",
-                "Name the id of a run, or how it begins.",
+                f"MLflow at {self.uri} has no run {prefix!r}.",
+                "Name the id of a run, or a prefix of it.",
             )
-        ids = ", ".join(run.info.run_id for run in found)
+        known = ", ".join(run.info.run_id for run in runs)
         raise NotFoundError(
-            f"Several runs begin with {beginning!r}, such as {ids}.",
+            f"Several runs begin with {prefix!r}, such as {known}.",
             "Name more of the id.",
         )
 
     def newest_run(self, experiment: str, tag: str) -> str:
-        """The id of an experiment's newest run with a tag; empty: there is none."""
+        """The id of an experiment's newest run with a tag; empty if there is none."""
         with tracking_errors(self.uri):
             known = self.client.get_experiment_by_name(experiment)
-            for name in (*unshown({tag: ""}), tag):  # older releases show all tags
+            for name in (*to_mlflow_tags({tag: ""}), tag):  # of an older release
                 runs = known and self.client.search_runs(
                     [known.experiment_id], f"tags.`{name}` != ''", max_results=1
                 )
@@ -229,12 +219,12 @@ class Runs(Logs):
         return ""
 
     def params_of_last(self, experiment: str, name: str) -> dict[str, str]:
-        """The parameters of the newest run of that name; none where there is none."""
+        """The parameters of the newest run of that name; empty if there is none."""
         with tracking_errors(self.uri):
-            found = self.client.search_runs(
+            runs = self.client.search_runs(
                 [self.experiment(experiment)], f"run_name = '{name}'", max_results=1
             )
-        return dict(found[0].data.params) if found else {}
+        return dict(runs[0].data.params) if runs else {}
 
     def run_place(self, run_id: str) -> str:
         """URI of the folder of a run's artifacts; raises NotFoundError."""
@@ -258,5 +248,5 @@ class Runs(Logs):
                 ) from error
 
 
-def _as_found(run: Any) -> FoundRun:
-    return FoundRun(run.info.run_id, run.info.status, own_names(run.data.tags))
+def _as_run(run: Any) -> MlflowRun:
+    return MlflowRun(run.info.run_id, run.info.status, from_mlflow_tags(run.data.tags))

@@ -1,4 +1,4 @@
-"""S3 where MLflow reads and writes it in this process, with no server between."""
+"""Timeouts and errors of the S3 client that MLflow uses when it has no server."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ _REFUSED = re.compile(
 
 
 def limit_s3(settings: Settings) -> None:
-    """Bound the S3 client that MLflow makes.
+    """Set timeouts and retries of all S3 clients of the process.
 
-    MLflow gives it neither time limits nor retries; both can only be set for all
-    clients of the process.
+    MLflow sets neither for its client.
     """
     if not (settings.store.startswith("s3:") or variable("MLFLOW_S3_ENDPOINT_URL")):
         return
@@ -33,7 +32,7 @@ def limit_s3(settings: Settings) -> None:
         botocore: Any = importlib.import_module("botocore.session")
         config: Any = importlib.import_module("botocore.config")
     except ImportError:
-        return  # a server reads and writes S3, then
+        return  # then only an MLflow server uses S3
     session = botocore.get_session()
     session.set_default_client_config(
         config.Config(
@@ -51,6 +50,6 @@ def is_of_s3(error: Exception) -> bool:
 
 
 def refusal(error: Exception) -> str:
-    """What S3 refuses in an error, by its own word; empty where it does not."""
-    found = _REFUSED.search(str(error))
-    return found.group() if found else ""
+    """S3's code of a refused request; empty for another error."""
+    match = _REFUSED.search(str(error))
+    return match.group() if match else ""

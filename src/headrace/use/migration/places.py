@@ -12,7 +12,7 @@ from typing import Any
 
 from headrace.credentials import hide_credentials
 from headrace.records import Record
-from headrace.settings import Settings, keeping
+from headrace.settings import Settings, restore_variables
 
 _TRACKING = "MLFLOW_TRACKING_URI"
 
@@ -85,7 +85,7 @@ def settings_in(settings: Settings, destination: Destination) -> Iterator[Settin
         values["store"] = destination.store
     if destination.database_url:
         values["database_url"] = destination.database_url
-    with keeping(_TRACKING), contextlib.ExitStack() as at_end:
+    with restore_variables(_TRACKING), contextlib.ExitStack() as at_end:
         if destination.tracking_uri:
             os.environ[_TRACKING] = destination.tracking_uri
         if destination.home is not None:

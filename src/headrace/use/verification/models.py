@@ -15,7 +15,7 @@ from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_
 from headrace.use.verification.report import Broken, Report
 
 if TYPE_CHECKING:
-    from headrace.state.tracking import Listed
+    from headrace.state.tracking import RegistryVersion
 
 
 def check_models(
@@ -123,7 +123,7 @@ def _unknown_to_ledger(what: str, kind: str) -> Broken:
     )
 
 
-def _check_listed(ledger: Ledger, version: Version, entry: Listed) -> None:
+def _check_listed(ledger: Ledger, version: Version, entry: RegistryVersion) -> None:
     """Compare the registry's entry of a version with the ledger."""
     name = f"{version.model}/{version.version}"
     if entry.run_id and entry.run_id not in _runs_of(ledger, version):

@@ -1,9 +1,8 @@
-"""Things are made once in MLflow, however often the making is tried.
+"""Safe retries: of requests that create something in MLflow, and of its database.
 
-MLflow's own retries send a request again whose answer was lost, and a run or a version
-would be there twice. So what makes something is sent without them, and looked for
-before it is sent again. A database that MLflow itself talks to is waited for while it
-is started again.
+MLflow's own retries repeat a request whose response was lost, which would create a run
+or a version twice. So such a request is sent without them, and a retry first searches
+for the result. Connections to MLflow's database outlast its restart.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from headrace.settings import keeping
+from headrace.settings import restore_variables
 
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _PAUSES = (1.0, 4.0, 10.0)
@@ -24,13 +23,13 @@ PATIENCE_SECONDS = 60.0
 T = TypeVar("T")
 
 
-def make_once(uri: str, make: Callable[[], T], find: Callable[[], T | None]) -> T:
-    """What ``make`` makes; raises what it raises.
+def create_once(uri: str, make: Callable[[], T], find: Callable[[], T | None]) -> T:
+    """Create something idempotently.
 
     Args:
-        uri: of MLflow; where it is no server's, no answer is lost.
-        make: makes it, by one request.
-        find: finds it, if it is there.
+        uri: of MLflow. Without a server, no response can be lost.
+        make: creates it by one request; its errors are raised.
+        find: returns it if it exists.
     """
     from mlflow.exceptions import MlflowException, RestException
 
@@ -40,26 +39,26 @@ def make_once(uri: str, make: Callable[[], T], find: Callable[[], T | None]) -> 
         try:
             return _without_retries(make)
         except RestException:
-            raise  # an answer: it was not made
+            raise  # a response: it was not created
         except MlflowException:
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-            found = find()
-            if found is not None:
-                return found
+            existing = find()
+            if existing is not None:
+                return existing
     return _without_retries(make)
 
 
 def _without_retries(make: Callable[[], T]) -> T:
-    with keeping(_RETRIES):
+    with restore_variables(_RETRIES):
         os.environ[_RETRIES] = "0"
         return make()
 
 
 @functools.cache
-def outlast_restarts(uri: str) -> None:
-    """Have connections to a database server wait while it is started again.
+def retry_connections(uri: str) -> None:
+    """Retry connections to a database server that has answered before.
 
-    One that has not been there before is told of at once.
+    The first connection is not retried.
     """
     if uri.startswith(("http", "sqlite", "file")):
         return
@@ -69,31 +68,31 @@ def outlast_restarts(uri: str) -> None:
 
     def connect(dialect: Any, _record: Any, args: Any, named: dict[str, Any]) -> Any:
         nonlocal was_there
-        is_kind = dialect.name == url.get_backend_name()
-        if not is_kind or named != dialect.create_connect_args(url)[1]:
-            return None  # to another database, in the usual way
+        same_dialect = dialect.name == url.get_backend_name()
+        if not same_dialect or named != dialect.create_connect_args(url)[1]:
+            return None  # SQLAlchemy then connects to this other database itself
         limit = time.monotonic() + (PATIENCE_SECONDS if was_there else 0)
         while True:
             try:
-                made = dialect.connect(*args, **named)
+                connection = dialect.connect(*args, **named)
             except dialect.loaded_dbapi.OperationalError:
                 if time.monotonic() >= limit:
                     raise
                 time.sleep(1)
             else:
                 was_there = True
-                return made
+                return connection
 
     sa.event.listen(sa.Engine, "do_connect", connect)
 
 
-def repeat(work: Callable[[], T]) -> T:
-    """What ``work`` gives; a second time where the database was lost in the middle."""
+def retry_once(call: Callable[[], T]) -> T:
+    """The result of a call, which is repeated once if the database was lost."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return work()
+        return call()
     except MlflowException as error:
         if error.error_code != "TEMPORARILY_UNAVAILABLE":
             raise
-        return work()
+        return call()

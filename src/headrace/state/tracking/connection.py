@@ -1,4 +1,4 @@
-"""Importing MLflow, connecting to it, and what its failures mean."""
+"""Importing MLflow, connecting to it, and translating its errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -21,8 +20,8 @@ from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace.state.store import fsync_path, full_disk, is_full
-from headrace.state.tracking.once import outlast_restarts
 from headrace.state.tracking.relocation import follow_home
+from headrace.state.tracking.retries import retry_connections
 from headrace.state.tracking.s3 import is_of_s3, limit_s3, refusal
 
 if TYPE_CHECKING:
@@ -39,14 +38,14 @@ _DEFAULTS = {
 
 
 def import_mlflow() -> Any:
-    """MLflow, its telemetry off, its retries few, and its log quiet."""
+    """Import MLflow without telemetry, with few retries and a quiet log."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    # They log, with SQL and a traceback, what is raised or of no matter.
+    # They log tracebacks of errors that are raised anyway or do not matter.
     for name in ("mlflow.store.db.utils", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
@@ -54,25 +53,29 @@ def import_mlflow() -> Any:
 
 @contextlib.contextmanager
 def tracking_errors(uri: str) -> Iterator[None]:
-    """Turn MLflow's failures into errors that say what to do; a Ctrl-C waits for it."""
+    """Translate MLflow's errors in a block, and defer signals until it ends.
+
+    An interrupt in a transaction would leave the database locked for later writes, such
+    as the end of the run.
+    """
     import requests
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with _interrupted_later():
+        with deferred(signal.SIGHUP, is_critical=True):
             yield
     except ModuleNotFoundError as error:
         raise UsageError(
             f"MLflow at {uri} needs the Python package {error.name!r}.",
-            f"Install it beside Headrace: pip install {error.name}.",
+            f"Install it in the environment of Headrace: pip install {error.name}.",
         ) from error
     except Exception as error:
         known = (MlflowException, requests.RequestException, SQLAlchemyError)
         if not (isinstance(error, known) or is_of_s3(error)):
             raise
         text = _first_line(error)
-        if _has_no_room(error, uri):
+        if _is_disk_full(error, uri):
             where = uri.removeprefix("sqlite:///")
             raise full_disk(f"MLflow's database {where}", where) from error
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
@@ -81,7 +84,7 @@ def tracking_errors(uri: str) -> Iterator[None]:
             raise UsageError(
                 f"The bucket of MLflow's artifacts refuses access: {refusal(error)}.",
                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may "
-                "list, read and write there, and AWS_ENDPOINT_URL to where it is.",
+                "list, read and write there, and check AWS_ENDPOINT_URL.",
             ) from error
         if "out-of-date database schema" in str(error):
             raise DependencyError(
@@ -98,37 +101,25 @@ def tracking_errors(uri: str) -> Iterator[None]:
         ) from error
 
 
-def _interrupted_later() -> AbstractContextManager[object]:
-    """Keep a first Ctrl-C, SIGTERM or SIGHUP back until the block ends.
-
-    In the middle of a transaction it would leave the database locked for all that is
-    still to be written, such as the end of the run.
-    """
-    return deferred(signal.SIGHUP, is_critical=True)
-
-
-def _has_no_room(error: Exception, uri: str) -> bool:
-    """Whether MLflow's SQLite file could not grow; it may be called an I/O error."""
-    if not uri.startswith("sqlite:///"):
+def _is_disk_full(error: Exception, uri: str) -> bool:
+    """Whether MLflow's SQLite file could not grow; SQLite may report an I/O error."""
+    text, file = str(error), uri.removeprefix("sqlite:///")
+    if file == uri:
         return False
-    text = str(error)
-    return "disk is full" in text or (
-        "disk I/O error" in text and is_full(uri.removeprefix("sqlite:///"))
-    )
+    return "disk is full" in text or ("disk I/O error" in text and is_full(file))
 
 
 def _first_line(error: Exception) -> str:
-    """What an error says: of a database, without the driver's name and the SQL."""
+    """The first line of an error's message, without the name of a database driver."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]
 
 
 def _create_database(path: Path) -> None:
-    """Make MLflow's database in the home, once and whole.
+    """Create MLflow's database in the home atomically, and only once.
 
-    Its migrations are many statements: two processes at once, or one that is killed,
-    would leave a database that no later run can use. To wait for the disk after each
-    would take seconds, and nothing of it counts until all of it is there.
+    Its migrations are many statements. Concurrent processes, or a killed one, would
+    leave an unusable database. To fsync after each statement would take seconds.
     """
     if path.exists():
         return
@@ -140,31 +131,31 @@ def _create_database(path: Path) -> None:
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)
         make_private_file(new)
-        with _without_waiting():
+        with _without_fsync():
             mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
         fsync_path(new)
         new.replace(path)
 
 
 @contextlib.contextmanager
-def _without_waiting() -> Iterator[None]:
-    """SQLite connections that are opened meanwhile do not wait for the disk."""
+def _without_fsync() -> Iterator[None]:
+    """SQLite connections that are opened in the block do not fsync."""
     from sqlalchemy import Engine, event
 
-    def forget_the_disk(connection: Any, _record: Any) -> None:
+    def turn_off(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
-    event.listen(Engine, "connect", forget_the_disk)
+    event.listen(Engine, "connect", turn_off)
     try:
         yield
     finally:
-        event.remove(Engine, "connect", forget_the_disk)
+        event.remove(Engine, "connect", turn_off)
 
 
-def _without_password(uri: str) -> str:
-    """The URI of a server without name and password, which MLflow finds elsewhere.
+def _move_login_to_environment(uri: str) -> str:
+    """The URI of a server without its login, which MLflow reads from the environment.
 
-    MLflow's errors quote the URI, and what quotes them is kept in logs.
+    MLflow's errors quote the URI, and errors are logged.
     """
     parts = urlsplit(uri)
     if parts.scheme not in {"http", "https"} or parts.username is None:
@@ -174,13 +165,10 @@ def _without_password(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _enter(uri: str, settings: Settings) -> None:
-    """Have MLflow's client show the home's login, where it is the home's own server.
-
-    What the environment has wins.
-    """
-    taken = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN")
-    if not uri.startswith("http") or any(map(variable, taken)):
+def _use_home_login(uri: str, settings: Settings) -> None:
+    """Log in to the home's own server, unless the environment has a login."""
+    configured = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN")
+    if not uri.startswith("http") or any(map(variable, configured)):
         return
     login = login_of(settings.home, uri)
     if login is not None:
@@ -188,27 +176,27 @@ def _enter(uri: str, settings: Settings) -> None:
         os.environ["MLFLOW_TRACKING_PASSWORD"] = login.password
 
 
-_connecting = threading.Lock()  # it passes through the environment, which is one
+_connecting = threading.Lock()  # connecting changes the process's environment
 
 
 class Connection:
-    """MLflow at one address.
+    """A connection to MLflow.
 
     Args:
-        settings: its ``tracking_uri``; where that is no server's, artifacts are kept
-            in the home, or in the store if that is remote.
+        settings: with the ``tracking_uri``. If it is not a server, artifacts are
+            stored in the home, or in the store if that is remote.
     """
 
     def __init__(self, settings: Settings) -> None:
         mlflow = import_mlflow()
-        self.uri = _without_password(settings.tracking_uri)
+        self.uri = _move_login_to_environment(settings.tracking_uri)
         self.home = settings.home.absolute()
         self.user = settings.user
         self.artifacts = settings.artifacts
         folder = self.home / "mlartifacts"
         if self.artifacts == folder.as_uri() and os.access(self.home, os.W_OK):
-            make_private(folder)  # MLflow would open it to everyone
-        _enter(self.uri, settings)
+            make_private(folder)  # MLflow would make it readable by everyone
+        _use_home_login(self.uri, settings)
         limit_s3(settings)
         with _connecting:
             self._connect(mlflow, settings)
@@ -220,9 +208,9 @@ class Connection:
                 if self.uri == f"sqlite:///{self.home}/mlflow.db":
                     _create_database(self.home / "mlflow.db")
                 follow_home(settings)
-                outlast_restarts(self.uri)
+                retry_connections(self.uri)
                 mlflow.set_tracking_uri(self.uri)
                 self.client: MlflowClient = mlflow.MlflowClient(self.uri)
         finally:
-            if not inherited:  # MLflow sets it, and other homes would follow it
+            if not inherited:  # MLflow has set it, which would affect other homes
                 os.environ.pop("MLFLOW_TRACKING_URI", None)
