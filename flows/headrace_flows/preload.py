@@ -40,5 +40,5 @@ def _import(run: Run) -> None:
     if last.evaluation is None and (last.contract or not last.snapshot):
         from headrace.backend import load_backend
 
-        load_backend(alone=True)
+        load_backend(minimal=True)
     importlib.import_module("headrace_flows.train")

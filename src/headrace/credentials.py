@@ -1,7 +1,7 @@
-"""Credentials in the text of a URL: finding them, and hiding them in messages.
+"""Credentials in URLs: finding them, and redacting them in messages.
 
-A source is kept in many places: MLflow, the model card, Prefect's database, the store.
-So a credential must not be part of it. Knows text only, no settings and no network.
+A source is recorded in MLflow, the model card, Prefect's database and the store, so it
+must not contain a credential. This module knows neither settings nor network.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from urllib.parse import unquote
 HIDDEN = "***"
 OPTIONS = "HEADRACE_STORAGE_OPTIONS"
 
-# Here `a:b@c` is an owner, a repository and a revision.
+# In these schemes `a:b@c` is an owner, a repository and a revision.
 _REPOSITORIES = {"github", "git"}
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "r2", "oss", "cos"}
-# Here a name alone may be a key or a token; elsewhere it is an account or a container.
+# In these schemes a user name may be a key or a token; otherwise it is an account.
 _NAME_IS_SECRET = {"http", "https", *_BUCKETS}
 
 _SECRET_PARTS = (
@@ -34,10 +34,10 @@ _FIELD = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]+)")
 
 
 def find_credential(source: str) -> str:
-    """What kind of credential a URL holds, in words; empty where it holds none.
+    """The kind of credential in a URL, for messages; empty if there is none.
 
-    A path, a URI without a login, and names such as ``keras:mnist`` hold none. Whether
-    a path inside a URL is secret cannot be told.
+    A path, a URI without a login, and names such as ``keras:mnist`` have none. A secret
+    in the path of a URL is not detected.
     """
     for text in (source, unquote(source)):
         for scheme, rest in _urls(text):
@@ -47,14 +47,16 @@ def find_credential(source: str) -> str:
 
 
 def hide_credentials(text: str) -> str:
-    """A text whose URLs have no password, token or signature."""
+    """A text with the passwords, tokens and signatures of its URLs redacted."""
     if "://" not in text:
         return text
-    return _URL.sub(lambda found: _hidden(found[0]), text)
+    return _URL.sub(
+        lambda url: "::".join(map(_redact_part, _CHAINED.split(url[0]))), text
+    )
 
 
-def instead(source: str) -> str:
-    """Where the credential of a source belongs, as one thing to do."""
+def credential_advice(source: str) -> str:
+    """The action of a message: where to put the credential of a source."""
     urls = [*_urls(source), *_urls(unquote(source))] or [("", "")]
     scheme, rest = next((url for url in urls if _kind(*url)), urls[0])
     login = _login(scheme, rest)
@@ -78,10 +80,10 @@ def instead(source: str) -> str:
 
 
 def schema_pattern() -> str:
-    """The rule of `find_credential`, less exactly, as a pattern of a JSON schema.
+    """An approximation of `find_credential` as a pattern of a JSON schema.
 
-    Prefect's server and the form on its page hold a flow's parameters against it
-    before they keep anything.
+    Prefect's server and its form validate a flow's parameters by it before they store
+    anything.
     """
     part = "|".join(map(_any_case, _SECRET_PARTS))
     name = "|".join(map(_any_case, sorted(_SECRET_NAMES)))
@@ -99,7 +101,7 @@ def _any_case(word: str) -> str:
 
 
 def _kind(scheme: str, rest: str) -> str:
-    """What kind of credential one URL holds; empty where it holds none."""
+    """The kind of credential in one URL; empty if there is none."""
     if _login(scheme, rest) is not None:
         return "a login before the @"
     names = (field["name"] for field in _FIELD.finditer(rest))
@@ -107,17 +109,13 @@ def _kind(scheme: str, rest: str) -> str:
 
 
 def _urls(source: str) -> Iterator[tuple[str, str]]:
-    """Scheme and rest of each URL in a source, also of one inside another."""
+    """Scheme and rest of each URL in a source, including nested URLs."""
     for part in _CHAINED.split(source.strip()):
         for begin in _BEGIN.finditer(part):
             yield begin["scheme"].lower(), part[begin.end() :]
 
 
-def _hidden(url: str) -> str:
-    return "::".join(map(_hidden_part, _CHAINED.split(url)))
-
-
-def _hidden_part(part: str) -> str:
+def _redact_part(part: str) -> str:
     begin = _BEGIN.match(part)
     if begin is None:
         return part
@@ -126,20 +124,20 @@ def _hidden_part(part: str) -> str:
     if login is not None:
         name = f"{login['name']}:" if login["password"] else ""
         rest = f"{name}{HIDDEN}@{rest[login.end() :]}"
-    return begin[0] + hide_credentials(_FIELD.sub(_hidden_field, rest))
+    return begin[0] + hide_credentials(_FIELD.sub(_redact_field, rest))
 
 
-def _hidden_field(field: re.Match[str]) -> str:
+def _redact_field(field: re.Match[str]) -> str:
     if _is_secret(field["name"]):
         return f"{field['mark']}{field['name']}={HIDDEN}"
     return field[0]
 
 
 def _login(scheme: str, rest: str) -> re.Match[str] | None:
-    """The login that a URL's authority begins with, if it has one.
+    """The login at the start of a URL's authority, if there is one.
 
-    A secret may have any character in it, a / or a ? as well: a colon before the first
-    / that no port number follows begins one.
+    A password may contain any character, including / and ?. So a colon before the first
+    / starts a password unless a port number follows.
     """
     if scheme in _REPOSITORIES or "@" not in rest:
         return None
@@ -155,5 +153,5 @@ def _login(scheme: str, rest: str) -> re.Match[str] | None:
 
 
 def _is_secret(name: str) -> bool:
-    plain = re.sub(r"[^a-z0-9]", "", unquote(name).lower())
-    return plain in _SECRET_NAMES or any(part in plain for part in _SECRET_PARTS)
+    key = re.sub(r"[^a-z0-9]", "", unquote(name).lower())
+    return key in _SECRET_NAMES or any(part in key for part in _SECRET_PARTS)

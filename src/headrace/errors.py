@@ -1,17 +1,17 @@
-"""What can go wrong, drawn once. Every error says what was seen, and what to do.
+"""The exception hierarchy. Every error states what happened and what to do.
 
 ::
 
     HeadraceError
-    ├── UsageError            exit 2   the command, the spec or the configuration is off
-    │   ├── SpecError                  a pipeline file or a --set
-    │   └── NotFoundError              a pipeline, a data path, a model, a version
-    ├── Refusal               exit 1   asked well, answered no; nothing was registered
-    │   ├── SourceError                a data file that cannot be believed
-    │   ├── ContractError              data that breaks its contract
-    │   ├── IntegrityError             bytes that are not the ones recorded
-    │   ├── InputError                 what a loaded model was called with
-    │   └── PromotionError             no passing evidence, or another came first
+    ├── UsageError            exit 2   invalid command, spec or configuration
+    │   ├── SpecError                  invalid pipeline file or --set
+    │   └── NotFoundError              no such pipeline, data path, model or version
+    ├── Refusal               exit 1   a valid request is refused; nothing is registered
+    │   ├── SourceError                damaged or hostile data file
+    │   ├── ContractError              data that violates its contract
+    │   ├── IntegrityError             bytes that differ from their recorded digest
+    │   ├── InputError                 invalid input of a loaded model
+    │   └── PromotionError             no passing evidence, or another promotion first
     └── DependencyError       exit 3   disk, database, network or server; safe to retry
 """
 
@@ -24,11 +24,11 @@ from headrace.credentials import hide_credentials
 
 
 class HeadraceError(Exception):
-    """The base of all errors that a user is meant to read; none has a credential.
+    """The base of all errors for users; credentials in messages are redacted.
 
     Args:
-        message: what was seen, and where (file, field, row, value).
-        action: one thing to do about it.
+        message: what happened, and where (file, field, row, value).
+        action: what to do about it.
     """
 
     exit_code = 1
@@ -44,13 +44,13 @@ class HeadraceError(Exception):
 
 
 class UsageError(HeadraceError):
-    """The command line, the spec or the configuration is off."""
+    """The command line, the spec or the configuration is invalid."""
 
     exit_code = 2
 
 
 class SpecError(UsageError):
-    """A pipeline file or an override does not describe a pipeline."""
+    """A pipeline file or an override is invalid."""
 
 
 class NotFoundError(UsageError):
@@ -58,17 +58,17 @@ class NotFoundError(UsageError):
 
 
 class Refusal(HeadraceError):
-    """The answer is no: data, contract, gate or integrity."""
+    """A valid request is refused for its data, contract, gates or integrity."""
 
     exit_code = 1
 
 
 class SourceError(Refusal):
-    """A data file is damaged, hostile, or not what it says it is."""
+    """A data file is damaged, hostile, or not of the format that it claims."""
 
 
 class ContractError(Refusal):
-    """The data breaks the contract, beyond what quarantine may absorb."""
+    """The data violates the contract in more rows than may be quarantined."""
 
 
 class IntegrityError(Refusal):
@@ -76,20 +76,20 @@ class IntegrityError(Refusal):
 
 
 class InputError(Refusal):
-    """A loaded model was called with something it must not guess about."""
+    """A loaded model was called with invalid or ambiguous input."""
 
 
 class PromotionError(Refusal):
-    """A promotion lacks evidence, or lost against another one."""
+    """A promotion lacks passing evidence, or another promotion came first."""
 
 
 class DependencyError(HeadraceError):
-    """Disk, database, network or a server failed; trying again is safe.
+    """Disk, database, network or a server failed; a retry is safe.
 
     Args:
         message, action: as above.
-        was_retried: whoever raises it has tried again for as long as makes sense, so
-            that nobody above does it once more.
+        was_retried: whether the failed call was retried already, so that callers must
+            not retry it.
     """
 
     exit_code = 3
@@ -111,7 +111,7 @@ def did_you_mean(
     """The action for an unknown name: the nearest known one, else ``otherwise``.
 
     Args:
-        cutoff: how much alike the two must be, from 0 to 1.
+        cutoff: the required similarity, from 0 to 1.
         prefix: of the suggested name, such as ``training.``.
     """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)

@@ -1,12 +1,12 @@
-"""What there is of a kind: by its place in Headrace, or by an entry point.
+"""Discovery of extensions: by their folder in Headrace, or by an entry point.
 
-A medium or a task is one folder, a model family, a reader, a kind of gate or a flow one
-file, found by its name. An installed package adds its own by an entry point, such as::
+A medium or a task is one folder; a model family, a reader, a kind of gate or a flow is
+one file. Its name is that of the extension. A package adds one by an entry point::
 
     [project.entry-points."headrace.models"]
     tiny = "my_package.tiny"
 
-Modules are found without an import, so that a pipeline file is read at once.
+Modules are not imported for this, so that a pipeline file is read without delay.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _GIVES: dict[Kind, str] = {"models": "build", "sources": "read", "gates": "KIND"
 
 @functools.cache
 def modules(kind: Kind) -> dict[str, str]:
-    """The module of each name of a kind, sorted by name.
+    """The module of each extension of a kind, sorted by name.
 
     Raises:
-        UsageError: an installed package adds a name that there is already.
+        UsageError: two packages add an extension of the same name.
     """
     place = _PLACES[kind]
     folder = path_of(place).parent
@@ -74,21 +74,21 @@ def modules(kind: Kind) -> dict[str, str]:
 
 @functools.cache
 def added() -> dict[Kind, importlib.metadata.EntryPoints]:
-    """What packages add; each that is installed is looked at, so only once."""
+    """The entry points of packages; cached, since reading all metadata is slow."""
     every = importlib.metadata.entry_points()
     return {kind: every.select(group=f"headrace.{kind}") for kind in _PLACES}
 
 
 def is_added(kind: Kind, name: str) -> bool:
-    """Whether a name is of an installed package, and does not ship with Headrace."""
+    """Whether an installed package adds a name, rather than Headrace itself."""
     return not modules(kind)[name].startswith(f"{_PLACES[kind]}.")
 
 
 def load(kind: Kind, name: str) -> Any:
-    """Import the module of a name.
+    """Import the module of an extension.
 
     Raises:
-        UsageError: a package's module is not there, fails, or lacks what it must have.
+        UsageError: a package's module is missing, fails, or lacks a required attribute.
     """
     module = modules(kind)[name]
     path_of(module)
@@ -102,11 +102,11 @@ def load(kind: Kind, name: str) -> Any:
 def blamed(
     kind: Kind, name: str, on: str = "", error_type: type[HeadraceError] = UsageError
 ) -> Iterator[None]:
-    """Name the package at fault where what it adds raises an error of its own.
+    """Translate the exceptions of a package's extension into errors that name it.
 
     Args:
-        on: what it failed on, such as `` on digits.bin``.
-        error_type: of the error that names it.
+        on: the input that it failed on, such as `` on digits.bin``.
+        error_type: of the translated error.
     """
     try:
         yield
@@ -127,13 +127,13 @@ def blamed(
 
 
 def _has_flow(path: Path, name: str) -> bool:
-    """Whether a file has the flow of its name; beside flows lies what they need."""
+    """Whether a file defines the flow of its name; other modules of flows do not."""
     flow = rf"^@flow\b.*\n(?:async )?def {name}\("
     return re.search(flow, path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def file_below(root: Path, parts: Iterable[str]) -> Path | None:
-    """The file of a module below a package's folder; None where there is none."""
+    """The file of a module below a package's folder; None if there is none."""
     path = root.joinpath(*parts)
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():
@@ -143,7 +143,7 @@ def file_below(root: Path, parts: Iterable[str]) -> Path | None:
 
 @functools.cache
 def path_of(module: str) -> Path:
-    """The file of a module, found without importing it or its package.
+    """The file of a module, without importing it or its package.
 
     Raises:
         UsageError: an entry point names a module that there is not.
@@ -172,12 +172,13 @@ def path_of(module: str) -> Path:
 
 @functools.cache
 def constant(module: str, name: str, example: str = "") -> Any:
-    """A constant of a module, read without importing it; None where it has none.
+    """A constant of a module, without importing it; None if there is none.
 
-    A spec is read by commands that load no library for data.
+    Commands that only read a spec must not import data libraries.
 
     Args:
-        example: of a constant that must be there, with its type, as Python writes it.
+        example: Python source of an example, if the constant is required; its type is
+            required as well.
 
     Raises:
         SpecError: it is missing, not a literal, or of another type.

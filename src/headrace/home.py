@@ -1,7 +1,7 @@
-"""The folder where state lives: its format, its owner, and who else may look into it.
+"""The home, the folder of all state: its format, its owner and its permissions.
 
-What is learned from may be personal, and what is written here decides which model is
-loaded: so the folder is its owner's alone.
+The data may be personal, and the state decides which model is loaded. So only the owner
+can access the folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from headrace.errors import DependencyError, UsageError
 
 HOME_FORMAT = "1"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-_PASSABLE = 0o711
+_TRAVERSABLE = 0o711
 _POSTGRES = "postgres"
 _OTHERS = 0o077
 
@@ -25,17 +25,15 @@ log = logging.getLogger("headrace")
 
 
 def prepare(home: Path, *, is_chosen: bool) -> None:
-    """Make a home that only its owner can read, or make it so; check its format.
-
-    One that cannot be written is left as it is: its state can be read.
+    """Create a home or check its format, and restrict access to its owner.
 
     Args:
         home: the folder.
-        is_chosen: somebody has named it, as by HEADRACE_HOME; it was not found.
+        is_chosen: whether the user has named it, as by HEADRACE_HOME.
 
     Raises:
         UsageError: it was made by another version, belongs to another user and was
-            only found, or cannot be made.
+            not named, or cannot be created.
         DependencyError: its disk is full.
     """
     marker = home / "format"
@@ -43,49 +41,49 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
         if home.exists():
             _check_owner(home, is_chosen=is_chosen)
         if marker.exists():
-            found = marker.read_text(encoding="utf-8", errors="replace").strip()
+            version = marker.read_text(encoding="utf-8", errors="replace").strip()
         elif home.is_dir() and (home / "headrace.db").exists():
-            found = "0"
+            version = "0"
         else:
             make_private(home)
             temporary = home / f".format.{os.getpid()}"
             temporary.write_text(HOME_FORMAT + "\n", encoding="utf-8")
             temporary.replace(marker)
-            found = HOME_FORMAT
+            version = HOME_FORMAT
     except OSError as error:
         is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise (DependencyError if is_full else UsageError)(
             f"The home {home} cannot be written: {error.strerror}.",
             "Make room, or set HEADRACE_HOME to a folder that can be written.",
         ) from None
-    if found != HOME_FORMAT:
+    if version != HOME_FORMAT:
         raise UsageError(
-            f"The home {home} has format {found[:20]!r}; "
+            f"The home {home} has format {version[:20]!r}; "
             f"this version reads format {HOME_FORMAT!r}.",
             "Use the Headrace that made it, or set HEADRACE_HOME to a new folder.",
         )
-    _close(home)
+    _restrict_access(home)
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner can read; one that is there stays as it is."""
+    """Create a folder that only its owner can access, unless it exists."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file that only its owner can read, if it is not there."""
+    """Create an empty file that only its owner can access, unless it exists."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
 
 
 def _check_owner(home: Path, *, is_chosen: bool) -> None:
-    """Refuse a home that another user has put where it would be found.
+    """Refuse a home that another user has planted in a parent folder.
 
-    Who owns it decides what is loaded and where servers are. Root could do so anyway.
+    Its owner decides which models are loaded and where servers are. Root is trusted.
     """
-    owner, user = home.stat().st_uid, os.geteuid()
-    if owner in (user, 0):
+    owner = home.stat().st_uid
+    if owner in (os.geteuid(), 0):
         return
     if not is_chosen:
         raise UsageError(
@@ -100,52 +98,36 @@ def _check_owner(home: Path, *, is_chosen: bool) -> None:
     )
 
 
-def _close(home: Path) -> None:
-    """Let only the owner into a home, and say so where that was otherwise."""
+def _restrict_access(home: Path) -> None:
+    """Revoke the permissions of other users, with a warning."""
     status = home.stat()
     mode = stat.S_IMODE(status.st_mode)
     if not mode & _OTHERS:
         return
-    closed = mode & ~_OTHERS
-    if _has_postgres(home):  # it must pass, also while it starts
-        closed |= _PASSABLE
+    private = mode & ~_OTHERS
+    # If root starts PostgreSQL, it runs as another user, who must traverse the home.
+    if any((home / name).is_dir() for name in (_POSTGRES, f"{_POSTGRES}.new")):
+        private |= _TRAVERSABLE
         for path in home.iterdir():
             if not path.name.startswith(_POSTGRES) and not path.is_symlink():
-                _take_from_others(path)
-    if mode == closed:
+                _revoke_others(path)
+    if mode == private:
         return
+    where = f"the home {home} (mode {mode:03o}), which has your data"
     try:
         if status.st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "it belongs to another user")
-        home.chmod(closed)
+        home.chmod(private)
     except OSError as error:
-        log.warning(
-            "other users may look into the home %s (mode %03o), which holds your data; "
-            "that cannot be changed: %s",
-            home,
-            mode,
-            error.strerror,
-        )
+        reason = error.strerror
+        log.warning("other users can access %s; chmod failed: %s", where, reason)
         return
-    log.warning(
-        "other users could look into the home %s (mode %03o), which holds your data; "
-        "from now on only you can (mode %03o)",
-        home,
-        mode,
-        closed,
-    )
+    now = f"now only you can (mode {private:03o})"
+    log.warning("other users could access %s; %s", where, now)
 
 
-def _has_postgres(home: Path) -> bool:
-    """Whether its PostgreSQL may run as a user who has to pass through the home.
-
-    That is so where root starts it.
-    """
-    return any((home / name).is_dir() for name in (_POSTGRES, f"{_POSTGRES}.new"))
-
-
-def _take_from_others(path: Path) -> None:
-    with contextlib.suppress(OSError):  # it may be gone, or another's
+def _revoke_others(path: Path) -> None:
+    with contextlib.suppress(OSError):  # it may be gone, or another user's
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _OTHERS:
             path.chmod(mode & ~_OTHERS)

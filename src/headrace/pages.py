@@ -1,7 +1,7 @@
-"""HTML pages that need no other file and no network, and run no script; and Markdown.
+"""Renders self-contained HTML pages without scripts, and Markdown.
 
-The templates lie beside this module. Everything that goes into them is escaped, except
-what a medium gives as HTML, which has escaped it already.
+The templates are in ``templates/``. All values are escaped, except HTML from a medium,
+which is escaped already.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from headrace.signs import as_code, as_markdown
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# A page may show what is in it, and nothing else.
+# A page loads no other resource.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; "
     "base-uri 'none'; form-action 'none'"
@@ -64,7 +64,7 @@ def _url(text: str) -> Markup:
 
 
 def _number(value: Any) -> str:
-    """A cell of a table; nothing where there is none."""
+    """A cell of a table; empty for None."""
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
     if isinstance(value, int):

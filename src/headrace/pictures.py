@@ -1,4 +1,4 @@
-"""What a person would rather look at than read, as PNG files."""
+"""Plots as PNG files: learning curves, misclassified samples, trials of a search."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 INK, ACCENT = "#1f3a5f", "#d1495b"
 _WIDTH = 10  # inches of a grid
-_CAPTION = 15  # letters of a caption that fit in an inch
+_LETTERS_PER_INCH = 15  # of a caption
 
 
 def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
-    """A figure of so many inches that needs no display."""
+    """A figure that needs no display; its size is in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -67,10 +67,10 @@ def save(figure: Figure, path: Path) -> None:
 def draw_curves(
     epochs: Sequence[Mapping[str, float]], score: str, best: int, path: Path
 ) -> None:
-    """Loss and score of both splits by epoch, the epoch marked that was kept.
+    """Plot loss and score of both splits by epoch, with the model's epoch marked.
 
     Args:
-        epochs: the metrics of each, the first one first.
+        epochs: the metrics of each epoch, in order.
         score: the name of the score.
         best: the epoch whose weights the model has, from 1.
         path: of the PNG.
@@ -96,27 +96,27 @@ def draw_mistakes(
     inches: tuple[float, float],
     path: Path,
 ) -> None:
-    """A grid of samples, each drawn by its medium.
+    """Plot a grid of samples, each drawn by its medium.
 
     Args:
         samples: ``(n, *shape)``, most confident first.
         captions: ``(n,)``.
         draw: the medium's ``draw_sample(axes, sample)``.
-        inches: the width and the height of one.
+        inches: the width and the height of one sample.
         path: of the PNG.
     """
     columns = min(int(_WIDTH / inches[0]), max(1, len(captions)))
     rows = max(1, -(-len(captions) // columns))
-    # Many axes: slow to lay out.
+    # Without a layout engine, which is slow for many axes.
     figure = new_figure(inches[0] * columns, inches[1] * rows, None)
-    most = _CAPTION * inches[0]
-    for place, (sample, caption) in enumerate(zip(samples, captions, strict=True)):
-        row, column = divmod(place, columns)
+    limit = _LETTERS_PER_INCH * inches[0]
+    for number, (sample, caption) in enumerate(zip(samples, captions, strict=True)):
+        row, column = divmod(number, columns)
         left, bottom = (column + 0.05) / columns, 1 - (row + 0.98) / rows
         axes = figure.add_axes((left, bottom, 0.9 / columns, 0.8 / rows))
         draw(axes, sample)
         longest = max(map(len, caption.split("\n")))
-        axes.set_title(caption, fontsize=8 * min(1, most / longest), y=1)
+        axes.set_title(caption, fontsize=8 * min(1, limit / longest), y=1)
     save(figure, path)
 
 
@@ -127,14 +127,14 @@ def draw_trials(
     lower: bool,
     path: Path,
 ) -> None:
-    """The course of a search, and the metric by each field that was searched.
+    """Plot the metric of a search by trial and by each field that was searched.
 
     Args:
         trials: each with number, state, value and overrides.
-        fields: the fields that were searched: the scale of the axis, such as
-            ``linear`` or ``log``, or the choices.
+        fields: the scale of the axis, such as ``linear`` or ``log``, or the choices,
+            by the name of the searched field.
         metric: the name of the value.
-        lower: whether a lower one is better.
+        lower: whether a lower value is better.
         path: of the PNG.
     """
     columns = min(3, len(fields) + 1)
@@ -147,19 +147,19 @@ def draw_trials(
     for axes, (name, scale) in zip(grid[1:], fields.items(), strict=False):
         _prepare_axis(axes, name, scale, [t["overrides"][name] for t in known])
     for state, colour in (("pruned", "#b0b7c0"), ("completed", INK)):
-        shown = [trial for trial in known if trial["state"] == state]
-        values = [trial["value"] for trial in shown]
-        numbers = [trial["number"] for trial in shown]
+        group = [trial for trial in known if trial["state"] == state]
+        values = [trial["value"] for trial in group]
+        numbers = [trial["number"] for trial in group]
         grid[0].scatter(numbers, values, s=18, color=colour, label=state)
         for axes, (name, scale) in zip(grid[1:], fields.items(), strict=False):
-            where = [trial["overrides"][name] for trial in shown]
+            x = [trial["overrides"][name] for trial in group]
             is_choice = not isinstance(scale, str)
-            axes.scatter([*map(str, where)] if is_choice else where, values, 18, colour)
+            axes.scatter([*map(str, x)] if is_choice else x, values, 18, colour)
     done = [trial for trial in known if trial["state"] == "completed"]
     best = np.minimum if lower else np.maximum
-    course = best.accumulate([trial["value"] for trial in done])
+    so_far = best.accumulate([trial["value"] for trial in done])
     numbers = [trial["number"] for trial in done]
-    grid[0].step(numbers, course, where="post", color=ACCENT, label="best so far")
+    grid[0].step(numbers, so_far, where="post", color=ACCENT, label="best so far")
     grid[0].set(xlabel="trial", ylabel=metric, title="course")
     grid[0].xaxis.get_major_locator().set_params(integer=True)
     grid[0].legend(fontsize=8)
@@ -173,7 +173,7 @@ def _prepare_axis(
 ) -> None:
     axes.set_xlabel(name)
     if not isinstance(scale, str):
-        axes.xaxis.update_units([*scale])  # in their order, also where none was tried
+        axes.xaxis.update_units([*scale])  # all choices, in this order
         axes.set_xlim(-0.5, len(scale) - 0.5)
         return
     axes.set_xscale(scale)

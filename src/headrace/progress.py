@@ -1,4 +1,4 @@
-"""How far long work is: bars on a terminal, a line now and then elsewhere."""
+"""Progress of long tasks: bars on a terminal, otherwise lines in the log."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from typing import Self
 
 SECONDS_BETWEEN = 5.0
-LONG_SECONDS = 50.0  # after which lines become rarer
-MOST_LINES = 20
+LONG_SECONDS = 50.0  # after which lines are less frequent
+MAX_LINES = 20
 
 T = TypeVar("T")
-Move = Callable[[int, str], None]
-# A bar for a piece of work; the command line sets it where there is a terminal.
-show_bar: Callable[[str, int | None], AbstractContextManager[Move]] | None = None
+UpdateBar = Callable[[int, str], None]
+# The factory of bars, which the command line sets on a terminal.
+show_bar: Callable[[str, int | None], AbstractContextManager[UpdateBar]] | None = None
 log = logging.getLogger("headrace")
 
 
 class Progress:
-    """How far a piece of work is; to be used in a ``with`` block.
+    """The progress of a task, as a context manager.
 
     Args:
-        what: is done, and to what.
-        total: how much there is; None where that is not known.
+        what: the name of the task.
+        total: the number of steps; None if it is unknown.
         unit: what is counted.
-        is_listed: whether steps have lines of their own, at most about ``MOST_LINES``
-            of them; by default there is a line every few seconds.
+        is_listed: whether to log a line for each step, at most about ``MAX_LINES``; by
+            default a line is logged every few seconds.
     """
 
     def __init__(
@@ -42,17 +42,17 @@ class Progress:
         is_listed: bool = False,
     ) -> None:
         self._what, self._total, self._unit = what, total, unit
-        self._every = -(-(total or 1) // MOST_LINES) if is_listed else 0
+        self._every = -(-(total or 1) // MAX_LINES) if is_listed else 0
         self._started = time.monotonic()
         self._next = self._started + SECONDS_BETWEEN
         self._bar = show_bar(what, total) if show_bar else None
-        self._move: Move | None = None
+        self._update_bar: UpdateBar | None = None
         self._is_begun = False
         self._last: tuple[int, str] | None = None  # what no line has shown
 
     def __enter__(self) -> Self:
         if self._bar is not None:
-            self._move = self._bar.__enter__()
+            self._update_bar = self._bar.__enter__()
         return self
 
     def __exit__(self, error: object = None, *_: object) -> None:
@@ -62,26 +62,26 @@ class Progress:
             self._bar.__exit__(None, None, None)
 
     def update(self, done: int, detail: str = "") -> None:
-        """Show that so much is done.
+        """Show the progress.
 
         Args:
-            done: of the whole.
-            detail: what else there is to say.
+            done: the number of completed steps.
+            detail: further text.
         """
-        if self._move is not None:
-            self._move(done, f"{self._unit}  {detail}".strip())
+        if self._update_bar is not None:
+            self._update_bar(done, f"{self._unit}  {detail}".strip())
         if self._every:
             if done in (1, self._total) or done % self._every == 0:
                 log.info("%s %d/%d  %s", self._what, done, self._total, detail)
-        elif self._move is None and time.monotonic() >= self._next:
+        elif self._update_bar is None and time.monotonic() >= self._next:
             self._log(done, detail)
             self._is_begun, self._last = True, None
         elif self._is_begun:
             self._last = done, detail
 
     def _log(self, done: int, detail: str) -> None:
-        whole = f" of {self._total:,}" if self._total else ""
-        text = f"{self._what}: {done:,}{whole} {self._unit}  {detail}"
+        total = f" of {self._total:,}" if self._total else ""
+        text = f"{self._what}: {done:,}{total} {self._unit}  {detail}"
         log.info("%s", text.strip())
         now = time.monotonic()
         longer = max(1.0, (now - self._started) / LONG_SECONDS)
@@ -89,7 +89,7 @@ class Progress:
 
 
 def counted(items: Collection[T], what: str, unit: str) -> Iterator[T]:
-    """The items one by one, and how many of them are done."""
+    """Iterate over items with progress."""
     with Progress(what, len(items), unit) as progress:
         for number, item in enumerate(items, start=1):
             yield item

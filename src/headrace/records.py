@@ -1,7 +1,7 @@
-"""What passes between stages: small frozen records that are JSON and nothing else.
+"""The records that stages exchange: small, frozen, and serialized as JSON.
 
-A record holds URIs and digests, never arrays, so that any stage can run from it
-alone on another machine.
+A record has URIs and digests, never arrays, so that any stage can run from it alone on
+another machine.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ DEFAULT_TASK = "classification"
 
 
 class Record(BaseModel):
-    """The base of all records: immutable, and strict about its fields."""
+    """The base of all records: immutable, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Finding(Record):
-    """Something the user should know about the data; it stopped nothing."""
+    """A warning about the data, which did not stop the run."""
 
     check: str
     split: str = ""
@@ -33,14 +33,14 @@ class Finding(Record):
 
 
 class Form(Record):
-    """What all items of a data set are brought to.
+    """The form to which all items of a data set are converted.
 
     Attributes:
         shape: of one decoded item: an image's ``(height, width, channels)``, a text's
-            ``(bytes,)``, a sound's ``(samples,)``; None: as the items suggest.
+            ``(bytes,)``, a sound's ``(samples,)``; None to derive it from the items.
         sample_rate_hz: of sounds; 0 for other media.
         mask: kinds of personal data that are masked in texts.
-        options: what else a medium declares of its items, by name.
+        options: further properties that a medium declares, by name.
     """
 
     shape: tuple[int, ...] | None = None
@@ -51,9 +51,9 @@ class Form(Record):
     )
 
 
-def _in_this_form(described: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a description; older releases have classes, and no target."""
-    fields = {"task": DEFAULT_TASK, **described}
+def _upgrade(description: dict[str, Any]) -> dict[str, Any]:
+    """A description in the current format; older ones have classes, but no target."""
+    fields = {"task": DEFAULT_TASK, **description}
     if "classes" in fields:
         classes = list(fields.pop("classes"))
         if not all(isinstance(label, str) for label in classes):
@@ -63,20 +63,20 @@ def _in_this_form(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_description(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
-    """Whether two kept descriptions are the same, whatever release wrote them."""
-    return _in_this_form(one or {}) == _in_this_form(other or {})
+    """Whether two recorded descriptions are equal, whichever release wrote them."""
+    return _upgrade(one or {}) == _upgrade(other or {})
 
 
 class DataDescription(Form):
-    """What a model builder may know about the data.
+    """The description of the data that a model builder gets.
 
-    What ``target`` has can be asked for by name: ``data.classes``.
+    The values in ``target`` are attributes as well: ``data.classes``.
 
     Attributes:
         medium: the name of a package in ``headrace.media``.
         task: the name of a package in ``headrace.tasks``.
-        target: what a network must know of the targets, as that package has it: of
-            a classification ``{"classes": [...]}``, in the order of the outputs.
+        target: the task's properties of the targets: for a classification
+            ``{"classes": [...]}``, in the order of the outputs.
     """
 
     medium: str
@@ -87,10 +87,10 @@ class DataDescription(Form):
     @model_validator(mode="before")
     @classmethod
     def _from_older_releases(cls, values: Any) -> Any:
-        return _in_this_form(values) if isinstance(values, dict) else values
+        return _upgrade(values) if isinstance(values, dict) else values
 
     def __getattr__(self, name: str) -> Any:
-        """What ``target`` has of this name; a list as a tuple."""
+        """A value in ``target``; a list as a tuple."""
         target = self.__dict__.get("target", {})
         if name not in target:
             raise AttributeError(
@@ -105,14 +105,14 @@ class SnapshotRecord(Record):
 
     Attributes:
         uri: folder of the snapshot; ``items/`` below it is Parquet.
-        digest: sha256 over the sorted (item sha256, split, label, group), and over what
-            could not be decoded, with its names and reasons.
+        digest: sha256 over the sorted (item sha256, split, label, group), and over the
+            names and reasons of items that could not be decoded.
         manifest_sha256: of its manifest, which has the sha256 of every other file;
             empty in records of older releases.
         rows: number of decoded items in each split.
         rejected: number of items that could not be decoded to the fixed form.
-        findings: what looks wrong with the data.
-        notes: how it was read and brought to its form, where nothing is wrong.
+        findings: warnings about the data.
+        notes: how the data was read and converted, without warnings.
     """
 
     uri: str
@@ -128,7 +128,7 @@ class SnapshotRecord(Record):
 
 
 class ExpectationResult(Record):
-    """One expectation of the contract and how the data answered it."""
+    """The result of one expectation of the contract."""
 
     expectation: str
     column: str = ""
@@ -138,10 +138,10 @@ class ExpectationResult(Record):
 
 
 class ContractRecord(Record):
-    """The verdict of the contract over one snapshot.
+    """The result of the contract for one snapshot.
 
     Attributes:
-        rows: items left in each split, quarantined ones taken out.
+        rows: number of items in each split that are not quarantined.
         quarantine_uri: a Parquet file with row, name, split, label, check, reason.
         docs_uri: the Data Docs page.
     """
@@ -156,12 +156,12 @@ class ContractRecord(Record):
 
 
 class LoggedModel(Record):
-    """A model as MLflow has it: its two files and their digests.
+    """A model logged in MLflow: its two files and their digests.
 
     Attributes:
         model_uri: ``models:/m-...`` of the logged model.
         model_digest: sha256 of its ``model.keras`` file.
-        golden_digest: sha256 of the golden inputs and outputs logged beside it.
+        golden_digest: sha256 of the golden inputs and outputs logged with it.
     """
 
     run_id: str
@@ -176,8 +176,8 @@ class TrainingRecord(LoggedModel):
 
     Attributes:
         weights_digest: sha256 of (path, dtype, shape, bytes) of its weights.
-        execution: how it was computed: device, threads, precision, XLA, steps.
-        findings: what may not be exact.
+        execution: the conditions: device, threads, precision, XLA, steps.
+        findings: reasons why it may not be reproducible.
     """
 
     experiment_id: str
@@ -208,7 +208,7 @@ class GateResult(Record):
 
 
 def verdict(gates: Sequence[GateResult]) -> str:
-    """What gates say of a model, in a few words."""
+    """A summary of the gates' results."""
     failed = [gate.name for gate in gates if not gate.passed]
     if failed:
         return f"failed: {', '.join(failed)}"
@@ -216,13 +216,13 @@ def verdict(gates: Sequence[GateResult]) -> str:
 
 
 class SuspectRecord(Record):
-    """A row where the model disagrees with the label, which may be wrong.
+    """A row whose label may be wrong, since the model disagrees with it.
 
     Attributes:
-        likely: what the model predicts.
-        chance: the model's probability of that.
-        chance_wrong: the estimated chance that the label is wrong; 0 in records of
-            older releases, which did not estimate it.
+        likely: the model's prediction.
+        chance: the model's probability of it.
+        chance_wrong: the estimated probability that the label is wrong; 0 in records
+            of older releases.
     """
 
     name: str
@@ -234,14 +234,14 @@ class SuspectRecord(Record):
 
 
 class EvaluationRecord(Record):
-    """How a trained model does on the test split, and what the gates say of it.
+    """A model's metrics on the test split, and the results of its gates.
 
     Attributes:
         champion_version: the version it was compared with; None if there was none.
-        champion_sequence: the ledger's last entry that this evaluation has seen.
-        best_version: the best former champion, compared with as well; None if none.
-        rows_digest: sha256 of the sorted digests of the test items that were judged.
-        suspects: rows whose label is more likely wrong than right, the worst first.
+        champion_sequence: the last entry of the ledger at the evaluation.
+        best_version: the best former champion it was compared with; None if none.
+        rows_digest: sha256 of the sorted digests of the evaluated test items.
+        suspects: rows whose label is more likely wrong than right, worst first.
     """
 
     run_id: str
@@ -258,7 +258,7 @@ class EvaluationRecord(Record):
 
 
 class RegistrationRecord(Record):
-    """The version that holds a training; None when nothing may be registered.
+    """The version of a training; None if it was not registered.
 
     Attributes:
         evidence_id: the ledger's evidence of this run's evaluation.
@@ -271,7 +271,7 @@ class RegistrationRecord(Record):
 
 
 class PromotionRecord(Record):
-    """How the run ended; ``unchanged`` where its version was champion before it."""
+    """The result of the run; ``unchanged`` if its version was champion already."""
 
     status: Literal["promoted", "registered", "unchanged", "refused"]
     reason: str
@@ -279,7 +279,7 @@ class PromotionRecord(Record):
 
 
 class StageReport(Record):
-    """What one stage did, and why, for the summary."""
+    """The result of one stage and its reason, for the summary."""
 
     name: str
     state: Literal["completed", "cached", "resumed", "skipped", "failed"]

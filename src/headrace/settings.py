@@ -1,7 +1,7 @@
-"""Where things are: the one reader of the environment.
+"""The settings, and the only access to environment variables.
 
-MLflow's and Prefect's own variables are theirs and are left untouched; where they
-are absent, everything lives in the home, by default ``.headrace/`` of the project.
+MLflow's and Prefect's own variables have their usual meaning. Without them, all state
+is in the home, by default ``.headrace/`` in the project.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ POSTGRES_FILE = "postgres.json"
 
 
 def variable(name: str) -> str:
-    """A variable of another program, such as PREFECT_API_URL; empty: it is not set."""
+    """A variable of another program, such as PREFECT_API_URL; empty if not set."""
     return os.environ.get(name, "")
 
 
 @contextlib.contextmanager
 def restore_variables(*names: str) -> Iterator[None]:
-    """Give variables their values of before back, or none, when a block ends."""
+    """Restore environment variables at the end of a block."""
     before = {name: os.environ.get(name) for name in names}
     try:
         yield
@@ -50,7 +50,7 @@ def restore_variables(*names: str) -> Iterator[None]:
 
 
 def find_project(start: Path) -> Path:
-    """The nearest folder from ``start`` up with ``pipelines/`` or ``.headrace/``."""
+    """The nearest folder with ``pipelines/`` or ``.headrace/``, from ``start`` up."""
     for folder in (start, *start.parents):
         if (folder / "pipelines").is_dir() or (folder / ".headrace").is_dir():
             return folder
@@ -58,21 +58,21 @@ def find_project(start: Path) -> Path:
 
 
 def _postgres_socket(home: Path) -> str:
-    """The folder of the socket of the home's own PostgreSQL; empty: it has none."""
+    """The socket folder of the home's own PostgreSQL; empty if it has none."""
+    file = home / POSTGRES_FILE
     try:
-        text = (home / POSTGRES_FILE).read_text(encoding="utf-8")
-        return str(json.loads(text)["socket"])
+        return str(json.loads(file.read_text(encoding="utf-8"))["socket"])
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
-            f"The file {home / POSTGRES_FILE} cannot be read.",
-            "It is written by `headrace up --postgres`: delete it and run that again.",
+            f"The file {file} cannot be read.",
+            "Delete it, and run `headrace up --postgres`, which writes it.",
         ) from None
 
 
 def postgres_url(socket_folder: str, database: str, driver: str = "psycopg2") -> str:
-    """SQLAlchemy URL of a database behind a local socket."""
+    """SQLAlchemy URL of a database at a local socket."""
     return f"postgresql+{driver}://postgres@/{database}?host={quote(socket_folder)}"
 
 
@@ -88,7 +88,7 @@ def postgres_answers(socket_folder: str) -> bool:
 
 
 def _home_database(home: Path, postgres: str, sqlite: str) -> str:
-    """A database in the home's own PostgreSQL, or in a file where it has none."""
+    """A database in the home's own PostgreSQL, or a SQLite file if it has none."""
     folder = _postgres_socket(home)
     if folder:
         return postgres_url(folder, postgres)
@@ -96,14 +96,14 @@ def _home_database(home: Path, postgres: str, sqlite: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Where things are and what is read: environment variables ``HEADRACE_<NAME>``."""
+    """Locations and limits, set by the environment variables ``HEADRACE_<NAME>``."""
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True)
 
     project: Path = Field(
         default_factory=lambda: find_project(Path.cwd()),
-        description="the folder with pipelines/; by default the nearest one, from the "
-        "current folder up, that has pipelines/ or .headrace/",
+        description="the folder with pipelines/; by default the current folder or the "
+        "nearest parent that has pipelines/ or .headrace/",
     )
     home: Path = Field(
         default_factory=lambda values: values["project"] / ".headrace",
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     dask_address: str = Field(
         default="",
         description="a Dask scheduler whose workers share the store's folder; by "
-        "default processes of this machine do the work",
+        "default processes of this machine are used",
     )
     notify: str = Field(
         default="",
@@ -143,13 +143,13 @@ class Settings(BaseSettings):
     )
     data: Path | None = Field(
         default=None,
-        description="a folder that has, at any depth, local copies of the data that is "
-        "known by name; by default it is downloaded to data/ in the home",
+        description="a folder that has, at any depth, local copies of the named data "
+        "sets; by default they are downloaded to data/ in the home",
     )
     storage_options: SecretStr = Field(
         default=SecretStr(""),
         description="JSON: credentials and other options of fsspec's file systems for "
-        "sources, by protocol or by the beginning of a URI",
+        "sources, by protocol or by URI prefix",
     )
     max_bytes: int = Field(
         default=64 * 2**30, gt=0, description="bytes of one data set, decoded"
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     max_item_bytes: int = Field(
         default=32 * 2**20,
         gt=0,
-        description="bytes of one item, decoded: a coloured image of 3,840 x 2,160 has "
+        description="bytes of one item, decoded: a colour image of 3,840 x 2,160 has "
         "25 MB, and a batch of 32 of them takes 3 GB in training",
     )
     max_file_bytes: int = Field(
@@ -189,8 +189,8 @@ class Settings(BaseSettings):
     max_processes: int = Field(
         default=16,
         gt=0,
-        description="processes that decode at the same time, on as many processors: "
-        "each takes up to 256 MB",
+        description="processes that decode concurrently, one per processor: each takes "
+        "up to 256 MB",
     )
 
     @field_validator("data", mode="before")
@@ -200,7 +200,7 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's own variables, else a database in the home."""
+        """The URI in MLflow's own variables, else a database in the home."""
         configured = variable("MLFLOW_TRACKING_URI")
         configured = configured or variable("MLFLOW_BACKEND_STORE_URI")
         return configured or self.home_tracking_uri
@@ -219,23 +219,23 @@ class Settings(BaseSettings):
 
     @property
     def postgres_socket(self) -> str:
-        """The socket's folder of the home's own PostgreSQL; empty: it has none."""
+        """The socket folder of the home's own PostgreSQL; empty if it has none."""
         return _postgres_socket(self.home)
 
     @property
     def folders(self) -> Path:
-        """Where pipelines' folders from the store are unpacked."""
+        """The folder for pipeline folders that are unpacked from the store."""
         return self.home.absolute() / "folders"
 
     def prepare_home(self, *, to_start_servers: bool = False) -> Path:
-        """Make the home, close it to other users, and check that its PostgreSQL runs.
+        """Create the home, restrict access to it, and check that its PostgreSQL runs.
 
         Args:
-            to_start_servers: its PostgreSQL need not run yet.
+            to_start_servers: whether its PostgreSQL may be down.
 
         Raises:
             UsageError: the home was made by another version, belongs to another user
-                who was not named, or cannot be made.
+                and was not named, or cannot be created.
             DependencyError: its disk is full, or its PostgreSQL is down.
         """
         prepare(self.home, is_chosen="home" in self.model_fields_set)
@@ -269,19 +269,19 @@ def pipeline_places(settings: Settings) -> list[Path]:
 
 
 def pipeline_names(settings: Settings) -> dict[str, Path]:
-    """All pipelines that can be found by name, with their folders."""
-    found: dict[str, Path] = {}
+    """The folders of all pipelines, by name."""
+    folders: dict[str, Path] = {}
     for place in pipeline_places(settings):
         for path in sorted(place.glob(f"*/{FILE_NAME}")):
-            found.setdefault(path.parent.name, path.parent)
-    return found
+            folders.setdefault(path.parent.name, path.parent)
+    return folders
 
 
 def find_pipeline(name: str, settings: Settings) -> Path:
     """The folder of a pipeline, given by path or by name.
 
     Raises:
-        NotFoundError: there is none, with the nearest name.
+        NotFoundError: there is none; the message suggests the nearest name.
     """
     if (Path(name) / FILE_NAME).is_file() and (os.sep in name or name.startswith(".")):
         return Path(name).resolve()

@@ -22,7 +22,7 @@ def use_bars() -> None:
 
 
 @contextlib.contextmanager
-def _show_bar(what: str, total: int | None) -> Iterator[progress.Move]:
+def _show_bar(what: str, total: int | None) -> Iterator[progress.UpdateBar]:
     if not _shown:
         _shown.append(_display())
     display = _shown[0]

@@ -19,9 +19,9 @@ from tests.conftest import write_blobs
 from tests.homes import Home
 
 from headrace.credentials import (
+    credential_advice,
     find_credential,
     hide_credentials,
-    instead,
     schema_pattern,
 )
 from headrace.data.sources import open_source
@@ -88,7 +88,7 @@ WITHOUT = [
 def test_a_credential_is_seen_and_hidden(uri: str) -> None:
     assert find_credential(uri)
     assert CANARY not in find_credential(uri)
-    assert CANARY not in instead(uri)
+    assert CANARY not in credential_advice(uri)
     if "%3A" not in uri:  # what is encoded twice is no URL in a text
         hidden = hide_credentials(f"reading {uri} failed")
         assert CANARY not in hidden
@@ -106,8 +106,8 @@ def test_the_advice_is_about_the_url_that_holds_the_credential() -> None:
         f"tar://x.csv::https://host/x.tar?token={CANARY}": "https://host/",
         f"https://proxy/?url=https%3A%2F%2Fada%3A{CANARY}%40host%2Fx": "https://host/",
     }.items():
-        assert f'{{"{beginning}": {{' in instead(uri)
-        assert CANARY not in instead(uri)
+        assert f'{{"{beginning}": {{' in credential_advice(uri)
+        assert CANARY not in credential_advice(uri)
 
 
 @pytest.mark.parametrize("uri", WITHOUT)

@@ -81,7 +81,7 @@ def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(
     out, err = first.communicate(timeout=120)
     assert first.returncode == 0, err
     assert out.count("\n") == 1
-    assert "other users could look into the home" in err
+    assert "other users could access the home" in err
     assert "mode 777" in err
     assert mode(home.path) == 0o700
     assert mode(home.path / "headrace.db") == 0o600

@@ -11,7 +11,7 @@ def test_alone_it_leaves_other_libraries_out_and_hides_none() -> None:
     code = (
         "import sys, json\n"
         "from headrace.backend import load_backend\n"
-        "load_backend(alone=True)\n"
+        "load_backend(minimal=True)\n"
         "others = {'matplotlib', 'pandas', 'scipy', 'sklearn'}\n"
         "seen = sorted(others & set(sys.modules))\n"
         "import keras, pandas, scipy, matplotlib\n"

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headrace import extensions
-from headrace.credentials import find_credential, instead, schema_pattern
+from headrace.credentials import credential_advice, find_credential, schema_pattern
 from headrace.extensions import constant
 from headrace.spec.times import check_cron, check_timezone
 
@@ -125,7 +125,7 @@ class _Data(Table):
                 CREDENTIAL,
                 "it holds a credential, {kind}, which would be kept with the run. "
                 "{instead}",
-                {"kind": kind, "instead": instead(source)},
+                {"kind": kind, "instead": credential_advice(source)},
             )
         return source
 

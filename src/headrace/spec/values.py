@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.credentials import find_credential, instead
+from headrace.credentials import credential_advice, find_credential
 from headrace.errors import SpecError, UsageError
 
 MOST_LEVELS = 32  # a pipeline file needs five; readers recurse level by level
@@ -62,7 +62,7 @@ def refuse_credential(uri: str, where: str) -> None:
         raise UsageError(
             f"{where} holds a credential, {credential}, which would be kept in records "
             "and logs.",
-            instead(uri),
+            credential_advice(uri),
         )
 
 

@@ -31,7 +31,7 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
         return f"; {name} was imported, not built: [data] does not declare all it needs"
     from headrace.backend import load_backend
 
-    load_backend(alone=True)
+    load_backend(minimal=True)
     _, network = build(name, description, spec.model.arguments, folder)
     return (
         f"; {name} was built on items of shape {description.shape}: "
@@ -70,7 +70,7 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
     from headrace.stages.fitting.optimizers import make_optimizer
     from headrace.tasks import task
 
-    load_backend(alone=True)
+    load_backend(minimal=True)
     Objective(task(spec.task), training, folder)
     Callbacks(training, folder, None, make_optimizer(training, 1, folder))
     return "; what [training] names can be made"

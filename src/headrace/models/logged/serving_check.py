@@ -182,7 +182,7 @@ def main() -> None:
     gc.disable()  # the process lives for two seconds
     requests = _REQUESTS.validate_json(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    load_backend(alone=True)
+    load_backend(minimal=True)
     reports = [measure(request) for request in requests]
     sys.stdout.write(_REPORTS.dump_json(reports).decode())
     sys.stdout.flush()

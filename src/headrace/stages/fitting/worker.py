@@ -31,7 +31,7 @@ def take_part() -> str:
         NotFoundError, IntegrityError: this machine does not see the chief's store.
         DependencyError: another machine does not answer.
     """
-    load_backend(alone=True)
+    load_backend(minimal=True)
     strategy, job = cluster.follow()
     log.info("train: takes part in %s", job.spec.name)
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
