@@ -99,7 +99,6 @@ def _check_owner(home: Path, *, is_chosen: bool) -> None:
 
 
 def _restrict_access(home: Path) -> None:
-    """Revoke the permissions of other users, with a warning."""
     status = home.stat()
     mode = stat.S_IMODE(status.st_mode)
     if not mode & _OTHERS:

@@ -15,10 +15,10 @@ RETRY_SECONDS = 0.01
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; a moment later where that would leave a lock held.
+    """Raise KeyboardInterrupt, delayed while `logging` acquires its lock.
 
-    `logging` takes its lock before the block that gives it back. Interrupted in
-    between, the lock is never given back, and every thread that logs waits for ever.
+    An interrupt between acquiring the lock and entering the block that releases it
+    would deadlock every thread that logs.
     """
     if frame is not None and frame.f_globals.get("__name__") == "logging":
         again = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
@@ -29,9 +29,9 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 class Deferral:
-    """Holds back a signal until the work is at a place where it can end.
+    """Defers a signal until the work reaches a safe point.
 
-    A second signal is not held back, nor is the first after `interrupt_now`.
+    A second signal is not deferred, nor is the first after `interrupt_now`.
 
     Attributes:
         is_critical: whether `interrupt_now` waits as well.
@@ -69,14 +69,14 @@ class Deferral:
 
 @contextlib.contextmanager
 def deferred(*more: int, is_critical: bool = False) -> Iterator[Deferral]:
-    """Hold back a first Ctrl-C or SIGTERM, at the latest until the block ends.
+    """Defer a first Ctrl-C or SIGTERM, at the latest until the block ends.
 
-    Then its previous handler runs: Prefect, for one, tells a SIGTERM from a person's
-    Ctrl-C. A Ctrl-C handler that someone else has set stays as it is.
+    Then its previous handler runs, since Prefect's distinguishes SIGTERM from Ctrl-C.
+    The Ctrl-C handler of another library is not replaced.
 
     Args:
-        more: other signals that wait as well.
-        is_critical: whether `interrupt_now` waits, too.
+        more: other signals to defer.
+        is_critical: whether `interrupt_now` is deferred, too.
     """
     deferral = Deferral(is_critical=is_critical)
     if threading.current_thread() is threading.main_thread() and is_ours_or_default(
@@ -93,14 +93,14 @@ def deferred(*more: int, is_critical: bool = False) -> Iterator[Deferral]:
 
 
 def interrupt_now(thread: threading.Thread) -> bool:
-    """Interrupt the main thread, even where a first signal would be held back.
+    """Interrupt the main thread, even if a first signal would be deferred.
 
     Args:
         thread: the main thread.
 
     Returns:
-        whether it was interrupted: not within a critical block, nor where someone else
-        has set a handler.
+        whether it was interrupted; False within a critical block, and if another
+        library has set a handler.
     """
     handler = signal.getsignal(signal.SIGINT)
     if not is_ours_or_default(handler):

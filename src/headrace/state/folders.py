@@ -43,19 +43,19 @@ def pack_folder(folder: Path, store: Store) -> str:
     return digest
 
 
-def unpack_folder(digest: str, store: Store, place: Path) -> Path:
+def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
     """Copy a pipeline's files from the store into a local folder.
 
     Args:
         digest: the digest that `pack_folder` returned.
-        place: a local folder. The files are written to ``place/digest``, which is
+        parent: a local folder. The files are written to ``parent/digest``, which is
             reused while its content has that digest.
 
     Raises:
         NotFoundError: the store has no files of this digest.
         IntegrityError: the files in the store do not have this digest.
     """
-    target = place / digest
+    target = parent / digest
     if target.is_dir() and hashlib.sha256(_pack(target)).hexdigest() == digest:
         return target
     try:
@@ -71,8 +71,8 @@ def unpack_folder(digest: str, store: Store, place: Path) -> Path:
             "changed or damaged. It was not used.",
             "Delete it, and deploy the pipeline again.",
         )
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=place) as work:
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as work:
         folder = Path(work) / digest
         folder.mkdir()
         for name, text in json.loads(data).items():

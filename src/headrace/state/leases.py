@@ -134,11 +134,11 @@ def hold(
         held.close(succeeded=succeeded)
 
 
-@contextlib.contextmanager
-def heartbeat(settings: Settings, flow_run_id: str) -> Iterator[HeldLease]:
+def heartbeat(
+    settings: Settings, flow_run_id: str
+) -> contextlib.AbstractContextManager[HeldLease]:
     """Record during a block that a flow run is alive; this blocks no other run."""
-    with hold(settings, f"{FLOW_RUN}{flow_run_id}", flow_run_id) as held:
-        yield held
+    return hold(settings, f"{FLOW_RUN}{flow_run_id}", flow_run_id)
 
 
 def _acquire(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Lease:

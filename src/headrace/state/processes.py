@@ -64,14 +64,14 @@ def this_host() -> str:
 
     They distinguish machines and containers of the same name.
     """
-    marks = []
+    ids = []
     with contextlib.suppress(OSError):
         machine = Path("/etc/machine-id").read_bytes().strip()
-        marks += [hashlib.sha256(machine).hexdigest()[:8]] if machine else []
+        ids += [hashlib.sha256(machine).hexdigest()[:8]] if machine else []
     with contextlib.suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").readlink())
-        marks += [] if namespace == _ROOT_NAMESPACE else [namespace[5:-1]]
-    return "#".join(filter(None, [socket.gethostname(), "-".join(marks)]))
+        ids += [] if namespace == _ROOT_NAMESPACE else [namespace[5:-1]]
+    return "#".join(filter(None, [socket.gethostname(), "-".join(ids)]))
 
 
 def _look_up(pid: int) -> tuple[str, Condition]:

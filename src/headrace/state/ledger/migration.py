@@ -46,7 +46,6 @@ def adopt_rows(connection: sa.Connection, who: str) -> int:
 
 
 def _add_columns(connection: sa.Connection, table: sa.Table) -> None:
-    """Add the missing columns of a table, with a default for its rows."""
     inspected = sa.inspect(connection).get_columns(table.name)
     present = {column["name"] for column in inspected}
     quote = connection.dialect.identifier_preparer.quote

@@ -25,7 +25,6 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 15
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 8.0
 
-_S3 = ("s3", "s3a")
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {
     "BadDigest",
@@ -63,10 +62,10 @@ def connect(
         ImportError: the protocol's package is not installed.
         ValueError: there is no such protocol.
     """
-    refuse_credential(uri, "The place of data or of the store")
+    refuse_credential(uri, "The URI of the data or the store")
     arguments: dict[str, Any] = {"use_listings_cache": False} if "://" in uri else {}
     arguments |= options or {}
-    if uri.partition("://")[0] not in _S3:
+    if not _is_s3(uri):
         fs, path = fsspec.core.url_to_fs(uri, **arguments)
         return fs, str(path)
     limits = {
@@ -92,12 +91,10 @@ def file_system(uri: str) -> tuple[Any, str]:
     try:
         return connect(uri, attempts=1)
     except (ImportError, ValueError) as error:
-        raise UsageError(
-            f"The place {uri} cannot be opened: {error}.",
-            "Install headrace[s3]."
-            if uri.partition("://")[0] in _S3
-            else "Give a path, or a URI such as s3://bucket/folder.",
-        ) from None
+        action = "Give a path, or a URI such as s3://bucket/folder."
+        if _is_s3(uri):
+            action = "Install headrace[s3]."
+        raise UsageError(f"{uri} cannot be opened: {error}.", action) from None
 
 
 def read(uri: str) -> bytes:
@@ -191,15 +188,20 @@ def _permanent_error(uri: str, error: Exception) -> Exception:
     ):
         return error
     if status in {401, 403} or name in _NO_KEYS or isinstance(error, PermissionError):
-        return UsageError(
-            f"The bucket {_bucket(uri)!r} refuses access to {uri}: {code or name}.",
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may list, "
-            "read, write and delete there."
-            if uri.partition("://")[0] in _S3
-            else "Check the credentials in the environment.",
+        action = "Check the credentials in the environment."
+        if _is_s3(uri):
+            action = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may "
+            action += "list, read, write and delete there."
+        message = (
+            f"The bucket {_bucket(uri)!r} refuses access to {uri}: {code or name}."
         )
+        return UsageError(message, action)
     problem = f"the storage answered {status} {code}" if code or status else str(error)
     return _unusable(uri, f"{uri} cannot be used: {problem}.")
+
+
+def _is_s3(uri: str) -> bool:
+    return uri.startswith(("s3://", "s3a://"))
 
 
 def _bucket(uri: str) -> str:
@@ -207,6 +209,5 @@ def _bucket(uri: str) -> str:
 
 
 def _unusable(uri: str, message: str) -> UsageError:
-    is_s3 = uri.partition("://")[0] in _S3
-    variables = "HEADRACE_STORE" + " and AWS_ENDPOINT_URL" * is_s3
+    variables = "HEADRACE_STORE" + " and AWS_ENDPOINT_URL" * _is_s3(uri)
     return UsageError(message, f"Create it, or correct {variables}.")

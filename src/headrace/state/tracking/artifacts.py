@@ -19,14 +19,14 @@ _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
 
 
-def fetch(uri: str, folder: str, path: str, place: str) -> Path:
+def fetch(uri: str, folder: str, path: str, target: str) -> Path:
     """A local copy of an artifact.
 
     Args:
         uri: of MLflow, for messages.
         folder: the URI of a folder of artifacts.
         path: below it.
-        place: a local folder to copy to.
+        target: a local folder to copy to.
 
     Raises:
         FileNotFoundError: it is gone.
@@ -36,7 +36,7 @@ def fetch(uri: str, folder: str, path: str, place: str) -> Path:
     source = f"{folder.rstrip('/')}/{path}"
     try:
         with tracking_errors(uri):
-            return Path(mlflow.artifacts.download_artifacts(source, dst_path=place))
+            return Path(mlflow.artifacts.download_artifacts(source, dst_path=target))
     except (NotFoundError, OSError) as error:
         if getattr(error, "errno", None) not in _ABSENT:  # such as a full disk
             raise
@@ -66,11 +66,11 @@ def put(uri: str, folder: str, path: str, file: Path) -> None:
             get_artifact_repository,
         )
 
-        with tracking_errors(uri), tempfile.TemporaryDirectory() as place:
-            named = shutil.copyfile(file, Path(place) / Path(path).name)
+        with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
+            copy = shutil.copyfile(file, Path(temporary_folder) / Path(path).name)
             parent = path.rpartition("/")[0] or None
             repository: Any = get_artifact_repository(folder, uri)
-            repository.log_artifact(str(named), parent)
+            repository.log_artifact(str(copy), parent)
         return
     target /= path
     with disk_errors(str(target.parent)), atomic_file(target) as temporary:

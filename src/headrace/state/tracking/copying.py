@@ -35,9 +35,8 @@ def copy_tracking(source_uri: str, target: Settings, old: str, new: str) -> None
     uri = target.tracking_uri
     with tracking_errors(uri):
         Connection(target).client.search_experiments(max_results=1)  # creates tables
-        reading, writing = (
-            sa.create_engine(name, poolclass=sa.NullPool) for name in (source_uri, uri)
-        )
+        reading = sa.create_engine(source_uri, poolclass=sa.NullPool)
+        writing = sa.create_engine(uri, poolclass=sa.NullPool)
         with reading.connect() as source, writing.begin() as copy:
             theirs, ours = sa.MetaData(), sa.MetaData()
             theirs.reflect(source)

@@ -71,7 +71,7 @@ class Logs(Connection):
         with tracking_errors(self.uri):
             self.client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
-    def log_files(self, run_id: str, folder: Path, place: str | None = None) -> None:
-        """Log every file of a local folder as an artifact."""
+    def log_files(self, run_id: str, folder: Path, path: str | None = None) -> None:
+        """Log every file of a local folder as an artifact, below a path."""
         with tracking_errors(self.uri):
-            self.client.log_artifacts(run_id, str(folder), place)
+            self.client.log_artifacts(run_id, str(folder), path)

@@ -146,7 +146,6 @@ class Runs(Logs):
         return ""
 
     def _end_orphans(self, experiment_id: str) -> None:
-        """End the runs whose process on this machine was killed."""
         for run in self._running([experiment_id]):
             if run.process is not None and run.process.condition == "gone":
                 self.end(run.run_id)
