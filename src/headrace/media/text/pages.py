@@ -10,15 +10,15 @@ import numpy as np
 from headrace.media.text.texts import Texts
 from headrace.records import DataDescription
 
-_SHOWN = 1000  # characters
+_MAX_CHARACTERS = 1000
 
 
 def as_html(sample: Texts, data: DataDescription) -> str:
     """One text ``(bytes,)`` as escaped HTML."""
     text = text_of(sample)
-    more = f" … ({len(text):,} characters)" if len(text) > _SHOWN else ""
-    shown = "".join(map(_shown, text[:_SHOWN]))
-    return f"<bdi>{html.escape(shown)}</bdi>{more}"
+    more = f" … ({len(text):,} in all)" if len(text) > _MAX_CHARACTERS else ""
+    visible = "".join(map(_escape_invisible, text[:_MAX_CHARACTERS]))
+    return f"<bdi>{html.escape(visible)}</bdi>{more}"
 
 
 def text_of(item: Texts) -> str:
@@ -26,9 +26,10 @@ def text_of(item: Texts) -> str:
     return np.asarray(item).tobytes().rstrip(b"\0").decode()
 
 
-def _shown(character: str) -> str:
-    r"""A character; one that nobody sees as ``\uXXXX``."""
+def _escape_invisible(character: str) -> str:
+    r"""A character; an invisible one as ``\uXXXX`` or ``\UXXXXXXXX``."""
     is_hidden = unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs")
     if character in "\n\t\u200d" or not is_hidden:
         return character
-    return f"\\u{ord(character):04x}"
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"

@@ -26,7 +26,7 @@ Compare = Callable[[Rows, Rows], Differences]
 
 # The most bits in which fingerprints of copies differ; others differ in 32 on average.
 BITS = 12
-# The nearest train items of a test item that the medium compares with it.
+# The nearest train and val items of a test item that the medium compares with it.
 NEAREST = 4
 # Two of these pieces of a fingerprint are equal in nearly all copies: in all with
 # 7 differing bits, and in 3 of 5 that differ in 12 random bits.
@@ -37,9 +37,9 @@ _BLOCK = 8192
 _NONE = np.int64(2**62)
 # In a dense set, the nearest item that is no copy is close, but so is the next one. A
 # copy is much closer than the next item, or so close that both are copies.
-_STANDS_OUT = 3
-_SURELY = 0.1
-# Of the items that are compared at once.
+_RATIO_TO_NEXT = 3
+_CERTAIN = 0.1
+# The items in memory that are compared at once.
 PAIR_BYTES = 2**28
 
 
@@ -108,8 +108,8 @@ def _copies(items: Rows, differences: Differences) -> Rows:
     is_first = np.diff(item, prepend=-1) != 0
     following = np.append(difference[1:], np.inf)
     following[np.append(is_first[1:], True)] = np.inf
-    stands_out = _STANDS_OUT * difference <= following
-    is_copy = (difference <= _SURELY) | ((difference <= 1) & stands_out)
+    stands_out = _RATIO_TO_NEXT * difference <= following
+    is_copy = (difference <= _CERTAIN) | ((difference <= 1) & stands_out)
     places: Rows = order[is_first & is_copy]
     return places
 

@@ -30,7 +30,7 @@ def test_a_text_is_safe_to_open():
 def test_a_long_text_is_shown_in_part():
     page = shown("a" * 5000)
 
-    assert f"{'a' * 1000}</bdi> … (5,000 characters)" in page
+    assert f"{'a' * 1000}</bdi> … (5,000 in all)" in page
     assert "a" * 1001 not in page
 
 
