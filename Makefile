@@ -8,6 +8,9 @@ COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra postgre
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet
 
+# Without bytecode every process compiles Headrace anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The certificates of this system, perhaps with that of a proxy that inspects TLS. uv, and
 # pip before 24.2, bring their own, and trust these only if told to. uv fails where a system
 # has none, so that it keeps its own there.
@@ -36,7 +39,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(MAKE) --no-print-directory venv
 	$(INSTALL) --require-hashes --compile-bytecode -r requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q src flows
+	@$(BIN)/python -m compileall -q src flows
 	@touch $@
 
 venv:
