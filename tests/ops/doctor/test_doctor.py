@@ -120,7 +120,7 @@ def test_a_pipeline_file_that_cannot_be_read_has_a_line(empty: Settings) -> None
     (check,) = machine.check_pipelines(empty)
     assert (check.name, check.state) == ("pipeline torn", "wrong")
     assert "is not valid TOML" in check.seen
-    assert check.fix == "Mend that line."
+    assert check.fix == "Correct that line."
 
 
 def test_what_is_configured_and_does_not_answer_is_exit_3(
