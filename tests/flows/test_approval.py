@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.homes import Home
 
 from headrace.state.ledger import Approval, Leases, Ledger
-
-from .conftest import Home
 
 pytestmark = pytest.mark.integration
 

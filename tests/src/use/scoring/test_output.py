@@ -51,7 +51,7 @@ def test_an_output_of_yesterday_is_replaced(
         ("out/folder.csv", r"folder.csv is a folder"),
         ("images/scores.csv", r"lies in the input"),
         ("images", r"neither .csv nor .parquet"),
-        ("nothing://scores.csv", r"no URI that is known"),
+        ("nothing://scores.csv", r"neither a path nor a known URI"),
     ],
 )
 def test_a_place_that_is_no_output_is_refused(
