@@ -39,8 +39,9 @@ def deploy(
     from headrace_flows.deploying.wanted import owner_tags, recorded_of
 
     settings = prepared()
-    wanted, without = _wanted(pipeline, settings)
     with connect(settings) as (client, url):
+        # Reading flows imports Prefect, which must know the server by then.
+        wanted, without = _wanted(pipeline, settings)
         only = None
         if pipeline:
             only = without or [deployment.pipeline for deployment in wanted]

@@ -62,6 +62,7 @@ def write_tone(path: Path, hertz: float, seed: int) -> None:
         file.writeframes((sound.clip(-1, 1) * 32000).astype("<i2").tobytes())
 
 
+@pytest.mark.integration
 def test_texts_of_a_table_become_a_champion_without_an_edit(
     home: Home, table: Path, prefect_server: str
 ) -> None:
@@ -109,6 +110,7 @@ def test_texts_of_a_table_become_a_champion_without_an_edit(
     assert "nothing" in answer.out
 
 
+@pytest.mark.integration
 def test_sounds_in_folders_become_a_champion_without_an_edit(
     home: Home, prefect_server: str
 ) -> None:

@@ -187,6 +187,7 @@ def test_data_that_is_refused_ends_it_before_the_trials(
     assert found["run"]["stages"][0]["state"] == "failed"
 
 
+@pytest.mark.integration
 def test_a_search_that_was_killed_goes_on(
     after_first: Home, prefect_server: str, tuned: tuple[Home, Answer]
 ) -> None:
