@@ -67,7 +67,7 @@ def mlflow_statuses(services: Services, flow_run_id: str) -> list[str]:
     known = ask(services, page, {"max_results": 100})["experiments"]
     body = {
         "experiment_ids": [experiment["experiment_id"] for experiment in known],
-        "filter": f"tags.`headrace.flow_run_id` = '{flow_run_id}'",
+        "filter": f"tags.`mlflow.headrace.flow_run_id` = '{flow_run_id}'",
     }
     found = ask(services, f"{mlflow}/runs/search", body).get("runs", [])
     return [run["info"]["status"] for run in found]
