@@ -15,7 +15,7 @@ import numpy.typing as npt
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
-from headrace.models.logged.inference import answers
+from headrace.models.logged.inference import BLOCK, answers
 from headrace.records import DataDescription
 from headrace.tasks import task
 
@@ -70,10 +70,10 @@ class LoadedModel:
             InputError: the dtype, shape or range is wrong or ambiguous.
         """
         items = self.check(x)
-        # The model is compiled for each number of items: few numbers, few times.
-        missing = 2 ** (len(items) - 1).bit_length() - len(items)
-        padded = np.concatenate([items, np.repeat(items[:1], missing, axis=0)])
-        return answers(self.model, padded)[: len(items)]
+        # The model is compiled for each number of items below a block: few of them.
+        full = min(BLOCK, 2 ** (len(items) - 1).bit_length())
+        padding = np.repeat(items[:1], max(0, full - len(items)), axis=0)
+        return answers(self.model, np.concatenate([items, padding]))[: len(items)]
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: for a classifier, the most probable label."""

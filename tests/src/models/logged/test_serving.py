@@ -233,3 +233,6 @@ def test_answers_are_compiled_for_powers_of_two_of_items(
     given = [good(items[:count]) for count in (1, 2, 3, 4, 5)]
     assert shapes == [1, 2, 4, 4, 8]
     assert [len(rows) for rows in given] == [1, 2, 3, 4, 5]
+    shapes.clear()
+    assert len(good(np.repeat(items, 200, axis=0)[:1100])) == 1100
+    assert shapes == [1024, 1024]
