@@ -70,10 +70,12 @@ class LoadedModel:
             InputError: the dtype, shape or range is wrong or ambiguous.
         """
         items = self.check(x)
+        count = len(items)
         # The model is compiled for each number of items below a block: few of them.
-        full = min(BLOCK, 2 ** (len(items) - 1).bit_length())
-        padding = np.repeat(items[:1], max(0, full - len(items)), axis=0)
-        return answers(self.model, np.concatenate([items, padding]))[: len(items)]
+        missing = min(BLOCK, 2 ** (count - 1).bit_length()) - count
+        if missing > 0:
+            items = np.concatenate([items, np.repeat(items[:1], missing, axis=0)])
+        return answers(self.model, items)[:count]
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: for a classifier, the most probable label."""
