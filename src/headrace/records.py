@@ -196,6 +196,8 @@ class GateResult(Record):
         kind: what was judged: a metric by a bound or by the kind that a ``[[gates]]``
             row names (``absolute``), the comparison with the champion, or the answers
             of a clean process. It is not that row's own ``kind``, such as ``ratio``.
+        compared: the value, the sign and the bound as text, such as ``0.93 >= 0.88``;
+            empty where nothing was compared, and in older records.
     """
 
     name: str
@@ -205,6 +207,7 @@ class GateResult(Record):
     p_value: float | None = None
     kind: Literal["absolute", "champion", "serving"] = "absolute"
     reason: str = ""
+    compared: str = ""
 
 
 def verdict(gates: Sequence[GateResult]) -> str:

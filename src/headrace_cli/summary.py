@@ -98,7 +98,6 @@ def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
 
 
 def _show_gates(summary: dict[str, Any]) -> None:
-    from headrace.gates import in_words
     from headrace.records import GateResult
 
     gates = [GateResult(**gate) for gate in summary["gates"]]
@@ -108,10 +107,10 @@ def _show_gates(summary: dict[str, Any]) -> None:
         console().print(text)
     names = [one_line(gate.name) for gate in gates]
     longest = max(map(len, names), default=0)
-    width = max((len(in_words(gate)) for gate in gates), default=0)
+    width = max((len(gate.compared) for gate in gates), default=0)
     for name, gate in zip(names, gates, strict=True):
         mark = "[green]pass[/]" if gate.passed else "[red]FAIL[/]"
-        rest = f"{in_words(gate):<{width}}  {marked(gate.reason)}"
+        rest = f"{gate.compared:<{width}}  {marked(gate.reason)}"
         text = f"  gate {marked(f'{name:<{longest}}')}  {mark}  {rest}"
         console().print(text.rstrip(), markup=True)
 

@@ -72,7 +72,8 @@ def test_gates_are_aligned_and_no_line_ends_with_blanks(
         {"name": "accuracy", "passed": True, "value": 0.9253, "threshold": 0.88},
         {"name": "size", "passed": False, "value": 300.0, "threshold": 100.0},
     ]
-    gates[1]["reason"] = "too large"
+    gates[0]["compared"] = "0.9253 >= 0.88"
+    gates[1] |= {"reason": "too large", "compared": "300 <= 100"}
     stages = [
         {"name": "train", "state": "completed", "seconds": 1.0, "why": "first run"},
         {"name": "evaluate", "state": "completed", "seconds": 1.0, "why": ""},

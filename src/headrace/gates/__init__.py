@@ -22,7 +22,6 @@ __all__ = [
     "absolute_gate",
     "champion_gate",
     "check_gate",
-    "in_words",
     "judge_gate",
     "not_compared",
     "serving_gate",
@@ -38,20 +37,3 @@ def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
     if not gate.kind:
         return absolute_gate(gate, metrics)
     return judge_by_kind(gate, metrics)
-
-
-def in_words(gate: GateResult) -> str:
-    """What a gate compared with what; empty where it had nothing to compare."""
-    value, bound = gate.value, gate.threshold
-    if value is None or bound is None:
-        return ""
-    if gate.kind != "champion":
-        sign = "<=" if (value < bound) == gate.passed else ">="
-        if value == bound:
-            sign = "=" if bound else "<="
-        return f"{value:.4g} {sign} {bound:.4g}"
-    if bound < 0:
-        return f"lowest difference {value:.4g} > {bound:.4g}"
-    if value == gate.p_value:
-        return f"p(better) = {value:.4g} (at most {bound:.2g})"
-    return f"p(worse) = {value:.4g} (at least {bound:.2g})"

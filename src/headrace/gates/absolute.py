@@ -23,7 +23,7 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         )
     enough = value >= threshold if gate.direction == "min" else value <= threshold
     passed = enough and math.isfinite(value)
-    word = "at least" if gate.direction == "min" else "at most"
+    word, sign = ("at least", ">=") if gate.direction == "min" else ("at most", "<=")
     return GateResult(
         name=gate.name,
         passed=passed,
@@ -32,6 +32,7 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         reason=""
         if passed
         else f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed",
+        compared=f"{value:.4g} {sign} {threshold:.4g}",
     )
 
 
@@ -47,4 +48,5 @@ def serving_gate(difference: float | None, tolerance: float, error: str) -> Gate
         reason=""
         if passed
         else error or f"the answers of a clean process differ by up to {difference}",
+        compared="" if difference is None else f"{difference:.4g} <= {tolerance:.4g}",
     )

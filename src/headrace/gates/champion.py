@@ -36,6 +36,8 @@ from headrace.gates.trial import Opponent, Trial
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
 
+Compared = tuple[str, float | None, str, float]  # name, value, sign, bound
+
 # The first attempt gets 39 % of the level, the second 17 %, the 20th 0.4 %.
 _SHARE = 1 / (math.pi**2 / 6 - 1)  # 1 over the sum of 1 / (k + 1)^2 for k = 1, 2, 3 ...
 
@@ -111,7 +113,7 @@ class _Judgement:
         return PairedNumbers.of(own, other, compared, higher_is_better=higher)
 
     def result(self) -> tuple[GateResult, Metrics]:
-        passed, reason, value, threshold = self._verdict()
+        passed, reason, (name, value, sign, threshold) = self._verdict()
         metrics = {
             "compared_items": float(self.all[0].rows),
             "new_items": float(self.new[0].rows),
@@ -129,29 +131,33 @@ class _Judgement:
             p_value=self.all[0].p_better,
             kind="champion",
             reason="; ".join([reason, *self.trial.notes]),
+            compared=f"{name} {value:.4g} {sign} {threshold:.4g}" if name else "",
         )
         return result, metrics
 
-    def _verdict(self) -> tuple[bool, str, float | None, float]:
-        """Whether it passed, why, the deciding number, and its bound."""
+    def _verdict(self) -> tuple[bool, str, Compared]:
+        """Whether it passed, why, and the comparison that decided."""
         if not self.present[0].rows:
             reason = (
                 "no test item is left to compare with version "
                 f"{self.trial.champion.version}: the models learned from all of them"
             )
-            return False, reason, None, self.level
+            return False, reason, ("", None, "", self.level)
         worse = next(self._worse(), None)
         if worse is not None:
-            return False, *worse, self.gate.threshold or 0.0
+            reason, p_worse = worse
+            total = self.gate.threshold or 0.0
+            return False, reason, ("p(worse)", p_worse, ">=", total)
         p_better = self.all[0].p_better
         bounds = [counts.lower_bound(self.level_on_new) for counts in self.new]
+        lowest = ("lowest difference", min(bounds), ">", -self.gate.margin)
         if self.has_enough and min(bounds) > -self.gate.margin:
-            return True, self._no_worse(bounds), min(bounds), -self.gate.margin
+            return True, self._no_worse(bounds), lowest
         if self.has_enough and p_better >= self.level:
             reason = f"{self._may_be_worse(bounds)}, and {self._better('not ')}"
-            return False, reason, min(bounds), -self.gate.margin
+            return False, reason, lowest
         word = "" if p_better < self.level else "not "
-        return not word, self._better(word), p_better, self.level
+        return not word, self._better(word), ("p(better)", p_better, "<", self.level)
 
     def _worse(self) -> Iterator[tuple[str, float]]:
         """The opponents that the challenger is significantly worse than, in words."""

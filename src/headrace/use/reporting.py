@@ -17,7 +17,6 @@ from headrace.errors import (
     IntegrityError,
     NotFoundError,
 )
-from headrace.gates import in_words
 from headrace.pages import render
 from headrace.records import (
     ContractRecord,
@@ -132,7 +131,7 @@ def describe(
             {
                 "gate": gate.name,
                 "result": "passed" if gate.passed else "failed",
-                "compared": in_words(gate),
+                "compared": gate.compared,
                 "reason": gate.reason,
             }
             for gate in (evaluation.gates if evaluation else ())

@@ -43,9 +43,12 @@ def test_an_absolute_gate_holds_a_metric_against_its_bound(
     passed = absolute_gate(gate, {gate.metric: good})
     assert (passed.passed, passed.value, passed.threshold) == (True, good, threshold)
     assert passed.reason == ""
+    sign = ">=" if word == "at least" else "<="
+    assert passed.compared == f"{good:.4g} {sign} {threshold:g}"
     failed = absolute_gate(gate, {gate.metric: bad})
     assert (failed.passed, failed.value) == (False, bad)
     assert f"{gate.metric} is" in failed.reason
+    assert failed.compared == f"{bad:.4g} {sign} {threshold:g}"
     assert word in failed.reason
 
 
@@ -55,7 +58,7 @@ def test_an_absolute_gate_holds_a_metric_against_its_bound(
 def test_a_missing_metric_and_one_that_is_not_a_number_fail(name: str) -> None:
     gate = a_gate(name, threshold=0.5)
     missing = absolute_gate(gate, {})
-    assert (missing.passed, missing.value) == (False, None)
+    assert (missing.passed, missing.value, missing.compared) == (False, None, "")
     assert missing.reason == f"there is no metric {gate.metric}"
     nan = absolute_gate(gate, {gate.metric: math.nan})
     assert (nan.passed, nan.value) == (False, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def test_on_items_judged_before_it_must_be_significantly_better() -> None:
     assert found.kind == "champion"
     assert found.p_value == found.value == pytest.approx(0.00834, abs=1e-5)
     assert found.threshold == level_of(2, LEVEL)
+    assert found.compared == f"p(better) 0.008337 < {level_of(2, LEVEL):.4g}"
     assert found.reason == (
         "significantly better than version 1 on 1,017 test items that were judged "
         "before (25 better, 10 worse, p = 0.00834; attempt 2 on them needs p < 0.00861)"
@@ -118,6 +120,7 @@ def test_on_enough_new_items_no_worse_is_enough() -> None:
     assert found.passed
     assert found.threshold == -MARGIN
     assert found.value is not None
+    assert found.compared == f"lowest difference {found.value:.4g} > -0.005"
     assert -MARGIN < found.value < 0
     assert found.reason == (
         "no worse than version 1 on 1,200 new test items (0 better, 0 worse; the "
@@ -184,6 +187,7 @@ def test_easy_new_items_do_not_hide_what_is_lost_on_old_ones() -> None:
     found, _ = against(10_000, 0, 152, new=5000)
     assert not found.passed
     assert "significantly worse than version 1 on 10,000 test items" in found.reason
+    assert re.fullmatch(r"p\(worse\) \S+e-\d+ >= 0.05", found.compared)
 
 
 def test_it_must_hold_against_the_best_former_champion_as_well() -> None:
