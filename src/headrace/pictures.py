@@ -34,13 +34,13 @@ def fonts_for(text: str) -> tuple[list[str], set[str]]:
     from matplotlib.ft2font import FT2Font
 
     fonts, letters = [], {letter for letter in text if not letter.isspace()}
-    names = {entry.name for entry in font_manager.fontManager.ttflist}
-    for name in ("DejaVu Sans", *sorted(names)):
+    files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
+    for name in ("DejaVu Sans", *sorted(files)):
         if not letters:
             break
         if name.startswith("Last Resort"):  # has a box for every letter
             continue
-        known = map(chr, FT2Font(font_manager.findfont(name)).get_charmap())
+        known = map(chr, FT2Font(files[name]).get_charmap())
         left = letters.difference(known)
         if left != letters:
             fonts.append(name)
