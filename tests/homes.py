@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.blobs import write_law
 
 from headrace_ops.environment import CLIENT_VARIABLES
 
@@ -48,8 +49,6 @@ class Home:
 
     def with_law(self, place: Path, **tables: str) -> Home:
         """The same home under a pipeline file with other tables; see `write_law`."""
-        from tests.conftest import write_law
-
         write_law(self.project, place / "pipelines" / "blobs", **tables)
         return replace(self, project=place)
 

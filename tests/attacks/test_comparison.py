@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import a_contract, blobs, write_law
+from tests.blobs import a_contract, blobs, write_law
 
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
 from headrace.settings import Settings

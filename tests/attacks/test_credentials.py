@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.attacks.conftest import Patient
-from tests.conftest import write_blobs
+from tests.blobs import write_blobs
 from tests.homes import Home
 
 from headrace.credentials import (

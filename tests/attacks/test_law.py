@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import write_law
+from tests.blobs import write_law
 
 from headrace.settings import Settings
 from headrace.spec import load_spec

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.conftest import write_law
+from tests.blobs import write_law
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

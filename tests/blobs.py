@@ -1,0 +1,156 @@
+"""The pipeline ``blobs``: its data, laws of its own, and a home with two trainings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.records import (
+    ContractRecord,
+    EvaluationRecord,
+    Record,
+    SnapshotRecord,
+    TrainingRecord,
+)
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec, load_spec
+
+R = TypeVar("R", bound=Record)
+
+
+BLOBS = """
+description = "Three classes of 8 x 8 images: a bright band above, in the middle, below"
+medium = "image"
+data.source = "blobs.npz"
+model.arguments.hidden = [16]
+training = { epochs = 3, batch_size = 16, learning_rate = 0.05, seed = 1 }
+gates = [
+    { name = "accuracy", threshold = 0.9 },
+    { name = "finite" },
+    { name = "latency", threshold = 5000 },
+    { name = "champion" },
+]
+"""
+
+
+WEAK = ("training.learning_rate=1e-5", "training.epochs=1")
+
+
+def blobs(
+    rows: int, seed: int = 0
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Images ``(rows, 8, 8)`` and labels 0, 1, 2 in turn, easy to tell apart."""
+    labels = np.arange(rows) % 3
+    images = np.random.default_rng(seed).integers(0, 90, (rows, 8, 8), np.uint8)
+    for row, label in enumerate(labels):
+        images[row, 3 * label : 3 * label + 2] += 120
+    return images, labels
+
+
+def write_blobs(path: Path, train: int = 180, test: int = 60, seed: int = 0) -> Path:
+    """Blobs in the layout of Keras's ``mnist.npz``."""
+    images, labels = blobs(train + test, seed)
+    np.savez(
+        path,
+        x_train=images[:train],
+        y_train=labels[:train],
+        x_test=images[train:],
+        y_test=labels[train:],
+    )
+    return path
+
+
+def copy_home(source: Path, target: Path) -> Path:
+    """A copy of a home, as `cp` makes it; what servers had in it stays behind."""
+    shutil.copytree(
+        source, target, ignore=shutil.ignore_patterns("prefect", "*.log", "up.json")
+    )
+    return target
+
+
+def spec_of(project: Path, *overrides: str, folder: Path | None = None) -> PipelineSpec:
+    """The spec of ``blobs``, its source made absolute; by the law of another folder."""
+    own = project / "pipelines" / "blobs"
+    return load_spec(
+        folder or own, (f"data.source={str(own / 'blobs.npz')!r}", *overrides)
+    )
+
+
+def write_law(project: Path, folder: Path, **tables: str) -> Path:
+    """A folder with the file of ``blobs``, some of its tables replaced by others.
+
+    Args:
+        project: that has ``blobs``.
+        folder: is made; its data stays in the project.
+        tables: TOML values by the name of the table: ``gates="[]"``.
+    """
+    text = BLOBS + 'name = "blobs"\n'
+    if "gates" in tables:
+        text = re.sub(r"(?ms)^gates = \[.*?^\]\n", "", text)
+    own = project / "pipelines" / "blobs"
+    source = str(own / load_spec(own).data.source)
+    text = text.replace('"blobs.npz"', repr(source))
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name} = {value}\n" for name, value in tables.items()]
+    (folder / "pipeline.toml").write_text(text + "".join(lines))
+    return folder
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A home with two trainings of ``blobs``: version 1, weak, is the champion; the
+    second is good, evaluated against it, and not yet registered."""
+
+    settings: Settings
+    spec: PipelineSpec
+    folder: Path
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    weak: TrainingRecord
+    weak_evaluation: EvaluationRecord
+    good: TrainingRecord
+    good_evaluation: EvaluationRecord
+
+    def with_law(self, **tables: str) -> Trained:
+        """The same under a pipeline file with other tables; see `write_law`."""
+        place = self.settings.home.parent / "laws" / str(hash(tuple(tables.items())))
+        folder = write_law(self.settings.project, place / "pipelines/blobs", **tables)
+        spec = spec_of(self.settings.project, folder=folder)
+        settings = self.settings.model_copy(update={"project": place})
+        return replace(self, settings=settings, spec=spec, folder=folder)
+
+    def moved(self, home: Path) -> Trained:
+        """The same in a copy of the home."""
+        old = str(self.settings.home)
+        copy_home(self.settings.home, home)
+
+        def move(record: R) -> R:
+            text = record.model_dump_json().replace(old, str(home))
+            return type(record).model_validate_json(text)
+
+        values: dict[str, Any] = {
+            name: move(value) if isinstance(value, Record) else value
+            for name, value in vars(self).items()
+        }
+        values["settings"] = Settings(
+            project=self.settings.project, home=home, user="ada@lab"
+        )
+        return Trained(**values)
+
+
+def a_contract(snapshot: SnapshotRecord) -> ContractRecord:
+    """A verdict that finds no fault."""
+    return ContractRecord(
+        snapshot_digest=snapshot.digest,
+        rows=snapshot.rows,
+        quarantined=0,
+        quarantine_uri="",
+        docs_uri="",
+        results=(),
+    )
