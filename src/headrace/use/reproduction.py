@@ -27,7 +27,8 @@ from headrace.stages.ingredients import Difference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_items
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store, disk_errors
-from headrace.state.tracking import MlflowRun, Tracking
+from headrace.state.tracking import Tracking
+from headrace.state.tracking.runs import MlflowRun
 from headrace.tasks import task
 
 NAMED = 5

@@ -7,7 +7,7 @@ interrupted copy is continued.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,6 @@ from headrace.errors import UsageError
 from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import Database
 from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
-from headrace.state.sequences import advance_sequences
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -82,3 +81,17 @@ def _append(
         writing.execute(sa.insert(METADATA.tables[name]), values)
     if links:
         writing.execute(sa.insert(CHAIN), list(links))
+
+
+def advance_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """Set PostgreSQL's sequences to the next free id; SQLite needs no such step."""
+    if connection.dialect.name != "postgresql":
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    for table in tables:
+        column = table.autoincrement_column
+        if column is not None:
+            newest = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1)
+            sequence = sa.func.pg_get_serial_sequence(quote(table.name), column.name)
+            following = sa.func.setval(sequence, newest.scalar_subquery(), False)
+            connection.execute(sa.select(following))

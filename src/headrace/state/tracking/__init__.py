@@ -4,61 +4,42 @@ Models are logged in MLflow's ``keras`` flavour and read back as files that are 
 by digest. Nothing is loaded through ``pyfunc``, which runs code from the store.
 """
 
+from __future__ import annotations
+
 import contextlib
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from headrace.errors import IntegrityError
-from headrace.state.tracking.artifacts import local_path, put
-from headrace.state.tracking.children import Child, Children
-from headrace.state.tracking.connection import tracking_errors
+from headrace.state.tracking.artifacts import (
+    digest_at,
+    file_digest,
+    local_path,
+    model_places,
+    run_places,
+)
 from headrace.state.tracking.models import (
     GOLDEN_FILE,
     MODEL_FILE,
     WEIGHTS_TAG,
     Models,
-    RegistryVersion,
-    file_digest,
     version_tags,
 )
-from headrace.state.tracking.places import (
-    Registered,
-    digest_at,
-    model_places,
-    portable,
-    run_places,
-)
-from headrace.state.tracking.runs import MlflowRun
+from headrace.state.tracking.runs import Runs
 
-__all__ = [
-    "GOLDEN_FILE",
-    "MODEL_FILE",
-    "WEIGHTS_TAG",
-    "Child",
-    "MlflowRun",
-    "Registered",
-    "RegistryVersion",
-    "Tracking",
-    "digest_at",
-    "file_digest",
-    "local_path",
-    "model_places",
-    "portable",
-    "put",
-    "run_places",
-    "tracking_errors",
-    "version_tags",
-]
+if TYPE_CHECKING:
+    from headrace.state.ledger import Version
+
+__all__ = ["GOLDEN_FILE", "MODEL_FILE", "WEIGHTS_TAG", "Tracking", "version_tags"]
 
 
-class Tracking(Children, Models):
+class Tracking(Runs, Models):
     """MLflow at the tracking URI of the settings."""
 
     @contextlib.contextmanager
-    def version_file(self, version: Registered) -> Iterator[Path]:
+    def version_file(self, version: Version) -> Iterator[Path]:
         """A copy of the Keras file of a registered version, checked by digest.
 
         Raises:
@@ -78,7 +59,7 @@ class Tracking(Children, Models):
         with self.model_file(version.model_uri, digest) as file:
             yield file
 
-    def version_golden(self, version: Registered, path: str) -> bytes:
+    def version_golden(self, version: Version, path: str) -> bytes:
         """The golden file of a registered version, checked if its digest is known.
 
         Args:
@@ -93,18 +74,4 @@ class Tracking(Children, Models):
             folder = local_path(place)
             if folder is not None and digest_at(f"{place}/{path}") == digest:
                 return (folder / path).read_bytes()
-        return self.checked_run_file(version.run_id, path, digest)
-
-    def checked_run_file(self, run_id: str, path: str, digest: str) -> bytes:
-        """The bytes of a run's artifact, checked unless ``digest`` is empty.
-
-        Raises:
-            IntegrityError: it is gone or changed.
-        """
-        content = self.run_file(run_id, path)
-        if digest and hashlib.sha256(content).hexdigest() != digest:
-            raise IntegrityError(
-                f"{path} of the run {run_id} is not what was logged.",
-                "Restore it from a backup, or train again.",
-            )
-        return content
+        return self.run_file(version.run_id, path, digest)

@@ -9,9 +9,8 @@ import sqlalchemy as sa
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
-from headrace.state.sequences import advance_sequences
-from headrace.state.tracking.connection import Connection, tracking_errors
-from headrace.state.tracking.relocation import relocate
+from headrace.state.ledger.copying import advance_sequences
+from headrace.state.tracking.connection import Connection, relocate, tracking_errors
 
 _SCHEMA = "alembic_version"
 _KEY_COLUMNS = {"experiments": "name"}  # every database has an experiment with id 0

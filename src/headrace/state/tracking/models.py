@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.records import DataDescription
-from headrace.state.tracking.artifacts import fetch
+from headrace.records import DataDescription, TrainingRecord
+from headrace.state.tracking.artifacts import fetch, file_digest
 from headrace.state.tracking.connection import (
     Connection,
     import_mlflow,
     tracking_errors,
 )
-from headrace.state.tracking.names import logged_model_name
 from headrace.state.tracking.retries import create_once
+
+if TYPE_CHECKING:
+    from headrace.state.ledger import Version
 
 MODEL_FILE = "data/model.keras"  # of a logged model
 GOLDEN_FILE = "golden/golden.npz"  # of its run
@@ -38,23 +40,7 @@ class RegistryVersion:
     tags: Mapping[str, str]
 
 
-class Digests(Protocol):
-    """A training or a ledger's version, with the digests that become tags."""
-
-    @property
-    def weights_digest(self) -> str:
-        """sha256 of the weights."""
-
-    @property
-    def model_digest(self) -> str:
-        """sha256 of the Keras file."""
-
-    @property
-    def snapshot_digest(self) -> str:
-        """Digest of the data."""
-
-
-def version_tags(version: Digests) -> dict[str, str]:
+def version_tags(version: Version | TrainingRecord) -> dict[str, str]:
     """The tags of a version in the registry whose values the ledger has, too."""
     return {
         WEIGHTS_TAG: version.weights_digest,
@@ -90,7 +76,7 @@ class Models(Connection):
         with tracking_errors(self.uri):
             info = mlflow.keras.log_model(
                 model,
-                name=logged_model_name(name),
+                name=re.sub(r"[/:.%\"']", "_", name),  # MLflow takes none of these
                 tags=tags,
                 step=step,
                 **_flavour(model, data),
@@ -116,12 +102,9 @@ class Models(Connection):
             IntegrityError: it is gone.
         """
         download = import_mlflow().artifacts.download_artifacts
-        try:
-            with tracking_errors(self.uri):
-                place = self.model_place(model_uri)
-                return Path(download(place, dst_path=str(folder)))
-        except (NotFoundError, FileNotFoundError) as error:
-            raise _gone(model_uri) from error
+        with _must_exist(model_uri), tracking_errors(self.uri):
+            place = self.model_place(model_uri)
+            return Path(download(place, dst_path=str(folder)))
 
     @contextlib.contextmanager
     def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
@@ -131,11 +114,9 @@ class Models(Connection):
             IntegrityError: it is gone, or not the file that was logged.
         """
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-            try:
+            with _must_exist(model_uri):
                 place = self.model_place(model_uri)
                 path = fetch(self.uri, place, MODEL_FILE, folder)
-            except (NotFoundError, FileNotFoundError) as error:
-                raise _gone(model_uri) from error
             actual = file_digest(path)
             if actual != digest:
                 raise IntegrityError(
@@ -288,14 +269,12 @@ def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
     }
 
 
-def _gone(model_uri: str) -> IntegrityError:
-    return IntegrityError(
-        f"The model {model_uri} is no longer in MLflow's artifact store.",
-        "Restore it from a backup, or train again.",
-    )
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@contextlib.contextmanager
+def _must_exist(model_uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise IntegrityError(
+            f"The model {model_uri} is no longer in MLflow's artifact store.",
+            "Restore it from a backup, or train again.",
+        ) from error
