@@ -15,10 +15,10 @@ from headrace.errors import Refusal, UsageError
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec, is_own, load_spec
+from headrace.state.disk import own_temporary_folder
 from headrace.state.folders import unpack_folder
 from headrace.state.ledger.deployments import Deployments
 from headrace.state.store import Store
-from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.report import publish_name, publish_report

@@ -52,6 +52,12 @@ class Process(NamedTuple):
         return condition if started == self.started else "gone"
 
 
+def has_ended(identity: str) -> bool:
+    """Whether a text identifies a process of this host that has ended."""
+    process = Process.parse(identity)
+    return process is not None and process.condition == "gone"
+
+
 def this_process() -> Process:
     """The current process."""
     pid = psutil.Process().pid

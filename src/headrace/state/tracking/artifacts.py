@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
-from headrace.state.store import atomic_file, disk_errors, file_system
-from headrace.state.store.remote import ask
+from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.remote import ask, file_system
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 if TYPE_CHECKING:

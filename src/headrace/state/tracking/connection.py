@@ -24,10 +24,10 @@ from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private, make_private_file
 from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
+from headrace.state.disk import fsync_path, full_disk, is_full
 from headrace.state.ledger.engines import is_read_only
 from headrace.state.logins import login_of
-from headrace.state.store import fsync_path, full_disk, is_full
-from headrace.state.store.remote import CONNECT_SECONDS, READ_SECONDS
+from headrace.state.remote import CONNECT_SECONDS, READ_SECONDS
 from headrace.state.tracking.retries import retry_connections
 
 if TYPE_CHECKING:

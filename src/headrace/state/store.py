@@ -1,4 +1,10 @@
-"""Bytes by key below one URI, on a disk or in object storage."""
+"""The store: one fsspec location for snapshots, stage records and reports.
+
+It maps keys to bytes. Every write is atomic: on a disk by a temporary file, fsync and
+an atomic rename; in object storage, where an object appears whole, by writing a
+folder's marker last. Responses of a remote store are not cached. Each call has a
+timeout, and only `remote` retries it.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +22,14 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import UsageError
 from headrace.home import make_private
-from headrace.state.store.disk import (
+from headrace.state.disk import (
     atomic_file,
     disk_errors,
     fsync_path,
     sweep,
     work_prefix,
 )
-from headrace.state.store.remote import ask, file_system
+from headrace.state.remote import ask, file_system
 
 UPLOADS_AT_ONCE = 8
 
