@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.interrupts import interrupt_now
-from headrace.state.ledger import Lease, Leases, Ledger
-from headrace.state.ledger.leases import FLOW_RUN, lease_busy, lease_lost
+from headrace.state.ledger import Lease, Ledger
+from headrace.state.ledger.leases import FLOW_RUN, Leases, lease_busy, lease_lost
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -17,7 +17,8 @@ from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import Settings
 from headrace.state import leases as holding
 from headrace.state.leases import heartbeat, hold
-from headrace.state.ledger import Lease, Leases
+from headrace.state.ledger import Lease
+from headrace.state.ledger.leases import Leases
 
 
 @pytest.fixture

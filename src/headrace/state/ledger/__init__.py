@@ -1,4 +1,4 @@
-"""The ledger: versions, their evidence, and promotions, in append-only tables.
+"""The ledger: versions, their evidence, approvals and promotions, all append-only.
 
 The last entry of a model names its champion. Entries of a model are numbered, and
 (model, sequence) is unique, so inserting the next number is a compare-and-set: of two
@@ -13,52 +13,42 @@ import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.anchors import Anchors
-from headrace.state.ledger.approvals import Approvals
-from headrace.state.ledger.bindings import Binding
-from headrace.state.ledger.chain import ChainReport
+from headrace.state.ledger.chain import row_key
 from headrace.state.ledger.database import ledger_exists
-from headrace.state.ledger.former import (
-    Attempt,
-    BestFormer,
-    earlier_attempts,
-    find_best_former,
-    standing_evidence,
-)
-from headrace.state.ledger.leases import Leases
+from headrace.state.ledger.former import standing_evidence
 from headrace.state.ledger.rows import (
-    Adoption,
     Approval,
+    Binding,
     Champion,
     Entry,
     Evidence,
     Lease,
     Version,
 )
-from headrace.state.ledger.tables import ENTRIES
-from headrace.state.ledger.timeline import Decision, timeline
+from headrace.state.ledger.tables import APPROVALS, BINDINGS, CHAIN, ENTRIES
+from headrace.state.ledger.versions import Versions
 
 __all__ = [
-    "Adoption",
     "Approval",
-    "Attempt",
-    "BestFormer",
-    "Binding",
-    "ChainReport",
     "Champion",
     "Entry",
     "Evidence",
     "Lease",
-    "Leases",
     "Ledger",
     "Version",
-    "earlier_attempts",
-    "find_best_former",
     "ledger_exists",
-    "standing_evidence",
 ]
 
+TIMEOUT = "timeout"  # recorded as the one who rejected an expired request
+Decision = Entry | Approval | Binding
+_DECISIONS: dict[sa.Table, type[Decision]] = {
+    ENTRIES: Entry,
+    APPROVALS: Approval,
+    BINDINGS: Binding,
+}
 
-class Ledger(Approvals, Anchors):
+
+class Ledger(Versions, Anchors):
     """The ledger in one database; threads and processes may share it.
 
     Args:
@@ -80,9 +70,22 @@ class Ledger(Approvals, Anchors):
         return self._database.records(Entry, ENTRIES, *conditions)
 
     def timeline(self, model: str) -> list[Decision]:
-        """Entries, approvals and bindings, in the order in which they were added."""
+        """Entries, approvals and bindings, in the order in which they were added.
+
+        The hash chain has the order. Timestamps do not, since a clock may be set back.
+        """
         self.waiting(model)
-        return timeline(self._database, model)
+        decisions: list[tuple[int, Decision]] = []
+        for table, kind in _DECISIONS.items():
+            rows = self._database.rows(sa.select(table).where(table.c.model == model))
+            links = self._database.rows(
+                sa.select(CHAIN).where(CHAIN.c.table == table.name)
+            )
+            numbers = {link["row"]: link["number"] for link in links}
+            for row in rows:
+                values = {name: row[name] for name in kind.model_fields}
+                decisions.append((numbers.get(row_key(table, row), 0), kind(**values)))
+        return [decision for _, decision in sorted(decisions, key=lambda pair: pair[0])]
 
     def sequence(self, model: str) -> int:
         """The number of the last entry; 0 if there is none."""
@@ -216,15 +219,76 @@ class Ledger(Approvals, Anchors):
                 return entry
         return None
 
+    def approvals(self, model: str) -> list[Approval]:
+        """All requests and answers, oldest first."""
+        self.waiting(model)
+        return self._approvals(model)
+
+    def approval(self, model: str, version: int) -> Approval | None:
+        """The last request or answer for a version; None if there is none.
+
+        The first call after a request has expired records its rejection.
+        """
+        last = self._last_step(model, version)
+        return self._expire(last) if last else None
+
+    def request(self, model: str, version: int) -> Approval | None:
+        """The last request for a version, answered or not."""
+        return self._last_step(model, version, APPROVALS.c.action == "request")
+
+    def waiting(self, model: str) -> list[Approval]:
+        """The requests that nobody has answered yet, oldest first."""
+        last: dict[int, Approval] = {}
+        for step in self._approvals(model):
+            last.pop(step.version, None)  # sorts the versions by their last step
+            last[step.version] = step
+        steps = map(self._expire, last.values())
+        return [step for step in steps if step.action == "request"]
+
+    def add_approval(self, approval: Approval) -> Approval:
+        """Add the next request or answer for a version.
+
+        Raises:
+            PromotionError: another request or answer came first.
+        """
+        try:
+            self._database.add(APPROVALS, approval)
+        except sa.exc.IntegrityError:
+            model, version = approval.model, approval.version
+            raise PromotionError(
+                f"Version {version} of {model} was {self.approval(model, version)} "
+                "just before.",
+                f"Look at `headrace history {model}` and decide again.",
+            ) from None
+        return approval
+
     def _last(self, model: str) -> Entry | None:
-        query = (
-            sa.select(ENTRIES)
-            .where(ENTRIES.c.model == model)
-            .order_by(ENTRIES.c.sequence.desc())
-            .limit(1)
+        return self._database.last(Entry, ENTRIES, ENTRIES.c.model == model)
+
+    def _expire(self, last: Approval) -> Approval:
+        """The rejection of an expired request; any other step as it is."""
+        if not last.is_overdue:
+            return last
+        why = f"nobody answered until {last.expires}"
+        timeout = last.answer(
+            "reject", who=TIMEOUT, why=why, evidence_id=last.evidence_id
         )
-        rows = self._database.rows(query)
-        return Entry(**rows[0]) if rows else None
+        if self._database.is_read_only:
+            return timeout
+        try:
+            return self.add_approval(timeout)
+        except PromotionError:  # another process has expired or answered it just now
+            return self._last_step(last.model, last.version) or timeout
+
+    def _approvals(self, model: str) -> list[Approval]:
+        own = APPROVALS.c.model == model
+        return self._database.records(Approval, APPROVALS, own)
+
+    def _last_step(
+        self, model: str, version: int, *conditions: sa.ColumnElement[bool]
+    ) -> Approval | None:
+        own = APPROVALS.c.model == model, APPROVALS.c.version == version
+        return self._database.last(Approval, APPROVALS, *own, *conditions)
 
     def _append(self, entry: Entry) -> Entry:
         try:

@@ -15,8 +15,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.tables import CHAIN, CHAINED
-from headrace.state.ledger.triggers import missing_triggers, unique_columns
+from headrace.state.ledger.tables import (
+    CHAIN,
+    CHAINED,
+    missing_triggers,
+    unique_columns,
+)
 
 _BATCH = 10_000
 _UNREADABLE = (TypeError, ValueError, sa.exc.OperationalError)  # not JSON, not UTF-8

@@ -105,10 +105,17 @@ class Database:
         self, kind: type[R], table: sa.Table, *conditions: sa.ColumnElement[bool]
     ) -> list[R]:
         """The rows of a table as records, in the order in which they were added."""
-        columns = [table.c[name] for name in kind.model_fields]
-        order = table.c["id" if "id" in table.c else "sequence"]
-        query = sa.select(*columns).where(*conditions).order_by(order)
-        return [kind(**row) for row in self.rows(query)]
+        query, order = _query(kind, table)
+        rows = self.rows(query.where(*conditions).order_by(order))
+        return [kind(**row) for row in rows]
+
+    def last(
+        self, kind: type[R], table: sa.Table, *conditions: sa.ColumnElement[bool]
+    ) -> R | None:
+        """The record that was added last; None if there is none."""
+        query, order = _query(kind, table)
+        query = query.where(*conditions).order_by(order.desc()).limit(1)
+        return next((kind(**row) for row in self.rows(query)), None)
 
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
         """Add a row and return it; raises SQLAlchemy's IntegrityError if it exists."""
@@ -123,11 +130,6 @@ class Database:
             if self._guard is not None:
                 self._guard(connection)
             yield Appender(connection)
-
-    def check(self) -> None:
-        """Call the guard, without writing."""
-        with self.adding():
-            pass
 
     def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""
@@ -260,6 +262,14 @@ class Database:
             "Run `headrace verify` for details. Restore the ledger from a backup, and "
             "check who can write to it.",
         )
+
+
+def _query(
+    kind: type[Record], table: sa.Table
+) -> tuple[sa.Select[Any], sa.Column[Any]]:
+    """A query for records of a table, and the column with the order of the rows."""
+    columns = [table.c[name] for name in kind.model_fields]
+    return sa.select(*columns), table.c["id" if "id" in table.c else "sequence"]
 
 
 def as_json(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:

@@ -10,28 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sqlalchemy as sa
-from pydantic import Field
 
-from headrace.records import Record
 from headrace.state.ledger.database import Database, as_json
-from headrace.state.ledger.rows import utc_now
+from headrace.state.ledger.rows import Deployment
 from headrace.state.ledger.tables import DEPLOYMENTS
-
-
-class Deployment(Record):
-    """A deployment that was recorded or withdrawn.
-
-    Attributes:
-        name: in Prefect's form, ``<flow>/<deployment>``; for a folder in the store,
-            ``sha256:`` and its digest.
-        entrypoint: of its flow, or the pipeline of the folder; empty if withdrawn.
-        when: ISO 8601, UTC.
-    """
-
-    name: str
-    entrypoint: str
-    who: str
-    when: str = Field(default_factory=utc_now)
 
 
 class Deployments:
@@ -39,15 +21,14 @@ class Deployments:
 
     Args:
         url: SQLAlchemy URL of the ledger.
-        timeout_seconds: how long to wait for a lock or a connection.
 
     Raises:
         UsageError: the URL names no ledger.
         DependencyError: the database does not answer. Every method raises it.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 10.0) -> None:
-        self._database = Database(url, timeout_seconds)
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, timeout_seconds=10.0)
 
     def entrypoint(self, name: str) -> str:
         """The entrypoint of a deployment; empty if it is not recorded.

@@ -8,8 +8,15 @@ import sqlalchemy as sa
 
 from headrace.state.ledger.chain import Appender
 from headrace.state.ledger.rows import Adoption
-from headrace.state.ledger.tables import ADOPTIONS, CHAINED, FORMAT, MARKER, METADATA
-from headrace.state.ledger.triggers import add_triggers, unique_columns
+from headrace.state.ledger.tables import (
+    ADOPTIONS,
+    CHAINED,
+    FORMAT,
+    MARKER,
+    METADATA,
+    add_triggers,
+    unique_columns,
+)
 
 _LISTS = {"overrides"}  # JSON columns whose empty value is a list
 

@@ -1,20 +1,21 @@
-"""Versions and their evidence."""
+"""Versions, the files that hold their weights, and their evidence."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.state.ledger.bindings import Bindings
 from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.former import Attempt
 from headrace.state.ledger.leases import LEASES, fence, now_of
-from headrace.state.ledger.rows import Evidence, Lease, Version
-from headrace.state.ledger.tables import EVIDENCE, VERSIONS
+from headrace.state.ledger.rows import Binding, Evidence, Lease, Version
+from headrace.state.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
 
-_PAGE = 20
+_BOUND = ("step", "run_id", "model_uri", "model_digest", "golden_digest", "details")
 
 
 def forcing(model: str, version: int) -> str:
@@ -33,7 +34,7 @@ def compared_with_another(
     )
 
 
-class Versions(Bindings):
+class Versions:
     """Versions and evidence in one database."""
 
     def __init__(
@@ -68,7 +69,8 @@ class Versions(Bindings):
 
     def check_lease(self) -> None:
         """Raise DependencyError if another run has taken over the lease."""
-        self._database.check()
+        with self._database.adding():
+            pass
 
     def add_version(self, version: Version) -> Version:
         """Add a version; idempotent for the same training.
@@ -112,6 +114,43 @@ class Versions(Bindings):
         rows = self._versions(versions.model == model, versions.training == training)
         return rows[0] if rows else None
 
+    def bind(self, version: Version, **values: Any) -> Version:
+        """Bind a version to other files; its own row is not changed.
+
+        Args:
+            version: with its current binding.
+            values: of the `Binding`: model_uri, model_digest, golden_digest, who, why.
+
+        Returns:
+            the version with its last binding, which a concurrent call may have added.
+        """
+        step = int(version.details.get("binding", 0)) + 1
+        row = Binding(model=version.model, version=version.version, step=step, **values)
+        with contextlib.suppress(sa.exc.IntegrityError):
+            self._database.add(BINDINGS, row)
+        return self.version(version.model, version.version)
+
+    def bindings(self, model: str) -> list[Binding]:
+        """All bindings of a model's versions, oldest first."""
+        return self._database.records(Binding, BINDINGS, BINDINGS.c.model == model)
+
+    def _versions(self, *conditions: sa.ColumnElement[bool]) -> list[Version]:
+        own, bound, steps = VERSIONS.c, BINDINGS.c, BINDINGS.alias().c
+        last = (
+            sa.select(sa.func.max(steps.step))
+            .where(steps.model == own.model, steps.version == own.version)
+            .scalar_subquery()
+        )
+        is_last = (bound.model == own.model) & (bound.version == own.version)
+        query = (
+            sa.select(VERSIONS, *(bound[name].label(f"_{name}") for name in _BOUND))
+            .select_from(VERSIONS)
+            .outerjoin(BINDINGS, is_last & (bound.step == last))
+            .where(*conditions)
+            .order_by(own.version)
+        )
+        return [_as_bound(row) for row in self._database.rows(query)]
+
     def models(self) -> list[str]:
         """The names of all models that have a version."""
         query = sa.select(VERSIONS.c.model).distinct().order_by(VERSIONS.c.model)
@@ -138,15 +177,14 @@ class Versions(Bindings):
 
     def evidence(self, number: int) -> Evidence | None:
         """The evidence with this id."""
-        rows = self._evidence(EVIDENCE.c.id == number)
-        return rows[0] if rows else None
+        return self._database.last(Evidence, EVIDENCE, EVIDENCE.c.id == number)
 
     def evidence_of(self, model: str, version: int | None = None) -> list[Evidence]:
         """All evidence for a version, or for a model, oldest first."""
         own = EVIDENCE.c.model == model
         if version is not None:
             own &= EVIDENCE.c.version == version
-        return self._evidence(own)
+        return self._database.records(Evidence, EVIDENCE, own)
 
     def find_evidence(
         self,
@@ -189,22 +227,17 @@ class Versions(Bindings):
 
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
         """The last evidence for a version, experiments included."""
-        evidence = self.evidence_of(model, version)
-        return evidence[-1] if evidence else None
+        own = EVIDENCE.c.model == model, EVIDENCE.c.version == version
+        return self._database.last(Evidence, EVIDENCE, *own)
 
     def newest_evidence(self, model: str) -> Evidence | None:
         """The last evidence for the newest version, without experiments."""
         table = EVIDENCE.c
-        query = sa.select(EVIDENCE).where(table.model == model).limit(_PAGE)
-        query = query.order_by(table.version.desc(), table.id.desc())
-        for page in itertools.count():
-            rows = self._database.rows(query.offset(page * _PAGE))
-            for evidence in (Evidence(**row) for row in rows):
-                if not evidence.experiment:
-                    return evidence
-            if len(rows) < _PAGE:
-                break
-        return None
+        no_experiment = sa.cast(table.overrides, sa.String) == "[]"
+        query = sa.select(EVIDENCE).where(table.model == model, no_experiment)
+        newest = query.order_by(table.version.desc(), table.id.desc()).limit(1)
+        rows = self._database.rows(newest)
+        return Evidence(**rows[0]) if rows else None
 
     def _proof(
         self,
@@ -246,9 +279,6 @@ class Versions(Bindings):
             )
         return latest.id
 
-    def _evidence(self, *conditions: sa.ColumnElement[bool]) -> list[Evidence]:
-        return self._database.records(Evidence, EVIDENCE, *conditions)
-
     def attempts(self, model: str) -> list[Attempt]:
         """All evaluations of a model's versions that are evidence, oldest first."""
         names = Attempt.model_fields.keys() - {"weights_digest"}
@@ -262,3 +292,18 @@ class Versions(Bindings):
             .order_by(EVIDENCE.c.id)
         )
         return [Attempt(**row) for row in self._database.rows(query)]
+
+
+def _as_bound(row: Mapping[str, Any]) -> Version:
+    """A version with its last binding, from a row of the join."""
+    own = {name: value for name, value in row.items() if not name.startswith("_")}
+    if row["_step"] is None:
+        return Version(**own)
+    files = {name: row[f"_{name}"] for name in ("run_id", "model_uri", "model_digest")}
+    details = {
+        **own["details"],
+        **row["_details"],
+        "golden_digest": row["_golden_digest"],
+        "binding": row["_step"],
+    }
+    return Version(**{**own, **files, "details": details})

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 
 from headrace.records import same_description
-from headrace.state.ledger import (
+from headrace.state.ledger import Entry, Evidence, Ledger, Version
+from headrace.state.ledger.former import (
     Attempt,
-    Entry,
-    Evidence,
-    Ledger,
-    Version,
+    BestFormer,
+    best_former,
     earlier_attempts,
+    find_best_former,
 )
-from headrace.state.ledger.former import BestFormer, best_former, find_best_former
 
 SHAPES = {"description": {"shape": [8, 8, 1], "classes": ["0", "1"]}}
 
