@@ -6,6 +6,7 @@ the database rejects writes from a run that has lost its lease.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -44,7 +45,6 @@ class Leases:
 
     Args:
         url: SQLAlchemy URL of the ledger.
-        timeout_seconds: how long to wait for a lock or a connection.
         patience_seconds: how long to retry a server that does not answer.
 
     Raises:
@@ -52,10 +52,8 @@ class Leases:
         DependencyError: the database does not answer. Every method raises it.
     """
 
-    def __init__(
-        self, url: str, *, timeout_seconds: float = 10.0, patience_seconds: float = 0.0
-    ) -> None:
-        self._database = Database(url, timeout_seconds, patience_seconds)
+    def __init__(self, url: str, *, patience_seconds: float = 0.0) -> None:
+        self._database = Database(url, 10.0, patience_seconds)
         self._database.ensure(METADATA)
 
     def identity(self) -> str:
@@ -78,10 +76,8 @@ class Leases:
             the lease as it was acquired, or the lease of the other run.
         """
         while True:
-            try:
+            with contextlib.suppress(sa.exc.IntegrityError):  # of another run's token
                 return self._acquire(wanted)
-            except sa.exc.IntegrityError:  # another run inserted the same token
-                continue
 
     def _acquire(self, wanted: Lease) -> Lease:
         with self._database.writing() as connection:

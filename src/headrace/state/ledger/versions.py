@@ -15,8 +15,6 @@ from headrace.state.ledger.leases import LEASES, fence, now_of
 from headrace.state.ledger.rows import Binding, Evidence, Lease, Version
 from headrace.state.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
 
-_BOUND = ("step", "run_id", "model_uri", "model_digest", "golden_digest", "details")
-
 
 def forcing(model: str, version: int) -> str:
     """The command that promotes a version without passing evidence."""
@@ -92,8 +90,7 @@ class Versions:
 
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
-        versions = VERSIONS.c
-        rows = self._versions(versions.model == model, versions.version == version)
+        rows = self._versions(model, VERSIONS.c.version == version)
         if rows:
             return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
@@ -106,12 +103,11 @@ class Versions:
 
     def versions(self, model: str) -> list[Version]:
         """All versions of a model, by number."""
-        return self._versions(VERSIONS.c.model == model)
+        return self._versions(model)
 
     def find_training(self, model: str, training: str) -> Version | None:
         """The version of a training, if it was registered."""
-        versions = VERSIONS.c
-        rows = self._versions(versions.model == model, versions.training == training)
+        rows = self._versions(model, VERSIONS.c.training == training)
         return rows[0] if rows else None
 
     def bind(self, version: Version, **values: Any) -> Version:
@@ -134,22 +130,16 @@ class Versions:
         """All bindings of a model's versions, oldest first."""
         return self._database.records(Binding, BINDINGS, BINDINGS.c.model == model)
 
-    def _versions(self, *conditions: sa.ColumnElement[bool]) -> list[Version]:
-        own, bound, steps = VERSIONS.c, BINDINGS.c, BINDINGS.alias().c
-        last = (
-            sa.select(sa.func.max(steps.step))
-            .where(steps.model == own.model, steps.version == own.version)
-            .scalar_subquery()
-        )
-        is_last = (bound.model == own.model) & (bound.version == own.version)
-        query = (
-            sa.select(VERSIONS, *(bound[name].label(f"_{name}") for name in _BOUND))
-            .select_from(VERSIONS)
-            .outerjoin(BINDINGS, is_last & (bound.step == last))
-            .where(*conditions)
-            .order_by(own.version)
-        )
-        return [_as_bound(row) for row in self._database.rows(query)]
+    def _versions(
+        self, model: str, *conditions: sa.ColumnElement[bool]
+    ) -> list[Version]:
+        query = sa.select(VERSIONS).where(VERSIONS.c.model == model, *conditions)
+        bindings = sa.select(BINDINGS).where(BINDINGS.c.model == model)
+        with self._database.reading() as connection:
+            steps = connection.execute(bindings.order_by(BINDINGS.c.step)).mappings()
+            last = {step["version"]: step for step in steps}
+            rows = connection.execute(query.order_by(VERSIONS.c.version)).mappings()
+            return [_as_bound(row, last.get(row["version"])) for row in rows]
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""
@@ -166,11 +156,8 @@ class Versions:
         """
         self.version(evidence.model, evidence.version)
         moment = {"id", "created"}
-        known = [
-            row
-            for row in self.evidence_of(evidence.model, evidence.version)
-            if row.subject == evidence.subject
-        ]
+        own = self.evidence_of(evidence.model, evidence.version)
+        known = [row for row in own if row.subject == evidence.subject]
         if known and as_json(known[-1], moment) == as_json(evidence, moment):
             return known[-1]
         return Evidence(**self._database.add(EVIDENCE, evidence))
@@ -199,14 +186,11 @@ class Versions:
             champion: the version it was compared with; None if there was no champion.
             law_digest: of the pipeline's file; None for any.
         """
-        matching = [
-            row
-            for row in self.evidence_of(model, version)
-            if row.champion_version == champion
-            and not row.experiment
-            and law_digest in (None, row.law_digest)
-        ]
-        return matching[-1] if matching else None
+        for row in reversed(self.evidence_of(model, version)):
+            is_law = law_digest in (None, row.law_digest)
+            if is_law and row.champion_version == champion and not row.experiment:
+                return row
+        return None
 
     def require_evidence(
         self,
@@ -294,16 +278,15 @@ class Versions:
         return [Attempt(**row) for row in self._database.rows(query)]
 
 
-def _as_bound(row: Mapping[str, Any]) -> Version:
-    """A version with its last binding, from a row of the join."""
-    own = {name: value for name, value in row.items() if not name.startswith("_")}
-    if row["_step"] is None:
-        return Version(**own)
-    files = {name: row[f"_{name}"] for name in ("run_id", "model_uri", "model_digest")}
+def _as_bound(row: Mapping[str, Any], binding: Mapping[str, Any] | None) -> Version:
+    """A version with the files of its last binding."""
+    if binding is None:
+        return Version(**row)
+    files = {name: binding[name] for name in ("run_id", "model_uri", "model_digest")}
     details = {
-        **own["details"],
-        **row["_details"],
-        "golden_digest": row["_golden_digest"],
-        "binding": row["_step"],
+        **row["details"],
+        **binding["details"],
+        "golden_digest": binding["golden_digest"],
+        "binding": binding["step"],
     }
-    return Version(**{**own, **files, "details": details})
+    return Version(**{**row, **files, "details": details})
