@@ -14,7 +14,8 @@ from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
-from headrace.spec import PipelineSpec, is_own, load_spec
+from headrace.spec import PipelineSpec, load_spec
+from headrace.spec.training import is_own
 from headrace.state.disk import own_temporary_folder
 from headrace.state.folders import unpack_folder
 from headrace.state.ledger.deployments import Deployments

@@ -26,7 +26,7 @@ from headrace.errors import (
     did_you_mean,
 )
 from headrace.home import prepare
-from headrace.spec import FILE_NAME
+from headrace.spec.files import FILE_NAME
 
 POSTGRES_FILE = "postgres.json"
 

@@ -11,7 +11,7 @@ import pytest
 from headrace.errors import ContractError, DependencyError, UsageError
 from headrace.planning import Key
 from headrace.records import TrainingRecord
-from headrace.spec import override
+from headrace.spec.files import override
 from headrace.state.folders import pack_folder
 from headrace.state.leases import heartbeat
 from headrace_flows.run import Run

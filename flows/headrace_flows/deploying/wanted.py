@@ -11,7 +11,8 @@ from typing import Any
 from headrace import extensions
 from headrace.errors import SpecError
 from headrace.settings import Settings
-from headrace.spec import DeploySpec, FlowSpec, PipelineSpec
+from headrace.spec import PipelineSpec
+from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.folders import pack_folder
 from headrace.state.store import Store
 from headrace_flows import recovery

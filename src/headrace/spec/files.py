@@ -1,7 +1,11 @@
-"""Reads a pipeline file with overrides, and explains what is wrong with it."""
+"""Reads a pipeline's file, with overrides, and its README.
+
+An error explains what is wrong with a file. The README is the text of model cards, too.
+"""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,13 +15,15 @@ from pydantic_core import ErrorDetails
 
 from headrace.credentials import find_credential
 from headrace.errors import NotFoundError, SpecError, did_you_mean
+from headrace.spec.checks import check_values, shorten, too_deep
 from headrace.spec.pipeline import PipelineSpec
 from headrace.spec.tables import CREDENTIAL
-from headrace.spec.values import check_values, shorten, too_deep
 
 FILE_NAME = "pipeline.toml"
 # Parsing takes up to 70 bytes of memory a byte. The names of 21,000 classes are 400 kB.
 MOST_BYTES = 2 * 2**20
+
+_MODEL = re.compile(r"## +model *$", re.IGNORECASE | re.MULTILINE)
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
@@ -174,3 +180,26 @@ def _names_at(location: tuple[int | str, ...]) -> list[str]:
             c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)
         )
     return sorted(model.model_fields)
+
+
+def read_readme(spec: PipelineSpec, folder: Path) -> str:
+    """The README in the pipeline's folder, else the description of the spec."""
+    file = folder / "README.md"
+    text = file.read_text(encoding="utf-8") if file.is_file() else spec.description
+    return text.strip()
+
+
+def summary(readme: str) -> str:
+    """The first paragraph of a README, in one line."""
+    paragraphs = (part for part in readme.split("\n\n") if not part.startswith("#"))
+    return " ".join(next(paragraphs, "").split())
+
+
+def split_readme(readme: str) -> tuple[str, str]:
+    """The text before the first section, and all sections but ``## Model``.
+
+    A model card describes the model of its run, which may differ from the README's.
+    """
+    intro, *sections = re.split(r"^(?=## )", readme, flags=re.MULTILINE)
+    shown = (part for part in sections if not _MODEL.match(part))
+    return intro.strip(), "".join(shown).strip()

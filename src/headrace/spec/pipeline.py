@@ -1,8 +1,8 @@
-"""The pipeline file, with the defaults of its medium, family and task."""
+"""The pipeline file and its gates, with the defaults of medium, family and task."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -16,7 +16,6 @@ from headrace import extensions
 from headrace.errors import SpecError, did_you_mean
 from headrace.extensions import constant
 from headrace.records import DEFAULT_TASK
-from headrace.spec.gates import COMMON_GATES, GateSpec
 from headrace.spec.tables import (
     ContractRow,
     DataSpec,
@@ -27,8 +26,16 @@ from headrace.spec.tables import (
     Table,
     fields_of,
     media_fields,
+    share,
 )
 from headrace.spec.training import TrainingSpec
+
+COMMON_GATES: dict[str, dict[str, Any]] = {
+    "finite": {"metric": "non_finite_values", "direction": "max", "threshold": 0.0},
+    "size": {"metric": "model_megabytes", "direction": "max", "threshold": 100.0},
+    "latency": {"metric": "latency_ms", "direction": "max", "threshold": 200.0},
+    "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
+}
 
 
 def media_names() -> list[str]:
@@ -39,6 +46,76 @@ def media_names() -> list[str]:
 def task_names() -> list[str]:
     """All tasks, of ``headrace.tasks`` and of entry points."""
     return list(extensions.modules("tasks"))
+
+
+class GateSpec(Table):
+    """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
+
+    A known gate, of those listed below, has a metric and a direction of its own; any
+    other gate names them. A ``kind``, such as ``ratio``, is a module that judges in
+    place of the bound. The ``kind`` of a `GateResult` is another thing: of all gates
+    but the champion's and serving it is ``absolute``.
+    """
+
+    name: str = Field(
+        min_length=1, description="one of the known gates, or a name of your own"
+    )
+    metric: str = Field(
+        default="",
+        description="a metric of the evaluation, or one of a class or a group, such as "
+        "class=spam/f1; by default the known gate's own, or the name",
+    )
+    direction: Literal["min", "max"] | None = Field(
+        default=None, description="whether the threshold is the least or the greatest"
+    )
+    threshold: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="the bound of the metric; champion only: the significance level "
+        "that all attempts share; with a kind it may be left out",
+    )
+    margin: float = share(
+        0.005,
+        "champion only: what may be lost on new test items; of a score of right and "
+        "wrong a share of the items, of numbers a share of the champion's mean score",
+    )
+    kind: str = Field(
+        default="",
+        description="what judges the model, such as ratio or a kind from a package; "
+        "empty: the threshold",
+    )
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="what the kind needs"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        known = COMMON_GATES.get(str(values.get("name")), {})
+        return {"metric": values.get("name", ""), "direction": "min", **known, **values}
+
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_known(cls, kind: str) -> str:
+        known = extensions.modules("gates")
+        if kind and kind not in known:
+            near = did_you_mean(kind, known, "")
+            raise ValueError(
+                f"there is no such kind of gate. {near}{' ' * bool(near)}Known: "
+                f"{', '.join(known)}. A kind from a package needs that package "
+                "installed"
+            )
+        return kind
+
+    @model_validator(mode="after")
+    def _has_a_threshold(self) -> GateSpec:
+        if self.threshold is None and not self.kind:
+            raise ValueError(f"the gate {self.name!r} needs a threshold")
+        if self.name == "serving":
+            raise ValueError("the serving gate is always on and takes no threshold")
+        return self
 
 
 class PipelineSpec(Table):
@@ -186,13 +263,12 @@ def _gates_of(task: str, values: dict[str, Any]) -> Any:
     known, gates = known_gates(task), values["gates"]
     if not isinstance(gates, list | tuple):
         return gates  # pydantic rejects them
-
-    def fill_in(gate: Any) -> Any:
-        if not isinstance(gate, dict):
-            return gate
-        return {**known.get(str(gate.get("name")), {}), **gate}
-
-    return [fill_in(gate) for gate in gates]
+    return [
+        {**known.get(str(gate.get("name")), {}), **gate}
+        if isinstance(gate, dict)
+        else gate
+        for gate in gates
+    ]
 
 
 def least_steps(builder: str) -> int:

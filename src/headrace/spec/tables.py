@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from headrace import extensions
 from headrace.credentials import credential_advice, find_credential, schema_pattern
 from headrace.extensions import constant
-from headrace.spec.times import check_cron, check_timezone
+from headrace.spec.checks import check_cron, check_encoding, check_timezone
 
 
 class Table(BaseModel):
@@ -53,18 +53,6 @@ def _mapping(description: str) -> Any:
 def plain_label(label: str) -> str:
     """A label without outer blanks and in one form of Unicode (NFC)."""
     return unicodedata.normalize("NFC", label.strip())
-
-
-def check_encoding(name: str | None) -> str | None:
-    """Return the name of an encoding as it is; raise ValueError for an unknown one."""
-    try:
-        "".join(map(chr, range(32, 127))).encode(name or "utf-8")
-    except (LookupError, UnicodeError):
-        raise ValueError(
-            f"{name!r} is not an encoding of text that Python knows, such as "
-            "'gb18030' or 'cp1252'"
-        ) from None
-    return name
 
 
 class _Data(Table):

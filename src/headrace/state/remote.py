@@ -25,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.spec.values import refuse_credential
+from headrace.spec.checks import refuse_credential
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

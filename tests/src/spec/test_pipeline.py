@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from headrace.errors import SpecError
-from headrace.spec import PipelineSpec, least_steps
+from headrace.spec import PipelineSpec
+from headrace.spec.pipeline import least_steps
 
 Extend = Callable[..., str]
 
