@@ -18,7 +18,7 @@ from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.training import is_own
 from headrace.state.disk import own_temporary_folder
 from headrace.state.folders import unpack_folder
-from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.anchors import Deployments
 from headrace.state.store import Store
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval

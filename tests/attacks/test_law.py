@@ -19,7 +19,7 @@ from tests.blobs import write_law
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.ledger import Evidence, Ledger
-from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.anchors import Deployments
 from headrace.state.tracking import Tracking
 
 Home = Any

@@ -1,4 +1,9 @@
-"""The digests of the store's files, as the ledger recorded them."""
+"""The digests of the store's files and the deployments, as the ledger recorded them.
+
+Both tables are append-only, and the last row of a key or a name is valid. The ledger's
+database has a login of its own, so write access to the store or to Prefect's server is
+not enough to change either.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,8 @@ import sqlalchemy as sa
 from headrace.state.ledger.chain import ChainReport, walk
 from headrace.state.ledger.database import Database, as_json, format_of
 from headrace.state.ledger.engines import make_engine
-from headrace.state.ledger.rows import Adoption, utc_now
-from headrace.state.ledger.tables import ADOPTIONS, ANCHORS
+from headrace.state.ledger.rows import Adoption, Deployment, utc_now
+from headrace.state.ledger.tables import ADOPTIONS, ANCHORS, DEPLOYMENTS
 
 _KEYS_PER_QUERY = 500
 
@@ -91,6 +96,53 @@ class Anchors:
         """
         with self._database.reading() as connection:
             return walk(connection, link)
+
+
+class Deployments:
+    """The deployments that ``headrace deploy`` made: a worker starts only these.
+
+    The folders of pipelines that deployments may run are recorded as well.
+
+    Args:
+        url: SQLAlchemy URL of the ledger.
+
+    Raises:
+        UsageError: the URL names no ledger.
+        DependencyError: the database does not answer. Every method raises it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, timeout_seconds=10.0)
+
+    def entrypoint(self, name: str) -> str:
+        """The entrypoint of a deployment; empty if it is not recorded.
+
+        Args:
+            name: as Prefect writes it, ``<flow>/<deployment>``.
+        """
+        return self.all().get(name, "")
+
+    def all(self) -> dict[str, str]:
+        """The entrypoint of every recorded deployment, by name."""
+        rows = self._database.rows(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
+        last = {str(row["name"]): str(row["entrypoint"]) for row in rows}
+        return {name: entrypoint for name, entrypoint in last.items() if entrypoint}
+
+    def record(self, entrypoints: Mapping[str, str], who: str) -> None:
+        """Record deployments, except those that are recorded with this entrypoint.
+
+        Args:
+            entrypoints: by name; an empty one withdraws a deployment.
+            who: the user who records them.
+        """
+        known = self.all()
+        changed = {n: e for n, e in entrypoints.items() if known.get(n, "") != e}
+        if not changed:
+            return
+        with self._database.adding() as rows:
+            for name, entrypoint in changed.items():
+                deployment = Deployment(name=name, entrypoint=entrypoint, who=who)
+                rows.add(DEPLOYMENTS, as_json(deployment))
 
 
 def _anchor(key: str, digest: str) -> dict[str, str]:

@@ -19,9 +19,8 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.records import Record
-from headrace.state.ledger.chain import Appender
+from headrace.state.ledger.chain import Appender, adopt_rows
 from headrace.state.ledger.engines import check_room, is_read_only, make_engine
-from headrace.state.ledger.migration import adopt_rows
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes

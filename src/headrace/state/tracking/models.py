@@ -1,10 +1,15 @@
-"""Logged models, registered versions, and aliases."""
+"""Logged models, registered versions, and aliases.
+
+Models are logged in MLflow's ``keras`` flavour and read back as files that are checked
+by digest. Nothing is loaded through ``pyfunc``, which runs code from the store.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import re
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,13 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import DataDescription, TrainingRecord
-from headrace.state.tracking.artifacts import fetch, file_digest
-from headrace.state.tracking.connection import (
-    Connection,
-    import_mlflow,
-    tracking_errors,
+from headrace.state.tracking.artifacts import (
+    digest_at,
+    fetch,
+    file_digest,
+    local_path,
+    model_places,
+    run_places,
 )
+from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once
+from headrace.state.tracking.runs import Runs
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Version
@@ -49,8 +58,8 @@ def version_tags(version: Version | TrainingRecord) -> dict[str, str]:
     }
 
 
-class Models(Connection):
-    """Models in MLflow's ``keras`` flavour, which are read back as files."""
+class Tracking(Runs):
+    """MLflow at the tracking URI of the settings."""
 
     def log_model(
         self,
@@ -125,6 +134,44 @@ class Models(Connection):
                     "Do not use it; restore it from a backup, or train again.",
                 )
             yield path
+
+    @contextlib.contextmanager
+    def version_file(self, version: Version) -> Iterator[Path]:
+        """A copy of the Keras file of a registered version, checked by digest.
+
+        Raises:
+            IntegrityError: it is gone, or not the file that was registered.
+        """
+        digest = version.model_digest
+        for place in model_places(version, self.artifacts):
+            path = local_path(place)
+            if path is None or digest_at(f"{place}/{MODEL_FILE}") != digest:
+                continue
+            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+                copy = Path(folder) / "model.keras"
+                shutil.copyfile(path / MODEL_FILE, copy)
+                if file_digest(copy) == digest:
+                    yield copy
+                    return
+        with self.model_file(version.model_uri, digest) as file:
+            yield file
+
+    def version_golden(self, version: Version, path: str) -> bytes:
+        """The golden file of a registered version, checked if its digest is known.
+
+        Args:
+            version: its row in the ledger.
+            path: of the file below the run's artifacts.
+
+        Raises:
+            IntegrityError: it is gone or changed.
+        """
+        digest = version.golden_digest
+        for place in run_places(version, self.artifacts):
+            folder = local_path(place)
+            if folder is not None and digest_at(f"{place}/{path}") == digest:
+                return (folder / path).read_bytes()
+        return self.run_file(version.run_id, path, digest)
 
     def create_version(
         self,
