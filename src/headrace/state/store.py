@@ -63,12 +63,15 @@ class Store:
     def _ask(self, key: str, call: Callable[[], T]) -> T:
         return call() if self.is_local else ask(self.uri(key), call)
 
+    def _find(self, key: str, call: Callable[[], T]) -> T | None:
+        """As `_ask`; None if there is no such key."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._ask(key, call)
+        return None
+
     def exists(self, key: str) -> bool:
         """Whether a key exists."""
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(key, lambda: self.fs.info(self.path(key)))
-            return True
-        return False
+        return self._find(key, lambda: self.fs.info(self.path(key))) is not None
 
     def read(self, key: str) -> bytes:
         """The bytes of a key; raises FileNotFoundError if it is not a file."""
@@ -108,37 +111,28 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Delete a key, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(key, lambda: self.fs.rm_file(self.path(key)))
+        self._find(key, lambda: self.fs.rm_file(self.path(key)))
 
     def names(self, key: str) -> list[str]:
         """The names in a folder, sorted; empty if there is no such folder."""
-        with contextlib.suppress(FileNotFoundError):
-            paths = self._ask(
-                key, lambda: self.fs.ls(self.path(key), detail=False, refresh=True)
-            )
-            return sorted(str(path).rpartition("/")[2] for path in paths)
-        return []
+        path = self.path(key)
+        paths = self._find(key, lambda: self.fs.ls(path, detail=False, refresh=True))
+        return sorted(str(path).rpartition("/")[2] for path in paths or ())
 
     def keys(self) -> list[str]:
         """Every key, sorted, without temporary files."""
-        with contextlib.suppress(FileNotFoundError):
-            paths = self._ask("", lambda: self.fs.find(self.root))
-            keys = [str(path)[len(self.root) + 1 :] for path in paths]
-            return sorted(key for key in keys if "/." not in f"/{key}")
-        return []
+        paths = self._find("", lambda: self.fs.find(self.root)) or ()
+        keys = [str(path)[len(self.root) + 1 :] for path in paths]
+        return sorted(key for key in keys if "/." not in f"/{key}")
 
-    def copy_all(self, target: Store) -> int:
-        """Copy every key to another store; returns their number."""
-        keys = self.keys()
+    def copy_all(self, target: Store) -> None:
+        """Copy every key to another store."""
         with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
-            list(pool.map(lambda key: target.write(key, self.read(key)), keys))
-        return len(keys)
+            list(pool.map(lambda key: target.write(key, self.read(key)), self.keys()))
 
     def delete_folder(self, key: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(key, lambda: self.fs.rm(self.path(key), recursive=True))
+        self._find(key, lambda: self.fs.rm(self.path(key), recursive=True))
 
     @contextlib.contextmanager
     def new_folder(self, key: str, marker: str) -> Iterator[Path]:
