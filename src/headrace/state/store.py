@@ -22,13 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import UsageError
 from headrace.home import make_private
-from headrace.state.disk import (
-    atomic_file,
-    disk_errors,
-    fsync_path,
-    sweep,
-    work_prefix,
-)
+from headrace.state import disk
 from headrace.state.remote import ask, file_system
 
 UPLOADS_AT_ONCE = 8
@@ -93,10 +87,10 @@ class Store:
         if not self.is_local:
             self._ask(key, lambda: self.fs.pipe_file(path, data))
             return self.uri(key)
-        with disk_errors(self.root):
+        with disk.disk_errors(self.root):
             make_private(Path(self.root))
             try:
-                with atomic_file(Path(path)) as temporary:
+                with disk.atomic_file(Path(path)) as temporary:
                     temporary.write_bytes(data)
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 raise UsageError(
@@ -156,13 +150,13 @@ class Store:
             key: of the folder below which the result will be published.
         """
         parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
-        with disk_errors(str(parent)):
+        with disk.disk_errors(str(parent)):
             if self.is_local:
                 make_private(Path(self.root))
             parent.mkdir(parents=True, exist_ok=True)
-            sweep(parent)
+            disk.sweep(parent)
             with tempfile.TemporaryDirectory(
-                prefix=work_prefix(), dir=parent, ignore_cleanup_errors=True
+                prefix=disk.work_prefix(), dir=parent, ignore_cleanup_errors=True
             ) as name:
                 yield Path(name)
 
@@ -181,7 +175,7 @@ class Store:
 
     def _rename(self, folder: Path, target: Path, marker: str) -> None:
         for path in [*folder.rglob("*"), folder]:
-            fsync_path(path)
+            disk.fsync_path(path)
         if target.is_dir() and not (target / marker).exists():
             target.rename(folder.with_name("damaged"))
         try:
@@ -189,7 +183,7 @@ class Store:
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-        fsync_path(target.parent)
+        disk.fsync_path(target.parent)
 
     def _upload(self, folder: Path, key: str, marker: str) -> None:
         if self.exists(f"{key}/{marker}"):

@@ -15,18 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from headrace.state.ledger import tables
 from headrace.state.ledger.rows import Adoption
-from headrace.state.ledger.tables import (
-    ADOPTIONS,
-    CHAIN,
-    CHAINED,
-    FORMAT,
-    MARKER,
-    METADATA,
-    add_triggers,
-    missing_triggers,
-    unique_columns,
-)
 
 _BATCH = 10_000
 _LISTS = {"overrides"}  # JSON columns whose empty value is a list
@@ -57,8 +47,8 @@ class Appender:
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
-        newest = sa.select(CHAIN.c.number, CHAIN.c.link)
-        newest = newest.order_by(CHAIN.c.number.desc()).limit(1)
+        newest = sa.select(tables.CHAIN.c.number, tables.CHAIN.c.link)
+        newest = newest.order_by(tables.CHAIN.c.number.desc()).limit(1)
         row = connection.execute(newest).one_or_none()
         self._number: int = row.number if row else 0
         self._link: str = row.link if row else ""
@@ -76,7 +66,7 @@ class Appender:
         key, digest = row_key(table, row), row_digest(row)
         self._link = _link(self._link, self._number, table.name, key, digest)
         self.connection.execute(
-            sa.insert(CHAIN).values(
+            sa.insert(tables.CHAIN).values(
                 number=self._number,
                 table=table.name,
                 row=key,
@@ -88,7 +78,7 @@ class Appender:
 
 def row_key(table: sa.Table, row: Mapping[str, Any]) -> str:
     """The unique key of a row in its table, as JSON."""
-    return json.dumps([row[name] for name in unique_columns(table)[0]])
+    return json.dumps([row[name] for name in tables.unique_columns(table)[0]])
 
 
 def row_digest(row: Mapping[str, Any]) -> str:
@@ -111,9 +101,9 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     """
     number, link, problem = 0, "", ""
     has_wanted = not wanted
-    rows = {table.name: _digests(connection, table) for table in CHAINED}
+    rows = {table.name: _digests(connection, table) for table in tables.CHAINED}
     links = connection.execution_options(yield_per=_BATCH).execute(
-        sa.select(CHAIN).order_by(CHAIN.c.number)
+        sa.select(tables.CHAIN).order_by(tables.CHAIN.c.number)
     )
     for entry in links.mappings():
         number += 1
@@ -126,7 +116,7 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
             problem = problem or f"the row {key} of {name} is in no link of the chain"
     if not has_wanted and not problem:
         problem = f"the link {wanted} is gone: the chain was cut off or recomputed"
-    missing = missing_triggers(connection, [*CHAINED, CHAIN])
+    missing = tables.missing_triggers(connection, [*tables.CHAINED, tables.CHAIN])
     if missing:  # a row can only be changed after its trigger was dropped
         gone = f"the trigger {missing[0]} is gone or changed"
         problem = f"{problem}; {gone}" if problem else gone
@@ -144,7 +134,7 @@ def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
 
 def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     """As `_digests`; the digest of a row that cannot be read is ``unreadable``."""
-    columns = [table.c[name] for name in unique_columns(table)[0]]
+    columns = [table.c[name] for name in tables.unique_columns(table)[0]]
     digests = {}
     for key in connection.execute(sa.select(*columns)).mappings().all():
         same_key = [table.c[name] == value for name, value in key.items()]
@@ -189,23 +179,23 @@ def adopt_rows(connection: sa.Connection, who: str) -> int:
         the number of migrated rows.
     """
     present = set(sa.inspect(connection).get_table_names())
-    earlier = [table for table in CHAINED if table.name in present]
+    earlier = [table for table in tables.CHAINED if table.name in present]
     for table in earlier:
         _add_columns(connection, table)
-        add_triggers(connection, table)
-    METADATA.create_all(connection)
+        tables.add_triggers(connection, table)
+    tables.METADATA.create_all(connection)
     rows = Appender(connection)
     count = 0
     for table in earlier:
-        order = [table.c[name] for name in unique_columns(table)[0]]
+        order = [table.c[name] for name in tables.unique_columns(table)[0]]
         for row in connection.execute(sa.select(table).order_by(*order)).mappings():
             rows.chain(table, dict(row))
             count += 1
     adoption = Adoption(what="ledger", count=count, who=who)
-    rows.add(ADOPTIONS, adoption.model_dump())
-    MARKER.drop(connection)  # an older release must not add rows without links
-    MARKER.create(connection)
-    connection.execute(sa.insert(MARKER).values(format=FORMAT))
+    rows.add(tables.ADOPTIONS, adoption.model_dump())
+    tables.MARKER.drop(connection)  # an older release must not add rows without links
+    tables.MARKER.create(connection)
+    connection.execute(sa.insert(tables.MARKER).values(format=tables.FORMAT))
     return count
 
 

@@ -18,14 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import DataDescription, TrainingRecord
-from headrace.state.tracking.artifacts import (
-    digest_at,
-    fetch,
-    file_digest,
-    local_path,
-    model_places,
-    run_places,
-)
+from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once
 from headrace.state.tracking.runs import Runs
@@ -92,7 +85,7 @@ class Tracking(Runs):
             )
             folder = mlflow.artifacts.download_artifacts(info.model_uri)
         file = Path(folder) / MODEL_FILE
-        return str(info.model_uri), file_digest(file), file.stat().st_size
+        return str(info.model_uri), artifacts.file_digest(file), file.stat().st_size
 
     def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
         """Save a model to a new local folder, with the files that `log_model` logs."""
@@ -125,8 +118,8 @@ class Tracking(Runs):
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             with _must_exist(model_uri):
                 place = self.model_place(model_uri)
-                path = fetch(self.uri, place, MODEL_FILE, folder)
-            actual = file_digest(path)
+                path = artifacts.fetch(self.uri, place, MODEL_FILE, folder)
+            actual = artifacts.file_digest(path)
             if actual != digest:
                 raise IntegrityError(
                     f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "
@@ -143,14 +136,14 @@ class Tracking(Runs):
             IntegrityError: it is gone, or not the file that was registered.
         """
         digest = version.model_digest
-        for place in model_places(version, self.artifacts):
-            path = local_path(place)
-            if path is None or digest_at(f"{place}/{MODEL_FILE}") != digest:
+        for place in artifacts.model_places(version, self.artifacts):
+            path = artifacts.local_path(place)
+            if path is None or artifacts.digest_at(f"{place}/{MODEL_FILE}") != digest:
                 continue
             with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
                 copy = Path(folder) / "model.keras"
                 shutil.copyfile(path / MODEL_FILE, copy)
-                if file_digest(copy) == digest:
+                if artifacts.file_digest(copy) == digest:
                     yield copy
                     return
         with self.model_file(version.model_uri, digest) as file:
@@ -167,9 +160,9 @@ class Tracking(Runs):
             IntegrityError: it is gone or changed.
         """
         digest = version.golden_digest
-        for place in run_places(version, self.artifacts):
-            folder = local_path(place)
-            if folder is not None and digest_at(f"{place}/{path}") == digest:
+        for place in artifacts.run_places(version, self.artifacts):
+            folder = artifacts.local_path(place)
+            if folder is not None and artifacts.digest_at(f"{place}/{path}") == digest:
                 return (folder / path).read_bytes()
         return self.run_file(version.run_id, path, digest)
 

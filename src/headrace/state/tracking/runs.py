@@ -17,15 +17,9 @@ from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.processes import Process, this_process
+from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import fetch
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
-from headrace.state.tracking.logs import (
-    Logs,
-    as_metrics,
-    as_tags,
-    from_mlflow_tags,
-    to_mlflow_tags,
-)
 from headrace.state.tracking.retries import create_once, retry_once
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -64,7 +58,7 @@ class Child:
         tags: to be sent.
     """
 
-    def __init__(self, tracking: Logs, run_id: str) -> None:
+    def __init__(self, tracking: logs.Logs, run_id: str) -> None:
         self.run_id = run_id
         self.tags: dict[str, str] = {}
         self._tracking = tracking
@@ -73,19 +67,19 @@ class Child:
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of one step."""
-        self._batch += as_metrics(values, step)
+        self._batch += logs.as_metrics(values, step)
         if time.monotonic() - self._sent > SECONDS_PER_CALL:
             self.send()
 
     def send(self) -> None:
         """Send the batch."""
         metrics, self._batch = self._batch, []
-        tags = as_tags(self.tags)
+        tags = logs.as_tags(self.tags)
         self._tracking.log_batch(self.run_id, metrics=metrics, tags=tags)
         self._sent = time.monotonic()
 
 
-class Runs(Logs):
+class Runs(logs.Logs):
     """Experiments and runs."""
 
     def experiment(self, name: str, about: str = "") -> str:
@@ -198,8 +192,8 @@ class Runs(Logs):
     def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """The id of a new run, created once even if responses are lost."""
         token = uuid.uuid4().hex
-        tags = to_mlflow_tags({**tags, TOKEN_TAG: token, "mlflow.user": self.user})
-        (token_tag,) = to_mlflow_tags({TOKEN_TAG: token})
+        tags = logs.to_mlflow_tags({**tags, TOKEN_TAG: token, "mlflow.user": self.user})
+        (token_tag,) = logs.to_mlflow_tags({TOKEN_TAG: token})
 
         def find() -> str | None:
             query = f"tags.`{token_tag}` = '{token}'"
@@ -221,7 +215,7 @@ class Runs(Logs):
         with contextlib.suppress(MlflowException):
             run = self.client.get_run(run_id)
             if run.info.lifecycle_stage == "active":
-                self.client.log_batch(run_id, tags=as_tags(tags))
+                self.client.log_batch(run_id, tags=logs.as_tags(tags))
                 return run_id
         return ""
 
@@ -275,7 +269,7 @@ class Runs(Logs):
         """The id of an experiment's newest run with a tag; empty if there is none."""
         with tracking_errors(self.uri):
             known = self.client.get_experiment_by_name(experiment)
-            for name in (*to_mlflow_tags({tag: ""}), tag):  # of an older release
+            for name in (*logs.to_mlflow_tags({tag: ""}), tag):  # of an older release
                 runs = known and self.client.search_runs(
                     [known.experiment_id], f"tags.`{name}` != ''", max_results=1
                 )
@@ -317,4 +311,6 @@ class Runs(Logs):
 
 
 def _as_run(run: Any) -> MlflowRun:
-    return MlflowRun(run.info.run_id, run.info.status, from_mlflow_tags(run.data.tags))
+    return MlflowRun(
+        run.info.run_id, run.info.status, logs.from_mlflow_tags(run.data.tags)
+    )
