@@ -16,18 +16,7 @@ from headrace import extensions
 from headrace.errors import SpecError, did_you_mean
 from headrace.extensions import constant
 from headrace.records import DEFAULT_TASK
-from headrace.spec.tables import (
-    ContractRow,
-    DataSpec,
-    DeploySpec,
-    EvaluationSpec,
-    ModelSpec,
-    PromotionSpec,
-    Table,
-    fields_of,
-    media_fields,
-    share,
-)
+from headrace.spec import tables
 from headrace.spec.training import TrainingSpec
 
 COMMON_GATES: dict[str, dict[str, Any]] = {
@@ -48,7 +37,7 @@ def task_names() -> list[str]:
     return list(extensions.modules("tasks"))
 
 
-class GateSpec(Table):
+class GateSpec(tables.Table):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
     A known gate, of those listed below, has a metric and a direction of its own; any
@@ -74,7 +63,7 @@ class GateSpec(Table):
         description="the bound of the metric; champion only: the significance level "
         "that all attempts share; with a kind it may be left out",
     )
-    margin: float = share(
+    margin: float = tables.share(
         0.005,
         "champion only: what may be lost on new test items; of a score of right and "
         "wrong a share of the items, of numbers a share of the champion's mean score",
@@ -118,21 +107,21 @@ class GateSpec(Table):
         return self
 
 
-class PipelineSpec(Table):
+class PipelineSpec(tables.Table):
     """A pipeline file with its defaults filled in."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
     medium: str = Field(json_schema_extra={"enum": [*media_names()]})
     task: str = Field(default=DEFAULT_TASK, json_schema_extra={"enum": [*task_names()]})
     description: str = ""
-    data: DataSpec
-    contract: tuple[ContractRow, ...] = ()
-    model: ModelSpec = ModelSpec()
+    data: tables.DataSpec
+    contract: tuple[tables.ContractRow, ...] = ()
+    model: tables.ModelSpec = tables.ModelSpec()
     training: TrainingSpec = TrainingSpec()
-    evaluation: EvaluationSpec = EvaluationSpec()
+    evaluation: tables.EvaluationSpec = tables.EvaluationSpec()
     gates: tuple[GateSpec, ...] = ()
-    promotion: PromotionSpec = PromotionSpec()
-    deploy: DeploySpec | None = None
+    promotion: tables.PromotionSpec = tables.PromotionSpec()
+    deploy: tables.DeploySpec | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -171,8 +160,8 @@ class PipelineSpec(Table):
 
     @model_validator(mode="after")
     def _fields_suit_the_medium(self) -> PipelineSpec:
-        own, values = fields_of(self.medium), self.data.model_dump()
-        for field in media_fields().keys() - own.keys():
+        own, values = tables.fields_of(self.medium), self.data.model_dump()
+        for field in tables.media_fields().keys() - own.keys():
             if values[field] != type(self.data).model_fields[field].default:
                 raise ValueError(f"data.{field} means nothing to {self.medium}")
         return self

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.anchors import Anchors
 from headrace.state.ledger.chain import row_key
-from headrace.state.ledger.database import ledger_exists
+from headrace.state.ledger.database import Condition, ledger_exists
 from headrace.state.ledger.former import standing_evidence
 from headrace.state.ledger.rows import (
     Approval,
@@ -285,10 +285,10 @@ class Ledger(Versions, Anchors):
         return self._database.records(Approval, APPROVALS, own)
 
     def _last_step(
-        self, model: str, version: int, *conditions: sa.ColumnElement[bool]
+        self, model: str, version: int, *where: Condition
     ) -> Approval | None:
         own = APPROVALS.c.model == model, APPROVALS.c.version == version
-        return self._database.last(Approval, APPROVALS, *own, *conditions)
+        return self._database.last(Approval, APPROVALS, *own, *where)
 
     def _append(self, entry: Entry) -> Entry:
         try:

@@ -28,6 +28,7 @@ _PAUSE_SECONDS = 2.0
 _DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
 
 R = TypeVar("R", bound=Record)
+Condition = sa.ColumnElement[bool]
 log = logging.getLogger("headrace")
 
 
@@ -100,20 +101,16 @@ class Database:
         with self.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def records(
-        self, kind: type[R], table: sa.Table, *conditions: sa.ColumnElement[bool]
-    ) -> list[R]:
+    def records(self, kind: type[R], table: sa.Table, *where: Condition) -> list[R]:
         """The rows of a table as records, in the order in which they were added."""
         query, order = _query(kind, table)
-        rows = self.rows(query.where(*conditions).order_by(order))
+        rows = self.rows(query.where(*where).order_by(order))
         return [kind(**row) for row in rows]
 
-    def last(
-        self, kind: type[R], table: sa.Table, *conditions: sa.ColumnElement[bool]
-    ) -> R | None:
+    def last(self, kind: type[R], table: sa.Table, *where: Condition) -> R | None:
         """The record that was added last; None if there is none."""
         query, order = _query(kind, table)
-        query = query.where(*conditions).order_by(order.desc()).limit(1)
+        query = query.where(*where).order_by(order.desc()).limit(1)
         return next((kind(**row) for row in self.rows(query)), None)
 
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:

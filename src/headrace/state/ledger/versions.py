@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.state.ledger.database import Database, as_json
+from headrace.state.ledger.database import Condition, Database, as_json
 from headrace.state.ledger.former import Attempt
 from headrace.state.ledger.leases import LEASES, fence, now_of
 from headrace.state.ledger.rows import Binding, Evidence, Lease, Version
@@ -130,10 +130,8 @@ class Versions:
         """All bindings of a model's versions, oldest first."""
         return self._database.records(Binding, BINDINGS, BINDINGS.c.model == model)
 
-    def _versions(
-        self, model: str, *conditions: sa.ColumnElement[bool]
-    ) -> list[Version]:
-        query = sa.select(VERSIONS).where(VERSIONS.c.model == model, *conditions)
+    def _versions(self, model: str, *where: Condition) -> list[Version]:
+        query = sa.select(VERSIONS).where(VERSIONS.c.model == model, *where)
         bindings = sa.select(BINDINGS).where(BINDINGS.c.model == model)
         with self._database.reading() as connection:
             steps = connection.execute(bindings.order_by(BINDINGS.c.step)).mappings()
