@@ -76,17 +76,6 @@ def postgres_url(socket_folder: str, database: str, driver: str = "psycopg2") ->
     return f"postgresql+{driver}://postgres@/{database}?host={quote(socket_folder)}"
 
 
-def postgres_answers(socket_folder: str) -> bool:
-    """Whether a PostgreSQL listens on a local socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(2)
-        try:
-            probe.connect(f"{socket_folder}/.s.PGSQL.5432")
-        except OSError:
-            return False
-        return True
-
-
 def _home_database(home: Path, postgres: str, sqlite: str) -> str:
     """A database in the home's own PostgreSQL, or a SQLite file if it has none."""
     folder = _postgres_socket(home)
@@ -249,12 +238,18 @@ class Settings(BaseSettings):
             self.database_url == postgres_url(folder, "headrace")
             or self.tracking_uri == self.home_tracking_uri
         )
-        if uses_it and not postgres_answers(folder):
-            raise DependencyError(
-                f"The PostgreSQL of the home {self.home} is not running.",
-                "Start it with `headrace up --postgres`, and run the same command "
-                "again.",
-            )
+        if not uses_it:
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(2)
+            try:
+                probe.connect(f"{folder}/.s.PGSQL.5432")
+            except OSError:
+                raise DependencyError(
+                    f"The PostgreSQL of the home {self.home} is not running.",
+                    "Start it with `headrace up --postgres`, and run the same command "
+                    "again.",
+                ) from None
 
 
 def pipeline_places(settings: Settings) -> list[Path]:

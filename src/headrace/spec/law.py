@@ -64,17 +64,16 @@ class Law:
     @property
     def digest(self) -> str:
         """sha256 of the file's law, whatever its comments, order and source."""
-        return law_digest(self.committed)
+        fields = _flatten(self.committed).items()
+        lines = sorted((list(path), value) for path, value in fields)
+        return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """The fields that the run overrides, such as ``gates``, ``promotion.mode``."""
-        return overridden(self.committed, self.applied)
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """How the run's law differs from that of the file."""
-        return changes(self.committed, self.applied)
+        paths = _changed(_flatten(self.committed), _flatten(self.applied))
+        fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
+        return tuple(sorted(fields))
 
     def dump(self) -> dict[str, Any]:
         """The JSON that evidence stores; `recorded_changes` reads it."""
@@ -122,19 +121,6 @@ def law_of(spec: PipelineSpec) -> dict[str, Any]:
             if not gate[name]:
                 del gate[name]
     return law
-
-
-def law_digest(law: Fields) -> str:
-    """sha256 of a law, whatever the order of its gates and of its contract."""
-    lines = sorted((list(path), value) for path, value in _flatten(law).items())
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
-
-
-def overridden(committed: Fields, applied: Fields) -> tuple[str, ...]:
-    """The fields of the law that differ: ``gates``, ``contract``, ``data.where``."""
-    paths = _changed(_flatten(committed), _flatten(applied))
-    fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
-    return tuple(sorted(fields))
 
 
 def changes(before: Fields, after: Fields) -> tuple[Change, ...]:
