@@ -27,6 +27,7 @@ from headrace.errors import (
 )
 from headrace.home import prepare
 from headrace.spec.files import FILE_NAME
+from headrace.spec.tables import option
 
 POSTGRES_FILE = "postgres.json"
 
@@ -115,71 +116,65 @@ class Settings(BaseSettings):
         description="who promotes, rolls back, approves and rejects: recorded, not "
         "verified; by default user@host",
     )
-    dask_address: str = Field(
-        default="",
-        description="a Dask scheduler whose workers share the store's folder; by "
-        "default processes of this machine are used",
+    dask_address: str = option(
+        "",
+        "a Dask scheduler whose workers share the store's folder; by default "
+        "processes of this machine are used",
     )
-    notify: str = Field(
-        default="",
-        description="a saved notification block of Prefect, such as "
-        "slack-webhook/team, for failures, refusals, rollbacks and drift",
+    notify: str = option(
+        "",
+        "a saved notification block of Prefect, such as slack-webhook/team, for "
+        "failures, refusals, rollbacks and drift",
     )
-    worker_environment: str = Field(
-        default="",
-        description="further environment variables that a worker passes to its flows: "
+    worker_environment: str = option(
+        "",
+        "further environment variables that a worker passes to its flows: "
         "comma-separated names, in which * stands for any letters",
     )
-    data: Path | None = Field(
-        default=None,
-        description="a folder that has, at any depth, local copies of the named data "
-        "sets; by default they are downloaded to data/ in the home",
+    data: Path | None = option(
+        None,
+        "a folder that has, at any depth, local copies of the named data sets; by "
+        "default they are downloaded to data/ in the home",
     )
-    storage_options: SecretStr = Field(
-        default=SecretStr(""),
-        description="JSON: credentials and other options of fsspec's file systems for "
-        "sources, by protocol or by URI prefix",
+    storage_options: SecretStr = option(
+        SecretStr(""),
+        "JSON: credentials and other options of fsspec's file systems for sources, by "
+        "protocol or by URI prefix",
     )
-    max_bytes: int = Field(
-        default=64 * 2**30, gt=0, description="bytes of one data set, decoded"
-    )
-    max_members: int = Field(
-        default=5_000_000, gt=0, description="files in one archive or folder"
-    )
-    max_item_bytes: int = Field(
-        default=32 * 2**20,
+    max_bytes: int = option(64 * 2**30, "bytes of one data set, decoded", gt=0)
+    max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
+    max_item_bytes: int = option(
+        32 * 2**20,
+        "bytes of one item, decoded: a colour image of 3,840 x 2,160 has 25 MB, and a "
+        "batch of 32 of them takes 3 GB in training",
         gt=0,
-        description="bytes of one item, decoded: a colour image of 3,840 x 2,160 has "
-        "25 MB, and a batch of 32 of them takes 3 GB in training",
     )
-    max_file_bytes: int = Field(
-        default=128 * 2**20,
+    max_file_bytes: int = option(
+        128 * 2**20,
+        "bytes of one encoded item, and of one page of a Parquet file: both are held "
+        "in memory; ten minutes of stereo at 48 kHz have 115 MB",
         gt=0,
-        description="bytes of one encoded item, and of one page of a Parquet file: "
-        "both are held in memory; ten minutes of stereo at 48 kHz have 115 MB",
     )
-    max_columns: int = Field(
-        default=4096,
-        gt=0,
-        description="columns of one table: each is examined to find items and labels",
+    max_columns: int = option(
+        4096, "columns of one table: each is examined to find items and labels", gt=0
     )
-    max_ratio: int = Field(
-        default=100,
+    max_ratio: int = option(
+        100,
+        "ratio of unpacked to packed bytes, beyond 16 MiB: texts and arrays reach 3 "
+        "to 10, a decompression bomb 1,000",
         gt=1,
-        description="ratio of unpacked to packed bytes, beyond 16 MiB: texts and "
-        "arrays reach 3 to 10, a decompression bomb 1,000",
     )
-    max_media_ratio: int = Field(
-        default=500,
+    max_media_ratio: int = option(
+        500,
+        "ratio of decoded images or sounds to their files, beyond 2 GiB in all: a "
+        "drawing reaches 300, an empty image or silence 1,000",
         gt=1,
-        description="ratio of decoded images or sounds to their files, beyond 2 GiB in "
-        "all: a drawing reaches 300, an empty image or silence 1,000",
     )
-    max_processes: int = Field(
-        default=16,
+    max_processes: int = option(
+        16,
+        "processes that decode concurrently, one per processor: each takes up to "
+        "256 MB",
         gt=0,
-        description="processes that decode concurrently, one per processor: each takes "
-        "up to 256 MB",
     )
 
     @field_validator("data", mode="before")

@@ -49,29 +49,29 @@ class GateSpec(tables.Table):
     name: str = Field(
         min_length=1, description="one of the known gates, or a name of your own"
     )
-    metric: str = Field(
-        default="",
-        description="a metric of the evaluation, or one of a class or a group, such as "
+    metric: str = tables.option(
+        "",
+        "a metric of the evaluation, or one of a class or a group, such as "
         "class=spam/f1; by default the known gate's own, or the name",
     )
-    direction: Literal["min", "max"] | None = Field(
-        default=None, description="whether the threshold is the least or the greatest"
+    direction: Literal["min", "max"] | None = tables.option(
+        None, "whether the threshold is the least or the greatest"
     )
-    threshold: float | None = Field(
-        default=None,
+    threshold: float | None = tables.option(
+        None,
+        "the bound of the metric; champion only: the significance level that all "
+        "attempts share; with a kind it may be left out",
         allow_inf_nan=False,
-        description="the bound of the metric; champion only: the significance level "
-        "that all attempts share; with a kind it may be left out",
     )
     margin: float = tables.share(
         0.005,
         "champion only: what may be lost on new test items; of a score of right and "
         "wrong a share of the items, of numbers a share of the champion's mean score",
     )
-    kind: str = Field(
-        default="",
-        description="what judges the model, such as ratio or a kind from a package; "
-        "empty: the threshold",
+    kind: str = tables.option(
+        "",
+        "what judges the model, such as ratio or a kind from a package; empty: the "
+        "threshold",
     )
     arguments: dict[str, Any] = Field(
         default_factory=dict, description="what the kind needs"
