@@ -26,7 +26,8 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
+from headrace.spec.files import fields_of, fields_of_file
+from headrace.spec.law import name_by_changes
 from headrace.state.disk import disk_errors
 from headrace.state.leases import HeldLease, heartbeat, hold
 from headrace.use.repair import Repair, mend

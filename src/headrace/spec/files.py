@@ -1,12 +1,14 @@
-"""Reads a pipeline's file, with overrides, and its README.
+"""Reads a pipeline's file, with overrides, as a spec or flat fields, and its README.
 
 An error explains what is wrong with a file. The README is the text of model cards, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.credentials import find_credential
-from headrace.errors import NotFoundError, SpecError, did_you_mean
+from headrace.errors import HeadraceError, NotFoundError, SpecError, did_you_mean
 from headrace.spec.checks import check_values, shorten, too_deep
 from headrace.spec.pipeline import PipelineSpec
 from headrace.spec.tables import CREDENTIAL
@@ -180,6 +182,35 @@ def _names_at(location: tuple[int | str, ...]) -> list[str]:
             c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)
         )
     return sorted(model.model_fields)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The fields of nested JSON as text, named ``training.epochs``."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(v, Mapping) and v.keys() != {"name"} for v in value)
+        ):
+            for number, row in enumerate(value):
+                rest = {k: v for k, v in row.items() if k != "name"}
+                yield from flatten(rest, f"{prefix}{key}.{row.get('name', number)}.")
+        else:
+            yield f"{prefix}{key}", str(value)[:6000]
+
+
+def fields_of(spec: PipelineSpec) -> dict[str, str]:
+    """All fields of a spec that have a value."""
+    return dict(flatten(spec.model_dump(mode="json", exclude_none=True)))
+
+
+def fields_of_file(spec: PipelineSpec, folder: Path) -> dict[str, str]:
+    """The fields of the pipeline's file, or of the spec if the file is unreadable."""
+    with contextlib.suppress(HeadraceError):
+        return fields_of(load_spec(folder, name=spec.name))
+    return fields_of(spec)
 
 
 def read_readme(spec: PipelineSpec, folder: Path) -> str:

@@ -28,6 +28,13 @@ _TABLES = {"data", "evaluation", "promotion"}
 _LISTS = {"contract", "gates"}
 _NAMES = {"name", "medium", "task"}  # another one is another model
 
+_BUILDER = "model.builder"
+_ROWS = ("gates", "contract")  # named without their rows
+_WITHOUT_VALUE = {None, "{}"}
+_LONGEST_VALUE = 24
+_NAMED_FIELDS = 3
+_UNUSUAL = re.compile(r"[^\w\-.+, \[\]()]")
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -149,6 +156,43 @@ def _by_field(field: str, before: Any, after: Any) -> list[Change]:
         for name in {**before, **after}
         for change in _by_field(f"{field}.{name}", before.get(name), after.get(name))
     ]
+
+
+def changes_of_fields(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> list[Change]:
+    """The fields that differ, in the order of ``after``."""
+    names = dict.fromkeys([*after, *before])
+    pairs = (Change(name, before.get(name), after.get(name)) for name in names)
+    return [
+        change
+        for change in pairs
+        if change.before != change.after
+        and not {change.before, change.after} <= _WITHOUT_VALUE
+    ]
+
+
+def name_by_changes(
+    head: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> str:
+    """A run's name from the fields that differ, such as ``mlp epochs=30 seed=2``.
+
+    Args:
+        head: the first word; a builder of that name is not repeated.
+    """
+    parts: dict[str, str] = {}
+    for change in changes_of_fields(before, after):
+        table, _, rest = change.field.partition(".")
+        if table in _ROWS:
+            parts[table] = table
+        elif (change.field, change.after) != (_BUILDER, head):
+            value = (change.after or "none").rstrip("/").rpartition("/")[2]
+            name = rest.rpartition(".")[2] or table
+            parts[change.field] = f"{name}={_UNUSUAL.sub('_', value)[:_LONGEST_VALUE]}"
+    names = list(parts.values())
+    more = len(names) - _NAMED_FIELDS
+    shown = names[:_NAMED_FIELDS] + ([f"and {more} more"] if more > 0 else [])
+    return " ".join([head, *shown])
 
 
 def recorded_changes(law: Mapping[str, Any]) -> tuple[Change, ...]:

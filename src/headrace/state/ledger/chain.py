@@ -18,6 +18,8 @@ import sqlalchemy as sa
 from headrace.state.ledger import tables
 from headrace.state.ledger.rows import Adoption
 
+Row = Mapping[str, Any]
+
 _BATCH = 10_000
 _LISTS = {"overrides"}  # JSON columns whose empty value is a list
 _UNREADABLE = (TypeError, ValueError, sa.exc.OperationalError)  # not JSON, not UTF-8
@@ -53,42 +55,41 @@ class Appender:
         self._number: int = row.number if row else 0
         self._link: str = row.link if row else ""
 
-    def add(self, table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    def add(self, table: sa.Table, values: Row) -> dict[str, Any]:
         """Add a row and its link; raises SQLAlchemy's IntegrityError if it exists."""
         statement = sa.insert(table).values(**values).returning(table)
         row = dict(self.connection.execute(statement).mappings().one())
         self.chain(table, row)
         return row
 
-    def chain(self, table: sa.Table, row: Mapping[str, Any]) -> None:
+    def chain(self, table: sa.Table, row: Row) -> None:
         """Add the link of an existing row."""
         self._number += 1
-        key, digest = row_key(table, row), row_digest(row)
-        self._link = _link(self._link, self._number, table.name, key, digest)
-        self.connection.execute(
-            sa.insert(tables.CHAIN).values(
-                number=self._number,
-                table=table.name,
-                row=key,
-                digest=digest,
-                link=self._link,
-            )
-        )
+        entry = {
+            "number": self._number,
+            "table": table.name,
+            "row": row_key(table, row),
+            "digest": row_digest(row),
+        }
+        self._link = _link(self._link, entry)
+        link = sa.insert(tables.CHAIN).values(**entry, link=self._link)
+        self.connection.execute(link)
 
 
-def row_key(table: sa.Table, row: Mapping[str, Any]) -> str:
+def row_key(table: sa.Table, row: Row) -> str:
     """The unique key of a row in its table, as JSON."""
     return json.dumps([row[name] for name in tables.unique_columns(table)[0]])
 
 
-def row_digest(row: Mapping[str, Any]) -> str:
+def row_digest(row: Row) -> str:
     """sha256 over the row's values by the sorted names of their columns, as JSON."""
     text = json.dumps(dict(row), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _link(before: str, number: int, table: str, key: str, digest: str) -> str:
-    text = json.dumps([before, number, table, key, digest])
+def _link(before: str, entry: Row) -> str:
+    values = [entry[name] for name in ("number", "table", "row", "digest")]
+    text = json.dumps([before, *values])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -107,7 +108,7 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     )
     for entry in links.mappings():
         number += 1
-        problem = problem or _problem(dict(entry), number, link, rows)
+        problem = problem or _problem(entry, number, link, rows)
         link = entry["link"]
         has_wanted = has_wanted or link == wanted
         rows.get(entry["table"], {}).pop(entry["row"], None)
@@ -148,17 +149,14 @@ def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str,
 
 
 def _problem(
-    entry: Mapping[str, Any],
-    number: int,
-    before: str,
-    rows: Mapping[str, Mapping[str, str]],
+    entry: Row, number: int, before: str, rows: Mapping[str, Mapping[str, str]]
 ) -> str:
     """The mismatch of a link; empty if there is none."""
     if entry["number"] != number:
         return f"link {number} of the chain is gone"
     table, key = entry["table"], entry["row"]
     where = f"the row {key} of {table} (link {number})"
-    if entry["link"] != _link(before, number, table, key, entry["digest"]):
+    if entry["link"] != _link(before, entry):
         return f"link {number} of the chain does not follow from the previous link"
     digest = rows.get(table, {}).get(key)
     if digest is None:

@@ -32,7 +32,17 @@ def copy_ledger(source_url: str, target_url: str) -> None:
     with source.writing() as reading, target.writing() as writing:
         source.lock(reading)  # so that no row is added meanwhile
         target.lock(writing)
-        _append(reading, writing, _missing_links(reading, writing))
+        links = _missing_links(reading, writing)
+        rows = {
+            (table.name, row_key(table, row)): row
+            for table in CHAINED
+            for row in map(dict, reading.execute(sa.select(table)).mappings())
+        }
+        for name, group in itertools.groupby(links, lambda link: str(link["table"])):
+            values = [rows[name, link["row"]] for link in group]
+            writing.execute(sa.insert(METADATA.tables[name]), values)
+        if links:
+            writing.execute(sa.insert(CHAIN), list(links))
         advance_sequences(writing, CHAINED)
 
 
@@ -64,23 +74,6 @@ def _missing_links(
             "Name an empty database.",
         )
     return links[len(present) :]
-
-
-def _append(
-    reading: sa.Connection,
-    writing: sa.Connection,
-    links: Sequence[Mapping[str, Any]],
-) -> None:
-    rows = {
-        (table.name, row_key(table, row)): row
-        for table in CHAINED
-        for row in map(dict, reading.execute(sa.select(table)).mappings())
-    }
-    for name, group in itertools.groupby(links, key=lambda link: str(link["table"])):
-        values = [rows[name, link["row"]] for link in group]
-        writing.execute(sa.insert(METADATA.tables[name]), values)
-    if links:
-        writing.execute(sa.insert(CHAIN), list(links))
 
 
 def advance_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:

@@ -87,13 +87,9 @@ class Leases:
                 return last
             if last is not None and last.state == "held":
                 self._set(connection, last, state="lost", expires=now)
-            acquired = wanted.model_copy(
-                update={
-                    "token": last.token + 1 if last else 1,
-                    "acquired": now,
-                    "expires": now + LIFETIME_SECONDS,
-                }
-            )
+            token, expires = last.token + 1 if last else 1, now + LIFETIME_SECONDS
+            update = {"token": token, "acquired": now, "expires": expires}
+            acquired = wanted.model_copy(update=update)
             connection.execute(sa.insert(LEASES).values(as_json(acquired)))
             return acquired
 

@@ -91,7 +91,8 @@ def tracking_errors(uri: str) -> Iterator[None]:
         is_of_s3 = type(error).__module__.partition(".")[0] in {"boto3", "botocore"}
         if not (isinstance(error, known) or is_of_s3):
             raise
-        text = _first_line(error)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        text = re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]  # no driver
         if _is_disk_full(error, uri):
             where = uri.removeprefix("sqlite:///")
             raise full_disk(f"MLflow's database {where}", where) from error
@@ -124,12 +125,6 @@ def _is_disk_full(error: Exception, uri: str) -> bool:
     if file == uri:
         return False
     return "disk is full" in text or ("disk I/O error" in text and is_full(file))
-
-
-def _first_line(error: Exception) -> str:
-    """The first line of an error's message, without the name of a database driver."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]
 
 
 def _create_database(path: Path) -> None:

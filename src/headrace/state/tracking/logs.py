@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.records import SnapshotRecord
-from headrace.spec.fields import flatten
+from headrace.spec.files import flatten
 from headrace.state.tracking.connection import Connection, tracking_errors
 from headrace.state.tracking.retries import retry_once
 

@@ -276,16 +276,14 @@ class Tracking(Runs):
         for alias, version in aliases.items():
             try:
                 with tracking_errors(self.uri):
-                    self._project_alias(name, alias, version)
+                    model, new = self.client.get_registered_model(name), str(version)
+                    present = model.aliases.get(alias)
+                    if version is None and present is not None:
+                        self.client.delete_registered_model_alias(name, alias)
+                    elif version is not None and str(present) != new:
+                        self.client.set_registered_model_alias(name, alias, new)
             except NotFoundError as error:
                 log.warning("the alias %s of %s: %s", alias, name, error.message)
-
-    def _project_alias(self, name: str, alias: str, version: int | None) -> None:
-        present = self.client.get_registered_model(name).aliases.get(alias)
-        if version is None and present is not None:
-            self.client.delete_registered_model_alias(name, alias)
-        elif version is not None and str(present) != str(version):
-            self.client.set_registered_model_alias(name, alias, str(version))
 
 
 def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
