@@ -43,9 +43,7 @@ def _environment(kind: str) -> Environment:
         lstrip_blocks=True,
         finalize=_in_markdown if kind == "md" else None,
     )
-    environment.filters["number"] = _number
-    environment.filters["code"] = _code
-    environment.filters["url"] = _url
+    environment.filters |= {"number": _number, "code": _code, "url": _url}
     return environment
 
 

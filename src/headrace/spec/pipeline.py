@@ -150,16 +150,12 @@ class PipelineSpec(tables.Table):
         return name
 
     @model_validator(mode="after")
-    def _fields_suit_the_task(self) -> PipelineSpec:
+    def _fields_suit_task_and_medium(self) -> PipelineSpec:
         for field in unused_fields(self.task):
             table, _, name = field.partition(".")
             own = getattr(self, table)
             if getattr(own, name) != type(own).model_fields[name].default:
                 raise ValueError(f"{field} means nothing to the task {self.task}")
-        return self
-
-    @model_validator(mode="after")
-    def _fields_suit_the_medium(self) -> PipelineSpec:
         own, values = tables.fields_of(self.medium), self.data.model_dump()
         for field in tables.media_fields().keys() - own.keys():
             if values[field] != type(self.data).model_fields[field].default:

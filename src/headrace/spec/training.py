@@ -88,12 +88,8 @@ def _names(kind: str) -> tuple[str, ...]:
     if kind == "callbacks":
         return _OFFERED[kind]
     code = extensions.path_of(_MODULES[kind]).read_text(encoding="utf-8")
-    names = [
-        alias.asname or alias.name
-        for node in ast.parse(code).body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    ]
+    imports = (n for n in ast.parse(code).body if isinstance(n, ast.ImportFrom))
+    names = [alias.asname or alias.name for node in imports for alias in node.names]
     return tuple(name for name in names if name not in _NOT_OFFERED)
 
 

@@ -17,8 +17,6 @@ from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.rows import Adoption, Deployment, utc_now
 from headrace.state.ledger.tables import ADOPTIONS, ANCHORS, DEPLOYMENTS
 
-_KEYS_PER_QUERY = 500
-
 
 class Anchors:
     """Digests of files by their keys in the store; the last digest of a key counts."""
@@ -41,19 +39,14 @@ class Anchors:
                 if known.get(key, "") != digest:
                     rows.add(ANCHORS, _anchor(key, digest))
 
-    def anchors(self, keys: Collection[str]) -> dict[str, str]:
-        """The valid sha256 of each key that has one."""
+    def anchors(self, keys: Collection[str] | None = None) -> dict[str, str]:
+        """The valid sha256 of each key that has one, in the order of their recording.
+
+        Args:
+            keys: by default all.
+        """
         with self._database.reading() as connection:
             return {k: d for k, d in _latest(connection, keys).items() if d}
-
-    def all_anchors(self) -> dict[str, str]:
-        """The sha256 of every valid key, in the order of their recording."""
-        query = sa.select(ANCHORS.c.key, ANCHORS.c.digest).order_by(ANCHORS.c.id)
-        latest: dict[str, str] = {}
-        for row in self._database.rows(query):
-            latest.pop(row["key"], None)
-            latest[row["key"]] = row["digest"]
-        return {key: digest for key, digest in latest.items() if digest}
 
     def adoptions(self) -> list[Adoption]:
         """The migrations from older releases, oldest first."""
@@ -74,7 +67,7 @@ class Anchors:
             with self._database.adding() as rows:
                 adoption = Adoption(what="store", count=len(digests), who=who)
                 rows.add(ADOPTIONS, as_json(adoption))
-                known = _latest(rows.connection, digests)
+                known = _latest(rows.connection)
                 for key, digest in digests.items():
                     if key not in known:
                         rows.add(ANCHORS, _anchor(key, digest))
@@ -149,13 +142,14 @@ def _anchor(key: str, digest: str) -> dict[str, str]:
     return {"key": key, "digest": digest, "created": utc_now()}
 
 
-def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:
-    names, latest = list(keys), dict[str, str]()
-    for first in range(0, len(names), _KEYS_PER_QUERY):
-        query = (
-            sa.select(ANCHORS.c.key, ANCHORS.c.digest)
-            .where(ANCHORS.c.key.in_(names[first : first + _KEYS_PER_QUERY]))
-            .order_by(ANCHORS.c.id)
-        )
-        latest.update((key, digest) for key, digest in connection.execute(query))
+def _latest(
+    connection: sa.Connection, keys: Collection[str] | None = None
+) -> dict[str, str]:
+    query = sa.select(ANCHORS.c.key, ANCHORS.c.digest).order_by(ANCHORS.c.id)
+    if keys is not None:
+        query = query.where(ANCHORS.c.key.in_(keys))
+    latest: dict[str, str] = {}
+    for key, digest in connection.execute(query):
+        latest.pop(key, None)
+        latest[key] = digest
     return latest

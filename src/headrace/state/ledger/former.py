@@ -143,11 +143,8 @@ def _is_better(
     """Whether a version was significantly better than another when promoted."""
     if version == best or entry.evidence_id is None:
         return False
-    return any(
-        attempt.p_value_against(best) < LEVEL
-        for attempt in attempts
-        if attempt.version == version and attempt.id <= entry.evidence_id
-    )
+    own = (a for a in attempts if a.version == version and a.id <= entry.evidence_id)
+    return any(attempt.p_value_against(best) < LEVEL for attempt in own)
 
 
 def earlier_attempts(

@@ -147,33 +147,25 @@ def missing_triggers(
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
         present = {name: sql for name, sql in connection.exec_driver_sql(query)}
-        return [
-            name
-            for table in tables
-            for name, statement in _sqlite_triggers(table).items()
-            if present.get(name) != statement
-        ]
+        wanted = {k: v for table in tables for k, v in _sqlite_triggers(table).items()}
+        return [name for name, sql in wanted.items() if present.get(name) != sql]
     query_enabled = sa.text(
         "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
         "JOIN pg_class c ON c.oid = t.tgrelid "
         "WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) "
         "AND p.proname = :function AND position(:refusal IN p.prosrc) > 0"
     )
-    wanted = {"function": _FUNCTION, "refusal": REFUSAL}
-    enabled = set(connection.execute(query_enabled, wanted).scalars())
+    values = {"function": _FUNCTION, "refusal": REFUSAL}
+    enabled = set(connection.execute(query_enabled, values).scalars())
     names = [name for table in tables for name in _postgresql_triggers(table)]
     return [name for name in names if name not in enabled]
 
 
 def unique_columns(table: sa.Table) -> list[Sequence[str]]:
     """The sets of columns that are unique, the primary key first."""
-    primary = [column.name for column in table.primary_key.columns]
-    others = [
-        [column.name for column in constraint.columns]
-        for constraint in table.constraints
-        if isinstance(constraint, sa.UniqueConstraint)
-    ]
-    return [names for names in (primary, *sorted(others)) if names]
+    unique = (c for c in table.constraints if isinstance(c, sa.UniqueConstraint))
+    others = sorted(constraint.columns.keys() for constraint in unique)
+    return [names for names in (table.primary_key.columns.keys(), *others) if names]
 
 
 def _sqlite_triggers(table: sa.Table) -> dict[str, str]:

@@ -172,33 +172,25 @@ class Versions:
         return self._database.records(Evidence, EVIDENCE, own)
 
     def find_evidence(
-        self,
-        model: str,
-        version: int,
-        champion: int | None,
-        law_digest: str | None = None,
+        self, model: str, version: int, champion: int | None, law: str | None = None
     ) -> Evidence | None:
         """The last evidence for a version against a champion, without experiments.
 
         Args:
             champion: the version it was compared with; None if there was no champion.
-            law_digest: of the pipeline's file; None for any.
+            law: the digest of that of the pipeline's file; None for any.
         """
         for row in reversed(self.evidence_of(model, version)):
-            is_law = law_digest in (None, row.law_digest)
+            is_law = law in (None, row.law_digest)
             if is_law and row.champion_version == champion and not row.experiment:
                 return row
         return None
 
     def require_evidence(
-        self,
-        model: str,
-        version: int,
-        champion: int | None,
-        law_digest: str | None = None,
+        self, model: str, version: int, champion: int | None, law: str | None = None
     ) -> Evidence:
         """`find_evidence`; raises PromotionError if there is none."""
-        evidence = self.find_evidence(model, version, champion, law_digest)
+        evidence = self.find_evidence(model, version, champion, law)
         if evidence is not None:
             return evidence
         against = f"against the champion {champion}" if champion else "yet"

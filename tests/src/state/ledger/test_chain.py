@@ -100,7 +100,7 @@ def test_the_last_anchor_of_a_key_holds(url: str) -> None:
     ledger.anchor({"a": "3", "b": ""})
     ledger.anchor({"a": "1"})
     assert ledger.anchors(["a", "b", "c"]) == {"a": "1"}
-    assert ledger.all_anchors() == {"a": "1"}
+    assert ledger.anchors() == {"a": "1"}
     many = {str(number): "d" for number in range(1200)}
     ledger.anchor(many)
     assert ledger.anchors(many) == many
