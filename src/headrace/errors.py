@@ -60,8 +60,6 @@ class NotFoundError(UsageError):
 class Refusal(HeadraceError):
     """A valid request is refused for its data, contract, gates or integrity."""
 
-    exit_code = 1
-
 
 class SourceError(Refusal):
     """A data file is damaged, hostile, or not of the format that it claims."""

@@ -77,12 +77,12 @@ def postgres_url(socket_folder: str, database: str, driver: str = "psycopg2") ->
     return f"postgresql+{driver}://postgres@/{database}?host={quote(socket_folder)}"
 
 
-def _home_database(home: Path, postgres: str, sqlite: str) -> str:
+def _home_database(home: Path, name: str) -> str:
     """A database in the home's own PostgreSQL, or a SQLite file if it has none."""
     folder = _postgres_socket(home)
     if folder:
-        return postgres_url(folder, postgres)
-    return f"sqlite:///{home.absolute()}/{sqlite}"
+        return postgres_url(folder, name)
+    return f"sqlite:///{home.absolute()}/{name}.db"
 
 
 class Settings(BaseSettings):
@@ -105,9 +105,7 @@ class Settings(BaseSettings):
         "fsspec URI; by default store/ in the home",
     )
     database_url: str = Field(
-        default_factory=lambda values: _home_database(
-            values["home"], "headrace", "headrace.db"
-        ),
+        default_factory=lambda values: _home_database(values["home"], "headrace"),
         description="the ledger: an SQLAlchemy URL; by default headrace.db in the "
         "home, or the home's PostgreSQL",
     )
@@ -192,7 +190,7 @@ class Settings(BaseSettings):
     @property
     def home_tracking_uri(self) -> str:
         """The database in the home: a SQLite file, or one of its PostgreSQL."""
-        return _home_database(self.home, "mlflow", "mlflow.db")
+        return _home_database(self.home, "mlflow")
 
     @property
     def artifacts(self) -> str:

@@ -178,9 +178,8 @@ def _names_at(location: tuple[int | str, ...]) -> list[str]:
             continue
         annotation = model.model_fields[part].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(
-            c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)
-        )
+        types = (kind for kind in candidates if isinstance(kind, type))
+        model = next(kind for kind in types if issubclass(kind, BaseModel))
     return sorted(model.model_fields)
 
 

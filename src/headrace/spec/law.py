@@ -158,9 +158,7 @@ def _by_field(field: str, before: Any, after: Any) -> list[Change]:
     ]
 
 
-def changes_of_fields(
-    before: Mapping[str, str], after: Mapping[str, str]
-) -> list[Change]:
+def changes_of_fields(before: Fields, after: Fields) -> list[Change]:
     """The fields that differ, in the order of ``after``."""
     names = dict.fromkeys([*after, *before])
     pairs = (Change(name, before.get(name), after.get(name)) for name in names)
@@ -172,9 +170,7 @@ def changes_of_fields(
     ]
 
 
-def name_by_changes(
-    head: str, before: Mapping[str, str], after: Mapping[str, str]
-) -> str:
+def name_by_changes(head: str, before: Fields, after: Fields) -> str:
     """A run's name from the fields that differ, such as ``mlp epochs=30 seed=2``.
 
     Args:
@@ -213,10 +209,8 @@ def _flatten(law: Fields) -> dict[_Path, Any]:
     fields: dict[_Path, Any] = {(n,): law[n] for n in sorted(_NAMES) if n in law}
     for table in sorted(_TABLES):
         fields |= {(table, name): value for name, value in law.get(table, {}).items()}
-    for gate in law.get("gates", ()):
-        fields |= {
-            ("gates", gate["name"], k): v for k, v in gate.items() if k != "name"
-        }
+    for row in law.get("gates", ()):
+        fields |= {("gates", row["name"], k): v for k, v in row.items() if k != "name"}
     for row in law.get("contract", ()):
         about = [str(row[name]) for name in ("column", "split") if row.get(name)]
         head = row["expectation"] + (f"({', '.join(about)})" if about else "")

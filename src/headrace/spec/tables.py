@@ -51,11 +51,9 @@ def share(default: float, description: str, below: float = 1) -> float:
     return option(default, description, ge=0, lt=below)
 
 
-def _mapping(description: str) -> Any:
+def _mapping(text: str) -> Any:
     """A field for a table that is left out of digests while it is empty."""
-    return Field(
-        default_factory=dict, exclude_if=operator.not_, description=description
-    )
+    return Field(default_factory=dict, exclude_if=operator.not_, description=text)
 
 
 def plain_label(label: str) -> str:

@@ -52,7 +52,7 @@ _TRANSIENT_CODES = {
 _UNREACHABLE = (ConnectionError, TimeoutError)
 _DRIVERS = ("aiobotocore", "aiohttp", "botocore", "fsspec", "requests", "urllib3")
 _NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
-_OPTIONS_ACTION = (
+_ACTION = (
     'Write it as {"https://data.example/": {"headers": {"Authorization": "..."}}}.'
 )
 
@@ -205,10 +205,8 @@ def _permanent_error(uri: str, error: Exception) -> Exception:
         if _is_s3(uri):
             action = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may "
             action += "list, read, write and delete there."
-        message = (
-            f"The bucket {_bucket(uri)!r} refuses access to {uri}: {code or name}."
-        )
-        return UsageError(message, action)
+        text = f"The bucket {_bucket(uri)!r} refuses access to {uri}: {code or name}."
+        return UsageError(text, action)
     problem = f"the storage answered {status} {code}" if code or status else str(error)
     return _unusable(uri, f"{uri} cannot be used: {problem}.")
 
@@ -264,13 +262,11 @@ def _parse(text: str) -> dict[str, dict[str, Any]]:
         table = json.loads(text)
     except (ValueError, RecursionError) as error:
         where = f" at character {error.pos}" if hasattr(error, "pos") else ""
-        raise UsageError(
-            f"{OPTIONS} is not valid JSON{where}.", _OPTIONS_ACTION
-        ) from None
+        raise UsageError(f"{OPTIONS} is not valid JSON{where}.", _ACTION) from None
     if not isinstance(table, dict):
-        raise UsageError(f"{OPTIONS} is not a JSON object.", _OPTIONS_ACTION)
+        raise UsageError(f"{OPTIONS} is not a JSON object.", _ACTION)
     for key, value in table.items():
         if not isinstance(value, dict):
             what = f"the value of {key!r}"
-            raise UsageError(f"{OPTIONS}: {what} is not an object.", _OPTIONS_ACTION)
+            raise UsageError(f"{OPTIONS}: {what} is not an object.", _ACTION)
     return table

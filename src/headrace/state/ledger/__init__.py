@@ -78,10 +78,8 @@ class Ledger(Versions, Anchors):
         decisions: list[tuple[int, Decision]] = []
         for table, kind in _DECISIONS.items():
             rows = self._database.rows(sa.select(table).where(table.c.model == model))
-            links = self._database.rows(
-                sa.select(CHAIN).where(CHAIN.c.table == table.name)
-            )
-            numbers = {link["row"]: link["number"] for link in links}
+            links = sa.select(CHAIN).where(CHAIN.c.table == table.name)
+            numbers = {n["row"]: n["number"] for n in self._database.rows(links)}
             for row in rows:
                 values = {name: row[name] for name in kind.model_fields}
                 decisions.append((numbers.get(row_key(table, row), 0), kind(**values)))
@@ -229,12 +227,12 @@ class Ledger(Versions, Anchors):
 
         The first call after a request has expired records its rejection.
         """
-        last = self._last_step(model, version)
+        last = self._step(model, version)
         return self._expire(last) if last else None
 
     def request(self, model: str, version: int) -> Approval | None:
         """The last request for a version, answered or not."""
-        return self._last_step(model, version, APPROVALS.c.action == "request")
+        return self._step(model, version, APPROVALS.c.action == "request")
 
     def waiting(self, model: str) -> list[Approval]:
         """The requests that nobody has answered yet, oldest first."""
@@ -278,15 +276,13 @@ class Ledger(Versions, Anchors):
         try:
             return self.add_approval(timeout)
         except PromotionError:  # another process has expired or answered it just now
-            return self._last_step(last.model, last.version) or timeout
+            return self._step(last.model, last.version) or timeout
 
     def _approvals(self, model: str) -> list[Approval]:
         own = APPROVALS.c.model == model
         return self._database.records(Approval, APPROVALS, own)
 
-    def _last_step(
-        self, model: str, version: int, *where: Condition
-    ) -> Approval | None:
+    def _step(self, model: str, version: int, *where: Condition) -> Approval | None:
         own = APPROVALS.c.model == model, APPROVALS.c.version == version
         return self._database.last(Approval, APPROVALS, *own, *where)
 
@@ -300,14 +296,12 @@ class Ledger(Versions, Anchors):
                 return winner
         raise self._conflict(entry.action, entry.model, entry.sequence - 1)
 
-    def _conflict(
-        self, action: str, model: str, expected_sequence: int
-    ) -> PromotionError:
-        later = "; ".join(map(str, self.history(model, after=expected_sequence)))
+    def _conflict(self, action: str, model: str, expected: int) -> PromotionError:
+        later = "; ".join(map(str, self.history(model, after=expected)))
         name = "promotion" if action == "promote" else action
         return PromotionError(
             f"The {name} of {model} was rejected: it was decided on entry "
-            f"{expected_sequence}, but "
+            f"{expected}, but "
             f"{later or f'the last entry is {self.sequence(model)}'}.",
             f"Look at `headrace history {model}` and decide again.",
         )

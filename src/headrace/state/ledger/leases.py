@@ -82,7 +82,7 @@ class Leases:
     def _acquire(self, wanted: Lease) -> Lease:
         with self._database.writing() as connection:
             now = now_of(connection)
-            last = _newest(connection, wanted.name, for_update=True)
+            last = _newest(connection, wanted.name, lock=True)
             if last is not None and last.is_alive(now):
                 return last
             if last is not None and last.state == "held":
@@ -139,12 +139,10 @@ def _is(lease: Lease) -> sa.ColumnElement[bool]:
     return (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
 
 
-def _newest(
-    connection: sa.Connection, name: str, *, for_update: bool = False
-) -> Lease | None:
+def _newest(connection: sa.Connection, name: str, lock: bool = False) -> Lease | None:
     query = sa.select(LEASES).where(LEASES.c.name == name)
     query = query.order_by(LEASES.c.token.desc()).limit(1)
-    query = query.with_for_update() if for_update else query
+    query = query.with_for_update() if lock else query
     row = connection.execute(query).mappings().first()
     return Lease(**row) if row else None
 

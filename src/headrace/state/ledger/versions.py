@@ -256,14 +256,13 @@ class Versions:
     def attempts(self, model: str) -> list[Attempt]:
         """All evaluations of a model's versions that are evidence, oldest first."""
         names = Attempt.model_fields.keys() - {"weights_digest"}
-        own = (VERSIONS.c.model == EVIDENCE.c.model) & (
-            VERSIONS.c.version == EVIDENCE.c.version
-        )
+        row, version = EVIDENCE.c, VERSIONS.c
+        own = (version.model == row.model) & (version.version == row.version)
         query = (
-            sa.select(*(EVIDENCE.c[name] for name in names), VERSIONS.c.weights_digest)
+            sa.select(*(row[name] for name in names), version.weights_digest)
             .join_from(EVIDENCE, VERSIONS, own)
-            .where(EVIDENCE.c.model == model)
-            .order_by(EVIDENCE.c.id)
+            .where(row.model == model)
+            .order_by(row.id)
         )
         return [Attempt(**row) for row in self._database.rows(query)]
 

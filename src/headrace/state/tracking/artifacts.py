@@ -73,14 +73,12 @@ def put(uri: str, folder: str, path: str, file: Path) -> None:
     target = local_path(folder)
     if target is None:
         import_mlflow()
-        from mlflow.store.artifact.artifact_repository_registry import (
-            get_artifact_repository,
-        )
+        from mlflow.store.artifact import artifact_repository_registry as registry
 
         with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
             copy = shutil.copyfile(file, Path(temporary_folder) / Path(path).name)
             parent = path.rpartition("/")[0] or None
-            repository: Any = get_artifact_repository(folder, uri)
+            repository: Any = registry.get_artifact_repository(folder, uri)
             repository.log_artifact(str(copy), parent)
         return
     target /= path
@@ -118,18 +116,16 @@ def model_places(version: Version, artifacts: str) -> list[str]:
     """URIs of folders that may contain a version's logged model, likeliest first."""
     identity = version.model_uri.rpartition("/")[2]
     usual = f"{artifacts}/{version.model}/models/{identity}/artifacts"
-    return _with_recorded(version, "model", usual, artifacts)
+    return _places(version, "model", usual, artifacts)
 
 
 def run_places(version: Version, artifacts: str) -> list[str]:
     """URIs of folders that may contain the artifacts of a version's run."""
     usual = f"{artifacts}/{version.model}/{version.run_id}/artifacts"
-    return _with_recorded(version, "run", usual, artifacts)
+    return _places(version, "run", usual, artifacts)
 
 
-def _with_recorded(
-    version: Version, name: str, usual: str, artifacts: str
-) -> list[str]:
+def _places(version: Version, name: str, usual: str, artifacts: str) -> list[str]:
     recorded = str(version.details.get("places", {}).get(name, ""))
     first = [recorded.replace(_HOME, artifacts)] if recorded else []
     return list(dict.fromkeys([*first, usual]))

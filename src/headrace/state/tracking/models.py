@@ -262,10 +262,8 @@ class Tracking(Runs):
             return {}, {}
         aliases = {alias: int(version) for alias, version in model.aliases.items()}
         return aliases, {
-            int(version.version): RegistryVersion(
-                version.run_id or "", dict(version.tags)
-            )
-            for version in versions
+            int(v.version): RegistryVersion(v.run_id or "", dict(v.tags))
+            for v in versions
         }
 
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:

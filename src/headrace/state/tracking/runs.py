@@ -311,6 +311,5 @@ class Runs(logs.Logs):
 
 
 def _as_run(run: Any) -> MlflowRun:
-    return MlflowRun(
-        run.info.run_id, run.info.status, logs.from_mlflow_tags(run.data.tags)
-    )
+    tags = logs.from_mlflow_tags(run.data.tags)
+    return MlflowRun(run.info.run_id, run.info.status, tags)
