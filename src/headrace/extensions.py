@@ -159,8 +159,7 @@ def path_of(module: str) -> Path:
     if spec is not None:
         alone = [str(spec.origin).removesuffix(".py")]
         for root in spec.submodule_search_locations or alone:
-            file = file_below(Path(root), rest)
-            if file is not None:
+            if file := file_below(Path(root), rest):
                 return file
     problem = "there is no such module"
     if ":" in module:

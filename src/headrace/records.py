@@ -211,8 +211,7 @@ class GateResult(Record):
 
 def verdict(gates: Sequence[GateResult]) -> str:
     """A summary of the gates' results."""
-    failed = [gate.name for gate in gates if not gate.passed]
-    if failed:
+    if failed := [gate.name for gate in gates if not gate.passed]:
         return f"failed: {', '.join(failed)}"
     return "passed" if any(g.kind != "serving" for g in gates) else "no gates"
 

@@ -79,8 +79,7 @@ def postgres_url(socket_folder: str, database: str, driver: str = "psycopg2") ->
 
 def _home_database(home: Path, name: str) -> str:
     """A database in the home's own PostgreSQL, or a SQLite file if it has none."""
-    folder = _postgres_socket(home)
-    if folder:
+    if folder := _postgres_socket(home):
         return postgres_url(folder, name)
     return f"sqlite:///{home.absolute()}/{name}.db"
 

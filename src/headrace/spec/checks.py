@@ -72,8 +72,7 @@ def refuse_credential(uri: str, where: str) -> None:
     Raises:
         UsageError: it holds a credential.
     """
-    credential = find_credential(uri)
-    if credential:
+    if credential := find_credential(uri):
         raise UsageError(
             f"{where} holds a credential, {credential}, which would be kept in records "
             "and logs.",

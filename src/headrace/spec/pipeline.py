@@ -166,8 +166,7 @@ class PipelineSpec(tables.Table):
     @classmethod
     def _gates_differ(cls, gates: tuple[GateSpec, ...]) -> tuple[GateSpec, ...]:
         names = [gate.name for gate in gates]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two gates share the name {twice[0]!r}")
         return gates
 

@@ -102,8 +102,7 @@ class _Data(Table):
     @field_validator("source")
     @classmethod
     def _holds_no_credential(cls, source: str) -> str:
-        kind = find_credential(source)
-        if kind:
+        if kind := find_credential(source):
             raise PydanticCustomError(
                 CREDENTIAL,
                 "it holds a credential, {kind}, which would be kept with the run. "

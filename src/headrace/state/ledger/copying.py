@@ -82,8 +82,7 @@ def advance_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> 
         return
     quote = connection.dialect.identifier_preparer.quote
     for table in tables:
-        column = table.autoincrement_column
-        if column is not None:
+        if (column := table.autoincrement_column) is not None:
             newest = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1)
             sequence = sa.func.pg_get_serial_sequence(quote(table.name), column.name)
             following = sa.func.setval(sequence, newest.scalar_subquery(), False)

@@ -104,8 +104,8 @@ class Database:
     def records(self, kind: type[R], table: sa.Table, *where: Condition) -> list[R]:
         """The rows of a table as records, in the order in which they were added."""
         query, order = _query(kind, table)
-        rows = self.rows(query.where(*where).order_by(order))
-        return [kind(**row) for row in rows]
+        query = query.where(*where).order_by(order)
+        return [kind(**row) for row in self.rows(query)]
 
     def last(self, kind: type[R], table: sa.Table, *where: Condition) -> R | None:
         """The record that was added last; None if there is none."""
@@ -155,8 +155,7 @@ class Database:
             self._use_write_ahead_log()
         with self.writing() as connection:
             self.lock(connection)
-            version = format_of(connection)
-            if version is not None:
+            if (version := format_of(connection)) is not None:
                 return version
             present = set(sa.inspect(connection).get_table_names())
             taken = present & set(METADATA.tables)

@@ -90,8 +90,7 @@ class Versions:
 
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
-        rows = self._versions(model, VERSIONS.c.version == version)
-        if rows:
+        if rows := self._versions(model, VERSIONS.c.version == version):
             return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
         raise NotFoundError(
@@ -190,8 +189,7 @@ class Versions:
         self, model: str, version: int, champion: int | None, law: str | None = None
     ) -> Evidence:
         """`find_evidence`; raises PromotionError if there is none."""
-        evidence = self.find_evidence(model, version, champion, law)
-        if evidence is not None:
+        if evidence := self.find_evidence(model, version, champion, law):
             return evidence
         against = f"against the champion {champion}" if champion else "yet"
         raise PromotionError(

@@ -177,8 +177,7 @@ def _log_in(uri: str, settings: Settings) -> str:
         os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", unquote(parts.password or ""))
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     if not any(map(variable, ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"))):
-        login = login_of(settings.home, uri)
-        if login is not None:
+        if login := login_of(settings.home, uri):
             os.environ["MLFLOW_TRACKING_USERNAME"] = login.user
             os.environ["MLFLOW_TRACKING_PASSWORD"] = login.password
     return uri

@@ -105,8 +105,7 @@ class Tracking(Runs):
         """
         download = import_mlflow().artifacts.download_artifacts
         with _must_exist(model_uri), tracking_errors(self.uri):
-            place = self.model_place(model_uri)
-            return Path(download(place, dst_path=str(folder)))
+            return Path(download(self.model_place(model_uri), dst_path=str(folder)))
 
     @contextlib.contextmanager
     def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:

@@ -175,8 +175,7 @@ class Runs(logs.Logs):
         status, child = "FAILED", None
         try:
             with tracking_errors(self.uri):
-                own_id = self._create(experiment_id, name, tags)
-                child = Child(self, own_id)
+                child = Child(self, self._create(experiment_id, name, tags))
             self.log_params(child.run_id, params)
             yield child
             status = "FINISHED"
