@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 RENEWAL_SECONDS = 15.0
 RETRY_SECONDS = 3.0
 POLL_SECONDS = 1.0
-PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 
 log = logging.getLogger("headrace")
 
@@ -56,7 +55,7 @@ class HeldLease:
 
     def ledger(self) -> Ledger:
         """A ledger that rejects writes once this lease is lost."""
-        return Ledger(self._url, patience_seconds=PATIENCE_SECONDS, lease=self.lease)
+        return Ledger(self._url, self.lease)
 
     def loss(self) -> DependencyError:
         """The error for a lost lease."""
@@ -117,10 +116,10 @@ def hold(
             database does not answer.
     """
     # Only acquiring is retried; a lease that is not released expires.
-    retrying = Leases(settings.database_url, patience_seconds=PATIENCE_SECONDS)
+    patient = Leases(settings.database_url, is_patient=True)
     leases = Leases(settings.database_url)
     wanted = Lease.wanted(name, flow_run_id, settings.user)
-    lease = _acquire(settings, retrying, wanted, wait)
+    lease = _acquire(settings, patient, wanted, wait)
     held = HeldLease(settings.database_url, leases, lease)
     succeeded = False
     try:

@@ -33,11 +33,8 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 class Login:
     """A user name and a password; ``repr`` shows neither."""
 
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return "Login(...)"
+    user: str = dataclasses.field(repr=False)
+    password: str = dataclasses.field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Login:

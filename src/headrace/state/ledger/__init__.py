@@ -53,9 +53,8 @@ class Ledger(Versions, Anchors):
 
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
-        timeout_seconds: how long to wait for a lock or a connection.
-        patience_seconds: how long to retry a server that does not answer.
-        lease: of the run that writes; a person's commands write without one.
+        lease: of the run that writes, which waits while a server restarts; a person's
+            commands have none.
 
     Raises:
         UsageError: the URL is not of such a database, or the database is not a

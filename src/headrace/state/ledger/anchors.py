@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from headrace.state.ledger.chain import ChainReport, walk
 from headrace.state.ledger.database import Database, as_json, format_of
 from headrace.state.ledger.engines import make_engine
-from headrace.state.ledger.rows import Adoption, Deployment, utc_now
+from headrace.state.ledger.rows import Adoption, utc_now
 from headrace.state.ledger.tables import ADOPTIONS, ANCHORS, DEPLOYMENTS
 
 
@@ -134,8 +134,8 @@ class Deployments:
             return
         with self._database.adding() as rows:
             for name, entrypoint in changed.items():
-                deployment = Deployment(name=name, entrypoint=entrypoint, who=who)
-                rows.add(DEPLOYMENTS, as_json(deployment))
+                row = {"name": name, "entrypoint": entrypoint, "who": who}
+                rows.add(DEPLOYMENTS, {**row, "when": utc_now()})
 
 
 def _anchor(key: str, digest: str) -> dict[str, str]:

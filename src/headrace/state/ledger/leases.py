@@ -19,6 +19,7 @@ from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.rows import Lease
 
 LIFETIME_SECONDS = 75.0
+PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 FLOW_RUN = "flow-run/"  # prefix of the name of a lease on a flow run
 
 METADATA = sa.MetaData()  # not part of the ledger's format
@@ -45,15 +46,15 @@ class Leases:
 
     Args:
         url: SQLAlchemy URL of the ledger.
-        patience_seconds: how long to retry a server that does not answer.
+        is_patient: whether to wait while a server restarts.
 
     Raises:
         UsageError: the URL names no ledger.
         DependencyError: the database does not answer. Every method raises it.
     """
 
-    def __init__(self, url: str, *, patience_seconds: float = 0.0) -> None:
-        self._database = Database(url, 10.0, patience_seconds)
+    def __init__(self, url: str, *, is_patient: bool = False) -> None:
+        self._database = Database(url, 10.0, PATIENCE_SECONDS if is_patient else 0.0)
         self._database.ensure(METADATA)
 
     def identity(self) -> str:

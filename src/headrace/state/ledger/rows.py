@@ -219,22 +219,6 @@ class Adoption(Record):
     when: str = Field(default_factory=utc_now)
 
 
-class Deployment(Record):
-    """A deployment that was recorded or withdrawn.
-
-    Attributes:
-        name: in Prefect's form, ``<flow>/<deployment>``; for a folder in the store,
-            ``sha256:`` and its digest.
-        entrypoint: of its flow, or the pipeline of the folder; empty if withdrawn.
-        when: ISO 8601, UTC.
-    """
-
-    name: str
-    entrypoint: str
-    who: str
-    when: str = Field(default_factory=utc_now)
-
-
 class Champion(Record):
     """The version in production, and the entry that put it there."""
 

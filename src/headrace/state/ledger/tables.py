@@ -117,6 +117,8 @@ ADOPTIONS = _numbered(
     _number("count"),
     sa.UniqueConstraint("what"),
 )
+# A deployment has Prefect's name, <flow>/<deployment>, and the entrypoint of its flow;
+# a folder in the store sha256: and its digest, and its pipeline. "" withdraws it.
 _DEPLOYMENT = ("name", "entrypoint", "who", "when")
 DEPLOYMENTS = _numbered("deployments", *map(_text, _DEPLOYMENT))
 CHAIN = sa.Table(

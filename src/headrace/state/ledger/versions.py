@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.database import Condition, Database, as_json
 from headrace.state.ledger.former import Attempt
-from headrace.state.ledger.leases import LEASES, fence, now_of
+from headrace.state.ledger.leases import LEASES, PATIENCE_SECONDS, fence, now_of
 from headrace.state.ledger.rows import Binding, Evidence, Lease, Version
 from headrace.state.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
+
+TIMEOUT_SECONDS = 30.0  # for a lock or a connection
 
 
 def forcing(model: str, version: int) -> str:
@@ -35,16 +37,9 @@ def compared_with_another(
 class Versions:
     """Versions and evidence in one database."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout_seconds: float = 30.0,
-        patience_seconds: float = 0.0,
-        lease: Lease | None = None,
-    ) -> None:
-        guard = fence(lease) if lease else None
-        self._database = Database(url, timeout_seconds, patience_seconds, guard)
+    def __init__(self, url: str, lease: Lease | None = None) -> None:
+        guard, patience = (fence(lease), PATIENCE_SECONDS) if lease else (None, 0.0)
+        self._database = Database(url, TIMEOUT_SECONDS, patience, guard)
 
     def unsettled_since(self, pipeline: str) -> float | None:
         """When the oldest run began that was killed and not recovered yet.
