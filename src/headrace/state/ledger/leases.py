@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from headrace.errors import DependencyError
 from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.rows import Lease
+from headrace.state.ledger.tables import number, text
 
 LIFETIME_SECONDS = 75.0
 PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
@@ -28,17 +29,12 @@ LEASES = sa.Table(
     METADATA,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("token", sa.Integer, primary_key=True, autoincrement=False),
-    *(
-        sa.Column(name, sa.String, nullable=False)
-        for name in ("holder", "host", "started", "flow_run_id", "state")
-    ),
-    sa.Column("pid", sa.Integer, nullable=False),
+    *map(text, ("holder", "host", "started", "flow_run_id", "state")),
+    number("pid"),
     sa.Column("acquired", sa.Double, nullable=False),
     sa.Column("expires", sa.Double, nullable=False),
 )
-IDENTITY = sa.Table(
-    "ledger_identity", METADATA, sa.Column("id", sa.String, nullable=False)
-)
+IDENTITY = sa.Table("ledger_identity", METADATA, text("id"))
 
 
 class Leases:

@@ -23,11 +23,13 @@ _CREATE_FUNCTION = (
 METADATA = sa.MetaData()
 
 
-def _text(name: str) -> sa.Column[str]:
+def text(name: str) -> sa.Column[str]:
+    """A column of texts."""
     return sa.Column(name, sa.String, nullable=False)
 
 
-def _number(name: str, *, nullable: bool = False) -> sa.Column[int]:
+def number(name: str, *, nullable: bool = False) -> sa.Column[int]:
+    """A column of whole numbers."""
     return sa.Column(name, sa.Integer, nullable=nullable)
 
 
@@ -46,40 +48,40 @@ def _refers_to_version(column: str) -> sa.ForeignKeyConstraint:
 
 
 def _numbered(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    number = sa.Column("id", sa.Integer, primary_key=True)
-    return sa.Table(name, METADATA, number, *columns)
+    key = sa.Column("id", sa.Integer, primary_key=True)
+    return sa.Table(name, METADATA, key, *columns)
 
 
 def _steps(name: str, texts: Iterable[str], *more: sa.schema.SchemaItem) -> sa.Table:
     """A table whose rows are the numbered steps of each version."""
     return _numbered(
         name,
-        *map(_text, texts),
-        *map(_number, ("version", "step")),
+        *map(text, texts),
+        *map(number, ("version", "step")),
         *more,
         sa.UniqueConstraint("model", "version", "step"),
         _refers_to_version("version"),
     )
 
 
-MARKER = sa.Table("ledger_format", METADATA, _number("format"))
+MARKER = sa.Table("ledger_format", METADATA, number("format"))
 VERSIONS = sa.Table(
     "versions",
     METADATA,
-    *map(_text, ("model", "training", "run_id", "model_uri", "model_digest")),
-    *map(_text, ("weights_digest", "snapshot_digest", "created", "created_by")),
-    _number("version"),
+    *map(text, ("model", "training", "run_id", "model_uri", "model_digest")),
+    *map(text, ("weights_digest", "snapshot_digest", "created", "created_by")),
+    number("version"),
     _json("details"),
     sa.PrimaryKeyConstraint("model", "version"),
     sa.UniqueConstraint("model", "training"),
 )
 EVIDENCE = _numbered(
     "evidence",
-    *map(_text, ("model", "kind", "snapshot_digest", "run_id", "created")),
-    *map(_text, ("law_digest", "rows_digest")),
-    *map(_number, ("version", "champion_sequence")),
-    _number("champion_version", nullable=True),
-    _number("best_version", nullable=True),
+    *map(text, ("model", "kind", "snapshot_digest", "run_id", "created")),
+    *map(text, ("law_digest", "rows_digest")),
+    *map(number, ("version", "champion_sequence")),
+    number("champion_version", nullable=True),
+    number("best_version", nullable=True),
     _flag("passed"),
     *map(_json, ("gates", "metrics", "law", "overrides")),
     _refers_to_version("version"),
@@ -87,9 +89,9 @@ EVIDENCE = _numbered(
 ENTRIES = sa.Table(
     "entries",
     METADATA,
-    *map(_text, ("model", "action", "who", "when", "why")),
-    *map(_number, ("sequence", "to_version")),
-    _number("from_version", nullable=True),
+    *map(text, ("model", "action", "who", "when", "why")),
+    *map(number, ("sequence", "to_version")),
+    number("from_version", nullable=True),
     _flag("forced"),
     sa.Column("evidence_id", sa.ForeignKey("evidence.id"), nullable=True),
     sa.UniqueConstraint("model", "sequence"),
@@ -108,24 +110,24 @@ _BINDING = ("model", *_FILES, "who", "when", "why")
 BINDINGS = _steps("bindings", _BINDING, _json("details"))
 ANCHORS = _numbered(
     "anchors",
-    *map(_text, ("key", "digest", "created")),
+    *map(text, ("key", "digest", "created")),
     sa.Index("anchors_by_key", "key", "id"),
 )
 ADOPTIONS = _numbered(
     "adoptions",
-    *map(_text, ("what", "who", "when")),
-    _number("count"),
+    *map(text, ("what", "who", "when")),
+    number("count"),
     sa.UniqueConstraint("what"),
 )
 # A deployment has Prefect's name, <flow>/<deployment>, and the entrypoint of its flow;
 # a folder in the store sha256: and its digest, and its pipeline. "" withdraws it.
 _DEPLOYMENT = ("name", "entrypoint", "who", "when")
-DEPLOYMENTS = _numbered("deployments", *map(_text, _DEPLOYMENT))
+DEPLOYMENTS = _numbered("deployments", *map(text, _DEPLOYMENT))
 CHAIN = sa.Table(
     "chain",
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    *map(_text, ("table", "row", "digest", "link")),
+    *map(text, ("table", "row", "digest", "link")),
 )
 CHAINED = [table for table in METADATA.sorted_tables if table not in (MARKER, CHAIN)]
 

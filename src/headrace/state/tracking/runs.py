@@ -195,8 +195,7 @@ class Runs(logs.Logs):
         (token_tag,) = logs.to_mlflow_tags({TOKEN_TAG: token})
 
         def find() -> str | None:
-            query = f"tags.`{token_tag}` = '{token}'"
-            runs = self.client.search_runs([experiment_id], query)
+            runs = self._search([experiment_id], f"tags.`{token_tag}` = '{token}'")
             return str(runs[0].info.run_id) if runs else None
 
         def create() -> str:
@@ -230,8 +229,11 @@ class Runs(logs.Logs):
 
     def _running(self, experiments: list[str]) -> list[MlflowRun]:
         query = "attributes.status = 'RUNNING'"
-        runs = self.client.search_runs(experiments, query, max_results=MOST_RUNNING)
-        return list(map(_as_run, runs))
+        return list(map(_as_run, self._search(experiments, query, MOST_RUNNING)))
+
+    def _search(self, experiments: list[str], query: str, most: int = 1) -> list[Any]:
+        """The newest runs that a query finds."""
+        return list(self.client.search_runs(experiments, query, max_results=most))
 
     def end(self, run_id: str) -> None:
         """Mark a run whose process is gone as killed, unless it has ended meanwhile."""
@@ -249,8 +251,7 @@ class Runs(logs.Logs):
         if re.fullmatch(r"[0-9a-f]+", prefix):
             query = f"attributes.run_id LIKE '{prefix}%'"
             with tracking_errors(self.uri):
-                ids = self._experiment_ids()
-                runs = list(self.client.search_runs(ids, query, max_results=4))
+                runs = self._search(self._experiment_ids(), query, 4)
         if len(runs) == 1:
             return _as_run(runs[0])
         if not runs:
@@ -269,19 +270,15 @@ class Runs(logs.Logs):
         with tracking_errors(self.uri):
             known = self.client.get_experiment_by_name(experiment)
             for name in (*logs.to_mlflow_tags({tag: ""}), tag):  # of an older release
-                runs = known and self.client.search_runs(
-                    [known.experiment_id], f"tags.`{name}` != ''", max_results=1
-                )
-                if runs:
+                query = f"tags.`{name}` != ''"
+                if runs := known and self._search([known.experiment_id], query):
                     return str(runs[0].info.run_id)
         return ""
 
     def params_of_last(self, experiment: str, name: str) -> dict[str, str]:
         """The parameters of the newest run of that name; empty if there is none."""
         with tracking_errors(self.uri):
-            runs = self.client.search_runs(
-                [self.experiment(experiment)], f"run_name = '{name}'", max_results=1
-            )
+            runs = self._search([self.experiment(experiment)], f"run_name = '{name}'")
         return dict(runs[0].data.params) if runs else {}
 
     def run_place(self, run_id: str) -> str:
