@@ -48,9 +48,8 @@ def _environment(kind: str) -> Environment:
 
 
 def _in_markdown(value: Any) -> Markup:
-    if isinstance(value, Markup):
-        return value
-    return Markup(as_markdown(str(value)))  # noqa: S704 - has just been escaped
+    is_safe = isinstance(value, Markup)
+    return value if is_safe else Markup(as_markdown(str(value)))  # noqa: S704 - escaped
 
 
 def _code(text: str) -> Markup:

@@ -247,12 +247,9 @@ class Settings(BaseSettings):
 def pipeline_places(settings: Settings) -> list[Path]:
     """The folders that are searched for pipelines, nearest first."""
     package = Path(__file__).resolve().parent
-    candidates = [
-        settings.project / "pipelines",
-        package.parents[1] / "pipelines",
-        package / "pipelines",
-    ]
-    return [place for place in dict.fromkeys(candidates) if place.is_dir()]
+    roots = dict.fromkeys((settings.project, package.parents[1], package))
+    places = (root / "pipelines" for root in roots)
+    return [place for place in places if place.is_dir()]
 
 
 def pipeline_names(settings: Settings) -> dict[str, Path]:

@@ -53,15 +53,14 @@ def parse_override(text: str) -> tuple[list[str], Any]:
 
 
 def _apply(raw: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
-    table = raw
+    table: Any = raw
     for depth, key in enumerate(keys[:-1], start=1):
-        inner = table.setdefault(key, {})
-        if not isinstance(inner, dict):
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
             raise SpecError(
                 f"--set {shorten(text)!r}: {'.'.join(keys[:depth])} is not a table.",
                 "Give the whole value as TOML instead, for example gates=[].",
             )
-        table = inner
     table[keys[-1]] = value
 
 

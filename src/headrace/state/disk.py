@@ -28,6 +28,9 @@ _ORPHAN_SECONDS = 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DISK_ERRORS = {*_FULL, errno.EROFS, errno.EIO, errno.EMFILE}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
+_MAKE_ROOM = (
+    "Make room or point HEADRACE_HOME elsewhere, and run the same command again."
+)
 _MIN_FREE = 2**20  # bytes; a database cannot grow by less
 
 
@@ -60,8 +63,7 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
         full = ": the disk is full" if number in _FULL else ""
         return DependencyError(
             f"Writing to {where} failed: {reason}{_free(where)}{full}.",
-            "Make room or point HEADRACE_HOME elsewhere, and run the same command "
-            "again.",
+            _MAKE_ROOM,
         )
     if error.errno in _NOT_ALLOWED and str(error.filename or "").startswith(where):
         return UsageError(
@@ -80,7 +82,7 @@ def full_disk(what: str, where: str) -> DependencyError:
     """
     return DependencyError(
         f"The disk is full: {what} cannot be written{_free(where)}.",
-        "Make room or point HEADRACE_HOME elsewhere, and run the same command again.",
+        _MAKE_ROOM,
         was_retried=True,
     )
 

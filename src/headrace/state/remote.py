@@ -78,20 +78,19 @@ def connect(
     refuse_credential(uri, "The URI of the data or the store")
     arguments: dict[str, Any] = {"use_listings_cache": False} if "://" in uri else {}
     arguments |= options or {}
-    if not _is_s3(uri):
-        fs, path = fsspec.core.url_to_fs(uri, **arguments)
-        return fs, str(path)
-    limits = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": READ_SECONDS,
-        "retries": {"mode": "standard", "total_max_attempts": attempts},
-        "max_pool_connections": 32,
-    }
-    # With more concurrency, each read requests the size first.
-    arguments = {"max_concurrency": 1, **arguments}
-    arguments["config_kwargs"] = {**limits, **arguments.get("config_kwargs", {})}
+    if _is_s3(uri):
+        limits = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "retries": {"mode": "standard", "total_max_attempts": attempts},
+            "max_pool_connections": 32,
+        }
+        # With more concurrency, each read requests the size first.
+        arguments = {"max_concurrency": 1, **arguments}
+        arguments["config_kwargs"] = {**limits, **arguments.get("config_kwargs", {})}
     fs, path = fsspec.core.url_to_fs(uri, **arguments)
-    fs.retries = 1
+    if _is_s3(uri):
+        fs.retries = 1
     return fs, str(path)
 
 

@@ -290,9 +290,9 @@ class Ledger(Versions, Anchors):
             return Entry(**self._database.add(ENTRIES, entry))
         except sa.exc.IntegrityError:
             winner = self._last(entry.model)
-        if winner and entry.action == "promote":
-            if winner.to_version == entry.to_version:
-                return winner
+        is_promotion = entry.action == "promote"
+        if winner and is_promotion and winner.to_version == entry.to_version:
+            return winner
         raise self._conflict(entry.action, entry.model, entry.sequence - 1)
 
     def _conflict(self, action: str, model: str, expected: int) -> PromotionError:
