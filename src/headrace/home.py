@@ -135,7 +135,6 @@ def _revoke_others(path: Path) -> None:
 def _name(user: int) -> str:
     import pwd
 
-    try:
+    with contextlib.suppress(KeyError):
         return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
+    return str(user)

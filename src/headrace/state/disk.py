@@ -89,17 +89,15 @@ def full_disk(what: str, where: str) -> DependencyError:
 
 def is_full(where: str, needed_bytes: int = _MIN_FREE) -> bool:
     """Whether a disk has fewer free bytes than needed."""
-    try:
+    with contextlib.suppress(OSError):
         return shutil.disk_usage(where).free < needed_bytes
-    except OSError:
-        return False
+    return False
 
 
 def _free(where: str) -> str:
-    try:
+    with contextlib.suppress(OSError):
         return f" ({shutil.disk_usage(where).free // 2**20} MiB free)"
-    except OSError:
-        return ""
+    return ""
 
 
 def fsync_path(path: Path) -> None:
@@ -189,7 +187,6 @@ def sweep_temporary(parent: Path) -> None:
 
 
 def _owner(folder: Path) -> str:
-    try:
+    with contextlib.suppress(OSError):
         return (folder / _OWNER_FILE).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return ""

@@ -103,7 +103,6 @@ def _look_up(pid: int) -> tuple[str, Condition]:
 
 @cache
 def _boot_id() -> str:
-    try:
+    with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-    except OSError:
-        return "boot"
+    return "boot"

@@ -83,10 +83,9 @@ class Store:
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""
-        try:
+        with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
             return json.loads(self.read(key))
-        except (FileNotFoundError, ValueError, RecursionError):
-            return None
+        return None
 
     def write(self, key: str, data: bytes) -> str:
         """Write a key atomically; returns its URI."""
