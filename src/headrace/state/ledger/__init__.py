@@ -158,19 +158,19 @@ class Ledger(Versions, Anchors):
             return last
         if expected_sequence != (last.sequence if last else 0):
             raise self._conflict("promote", model, expected_sequence)
-        champion = last.to_version if last else None
         entry = Entry(
             model=model,
             sequence=expected_sequence + 1,
             action="promote",
-            from_version=champion,
+            from_version=last.to_version if last else None,
             to_version=version,
             who=who,
             why=why,
             forced=forced,
-            evidence_id=self._proof(model, version, evidence_id, forced, champion),
+            evidence_id=evidence_id,
         )
-        return self._append(entry)
+        proof = {"evidence_id": self._proof(entry)}
+        return self._append(entry.model_copy(update=proof))
 
     def rollback(
         self, model: str, *, who: str, why: str, expected_sequence: int

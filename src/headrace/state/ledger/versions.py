@@ -12,7 +12,7 @@ from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.database import Condition, Database, as_json
 from headrace.state.ledger.former import Attempt
 from headrace.state.ledger.leases import LEASES, PATIENCE_SECONDS, fence, now_of
-from headrace.state.ledger.rows import Binding, Evidence, Lease, Version
+from headrace.state.ledger.rows import Binding, Entry, Evidence, Lease, Version
 from headrace.state.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
 
 TIMEOUT_SECONDS = 30.0  # for a lock or a connection
@@ -206,15 +206,9 @@ class Versions:
         rows = self._database.rows(newest)
         return Evidence(**rows[0]) if rows else None
 
-    def _proof(
-        self,
-        model: str,
-        version: int,
-        evidence_id: int | None,
-        forced: bool,
-        champion: int | None,
-    ) -> int | None:
+    def _proof(self, entry: Entry) -> int | None:
         """The id of the evidence to promote on; raises PromotionError."""
+        model, version, evidence_id = entry.model, entry.to_version, entry.evidence_id
         by_hand = forcing(model, version)
         evidence = None if evidence_id is None else self.evidence(evidence_id)
         about = (evidence.model, evidence.version) if evidence else None
@@ -223,7 +217,7 @@ class Versions:
                 f"Evidence {evidence_id} is not about version {version} of {model}.",
                 f"Run `headrace run {model}` to evaluate this version.",
             )
-        if forced:
+        if entry.forced:
             evidence = evidence or self.latest_evidence(model, version)
             return evidence.id if evidence else None
         law = evidence.law_digest if evidence else None
@@ -233,6 +227,7 @@ class Versions:
                 f"overrides {', '.join(evidence.overrides)}.",
                 f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
             )
+        champion = entry.from_version
         if evidence and evidence.champion_version != champion:
             before = evidence.champion_version
             raise compared_with_another(model, version, before, champion)

@@ -221,13 +221,10 @@ def follow_home(settings: Settings) -> None:
         if not sa.inspect(connection).has_table("experiments"):
             return
         query = sa.text("SELECT name, artifact_location FROM experiments")
-        roots = {
-            str(place).removesuffix(f"/{name}")
-            for name, place in connection.execute(query)
-            if str(place).endswith(f"/mlartifacts/{name}")
-        }
+        places = connection.execute(query)
+        roots = {str(place).removesuffix(f"/{name}") for name, place in places}
         for root in roots - {artifacts}:
-            if root.startswith("file:"):
+            if root.startswith("file:") and root.endswith("/mlartifacts"):
                 relocate(connection, root, artifacts)
 
 
