@@ -34,9 +34,8 @@ def copy_ledger(source_url: str, target_url: str) -> None:
     """
     source = Database(source_url, _TIMEOUT_SECONDS)
     target = Database(target_url, _TIMEOUT_SECONDS)
-    with source.writing() as reading, target.writing() as writing:
-        source.lock(reading)  # so that no row is added meanwhile
-        target.lock(writing)
+    # The source is locked so that no row is added meanwhile.
+    with source.locking() as reading, target.locking() as writing:
         links = _missing_links(reading, writing)
         rows = {
             (table.name, row_key(table, row)): row

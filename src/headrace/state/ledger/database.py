@@ -19,6 +19,7 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.records import Record
+from headrace.settings import Settings
 from headrace.state.ledger.chain import Appender, adopt_rows
 from headrace.state.ledger.engines import check_room, is_read_only, make_engine
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
@@ -121,8 +122,7 @@ class Database:
     @contextlib.contextmanager
     def adding(self) -> Iterator[Appender]:
         """A transaction that adds rows to the chain."""
-        with self.writing() as connection:
-            self.lock(connection)  # always the first lock, so there is no deadlock
+        with self.locking() as connection:  # the first lock, so there is no deadlock
             if self._guard is not None:
                 self._guard(connection)
             yield Appender(connection)
@@ -135,26 +135,27 @@ class Database:
         """A transaction that is committed at the end of the block."""
         return self._transaction("BEGIN IMMEDIATE")  # a later upgrade would not wait
 
+    @contextlib.contextmanager
+    def locking(self) -> Iterator[sa.Connection]:
+        """As `writing`, with PostgreSQL's advisory lock; SQLite has only one writer."""
+        with self.writing() as connection:
+            if not self._is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            yield connection
+
     def ensure(self, metadata: sa.MetaData) -> None:
         """Create the tables that are missing."""
         with self.reading() as connection:
             present = set(sa.inspect(connection).get_table_names())
         if present >= set(metadata.tables):
             return
-        with self.writing() as connection:
-            self.lock(connection)
+        with self.locking() as connection:
             metadata.create_all(connection)
-
-    def lock(self, connection: sa.Connection) -> None:
-        """Take PostgreSQL's advisory lock; SQLite has only one writer at a time."""
-        if not self._is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
     def _create(self) -> int:
         if self._is_sqlite:
             self._use_write_ahead_log()
-        with self.writing() as connection:
-            self.lock(connection)
+        with self.locking() as connection:
             if (version := format_of(connection)) is not None:
                 return version
             present = set(sa.inspect(connection).get_table_names())
@@ -173,10 +174,7 @@ class Database:
 
     def _migrate(self) -> int:
         """Migrate format 1 in one transaction, unless another process has done so."""
-        from headrace.settings import Settings
-
-        with self.writing() as connection:
-            self.lock(connection)
+        with self.locking() as connection:
             version = format_of(connection)
             if version != 1:
                 return version or 0

@@ -58,8 +58,7 @@ class Leases:
         query = sa.select(IDENTITY.c.id)
         for row in self._database.rows(query):
             return str(row["id"])
-        with self._database.writing() as connection:
-            self._database.lock(connection)
+        with self._database.locking() as connection:
             identity = connection.execute(query).scalar()
             if identity is None:
                 identity = uuid4().hex[:12]
