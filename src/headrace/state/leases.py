@@ -12,15 +12,12 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.interrupts import interrupt_now
+from headrace.settings import Settings
 from headrace.state.ledger import Lease, Ledger
 from headrace.state.ledger.leases import FLOW_RUN, Leases, lease_busy, lease_lost
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 RENEWAL_SECONDS = 15.0
 RETRY_SECONDS = 3.0

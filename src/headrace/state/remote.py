@@ -18,17 +18,15 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.settings import Settings
 from headrace.spec.checks import refuse_credential
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 LIMIT_SECONDS = 60.0
 CONNECT_SECONDS = 5

@@ -12,16 +12,14 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.ledger.rows import Version
 from headrace.state.remote import ask, file_system
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
-
-if TYPE_CHECKING:
-    from headrace.state.ledger import Version
 
 _HOME = "{artifacts}"
 _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}

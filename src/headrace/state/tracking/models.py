@@ -14,17 +14,15 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import DataDescription, TrainingRecord
+from headrace.state.ledger.rows import Version
 from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once
 from headrace.state.tracking.runs import Runs
-
-if TYPE_CHECKING:
-    from headrace.state.ledger import Version
 
 MODEL_FILE = "data/model.keras"  # of a logged model
 GOLDEN_FILE = "golden/golden.npz"  # of its run
