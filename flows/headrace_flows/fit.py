@@ -20,7 +20,7 @@ from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRec
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.disk import own_temporary_folder
-from headrace.state.leases import HeldLease, heartbeat
+from headrace.state.ledger.leases import HeldLease, heartbeat
 from headrace.state.store import unpack_folder
 from headrace_flows.retrying_clients import retrying_clients
 from headrace_flows.run import Run, tell_prefect

@@ -12,7 +12,7 @@ from headrace.errors import ContractError, DependencyError, UsageError
 from headrace.planning import Key
 from headrace.records import TrainingRecord
 from headrace.spec.files import override
-from headrace.state.leases import heartbeat
+from headrace.state.ledger.leases import heartbeat
 from headrace.state.store import pack_folder
 from headrace_flows.run import Run
 
