@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,12 +12,22 @@ from headrace.state.ledger import Entry, Evidence, Ledger, Version
 from headrace.state.ledger.former import (
     Attempt,
     BestFormer,
-    best_former,
     earlier_attempts,
     find_best_former,
 )
 
 SHAPES = {"description": {"shape": [8, 8, 1], "classes": ["0", "1"]}}
+
+
+def best_former(
+    entries: Any, attempts: Any, versions: Any, champion: int, weights: str
+) -> BestFormer:
+    """As of a ledger with these rows."""
+    rows = {"history": entries, "attempts": attempts, "versions": versions}
+    ledger: Any = SimpleNamespace(
+        **{name: lambda _model, found=found: found for name, found in rows.items()}
+    )
+    return find_best_former(ledger, "blobs", champion, weights)
 
 
 def version(number: int, **values: Any) -> Version:
