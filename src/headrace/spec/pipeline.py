@@ -12,9 +12,8 @@ from pydantic import (
     model_validator,
 )
 
-from headrace import extensions
 from headrace.errors import SpecError, did_you_mean
-from headrace.extensions import constant
+from headrace.extensions import constant, modules
 from headrace.records import DEFAULT_TASK
 from headrace.spec import tables
 from headrace.spec.training import TrainingSpec
@@ -29,12 +28,12 @@ COMMON_GATES: dict[str, dict[str, Any]] = {
 
 def media_names() -> list[str]:
     """All media, of ``headrace.media`` and of entry points."""
-    return list(extensions.modules("media"))
+    return list(modules("media"))
 
 
 def task_names() -> list[str]:
     """All tasks, of ``headrace.tasks`` and of entry points."""
-    return list(extensions.modules("tasks"))
+    return list(modules("tasks"))
 
 
 class GateSpec(tables.Table):
@@ -88,7 +87,7 @@ class GateSpec(tables.Table):
     @field_validator("kind")
     @classmethod
     def _kind_is_known(cls, kind: str) -> str:
-        known = extensions.modules("gates")
+        known = modules("gates")
         if kind and kind not in known:
             near = did_you_mean(kind, known, "")
             raise ValueError(
@@ -173,7 +172,7 @@ class PipelineSpec(tables.Table):
 
 def default_builder(medium: str) -> str:
     """The default family of models of a medium."""
-    return str(constant(extensions.modules("media")[medium], "DEFAULT_BUILDER"))
+    return str(constant(modules("media")[medium], "DEFAULT_BUILDER"))
 
 
 def family_medium(builder: str) -> str:
@@ -182,7 +181,7 @@ def family_medium(builder: str) -> str:
     Raises:
         SpecError: the family does not say it.
     """
-    module = extensions.modules("models").get(builder)
+    module = modules("models").get(builder)
     return str(constant(module, "MEDIUM", '"image"')) if module else ""
 
 
@@ -197,7 +196,7 @@ def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, 
     builder = builder or default_builder(medium)
     if not family_medium(builder):
         return {}
-    module = extensions.modules("models")[builder]
+    module = modules("models")[builder]
     recipe = constant(module, "RECIPE", '{"epochs": 4}')
     try:
         TrainingSpec.model_validate(recipe)
@@ -237,7 +236,7 @@ def unused_fields(task: str) -> tuple[str, ...]:
 
 def task_default(task: str, name: str) -> Any:
     """A constant of a task, such as ``SCORE``."""
-    return constant(f"{extensions.modules('tasks')[task]}.defaults", name)
+    return constant(f"{modules('tasks')[task]}.defaults", name)
 
 
 def _gates_of(task: str, values: dict[str, Any]) -> Any:
@@ -257,4 +256,4 @@ def _gates_of(task: str, values: dict[str, Any]) -> Any:
 
 def least_steps(builder: str) -> int:
     """The training steps that a family needs to converge, however few the rows."""
-    return int(constant(extensions.modules("models")[builder], "LEAST_STEPS") or 0)
+    return int(constant(modules("models")[builder], "LEAST_STEPS") or 0)

@@ -20,7 +20,6 @@ from pydantic_core import PydanticCustomError
 
 from headrace import extensions
 from headrace.credentials import credential_advice, find_credential, schema_pattern
-from headrace.extensions import constant
 from headrace.spec.checks import check_cron, check_encoding, check_timezone
 
 T = TypeVar("T")
@@ -131,7 +130,7 @@ class _Data(Table):
 
 def fields_of(medium: str) -> dict[str, Any]:
     """The fields that a medium adds to ``[data]``, from its constant `FIELDS`."""
-    return constant(extensions.modules("media")[medium], "FIELDS") or {}
+    return extensions.constant(extensions.modules("media")[medium], "FIELDS") or {}
 
 
 @functools.cache

@@ -141,7 +141,9 @@ def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
 def _statements(dialect: str, table: sa.Table) -> list[str]:
     if dialect == "sqlite":
         return list(_sqlite_triggers(table).values())
-    return [_CREATE_FUNCTION, *_postgresql_triggers(table).values()]
+    create = f'CREATE TRIGGER "{table.name}_append_only" BEFORE UPDATE OR DELETE OR '
+    create += f'TRUNCATE ON "{table.name}" FOR EACH STATEMENT EXECUTE FUNCTION '
+    return [_CREATE_FUNCTION, f"{create}{_FUNCTION}()"]
 
 
 def missing_triggers(
@@ -161,7 +163,7 @@ def missing_triggers(
     )
     values = {"function": _FUNCTION, "refusal": REFUSAL}
     enabled = set(connection.execute(query_enabled, values).scalars())
-    names = [name for table in tables for name in _postgresql_triggers(table)]
+    names = [f"{table.name}_append_only" for table in tables]
     return [name for name in names if name not in enabled]
 
 
@@ -192,14 +194,6 @@ def _sqlite_triggers(table: sa.Table) -> dict[str, str]:
     return {
         f"{table.name}_no_{kind}": f'CREATE TRIGGER "{table.name}_no_{kind}" {text}'
         for kind, text in kinds.items()
-    }
-
-
-def _postgresql_triggers(table: sa.Table) -> dict[str, str]:
-    name = f"{table.name}_append_only"
-    return {
-        name: f'CREATE TRIGGER "{name}" BEFORE UPDATE OR DELETE OR TRUNCATE '
-        f'ON "{table.name}" FOR EACH STATEMENT EXECUTE FUNCTION {_FUNCTION}()'
     }
 
 
