@@ -192,9 +192,8 @@ def _limit_s3(settings: Settings) -> None:
         return
     # Imported by name: no result of a stage depends on the version.
     try:
-        boto3: Any = importlib.import_module("boto3")
-        botocore: Any = importlib.import_module("botocore.session")
-        config: Any = importlib.import_module("botocore.config")
+        names = ("boto3", "botocore.session", "botocore.config")
+        boto3, botocore, config = map(importlib.import_module, names)
     except ImportError:
         return  # then only an MLflow server uses S3
     session = botocore.get_session()
