@@ -82,6 +82,11 @@ class Law:
         fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
         return tuple(sorted(fields))
 
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """How the run's law differs from that of the file."""
+        return changes(self.committed, self.applied)
+
     def dump(self) -> dict[str, Any]:
         """The JSON that evidence stores; `recorded_changes` reads it."""
         return dataclasses.asdict(self)

@@ -41,12 +41,12 @@ def folder(tmp_path: Path) -> Path:
 
 def changed(folder: Path, *overrides: str) -> list[str]:
     law = read_law(load_spec(folder, overrides), folder, folder, folder)
-    return [str(change) for change in changes(law.committed, law.applied)]
+    return [str(change) for change in law.changes]
 
 
 def test_a_run_of_the_file_as_it_is_overrides_nothing(folder: Path) -> None:
     law = read_law(load_spec(folder), folder, folder, folder)
-    assert (law.overrides, changes(law.committed, law.applied)) == ((), ())
+    assert (law.overrides, law.changes) == ((), ())
     assert law.file == FILE
     assert law.digest == Law(law.committed, {}, "").digest
     assert recorded_changes(law.dump()) == ()

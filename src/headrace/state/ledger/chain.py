@@ -108,7 +108,7 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     )
     for entry in links.mappings():
         number += 1
-        problem = problem or _problem(entry, number, link, rows)
+        problem = problem or _problem(dict(entry), number, link, rows)
         link = entry["link"]
         has_wanted = has_wanted or link == wanted
         rows.get(entry["table"], {}).pop(entry["row"], None)

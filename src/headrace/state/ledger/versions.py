@@ -129,9 +129,9 @@ class Versions:
         bindings = sa.select(BINDINGS).where(BINDINGS.c.model == model)
         with self._database.reading() as connection:
             steps = connection.execute(bindings.order_by(BINDINGS.c.step)).mappings()
-            last = {step["version"]: step for step in steps}
+            last = {step["version"]: dict(step) for step in steps}
             rows = connection.execute(query.order_by(VERSIONS.c.version)).mappings()
-            return [_as_bound(row, last.get(row["version"])) for row in rows]
+            return [_as_bound(dict(row), last.get(row["version"])) for row in rows]
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""

@@ -63,7 +63,7 @@ def as_metrics(
 class Logs(Connection):
     """Each method is one call to MLflow."""
 
-    def log_batch(self, run_id: str, **entities: list[Any]) -> None:
+    def log_batch(self, run_id: str, **entities: Any) -> None:
         """Log params, metrics or tags, which are MLflow's entities."""
         with tracking_errors(self.uri):
             retry_once(lambda: self.client.log_batch(run_id, **entities))
