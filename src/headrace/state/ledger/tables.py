@@ -141,9 +141,9 @@ def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
 def _statements(dialect: str, table: sa.Table) -> list[str]:
     if dialect == "sqlite":
         return list(_sqlite_triggers(table).values())
-    create = f'CREATE TRIGGER "{table.name}_append_only" BEFORE UPDATE OR DELETE OR '
-    create += f'TRUNCATE ON "{table.name}" FOR EACH STATEMENT EXECUTE FUNCTION '
-    return [_CREATE_FUNCTION, f"{create}{_FUNCTION}()"]
+    event = f'BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table.name}" FOR EACH STATEMENT'
+    create = f'CREATE TRIGGER "{table.name}_append_only" {event}'
+    return [_CREATE_FUNCTION, f"{create} EXECUTE FUNCTION {_FUNCTION}()"]
 
 
 def missing_triggers(

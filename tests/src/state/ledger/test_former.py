@@ -20,14 +20,19 @@ SHAPES = {"description": {"shape": [8, 8, 1], "classes": ["0", "1"]}}
 
 
 def best_former(
-    entries: Any, attempts: Any, versions: Any, champion: int, weights: str
+    entries: Any,
+    attempts: Any,
+    versions: Any,
+    champion: int,
+    weights: str,
+    gone: Any = (),
 ) -> BestFormer:
     """As of a ledger with these rows."""
     rows = {"history": entries, "attempts": attempts, "versions": versions}
     ledger: Any = SimpleNamespace(
         **{name: lambda _model, found=found: found for name, found in rows.items()}
     )
-    return find_best_former(ledger, "blobs", champion, weights)
+    return find_best_former(ledger, "blobs", champion, weights, gone)
 
 
 def version(number: int, **values: Any) -> Version:
