@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError
-from headrace.state.ledger import Leases
+from headrace.state.ledger.leases import Leases
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

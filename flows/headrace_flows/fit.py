@@ -19,9 +19,9 @@ from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.state.folders import unpack_folder
-from headrace.state.leases import HeldLease, heartbeat
-from headrace.state.temporary import own_temporary_folder
+from headrace.state.disk import own_temporary_folder
+from headrace.state.ledger.leases import HeldLease, heartbeat
+from headrace.state.store import unpack_folder
 from headrace_flows.retrying_clients import retrying_clients
 from headrace_flows.run import Run, tell_prefect
 

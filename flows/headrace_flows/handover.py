@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import DependencyError, UsageError
 from headrace.planning import Key
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
-from headrace.state.folders import pack_folder
+from headrace.state.store import pack_folder
 from headrace_flows.attempts import Attempt, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.fit import Answer, Request, answer_key, error_of, request_key
 from headrace_ops.prefect_errors import translate_errors

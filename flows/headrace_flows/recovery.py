@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
-from headrace.state.ledger import Lease, Leases
+from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
-from headrace.state.ledger.leases import FLOW_RUN
+from headrace.state.ledger.leases import FLOW_RUN, Leases
 from headrace_flows.background import beside
 
 if TYPE_CHECKING:

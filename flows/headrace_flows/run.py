@@ -26,9 +26,11 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
-from headrace.state.leases import HeldLease, heartbeat, hold
-from headrace.state.store import disk_errors
+from headrace.spec.files import fields_of, fields_of_file
+from headrace.spec.law import name_by_changes
+from headrace.state.disk import disk_errors
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.leases import HeldLease, heartbeat, hold
 from headrace.use.repair import Repair, mend
 from headrace_flows.memory import give_memory_back
 
@@ -139,7 +141,7 @@ class Run:
     def _take(self, *, wait: bool) -> None:
         lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)
         self.holding = self._lease.enter_context(lease)
-        self.plan.ledger = self.holding.ledger()
+        self.plan.ledger = Ledger(self.plan.settings.database_url, self.holding.lease)
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from headrace.credentials import schema_pattern
 from headrace.settings import Settings
-from headrace.state.temporary import own_temporary_folder
+from headrace.state.disk import own_temporary_folder
 from headrace.use.scoring import ScoringRecord
 from headrace_flows.stages import RETRIED
 

@@ -14,11 +14,11 @@ from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
 from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
-from headrace.spec import PipelineSpec, is_own, load_spec
-from headrace.state.folders import unpack_folder
-from headrace.state.ledger.deployments import Deployments
-from headrace.state.store import Store
-from headrace.state.temporary import own_temporary_folder
+from headrace.spec import PipelineSpec, load_spec
+from headrace.spec.training import is_own
+from headrace.state.disk import own_temporary_folder
+from headrace.state.ledger.anchors import Deployments
+from headrace.state.store import Store, unpack_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.report import publish_name, publish_report

@@ -10,8 +10,7 @@ from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.law import read_law
-from headrace.state.folders import unpack_folder
-from headrace.state.store import Store
+from headrace.state.store import Store, unpack_folder
 from headrace_flows.deploying.applying import find_deployments
 from headrace_flows.deploying.wanted import owner_tags
 

@@ -12,7 +12,7 @@ from prefect.states import Cancelled
 
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.state.leases import heartbeat
+from headrace.state.ledger.leases import heartbeat
 from headrace.use.tuning import parse_search, search
 from headrace_flows import recovery, stages
 from headrace_flows.retrying_clients import retrying_clients

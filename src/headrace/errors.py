@@ -60,8 +60,6 @@ class NotFoundError(UsageError):
 class Refusal(HeadraceError):
     """A valid request is refused for its data, contract, gates or integrity."""
 
-    exit_code = 1
-
 
 class SourceError(Refusal):
     """A data file is damaged, hostile, or not of the format that it claims."""
@@ -102,17 +100,13 @@ class DependencyError(HeadraceError):
 
 
 def did_you_mean(
-    name: str,
-    known: Iterable[str],
-    otherwise: str,
-    cutoff: float = 0.5,
-    prefix: str = "",
+    name: str, known: Iterable[str], default: str, cutoff: float = 0.5, prefix: str = ""
 ) -> str:
-    """The action for an unknown name: the nearest known one, else ``otherwise``.
+    """The action for an unknown name: the nearest known one, else ``default``.
 
     Args:
         cutoff: the required similarity, from 0 to 1.
         prefix: of the suggested name, such as ``training.``.
     """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f"Did you mean {prefix}{near[0]}?" if near else otherwise
+    return f"Did you mean {prefix}{near[0]}?" if near else default

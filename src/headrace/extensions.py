@@ -21,30 +21,36 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from headrace.errors import HeadraceError, SpecError, UsageError
 
 Kind = Literal["media", "tasks", "models", "sources", "gates", "flows"]
 
-_PLACES: dict[Kind, str] = {
-    "media": "headrace.media",
-    "tasks": "headrace.tasks",
-    "models": "headrace.models",
-    "sources": "headrace.data.sources.readers",
-    "gates": "headrace.gates.kinds",
-    "flows": "headrace_flows",
+
+class _Place(NamedTuple):
+    """Where the extensions of a kind are.
+
+    Attributes:
+        package: the package with Headrace's own.
+        word: the kind, in messages.
+        attribute: what the module of an extension must have.
+    """
+
+    package: str
+    word: str
+    attribute: str = "__name__"
+
+
+_PLACES: dict[Kind, _Place] = {
+    "media": _Place("headrace.media", "medium"),
+    "tasks": _Place("headrace.tasks", "task"),
+    "models": _Place("headrace.models", "model family", "build"),
+    "sources": _Place("headrace.data.sources.readers", "reader", "read"),
+    "gates": _Place("headrace.gates.kinds", "gate kind", "KIND"),
+    "flows": _Place("headrace_flows", "flow"),
 }
 _FOLDERS = ("media", "tasks")  # one each; the others are one file each
-_WORDS: dict[Kind, str] = {
-    "media": "medium",
-    "tasks": "task",
-    "models": "model family",
-    "sources": "reader",
-    "gates": "gate kind",
-    "flows": "flow",
-}
-_GIVES: dict[Kind, str] = {"models": "build", "sources": "read", "gates": "KIND"}
 
 
 @functools.cache
@@ -54,7 +60,7 @@ def modules(kind: Kind) -> dict[str, str]:
     Raises:
         UsageError: two packages add an extension of the same name.
     """
-    place = _PLACES[kind]
+    place = _PLACES[kind].package
     folder = path_of(place).parent
     found = {
         one.name: f"{place}.{one.name}"
@@ -81,7 +87,7 @@ def added() -> dict[Kind, importlib.metadata.EntryPoints]:
 
 def is_added(kind: Kind, name: str) -> bool:
     """Whether an installed package adds a name, rather than Headrace itself."""
-    return not modules(kind)[name].startswith(f"{_PLACES[kind]}.")
+    return not modules(kind)[name].startswith(f"{_PLACES[kind].package}.")
 
 
 def load(kind: Kind, name: str) -> Any:
@@ -94,7 +100,7 @@ def load(kind: Kind, name: str) -> Any:
     path_of(module)
     with blamed(kind, name):
         loaded = importlib.import_module(module)
-        getattr(loaded, _GIVES.get(kind, "__name__"))
+        getattr(loaded, _PLACES[kind].attribute)
     return loaded
 
 
@@ -120,7 +126,7 @@ def blamed(
         place = f" in line {lines[-1]}" if lines else ""
         text = str(error).partition("\n")[0].rstrip(".")
         raise error_type(
-            f"The {_WORDS[kind]} {name} ({module}) failed{on}: "
+            f"The {_PLACES[kind].word} {name} ({module}) failed{on}: "
             f"{type(error).__name__}{place}{': ' * bool(text)}{text}.",
             f"Mend that package{', or the data' * bool(on)}.",
         ) from error
@@ -153,8 +159,7 @@ def path_of(module: str) -> Path:
     if spec is not None:
         alone = [str(spec.origin).removesuffix(".py")]
         for root in spec.submodule_search_locations or alone:
-            file = file_below(Path(root), rest)
-            if file is not None:
+            if file := file_below(Path(root), rest):
                 return file
     problem = "there is no such module"
     if ":" in module:

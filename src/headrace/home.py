@@ -85,16 +85,19 @@ def _check_owner(home: Path, *, is_chosen: bool) -> None:
     owner = home.stat().st_uid
     if owner in (os.geteuid(), 0):
         return
+    name = str(owner)
+    with contextlib.suppress(KeyError):
+        name = home.owner()
     if not is_chosen:
         raise UsageError(
-            f"The home {home} belongs to another user ({_name(owner)}), who could "
+            f"The home {home} belongs to another user ({name}), who could "
             "change what is loaded from it.",
             "Set HEADRACE_HOME to a folder of yours, or to this one if you trust them.",
         )
     log.warning(
         "the home %s belongs to another user (%s), who can read and change all of it",
         home,
-        _name(owner),
+        name,
     )
 
 
@@ -130,12 +133,3 @@ def _revoke_others(path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _OTHERS:
             path.chmod(mode & ~_OTHERS)
-
-
-def _name(user: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)

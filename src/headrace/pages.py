@@ -43,16 +43,13 @@ def _environment(kind: str) -> Environment:
         lstrip_blocks=True,
         finalize=_in_markdown if kind == "md" else None,
     )
-    environment.filters["number"] = _number
-    environment.filters["code"] = _code
-    environment.filters["url"] = _url
+    environment.filters |= {"number": _number, "code": _code, "url": _url}
     return environment
 
 
 def _in_markdown(value: Any) -> Markup:
-    if isinstance(value, Markup):
-        return value
-    return Markup(as_markdown(str(value)))  # noqa: S704 - has just been escaped
+    is_safe = isinstance(value, Markup)
+    return value if is_safe else Markup(as_markdown(str(value)))  # noqa: S704 - escaped
 
 
 def _code(text: str) -> Markup:

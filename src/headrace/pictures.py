@@ -58,8 +58,7 @@ def fonts_for(text: str) -> tuple[list[str], set[str]]:
             break
         if name.startswith("Last Resort"):  # has a box for every letter
             continue
-        known = map(chr, FT2Font(files[name]).get_charmap())
-        left = letters.difference(known)
+        left = letters.difference(map(chr, FT2Font(files[name]).get_charmap()))
         if left != letters:
             fonts.append(name)
         letters = left

@@ -6,10 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from typing import Self
+from typing import Self, TypeVar
 
 SECONDS_BETWEEN = 5.0
 LONG_SECONDS = 50.0  # after which lines are less frequent

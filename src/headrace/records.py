@@ -6,6 +6,7 @@ another machine.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -46,9 +47,7 @@ class Form(Record):
     shape: tuple[int, ...] | None = None
     sample_rate_hz: int = 0
     mask: tuple[str, ...] = ()
-    options: dict[str, Any] = Field(
-        default_factory=dict, exclude_if=lambda options: not options
-    )
+    options: dict[str, Any] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
 def _upgrade(description: dict[str, Any]) -> dict[str, Any]:
@@ -212,8 +211,7 @@ class GateResult(Record):
 
 def verdict(gates: Sequence[GateResult]) -> str:
     """A summary of the gates' results."""
-    failed = [gate.name for gate in gates if not gate.passed]
-    if failed:
+    if failed := [gate.name for gate in gates if not gate.passed]:
         return f"failed: {', '.join(failed)}"
     return "passed" if any(g.kind != "serving" for g in gates) else "no gates"
 

@@ -26,7 +26,8 @@ from headrace.errors import (
     did_you_mean,
 )
 from headrace.home import prepare
-from headrace.spec import FILE_NAME
+from headrace.spec.files import FILE_NAME
+from headrace.spec.tables import option
 
 POSTGRES_FILE = "postgres.json"
 
@@ -76,23 +77,11 @@ def postgres_url(socket_folder: str, database: str, driver: str = "psycopg2") ->
     return f"postgresql+{driver}://postgres@/{database}?host={quote(socket_folder)}"
 
 
-def postgres_answers(socket_folder: str) -> bool:
-    """Whether a PostgreSQL listens on a local socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(2)
-        try:
-            probe.connect(f"{socket_folder}/.s.PGSQL.5432")
-        except OSError:
-            return False
-        return True
-
-
-def _home_database(home: Path, postgres: str, sqlite: str) -> str:
+def _home_database(home: Path, name: str) -> str:
     """A database in the home's own PostgreSQL, or a SQLite file if it has none."""
-    folder = _postgres_socket(home)
-    if folder:
-        return postgres_url(folder, postgres)
-    return f"sqlite:///{home.absolute()}/{sqlite}"
+    if folder := _postgres_socket(home):
+        return postgres_url(folder, name)
+    return f"sqlite:///{home.absolute()}/{name}.db"
 
 
 class Settings(BaseSettings):
@@ -115,9 +104,7 @@ class Settings(BaseSettings):
         "fsspec URI; by default store/ in the home",
     )
     database_url: str = Field(
-        default_factory=lambda values: _home_database(
-            values["home"], "headrace", "headrace.db"
-        ),
+        default_factory=lambda values: _home_database(values["home"], "headrace"),
         description="the ledger: an SQLAlchemy URL; by default headrace.db in the "
         "home, or the home's PostgreSQL",
     )
@@ -126,71 +113,65 @@ class Settings(BaseSettings):
         description="who promotes, rolls back, approves and rejects: recorded, not "
         "verified; by default user@host",
     )
-    dask_address: str = Field(
-        default="",
-        description="a Dask scheduler whose workers share the store's folder; by "
-        "default processes of this machine are used",
+    dask_address: str = option(
+        "",
+        "a Dask scheduler whose workers share the store's folder; by default "
+        "processes of this machine are used",
     )
-    notify: str = Field(
-        default="",
-        description="a saved notification block of Prefect, such as "
-        "slack-webhook/team, for failures, refusals, rollbacks and drift",
+    notify: str = option(
+        "",
+        "a saved notification block of Prefect, such as slack-webhook/team, for "
+        "failures, refusals, rollbacks and drift",
     )
-    worker_environment: str = Field(
-        default="",
-        description="further environment variables that a worker passes to its flows: "
+    worker_environment: str = option(
+        "",
+        "further environment variables that a worker passes to its flows: "
         "comma-separated names, in which * stands for any letters",
     )
-    data: Path | None = Field(
-        default=None,
-        description="a folder that has, at any depth, local copies of the named data "
-        "sets; by default they are downloaded to data/ in the home",
+    data: Path | None = option(
+        None,
+        "a folder that has, at any depth, local copies of the named data sets; by "
+        "default they are downloaded to data/ in the home",
     )
-    storage_options: SecretStr = Field(
-        default=SecretStr(""),
-        description="JSON: credentials and other options of fsspec's file systems for "
-        "sources, by protocol or by URI prefix",
+    storage_options: SecretStr = option(
+        SecretStr(""),
+        "JSON: credentials and other options of fsspec's file systems for sources, by "
+        "protocol or by URI prefix",
     )
-    max_bytes: int = Field(
-        default=64 * 2**30, gt=0, description="bytes of one data set, decoded"
-    )
-    max_members: int = Field(
-        default=5_000_000, gt=0, description="files in one archive or folder"
-    )
-    max_item_bytes: int = Field(
-        default=32 * 2**20,
+    max_bytes: int = option(64 * 2**30, "bytes of one data set, decoded", gt=0)
+    max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
+    max_item_bytes: int = option(
+        32 * 2**20,
+        "bytes of one item, decoded: a colour image of 3,840 x 2,160 has 25 MB, and a "
+        "batch of 32 of them takes 3 GB in training",
         gt=0,
-        description="bytes of one item, decoded: a colour image of 3,840 x 2,160 has "
-        "25 MB, and a batch of 32 of them takes 3 GB in training",
     )
-    max_file_bytes: int = Field(
-        default=128 * 2**20,
+    max_file_bytes: int = option(
+        128 * 2**20,
+        "bytes of one encoded item, and of one page of a Parquet file: both are held "
+        "in memory; ten minutes of stereo at 48 kHz have 115 MB",
         gt=0,
-        description="bytes of one encoded item, and of one page of a Parquet file: "
-        "both are held in memory; ten minutes of stereo at 48 kHz have 115 MB",
     )
-    max_columns: int = Field(
-        default=4096,
-        gt=0,
-        description="columns of one table: each is examined to find items and labels",
+    max_columns: int = option(
+        4096, "columns of one table: each is examined to find items and labels", gt=0
     )
-    max_ratio: int = Field(
-        default=100,
+    max_ratio: int = option(
+        100,
+        "ratio of unpacked to packed bytes, beyond 16 MiB: texts and arrays reach 3 "
+        "to 10, a decompression bomb 1,000",
         gt=1,
-        description="ratio of unpacked to packed bytes, beyond 16 MiB: texts and "
-        "arrays reach 3 to 10, a decompression bomb 1,000",
     )
-    max_media_ratio: int = Field(
-        default=500,
+    max_media_ratio: int = option(
+        500,
+        "ratio of decoded images or sounds to their files, beyond 2 GiB in all: a "
+        "drawing reaches 300, an empty image or silence 1,000",
         gt=1,
-        description="ratio of decoded images or sounds to their files, beyond 2 GiB in "
-        "all: a drawing reaches 300, an empty image or silence 1,000",
     )
-    max_processes: int = Field(
-        default=16,
+    max_processes: int = option(
+        16,
+        "processes that decode concurrently, one per processor: each takes up to "
+        "256 MB",
         gt=0,
-        description="processes that decode concurrently, one per processor: each takes "
-        "up to 256 MB",
     )
 
     @field_validator("data", mode="before")
@@ -208,7 +189,7 @@ class Settings(BaseSettings):
     @property
     def home_tracking_uri(self) -> str:
         """The database in the home: a SQLite file, or one of its PostgreSQL."""
-        return _home_database(self.home, "mlflow", "mlflow.db")
+        return _home_database(self.home, "mlflow")
 
     @property
     def artifacts(self) -> str:
@@ -249,23 +230,26 @@ class Settings(BaseSettings):
             self.database_url == postgres_url(folder, "headrace")
             or self.tracking_uri == self.home_tracking_uri
         )
-        if uses_it and not postgres_answers(folder):
-            raise DependencyError(
-                f"The PostgreSQL of the home {self.home} is not running.",
-                "Start it with `headrace up --postgres`, and run the same command "
-                "again.",
-            )
+        if not uses_it:
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(2)
+            try:
+                probe.connect(f"{folder}/.s.PGSQL.5432")
+            except OSError:
+                raise DependencyError(
+                    f"The PostgreSQL of the home {self.home} is not running.",
+                    "Start it with `headrace up --postgres`, and run the same command "
+                    "again.",
+                ) from None
 
 
 def pipeline_places(settings: Settings) -> list[Path]:
     """The folders that are searched for pipelines, nearest first."""
     package = Path(__file__).resolve().parent
-    candidates = [
-        settings.project / "pipelines",
-        package.parents[1] / "pipelines",
-        package / "pipelines",
-    ]
-    return [place for place in dict.fromkeys(candidates) if place.is_dir()]
+    roots = dict.fromkeys((settings.project, package.parents[1], package))
+    places = (root / "pipelines" for root in roots)
+    return [place for place in places if place.is_dir()]
 
 
 def pipeline_names(settings: Settings) -> dict[str, Path]:

@@ -82,7 +82,7 @@ def _show_two(compared: Comparison) -> None:
 
 def _version_rows(model: str, ledger: Ledger) -> list[dict[str, Any]]:
     """Every version with its standing evidence, for ``--json``."""
-    from headrace.state.ledger import standing_evidence
+    from headrace.state.ledger.former import standing_evidence
 
     champion = ledger.champion(model)
     number = champion.version.version if champion else None

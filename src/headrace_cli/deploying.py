@@ -32,7 +32,7 @@ def deploy(
     as_json: JsonOption = False,
 ) -> None:
     """Make the deployments that the [deploy] tables describe."""
-    from headrace.state.ledger.deployments import Deployments
+    from headrace.state.ledger.anchors import Deployments
     from headrace_flows import notifications
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply

@@ -23,7 +23,7 @@ _COLUMNS = (
 def list_(as_json: JsonOption = False) -> None:
     """The pipelines, their champion and their newest version."""
     from headrace.settings import Settings, pipeline_names
-    from headrace.state.ledger.deployments import Deployments
+    from headrace.state.ledger.anchors import Deployments
 
     settings = Settings()
     has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set

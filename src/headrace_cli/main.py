@@ -116,7 +116,7 @@ def _own_temporary_folder() -> AbstractContextManager[None]:
     needs_none = sys.argv[1:2] in ([], ["up"], ["worker"])  # []: shell completion
     if needs_none or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
-    from headrace.state.temporary import own_temporary_folder
+    from headrace.state.disk import own_temporary_folder
 
     return own_temporary_folder()
 
@@ -144,7 +144,7 @@ def _fail_for_the_disk(error: Exception) -> None:
     """End with one sentence where a disk is full, fails or is read-only."""
     if not isinstance(error, OSError):
         return
-    from headrace.state.store import disk_error
+    from headrace.state.disk import disk_error
 
     cause = disk_error(error, str(error.filename or "/"))
     if cause is not None:

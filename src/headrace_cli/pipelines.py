@@ -89,7 +89,7 @@ def absolute_source(source: str, base: Path) -> str:
     Raises:
         UsageError: it is empty, as an unset variable is, or holds a credential.
     """
-    from headrace.spec import refuse_credential
+    from headrace.spec.checks import refuse_credential
 
     if not source.strip():
         raise UsageError("The data's source is empty.", "Name a path or a URI.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import variable
-from headrace.state.store import full_disk, is_full
+from headrace.state.disk import full_disk, is_full
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError
 from headrace.home import make_private
 from headrace.settings import Settings, restore_variables, variable
+from headrace.state.disk import full_disk, is_full
 from headrace.state.logins import new_login
-from headrace.state.store import full_disk, is_full
 from headrace_ops import guard
 from headrace_ops.environment import (
     CLIENT_VARIABLES,

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.settings import Settings, postgres_url, variable
-from headrace.state.tracking.relocation import follow_home
+from headrace.state.tracking.connection import follow_home
 from headrace_ops import guard, mlflow_server, postgres, prefect_server
 from headrace_ops.environment import (
     flow_environment,

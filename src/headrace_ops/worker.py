@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
-from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.anchors import Deployments
 from headrace_ops.admission import NotAdmitted, admit
 from headrace_ops.environment import enter_prefect, flow_environment
 from headrace_ops.live import answers, lasting_api_url

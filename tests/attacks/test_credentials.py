@@ -28,8 +28,8 @@ from headrace.data.sources import open_source
 from headrace.errors import HeadraceError, UsageError
 from headrace.settings import Settings
 from headrace.spec import DataSpec
+from headrace.state.remote import storage_options
 from headrace.state.store import Store
-from headrace.state.store.options import storage_options
 
 CANARY = "canary-7Hq2"
 WITH_CREDENTIAL = {

@@ -19,7 +19,7 @@ from tests.blobs import write_law
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.ledger import Evidence, Ledger
-from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.anchors import Deployments
 from headrace.state.tracking import Tracking
 
 Home = Any
@@ -144,8 +144,7 @@ def test_a_spec_from_prefects_form_is_held_against_the_file(
     bent: Home, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """As a trigger or the form sends it: the whole spec, and a folder."""
-    from headrace.state.folders import pack_folder
-    from headrace.state.store import Store
+    from headrace.state.store import Store, pack_folder
     from headrace_flows.train import train
 
     for name, value in bent.environment.items():
@@ -171,8 +170,7 @@ def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
     bent: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Who may write to the store and start runs would bring code, and a law."""
-    from headrace.state.folders import pack_folder
-    from headrace.state.store import Store
+    from headrace.state.store import Store, pack_folder
     from headrace_flows.train import train
 
     for name, value in bent.environment.items():

@@ -15,7 +15,7 @@ from tests.src.state.ledger.conftest import fill, promote
 
 from headrace.errors import IntegrityError
 from headrace.state.ledger import Approval, Ledger
-from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.anchors import Deployments
 from headrace.state.ledger.tables import CHAIN, CHAINED, METADATA
 
 TABLES = [table.name for table in (*CHAINED, CHAIN)]

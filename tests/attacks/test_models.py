@@ -23,7 +23,8 @@ from headrace.stages import promotion
 from headrace.stages.promotion.approval import approve
 from headrace.stages.registration import register
 from headrace.state.ledger import Approval, Ledger, Version
-from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, file_digest
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
+from headrace.state.tracking.artifacts import file_digest
 from headrace.use.repair import repair
 from headrace_flows.watching import ChampionWatch
 from headrace_ops.doctor.machine import check_models

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from tests.homes import Home
 
-from headrace.state.ledger import Approval, Leases, Ledger
+from headrace.state.ledger import Approval, Ledger
+from headrace.state.ledger.leases import Leases
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
-from headrace.state.leases import hold
+from headrace.state.ledger.leases import hold
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +67,7 @@ def test_a_run_that_has_lost_its_lease_registers_nothing(
     after_first: Home, prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from headrace.stages import registration
-    from headrace.state.ledger import Leases
+    from headrace.state.ledger.leases import Leases
 
     ledger = after_first.path / "headrace.db"
     leases = Leases(f"sqlite:///{ledger}")

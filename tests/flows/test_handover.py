@@ -11,9 +11,9 @@ import pytest
 from headrace.errors import ContractError, DependencyError, UsageError
 from headrace.planning import Key
 from headrace.records import TrainingRecord
-from headrace.spec import override
-from headrace.state.folders import pack_folder
-from headrace.state.leases import heartbeat
+from headrace.spec.files import override
+from headrace.state.ledger.leases import heartbeat
+from headrace.state.store import pack_folder
 from headrace_flows.run import Run
 
 pytestmark = pytest.mark.integration

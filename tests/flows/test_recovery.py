@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from headrace.settings import Settings
-from headrace.state.leases import heartbeat, hold
-from headrace.state.ledger import Lease, Leases
+from headrace.state.ledger import Lease
+from headrace.state.ledger.leases import Leases, heartbeat, hold
 from headrace.state.tracking import Tracking
 
 GONE = {"started": "an earlier boot-17"}

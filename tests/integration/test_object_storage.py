@@ -14,7 +14,8 @@ from tests.faults.storage import BUCKET, Place, Storage
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
-from headrace.state.store import Store, remote
+from headrace.state import remote
+from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.use.migration import Destination, migrate
 from headrace.use.verification import verify

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from headrace.state.ledger import Leases
+from headrace.state.ledger.leases import Leases
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

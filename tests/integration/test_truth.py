@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from headrace.state.ledger import Lease, Leases
+from headrace.state.ledger import Lease
+from headrace.state.ledger.leases import Leases
 
 pytestmark = pytest.mark.integration
 

@@ -10,13 +10,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import NotFoundError, SpecError
-from headrace.spec import (
-    PipelineSpec,
-    default_gates,
-    known_gates,
-    load_spec,
-    parse_override,
-)
+from headrace.spec import PipelineSpec, load_spec
+from headrace.spec.files import parse_override
+from headrace.spec.pipeline import default_gates, known_gates
 
 SMALL = 'medium = "image"\n[data]\nsource = "somewhere"\n'
 

@@ -16,7 +16,7 @@ from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, Refusal
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.state.folders import pack_folder
+from headrace.state.store import pack_folder
 
 DONE_CODES = {0, 1}  # a refused run is done, too
 

@@ -11,8 +11,8 @@ from headrace.errors import UsageError
 from headrace.planning import Plan
 from headrace.settings import Settings
 from headrace.stages.registration import training_key
-from headrace.state.folders import pack_folder
-from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.anchors import Deployments
+from headrace.state.store import pack_folder
 from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.backfilling.runs import Task
 from headrace_ops.prefect_errors import translate_errors

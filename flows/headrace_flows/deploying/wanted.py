@@ -11,9 +11,9 @@ from typing import Any
 from headrace import extensions
 from headrace.errors import SpecError
 from headrace.settings import Settings
-from headrace.spec import DeploySpec, FlowSpec, PipelineSpec
-from headrace.state.folders import pack_folder
-from headrace.state.store import Store
+from headrace.spec import PipelineSpec
+from headrace.spec.tables import DeploySpec, FlowSpec
+from headrace.state.store import Store, pack_folder
 from headrace_flows import recovery
 from headrace_flows.events import DRIFT, SNAPSHOT
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from headrace import extensions
 from headrace.errors import SpecError, did_you_mean
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec, default_builder, family_medium
+from headrace.spec import PipelineSpec
+from headrace.spec.pipeline import default_builder, family_medium
 from headrace.tasks import task
 
 if TYPE_CHECKING:

@@ -122,7 +122,7 @@ def _judge(
     from headrace.backend import load_backend
     from headrace.stages import evaluation, validation
     from headrace.stages.registration import register
-    from headrace.state.store import disk_errors
+    from headrace.state.disk import disk_errors
 
     load_backend()
     with disk_errors(str(plan.settings.home)):

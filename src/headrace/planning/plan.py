@@ -23,12 +23,13 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
+from headrace.spec import PipelineSpec
 from headrace.spec.law import Law, read_law
+from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import training_key
 from headrace.state.cache import user_cache
-from headrace.state.ledger import earlier_attempts, find_best_former
+from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.store import Store
 from headrace.tasks import task_modules
 

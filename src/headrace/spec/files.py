@@ -1,8 +1,14 @@
-"""Reads a pipeline file with overrides, and explains what is wrong with it."""
+"""Reads a pipeline's file, with overrides, as a spec or flat fields, and its README.
+
+An error explains what is wrong with a file. The README is the text of model cards, too.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +16,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from headrace.credentials import find_credential
-from headrace.errors import NotFoundError, SpecError, did_you_mean
+from headrace.errors import HeadraceError, NotFoundError, SpecError, did_you_mean
+from headrace.spec.checks import check_values, shorten, too_deep
 from headrace.spec.pipeline import PipelineSpec
 from headrace.spec.tables import CREDENTIAL
-from headrace.spec.values import check_values, shorten, too_deep
 
 FILE_NAME = "pipeline.toml"
 # Parsing takes up to 70 bytes of memory a byte. The names of 21,000 classes are 400 kB.
 MOST_BYTES = 2 * 2**20
+
+_MODEL = re.compile(r"## +model *$", re.IGNORECASE | re.MULTILINE)
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
@@ -45,15 +53,14 @@ def parse_override(text: str) -> tuple[list[str], Any]:
 
 
 def _apply(raw: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
-    table = raw
+    table: Any = raw
     for depth, key in enumerate(keys[:-1], start=1):
-        inner = table.setdefault(key, {})
-        if not isinstance(inner, dict):
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
             raise SpecError(
                 f"--set {shorten(text)!r}: {'.'.join(keys[:depth])} is not a table.",
                 "Give the whole value as TOML instead, for example gates=[].",
             )
-        table = inner
     table[keys[-1]] = value
 
 
@@ -170,7 +177,58 @@ def _names_at(location: tuple[int | str, ...]) -> list[str]:
             continue
         annotation = model.model_fields[part].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(
-            c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)
-        )
+        types = (kind for kind in candidates if isinstance(kind, type))
+        model = next(kind for kind in types if issubclass(kind, BaseModel))
     return sorted(model.model_fields)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The fields of nested JSON as text, named ``training.epochs``."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(v, Mapping) and v.keys() != {"name"} for v in value)
+        ):
+            for number, row in enumerate(value):
+                rest = {k: v for k, v in row.items() if k != "name"}
+                yield from flatten(rest, f"{prefix}{key}.{row.get('name', number)}.")
+        else:
+            yield f"{prefix}{key}", str(value)[:6000]
+
+
+def fields_of(spec: PipelineSpec) -> dict[str, str]:
+    """All fields of a spec that have a value."""
+    return dict(flatten(spec.model_dump(mode="json", exclude_none=True)))
+
+
+def fields_of_file(spec: PipelineSpec, folder: Path) -> dict[str, str]:
+    """The fields of the pipeline's file, or of the spec if the file is unreadable."""
+    with contextlib.suppress(HeadraceError):
+        return fields_of(load_spec(folder, name=spec.name))
+    return fields_of(spec)
+
+
+def read_readme(spec: PipelineSpec, folder: Path) -> str:
+    """The README in the pipeline's folder, else the description of the spec."""
+    file = folder / "README.md"
+    text = file.read_text(encoding="utf-8") if file.is_file() else spec.description
+    return text.strip()
+
+
+def summary(readme: str) -> str:
+    """The first paragraph of a README, in one line."""
+    paragraphs = (part for part in readme.split("\n\n") if not part.startswith("#"))
+    return " ".join(next(paragraphs, "").split())
+
+
+def split_readme(readme: str) -> tuple[str, str]:
+    """The text before the first section, and all sections but ``## Model``.
+
+    A model card describes the model of its run, which may differ from the README's.
+    """
+    intro, *sections = re.split(r"^(?=## )", readme, flags=re.MULTILINE)
+    shown = (part for part in sections if not _MODEL.match(part))
+    return intro.strip(), "".join(shown).strip()

@@ -28,6 +28,13 @@ _TABLES = {"data", "evaluation", "promotion"}
 _LISTS = {"contract", "gates"}
 _NAMES = {"name", "medium", "task"}  # another one is another model
 
+_BUILDER = "model.builder"
+_ROWS = ("gates", "contract")  # named without their rows
+_WITHOUT_VALUE = {None, "{}"}
+_LONGEST_VALUE = 24
+_NAMED_FIELDS = 3
+_UNUSUAL = re.compile(r"[^\w\-.+, \[\]()]")
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -64,12 +71,16 @@ class Law:
     @property
     def digest(self) -> str:
         """sha256 of the file's law, whatever its comments, order and source."""
-        return law_digest(self.committed)
+        fields = _flatten(self.committed).items()
+        lines = sorted((list(path), value) for path, value in fields)
+        return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 
     @property
     def overrides(self) -> tuple[str, ...]:
         """The fields that the run overrides, such as ``gates``, ``promotion.mode``."""
-        return overridden(self.committed, self.applied)
+        paths = _changed(_flatten(self.committed), _flatten(self.applied))
+        fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
+        return tuple(sorted(fields))
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -124,19 +135,6 @@ def law_of(spec: PipelineSpec) -> dict[str, Any]:
     return law
 
 
-def law_digest(law: Fields) -> str:
-    """sha256 of a law, whatever the order of its gates and of its contract."""
-    lines = sorted((list(path), value) for path, value in _flatten(law).items())
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
-
-
-def overridden(committed: Fields, applied: Fields) -> tuple[str, ...]:
-    """The fields of the law that differ: ``gates``, ``contract``, ``data.where``."""
-    paths = _changed(_flatten(committed), _flatten(applied))
-    fields = {".".join(path[: 2 if path[0] in _TABLES else 1]) for path in paths}
-    return tuple(sorted(fields))
-
-
 def changes(before: Fields, after: Fields) -> tuple[Change, ...]:
     """The fields in which two laws differ; none where one of the laws is unknown."""
     if not before or not after:
@@ -165,6 +163,39 @@ def _by_field(field: str, before: Any, after: Any) -> list[Change]:
     ]
 
 
+def changes_of_fields(before: Fields, after: Fields) -> list[Change]:
+    """The fields that differ, in the order of ``after``."""
+    names = dict.fromkeys([*after, *before])
+    pairs = (Change(name, before.get(name), after.get(name)) for name in names)
+    return [
+        change
+        for change in pairs
+        if change.before != change.after
+        and not {change.before, change.after} <= _WITHOUT_VALUE
+    ]
+
+
+def name_by_changes(head: str, before: Fields, after: Fields) -> str:
+    """A run's name from the fields that differ, such as ``mlp epochs=30 seed=2``.
+
+    Args:
+        head: the first word; a builder of that name is not repeated.
+    """
+    parts: dict[str, str] = {}
+    for change in changes_of_fields(before, after):
+        table, _, rest = change.field.partition(".")
+        if table in _ROWS:
+            parts[table] = table
+        elif (change.field, change.after) != (_BUILDER, head):
+            value = (change.after or "none").rstrip("/").rpartition("/")[2]
+            name = rest.rpartition(".")[2] or table
+            parts[change.field] = f"{name}={_UNUSUAL.sub('_', value)[:_LONGEST_VALUE]}"
+    names = list(parts.values())
+    more = len(names) - _NAMED_FIELDS
+    shown = names[:_NAMED_FIELDS] + ([f"and {more} more"] if more > 0 else [])
+    return " ".join([head, *shown])
+
+
 def recorded_changes(law: Mapping[str, Any]) -> tuple[Change, ...]:
     """The overrides of a run, from its evidence; none in evidence without a law."""
     return changes(law.get("committed") or {}, law.get("applied") or {})
@@ -183,10 +214,8 @@ def _flatten(law: Fields) -> dict[_Path, Any]:
     fields: dict[_Path, Any] = {(n,): law[n] for n in sorted(_NAMES) if n in law}
     for table in sorted(_TABLES):
         fields |= {(table, name): value for name, value in law.get(table, {}).items()}
-    for gate in law.get("gates", ()):
-        fields |= {
-            ("gates", gate["name"], k): v for k, v in gate.items() if k != "name"
-        }
+    for row in law.get("gates", ()):
+        fields |= {("gates", row["name"], k): v for k, v in row.items() if k != "name"}
     for row in law.get("contract", ()):
         about = [str(row[name]) for name in ("column", "split") if row.get(name)]
         head = row["expectation"] + (f"({', '.join(about)})" if about else "")

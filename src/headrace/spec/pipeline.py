@@ -1,8 +1,8 @@
-"""The pipeline file, with the defaults of its medium, family and task."""
+"""The pipeline file and its gates, with the defaults of medium, family and task."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -12,50 +12,115 @@ from pydantic import (
     model_validator,
 )
 
-from headrace import extensions
 from headrace.errors import SpecError, did_you_mean
-from headrace.extensions import constant
+from headrace.extensions import constant, modules
 from headrace.records import DEFAULT_TASK
-from headrace.spec.gates import COMMON_GATES, GateSpec
-from headrace.spec.tables import (
-    ContractRow,
-    DataSpec,
-    DeploySpec,
-    EvaluationSpec,
-    ModelSpec,
-    PromotionSpec,
-    Table,
-    fields_of,
-    media_fields,
-)
+from headrace.spec import tables
 from headrace.spec.training import TrainingSpec
+
+COMMON_GATES: dict[str, dict[str, Any]] = {
+    "finite": {"metric": "non_finite_values", "direction": "max", "threshold": 0.0},
+    "size": {"metric": "model_megabytes", "direction": "max", "threshold": 100.0},
+    "latency": {"metric": "latency_ms", "direction": "max", "threshold": 200.0},
+    "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
+}
 
 
 def media_names() -> list[str]:
     """All media, of ``headrace.media`` and of entry points."""
-    return list(extensions.modules("media"))
+    return list(modules("media"))
 
 
 def task_names() -> list[str]:
     """All tasks, of ``headrace.tasks`` and of entry points."""
-    return list(extensions.modules("tasks"))
+    return list(modules("tasks"))
 
 
-class PipelineSpec(Table):
+class GateSpec(tables.Table):
+    """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
+
+    A known gate, of those listed below, has a metric and a direction of its own; any
+    other gate names them. A ``kind``, such as ``ratio``, is a module that judges in
+    place of the bound. The ``kind`` of a `GateResult` is another thing: of all gates
+    but the champion's and serving it is ``absolute``.
+    """
+
+    name: str = Field(
+        min_length=1, description="one of the known gates, or a name of your own"
+    )
+    metric: str = tables.option(
+        "",
+        "a metric of the evaluation, or one of a class or a group, such as "
+        "class=spam/f1; by default the known gate's own, or the name",
+    )
+    direction: Literal["min", "max"] | None = tables.option(
+        None, "whether the threshold is the least or the greatest"
+    )
+    threshold: float | None = tables.option(
+        None,
+        "the bound of the metric; champion only: the significance level that all "
+        "attempts share; with a kind it may be left out",
+        allow_inf_nan=False,
+    )
+    margin: float = tables.share(
+        0.005,
+        "champion only: what may be lost on new test items; of a score of right and "
+        "wrong a share of the items, of numbers a share of the champion's mean score",
+    )
+    kind: str = tables.option(
+        "",
+        "what judges the model, such as ratio or a kind from a package; empty: the "
+        "threshold",
+    )
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="what the kind needs"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        known = COMMON_GATES.get(str(values.get("name")), {})
+        return {"metric": values.get("name", ""), "direction": "min", **known, **values}
+
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_known(cls, kind: str) -> str:
+        known = modules("gates")
+        if kind and kind not in known:
+            near = did_you_mean(kind, known, "")
+            raise ValueError(
+                f"there is no such kind of gate. {near}{' ' * bool(near)}Known: "
+                f"{', '.join(known)}. A kind from a package needs that package "
+                "installed"
+            )
+        return kind
+
+    @model_validator(mode="after")
+    def _has_a_threshold(self) -> GateSpec:
+        if self.threshold is None and not self.kind:
+            raise ValueError(f"the gate {self.name!r} needs a threshold")
+        if self.name == "serving":
+            raise ValueError("the serving gate is always on and takes no threshold")
+        return self
+
+
+class PipelineSpec(tables.Table):
     """A pipeline file with its defaults filled in."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
     medium: str = Field(json_schema_extra={"enum": [*media_names()]})
     task: str = Field(default=DEFAULT_TASK, json_schema_extra={"enum": [*task_names()]})
     description: str = ""
-    data: DataSpec
-    contract: tuple[ContractRow, ...] = ()
-    model: ModelSpec = ModelSpec()
+    data: tables.DataSpec
+    contract: tuple[tables.ContractRow, ...] = ()
+    model: tables.ModelSpec = tables.ModelSpec()
     training: TrainingSpec = TrainingSpec()
-    evaluation: EvaluationSpec = EvaluationSpec()
+    evaluation: tables.EvaluationSpec = tables.EvaluationSpec()
     gates: tuple[GateSpec, ...] = ()
-    promotion: PromotionSpec = PromotionSpec()
-    deploy: DeploySpec | None = None
+    promotion: tables.PromotionSpec = tables.PromotionSpec()
+    deploy: tables.DeploySpec | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -84,18 +149,14 @@ class PipelineSpec(Table):
         return name
 
     @model_validator(mode="after")
-    def _fields_suit_the_task(self) -> PipelineSpec:
+    def _fields_suit_task_and_medium(self) -> PipelineSpec:
         for field in unused_fields(self.task):
             table, _, name = field.partition(".")
             own = getattr(self, table)
             if getattr(own, name) != type(own).model_fields[name].default:
                 raise ValueError(f"{field} means nothing to the task {self.task}")
-        return self
-
-    @model_validator(mode="after")
-    def _fields_suit_the_medium(self) -> PipelineSpec:
-        own, values = fields_of(self.medium), self.data.model_dump()
-        for field in media_fields().keys() - own.keys():
+        own, values = tables.fields_of(self.medium), self.data.model_dump()
+        for field in tables.media_fields().keys() - own.keys():
             if values[field] != type(self.data).model_fields[field].default:
                 raise ValueError(f"data.{field} means nothing to {self.medium}")
         return self
@@ -104,15 +165,14 @@ class PipelineSpec(Table):
     @classmethod
     def _gates_differ(cls, gates: tuple[GateSpec, ...]) -> tuple[GateSpec, ...]:
         names = [gate.name for gate in gates]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two gates share the name {twice[0]!r}")
         return gates
 
 
 def default_builder(medium: str) -> str:
     """The default family of models of a medium."""
-    return str(constant(extensions.modules("media")[medium], "DEFAULT_BUILDER"))
+    return str(constant(modules("media")[medium], "DEFAULT_BUILDER"))
 
 
 def family_medium(builder: str) -> str:
@@ -121,7 +181,7 @@ def family_medium(builder: str) -> str:
     Raises:
         SpecError: the family does not say it.
     """
-    module = extensions.modules("models").get(builder)
+    module = modules("models").get(builder)
     return str(constant(module, "MEDIUM", '"image"')) if module else ""
 
 
@@ -136,7 +196,7 @@ def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, 
     builder = builder or default_builder(medium)
     if not family_medium(builder):
         return {}
-    module = extensions.modules("models")[builder]
+    module = modules("models")[builder]
     recipe = constant(module, "RECIPE", '{"epochs": 4}')
     try:
         TrainingSpec.model_validate(recipe)
@@ -176,7 +236,7 @@ def unused_fields(task: str) -> tuple[str, ...]:
 
 def task_default(task: str, name: str) -> Any:
     """A constant of a task, such as ``SCORE``."""
-    return constant(f"{extensions.modules('tasks')[task]}.defaults", name)
+    return constant(f"{modules('tasks')[task]}.defaults", name)
 
 
 def _gates_of(task: str, values: dict[str, Any]) -> Any:
@@ -186,15 +246,14 @@ def _gates_of(task: str, values: dict[str, Any]) -> Any:
     known, gates = known_gates(task), values["gates"]
     if not isinstance(gates, list | tuple):
         return gates  # pydantic rejects them
-
-    def fill_in(gate: Any) -> Any:
-        if not isinstance(gate, dict):
-            return gate
-        return {**known.get(str(gate.get("name")), {}), **gate}
-
-    return [fill_in(gate) for gate in gates]
+    return [
+        {**known.get(str(gate.get("name")), {}), **gate}
+        if isinstance(gate, dict)
+        else gate
+        for gate in gates
+    ]
 
 
 def least_steps(builder: str) -> int:
     """The training steps that a family needs to converge, however few the rows."""
-    return int(constant(extensions.modules("models")[builder], "LEAST_STEPS") or 0)
+    return int(constant(modules("models")[builder], "LEAST_STEPS") or 0)

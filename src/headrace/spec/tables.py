@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import unicodedata
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,8 +20,9 @@ from pydantic_core import PydanticCustomError
 
 from headrace import extensions
 from headrace.credentials import credential_advice, find_credential, schema_pattern
-from headrace.extensions import constant
-from headrace.spec.times import check_cron, check_timezone
+from headrace.spec.checks import check_cron, check_encoding, check_timezone
+
+T = TypeVar("T")
 
 
 class Table(BaseModel):
@@ -38,33 +39,25 @@ class Table(BaseModel):
 CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
 
 
-def share(default: float, description: str, below: float = 1) -> Any:
+def option(default: T, description: str, **limits: Any) -> T:
+    """A field with a default; its description is for the reference and for forms."""
+    field: T = Field(default=default, description=description, **limits)
+    return field
+
+
+def share(default: float, description: str, below: float = 1) -> float:
     """A field for a share: at least 0, and below 1 or another bound."""
-    return Field(default=default, ge=0, lt=below, description=description)
+    return option(default, description, ge=0, lt=below)
 
 
-def _mapping(description: str) -> Any:
+def _mapping(text: str) -> Any:
     """A field for a table that is left out of digests while it is empty."""
-    return Field(
-        default_factory=dict, exclude_if=operator.not_, description=description
-    )
+    return Field(default_factory=dict, exclude_if=operator.not_, description=text)
 
 
 def plain_label(label: str) -> str:
     """A label without outer blanks and in one form of Unicode (NFC)."""
     return unicodedata.normalize("NFC", label.strip())
-
-
-def check_encoding(name: str | None) -> str | None:
-    """Return the name of an encoding as it is; raise ValueError for an unknown one."""
-    try:
-        "".join(map(chr, range(32, 127))).encode(name or "utf-8")
-    except (LookupError, UnicodeError):
-        raise ValueError(
-            f"{name!r} is not an encoding of text that Python knows, such as "
-            "'gb18030' or 'cp1252'"
-        ) from None
-    return name
 
 
 class _Data(Table):
@@ -75,43 +68,32 @@ class _Data(Table):
         "without a login, token or signature in it",
         json_schema_extra={"pattern": schema_pattern()},
     )
-    shape: tuple[int, ...] | None = Field(
-        default=None, description="of every item; by default that of most items"
+    shape: tuple[int, ...] | None = option(
+        None, "of every item; by default that of most items"
     )
-    item: str | None = Field(
-        default=None,
-        description="a table's column of items; by default found by its content",
+    item: str | None = option(
+        None, "a table's column of items; by default found by its content"
     )
-    label: str | None = Field(
-        default=None,
-        description="a table's column of labels; by default found by its content",
+    label: str | None = option(
+        None, "a table's column of labels; by default found by its content"
     )
-    group: str | None = Field(
-        default=None,
-        description="a table's column, such as speaker: where the source has no "
-        "split, all items of a group go to one",
+    group: str | None = option(
+        None,
+        "a table's column, such as speaker: where the source has no split, all items "
+        "of a group go to one",
     )
-    test_groups: tuple[str, ...] = Field(
-        default=(), description="the groups that are the test split"
-    )
-    where: str | None = Field(
-        default=None, description="the rows of a table to use, such as lang == 'en'"
-    )
-    encoding: Annotated[str | None, AfterValidator(check_encoding)] = Field(
-        default=None,
+    test_groups: tuple[str, ...] = option((), "the groups that are the test split")
+    where: str | None = option(None, "the rows of a table to use, such as lang == 'en'")
+    encoding: Annotated[str | None, AfterValidator(check_encoding)] = option(
+        None,
+        "of tables and .txt files, such as gb18030; by default detected",
         exclude_if=lambda name: name is None,  # digests of older laws stay the same
-        description="of tables and .txt files, such as gb18030; by default detected",
     )
-    classes: tuple[str, ...] | None = Field(
-        default=None,
-        min_length=2,
-        description="the labels; by default those in the data",
+    classes: tuple[str, ...] | None = option(
+        None, "the labels; by default those in the data", min_length=2
     )
-    test_fraction: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description="share of the test split, where the source has none of its own",
+    test_fraction: float = option(
+        0.2, "share of the test split, where the source has none of its own", gt=0, lt=1
     )
     quarantine_limit: float = share(0.05, "share of rows that may be quarantined")
     leak_limit: float = share(0.01, "share of test rows that may also be in train")
@@ -119,8 +101,7 @@ class _Data(Table):
     @field_validator("source")
     @classmethod
     def _holds_no_credential(cls, source: str) -> str:
-        kind = find_credential(source)
-        if kind:
+        if kind := find_credential(source):
             raise PydanticCustomError(
                 CREDENTIAL,
                 "it holds a credential, {kind}, which would be kept with the run. "
@@ -149,7 +130,7 @@ class _Data(Table):
 
 def fields_of(medium: str) -> dict[str, Any]:
     """The fields that a medium adds to ``[data]``, from its constant `FIELDS`."""
-    return constant(extensions.modules("media")[medium], "FIELDS") or {}
+    return extensions.constant(extensions.modules("media")[medium], "FIELDS") or {}
 
 
 @functools.cache
@@ -188,8 +169,8 @@ class ContractRow(Table):
     expectation: str = Field(
         description="name, such as expect_column_mean_to_be_between"
     )
-    split: Literal["train", "val", "test"] | None = Field(
-        default=None, description="the split to check; by default all rows"
+    split: Literal["train", "val", "test"] | None = option(
+        None, "the split to check; by default all rows"
     )
 
     @property
@@ -201,11 +182,11 @@ class ContractRow(Table):
 class ModelSpec(Table):
     """``[model]``: a builder and its arguments."""
 
-    builder: str = Field(
-        default="",
-        description="a family of models, such as cnn; a function in the pipeline's "
-        "folder, such as model:build; or the dotted path of a function of an installed "
-        "package; by default the medium's own family",
+    builder: str = option(
+        "",
+        "a family of models, such as cnn; a function in the pipeline's folder, such "
+        "as model:build; or the dotted path of a function of an installed package; by "
+        "default the medium's own family",
     )
     arguments: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments of the builder"
@@ -215,64 +196,47 @@ class ModelSpec(Table):
 class EvaluationSpec(Table):
     """``[evaluation]``: how the test split is reported."""
 
-    confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="of the intervals of accuracy"
-    )
-    calibration_bins: int = Field(
-        default=10, ge=2, le=100, description="bins of the calibration error"
-    )
-    mistakes: int = Field(
-        default=25, ge=0, le=400, description="the most confident ones that are shown"
-    )
+    confidence: float = option(0.95, "of the intervals of accuracy", gt=0.5, lt=1)
+    calibration_bins: int = option(10, "bins of the calibration error", ge=2, le=100)
+    mistakes: int = option(25, "the most confident ones that are shown", ge=0, le=400)
 
 
 class PromotionSpec(Table):
     """``[promotion]``: whether a model that passes its gates is promoted at once."""
 
-    mode: Literal["auto", "approval", "manual"] = Field(
-        default="auto",
-        description="auto: when all gates hold; approval: when a person agrees as "
-        "well, for whom the run waits; manual: by command",
+    mode: Literal["auto", "approval", "manual"] = option(
+        "auto",
+        "auto: when all gates hold; approval: when a person agrees as well, for whom "
+        "the run waits; manual: by command",
     )
-    approval_hours: float = Field(
-        default=24,
-        gt=0,
-        description="approval only: how long a version waits; then it is rejected",
+    approval_hours: float = option(
+        24, "approval only: how long a version waits; then it is rejected", gt=0
     )
-    four_eyes: bool = Field(
-        default=False,
-        description="approval only: whoever started the run may not approve it",
+    four_eyes: bool = option(
+        False, "approval only: whoever started the run may not approve it"
     )
 
 
 class FlowSpec(Table):
     """``[deploy.flows.NAME]``: when another flow runs on a pipeline, and where."""
 
-    cron: Annotated[str, AfterValidator(check_cron)] = Field(
-        default="", description="a schedule of five fields; by default none"
+    cron: Annotated[str, AfterValidator(check_cron)] = option(
+        "", "a schedule of five fields; by default none"
     )
-    timezone: Annotated[str, AfterValidator(check_timezone)] = Field(
-        default="UTC", description="time zone of cron"
+    timezone: Annotated[str, AfterValidator(check_timezone)] = option(
+        "UTC", "time zone of cron"
     )
-    paused: bool = Field(default=False, description="the schedule is paused")
-    on_drift: bool = Field(
-        default=False, description="a headrace.drift event starts a run"
+    paused: bool = option(False, "the schedule is paused")
+    on_drift: bool = option(False, "a headrace.drift event starts a run")
+    on_snapshot: bool = option(False, "a new snapshot of its data starts a run")
+    cooldown_minutes: float = option(
+        60, "least time between two runs started by events", ge=0
     )
-    on_snapshot: bool = Field(
-        default=False, description="a new snapshot of its data starts a run"
-    )
-    cooldown_minutes: float = Field(
-        default=60, ge=0, description="least time between two runs started by events"
-    )
-    pool: str = Field(default="cpu", min_length=1, description="work pool of the flow")
-    queue: str = Field(
-        default="default", min_length=1, description="work queue in that pool"
-    )
-    concurrency: int = Field(
-        default=1, ge=1, description="runs of the deployment at the same time"
-    )
-    when_busy: Literal["wait", "refuse"] = Field(
-        default="wait", description="what happens to a run beyond that number"
+    pool: str = option("cpu", "work pool of the flow", min_length=1)
+    queue: str = option("default", "work queue in that pool", min_length=1)
+    concurrency: int = option(1, "runs of the deployment at the same time", ge=1)
+    when_busy: Literal["wait", "refuse"] = option(
+        "wait", "what happens to a run beyond that number"
     )
     parameters: dict[str, Any] = _mapping("of the flow, beside pipeline and folder")
 
@@ -280,9 +244,8 @@ class FlowSpec(Table):
 class DeploySpec(FlowSpec):
     """``[deploy]``: when a pipeline runs by itself, and on which workers."""
 
-    train_pool: str = Field(
-        default="",
-        description="work pool of the train stage; by default the flow's own",
+    train_pool: str = option(
+        "", "work pool of the train stage; by default the flow's own"
     )
     flows: dict[str, FlowSpec] = _mapping(
         "other flows that run on the pipeline, by name"

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from headrace import extensions
-from headrace.spec.tables import Table, share
+from headrace.spec.tables import Table, option, share
 
 _MODULES = {
     "optimizer": "keras.optimizers",
@@ -88,12 +88,8 @@ def _names(kind: str) -> tuple[str, ...]:
     if kind == "callbacks":
         return _OFFERED[kind]
     code = extensions.path_of(_MODULES[kind]).read_text(encoding="utf-8")
-    names = [
-        alias.asname or alias.name
-        for node in ast.parse(code).body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    ]
+    imports = (n for n in ast.parse(code).body if isinstance(n, ast.ImportFrom))
+    names = [alias.asname or alias.name for node in imports for alias in node.names]
     return tuple(name for name in names if name not in _NOT_OFFERED)
 
 
@@ -117,85 +113,73 @@ class TrainingSpec(Table):
     of one's own is ``"module:function"``, in the pipeline's folder or installed.
     """
 
-    epochs: int = Field(
-        default=10, ge=1, le=10_000, description="passes over the train split"
-    )
-    patience: int = Field(
-        default=0,
+    epochs: int = option(10, "passes over the train split", ge=1, le=10_000)
+    patience: int = option(
+        0,
+        "early stopping: end after so many epochs without a lower validation loss, "
+        "with the best epoch's weights; 0: never",
         ge=0,
         exclude_if=operator.not_,  # older keys stay the same
-        description="early stopping: end after so many epochs without a lower "
-        "validation loss, with the best epoch's weights; 0: never",
     )
-    batch_size: int = Field(
-        default=128, ge=1, le=65_536, description="items in one training step"
-    )
-    optimizer: str | Named = Field(
-        default="sgd",
-        description="sgd, adam, any other of keras.optimizers, or a module:function "
-        "that takes learning_rate and returns one",
-    )
-    learning_rate: float = Field(
-        default=0.01, gt=0, le=10, description="of the first step"
-    )
-    momentum: float = share(0.9, "sgd only")
-    nesterov: bool = Field(default=True, description="sgd only: Nesterov momentum")
-    decay: float = Field(
-        default=1e-6,
-        ge=0,
-        description="of the constant schedule: learning_rate / (1 + decay * step)",
-    )
-    schedule: str | Named = Field(
-        default="constant",
-        description="of the learning rate: constant apart from decay; cosine, falling "
-        "to zero over all epochs; one of keras.optimizers.schedules with its "
-        "arguments, beginning at learning_rate; or a module:function that takes "
+    batch_size: int = option(128, "items in one training step", ge=1, le=65_536)
+    optimizer: str | Named = option(
+        "sgd",
+        "sgd, adam, any other of keras.optimizers, or a module:function that takes "
         "learning_rate and returns one",
     )
-    loss: str | Named | None = Field(
-        default=None,
+    learning_rate: float = option(0.01, "of the first step", gt=0, le=10)
+    momentum: float = share(0.9, "sgd only")
+    nesterov: bool = option(True, "sgd only: Nesterov momentum")
+    decay: float = option(
+        1e-6, "of the constant schedule: learning_rate / (1 + decay * step)", ge=0
+    )
+    schedule: str | Named = option(
+        "constant",
+        "of the learning rate: constant apart from decay; cosine, falling to zero "
+        "over all epochs; one of keras.optimizers.schedules with its arguments, "
+        "beginning at learning_rate; or a module:function that takes learning_rate "
+        "and returns one",
+    )
+    loss: str | Named | None = option(
+        None,
+        "one of keras.losses, or a module:function of (targets, outputs); by default "
+        "the task's own",
         exclude_if=lambda value: value is None,
-        description="one of keras.losses, or a module:function of (targets, outputs); "
-        "by default the task's own",
     )
-    metrics: tuple[str | Named, ...] = Field(
-        default=(),
+    metrics: tuple[str | Named, ...] = option(
+        (),
+        "measured on the validation split after each epoch, beside the task's own: of "
+        "keras.metrics, or a module:function of (targets, outputs)",
         exclude_if=operator.not_,
-        description="measured on the validation split after each epoch, beside the "
-        "task's own: of keras.metrics, or a module:function of (targets, outputs)",
     )
-    callbacks: tuple[str | Named, ...] = Field(
-        default=(),
+    callbacks: tuple[str | Named, ...] = option(
+        (),
+        "called before and after each epoch: EarlyStopping, LearningRateScheduler, "
+        "ReduceLROnPlateau, or a module:function that returns a "
+        "keras.callbacks.Callback",
         exclude_if=operator.not_,
-        description="called before and after each epoch: EarlyStopping, "
-        "LearningRateScheduler, ReduceLROnPlateau, or a module:function that returns "
-        "a keras.callbacks.Callback",
     )
     label_smoothing: float = share(
         0.0, "share of each target that is spread over all classes", below=0.5
     )
-    calibrate: bool = Field(
-        default=False,
-        description="temperature scaling: after training, divide the logits by the "
-        "temperature with the lowest loss on the validation split",
+    calibrate: bool = option(
+        False,
+        "temperature scaling: after training, divide the logits by the temperature "
+        "with the lowest loss on the validation split",
     )
     weight_decay: float = share(0.0, "of any optimizer but sgd; adam is adamw")
-    seed: int = Field(
-        default=1,
+    seed: int = option(
+        1,
+        "of initial weights, the order of items, dropout and augmentation",
         ge=0,
         lt=2**32,
-        description="of initial weights, the order of items, dropout and augmentation",
     )
-    devices: int = Field(
-        default=1, ge=1, le=64, description="GPUs of one machine that share each batch"
+    devices: int = option(1, "GPUs of one machine that share each batch", ge=1, le=64)
+    checkpoint_seconds: float = option(
+        10, "time between two checkpoints; 0: none by time", ge=0
     )
-    checkpoint_seconds: float = Field(
-        default=10, ge=0, description="time between two checkpoints; 0: none by time"
-    )
-    checkpoint_steps: int = Field(
-        default=0,
-        ge=0,
-        description="training steps between two checkpoints; 0: none by steps",
+    checkpoint_steps: int = option(
+        0, "training steps between two checkpoints; 0: none by steps", ge=0
     )
 
     @property

@@ -27,13 +27,17 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
-from headrace.spec.files import FILE_NAME
-from headrace.spec.readme import read_readme, summary
+from headrace.spec.files import (
+    FILE_NAME,
+    fields_of,
+    fields_of_file,
+    read_readme,
+    summary,
+)
+from headrace.spec.law import name_by_changes
 from headrace.stages.fitting import Checkpoints, Data, Fit, Fitted, cluster, open_data
 from headrace.stages.ingredients import Packed
-from headrace.state.folders import pack_folder
-from headrace.state.store import Store
+from headrace.state.store import Store, pack_folder
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import task
 

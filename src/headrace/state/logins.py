@@ -7,18 +7,19 @@ the file shares the login, so it does not identify a person.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import fcntl
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
+from headrace.home import make_private_file
+from headrace.state.disk import atomic_file
 
 LOGIN_FILE = "login.json"
 LIVE_FILE = "up.json"
@@ -28,15 +29,12 @@ USER = "headrace"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Login:
     """A user name and a password; ``repr`` shows neither."""
 
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return "Login(...)"
+    user: str = dataclasses.field(repr=False)
+    password: str = dataclasses.field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Login:
@@ -83,15 +81,10 @@ def ensure_login(home: Path) -> Login:
         if present is not None and not path.stat().st_mode & _OTHERS:
             return present
         login = new_login()
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(file, "w", encoding="utf-8") as out:
-            json.dump({"user": login.user, "password": login.password}, out)
-            out.write("\n")
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(path)
+        text = json.dumps(dataclasses.asdict(login))
+        with atomic_file(path) as temporary:
+            make_private_file(temporary)
+            temporary.write_text(text + "\n", encoding="utf-8")
         return login
 
 

@@ -52,6 +52,12 @@ class Process(NamedTuple):
         return condition if started == self.started else "gone"
 
 
+def has_ended(identity: str) -> bool:
+    """Whether a text identifies a process of this host that has ended."""
+    process = Process.parse(identity)
+    return process is not None and process.condition == "gone"
+
+
 def this_process() -> Process:
     """The current process."""
     pid = psutil.Process().pid
@@ -97,7 +103,6 @@ def _look_up(pid: int) -> tuple[str, Condition]:
 
 @cache
 def _boot_id() -> str:
-    try:
+    with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-    except OSError:
-        return "boot"
+    return "boot"

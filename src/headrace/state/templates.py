@@ -16,7 +16,7 @@ from pathlib import Path
 
 from headrace.home import make_private_file
 from headrace.state.cache import user_cache
-from headrace.state.store.disk import atomic_file, fsync_path
+from headrace.state.disk import atomic_file, fsync_path
 
 
 def new_database(path: Path, library: str, migrate: Callable[[Path], None]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from headrace import extensions
 from headrace.records import verdict
-from headrace.spec import task_default
+from headrace.spec.pipeline import task_default
 
 if TYPE_CHECKING:
     from headrace.records import GateResult

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.records import Record
-from headrace.spec.fields import fields_of
+from headrace.spec.files import fields_of
 from headrace.stages import ingredients
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, find_pipeline
-from headrace.state.store import disk_errors
+from headrace.state.disk import disk_errors
 
 _IGNORED = ".headrace/\n__pycache__/\n"
 _README = """# {project}

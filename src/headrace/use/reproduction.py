@@ -25,9 +25,11 @@ from headrace.stages import ingredients
 from headrace.stages.fitting import fit_model, open_data
 from headrace.stages.ingredients import Difference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_items
+from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
-from headrace.state.store import Store, disk_errors
-from headrace.state.tracking import MlflowRun, Tracking
+from headrace.state.store import Store
+from headrace.state.tracking import Tracking
+from headrace.state.tracking.runs import MlflowRun
 from headrace.tasks import task
 
 NAMED = 5

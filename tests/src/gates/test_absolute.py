@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from headrace.gates import absolute_gate, serving_gate
-from headrace.spec import GateSpec, PipelineSpec, known_gates
+from headrace.spec import GateSpec, PipelineSpec
+from headrace.spec.pipeline import known_gates
 
 
 def a_gate(name: str, **values: Any) -> GateSpec:

@@ -8,14 +8,7 @@ import pytest
 
 from headrace.errors import NotFoundError
 from headrace.spec import PipelineSpec, load_spec
-from headrace.spec.law import (
-    changes,
-    law_digest,
-    law_of,
-    overridden,
-    read_law,
-    recorded_changes,
-)
+from headrace.spec.law import Law, changes, law_of, read_law, recorded_changes
 
 FILE = """
 medium = "image"
@@ -55,7 +48,7 @@ def test_a_run_of_the_file_as_it_is_overrides_nothing(folder: Path) -> None:
     law = read_law(load_spec(folder), folder, folder, folder)
     assert (law.overrides, law.changes) == ((), ())
     assert law.file == FILE
-    assert law.digest == law_digest(law.committed)
+    assert law.digest == Law(law.committed, {}, "").digest
     assert recorded_changes(law.dump()) == ()
 
 
@@ -178,7 +171,7 @@ def test_two_files_differ_by_gate_and_field(folder: Path) -> None:
         0.8,
     )
     assert (second.field, second.after) == ("gates.finite", None)
-    assert overridden(before, after) == ("gates",)
+    assert Law(before, after, "").overrides == ("gates",)
     assert changes({}, after) == changes(before, {}) == ()
 
 

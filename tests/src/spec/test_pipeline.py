@@ -1,16 +1,24 @@
-"""What a family of a package says of its training is checked, and called its own."""
+"""What families of packages and gates say is checked, and called their own."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from headrace.errors import SpecError
-from headrace.spec import PipelineSpec, least_steps
+from headrace.spec import PipelineSpec, load_spec
+from headrace.spec.pipeline import least_steps
 
 Extend = Callable[..., str]
+
+FILE = """
+medium = "image"
+data.source = "x"
+gates = [{ name = "finite" }, { name = "even", kind = "spred" }]
+"""
 
 
 def spec_of(**tables: object) -> PipelineSpec:
@@ -52,3 +60,16 @@ def test_a_family_without_what_it_must_have_is_refused(
     extend("models", "patches", f"{code}\n")
     with pytest.raises(SpecError, match=f"{name} must be a literal.*it is missing"):
         spec_of()
+
+
+def test_an_unknown_kind_of_gate_gets_the_nearest_name(
+    extend: Extend, tmp_path: Path
+) -> None:
+    extend("gates", "spread")
+    (tmp_path / "pipeline.toml").write_text(FILE)
+    message = (
+        "gates.1.kind = 'spred': there is no such kind of gate. Did you mean spread? "
+        "Known: ratio, spread. A kind from a package needs that package installed."
+    )
+    with pytest.raises(SpecError, match=re.escape(message)):
+        load_spec(tmp_path, name="pools")

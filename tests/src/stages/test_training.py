@@ -17,7 +17,8 @@ from headrace.errors import IntegrityError, SpecError
 from headrace.records import TrainingRecord
 from headrace.stages import training
 from headrace.stages.fitting import Checkpoints, loop
-from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking, file_digest
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
+from headrace.state.tracking.artifacts import file_digest
 
 Trained = Any
 

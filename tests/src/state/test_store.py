@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
+from headrace.state.disk import disk_errors, work_prefix
 from headrace.state.processes import this_process
-from headrace.state.store import Store, disk_errors
-from headrace.state.store.disk import work_prefix
-from headrace.state.store.remote import ask
+from headrace.state.remote import ask
+from headrace.state.store import Store
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_process_with_the_number_of_the_killed_one_does_not_keep_its_work(
 ) -> None:
     earlier = this_process()._replace(started="an earlier boot-17")
     with monkeypatch.context() as patched:
-        patched.setattr("headrace.state.store.disk.this_process", lambda: earlier)
+        patched.setattr("headrace.state.disk.this_process", lambda: earlier)
         left = Path(store.root) / f"{work_prefix()}abc"
     left.mkdir(parents=True)
     with store.work_folder("x"):
@@ -216,7 +216,7 @@ def of_s3(code: str, status: int, kind: type[OSError] = OSError) -> OSError:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between calls; none of them is waited for."""
     made: list[float] = []
-    monkeypatch.setattr("headrace.state.store.remote.time.sleep", made.append)
+    monkeypatch.setattr("headrace.state.remote.time.sleep", made.append)
     return made
 
 
@@ -264,7 +264,7 @@ def test_a_remote_call_is_not_made_again_where_that_helps_nobody(
 def test_a_store_that_stays_away_is_named(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
-    monkeypatch.setattr("headrace.state.store.remote.LIMIT_SECONDS", 3.0)
+    monkeypatch.setattr("headrace.state.remote.LIMIT_SECONDS", 3.0)
     call = Answers(*[of_s3("SlowDown", 503)] * 99)
     with pytest.raises(DependencyError, match=r"s3://b/k .*503 SlowDown") as caught:
         ask("s3://b/k", call)

@@ -16,9 +16,10 @@ from mlflow.exceptions import MlflowException
 
 from headrace.errors import DependencyError, IntegrityError, NotFoundError
 from headrace.settings import Settings
-from headrace.spec.fields import flatten
+from headrace.spec.files import flatten
 from headrace.state.processes import this_process
-from headrace.state.tracking import Tracking, tracking_errors
+from headrace.state.tracking import Tracking
+from headrace.state.tracking.connection import tracking_errors
 
 Trained = Any
 

@@ -10,14 +10,8 @@ import pytest
 
 from headrace import media, tasks
 from headrace.records import DataDescription
-from headrace.spec import (
-    EvaluationSpec,
-    TrainingSpec,
-    default_gates,
-    known_gates,
-    task_names,
-)
-from headrace.spec.pipeline import unused_fields
+from headrace.spec import EvaluationSpec, TrainingSpec
+from headrace.spec.pipeline import default_gates, known_gates, task_names, unused_fields
 
 PARTS = {
     "labels": tasks.Labels,

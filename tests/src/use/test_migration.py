@@ -14,7 +14,8 @@ from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.settings import Settings
 from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
-from headrace.state.ledger import Lease, Leases, Ledger
+from headrace.state.ledger import Lease, Ledger
+from headrace.state.ledger.leases import Leases
 from headrace.state.tracking import Tracking
 from headrace.use.migration import Destination, migrate
 from headrace.use.verification import verify

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from headrace.errors import IntegrityError
 from headrace.media.arrow import read_parquet
-from headrace.state.store import read
+from headrace.state.remote import read
 
 # Older releases wrote the first 16 digits.
 _NAME = re.compile(r"-([0-9a-f]{16,64})\.parquet$")

@@ -19,7 +19,8 @@ from headrace.media import medium
 from headrace.media.arrow import read_parquet
 from headrace.media.forms import Payload
 from headrace.records import MANIFEST, DataDescription, SnapshotRecord
-from headrace.state.store import Store, read
+from headrace.state.remote import read
+from headrace.state.store import Store
 
 FORMAT = 4
 REJECTED = "rejected.parquet"

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from headrace.data.snapshots import DIGEST, SplitRows
 from headrace.errors import IntegrityError
 from headrace.records import SnapshotRecord
-from headrace.state.ledger import Attempt
+from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
 
 Items = npt.NDArray[np.bytes_]

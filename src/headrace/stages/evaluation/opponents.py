@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import IntegrityError
 from headrace.models.logged.loading import load_version
-from headrace.state.ledger import BestFormer, Ledger, Version, find_best_former
+from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger.former import BestFormer, find_best_former
 
 if TYPE_CHECKING:
     from headrace.records import TrainingRecord

@@ -18,7 +18,7 @@ from headrace.media import medium
 from headrace.records import DataDescription
 from headrace.stages.evaluation.answers import scores_of
 from headrace.stages.evaluation.judged import FindSnapshot, Items, is_among, items_of
-from headrace.state.ledger import Attempt
+from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Scores, Targets

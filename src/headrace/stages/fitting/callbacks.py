@@ -11,7 +11,8 @@ import numpy as np
 
 from headrace.errors import Refusal, SpecError
 from headrace.records import Metrics
-from headrace.spec import TrainingSpec, named
+from headrace.spec import TrainingSpec
+from headrace.spec.training import named
 from headrace.stages.fitting.objects import make
 
 State = dict[str, Any]

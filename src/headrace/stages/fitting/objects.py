@@ -10,7 +10,7 @@ from typing import Any
 
 from headrace.errors import SpecError
 from headrace.models import find_function
-from headrace.spec import Named, is_own, keras_name, named
+from headrace.spec.training import Named, is_own, keras_name, named
 
 
 def make(kind: str, choice: str | Named, folder: Path, *given: Any) -> Any:

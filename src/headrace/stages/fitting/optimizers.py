@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import SpecError
-from headrace.spec import Named, TrainingSpec, is_own, keras_name, named
+from headrace.spec import TrainingSpec
+from headrace.spec.training import Named, is_own, keras_name, named
 from headrace.stages.fitting.objects import make
 
 WARMUP_SHARE = 20

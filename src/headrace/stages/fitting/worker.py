@@ -17,8 +17,7 @@ from headrace.settings import Settings
 from headrace.stages.fitting import cluster
 from headrace.stages.fitting.data import open_data
 from headrace.stages.fitting.fit import Fit
-from headrace.state.folders import unpack_folder
-from headrace.state.store import Store
+from headrace.state.store import Store, unpack_folder
 
 log = logging.getLogger("headrace")
 

@@ -21,7 +21,7 @@ from headrace.stages.ingredients.parts import (
     python_version,
     training_roots,
 )
-from headrace.state.folders import pipeline_files
+from headrace.state.store import pipeline_files
 
 FILE = "pipeline/ingredients.json"
 SPEC = "pipeline/spec.json"

@@ -16,8 +16,8 @@ from headrace.records import (
     TrainingRecord,
     verdict,
 )
+from headrace.spec.files import read_readme, summary
 from headrace.spec.law import Law, read_law
-from headrace.spec.readme import read_readme, summary
 from headrace.stages.registration.card import gate_table, law_section, model_card
 from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.tasks import task

@@ -14,10 +14,9 @@ from headrace.records import (
     TrainingRecord,
     verdict,
 )
-from headrace.spec import CHECKPOINT_FIELDS
-from headrace.spec.fields import changes_of_fields, fields_of, fields_of_file
-from headrace.spec.law import changes, recorded_changes
-from headrace.spec.readme import read_readme, split_readme
+from headrace.spec.files import fields_of, fields_of_file, read_readme, split_readme
+from headrace.spec.law import changes, changes_of_fields, recorded_changes
+from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.state.ledger import Evidence
 from headrace.tasks import task
 

@@ -15,7 +15,7 @@ import numpy as np
 from headrace.data.snapshots import Shard, payload_of, read_shard
 from headrace.media import medium
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.state.store import disk_errors
+from headrace.state.disk import disk_errors
 from headrace.tasks import task
 from headrace.tasks.forms import Counts
 

@@ -1,4 +1,4 @@
-"""The ledger: versions, their evidence, and promotions, in append-only tables.
+"""The ledger: versions, their evidence, approvals and promotions, all append-only.
 
 The last entry of a model names its champion. Entries of a model are numbered, and
 (model, sequence) is unique, so inserting the next number is a compare-and-set: of two
@@ -13,59 +13,48 @@ import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.anchors import Anchors
-from headrace.state.ledger.approvals import Approvals
-from headrace.state.ledger.bindings import Binding
-from headrace.state.ledger.chain import ChainReport
-from headrace.state.ledger.database import ledger_exists
-from headrace.state.ledger.former import (
-    Attempt,
-    BestFormer,
-    earlier_attempts,
-    find_best_former,
-    standing_evidence,
-)
-from headrace.state.ledger.leases import Leases
+from headrace.state.ledger.chain import row_key
+from headrace.state.ledger.database import Condition, ledger_exists
+from headrace.state.ledger.former import standing_evidence
 from headrace.state.ledger.rows import (
-    Adoption,
     Approval,
+    Binding,
     Champion,
     Entry,
     Evidence,
     Lease,
     Version,
 )
-from headrace.state.ledger.tables import ENTRIES
-from headrace.state.ledger.timeline import Decision, timeline
+from headrace.state.ledger.tables import APPROVALS, BINDINGS, CHAIN, ENTRIES
+from headrace.state.ledger.versions import Versions
 
 __all__ = [
-    "Adoption",
     "Approval",
-    "Attempt",
-    "BestFormer",
-    "Binding",
-    "ChainReport",
     "Champion",
     "Entry",
     "Evidence",
     "Lease",
-    "Leases",
     "Ledger",
     "Version",
-    "earlier_attempts",
-    "find_best_former",
     "ledger_exists",
-    "standing_evidence",
 ]
 
+TIMEOUT = "timeout"  # recorded as the one who rejected an expired request
+Decision = Entry | Approval | Binding
+_DECISIONS: dict[sa.Table, type[Decision]] = {
+    ENTRIES: Entry,
+    APPROVALS: Approval,
+    BINDINGS: Binding,
+}
 
-class Ledger(Approvals, Anchors):
+
+class Ledger(Versions, Anchors):
     """The ledger in one database; threads and processes may share it.
 
     Args:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
-        timeout_seconds: how long to wait for a lock or a connection.
-        patience_seconds: how long to retry a server that does not answer.
-        lease: of the run that writes; a person's commands write without one.
+        lease: of the run that writes, which waits while a server restarts; a person's
+            commands have none.
 
     Raises:
         UsageError: the URL is not of such a database, or the database is not a
@@ -80,9 +69,20 @@ class Ledger(Approvals, Anchors):
         return self._database.records(Entry, ENTRIES, *conditions)
 
     def timeline(self, model: str) -> list[Decision]:
-        """Entries, approvals and bindings, in the order in which they were added."""
+        """Entries, approvals and bindings, in the order in which they were added.
+
+        The hash chain has the order. Timestamps do not, since a clock may be set back.
+        """
         self.waiting(model)
-        return timeline(self._database, model)
+        decisions: list[tuple[int, Decision]] = []
+        for table, kind in _DECISIONS.items():
+            rows = self._database.rows(sa.select(table).where(table.c.model == model))
+            links = sa.select(CHAIN).where(CHAIN.c.table == table.name)
+            numbers = {n["row"]: n["number"] for n in self._database.rows(links)}
+            for row in rows:
+                values = {name: row[name] for name in kind.model_fields}
+                decisions.append((numbers.get(row_key(table, row), 0), kind(**values)))
+        return [decision for _, decision in sorted(decisions, key=lambda pair: pair[0])]
 
     def sequence(self, model: str) -> int:
         """The number of the last entry; 0 if there is none."""
@@ -158,19 +158,19 @@ class Ledger(Approvals, Anchors):
             return last
         if expected_sequence != (last.sequence if last else 0):
             raise self._conflict("promote", model, expected_sequence)
-        champion = last.to_version if last else None
         entry = Entry(
             model=model,
             sequence=expected_sequence + 1,
             action="promote",
-            from_version=champion,
+            from_version=last.to_version if last else None,
             to_version=version,
             who=who,
             why=why,
             forced=forced,
-            evidence_id=self._proof(model, version, evidence_id, forced, champion),
+            evidence_id=evidence_id,
         )
-        return self._append(entry)
+        proof = {"evidence_id": self._proof(entry)}
+        return self._append(entry.model_copy(update=proof))
 
     def rollback(
         self, model: str, *, who: str, why: str, expected_sequence: int
@@ -216,34 +216,91 @@ class Ledger(Approvals, Anchors):
                 return entry
         return None
 
+    def approvals(self, model: str) -> list[Approval]:
+        """All requests and answers, oldest first."""
+        self.waiting(model)
+        return self._approvals(model)
+
+    def approval(self, model: str, version: int) -> Approval | None:
+        """The last request or answer for a version; None if there is none.
+
+        The first call after a request has expired records its rejection.
+        """
+        last = self._step(model, version)
+        return self._expire(last) if last else None
+
+    def request(self, model: str, version: int) -> Approval | None:
+        """The last request for a version, answered or not."""
+        return self._step(model, version, APPROVALS.c.action == "request")
+
+    def waiting(self, model: str) -> list[Approval]:
+        """The requests that nobody has answered yet, oldest first."""
+        last: dict[int, Approval] = {}
+        for step in self._approvals(model):
+            last.pop(step.version, None)  # sorts the versions by their last step
+            last[step.version] = step
+        steps = map(self._expire, last.values())
+        return [step for step in steps if step.action == "request"]
+
+    def add_approval(self, approval: Approval) -> Approval:
+        """Add the next request or answer for a version.
+
+        Raises:
+            PromotionError: another request or answer came first.
+        """
+        try:
+            self._database.add(APPROVALS, approval)
+        except sa.exc.IntegrityError:
+            model, version = approval.model, approval.version
+            raise PromotionError(
+                f"Version {version} of {model} was {self.approval(model, version)} "
+                "just before.",
+                f"Look at `headrace history {model}` and decide again.",
+            ) from None
+        return approval
+
     def _last(self, model: str) -> Entry | None:
-        query = (
-            sa.select(ENTRIES)
-            .where(ENTRIES.c.model == model)
-            .order_by(ENTRIES.c.sequence.desc())
-            .limit(1)
+        return self._database.last(Entry, ENTRIES, ENTRIES.c.model == model)
+
+    def _expire(self, last: Approval) -> Approval:
+        """The rejection of an expired request; any other step as it is."""
+        if not last.is_overdue:
+            return last
+        why = f"nobody answered until {last.expires}"
+        timeout = last.answer(
+            "reject", who=TIMEOUT, why=why, evidence_id=last.evidence_id
         )
-        rows = self._database.rows(query)
-        return Entry(**rows[0]) if rows else None
+        if self._database.is_read_only:
+            return timeout
+        try:
+            return self.add_approval(timeout)
+        except PromotionError:  # another process has expired or answered it just now
+            return self._step(last.model, last.version) or timeout
+
+    def _approvals(self, model: str) -> list[Approval]:
+        own = APPROVALS.c.model == model
+        return self._database.records(Approval, APPROVALS, own)
+
+    def _step(self, model: str, version: int, *where: Condition) -> Approval | None:
+        own = APPROVALS.c.model == model, APPROVALS.c.version == version
+        return self._database.last(Approval, APPROVALS, *own, *where)
 
     def _append(self, entry: Entry) -> Entry:
         try:
             return Entry(**self._database.add(ENTRIES, entry))
         except sa.exc.IntegrityError:
             winner = self._last(entry.model)
-        if winner and entry.action == "promote":
-            if winner.to_version == entry.to_version:
-                return winner
+        is_promotion = entry.action == "promote"
+        if winner and is_promotion and winner.to_version == entry.to_version:
+            return winner
         raise self._conflict(entry.action, entry.model, entry.sequence - 1)
 
-    def _conflict(
-        self, action: str, model: str, expected_sequence: int
-    ) -> PromotionError:
-        later = "; ".join(map(str, self.history(model, after=expected_sequence)))
+    def _conflict(self, action: str, model: str, expected: int) -> PromotionError:
+        later = "; ".join(map(str, self.history(model, after=expected)))
         name = "promotion" if action == "promote" else action
         return PromotionError(
             f"The {name} of {model} was rejected: it was decided on entry "
-            f"{expected_sequence}, but "
+            f"{expected}, but "
             f"{later or f'the last entry is {self.sequence(model)}'}.",
             f"Look at `headrace history {model}` and decide again.",
         )

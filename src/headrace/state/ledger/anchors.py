@@ -1,4 +1,9 @@
-"""The digests of the store's files, as the ledger recorded them."""
+"""The digests of the store's files and the deployments, as the ledger recorded them.
+
+Both tables are append-only, and the last row of a key or a name is valid. The ledger's
+database has a login of its own, so write access to the store or to Prefect's server is
+not enough to change either.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,7 @@ from headrace.state.ledger.chain import ChainReport, walk
 from headrace.state.ledger.database import Database, as_json, format_of
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.rows import Adoption, utc_now
-from headrace.state.ledger.tables import ADOPTIONS, ANCHORS
-
-_KEYS_PER_QUERY = 500
+from headrace.state.ledger.tables import ADOPTIONS, ANCHORS, DEPLOYMENTS
 
 
 class Anchors:
@@ -36,19 +39,14 @@ class Anchors:
                 if known.get(key, "") != digest:
                     rows.add(ANCHORS, _anchor(key, digest))
 
-    def anchors(self, keys: Collection[str]) -> dict[str, str]:
-        """The valid sha256 of each key that has one."""
+    def anchors(self, keys: Collection[str] | None = None) -> dict[str, str]:
+        """The valid sha256 of each key that has one, in the order of their recording.
+
+        Args:
+            keys: by default all.
+        """
         with self._database.reading() as connection:
             return {k: d for k, d in _latest(connection, keys).items() if d}
-
-    def all_anchors(self) -> dict[str, str]:
-        """The sha256 of every valid key, in the order of their recording."""
-        query = sa.select(ANCHORS.c.key, ANCHORS.c.digest).order_by(ANCHORS.c.id)
-        latest: dict[str, str] = {}
-        for row in self._database.rows(query):
-            latest.pop(row["key"], None)
-            latest[row["key"]] = row["digest"]
-        return {key: digest for key, digest in latest.items() if digest}
 
     def adoptions(self) -> list[Adoption]:
         """The migrations from older releases, oldest first."""
@@ -69,7 +67,7 @@ class Anchors:
             with self._database.adding() as rows:
                 adoption = Adoption(what="store", count=len(digests), who=who)
                 rows.add(ADOPTIONS, as_json(adoption))
-                known = _latest(rows.connection, digests)
+                known = _latest(rows.connection)
                 for key, digest in digests.items():
                     if key not in known:
                         rows.add(ANCHORS, _anchor(key, digest))
@@ -93,17 +91,65 @@ class Anchors:
             return walk(connection, link)
 
 
+class Deployments:
+    """The deployments that ``headrace deploy`` made: a worker starts only these.
+
+    The folders of pipelines that deployments may run are recorded as well.
+
+    Args:
+        url: SQLAlchemy URL of the ledger.
+
+    Raises:
+        UsageError: the URL names no ledger.
+        DependencyError: the database does not answer. Every method raises it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, timeout_seconds=10.0)
+
+    def entrypoint(self, name: str) -> str:
+        """The entrypoint of a deployment; empty if it is not recorded.
+
+        Args:
+            name: as Prefect writes it, ``<flow>/<deployment>``.
+        """
+        return self.all().get(name, "")
+
+    def all(self) -> dict[str, str]:
+        """The entrypoint of every recorded deployment, by name."""
+        rows = self._database.rows(sa.select(DEPLOYMENTS).order_by(DEPLOYMENTS.c.id))
+        last = {str(row["name"]): str(row["entrypoint"]) for row in rows}
+        return {name: entrypoint for name, entrypoint in last.items() if entrypoint}
+
+    def record(self, entrypoints: Mapping[str, str], who: str) -> None:
+        """Record deployments, except those that are recorded with this entrypoint.
+
+        Args:
+            entrypoints: by name; an empty one withdraws a deployment.
+            who: the user who records them.
+        """
+        known = self.all()
+        changed = {n: e for n, e in entrypoints.items() if known.get(n, "") != e}
+        if not changed:
+            return
+        with self._database.adding() as rows:
+            for name, entrypoint in changed.items():
+                row = {"name": name, "entrypoint": entrypoint, "who": who}
+                rows.add(DEPLOYMENTS, {**row, "when": utc_now()})
+
+
 def _anchor(key: str, digest: str) -> dict[str, str]:
     return {"key": key, "digest": digest, "created": utc_now()}
 
 
-def _latest(connection: sa.Connection, keys: Collection[str]) -> dict[str, str]:
-    names, latest = list(keys), dict[str, str]()
-    for first in range(0, len(names), _KEYS_PER_QUERY):
-        query = (
-            sa.select(ANCHORS.c.key, ANCHORS.c.digest)
-            .where(ANCHORS.c.key.in_(names[first : first + _KEYS_PER_QUERY]))
-            .order_by(ANCHORS.c.id)
-        )
-        latest.update((key, digest) for key, digest in connection.execute(query))
+def _latest(
+    connection: sa.Connection, keys: Collection[str] | None = None
+) -> dict[str, str]:
+    query = sa.select(ANCHORS.c.key, ANCHORS.c.digest).order_by(ANCHORS.c.id)
+    if keys is not None:
+        query = query.where(ANCHORS.c.key.in_(keys))
+    latest: dict[str, str] = {}
+    for key, digest in connection.execute(query):
+        latest.pop(key, None)
+        latest[key] = digest
     return latest

@@ -15,10 +15,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.tables import CHAIN, CHAINED
-from headrace.state.ledger.triggers import missing_triggers, unique_columns
+from headrace.state.ledger import tables
+from headrace.state.ledger.rows import Adoption
+
+Row = Mapping[str, Any]
 
 _BATCH = 10_000
+_LISTS = {"overrides"}  # JSON columns whose empty value is a list
 _UNREADABLE = (TypeError, ValueError, sa.exc.OperationalError)  # not JSON, not UTF-8
 
 
@@ -46,48 +49,47 @@ class Appender:
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
-        newest = sa.select(CHAIN.c.number, CHAIN.c.link)
-        newest = newest.order_by(CHAIN.c.number.desc()).limit(1)
+        newest = sa.select(tables.CHAIN.c.number, tables.CHAIN.c.link)
+        newest = newest.order_by(tables.CHAIN.c.number.desc()).limit(1)
         row = connection.execute(newest).one_or_none()
         self._number: int = row.number if row else 0
         self._link: str = row.link if row else ""
 
-    def add(self, table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    def add(self, table: sa.Table, values: Row) -> dict[str, Any]:
         """Add a row and its link; raises SQLAlchemy's IntegrityError if it exists."""
         statement = sa.insert(table).values(**values).returning(table)
         row = dict(self.connection.execute(statement).mappings().one())
         self.chain(table, row)
         return row
 
-    def chain(self, table: sa.Table, row: Mapping[str, Any]) -> None:
+    def chain(self, table: sa.Table, row: Row) -> None:
         """Add the link of an existing row."""
         self._number += 1
-        key, digest = row_key(table, row), row_digest(row)
-        self._link = _link(self._link, self._number, table.name, key, digest)
-        self.connection.execute(
-            sa.insert(CHAIN).values(
-                number=self._number,
-                table=table.name,
-                row=key,
-                digest=digest,
-                link=self._link,
-            )
-        )
+        entry = {
+            "number": self._number,
+            "table": table.name,
+            "row": row_key(table, row),
+            "digest": row_digest(row),
+        }
+        self._link = _link(self._link, entry)
+        link = sa.insert(tables.CHAIN).values(**entry, link=self._link)
+        self.connection.execute(link)
 
 
-def row_key(table: sa.Table, row: Mapping[str, Any]) -> str:
+def row_key(table: sa.Table, row: Row) -> str:
     """The unique key of a row in its table, as JSON."""
-    return json.dumps([row[name] for name in unique_columns(table)[0]])
+    return json.dumps([row[name] for name in tables.unique_columns(table)[0]])
 
 
-def row_digest(row: Mapping[str, Any]) -> str:
+def row_digest(row: Row) -> str:
     """sha256 over the row's values by the sorted names of their columns, as JSON."""
     text = json.dumps(dict(row), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _link(before: str, number: int, table: str, key: str, digest: str) -> str:
-    text = json.dumps([before, number, table, key, digest])
+def _link(before: str, entry: Row) -> str:
+    values = [entry[name] for name in ("number", "table", "row", "digest")]
+    text = json.dumps([before, *values])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -100,9 +102,9 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
     """
     number, link, problem = 0, "", ""
     has_wanted = not wanted
-    rows = {table.name: _digests(connection, table) for table in CHAINED}
+    rows = {table.name: _digests(connection, table) for table in tables.CHAINED}
     links = connection.execution_options(yield_per=_BATCH).execute(
-        sa.select(CHAIN).order_by(CHAIN.c.number)
+        sa.select(tables.CHAIN).order_by(tables.CHAIN.c.number)
     )
     for entry in links.mappings():
         number += 1
@@ -115,7 +117,7 @@ def walk(connection: sa.Connection, wanted: str = "") -> ChainReport:
             problem = problem or f"the row {key} of {name} is in no link of the chain"
     if not has_wanted and not problem:
         problem = f"the link {wanted} is gone: the chain was cut off or recomputed"
-    missing = missing_triggers(connection, [*CHAINED, CHAIN])
+    missing = tables.missing_triggers(connection, [*tables.CHAINED, tables.CHAIN])
     if missing:  # a row can only be changed after its trigger was dropped
         gone = f"the trigger {missing[0]} is gone or changed"
         problem = f"{problem}; {gone}" if problem else gone
@@ -133,7 +135,7 @@ def _digests(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
 
 def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     """As `_digests`; the digest of a row that cannot be read is ``unreadable``."""
-    columns = [table.c[name] for name in unique_columns(table)[0]]
+    columns = [table.c[name] for name in tables.unique_columns(table)[0]]
     digests = {}
     for key in connection.execute(sa.select(*columns)).mappings().all():
         same_key = [table.c[name] == value for name, value in key.items()]
@@ -147,17 +149,14 @@ def _digests_one_by_one(connection: sa.Connection, table: sa.Table) -> dict[str,
 
 
 def _problem(
-    entry: Mapping[str, Any],
-    number: int,
-    before: str,
-    rows: Mapping[str, Mapping[str, str]],
+    entry: Row, number: int, before: str, rows: Mapping[str, Mapping[str, str]]
 ) -> str:
     """The mismatch of a link; empty if there is none."""
     if entry["number"] != number:
         return f"link {number} of the chain is gone"
     table, key = entry["table"], entry["row"]
     where = f"the row {key} of {table} (link {number})"
-    if entry["link"] != _link(before, number, table, key, entry["digest"]):
+    if entry["link"] != _link(before, entry):
         return f"link {number} of the chain does not follow from the previous link"
     digest = rows.get(table, {}).get(key)
     if digest is None:
@@ -165,3 +164,58 @@ def _problem(
     if digest != entry["digest"]:
         return f"{where} was changed"
     return ""
+
+
+def adopt_rows(connection: sa.Connection, who: str) -> int:
+    """Migrate the tables to this format, and add their rows to the chain.
+
+    Args:
+        connection: of a transaction that holds the ledger's lock.
+        who: the user who is recorded with the migration.
+
+    Returns:
+        the number of migrated rows.
+    """
+    present = set(sa.inspect(connection).get_table_names())
+    earlier = [table for table in tables.CHAINED if table.name in present]
+    for table in earlier:
+        _add_columns(connection, table)
+        tables.add_triggers(connection, table)
+    tables.METADATA.create_all(connection)
+    rows = Appender(connection)
+    count = 0
+    for table in earlier:
+        order = [table.c[name] for name in tables.unique_columns(table)[0]]
+        for row in connection.execute(sa.select(table).order_by(*order)).mappings():
+            rows.chain(table, dict(row))
+            count += 1
+    adoption = Adoption(what="ledger", count=count, who=who)
+    rows.add(tables.ADOPTIONS, adoption.model_dump())
+    tables.MARKER.drop(connection)  # an older release must not add rows without links
+    tables.MARKER.create(connection)
+    connection.execute(sa.insert(tables.MARKER).values(format=tables.FORMAT))
+    return count
+
+
+def _add_columns(connection: sa.Connection, table: sa.Table) -> None:
+    inspected = sa.inspect(connection).get_columns(table.name)
+    present = {column["name"] for column in inspected}
+    quote = connection.dialect.identifier_preparer.quote
+    for column in table.columns:
+        if column.name not in present:
+            kind = column.type.compile(connection.dialect)
+            text = f"ALTER TABLE {quote(table.name)} ADD COLUMN "
+            text += f"{quote(column.name)} {kind}{_default(column, connection)}"
+            connection.exec_driver_sql(text)
+
+
+def _default(column: sa.Column[Any], connection: sa.Connection) -> str:
+    if column.nullable:
+        return ""
+    if isinstance(column.type, sa.JSON):
+        value = "'[]'" if column.name in _LISTS else "'{}'"
+    elif isinstance(column.type, sa.Boolean):
+        value = "0" if connection.dialect.name == "sqlite" else "false"
+    else:
+        value = "0" if isinstance(column.type, sa.Integer) else "''"
+    return f" NOT NULL DEFAULT {value}"

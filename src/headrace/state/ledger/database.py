@@ -19,9 +19,9 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.records import Record
-from headrace.state.ledger.chain import Appender
+from headrace.settings import Settings
+from headrace.state.ledger.chain import Appender, adopt_rows
 from headrace.state.ledger.engines import check_room, is_read_only, make_engine
-from headrace.state.ledger.migration import adopt_rows
 from headrace.state.ledger.tables import FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
@@ -29,6 +29,7 @@ _PAUSE_SECONDS = 2.0
 _DAMAGE = ("no such column", "malformed", "Could not decode to UTF-8")
 
 R = TypeVar("R", bound=Record)
+Condition = sa.ColumnElement[bool]
 log = logging.getLogger("headrace")
 
 
@@ -101,14 +102,17 @@ class Database:
         with self.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def records(
-        self, kind: type[R], table: sa.Table, *conditions: sa.ColumnElement[bool]
-    ) -> list[R]:
+    def records(self, kind: type[R], table: sa.Table, *where: Condition) -> list[R]:
         """The rows of a table as records, in the order in which they were added."""
-        columns = [table.c[name] for name in kind.model_fields]
-        order = table.c["id" if "id" in table.c else "sequence"]
-        query = sa.select(*columns).where(*conditions).order_by(order)
+        query, order = _query(kind, table)
+        query = query.where(*where).order_by(order)
         return [kind(**row) for row in self.rows(query)]
+
+    def last(self, kind: type[R], table: sa.Table, *where: Condition) -> R | None:
+        """The record that was added last; None if there is none."""
+        query, order = _query(kind, table)
+        query = query.where(*where).order_by(order.desc()).limit(1)
+        return next((kind(**row) for row in self.rows(query)), None)
 
     def add(self, table: sa.Table, record: Record) -> dict[str, Any]:
         """Add a row and return it; raises SQLAlchemy's IntegrityError if it exists."""
@@ -118,16 +122,10 @@ class Database:
     @contextlib.contextmanager
     def adding(self) -> Iterator[Appender]:
         """A transaction that adds rows to the chain."""
-        with self.writing() as connection:
-            self.lock(connection)  # always the first lock, so there is no deadlock
+        with self.locking() as connection:  # the first lock, so there is no deadlock
             if self._guard is not None:
                 self._guard(connection)
             yield Appender(connection)
-
-    def check(self) -> None:
-        """Call the guard, without writing."""
-        with self.adding():
-            pass
 
     def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that only reads."""
@@ -137,28 +135,28 @@ class Database:
         """A transaction that is committed at the end of the block."""
         return self._transaction("BEGIN IMMEDIATE")  # a later upgrade would not wait
 
+    @contextlib.contextmanager
+    def locking(self) -> Iterator[sa.Connection]:
+        """As `writing`, with PostgreSQL's advisory lock; SQLite has only one writer."""
+        with self.writing() as connection:
+            if not self._is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            yield connection
+
     def ensure(self, metadata: sa.MetaData) -> None:
         """Create the tables that are missing."""
         with self.reading() as connection:
             present = set(sa.inspect(connection).get_table_names())
         if present >= set(metadata.tables):
             return
-        with self.writing() as connection:
-            self.lock(connection)
+        with self.locking() as connection:
             metadata.create_all(connection)
-
-    def lock(self, connection: sa.Connection) -> None:
-        """Take PostgreSQL's advisory lock; SQLite has only one writer at a time."""
-        if not self._is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
     def _create(self) -> int:
         if self._is_sqlite:
             self._use_write_ahead_log()
-        with self.writing() as connection:
-            self.lock(connection)
-            version = format_of(connection)
-            if version is not None:
+        with self.locking() as connection:
+            if (version := format_of(connection)) is not None:
                 return version
             present = set(sa.inspect(connection).get_table_names())
             taken = present & set(METADATA.tables)
@@ -176,10 +174,7 @@ class Database:
 
     def _migrate(self) -> int:
         """Migrate format 1 in one transaction, unless another process has done so."""
-        from headrace.settings import Settings
-
-        with self.writing() as connection:
-            self.lock(connection)
+        with self.locking() as connection:
             version = format_of(connection)
             if version != 1:
                 return version or 0
@@ -260,6 +255,14 @@ class Database:
             "Run `headrace verify` for details. Restore the ledger from a backup, and "
             "check who can write to it.",
         )
+
+
+def _query(
+    kind: type[Record], table: sa.Table
+) -> tuple[sa.Select[Any], sa.Column[Any]]:
+    """A query for records of a table, and the column with the order of the rows."""
+    columns = [table.c[name] for name in kind.model_fields]
+    return sa.select(*columns), table.c["id" if "id" in table.c else "sequence"]
 
 
 def as_json(record: Record, exclude: Set[str] = frozenset()) -> dict[str, Any]:

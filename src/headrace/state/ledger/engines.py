@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from headrace.errors import UsageError
 from headrace.home import PRIVATE_FILE, make_private_file
+from headrace.state.disk import full_disk, is_full
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
@@ -58,13 +59,17 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
             "HEADRACE_DATABASE_URL is a database in memory, which others cannot see.",
             "Name a file: sqlite:////path/headrace.db.",
         )
-    options: dict[str, Any]
+    file = Path(str(parsed.database))
+    # Without an isolation level, only SQLAlchemy begins transactions.
+    arguments: dict[str, Any] = {"timeout": timeout_seconds, "isolation_level": None}
     if not is_sqlite:
-        options = {"connect_args": {"connect_timeout": max(2, round(timeout_seconds))}}
-    elif parsed.query:  # such as mode=ro
-        options = {"connect_args": _sqlite_arguments(timeout_seconds)}
-    else:
-        options = _sqlite_options(Path(str(parsed.database)), timeout_seconds)
+        arguments = {"connect_timeout": max(2, round(timeout_seconds))}
+    options: dict[str, Any] = {"connect_args": arguments}
+    if is_sqlite and not parsed.query:  # such as mode=ro
+        if is_read_only(file):
+            options = {"creator": partial(_connect_read_only, file, timeout_seconds)}
+        else:
+            _make_file_private(file)
     try:
         engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)
     except ModuleNotFoundError as error:
@@ -73,24 +78,9 @@ def make_engine(url: str, timeout_seconds: float) -> sa.Engine:
             f"Install it in the environment of Headrace: pip install {error.name}.",
         ) from None
     if is_sqlite:
-        sa.event.listen(engine, "connect", _enforce_foreign_keys)
+        pragma = "PRAGMA foreign_keys = ON"
+        sa.event.listen(engine, "connect", lambda opened, _: opened.execute(pragma))
     return engine
-
-
-def _enforce_foreign_keys(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _sqlite_options(file: Path, timeout_seconds: float) -> dict[str, Any]:
-    if is_read_only(file):
-        return {"creator": partial(_connect_read_only, file, timeout_seconds)}
-    _make_file_private(file)
-    return {"connect_args": _sqlite_arguments(timeout_seconds)}
-
-
-def _sqlite_arguments(timeout_seconds: float) -> dict[str, Any]:
-    # Without an isolation level, only SQLAlchemy begins transactions.
-    return {"timeout": timeout_seconds, "isolation_level": None}
 
 
 def check_room(file: str, reason: str) -> None:
@@ -100,8 +90,6 @@ def check_room(file: str, reason: str) -> None:
         file: the ledger.
         reason: SQLite's message; for a full disk it may be an I/O error.
     """
-    from headrace.state.store import full_disk, is_full
-
     if "is full" in reason or ("I/O" in reason and is_full(file)):
         raise full_disk(f"the ledger {file}", file)
 
@@ -111,20 +99,17 @@ def _make_file_private(file: Path) -> None:
     try:
         make_private_file(file)
         for suffix in ("", "-wal", "-shm", "-journal"):
-            _restrict_access(file.with_name(f"{file.name}{suffix}"))
+            path = file.with_name(f"{file.name}{suffix}")
+            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else PRIVATE_FILE
+            if mode & 0o077:
+                path.chmod(PRIVATE_FILE)
+                log.warning(
+                    "%s was readable by others (mode %04o); now private", path, mode
+                )
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            from headrace.state.store import full_disk
-
             raise full_disk(f"the ledger {file}", str(file.parent)) from None
         # It belongs to another user, or its folder is missing: SQLite reports that.
-
-
-def _restrict_access(file: Path) -> None:
-    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else PRIVATE_FILE
-    if mode & 0o077:
-        file.chmod(PRIVATE_FILE)
-        log.warning("%s was readable by others (mode %04o); now private", file, mode)
 
 
 def is_read_only(file: Path) -> bool:

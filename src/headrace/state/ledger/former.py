@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.records import Record, same_description
-from headrace.state.ledger.rows import Entry, Evidence, Version
+from headrace.state.ledger.rows import Entry, Evidence
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
@@ -75,39 +75,24 @@ class BestFormer:
 def find_best_former(
     ledger: Ledger, model: str, champion: int, weights: str, gone: Collection[int] = ()
 ) -> BestFormer:
-    """The best former champion that a challenger is compared with; see `best_former`.
+    """The best champion up to the present champion's promotion.
+
+    A version that was rolled back and not promoted again is excluded: a person has
+    rejected it, perhaps for its accuracy. So are those for other items or classes than
+    the champion's.
+
+    Args:
+        ledger: with the history of the model.
+        model: its name.
+        champion: the version that a challenger is compared with.
+        weights: digest of the challenger's weights; it is not compared with itself.
+        gone: versions that cannot be loaded.
 
     Raises:
         DependencyError: the ledger does not answer.
     """
-    history, attempts = ledger.history(model), ledger.attempts(model)
-    versions = ledger.versions(model)
-    return best_former(history, attempts, versions, champion, weights, gone)
-
-
-def best_former(
-    entries: Sequence[Entry],
-    attempts: Sequence[Attempt],
-    versions: Sequence[Version],
-    champion: int,
-    weights: str,
-    gone: Collection[int] = (),
-) -> BestFormer:
-    """The best champion up to the present champion's promotion.
-
-    A version that was rolled back and not promoted again is excluded: a person has
-    rejected it, perhaps for its accuracy.
-
-    Args:
-        entries: the history, oldest first.
-        attempts: all evaluations of the model, oldest first.
-        versions: of the model; those for other items or classes than the champion's
-            are excluded.
-        champion: the version that a challenger is compared with.
-        weights: digest of the challenger's weights; it is not compared with itself.
-        gone: versions that cannot be loaded.
-    """
-    known = {row.version: row for row in versions}
+    entries, attempts = ledger.history(model), ledger.attempts(model)
+    known = {row.version: row for row in ledger.versions(model)}
     data = known[champion].details.get("description")
     promotions = [n for n, entry in enumerate(entries) if entry.to_version == champion]
     history = entries[: promotions[-1] + 1] if promotions else entries
@@ -143,11 +128,8 @@ def _is_better(
     """Whether a version was significantly better than another when promoted."""
     if version == best or entry.evidence_id is None:
         return False
-    return any(
-        attempt.p_value_against(best) < LEVEL
-        for attempt in attempts
-        if attempt.version == version and attempt.id <= entry.evidence_id
-    )
+    own = (a for a in attempts if a.version == version and a.id <= entry.evidence_id)
+    return any(attempt.p_value_against(best) < LEVEL for attempt in own)
 
 
 def earlier_attempts(

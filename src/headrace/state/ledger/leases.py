@@ -1,24 +1,39 @@
 """Leases: which run may write to the ledger for a pipeline now.
 
 Each acquisition of a lease gets the next ``token`` of its name. It is a fencing token:
-the database rejects writes from a run that has lost its lease.
+the database rejects writes from a run that has lost its lease. Of two runs of one
+pipeline, the one without the lease waits or is refused. A heartbeat thread renews the
+lease. A run that is suspended or disconnected for too long loses it, and the thread
+interrupts the run when it notices.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, HeadraceError
+from headrace.interrupts import interrupt_now
+from headrace.settings import Settings
 from headrace.state.ledger.database import Database, as_json
 from headrace.state.ledger.rows import Lease
+from headrace.state.ledger.tables import number, text
 
 LIFETIME_SECONDS = 75.0
+RENEWAL_SECONDS = 15.0
+RETRY_SECONDS = 3.0
+POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 FLOW_RUN = "flow-run/"  # prefix of the name of a lease on a flow run
+
+log = logging.getLogger("headrace")
 
 METADATA = sa.MetaData()  # not part of the ledger's format
 LEASES = sa.Table(
@@ -26,17 +41,12 @@ LEASES = sa.Table(
     METADATA,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("token", sa.Integer, primary_key=True, autoincrement=False),
-    *(
-        sa.Column(name, sa.String, nullable=False)
-        for name in ("holder", "host", "started", "flow_run_id", "state")
-    ),
-    sa.Column("pid", sa.Integer, nullable=False),
+    *map(text, ("holder", "host", "started", "flow_run_id", "state")),
+    number("pid"),
     sa.Column("acquired", sa.Double, nullable=False),
     sa.Column("expires", sa.Double, nullable=False),
 )
-IDENTITY = sa.Table(
-    "ledger_identity", METADATA, sa.Column("id", sa.String, nullable=False)
-)
+IDENTITY = sa.Table("ledger_identity", METADATA, text("id"))
 
 
 class Leases:
@@ -44,18 +54,15 @@ class Leases:
 
     Args:
         url: SQLAlchemy URL of the ledger.
-        timeout_seconds: how long to wait for a lock or a connection.
-        patience_seconds: how long to retry a server that does not answer.
+        is_patient: whether to wait while a server restarts.
 
     Raises:
         UsageError: the URL names no ledger.
         DependencyError: the database does not answer. Every method raises it.
     """
 
-    def __init__(
-        self, url: str, *, timeout_seconds: float = 10.0, patience_seconds: float = 0.0
-    ) -> None:
-        self._database = Database(url, timeout_seconds, patience_seconds)
+    def __init__(self, url: str, *, is_patient: bool = False) -> None:
+        self._database = Database(url, 10.0, PATIENCE_SECONDS if is_patient else 0.0)
         self._database.ensure(METADATA)
 
     def identity(self) -> str:
@@ -63,8 +70,7 @@ class Leases:
         query = sa.select(IDENTITY.c.id)
         for row in self._database.rows(query):
             return str(row["id"])
-        with self._database.writing() as connection:
-            self._database.lock(connection)
+        with self._database.locking() as connection:
             identity = connection.execute(query).scalar()
             if identity is None:
                 identity = uuid4().hex[:12]
@@ -78,26 +84,20 @@ class Leases:
             the lease as it was acquired, or the lease of the other run.
         """
         while True:
-            try:
+            with contextlib.suppress(sa.exc.IntegrityError):  # of another run's token
                 return self._acquire(wanted)
-            except sa.exc.IntegrityError:  # another run inserted the same token
-                continue
 
     def _acquire(self, wanted: Lease) -> Lease:
         with self._database.writing() as connection:
             now = now_of(connection)
-            last = _newest(connection, wanted.name, for_update=True)
+            last = _newest(connection, wanted.name, lock=True)
             if last is not None and last.is_alive(now):
                 return last
             if last is not None and last.state == "held":
                 self._set(connection, last, state="lost", expires=now)
-            acquired = wanted.model_copy(
-                update={
-                    "token": last.token + 1 if last else 1,
-                    "acquired": now,
-                    "expires": now + LIFETIME_SECONDS,
-                }
-            )
+            token, expires = last.token + 1 if last else 1, now + LIFETIME_SECONDS
+            update = {"token": token, "acquired": now, "expires": expires}
+            acquired = wanted.model_copy(update=update)
             connection.execute(sa.insert(LEASES).values(as_json(acquired)))
             return acquired
 
@@ -147,12 +147,10 @@ def _is(lease: Lease) -> sa.ColumnElement[bool]:
     return (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
 
 
-def _newest(
-    connection: sa.Connection, name: str, *, for_update: bool = False
-) -> Lease | None:
+def _newest(connection: sa.Connection, name: str, lock: bool = False) -> Lease | None:
     query = sa.select(LEASES).where(LEASES.c.name == name)
     query = query.order_by(LEASES.c.token.desc()).limit(1)
-    query = query.with_for_update() if for_update else query
+    query = query.with_for_update() if lock else query
     row = connection.execute(query).mappings().first()
     return Lease(**row) if row else None
 
@@ -198,3 +196,126 @@ def lease_busy(lease: Lease) -> DependencyError:
         'Try again when that run has ended, or set deploy.when_busy = "wait".',
         was_retried=True,
     )
+
+
+class HeldLease:
+    """A lease that a thread renews until `close`.
+
+    Attributes:
+        lease: as it was acquired.
+    """
+
+    def __init__(self, leases: Leases, lease: Lease) -> None:
+        self.lease = lease
+        self._leases = leases
+        self._lost = threading.Event()
+        self._closing = threading.Event()
+        self._owner = threading.current_thread()
+        self._thread = threading.Thread(
+            target=self._renew, name="headrace-lease", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another run has taken over."""
+        return self._lost.is_set()
+
+    def loss(self) -> DependencyError:
+        """The error for a lost lease."""
+        winner = None
+        with contextlib.suppress(HeadraceError):
+            winner = self._leases.current(self.lease.name)
+        return lease_lost(self.lease, winner)
+
+    def close(self, *, succeeded: bool) -> None:
+        """Stop renewing the lease, and release it if it is still held."""
+        self._closing.set()
+        self._thread.join()
+        name = self.lease.name
+        try:
+            self._leases.release(self.lease, succeeded=succeeded)
+        except HeadraceError as error:  # then it expires
+            log.warning("the lease of %s was not released: %s", name, error)
+
+    def _renew(self) -> None:
+        pause, name = RENEWAL_SECONDS, self.lease.name
+        while not self._closing.wait(pause):
+            pause = RENEWAL_SECONDS
+            try:
+                if not self._leases.renew(self.lease):
+                    self._lost.set()
+                    self._interrupt()
+                    return
+            except HeadraceError as error:
+                message = error.message
+                log.warning("the lease of %s was not renewed yet: %s", name, message)
+                pause = RETRY_SECONDS
+
+    def _interrupt(self) -> None:
+        """Interrupt the run now: its next write to the ledger may be hours away.
+
+        Waits while another handler of SIGINT is installed.
+        """
+        if self._owner is not threading.main_thread():
+            return
+        while not self._closing.is_set() and not interrupt_now(self._owner):
+            self._closing.wait(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def hold(
+    settings: Settings, name: str, flow_run_id: str, *, wait: bool = True
+) -> Iterator[HeldLease]:
+    """Hold a lease during a block.
+
+    Args:
+        settings: where the ledger is, and who the user is.
+        name: of the pipeline.
+        flow_run_id: the id of the Prefect flow run that writes.
+        wait: whether to wait for another run that holds the lease.
+
+    Raises:
+        DependencyError: another run holds the lease or has taken it over, or the
+            database does not answer.
+    """
+    # Only acquiring is retried; a lease that is not released expires.
+    patient = Leases(settings.database_url, is_patient=True)
+    leases = Leases(settings.database_url)
+    wanted = Lease.wanted(name, flow_run_id, settings.user)
+    lease = _acquire(settings, patient, wanted, wait)
+    held = HeldLease(leases, lease)
+    succeeded = False
+    try:
+        yield held
+        succeeded = True
+    except KeyboardInterrupt:
+        if held.is_lost:
+            raise held.loss() from None
+        raise
+    finally:
+        held.close(succeeded=succeeded)
+
+
+def heartbeat(
+    settings: Settings, flow_run_id: str
+) -> contextlib.AbstractContextManager[HeldLease]:
+    """Record during a block that a flow run is alive; this blocks no other run."""
+    return hold(settings, f"{FLOW_RUN}{flow_run_id}", flow_run_id)
+
+
+def _acquire(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> Lease:
+    reported = 0
+    with contextlib.ExitStack() as waiting:
+        while True:
+            lease = leases.acquire(wanted)
+            if lease.is_same_run(wanted):
+                return lease
+            if not wait:
+                raise lease_busy(lease)
+            if not reported:
+                waiting.enter_context(heartbeat(settings, wanted.flow_run_id))
+            if lease.token != reported:
+                log.info("%s is run by %s: waiting for it to end", wanted.name, lease)
+                reported = lease.token
+            time.sleep(POLL_SECONDS)

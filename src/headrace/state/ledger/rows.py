@@ -179,6 +179,31 @@ class Approval(Record):
         return f"{verbs[self.action]} by {self.who}{reason}"
 
 
+class Binding(Record):
+    """The files that hold a version's weights from now on, and the reason.
+
+    The weights stay those that were registered. A Keras file contains the time of
+    saving, so equal weights that are saved again have another digest.
+
+    Attributes:
+        step: 1, 2, 3 … without gaps in one version; the last one is valid.
+        when: ISO 8601, UTC.
+        details: override the version's details of the same names.
+    """
+
+    model: str
+    version: int
+    step: int = Field(ge=1)
+    run_id: str
+    model_uri: str
+    model_digest: str
+    golden_digest: str
+    who: str
+    when: str = Field(default_factory=utc_now)
+    why: str
+    details: Mapping[str, Any] = {}
+
+
 class Adoption(Record):
     """A migration from a release that recorded less; it happens once.
 

@@ -1,28 +1,35 @@
-"""The append-only tables of the ledger.
+"""The append-only tables of the ledger, and the triggers that refuse changes.
 
-Each row, except the format marker, has a link in the hash chain. Triggers refuse
-changes.
+Each row, except the format marker, has a link in the hash chain. The triggers prevent
+accidents by anyone with the ledger's credentials. An attacker can drop them, but then
+the changed rows do not match the hash chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.triggers import forbid_changes
-
 FORMAT = 2
+REFUSAL = "rows of the ledger are never changed or removed"
+_FUNCTION = "headrace_append_only"
+_CREATE_FUNCTION = (
+    f"CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
+)
 
 METADATA = sa.MetaData()
 
 
-def _text(name: str) -> sa.Column[str]:
+def text(name: str) -> sa.Column[str]:
+    """A column of texts."""
     return sa.Column(name, sa.String, nullable=False)
 
 
-def _number(name: str, *, nullable: bool = False) -> sa.Column[int]:
+def number(name: str, *, nullable: bool = False) -> sa.Column[int]:
+    """A column of whole numbers."""
     return sa.Column(name, sa.Integer, nullable=nullable)
 
 
@@ -41,40 +48,40 @@ def _refers_to_version(column: str) -> sa.ForeignKeyConstraint:
 
 
 def _numbered(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    number = sa.Column("id", sa.Integer, primary_key=True)
-    return sa.Table(name, METADATA, number, *columns)
+    key = sa.Column("id", sa.Integer, primary_key=True)
+    return sa.Table(name, METADATA, key, *columns)
 
 
 def _steps(name: str, texts: Iterable[str], *more: sa.schema.SchemaItem) -> sa.Table:
     """A table whose rows are the numbered steps of each version."""
     return _numbered(
         name,
-        *map(_text, texts),
-        *map(_number, ("version", "step")),
+        *map(text, texts),
+        *map(number, ("version", "step")),
         *more,
         sa.UniqueConstraint("model", "version", "step"),
         _refers_to_version("version"),
     )
 
 
-MARKER = sa.Table("ledger_format", METADATA, _number("format"))
+MARKER = sa.Table("ledger_format", METADATA, number("format"))
 VERSIONS = sa.Table(
     "versions",
     METADATA,
-    *map(_text, ("model", "training", "run_id", "model_uri", "model_digest")),
-    *map(_text, ("weights_digest", "snapshot_digest", "created", "created_by")),
-    _number("version"),
+    *map(text, ("model", "training", "run_id", "model_uri", "model_digest")),
+    *map(text, ("weights_digest", "snapshot_digest", "created", "created_by")),
+    number("version"),
     _json("details"),
     sa.PrimaryKeyConstraint("model", "version"),
     sa.UniqueConstraint("model", "training"),
 )
 EVIDENCE = _numbered(
     "evidence",
-    *map(_text, ("model", "kind", "snapshot_digest", "run_id", "created")),
-    *map(_text, ("law_digest", "rows_digest")),
-    *map(_number, ("version", "champion_sequence")),
-    _number("champion_version", nullable=True),
-    _number("best_version", nullable=True),
+    *map(text, ("model", "kind", "snapshot_digest", "run_id", "created")),
+    *map(text, ("law_digest", "rows_digest")),
+    *map(number, ("version", "champion_sequence")),
+    number("champion_version", nullable=True),
+    number("best_version", nullable=True),
     _flag("passed"),
     *map(_json, ("gates", "metrics", "law", "overrides")),
     _refers_to_version("version"),
@@ -82,9 +89,9 @@ EVIDENCE = _numbered(
 ENTRIES = sa.Table(
     "entries",
     METADATA,
-    *map(_text, ("model", "action", "who", "when", "why")),
-    *map(_number, ("sequence", "to_version")),
-    _number("from_version", nullable=True),
+    *map(text, ("model", "action", "who", "when", "why")),
+    *map(number, ("sequence", "to_version")),
+    number("from_version", nullable=True),
     _flag("forced"),
     sa.Column("evidence_id", sa.ForeignKey("evidence.id"), nullable=True),
     sa.UniqueConstraint("model", "sequence"),
@@ -103,24 +110,101 @@ _BINDING = ("model", *_FILES, "who", "when", "why")
 BINDINGS = _steps("bindings", _BINDING, _json("details"))
 ANCHORS = _numbered(
     "anchors",
-    *map(_text, ("key", "digest", "created")),
+    *map(text, ("key", "digest", "created")),
     sa.Index("anchors_by_key", "key", "id"),
 )
 ADOPTIONS = _numbered(
     "adoptions",
-    *map(_text, ("what", "who", "when")),
-    _number("count"),
+    *map(text, ("what", "who", "when")),
+    number("count"),
     sa.UniqueConstraint("what"),
 )
+# A deployment has Prefect's name, <flow>/<deployment>, and the entrypoint of its flow;
+# a folder in the store sha256: and its digest, and its pipeline. "" withdraws it.
 _DEPLOYMENT = ("name", "entrypoint", "who", "when")
-DEPLOYMENTS = _numbered("deployments", *map(_text, _DEPLOYMENT))
+DEPLOYMENTS = _numbered("deployments", *map(text, _DEPLOYMENT))
 CHAIN = sa.Table(
     "chain",
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    *map(_text, ("table", "row", "digest", "link")),
+    *map(text, ("table", "row", "digest", "link")),
 )
 CHAINED = [table for table in METADATA.sorted_tables if table not in (MARKER, CHAIN)]
 
+
+def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
+    """Create the triggers of an existing table."""
+    for statement in _statements(connection.dialect.name, table):
+        connection.exec_driver_sql(statement)
+
+
+def _statements(dialect: str, table: sa.Table) -> list[str]:
+    if dialect == "sqlite":
+        return list(_sqlite_triggers(table).values())
+    event = f'BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table.name}" FOR EACH STATEMENT'
+    create = f'CREATE TRIGGER "{table.name}_append_only" {event}'
+    return [_CREATE_FUNCTION, f"{create} EXECUTE FUNCTION {_FUNCTION}()"]
+
+
+def missing_triggers(
+    connection: sa.Connection, tables: Iterable[sa.Table]
+) -> list[str]:
+    """The names of triggers that are missing, disabled or changed."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        present = {name: sql for name, sql in connection.exec_driver_sql(query)}
+        wanted = {k: v for table in tables for k, v in _sqlite_triggers(table).items()}
+        return [name for name, sql in wanted.items() if present.get(name) != sql]
+    query_enabled = sa.text(
+        "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+        "JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) "
+        "AND p.proname = :function AND position(:refusal IN p.prosrc) > 0"
+    )
+    values = {"function": _FUNCTION, "refusal": REFUSAL}
+    enabled = set(connection.execute(query_enabled, values).scalars())
+    names = [f"{table.name}_append_only" for table in tables]
+    return [name for name in names if name not in enabled]
+
+
+def unique_columns(table: sa.Table) -> list[Sequence[str]]:
+    """The sets of columns that are unique, the primary key first."""
+    unique = (c for c in table.constraints if isinstance(c, sa.UniqueConstraint))
+    others = sorted(constraint.columns.keys() for constraint in unique)
+    return [names for names in (table.primary_key.columns.keys(), *others) if names]
+
+
+def _sqlite_triggers(table: sa.Table) -> dict[str, str]:
+    """Statements by the name of the trigger.
+
+    ``INSERT OR REPLACE`` deletes rows without firing the delete trigger, so a separate
+    trigger refuses rows that exist already.
+    """
+    same = [
+        " AND ".join(f'"{name}" IS NEW."{name}"' for name in names)
+        for names in [*unique_columns(table), ["rowid"]]
+    ]
+    taken = f'SELECT 1 FROM "{table.name}" WHERE ' + " OR ".join(same)  # noqa: S608
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    kinds = {
+        "update": f'BEFORE UPDATE ON "{table.name}" {refuse}',
+        "delete": f'BEFORE DELETE ON "{table.name}" {refuse}',
+        "replace": f'BEFORE INSERT ON "{table.name}" WHEN EXISTS ({taken}) {refuse}',
+    }
+    return {
+        f"{table.name}_no_{kind}": f'CREATE TRIGGER "{table.name}_no_{kind}" {text}'
+        for kind, text in kinds.items()
+    }
+
+
+def _forbid_changes(table: sa.Table) -> None:
+    """Create the triggers of a table whenever it is created."""
+    for dialect in ("sqlite", "postgresql"):
+        for statement in _statements(dialect, table):
+            escaped = statement.replace("%", "%%")
+            ddl: Any = sa.DDL(escaped)  # type: ignore[no-untyped-call]
+            sa.event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
+
+
 for _table in (*CHAINED, CHAIN):
-    forbid_changes(_table)
+    _forbid_changes(_table)

@@ -1,20 +1,21 @@
-"""Versions and their evidence."""
+"""Versions, the files that hold their weights, and their evidence."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.state.ledger.bindings import Bindings
-from headrace.state.ledger.database import Database, as_json
+from headrace.state.ledger.database import Condition, Database, as_json
 from headrace.state.ledger.former import Attempt
-from headrace.state.ledger.leases import LEASES, fence, now_of
-from headrace.state.ledger.rows import Evidence, Lease, Version
-from headrace.state.ledger.tables import EVIDENCE, VERSIONS
+from headrace.state.ledger.leases import LEASES, PATIENCE_SECONDS, fence, now_of
+from headrace.state.ledger.rows import Binding, Entry, Evidence, Lease, Version
+from headrace.state.ledger.tables import BINDINGS, EVIDENCE, VERSIONS
 
-_PAGE = 20
+TIMEOUT_SECONDS = 30.0  # for a lock or a connection
 
 
 def forcing(model: str, version: int) -> str:
@@ -33,19 +34,12 @@ def compared_with_another(
     )
 
 
-class Versions(Bindings):
+class Versions:
     """Versions and evidence in one database."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout_seconds: float = 30.0,
-        patience_seconds: float = 0.0,
-        lease: Lease | None = None,
-    ) -> None:
-        guard = fence(lease) if lease else None
-        self._database = Database(url, timeout_seconds, patience_seconds, guard)
+    def __init__(self, url: str, lease: Lease | None = None) -> None:
+        guard, patience = (fence(lease), PATIENCE_SECONDS) if lease else (None, 0.0)
+        self._database = Database(url, TIMEOUT_SECONDS, patience, guard)
 
     def unsettled_since(self, pipeline: str) -> float | None:
         """When the oldest run began that was killed and not recovered yet.
@@ -68,7 +62,8 @@ class Versions(Bindings):
 
     def check_lease(self) -> None:
         """Raise DependencyError if another run has taken over the lease."""
-        self._database.check()
+        with self._database.adding():
+            pass
 
     def add_version(self, version: Version) -> Version:
         """Add a version; idempotent for the same training.
@@ -90,9 +85,7 @@ class Versions(Bindings):
 
     def version(self, model: str, version: int) -> Version:
         """One version; raises NotFoundError, naming those that are known."""
-        versions = VERSIONS.c
-        rows = self._versions(versions.model == model, versions.version == version)
-        if rows:
+        if rows := self._versions(model, VERSIONS.c.version == version):
             return rows[0]
         known = ", ".join(str(row.version) for row in self.versions(model))
         raise NotFoundError(
@@ -104,13 +97,41 @@ class Versions(Bindings):
 
     def versions(self, model: str) -> list[Version]:
         """All versions of a model, by number."""
-        return self._versions(VERSIONS.c.model == model)
+        return self._versions(model)
 
     def find_training(self, model: str, training: str) -> Version | None:
         """The version of a training, if it was registered."""
-        versions = VERSIONS.c
-        rows = self._versions(versions.model == model, versions.training == training)
+        rows = self._versions(model, VERSIONS.c.training == training)
         return rows[0] if rows else None
+
+    def bind(self, version: Version, **values: Any) -> Version:
+        """Bind a version to other files; its own row is not changed.
+
+        Args:
+            version: with its current binding.
+            values: of the `Binding`: model_uri, model_digest, golden_digest, who, why.
+
+        Returns:
+            the version with its last binding, which a concurrent call may have added.
+        """
+        step = int(version.details.get("binding", 0)) + 1
+        row = Binding(model=version.model, version=version.version, step=step, **values)
+        with contextlib.suppress(sa.exc.IntegrityError):
+            self._database.add(BINDINGS, row)
+        return self.version(version.model, version.version)
+
+    def bindings(self, model: str) -> list[Binding]:
+        """All bindings of a model's versions, oldest first."""
+        return self._database.records(Binding, BINDINGS, BINDINGS.c.model == model)
+
+    def _versions(self, model: str, *where: Condition) -> list[Version]:
+        query = sa.select(VERSIONS).where(VERSIONS.c.model == model, *where)
+        bindings = sa.select(BINDINGS).where(BINDINGS.c.model == model)
+        with self._database.reading() as connection:
+            steps = connection.execute(bindings.order_by(BINDINGS.c.step)).mappings()
+            last = {step["version"]: dict(step) for step in steps}
+            rows = connection.execute(query.order_by(VERSIONS.c.version)).mappings()
+            return [_as_bound(dict(row), last.get(row["version"])) for row in rows]
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""
@@ -127,59 +148,43 @@ class Versions(Bindings):
         """
         self.version(evidence.model, evidence.version)
         moment = {"id", "created"}
-        known = [
-            row
-            for row in self.evidence_of(evidence.model, evidence.version)
-            if row.subject == evidence.subject
-        ]
+        own = self.evidence_of(evidence.model, evidence.version)
+        known = [row for row in own if row.subject == evidence.subject]
         if known and as_json(known[-1], moment) == as_json(evidence, moment):
             return known[-1]
         return Evidence(**self._database.add(EVIDENCE, evidence))
 
     def evidence(self, number: int) -> Evidence | None:
         """The evidence with this id."""
-        rows = self._evidence(EVIDENCE.c.id == number)
-        return rows[0] if rows else None
+        return self._database.last(Evidence, EVIDENCE, EVIDENCE.c.id == number)
 
     def evidence_of(self, model: str, version: int | None = None) -> list[Evidence]:
         """All evidence for a version, or for a model, oldest first."""
         own = EVIDENCE.c.model == model
         if version is not None:
             own &= EVIDENCE.c.version == version
-        return self._evidence(own)
+        return self._database.records(Evidence, EVIDENCE, own)
 
     def find_evidence(
-        self,
-        model: str,
-        version: int,
-        champion: int | None,
-        law_digest: str | None = None,
+        self, model: str, version: int, champion: int | None, law: str | None = None
     ) -> Evidence | None:
         """The last evidence for a version against a champion, without experiments.
 
         Args:
             champion: the version it was compared with; None if there was no champion.
-            law_digest: of the pipeline's file; None for any.
+            law: the digest of that of the pipeline's file; None for any.
         """
-        matching = [
-            row
-            for row in self.evidence_of(model, version)
-            if row.champion_version == champion
-            and not row.experiment
-            and law_digest in (None, row.law_digest)
-        ]
-        return matching[-1] if matching else None
+        for row in reversed(self.evidence_of(model, version)):
+            is_law = law in (None, row.law_digest)
+            if is_law and row.champion_version == champion and not row.experiment:
+                return row
+        return None
 
     def require_evidence(
-        self,
-        model: str,
-        version: int,
-        champion: int | None,
-        law_digest: str | None = None,
+        self, model: str, version: int, champion: int | None, law: str | None = None
     ) -> Evidence:
         """`find_evidence`; raises PromotionError if there is none."""
-        evidence = self.find_evidence(model, version, champion, law_digest)
-        if evidence is not None:
+        if evidence := self.find_evidence(model, version, champion, law):
             return evidence
         against = f"against the champion {champion}" if champion else "yet"
         raise PromotionError(
@@ -189,32 +194,21 @@ class Versions(Bindings):
 
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
         """The last evidence for a version, experiments included."""
-        evidence = self.evidence_of(model, version)
-        return evidence[-1] if evidence else None
+        own = EVIDENCE.c.model == model, EVIDENCE.c.version == version
+        return self._database.last(Evidence, EVIDENCE, *own)
 
     def newest_evidence(self, model: str) -> Evidence | None:
         """The last evidence for the newest version, without experiments."""
         table = EVIDENCE.c
-        query = sa.select(EVIDENCE).where(table.model == model).limit(_PAGE)
-        query = query.order_by(table.version.desc(), table.id.desc())
-        for page in itertools.count():
-            rows = self._database.rows(query.offset(page * _PAGE))
-            for evidence in (Evidence(**row) for row in rows):
-                if not evidence.experiment:
-                    return evidence
-            if len(rows) < _PAGE:
-                break
-        return None
+        no_experiment = sa.cast(table.overrides, sa.String) == "[]"
+        query = sa.select(EVIDENCE).where(table.model == model, no_experiment)
+        newest = query.order_by(table.version.desc(), table.id.desc()).limit(1)
+        rows = self._database.rows(newest)
+        return Evidence(**rows[0]) if rows else None
 
-    def _proof(
-        self,
-        model: str,
-        version: int,
-        evidence_id: int | None,
-        forced: bool,
-        champion: int | None,
-    ) -> int | None:
+    def _proof(self, entry: Entry) -> int | None:
         """The id of the evidence to promote on; raises PromotionError."""
+        model, version, evidence_id = entry.model, entry.to_version, entry.evidence_id
         by_hand = forcing(model, version)
         evidence = None if evidence_id is None else self.evidence(evidence_id)
         about = (evidence.model, evidence.version) if evidence else None
@@ -223,7 +217,7 @@ class Versions(Bindings):
                 f"Evidence {evidence_id} is not about version {version} of {model}.",
                 f"Run `headrace run {model}` to evaluate this version.",
             )
-        if forced:
+        if entry.forced:
             evidence = evidence or self.latest_evidence(model, version)
             return evidence.id if evidence else None
         law = evidence.law_digest if evidence else None
@@ -233,6 +227,7 @@ class Versions(Bindings):
                 f"overrides {', '.join(evidence.overrides)}.",
                 f"Run `headrace run {model}` without them, or overrule with {by_hand}.",
             )
+        champion = entry.from_version
         if evidence and evidence.champion_version != champion:
             before = evidence.champion_version
             raise compared_with_another(model, version, before, champion)
@@ -246,19 +241,29 @@ class Versions(Bindings):
             )
         return latest.id
 
-    def _evidence(self, *conditions: sa.ColumnElement[bool]) -> list[Evidence]:
-        return self._database.records(Evidence, EVIDENCE, *conditions)
-
     def attempts(self, model: str) -> list[Attempt]:
         """All evaluations of a model's versions that are evidence, oldest first."""
         names = Attempt.model_fields.keys() - {"weights_digest"}
-        own = (VERSIONS.c.model == EVIDENCE.c.model) & (
-            VERSIONS.c.version == EVIDENCE.c.version
-        )
+        row, version = EVIDENCE.c, VERSIONS.c
+        own = (version.model == row.model) & (version.version == row.version)
         query = (
-            sa.select(*(EVIDENCE.c[name] for name in names), VERSIONS.c.weights_digest)
+            sa.select(*(row[name] for name in names), version.weights_digest)
             .join_from(EVIDENCE, VERSIONS, own)
-            .where(EVIDENCE.c.model == model)
-            .order_by(EVIDENCE.c.id)
+            .where(row.model == model)
+            .order_by(row.id)
         )
         return [Attempt(**row) for row in self._database.rows(query)]
+
+
+def _as_bound(row: Mapping[str, Any], binding: Mapping[str, Any] | None) -> Version:
+    """A version with the files of its last binding."""
+    if binding is None:
+        return Version(**row)
+    files = {name: binding[name] for name in ("run_id", "model_uri", "model_digest")}
+    details = {
+        **row["details"],
+        **binding["details"],
+        "golden_digest": binding["golden_digest"],
+        "binding": binding["step"],
+    }
+    return Version(**{**row, **files, "details": details})

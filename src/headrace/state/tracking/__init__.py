@@ -1,110 +1,11 @@
-"""The only access to MLflow: runs, logged models, registered versions and aliases.
+"""The only access to MLflow: runs, logged models, registered versions and aliases."""
 
-Models are logged in MLflow's ``keras`` flavour and read back as files that are checked
-by digest. Nothing is loaded through ``pyfunc``, which runs code from the store.
-"""
-
-import contextlib
-import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
-from headrace.errors import IntegrityError
-from headrace.state.tracking.artifacts import local_path, put
-from headrace.state.tracking.children import Child, Children
-from headrace.state.tracking.connection import tracking_errors
 from headrace.state.tracking.models import (
     GOLDEN_FILE,
     MODEL_FILE,
     WEIGHTS_TAG,
-    Models,
-    RegistryVersion,
-    file_digest,
+    Tracking,
     version_tags,
 )
-from headrace.state.tracking.places import (
-    Registered,
-    digest_at,
-    model_places,
-    portable,
-    run_places,
-)
-from headrace.state.tracking.runs import MlflowRun
 
-__all__ = [
-    "GOLDEN_FILE",
-    "MODEL_FILE",
-    "WEIGHTS_TAG",
-    "Child",
-    "MlflowRun",
-    "Registered",
-    "RegistryVersion",
-    "Tracking",
-    "digest_at",
-    "file_digest",
-    "local_path",
-    "model_places",
-    "portable",
-    "put",
-    "run_places",
-    "tracking_errors",
-    "version_tags",
-]
-
-
-class Tracking(Children, Models):
-    """MLflow at the tracking URI of the settings."""
-
-    @contextlib.contextmanager
-    def version_file(self, version: Registered) -> Iterator[Path]:
-        """A copy of the Keras file of a registered version, checked by digest.
-
-        Raises:
-            IntegrityError: it is gone, or not the file that was registered.
-        """
-        digest = version.model_digest
-        for place in model_places(version, self.artifacts):
-            path = local_path(place)
-            if path is None or digest_at(f"{place}/{MODEL_FILE}") != digest:
-                continue
-            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-                copy = Path(folder) / "model.keras"
-                shutil.copyfile(path / MODEL_FILE, copy)
-                if file_digest(copy) == digest:
-                    yield copy
-                    return
-        with self.model_file(version.model_uri, digest) as file:
-            yield file
-
-    def version_golden(self, version: Registered, path: str) -> bytes:
-        """The golden file of a registered version, checked if its digest is known.
-
-        Args:
-            version: its row in the ledger.
-            path: of the file below the run's artifacts.
-
-        Raises:
-            IntegrityError: it is gone or changed.
-        """
-        digest = version.golden_digest
-        for place in run_places(version, self.artifacts):
-            folder = local_path(place)
-            if folder is not None and digest_at(f"{place}/{path}") == digest:
-                return (folder / path).read_bytes()
-        return self.checked_run_file(version.run_id, path, digest)
-
-    def checked_run_file(self, run_id: str, path: str, digest: str) -> bytes:
-        """The bytes of a run's artifact, checked unless ``digest`` is empty.
-
-        Raises:
-            IntegrityError: it is gone or changed.
-        """
-        content = self.run_file(run_id, path)
-        if digest and hashlib.sha256(content).hexdigest() != digest:
-            raise IntegrityError(
-                f"{path} of the run {run_id} is not what was logged.",
-                "Restore it from a backup, or train again.",
-            )
-        return content
+__all__ = ["GOLDEN_FILE", "MODEL_FILE", "WEIGHTS_TAG", "Tracking", "version_tags"]

@@ -1,8 +1,12 @@
-"""Importing MLflow, connecting to it, and translating its errors."""
+"""Importing MLflow, connecting to it and to S3, and translating their errors.
+
+The absolute URIs of artifacts in MLflow's database are rewritten when a home is moved.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import re
@@ -13,16 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import sqlalchemy as sa
+
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.home import make_private
 from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
+from headrace.state.disk import full_disk, is_full
+from headrace.state.ledger.engines import is_read_only
 from headrace.state.logins import login_of
-from headrace.state.store import full_disk, is_full
+from headrace.state.remote import CONNECT_SECONDS, READ_SECONDS
 from headrace.state.templates import new_database
-from headrace.state.tracking.relocation import follow_home
 from headrace.state.tracking.retries import retry_connections
-from headrace.state.tracking.s3 import is_of_s3, limit_s3, refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,6 +40,17 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_ATTEMPTS = 4  # of a request to S3
+_REFUSED = re.compile(
+    "AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket|SignatureDoesNotMatch"
+    "|Unable to locate credentials"
+)
+_URI_COLUMNS = {  # of artifacts, by table
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
 }
 
 
@@ -60,7 +77,6 @@ def tracking_errors(uri: str) -> Iterator[None]:
     """
     import requests
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         with deferred(signal.SIGHUP, is_critical=True):
@@ -71,18 +87,20 @@ def tracking_errors(uri: str) -> Iterator[None]:
             f"Install it in the environment of Headrace: pip install {error.name}.",
         ) from error
     except Exception as error:
-        known = (MlflowException, requests.RequestException, SQLAlchemyError)
-        if not (isinstance(error, known) or is_of_s3(error)):
+        known = (MlflowException, requests.RequestException, sa.exc.SQLAlchemyError)
+        is_of_s3 = type(error).__module__.partition(".")[0] in {"boto3", "botocore"}
+        if not (isinstance(error, known) or is_of_s3):
             raise
-        text = _first_line(error)
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        text = re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]  # no driver
         if _is_disk_full(error, uri):
             where = uri.removeprefix("sqlite:///")
             raise full_disk(f"MLflow's database {where}", where) from error
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
             raise NotFoundError(f"MLflow at {uri}: {text}.") from error
-        if refusal(error):
+        if refusal := _REFUSED.search(str(error)):
             raise UsageError(
-                f"The bucket of MLflow's artifacts refuses access: {refusal(error)}.",
+                f"The bucket of MLflow's artifacts refuses access: {refusal.group()}.",
                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may "
                 "list, read and write there, and check AWS_ENDPOINT_URL.",
             ) from error
@@ -107,12 +125,6 @@ def _is_disk_full(error: Exception, uri: str) -> bool:
     if file == uri:
         return False
     return "disk is full" in text or ("disk I/O error" in text and is_full(file))
-
-
-def _first_line(error: Exception) -> str:
-    """The first line of an error's message, without the name of a database driver."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]
 
 
 def create_database(path: Path) -> None:
@@ -141,40 +153,90 @@ def _without_fsync() -> Iterator[None]:
 
     To fsync after each of hundreds of statements would take seconds.
     """
-    from sqlalchemy import Engine, event
 
     def turn_off(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
-    event.listen(Engine, "connect", turn_off)
+    sa.event.listen(sa.Engine, "connect", turn_off)
     try:
         yield
     finally:
-        event.remove(Engine, "connect", turn_off)
+        sa.event.remove(sa.Engine, "connect", turn_off)
 
 
-def _move_login_to_environment(uri: str) -> str:
+def _log_in(uri: str, settings: Settings) -> str:
     """The URI of a server without its login, which MLflow reads from the environment.
 
-    MLflow's errors quote the URI, and errors are logged.
+    MLflow's errors quote the URI, and errors are logged. Without a login in the URI or
+    the environment, that of the home is used for the home's own server.
     """
     parts = urlsplit(uri)
-    if parts.scheme not in {"http", "https"} or parts.username is None:
+    if parts.scheme not in {"http", "https"}:
         return uri
-    os.environ.setdefault("MLFLOW_TRACKING_USERNAME", unquote(parts.username))
-    os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", unquote(parts.password or ""))
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if parts.username is not None:
+        os.environ.setdefault("MLFLOW_TRACKING_USERNAME", unquote(parts.username))
+        os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", unquote(parts.password or ""))
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if not any(map(variable, ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"))):
+        if login := login_of(settings.home, uri):
+            os.environ["MLFLOW_TRACKING_USERNAME"] = login.user
+            os.environ["MLFLOW_TRACKING_PASSWORD"] = login.password
+    return uri
 
 
-def _use_home_login(uri: str, settings: Settings) -> None:
-    """Log in to the home's own server, unless the environment has a login."""
-    configured = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN")
-    if not uri.startswith("http") or any(map(variable, configured)):
+def _limit_s3(settings: Settings) -> None:
+    """Set timeouts and retries of all S3 clients of the process.
+
+    MLflow sets neither for its client.
+    """
+    if not (settings.store.startswith("s3:") or variable("MLFLOW_S3_ENDPOINT_URL")):
         return
-    login = login_of(settings.home, uri)
-    if login is not None:
-        os.environ["MLFLOW_TRACKING_USERNAME"] = login.user
-        os.environ["MLFLOW_TRACKING_PASSWORD"] = login.password
+    # Imported by name: no result of a stage depends on the version.
+    try:
+        names = ("boto3", "botocore.session", "botocore.config")
+        boto3, botocore, config = map(importlib.import_module, names)
+    except ImportError:
+        return  # then only an MLflow server uses S3
+    session = botocore.get_session()
+    session.set_default_client_config(
+        config.Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        )
+    )
+    boto3.setup_default_session(botocore_session=session)
+
+
+def follow_home(settings: Settings) -> None:
+    """Rewrite the artifact URIs in the home's own database to the home's location."""
+    uri, artifacts = settings.tracking_uri, settings.artifacts
+    file = Path(uri.removeprefix("sqlite:///"))
+    is_own = uri == settings.home_tracking_uri and artifacts.startswith("file:")
+    is_sqlite = uri.startswith("sqlite:///")
+    if not is_own or (is_sqlite and (not file.is_file() or is_read_only(file))):
+        return
+    engine = sa.create_engine(uri, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        if not sa.inspect(connection).has_table("experiments"):
+            return
+        query = sa.text("SELECT name, artifact_location FROM experiments")
+        places = connection.execute(query)
+        roots = {str(place).removesuffix(f"/{name}") for name, place in places}
+        for root in roots - {artifacts}:
+            if root.startswith("file:") and root.endswith("/mlartifacts"):
+                relocate(connection, root, artifacts)
+
+
+def relocate(connection: sa.Connection, old: str, new: str) -> None:
+    """Replace the root of all artifact URIs in MLflow's database."""
+    for table, column in _URI_COLUMNS.items():
+        rest = f"substr({column}, {len(old) + 1})"
+        statement = (
+            f"UPDATE {table} SET {column} = :new || {rest} "  # noqa: S608
+            f"WHERE substr({column}, 1, {len(old) + 1}) = :old"
+        )
+        connection.execute(sa.text(statement), {"new": new, "old": f"{old}/"})
 
 
 _connecting = threading.Lock()  # connecting changes the process's environment
@@ -190,15 +252,14 @@ class Connection:
 
     def __init__(self, settings: Settings) -> None:
         mlflow = import_mlflow()
-        self.uri = _move_login_to_environment(settings.tracking_uri)
+        self.uri = _log_in(settings.tracking_uri, settings)
         self.home = settings.home.absolute()
         self.user = settings.user
         self.artifacts = settings.artifacts
         folder = self.home / "mlartifacts"
         if self.artifacts == folder.as_uri() and os.access(self.home, os.W_OK):
             make_private(folder)  # MLflow would make it readable by everyone
-        _use_home_login(self.uri, settings)
-        limit_s3(settings)
+        _limit_s3(settings)
         with _connecting:
             self._connect(mlflow, settings)
 

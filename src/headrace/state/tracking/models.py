@@ -1,26 +1,28 @@
-"""Logged models, registered versions, and aliases."""
+"""Logged models, registered versions, and aliases.
+
+Models are logged in MLflow's ``keras`` flavour and read back as files that are checked
+by digest. Nothing is loaded through ``pyfunc``, which runs code from the store.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
+import re
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.records import DataDescription
-from headrace.state.tracking.artifacts import fetch
-from headrace.state.tracking.connection import (
-    Connection,
-    import_mlflow,
-    tracking_errors,
-)
-from headrace.state.tracking.names import logged_model_name
+from headrace.records import DataDescription, TrainingRecord
+from headrace.state.ledger.rows import Version
+from headrace.state.tracking import artifacts
+from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once
+from headrace.state.tracking.runs import Runs
 
 MODEL_FILE = "data/model.keras"  # of a logged model
 GOLDEN_FILE = "golden/golden.npz"  # of its run
@@ -38,23 +40,7 @@ class RegistryVersion:
     tags: Mapping[str, str]
 
 
-class Digests(Protocol):
-    """A training or a ledger's version, with the digests that become tags."""
-
-    @property
-    def weights_digest(self) -> str:
-        """sha256 of the weights."""
-
-    @property
-    def model_digest(self) -> str:
-        """sha256 of the Keras file."""
-
-    @property
-    def snapshot_digest(self) -> str:
-        """Digest of the data."""
-
-
-def version_tags(version: Digests) -> dict[str, str]:
+def version_tags(version: Version | TrainingRecord) -> dict[str, str]:
     """The tags of a version in the registry whose values the ledger has, too."""
     return {
         WEIGHTS_TAG: version.weights_digest,
@@ -63,8 +49,8 @@ def version_tags(version: Digests) -> dict[str, str]:
     }
 
 
-class Models(Connection):
-    """Models in MLflow's ``keras`` flavour, which are read back as files."""
+class Tracking(Runs):
+    """MLflow at the tracking URI of the settings."""
 
     def log_model(
         self,
@@ -90,14 +76,14 @@ class Models(Connection):
         with tracking_errors(self.uri):
             info = mlflow.keras.log_model(
                 model,
-                name=logged_model_name(name),
+                name=re.sub(r"[/:.%\"']", "_", name),  # MLflow takes none of these
                 tags=tags,
                 step=step,
                 **_flavour(model, data),
             )
             folder = mlflow.artifacts.download_artifacts(info.model_uri)
         file = Path(folder) / MODEL_FILE
-        return str(info.model_uri), file_digest(file), file.stat().st_size
+        return str(info.model_uri), artifacts.file_digest(file), file.stat().st_size
 
     def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
         """Save a model to a new local folder, with the files that `log_model` logs."""
@@ -116,12 +102,8 @@ class Models(Connection):
             IntegrityError: it is gone.
         """
         download = import_mlflow().artifacts.download_artifacts
-        try:
-            with tracking_errors(self.uri):
-                place = self.model_place(model_uri)
-                return Path(download(place, dst_path=str(folder)))
-        except (NotFoundError, FileNotFoundError) as error:
-            raise _gone(model_uri) from error
+        with _must_exist(model_uri), tracking_errors(self.uri):
+            return Path(download(self.model_place(model_uri), dst_path=str(folder)))
 
     @contextlib.contextmanager
     def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
@@ -131,12 +113,10 @@ class Models(Connection):
             IntegrityError: it is gone, or not the file that was logged.
         """
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-            try:
+            with _must_exist(model_uri):
                 place = self.model_place(model_uri)
-                path = fetch(self.uri, place, MODEL_FILE, folder)
-            except (NotFoundError, FileNotFoundError) as error:
-                raise _gone(model_uri) from error
-            actual = file_digest(path)
+                path = artifacts.fetch(self.uri, place, MODEL_FILE, folder)
+            actual = artifacts.file_digest(path)
             if actual != digest:
                 raise IntegrityError(
                     f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "
@@ -144,6 +124,44 @@ class Models(Connection):
                     "Do not use it; restore it from a backup, or train again.",
                 )
             yield path
+
+    @contextlib.contextmanager
+    def version_file(self, version: Version) -> Iterator[Path]:
+        """A copy of the Keras file of a registered version, checked by digest.
+
+        Raises:
+            IntegrityError: it is gone, or not the file that was registered.
+        """
+        digest = version.model_digest
+        for place in artifacts.model_places(version, self.artifacts):
+            path = artifacts.local_path(place)
+            if path is None or artifacts.digest_at(f"{place}/{MODEL_FILE}") != digest:
+                continue
+            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+                copy = Path(folder) / "model.keras"
+                shutil.copyfile(path / MODEL_FILE, copy)
+                if artifacts.file_digest(copy) == digest:
+                    yield copy
+                    return
+        with self.model_file(version.model_uri, digest) as file:
+            yield file
+
+    def version_golden(self, version: Version, path: str) -> bytes:
+        """The golden file of a registered version, checked if its digest is known.
+
+        Args:
+            version: its row in the ledger.
+            path: of the file below the run's artifacts.
+
+        Raises:
+            IntegrityError: it is gone or changed.
+        """
+        digest = version.golden_digest
+        for place in artifacts.run_places(version, self.artifacts):
+            folder = artifacts.local_path(place)
+            if folder is not None and artifacts.digest_at(f"{place}/{path}") == digest:
+                return (folder / path).read_bytes()
+        return self.run_file(version.run_id, path, digest)
 
     def create_version(
         self,
@@ -241,10 +259,8 @@ class Models(Connection):
             return {}, {}
         aliases = {alias: int(version) for alias, version in model.aliases.items()}
         return aliases, {
-            int(version.version): RegistryVersion(
-                version.run_id or "", dict(version.tags)
-            )
-            for version in versions
+            int(v.version): RegistryVersion(v.run_id or "", dict(v.tags))
+            for v in versions
         }
 
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
@@ -255,16 +271,14 @@ class Models(Connection):
         for alias, version in aliases.items():
             try:
                 with tracking_errors(self.uri):
-                    self._project_alias(name, alias, version)
+                    model, new = self.client.get_registered_model(name), str(version)
+                    present = model.aliases.get(alias)
+                    if version is None and present is not None:
+                        self.client.delete_registered_model_alias(name, alias)
+                    elif version is not None and str(present) != new:
+                        self.client.set_registered_model_alias(name, alias, new)
             except NotFoundError as error:
                 log.warning("the alias %s of %s: %s", alias, name, error.message)
-
-    def _project_alias(self, name: str, alias: str, version: int | None) -> None:
-        present = self.client.get_registered_model(name).aliases.get(alias)
-        if version is None and present is not None:
-            self.client.delete_registered_model_alias(name, alias)
-        elif version is not None and str(present) != str(version):
-            self.client.set_registered_model_alias(name, alias, str(version))
 
 
 def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
@@ -288,14 +302,12 @@ def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
     }
 
 
-def _gone(model_uri: str) -> IntegrityError:
-    return IntegrityError(
-        f"The model {model_uri} is no longer in MLflow's artifact store.",
-        "Restore it from a backup, or train again.",
-    )
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@contextlib.contextmanager
+def _must_exist(model_uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise IntegrityError(
+            f"The model {model_uri} is no longer in MLflow's artifact store.",
+            "Restore it from a backup, or train again.",
+        ) from error

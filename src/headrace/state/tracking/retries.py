@@ -42,8 +42,7 @@ def create_once(uri: str, make: Callable[[], T], find: Callable[[], T | None]) -
             raise  # a response: it was not created
         except MlflowException:
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-            existing = find()
-            if existing is not None:
+            if (existing := find()) is not None:
                 return existing
     return _without_retries(make)
 

@@ -1,10 +1,15 @@
-"""MLflow runs: created or resumed, found and ended."""
+"""MLflow runs: created or resumed, found and ended.
+
+Of child runs there are many, so their metrics are sent in batches.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +17,9 @@ from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.processes import Process, this_process
+from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import fetch
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
-from headrace.state.tracking.logs import Logs
-from headrace.state.tracking.names import from_mlflow_tags, to_mlflow_tags
 from headrace.state.tracking.retries import create_once, retry_once
 
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -24,6 +28,7 @@ TOKEN_TAG = "headrace.token"  # noqa: S105
 FLOW_TAG = "headrace.flow_run_id"
 NOTE_TAG = "mlflow.note.content"  # the description on MLflow's pages
 MOST_RUNNING = 1000
+SECONDS_PER_CALL = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,36 @@ class MlflowRun:
         return self.tags.get(FLOW_TAG, "")
 
 
-class Runs(Logs):
+class Child:
+    """A child run; its metrics and tags are sent periodically and at the end.
+
+    Attributes:
+        run_id: its id.
+        tags: to be sent.
+    """
+
+    def __init__(self, tracking: logs.Logs, run_id: str) -> None:
+        self.run_id = run_id
+        self.tags: dict[str, str] = {}
+        self._tracking = tracking
+        self._batch: list[Any] = []
+        self._sent = time.monotonic()
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics of one step."""
+        self._batch += logs.as_metrics(values, step)
+        if time.monotonic() - self._sent > SECONDS_PER_CALL:
+            self.send()
+
+    def send(self) -> None:
+        """Send the batch."""
+        metrics, self._batch = self._batch, []
+        tags = logs.as_tags(self.tags)
+        self._tracking.log_batch(self.run_id, metrics=metrics, tags=tags)
+        self._sent = time.monotonic()
+
+
+class Runs(logs.Logs):
     """Experiments and runs."""
 
     def experiment(self, name: str, about: str = "") -> str:
@@ -90,16 +124,22 @@ class Runs(Logs):
             (run id, experiment id).
         """
         mlflow = import_mlflow()
+        from mlflow.system_metrics import system_metrics_monitor
+
+        monitor_type: Any = system_metrics_monitor.SystemMetricsMonitor
         experiment_id = self.experiment(experiment)
         tags = {**tags, PROCESS_TAG: str(this_process())}
         status, monitor, run_id = "FAILED", None, ""
         try:
             with tracking_errors(self.uri):
-                self._end_orphans(experiment_id)
+                for run in self._running([experiment_id]):
+                    if run.process is not None and run.process.condition == "gone":
+                        self.end(run.run_id)
                 run_id = self._resume(again, tags)
                 run_id = run_id or self._create(experiment_id, name, tags)
             mlflow.start_run(run_id=run_id)
-            monitor = self._system_metrics(run_id)
+            monitor = monitor_type(run_id, sampling_interval=1)
+            monitor.start()
             yield run_id, experiment_id
             status = "FINISHED"
         except BaseException as error:
@@ -113,15 +153,49 @@ class Runs(Logs):
                     retry_once(lambda: mlflow.end_run(status))
                     retry_once(lambda: self.client.set_terminated(run_id, status))
 
+    @contextlib.contextmanager
+    def child_run(
+        self,
+        parent: tuple[str, str],
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+    ) -> Iterator[Child]:
+        """A run that ends with the block, also after an error.
+
+        Args:
+            parent: its run id and experiment id.
+            name: of the run.
+            params: nested tables flattened with dots.
+            tags: of the run.
+        """
+        run_id, experiment_id = parent
+        own = {"mlflow.parentRunId": run_id, PROCESS_TAG: str(this_process())}
+        tags = {**tags, **own}
+        status, child = "FAILED", None
+        try:
+            with tracking_errors(self.uri):
+                child = Child(self, self._create(experiment_id, name, tags))
+            self.log_params(child.run_id, params)
+            yield child
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            if child is not None:
+                child.send()
+                with tracking_errors(self.uri):
+                    self.client.set_terminated(child.run_id, status)
+
     def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """The id of a new run, created once even if responses are lost."""
         token = uuid.uuid4().hex
-        tags = to_mlflow_tags({**tags, TOKEN_TAG: token, "mlflow.user": self.user})
-        (token_tag,) = to_mlflow_tags({TOKEN_TAG: token})
+        tags = logs.to_mlflow_tags({**tags, TOKEN_TAG: token, "mlflow.user": self.user})
+        (token_tag,) = logs.to_mlflow_tags({TOKEN_TAG: token})
 
         def find() -> str | None:
-            query = f"tags.`{token_tag}` = '{token}'"
-            runs = self.client.search_runs([experiment_id], query)
+            runs = self._search([experiment_id], f"tags.`{token_tag}` = '{token}'")
             return str(runs[0].info.run_id) if runs else None
 
         def create() -> str:
@@ -132,7 +206,6 @@ class Runs(Logs):
 
     def _resume(self, run_id: str, tags: Mapping[str, str]) -> str:
         """Update the tags of a run and return its id; empty if it does not exist."""
-        from mlflow.entities import RunTag
         from mlflow.exceptions import MlflowException
 
         if not run_id:
@@ -140,15 +213,9 @@ class Runs(Logs):
         with contextlib.suppress(MlflowException):
             run = self.client.get_run(run_id)
             if run.info.lifecycle_stage == "active":
-                updated = [RunTag(k, v) for k, v in to_mlflow_tags(tags).items()]
-                self.client.log_batch(run_id, tags=updated)
+                self.client.log_batch(run_id, tags=logs.as_tags(tags))
                 return run_id
         return ""
-
-    def _end_orphans(self, experiment_id: str) -> None:
-        for run in self._running([experiment_id]):
-            if run.process is not None and run.process.condition == "gone":
-                self.end(run.run_id)
 
     def running(self) -> list[MlflowRun]:
         """The flows' runs in all experiments that are running according to MLflow."""
@@ -162,23 +229,17 @@ class Runs(Logs):
 
     def _running(self, experiments: list[str]) -> list[MlflowRun]:
         query = "attributes.status = 'RUNNING'"
-        runs = self.client.search_runs(experiments, query, max_results=MOST_RUNNING)
-        return list(map(_as_run, runs))
+        return list(map(_as_run, self._search(experiments, query, MOST_RUNNING)))
+
+    def _search(self, experiments: list[str], query: str, most: int = 1) -> list[Any]:
+        """The newest runs that a query finds."""
+        return list(self.client.search_runs(experiments, query, max_results=most))
 
     def end(self, run_id: str) -> None:
         """Mark a run whose process is gone as killed, unless it has ended meanwhile."""
         with tracking_errors(self.uri):
             if self.client.get_run(run_id).info.status == "RUNNING":
                 self.client.set_terminated(run_id, "KILLED")
-
-    def _system_metrics(self, run_id: str) -> Any:
-        from mlflow.system_metrics import system_metrics_monitor as metrics
-
-        monitor: Any = metrics.SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-            run_id, sampling_interval=1
-        )
-        monitor.start()
-        return monitor
 
     def find_run(self, prefix: str) -> MlflowRun:
         """The run whose id has a prefix.
@@ -190,8 +251,7 @@ class Runs(Logs):
         if re.fullmatch(r"[0-9a-f]+", prefix):
             query = f"attributes.run_id LIKE '{prefix}%'"
             with tracking_errors(self.uri):
-                ids = self._experiment_ids()
-                runs = list(self.client.search_runs(ids, query, max_results=4))
+                runs = self._search(self._experiment_ids(), query, 4)
         if len(runs) == 1:
             return _as_run(runs[0])
         if not runs:
@@ -209,20 +269,16 @@ class Runs(Logs):
         """The id of an experiment's newest run with a tag; empty if there is none."""
         with tracking_errors(self.uri):
             known = self.client.get_experiment_by_name(experiment)
-            for name in (*to_mlflow_tags({tag: ""}), tag):  # of an older release
-                runs = known and self.client.search_runs(
-                    [known.experiment_id], f"tags.`{name}` != ''", max_results=1
-                )
-                if runs:
+            for name in (*logs.to_mlflow_tags({tag: ""}), tag):  # of an older release
+                query = f"tags.`{name}` != ''"
+                if runs := known and self._search([known.experiment_id], query):
                     return str(runs[0].info.run_id)
         return ""
 
     def params_of_last(self, experiment: str, name: str) -> dict[str, str]:
         """The parameters of the newest run of that name; empty if there is none."""
         with tracking_errors(self.uri):
-            runs = self.client.search_runs(
-                [self.experiment(experiment)], f"run_name = '{name}'", max_results=1
-            )
+            runs = self._search([self.experiment(experiment)], f"run_name = '{name}'")
         return dict(runs[0].data.params) if runs else {}
 
     def run_place(self, run_id: str) -> str:
@@ -230,22 +286,26 @@ class Runs(Logs):
         with tracking_errors(self.uri):
             return str(self.client.get_run(run_id).info.artifact_uri)
 
-    def run_file(self, run_id: str, path: str) -> bytes:
-        """The bytes of a run's artifact.
+    def run_file(self, run_id: str, path: str, digest: str = "") -> bytes:
+        """The bytes of a run's artifact, checked unless ``digest`` is empty.
 
         Raises:
-            IntegrityError: it is gone.
+            IntegrityError: it is gone or changed.
         """
+        action = "Restore it from a backup, or train again."
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             try:
                 place = self.run_place(run_id)
-                return fetch(self.uri, place, path, folder).read_bytes()
+                content = fetch(self.uri, place, path, folder).read_bytes()
             except (NotFoundError, OSError) as error:
-                raise IntegrityError(
-                    f"The artifact {path} of the run {run_id} is gone.",
-                    "Restore it from a backup, or train again.",
-                ) from error
+                message = f"The artifact {path} of the run {run_id} is gone."
+                raise IntegrityError(message, action) from error
+        if digest and hashlib.sha256(content).hexdigest() != digest:
+            message = f"{path} of the run {run_id} is not what was logged."
+            raise IntegrityError(message, action)
+        return content
 
 
 def _as_run(run: Any) -> MlflowRun:
-    return MlflowRun(run.info.run_id, run.info.status, from_mlflow_tags(run.data.tags))
+    tags = logs.from_mlflow_tags(run.data.tags)
+    return MlflowRun(run.info.run_id, run.info.status, tags)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
 from headrace.records import Finding
-from headrace.spec import plain_label
+from headrace.spec.tables import plain_label
 
 # Missing values in other tools; here they are labels like others.
 _MISSING = {"na", "n/a", "#n/a", "<na>", "nan", "null", "none"}

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import UsageError
-from headrace.spec import FILE_NAME, DataSpec, load_spec, media_names, task_names
-from headrace.spec.values import shorten
-from headrace.state.store import disk_errors
+from headrace.spec import DataSpec, load_spec
+from headrace.spec.checks import shorten
+from headrace.spec.files import FILE_NAME
+from headrace.spec.pipeline import media_names, task_names
+from headrace.state.disk import disk_errors
 from headrace.use.drafting.found import Found, look
 from headrace.use.drafting.writing import pipeline_text, readme_text
 

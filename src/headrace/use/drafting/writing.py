@@ -10,7 +10,8 @@ from headrace.media import medium as medium_named
 from headrace.models import arguments_of
 from headrace.records import DEFAULT_TASK
 from headrace.signs import UNSEEN, as_code, as_markdown
-from headrace.spec import TrainingSpec, least_steps, recipe_of
+from headrace.spec import TrainingSpec
+from headrace.spec.pipeline import least_steps, recipe_of
 from headrace.use.drafting.found import Found
 
 # Few rows need more epochs for a network to settle, many rows need fewer.

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from headrace.errors import IntegrityError
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.ledger import Leases, Ledger
-from headrace.state.ledger.leases import lease_busy
-from headrace.state.tracking.copying import relocate_all
+from headrace.state.copying import relocate_all
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.leases import Leases, lease_busy
 from headrace.use.migration.copying import check_target, copy
 from headrace.use.migration.places import (
     Destination,

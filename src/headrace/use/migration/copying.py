@@ -11,10 +11,10 @@ from pathlib import Path
 from headrace.errors import UsageError
 from headrace.home import make_private
 from headrace.settings import Settings
+from headrace.state.copying import check_ledger, copy_ledger, copy_tracking
+from headrace.state.disk import disk_errors
 from headrace.state.ledger import ledger_exists
-from headrace.state.ledger.copying import check_ledger, copy_ledger
-from headrace.state.store import Store, disk_errors
-from headrace.state.tracking.copying import copy_tracking
+from headrace.state.store import Store
 from headrace.use.migration.places import Destination, Part
 
 # In a home: what is a part of its own, or belongs to servers that run there.

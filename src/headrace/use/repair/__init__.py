@@ -21,8 +21,8 @@ from headrace.models.logged.soundness.checks import (
 )
 from headrace.models.logged.soundness.copies import keep_copy_of, restore
 from headrace.stages.promotion import restore_registry
-from headrace.state.leases import hold
 from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger.leases import hold
 from headrace.state.tracking import Tracking
 from headrace.use.repair.again import (
     Lease,
@@ -192,6 +192,6 @@ def _taken(version: Version, settings: Settings) -> Lease:
     @contextlib.contextmanager
     def take() -> Iterator[Ledger]:
         with hold(settings, version.model, f"repair-{uuid.uuid4().hex}") as holding:
-            yield holding.ledger()
+            yield Ledger(settings.database_url, holding.lease)
 
     return take

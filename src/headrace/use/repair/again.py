@@ -25,7 +25,8 @@ from headrace.models.logged.soundness.copies import (
     write_files,
 )
 from headrace.records import Record
-from headrace.state.tracking import MODEL_FILE, file_digest
+from headrace.state.tracking import MODEL_FILE
+from headrace.state.tracking.artifacts import file_digest
 
 if TYPE_CHECKING:
     from headrace.records import LoggedModel

@@ -29,7 +29,7 @@ from headrace.errors import IntegrityError, UsageError
 from headrace.media.chunks import Reading, Source
 from headrace.models.logged import inference
 from headrace.records import Metrics, Record
-from headrace.spec.tables import check_encoding
+from headrace.spec.checks import check_encoding
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.tasks import task

@@ -19,8 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.data.sources.places.uris import file_system
 from headrace.errors import DependencyError, UsageError
-from headrace.state.store import disk_errors, fsync_path
-from headrace.state.store.disk import sweep, work_prefix
+from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from headrace.errors import SpecError
-from headrace.spec import parse_override
+from headrace.spec.files import parse_override
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from headrace import pictures
-from headrace.spec import PipelineSpec, parse_override
+from headrace.spec import PipelineSpec
+from headrace.spec.files import parse_override
 from headrace.state.tracking import Tracking
 from headrace.use.tuning.ranges import Dimension
 from headrace.use.tuning.study import Study

@@ -14,7 +14,8 @@ from typing import Any
 
 from headrace.errors import SpecError, UsageError
 from headrace.models import builder_name, check_arguments, find_builder
-from headrace.spec import PipelineSpec, override, parse_override
+from headrace.spec import PipelineSpec
+from headrace.spec.files import override, parse_override
 from headrace.use.tuning.ranges import EXAMPLES, Dimension, Value, parse_dimension
 
 Point = dict[str, Value]

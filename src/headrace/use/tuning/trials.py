@@ -20,7 +20,8 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Checkpoints, Data, Fit, open_data
 from headrace.stages.ingredients import machine
-from headrace.state.tracking import Child, Tracking
+from headrace.state.tracking import Tracking
+from headrace.state.tracking.runs import Child
 from headrace.use.tuning import report
 from headrace.use.tuning.study import State, Study, Trial
 

@@ -46,7 +46,7 @@ def check_files(
     Raises:
         Broken: at the first mismatch.
     """
-    anchors = ledger.all_anchors()
+    anchors = ledger.anchors()
     wanted = _of_model(ledger, model, anchors) if model else anchors
     needed = _champions_data(ledger, models)
     golden: dict[str, str] = {}

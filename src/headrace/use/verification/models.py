@@ -15,7 +15,7 @@ from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_
 from headrace.use.verification.report import Broken, Report
 
 if TYPE_CHECKING:
-    from headrace.state.tracking import RegistryVersion
+    from headrace.state.tracking.models import RegistryVersion
 
 
 def check_models(

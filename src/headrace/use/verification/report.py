@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from headrace.credentials import hide_credentials
 from headrace.records import Record
-from headrace.state.ledger import Adoption
+from headrace.state.ledger.rows import Adoption
 
 Place = Literal["ledger", "store", "model", "mlflow"]
 

@@ -9,7 +9,7 @@ from tests.anchoring import anchored_at
 
 from headrace.data.anchored import AnchoredStore
 from headrace.errors import DependencyError, UsageError
-from headrace.state.ledger import Adoption
+from headrace.state.ledger.rows import Adoption
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from headrace.models.logged.serving_check import TOLERANCE
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.tracking import MODEL_FILE, Tracking, file_digest
+from headrace.state.tracking import MODEL_FILE, Tracking
+from headrace.state.tracking.artifacts import file_digest
 
 Trained = Any
 

@@ -16,7 +16,7 @@ from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.judged import Past, keep_items, look_back
 from headrace.stages.evaluation.learned import learned_from
-from headrace.state.ledger import Attempt
+from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
 
 GRAY = DataDescription(medium="image", shape=(2, 2, 1), classes=("0", "1"))

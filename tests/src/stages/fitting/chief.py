@@ -20,8 +20,7 @@ from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Checkpoints, Fit, cluster, open_data
-from headrace.state.folders import pack_folder
-from headrace.state.store import Store
+from headrace.state.store import Store, pack_folder
 
 
 def tell(**facts: object) -> None:

@@ -97,8 +97,14 @@ def test_sqlite_writes_ahead_and_enforces_foreign_keys(
         Database(url_of(tmp_path), 30.0).add(ENTRIES, entry)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.state.ledger.versions.TIMEOUT_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_locked_database_is_safe_to_retry(ledger: Ledger, tmp_path: Path) -> None:
-    impatient = Ledger(url_of(tmp_path), timeout_seconds=0.1)
+    impatient = Ledger(url_of(tmp_path))
     fill(impatient, 1)
     other = sqlite3.connect(tmp_path / "headrace.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -111,11 +117,12 @@ def test_a_locked_database_is_safe_to_retry(ledger: Ledger, tmp_path: Path) -> N
     assert promote(impatient, 1).sequence == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_new_database_that_stays_locked_is_safe_to_retry(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "headrace.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(DependencyError, match=r"database is locked.*safe to retry"):
-        Ledger(url_of(tmp_path), timeout_seconds=0.1)
+        Ledger(url_of(tmp_path))
     other.execute("ROLLBACK")
     other.close()
     assert Ledger(url_of(tmp_path)).models() == []

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from headrace.records import same_description
-from headrace.state.ledger import (
+from headrace.state.ledger import Entry, Evidence, Ledger, Version
+from headrace.state.ledger.former import (
     Attempt,
-    Entry,
-    Evidence,
-    Ledger,
-    Version,
+    BestFormer,
     earlier_attempts,
+    find_best_former,
 )
-from headrace.state.ledger.former import BestFormer, best_former, find_best_former
 
 SHAPES = {"description": {"shape": [8, 8, 1], "classes": ["0", "1"]}}
+
+
+def best_former(
+    entries: Any,
+    attempts: Any,
+    versions: Any,
+    champion: int,
+    weights: str,
+    gone: Any = (),
+) -> BestFormer:
+    """As of a ledger with these rows."""
+    rows = {"history": entries, "attempts": attempts, "versions": versions}
+    ledger: Any = SimpleNamespace(
+        **{name: lambda _model, found=found: found for name, found in rows.items()}
+    )
+    return find_best_former(ledger, "blobs", champion, weights, gone)
 
 
 def version(number: int, **values: Any) -> Version:

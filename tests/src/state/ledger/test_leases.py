@@ -9,8 +9,8 @@ import pytest
 from tests.src.state.ledger.conftest import a_version, expire, wanted
 
 from headrace.errors import DependencyError
-from headrace.state.ledger import Lease, Leases, Ledger
-from headrace.state.ledger.leases import LIFETIME_SECONDS
+from headrace.state.ledger import Lease, Ledger
+from headrace.state.ledger.leases import LIFETIME_SECONDS, Leases
 
 ELSEWHERE = {"host": "elsewhere"}
 GONE = {"started": "an earlier boot-17"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headrace.models import builder_names
-from headrace.spec import TrainingSpec, least_steps
+from headrace.spec import TrainingSpec
+from headrace.spec.pipeline import least_steps
 from headrace.use.drafting.writing import epochs_for
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)

@@ -15,7 +15,7 @@ import pytest
 
 from headrace.data.anchored import open_anchored
 from headrace.errors import IntegrityError, Refusal, SpecError
-from headrace.spec import override
+from headrace.spec.files import override
 from headrace.stages import fitting
 from headrace.stages.fitting import Checkpoints
 from headrace.state.store import Store

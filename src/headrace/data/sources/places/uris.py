@@ -32,8 +32,7 @@ from headrace.data.sources.places.trees import (
     relative_name,
 )
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
-from headrace.state.store.options import storage_options
-from headrace.state.store.remote import connect
+from headrace.state.remote import connect, storage_options
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -15,15 +15,9 @@ from pydantic import ValidationError
 
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, LoggedModel, Record
-from headrace.state.store import disk_errors
-from headrace.state.tracking import (
-    GOLDEN_FILE,
-    MODEL_FILE,
-    Tracking,
-    digest_at,
-    model_places,
-    run_places,
-)
+from headrace.state.disk import disk_errors
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
+from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 
 if TYPE_CHECKING:
     from headrace.models.logged.serving_check import Request

@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.models.logged.soundness.checks import logged_model
 from headrace.state.store import Store
-from headrace.state.tracking import (
-    GOLDEN_FILE,
-    MODEL_FILE,
-    Tracking,
+from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
+from headrace.state.tracking.artifacts import (
     digest_at,
     file_digest,
     model_places,
@@ -54,9 +52,7 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
         with tracking.model_file(logged.model_uri, logged.model_digest) as file:
             source = tracking.model_folder(logged.model_uri, folder)
             shutil.copyfile(file, source / MODEL_FILE)
-        golden = tracking.checked_run_file(
-            logged.run_id, GOLDEN_FILE, logged.golden_digest
-        )
+        golden = tracking.run_file(logged.run_id, GOLDEN_FILE, logged.golden_digest)
         _publish(source, golden, logged.model_digest, Store(settings.store))
         return {
             "golden_digest": logged.golden_digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.state.tracking.names import from_mlflow_tags, to_mlflow_tags
+from headrace.state.tracking.logs import from_mlflow_tags, to_mlflow_tags
 
 
 def test_tags_for_headrace_alone_are_on_no_page_and_read_by_their_own_names() -> None:

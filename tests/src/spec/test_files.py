@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 
 from headrace.spec import load_spec
-from headrace.spec.fields import (
-    changes_of_fields,
-    fields_of,
-    fields_of_file,
-    name_by_changes,
-)
+from headrace.spec.files import fields_of, fields_of_file
+from headrace.spec.law import changes_of_fields, name_by_changes
 
 FILE = """
 medium = "image"

@@ -15,9 +15,9 @@ from tests.src.state.ledger.conftest import a_version, expire, wanted
 
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import Settings
-from headrace.state import leases as holding
-from headrace.state.leases import heartbeat, hold
-from headrace.state.ledger import Lease, Leases
+from headrace.state.ledger import Lease, Ledger
+from headrace.state.ledger import leases as holding
+from headrace.state.ledger.leases import Leases, heartbeat, hold
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def test_a_lease_is_renewed_and_given_back(here: Settings, quick: None) -> None:
         while (row := leases.current("blobs")) is None or row.expires <= before:
             assert time.monotonic() < limit
             time.sleep(0.02)
-        held.ledger().check_lease()
+        Ledger(here.database_url, held.lease).check_lease()
     last = leases.current("blobs")
     assert last is not None
     assert last.state == "ended"
     with pytest.raises(DependencyError, match="took over blobs meanwhile"):
-        held.ledger().check_lease()
+        Ledger(here.database_url, held.lease).check_lease()
 
 
 def test_a_run_that_ends_badly_is_looked_at_later(here: Settings) -> None:
@@ -153,7 +153,7 @@ def test_a_renewal_that_fails_is_tried_again(
 
 STALE = """
 import sys, time
-from headrace.state import leases
+from headrace.state.ledger import leases
 from headrace.settings import Settings
 leases.RENEWAL_SECONDS = 0.1
 settings = Settings()
@@ -211,7 +211,7 @@ def test_a_database_that_is_away_for_a_while_is_ridden_out(
     )
     try:
         with hold(settings, "blobs", "one") as held:
-            ledger = held.ledger()
+            ledger = Ledger(settings.database_url, held.lease)
             server.stop()
             time.sleep(0.5)
             back = threading.Timer(1, server.start)

@@ -1,4 +1,8 @@
-"""Local disks: atomic writes, translated errors, and clean-up of killed processes."""
+"""Local disks: atomic writes, translated errors, and temporary folders.
+
+Temporary files hold rows, models and records. Those of a killed process are deleted by
+the next one of the same user.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,27 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.state.processes import Process, this_process
+from headrace.settings import restore_variables
+from headrace.state.processes import has_ended, this_process
 
 WORK = ".new-"
+PREFIX = "headrace-"  # short, since socket paths in it are limited to 107 bytes
+_OWNER_FILE = ".process"
+_ORPHAN_SECONDS = 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DISK_ERRORS = {*_FULL, errno.EROFS, errno.EIO, errno.EMFILE}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM}
+_MAKE_ROOM = (
+    "Make room or point HEADRACE_HOME elsewhere, and run the same command again."
+)
 _MIN_FREE = 2**20  # bytes; a database cannot grow by less
 
 
@@ -49,8 +63,7 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
         full = ": the disk is full" if number in _FULL else ""
         return DependencyError(
             f"Writing to {where} failed: {reason}{_free(where)}{full}.",
-            "Make room or point HEADRACE_HOME elsewhere, and run the same command "
-            "again.",
+            _MAKE_ROOM,
         )
     if error.errno in _NOT_ALLOWED and str(error.filename or "").startswith(where):
         return UsageError(
@@ -69,24 +82,22 @@ def full_disk(what: str, where: str) -> DependencyError:
     """
     return DependencyError(
         f"The disk is full: {what} cannot be written{_free(where)}.",
-        "Make room or point HEADRACE_HOME elsewhere, and run the same command again.",
+        _MAKE_ROOM,
         was_retried=True,
     )
 
 
 def is_full(where: str, needed_bytes: int = _MIN_FREE) -> bool:
     """Whether a disk has fewer free bytes than needed."""
-    try:
+    with contextlib.suppress(OSError):
         return shutil.disk_usage(where).free < needed_bytes
-    except OSError:
-        return False
+    return False
 
 
 def _free(where: str) -> str:
-    try:
+    with contextlib.suppress(OSError):
         return f" ({shutil.disk_usage(where).free // 2**20} MiB free)"
-    except OSError:
-        return ""
+    return ""
 
 
 def fsync_path(path: Path) -> None:
@@ -120,6 +131,62 @@ def sweep(parent: Path, kind: str = WORK) -> None:
     """Delete work folders whose process on this machine has ended."""
     for path in parent.glob(f"{kind}*"):
         owner = path.name.removeprefix(kind).rpartition("~")[0]
-        process = Process.parse(owner.replace("~", "/"))
-        if process is not None and process.condition == "gone":
+        if has_ended(owner.replace("~", "/")):
             shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def own_temporary_folder() -> Iterator[None]:
+    """Use one folder for the temporary files of this process and its children.
+
+    Only the user can read the folder, and it is deleted when the block ends. The block
+    is re-entrant. If the folder cannot be made, the system's default is used.
+    """
+    parent = _parent()
+    if parent is None:
+        yield
+        return
+    sweep_temporary(parent)
+    with contextlib.ExitStack() as stack:
+        try:
+            temporary = tempfile.TemporaryDirectory(
+                prefix=PREFIX, dir=parent, ignore_cleanup_errors=True
+            )
+            folder = stack.enter_context(temporary)
+            Path(folder, _OWNER_FILE).write_text(str(this_process()), encoding="utf-8")
+        except OSError:
+            yield
+            return
+        stack.callback(setattr, tempfile, "tempdir", tempfile.tempdir)
+        stack.enter_context(restore_variables("TMPDIR"))
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        yield
+
+
+def _parent() -> Path | None:
+    """The system's temporary folder; None if this process has its own already."""
+    try:
+        parent = Path(tempfile.gettempdir())
+    except OSError:
+        return None
+    return None if _owner(parent) == str(this_process()) else parent
+
+
+def sweep_temporary(parent: Path) -> None:
+    """Delete this user's folders whose process on this machine has ended."""
+    for path in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+                continue
+            owner = _owner(path)
+            if has_ended(owner):
+                shutil.rmtree(path, ignore_errors=True)
+            elif not owner and time.time() - status.st_mtime > _ORPHAN_SECONDS:
+                path.rmdir()  # its process was killed before it wrote the owner file
+
+
+def _owner(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (folder / _OWNER_FILE).read_text(encoding="utf-8", errors="replace")
+    return ""

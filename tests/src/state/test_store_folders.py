@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.state.folders import pack_folder, pipeline_files, unpack_folder
-from headrace.state.store import Store
+from headrace.state.store import Store, pack_folder, pipeline_files, unpack_folder
 
 
 @pytest.fixture

@@ -1,13 +1,19 @@
-"""Remote file systems: connections, calls and retries.
+"""Remote file systems: options, connections, calls and retries.
 
 Only `ask` retries. The retries of fsspec and its drivers are off, because nested
 retries multiply. S3's keys and endpoint come from the environment:
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL.
+
+``HEADRACE_STORAGE_OPTIONS`` has further options of the file systems that sources are
+read from: keys, headers, logins. It is a JSON object. Its keys are protocols (``s3``)
+or URI prefixes (``https://data.example/``); its values are arguments of fsspec's file
+systems. They are never written to disk.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import random
 import time
@@ -17,8 +23,10 @@ from typing import Any, TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.spec.values import refuse_credential
+from headrace.settings import Settings
+from headrace.spec.checks import refuse_credential
 
 LIMIT_SECONDS = 60.0
 CONNECT_SECONDS = 5
@@ -42,6 +50,9 @@ _TRANSIENT_CODES = {
 _UNREACHABLE = (ConnectionError, TimeoutError)
 _DRIVERS = ("aiobotocore", "aiohttp", "botocore", "fsspec", "requests", "urllib3")
 _NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
+_ACTION = (
+    'Write it as {"https://data.example/": {"headers": {"Authorization": "..."}}}.'
+)
 
 T = TypeVar("T")
 log = logging.getLogger("headrace")
@@ -65,20 +76,19 @@ def connect(
     refuse_credential(uri, "The URI of the data or the store")
     arguments: dict[str, Any] = {"use_listings_cache": False} if "://" in uri else {}
     arguments |= options or {}
-    if not _is_s3(uri):
-        fs, path = fsspec.core.url_to_fs(uri, **arguments)
-        return fs, str(path)
-    limits = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": READ_SECONDS,
-        "retries": {"mode": "standard", "total_max_attempts": attempts},
-        "max_pool_connections": 32,
-    }
-    # With more concurrency, each read requests the size first.
-    arguments = {"max_concurrency": 1, **arguments}
-    arguments["config_kwargs"] = {**limits, **arguments.get("config_kwargs", {})}
+    if _is_s3(uri):
+        limits = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "retries": {"mode": "standard", "total_max_attempts": attempts},
+            "max_pool_connections": 32,
+        }
+        # With more concurrency, each read requests the size first.
+        arguments = {"max_concurrency": 1, **arguments}
+        arguments["config_kwargs"] = {**limits, **arguments.get("config_kwargs", {})}
     fs, path = fsspec.core.url_to_fs(uri, **arguments)
-    fs.retries = 1
+    if _is_s3(uri):
+        fs.retries = 1
     return fs, str(path)
 
 
@@ -192,10 +202,8 @@ def _permanent_error(uri: str, error: Exception) -> Exception:
         if _is_s3(uri):
             action = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may "
             action += "list, read, write and delete there."
-        message = (
-            f"The bucket {_bucket(uri)!r} refuses access to {uri}: {code or name}."
-        )
-        return UsageError(message, action)
+        text = f"The bucket {_bucket(uri)!r} refuses access to {uri}: {code or name}."
+        return UsageError(text, action)
     problem = f"the storage answered {status} {code}" if code or status else str(error)
     return _unusable(uri, f"{uri} cannot be used: {problem}.")
 
@@ -211,3 +219,51 @@ def _bucket(uri: str) -> str:
 def _unusable(uri: str, message: str) -> UsageError:
     variables = "HEADRACE_STORE" + " and AWS_ENDPOINT_URL" * _is_s3(uri)
     return UsageError(message, f"Create it, or correct {variables}.")
+
+
+def storage_options(uri: str, settings: Settings) -> dict[str, Any]:
+    """The options for a URI: those of its protocol, updated by those of its prefix.
+
+    The longest matching prefix counts. A prefix ends at a delimiter, so
+    ``https://data.example`` is not a prefix of ``https://data.example.org/``.
+
+    Raises:
+        UsageError: the setting is not a JSON object of objects. The message does not
+            repeat its value.
+    """
+    text = settings.storage_options.get_secret_value().strip()
+    if not text or "://" not in uri:
+        return {}
+    table = _parse(text)
+    parts = uri.split("::")  # fsspec's URL chaining: options by protocol
+    if len(parts) == 1:
+        return _options(uri, table)
+    by_protocol = {part.partition("://")[0]: _options(part, table) for part in parts}
+    return {protocol: options for protocol, options in by_protocol.items() if options}
+
+
+def _options(uri: str, table: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    protocol = uri.partition("://")[0]
+    prefixes = [key for key in table if "://" in key and _has_prefix(uri, key)]
+    options = table[max(prefixes, key=len)] if prefixes else {}
+    return {**table.get(protocol, {}), **options}
+
+
+def _has_prefix(uri: str, key: str) -> bool:
+    rest = uri.removeprefix(key)
+    return uri.startswith(key) and (key.endswith("/") or rest[:1] in ("", *"/?#"))
+
+
+def _parse(text: str) -> dict[str, dict[str, Any]]:
+    try:
+        table = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f" at character {error.pos}" if hasattr(error, "pos") else ""
+        raise UsageError(f"{OPTIONS} is not valid JSON{where}.", _ACTION) from None
+    if not isinstance(table, dict):
+        raise UsageError(f"{OPTIONS} is not a JSON object.", _ACTION)
+    for key, value in table.items():
+        if not isinstance(value, dict):
+            what = f"the value of {key!r}"
+            raise UsageError(f"{OPTIONS}: {what} is not an object.", _ACTION)
+    return table

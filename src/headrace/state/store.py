@@ -1,31 +1,38 @@
-"""Bytes by key below one URI, on a disk or in object storage."""
+"""The store: one fsspec location for snapshots, stage records and reports.
+
+It maps keys to bytes. Every write is atomic: on a disk by a temporary file, fsync and
+an atomic rename; in object storage, where an object appears whole, by writing a
+folder's marker last. Responses of a remote store are not cached. Each call has a
+timeout, and only `remote` retries it.
+
+Pipeline folders are in it by their digest. A worker without the folder downloads it and
+checks its digest. So a deployment runs the files that were deployed, even if the folder
+is edited later.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from fsspec.implementations.local import LocalFileSystem
 
-from headrace.errors import UsageError
+from headrace.errors import IntegrityError, NotFoundError, UsageError
 from headrace.home import make_private
-from headrace.state.store.disk import (
-    atomic_file,
-    disk_errors,
-    fsync_path,
-    sweep,
-    work_prefix,
-)
-from headrace.state.store.remote import ask, file_system
+from headrace.state import disk
+from headrace.state.remote import ask, file_system
 
 UPLOADS_AT_ONCE = 8
+_SUFFIXES = {".toml", ".py", ".md"}  # of the files of a pipeline
 
 T = TypeVar("T")
 
@@ -57,12 +64,15 @@ class Store:
     def _ask(self, key: str, call: Callable[[], T]) -> T:
         return call() if self.is_local else ask(self.uri(key), call)
 
+    def _find(self, key: str, call: Callable[[], T]) -> T | None:
+        """As `_ask`; None if there is no such key."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._ask(key, call)
+        return None
+
     def exists(self, key: str) -> bool:
         """Whether a key exists."""
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(key, lambda: self.fs.info(self.path(key)))
-            return True
-        return False
+        return self._find(key, lambda: self.fs.info(self.path(key))) is not None
 
     def read(self, key: str) -> bytes:
         """The bytes of a key; raises FileNotFoundError if it is not a file."""
@@ -73,10 +83,9 @@ class Store:
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""
-        try:
+        with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
             return json.loads(self.read(key))
-        except (FileNotFoundError, ValueError, RecursionError):
-            return None
+        return None
 
     def write(self, key: str, data: bytes) -> str:
         """Write a key atomically; returns its URI."""
@@ -84,10 +93,10 @@ class Store:
         if not self.is_local:
             self._ask(key, lambda: self.fs.pipe_file(path, data))
             return self.uri(key)
-        with disk_errors(self.root):
+        with disk.disk_errors(self.root):
             make_private(Path(self.root))
             try:
-                with atomic_file(Path(path)) as temporary:
+                with disk.atomic_file(Path(path)) as temporary:
                     temporary.write_bytes(data)
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 raise UsageError(
@@ -102,37 +111,28 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Delete a key, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(key, lambda: self.fs.rm_file(self.path(key)))
+        self._find(key, lambda: self.fs.rm_file(self.path(key)))
 
     def names(self, key: str) -> list[str]:
         """The names in a folder, sorted; empty if there is no such folder."""
-        with contextlib.suppress(FileNotFoundError):
-            paths = self._ask(
-                key, lambda: self.fs.ls(self.path(key), detail=False, refresh=True)
-            )
-            return sorted(str(path).rpartition("/")[2] for path in paths)
-        return []
+        path = self.path(key)
+        paths = self._find(key, lambda: self.fs.ls(path, detail=False, refresh=True))
+        return sorted(str(path).rpartition("/")[2] for path in paths or ())
 
     def keys(self) -> list[str]:
         """Every key, sorted, without temporary files."""
-        with contextlib.suppress(FileNotFoundError):
-            paths = self._ask("", lambda: self.fs.find(self.root))
-            keys = [str(path)[len(self.root) + 1 :] for path in paths]
-            return sorted(key for key in keys if "/." not in f"/{key}")
-        return []
+        paths = self._find("", lambda: self.fs.find(self.root)) or ()
+        keys = [str(path)[len(self.root) + 1 :] for path in paths]
+        return sorted(key for key in keys if "/." not in f"/{key}")
 
-    def copy_all(self, target: Store) -> int:
-        """Copy every key to another store; returns their number."""
-        keys = self.keys()
+    def copy_all(self, target: Store) -> None:
+        """Copy every key to another store."""
         with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
-            list(pool.map(lambda key: target.write(key, self.read(key)), keys))
-        return len(keys)
+            list(pool.map(lambda key: target.write(key, self.read(key)), self.keys()))
 
     def delete_folder(self, key: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            self._ask(key, lambda: self.fs.rm(self.path(key), recursive=True))
+        self._find(key, lambda: self.fs.rm(self.path(key), recursive=True))
 
     @contextlib.contextmanager
     def new_folder(self, key: str, marker: str) -> Iterator[Path]:
@@ -156,13 +156,13 @@ class Store:
             key: of the folder below which the result will be published.
         """
         parent = Path(self.path(key)) if self.is_local else Path(tempfile.gettempdir())
-        with disk_errors(str(parent)):
+        with disk.disk_errors(str(parent)):
             if self.is_local:
                 make_private(Path(self.root))
             parent.mkdir(parents=True, exist_ok=True)
-            sweep(parent)
+            disk.sweep(parent)
             with tempfile.TemporaryDirectory(
-                prefix=work_prefix(), dir=parent, ignore_cleanup_errors=True
+                prefix=disk.work_prefix(), dir=parent, ignore_cleanup_errors=True
             ) as name:
                 yield Path(name)
 
@@ -181,7 +181,7 @@ class Store:
 
     def _rename(self, folder: Path, target: Path, marker: str) -> None:
         for path in [*folder.rglob("*"), folder]:
-            fsync_path(path)
+            disk.fsync_path(path)
         if target.is_dir() and not (target / marker).exists():
             target.rename(folder.with_name("damaged"))
         try:
@@ -189,7 +189,7 @@ class Store:
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-        fsync_path(target.parent)
+        disk.fsync_path(target.parent)
 
     def _upload(self, folder: Path, key: str, marker: str) -> None:
         if self.exists(f"{key}/{marker}"):
@@ -206,3 +206,88 @@ class Store:
         create_only = {"mode": "create"} if self.uri(key).startswith("s3:") else {}
         with contextlib.suppress(FileExistsError):  # perhaps ours: its response lost
             put(folder / marker, **create_only)
+
+
+def pipeline_files(folder: Path) -> dict[str, bytes]:
+    """The content of a folder's ``.toml``, ``.py`` and ``.md`` files, by name.
+
+    Subfolders are excluded, since no builder can import from them.
+    """
+    return {
+        file.name: file.read_bytes()
+        for file in sorted(folder.iterdir())
+        if file.suffix in _SUFFIXES and file.is_file()
+    }
+
+
+def pack_folder(folder: Path, store: Store) -> str:
+    """Write a pipeline's files to the store; returns the sha256 of the packed files.
+
+    Raises:
+        DependencyError: the store cannot be written.
+    """
+    data = _pack(folder)
+    digest = hashlib.sha256(data).hexdigest()
+    if not store.exists(_key(digest)):
+        store.write(_key(digest), data)
+    return digest
+
+
+def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
+    """Copy a pipeline's files from the store into a local folder.
+
+    Args:
+        digest: the digest that `pack_folder` returned.
+        parent: a local folder. The files are written to ``parent/digest``, which is
+            reused while its content has that digest.
+
+    Raises:
+        NotFoundError: the store has no files of this digest.
+        IntegrityError: the files in the store do not have this digest.
+    """
+    target = parent / digest
+    if target.is_dir() and hashlib.sha256(_pack(target)).hexdigest() == digest:
+        return target
+    try:
+        data = store.read(_key(digest))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"The store {store.root} has no pipeline folder {digest[:16]}.",
+            "Deploy the pipeline again, with the same HEADRACE_STORE as this worker.",
+        ) from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise IntegrityError(
+            f"{store.uri(_key(digest))} does not have the digest in its name: it was "
+            "changed or damaged. It was not used.",
+            "Delete it, and deploy the pipeline again.",
+        )
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as work:
+        folder = Path(work) / digest
+        folder.mkdir()
+        for name, text in json.loads(data).items():
+            if name != PurePath(name).name:
+                raise IntegrityError(
+                    f"{store.uri(_key(digest))} has the file name {name!r}, which "
+                    "escapes the pipeline's folder.",
+                    "Delete it, and deploy the pipeline again.",
+                )
+            (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            folder.rename(target)
+        except OSError:  # another process has unpacked it
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _pack(folder: Path) -> bytes:
+    """All files as one JSON object; bytes that are not UTF-8 are preserved."""
+    files = pipeline_files(folder)
+    text = {n: data.decode("utf-8", "surrogateescape") for n, data in files.items()}
+    return json.dumps(text, sort_keys=True).encode()
+
+
+def _key(digest: str) -> str:
+    return f"folders/{digest}.json"

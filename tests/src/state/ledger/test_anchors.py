@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.deployments import Deployments
+from headrace.state.ledger.anchors import Deployments
 from headrace.state.ledger.tables import DEPLOYMENTS
 
 
