@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.gates.absolute import absolute_gate, serving_gate
-from headrace.gates.champion import champion_gate, not_compared
+from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
 from headrace.gates.kinds import check_gate, judge_by_kind
-from headrace.gates.champion import Opponent, Trial
 from headrace.records import GateResult
 from headrace.spec import GateSpec
 

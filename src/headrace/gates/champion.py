@@ -2,7 +2,7 @@
 
 Pure functions of each row's score, which is either right or wrong, or a number. The
 ledger and the store decide which rows are new and how many attempts came before; see
-`evaluation.judged`.
+`evaluation.items`.
 
 A challenger is promoted if it is
 
@@ -24,15 +24,17 @@ chance that one worse than the best by the margin is promoted is at most 5 %.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from headrace.gates.paired import Paired, PairedNumbers
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
-from typing import Any
-import math
-import numpy as np
-import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)

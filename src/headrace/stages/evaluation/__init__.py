@@ -28,9 +28,8 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import ask, ask_some
-from headrace.stages.evaluation.comparison import compare
+from headrace.stages.evaluation.comparison import Opponents, compare
 from headrace.stages.evaluation.groups import group_slices, unseen_groups
-from headrace.stages.evaluation.opponents import Opponents
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking

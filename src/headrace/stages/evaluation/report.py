@@ -1,10 +1,10 @@
-"""An evaluation as numbers, tags, a report and pictures of the MLflow run."""
+"""An evaluation as numbers, tags, tables, pages and pictures of the MLflow run."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from headrace import pictures
 from headrace.media import medium
+from headrace.pages import render
 from headrace.records import (
     DataDescription,
     GateResult,
@@ -23,11 +24,69 @@ from headrace.records import (
 )
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.pages import write_items
-from headrace.stages.evaluation.slices import FOLDER, write_tables
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
 from headrace.tasks.forms import Suspect
+
+
+def write_items(
+    file: Path,
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    items: Sequence[npt.NDArray[Any]],
+    data: DataDescription,
+) -> None:
+    """Write a page with an item in each row, and the same table as JSON.
+
+    Args:
+        file: of the page.
+        title: of the page.
+        heads: of the columns after the item's.
+        rows: the cells of these columns.
+        items: one a row, each of ``shape``, of the medium's type.
+        data: of the snapshot.
+    """
+    as_html = medium(data.medium).as_html
+    listed = [
+        {"item": as_html(item, data), "cells": [*cells]}
+        for item, cells in zip(items, rows, strict=True)
+    ]
+    table = {"heads": [*heads], "rows": listed}
+    text = render("items.html", title=title, listed=table)
+    file.write_text(text, encoding="utf-8")
+    file.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")
+
+
+FOLDER = "evaluation"
+
+
+def slice_tables(slices: Mapping[str, Metrics]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a table for each kind of slice, such as ``class``.
+
+    A row has the slice's name under the kind, the number of rows and the metrics.
+    """
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for name, metrics in slices.items():
+        kind, _, value = name.partition("=")
+        columns = sorted(metrics.items(), key=lambda pair: pair[0] != "rows")
+        finite = {k: v if math.isfinite(v) else None for k, v in columns}
+        tables.setdefault(kind, []).append({kind: value, **finite})
+    return tables
+
+
+def write_tables(slices: Mapping[str, Metrics], place: Path) -> dict[str, str]:
+    """Write a file for each table, and return the tag by which MLflow shows them."""
+    paths = []
+    for kind, rows in slice_tables(slices).items():
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        data = [[row.get(name) for name in columns] for row in rows]
+        path = f"{FOLDER}/{kind}.json"
+        (place / path).write_text(json.dumps({"columns": columns, "data": data}))
+        paths.append(path)
+    tables = [{"path": path, "type": "table"} for path in paths]
+    return {"mlflow.loggedArtifacts": json.dumps(tables)}
+
 
 _PICTURED = 25
 

@@ -202,7 +202,7 @@ def score(
 def _warn_of_training_items(
     tally: _Tally, model: str, version: int, settings: Settings
 ) -> None:
-    from headrace.stages.evaluation.learned import learned_from
+    from headrace.stages.evaluation.items import learned_from
 
     digest = Ledger(settings.database_url).version(model, version).snapshot_digest
     snapshot = find_snapshot(Store(settings.store), digest)

@@ -14,8 +14,7 @@ import pytest
 from headrace.data.snapshots import DIGEST, SplitRows, find_snapshot
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.stages.evaluation.judged import Past, keep_items, look_back
-from headrace.stages.evaluation.learned import learned_from
+from headrace.stages.evaluation.items import Past, keep_items, learned_from, look_back
 from headrace.state.ledger import Attempt
 from headrace.state.store import Store
 

@@ -1,0 +1,328 @@
+"""The test items that count in a comparison: judged before, learned from, or vanished.
+
+The store has one file for the items of an evaluation: ``judged/<sha256>.bin``, the
+sorted distinct digests of the items, 32 bytes each. The evidence in the ledger has the
+sha256 of the file. The store is untrusted: if a file is gone or changed, the test items
+of its snapshot replace it. If that is gone as well, no item counts as new.
+
+Items of the champion's evaluations that are no longer in the data are answered from
+their old snapshot. Otherwise a challenger could win by a data set without the rows that
+it predicts wrongly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.data.snapshots import DIGEST, SplitRows, digests_of, read_shard, shards_of
+from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.records import DataDescription, SnapshotRecord
+from headrace.stages.evaluation.answers import scores_of
+from headrace.state.ledger import Attempt
+from headrace.state.store import Store
+from headrace.tasks import task
+from headrace.tasks.forms import Scores, Targets
+
+Items = npt.NDArray[np.bytes_]
+FindSnapshot = Callable[[str], SnapshotRecord | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The earlier attempts, as they count for the present one.
+
+    Attributes:
+        new: whether each item is in no earlier attempt, bool ``(n,)``.
+        attempt: the number of this attempt, among those on any of the items and those
+            since the promotion of the best champion.
+        attempt_on_new: its number among those on new items since then.
+        note: on items that the store has lost; else empty.
+    """
+
+    new: npt.NDArray[np.bool_]
+    attempt: int = 1
+    attempt_on_new: int = 1
+    note: str = ""
+
+
+def keep_items(store: Store, items: Items) -> str:
+    """Store the distinct items of an evaluation, sha256 ``(n,)``.
+
+    Returns:
+        the digest of their file.
+    """
+    data = np.unique(items).tobytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if _read(store, digest) is None:
+        store.write(_key(digest), data)
+    return digest
+
+
+def look_back(
+    attempts: Sequence[Attempt],
+    own: tuple[str, int, str],
+    items: Items,
+    since: int,
+    store: Store,
+    find: FindSnapshot,
+) -> Past:
+    """Count the earlier attempts on these items.
+
+    An attempt is one comparison: some weights, against a champion, on some items. A
+    repeated comparison keeps its number, by the order of the evidence in the ledger.
+
+    Args:
+        attempts: all evidence of the model, oldest first.
+        own: weights digest, champion's version and rows digest of the present attempt.
+        items: of the present attempt, ``(n,)``.
+        since: the id of the evidence by which the best champion was promoted.
+        store: of the items of earlier attempts.
+        find: gives a snapshot by its digest; None where it is gone.
+    """
+    earlier = attempts_before(attempts, own)
+    new = np.ones(len(items), bool)
+    overlapping: set[tuple[str, str]] = set()
+    lost = set[int]()
+    for rows in dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in earlier):
+        judged = items_of(store, find, *rows)
+        known = np.ones(len(items), bool) if judged is None else is_among(items, judged)
+        if judged is None:
+            lost |= {a.version for a in earlier if _rows(a) == rows}
+        if known.any():
+            overlapping.add(rows)
+            new &= ~known
+    compared = [a for a in earlier if a.champion_version is not None]
+    counted = {_subject(a) for a in compared if a.id > since or _rows(a) in overlapping}
+    on_new = {
+        _subject(a)
+        for a in compared
+        if a.id > since and "attempt_on_new_items" in a.metrics
+    }
+    return Past(new, len(counted) + 1, len(on_new) + 1, _lost(lost))
+
+
+def attempts_before(
+    attempts: Sequence[Attempt], own: tuple[str, int, str]
+) -> Sequence[Attempt]:
+    """The attempts before the first one that equals ``own``."""
+    for place, attempt in enumerate(attempts):
+        if _subject(attempt) == own:
+            return attempts[:place]
+    return attempts
+
+
+def _subject(attempt: Attempt) -> tuple[str, int | None, str]:
+    rows = attempt.rows_digest or attempt.snapshot_digest
+    return attempt.weights_digest, attempt.champion_version, rows
+
+
+def _rows(attempt: Attempt) -> tuple[str, str]:
+    return attempt.rows_digest, attempt.snapshot_digest
+
+
+def _lost(versions: set[int]) -> str:
+    if not versions:
+        return ""
+    names = ", ".join(map(str, sorted(versions)))
+    return (
+        f"no item counts as new, since the store has lost which ones version {names} "
+        "was judged on"
+    )
+
+
+def items_of(
+    store: Store, find: FindSnapshot, rows_digest: str, snapshot_digest: str
+) -> Items | None:
+    """The sorted items of an evaluation; None where they are lost."""
+    items = _read(store, rows_digest) if rows_digest else None
+    if items is not None:
+        return items
+    snapshot = find(snapshot_digest)
+    if snapshot is None:
+        return None
+    try:
+        return np.unique(SplitRows(snapshot, "test").items())
+    except IntegrityError:
+        return None
+
+
+def _read(store: Store, digest: str) -> Items | None:
+    try:
+        data = store.read(_key(digest))
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(data).hexdigest() != digest or len(data) % DIGEST.itemsize:
+        return None
+    return np.frombuffer(data, DIGEST)
+
+
+def _key(digest: str) -> str:
+    return f"judged/{digest}.bin"
+
+
+def is_among(items: Items, others: Items) -> npt.NDArray[np.bool_]:
+    """Which items occur in ``others``, which are sorted, bool ``(n,)``."""
+    if not len(others):
+        return np.zeros(len(items), bool)
+    places = np.searchsorted(others, items).clip(max=len(others) - 1)
+    return np.asarray(others[places] == items)
+
+
+def learned_from(snapshot: SnapshotRecord, items: Items) -> npt.NDArray[np.bool_]:
+    """Which items are in train or val of a snapshot, bool ``(n,)``.
+
+    Raises:
+        IntegrityError: the snapshot is gone or damaged.
+    """
+    learned = np.zeros(len(items), bool)
+    for shard in shards_of(snapshot):
+        if set(shard.splits) <= {"test"} or not shard.rows:
+            continue
+        table = read_shard(snapshot, shard, ["item", "split"])
+        other = np.asarray(table["split"].to_numpy() != "test", bool)
+        learned |= is_among(items, digests_of(table)[other])
+    return learned
+
+
+class Learned:
+    """The items that a challenger and its opponents were trained on.
+
+    Args:
+        snapshot: of the challenger.
+        items: the test items, ``(n,)``.
+        find: gives other snapshots.
+
+    Attributes:
+        notes: on versions whose data is gone.
+    """
+
+    def __init__(
+        self, snapshot: SnapshotRecord, items: Items, find: FindSnapshot
+    ) -> None:
+        self._items, self._find = items, find
+        self._own = learned_from(snapshot, items)
+        self._known = {snapshot.digest: self._own}
+        self._once = np.zeros(len(items), bool)  # a row copied many times is one item
+        self._once[np.unique(items, return_index=True)[1]] = True
+        self.notes: list[str] = []
+
+    def compared(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
+        """One row of each item that neither model was trained on, bool ``(n,)``.
+
+        Args:
+            version: the opponent.
+            digest: of its snapshot.
+        """
+        if digest not in self._known:
+            self._known[digest] = self._learned_by(version, digest)
+        return self._once & ~self._own & ~self._known[digest]
+
+    def _learned_by(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
+        snapshot = self._find(digest)
+        if snapshot is not None:
+            try:
+                return learned_from(snapshot, self._items)
+            except IntegrityError:
+                pass
+        self.notes.append(
+            f"what version {version} learned from is no longer in the store, so that "
+            "none of it is left out, to its advantage"
+        )
+        return np.zeros(len(self._items), bool)
+
+
+ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
+CHALLENGER = 0  # which has no version yet
+SETS = 20  # of judged items, the newest first
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The scores of models on rows that are no longer in the data.
+
+    Attributes:
+        items: sha256 of each, ``(n,)``.
+        scores: of each model, ``(n,)``.
+        unanswered: number of rows whose snapshot is gone or has another form.
+    """
+
+    items: Items
+    scores: Mapping[int, Scores]
+    unanswered: int = 0
+
+
+def answer_again(
+    models: Mapping[int, Any],
+    description: DataDescription,
+    attempts: Sequence[Attempt],
+    items: Items,
+    store: Store,
+    find: FindSnapshot,
+) -> Vanished:
+    """Let the models answer the rows that have vanished.
+
+    Args:
+        models: Keras models from raw items to answers, by version.
+        description: of their input.
+        attempts: of the champion or against it, oldest first.
+        items: of the present test split, ``(n,)``.
+        store: of judged items.
+        find: gives a snapshot by its digest; None where it is gone.
+    """
+    judge, seen = task(description.task).judge, np.unique(items)
+    taken = [np.empty(0, DIGEST)]
+    scores: dict[int, list[Scores]] = {version: [] for version in models}
+    unanswered, left = 0, ROWS
+    sets = dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in attempts[::-1])
+    for rows_digest, digest in list(sets)[:SETS]:
+        judged = items_of(store, find, rows_digest, digest)
+        if judged is None or left <= 0:
+            continue
+        wanted = judged[~is_among(judged, seen)][:left]
+        answered = 0
+        for part, raw, targets in _answered_rows(find, digest, wanted, description):
+            answered += len(part)
+            taken.append(part)
+            for version, model in models.items():
+                scores[version].append(scores_of(model, raw, targets, judge))
+        unanswered += len(wanted) - answered
+        left -= len(wanted)
+        seen = np.union1d(seen, wanted)
+    return Vanished(
+        np.concatenate(taken),
+        {
+            version: np.concatenate(parts) if parts else np.empty(0, bool)
+            for version, parts in scores.items()
+        },
+        unanswered,
+    )
+
+
+def _answered_rows(
+    find: FindSnapshot, digest: str, wanted: Items, description: DataDescription
+) -> Iterator[tuple[Items, Any, Targets]]:
+    """Items, raw payload and targets of the wanted rows, a shard at a time."""
+    snapshot = find(digest) if len(wanted) else None
+    if snapshot is None or snapshot.description != description:
+        return
+    module = medium(description.medium)
+    try:
+        rows = SplitRows(snapshot, "test")
+        for shard in np.flatnonzero(rows.counts).tolist():
+            items = rows.items_of(shard)
+            first = np.zeros(len(items), bool)
+            first[np.unique(items, return_index=True)[1]] = True
+            chosen = is_among(items, wanted) & first
+            if chosen.any():
+                part = rows.read(shard)
+                raw = module.raw(part.items[chosen])
+                yield items[chosen], raw, part.targets[chosen]
+    except IntegrityError:
+        return
