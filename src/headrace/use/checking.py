@@ -66,8 +66,7 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
         return ""
     from headrace.backend import load_backend
     from headrace.stages.fitting.callbacks import Callbacks
-    from headrace.stages.fitting.objective import Objective
-    from headrace.stages.fitting.optimizers import make_optimizer
+    from headrace.stages.fitting.recipe import Objective, make_optimizer
     from headrace.tasks import task
 
     load_backend(minimal=True)

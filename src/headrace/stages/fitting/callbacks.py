@@ -12,7 +12,7 @@ import numpy as np
 from headrace.errors import Refusal, SpecError
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec, named
-from headrace.stages.fitting.objects import make
+from headrace.stages.fitting.recipe import make
 
 State = dict[str, Any]
 _OF_STEPS = (

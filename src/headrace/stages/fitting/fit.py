@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +19,43 @@ from headrace.backend import load_backend
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data
-from headrace.stages.fitting.devices import (
+from headrace.stages.fitting.data import Data, inputs_of, some_targets
+from headrace.stages.fitting.execution import (
+    Execution,
     choose_devices,
+    plan_execution,
     translate_errors,
     whole_batches,
 )
-from headrace.stages.fitting.execution import Execution, plan_execution
-from headrace.stages.fitting.features import inputs_of, some_targets
 from headrace.stages.fitting.loop import Loop, OnEpoch
-from headrace.stages.fitting.seeding import seeded
 from headrace.tasks import task
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Build layers whose seeds depend on ``seed`` alone.
+
+    Keras draws the seed of each layer with ``random.randint``, from the generator of
+    the process. A thread that waits a random time before a retry draws from it as well,
+    and would change the seeds of all later layers.
+
+    Args:
+        seed: of Keras, NumPy, TensorFlow and ``random``.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    ours, thread, before = random.Random(seed), threading.get_ident(), random.randint  # noqa: S311
+
+    def randint(a: int, b: int) -> int:
+        here = threading.get_ident() == thread
+        return ours.randint(a, b) if here else before(a, b)
+
+    random.randint = randint
+    try:
+        yield
+    finally:
+        random.randint = before
 
 
 @dataclass(frozen=True, slots=True)

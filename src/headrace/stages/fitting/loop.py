@@ -28,14 +28,11 @@ from headrace.stages.fitting.checkpoints import (
     unpack,
 )
 from headrace.stages.fitting.cluster import share, spans_machines
-from headrace.stages.fitting.devices import scatter_seeds
-from headrace.stages.fitting.execution import Execution
-from headrace.stages.fitting.features import Inputs
-from headrace.stages.fitting.objective import Objective
-from headrace.stages.fitting.optimizers import make_optimizer, variables_of
-from headrace.stages.fitting.order import steps_of_window
+from headrace.stages.fitting.data import Inputs
+from headrace.stages.fitting.execution import Execution, scatter_seeds
+from headrace.stages.fitting.recipe import Objective, make_optimizer, variables_of
 from headrace.stages.fitting.steps import compile_steps
-from headrace.stages.fitting.windows import LoadedWindow, Windows
+from headrace.stages.fitting.windows import LoadedWindow, Windows, steps_of_window
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution
-from headrace.stages.fitting.features import Inputs
-from headrace.stages.fitting.objective import Objective
+from headrace.stages.fitting.recipe import Objective
 
 
 def compile_steps(
