@@ -25,11 +25,14 @@ from headrace.errors import SourceError
 from headrace.media.chunks import Reading
 from headrace.progress import Progress
 from headrace.records import DEFAULT_TASK, DataDescription, SnapshotRecord
-from headrace.stages.ingestion.findings import findings_of, split_notes
-from headrace.stages.ingestion.raw import spill
-from headrace.stages.ingestion.runs import Decoded, bring_to, decode_to_runs
+from headrace.stages.ingestion.runs import Decoded, bring_to, decode_to_runs, spill
 from headrace.stages.ingestion.shards import ShardPlan, write_shard_of
-from headrace.stages.ingestion.splitting import find_splits, split_of
+from headrace.stages.ingestion.splitting import (
+    find_splits,
+    findings_of,
+    split_notes,
+    split_of,
+)
 from headrace.stages.workers import spread
 
 if TYPE_CHECKING:

@@ -1,12 +1,15 @@
 """The split of each item: of the source, by group, or by the item's content.
 
-By content, a large class is split by a threshold on the item's hash, a small one by the
-rank of the hash in its class (`headrace.stages.ingestion.strata`).
+A group such as a speaker stays in one split. By content, a large class is split by a
+threshold on the item's hash, a small one by the rank of the hash in its class
+(`headrace.stages.ingestion.strata`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -15,14 +18,54 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.errors import SourceError
+from headrace.errors import SourceError, SpecError
 from headrace.media.arrow import as_bytes
+from headrace.records import Finding
 from headrace.spec import DataSpec
-from headrace.stages.ingestion.grouping import groups_of_test
 from headrace.stages.ingestion.runs import Run
-from headrace.stages.ingestion.small_classes import SmallClasses, find_small_classes
-from headrace.stages.ingestion.strata import Strata
+from headrace.stages.ingestion.strata import SmallClasses, Strata, find_small_classes
 from headrace.tasks import Task
+
+_GROUPS_SHOWN = 10
+
+
+def groups_of_test(
+    runs: Sequence[Run], data: DataSpec, fraction: float | None
+) -> frozenset[str] | None:
+    """The groups of the test split; None where items are not split by group.
+
+    The groups are sorted by the hash of their names. The first ones are test, as many
+    as come nearest to the fraction of items.
+
+    Args:
+        runs: with all items.
+        data: the column of the groups, and those that are declared as test.
+        fraction: the share of items that go to test; None: as in the source.
+
+    Raises:
+        SpecError: there are no such groups, or only one.
+    """
+    if not (data.test_groups or (data.group and fraction is not None)):
+        return None
+    sizes: Counter[str] = Counter()
+    for run in runs:
+        for count in pc.value_counts(run.read()["group"]).to_pylist():
+            sizes[count["values"]] += count["counts"]
+    missing = [group for group in data.test_groups if group not in sizes]
+    if missing or len(sizes) < 2:
+        groups = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
+        lack = f"no group {missing[0]!r}" if missing else "only one group"
+        raise SpecError(
+            f"{data.source} has {lack}; data.group = {data.group!r} gives {groups}.",
+            "Name another column as data.group, or other data.test_groups.",
+        )
+    if data.test_groups or fraction is None:
+        return frozenset(data.test_groups)
+    order = sorted(sizes, key=lambda g: hashlib.sha256(g.encode()).digest())[:-1]
+    totals = np.cumsum([sizes[group] for group in order])
+    best = int(np.abs(totals - fraction * sizes.total()).argmin())
+    return frozenset(order[: best + 1])
+
 
 VAL_ROWS = 1000
 VAL_PERCENT = 5
@@ -227,3 +270,48 @@ def _lowest(
         for row in rows.tolist()
     ]
     return sorted([*before, *places])[:VAL_ROWS]
+
+
+def split_notes(runs: Sequence[Run], splits: Splits) -> list[str]:
+    """How the source's own splits are used, where that differs from their names."""
+    rows = sum(run.rows for run in runs if run.split == "val")
+    named = {run.split for run in runs}
+    if named != {"train", "val"} or splits.test_groups is not None:
+        return []
+    if splits.test_fraction is not None:
+        return [
+            f"{rows:,} validation rows lack classes of train: train, val and test are "
+            "drawn anew from all rows."
+        ]
+    return [
+        f"{rows:,} validation rows are the test split, as no test split is named; val "
+        "is taken from train."
+    ]
+
+
+def findings_of(splits: Splits, scales: Mapping[tuple[str, str], str]) -> list[Finding]:
+    """Findings on splits that look swapped, and on splits in different scales.
+
+    Args:
+        splits: how the source is split.
+        scales: of each array, by its split and name.
+    """
+    findings = []
+    test, train = splits.test, splits.train
+    if test > train > 0:
+        message = f"The source has {test:,} test items and only {train:,} train items: "
+        message += "perhaps the two are swapped."
+        findings.append(
+            Finding(check="swapped_splits", split="test", count=test, message=message)
+        )
+    if len(set(scales.values())) > 1:
+        by_split = defaultdict(set)
+        for (split, _), scale in scales.items():
+            by_split[split].add(scale)
+        texts = ", ".join(
+            f"{split or 'the source'} {' and '.join(sorted(scale))}"
+            for split, scale in sorted(by_split.items())
+        )
+        message = f"The splits come in different scales: {texts}. Each was brought to "
+        findings.append(Finding(check="scale", message=f"{message}0..255 by its own."))
+    return findings
