@@ -6,7 +6,7 @@ interrupted run continues where it stopped, and every stage can report why it ra
 """
 
 from headrace.planning.finished import Finished, find_finished
-from headrace.planning.keys import Key
 from headrace.planning.plan import LastResults, Plan
+from headrace.planning.results import Key
 
 __all__ = ["Finished", "Key", "LastResults", "Plan", "find_finished"]

@@ -11,8 +11,7 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.stages.promotion.ending import registered_only, verdict
-from headrace.stages.promotion.evidence import experiment_reason
+from headrace.stages.promotion.ending import experiment_reason, registered_only, verdict
 from headrace.stages.registration import training_key
 
 

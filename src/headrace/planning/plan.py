@@ -12,8 +12,7 @@ from headrace import extensions
 from headrace.data.sources.identity import source_identity
 from headrace.errors import DependencyError
 from headrace.models import builder_name
-from headrace.planning.keys import Key, ingredients_of
-from headrace.planning.results import Results
+from headrace.planning.results import Key, Results, ingredients_of
 from headrace.records import (
     DEFAULT_TASK,
     ContractRecord,

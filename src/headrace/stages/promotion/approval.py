@@ -15,12 +15,13 @@ from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.stages.promotion.ending import (
+    evidence_of,
+    evidence_to_approve,
     is_approved,
     passing_gates,
     standing,
     verdict,
 )
-from headrace.stages.promotion.evidence import evidence_of, evidence_to_approve
 from headrace.state.ledger import Approval, Entry, Ledger
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from headrace.records import ContractRecord, ExpectationResult, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.validation import checks, dataset, suite, tables, verdict
-from headrace.stages.validation.outcomes import Outcome
+from headrace.stages.validation.checks import Outcome
 from headrace.stages.validation.quarantine import set_aside
 from headrace.state.store import Store
 

@@ -16,9 +16,8 @@ from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.stages.validation.checks import Check
+from headrace.stages.validation.checks import Check, Outcome
 from headrace.stages.validation.near import NearCopies, comparison, near_copies
-from headrace.stages.validation.outcomes import Outcome
 from headrace.stages.validation.tables import FrameTable, ItemTable
 
 SAMPLE_ROWS = 2000  # of train and of test

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from headrace.pages import render
-from headrace.stages.validation.outcomes import Outcome
+from headrace.stages.validation.checks import Outcome
 from headrace.stages.validation.tables import Table
 from headrace.state.store import Store
 

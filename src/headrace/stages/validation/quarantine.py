@@ -12,10 +12,8 @@ import numpy as np
 
 from headrace.data.snapshots import quarantine_name
 from headrace.records import DataDescription
-from headrace.stages.validation.checks import Check
-from headrace.stages.validation.items import counts_of
-from headrace.stages.validation.outcomes import Outcome
-from headrace.stages.validation.tables import ItemTable, Rows
+from headrace.stages.validation.checks import Check, Outcome
+from headrace.stages.validation.tables import ItemTable, Rows, counts_of
 from headrace.state.store import Store
 from headrace.tasks.forms import Counts
 

@@ -18,8 +18,13 @@ import numpy as np
 
 from headrace.errors import SpecError, did_you_mean
 from headrace.stages.validation import docs
-from headrace.stages.validation.checks import COLUMN_KEYS, Check
-from headrace.stages.validation.outcomes import Outcome, outcome_of, size_of
+from headrace.stages.validation.checks import (
+    COLUMN_KEYS,
+    Check,
+    Outcome,
+    outcome_of,
+    size_of,
+)
 from headrace.stages.validation.tables import Table
 from headrace.state.store import Store
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from headrace.errors import SpecError
 from headrace.records import DataDescription, Finding
 from headrace.spec import PipelineSpec
-from headrace.stages.validation.checks import Check
-from headrace.stages.validation.outcomes import Outcome
+from headrace.stages.validation.checks import Check, Outcome
 from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine
 from headrace.stages.validation.tables import ItemTable
 from headrace.tasks import Contract, task
