@@ -30,7 +30,9 @@ from headrace.spec import PipelineSpec
 from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
 from headrace.spec.files import FILE_NAME
 from headrace.spec.readme import read_readme, summary
-from headrace.stages.fitting import Checkpoints, Data, Fit, Fitted, cluster, open_data
+from headrace.stages.fitting import Fit, Fitted, cluster
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.ingredients import Packed
 from headrace.state.folders import pack_folder
 from headrace.state.store import Store

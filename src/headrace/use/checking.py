@@ -47,7 +47,7 @@ def check_gates(spec: PipelineSpec) -> None:
     """
     for gate in spec.gates:
         if gate.kind:
-            from headrace.gates import check_gate  # loads SciPy
+            from headrace.gates.kinds import check_gate  # loads SciPy
 
             check_gate(gate)
 

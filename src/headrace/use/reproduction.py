@@ -22,7 +22,8 @@ from headrace.progress import Progress
 from headrace.records import Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
-from headrace.stages.fitting import fit_model, open_data
+from headrace.stages.fitting import fit_model
+from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import Difference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_items
 from headrace.state.ledger import Ledger

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from headrace.gates import Opponent, Trial, champion_gate
+from headrace.gates.champion import Opponent, Trial, champion_gate
 from headrace.gates.paired import PairedNumbers
 from headrace.spec import GateSpec
 

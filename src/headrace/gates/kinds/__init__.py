@@ -1,17 +1,62 @@
-"""Kinds of gates apart from bounds: one a file, discovered by place or entry point.
+"""Kinds of gates: bounds, and others, one a file, discovered by place or entry point.
 
-A ``[[gates]]`` table names one as ``kind``, with its ``arguments``.
+A ``[[gates]]`` table names one of the others as ``kind``, with its ``arguments``. A
+missing number never passes.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
 from headrace import extensions
 from headrace.records import GateResult
 from headrace.spec import GateSpec
+
+
+def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
+    """Compare one metric with its bound."""
+    value, threshold = metrics.get(gate.metric), gate.threshold
+    if value is None or threshold is None or math.isnan(value):
+        return GateResult(
+            name=gate.name,
+            passed=False,
+            threshold=threshold,
+            reason=f"there is no metric {gate.metric}"
+            if value is None
+            else f"{gate.metric} is not a number",
+        )
+    enough = value >= threshold if gate.direction == "min" else value <= threshold
+    passed = enough and math.isfinite(value)
+    word, sign = ("at least", ">=") if gate.direction == "min" else ("at most", "<=")
+    return GateResult(
+        name=gate.name,
+        passed=passed,
+        value=value if math.isfinite(value) else None,
+        threshold=threshold,
+        reason=""
+        if passed
+        else f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed",
+        compared=f"{value:.4g} {sign} {threshold:.4g}",
+    )
+
+
+def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:
+    """Compare the answers of a clean process with those of the trained model."""
+    passed = not error and difference is not None and difference <= tolerance
+    return GateResult(
+        name="serving",
+        passed=passed,
+        value=difference,
+        threshold=tolerance,
+        kind="serving",
+        reason=""
+        if passed
+        else error or f"the answers of a clean process differ by up to {difference}",
+        compared="" if difference is None else f"{difference:.4g} <= {tolerance:.4g}",
+    )
 
 
 class GateKind(Protocol):
@@ -55,12 +100,14 @@ def check_gate(gate: GateSpec) -> None:
         getattr(kind, "check", lambda _: None)(gate)
 
 
-def judge_by_kind(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
-    """What the kind that a gate names says.
+def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
+    """Apply a gate: a bound on one metric, or the kind that it names.
 
     Raises:
-        UsageError: it is of a package that is at fault.
+        UsageError: the kind is of a package that is at fault.
     """
+    if not gate.kind:
+        return absolute_gate(gate, metrics)
     kind = find_kind(gate.kind)
     with extensions.blamed("gates", gate.kind):
         result = kind.judge(gate, metrics)

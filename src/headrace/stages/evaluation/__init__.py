@@ -13,7 +13,7 @@ from pathlib import Path
 
 from headrace.data.snapshots import SplitRows
 from headrace.errors import IntegrityError
-from headrace.gates import judge_gate, serving_gate
+from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
 from headrace.models.logged.soundness.checks import mark_verified

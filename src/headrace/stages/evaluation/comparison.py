@@ -10,7 +10,7 @@ import numpy as np
 
 from headrace.data.snapshots import SplitRows, find_snapshot
 from headrace.errors import IntegrityError
-from headrace.gates import Opponent, Trial, champion_gate, not_compared
+from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
 from headrace.models.logged.loading import load_version
 from headrace.records import (
     MANIFEST,

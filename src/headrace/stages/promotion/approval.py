@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
-from headrace.stages.promotion.aliases import project_aliases
-from headrace.stages.promotion.ending import (
+from headrace.stages.promotion import (
     evidence_of,
     evidence_to_approve,
     is_approved,
@@ -22,6 +21,7 @@ from headrace.stages.promotion.ending import (
     standing,
     verdict,
 )
+from headrace.stages.promotion.aliases import project_aliases
 from headrace.state.ledger import Approval, Entry, Ledger
 
 if TYPE_CHECKING:

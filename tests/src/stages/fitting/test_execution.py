@@ -8,7 +8,7 @@ import pytest
 
 from headrace.backend import load_backend
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting import Execution, plan_execution
+from headrace.stages.fitting.execution import Execution, plan_execution
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,7 +17,7 @@ from headrace.data.anchored import open_anchored
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.spec import override
 from headrace.stages import fitting
-from headrace.stages.fitting import Checkpoints
+from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
