@@ -32,7 +32,7 @@ from headrace.stages.fitting.execution import (
     translate_errors,
     whole_batches,
 )
-from headrace.stages.fitting.loop import Loop, OnEpoch
+from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
 from headrace.tasks import task
 
 
@@ -129,43 +129,27 @@ class Fit:
         import keras
 
         recipe, description = spec.training, data.description
-        learned = self._task = task(description.task)
-        self._strategy = choose_devices(recipe, strategy)
+        learned = task(description.task)
+        strategy = choose_devices(recipe, strategy)
         keras.utils.clear_session()  # names of layers start anew: a digest has them
-        self._spec = recipe
-        with seeded(recipe.seed), translate_errors(recipe, self._strategy):
-            with self._strategy.scope():
+        with seeded(recipe.seed), translate_errors(recipe, strategy):
+            arguments, targets = spec.model.arguments, partial(some_targets, data)
+            with strategy.scope():
                 preprocessing, network = models.build(
-                    builder,
-                    description,
-                    spec.model.arguments,
-                    folder,
-                    partial(some_targets, data),
+                    builder, description, arguments, folder, targets
                 )
             learned.head.check_training(network, recipe)
-            self._inputs = inputs_of(data, preprocessing)
+            inputs = inputs_of(data, preprocessing)
+            rows = int(data.train.counts.sum())
             self.execution = plan_execution(
-                recipe,
-                int(data.train.counts.sum()),
-                self._inputs.item_bytes,
-                self._strategy,
-                self._inputs.window_bytes,
+                recipe, rows, inputs.item_bytes, strategy, inputs.window_bytes
             )
             # Outside the scope: the saved model, and predictions, are on one device.
-            self._network = network
-            self._model = models.compose(description, preprocessing, network)
-            with whole_batches(self._strategy, network):
-                self._loop = Loop(
-                    self._model,
-                    network,
-                    self._inputs,
-                    recipe,
-                    self.execution,
-                    self._strategy,
-                    learned,
-                    folder,
-                    checkpoints,
-                )
+            model = models.compose(description, preprocessing, network)
+            parts = model, network, inputs, recipe, self.execution, strategy, learned
+            self._setup = Setup(*parts, folder)
+            with whole_batches(strategy, network):
+                self._loop = Loop(self._setup, checkpoints)
 
     def run(self, on_epoch: OnEpoch) -> Fitted:
         """Fit it.
@@ -179,23 +163,22 @@ class Fit:
             IntegrityError: the data is damaged.
             DependencyError: the disk failed, or another machine does not answer.
         """
-        with translate_errors(self._spec, self._strategy):
+        setup = self._setup
+        with translate_errors(setup.spec, setup.strategy):
             self._loop.run(on_epoch)
-            finished = self._task.head.finish(
-                self._network,
-                self._loop.validation,
-                self._inputs.val.targets,
-                self._spec,
+            targets = setup.inputs.val.targets
+            finished = setup.task.head.finish(
+                setup.network, setup.validation, targets, setup.spec
             )
         progress = self._loop.progress
         return Fitted(
-            model=self._model,
+            model=setup.model,
             best_epoch=progress.kept or progress.epoch,
             epochs=progress.epochs,
             finished=finished,
-            execution=self.execution,
-            weights_digest=weights_digest(self._model),
-            inexact=tuple(sorted(self._loop.inexact)),
+            execution=setup.execution,
+            weights_digest=weights_digest(setup.model),
+            inexact=tuple(sorted(self._loop.callbacks.inexact)),
         )
 
 
