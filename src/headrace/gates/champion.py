@@ -36,6 +36,10 @@ from headrace.gates.paired import Paired, PairedNumbers
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
 
+Compared = tuple[str, float | None, str, float]  # name, value, sign, bound
+# The first attempt gets 39 % of the level, the second 17 %, the 20th 0.4 %.
+_SHARE = 1 / (math.pi**2 / 6 - 1)  # 1 over the sum of 1 / (k + 1)^2 for k = 1, 2, 3 ...
+
 
 @dataclass(frozen=True, slots=True)
 class Opponent:
@@ -84,12 +88,6 @@ class Trial:
     unanswered: int = 0
     higher_is_better: bool = True
     notes: tuple[str, ...] = ()
-
-
-Compared = tuple[str, float | None, str, float]  # name, value, sign, bound
-
-# The first attempt gets 39 % of the level, the second 17 %, the 20th 0.4 %.
-_SHARE = 1 / (math.pi**2 / 6 - 1)  # 1 over the sum of 1 / (k + 1)^2 for k = 1, 2, 3 ...
 
 
 def level_of(attempt: int, total: float) -> float:

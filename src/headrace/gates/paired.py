@@ -24,6 +24,11 @@ import numpy.typing as npt
 
 Right = npt.NDArray[np.bool_]
 _STEPS = 60  # of a bisection between -1 and 1: more than a float can tell apart
+Numbers = npt.NDArray[np.float64]
+LEAST_ROWS = 50  # for the bound, which assumes a normally distributed mean
+MOST_FLIPS, LEAST_FLIPS = 99_999, 9_999
+_SIGNS = 10**8  # the most that are drawn
+_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +165,6 @@ def _share_at_most(successes: int, trials: int, level: float) -> float:
     if successes == trials:
         return 1.0
     return float(betaincinv(successes + 1, trials - successes, 1 - level))
-
-
-Numbers = npt.NDArray[np.float64]
-
-LEAST_ROWS = 50  # for the bound, which assumes a normally distributed mean
-MOST_FLIPS, LEAST_FLIPS = 99_999, 9_999
-_SIGNS = 10**8  # the most that are drawn
-_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,10 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
 _SHOWN = 3
+R = TypeVar("R", bound=Record)
+T = TypeVar("T", bound=TrainingRecord)
+_QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
+log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,6 @@ def _changes(name: str, before: str | None, now: str | None) -> list[str]:
     if kind in {"spec", "version"}:
         return [f"{rest} {before} → {now}"]
     return [f"code of {rest}" if kind == "code" else f"{rest} changed"]
-
-
-R = TypeVar("R", bound=Record)
-T = TypeVar("T", bound=TrainingRecord)
-_QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
-
-log = logging.getLogger("headrace")
 
 
 class Saved(Record):

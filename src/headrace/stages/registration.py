@@ -28,6 +28,9 @@ from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
 
+T = TypeVar("T", bound=TrainingRecord)
+log = logging.getLogger("headrace")
+
 
 def model_card(
     spec: PipelineSpec,
@@ -134,20 +137,6 @@ def law_section(
 def number(value: float | None) -> str:
     """A number to four digits; empty where there is none."""
     return "" if value is None else f"{value:.4g}"
-
-
-__all__ = [
-    "as_bound",
-    "gate_table",
-    "law_section",
-    "model_card",
-    "register",
-    "training_key",
-]
-
-
-T = TypeVar("T", bound=TrainingRecord)
-log = logging.getLogger("headrace")
 
 
 def training_key(training: TrainingRecord) -> str:

@@ -35,8 +35,6 @@ from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import task
 
-__all__ = ["evaluate", "is_logged"]
-
 SUSPECT_ROWS = 20_000  # of a split
 
 

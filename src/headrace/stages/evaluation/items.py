@@ -32,6 +32,9 @@ from headrace.tasks.forms import Scores, Targets
 
 Items = npt.NDArray[np.bytes_]
 FindSnapshot = Callable[[str], SnapshotRecord | None]
+ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
+CHALLENGER = 0  # which has no version yet
+SETS = 20  # of judged items, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +239,6 @@ class Learned:
             "none of it is left out, to its advantage"
         )
         return np.zeros(len(self._items), bool)
-
-
-ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
-CHALLENGER = 0  # which has no version yet
-SETS = 20  # of judged items, the newest first
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ from headrace.state.tracking import Tracking
 from headrace.tasks import task
 from headrace.tasks.forms import Suspect
 
+FOLDER = "evaluation"
+_PICTURED = 25
+
 
 def write_items(
     file: Path,
@@ -58,9 +61,6 @@ def write_items(
     file.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")
 
 
-FOLDER = "evaluation"
-
-
 def slice_tables(slices: Mapping[str, Metrics]) -> dict[str, list[dict[str, Any]]]:
     """The rows of a table for each kind of slice, such as ``class``.
 
@@ -86,9 +86,6 @@ def write_tables(slices: Mapping[str, Metrics], place: Path) -> dict[str, str]:
         paths.append(path)
     tables = [{"path": path, "type": "table"} for path in paths]
     return {"mlflow.loggedArtifacts": json.dumps(tables)}
-
-
-_PICTURED = 25
 
 
 def draw(

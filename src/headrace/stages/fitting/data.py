@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import SplitRows, read_split
+from headrace.data.snapshots import Rows, SplitRows, read_split
 from headrace.errors import SpecError
 from headrace.media import medium
 from headrace.models.logged.inference import outputs
@@ -25,28 +25,10 @@ from headrace.stages.fitting import execution
 from headrace.tasks import task
 from headrace.tasks.forms import Targets
 
-
-class Items(Protocol):
-    """Items with their targets: ``(n, *shape)`` and ``(n, ...)``."""
-
-    @property
-    def items(self) -> npt.NDArray[Any]:
-        """The items."""
-
-    @property
-    def targets(self) -> Targets:
-        """Their targets."""
-
-
-class Shards(Protocol):
-    """Items in shards, which are read one at a time."""
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Rows of each shard, int64 ``(shards,)``."""
-
-    def read(self, shard: int) -> Items:
-        """The rows of one shard."""
+ADAPT_ROWS = 200_000
+ADAPT_BYTES = 2**29
+PREPARED_BYTES = 2**30
+_STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name them
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +42,17 @@ class Examples:
 
     items: npt.NDArray[Any]
     targets: Targets
+
+
+class Shards(Protocol):
+    """Items in shards, which are read one at a time."""
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each shard, int64 ``(shards,)``."""
+
+    def read(self, shard: int) -> Rows | Examples:
+        """The rows of one shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +75,6 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
         SplitRows(snapshot, "train", contract.quarantine_uri),
         Examples(*read_split(snapshot, "val", contract.quarantine_uri)[:2]),
     )
-
-
-ADAPT_ROWS = 200_000
-ADAPT_BYTES = 2**29
-PREPARED_BYTES = 2**30
-_STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name them
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +121,8 @@ class Inputs:
     @property
     def window_bytes(self) -> int:
         """In memory together; more for prepared items, which take long to compute."""
-        if self.preprocessing is None:
-            return PREPARED_BYTES
-        return execution.WINDOW_BYTES
+        is_prepared = self.preprocessing is None
+        return PREPARED_BYTES if is_prepared else execution.WINDOW_BYTES
 
 
 def inputs_of(data: Data, preprocessing: Any) -> Inputs:
@@ -150,12 +136,11 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
         SpecError: the medium's pre-processing is cached, and its shape is not fixed.
     """
     module, description = medium(data.description.medium), data.description
-    target_dtype = task(description.task).labels.DTYPE
+    labels = task(description.task).labels.DTYPE
     adapt(preprocessing, data)
+    shape, dtype = description.shape, np.dtype(module.DTYPE)
     if not module.CACHED:
-        dtype = np.dtype(module.DTYPE)
-        shape = description.shape
-        return Inputs(data.train, data.val, preprocessing, shape, dtype, target_dtype)
+        return Inputs(data.train, data.val, preprocessing, shape, dtype, labels)
     prepared = preprocessing.outputs[0]
     shape = tuple(prepared.shape[1:])
     if None in shape:
@@ -174,7 +159,7 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
 
     val = Examples(prepare(data.val.items), data.val.targets)
     train = Prepared(data.train, prepare)
-    return Inputs(train, val, None, shape, dtype, target_dtype)
+    return Inputs(train, val, None, shape, dtype, labels)
 
 
 def adapt(preprocessing: Any, data: Data) -> None:
@@ -231,7 +216,7 @@ def _some_items(data: Data) -> npt.NDArray[Any]:
     return raw
 
 
-def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Items]:
+def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Rows | Examples]:
     """The first shards of train, until they have `ADAPT_ROWS` rows."""
     rows = size = 0
     for shard in np.flatnonzero(data.train.counts).tolist():

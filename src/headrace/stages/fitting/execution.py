@@ -18,6 +18,9 @@ from headrace.spec import TrainingSpec
 from headrace.stages.fitting.cluster import spans_machines
 
 _APART = 1_000_003  # between the seeds of two devices
+WINDOW_BYTES = 2**26
+STEPS_PER_CALL = 64
+BYTES_PER_CALL = 2**23
 
 
 def choose_devices(spec: TrainingSpec, machines: Any = None) -> Any:
@@ -156,11 +159,6 @@ def translate_errors(spec: TrainingSpec, strategy: Any) -> Iterator[None]:
             "See that all of them run and reach each other, and run the same command "
             "again: it goes on at the last checkpoint.",
         ) from error
-
-
-WINDOW_BYTES = 2**26
-STEPS_PER_CALL = 64
-BYTES_PER_CALL = 2**23
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from headrace.spec import Named, TrainingSpec, is_own, keras_name, named
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs, Targets
 
+WARMUP_SHARE = 20
+
 
 def make(kind: str, choice: str | Named, folder: Path, *given: Any) -> Any:
     """Make the object that a field names, with its arguments.
@@ -188,9 +190,6 @@ def _measured(name: str, measure: Any, targets: Targets, outputs: Outputs) -> fl
 
 def _mean(values: Any) -> float:
     return float(np.mean(np.asarray(values, np.float64)))
-
-
-WARMUP_SHARE = 20
 
 
 def make_optimizer(spec: TrainingSpec, steps: int, folder: Path = Path()) -> Any:

@@ -35,7 +35,6 @@ from headrace.data.snapshots import (
 )
 from headrace.data.sources import open_source
 from headrace.errors import SourceError
-from headrace.media import medium
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import Reading, Source
 from headrace.media.forms import Payload
@@ -56,7 +55,6 @@ from headrace.stages.ingestion.splitting import (
     find_splits,
     findings_of,
     split_notes,
-    split_of,
 )
 from headrace.stages.workers import spread
 from headrace.state.store import Store
@@ -103,13 +101,13 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
     payload = _payload(plan, spans, np.argsort(order))
     rows = keys.take(pa.array(order))
     name = plan.description.medium
-    rows = rows.append_column(name, medium(name).as_column(payload))
+    rows = rows.append_column(name, media.medium(name).as_column(payload))
     return write_shard(plan.folder, number, rows, plan.description)
 
 
 def _check_equal(keys: pa.Table, data: DataDescription) -> None:
     """Raise SourceError where equal items, which share a shard, are too many bytes."""
-    width = math.prod(data.shape) * medium(data.medium).DTYPE.itemsize
+    width = math.prod(data.shape) * media.medium(data.medium).DTYPE.itemsize
     if len(keys) * width <= EQUAL_BYTES_LIMIT:
         return
     counts = pc.value_counts(keys["item"])
@@ -143,7 +141,7 @@ def _payload(
     plan: ShardPlan, spans: list[slice], places: npt.NDArray[np.int64]
 ) -> Payload:
     """The items of these spans of the runs, in the order of the shard."""
-    shape, dtype = plan.description.shape, medium(plan.description.medium).DTYPE
+    shape, dtype = plan.description.shape, media.medium(plan.description.medium).DTYPE
     payload = np.empty((len(places), math.prod(shape)), dtype)
     done = 0
     for run, span in zip(plan.runs, spans, strict=True):
@@ -155,9 +153,6 @@ def _payload(
 
 def _items(rows: pa.Table) -> npt.NDArray[np.uint8]:
     return as_bytes(rows["item"].chunk(0))
-
-
-__all__ = ["ingest", "split_of"]
 
 
 def ingest(

@@ -30,6 +30,10 @@ from headrace.media.digests import digests
 from headrace.records import DEFAULT_TASK, Form
 from headrace.tasks import Task
 
+RUN_BYTES = 16 * 2**20
+SHA_BYTES = 32
+_Shape = tuple[int, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Raw:
@@ -88,11 +92,6 @@ def read_raw(raw: Raw) -> Chunk:
         items = column.to_pylist()
     texts = {f"{n}s": rows[n].to_pylist() for n in ("label", "name", "group")}
     return dataclasses.replace(raw.chunk, items=items, **texts)
-
-
-RUN_BYTES = 16 * 2**20
-SHA_BYTES = 32
-_Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ from headrace.stages.ingestion.strata import SmallClasses, Strata, find_small_cl
 from headrace.tasks import Task
 
 _GROUPS_SHOWN = 10
+VAL_ROWS = 1000
+VAL_PERCENT = 5
+_Shas = npt.NDArray[np.uint8]
 
 
 def groups_of_test(
@@ -65,11 +68,6 @@ def groups_of_test(
     totals = np.cumsum([sizes[group] for group in order])
     best = int(np.abs(totals - fraction * sizes.total()).argmin())
     return frozenset(order[: best + 1])
-
-
-VAL_ROWS = 1000
-VAL_PERCENT = 5
-_Shas = npt.NDArray[np.uint8]
 
 
 def split_of(item: str, test_fraction: float) -> Literal["train", "test"]:

@@ -31,6 +31,8 @@ EXPECTED = 50  # items of a class in test, and in train
 Heads = npt.NDArray[np.uint64]
 _Shas = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int64]
+_LEFT_IN_TRAIN = 2  # items of a class, before one goes to val
+_WAITING = 2**16
 
 
 def small_below(test_fraction: float) -> int:
@@ -108,10 +110,6 @@ def among(heads: Heads, others: Heads) -> npt.NDArray[np.bool_]:
         return np.zeros(len(heads), bool)
     places = np.searchsorted(others, heads).clip(max=len(others) - 1)
     return np.asarray(others[places] == heads)
-
-
-_LEFT_IN_TRAIN = 2  # items of a class, before one goes to val
-_WAITING = 2**16
 
 
 @dataclass(frozen=True, slots=True)

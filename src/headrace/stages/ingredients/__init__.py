@@ -38,6 +38,12 @@ _INSTRUCTIONS = re.compile(r"(avx|amx|fma|f16c|asimd|sve|bf16|i8mm)\w*")
 
 
 Kind = Literal["code", "lock", "device"]
+FILE = "pipeline/ingredients.json"
+SPEC = "pipeline/spec.json"
+SNAPSHOT = "data/snapshot.json"
+CONTRACT = "data/contract.json"
+TAG = "headrace.ingredients"
+LOCK_TAG = "headrace.lock"
 
 
 class Ingredients(Record):
@@ -171,14 +177,6 @@ def _gpu() -> str:
     if not gpus:
         return ""
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name"))
-
-
-FILE = "pipeline/ingredients.json"
-SPEC = "pipeline/spec.json"
-SNAPSHOT = "data/snapshot.json"
-CONTRACT = "data/contract.json"
-TAG = "headrace.ingredients"
-LOCK_TAG = "headrace.lock"
 
 
 class Packed:

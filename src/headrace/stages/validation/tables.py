@@ -33,6 +33,9 @@ from headrace.tasks.forms import Counts
 if TYPE_CHECKING:
     import pandas as pd
 
+Rows = npt.NDArray[np.int64]
+_SHARED = ("split", "label")
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -123,10 +126,6 @@ def with_duplicates(frame: pd.DataFrame) -> pd.DataFrame:
         in_test=(~test & tested[group]).astype(np.int64),
         in_train=(test & trained[group]).astype(np.int64),
     )
-
-
-Rows = npt.NDArray[np.int64]
-_SHARED = ("split", "label")
 
 
 class FrameTable:
