@@ -27,9 +27,13 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.evaluation import report
-from headrace.stages.evaluation.answers import ask, ask_some
+from headrace.stages.evaluation.answers import (
+    ask,
+    ask_some,
+    group_slices,
+    unseen_groups,
+)
 from headrace.stages.evaluation.comparison import Opponents, compare
-from headrace.stages.evaluation.groups import group_slices, unseen_groups
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -70,20 +74,19 @@ def evaluate(
         place = Path(folder)
         model = open_model(file, training.model_uri, training.description)
         opponents = Opponents(spec.name, comparator, training, ledger, tracking)
-        rows = SplitRows(snapshot, "test", contract.quarantine_uri)
+        trained, val, rows = (
+            SplitRows(snapshot, split, contract.quarantine_uri)
+            for split in ("train", "val", "test")
+        )
         data = training.description
         learned = task(data.task)
         answers = ask(model.model, opponents.models, rows, spec.evaluation.mistakes)
         metrics, slices = learned.judge.metrics(
             answers.outputs, answers.targets, data, spec.evaluation
         )
-        trained = SplitRows(snapshot, "train", contract.quarantine_uri)
-        if any(answers.groups):
-            known = trained.groups()
-            scores, sure = answers.scores, spec.evaluation.confidence
-            slices |= group_slices(answers.groups, scores, known, sure, learned)
+        sure = spec.evaluation.confidence
+        slices |= group_slices(answers, trained.groups, sure, learned)
         val_score = training.metrics.get(f"val_{learned.score}")
-        val = SplitRows(snapshot, "val", contract.quarantine_uri)
         more, findings = unseen_groups(slices, learned.score, val_score, len(val))
         metrics |= more
         findings += learned.judge.few_rows(spec, answers.targets, len(val))
