@@ -1,10 +1,10 @@
-"""The answers of a model and of its opponents to the test rows, and their scores by group."""
+"""The answers of a model and of its opponents to the test rows; scores by group."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, NamedTuple

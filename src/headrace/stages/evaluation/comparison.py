@@ -24,9 +24,9 @@ from headrace.stages.evaluation.answers import Answers
 from headrace.stages.evaluation.items import (
     CHALLENGER,
     FindSnapshot,
-    Learned,
     answer_again,
     attempts_before,
+    compared_rows,
     keep_items,
     look_back,
 )
@@ -163,12 +163,17 @@ def compare(
         store,
         find,
     )
-    learned = Learned(rows.snapshot, np.concatenate([items, vanished.items]), find)
+    compared, notes = compared_rows(
+        rows.snapshot,
+        np.concatenate([items, vanished.items]),
+        {n: opponents.versions[n].snapshot_digest for n in opponents.models},
+        find,
+    )
     others = [
         Opponent(
             number,
             np.concatenate([answers.others[number], vanished.scores[number]]),
-            learned.compared(number, opponents.versions[number].snapshot_digest),
+            compared[number],
         )
         for number in opponents.models
     ]
@@ -183,7 +188,7 @@ def compare(
         vanished=np.concatenate([np.zeros(len(items), bool), gone]),
         unanswered=vanished.unanswered,
         higher_is_better=task(rows.snapshot.description.task).higher_is_better,
-        notes=(*filter(None, [past.note]), *learned.notes),
+        notes=(*filter(None, [past.note]), *notes),
     )
     gate = gates[0] if gates else GateSpec.model_validate({"name": "champion"})
     verdict, metrics = champion_gate(gate, trial)

@@ -108,7 +108,14 @@ def look_back(
         for a in compared
         if a.id > since and "attempt_on_new_items" in a.metrics
     }
-    return Past(new, len(counted) + 1, len(on_new) + 1, _lost(lost))
+    note = ""
+    if lost:
+        names = ", ".join(map(str, sorted(lost)))
+        note = (
+            "no item counts as new, since the store has lost which ones version "
+            f"{names} was judged on"
+        )
+    return Past(new, len(counted) + 1, len(on_new) + 1, note)
 
 
 def attempts_before(
@@ -128,16 +135,6 @@ def _subject(attempt: Attempt) -> tuple[str, int | None, str]:
 
 def _rows(attempt: Attempt) -> tuple[str, str]:
     return attempt.rows_digest, attempt.snapshot_digest
-
-
-def _lost(versions: set[int]) -> str:
-    if not versions:
-        return ""
-    names = ", ".join(map(str, sorted(versions)))
-    return (
-        f"no item counts as new, since the store has lost which ones version {names} "
-        "was judged on"
-    )
 
 
 def items_of(
@@ -194,51 +191,52 @@ def learned_from(snapshot: SnapshotRecord, items: Items) -> npt.NDArray[np.bool_
     return learned
 
 
-class Learned:
-    """The items that a challenger and its opponents were trained on.
+def _firsts(items: Items) -> npt.NDArray[np.bool_]:
+    """Which rows are the first of their item, bool ``(n,)``."""
+    first = np.zeros(len(items), bool)
+    first[np.unique(items, return_index=True)[1]] = True
+    return first
+
+
+def compared_rows(
+    snapshot: SnapshotRecord,
+    items: Items,
+    opponents: Mapping[int, str],
+    find: FindSnapshot,
+) -> tuple[dict[int, npt.NDArray[np.bool_]], list[str]]:
+    """One row of each item that neither a challenger nor an opponent was trained on.
 
     Args:
         snapshot: of the challenger.
         items: the test items, ``(n,)``.
+        opponents: the digest of the snapshot of each, by version.
         find: gives other snapshots.
 
-    Attributes:
-        notes: on versions whose data is gone.
+    Returns:
+        the rows of each opponent, bool ``(n,)``, and notes on versions whose data is
+        gone.
+
+    Raises:
+        IntegrityError: the challenger's snapshot is gone or damaged.
     """
-
-    def __init__(
-        self, snapshot: SnapshotRecord, items: Items, find: FindSnapshot
-    ) -> None:
-        self._items, self._find = items, find
-        self._own = learned_from(snapshot, items)
-        self._known = {snapshot.digest: self._own}
-        self._once = np.zeros(len(items), bool)  # a row copied many times is one item
-        self._once[np.unique(items, return_index=True)[1]] = True
-        self.notes: list[str] = []
-
-    def compared(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
-        """One row of each item that neither model was trained on, bool ``(n,)``.
-
-        Args:
-            version: the opponent.
-            digest: of its snapshot.
-        """
-        if digest not in self._known:
-            self._known[digest] = self._learned_by(version, digest)
-        return self._once & ~self._own & ~self._known[digest]
-
-    def _learned_by(self, version: int, digest: str) -> npt.NDArray[np.bool_]:
-        snapshot = self._find(digest)
-        if snapshot is not None:
-            try:
-                return learned_from(snapshot, self._items)
-            except IntegrityError:
-                pass
-        self.notes.append(
-            f"what version {version} learned from is no longer in the store, so that "
-            "none of it is left out, to its advantage"
-        )
-        return np.zeros(len(self._items), bool)
+    own, notes = learned_from(snapshot, items), []
+    known = {snapshot.digest: own}
+    for version, digest in opponents.items():
+        if digest in known:
+            continue
+        try:
+            other = find(digest)
+            learned = None if other is None else learned_from(other, items)
+        except IntegrityError:
+            learned = None
+        if learned is None:
+            notes.append(
+                f"what version {version} learned from is no longer in the store, so "
+                "that none of it is left out, to its advantage"
+            )
+        known[digest] = np.zeros(len(items), bool) if learned is None else learned
+    alone = _firsts(items) & ~own  # a row copied many times is one item
+    return {v: alone & ~known[digest] for v, digest in opponents.items()}, notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,9 +313,7 @@ def _answered_rows(
         rows = SplitRows(snapshot, "test")
         for shard in np.flatnonzero(rows.counts).tolist():
             items = rows.items_of(shard)
-            first = np.zeros(len(items), bool)
-            first[np.unique(items, return_index=True)[1]] = True
-            chosen = is_among(items, wanted) & first
+            chosen = is_among(items, wanted) & _firsts(items)
             if chosen.any():
                 part = rows.read(shard)
                 raw = module.raw(part.items[chosen])

@@ -32,7 +32,54 @@ FOLDER = "evaluation"
 _PICTURED = 25
 
 
-def write_items(
+def draw(
+    answers: Answers,
+    suspects: Sequence[Suspect],
+    data: DataDescription,
+    spec: EvaluationSpec,
+    place: Path,
+) -> None:
+    """Draw the task's pictures; draw and list the worst answers and the suspects."""
+    folder = place / "pictures"
+    folder.mkdir()
+    learned, worst = task(data.task), answers.worst
+    learned.judge.draw(answers.outputs, answers.targets, data, spec, folder)
+    captions = [
+        learned.judge.caption(output, target, data)
+        for output, target in zip(worst.outputs, worst.targets, strict=True)
+    ]
+    if captions:
+        cells = [[caption.replace("\n", " ")] for caption in captions]
+        page = folder / "mistakes.html"
+        _draw_items(worst.items, captions, data, page)
+        _write_items(page, learned.mistakes, ["answer"], cells, [*worst.items], data)
+    if suspects:
+        items, page = [s.item for s in suspects], folder / "suspects.html"
+        captions = [
+            f"labelled {s.label}, predicted {s.likely}\n"
+            f"{s.chance_wrong:.0%} likely wrong"
+            for s in suspects[:_PICTURED]
+        ]
+        _draw_items(np.stack(items[:_PICTURED]), captions, data, page)
+        heads = ["row", "split", "labelled", "predicted", "chance that it is wrong"]
+        cells = [
+            [s.name, s.split, s.label, s.likely, f"{s.chance_wrong:.0%}"]
+            for s in suspects
+        ]
+        _write_items(page, "Labels that may be wrong", heads, cells, items, data)
+
+
+def _draw_items(
+    items: npt.NDArray[Any], captions: Sequence[str], data: DataDescription, page: Path
+) -> None:
+    """Draw items in a grid beside their page, unless they are shown in tables only."""
+    module = medium(data.medium)
+    if module.SAMPLE_INCHES is not None:
+        draw, path = partial(module.draw_sample, data=data), page.with_suffix(".png")
+        pictures.draw_mistakes(items, captions, draw, module.SAMPLE_INCHES, path)
+
+
+def _write_items(
     file: Path,
     title: str,
     heads: Sequence[str],
@@ -40,7 +87,9 @@ def write_items(
     items: Sequence[npt.NDArray[Any]],
     data: DataDescription,
 ) -> None:
-    """Write a page with an item in each row, and the same table as JSON.
+    """Write a page with an item in each row, where texts can be read and sounds played.
+
+    The same table is written as JSON.
 
     Args:
         file: of the page.
@@ -86,60 +135,6 @@ def write_tables(slices: Mapping[str, Metrics], place: Path) -> dict[str, str]:
         paths.append(path)
     tables = [{"path": path, "type": "table"} for path in paths]
     return {"mlflow.loggedArtifacts": json.dumps(tables)}
-
-
-def draw(
-    answers: Answers,
-    suspects: Sequence[Suspect],
-    data: DataDescription,
-    spec: EvaluationSpec,
-    place: Path,
-) -> None:
-    """Draw the task's pictures; draw and list the worst answers and the suspects."""
-    folder = place / "pictures"
-    folder.mkdir()
-    judge = task(data.task).judge
-    judge.draw(answers.outputs, answers.targets, data, spec, folder)
-    worst = answers.worst
-    captions = [
-        judge.caption(output, target, data)
-        for output, target in zip(worst.outputs, worst.targets, strict=True)
-    ]
-    if captions:
-        _draw_items(worst.items, captions, data, folder / "mistakes.png")
-        cells = [[caption.replace("\n", " ")] for caption in captions]
-        file, title = folder / "mistakes.html", task(data.task).mistakes
-        write_items(file, title, ["answer"], cells, [*worst.items], data)
-    if suspects:
-        _draw_suspects(suspects, data, folder)
-
-
-def _draw_suspects(
-    suspects: Sequence[Suspect], data: DataDescription, folder: Path
-) -> None:
-    pictured = suspects[:_PICTURED]
-    captions = [
-        f"labelled {s.label}, predicted {s.likely}\n{s.chance_wrong:.0%} likely wrong"
-        for s in pictured
-    ]
-    items = np.stack([suspect.item for suspect in pictured])
-    _draw_items(items, captions, data, folder / "suspects.png")
-    heads = ["row", "split", "labelled", "predicted", "chance that it is wrong"]
-    cells = [
-        [s.name, s.split, s.label, s.likely, f"{s.chance_wrong:.0%}"] for s in suspects
-    ]
-    file, title = folder / "suspects.html", "Labels that may be wrong"
-    write_items(file, title, heads, cells, [s.item for s in suspects], data)
-
-
-def _draw_items(
-    items: npt.NDArray[Any], captions: Sequence[str], data: DataDescription, path: Path
-) -> None:
-    """Draw items in a grid, unless their medium is shown in tables only."""
-    module = medium(data.medium)
-    if module.SAMPLE_INCHES is not None:
-        draw = partial(module.draw_sample, data=data)
-        pictures.draw_mistakes(items, captions, draw, module.SAMPLE_INCHES, path)
 
 
 def log(
