@@ -73,7 +73,8 @@ def evaluate(
     ):
         place = Path(folder)
         model = open_model(file, training.model_uri, training.description)
-        opponents = Opponents(spec.name, comparator, training, ledger, tracking)
+        store = Store(settings.store)
+        opponents = Opponents(spec.name, comparator, training, ledger, tracking, store)
         trained, val, rows = (
             SplitRows(snapshot, split, contract.quarantine_uri)
             for split in ("train", "val", "test")
@@ -105,15 +106,15 @@ def evaluate(
             metrics["serving_difference"] = served.difference
             if served.difference <= TOLERANCE:
                 mark_verified(training, settings)
-        store = Store(settings.store)
-        compared = compare(model.model, opponents, spec.gates, answers, rows, store)
-        metrics |= compared.metrics
+        verdicts, rows_digest, figures = compare(
+            model.model, opponents, spec.gates, answers, rows
+        )
+        metrics |= figures
         values = dict(metrics)
         for name, numbers in slices.items():  # a gate names class=spam/f1
             values |= {f"{name}/{key}": number for key, number in numbers.items()}
         gates = [
-            compared.verdicts.get(gate.name) or judge_gate(gate, values)
-            for gate in spec.gates
+            verdicts.get(gate.name) or judge_gate(gate, values) for gate in spec.gates
         ]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
         report.log(tracking, training, metrics, slices, gates, place)
@@ -126,7 +127,7 @@ def evaluate(
         champion_version=comparator,
         champion_sequence=sequence,
         best_version=opponents.best.version,
-        rows_digest=compared.rows_digest,
+        rows_digest=rows_digest,
         findings=tuple(findings),
         suspects=tuple(
             SuspectRecord(

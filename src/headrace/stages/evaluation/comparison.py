@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from headrace.spec import GateSpec
 from headrace.stages.evaluation.answers import Answers
 from headrace.stages.evaluation.items import (
     CHALLENGER,
-    FindSnapshot,
     answer_again,
     attempts_before,
     compared_rows,
@@ -45,6 +43,7 @@ class Opponents:
         training: what is evaluated.
         ledger: of the pipeline's history.
         tracking: of the models' files.
+        store: of snapshots.
 
     Attributes:
         champion: the version to compare with.
@@ -63,8 +62,10 @@ class Opponents:
         training: TrainingRecord,
         ledger: Ledger,
         tracking: Tracking,
+        store: Store,
     ) -> None:
-        self.training, self.ledger, self._tracking = training, ledger, tracking
+        self.training, self.ledger, self.store = training, ledger, store
+        self._tracking = tracking
         self.attempts = ledger.attempts(model)
         self.versions = {row.version: row for row in ledger.versions(model)}
         self.champion, self.note, self.best = champion, "", BestFormer()
@@ -106,20 +107,11 @@ class Opponents:
             self.models[best.version] = loaded.model
             return best
 
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """The result of the comparison.
-
-    Attributes:
-        verdicts: by the name of the gate.
-        rows_digest: of the test items.
-        metrics: for the evidence, from `champion_gate`.
-    """
-
-    verdicts: Mapping[str, GateResult]
-    rows_digest: str
-    metrics: Metrics = field(default_factory=dict)
+    def find(self, digest: str) -> SnapshotRecord | None:
+        """A snapshot whose manifest is as the ledger has it; None where it is gone."""
+        key = f"snapshots/{digest}/{MANIFEST}"
+        sha256 = self.ledger.anchors([key]).get(key, "")
+        return find_snapshot(self.store, digest, sha256)
 
 
 def compare(
@@ -128,8 +120,7 @@ def compare(
     gates: Sequence[GateSpec],
     answers: Answers,
     rows: SplitRows,
-    store: Store,
-) -> Compared:
+) -> tuple[dict[str, GateResult], str, Metrics]:
     """Compare the answers, and store the digests of the judged items.
 
     Args:
@@ -139,19 +130,21 @@ def compare(
             by the default gate.
         answers: of the challenger and of its opponents.
         rows: of the test split.
-        store: of judged items and of snapshots.
+
+    Returns:
+        the verdicts by the name of the gate, the digest of the test items, and metrics
+        for the evidence, from `champion_gate`.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
     gates = [gate for gate in gates if gate.name == "champion"]
-    items = rows.items()
+    items, store, find = rows.items(), opponents.store, opponents.find
     rows_digest = keep_items(store, items)
     champion = opponents.champion
     if champion is None or not opponents.models:
         verdicts = {gate.name: not_compared(gate, opponents.note) for gate in gates}
-        return Compared(verdicts, rows_digest)
-    find = _finder(store, opponents.ledger)
+        return verdicts, rows_digest, {}
     own = (opponents.training.weights_digest, champion, rows_digest)
     since = opponents.best.since
     past = look_back(opponents.attempts, own, items, since, store, find)
@@ -170,12 +163,8 @@ def compare(
         find,
     )
     others = [
-        Opponent(
-            number,
-            np.concatenate([answers.others[number], vanished.scores[number]]),
-            compared[number],
-        )
-        for number in opponents.models
+        Opponent(n, np.concatenate([answers.others[n], vanished.scores[n]]), taken)
+        for n, taken in compared.items()
     ]
     gone = np.ones(len(vanished.items), bool)
     trial = Trial(
@@ -192,14 +181,4 @@ def compare(
     )
     gate = gates[0] if gates else GateSpec.model_validate({"name": "champion"})
     verdict, metrics = champion_gate(gate, trial)
-    return Compared({gate.name: verdict} if gates else {}, rows_digest, metrics)
-
-
-def _finder(store: Store, ledger: Ledger) -> FindSnapshot:
-    """A function that finds snapshots, and checks their manifest by the ledger."""
-
-    def find(digest: str) -> SnapshotRecord | None:
-        key = f"snapshots/{digest}/{MANIFEST}"
-        return find_snapshot(store, digest, ledger.anchors([key]).get(key, ""))
-
-    return find
+    return {gate.name: verdict} if gates else {}, rows_digest, metrics
