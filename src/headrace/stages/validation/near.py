@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots import payload_of, read_shard, shards_of
-from headrace.media import Medium, medium
+from headrace.media import medium
 from headrace.media.forms import Payload
-from headrace.records import DataDescription, SnapshotRecord
+from headrace.records import SnapshotRecord
 
 Rows = npt.NDArray[np.int64]
 Fingerprints = npt.NDArray[np.uint64]
@@ -197,26 +197,21 @@ def comparison(snapshot: SnapshotRecord) -> tuple[Compare, int]:
         for start in range(0, len(first), step):
             span = slice(start, start + step)
             test, train = (payload[side[span]] for side in sides)
-            differences[span] = _difference(module, test, train, description)
+            if hasattr(module, "difference"):
+                differences[span] = module.difference(test, train)
+            else:
+                alike = module.alike(test, train, description)
+                differences[span] = np.where(alike, 0.0, np.inf)
         return differences
 
     return compare, max(1, PAIR_BYTES // (2 * width))
 
 
-def _difference(
-    module: Medium, first: Payload, second: Payload, data: DataDescription
-) -> Differences:
-    if hasattr(module, "difference"):
-        return np.asarray(module.difference(first, second))
-    return np.where(module.alike(first, second, data), 0.0, np.inf)
-
-
 def _items_at(snapshot: SnapshotRecord, rows: Rows) -> Payload:
     """The items at ascending rows of a snapshot; each shard is read once."""
     description = snapshot.description
-    payload = np.empty(
-        (len(rows), *description.shape), medium(description.medium).DTYPE
-    )
+    dtype = medium(description.medium).DTYPE
+    payload = np.empty((len(rows), *description.shape), dtype)
     for shard in shards_of(snapshot):
         start, stop = np.searchsorted(rows, [shard.first, shard.first + shard.rows])
         if start < stop:

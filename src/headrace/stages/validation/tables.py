@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -37,22 +37,8 @@ Rows = npt.NDArray[np.int64]
 _SHARED = ("split", "label")
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One shard to describe; the description is written to ``folder``."""
-
-    snapshot: SnapshotRecord
-    shard: Shard
-    folder: Path
-
-    @property
-    def path(self) -> Path:
-        """The Arrow file of the description."""
-        return self.folder / f"{Path(self.shard.name).stem}.arrow"
-
-
-def describe(work: Work) -> Counts:
-    """Write a table of the items of one shard, in its order.
+def describe(shard: Shard, snapshot: SnapshotRecord, folder: Path) -> Counts:
+    """Write a table of the items of one shard, in its order, to a file in ``folder``.
 
     The file has ``name``, ``split``, ``label``, ``group``, ``item`` (sha256), the
     medium's columns, and those of `with_duplicates`.
@@ -67,17 +53,20 @@ def describe(work: Work) -> Counts:
     import pyarrow as pa
     from pyarrow import feather
 
-    table = read_shard(work.snapshot, work.shard)
-    description = work.snapshot.description
+    table, description = read_shard(snapshot, shard), snapshot.description
     payload, labels = payload_of(table, description), table["label"].to_pylist()
     columns = medium(description.medium).columns(payload, labels, description)
     frame = table.select(["name", "split", "label", "group", "item"]).to_pandas()
     frame = with_duplicates(frame.assign(**columns))
     described = pa.Table.from_pandas(frame, preserve_index=False)
     described = described.replace_schema_metadata()
-    with disk_errors(str(work.folder)):
-        feather.write_feather(described, work.path, compression="lz4")
+    with disk_errors(str(folder)):
+        feather.write_feather(described, _place(shard, folder), compression="lz4")
     return counts_of(frame, description)
+
+
+def _place(shard: Shard, folder: Path) -> Path:
+    return folder / f"{Path(shard.name).stem}.arrow"
 
 
 def counts_of(frame: pd.DataFrame, data: DataDescription) -> Counts:
@@ -240,10 +229,10 @@ def item_table(snapshot: SnapshotRecord, folder: Path, settings: Settings) -> It
         DependencyError: the disk is full.
     """
     shards = shards_of(snapshot)
-    works = [Work(snapshot, shard, folder) for shard in shards]
-    counts = sum(spread(describe, works, settings), Counts())
+    work = partial(describe, snapshot=snapshot, folder=folder)
+    counts = sum(spread(work, shards, settings), Counts())
     bounds = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
-    paths = [work.path for work in works]
+    paths = [_place(shard, folder) for shard in shards]
     return ItemTable(paths, bounds, counts, snapshot.description)
 
 
