@@ -24,6 +24,7 @@ from headrace.spec.law import Change, recorded_changes
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.versions import compared_with_another
+from headrace.state.tracking import Tracking
 
 _SHOWN = 3
 
@@ -47,9 +48,8 @@ def evidence_to_approve(
     """The passing evidence against the present champion, by the request's law."""
     model, version = request.model, request.version
     now = champion.version.version if champion else None
-    asked = (
-        None if request.evidence_id is None else ledger.evidence(request.evidence_id)
-    )
+    number = request.evidence_id
+    asked = None if number is None else ledger.evidence(number)
     law = asked.law_digest if asked else None
     evidence = ledger.find_evidence(model, version, now, law)
     if evidence is None:
@@ -57,8 +57,8 @@ def evidence_to_approve(
         raise compared_with_another(model, version, before, now)
     if not evidence.passed:
         raise PromotionError(
-            f"Version {version} of {model} did not pass its gates when "
-            "it was evaluated last.",
+            f"Version {version} of {model} did not pass its gates when it was "
+            "evaluated last.",
             f"See `headrace compare {model}`.",
         )
     return evidence
@@ -75,12 +75,9 @@ def end_experiment(
     """
     if decided is not None and decided.status == "refused":
         return decided
-    reason = experiment_reason(
-        evidence.model, evidence.version, recorded_changes(evidence.law)
-    )
-    if decided is not None:
-        reason = f"{decided.reason}; {reason}"
-    return PromotionRecord(status="registered", reason=reason)
+    changes = recorded_changes(evidence.law)
+    reason = experiment_reason(evidence.model, evidence.version, changes)
+    return _registered(f"{decided.reason}; {reason}" if decided else reason)
 
 
 def experiment_reason(model: str, version: int, overridden: Sequence[Change]) -> str:
@@ -94,21 +91,26 @@ def experiment_reason(model: str, version: int, overridden: Sequence[Change]) ->
     )
 
 
+def _registered(reason: str) -> PromotionRecord:
+    return PromotionRecord(status="registered", reason=reason)
+
+
+def _refused(reason: str) -> PromotionRecord:
+    return PromotionRecord(status="refused", reason=reason)
+
+
 def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
     """How a run ends by its gates alone; None if it may be promoted."""
     failed = [gate for gate in evaluation.gates if not gate.passed]
     hard = [gate for gate in failed if gate.kind != "champion"]
     if hard:
-        reason = "; ".join(f"{gate.name}: {gate.reason}" for gate in hard)
-        return PromotionRecord(status="refused", reason=reason)
+        return _refused("; ".join(f"{gate.name}: {gate.reason}" for gate in hard))
     if failed:
-        reason = f"champion kept: {failed[0].reason}"
-        return PromotionRecord(status="registered", reason=reason)
+        return _registered(f"champion kept: {failed[0].reason}")
     if not spec.gates:
-        return PromotionRecord(status="registered", reason="there are no gates")
+        return _registered("there are no gates")
     if spec.promotion.mode == "manual":
-        reason = "promotion.mode is manual: promote it by hand"
-        return PromotionRecord(status="registered", reason=reason)
+        return _registered("promotion.mode is manual: promote it by hand")
     return None
 
 
@@ -138,9 +140,7 @@ def conclude(  # noqa: PLR0913
     decided = verdict(spec, evaluation)
     version = registration.version
     if version is None:
-        return decided or PromotionRecord(status="refused", reason=registration.reason)
-    from headrace.state.tracking import Tracking
-
+        return decided or _refused(registration.reason)
     ledger = ledger or Ledger(settings.database_url)
     evidence = evidence_of(registration, ledger)
     # Read before the history, so that a rollback in between is noticed.
@@ -153,15 +153,13 @@ def conclude(  # noqa: PLR0913
     elif decided is None:
         decided = standing(spec, version, evaluation, ledger, champion)
     if decided is None and register_only:
-        reason = registered_only(spec.name, version)
-        decided = PromotionRecord(status="registered", reason=reason)
+        decided = _registered(registered_only(spec.name, version))
     if decided is None or decided.status in ("promoted", "unchanged"):
-        decided = (
-            refuse_unsound(ledger.version(spec.name, version), settings) or decided
-        )
+        row = ledger.version(spec.name, version)
+        decided = _refuse_unsound(row, settings) or decided
     if decided is None:
-        place = (settings, ledger, champion)
-        decided = _promote(spec, version, evaluation, evidence, *place)
+        why = passing_gates(evaluation.gates)
+        decided = _promote(spec, version, why, evidence, settings, ledger, champion)
     aliases = project_aliases(spec.name, ledger, Tracking(settings))
     return decided.model_copy(update={"aliases": aliases.get(version, ())})
 
@@ -179,25 +177,23 @@ def standing(
         return _still_champion(champion, None)
     rolled_back = ledger.was_rolled_back(spec.name, version)
     if rolled_back is not None:
-        reason = (
-            f"version {version} was rolled back by {rolled_back.who}"
-            f"{f' ({rolled_back.why})' if rolled_back.why else ''}: promote it by hand"
+        why = f" ({rolled_back.why})" if rolled_back.why else ""
+        return _registered(
+            f"version {version} was rolled back by {rolled_back.who}{why}: promote it "
+            "by hand"
         )
-        return PromotionRecord(status="registered", reason=reason)
     approval = ledger.approval(spec.name, version)
     if approval is not None and approval.action == "reject":
-        reason = f"version {version} was {approval}"
-        return PromotionRecord(status="refused", reason=reason)
+        return _refused(f"version {version} was {approval}")
     if now != evaluation.champion_version:
-        reason = (
+        return _registered(
             f"champion kept: it is version {now}, and this was compared with "
             f"{evaluation.champion_version or 'none'}; run again"
         )
-        return PromotionRecord(status="registered", reason=reason)
     return None
 
 
-def refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | None:
+def _refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | None:
     """A refusal if a version's files or answers are not those that were registered.
 
     They are checked now, since they may have changed after the evaluation.
@@ -205,11 +201,10 @@ def refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | No
     flaw = find_flaw(version, settings)
     if flaw is None:
         return None
-    reason = (
+    return _refused(
         f"version {version.version} is not what was registered: {flaw.message} Run "
         f"`headrace repair {version.model}/{version.version}`."
     )
-    return PromotionRecord(status="refused", reason=reason)
 
 
 def passing_gates(gates: Sequence[GateResult]) -> str:
@@ -237,18 +232,17 @@ def registered_only(model: str, version: int) -> str:
 def _promote(  # noqa: PLR0913
     spec: PipelineSpec,
     version: int,
-    evaluation: EvaluationRecord,
+    why: str,
     evidence: Evidence | None,
     settings: Settings,
     ledger: Ledger,
     champion: Champion | None,
 ) -> PromotionRecord:
-    who, why = settings.user, passing_gates(evaluation.gates)
+    who = settings.user
     if spec.promotion.mode == "approval":
         approval = ledger.approval(spec.name, version)
         if not is_approved(approval, evidence):
-            reason = f"it waits for `headrace approve {spec.name} {version}`"
-            return PromotionRecord(status="registered", reason=reason)
+            return _registered(f"it waits for `headrace approve {spec.name} {version}`")
         who, why = approval.who, f"{approval}; {why}"
     try:
         ledger.promote(
@@ -260,9 +254,7 @@ def _promote(  # noqa: PLR0913
             evidence_id=evidence.id if evidence else None,
         )
     except PromotionError as error:
-        return PromotionRecord(
-            status="registered", reason=f"champion kept: {error.message}"
-        )
+        return _registered(f"champion kept: {error.message}")
     return PromotionRecord(status="promoted", reason=why)
 
 
@@ -270,9 +262,6 @@ def is_approved(
     approval: Approval | None, evidence: Evidence | None
 ) -> TypeGuard[Approval]:
     """Whether an approval was given for the last evidence."""
-    return (
-        approval is not None
-        and approval.action == "approve"
-        and evidence is not None
-        and approval.evidence_id == evidence.id
-    )
+    if approval is None or evidence is None or approval.action != "approve":
+        return False
+    return approval.evidence_id == evidence.id

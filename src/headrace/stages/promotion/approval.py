@@ -23,6 +23,7 @@ from headrace.stages.promotion import (
 )
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.state.ledger import Approval, Entry, Ledger
+from headrace.state.tracking import Tracking
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -45,12 +46,8 @@ def ask(
         the open request, and whether it is new; None if no answer is needed, or if it
         was given.
     """
-    version = registration.version
-    if (
-        spec.promotion.mode != "approval"
-        or version is None
-        or verdict(spec, evaluation)
-    ):
+    version, is_asked = registration.version, spec.promotion.mode == "approval"
+    if version is None or not is_asked or verdict(spec, evaluation):
         return None
     ledger = ledger or Ledger(settings.database_url)
     champion = ledger.champion(spec.name)
@@ -89,7 +86,7 @@ def is_open(request: Approval, ledger: Ledger) -> bool:
 
 def check_eyes(request: Approval, who: str) -> None:
     """Raise PromotionError if the one who asked may not answer."""
-    if request.four_eyes and _is_same(request.who, who):
+    if request.four_eyes and request.who.strip().casefold() == who.strip().casefold():
         raise PromotionError(
             f"{who} started the run of {request.model} version {request.version}, and "
             "four_eyes of its pipeline requires somebody else to decide.",
@@ -122,8 +119,6 @@ def approve(
             evidence, or the champion is not the one it was compared with.
         IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
-    from headrace.state.tracking import Tracking
-
     ledger = ledger or Ledger(settings.database_url)
     champion = ledger.champion(model)
     if champion is not None and version == champion.version.version:
@@ -140,9 +135,8 @@ def approve(
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, settings)
-    if rolled_back or not is_approved(
-        last, evidence
-    ):  # an earlier approval no longer counts
+    # An approval before a rollback, or of earlier evidence, no longer counts.
+    if rolled_back or not is_approved(last, evidence):
         values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
         last = ledger.add_approval(last.answer("approve", **values))
     before = champion.entry.sequence if champion else 0
@@ -198,12 +192,11 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
         waiting = ledger.waiting(model)
         if len(waiting) != 1:
             numbers = ", ".join(str(request.version) for request in waiting)
-            raise NotFoundError(
-                f"The versions {numbers} of {model} wait for approval."
-                if waiting
-                else f"No version of {model} waits for approval.",
-                "Name one." if waiting else f"See `headrace history {model}`.",
-            )
+            if waiting:
+                message = f"The versions {numbers} of {model} wait for approval."
+                raise NotFoundError(message, "Name one.")
+            message = f"No version of {model} waits for approval."
+            raise NotFoundError(message, f"See `headrace history {model}`.")
         return waiting[0], waiting[0]
     ledger.version(model, version)
     request, last = ledger.request(model, version), ledger.approval(model, version)
@@ -221,7 +214,3 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
             f"Promote it by hand: `headrace promote {model} {version}`.",
         )
     return request, last
-
-
-def _is_same(asker: str, answerer: str) -> bool:
-    return asker.strip().casefold() == answerer.strip().casefold()

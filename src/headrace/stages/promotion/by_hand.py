@@ -9,6 +9,7 @@ from headrace.errors import NotFoundError, PromotionError
 from headrace.models.logged.soundness.checks import require_sound
 from headrace.stages.promotion.aliases import project_aliases
 from headrace.state.ledger import Champion, Entry, Evidence, Ledger, Version
+from headrace.state.tracking import Tracking
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -47,8 +48,6 @@ def promote_by_hand(
         PromotionError: no passing evidence, or another promotion came first.
         IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
-    from headrace.state.tracking import Tracking
-
     ledger = Ledger(settings.database_url)
     champion = ledger.champion(model)
     before = champion.entry.sequence if champion else 0
@@ -58,11 +57,8 @@ def promote_by_hand(
     if not force and not is_champion:
         _check_approval(ledger, row)
         now = champion.version.version if champion else None
-        evidence = (
-            judge(row, champion)
-            if judge
-            else ledger.require_evidence(model, row.version, now)
-        )
+        require = ledger.require_evidence
+        evidence = judge(row, champion) if judge else require(model, row.version, now)
         _check_mode(ledger, evidence)
         number = evidence.id
     require_sound(row, settings)
@@ -124,8 +120,6 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
         PromotionError: there is none, or another entry came first.
         IntegrityError: the old model is gone or changed, or it answers otherwise.
     """
-    from headrace.state.tracking import Tracking
-
     ledger = Ledger(settings.database_url)
     before = ledger.sequence(model)
     require_sound(ledger.rollback_target(model), settings)

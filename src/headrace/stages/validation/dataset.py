@@ -6,7 +6,6 @@ They are put to a table of one row. A failure is a finding, and refuses nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,22 +24,13 @@ SAMPLE_BYTES = 2**28
 EXAMPLES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """The measurements of a data set, and their checks.
-
-    Attributes:
-        table: one row with all measurements.
-        near: the near copies across the splits.
-    """
-
-    table: FrameTable
-    checks: list[Check]
-    near: NearCopies
-
-
-def examine(spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable) -> Whole:
+def examine(
+    spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable
+) -> tuple[FrameTable, list[Check], NearCopies]:
     """Find near copies across the splits, and measure what the medium asks for.
+
+    Returns:
+        one row with all measurements, their checks, and the near copies.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -62,7 +52,7 @@ def examine(spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable) -> W
             for e in module.set_expectations(snapshot.description)
         ]
     frame = pd.DataFrame({"row": [0], "name": [""], **columns})
-    return Whole(FrameTable(frame), checks, near)
+    return FrameTable(frame), checks, near
 
 
 def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
