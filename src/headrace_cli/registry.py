@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -34,14 +35,14 @@ def promote(
     the law of the pipeline's file, the version is evaluated first. An experiment is
     promoted with --force and a reason only.
     """
-    from headrace.planning.judging import Judge
+    from headrace.planning.judging import judge
     from headrace.stages.promotion.by_hand import promote_by_hand
     from headrace.state.ledger import Ledger
 
     settings = prepared()
-    judge = Judge(settings)
+    by_law = partial(judge, settings)
     entry, new = promote_by_hand(
-        model, version, settings, force=force, reason=reason, judge=judge
+        model, version, settings, force=force, reason=reason, judge=by_law
     )
     state = "promoted" if new else "is the champion already"
     if new and entry.forced:

@@ -32,6 +32,7 @@ from headrace.state.ledger import earlier_attempts, find_best_former
 from headrace.state.store import Store
 from headrace.tasks import task_modules
 
+LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
 
 
@@ -55,9 +56,7 @@ class Plan(Results):
     """
 
     def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
-        self.spec = spec
-        self.folder = folder
-        self.settings = settings
+        self.spec, self.folder, self.settings = spec, folder, settings
         self.store = Store(settings.store)
 
     @cached_property
@@ -80,9 +79,8 @@ class Plan(Results):
         known = closure.recall(own.read_json(key))
         last = self._find_last()
         if not closure.parsed().keys() <= known:
-            with contextlib.suppress(
-                DependencyError, OSError
-            ):  # reported by later writes
+            # Later writes report what fails here.
+            with contextlib.suppress(DependencyError, OSError):
                 own.write_json(key, closure.parsed())
         return last
 
@@ -97,9 +95,8 @@ class Plan(Results):
         if training is None:
             return LastResults(snapshot, contract)
         key = self.evaluate(contract, training, self.comparator(training))
-        return LastResults(
-            snapshot, contract, training, self.find(key, EvaluationRecord)
-        )
+        evaluation = self.find(key, EvaluationRecord)
+        return LastResults(snapshot, contract, training, evaluation)
 
     @property
     def builder(self) -> str:
@@ -108,9 +105,7 @@ class Plan(Results):
 
     def ingest(self) -> Key:
         """The key of the snapshot."""
-        data = self.spec.data.model_dump(
-            mode="json", exclude={"quarantine_limit", "leak_limit"}
-        )
+        data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
         return self._key(
             "ingest",
             {"data": data, "medium": self.spec.medium} | self._task,
@@ -123,9 +118,7 @@ class Plan(Results):
 
     def validate(self, snapshot: SnapshotRecord) -> Key:
         """The key of the contract's verdict."""
-        data = self.spec.data.model_dump(
-            mode="json", include={"classes", "quarantine_limit", "leak_limit"}
-        )
+        data = self.spec.data.model_dump(mode="json", include={"classes", *LIMITS})
         contract = [row.model_dump(mode="json") for row in self.spec.contract]
         return self._key(
             "validate",
@@ -271,7 +264,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     version = plan.ledger.find_training(name, training_key(training))
     if version is None or find_flaw(version, plan.settings):
         return None
-    if not _is_known(plan, evaluation, version.version):
+    if not _is_judged(plan, evaluation, version.version):
         return None
     outcome = _outcome(plan, evaluation, version.version, register_only)
     if outcome is None:
@@ -288,7 +281,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     )
 
 
-def _is_known(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
+def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
     law = plan.law
     same = [

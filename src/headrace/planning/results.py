@@ -79,9 +79,8 @@ def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(item, dict):
             fields += _flatten(item, f"{prefix}{name}.")
         else:
-            fields.append(
-                (f"{prefix}{name}", json.dumps(item, sort_keys=True, default=str))
-            )
+            text = json.dumps(item, sort_keys=True, default=str)
+            fields.append((f"{prefix}{name}", text))
     return fields
 
 

@@ -131,11 +131,6 @@ def _parts(ingredients: Ingredients) -> dict[tuple[Kind, str], str]:
     }
 
 
-def python_version() -> str:
-    """The implementation and the version, such as ``CPython 3.12.4``."""
-    return f"{platform.python_implementation()} {platform.python_version()}"
-
-
 def distributions() -> tuple[str, ...]:
     """The installed distributions, sorted, each ``name==version``."""
     return tuple(f"{name}=={version}" for name, version in sorted(installed().items()))
@@ -173,10 +168,9 @@ def _gpu() -> str:
     load_backend()
     import tensorflow as tf
 
+    details = tf.config.experimental.get_device_details
     gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return ""
-    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name"))
+    return str(details(gpus[0]).get("device_name")) if gpus else ""
 
 
 class Packed:
@@ -207,10 +201,7 @@ class Packed:
     ) -> None:
         from headrace.data.snapshots import read_quarantine
 
-        self.builder = builder
-        roots = training_roots(spec, builder)
-        self.code = code_state(roots, sorted(folder.glob("*.py")))
-        uri = contract.quarantine_uri
+        uri, roots = contract.quarantine_uri, training_roots(spec, builder)
         self.quarantine = _digest(read_quarantine(uri)) if uri else ""
         records = {SPEC: spec, SNAPSHOT: snapshot, CONTRACT: contract}
         self.files = {
@@ -219,19 +210,20 @@ class Packed:
         }
         for name, content in pipeline_files(folder).items():
             self.files[f"pipeline/{name}"] = content
-
-    def ingredients(self, execution: Mapping[str, Any]) -> Ingredients:
-        """The ingredients, with the execution of the steps."""
-        return Ingredients(
-            builder=self.builder,
-            code=self.code,
-            python=python_version(),
+        self._fixed = Ingredients(
+            builder=builder,
+            code=code_state(roots, sorted(folder.glob("*.py"))),
+            python=f"{platform.python_implementation()} {platform.python_version()}",
             distributions=distributions(),
             machine=machine(),
-            execution=dict(execution),
+            execution={},
             quarantine=self.quarantine,
             files={path: _digest(data) for path, data in self.files.items()},
         )
+
+    def ingredients(self, execution: Mapping[str, Any]) -> Ingredients:
+        """The ingredients, with the execution of the steps."""
+        return self._fixed.model_copy(update={"execution": dict(execution)})
 
     def write(self, place: Path, execution: Mapping[str, Any]) -> dict[str, str]:
         """Write the record below ``place``, to be logged as artifacts.

@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from headrace.errors import SpecError
 from headrace.extensions import file_below
 
@@ -28,6 +30,7 @@ _DISTRIBUTIONS = {"PIL": "pillow"}
 
 # Digest and imported modules, by sha256 of package and content.
 _parsed: dict[str, tuple[str, list[str]]] = {}
+_KNOWN = TypeAdapter(dict[str, tuple[str, list[str]]])
 
 
 def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
@@ -145,20 +148,15 @@ def recall(known: Any) -> set[str]:
     """Use the `parsed` of another process with the same `dialect`.
 
     Args:
-        known: its JSON; entries of another form are ignored.
+        known: its JSON; ignored where it has another form.
 
     Returns:
         the keys that are used.
     """
-    taken = {
-        key: (value[0], value[1])
-        for key, value in (known.items() if isinstance(known, dict) else ())
-        if isinstance(value, list | tuple)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], list)
-        and all(isinstance(name, str) for name in value[1])
-    }
+    try:
+        taken = _KNOWN.validate_python(known)
+    except ValidationError:
+        return set()
     _parsed.update(taken)
     return set(taken)
 
