@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.gates.paired import Paired, PairedNumbers
+from headrace.gates.paired import Paired, PairedNumbers, Right
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
 
@@ -54,7 +54,7 @@ class Opponent:
 
     version: int
     scores: npt.NDArray[Any]
-    compared: npt.NDArray[np.bool_]
+    compared: Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ class Trial:
     """
 
     scores: npt.NDArray[Any]
-    new: npt.NDArray[np.bool_]
+    new: Right
     champion: Opponent
     best: Opponent | None = None
     attempt: int = 1
     attempt_on_new: int = 1
-    vanished: npt.NDArray[np.bool_] | None = None
+    vanished: Right | None = None
     unanswered: int = 0
     higher_is_better: bool = True
     notes: tuple[str, ...] = ()
@@ -136,25 +136,20 @@ class _Judgement:
     """The counts of one trial, and the verdict from them."""
 
     def __init__(self, gate: GateSpec, trial: Trial) -> None:
-        self.gate, self.trial = gate, trial
-        total = gate.threshold or 0.0
-        self.level = level_of(trial.attempt, total)
-        self.level_on_new = level_of(trial.attempt_on_new, total)
+        self.gate, self.trial, self.total = gate, trial, gate.threshold or 0.0
+        self.level = level_of(trial.attempt, self.total)
+        self.level_on_new = level_of(trial.attempt_on_new, self.total)
         self.opponents = [trial.champion, *([trial.best] if trial.best else [])]
-        present = np.ones(len(trial.scores), bool)
-        if trial.vanished is not None:
-            present = ~trial.vanished
-        lost = trial.unanswered
-        self.all = [self._compare(o).with_lost(lost) for o in self.opponents]
+        every, lost = np.ones(len(trial.scores), bool), trial.unanswered
+        present = every if trial.vanished is None else ~trial.vanished
+        self.all = [self._compare(o, every).with_lost(lost) for o in self.opponents]
         self.present = [self._compare(o, present) for o in self.opponents]
         self.new = [self._compare(o, trial.new & present) for o in self.opponents]
         self.has_enough = self.new[0].enough(gate.margin, self.level_on_new)
 
-    def _compare(
-        self, opponent: Opponent, rows: npt.NDArray[np.bool_] | None = None
-    ) -> Paired | PairedNumbers:
-        compared = opponent.compared if rows is None else opponent.compared & rows
+    def _compare(self, opponent: Opponent, rows: Right) -> Paired | PairedNumbers:
         own, other = self.trial.scores, opponent.scores
+        compared = opponent.compared & rows
         if own.dtype == bool:
             return Paired.of(own, other, compared)
         higher = self.trial.higher_is_better
@@ -194,8 +189,7 @@ class _Judgement:
         worse = next(self._worse(), None)
         if worse is not None:
             reason, p_worse = worse
-            total = self.gate.threshold or 0.0
-            return False, reason, ("p(worse)", p_worse, ">=", total)
+            return False, reason, ("p(worse)", p_worse, ">=", self.total)
         p_better = self.all[0].p_better
         bounds = [counts.lower_bound(self.level_on_new) for counts in self.new]
         lowest = ("lowest difference", min(bounds), ">", -self.gate.margin)
@@ -213,7 +207,7 @@ class _Judgement:
             name = self._name(opponent)
             for counts, kind in ((self.new[place], "new "), (self.present[place], "")):
                 p_value = counts.p_worse
-                if p_value < (self.gate.threshold or 0.0):
+                if p_value < self.total:
                     text = (
                         f"significantly worse than {name} on {counts.rows:,} {kind}"
                         f"test items ({counts.in_words()}, p = {p_value:.3g})"
@@ -221,13 +215,12 @@ class _Judgement:
                     yield text, p_value
 
     def _no_worse(self, bounds: list[float]) -> str:
+        sides = zip(self.opponents, self.new, bounds, strict=True)
         parts = [
             f"than {self._name(opponent)} on {counts.rows:,} new test items "
             f"({counts.in_words()}; the difference is at least {counts.share(bound)}, "
             f"margin {self.gate.margin:g})"
-            for opponent, counts, bound in zip(
-                self.opponents, self.new, bounds, strict=True
-            )
+            for opponent, counts, bound in sides
         ]
         return f"no worse {' and '.join(parts)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,11 +26,176 @@ from headrace.spec.fields import changes_of_fields, fields_of, fields_of_file
 from headrace.spec.law import Law, changes, read_law, recorded_changes
 from headrace.spec.readme import read_readme, split_readme, summary
 from headrace.state.ledger import Evidence, Ledger, Version
-from headrace.state.tracking import Tracking
+from headrace.state.tracking import Tracking, version_tags
 from headrace.tasks import task
 
 T = TypeVar("T", bound=TrainingRecord)
 log = logging.getLogger("headrace")
+
+
+def training_key(training: TrainingRecord) -> str:
+    """The identity of a training: its weights and its data."""
+    return f"{training.weights_digest}:{training.snapshot_digest}"
+
+
+def as_bound(training: T, version: Version) -> T:
+    """A registered training, with the files that its version has now."""
+    if not version.is_bound_anew:
+        return training
+    names = ("run_id", "model_uri", "model_digest", "golden_digest")
+    return training.model_copy(update={name: getattr(version, name) for name in names})
+
+
+def register(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    evaluation: EvaluationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+    law: Law | None = None,
+) -> RegistrationRecord:
+    """Register a training whose serving gate passes. The operation is idempotent.
+
+    Failed gates are recorded as evidence, so the version cannot be promoted without
+    ``--force``. Evidence is added, never changed.
+
+    Args:
+        spec: the pipeline, as it was applied.
+        folder: with the pipeline's file, and its README for the model card.
+        ledger: with the lease of the run; by default that of the settings.
+        law: of the file and of the run; by default read from ``folder``.
+
+    Raises:
+        DependencyError: another run has taken over the lease.
+        SpecError: ``law`` is not given, and the pipeline's file cannot be read.
+    """
+    law = law or read_law(spec, folder, settings.project, settings.folders)
+    serving = [g for g in evaluation.gates if g.kind == "serving"]
+    if not serving or not all(gate.passed for gate in serving):
+        reason = serving[0].reason if serving else "the serving gate was not run"
+        return RegistrationRecord(model=spec.name, version=None, reason=reason)
+    ledger, tracking = ledger or Ledger(settings.database_url), Tracking(settings)
+    of_run = _Registration(spec, folder, snapshot, training, settings, ledger)
+    known = ledger.find_training(spec.name, training_key(training))
+    if known is None:
+        ledger.check_lease()  # before MLflow has a version that the ledger refuses
+        known = of_run.add(evaluation, tracking)
+    elif training.run_id != known.run_id:
+        known = of_run.keep_sound(known)
+    evidence = ledger.add_evidence(
+        Evidence(
+            model=spec.name,
+            version=known.version,
+            passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
+            gates=evaluation.gates,
+            metrics=evaluation.metrics,
+            champion_version=evaluation.champion_version,
+            champion_sequence=evaluation.champion_sequence,
+            best_version=evaluation.best_version,
+            snapshot_digest=evaluation.snapshot_digest,
+            rows_digest=evaluation.rows_digest,
+            law=law.dump(),
+            law_digest=law.digest,
+            overrides=law.overrides,
+            run_id=training.run_id,
+        )
+    )
+    of_run.describe(known, tracking)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        file = Path(place) / f"{law.digest[:16]}.toml"
+        file.write_text(law.file, encoding="utf-8")
+        tracking.log_files(training.run_id, Path(place), "law")
+    number = known.version
+    return RegistrationRecord(model=spec.name, version=number, evidence_id=evidence.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    """A training that is registered, and where."""
+
+    spec: PipelineSpec
+    folder: Path
+    snapshot: SnapshotRecord
+    training: TrainingRecord
+    settings: Settings
+    ledger: Ledger
+
+    def card(self, judged: EvaluationRecord | Evidence) -> str:
+        """The model card."""
+        return model_card(self.spec, self.folder, self.snapshot, self.training, judged)
+
+    def tags(self, judged: EvaluationRecord | Evidence) -> dict[str, str]:
+        """The tags of its version on its results."""
+        learned = task(self.training.description.task)
+        return learned.result_tags(judged.metrics, judged.gates)
+
+    def add(self, evaluation: EvaluationRecord, tracking: Tracking) -> Version:
+        """Add a version to MLflow and to the ledger."""
+        training, name = self.training, self.spec.name
+        details = keep_copy(training, self.settings)
+        number = tracking.create_version(
+            name,
+            training.model_uri,
+            training.run_id,
+            {**self.tags(evaluation), **version_tags(training)},
+            self.card(evaluation),
+            taken={version.version for version in self.ledger.versions(name)},
+        )
+        return self.ledger.add_version(
+            Version(
+                model=name,
+                version=number,
+                training=training_key(training),
+                run_id=training.run_id,
+                model_uri=training.model_uri,
+                model_digest=training.model_digest,
+                weights_digest=training.weights_digest,
+                snapshot_digest=training.snapshot_digest,
+                created_by=self.settings.user,
+                details={
+                    "description": training.description.model_dump(mode="json"),
+                    "snapshot": self.snapshot.model_dump(mode="json"),
+                    "training": training.model_dump(mode="json"),
+                    **details,
+                },
+            )
+        )
+
+    def keep_sound(self, known: Version) -> Version:
+        """A version that is trained again, bound to the new files if its own are lost."""
+        if not find_flaws(known, self.settings):
+            return known
+        training, settings = self.training, self.settings
+        log.warning("%s is bound to the files of the run %s", known, training.run_id)
+        why = f"its files were lost; the run {training.run_id} has equal weights"
+        copy = keep_copy(training, settings)
+        return bind(known, training, why, copy, settings, self.ledger)
+
+    def describe(self, version: Version, tracking: Tracking) -> None:
+        """Update the tags and the card of MLflow's run and version from the ledger."""
+        name, ledger = self.spec.name, self.ledger
+        standing = ledger.standing_evidence(name, version.version)
+        if standing is None:
+            return
+        champion = standing.champion_version
+        before = ledger.standing_evidence(name, champion) if champion else None
+        evidence = ledger.evidence_of(name, version.version)
+        card = self.card(standing) + law_section(evidence, standing, before)
+        tags = {
+            "verdict": verdict(standing.gates),
+            "headrace.experiment": str(standing.experiment).lower(),
+            "headrace.overrides": ", ".join(standing.overrides),
+            "headrace.law": standing.law_digest,
+        }
+        tracking.log_tags(self.training.run_id, tags)
+        shown = self.tags(standing)
+        if standing.overrides:
+            shown["verdict"] += f"; overrides {', '.join(standing.overrides)}"
+        tracking.tag_version(name, version.version, shown, card)
+        readme = summary(read_readme(self.spec, self.folder))
+        tracking.describe_model(name, {}, readme)
 
 
 def model_card(
@@ -92,13 +258,12 @@ def _model(spec: PipelineSpec, folder: Path, training: TrainingRecord) -> str:
 
 def gate_table(gates: Sequence[GateResult]) -> str:
     """The gates as a table, Markdown."""
-    lines = [
-        "| gate | verdict | value | threshold | |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    lines = ["| gate | verdict | value | threshold | |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
     for gate in gates:
         outcome = "passed" if gate.passed else "**failed**"
-        value, bound = number(gate.value), number(gate.threshold)
+        numbers = gate.value, gate.threshold
+        value, bound = ("" if n is None else f"{n:.4g}" for n in numbers)
         lines.append(f"| {gate.name} | {outcome} | {value} | {bound} | {gate.reason} |")
     return "\n".join(lines)
 
@@ -132,180 +297,3 @@ def law_section(
         champion = row.champion_version or "none"
         lines.append(f"| {row.id} | {champion} | {law} | {verdict(row.gates)} |")
     return "\n".join(lines) + "\n"
-
-
-def number(value: float | None) -> str:
-    """A number to four digits; empty where there is none."""
-    return "" if value is None else f"{value:.4g}"
-
-
-def training_key(training: TrainingRecord) -> str:
-    """The identity of a training: its weights and its data."""
-    return f"{training.weights_digest}:{training.snapshot_digest}"
-
-
-def register(  # noqa: PLR0913
-    spec: PipelineSpec,
-    folder: Path,
-    snapshot: SnapshotRecord,
-    training: TrainingRecord,
-    evaluation: EvaluationRecord,
-    settings: Settings,
-    ledger: Ledger | None = None,
-    law: Law | None = None,
-) -> RegistrationRecord:
-    """Register a training whose serving gate passes. The operation is idempotent.
-
-    Failed gates are recorded as evidence, so the version cannot be promoted without
-    ``--force``. Evidence is added, never changed.
-
-    Args:
-        spec: the pipeline, as it was applied.
-        folder: with the pipeline's file, and its README for the model card.
-        ledger: with the lease of the run; by default that of the settings.
-        law: of the file and of the run; by default read from ``folder``.
-
-    Raises:
-        DependencyError: another run has taken over the lease.
-        SpecError: ``law`` is not given, and the pipeline's file cannot be read.
-    """
-    from headrace.state.tracking import Tracking
-
-    law = law or read_law(spec, folder, settings.project, settings.folders)
-    serving = [g for g in evaluation.gates if g.kind == "serving"]
-    if not serving or not all(gate.passed for gate in serving):
-        reason = serving[0].reason if serving else "the serving gate was not run"
-        return RegistrationRecord(model=spec.name, version=None, reason=reason)
-    ledger = ledger or Ledger(settings.database_url)
-    known = ledger.find_training(spec.name, training_key(training))
-    if known is None:
-        ledger.check_lease()  # before MLflow has a version that the ledger refuses
-        known = _add(spec, folder, snapshot, training, evaluation, settings, ledger)
-    elif training.run_id != known.run_id:
-        known = _keep_sound(known, training, settings, ledger)
-    evidence = ledger.add_evidence(
-        Evidence(
-            model=spec.name,
-            version=known.version,
-            passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
-            gates=evaluation.gates,
-            metrics=evaluation.metrics,
-            champion_version=evaluation.champion_version,
-            champion_sequence=evaluation.champion_sequence,
-            best_version=evaluation.best_version,
-            snapshot_digest=evaluation.snapshot_digest,
-            rows_digest=evaluation.rows_digest,
-            law=law.dump(),
-            law_digest=law.digest,
-            overrides=law.overrides,
-            run_id=training.run_id,
-        )
-    )
-    tracking = Tracking(settings)
-    _describe(spec, folder, snapshot, training, known, ledger, tracking)
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        file = Path(place) / f"{law.digest[:16]}.toml"
-        file.write_text(law.file, encoding="utf-8")
-        tracking.log_files(training.run_id, Path(place), "law")
-    return RegistrationRecord(
-        model=spec.name, version=known.version, evidence_id=evidence.id
-    )
-
-
-def _describe(  # noqa: PLR0913
-    spec: PipelineSpec,
-    folder: Path,
-    snapshot: SnapshotRecord,
-    training: TrainingRecord,
-    version: Version,
-    ledger: Ledger,
-    tracking: Tracking,
-) -> None:
-    """Update the tags and the card of MLflow's run and version from the ledger."""
-    evidence = ledger.evidence_of(spec.name, version.version)
-    standing = ledger.standing_evidence(spec.name, version.version)
-    if standing is None:
-        return
-    champion = standing.champion_version
-    before = ledger.standing_evidence(spec.name, champion) if champion else None
-    card = model_card(spec, folder, snapshot, training, standing)
-    card += law_section(evidence, standing, before)
-    tags = {
-        "verdict": verdict(standing.gates),
-        "headrace.experiment": str(standing.experiment).lower(),
-        "headrace.overrides": ", ".join(standing.overrides),
-        "headrace.law": standing.law_digest,
-    }
-    tracking.log_tags(training.run_id, tags)
-    shown = _result(training, standing)
-    if standing.overrides:
-        shown["verdict"] += f"; overrides {', '.join(standing.overrides)}"
-    tracking.tag_version(spec.name, version.version, shown, card)
-    tracking.describe_model(spec.name, {}, summary(read_readme(spec, folder)))
-
-
-def _result(
-    training: TrainingRecord, judged: EvaluationRecord | Evidence
-) -> dict[str, str]:
-    return task(training.description.task).result_tags(judged.metrics, judged.gates)
-
-
-def _keep_sound(
-    known: Version, training: TrainingRecord, settings: Settings, ledger: Ledger
-) -> Version:
-    """A version that was trained again, bound to the new files if its own are lost."""
-    if not find_flaws(known, settings):
-        return known
-    log.warning("%s is bound to the files of the run %s", known, training.run_id)
-    why = f"its files were lost; the run {training.run_id} has equal weights"
-    return bind(known, training, why, keep_copy(training, settings), settings, ledger)
-
-
-def as_bound(training: T, version: Version) -> T:
-    """A registered training, with the files that its version has now."""
-    if not version.is_bound_anew:
-        return training
-    names = ("run_id", "model_uri", "model_digest", "golden_digest")
-    return training.model_copy(update={name: getattr(version, name) for name in names})
-
-
-def _add(  # noqa: PLR0913
-    spec: PipelineSpec,
-    folder: Path,
-    snapshot: SnapshotRecord,
-    training: TrainingRecord,
-    evaluation: EvaluationRecord,
-    settings: Settings,
-    ledger: Ledger,
-) -> Version:
-    from headrace.state.tracking import Tracking, version_tags
-
-    details = keep_copy(training, settings)
-    shown = _result(training, evaluation)
-    number = Tracking(settings).create_version(
-        spec.name,
-        training.model_uri,
-        training.run_id,
-        {**shown, **version_tags(training)},
-        model_card(spec, folder, snapshot, training, evaluation),
-        taken={version.version for version in ledger.versions(spec.name)},
-    )
-    return ledger.add_version(
-        Version(
-            model=spec.name,
-            version=number,
-            training=training_key(training),
-            run_id=training.run_id,
-            model_uri=training.model_uri,
-            model_digest=training.model_digest,
-            weights_digest=training.weights_digest,
-            snapshot_digest=training.snapshot_digest,
-            created_by=settings.user,
-            details={
-                "description": training.description.model_dump(mode="json"),
-                "snapshot": snapshot.model_dump(mode="json"),
-                "training": training.model_dump(mode="json"),
-                **details,
-            },
-        )
-    )

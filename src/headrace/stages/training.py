@@ -75,16 +75,14 @@ def train(  # noqa: PLR0913
     load_backend()
     strategy = None
     if cluster.has_peers():
-        packed_folder = pack_folder(folder, Store(settings.store))
-        strategy = cluster.lead(
-            cluster.Job(
-                spec=spec,
-                builder=builder,
-                folder=packed_folder,
-                snapshot=snapshot,
-                contract=contract,
-            )
+        job = cluster.Job(
+            spec=spec,
+            builder=builder,
+            folder=pack_folder(folder, Store(settings.store)),
+            snapshot=snapshot,
+            contract=contract,
         )
+        strategy = cluster.lead(job)
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
@@ -116,11 +114,6 @@ def train(  # noqa: PLR0913
 
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
             fitted = fit.run(log_epoch)
-        resumed = (
-            {"headrace.resumed_from": checkpoints.resumed.run_id}
-            if checkpoints is not None and checkpoints.resumed is not None
-            else {}
-        )
         tracking.log_metrics(run_id, fitted.of_the_fit, fitted.best_epoch)
         model_uri, model_digest, model_bytes = tracking.log_model(
             fitted.model, snapshot.description, builder, source, fitted.best_epoch
@@ -129,19 +122,17 @@ def train(  # noqa: PLR0913
         facts = dataclasses.asdict(fitted.execution)
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
             place = Path(folder_name)
-            vouching = packed.write(place, facts)
-            _write_files(place, golden, fitted, score)
-            tracking.log_files(run_id, place)
-        tracking.log_tags(
-            run_id,
-            {
+            of_result = {
                 "headrace.weights_digest": fitted.weights_digest,
                 "headrace.snapshot": snapshot.digest,
                 "devices": fitted.execution.devices,
-                **vouching,
-                **resumed,
-            },
-        )
+                **packed.write(place, facts),
+            }
+            _write_files(place, golden, fitted, score)
+            tracking.log_files(run_id, place)
+        if checkpoints is not None and checkpoints.resumed is not None:
+            of_result["headrace.resumed_from"] = checkpoints.resumed.run_id
+        tracking.log_tags(run_id, of_result)
     return TrainingRecord(
         run_id=run_id,
         experiment_id=experiment_id,
@@ -168,8 +159,7 @@ def _findings(fitted: Fitted) -> tuple[Finding, ...]:
         "are numbers, text, lists or tables"
     )
     log.warning("train: %s", message)
-    finding = Finding(check="resume", count=len(fitted.inexact), message=message)
-    return (finding,)
+    return (Finding(check="resume", count=len(fitted.inexact), message=message),)
 
 
 def golden_items(data: Data) -> npt.NDArray[Any]:
@@ -202,10 +192,8 @@ def _write_files(place: Path, golden: bytes, fitted: Fitted, score: str) -> None
 def _source(spec: PipelineSpec, folder: Path) -> dict[str, str]:
     """The pipeline's file and, in a repository, its place there and the commit."""
     command = ["git", "-C", str(folder), "rev-parse", "HEAD", "--show-prefix"]
-    tags = {
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": f"{spec.name}/{FILE_NAME}",
-    }
+    name = f"{spec.name}/{FILE_NAME}"
+    tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": name}
     try:
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, timeout=10, check=True

@@ -20,25 +20,22 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
     """Compare one metric with its bound."""
     value, threshold = metrics.get(gate.metric), gate.threshold
     if value is None or threshold is None or math.isnan(value):
+        lack = f"there is no metric {gate.metric}"
+        reason = lack if value is None else f"{gate.metric} is not a number"
         return GateResult(
-            name=gate.name,
-            passed=False,
-            threshold=threshold,
-            reason=f"there is no metric {gate.metric}"
-            if value is None
-            else f"{gate.metric} is not a number",
+            name=gate.name, passed=False, threshold=threshold, reason=reason
         )
-    enough = value >= threshold if gate.direction == "min" else value <= threshold
-    passed = enough and math.isfinite(value)
-    word, sign = ("at least", ">=") if gate.direction == "min" else ("at most", "<=")
+    is_least = gate.direction == "min"
+    enough = value >= threshold if is_least else value <= threshold
+    word, sign = ("at least", ">=") if is_least else ("at most", "<=")
+    is_finite = math.isfinite(value)
+    reason = f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed"
     return GateResult(
         name=gate.name,
-        passed=passed,
-        value=value if math.isfinite(value) else None,
+        passed=enough and is_finite,
+        value=value if is_finite else None,
         threshold=threshold,
-        reason=""
-        if passed
-        else f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed",
+        reason="" if enough and is_finite else reason,
         compared=f"{value:.4g} {sign} {threshold:.4g}",
     )
 
@@ -46,15 +43,14 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
 def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:
     """Compare the answers of a clean process with those of the trained model."""
     passed = not error and difference is not None and difference <= tolerance
+    reason = error or f"the answers of a clean process differ by up to {difference}"
     return GateResult(
         name="serving",
         passed=passed,
         value=difference,
         threshold=tolerance,
         kind="serving",
-        reason=""
-        if passed
-        else error or f"the answers of a clean process differ by up to {difference}",
+        reason="" if passed else reason,
         compared="" if difference is None else f"{difference:.4g} <= {tolerance:.4g}",
     )
 

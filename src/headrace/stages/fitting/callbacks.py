@@ -15,10 +15,7 @@ from headrace.spec import TrainingSpec, named
 from headrace.stages.fitting.recipe import make
 
 State = dict[str, Any]
-_OF_STEPS = (
-    *("on_batch_begin", "on_batch_end"),
-    *("on_train_batch_begin", "on_train_batch_end"),
-)
+_OF_STEPS = [f"on_{of}batch_{at}" for of in ("", "train_") for at in ("begin", "end")]
 _OF_KERAS = {"_model", "_params", "params", "validation_data"}
 
 

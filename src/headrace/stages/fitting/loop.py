@@ -191,9 +191,7 @@ class Loop:
     def _run_window(self, loaded: LoadedWindow) -> None:
         progress, window = self.progress, loaded.window
         checkpoints = self._checkpoints  # all machines need equal steps, or they hang
-        every = self._spec.checkpoint_steps
-        if checkpoints:
-            every = checkpoints.every_steps
+        every = checkpoints.every_steps if checkpoints else self._spec.checkpoint_steps
         plan, seed = self._setup.execution, self._spec.seed
         rows = steps_of_window(window, plan.batch_size, seed, progress.epoch)
         while (at := progress.step - window.first_step) < window.steps:
