@@ -164,7 +164,7 @@ class _Registration:
         )
 
     def keep_sound(self, known: Version) -> Version:
-        """A version that is trained again, bound to the new files if its own are lost."""
+        """A version that is trained anew, bound to the new files if it lost its own."""
         if not find_flaws(known, self.settings):
             return known
         training, settings = self.training, self.settings

@@ -113,9 +113,7 @@ def evaluate(
         values = dict(metrics)
         for name, numbers in slices.items():  # a gate names class=spam/f1
             values |= {f"{name}/{key}": number for key, number in numbers.items()}
-        gates = [
-            verdicts.get(gate.name) or judge_gate(gate, values) for gate in spec.gates
-        ]
+        gates = [verdicts.get(g.name) or judge_gate(g, values) for g in spec.gates]
         gates.append(serving_gate(served.difference, TOLERANCE, served.error))
         report.log(tracking, training, metrics, slices, gates, place)
     return EvaluationRecord(

@@ -147,11 +147,8 @@ def log(
 ) -> None:
     """Log metrics, the verdict, tables, a report and the pictures in ``place``."""
     values = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    report = {
-        "metrics": values,
-        "slices": slices,
-        "gates": [gate.model_dump() for gate in gates],
-    }
+    results = [gate.model_dump() for gate in gates]
+    report = {"metrics": values, "slices": slices, "gates": results}
     (place / FOLDER).mkdir()
     (place / FOLDER / "report.json").write_text(json.dumps(report, indent=1))
     tags = {"verdict": verdict(gates), **write_tables(slices, place)}

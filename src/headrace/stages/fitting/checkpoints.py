@@ -151,9 +151,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
-    def load(
-        self, like: Arrays, weights: int, made_on: Mapping[str, Any]
-    ) -> State | None:
+    def load(self, like: Arrays, weights: int, made_on: dict[str, Any]) -> State | None:
         """The newest checkpoint from which a fit resumes exactly.
 
         Args:

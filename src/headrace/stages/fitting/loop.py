@@ -177,10 +177,8 @@ class Loop:
     def _newest_state(self) -> State | None:
         if self._checkpoints is None:
             return None
-        made_on = {
-            **self._checkpoints.machine,
-            **dataclasses.asdict(self._setup.execution),
-        }
+        facts = dataclasses.asdict(self._setup.execution)
+        made_on = {**self._checkpoints.machine, **facts}
         self.progress.made_on = made_on
         weights = len(self._setup.network.weights)
         return self._checkpoints.load(self._values(), weights, made_on)

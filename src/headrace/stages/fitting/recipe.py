@@ -264,9 +264,7 @@ def _rate(spec: TrainingSpec, steps: int, folder: Path) -> Any:
         return make("schedule", spec.schedule, folder, *first)
     if not spec.decay:
         return spec.learning_rate
-    return schedules.InverseTimeDecay(
-        spec.learning_rate, decay_steps=1, decay_rate=spec.decay
-    )
+    return schedules.InverseTimeDecay(spec.learning_rate, 1, decay_rate=spec.decay)
 
 
 def _fused_update(sgd: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:

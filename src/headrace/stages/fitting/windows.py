@@ -108,9 +108,8 @@ class Windows:
     def of(self, epoch: int, step: int) -> Iterator[LoadedWindow]:
         """The windows of an epoch that are unfinished after ``step`` steps."""
         counts, plan = self._inputs.train.counts, self._execution
-        windows = windows_of_epoch(
-            counts, plan.window_rows, plan.batch_size, self._seed, epoch
-        )
+        sizes = plan.window_rows, plan.batch_size
+        windows = windows_of_epoch(counts, *sizes, self._seed, epoch)
         windows = [w for w in windows if w.first_step + w.steps > step]
         for place, window in enumerate(windows):
             items, targets = self._begin(window).result()

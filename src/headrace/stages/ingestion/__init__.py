@@ -37,7 +37,6 @@ from headrace.data.sources import open_source
 from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import Reading, Source
-from headrace.media.forms import Payload
 from headrace.progress import Progress
 from headrace.records import DEFAULT_TASK, DataDescription, Form, SnapshotRecord
 from headrace.settings import Settings
@@ -128,7 +127,7 @@ def _decode(
     data: DataSpec, medium: str, task: str, work: Path, settings: Settings
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
-    module, decoded = media.medium(medium), Decoded()
+    module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
     form = module.form_of(data)
     decode = partial(
         decode_to_runs,
@@ -136,7 +135,7 @@ def _decode(
         task=task,
         form=form,
         where=data.source,
-        limits=Limits.of(settings),
+        limits=limits,
     )
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
@@ -144,7 +143,12 @@ def _decode(
     ):
         for part in spread(decode, spill(source.chunks, work), settings):
             decoded.add(part)
-            _check_limits(decoded, data.source, settings)
+            check_media_ratio(data.source, decoded.unpacked, decoded.encoded, limits)
+            if decoded.bytes > settings.max_bytes:
+                raise SourceError(
+                    f"{data.source} decodes to over {settings.max_bytes:,} bytes.",
+                    "Raise HEADRACE_MAX_BYTES if that is meant.",
+                )
             progress.update(decoded.items)
     if form.shape:
         return source, form, decoded
@@ -169,16 +173,6 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
         where=data.where,
         encoding=data.encoding,
     )
-
-
-def _check_limits(decoded: Decoded, source: str, settings: Settings) -> None:
-    limits = Limits.of(settings)
-    check_media_ratio(source, decoded.unpacked, decoded.encoded, limits)
-    if decoded.bytes > settings.max_bytes:
-        raise SourceError(
-            f"{source} decodes to over {settings.max_bytes:,} bytes.",
-            "Raise HEADRACE_MAX_BYTES if that is meant.",
-        )
 
 
 def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[WrittenShard]:
@@ -225,11 +219,17 @@ def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
     plan.splits.carve_val(split, _items(keys), keys["label"], keys["name"])
     keys = keys.add_column(1, "split", pa.array(split.tolist(), pa.string()))
     order = sort_order(keys)
-    payload = _payload(plan, spans, np.argsort(order))
+    data, module = plan.description, media.medium(plan.description.medium)
+    payload = np.empty((len(order), math.prod(data.shape)), module.DTYPE)
+    places, done = np.argsort(order), 0
+    for run, span in zip(plan.runs, spans, strict=True):
+        part = as_bytes(run.read()["payload"].chunk(0))[span]
+        payload[places[done : done + len(part)]] = part.view(module.DTYPE)
+        done += len(part)
     rows = keys.take(pa.array(order))
-    name = plan.description.medium
-    rows = rows.append_column(name, media.medium(name).as_column(payload))
-    return write_shard(plan.folder, number, rows, plan.description)
+    items = module.as_column(payload.reshape(-1, *data.shape))
+    rows = rows.append_column(data.medium, items)
+    return write_shard(plan.folder, number, rows, data)
 
 
 def _check_equal(keys: pa.Table, data: DataDescription) -> None:
@@ -262,20 +262,6 @@ def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
             first = (head << (16 - bits)).to_bytes(2, "big")
             ends[end] = int(np.searchsorted(items, np.bytes_(first)))
     return slice(*ends), table.take(pa.array(np.arange(*ends)))
-
-
-def _payload(
-    plan: ShardPlan, spans: list[slice], places: npt.NDArray[np.int64]
-) -> Payload:
-    """The items of these spans of the runs, in the order of the shard."""
-    shape, dtype = plan.description.shape, media.medium(plan.description.medium).DTYPE
-    payload = np.empty((len(places), math.prod(shape)), dtype)
-    done = 0
-    for run, span in zip(plan.runs, spans, strict=True):
-        part = as_bytes(run.read()["payload"].chunk(0))[span]
-        payload[places[done : done + len(part)]] = part.view(dtype)
-        done += len(part)
-    return payload.reshape(-1, *shape)
 
 
 def _items(rows: pa.Table) -> npt.NDArray[np.uint8]:

@@ -51,10 +51,6 @@ def heads_of(items: _Shas) -> Heads:
     return items[:, :8].copy().view(">u8").ravel().astype(np.uint64)
 
 
-def _no_heads() -> Heads:
-    return np.empty(0, np.uint64)
-
-
 @dataclass(frozen=True, slots=True)
 class Strata:
     """The split of small classes.
@@ -68,9 +64,9 @@ class Strata:
     """
 
     labels: pa.StringArray = field(default_factory=lambda: pa.array([], pa.string()))
-    test_ends: Heads = field(default_factory=_no_heads)
-    val_ends: Heads = field(default_factory=_no_heads)
-    shared: Heads = field(default_factory=_no_heads)
+    test_ends: Heads = field(default_factory=lambda: np.empty(0, np.uint64))
+    val_ends: Heads = field(default_factory=lambda: np.empty(0, np.uint64))
+    shared: Heads = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def covers(self, items: _Shas, label: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
         """Which rows ``(n,)`` are of small classes."""
@@ -94,7 +90,7 @@ class Strata:
         codes, labels = encoded(label)
         known = pc.index_in(labels, value_set=self.labels).fill_null(-1)
         places: Codes = known.to_numpy(zero_copy_only=False).astype(np.int64)[codes]
-        places[among(heads_of(items), self.shared)] = -1
+        places[np.isin(heads_of(items), self.shared)] = -1
         return places
 
 
@@ -102,14 +98,6 @@ def encoded(label: pa.ChunkedArray) -> tuple[Codes, pa.StringArray]:
     """Labels as indices ``(n,)`` in an array of distinct ones, and that array."""
     array = label.combine_chunks().dictionary_encode()
     return array.indices.to_numpy().astype(np.int64), array.dictionary
-
-
-def among(heads: Heads, others: Heads) -> npt.NDArray[np.bool_]:
-    """Which heads occur in ``others``, which are sorted."""
-    if not len(others):
-        return np.zeros(len(heads), bool)
-    places = np.searchsorted(others, heads).clip(max=len(others) - 1)
-    return np.asarray(others[places] == heads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +178,14 @@ def find_small_classes(runs: Sequence[Run], test_fraction: float) -> SmallClasse
     small = counts < enough
     mine = small[lowest.codes]
     codes, heads = lowest.codes[mine], lowest.heads[mine]
-    shared = _shared(heads, runs, names, small)
-    alone = ~among(heads, shared)
+    distinct, times = np.unique(heads, return_counts=True)
+    is_shared = times > 1
+    of_large = {label for label, code in names.items() if not small[code]}
+    large = [run for run in runs if not of_large.isdisjoint(run.labels)]
+    for others, numbers in _rows(large if len(distinct) else (), names):
+        is_shared |= np.isin(distinct, others[~small[numbers]])
+    shared = distinct[is_shared]
+    alone = ~np.isin(heads, shared)
     codes, heads = codes[alone], heads[alone]
     starts = np.searchsorted(codes, np.arange(len(names) + 1))
     return SmallClasses(
@@ -203,23 +197,6 @@ def find_small_classes(runs: Sequence[Run], test_fraction: float) -> SmallClasse
         },
         shared,
     )
-
-
-def _shared(
-    heads: Heads,
-    runs: Sequence[Run],
-    names: dict[str, int],
-    small: npt.NDArray[np.bool_],
-) -> Heads:
-    """The sorted heads of small classes that another class has too."""
-    distinct, times = np.unique(heads, return_counts=True)
-    shared = times > 1
-    of_large = {label for label, code in names.items() if not small[code]}
-    large = [run for run in runs if not of_large.isdisjoint(run.labels)]
-    if len(distinct):
-        for others, codes in _rows(large, names):
-            shared |= among(distinct, others[~small[codes]])
-    return np.asarray(distinct[shared])
 
 
 def _rows(runs: Sequence[Run], names: dict[str, int]) -> Iterator[tuple[Heads, Codes]]:

@@ -64,22 +64,6 @@ def evidence_to_approve(
     return evidence
 
 
-def end_experiment(
-    evidence: Evidence, decided: PromotionRecord | None
-) -> PromotionRecord:
-    """How a run that overrides the law of its pipeline's file ends.
-
-    Args:
-        evidence: of the run.
-        decided: how it ends by its gates alone; None if they hold.
-    """
-    if decided is not None and decided.status == "refused":
-        return decided
-    changes = recorded_changes(evidence.law)
-    reason = experiment_reason(evidence.model, evidence.version, changes)
-    return _registered(f"{decided.reason}; {reason}" if decided else reason)
-
-
 def experiment_reason(model: str, version: int, overridden: Sequence[Change]) -> str:
     """Why the version of an experiment is not promoted."""
     fields = "; ".join(map(str, overridden[:_SHOWN]))
@@ -147,7 +131,10 @@ def conclude(  # noqa: PLR0913
     champion = ledger.champion(spec.name)
     is_refused = decided is not None and decided.status == "refused"
     if evidence is not None and evidence.experiment:
-        decided = end_experiment(evidence, decided)
+        if not is_refused:
+            changes = recorded_changes(evidence.law)
+            reason = experiment_reason(spec.name, evidence.version, changes)
+            decided = _registered(f"{decided.reason}; {reason}" if decided else reason)
     elif champion and champion.version.version == version and not is_refused:
         decided = _still_champion(champion, began_at)
     elif decided is None:

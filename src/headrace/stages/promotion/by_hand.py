@@ -121,10 +121,8 @@ def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
         IntegrityError: the old model is gone or changed, or it answers otherwise.
     """
     ledger = Ledger(settings.database_url)
-    before = ledger.sequence(model)
+    now, user = ledger.sequence(model), settings.user
     require_sound(ledger.rollback_target(model), settings)
-    entry = ledger.rollback(
-        model, who=settings.user, why=reason, expected_sequence=before
-    )
+    entry = ledger.rollback(model, who=user, why=reason, expected_sequence=now)
     project_aliases(model, ledger, Tracking(settings))
     return entry

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Reading 0..1 as 0..255 is a factor of 255; ordinary splits differ by less than 1.5.
 SCALE_FACTOR = 4.0
 _ROW_COUNT = "expect_table_row_count_to_be_between"
+_IN_SET = "expect_column_values_to_be_in_set"
 _MEAN = "expect_column_mean_to_be_between"
 COLUMN_KEYS = ("column", "column_A", "column_B")
 
@@ -54,13 +55,9 @@ class Check:
     where: str = ""
 
 
-def _holds(
-    name: str, column: str, values: list[Any], reason: str, *shows: str
-) -> Check:
+def _holds(name: str, column: str, values: list[Any], why: str, *shows: str) -> Check:
     arguments = {"column": column, "value_set": values}
-    return Check(
-        name, "expect_column_values_to_be_in_set", arguments, reason, shows=shows
-    )
+    return Check(name, _IN_SET, arguments, why, shows=shows)
 
 
 def delivered_checks() -> list[Check]:

@@ -78,10 +78,8 @@ def _of_the_medium(module: Any, snapshot: SnapshotRecord) -> dict[str, Any]:
         size += payloads[-1].nbytes
         labels += table["label"].take(rows).to_pylist()
         splits += split[rows].tolist()
-        left = {
-            name: n - len(mine)
-            for (name, n), mine in zip(left.items(), chosen, strict=True)
-        }
+        for name, mine in zip(left, chosen, strict=True):
+            left[name] -= len(mine)
         del table  # before the next is read
         if size > SAMPLE_BYTES or not any(left.values()):
             break
@@ -108,20 +106,17 @@ def findings(
     for outcome in outcomes:
         if outcome.passed:
             continue
-        message, count = outcome.check.reason, 1
-        if outcome.check.name == "near_leak":
+        name, message, count = outcome.check.name, outcome.check.reason, 1
+        if name == "near_leak":
             message, count = _near_leak(near, items), len(near.test)
-        yield Finding(
-            check=outcome.check.name, split="test", count=count, message=message
-        )
+        yield Finding(check=name, split="test", count=count, message=message)
 
 
 def _near_leak(near: NearCopies, items: ItemTable) -> str:
     test, train = near.test[:EXAMPLES], near.train[:EXAMPLES]
     names = items.pick(np.unique([*test, *train]), ["name"])["name"]
-    pairs = ", ".join(
-        f"{names[a]} of {names[b]}" for a, b in zip(test, train, strict=True)
-    )
+    both = zip(test, train, strict=True)
+    pairs = ", ".join(f"{names[a]} of {names[b]}" for a, b in both)
     least = "" if near.complete else "at least "
     return (
         f"{least}{len(near.test):,} of {near.tested:,} test items ({near.share:.1%}) "

@@ -262,6 +262,5 @@ def delivered_table(items: ItemTable, rejected: pd.DataFrame) -> FrameTable:
     place = np.concatenate(
         [np.zeros(count, np.int64), 1 + np.arange(len(rejected), dtype=np.int64)]
     )
-    return FrameTable(
-        pd.DataFrame({"row": row, "name": name.take(place), "readable": row >= 0})
-    )
+    columns = {"row": row, "name": name.take(place), "readable": row >= 0}
+    return FrameTable(pd.DataFrame(columns))
