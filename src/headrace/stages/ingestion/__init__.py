@@ -10,7 +10,6 @@ each shard from all runs.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -110,12 +109,7 @@ def ingest(
             folder,
             description,
             _shards(plan, data.source, settings),
-            [
-                dataclasses.replace(
-                    row, split=splits.of_rejected(row.split, row.item, row.group)
-                )
-                for row in decoded.rejected
-            ],
+            [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
             findings=[*source.findings, *findings_of(splits, decoded.scales)],

@@ -23,12 +23,10 @@ from headrace import media, tasks
 from headrace.data.decoding import Block, Part, decode_chunk, fit
 from headrace.data.decoding_parts import LIMITS, Limits
 from headrace.data.snapshots import Rejected
-from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.chunks import Chunk
 from headrace.media.digests import digests
 from headrace.records import DEFAULT_TASK, Form
-from headrace.tasks import Task
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
@@ -161,6 +159,43 @@ class Decoded:
             # A dark part of an array does not show that its scale is 0..255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
+    def add_run(
+        self, path: Path, block: Block, medium: str, task: str, shape: _Shape | None
+    ) -> None:
+        """Write a block as a run, without items of another shape or without a label."""
+        module = media.medium(medium)
+        if shape is not None:
+            block, misfits, notes = fit(block, module, shape)
+            self.notes += notes
+            self.rejected += misfits.values()
+        labelled = np.array([bool(label.strip()) for label in block.labels], bool)
+        unlabelled = np.flatnonzero(~labelled).tolist()
+        if shape is not None:
+            self.rejected += [
+                block.reject(row, "label", "the label is empty") for row in unlabelled
+            ]
+            block, unlabelled = block.take(labelled), []
+        if not block.labels:
+            return
+        shas = np.frombuffer(digests(block.payload, module), np.uint8)
+        item = as_binary(shas.reshape(-1, SHA_BYTES))
+        order = pc.sort_indices(item)
+        texts = {"label": block.labels, "name": block.names, "group": block.groups}
+        columns = {k: pa.array(v, pa.string()).take(order) for k, v in texts.items()}
+        columns["payload"] = as_binary(block.payload[order.to_numpy()])
+        write_table(path, {"item": item.take(order), **columns})
+        self.runs.append(
+            Run(
+                path,
+                block.split,
+                shape=block.payload.shape[1:],
+                rows=len(block.labels),
+                labels=tasks.task(task).labels.sketch(block.labels),
+                groups=frozenset(block.groups),
+                unlabelled=len(unlabelled),
+            )
+        )
+
 
 def decode_to_runs(
     raw: Raw,
@@ -183,12 +218,11 @@ def decode_to_runs(
     Raises:
         SourceError: an array is not one of the medium.
     """
-    module, learned = media.medium(medium), tasks.task(task)
     decoded, chunk = Decoded(), read_raw(raw)
-    parts = _counted(decode_chunk(chunk, module, form, where, limits), decoded)
-    for number, blocks in enumerate(_gathered(parts)):
+    parts = decode_chunk(chunk, media.medium(medium), form, where, limits)
+    for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
-        _add_run(decoded, path, _joined(blocks), module, learned, form.shape)
+        decoded.add_run(path, _joined(blocks), medium, task, form.shape)
     raw.path.unlink()
     return decoded
 
@@ -239,48 +273,6 @@ def _joined(blocks: list[Block]) -> Block:
     )
 
 
-def _add_run(
-    decoded: Decoded,
-    path: Path,
-    block: Block,
-    module: Medium,
-    task: Task,
-    shape: _Shape | None,
-) -> None:
-    """Write a block as a run, without items of another shape or without a label."""
-    if shape is not None:
-        block, misfits, notes = fit(block, module, shape)
-        decoded.notes += notes
-        decoded.rejected += misfits.values()
-    labelled = np.array([bool(label.strip()) for label in block.labels], bool)
-    unlabelled = np.flatnonzero(~labelled).tolist()
-    if shape is not None:
-        decoded.rejected += [
-            block.reject(row, "label", "the label is empty") for row in unlabelled
-        ]
-        block, unlabelled = block.take(labelled), []
-    if not block.labels:
-        return
-    shas = np.frombuffer(digests(block.payload, module), np.uint8)
-    item = as_binary(shas.reshape(-1, SHA_BYTES))
-    order = pc.sort_indices(item)
-    texts = {"label": block.labels, "name": block.names, "group": block.groups}
-    columns = {k: pa.array(v, pa.string()).take(order) for k, v in texts.items()}
-    columns["payload"] = as_binary(block.payload[order.to_numpy()])
-    write_table(path, {"item": item.take(order), **columns})
-    decoded.runs.append(
-        Run(
-            path,
-            block.split,
-            shape=block.payload.shape[1:],
-            rows=len(block.labels),
-            labels=task.labels.sketch(block.labels),
-            groups=frozenset(block.groups),
-            unlabelled=len(unlabelled),
-        )
-    )
-
-
 def bring_to(run: Run, medium: str, shape: _Shape, task: str = DEFAULT_TASK) -> Decoded:
     """Write a run again with all items in one shape; others are rejected.
 
@@ -300,6 +292,6 @@ def bring_to(run: Run, medium: str, shape: _Shape, task: str = DEFAULT_TASK) -> 
     block = Block(items, run.split, label, name, group, list(range(run.rows)))
     decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    _add_run(decoded, path, block, module, tasks.task(task), shape)
+    decoded.add_run(path, block, medium, task, shape)
     run.path.unlink()
     return decoded

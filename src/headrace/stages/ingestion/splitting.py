@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.data.snapshots import Rejected
 from headrace.errors import SourceError, SpecError
 from headrace.media.arrow import as_bytes
 from headrace.records import Finding
@@ -92,6 +93,11 @@ class Place(NamedTuple):
     label: str
 
 
+def _place(items: _Shas, label: pa.ChunkedArray, row: int) -> Place:
+    item = items[row].tobytes()
+    return Place(int.from_bytes(item[-8:], "big"), item, label[row].as_py())
+
+
 @dataclass(frozen=True, slots=True)
 class Splits:
     """How a data set is split.
@@ -135,13 +141,15 @@ class Splits:
         self.strata.apply(splits, items, rows["label"])
         return splits
 
-    def of_rejected(self, split: str, item: str, group: str) -> str:
-        """The split of a rejected item."""
+    def put(self, row: Rejected) -> Rejected:
+        """A rejected item in its split."""
         if self.test_groups is not None:
-            return "test" if group in self.test_groups else "train"
-        if self.test_fraction is None:
-            return self._named(split)
-        return split_of(item, self.test_fraction)
+            split = "test" if row.group in self.test_groups else "train"
+        elif self.test_fraction is None:
+            split = self._named(row.split)
+        else:
+            split = split_of(row.item, self.test_fraction)
+        return replace(row, split=split)
 
     def _named(self, split: str) -> str:
         return self.validation if split == "val" else split
@@ -160,12 +168,7 @@ class Splits:
         placed = (splits == "train") & ~self.strata.covers(items, label)
         near = np.flatnonzero(placed & (tails <= self.last.tail))
         rows = sorted(
-            (
-                Place(int(tails[row]), items[row].tobytes(), label[row].as_py()),
-                name[row].as_py(),
-                row,
-            )
-            for row in near.tolist()
+            (_place(items, label, row), name[row].as_py(), row) for row in near.tolist()
         )
         chosen = [row for place, _, row in rows if place < self.last]
         equal = [row for place, _, row in rows if place == self.last]
@@ -195,14 +198,17 @@ def find_splits(
         SourceError: the source names the split of some items and not of others.
         SpecError: there are no such groups, or only one.
     """
-    where = data.source
     named = {run.split for run in runs} | set(rejected)
     if "" in named and len(named) > 1:
         raise SourceError(
-            f"{where} names the split of some items and not of others.",
+            f"{data.source} names the split of some items and not of others.",
             "Name it for all of them, or for none.",
         )
-    is_split = "test" in named or _val_can_test(runs, task)
+    train, val = (
+        {label for run in runs if run.split == split for label in run.labels} - {""}
+        for split in ("train", "val")
+    )
+    is_split = "test" in named or task.labels.covers(train, val)
     fraction = None if is_split and len(named) > 1 else data.test_fraction
     groups = groups_of_test(runs, data, fraction)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
@@ -243,13 +249,6 @@ def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) ->
     )
 
 
-def _val_can_test(runs: Sequence[Run], task: Task) -> bool:
-    labels: dict[str, set[str]] = {"train": set(), "val": set()}
-    for run in runs:
-        labels.setdefault(run.split, set()).update(run.labels - {""})
-    return task.labels.covers(labels["train"], labels["val"])
-
-
 def _lowest(
     before: list[Place],
     items: _Shas,
@@ -263,10 +262,7 @@ def _lowest(
     if len(rows) > VAL_ROWS:
         last = np.partition(tails[rows], VAL_ROWS - 1)[VAL_ROWS - 1]
         rows = rows[tails[rows] <= last]
-    places = [
-        Place(int(tails[row]), items[row].tobytes(), label[row].as_py())
-        for row in rows.tolist()
-    ]
+    places = [_place(items, label, row) for row in rows.tolist()]
     return sorted([*before, *places])[:VAL_ROWS]
 
 
