@@ -21,7 +21,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings, variable
-from headrace.stages.promotion.aliases import aliases_of
+from headrace.stages.promotion import aliases_of
 from headrace_flows.run import STAGES, Run
 from headrace_ops import pages
 from headrace_ops.live import UI_PORTS, live_links

@@ -22,7 +22,7 @@ from headrace.progress import Progress
 from headrace.records import Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
-from headrace.stages.fitting import fit_model
+from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import Difference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_items
@@ -204,7 +204,7 @@ def _train(recorded: Restored) -> TrainedAgain:
 
     try:
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
-            fitted = fit_model(spec, folder, then.builder, data, show)
+            fitted = Fit(spec, folder, then.builder, data).run(show)
     except SpecError as error:
         now = packed.ingredients(then.execution)
         differ = _names(ingredients.differences(then, now))

@@ -274,7 +274,7 @@ def answer_again(
     """
     judge, seen = task(description.task).judge, np.unique(items)
     taken = [np.empty(0, DIGEST)]
-    scores: dict[int, list[Scores]] = {version: [] for version in models}
+    scores: dict[int, list[Scores]] = {n: [np.empty(0, bool)] for n in models}
     unanswered, left = 0, ROWS
     sets = dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in attempts[::-1])
     for rows_digest, digest in list(sets)[:SETS]:
@@ -291,14 +291,8 @@ def answer_again(
         unanswered += len(wanted) - answered
         left -= len(wanted)
         seen = np.union1d(seen, wanted)
-    return Vanished(
-        np.concatenate(taken),
-        {
-            version: np.concatenate(parts) if parts else np.empty(0, bool)
-            for version, parts in scores.items()
-        },
-        unanswered,
-    )
+    of_models = {version: np.concatenate(parts) for version, parts in scores.items()}
+    return Vanished(np.concatenate(taken), of_models, unanswered)
 
 
 def _answered_rows(

@@ -182,13 +182,6 @@ class Fit:
         )
 
 
-def fit_model(
-    spec: PipelineSpec, folder: Path, builder: str, data: Data, on_epoch: OnEpoch
-) -> Fitted:
-    """Build the spec's model and fit it; see `Fit`."""
-    return Fit(spec, folder, builder, data).run(on_epoch)
-
-
 def weights_digest(model: Any) -> str:
     """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model.
 

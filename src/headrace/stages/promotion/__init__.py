@@ -13,6 +13,7 @@ from typing import TypeGuard
 from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_flaw
 from headrace.records import (
+    DEFAULT_TASK,
     EvaluationRecord,
     GateResult,
     PromotionRecord,
@@ -21,12 +22,70 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
-from headrace.stages.promotion.aliases import project_aliases
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.versions import compared_with_another
-from headrace.state.tracking import Tracking
+from headrace.state.tracking import Tracking, version_tags
+from headrace.tasks import task
 
 _SHOWN = 3
+
+
+def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
+    """The version of each alias, by the ledger.
+
+    The challenger is the newest version that was judged by its file's law, if it is not
+    the champion and has failed no gate except the comparison.
+    """
+    champion = ledger.champion(model)
+    number = champion.version.version if champion else None
+    newest = ledger.newest_evidence(model)
+    sound = newest is not None and all(
+        gate.passed or gate.kind == "champion" for gate in newest.gates
+    )
+    is_other = newest is not None and newest.version != number
+    challenger = newest.version if newest and sound and is_other else None
+    return {"champion": number, "challenger": challenger}
+
+
+def project_aliases(
+    model: str, ledger: Ledger, tracking: Tracking
+) -> dict[int, tuple[str, ...]]:
+    """Set MLflow's aliases as in the ledger; returns them by version."""
+    aliases = None
+    while aliases != (now := aliases_of(model, ledger)):  # another may promote as well
+        aliases = now
+        tracking.project_aliases(model, aliases)
+        tracking.describe_model(model, _champion_tags(model, now["champion"], ledger))
+    return {version: (alias,) for alias, version in now.items() if version is not None}
+
+
+def _champion_tags(model: str, number: int | None, ledger: Ledger) -> dict[str, str]:
+    """What the list of models shows of a model: how its champion does."""
+    evidence = ledger.standing_evidence(model, number) if number else None
+    if number is None or evidence is None:
+        return {}
+    described = ledger.version(model, number).details.get("description", {})
+    learned = task(described.get("task", DEFAULT_TASK))
+    return learned.result_tags(evidence.metrics, evidence.gates)
+
+
+def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:
+    """Correct a model's aliases and a version's tags; returns the steps done."""
+    done = []
+    aliases, listed = tracking.registered(version.model)
+    wanted = aliases_of(version.model, ledger)
+    if any(
+        aliases.get(alias) != number and (number is None or number in listed)
+        for alias, number in wanted.items()
+    ):
+        project_aliases(version.model, ledger, tracking)
+        done.append("put MLflow's aliases where the ledger has them")
+    tags = version_tags(version)
+    entry = listed.get(version.version)
+    if entry is not None and not tags.items() <= entry.tags.items():
+        tracking.tag_version(version.model, version.version, tags)
+        done.append("put its tags in MLflow right")
+    return done
 
 
 def evidence_of(registration: RegistrationRecord, ledger: Ledger) -> Evidence | None:

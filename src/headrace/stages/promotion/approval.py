@@ -18,10 +18,10 @@ from headrace.stages.promotion import (
     evidence_to_approve,
     is_approved,
     passing_gates,
+    project_aliases,
     standing,
     verdict,
 )
-from headrace.stages.promotion.aliases import project_aliases
 from headrace.state.ledger import Approval, Entry, Ledger
 from headrace.state.tracking import Tracking
 

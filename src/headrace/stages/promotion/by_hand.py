@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError
 from headrace.models.logged.soundness.checks import require_sound
-from headrace.stages.promotion.aliases import project_aliases
+from headrace.stages.promotion import project_aliases
 from headrace.state.ledger import Champion, Entry, Evidence, Ledger, Version
 from headrace.state.tracking import Tracking
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import feather
 
 from headrace.data.snapshots import (
     Shard,
@@ -50,9 +52,6 @@ def describe(shard: Shard, snapshot: SnapshotRecord, folder: Path) -> Counts:
         IntegrityError: the shard is damaged.
         DependencyError: the disk is full.
     """
-    import pyarrow as pa
-    from pyarrow import feather
-
     table, description = read_shard(snapshot, shard), snapshot.description
     payload, labels = payload_of(table, description), table["label"].to_pylist()
     columns = medium(description.medium).columns(payload, labels, description)
@@ -157,8 +156,6 @@ class ItemTable:
         counts: Counts,
         data: DataDescription,
     ) -> None:
-        import pyarrow as pa
-
         self.bounds, self.counts = bounds, counts
         self.sizes: Counter[str] = Counter()
         for (split, _), count in counts.items():
@@ -193,8 +190,6 @@ class ItemTable:
 
     def _frame(self, start: int, stop: int, columns: Sequence[str]) -> pd.DataFrame:
         import pandas as pd
-        import pyarrow as pa
-        from pyarrow import feather
 
         frame = pd.DataFrame(index=pd.RangeIndex(self.bounds[start], self.bounds[stop]))
         of_task = set(columns) & set(self._contract.COLUMNS)

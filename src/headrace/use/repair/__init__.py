@@ -20,7 +20,7 @@ from headrace.models.logged.soundness.checks import (
     find_wrong_answers,
 )
 from headrace.models.logged.soundness.copies import keep_copy_of, restore
-from headrace.stages.promotion.aliases import restore_registry
+from headrace.stages.promotion import restore_registry
 from headrace.state.leases import hold
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.progress import counted
 from headrace.settings import Settings
-from headrace.stages.promotion.aliases import aliases_of
+from headrace.stages.promotion import aliases_of
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, WEIGHTS_TAG, Tracking, version_tags
 from headrace.use.verification.report import Broken, Report
