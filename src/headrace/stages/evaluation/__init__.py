@@ -86,7 +86,7 @@ def evaluate(
             answers.outputs, answers.targets, data, spec.evaluation
         )
         sure = spec.evaluation.confidence
-        slices |= group_slices(answers, trained.groups, sure, learned)
+        slices |= group_slices(answers, trained.groups, sure, learned.judge)
         val_score = training.metrics.get(f"val_{learned.score}")
         more, findings = unseen_groups(slices, learned.score, val_score, len(val))
         metrics |= more

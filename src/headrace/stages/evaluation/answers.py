@@ -16,7 +16,7 @@ from headrace.data.snapshots import Rows, SplitRows
 from headrace.media import medium
 from headrace.models.logged import inference
 from headrace.records import Finding, Metrics
-from headrace.tasks import Judge, Task, task
+from headrace.tasks import Judge, task
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
 SHOWN = 50
@@ -142,18 +142,15 @@ def _first(badness: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
 
 
 def group_slices(
-    answers: Answers,
-    trained: Callable[[], Collection[str]],
-    confidence: float,
-    learned: Task,
+    answers: Answers, train: Callable[[], Collection[str]], sure: float, judge: Judge
 ) -> dict[str, Metrics]:
     """The score of each group of the test rows, and of groups in and not in train.
 
     Args:
         answers: with the group and the score of each row.
-        trained: reads the groups of train.
-        confidence: of the intervals.
-        learned: the task.
+        train: reads the groups of train.
+        sure: the confidence of the intervals.
+        judge: of the task.
 
     Returns:
         ``group=...`` of the largest groups, and ``groups=seen`` and ``groups=unseen``;
@@ -162,16 +159,13 @@ def group_slices(
     groups = answers.groups
     if not any(groups):
         return {}
-    seen, names = trained(), np.array(groups, object)
+    seen, names = train(), np.array(groups, object)
     known = np.array([group in seen for group in groups], bool)
     rows = {"groups=seen": known, "groups=unseen": ~known}
     for group, _ in Counter(groups).most_common(SHOWN):
         rows[f"group={group}"] = names == group
     return {
-        name: {
-            "rows": float(mine.sum()),
-            **learned.judge.summary(answers.scores[mine], confidence),
-        }
+        name: {"rows": float(mine.sum()), **judge.summary(answers.scores[mine], sure)}
         for name, mine in rows.items()
         if mine.any()
     }

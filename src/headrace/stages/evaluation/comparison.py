@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,10 @@ from headrace.spec import GateSpec
 from headrace.stages.evaluation.answers import Answers
 from headrace.stages.evaluation.items import (
     CHALLENGER,
+    Archive,
     answer_again,
     attempts_before,
     compared_rows,
-    keep_items,
     look_back,
 )
 from headrace.state.ledger import BestFormer, Ledger, Version, find_best_former
@@ -34,6 +35,7 @@ from headrace.state.tracking import Tracking
 from headrace.tasks import task
 
 
+@dataclass
 class Opponents:
     """The models that a training is compared with, loaded.
 
@@ -43,44 +45,42 @@ class Opponents:
         training: what is evaluated.
         ledger: of the pipeline's history.
         tracking: of the models' files.
-        store: of snapshots.
+        store: of snapshots and of judged items.
 
     Attributes:
-        champion: the version to compare with.
         models: the Keras model of each version, the champion's first; empty where the
             champion cannot be compared with.
         note: why it cannot; else empty.
         best: the best former champion.
         attempts: all evaluations of the pipeline, oldest first.
         versions: all versions by their number.
+        archive: of judged items and snapshots.
     """
 
-    def __init__(
-        self,
-        model: str,
-        champion: int | None,
-        training: TrainingRecord,
-        ledger: Ledger,
-        tracking: Tracking,
-        store: Store,
-    ) -> None:
-        self.training, self.ledger, self.store = training, ledger, store
-        self._tracking = tracking
-        self.attempts = ledger.attempts(model)
-        self.versions = {row.version: row for row in ledger.versions(model)}
-        self.champion, self.note, self.best = champion, "", BestFormer()
+    model: str
+    champion: int | None
+    training: TrainingRecord
+    ledger: Ledger
+    tracking: Tracking
+    store: Store
+
+    def __post_init__(self) -> None:
+        self.attempts = self.ledger.attempts(self.model)
+        self.versions = {v.version: v for v in self.ledger.versions(self.model)}
+        self.archive = Archive(self.store, self._find)
+        self.note, self.best = "", BestFormer()
         self.models: dict[int, Any] = {}
-        if champion is None:
+        if self.champion is None:
             return
-        self.note = self._load_champion(ledger.version(model, champion))
+        self.note = self._load_champion(self.ledger.version(self.model, self.champion))
         if not self.note:
-            self.best = self._load_best(model, champion)
+            self.best = self._load_best(self.champion)
 
     def _load_champion(self, version: Version) -> str:
         """Load it; return why it cannot be compared with, if so."""
         name = f"the champion, version {version.version}"
         try:
-            loaded = load_version(self._tracking, version)
+            loaded = load_version(self.tracking, version)
         except IntegrityError as error:
             return f"{name}: {error.message}"
         if loaded.description != self.training.description:
@@ -92,26 +92,30 @@ class Opponents:
         self.models[version.version] = loaded.model
         return ""
 
-    def _load_best(self, model: str, champion: int) -> BestFormer:
+    def _load_best(self, champion: int) -> BestFormer:
         """Load the best former champion, or the best of those that still load."""
-        weights, gone = self.training.weights_digest, list[int]()
+        model, weights = self.model, self.training.weights_digest
+        gone: list[int] = []
         while True:
-            best = find_best_former(self.ledger, model, champion, weights, gone)
+            best = find_best_former(self.ledger, self.model, champion, weights, gone)
             if best.version is None:
                 return best
             try:
-                loaded = load_version(self._tracking, self.versions[best.version])
+                loaded = load_version(self.tracking, self.versions[best.version])
             except IntegrityError:
                 gone.append(best.version)
                 continue
             self.models[best.version] = loaded.model
             return best
 
-    def find(self, digest: str) -> SnapshotRecord | None:
-        """A snapshot whose manifest is as the ledger has it; None where it is gone."""
+    def _find(self, digest: str) -> SnapshotRecord:
+        """A snapshot whose manifest is as the ledger has it."""
         key = f"snapshots/{digest}/{MANIFEST}"
         sha256 = self.ledger.anchors([key]).get(key, "")
-        return find_snapshot(self.store, digest, sha256)
+        snapshot = find_snapshot(self.store, digest, sha256)
+        if snapshot is None:
+            raise IntegrityError(f"The snapshot {digest} is gone.", "Restore it.")
+        return snapshot
 
 
 def compare(
@@ -139,29 +143,25 @@ def compare(
         IntegrityError: the snapshot is damaged.
     """
     gates = [gate for gate in gates if gate.name == "champion"]
-    items, store, find = rows.items(), opponents.store, opponents.find
-    rows_digest = keep_items(store, items)
+    items, archive = rows.items(), opponents.archive
+    rows_digest = archive.keep(items)
     champion = opponents.champion
     if champion is None or not opponents.models:
         verdicts = {gate.name: not_compared(gate, opponents.note) for gate in gates}
         return verdicts, rows_digest, {}
     own = (opponents.training.weights_digest, champion, rows_digest)
-    since = opponents.best.since
-    past = look_back(opponents.attempts, own, items, since, store, find)
+    past = look_back(archive, opponents.attempts, own, items, opponents.best.since)
+    models, earlier = opponents.models, attempts_before(opponents.attempts, own)
     vanished = answer_again(
-        {CHALLENGER: model, **opponents.models},
+        archive,
+        {CHALLENGER: model, **models},
         rows.snapshot.description,
-        [a for a in attempts_before(opponents.attempts, own) if a.had(champion)],
+        [attempt for attempt in earlier if attempt.had(champion)],
         items,
-        store,
-        find,
     )
-    compared, notes = compared_rows(
-        rows.snapshot,
-        np.concatenate([items, vanished.items]),
-        {n: opponents.versions[n].snapshot_digest for n in opponents.models},
-        find,
-    )
+    every = np.concatenate([items, vanished.items])
+    digests = {n: opponents.versions[n].snapshot_digest for n in models}
+    compared, notes = compared_rows(archive, rows.snapshot, every, digests)
     others = [
         Opponent(n, np.concatenate([answers.others[n], vanished.scores[n]]), taken)
         for n, taken in compared.items()

@@ -31,10 +31,53 @@ from headrace.tasks import task
 from headrace.tasks.forms import Scores, Targets
 
 Items = npt.NDArray[np.bytes_]
-FindSnapshot = Callable[[str], SnapshotRecord | None]
 ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
 CHALLENGER = 0  # which has no version yet
 SETS = 20  # of judged items, the newest first
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The test items of earlier evaluations.
+
+    Attributes:
+        store: of the files.
+        find: gives a snapshot by its digest; raises IntegrityError where it is gone.
+    """
+
+    store: Store
+    find: Callable[[str], SnapshotRecord]
+
+    def keep(self, items: Items) -> str:
+        """Store the distinct items of an evaluation, sha256 ``(n,)``.
+
+        Returns:
+            the digest of their file.
+        """
+        data = np.unique(items).tobytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if self._read(digest) is None:
+            self.store.write(f"judged/{digest}.bin", data)
+        return digest
+
+    def items(self, rows_digest: str, snapshot_digest: str) -> Items | None:
+        """The sorted items of an evaluation; None where they are lost."""
+        items = self._read(rows_digest) if rows_digest else None
+        if items is not None:
+            return items
+        try:
+            return np.unique(SplitRows(self.find(snapshot_digest), "test").items())
+        except IntegrityError:
+            return None
+
+    def _read(self, digest: str) -> Items | None:
+        try:
+            data = self.store.read(f"judged/{digest}.bin")
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(data).hexdigest() != digest or len(data) % DIGEST.itemsize:
+            return None
+        return np.frombuffer(data, DIGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +98,12 @@ class Past:
     note: str = ""
 
 
-def keep_items(store: Store, items: Items) -> str:
-    """Store the distinct items of an evaluation, sha256 ``(n,)``.
-
-    Returns:
-        the digest of their file.
-    """
-    data = np.unique(items).tobytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if _read(store, digest) is None:
-        store.write(_key(digest), data)
-    return digest
-
-
 def look_back(
+    archive: Archive,
     attempts: Sequence[Attempt],
     own: tuple[str, int, str],
     items: Items,
     since: int,
-    store: Store,
-    find: FindSnapshot,
 ) -> Past:
     """Count the earlier attempts on these items.
 
@@ -82,19 +111,18 @@ def look_back(
     repeated comparison keeps its number, by the order of the evidence in the ledger.
 
     Args:
+        archive: of the items of earlier attempts.
         attempts: all evidence of the model, oldest first.
         own: weights digest, champion's version and rows digest of the present attempt.
         items: of the present attempt, ``(n,)``.
         since: the id of the evidence by which the best champion was promoted.
-        store: of the items of earlier attempts.
-        find: gives a snapshot by its digest; None where it is gone.
     """
     earlier = attempts_before(attempts, own)
     new = np.ones(len(items), bool)
     overlapping: set[tuple[str, str]] = set()
     lost = set[int]()
     for rows in dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in earlier):
-        judged = items_of(store, find, *rows)
+        judged = archive.items(*rows)
         known = np.ones(len(items), bool) if judged is None else is_among(items, judged)
         if judged is None:
             lost |= {a.version for a in earlier if _rows(a) == rows}
@@ -137,36 +165,6 @@ def _rows(attempt: Attempt) -> tuple[str, str]:
     return attempt.rows_digest, attempt.snapshot_digest
 
 
-def items_of(
-    store: Store, find: FindSnapshot, rows_digest: str, snapshot_digest: str
-) -> Items | None:
-    """The sorted items of an evaluation; None where they are lost."""
-    items = _read(store, rows_digest) if rows_digest else None
-    if items is not None:
-        return items
-    snapshot = find(snapshot_digest)
-    if snapshot is None:
-        return None
-    try:
-        return np.unique(SplitRows(snapshot, "test").items())
-    except IntegrityError:
-        return None
-
-
-def _read(store: Store, digest: str) -> Items | None:
-    try:
-        data = store.read(_key(digest))
-    except FileNotFoundError:
-        return None
-    if hashlib.sha256(data).hexdigest() != digest or len(data) % DIGEST.itemsize:
-        return None
-    return np.frombuffer(data, DIGEST)
-
-
-def _key(digest: str) -> str:
-    return f"judged/{digest}.bin"
-
-
 def is_among(items: Items, others: Items) -> npt.NDArray[np.bool_]:
     """Which items occur in ``others``, which are sorted, bool ``(n,)``."""
     if not len(others):
@@ -199,18 +197,18 @@ def _firsts(items: Items) -> npt.NDArray[np.bool_]:
 
 
 def compared_rows(
+    archive: Archive,
     snapshot: SnapshotRecord,
     items: Items,
     opponents: Mapping[int, str],
-    find: FindSnapshot,
 ) -> tuple[dict[int, npt.NDArray[np.bool_]], list[str]]:
     """One row of each item that neither a challenger nor an opponent was trained on.
 
     Args:
+        archive: finds other snapshots.
         snapshot: of the challenger.
         items: the test items, ``(n,)``.
         opponents: the digest of the snapshot of each, by version.
-        find: gives other snapshots.
 
     Returns:
         the rows of each opponent, bool ``(n,)``, and notes on versions whose data is
@@ -225,16 +223,13 @@ def compared_rows(
         if digest in known:
             continue
         try:
-            other = find(digest)
-            learned = None if other is None else learned_from(other, items)
+            known[digest] = learned_from(archive.find(digest), items)
         except IntegrityError:
-            learned = None
-        if learned is None:
+            known[digest] = np.zeros(len(items), bool)
             notes.append(
                 f"what version {version} learned from is no longer in the store, so "
                 "that none of it is left out, to its advantage"
             )
-        known[digest] = np.zeros(len(items), bool) if learned is None else learned
     alone = _firsts(items) & ~own  # a row copied many times is one item
     return {v: alone & ~known[digest] for v, digest in opponents.items()}, notes
 
@@ -255,22 +250,20 @@ class Vanished:
 
 
 def answer_again(
+    archive: Archive,
     models: Mapping[int, Any],
     description: DataDescription,
     attempts: Sequence[Attempt],
     items: Items,
-    store: Store,
-    find: FindSnapshot,
 ) -> Vanished:
     """Let the models answer the rows that have vanished.
 
     Args:
+        archive: of judged items.
         models: Keras models from raw items to answers, by version.
         description: of their input.
         attempts: of the champion or against it, oldest first.
         items: of the present test split, ``(n,)``.
-        store: of judged items.
-        find: gives a snapshot by its digest; None where it is gone.
     """
     judge, seen = task(description.task).judge, np.unique(items)
     taken = [np.empty(0, DIGEST)]
@@ -278,12 +271,12 @@ def answer_again(
     unanswered, left = 0, ROWS
     sets = dict.fromkeys((a.rows_digest, a.snapshot_digest) for a in attempts[::-1])
     for rows_digest, digest in list(sets)[:SETS]:
-        judged = items_of(store, find, rows_digest, digest)
+        judged = archive.items(rows_digest, digest)
         if judged is None or left <= 0:
             continue
         wanted = judged[~is_among(judged, seen)][:left]
         answered = 0
-        for part, raw, targets in _answered_rows(find, digest, wanted, description):
+        for part, raw, targets in _answered_rows(archive, digest, wanted, description):
             answered += len(part)
             taken.append(part)
             for version, model in models.items():
@@ -296,14 +289,14 @@ def answer_again(
 
 
 def _answered_rows(
-    find: FindSnapshot, digest: str, wanted: Items, description: DataDescription
+    archive: Archive, digest: str, wanted: Items, description: DataDescription
 ) -> Iterator[tuple[Items, Any, Targets]]:
     """Items, raw payload and targets of the wanted rows, a shard at a time."""
-    snapshot = find(digest) if len(wanted) else None
-    if snapshot is None or snapshot.description != description:
-        return
     module = medium(description.medium)
     try:
+        snapshot = archive.find(digest)
+        if not len(wanted) or snapshot.description != description:
+            return
         rows = SplitRows(snapshot, "test")
         for shard in np.flatnonzero(rows.counts).tolist():
             items = rows.items_of(shard)

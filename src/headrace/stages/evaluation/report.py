@@ -124,19 +124,6 @@ def slice_tables(slices: Mapping[str, Metrics]) -> dict[str, list[dict[str, Any]
     return tables
 
 
-def write_tables(slices: Mapping[str, Metrics], place: Path) -> dict[str, str]:
-    """Write a file for each table, and return the tag by which MLflow shows them."""
-    paths = []
-    for kind, rows in slice_tables(slices).items():
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        data = [[row.get(name) for name in columns] for row in rows]
-        path = f"{FOLDER}/{kind}.json"
-        (place / path).write_text(json.dumps({"columns": columns, "data": data}))
-        paths.append(path)
-    tables = [{"path": path, "type": "table"} for path in paths]
-    return {"mlflow.loggedArtifacts": json.dumps(tables)}
-
-
 def log(
     tracking: Tracking,
     training: TrainingRecord,
@@ -151,7 +138,16 @@ def log(
     report = {"metrics": values, "slices": slices, "gates": results}
     (place / FOLDER).mkdir()
     (place / FOLDER / "report.json").write_text(json.dumps(report, indent=1))
-    tags = {"verdict": verdict(gates), **write_tables(slices, place)}
+    tables = []
+    for kind, rows in slice_tables(slices).items():
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        data = [[row.get(name) for name in columns] for row in rows]
+        path = f"{FOLDER}/{kind}.json"
+        (place / path).write_text(json.dumps({"columns": columns, "data": data}))
+        tables.append({"path": path, "type": "table"})
+    # MLflow shows the tables that this tag names.
+    shown = json.dumps(tables)
+    tags = {"verdict": verdict(gates), "mlflow.loggedArtifacts": shown}
     tracking.log_metrics(training.run_id, values, model_uri=training.model_uri)
     tracking.log_tags(training.run_id, tags)
     tracking.log_files(training.run_id, place)

@@ -27,7 +27,7 @@ def of_groups(groups: list[str], right: Scores) -> Answers:
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen() -> None:
     right = np.array([True, True, True, False, False, True])
     answers = of_groups(["ann"] * 4 + ["bob"] * 2, right)
-    slices = group_slices(answers, lambda: {"ann"}, 0.95, TASK)
+    slices = group_slices(answers, lambda: {"ann"}, 0.95, TASK.judge)
     assert {name: (s["rows"], s["accuracy"]) for name, s in slices.items()} == {
         "groups=seen": (4, 0.75),
         "groups=unseen": (2, 0.5),
@@ -39,7 +39,7 @@ def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen() -> 
 
 def test_rows_without_groups_give_no_slices() -> None:
     answers = of_groups(["", ""], np.array([True, False]))
-    assert group_slices(answers, set, 0.95, TASK) == {}
+    assert group_slices(answers, set, 0.95, TASK.judge) == {}
     assert unseen_groups({}, "accuracy", 0.9, 100) == ({}, [])
 
 

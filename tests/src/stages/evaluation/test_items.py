@@ -14,7 +14,7 @@ import pytest
 from headrace.data.snapshots import DIGEST, SplitRows, find_snapshot
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.stages.evaluation.items import Past, keep_items, learned_from, look_back
+from headrace.stages.evaluation.items import Archive, Past, learned_from, look_back
 from headrace.state.ledger import Attempt
 from headrace.state.store import Store
 
@@ -45,6 +45,22 @@ def attempt(number: int, rows: str, **values: Any) -> Attempt:
     return Attempt(**plain | values)
 
 
+def archive_of(store: Store) -> Archive:
+    """The items in a store, with its snapshots."""
+
+    def find(digest: str) -> SnapshotRecord:
+        snapshot = find_snapshot(store, digest)
+        if snapshot is None:
+            raise IntegrityError("gone", "Restore it.")
+        return snapshot
+
+    return Archive(store, find)
+
+
+def keep_items(store: Store, items: npt.NDArray[np.bytes_]) -> str:
+    return archive_of(store).keep(items)
+
+
 def look(
     store: Store,
     attempts: list[Attempt],
@@ -52,12 +68,9 @@ def look(
     weights: str = "mine",
     since: int = 99,
 ) -> Past:
-    rows = keep_items(store, judged)
-
-    def find(digest: str) -> SnapshotRecord | None:
-        return find_snapshot(store, digest)
-
-    return look_back(attempts, (weights, 1, rows), judged, since, store, find)
+    archive = archive_of(store)
+    own = (weights, 1, archive.keep(judged))
+    return look_back(archive, attempts, own, judged, since)
 
 
 def test_items_are_kept_once_sorted_and_by_their_digest(store: Store) -> None:
