@@ -195,12 +195,11 @@ def _source(spec: PipelineSpec, folder: Path) -> dict[str, str]:
     name = f"{spec.name}/{FILE_NAME}"
     tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": name}
     try:
-        done = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, timeout=10, check=True
-        )
+        quiet: Any = {"stderr": subprocess.DEVNULL, "timeout": 10}
+        answer = subprocess.check_output(command, text=True, **quiet)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return tags
-    commit, prefix = done.stdout.splitlines()[:2]
+    commit, prefix = answer.splitlines()[:2]
     if Path(prefix).name == spec.name:
         tags["mlflow.source.name"] = f"{prefix}{FILE_NAME}"
     return {**tags, "mlflow.source.git.commit": commit}

@@ -97,7 +97,7 @@ class Opponents:
         model, weights = self.model, self.training.weights_digest
         gone: list[int] = []
         while True:
-            best = find_best_former(self.ledger, self.model, champion, weights, gone)
+            best = find_best_former(self.ledger, model, champion, weights, gone)
             if best.version is None:
                 return best
             try:

@@ -148,9 +148,8 @@ def _join() -> Any:
     """Connect the machines, before anything is computed in this process."""
     import tensorflow as tf
 
-    options = tf.distribute.experimental.CommunicationOptions(
-        timeout_seconds=PATIENCE_SECONDS
-    )
+    kind = tf.distribute.experimental.CommunicationOptions
+    options = kind(timeout_seconds=PATIENCE_SECONDS)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except tf.errors.OpError as error:

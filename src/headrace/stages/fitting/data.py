@@ -70,11 +70,9 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     Raises:
         IntegrityError: the snapshot or the quarantine is missing or damaged.
     """
-    return Data(
-        snapshot.description,
-        SplitRows(snapshot, "train", contract.quarantine_uri),
-        Examples(*read_split(snapshot, "val", contract.quarantine_uri)[:2]),
-    )
+    uri = contract.quarantine_uri
+    val = Examples(*read_split(snapshot, "val", uri)[:2])
+    return Data(snapshot.description, SplitRows(snapshot, "train", uri), val)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,8 @@ def adapt(preprocessing: Any, data: Data) -> None:
     layers = [layer for layer in preprocessing.layers if _learns(layer)]
     if not layers:
         return
-    items = _some_items(data)
+    parts = [part.items for part in _first_parts(data, ADAPT_BYTES)]
+    items = medium(data.description.medium).raw(np.concatenate(parts)[:ADAPT_ROWS])
     for layer in layers:
         inputs = items
         if not any(layer.input is own for own in preprocessing.inputs):
@@ -207,13 +206,6 @@ def some_targets(data: Data) -> Targets:
     """Targets of the first rows of train, which are a random sample, ``(n, ...)``."""
     parts = [part.targets for part in _first_parts(data)]
     return np.concatenate(parts)[:ADAPT_ROWS]
-
-
-def _some_items(data: Data) -> npt.NDArray[Any]:
-    parts = [part.items for part in _first_parts(data, ADAPT_BYTES)]
-    items = np.concatenate(parts)[:ADAPT_ROWS]
-    raw: npt.NDArray[Any] = medium(data.description.medium).raw(items)
-    return raw
 
 
 def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Rows | Examples]:

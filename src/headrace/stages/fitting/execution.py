@@ -194,11 +194,7 @@ class Execution:
 
 
 def plan_execution(
-    spec: TrainingSpec,
-    rows: int,
-    item_bytes: int,
-    strategy: Any,
-    window_bytes: int = WINDOW_BYTES,
+    spec: TrainingSpec, rows: int, item_bytes: int, strategy: Any, window_bytes: int
 ) -> Execution:
     """Plan the execution.
 

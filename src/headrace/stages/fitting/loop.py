@@ -37,7 +37,7 @@ from headrace.stages.fitting.cluster import share, spans_machines
 from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution, scatter_seeds
 from headrace.stages.fitting.recipe import Objective, make_optimizer, variables_of
-from headrace.stages.fitting.windows import LoadedWindow, Windows, steps_of_window
+from headrace.stages.fitting.windows import Window, Windows, steps_of_window
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs
 
@@ -142,7 +142,7 @@ class Loop:
                 what = f"epoch {self.progress.epoch + 1}/{self._spec.epochs}"
                 with Progress(what, execution.steps_per_epoch, "steps") as self._shown:
                     for window in windows.of(self.progress.epoch, self.progress.step):
-                        self._run_window(window)
+                        self._run_window(*window)
                 metrics = self._end_epoch()
                 on_epoch(self.progress.epoch, metrics)
                 self._save_if_due()
@@ -186,9 +186,9 @@ class Loop:
     def _values(self) -> Arrays:
         return [np.asarray(variable) for variable in self._variables]
 
-    def _run_window(self, loaded: LoadedWindow) -> None:
-        progress, window = self.progress, loaded.window
-        checkpoints = self._checkpoints  # all machines need equal steps, or they hang
+    def _run_window(self, window: Window, items: Any, targets: Any) -> None:
+        progress, checkpoints = self.progress, self._checkpoints
+        # All machines need equal steps, or they hang.
         every = checkpoints.every_steps if checkpoints else self._spec.checkpoint_steps
         plan, seed = self._setup.execution, self._spec.seed
         rows = steps_of_window(window, plan.batch_size, seed, progress.epoch)
@@ -197,7 +197,7 @@ class Loop:
             if every:
                 count = min(count, every - progress.total_steps % every)
             wall, cpu = time.perf_counter(), time.process_time()
-            done = self._run(loaded.items, loaded.targets, rows[at : at + count])
+            done = self._run(items, targets, rows[at : at + count])
             losses, scores = (values.numpy().tolist() for values in done)
             for loss, score in zip(losses, scores, strict=True):
                 progress.loss_sum += loss  # one by one: a resumed sum is equal
@@ -301,13 +301,12 @@ def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
             batch = preprocessing(tf.cast(batch, tf.float32))
         return step(batch, truth, (end - first) / batch_size)
 
-    def run(items: Any, targets: Any, rows: Any) -> tuple[Any, Any]:
+    def run(items: Any, targets: Any, rows: Any) -> Any:
         results = tf.TensorArray(tf.float32, tf.shape(rows)[0])
         for number in tf.range(tf.shape(rows)[0]):
             parts = strategy.run(part, args=(items, targets, rows[number]))
             results = results.write(number, strategy.reduce("SUM", parts, axis=None))
-        losses, scores = tf.unstack(tf.reshape(results.stack(), (-1, 2)), axis=1)
-        return losses, scores
+        return tf.unstack(tf.reshape(results.stack(), (-1, 2)), axis=1)
 
     signature = [
         tf.TensorSpec((None, *inputs.shape), inputs.dtype),

@@ -46,10 +46,8 @@ def make(kind: str, choice: str | Named, folder: Path, *given: Any) -> Any:
     try:
         return factory(*given, **arguments)
     except (Exception, SystemExit) as error:  # whatever the user's own code raises
-        raise SpecError(
-            f"{field} = {choice.name!r} cannot be made: {error}.",
-            "Mend its arguments.",
-        ) from error
+        message = f"{field} = {choice.name!r} cannot be made: {error}."
+        raise SpecError(message, "Mend its arguments.") from error
 
 
 def make_measure(kind: str, choice: str | Named, folder: Path) -> Any:
@@ -252,12 +250,8 @@ def _rate(spec: TrainingSpec, steps: int, folder: Path) -> Any:
 
     if spec.schedule == "cosine":
         warmup = max(1, steps // WARMUP_SHARE)
-        return schedules.CosineDecay(
-            0.0,
-            max(1, steps - warmup),
-            warmup_target=spec.learning_rate,
-            warmup_steps=warmup,
-        )
+        peak, rest = spec.learning_rate, max(1, steps - warmup)
+        return schedules.CosineDecay(0.0, rest, warmup_target=peak, warmup_steps=warmup)
     if spec.schedule != "constant":
         is_stepwise = named(spec.schedule).name == "PiecewiseConstantDecay"
         first = () if is_stepwise else (spec.learning_rate,)  # it has its own values

@@ -41,15 +41,11 @@ class Window:
 
 
 def windows_of_epoch(
-    counts: npt.NDArray[np.int64],
-    window_rows: int,
-    batch_size: int,
-    seed: int,
-    epoch: int,
+    counts: npt.NDArray[np.int64], most: int, batch_size: int, seed: int, epoch: int
 ) -> list[Window]:
-    """Assign the shards of an epoch to windows of at most about ``window_rows``."""
+    """Assign the shards of an epoch to windows of at most about ``most`` rows."""
     rows = int(counts.sum())
-    number = min(max(1, -(-rows // window_rows)), len(counts))
+    number = min(max(1, -(-rows // most)), len(counts))
     dealt = np.array_split(_random(seed, epoch, _OF_SHARDS, len(counts)), number)
     windows, step = [], 0
     for index, shards in enumerate(dealt):
@@ -78,15 +74,6 @@ def _random(seed: int, epoch: int, window: int, count: int) -> npt.NDArray[np.in
     return np.random.Generator(np.random.Philox(key=key)).permutation(count)
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedWindow:
-    """A window with its rows as tensors: ``(n, *shape)`` and ``(n, ...)``."""
-
-    window: Window
-    items: Any
-    targets: Any
-
-
 class Windows:
     """The windows of each epoch; one that holds all the data is read once.
 
@@ -105,8 +92,12 @@ class Windows:
         """Stop reading ahead."""
         self._reader.shutdown(cancel_futures=True)
 
-    def of(self, epoch: int, step: int) -> Iterator[LoadedWindow]:
-        """The windows of an epoch that are unfinished after ``step`` steps."""
+    def of(self, epoch: int, step: int) -> Iterator[tuple[Window, Any, Any]]:
+        """The windows of an epoch that are unfinished after ``step`` steps.
+
+        Returns:
+            each window with its rows as tensors, ``(n, *shape)`` and ``(n, ...)``.
+        """
         counts, plan = self._inputs.train.counts, self._execution
         sizes = plan.window_rows, plan.batch_size
         windows = windows_of_epoch(counts, *sizes, self._seed, epoch)
@@ -115,7 +106,7 @@ class Windows:
             items, targets = self._begin(window).result()
             for following in windows[place + 1 : place + 2]:
                 self._begin(following)
-            yield LoadedWindow(window, items, targets)
+            yield window, items, targets
 
     def _begin(self, window: Window) -> Future[tuple[Any, Any]]:
         if self._read is None or self._read[0] != window.shards:
