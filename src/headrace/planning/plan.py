@@ -26,7 +26,12 @@ from headrace.settings import Settings
 from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
 from headrace.spec.law import Law, read_law
 from headrace.stages.ingredients import closure, training_roots
-from headrace.stages.promotion import experiment_reason, registered_only, verdict
+from headrace.stages.promotion import (
+    experiment_reason,
+    registered_only,
+    standing,
+    verdict,
+)
 from headrace.stages.registration import training_key
 from headrace.state.ledger import earlier_attempts, find_best_former
 from headrace.state.store import Store
@@ -106,14 +111,12 @@ class Plan(Results):
     def ingest(self) -> Key:
         """The key of the snapshot."""
         data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
+        sources = extensions.modules("sources").values()
         return self._key(
             "ingest",
             {"data": data, "medium": self.spec.medium} | self._task,
             {"source": source_identity(self.spec.data.source, self.settings)},
-            [
-                *self._roots("ingestion", "labels"),
-                *extensions.modules("sources").values(),
-            ],
+            [*self._roots("ingestion", "labels"), *sources],
         )
 
     def validate(self, snapshot: SnapshotRecord) -> Key:
@@ -153,7 +156,8 @@ class Plan(Results):
     ) -> Key:
         """The key of the evaluation, which includes the opponents."""
         gates = [gate.model_dump() for gate in self.spec.gates]
-        kinds = {gate.kind for gate in self.spec.gates if gate.kind}
+        modules = extensions.modules("gates")
+        kinds = sorted({modules[gate.kind] for gate in self.spec.gates if gate.kind})
         return self._key(
             "evaluate",
             {"evaluation": self.spec.evaluation.model_dump(), "gates": gates},
@@ -165,10 +169,7 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            [
-                *self._roots("evaluation", "labels", "judge"),
-                *(extensions.modules("gates")[kind] for kind in sorted(kinds)),
-            ],
+            [*self._roots("evaluation", "labels", "judge"), *kinds],
         )
 
     @property
@@ -207,9 +208,8 @@ class Plan(Results):
         if champion is None:
             return {"champion": "none"}
         name, weights = self.spec.name, training.weights_digest
-        earlier = earlier_attempts(
-            self.ledger.attempts(name), weights, champion, training.snapshot_digest
-        )
+        attempts, snapshot = self.ledger.attempts(name), training.snapshot_digest
+        earlier = earlier_attempts(attempts, weights, champion, snapshot)
         best = find_best_former(self.ledger, name, champion, weights).version
         opponents = {"champion": champion} | ({"best champion": best} if best else {})
         versions = {key: self.ledger.version(name, n) for key, n in opponents.items()}
@@ -306,19 +306,8 @@ def _outcome(
         return "unchanged", experiment_reason(name, version, plan.law.changes)
     if champion is not None and champion.version.version == version:
         return "unchanged", f"version {version} is the champion"
+    decided = decided or standing(plan.spec, version, evaluation, plan.ledger, champion)
     if decided is not None:
-        return "unchanged", decided.reason
-    return _by_history(plan, version, register_only)
-
-
-def _by_history(
-    plan: Plan, version: int, register_only: bool
-) -> tuple[str, str] | None:
-    """The status of a version whose gates hold; None if it is to be promoted."""
-    name = plan.spec.name
-    approval = plan.ledger.approval(name, version)
-    if approval is not None and approval.action == "reject":
-        return "refused", f"version {version} was {approval}"
-    if plan.ledger.was_rolled_back(name, version):
-        return "unchanged", f"version {version} was rolled back"
+        is_refused = decided.status == "refused"
+        return "refused" if is_refused else "unchanged", decided.reason
     return ("unchanged", registered_only(name, version)) if register_only else None

@@ -169,10 +169,8 @@ class Results:
             return None
         if sha256 == record.manifest_sha256:
             return record
-        log.warning(
-            "%s was changed since it was recorded, so it is ignored.",
-            self.store.uri(key),
-        )
+        uri = self.store.uri(key)
+        log.warning("%s was changed since it was recorded, so it is ignored.", uri)
         return None
 
     def forget(self, key: Key) -> None:
@@ -189,9 +187,8 @@ class Results:
             seconds=round(seconds, 3),
         )
         data = as_json(saved.model_dump())
-        self.anchored.write_all(
-            {_place(key): data, self._latest(key.stage): data}, _parts(record)
-        )
+        places = _place(key), self._latest(key.stage)
+        self.anchored.write_all(dict.fromkeys(places, data), _parts(record))
 
     def find_or_make(self, key: Key, kind: type[R], make: Callable[[], R]) -> R:
         """The result of a stage, which is made and saved if the store lacks it."""

@@ -38,4 +38,6 @@ def test_a_version_that_was_rolled_back_is_left_alone(
     roll_back("blobs", trained.settings, reason="")
     finished = find_finished(done)
     assert finished is not None
-    assert finished.reason == "version 2 was rolled back"
+    who = trained.settings.user
+    reason = f"version 2 was rolled back by {who}: promote it by hand"
+    assert finished.reason == reason

@@ -38,12 +38,10 @@ def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
     """
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
-    newest = ledger.newest_evidence(model)
-    sound = newest is not None and all(
-        gate.passed or gate.kind == "champion" for gate in newest.gates
-    )
-    is_other = newest is not None and newest.version != number
-    challenger = newest.version if newest and sound and is_other else None
+    newest, challenger = ledger.newest_evidence(model), None
+    if newest is not None and newest.version != number:
+        sound = all(gate.passed or gate.kind == "champion" for gate in newest.gates)
+        challenger = newest.version if sound else None
     return {"champion": number, "challenger": challenger}
 
 
