@@ -113,10 +113,11 @@ def _scale(columns: tuple[str, ...], items: ItemTable) -> list[Check]:
     for column in columns:
         frame = items.read(["split", column])
         mean = float(frame.loc[frame["split"] == "train", column].mean())
-        bounds = {"min_value": mean / SCALE_FACTOR, "max_value": mean * SCALE_FACTOR}
-        arguments = {"column": column, **bounds}
+        low, high = mean / SCALE_FACTOR, mean * SCALE_FACTOR
+        bounds = {"column": column, "min_value": low, "max_value": high}
+        shows = (column,)
         checks.append(
-            Check("scale", _MEAN, arguments, "", "test", warns=True, shows=(column,))
+            Check("scale", _MEAN, bounds, split="test", warns=True, shows=shows)
         )
     return checks
 

@@ -55,7 +55,7 @@ def check_row(
 def publish(
     store: Store,
     name: str,
-    tables: Sequence[tuple[str, Sequence[dict[str, Any]]]],
+    tables: Sequence[dict[str, Any]],
     verdict: dict[str, Any],
     version: str,
 ) -> str:
@@ -64,7 +64,7 @@ def publish(
     Args:
         store: of the pages.
         name: of the page's folder.
-        tables: the title of each table, and its checks.
+        tables: each with its ``title`` and its ``checks``, from `check_row`.
         verdict: the summary for the index, which is stored with the page: ``pipeline``,
             ``snapshot``, ``problems``, ``quarantined``, ``passed`` and ``checks``.
         version: of Great Expectations.
@@ -75,11 +75,9 @@ def publish(
     key = f"{FOLDER}/{name}"
     if not store.exists(f"{key}/{PAGE}"):
         title = f"{verdict['pipeline']}: the data against its contract"
-        shown = [{"title": title, "checks": checks} for title, checks in tables]
         facts = {**verdict, "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M}"}
-        page = render(
-            "checks.html", title=title, tables=shown, version=version, **facts
-        )
+        shown = {"title": title, "tables": tables, "version": version, **facts}
+        page = render("checks.html", **shown)
         store.write_json(f"{key}/{_VERDICT}", facts)
         store.write(f"{key}/{PAGE}", page.encode())
         _write_index(store)

@@ -80,9 +80,8 @@ class Session:
             analytics_enabled=False,
         )
         self._context: Any = gx.get_context(project_config=config, mode="ephemeral")
-        self._pipeline = pipeline
-        self._snapshot = snapshot_digest
-        self._tables: list[tuple[str, list[dict[str, Any]]]] = []
+        self._pipeline, self._snapshot = pipeline, snapshot_digest
+        self._tables: list[dict[str, Any]] = []
         self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
 
     def run(self, title: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
@@ -107,7 +106,7 @@ class Session:
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
             outcomes.append(outcome)
             rows.append(docs.check_row(outcome, _sentence(check, result), table, named))
-        self._tables.append((title, rows))
+        self._tables.append({"title": title, "checks": rows})
         return outcomes
 
     def _result(self, expectation: Any, frame: pd.DataFrame) -> Any:
@@ -118,9 +117,8 @@ class Session:
         engine.load_batch_data("table", frame)
         del frame  # pydantic's errors keep the variables of their callers
         validator = Validator(engine, data_context=self._context)
-        (result,) = validator.graph_validate(
-            [expectation.configuration], {"result_format": _RESULT_FORMAT}
-        )
+        wanted = {"result_format": _RESULT_FORMAT}
+        (result,) = validator.graph_validate([expectation.configuration], wanted)
         # The engine and its data reference each other; free them before the next frame.
         engine.batch_manager.batch_data_cache.clear()
         return result
@@ -138,7 +136,7 @@ class Session:
         """
         import great_expectations as gx
 
-        checks = [check for _, table in self._tables for check in table]
+        checks = [check for table in self._tables for check in table["checks"]]
         verdict = {
             "pipeline": self._pipeline,
             "snapshot": self._snapshot,
@@ -201,9 +199,7 @@ def _named(check: Check, of_table: bool) -> list[str]:
     return list(dict.fromkeys(itertools.chain(*lists)))
 
 
-def _frame(
-    table: Table, split: str, named: Sequence[str], of_table: bool
-) -> pd.DataFrame:
+def _frame(table: Table, split: str, named: list[str], of_table: bool) -> pd.DataFrame:
     """The columns that a check names.
 
     An expectation of the table as a whole gets the others as well, without values.
@@ -240,10 +236,8 @@ def _expectation(check: Check, columns: Sequence[str]) -> Any:
     try:
         return implementation(**{**extra, **check.arguments})
     except (pydantic.ValidationError, TypeError) as error:
-        raise SpecError(
-            f"{check.where}: {check.expectation}: {_condense(error)}.",
-            "Mend its arguments.",
-        ) from None
+        message = f"{check.where}: {check.expectation}: {_condense(error)}."
+        raise SpecError(message, "Mend its arguments.") from None
 
 
 def _implementation(check: Check) -> Any:

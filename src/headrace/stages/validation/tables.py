@@ -254,8 +254,6 @@ def delivered_table(items: ItemTable, rejected: pd.DataFrame) -> FrameTable:
     count = len(items)
     row = np.concatenate([np.arange(count), rejected["row"].to_numpy(np.int64)])
     name = pd.array(["", *rejected["name"]], dtype="str")
-    place = np.concatenate(
-        [np.zeros(count, np.int64), 1 + np.arange(len(rejected), dtype=np.int64)]
-    )
+    place = np.maximum(np.arange(len(row)) - count + 1, 0)
     columns = {"row": row, "name": name.take(place), "readable": row >= 0}
     return FrameTable(pd.DataFrame(columns))
