@@ -280,14 +280,12 @@ def law_section(
     """
     lines = ["", "## Law and evidence", ""]
     lines.append(f"- Law of the pipeline file `{standing.law_digest}`")
-    for change in recorded_changes(standing.law):
-        lines.append(f"- Experiment: it overrides {change}")
+    experiment = recorded_changes(standing.law)
+    lines += [f"- Experiment: it overrides {change}" for change in experiment]
     if before is not None and before.law_digest != standing.law_digest:
         old, new = before.law.get("committed", {}), standing.law.get("committed", {})
-        lines += [
-            f"- Change of law since version {before.version}: {change}"
-            for change in changes(old, new)
-        ]
+        since = f"- Change of law since version {before.version}"
+        lines += [f"{since}: {change}" for change in changes(old, new)]
     lines += ["", "| evidence | compared with | law | verdict |"]
     lines += ["| --- | --- | --- | --- |"]
     for row in evidence:

@@ -120,10 +120,9 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 def _processes(settings: Settings) -> Iterator[tuple[Executor, int]]:
     """Processes of this machine, and their number."""
     count = min(settings.max_processes, _processors())
+    context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), _live_with_parent
-        ) as executor:
+        with ProcessPoolExecutor(count, context, _live_with_parent) as executor:
             yield executor, count
     except BrokenProcessPool:
         raise DependencyError(

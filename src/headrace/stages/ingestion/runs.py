@@ -39,26 +39,19 @@ class Raw:
 
     Attributes:
         path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
-        chunk: without its rows.
-        dtype, shape: of one item of an array; "" and () for encoded files.
+        chunk: without its rows; its items are none of an array, or of encoded files.
     """
 
     path: Path
     chunk: Chunk
-    dtype: str
-    shape: tuple[int, ...]
 
 
 def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
     """Write each chunk of a source to a file in a folder, one at a time."""
     for number, chunk in zip(itertools.count(), chunks):
         path = folder / f"{number:06}.raw"
-        dtype, shape = "", ()
-        if isinstance(chunk.items, np.ndarray):
-            dtype, shape = chunk.items.dtype.str, chunk.items.shape[1:]
-            item = as_binary(chunk.items)
-        else:
-            item = _binary(chunk.items)
+        items, none = chunk.items, chunk.items[:0].copy()
+        item = as_binary(items) if isinstance(items, np.ndarray) else _binary(items)
         columns = {
             "label": pa.array(chunk.labels, pa.string()),
             "name": pa.array(chunk.names, pa.string()),
@@ -66,9 +59,10 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
             "item": item,
         }
         write_table(path, columns)
-        rest = dataclasses.replace(chunk, items=[], labels=[], names=[], groups=[])
-        del chunk, item, columns  # this process may decode it, and needs the memory
-        yield Raw(path, rest, dtype, shape)
+        rest = dataclasses.replace(chunk, items=none, labels=[], names=[], groups=[])
+        # This process may decode it, and needs the memory.
+        del chunk, items, item, columns
+        yield Raw(path, rest)
 
 
 def _binary(items: list[bytes]) -> pa.Array:
@@ -84,8 +78,9 @@ def read_raw(raw: Raw) -> Chunk:
     """The chunk of a file."""
     rows = read_table(raw.path)
     column = rows["item"].chunk(0)
-    if raw.dtype:
-        items = as_bytes(column).view(raw.dtype).reshape(-1, *raw.shape)
+    like = raw.chunk.items
+    if isinstance(like, np.ndarray):
+        items = as_bytes(column).view(like.dtype).reshape(-1, *like.shape[1:])
     else:
         items = column.to_pylist()
     texts = {f"{n}s": rows[n].to_pylist() for n in ("label", "name", "group")}

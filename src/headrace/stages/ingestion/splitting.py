@@ -272,15 +272,11 @@ def split_notes(runs: Sequence[Run], splits: Splits) -> list[str]:
     named = {run.split for run in runs}
     if named != {"train", "val"} or splits.test_groups is not None:
         return []
-    if splits.test_fraction is not None:
-        return [
-            f"{rows:,} validation rows lack classes of train: train, val and test are "
-            "drawn anew from all rows."
-        ]
-    return [
-        f"{rows:,} validation rows are the test split, as no test split is named; val "
-        "is taken from train."
-    ]
+    if splits.test_fraction is None:
+        use = "are the test split, as no test split is named; val is taken from train."
+    else:
+        use = "lack classes of train: train, val and test are drawn anew from all rows."
+    return [f"{rows:,} validation rows {use}"]
 
 
 def findings_of(splits: Splits, scales: Mapping[tuple[str, str], str]) -> list[Finding]:

@@ -108,14 +108,9 @@ def differences(then: Ingredients, now: Ingredients) -> tuple[Difference, ...]:
         return ("code", "lock", "device").index(kind), name not in direct, name
 
     return tuple(
-        Difference(
-            kind=part[0],
-            name=part[1],
-            then=before.get(part, ""),
-            now=after.get(part, ""),
-        )
+        Difference(kind=part[0], name=part[1], then=old, now=new)
         for part in sorted(before.keys() | after.keys(), key=rank)
-        if before.get(part) != after.get(part)
+        if (old := before.get(part, "")) != (new := after.get(part, ""))
     )
 
 

@@ -24,6 +24,7 @@ from headrace.errors import SpecError
 from headrace.extensions import file_below
 
 PACKAGE = "headrace"
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ROOT = Path(__file__).parents[2]
 # Given here, since looking up an owner takes as long as all the rest.
 _DISTRIBUTIONS = {"PIL": "pillow"}
@@ -66,8 +67,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
         state[f"code {name}"] = digest
         waiting.extend(imported)
     for package in packages - {PACKAGE}:
-        version = _version(package)
-        if version:
+        if version := _version(package):
             state[f"version {package}"] = version
     return dict(sorted(state.items()))
 
@@ -109,9 +109,8 @@ def _read(path: Path, package: str = "") -> tuple[str, frozenset[str]]:
         if key not in _parsed:
             _parsed[key] = _parse(code, package)
     except SyntaxError as error:
-        raise SpecError(
-            f"{path}, line {error.lineno}: {error.msg}.", "Mend it, or move it away."
-        ) from None
+        message = f"{path}, line {error.lineno}: {error.msg}."
+        raise SpecError(message, "Mend it, or move it away.") from None
     digest, imported = _parsed[key]
     return digest, frozenset(imported)
 
@@ -127,9 +126,7 @@ def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
             if module:
                 imported.add(module)
                 imported.update(f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ):
+        elif isinstance(node, _DOCUMENTED):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()

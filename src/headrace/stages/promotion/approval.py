@@ -8,11 +8,12 @@ answer may come from anywhere, even after the run has ended.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
 from headrace.stages.promotion import (
     evidence_of,
     evidence_to_approve,
@@ -24,10 +25,6 @@ from headrace.stages.promotion import (
 )
 from headrace.state.ledger import Approval, Entry, Ledger
 from headrace.state.tracking import Tracking
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-    from headrace.spec import PipelineSpec
 
 
 def ask(

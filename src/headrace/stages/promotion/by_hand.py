@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError
 from headrace.models.logged.soundness.checks import require_sound
+from headrace.settings import Settings
 from headrace.stages.promotion import project_aliases
 from headrace.state.ledger import Champion, Entry, Evidence, Ledger, Version
 from headrace.state.tracking import Tracking
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-
 
 Judge = Callable[[Version, Champion | None], Evidence]
 

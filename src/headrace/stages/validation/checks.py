@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,10 +115,8 @@ def _scale(columns: tuple[str, ...], items: ItemTable) -> list[Check]:
         mean = float(frame.loc[frame["split"] == "train", column].mean())
         low, high = mean / SCALE_FACTOR, mean * SCALE_FACTOR
         bounds = {"column": column, "min_value": low, "max_value": high}
-        shows = (column,)
-        checks.append(
-            Check("scale", _MEAN, bounds, split="test", warns=True, shows=shows)
-        )
+        of_test = Check("scale", _MEAN, bounds, split="test", warns=True)
+        checks.append(replace(of_test, shows=(column,)))
     return checks
 
 
