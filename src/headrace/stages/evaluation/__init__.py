@@ -86,32 +86,25 @@ def evaluate(
         ServingCheck(training, file, golden) as check,  # runs in parallel
     ):
         place = Path(folder)
-        model = open_model(file, training.model_uri, training.description)
+        data, how = training.description, spec.evaluation
+        model = open_model(file, training.model_uri, data).model
         store = Store(settings.store)
         opponents = Opponents(spec.name, comparator, training, ledger, tracking, store)
         trained, val, rows = (
             SplitRows(snapshot, split, contract.quarantine_uri)
             for split in ("train", "val", "test")
         )
-        data = training.description
-        learned = task(data.task)
-        answers = ask(model.model, opponents.models, rows, spec.evaluation.mistakes)
-        metrics, slices = learned.judge.metrics(
-            answers.outputs, answers.targets, data, spec.evaluation
-        )
-        sure = spec.evaluation.confidence
-        slices |= group_slices(answers, trained.groups, sure, learned.judge)
-        val_score = training.metrics.get(f"val_{learned.score}")
-        more, findings = unseen_groups(slices, learned.score, val_score, len(val))
+        score, judge = task(data.task).score, task(data.task).judge
+        answers = ask(model, opponents.models, rows, how.mistakes)
+        metrics, slices = judge.metrics(answers.outputs, answers.targets, data, how)
+        slices |= group_slices(answers, trained.groups, how.confidence, judge)
+        val_score = training.metrics.get(f"val_{score}")
+        more, findings = unseen_groups(slices, score, val_score, len(val))
         metrics |= more
-        findings += learned.judge.few_rows(spec, answers.targets, len(val))
-        parts = (
-            part
-            for split in (rows, val, trained)
-            for part in ask_some(model.model, split, SUSPECT_ROWS)
-        )
-        suspects = learned.judge.suspects(parts, data)
-        report.draw(answers, suspects, data, spec.evaluation, place)
+        findings += judge.few_rows(spec, answers.targets, len(val))
+        parts = (p for split in (rows, val, trained) for p in ask_some(model, split))
+        suspects = judge.suspects(parts, data)
+        report.draw(answers, suspects, data, how, place)
         served = check.result()
         metrics["model_megabytes"] = training.model_bytes / 1e6
         if served.latency_ms is not None:
@@ -120,9 +113,7 @@ def evaluate(
             metrics["serving_difference"] = served.difference
             if served.difference <= TOLERANCE:
                 mark_verified(training, settings)
-        verdicts, rows_digest, figures = compare(
-            model.model, opponents, spec.gates, answers, rows
-        )
+        verdicts, digest, figures = compare(model, opponents, spec.gates, answers, rows)
         metrics |= figures
         values = dict(metrics)
         for name, numbers in slices.items():  # a gate names class=spam/f1
@@ -139,7 +130,7 @@ def evaluate(
         champion_version=comparator,
         champion_sequence=sequence,
         best_version=opponents.best.version,
-        rows_digest=rows_digest,
+        rows_digest=digest,
         findings=tuple(findings),
         suspects=tuple(
             SuspectRecord(
@@ -330,6 +321,3 @@ def compare(
     gate = gates[0] if gates else GateSpec.model_validate({"name": "champion"})
     verdict, metrics = champion_gate(gate, trial)
     return {gate.name: verdict} if gates else {}, rows_digest, metrics
-
-
-SUSPECT_ROWS = 20_000  # of a split

@@ -20,6 +20,7 @@ from headrace.tasks import Judge, task
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
 SHOWN = 50
+SOME_ROWS = 20_000
 LEVEL = 0.01
 
 
@@ -99,18 +100,17 @@ def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
     return judge.scores(inference.answers(model, raw), targets)
 
 
-def ask_some(model: Any, rows: SplitRows, most: int) -> Iterator[Judged]:
+def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
     """The answers of a model to the first rows of a split, which are a random sample.
 
     Args:
         model: a Keras model from raw items to answers.
-        rows: of the split.
-        most: the number of rows.
+        rows: of the split; at most `SOME_ROWS` are answered.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    module = medium(rows.snapshot.description.medium)
+    module, most = medium(rows.snapshot.description.medium), SOME_ROWS
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         items = part.items[:most]
