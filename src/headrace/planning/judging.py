@@ -58,9 +58,7 @@ def judge(settings: Settings, version: Version, champion: Champion | None) -> Ev
     against = f"against the champion {now}" if now else "without a champion"
     missing = f"There is no evidence for version {number} of {model} {against}"
     if plan is None:
-        raise _impossible(
-            version, f"{missing}, and its pipeline's folder is not found."
-        )
+        raise _refusal(version, f"{missing}, and its pipeline's folder is not found.")
     _check_law(version, plan, ledger)
     snapshot, training = _records(version, plan, missing)
     log.info(
@@ -91,7 +89,7 @@ def _records(
         snapshot = SnapshotRecord.model_validate(details.get("snapshot"))
         training = TrainingRecord.model_validate(details.get("training"))
     except ValidationError:
-        raise _impossible(
+        raise _refusal(
             version,
             f"{missing}, and the ledger has no record of its training: it was "
             "registered by another Headrace.",
@@ -100,7 +98,7 @@ def _records(
     if present is None:
         place = plan.store.uri(f"snapshots/{snapshot.digest}")
         message = f"{missing}, and its snapshot is gone or changed: {place}."
-        raise _impossible(version, message)
+        raise _refusal(version, message)
     return in_store(present, plan.store), as_bound(training, version)
 
 
@@ -128,7 +126,7 @@ def _judge(
         made = register(plan.spec, plan.folder, *records, *where)
     evidence = None if made.evidence_id is None else ledger.evidence(made.evidence_id)
     if evidence is None:
-        raise _impossible(version, f"Version {version.version}: {made.reason}.")
+        raise _refusal(version, f"Version {version.version}: {made.reason}.")
     return evidence
 
 
@@ -136,7 +134,7 @@ def _check_law(version: Version, plan: Plan, ledger: Ledger) -> None:
     """Raise PromotionError for an experiment, or if another law chose its rows."""
     own = ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
-        raise _impossible(
+        raise _refusal(
             version,
             f"Version {version.version} of {version.model} is of an experiment, which "
             f"overrides {', '.join(own[-1].overrides)}.",
@@ -150,14 +148,14 @@ def _check_law(version: Version, plan: Plan, ledger: Ledger) -> None:
     )
     differ = changes(before, now)
     if differ:
-        raise _impossible(
+        raise _refusal(
             version,
             f"The rows of version {version.version} of {version.model} were chosen by "
             f"another law than {plan.folder} has now: {'; '.join(map(str, differ))}.",
         )
 
 
-def _impossible(version: Version, message: str) -> PromotionError:
+def _refusal(version: Version, message: str) -> PromotionError:
     return PromotionError(
         message,
         f"Run `headrace run {version.model}` as it was trained, or overrule with "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from headrace import extensions
@@ -19,22 +20,19 @@ from headrace.spec import GateSpec
 def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
     """Compare one metric with its bound."""
     value, threshold = metrics.get(gate.metric), gate.threshold
+    result = partial(GateResult, name=gate.name, threshold=threshold)
     if value is None or threshold is None or math.isnan(value):
         lack = f"there is no metric {gate.metric}"
         reason = lack if value is None else f"{gate.metric} is not a number"
-        return GateResult(
-            name=gate.name, passed=False, threshold=threshold, reason=reason
-        )
+        return result(passed=False, reason=reason)
     is_least = gate.direction == "min"
     enough = value >= threshold if is_least else value <= threshold
     word, sign = ("at least", ">=") if is_least else ("at most", "<=")
     is_finite = math.isfinite(value)
     reason = f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed"
-    return GateResult(
-        name=gate.name,
+    return result(
         passed=enough and is_finite,
         value=value if is_finite else None,
-        threshold=threshold,
         reason="" if enough and is_finite else reason,
         compared=f"{value:.4g} {sign} {threshold:.4g}",
     )

@@ -131,11 +131,8 @@ def look_back(
             new &= ~known
     compared = [a for a in earlier if a.champion_version is not None]
     counted = {_subject(a) for a in compared if a.id > since or _rows(a) in overlapping}
-    on_new = {
-        _subject(a)
-        for a in compared
-        if a.id > since and "attempt_on_new_items" in a.metrics
-    }
+    recent = [a for a in compared if a.id > since]
+    on_new = {_subject(a) for a in recent if "attempt_on_new_items" in a.metrics}
     note = ""
     if lost:
         names = ", ".join(map(str, sorted(lost)))

@@ -141,9 +141,8 @@ class Fit:
             learned.head.check_training(network, recipe)
             inputs = inputs_of(data, preprocessing)
             rows = int(data.train.counts.sum())
-            self.execution = plan_execution(
-                recipe, rows, inputs.item_bytes, strategy, inputs.window_bytes
-            )
+            item, window = inputs.item_bytes, inputs.window_bytes
+            self.execution = plan_execution(recipe, rows, item, strategy, window)
             # Outside the scope: the saved model, and predictions, are on one device.
             model = models.compose(description, preprocessing, network)
             parts = model, network, inputs, recipe, self.execution, strategy, learned
@@ -166,10 +165,8 @@ class Fit:
         setup = self._setup
         with translate_errors(setup.spec, setup.strategy):
             self._loop.run(on_epoch)
-            targets = setup.inputs.val.targets
-            finished = setup.task.head.finish(
-                setup.network, setup.validation, targets, setup.spec
-            )
+            finish, targets = setup.task.head.finish, setup.inputs.val.targets
+            finished = finish(setup.network, setup.validation, targets, setup.spec)
         progress = self._loop.progress
         return Fitted(
             model=setup.model,

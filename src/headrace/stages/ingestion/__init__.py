@@ -123,14 +123,7 @@ def _decode(
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
     form = module.form_of(data)
-    decode = partial(
-        decode_to_runs,
-        medium=medium,
-        task=task,
-        form=form,
-        where=data.source,
-        limits=limits,
-    )
+    decode = partial(decode_to_runs, medium, task, form, data.source, limits)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
@@ -150,7 +143,7 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    again = partial(bring_to, medium=medium, task=task, shape=shape)
+    again = partial(bring_to, medium, task, shape)
     for part in spread(again, odd, settings):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded

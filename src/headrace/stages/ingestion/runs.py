@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.decoding import Block, Part, decode_chunk, fit
-from headrace.data.decoding_parts import LIMITS, Limits
+from headrace.data.decoding_parts import Limits
 from headrace.data.snapshots import Rejected
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.chunks import Chunk
 from headrace.media.digests import digests
-from headrace.records import DEFAULT_TASK, Form
+from headrace.records import Form
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
@@ -166,9 +166,8 @@ class Decoded:
         labelled = np.array([bool(label.strip()) for label in block.labels], bool)
         unlabelled = np.flatnonzero(~labelled).tolist()
         if shape is not None:
-            self.rejected += [
-                block.reject(row, "label", "the label is empty") for row in unlabelled
-            ]
+            empty = "label", "the label is empty"
+            self.rejected += [block.reject(row, *empty) for row in unlabelled]
             block, unlabelled = block.take(labelled), []
         if not block.labels:
             return
@@ -193,22 +192,17 @@ class Decoded:
 
 
 def decode_to_runs(
-    raw: Raw,
-    medium: str,
-    form: Form,
-    where: str,
-    limits: Limits = LIMITS,
-    task: str = DEFAULT_TASK,
+    medium: str, task: str, form: Form, where: str, limits: Limits, raw: Raw
 ) -> Decoded:
     """Decode a chunk to runs.
 
     Args:
-        raw: its file is deleted.
         medium: a package in ``headrace.media``.
+        task: a package in ``headrace.tasks``.
         form: of all items, as far as it is known.
         where: the source, for messages.
         limits: larger items are rejected.
-        task: a package in ``headrace.tasks``.
+        raw: its file is deleted.
 
     Raises:
         SourceError: an array is not one of the medium.
@@ -268,14 +262,14 @@ def _joined(blocks: list[Block]) -> Block:
     )
 
 
-def bring_to(run: Run, medium: str, shape: _Shape, task: str = DEFAULT_TASK) -> Decoded:
+def bring_to(medium: str, task: str, shape: _Shape, run: Run) -> Decoded:
     """Write a run again with all items in one shape; others are rejected.
 
     Args:
-        run: its file is deleted.
         medium: a package in ``headrace.media``.
-        shape: of all items.
         task: a package in ``headrace.tasks``.
+        shape: of all items.
+        run: its file is deleted.
 
     Returns:
         the new run, unless it is empty, and the rejected items.
