@@ -59,7 +59,7 @@ def judge(settings: Settings, version: Version, champion: Champion | None) -> Ev
     missing = f"There is no evidence for version {number} of {model} {against}"
     if plan is None:
         raise _refusal(version, f"{missing}, and its pipeline's folder is not found.")
-    _check_law(version, plan, ledger)
+    _check_law(version, plan)
     snapshot, training = _records(version, plan, missing)
     log.info(
         "promote: %s under the law of %s: evaluating it now on its snapshot %s",
@@ -67,7 +67,7 @@ def judge(settings: Settings, version: Version, champion: Champion | None) -> Ev
         plan.folder,
         snapshot.digest[:12],
     )
-    return _judge(plan, version, snapshot, training, ledger)
+    return _judge(plan, version, snapshot, training)
 
 
 def _plan(model: str, settings: Settings) -> Plan | None:
@@ -103,11 +103,7 @@ def _records(
 
 
 def _judge(
-    plan: Plan,
-    version: Version,
-    snapshot: SnapshotRecord,
-    training: TrainingRecord,
-    ledger: Ledger,
+    plan: Plan, version: Version, snapshot: SnapshotRecord, training: TrainingRecord
 ) -> Evidence:
     from headrace.backend import load_backend
     from headrace.stages import evaluation, validation
@@ -122,17 +118,18 @@ def _judge(
         key = plan.evaluate(contract, training, comparator)
         evaluate = partial(evaluation.evaluate, *inputs)
         records = snapshot, training, plan.find_or_make(key, EvaluationRecord, evaluate)
-        where = plan.settings, ledger, plan.law
+        where = plan.settings, plan.ledger, plan.law
         made = register(plan.spec, plan.folder, *records, *where)
-    evidence = None if made.evidence_id is None else ledger.evidence(made.evidence_id)
+    number = made.evidence_id
+    evidence = None if number is None else plan.ledger.evidence(number)
     if evidence is None:
         raise _refusal(version, f"Version {version.version}: {made.reason}.")
     return evidence
 
 
-def _check_law(version: Version, plan: Plan, ledger: Ledger) -> None:
+def _check_law(version: Version, plan: Plan) -> None:
     """Raise PromotionError for an experiment, or if another law chose its rows."""
-    own = ledger.evidence_of(version.model, version.version)
+    own = plan.ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
         raise _refusal(
             version,

@@ -22,8 +22,7 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import Settings
-from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
+from headrace.spec import CHECKPOINT_FIELDS
 from headrace.spec.law import Law, read_law
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.promotion import (
@@ -59,10 +58,6 @@ class Plan(Results):
         folder: its folder.
         settings: where the store and the ledger are.
     """
-
-    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
-        self.spec, self.folder, self.settings = spec, folder, settings
-        self.store = Store(settings.store)
 
     @cached_property
     def law(self) -> Law:

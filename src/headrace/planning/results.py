@@ -32,7 +32,6 @@ from headrace.state.store import Store
 
 _SHOWN = 3
 R = TypeVar("R", bound=Record)
-T = TypeVar("T", bound=TrainingRecord)
 _QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
 log = logging.getLogger("headrace")
 
@@ -117,9 +116,9 @@ class Saved(Record):
 class Results:
     """The stored results of one pipeline's stages, by the keys of the stages."""
 
-    spec: PipelineSpec
-    store: Store
-    settings: Settings
+    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+        self.spec, self.folder, self.settings = spec, folder, settings
+        self.store = Store(settings.store)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -141,14 +140,14 @@ class Results:
         except ValidationError:  # of an older release
             return None
         if isinstance(record, TrainingRecord):
-            return self._as_registered(record)
+            return cast(R | None, self._as_registered(record))
         if isinstance(record, SnapshotRecord):
             return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
             return record if self.store.exists(_quarantine(record)) else None
         return record
 
-    def _as_registered(self, training: T) -> T | None:
+    def _as_registered(self, training: TrainingRecord) -> TrainingRecord | None:
         """A training with the present files of its version; None if they are lost."""
         version = self.ledger.find_training(self.spec.name, training_key(training))
         if version is None:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import find_flaws
@@ -29,7 +28,6 @@ from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.state.tracking import Tracking, version_tags
 from headrace.tasks import task
 
-T = TypeVar("T", bound=TrainingRecord)
 log = logging.getLogger("headrace")
 
 
@@ -38,7 +36,7 @@ def training_key(training: TrainingRecord) -> str:
     return f"{training.weights_digest}:{training.snapshot_digest}"
 
 
-def as_bound(training: T, version: Version) -> T:
+def as_bound(training: TrainingRecord, version: Version) -> TrainingRecord:
     """A registered training, with the files that its version has now."""
     if not version.is_bound_anew:
         return training
