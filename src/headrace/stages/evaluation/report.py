@@ -49,65 +49,60 @@ def draw(
         for output, target in zip(worst.outputs, worst.targets, strict=True)
     ]
     if captions:
-        cells = [[caption.replace("\n", " ")] for caption in captions]
+        columns = {"answer": [caption.replace("\n", " ") for caption in captions]}
         page = folder / "mistakes.html"
-        _draw_items(worst.items, captions, data, page)
-        _write_items(page, learned.mistakes, ["answer"], cells, [*worst.items], data)
+        _show(page, learned.mistakes, columns, [*worst.items], captions, data)
     if suspects:
-        items, page = [s.item for s in suspects], folder / "suspects.html"
+        columns = {
+            "row": [s.name for s in suspects],
+            "split": [s.split for s in suspects],
+            "labelled": [s.label for s in suspects],
+            "predicted": [s.likely for s in suspects],
+            "chance that it is wrong": [f"{s.chance_wrong:.0%}" for s in suspects],
+        }
         captions = [
             f"labelled {s.label}, predicted {s.likely}\n"
             f"{s.chance_wrong:.0%} likely wrong"
             for s in suspects[:_PICTURED]
         ]
-        _draw_items(np.stack(items[:_PICTURED]), captions, data, page)
-        heads = ["row", "split", "labelled", "predicted", "chance that it is wrong"]
-        cells = [
-            [s.name, s.split, s.label, s.likely, f"{s.chance_wrong:.0%}"]
-            for s in suspects
-        ]
-        _write_items(page, "Labels that may be wrong", heads, cells, items, data)
+        page, items = folder / "suspects.html", [s.item for s in suspects]
+        _show(page, "Labels that may be wrong", columns, items, captions, data)
 
 
-def _draw_items(
-    items: npt.NDArray[Any], captions: Sequence[str], data: DataDescription, page: Path
-) -> None:
-    """Draw items in a grid beside their page, unless they are shown in tables only."""
-    module = medium(data.medium)
-    if module.SAMPLE_INCHES is not None:
-        draw, path = partial(module.draw_sample, data=data), page.with_suffix(".png")
-        pictures.draw_mistakes(items, captions, draw, module.SAMPLE_INCHES, path)
-
-
-def _write_items(
-    file: Path,
+def _show(
+    page: Path,
     title: str,
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    columns: Mapping[str, Sequence[str]],
     items: Sequence[npt.NDArray[Any]],
+    captions: Sequence[str],
     data: DataDescription,
 ) -> None:
     """Write a page with an item in each row, where texts can be read and sounds played.
 
-    The same table is written as JSON.
+    The same table is written as JSON. Beside it, the items are drawn in a grid, unless
+    their medium is shown in tables only.
 
     Args:
-        file: of the page.
+        page: the file.
         title: of the page.
-        heads: of the columns after the item's.
-        rows: the cells of these columns.
+        columns: the texts after each item, by their heads.
         items: one a row, each of ``shape``, of the medium's type.
+        captions: of the first items, which are drawn.
         data: of the snapshot.
     """
-    as_html = medium(data.medium).as_html
+    module = medium(data.medium)
+    if module.SAMPLE_INCHES is not None:
+        drawn = np.stack(items[: len(captions)])
+        draw = partial(module.draw_sample, data=data)
+        path, inches = page.with_suffix(".png"), module.SAMPLE_INCHES
+        pictures.draw_mistakes(drawn, captions, draw, inches, path)
     listed = [
-        {"item": as_html(item, data), "cells": [*cells]}
-        for item, cells in zip(items, rows, strict=True)
+        {"item": module.as_html(item, data), "cells": cells}
+        for item, *cells in zip(items, *columns.values(), strict=True)
     ]
-    table = {"heads": [*heads], "rows": listed}
-    text = render("items.html", title=title, listed=table)
-    file.write_text(text, encoding="utf-8")
-    file.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")
+    table = {"heads": [*columns], "rows": listed}
+    page.write_text(render("items.html", title=title, listed=table), encoding="utf-8")
+    page.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")
 
 
 def slice_tables(slices: Mapping[str, Metrics]) -> dict[str, list[dict[str, Any]]]:
