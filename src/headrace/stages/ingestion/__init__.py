@@ -48,12 +48,7 @@ from headrace.stages.ingestion.runs import (
     decode_to_runs,
     spill,
 )
-from headrace.stages.ingestion.splitting import (
-    Splits,
-    find_splits,
-    findings_of,
-    split_notes,
-)
+from headrace.stages.ingestion.splitting import Splits, find_splits
 from headrace.stages.workers import spread
 from headrace.state.store import Store
 
@@ -112,8 +107,8 @@ def ingest(
             [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
-            findings=[*source.findings, *findings_of(splits, decoded.scales)],
-            notes=[*source.notes, *split_notes(decoded.runs, splits), *notes],
+            findings=[*source.findings, *splits.findings(decoded.scales)],
+            notes=[*source.notes, *splits.notes(decoded.runs), *notes],
         )
 
 

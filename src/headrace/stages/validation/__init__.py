@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from headrace.data.snapshots import quarantine_name
 from headrace.errors import ContractError, SpecError
 from headrace.records import (
     ContractRecord,
@@ -69,8 +70,12 @@ def validate(
             outcomes = session.run("Items", items, checks)
             whole, checks, near = dataset.examine(spec, snapshot, items)
             as_whole = session.run("The data set as a whole", whole, checks)
-        key = f"quarantine/{snapshot.digest[:16]}"
-        quarantine = set_aside(items, rejected, outcomes, store, key, folder)
+        file = folder / "quarantine.parquet"
+        quarantine = set_aside(items, rejected, outcomes, file)
+        if quarantine.count:
+            data = file.read_bytes()
+            key = f"quarantine/{snapshot.digest[:16]}{quarantine_name(data)}"
+            quarantine.uri = store.write(key, data)
         delivered = len(items) + len(rejected)
         case = Case(spec, delivered, items, outcomes, quarantine)
         problems = problems_of(case)

@@ -78,17 +78,17 @@ def item_checks(
     return [
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="train"),
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="test"),
-        *(_expected(e, shown=bool(e.reason)) for e in of_task),
+        *(expected(e, shown=bool(e.reason)) for e in of_task),
         _holds("blank", "blank", [False], "all its values are equal"),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
-        *map(_expected, module.expectations(data)),
+        *map(expected, module.expectations(data)),
         *_duplicates(spec.data.leak_limit, module.DUPLICATES),
         *_scale(module.SCALE_COLUMNS, items),
         *contract_checks(spec),
     ]
 
 
-def _expected(e: Expectation, *, shown: bool = True) -> Check:
+def expected(e: Expectation, *, shown: bool = True) -> Check:
     """An expectation of a medium or a task as a check."""
     shows = _columns(e.arguments) if shown else ()
     return Check(e.check, e.name, e.arguments, e.reason, e.split, e.warns, shows)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from headrace.media import Medium, medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.stages.validation.checks import Check, Outcome
+from headrace.stages.validation.checks import Check, Outcome, expected
 from headrace.stages.validation.tables import FrameTable, ItemTable
 
 Rows = npt.NDArray[np.int64]
@@ -258,10 +258,8 @@ def examine(
     both = items.sizes["train"] and items.sizes["test"]
     if both and hasattr(module, "set_columns"):
         columns |= _of_the_medium(module, snapshot)
-        checks += [
-            Check(e.check, e.name, e.arguments, e.reason, warns=True)
-            for e in module.set_expectations(snapshot.description)
-        ]
+        of_set = module.set_expectations(snapshot.description)
+        checks += [replace(expected(e, shown=False), warns=True) for e in of_set]
     frame = pd.DataFrame({"row": [0], "name": [""], **columns})
     return FrameTable(frame), checks, near
 

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.snapshots import quarantine_name
 from headrace.records import DataDescription
 from headrace.stages.validation.checks import Check, Outcome
 from headrace.stages.validation.tables import ItemTable, Rows, counts_of
-from headrace.state.store import Store
 from headrace.tasks.forms import Counts
 
 if TYPE_CHECKING:
@@ -81,12 +79,7 @@ class Quarantine:
 
 
 def set_aside(
-    items: ItemTable,
-    rejected: pd.DataFrame,
-    outcomes: Sequence[Outcome],
-    store: Store,
-    key: str,
-    folder: Path,
+    items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[Outcome], path: Path
 ) -> Quarantine:
     """Write the rows that fail a check of single rows.
 
@@ -94,9 +87,7 @@ def set_aside(
         items: the decoded ones.
         rejected: the others, from `tables.rejected_items`.
         outcomes: of the checks of ``items``, the first reason first.
-        store: of the file.
-        key: of the file, without its digest.
-        folder: for temporary files.
+        path: of the file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -104,14 +95,10 @@ def set_aside(
     quarantine = Quarantine()
     kinds = [pa.int64()] + [pa.string()] * (len(COLUMNS) - 1)
     schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
-    path = folder / "quarantine.parquet"
     with pq.ParquetWriter(path, schema) as file:
         for blamed in blamed_rows(items, rejected, outcomes):
             quarantine.add(blamed, items.data)
             file.write(pa.Table.from_pandas(blamed, schema, preserve_index=False))
-    if quarantine.count:
-        data = path.read_bytes()
-        quarantine.uri = store.write(f"{key}{quarantine_name(data)}", data)
     return quarantine
 
 
