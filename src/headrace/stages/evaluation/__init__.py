@@ -160,17 +160,15 @@ def is_logged(training: TrainingRecord, settings: Settings) -> bool:
 
 
 @contextlib.contextmanager
-def _logged(
-    tracking: Tracking, training: TrainingRecord
-) -> Iterator[tuple[Path, bytes]]:
+def _logged(tracking: Tracking, record: TrainingRecord) -> Iterator[tuple[Path, bytes]]:
     """The model's file and the golden file."""
-    golden = tracking.run_file(training.run_id, GOLDEN_FILE)
-    if hashlib.sha256(golden).hexdigest() != training.golden_digest:
+    golden = tracking.run_file(record.run_id, GOLDEN_FILE)
+    if hashlib.sha256(golden).hexdigest() != record.golden_digest:
         raise IntegrityError(
-            f"{GOLDEN_FILE} of the run {training.run_id} is not what was logged.",
+            f"{GOLDEN_FILE} of the run {record.run_id} is not what was logged.",
             "Restore it from a backup, or train again.",
         )
-    with tracking.model_file(training.model_uri, training.model_digest) as file:
+    with tracking.model_file(record.model_uri, record.model_digest) as file:
         yield file, golden
 
 

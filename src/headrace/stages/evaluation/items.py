@@ -31,6 +31,7 @@ from headrace.tasks import task
 from headrace.tasks.forms import Scores, Targets
 
 Items = npt.NDArray[np.bytes_]
+Subject = tuple[str, int | None, str]  # weights, champion and rows of a comparison
 ROWS = 20_000  # rows are in hash order, so the first ones are a random sample
 CHALLENGER = 0  # which has no version yet
 SETS = 20  # of judged items, the newest first
@@ -101,7 +102,7 @@ class Past:
 def look_back(
     archive: Archive,
     attempts: Sequence[Attempt],
-    own: tuple[str, int, str],
+    own: Subject,
     items: Items,
     since: int,
 ) -> Past:
@@ -143,9 +144,7 @@ def look_back(
     return Past(new, len(counted) + 1, len(on_new) + 1, note)
 
 
-def attempts_before(
-    attempts: Sequence[Attempt], own: tuple[str, int, str]
-) -> Sequence[Attempt]:
+def attempts_before(attempts: Sequence[Attempt], own: Subject) -> Sequence[Attempt]:
     """The attempts before the first one that equals ``own``."""
     for place, attempt in enumerate(attempts):
         if _subject(attempt) == own:
@@ -153,7 +152,7 @@ def attempts_before(
     return attempts
 
 
-def _subject(attempt: Attempt) -> tuple[str, int | None, str]:
+def _subject(attempt: Attempt) -> Subject:
     rows = attempt.rows_digest or attempt.snapshot_digest
     return attempt.weights_digest, attempt.champion_version, rows
 

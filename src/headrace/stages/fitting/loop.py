@@ -8,11 +8,10 @@ so that their sum is the gradient of the whole batch.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +176,7 @@ class Loop:
     def _newest_state(self) -> State | None:
         if self._checkpoints is None:
             return None
-        facts = dataclasses.asdict(self._setup.execution)
+        facts = asdict(self._setup.execution)
         made_on = {**self._checkpoints.machine, **facts}
         self.progress.made_on = made_on
         weights = len(self._setup.network.weights)

@@ -8,11 +8,10 @@ The source's chunks are in files as well, so that other processes can decode the
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
             "item": item,
         }
         write_table(path, columns)
-        rest = dataclasses.replace(chunk, items=none, labels=[], names=[], groups=[])
+        rest = replace(chunk, items=none, labels=[], names=[], groups=[])
         # This process may decode it, and needs the memory.
         del chunk, items, item, columns
         yield Raw(path, rest)
@@ -84,7 +83,7 @@ def read_raw(raw: Raw) -> Chunk:
     else:
         items = column.to_pylist()
     texts = {f"{n}s": rows[n].to_pylist() for n in ("label", "name", "group")}
-    return dataclasses.replace(raw.chunk, items=items, **texts)
+    return replace(raw.chunk, items=items, **texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ _GROUPS_SHOWN = 10
 VAL_ROWS = 1000
 VAL_PERCENT = 5
 _Shas = npt.NDArray[np.uint8]
+_Texts: TypeAlias = pa.ChunkedArray
 
 
 def groups_of_test(
@@ -93,7 +94,7 @@ class Place(NamedTuple):
     label: str
 
 
-def _place(items: _Shas, label: pa.ChunkedArray, row: int) -> Place:
+def _place(items: _Shas, label: _Texts, row: int) -> Place:
     item = items[row].tobytes()
     return Place(int.from_bytes(item[-8:], "big"), item, label[row].as_py())
 
@@ -155,11 +156,7 @@ class Splits:
         return self.validation if split == "val" else split
 
     def carve_val(
-        self,
-        splits: npt.NDArray[np.str_],
-        items: _Shas,
-        label: pa.ChunkedArray,
-        name: pa.ChunkedArray,
+        self, splits: npt.NDArray[np.str_], items: _Shas, label: _Texts, name: _Texts
     ) -> None:
         """Set the rows of val, in place; the rows ``(n,)`` have all equal items."""
         if self.last is None:
@@ -182,7 +179,8 @@ class Splits:
             return []
         use = "are the test split, as no test split is named; val is taken from train"
         if self.test_fraction is not None:
-            use = "lack classes of train: train, val and test are drawn anew from all rows"
+            use = "lack classes of train: train, val and test are drawn anew from all "
+            use += "rows"
         return [f"{rows:,} validation rows {use}."]
 
     def findings(self, scales: Mapping[tuple[str, str], str]) -> list[Finding]:
@@ -288,10 +286,7 @@ def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) ->
 
 
 def _lowest(
-    before: list[Place],
-    items: _Shas,
-    rows: npt.NDArray[np.int64],
-    label: pa.ChunkedArray,
+    before: list[Place], items: _Shas, rows: npt.NDArray[np.int64], label: _Texts
 ) -> list[Place]:
     """The lowest `VAL_ROWS` of earlier places and of some rows of a run."""
     tails = _tails(items)
