@@ -287,8 +287,8 @@ def compare(
         verdicts = {gate.name: not_compared(gate, opponents.note) for gate in gates}
         return verdicts, rows_digest, {}
     own = (opponents.training.weights_digest, champion, rows_digest)
-    past = look_back(archive, opponents.attempts, own, items, opponents.best.since)
     models, earlier = opponents.models, attempts_before(opponents.attempts, own)
+    past = look_back(archive, earlier, items, opponents.best.since)
     vanished = answer_again(
         archive,
         {CHALLENGER: model, **models},

@@ -100,11 +100,7 @@ class Past:
 
 
 def look_back(
-    archive: Archive,
-    attempts: Sequence[Attempt],
-    own: Subject,
-    items: Items,
-    since: int,
+    archive: Archive, earlier: Sequence[Attempt], items: Items, since: int
 ) -> Past:
     """Count the earlier attempts on these items.
 
@@ -113,12 +109,10 @@ def look_back(
 
     Args:
         archive: of the items of earlier attempts.
-        attempts: all evidence of the model, oldest first.
-        own: weights digest, champion's version and rows digest of the present attempt.
+        earlier: the evidence of the model from `attempts_before`, oldest first.
         items: of the present attempt, ``(n,)``.
         since: the id of the evidence by which the best champion was promoted.
     """
-    earlier = attempts_before(attempts, own)
     new = np.ones(len(items), bool)
     overlapping: set[tuple[str, str]] = set()
     lost = set[int]()

@@ -14,7 +14,13 @@ import pytest
 from headrace.data.snapshots import DIGEST, SplitRows, find_snapshot
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.stages.evaluation.items import Archive, Past, learned_from, look_back
+from headrace.stages.evaluation.items import (
+    Archive,
+    Past,
+    attempts_before,
+    learned_from,
+    look_back,
+)
 from headrace.state.ledger import Attempt
 from headrace.state.store import Store
 
@@ -70,7 +76,7 @@ def look(
 ) -> Past:
     archive = archive_of(store)
     own = (weights, 1, archive.keep(judged))
-    return look_back(archive, attempts, own, judged, since)
+    return look_back(archive, attempts_before(attempts, own), judged, since)
 
 
 def test_items_are_kept_once_sorted_and_by_their_digest(store: Store) -> None:
