@@ -36,7 +36,7 @@ def promote(
     promoted with --force and a reason only.
     """
     from headrace.planning.judging import judge
-    from headrace.stages.promotion.by_hand import promote_by_hand
+    from headrace.stages.promotion.approval import promote_by_hand
     from headrace.state.ledger import Ledger
 
     settings = prepared()
@@ -64,7 +64,7 @@ def rollback(
     model: ModelArgument, reason: ReasonOption = "", as_json: JsonOption = False
 ) -> None:
     """Go back to the champion before, once its model has been loaded."""
-    from headrace.stages.promotion.by_hand import roll_back
+    from headrace.stages.promotion.approval import roll_back
     from headrace_flows.notifications import emit_from_command
 
     settings = prepared()

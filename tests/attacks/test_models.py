@@ -20,8 +20,7 @@ from headrace.models.logged.loading import load_champion
 from headrace.models.logged.soundness.checks import find_flaws
 from headrace.settings import Settings
 from headrace.stages.promotion import conclude
-from headrace.stages.promotion.approval import approve
-from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
+from headrace.stages.promotion.approval import approve, promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Approval, Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, file_digest

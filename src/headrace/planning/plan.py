@@ -107,9 +107,11 @@ class Plan(Results):
         """The key of the snapshot."""
         data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
         sources = extensions.modules("sources").values()
+        # The keys of older releases imply the default task.
+        task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
         return self._key(
             "ingest",
-            {"data": data, "medium": self.spec.medium} | self._task,
+            {"data": data, "medium": self.spec.medium, **task},
             {"source": source_identity(self.spec.data.source, self.settings)},
             [*self._roots("ingestion", "labels"), *sources],
         )
@@ -166,12 +168,6 @@ class Plan(Results):
             },
             [*self._roots("evaluation", "labels", "judge"), *kinds],
         )
-
-    @property
-    def _task(self) -> dict[str, str]:
-        """The task; empty for the one that the keys of older releases imply."""
-        task = self.spec.task
-        return {} if task == DEFAULT_TASK else {"task": task}
 
     def _roots(self, stage: str, *parts: str) -> list[str]:
         """The modules from which a stage's code is collected."""

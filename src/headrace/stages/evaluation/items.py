@@ -13,6 +13,7 @@ it predicts wrongly.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,10 +141,7 @@ def look_back(
 
 def attempts_before(attempts: Sequence[Attempt], own: Subject) -> Sequence[Attempt]:
     """The attempts before the first one that equals ``own``."""
-    for place, attempt in enumerate(attempts):
-        if _subject(attempt) == own:
-            return attempts[:place]
-    return attempts
+    return [*itertools.takewhile(lambda attempt: _subject(attempt) != own, attempts)]
 
 
 def _subject(attempt: Attempt) -> Subject:

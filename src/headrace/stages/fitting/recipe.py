@@ -80,6 +80,7 @@ class Objective:
 
     Attributes:
         score: the name of a row's score.
+        scores: gives the score of each row, ``(batch,)``, of targets and outputs.
 
     Raises:
         SpecError: a loss or a metric cannot be made.
@@ -87,6 +88,7 @@ class Objective:
 
     def __init__(self, task: Task, training: TrainingSpec, folder: Path) -> None:
         self.score, self._head, self._training = task.score, task.head, training
+        self.scores = task.head.training_scores
         self._loss = None
         if training.loss is not None:
             self._loss = make_measure("loss", training.loss, folder)
@@ -132,10 +134,6 @@ class Objective:
         if self._loss is None:
             return self._head.losses(network, targets, outputs, self._training)
         return self._loss(_as_taken(self._loss, targets, outputs), outputs)
-
-    def scores(self, targets: Any, outputs: Any) -> Any:
-        """The score of each row, ``(batch,)``."""
-        return self._head.training_scores(targets, outputs)
 
     def validate(self, network: Any, outputs: Outputs, targets: Targets) -> Metrics:
         """The metrics of the validation split."""
