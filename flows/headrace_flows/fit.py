@@ -78,7 +78,7 @@ def train_here(
         the record, and the place of the checkpoint that it went on from, if any.
     """
     from headrace.stages import training
-    from headrace.stages.fitting import Checkpoints
+    from headrace.stages.fitting.checkpoints import Checkpoints
     from headrace.stages.ingredients import machine
 
     checkpoints = Checkpoints(

@@ -102,7 +102,7 @@ def train(
         run.plan.forget(key)
         found = None
     if found is not None:  # a kill may have come before they were cleared
-        from headrace.stages.fitting import Checkpoints
+        from headrace.stages.fitting.checkpoints import Checkpoints
 
         Checkpoints(run.plan.anchored, key.fingerprint, run.spec.training).clear()
         return _cached(found)

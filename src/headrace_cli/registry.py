@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -34,14 +35,14 @@ def promote(
     the law of the pipeline's file, the version is evaluated first. An experiment is
     promoted with --force and a reason only.
     """
-    from headrace.planning.judging import Judge
-    from headrace.stages.promotion import promote_by_hand
+    from headrace.planning.judging import judge
+    from headrace.stages.promotion.approval import promote_by_hand
     from headrace.state.ledger import Ledger
 
     settings = prepared()
-    judge = Judge(settings)
+    by_law = partial(judge, settings)
     entry, new = promote_by_hand(
-        model, version, settings, force=force, reason=reason, judge=judge
+        model, version, settings, force=force, reason=reason, judge=by_law
     )
     state = "promoted" if new else "is the champion already"
     if new and entry.forced:
@@ -63,7 +64,7 @@ def rollback(
     model: ModelArgument, reason: ReasonOption = "", as_json: JsonOption = False
 ) -> None:
     """Go back to the champion before, once its model has been loaded."""
-    from headrace.stages.promotion import roll_back
+    from headrace.stages.promotion.approval import roll_back
     from headrace_flows.notifications import emit_from_command
 
     settings = prepared()

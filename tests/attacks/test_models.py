@@ -19,8 +19,8 @@ from headrace.errors import IntegrityError
 from headrace.models.logged.loading import load_champion
 from headrace.models.logged.soundness.checks import find_flaws
 from headrace.settings import Settings
-from headrace.stages import promotion
-from headrace.stages.promotion.approval import approve
+from headrace.stages.promotion import conclude
+from headrace.stages.promotion.approval import approve, promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Approval, Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
@@ -77,7 +77,7 @@ class Lab:
         t = self.trained
         place = (t.spec, t.folder, t.snapshot, t.good, t.good_evaluation)
         registered = register(*place, self.settings)
-        return promotion.conclude(t.spec, t.good_evaluation, registered, self.settings)
+        return conclude(t.spec, t.good_evaluation, registered, self.settings)
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_no_command_promotes_what_is_not_what_was_proved(
     with pytest.raises(IntegrityError, match=names_the_repair):
         approve("blobs", 2, lab.settings, reason="fine")
     with pytest.raises(IntegrityError, match=names_the_repair):
-        promotion.promote_by_hand("blobs", 2, lab.settings, force=True, reason="fine")
+        promote_by_hand("blobs", 2, lab.settings, force=True, reason="fine")
     assert lab.champion == 1
     assert len(lab.ledger.approvals("blobs")) == 1
 
@@ -197,10 +197,10 @@ def test_nothing_is_rolled_back_to_what_is_lost(lab: Lab) -> None:
     for attack in (delete_the_model, edit_the_golden_file):
         attack(lab, 1)
         with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
-            promotion.roll_back("blobs", lab.settings, reason="slow")
+            roll_back("blobs", lab.settings, reason="slow")
         assert lab.champion == 2
         assert repair("blobs/1", lab.settings).status == "restored"
-    promotion.roll_back("blobs", lab.settings, reason="slow")
+    roll_back("blobs", lab.settings, reason="slow")
     assert lab.champion == 1
 
 

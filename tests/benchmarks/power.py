@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from headrace.gates import Opponent, Trial, champion_gate
+from headrace.gates.champion import Opponent, Trial, champion_gate
 from headrace.spec import GateSpec
 
 GATE = GateSpec.model_validate({"name": "champion"})

@@ -34,7 +34,7 @@ POINTS = [
         id="the ledger has the version, no evidence",
     ),
     pytest.param(
-        "headrace.stages.promotion.ending:project_aliases",
+        "headrace.stages.promotion:project_aliases",
         "before",
         id="promoted in the ledger, not in MLflow",
     ),

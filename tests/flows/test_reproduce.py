@@ -62,7 +62,7 @@ def test_weights_that_other_code_gives_are_told_with_that_code(
     assert process.returncode == 1, err
     assert f"blobs run {run_id[:12]}: different weights" in out
     assert (
-        "the weights differ; what else differs: code headrace.stages.fitting.optimizers"
+        "the weights differ; what else differs: code headrace.stages.fitting.recipe"
         in out
     )
     assert "reproduced  " in out

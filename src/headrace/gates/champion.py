@@ -2,7 +2,7 @@
 
 Pure functions of each row's score, which is either right or wrong, or a number. The
 ledger and the store decide which rows are new and how many attempts came before; see
-`evaluation.judged`.
+`evaluation.items`.
 
 A challenger is promoted if it is
 
@@ -26,20 +26,68 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.gates.numbers import PairedNumbers
-from headrace.gates.paired import Paired
-from headrace.gates.trial import Opponent, Trial
+from headrace.gates.paired import Paired, PairedNumbers, Right
 from headrace.records import GateResult, Metrics
 from headrace.spec import GateSpec
 
 Compared = tuple[str, float | None, str, float]  # name, value, sign, bound
-
 # The first attempt gets 39 % of the level, the second 17 %, the 20th 0.4 %.
 _SHARE = 1 / (math.pi**2 / 6 - 1)  # 1 over the sum of 1 / (k + 1)^2 for k = 1, 2, 3 ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """A model that a challenger is compared with.
+
+    Attributes:
+        version: of the model.
+        scores: of each row, ``(n,)``: whether it is right, bool, or a number.
+        compared: rows that neither model was trained on, one for each item, bool
+            ``(n,)``.
+    """
+
+    version: int
+    scores: npt.NDArray[Any]
+    compared: Right
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One attempt to replace a champion.
+
+    Attributes:
+        scores: of the challenger, ``(n,)``: whether it is right, bool, or a number.
+        new: rows whose item no earlier attempt was judged on, bool ``(n,)``.
+        champion: the present champion.
+        best: the best former champion; None if that is the champion.
+        attempt: the number of this attempt among those on any of these items, or since
+            the best champion was promoted; 1, 2, 3 ...
+        attempt_on_new: the same among the attempts that new items decided.
+        vanished: rows that the champion was judged on and that are no longer in the
+            data, bool ``(n,)``. They count, so that removing rows on which a
+            challenger is wrong does not help it. None if there are none.
+        unanswered: how many more such rows there are whose snapshot is gone, so that
+            they cannot be scored again. They count as lost.
+        higher_is_better: of numeric scores.
+        notes: what weakens the comparison, in words.
+    """
+
+    scores: npt.NDArray[Any]
+    new: Right
+    champion: Opponent
+    best: Opponent | None = None
+    attempt: int = 1
+    attempt_on_new: int = 1
+    vanished: Right | None = None
+    unanswered: int = 0
+    higher_is_better: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def level_of(attempt: int, total: float) -> float:
@@ -88,25 +136,20 @@ class _Judgement:
     """The counts of one trial, and the verdict from them."""
 
     def __init__(self, gate: GateSpec, trial: Trial) -> None:
-        self.gate, self.trial = gate, trial
-        total = gate.threshold or 0.0
-        self.level = level_of(trial.attempt, total)
-        self.level_on_new = level_of(trial.attempt_on_new, total)
+        self.gate, self.trial, self.total = gate, trial, gate.threshold or 0.0
+        self.level = level_of(trial.attempt, self.total)
+        self.level_on_new = level_of(trial.attempt_on_new, self.total)
         self.opponents = [trial.champion, *([trial.best] if trial.best else [])]
-        present = np.ones(len(trial.scores), bool)
-        if trial.vanished is not None:
-            present = ~trial.vanished
-        lost = trial.unanswered
-        self.all = [self._compare(o).with_lost(lost) for o in self.opponents]
+        every, lost = np.ones(len(trial.scores), bool), trial.unanswered
+        present = every if trial.vanished is None else ~trial.vanished
+        self.all = [self._compare(o, every).with_lost(lost) for o in self.opponents]
         self.present = [self._compare(o, present) for o in self.opponents]
         self.new = [self._compare(o, trial.new & present) for o in self.opponents]
         self.has_enough = self.new[0].enough(gate.margin, self.level_on_new)
 
-    def _compare(
-        self, opponent: Opponent, rows: npt.NDArray[np.bool_] | None = None
-    ) -> Paired | PairedNumbers:
-        compared = opponent.compared if rows is None else opponent.compared & rows
+    def _compare(self, opponent: Opponent, rows: Right) -> Paired | PairedNumbers:
         own, other = self.trial.scores, opponent.scores
+        compared = opponent.compared & rows
         if own.dtype == bool:
             return Paired.of(own, other, compared)
         higher = self.trial.higher_is_better
@@ -146,8 +189,7 @@ class _Judgement:
         worse = next(self._worse(), None)
         if worse is not None:
             reason, p_worse = worse
-            total = self.gate.threshold or 0.0
-            return False, reason, ("p(worse)", p_worse, ">=", total)
+            return False, reason, ("p(worse)", p_worse, ">=", self.total)
         p_better = self.all[0].p_better
         bounds = [counts.lower_bound(self.level_on_new) for counts in self.new]
         lowest = ("lowest difference", min(bounds), ">", -self.gate.margin)
@@ -165,7 +207,7 @@ class _Judgement:
             name = self._name(opponent)
             for counts, kind in ((self.new[place], "new "), (self.present[place], "")):
                 p_value = counts.p_worse
-                if p_value < (self.gate.threshold or 0.0):
+                if p_value < self.total:
                     text = (
                         f"significantly worse than {name} on {counts.rows:,} {kind}"
                         f"test items ({counts.in_words()}, p = {p_value:.3g})"
@@ -173,13 +215,12 @@ class _Judgement:
                     yield text, p_value
 
     def _no_worse(self, bounds: list[float]) -> str:
+        sides = zip(self.opponents, self.new, bounds, strict=True)
         parts = [
             f"than {self._name(opponent)} on {counts.rows:,} new test items "
             f"({counts.in_words()}; the difference is at least {counts.share(bound)}, "
             f"margin {self.gate.margin:g})"
-            for opponent, counts, bound in zip(
-                self.opponents, self.new, bounds, strict=True
-            )
+            for opponent, counts, bound in sides
         ]
         return f"no worse {' and '.join(parts)}"
 

@@ -1,17 +1,22 @@
-"""Two classifiers on the same rows: an exact test and a bound of the difference.
+"""Two models on the same rows: an exact test, and a bound of the difference.
 
-All of it is arithmetic over counts. Sources: Q. McNemar, Note on
-the sampling error of the difference between correlated proportions, Psychometrika 12
-(1947), in its exact binomial form; T. Tango, Equivalence test and confidence interval
-for the difference in proportions for the paired-sample design, Statistics in Medicine
-17 (1998); C. J. Clopper, E. S. Pearson, The use of confidence or fiducial limits,
-Biometrika 26 (1934).
+`Paired` is for answers that are right or wrong; it is arithmetic over counts. Sources:
+Q. McNemar, Note on the sampling error of the difference between correlated proportions,
+Psychometrika 12 (1947), in its exact binomial form; T. Tango, Equivalence test and
+confidence interval for the difference in proportions for the paired-sample design,
+Statistics in Medicine 17 (1998); C. J. Clopper, E. S. Pearson, The use of confidence or
+fiducial limits, Biometrika 26 (1934).
+
+`PairedNumbers` is its counterpart for numeric scores. Sources: R. A. Fisher, The Design
+of Experiments (1935), section 21 (the paired randomisation test); Student, The probable
+error of a mean, Biometrika 6 (1908).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -19,6 +24,11 @@ import numpy.typing as npt
 
 Right = npt.NDArray[np.bool_]
 _STEPS = 60  # of a bisection between -1 and 1: more than a float can tell apart
+Numbers = npt.NDArray[np.float64]
+LEAST_ROWS = 50  # for the bound, which assumes a normally distributed mean
+MOST_FLIPS, LEAST_FLIPS = 99_999, 9_999
+_SIGNS = 10**8  # the most that are drawn
+_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +165,114 @@ def _share_at_most(successes: int, trials: int, level: float) -> float:
     if successes == trials:
         return 1.0
     return float(betaincinv(successes + 1, trials - successes, 1 - level))
+
+
+@dataclass(frozen=True)
+class PairedNumbers:
+    """A challenger and one opponent, on the rows that both answered.
+
+    Attributes:
+        gains: the challenger's advantage on each row, as a share of the opponent's
+            mean score, ``(n,)``.
+        own, other: mean score of the challenger and of the opponent.
+    """
+
+    gains: Numbers = field(repr=False)
+    own: float
+    other: float
+
+    @classmethod
+    def of(
+        cls,
+        challenger: Numbers,
+        opponent: Numbers,
+        compared: npt.NDArray[np.bool_],
+        *,
+        higher_is_better: bool,
+    ) -> PairedNumbers:
+        """Compare two models.
+
+        Args:
+            challenger, opponent: the score of each row, ``(n,)``.
+            compared: which rows count, bool ``(n,)``.
+            higher_is_better: of the scores.
+        """
+        own = challenger[compared].astype(np.float64)
+        other = opponent[compared].astype(np.float64)
+        scale = float(np.abs(other).mean()) if len(other) else 1.0
+        gains = (own - other) if higher_is_better else (other - own)
+        mean = (float(s.mean()) if len(s) else math.nan for s in (own, other))
+        return cls(gains / (scale or 1.0), *mean)
+
+    @property
+    def rows(self) -> int:
+        """How many rows are compared."""
+        return len(self.gains)
+
+    def with_lost(self, rows: int) -> PairedNumbers:
+        """The same with more rows, each lost by the largest difference of any row."""
+        most = float(np.abs(self.gains).max(initial=0.0)) or 1.0
+        gains = np.concatenate([self.gains, np.full(rows, -most)])
+        return PairedNumbers(gains, self.own, self.other)
+
+    @property
+    def p_better(self) -> float:
+        """The one-sided p-value of the sign-flip permutation test of the mean gain.
+
+        If the two models are equally good, each gain is as likely with either sign. So
+        the signs are drawn at random many times. The test is exact for scores of any
+        distribution. It is 1 if no row differs.
+        """
+        return self._tails[0]
+
+    @property
+    def p_worse(self) -> float:
+        """The same for the opponent."""
+        return self._tails[1]
+
+    @cached_property
+    def _tails(self) -> tuple[float, float]:
+        gains = self.gains[self.gains != 0]
+        if not len(gains):
+            return 1.0, 1.0
+        flips = max(LEAST_FLIPS, min(MOST_FLIPS, _SIGNS // len(gains)))
+        chance = np.random.default_rng(len(gains))  # the same again for the same rows
+        observed, better, worse = float(gains.sum()), 1, 1
+        slack = 1e-6 * float(np.abs(gains).sum())  # of float32
+        step = max(1, _AT_ONCE // len(gains))
+        for start in range(0, flips, step):
+            count = min(step, flips - start)
+            drawn = np.frombuffer(chance.bytes(count * -(-len(gains) // 8)), np.uint8)
+            signs = np.unpackbits(drawn.reshape(count, -1), axis=1, count=len(gains))
+            sums = 2 * (signs.astype(np.float32) @ gains.astype(np.float32)) - observed
+            better += int((sums >= observed - slack).sum())
+            worse += int((sums <= observed + slack).sum())
+        return better / (flips + 1), worse / (flips + 1)
+
+    def enough(self, margin: float, level: float) -> bool:
+        """Whether there are enough rows to show non-inferiority by a margin."""
+        return 0 < margin < 1 and level > 0 and self.rows >= LEAST_ROWS
+
+    def lower_bound(self, level: float) -> float:
+        """The lower confidence bound of the mean gain, by Student's t.
+
+        Args:
+            level: one-sided chance of an error, between 0 and 1.
+
+        Returns:
+            a share of the opponent's mean score; -infinity with fewer than two rows.
+        """
+        from scipy.special import stdtrit
+
+        if self.rows < 2:
+            return -math.inf
+        error = float(self.gains.std(ddof=1)) / math.sqrt(self.rows)
+        return float(self.gains.mean() - stdtrit(self.rows - 1, 1 - level) * error)
+
+    def in_words(self) -> str:
+        """The two means."""
+        return f"{self.own:.4g} against {self.other:.4g} on average"
+
+    def share(self, value: float) -> str:
+        """A gain in words."""
+        return f"{value:+.2%} of its mean"

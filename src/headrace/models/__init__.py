@@ -24,7 +24,7 @@ from headrace.errors import SpecError, did_you_mean
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
 from headrace.spec.pipeline import default_builder, family_medium
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Targets

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.records import DataDescription
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 
 MEDIUM = "text"
 YIELDS = "vector"

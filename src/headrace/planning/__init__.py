@@ -5,8 +5,7 @@ and its code. The store has results by key. So the same work is done once, an
 interrupted run continues where it stopped, and every stage can report why it ran.
 """
 
-from headrace.planning.finished import Finished, find_finished
-from headrace.planning.keys import Key
-from headrace.planning.plan import LastResults, Plan
+from headrace.planning.plan import Finished, LastResults, Plan, find_finished
+from headrace.planning.results import Key
 
 __all__ = ["Finished", "Key", "LastResults", "Plan", "find_finished"]

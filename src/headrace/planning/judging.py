@@ -7,13 +7,12 @@ the present pipeline file.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 from pydantic import ValidationError
 
 from headrace.errors import NotFoundError, PromotionError
-from headrace.planning.plan import Plan
+from headrace.planning.plan import LIMITS, Plan
 from headrace.planning.results import in_store
 from headrace.records import (
     ContractRecord,
@@ -21,138 +20,118 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import find_pipeline
+from headrace.settings import Settings, find_pipeline
 from headrace.spec import load_spec
 from headrace.spec.law import changes
-from headrace.stages.registration import as_bound
+from headrace.stages.registration import as_bound, register
+from headrace.state.disk import disk_errors
 from headrace.state.ledger import Champion, Evidence, Ledger, Version
 from headrace.state.ledger.versions import forcing
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-
-_OF_THE_CONTRACT = {"quarantine_limit", "leak_limit"}  # these do not choose rows
 
 log = logging.getLogger("headrace")
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """Finds or makes the evidence for a version against a champion.
+def judge(settings: Settings, version: Version, champion: Champion | None) -> Evidence:
+    """The evidence for a version under the present law, which is made if there is none.
+
+    If the pipeline's folder is not found, evidence under any law is accepted.
 
     Args:
         settings: where store, ledger, MLflow and the pipelines are.
+        version: to promote.
+        champion: the present one.
+
+    Raises:
+        PromotionError: there is no evidence, and none can be made.
+        Refusal: the snapshot breaks the contract.
+        IntegrityError: the model or the snapshot is damaged or gone.
+        DependencyError: MLflow or the disk failed.
     """
+    ledger = Ledger(settings.database_url)
+    now = champion.version.version if champion else None
+    model, number = version.model, version.version
+    plan = _plan(model, settings)
+    digest = plan.law.digest if plan else None
+    known = ledger.find_evidence(model, number, now, digest)
+    if known is not None:
+        return known
+    against = f"against the champion {now}" if now else "without a champion"
+    missing = f"There is no evidence for version {number} of {model} {against}"
+    if plan is None:
+        raise _refusal(version, f"{missing}, and its pipeline's folder is not found.")
+    _check_law(version, plan)
+    snapshot, training = _records(version, plan, missing)
+    log.info(
+        "promote: %s under the law of %s: evaluating it now on its snapshot %s",
+        missing[0].lower() + missing[1:],
+        plan.folder,
+        snapshot.digest[:12],
+    )
+    return _judge(plan, version, snapshot, training)
 
-    settings: Settings
 
-    def __call__(self, version: Version, champion: Champion | None) -> Evidence:
-        """The evidence under the present law, which is made if there is none.
+def _plan(model: str, settings: Settings) -> Plan | None:
+    """The plan of the present pipeline file; None if it is not found."""
+    try:
+        folder = find_pipeline(model, settings)
+    except NotFoundError:
+        return None
+    spec = load_spec(folder)
+    return Plan(spec, folder, settings) if spec.name == model else None
 
-        If the pipeline's folder is not found, evidence under any law is accepted.
 
-        Raises:
-            PromotionError: there is no evidence, and none can be made.
-            Refusal: the snapshot breaks the contract.
-            IntegrityError: the model or the snapshot is damaged or gone.
-            DependencyError: MLflow or the disk failed.
-        """
-        ledger = Ledger(self.settings.database_url)
-        now = champion.version.version if champion else None
-        model, number = version.model, version.version
-        plan = self._plan(model)
-        digest = plan.law.digest if plan else None
-        known = ledger.find_evidence(model, number, now, digest)
-        if known is not None:
-            return known
-        against = f"against the champion {now}" if now else "without a champion"
-        missing = f"There is no evidence for version {number} of {model} {against}"
-        if plan is None:
-            raise _impossible(
-                version, f"{missing}, and its pipeline's folder is not found."
-            )
-        _check_law(version, plan, ledger)
-        snapshot, training = self._records(version, plan, missing)
-        log.info(
-            "promote: %s under the law of %s: evaluating it now on its snapshot %s",
-            missing[0].lower() + missing[1:],
-            plan.folder,
-            snapshot.digest[:12],
-        )
-        return _judge(plan, version, snapshot, training, ledger)
-
-    def _plan(self, model: str) -> Plan | None:
-        """The plan of the present pipeline file; None if it is not found."""
-        try:
-            folder = find_pipeline(model, self.settings)
-        except NotFoundError:
-            return None
-        spec = load_spec(folder)
-        return Plan(spec, folder, self.settings) if spec.name == model else None
-
-    def _records(
-        self, version: Version, plan: Plan, missing: str
-    ) -> tuple[SnapshotRecord, TrainingRecord]:
-        """The records of the version's data and training, from the ledger."""
-        try:
-            snapshot = SnapshotRecord.model_validate(version.details.get("snapshot"))
-            training = TrainingRecord.model_validate(version.details.get("training"))
-        except ValidationError:
-            raise _impossible(
-                version,
-                f"{missing}, and the ledger has no record of its training: it was "
-                "registered by another Headrace.",
-            ) from None
+def _records(
+    version: Version, plan: Plan, missing: str
+) -> tuple[SnapshotRecord, TrainingRecord]:
+    """The records of the version's data and training, from the ledger."""
+    details = version.details
+    try:
+        snapshot = SnapshotRecord.model_validate(details.get("snapshot"))
+        training = TrainingRecord.model_validate(details.get("training"))
+    except ValidationError:
+        raise _refusal(
+            version,
+            f"{missing}, and the ledger has no record of its training: it was "
+            "registered by another Headrace.",
+        ) from None
+    present = plan.with_manifest(snapshot)
+    if present is None:
         place = plan.store.uri(f"snapshots/{snapshot.digest}")
-        present = plan.with_manifest(snapshot)
-        if present is None:
-            raise _impossible(
-                version, f"{missing}, and its snapshot is gone or changed: {place}."
-            )
-        return in_store(present, plan.store), as_bound(training, version)
+        message = f"{missing}, and its snapshot is gone or changed: {place}."
+        raise _refusal(version, message)
+    return in_store(present, plan.store), as_bound(training, version)
 
 
 def _judge(
-    plan: Plan,
-    version: Version,
-    snapshot: SnapshotRecord,
-    training: TrainingRecord,
-    ledger: Ledger,
+    plan: Plan, version: Version, snapshot: SnapshotRecord, training: TrainingRecord
 ) -> Evidence:
     from headrace.backend import load_backend
     from headrace.stages import evaluation, validation
-    from headrace.stages.registration import register
-    from headrace.state.disk import disk_errors
 
     load_backend()
     with disk_errors(str(plan.settings.home)):
-        place = plan.store, plan.settings
-        contract = plan.find_or_make(
-            plan.validate(snapshot),
-            ContractRecord,
-            lambda: validation.validate(plan.spec, snapshot, *place),
-        )
+        data = plan.spec, snapshot, plan.store, plan.settings
+        key, check = plan.validate(snapshot), partial(validation.validate, *data)
+        contract = plan.find_or_make(key, ContractRecord, check)
         comparator = plan.comparator(training)
         inputs = plan.spec, snapshot, contract, training, comparator, plan.settings
-        evaluated = plan.find_or_make(
-            plan.evaluate(contract, training, comparator),
-            EvaluationRecord,
-            lambda: evaluation.evaluate(*inputs),
-        )
-        records = snapshot, training, evaluated
-        where = plan.settings, ledger, plan.law
+        key = plan.evaluate(contract, training, comparator)
+        evaluate = partial(evaluation.evaluate, *inputs)
+        records = snapshot, training, plan.find_or_make(key, EvaluationRecord, evaluate)
+        where = plan.settings, plan.ledger, plan.law
         made = register(plan.spec, plan.folder, *records, *where)
-    evidence = None if made.evidence_id is None else ledger.evidence(made.evidence_id)
+    number = made.evidence_id
+    evidence = None if number is None else plan.ledger.evidence(number)
     if evidence is None:
-        raise _impossible(version, f"Version {version.version}: {made.reason}.")
+        raise _refusal(version, f"Version {version.version}: {made.reason}.")
     return evidence
 
 
-def _check_law(version: Version, plan: Plan, ledger: Ledger) -> None:
+def _check_law(version: Version, plan: Plan) -> None:
     """Raise PromotionError for an experiment, or if another law chose its rows."""
-    own = ledger.evidence_of(version.model, version.version)
+    own = plan.ledger.evidence_of(version.model, version.version)
     if own and all(row.experiment for row in own):
-        raise _impossible(
+        raise _refusal(
             version,
             f"Version {version.version} of {version.model} is of an experiment, which "
             f"overrides {', '.join(own[-1].overrides)}.",
@@ -161,19 +140,19 @@ def _check_law(version: Version, plan: Plan, ledger: Ledger) -> None:
     if not laws:
         return
     before, now = (
-        {"data": {k: v for k, v in law["data"].items() if k not in _OF_THE_CONTRACT}}
+        {"data": {k: v for k, v in law["data"].items() if k not in LIMITS}}
         for law in (laws[-1], plan.law.committed)
     )
     differ = changes(before, now)
     if differ:
-        raise _impossible(
+        raise _refusal(
             version,
             f"The rows of version {version.version} of {version.model} were chosen by "
             f"another law than {plan.folder} has now: {'; '.join(map(str, differ))}.",
         )
 
 
-def _impossible(version: Version, message: str) -> PromotionError:
+def _refusal(version: Version, message: str) -> PromotionError:
     return PromotionError(
         message,
         f"Run `headrace run {version.model}` as it was trained, or overrule with "

@@ -1,4 +1,4 @@
-"""The keys of a pipeline's stages, and their stored results."""
+"""A run's plan: the keys of its stages, their results, and whether work is left."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ from headrace import extensions
 from headrace.data.sources.identity import source_identity
 from headrace.errors import DependencyError
 from headrace.models import builder_name
-from headrace.planning.keys import Key, ingredients_of
-from headrace.planning.results import Results
+from headrace.models.logged.soundness.checks import find_flaw
+from headrace.planning.results import Key, Results, ingredients_of
 from headrace.records import (
     DEFAULT_TASK,
     ContractRecord,
     EvaluationRecord,
+    Record,
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace.spec.law import Law, read_law
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
+from headrace.stages.promotion import (
+    experiment_reason,
+    registered_only,
+    standing,
+    verdict,
+)
 from headrace.stages.registration import training_key
 from headrace.state.cache import user_cache
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.store import Store
-from headrace.tasks import task_modules
+from headrace.tasks.lookup import task_modules
 
+LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
 
 
@@ -72,12 +78,6 @@ class Plan(Results):
         settings: where the store and the ledger are.
     """
 
-    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
-        self.spec = spec
-        self.folder = folder
-        self.settings = settings
-        self.store = Store(settings.store)
-
     @cached_property
     def law(self) -> Law:
         """The law that the spec applies, and that of the pipeline's file.
@@ -106,9 +106,8 @@ class Plan(Results):
         if training is None:
             return LastResults(snapshot, contract)
         key = self.evaluate(contract, training, self.comparator(training))
-        return LastResults(
-            snapshot, contract, training, self.find(key, EvaluationRecord)
-        )
+        evaluation = self.find(key, EvaluationRecord)
+        return LastResults(snapshot, contract, training, evaluation)
 
     @property
     def builder(self) -> str:
@@ -117,24 +116,20 @@ class Plan(Results):
 
     def ingest(self) -> Key:
         """The key of the snapshot."""
-        data = self.spec.data.model_dump(
-            mode="json", exclude={"quarantine_limit", "leak_limit"}
-        )
+        data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
+        sources = extensions.modules("sources").values()
+        # The keys of older releases imply the default task.
+        task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
         return self._key(
             "ingest",
-            {"data": data, "medium": self.spec.medium} | self._task,
+            {"data": data, "medium": self.spec.medium, **task},
             {"source": source_identity(self.spec.data.source, self.settings)},
-            [
-                *self._roots("ingestion", "labels"),
-                *extensions.modules("sources").values(),
-            ],
+            [*self._roots("ingestion", "labels"), *sources],
         )
 
     def validate(self, snapshot: SnapshotRecord) -> Key:
         """The key of the contract's verdict."""
-        data = self.spec.data.model_dump(
-            mode="json", include={"classes", "quarantine_limit", "leak_limit"}
-        )
+        data = self.spec.data.model_dump(mode="json", include={"classes", *LIMITS})
         contract = [row.model_dump(mode="json") for row in self.spec.contract]
         return self._key(
             "validate",
@@ -169,7 +164,8 @@ class Plan(Results):
     ) -> Key:
         """The key of the evaluation, which includes the opponents."""
         gates = [gate.model_dump() for gate in self.spec.gates]
-        kinds = {gate.kind for gate in self.spec.gates if gate.kind}
+        modules = extensions.modules("gates")
+        kinds = sorted({modules[gate.kind] for gate in self.spec.gates if gate.kind})
         return self._key(
             "evaluate",
             {"evaluation": self.spec.evaluation.model_dump(), "gates": gates},
@@ -181,17 +177,8 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            [
-                *self._roots("evaluation", "labels", "judge"),
-                *(extensions.modules("gates")[kind] for kind in sorted(kinds)),
-            ],
+            [*self._roots("evaluation", "labels", "judge"), *kinds],
         )
-
-    @property
-    def _task(self) -> dict[str, str]:
-        """The task; empty for the one that the keys of older releases imply."""
-        task = self.spec.task
-        return {} if task == DEFAULT_TASK else {"task": task}
 
     def _roots(self, stage: str, *parts: str) -> list[str]:
         """The modules from which a stage's code is collected."""
@@ -223,9 +210,8 @@ class Plan(Results):
         if champion is None:
             return {"champion": "none"}
         name, weights = self.spec.name, training.weights_digest
-        earlier = earlier_attempts(
-            self.ledger.attempts(name), weights, champion, training.snapshot_digest
-        )
+        attempts, snapshot = self.ledger.attempts(name), training.snapshot_digest
+        earlier = earlier_attempts(attempts, weights, champion, snapshot)
         best = find_best_former(self.ledger, name, champion, weights).version
         opponents = {"champion": champion} | ({"best champion": best} if best else {})
         versions = {key: self.ledger.version(name, n) for key, n in opponents.items()}
@@ -246,3 +232,84 @@ class Plan(Results):
         if stage in _WITHOUT_KERAS:
             code.pop("version keras", None)
         return Key(stage, ingredients_of(spec, inputs, code))
+
+
+class Finished(Record):
+    """The records of a run that has nothing left to do."""
+
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    training: TrainingRecord
+    evaluation: EvaluationRecord
+    version: int
+    status: str
+    reason: str
+
+
+def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None:
+    """The last run's records, if nothing that they depend on has changed.
+
+    Needs neither Prefect, TensorFlow, Great Expectations nor MLflow.
+
+    Args:
+        plan: of the run.
+        register_only: whether the run promotes nothing, whatever the gates say.
+    """
+    last = plan.last
+    snapshot, contract = last.snapshot, last.contract
+    training, evaluation = last.training, last.evaluation
+    if not (snapshot and contract and training and evaluation):
+        return None
+    name = plan.spec.name
+    if plan.ledger.is_unsettled(name):  # a killed run must be cleaned up first
+        return None
+    version = plan.ledger.find_training(name, training_key(training))
+    if version is None or find_flaw(version, plan.settings):
+        return None
+    if not _is_judged(plan, evaluation, version.version):
+        return None
+    outcome = _outcome(plan, evaluation, version.version, register_only)
+    if outcome is None:
+        return None
+    status, reason = outcome
+    return Finished(
+        snapshot=snapshot,
+        contract=contract,
+        training=training,
+        evaluation=evaluation,
+        version=version.version,
+        status=status,
+        reason=reason,
+    )
+
+
+def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
+    """Whether the ledger's last evidence under this law is of this evaluation."""
+    law = plan.law
+    same = [
+        row
+        for row in plan.ledger.evidence_of(plan.spec.name, version)
+        if row.champion_version == evaluation.champion_version
+        and row.law_digest == law.digest
+        and row.law.get("applied") == law.applied
+    ]
+    return bool(same) and same[-1].gates == evaluation.gates
+
+
+def _outcome(
+    plan: Plan, evaluation: EvaluationRecord, version: int, register_only: bool
+) -> tuple[str, str] | None:
+    name = plan.spec.name
+    champion = plan.ledger.champion(name)
+    decided = verdict(plan.spec, evaluation)
+    if decided is not None and decided.status == "refused":
+        return decided.status, decided.reason
+    if plan.law.overrides:
+        return "unchanged", experiment_reason(name, version, plan.law.changes)
+    if champion is not None and champion.version.version == version:
+        return "unchanged", f"version {version} is the champion"
+    decided = decided or standing(plan.spec, version, evaluation, plan.ledger, champion)
+    if decided is not None:
+        is_refused = decided.status == "refused"
+        return "refused" if is_refused else "unchanged", decided.reason
+    return ("unchanged", registered_only(name, version)) if register_only else None

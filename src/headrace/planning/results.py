@@ -1,11 +1,13 @@
-"""The results of stages: stored by key, and checked against the ledger."""
+"""The keys of stages, and their results by key, checked against the ledger."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -15,7 +17,6 @@ from pydantic import ValidationError
 from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.data.anchored.store import as_json
 from headrace.models.logged.soundness.checks import find_flaws
-from headrace.planning.keys import Key
 from headrace.records import (
     MANIFEST,
     ContractRecord,
@@ -24,16 +25,77 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
+from headrace.spec import PipelineSpec, law
 from headrace.stages.registration import as_bound, training_key
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
+_SHOWN = 3
 R = TypeVar("R", bound=Record)
-T = TypeVar("T", bound=TrainingRecord)
 _QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
-
 log = logging.getLogger("headrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """All that a stage's result depends on, by name."""
+
+    stage: str
+    ingredients: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the sorted ingredients."""
+        text = json.dumps([self.stage, sorted(self.ingredients.items())])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def why(self, before: Mapping[str, str]) -> str:
+        """How the key differs from earlier ingredients, in words; may be empty."""
+        changes = [
+            change
+            for name in sorted(before.keys() | self.ingredients.keys(), key=_by_kind)
+            if before.get(name) != self.ingredients.get(name)
+            for change in _changes(name, before.get(name), self.ingredients.get(name))
+        ]
+        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        return ", ".join(changes[:_SHOWN]) + more
+
+
+def ingredients_of(
+    spec: dict[str, Any], inputs: Mapping[str, str], code: Mapping[str, str]
+) -> dict[str, str]:
+    """All ingredients by name; each name begins with its kind."""
+    return {
+        **{f"spec {name}": value for name, value in _flatten(spec)},
+        **{f"input {name}": value for name, value in inputs.items()},
+        **code,
+    }
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    fields: list[tuple[str, str]] = []
+    for name, item in value.items():
+        if isinstance(item, dict):
+            fields += _flatten(item, f"{prefix}{name}.")
+        else:
+            text = json.dumps(item, sort_keys=True, default=str)
+            fields.append((f"{prefix}{name}", text))
+    return fields
+
+
+def _by_kind(name: str) -> tuple[int, str]:
+    """Sort what the user changed before its consequences."""
+    return ("spec", "input", "version", "code").index(name.partition(" ")[0]), name
+
+
+def _changes(name: str, before: str | None, now: str | None) -> list[str]:
+    kind, _, rest = name.partition(" ")
+    if name in {"spec gates", "spec contract"}:  # lists of tables, by field
+        old, new = ({rest: json.loads(text or "[]")} for text in (before, now))
+        return [str(change) for change in law.changes(old, new)]
+    if kind in {"spec", "version"}:
+        return [f"{rest} {before} → {now}"]
+    return [f"code of {rest}" if kind == "code" else f"{rest} changed"]
 
 
 class Saved(Record):
@@ -54,9 +116,9 @@ class Saved(Record):
 class Results:
     """The stored results of one pipeline's stages, by the keys of the stages."""
 
-    spec: PipelineSpec
-    store: Store
-    settings: Settings
+    def __init__(self, spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+        self.spec, self.folder, self.settings = spec, folder, settings
+        self.store = Store(settings.store)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -78,14 +140,14 @@ class Results:
         except ValidationError:  # of an older release
             return None
         if isinstance(record, TrainingRecord):
-            return self._as_registered(record)
+            return cast(R | None, self._as_registered(record))
         if isinstance(record, SnapshotRecord):
             return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
             return record if self.store.exists(_quarantine(record)) else None
         return record
 
-    def _as_registered(self, training: T) -> T | None:
+    def _as_registered(self, training: TrainingRecord) -> TrainingRecord | None:
         """A training with the present files of its version; None if they are lost."""
         version = self.ledger.find_training(self.spec.name, training_key(training))
         if version is None:
@@ -106,10 +168,8 @@ class Results:
             return None
         if sha256 == record.manifest_sha256:
             return record
-        log.warning(
-            "%s was changed since it was recorded, so it is ignored.",
-            self.store.uri(key),
-        )
+        uri = self.store.uri(key)
+        log.warning("%s was changed since it was recorded, so it is ignored.", uri)
         return None
 
     def forget(self, key: Key) -> None:
@@ -126,9 +186,8 @@ class Results:
             seconds=round(seconds, 3),
         )
         data = as_json(saved.model_dump())
-        self.anchored.write_all(
-            {_place(key): data, self._latest(key.stage): data}, _parts(record)
-        )
+        places = _place(key), self._latest(key.stage)
+        self.anchored.write_all(dict.fromkeys(places, data), _parts(record))
 
     def find_or_make(self, key: Key, kind: type[R], make: Callable[[], R]) -> R:
         """The result of a stage, which is made and saved if the store lacks it."""

@@ -27,6 +27,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.spec.fields import fields_of
 from headrace.spec.files import (
     FILE_NAME,
     fields_of,
@@ -35,11 +36,13 @@ from headrace.spec.files import (
     summary,
 )
 from headrace.spec.law import name_by_changes
-from headrace.stages.fitting import Checkpoints, Data, Fit, Fitted, cluster, open_data
+from headrace.stages.fitting import Fit, Fitted, cluster
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.ingredients import Packed
 from headrace.state.store import Store, pack_folder
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 
 GOLDEN_ROWS = 16
 
@@ -77,16 +80,14 @@ def train(  # noqa: PLR0913
     load_backend()
     strategy = None
     if cluster.has_peers():
-        packed_folder = pack_folder(folder, Store(settings.store))
-        strategy = cluster.lead(
-            cluster.Job(
-                spec=spec,
-                builder=builder,
-                folder=packed_folder,
-                snapshot=snapshot,
-                contract=contract,
-            )
+        job = cluster.Job(
+            spec=spec,
+            builder=builder,
+            folder=pack_folder(folder, Store(settings.store)),
+            snapshot=snapshot,
+            contract=contract,
         )
+        strategy = cluster.lead(job)
     tracking = Tracking(settings)
     data = open_data(snapshot, contract)
     packed = Packed(spec, folder, builder, snapshot, contract)
@@ -121,11 +122,6 @@ def train(  # noqa: PLR0913
             pictures.loaded(),
         ):
             fitted = fit.run(log_epoch)
-        resumed = (
-            {"headrace.resumed_from": checkpoints.resumed.run_id}
-            if checkpoints is not None and checkpoints.resumed is not None
-            else {}
-        )
         tracking.log_metrics(run_id, fitted.of_the_fit, fitted.best_epoch)
         model_uri, model_digest, model_bytes = tracking.log_model(
             fitted.model, snapshot.description, builder, source, fitted.best_epoch
@@ -134,19 +130,17 @@ def train(  # noqa: PLR0913
         facts = dataclasses.asdict(fitted.execution)
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder_name:
             place = Path(folder_name)
-            vouching = packed.write(place, facts)
-            _write_files(place, golden, fitted, score)
-            tracking.log_files(run_id, place)
-        tracking.log_tags(
-            run_id,
-            {
+            of_result = {
                 "headrace.weights_digest": fitted.weights_digest,
                 "headrace.snapshot": snapshot.digest,
                 "devices": fitted.execution.devices,
-                **vouching,
-                **resumed,
-            },
-        )
+                **packed.write(place, facts),
+            }
+            _write_files(place, golden, fitted, score)
+            tracking.log_files(run_id, place)
+        if checkpoints is not None and checkpoints.resumed is not None:
+            of_result["headrace.resumed_from"] = checkpoints.resumed.run_id
+        tracking.log_tags(run_id, of_result)
     return TrainingRecord(
         run_id=run_id,
         experiment_id=experiment_id,
@@ -173,8 +167,7 @@ def _findings(fitted: Fitted) -> tuple[Finding, ...]:
         "are numbers, text, lists or tables"
     )
     log.warning("train: %s", message)
-    finding = Finding(check="resume", count=len(fitted.inexact), message=message)
-    return (finding,)
+    return (Finding(check="resume", count=len(fitted.inexact), message=message),)
 
 
 def golden_items(data: Data) -> npt.NDArray[Any]:
@@ -207,17 +200,14 @@ def _write_files(place: Path, golden: bytes, fitted: Fitted, score: str) -> None
 def _source(spec: PipelineSpec, folder: Path) -> dict[str, str]:
     """The pipeline's file and, in a repository, its place there and the commit."""
     command = ["git", "-C", str(folder), "rev-parse", "HEAD", "--show-prefix"]
-    tags = {
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": f"{spec.name}/{FILE_NAME}",
-    }
+    name = f"{spec.name}/{FILE_NAME}"
+    tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": name}
     try:
-        done = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, timeout=10, check=True
-        )
+        quiet: Any = {"stderr": subprocess.DEVNULL, "timeout": 10}
+        answer = subprocess.check_output(command, text=True, **quiet)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return tags
-    commit, prefix = done.stdout.splitlines()[:2]
+    commit, prefix = answer.splitlines()[:2]
     if Path(prefix).name == spec.name:
         tags["mlflow.source.name"] = f"{prefix}{FILE_NAME}"
     return {**tags, "mlflow.source.git.commit": commit}

@@ -54,11 +54,7 @@ def spread(
     if len(first) < FEW:
         yield from map(work, first)
         return
-    pool = (
-        _cluster(settings)
-        if settings.dask_address
-        else _processes(settings.max_processes)
-    )
+    pool = _cluster(settings) if settings.dask_address else _processes(settings)
     with pool as (executor, at_once):
         waiting: deque[Future[R]] = deque()
         try:
@@ -121,13 +117,12 @@ def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
 
 
 @contextlib.contextmanager
-def _processes(most: int) -> Iterator[tuple[Executor, int]]:
+def _processes(settings: Settings) -> Iterator[tuple[Executor, int]]:
     """Processes of this machine, and their number."""
-    count = min(most, _processors())
+    count = min(settings.max_processes, _processors())
+    context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), _live_with_parent
-        ) as executor:
+        with ProcessPoolExecutor(count, context, _live_with_parent) as executor:
             yield executor, count
     except BrokenProcessPool:
         raise DependencyError(

@@ -47,7 +47,7 @@ def check_gates(spec: PipelineSpec) -> None:
     """
     for gate in spec.gates:
         if gate.kind:
-            from headrace.gates import check_gate  # loads SciPy
+            from headrace.gates.kinds import check_gate  # loads SciPy
 
             check_gate(gate)
 
@@ -66,9 +66,8 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
         return ""
     from headrace.backend import load_backend
     from headrace.stages.fitting.callbacks import Callbacks
-    from headrace.stages.fitting.objective import Objective
-    from headrace.stages.fitting.optimizers import make_optimizer
-    from headrace.tasks import task
+    from headrace.stages.fitting.recipe import Objective, make_optimizer
+    from headrace.tasks.lookup import task
 
     load_backend(minimal=True)
     Objective(task(spec.task), training, folder)
@@ -79,7 +78,7 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
 def declared(spec: PipelineSpec) -> DataDescription | None:
     """The data as the spec declares it; None where only the data itself would say."""
     from headrace.media import medium
-    from headrace.tasks import task
+    from headrace.tasks.lookup import task
 
     form = medium(spec.medium).form_of(spec.data)
     target = task(spec.task).labels.describe((), spec.data)

@@ -29,13 +29,14 @@ from headrace.records import (
 )
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
+from headrace.spec.fields import fields_of
 from headrace.spec.files import fields_of
-from headrace.stages.evaluation.slices import slice_tables
+from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 from headrace.use.comparison import Comparison, compare
 
 REPORT = "report.html"

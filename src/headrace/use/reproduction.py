@@ -22,7 +22,8 @@ from headrace.progress import Progress
 from headrace.records import Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
-from headrace.stages.fitting import fit_model, open_data
+from headrace.stages.fitting import Fit
+from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import Difference, Packed, Restored
 from headrace.stages.training import epoch_line, golden_items
 from headrace.state.disk import disk_errors
@@ -30,7 +31,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import MlflowRun
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 
 NAMED = 5
 
@@ -205,7 +206,7 @@ def _train(recorded: Restored) -> TrainedAgain:
 
     try:
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
-            fitted = fit_model(spec, folder, then.builder, data, show)
+            fitted = Fit(spec, folder, then.builder, data).run(show)
     except SpecError as error:
         now = packed.ingredients(then.execution)
         differ = _names(ingredients.differences(then, now))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.gates import absolute_gate, serving_gate
+from headrace.gates.kinds import absolute_gate, serving_gate
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.spec.pipeline import known_gates
 

@@ -11,8 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from headrace.gates import Opponent, Trial, champion_gate, not_compared
-from headrace.gates.champion import level_of
+from headrace.gates.champion import (
+    Opponent,
+    Trial,
+    champion_gate,
+    level_of,
+    not_compared,
+)
 from headrace.gates.paired import Paired, enough_items
 from headrace.records import GateResult
 from headrace.spec import GateSpec

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import SpecError, UsageError
-from headrace.gates import check_gate, judge_gate
+from headrace.gates.kinds import check_gate, judge_gate
 from headrace.spec import GateSpec
 
 Extend = Callable[..., str]

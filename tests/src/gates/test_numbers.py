@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from headrace.gates import Opponent, Trial, champion_gate
-from headrace.gates.numbers import PairedNumbers
+from headrace.gates.champion import Opponent, Trial, champion_gate
+from headrace.gates.paired import PairedNumbers
 from headrace.spec import GateSpec
 
 
@@ -76,8 +76,8 @@ def test_equal_models_are_called_better_as_often_as_the_level_says(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """500 pairs of equal models with skewed errors; 5 % and three standard errors."""
-    monkeypatch.setattr("headrace.gates.numbers.LEAST_FLIPS", 999)
-    monkeypatch.setattr("headrace.gates.numbers.MOST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.paired.LEAST_FLIPS", 999)
+    monkeypatch.setattr("headrace.gates.paired.MOST_FLIPS", 999)
     chance = np.random.default_rng(rows)
     called = sum(
         compared(

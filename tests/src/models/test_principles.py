@@ -19,7 +19,7 @@ from headrace import models
 from headrace.backend import load_backend
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting.optimizers import make_optimizer
+from headrace.stages.fitting.recipe import make_optimizer
 
 TOLERANCE = 2e-5
 DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))

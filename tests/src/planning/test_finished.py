@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.src.planning.conftest import Trained, end, keys_of
 
 from headrace.planning import Plan, find_finished
-from headrace.stages.promotion import roll_back
+from headrace.stages.promotion.approval import roll_back
 
 
 def test_a_run_is_finished_once_it_is_promoted(trained: Trained, done: Plan) -> None:
@@ -38,4 +38,6 @@ def test_a_version_that_was_rolled_back_is_left_alone(
     roll_back("blobs", trained.settings, reason="")
     finished = find_finished(done)
     assert finished is not None
-    assert finished.reason == "version 2 was rolled back"
+    who = trained.settings.user
+    reason = f"version 2 was rolled back by {who}: promote it by hand"
+    assert finished.reason == reason

@@ -10,7 +10,7 @@ import pytest
 from tests.src.planning.conftest import Changed, Trained, keys_of
 
 from headrace.planning import Plan
-from headrace.planning.keys import Key, ingredients_of
+from headrace.planning.results import Key, ingredients_of
 from headrace.records import Record
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure

@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.stages.ingredients import Ingredients, Packed, differences, restore
-from headrace.stages.ingredients.files import FILE
-from headrace.stages.ingredients.parts import distributions, machine
+from headrace.stages.ingredients import (
+    FILE,
+    Ingredients,
+    Packed,
+    differences,
+    distributions,
+    machine,
+    restore,
+)
 
 Trained = Any
 

@@ -15,7 +15,8 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.records import EvaluationRecord, GateResult, PromotionRecord
-from headrace.stages.promotion import conclude, promote_by_hand, roll_back, verdict
+from headrace.stages.promotion import conclude, verdict
+from headrace.stages.promotion.approval import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, Tracking

@@ -16,7 +16,8 @@ from tests.anchoring import anchored_at
 from headrace.errors import IntegrityError, SpecError
 from headrace.records import TrainingRecord
 from headrace.stages import training
-from headrace.stages.fitting import Checkpoints, loop
+from headrace.stages.fitting import loop
+from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import file_digest
 

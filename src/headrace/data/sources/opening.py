@@ -21,7 +21,7 @@ from headrace.data.sources.tables.formats import HEAD, refuse_others
 from headrace.errors import SourceError, SpecError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

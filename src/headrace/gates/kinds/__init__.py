@@ -1,17 +1,56 @@
-"""Kinds of gates apart from bounds: one a file, discovered by place or entry point.
+"""Kinds of gates: bounds, and others, one a file, discovered by place or entry point.
 
-A ``[[gates]]`` table names one as ``kind``, with its ``arguments``.
+A ``[[gates]]`` table names one of the others as ``kind``, with its ``arguments``. A
+missing number never passes.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from headrace import extensions
 from headrace.records import GateResult
 from headrace.spec import GateSpec
+
+
+def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
+    """Compare one metric with its bound."""
+    value, threshold = metrics.get(gate.metric), gate.threshold
+    result = partial(GateResult, name=gate.name, threshold=threshold)
+    if value is None or threshold is None or math.isnan(value):
+        lack = f"there is no metric {gate.metric}"
+        reason = lack if value is None else f"{gate.metric} is not a number"
+        return result(passed=False, reason=reason)
+    is_least = gate.direction == "min"
+    enough = value >= threshold if is_least else value <= threshold
+    word, sign = ("at least", ">=") if is_least else ("at most", "<=")
+    is_finite = math.isfinite(value)
+    reason = f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed"
+    return result(
+        passed=enough and is_finite,
+        value=value if is_finite else None,
+        reason="" if enough and is_finite else reason,
+        compared=f"{value:.4g} {sign} {threshold:.4g}",
+    )
+
+
+def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:
+    """Compare the answers of a clean process with those of the trained model."""
+    passed = not error and difference is not None and difference <= tolerance
+    reason = error or f"the answers of a clean process differ by up to {difference}"
+    return GateResult(
+        name="serving",
+        passed=passed,
+        value=difference,
+        threshold=tolerance,
+        kind="serving",
+        reason="" if passed else reason,
+        compared="" if difference is None else f"{difference:.4g} <= {tolerance:.4g}",
+    )
 
 
 class GateKind(Protocol):
@@ -55,12 +94,14 @@ def check_gate(gate: GateSpec) -> None:
         getattr(kind, "check", lambda _: None)(gate)
 
 
-def judge_by_kind(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
-    """What the kind that a gate names says.
+def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
+    """Apply a gate: a bound on one metric, or the kind that it names.
 
     Raises:
-        UsageError: it is of a package that is at fault.
+        UsageError: the kind is of a package that is at fault.
     """
+    if not gate.kind:
+        return absolute_gate(gate, metrics)
     kind = find_kind(gate.kind)
     with extensions.blamed("gates", gate.kind):
         result = kind.judge(gate, metrics)

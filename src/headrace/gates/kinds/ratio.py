@@ -14,15 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from headrace.errors import SpecError
-from headrace.gates.absolute import absolute_gate
+from headrace.gates.kinds import GateKind, absolute_gate
 from headrace.records import GateResult
 from headrace.spec import GateSpec
-
-if TYPE_CHECKING:
-    from headrace.gates.kinds import GateKind
 
 
 class Ratio:

@@ -17,7 +17,7 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
 from headrace.models.logged.inference import BLOCK, answers
 from headrace.records import DataDescription
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -1,10 +1,13 @@
-"""The answers of a model and of its opponents to the test rows."""
+"""The answers of a model and of its opponents to the test rows; scores by group."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +15,17 @@ import numpy.typing as npt
 from headrace.data.snapshots import Rows, SplitRows
 from headrace.media import medium
 from headrace.models.logged import inference
-from headrace.tasks import Judge, task
+from headrace.records import Finding, Metrics
+from headrace.tasks import Judge
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
+from headrace.tasks.lookup import task
+
+SHOWN = 50
+SOME_ROWS = 20_000
+LEVEL = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Worst:
+class Worst(NamedTuple):
     """Bad answers, the worst first.
 
     Attributes:
@@ -66,30 +74,26 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
     """
     judge = task(rows.snapshot.description.task).judge
     module = medium(rows.snapshot.description.medium)
-    parts: list[tuple[Rows, Outputs]] = []
+    targets: list[Targets] = []
+    outputs: list[Outputs] = []
+    groups: list[str] = []
     scores: dict[int, list[Scores]] = {version: [] for version in others}
     worst_so_far: Worst | None = None
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         raw = module.raw(part.items)
-        outputs = inference.answers(model, raw)
-        worst_so_far = _worst(worst_so_far, part, outputs, worst, judge)
+        targets.append(part.targets)
+        outputs.append(inference.answers(model, raw))
+        groups += part.groups
+        worst_so_far = _worst(worst_so_far, part, outputs[-1], worst, judge)
         for version, other in others.items():
             scores[version].append(scores_of(other, raw, part.targets, judge))
-        nothing = np.empty((0, *part.items.shape[1:]), part.items.dtype)
-        parts.append((Rows(nothing, part.targets, part.names, part.groups), outputs))
     if worst_so_far is None:
         raise ValueError("an evaluation needs test rows")  # the contract checks it
-    targets = np.concatenate([part.targets for part, _ in parts])
-    outputs = np.concatenate([outputs for _, outputs in parts])
-    return Answers(
-        targets,
-        outputs,
-        judge.scores(outputs, targets),
-        {version: np.concatenate(own) for version, own in scores.items()},
-        [group for part, _ in parts for group in part.groups],
-        worst_so_far,
-    )
+    truth, answers = np.concatenate(targets), np.concatenate(outputs)
+    own = judge.scores(answers, truth)
+    of_others = {version: np.concatenate(parts) for version, parts in scores.items()}
+    return Answers(truth, answers, own, of_others, groups, worst_so_far)
 
 
 def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
@@ -97,18 +101,17 @@ def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
     return judge.scores(inference.answers(model, raw), targets)
 
 
-def ask_some(model: Any, rows: SplitRows, most: int) -> Iterator[Judged]:
+def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
     """The answers of a model to the first rows of a split, which are a random sample.
 
     Args:
         model: a Keras model from raw items to answers.
-        rows: of the split.
-        most: the number of rows.
+        rows: of the split; at most `SOME_ROWS` are answered.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    module = medium(rows.snapshot.description.medium)
+    module, most = medium(rows.snapshot.description.medium), SOME_ROWS
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         items = part.items[:most]
@@ -130,13 +133,96 @@ def _worst(
     own = Worst(part.items[bad], part.targets[bad], outputs[bad], badness[bad])
     if before is None:
         return own
-    first = _first(np.concatenate([before.badness, own.badness]), count)
-
-    def merge(name: str) -> npt.NDArray[Any]:
-        return np.concatenate([getattr(before, name), getattr(own, name)])[first]
-
-    return Worst(*map(merge, ("items", "targets", "outputs", "badness")))
+    both = [np.concatenate(pair) for pair in zip(before, own, strict=True)]
+    first = _first(both[-1], count)
+    return Worst(*(values[first] for values in both))
 
 
 def _first(badness: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
     return np.argsort(-badness, kind="stable")[:count]
+
+
+def group_slices(
+    answers: Answers, train: Callable[[], Collection[str]], sure: float, judge: Judge
+) -> dict[str, Metrics]:
+    """The score of each group of the test rows, and of groups in and not in train.
+
+    Args:
+        answers: with the group and the score of each row.
+        train: reads the groups of train.
+        sure: the confidence of the intervals.
+        judge: of the task.
+
+    Returns:
+        ``group=...`` of the largest groups, and ``groups=seen`` and ``groups=unseen``;
+        nothing where there are no groups.
+    """
+    groups = answers.groups
+    if not any(groups):
+        return {}
+    seen, names = train(), np.array(groups, object)
+    known = np.array([group in seen for group in groups], bool)
+    rows = {"groups=seen": known, "groups=unseen": ~known}
+    for group, _ in Counter(groups).most_common(SHOWN):
+        rows[f"group={group}"] = names == group
+    return {
+        name: {"rows": float(mine.sum()), **judge.summary(answers.scores[mine], sure)}
+        for name, mine in rows.items()
+        if mine.any()
+    }
+
+
+def unseen_groups(
+    slices: dict[str, Metrics], score: str, val_score: float | None, val_rows: int
+) -> tuple[Metrics, list[Finding]]:
+    """The scores of unseen and of seen groups, and a finding where they differ.
+
+    Where the test split has only unseen groups, the score of val stands for the seen
+    ones, since its rows are taken from train.
+
+    Args:
+        slices: of `group_slices`.
+        score: the name of the score.
+        val_score, val_rows: of the val split.
+    """
+    unseen, seen = slices.get("groups=unseen"), slices.get("groups=seen")
+    if unseen is None:
+        return {}, []
+    if seen is None and val_score is not None and val_rows:
+        seen = {"rows": float(val_rows), score: val_score}
+    metrics = {f"test_{score}_unseen_groups": unseen[score]}
+    if seen is None:
+        return metrics, []
+    metrics[f"{score}_seen_groups"] = seen[score]
+    p_value = _equal(unseen, seen, score)
+    if p_value >= LEVEL:
+        return metrics, []
+    message = (
+        f"{score.replace('_', ' ')} is {unseen[score]:.4f} on groups that are not in "
+        f"train ({unseen['rows']:,.0f} rows) and {seen[score]:.4f} on those that are "
+        f"({seen['rows']:,.0f} rows): a difference beyond chance (p = {p_value:.2g})"
+    )
+    rows = int(unseen["rows"])
+    finding = Finding(check="unseen_groups", split="test", count=rows, message=message)
+    return metrics, [finding]
+
+
+def _equal(one: Metrics, other: Metrics, score: str) -> float:
+    """The two-sided p-value of equal means, by the normal approximation.
+
+    Proportions have a pooled variance. Numbers have one variance each; that of the
+    validation rows is unknown, and gives 1.
+    """
+    rows, others = one["rows"], other["rows"]
+    deviation = f"{score}_deviation"
+    if deviation not in one:
+        pooled = (one[score] * rows + other[score] * others) / (rows + others)
+        variance = pooled * (1 - pooled) * (1 / rows + 1 / others)
+    elif deviation in other:
+        variance = one[deviation] ** 2 / rows + other[deviation] ** 2 / others
+    else:
+        return 1.0
+    if not variance:
+        return 1.0
+    z = abs(one[score] - other[score]) / math.sqrt(variance)
+    return 2 * (1 - NormalDist().cdf(z))

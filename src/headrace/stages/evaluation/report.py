@@ -1,10 +1,10 @@
-"""An evaluation as numbers, tags, a report and pictures of the MLflow run."""
+"""An evaluation as numbers, tags, tables, pages and pictures of the MLflow run."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from headrace import pictures
 from headrace.media import medium
+from headrace.pages import render
 from headrace.records import (
     DataDescription,
     GateResult,
@@ -23,12 +24,11 @@ from headrace.records import (
 )
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
-from headrace.stages.evaluation.pages import write_items
-from headrace.stages.evaluation.slices import FOLDER, write_tables
 from headrace.state.tracking import Tracking
-from headrace.tasks import task
 from headrace.tasks.forms import Suspect
+from headrace.tasks.lookup import task
 
+FOLDER = "evaluation"
 _PICTURED = 25
 
 
@@ -42,48 +42,81 @@ def draw(
     """Draw the task's pictures; draw and list the worst answers and the suspects."""
     folder = place / "pictures"
     folder.mkdir()
-    judge = task(data.task).judge
-    judge.draw(answers.outputs, answers.targets, data, spec, folder)
-    worst = answers.worst
+    learned, worst = task(data.task), answers.worst
+    learned.judge.draw(answers.outputs, answers.targets, data, spec, folder)
     captions = [
-        judge.caption(output, target, data)
+        learned.judge.caption(output, target, data)
         for output, target in zip(worst.outputs, worst.targets, strict=True)
     ]
     if captions:
-        _draw_items(worst.items, captions, data, folder / "mistakes.png")
-        cells = [[caption.replace("\n", " ")] for caption in captions]
-        file, title = folder / "mistakes.html", task(data.task).mistakes
-        write_items(file, title, ["answer"], cells, [*worst.items], data)
+        columns = {"answer": [caption.replace("\n", " ") for caption in captions]}
+        page = folder / "mistakes.html"
+        _show(page, learned.mistakes, columns, [*worst.items], captions, data)
     if suspects:
-        _draw_suspects(suspects, data, folder)
+        columns = {
+            "row": [s.name for s in suspects],
+            "split": [s.split for s in suspects],
+            "labelled": [s.label for s in suspects],
+            "predicted": [s.likely for s in suspects],
+            "chance that it is wrong": [f"{s.chance_wrong:.0%}" for s in suspects],
+        }
+        captions = [
+            f"labelled {s.label}, predicted {s.likely}\n"
+            f"{s.chance_wrong:.0%} likely wrong"
+            for s in suspects[:_PICTURED]
+        ]
+        page, items = folder / "suspects.html", [s.item for s in suspects]
+        _show(page, "Labels that may be wrong", columns, items, captions, data)
 
 
-def _draw_suspects(
-    suspects: Sequence[Suspect], data: DataDescription, folder: Path
+def _show(
+    page: Path,
+    title: str,
+    columns: Mapping[str, Sequence[str]],
+    items: Sequence[npt.NDArray[Any]],
+    captions: Sequence[str],
+    data: DataDescription,
 ) -> None:
-    pictured = suspects[:_PICTURED]
-    captions = [
-        f"labelled {s.label}, predicted {s.likely}\n{s.chance_wrong:.0%} likely wrong"
-        for s in pictured
-    ]
-    items = np.stack([suspect.item for suspect in pictured])
-    _draw_items(items, captions, data, folder / "suspects.png")
-    heads = ["row", "split", "labelled", "predicted", "chance that it is wrong"]
-    cells = [
-        [s.name, s.split, s.label, s.likely, f"{s.chance_wrong:.0%}"] for s in suspects
-    ]
-    file, title = folder / "suspects.html", "Labels that may be wrong"
-    write_items(file, title, heads, cells, [s.item for s in suspects], data)
+    """Write a page with an item in each row, where texts can be read and sounds played.
 
+    The same table is written as JSON. Beside it, the items are drawn in a grid, unless
+    their medium is shown in tables only.
 
-def _draw_items(
-    items: npt.NDArray[Any], captions: Sequence[str], data: DataDescription, path: Path
-) -> None:
-    """Draw items in a grid, unless their medium is shown in tables only."""
+    Args:
+        page: the file.
+        title: of the page.
+        columns: the texts after each item, by their heads.
+        items: one a row, each of ``shape``, of the medium's type.
+        captions: of the first items, which are drawn.
+        data: of the snapshot.
+    """
     module = medium(data.medium)
     if module.SAMPLE_INCHES is not None:
+        drawn = np.stack(items[: len(captions)])
         draw = partial(module.draw_sample, data=data)
-        pictures.draw_mistakes(items, captions, draw, module.SAMPLE_INCHES, path)
+        path, inches = page.with_suffix(".png"), module.SAMPLE_INCHES
+        pictures.draw_mistakes(drawn, captions, draw, inches, path)
+    listed = [
+        {"item": module.as_html(item, data), "cells": cells}
+        for item, *cells in zip(items, *columns.values(), strict=True)
+    ]
+    table = {"heads": [*columns], "rows": listed}
+    page.write_text(render("items.html", title=title, listed=table), encoding="utf-8")
+    page.with_suffix(".json").write_text(json.dumps(table), encoding="utf-8")
+
+
+def slice_tables(slices: Mapping[str, Metrics]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a table for each kind of slice, such as ``class``.
+
+    A row has the slice's name under the kind, the number of rows and the metrics.
+    """
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for name, metrics in slices.items():
+        kind, _, value = name.partition("=")
+        columns = sorted(metrics.items(), key=lambda pair: pair[0] != "rows")
+        finite = {k: v if math.isfinite(v) else None for k, v in columns}
+        tables.setdefault(kind, []).append({kind: value, **finite})
+    return tables
 
 
 def log(
@@ -96,14 +129,20 @@ def log(
 ) -> None:
     """Log metrics, the verdict, tables, a report and the pictures in ``place``."""
     values = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    report = {
-        "metrics": values,
-        "slices": slices,
-        "gates": [gate.model_dump() for gate in gates],
-    }
+    results = [gate.model_dump() for gate in gates]
+    report = {"metrics": values, "slices": slices, "gates": results}
     (place / FOLDER).mkdir()
     (place / FOLDER / "report.json").write_text(json.dumps(report, indent=1))
-    tags = {"verdict": verdict(gates), **write_tables(slices, place)}
+    tables = []
+    for kind, rows in slice_tables(slices).items():
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        data = [[row.get(name) for name in columns] for row in rows]
+        path = f"{FOLDER}/{kind}.json"
+        (place / path).write_text(json.dumps({"columns": columns, "data": data}))
+        tables.append({"path": path, "type": "table"})
+    # MLflow shows the tables that this tag names.
+    shown = json.dumps(tables)
+    tags = {"verdict": verdict(gates), "mlflow.loggedArtifacts": shown}
     tracking.log_metrics(training.run_id, values, model_uri=training.model_uri)
     tracking.log_tags(training.run_id, tags)
     tracking.log_files(training.run_id, place)

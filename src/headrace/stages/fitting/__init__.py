@@ -5,20 +5,192 @@ interrupted resumes from its last checkpoint and ends with the same weights. MLf
 not used here.
 """
 
-from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.stages.fitting.data import Data, Examples, open_data
-from headrace.stages.fitting.execution import Execution, plan_execution
-from headrace.stages.fitting.fit import Fit, Fitted, fit_model, weights_digest
+from __future__ import annotations
 
-__all__ = [
-    "Checkpoints",
-    "Data",
-    "Examples",
-    "Execution",
-    "Fit",
-    "Fitted",
-    "fit_model",
-    "open_data",
-    "plan_execution",
-    "weights_digest",
-]
+import hashlib
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace import models
+from headrace.backend import load_backend
+from headrace.records import Metrics
+from headrace.spec import PipelineSpec
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import Data, inputs_of, some_targets
+from headrace.stages.fitting.execution import (
+    Execution,
+    choose_devices,
+    plan_execution,
+    translate_errors,
+    whole_batches,
+)
+from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
+from headrace.tasks.lookup import task
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Build layers whose seeds depend on ``seed`` alone.
+
+    Keras draws the seed of each layer with ``random.randint``, from the generator of
+    the process. A thread that waits a random time before a retry draws from it as well,
+    and would change the seeds of all later layers.
+
+    Args:
+        seed: of Keras, NumPy, TensorFlow and ``random``.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    ours, thread, before = random.Random(seed), threading.get_ident(), random.randint  # noqa: S311
+
+    def randint(a: int, b: int) -> int:
+        here = threading.get_ident() == thread
+        return ours.randint(a, b) if here else before(a, b)
+
+    random.randint = randint
+    try:
+        yield
+    finally:
+        random.randint = before
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted model.
+
+    Attributes:
+        model: from raw items to answers.
+        best_epoch: the one whose weights it has, from 1.
+        epochs: the metrics of each.
+        finished: the metrics of `Head.finish`, such as a temperature.
+        inexact: attributes of the user's callbacks that checkpoints do not store.
+    """
+
+    model: Any
+    best_epoch: int
+    epochs: list[Metrics]
+    finished: Metrics
+    execution: Execution
+    weights_digest: str
+    inexact: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the epoch whose weights it has, and of the fit."""
+        return {**self.epochs[self.best_epoch - 1], **self.of_the_fit}
+
+    @property
+    def of_the_fit(self) -> Metrics:
+        """The metrics of the fit, which no single epoch has."""
+        return {"best_epoch": self.best_epoch, **self.finished}
+
+
+class Fit:
+    """A model that is built and ready to be fitted.
+
+    Args:
+        spec: only ``model.arguments`` and ``training`` are used.
+        folder: of the pipeline, which may have a builder of its own.
+        builder: the name of the builder.
+        data: from `open_data`.
+        checkpoints: the fit resumes from the newest one, if any.
+        strategy: of several machines, from `headrace.stages.fitting.cluster`; None:
+            the devices of this machine alone.
+
+    Attributes:
+        execution: how the steps are computed.
+
+    Raises:
+        SpecError: the builder does not suit the data, its network cannot be calibrated,
+            or this machine has too few devices.
+        Refusal: a device is out of memory.
+        DependencyError: another machine does not answer.
+    """
+
+    def __init__(
+        self,
+        spec: PipelineSpec,
+        folder: Path,
+        builder: str,
+        data: Data,
+        checkpoints: Checkpoints | None = None,
+        strategy: Any = None,
+    ) -> None:
+        load_backend()
+        import keras
+
+        recipe, description = spec.training, data.description
+        learned = task(description.task)
+        strategy = choose_devices(recipe, strategy)
+        keras.utils.clear_session()  # names of layers start anew: a digest has them
+        with seeded(recipe.seed), translate_errors(recipe, strategy):
+            arguments, targets = spec.model.arguments, partial(some_targets, data)
+            with strategy.scope():
+                preprocessing, network = models.build(
+                    builder, description, arguments, folder, targets
+                )
+            learned.head.check_training(network, recipe)
+            inputs = inputs_of(data, preprocessing)
+            rows = int(data.train.counts.sum())
+            item, window = inputs.item_bytes, inputs.window_bytes
+            self.execution = plan_execution(recipe, rows, item, strategy, window)
+            # Outside the scope: the saved model, and predictions, are on one device.
+            model = models.compose(description, preprocessing, network)
+            parts = model, network, inputs, recipe, self.execution, strategy, learned
+            self._setup = Setup(*parts, folder)
+            with whole_batches(strategy, network):
+                self._loop = Loop(self._setup, checkpoints)
+
+    def run(self, on_epoch: OnEpoch) -> Fitted:
+        """Fit it.
+
+        Args:
+            on_epoch: called with the epoch, from 1, and its metrics; an exception ends
+                the fit.
+
+        Raises:
+            Refusal: training diverged, or a device is out of memory.
+            IntegrityError: the data is damaged.
+            DependencyError: the disk failed, or another machine does not answer.
+        """
+        setup = self._setup
+        with translate_errors(setup.spec, setup.strategy):
+            self._loop.run(on_epoch)
+            finish, targets = setup.task.head.finish, setup.inputs.val.targets
+            finished = finish(setup.network, setup.validation, targets, setup.spec)
+        progress = self._loop.progress
+        return Fitted(
+            model=setup.model,
+            best_epoch=progress.kept or progress.epoch,
+            epochs=progress.epochs,
+            finished=finished,
+            execution=setup.execution,
+            weights_digest=weights_digest(setup.model),
+            inexact=tuple(sorted(self._loop.callbacks.inexact)),
+        )
+
+
+def weights_digest(model: Any) -> str:
+    """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model.
+
+    A vocabulary counts as well, although it is not a weight in Keras.
+    """
+    sha = hashlib.sha256()
+    for weight in model.weights:
+        value = np.ascontiguousarray(np.asarray(weight))
+        sha.update(f"{weight.path} {value.dtype.str} {value.shape}\n".encode())
+        sha.update(value.tobytes())
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_vocabulary"):
+            words = "\n".join(map(str, layer.get_vocabulary()))
+            sha.update(f"{layer.name} vocabulary\n{words}\n".encode())
+    return sha.hexdigest()

@@ -13,13 +13,10 @@ from headrace.errors import Refusal, SpecError
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
 from headrace.spec.training import named
-from headrace.stages.fitting.objects import make
+from headrace.stages.fitting.recipe import make
 
 State = dict[str, Any]
-_OF_STEPS = (
-    *("on_batch_begin", "on_batch_end"),
-    *("on_train_batch_begin", "on_train_batch_end"),
-)
+_OF_STEPS = [f"on_{of}batch_{at}" for of in ("", "train_") for at in ("begin", "end")]
 _OF_KERAS = {"_model", "_params", "params", "validation_data"}
 
 

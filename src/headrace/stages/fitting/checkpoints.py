@@ -114,14 +114,11 @@ class Checkpoints:
         machine: Mapping[str, str] | None = None,
     ) -> None:
         self._store, self._files = store, store.store
-        self._folder = f"checkpoints/{key}"
-        self._seconds = spec.checkpoint_seconds
+        self._folder, self._seconds = f"checkpoints/{key}", spec.checkpoint_seconds
         self.every_steps = spec.checkpoint_steps
-        self.machine = dict(machine or {})
-        self.run_id = ""
+        self.machine, self.run_id = dict(machine or {}), ""
         self.resumed: Position | None = None
-        self._saved_at = time.monotonic()
-        self._cost = 0.0
+        self._saved_at, self._cost = time.monotonic(), 0.0
 
     def is_due(self, total_steps: int) -> bool:
         """Whether to write one; by time, at most ``COST_SHARE`` is spent on it."""
@@ -154,9 +151,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
-    def load(
-        self, like: Arrays, weights: int, made_on: Mapping[str, Any]
-    ) -> State | None:
+    def load(self, like: Arrays, weights: int, made_on: dict[str, Any]) -> State | None:
         """The newest checkpoint from which a fit resumes exactly.
 
         Args:

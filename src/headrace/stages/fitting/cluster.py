@@ -120,9 +120,8 @@ def share(strategy: Any, data: bytes) -> bytes:
         if not size:  # TensorFlow crashes on an empty tensor
             return b""
         words = np.zeros(-(-size // 4), np.int32)
-        words.view(np.uint8)[: min(size, len(data))] = np.frombuffer(
-            data[:size], np.uint8
-        )
+        sent = np.frombuffer(data[:size], np.uint8)
+        words.view(np.uint8)[: len(sent)] = sent
         shared = tf.Variable(words).numpy()
     return bytes(np.asarray(shared, np.int32).tobytes()[:size])
 
@@ -149,9 +148,8 @@ def _join() -> Any:
     """Connect the machines, before anything is computed in this process."""
     import tensorflow as tf
 
-    options = tf.distribute.experimental.CommunicationOptions(
-        timeout_seconds=PATIENCE_SECONDS
-    )
+    kind = tf.distribute.experimental.CommunicationOptions
+    options = kind(timeout_seconds=PATIENCE_SECONDS)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except tf.errors.OpError as error:

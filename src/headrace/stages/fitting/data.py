@@ -1,39 +1,34 @@
-"""The data of a fit: the train split in shards, the val split in memory."""
+"""The data of a fit: the splits, and the inputs of the network.
+
+The train split is read in shards, the val split is in memory. Pre-processing is adapted
+to the train split. Where a medium is `CACHED`, the network is fitted to the outputs of
+the pre-processing, which are computed when rows are read and not at every step: a text
+vectoriser cannot be compiled, and the spectrum of a sound costs more than a step.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import SplitRows, read_split
+from headrace.data.snapshots import Rows, SplitRows, read_split
+from headrace.errors import SpecError
+from headrace.media import medium
+from headrace.models.logged.inference import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
+from headrace.stages.fitting import execution
 from headrace.tasks.forms import Targets
+from headrace.tasks.lookup import task
 
-
-class Items(Protocol):
-    """Items with their targets: ``(n, *shape)`` and ``(n, ...)``."""
-
-    @property
-    def items(self) -> npt.NDArray[Any]:
-        """The items."""
-
-    @property
-    def targets(self) -> Targets:
-        """Their targets."""
-
-
-class Shards(Protocol):
-    """Items in shards, which are read one at a time."""
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Rows of each shard, int64 ``(shards,)``."""
-
-    def read(self, shard: int) -> Items:
-        """The rows of one shard."""
+ADAPT_ROWS = 200_000
+ADAPT_BYTES = 2**29
+PREPARED_BYTES = 2**30
+_STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name them
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,17 @@ class Examples:
 
     items: npt.NDArray[Any]
     targets: Targets
+
+
+class Shards(Protocol):
+    """Items in shards, which are read one at a time."""
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each shard, int64 ``(shards,)``."""
+
+    def read(self, shard: int) -> Rows | Examples:
+        """The rows of one shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,151 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     Raises:
         IntegrityError: the snapshot or the quarantine is missing or damaged.
     """
-    return Data(
-        snapshot.description,
-        SplitRows(snapshot, "train", contract.quarantine_uri),
-        Examples(*read_split(snapshot, "val", contract.quarantine_uri)[:2]),
-    )
+    uri = contract.quarantine_uri
+    val = Examples(*read_split(snapshot, "val", uri)[:2])
+    return Data(snapshot.description, SplitRows(snapshot, "train", uri), val)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Shards whose items are the outputs of the pre-processing."""
+
+    shards: Shards
+    prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each shard, int64 ``(shards,)``."""
+        return self.shards.counts
+
+    def read(self, shard: int) -> Examples:
+        """The rows of one shard."""
+        rows = self.shards.read(shard)
+        return Examples(self.prepare(rows.items), rows.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs of the network.
+
+    Attributes:
+        preprocessing: applied to each batch; None where it was applied before.
+        shape: of one item.
+        dtype: of its values.
+        target_dtype: of targets.
+    """
+
+    train: Shards
+    val: Examples
+    preprocessing: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    target_dtype: str
+
+    @property
+    def item_bytes(self) -> int:
+        """The size of one item."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    @property
+    def window_bytes(self) -> int:
+        """In memory together; more for prepared items, which take long to compute."""
+        is_prepared = self.preprocessing is None
+        return PREPARED_BYTES if is_prepared else execution.WINDOW_BYTES
+
+
+def inputs_of(data: Data, preprocessing: Any) -> Inputs:
+    """Adapt the pre-processing to the train split, and apply it where it is cached.
+
+    Args:
+        data: the splits.
+        preprocessing: of the builder; its adaptable layers are adapted in place.
+
+    Raises:
+        SpecError: the medium's pre-processing is cached, and its shape is not fixed.
+    """
+    module, description = medium(data.description.medium), data.description
+    labels = task(description.task).labels.DTYPE
+    adapt(preprocessing, data)
+    shape, dtype = description.shape, np.dtype(module.DTYPE)
+    if not module.CACHED:
+        return Inputs(data.train, data.val, preprocessing, shape, dtype, labels)
+    prepared = preprocessing.outputs[0]
+    shape = tuple(prepared.shape[1:])
+    if None in shape:
+        raise SpecError(
+            f"The builder's pre-processing gives items of shape {shape}.",
+            "Fix their shape, for example by output_sequence_length.",
+        )
+
+    # Keras gives indices in a vocabulary as int64; int32 is enough.
+    dtype = np.dtype("int32" if prepared.dtype == "int64" else prepared.dtype)
+
+    def prepare(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not len(items):
+            return np.empty((0, *shape), dtype)
+        return outputs(preprocessing, module.raw(items)).astype(dtype, copy=False)
+
+    val = Examples(prepare(data.val.items), data.val.targets)
+    train = Prepared(data.train, prepare)
+    return Inputs(train, val, None, shape, dtype, labels)
+
+
+def adapt(preprocessing: Any, data: Data) -> None:
+    """Adapt the layers that learn from data, each to its own inputs.
+
+    Shards are random samples of the data, so the first rows are enough.
+
+    Args:
+        preprocessing: a functional or sequential Keras model.
+        data: only the train split is read.
+    """
+    import keras
+
+    layers = [layer for layer in preprocessing.layers if _learns(layer)]
+    if not layers:
+        return
+    parts = [part.items for part in _first_parts(data, ADAPT_BYTES)]
+    items = medium(data.description.medium).raw(np.concatenate(parts)[:ADAPT_ROWS])
+    for layer in layers:
+        inputs = items
+        if not any(layer.input is own for own in preprocessing.inputs):
+            before = keras.Model(preprocessing.inputs, layer.input)
+            inputs = outputs(before, items)
+        layer.adapt(inputs)
+        if hasattr(layer, "get_vocabulary"):
+            _drop_lines(layer)
+
+
+def _drop_lines(layer: Any) -> None:
+    """Drop terms with a line break: Keras saves a vocabulary as lines."""
+    terms = layer.get_vocabulary(include_special_tokens=False)
+    plain = [term for term in terms if str(term).splitlines() == [str(term)]]
+    if plain != terms or not plain:
+        layer.set_vocabulary(plain or ["\ufffd"])  # Keras rejects an empty vocabulary
+
+
+def _learns(layer: Any) -> bool:
+    """Whether a layer must be adapted: its state was not given to it."""
+    if not hasattr(layer, "adapt"):
+        return False
+    config = layer.get_config()
+    return all(config.get(name) is None for name in _STATES)
+
+
+def some_targets(data: Data) -> Targets:
+    """Targets of the first rows of train, which are a random sample, ``(n, ...)``."""
+    parts = [part.targets for part in _first_parts(data)]
+    return np.concatenate(parts)[:ADAPT_ROWS]
+
+
+def _first_parts(data: Data, most_bytes: float = math.inf) -> Iterator[Rows | Examples]:
+    """The first shards of train, until they have `ADAPT_ROWS` rows."""
+    rows = size = 0
+    for shard in np.flatnonzero(data.train.counts).tolist():
+        part = data.train.read(shard)
+        yield part
+        rows += len(part.targets)
+        size += part.items.nbytes
+        if rows >= ADAPT_ROWS or size >= most_bytes:
+            return

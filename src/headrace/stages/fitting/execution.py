@@ -1,18 +1,164 @@
-"""The execution of the steps, from the spec, the data's form and the devices alone."""
+"""The execution of the steps: the devices that share a fit, and what follows from them.
+
+It depends on the spec, the form of the data and the devices alone.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.errors import SpecError
+from headrace.errors import DependencyError, Refusal, SpecError
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting.devices import names_of
+from headrace.stages.fitting.cluster import spans_machines
 
+_APART = 1_000_003  # between the seeds of two devices
 WINDOW_BYTES = 2**26
 STEPS_PER_CALL = 64
 BYTES_PER_CALL = 2**23
+
+
+def choose_devices(spec: TrainingSpec, machines: Any = None) -> Any:
+    """The strategy for the devices of this machine, a ``tf.distribute.Strategy``.
+
+    One device gets TensorFlow's default strategy. Several devices are GPUs, or virtual
+    CPUs on a machine without a GPU.
+
+    Args:
+        spec: the recipe.
+        machines: the strategy for several machines, with all of their devices.
+
+    Raises:
+        SpecError: ``training.devices`` is not the number of devices here.
+    """
+    import tensorflow as tf
+
+    if machines is not None:
+        count = len(machines.extended.worker_devices)
+        if count != spec.devices:
+            raise SpecError(
+                f"training.devices is {spec.devices}, but of several machines all "
+                f"devices take part, and this one has {count}.",
+                f"Set training.devices = {count}, or hide GPUs by "
+                "CUDA_VISIBLE_DEVICES.",
+            )
+        return machines
+    if spec.devices == 1:
+        return tf.distribute.get_strategy()
+    gpus = tf.config.list_logical_devices("GPU")
+    devices = gpus or tf.config.list_logical_devices("CPU")
+    if len(devices) < spec.devices:
+        raise SpecError(
+            f"training.devices is {spec.devices}, but TensorFlow sees "
+            f"{len(gpus) or 'no'} GPU{'s' if len(gpus) > 1 else ''} here.",
+            "Train on a machine that has as many (nvidia-smi lists them), or lower "
+            "training.devices.",
+        )
+    return _mirrored(tuple(device.name for device in devices[: spec.devices]))
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """One strategy for all fits of the process: TensorFlow mixes up messages of two."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def names_of(strategy: Any, device: str) -> str:
+    """The names of this machine's devices, such as ``2 x NVIDIA H100``.
+
+    Args:
+        strategy: of the devices.
+        device: their kind, ``cpu`` or ``gpu``.
+    """
+    import tensorflow as tf
+
+    alone = strategy.num_replicas_in_sync == 1
+    count = 1 if alone else len(strategy.extended.worker_devices)
+    details = tf.config.experimental.get_device_details
+    gpus = tf.config.list_physical_devices("GPU")[:count] if device == "gpu" else []
+    names = Counter(details(gpu).get("device_name", "gpu") for gpu in gpus)
+    return ", ".join(f"{n} x {name}" for name, n in (names or {device: count}).items())
+
+
+def scatter_seeds(strategy: Any, model: Any) -> None:
+    """Give random layers another seed on each device.
+
+    The seeds are computed from the first device's, so that a fit resumes exactly.
+    """
+    import keras
+    import tensorflow as tf
+
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    if strategy.num_replicas_in_sync == 1 or not states:
+        return
+
+    def scatter() -> None:
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        for state in states:
+            apart = tf.cast(number, state.dtype) * _APART
+            state.assign(keras.ops.add(state, [apart, 0]))
+
+    strategy.run(scatter)
+
+
+@contextlib.contextmanager
+def whole_batches(strategy: Any, network: Any) -> Iterator[None]:
+    """Trace batch normalization over the whole batch, not a device's part of it."""
+    import keras
+
+    if strategy.num_replicas_in_sync == 1:
+        yield
+        return
+    kind = keras.layers.BatchNormalization
+    layers = [v for v in network._flatten_layers() if isinstance(v, kind)]
+    before = [layer.synchronized for layer in layers]
+    for layer in layers:
+        layer.synchronized = True
+    try:
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):  # it is saved as it was
+            layer.synchronized = value
+
+
+@contextlib.contextmanager
+def translate_errors(spec: TrainingSpec, strategy: Any) -> Iterator[None]:
+    """Translate errors of devices into errors for users.
+
+    Raises:
+        Refusal: a device is out of memory.
+        DependencyError: another machine does not answer.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise Refusal(
+            f"Out of memory in train, with training.batch_size = {spec.batch_size}.",
+            "Lower training.batch_size.",
+        ) from error
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.InternalError,
+    ) as error:
+        if not spans_machines(strategy):
+            raise
+        raise DependencyError(
+            f"Another machine of TF_CONFIG does not answer ({type(error).__name__}).",
+            "See that all of them run and reach each other, and run the same command "
+            "again: it goes on at the last checkpoint.",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +194,7 @@ class Execution:
 
 
 def plan_execution(
-    spec: TrainingSpec,
-    rows: int,
-    item_bytes: int,
-    strategy: Any,
-    window_bytes: int = WINDOW_BYTES,
+    spec: TrainingSpec, rows: int, item_bytes: int, strategy: Any, window_bytes: int
 ) -> Execution:
     """Plan the execution.
 

@@ -1,12 +1,17 @@
-"""The training loop: epochs, windows and compiled steps, from any position."""
+"""The training loop: epochs, windows and compiled steps, from any position.
+
+Keras's own step is a tenth slower, as it stores its metrics in variables. Where several
+devices share a batch, each computes a part of it. The parts are weighted by their rows,
+so that their sum is the gradient of the whole batch.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +33,10 @@ from headrace.stages.fitting.checkpoints import (
     unpack,
 )
 from headrace.stages.fitting.cluster import share, spans_machines
-from headrace.stages.fitting.devices import scatter_seeds
-from headrace.stages.fitting.execution import Execution
-from headrace.stages.fitting.features import Inputs
-from headrace.stages.fitting.objective import Objective
-from headrace.stages.fitting.optimizers import make_optimizer, variables_of
-from headrace.stages.fitting.order import steps_of_window
-from headrace.stages.fitting.steps import compile_steps
-from headrace.stages.fitting.windows import LoadedWindow, Windows
+from headrace.stages.fitting.data import Inputs
+from headrace.stages.fitting.execution import Execution, scatter_seeds
+from headrace.stages.fitting.recipe import Objective, make_optimizer, variables_of
+from headrace.stages.fitting.windows import Window, Windows, steps_of_window
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs
 
@@ -43,10 +44,11 @@ OnEpoch = Callable[[int, Metrics], None]
 log = logging.getLogger("headrace")
 
 
-class Loop:
-    """One fit of a network.
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The parts of a fit.
 
-    Args:
+    Attributes:
         model: pre-processing and network, for the validation split.
         network: the fitted one.
         inputs: of the network.
@@ -55,48 +57,57 @@ class Loop:
         strategy: of the devices; the networks were built in its scope.
         task: what is learned.
         folder: of the pipeline.
+    """
+
+    model: Any
+    network: Any
+    inputs: Inputs
+    spec: TrainingSpec
+    execution: Execution
+    strategy: Any
+    task: Task
+    folder: Path
+
+    def validation(self) -> Outputs:
+        """The model's answers to the validation split, ``(rows, ...)``."""
+        is_prepared = self.inputs.preprocessing is None
+        model = self.network if is_prepared else self.model
+        return answers(model, self.inputs.val.items)
+
+
+class Loop:
+    """One fit of a network.
+
+    Args:
+        setup: its parts.
         checkpoints: None: the fit writes none.
 
     Attributes:
         progress: the position of the fit.
-        inexact: attributes of the user's callbacks that checkpoints do not store.
+        callbacks: of the user.
 
     Raises:
         SpecError: an object that the recipe names cannot be made.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        model: Any,
-        network: Any,
-        inputs: Inputs,
-        spec: TrainingSpec,
-        execution: Execution,
-        strategy: Any,
-        task: Task,
-        folder: Path,
-        checkpoints: Checkpoints | None = None,
-    ) -> None:
+    def __init__(self, setup: Setup, checkpoints: Checkpoints | None = None) -> None:
+        spec, network, inputs = setup.spec, setup.network, setup.inputs
         if spec.patience and not len(inputs.val.targets):
             raise SpecError(
                 f"training.patience = {spec.patience}, and there are no validation "
                 "rows to stop by.",
                 "Give the data a split called val, or leave patience out.",
             )
-        steps = execution.steps_per_epoch * spec.epochs
-        self._objective = Objective(task, spec, folder)
+        steps = setup.execution.steps_per_epoch * spec.epochs
+        self._objective = Objective(setup.task, spec, setup.folder)
         self._objective.check(network.outputs[0], inputs.target_dtype)
-        with strategy.scope():
-            optimizer = make_optimizer(spec, steps, folder)
+        with setup.strategy.scope():
+            optimizer = make_optimizer(spec, steps, setup.folder)
             optimizer.build(network.trainable_variables)
-        self._callbacks = Callbacks(spec, folder, network, optimizer)
-        self._model, self._network, self._inputs = model, network, inputs
-        self._spec, self._checkpoints = spec, checkpoints
-        self._execution, self._strategy = execution, strategy
-        self._run = compile_steps(
-            network, inputs, optimizer, execution, strategy, self._objective
-        )
-        self._variables = [*model.variables, *variables_of(optimizer)]
+        self.callbacks = Callbacks(spec, setup.folder, network, optimizer)
+        self._setup, self._spec, self._checkpoints = setup, spec, checkpoints
+        self._run = compile_steps(setup, optimizer, self._objective)
+        self._variables = [*setup.model.variables, *variables_of(optimizer)]
         self._best: Arrays = []
         self._interrupt = Deferral(is_critical=False)
         self.progress = Position()
@@ -121,27 +132,22 @@ class Loop:
         self._resume()
         for number, metrics in enumerate(self.progress.epochs, start=1):
             on_epoch(number, metrics)
-        windows = Windows(self._inputs, self._execution, self._spec.seed)
+        network, execution = self._setup.network, self._setup.execution
+        windows = Windows(self._setup.inputs, execution, self._spec.seed)
         with deferred() as self._interrupt, contextlib.closing(windows):
             while not self._is_over():
                 if not self.progress.step:
-                    self._callbacks.begin_epoch(self.progress.epoch)
+                    self.callbacks.begin_epoch(self.progress.epoch)
                 what = f"epoch {self.progress.epoch + 1}/{self._spec.epochs}"
-                steps = self._execution.steps_per_epoch
-                with Progress(what, steps, "steps") as self._shown:
+                with Progress(what, execution.steps_per_epoch, "steps") as self._shown:
                     for window in windows.of(self.progress.epoch, self.progress.step):
-                        self._run_window(window)
+                        self._run_window(*window)
                 metrics = self._end_epoch()
                 on_epoch(self.progress.epoch, metrics)
                 self._save_if_due()
-        self._callbacks.end()
+        self.callbacks.end()
         if self._best:
-            self._network.set_weights(self._best)
-
-    @property
-    def inexact(self) -> set[str]:
-        """See the attributes of the class."""
-        return self._callbacks.inexact
+            network.set_weights(self._best)
 
     def _is_over(self) -> bool:
         progress, patience = self.progress, self._spec.patience
@@ -157,42 +163,40 @@ class Loop:
 
     def _resume(self) -> None:
         state = self._newest_state()
-        if spans_machines(self._strategy):
-            data = share(self._strategy, pack(state) if state else b"")
+        if spans_machines(self._setup.strategy):
+            data = share(self._setup.strategy, pack(state) if state else b"")
             state = unpack(data) if data else None
         if state is not None:
             for variable, value in zip(self._variables, state.variables, strict=True):
                 variable.assign(value)
             self.progress, self._best = state.progress, state.best
-        self._callbacks.begin(self.progress.callbacks)
-        scatter_seeds(self._strategy, self._model)
+        self.callbacks.begin(self.progress.callbacks)
+        scatter_seeds(self._setup.strategy, self._setup.model)
 
     def _newest_state(self) -> State | None:
         if self._checkpoints is None:
             return None
-        made_on = {**self._checkpoints.machine, **dataclasses.asdict(self._execution)}
+        facts = asdict(self._setup.execution)
+        made_on = {**self._checkpoints.machine, **facts}
         self.progress.made_on = made_on
-        weights = len(self._network.weights)
+        weights = len(self._setup.network.weights)
         return self._checkpoints.load(self._values(), weights, made_on)
 
     def _values(self) -> Arrays:
         return [np.asarray(variable) for variable in self._variables]
 
-    def _run_window(self, loaded: LoadedWindow) -> None:
-        progress, window = self.progress, loaded.window
-        checkpoints = self._checkpoints  # all machines need equal steps, or they hang
-        every = self._spec.checkpoint_steps
-        if checkpoints:
-            every = checkpoints.every_steps
-        rows = steps_of_window(
-            window, self._execution.batch_size, self._spec.seed, progress.epoch
-        )
+    def _run_window(self, window: Window, items: Any, targets: Any) -> None:
+        progress, checkpoints = self.progress, self._checkpoints
+        # All machines need equal steps, or they hang.
+        every = checkpoints.every_steps if checkpoints else self._spec.checkpoint_steps
+        plan, seed = self._setup.execution, self._spec.seed
+        rows = steps_of_window(window, plan.batch_size, seed, progress.epoch)
         while (at := progress.step - window.first_step) < window.steps:
-            count = min(self._execution.steps_per_execution, window.steps - at)
+            count = min(plan.steps_per_execution, window.steps - at)
             if every:
                 count = min(count, every - progress.total_steps % every)
             wall, cpu = time.perf_counter(), time.process_time()
-            done = self._run(loaded.items, loaded.targets, rows[at : at + count])
+            done = self._run(items, targets, rows[at : at + count])
             losses, scores = (values.numpy().tolist() for values in done)
             for loss, score in zip(losses, scores, strict=True):
                 progress.loss_sum += loss  # one by one: a resumed sum is equal
@@ -210,7 +214,7 @@ class Loop:
         checkpoints, progress = self._checkpoints, self.progress
         is_interrupted = self._interrupt.is_requested
         if checkpoints and (is_interrupted or checkpoints.is_due(progress.total_steps)):
-            progress.callbacks = self._callbacks.states()
+            progress.callbacks = self.callbacks.states()
             checkpoints.save(State(progress, self._values(), self._best))
             if is_interrupted:
                 log.info("train: interrupted; a next run goes on at %s", progress.place)
@@ -219,11 +223,11 @@ class Loop:
 
     def _end_epoch(self) -> Metrics:
         """Validate the epoch, and record its metrics."""
-        progress = self.progress
+        progress, network = self.progress, self._setup.network
         metrics = {
             "train_loss": progress.loss_sum / progress.step,
             f"train_{self._objective.score}": progress.score_sum
-            / (progress.step * self._execution.batch_size),
+            / (progress.step * self._setup.execution.batch_size),
             "epoch_seconds": progress.seconds,
             "epoch_cpu_seconds": progress.cpu_seconds,
             **self._validate(),
@@ -237,22 +241,82 @@ class Loop:
         lower = metrics.get("val_loss", np.inf) < progress.lowest
         if lower and self._spec.keeps_best_epoch:
             progress.kept, progress.lowest = progress.epoch + 1, metrics["val_loss"]
-            self._best = self._network.get_weights()
+            self._best = network.get_weights()
         progress.epochs.append(metrics)
-        progress.is_stopped = self._callbacks.end_epoch(progress.epoch, metrics)
+        progress.is_stopped = self.callbacks.end_epoch(progress.epoch, metrics)
         progress.epoch += 1
         progress.step, progress.loss_sum, progress.score_sum = 0, 0.0, 0.0
         progress.seconds, progress.cpu_seconds = 0.0, 0.0
         return metrics
 
-    def validation(self) -> Outputs:
-        """The model's answers to the validation split, ``(rows, ...)``."""
-        is_prepared = self._inputs.preprocessing is None
-        model = self._network if is_prepared else self._model
-        return answers(model, self._inputs.val.items)
-
     def _validate(self) -> Metrics:
-        targets = self._inputs.val.targets
+        setup, targets = self._setup, self._setup.inputs.val.targets
         if not len(targets):
             return {}
-        return self._objective.validate(self._network, self.validation(), targets)
+        return self._objective.validate(setup.network, setup.validation(), targets)
+
+
+def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:
+    """Compile the training steps, and trace them, so that all variables exist.
+
+    Args:
+        setup: of the fit.
+        optimizer: built for the network, in the strategy's scope.
+        objective: the loss and the score.
+
+    Returns:
+        a function of items ``(n, *shape)``, targets ``(n, ...)`` and the rows of each
+        step, int32 ``(steps, batch_size)``. It returns the loss of each step and the
+        sum of its rows' scores, both float32 ``(steps,)``.
+    """
+    import tensorflow as tf
+
+    network, strategy, inputs = setup.network, setup.strategy, setup.inputs
+    execution, preprocessing = setup.execution, inputs.preprocessing
+    batch_size, replicas = execution.batch_size, execution.replicas
+    bounds = [batch_size * number // replicas for number in range(replicas + 1)]
+
+    def step(batch: Any, truth: Any, share: float) -> Any:
+        with tf.GradientTape() as tape:
+            outputs = network(batch, training=True)
+            loss = tf.reduce_mean(objective.losses(network, truth, outputs))
+            loss = tf.add_n([loss, *network.losses]) * share
+        weights = network.trainable_weights
+        optimizer.apply(tape.gradient(loss, weights), weights)  # sums over devices
+        return tf.stack([loss, tf.reduce_sum(objective.scores(truth, outputs))])
+
+    if replicas == 1:  # a nested function cannot span devices
+        step = tf.function(step, jit_compile=execution.xla, autograph=False)
+
+    def part(items: Any, targets: Any, rows: Any) -> Any:
+        place = tf.distribute.get_replica_context().replica_id_in_sync_group
+        number = int(tf.get_static_value(place))
+        first, end = bounds[number], bounds[number + 1]
+        with tf.device(execution.rows_device):
+            mine = rows[first:end]
+            batch, truth = tf.gather(items, mine), tf.gather(targets, mine)
+        if preprocessing is not None:
+            batch = preprocessing(tf.cast(batch, tf.float32))
+        return step(batch, truth, (end - first) / batch_size)
+
+    def run(items: Any, targets: Any, rows: Any) -> Any:
+        steps = tf.shape(rows)[0]
+
+        def advance(number: Any, results: Any) -> tuple[Any, Any]:
+            parts = strategy.run(part, args=(items, targets, rows[number]))
+            both = strategy.reduce("SUM", parts, axis=None)
+            return number + 1, results.write(number, both)
+
+        begin = (tf.constant(0), tf.TensorArray(tf.float32, steps))
+        _, results = tf.while_loop(lambda number, _: number < steps, advance, begin)
+        return tf.unstack(tf.reshape(results.stack(), (-1, 2)), axis=1)
+
+    signature = [
+        tf.TensorSpec((None, *inputs.shape), inputs.dtype),
+        tf.TensorSpec((None,), inputs.target_dtype),
+        tf.TensorSpec((None, batch_size), tf.int32),
+    ]
+    # Autograph would search all imported modules for the function's source.
+    compiled = tf.function(run, input_signature=signature, autograph=False)
+    compiled(*(tf.zeros([n or 0 for n in s.shape], s.dtype) for s in signature))
+    return compiled

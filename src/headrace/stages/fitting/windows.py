@@ -1,4 +1,10 @@
-"""Reads the windows of an epoch, the next one in the background."""
+"""The windows of an epoch: their order, and the reading of the next in the background.
+
+The order is computed from (seed, epoch), so that any step is reached at once. Shards
+are assigned at random to windows that fit into memory, and the rows of a window are
+shuffled. Shards are random samples of the data, since items are in hash order. So this
+is close to a shuffle of all rows; data in one window is shuffled completely.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +14,64 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution
-from headrace.stages.fitting.features import Inputs
-from headrace.stages.fitting.order import Window, windows_of_epoch
+
+_OF_SHARDS = 2**32 - 1  # no window has this number
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedWindow:
-    """A window with its rows as tensors: ``(n, *shape)`` and ``(n, ...)``."""
+class Window:
+    """A part of an epoch.
 
-    window: Window
-    items: Any
-    targets: Any
+    Attributes:
+        shards: to read, ascending.
+        rows: the number of rows in them.
+        first_step: the number of the window's first step in the epoch.
+        steps: the number of its steps.
+    """
+
+    shards: tuple[int, ...]
+    rows: int
+    number: int
+    first_step: int
+    steps: int
+
+
+def windows_of_epoch(
+    counts: npt.NDArray[np.int64], most: int, batch_size: int, seed: int, epoch: int
+) -> list[Window]:
+    """Assign the shards of an epoch to windows of at most about ``most`` rows."""
+    rows = int(counts.sum())
+    number = min(max(1, -(-rows // most)), len(counts))
+    dealt = np.array_split(_random(seed, epoch, _OF_SHARDS, len(counts)), number)
+    windows, step = [], 0
+    for index, shards in enumerate(dealt):
+        count = int(counts[shards].sum())
+        steps = -(-count // batch_size)
+        chosen = tuple(sorted(shards.tolist()))
+        windows.append(Window(chosen, count, index, step, steps))
+        step += steps
+    return [window for window in windows if window.steps]
+
+
+def steps_of_window(
+    window: Window, batch_size: int, seed: int, epoch: int
+) -> npt.NDArray[np.int32]:
+    """The rows of each step, as indices in the window, int32 ``(steps, batch_size)``.
+
+    Every row occurs once. The first rows of the order fill up the last batch, so that
+    all steps have one shape.
+    """
+    order = _random(seed, epoch, window.number, window.rows).astype(np.int32)
+    return np.resize(order, (window.steps, batch_size))
+
+
+def _random(seed: int, epoch: int, window: int, count: int) -> npt.NDArray[np.int64]:
+    key = np.array([seed, window << 32 | epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(count)
 
 
 class Windows:
@@ -41,18 +92,21 @@ class Windows:
         """Stop reading ahead."""
         self._reader.shutdown(cancel_futures=True)
 
-    def of(self, epoch: int, step: int) -> Iterator[LoadedWindow]:
-        """The windows of an epoch that are unfinished after ``step`` steps."""
+    def of(self, epoch: int, step: int) -> Iterator[tuple[Window, Any, Any]]:
+        """The windows of an epoch that are unfinished after ``step`` steps.
+
+        Returns:
+            each window with its rows as tensors, ``(n, *shape)`` and ``(n, ...)``.
+        """
         counts, plan = self._inputs.train.counts, self._execution
-        windows = windows_of_epoch(
-            counts, plan.window_rows, plan.batch_size, self._seed, epoch
-        )
+        sizes = plan.window_rows, plan.batch_size
+        windows = windows_of_epoch(counts, *sizes, self._seed, epoch)
         windows = [w for w in windows if w.first_step + w.steps > step]
         for place, window in enumerate(windows):
             items, targets = self._begin(window).result()
             for following in windows[place + 1 : place + 2]:
                 self._begin(following)
-            yield LoadedWindow(window, items, targets)
+            yield window, items, targets
 
     def _begin(self, window: Window) -> Future[tuple[Any, Any]]:
         if self._read is None or self._read[0] != window.shards:

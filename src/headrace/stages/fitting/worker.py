@@ -14,9 +14,8 @@ from pathlib import Path
 from headrace.backend import load_backend
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
-from headrace.stages.fitting import cluster
+from headrace.stages.fitting import Fit, cluster
 from headrace.stages.fitting.data import open_data
-from headrace.stages.fitting.fit import Fit
 from headrace.state.store import Store, unpack_folder
 
 log = logging.getLogger("headrace")

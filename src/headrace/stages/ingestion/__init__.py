@@ -10,38 +10,51 @@ each shard from all runs.
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.decoding import none_usable
 from headrace.data.decoding_parts import Limits, check_media_ratio
-from headrace.data.snapshots import WrittenShard, prefix_bits, publish_snapshot
+from headrace.data.snapshots import (
+    WrittenShard,
+    prefix_bits,
+    publish_snapshot,
+    sort_order,
+    write_shard,
+)
 from headrace.data.sources import open_source
 from headrace.errors import SourceError
-from headrace.media.chunks import Reading
+from headrace.media.arrow import as_bytes
+from headrace.media.chunks import Reading, Source
 from headrace.progress import Progress
-from headrace.records import DEFAULT_TASK, DataDescription, SnapshotRecord
-from headrace.stages.ingestion.findings import findings_of, split_notes
-from headrace.stages.ingestion.raw import spill
-from headrace.stages.ingestion.runs import Decoded, bring_to, decode_to_runs
-from headrace.stages.ingestion.shards import ShardPlan, write_shard_of
-from headrace.stages.ingestion.splitting import find_splits, split_of
+from headrace.records import DEFAULT_TASK, DataDescription, Form, SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import DataSpec
+from headrace.stages.ingestion.runs import (
+    SHA_BYTES,
+    Decoded,
+    Run,
+    bring_to,
+    decode_to_runs,
+    spill,
+)
+from headrace.stages.ingestion.splitting import Splits, find_splits
 from headrace.stages.workers import spread
+from headrace.state.store import Store
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from headrace.media.chunks import Source
-    from headrace.records import Form
-    from headrace.settings import Settings
-    from headrace.spec import DataSpec
-    from headrace.state.store import Store
-
-__all__ = ["ingest", "split_of"]
+# Equal items lie in one shard, which is in memory as a whole. 100,000 empty images of
+# 28 x 28 take 78 MB.
+EQUAL_BYTES_LIMIT = 256 * 2**20
 
 
 def ingest(
@@ -91,16 +104,11 @@ def ingest(
             folder,
             description,
             _shards(plan, data.source, settings),
-            [
-                dataclasses.replace(
-                    row, split=splits.of_rejected(row.split, row.item, row.group)
-                )
-                for row in decoded.rejected
-            ],
+            [*map(splits.put, decoded.rejected)],
             source=source.uri,
             attribution=source.attribution,
-            findings=[*source.findings, *findings_of(splits, decoded.scales)],
-            notes=[*source.notes, *split_notes(decoded.runs, splits), *notes],
+            findings=[*source.findings, *splits.findings(decoded.scales)],
+            notes=[*source.notes, *splits.notes(decoded.runs), *notes],
         )
 
 
@@ -108,23 +116,21 @@ def _decode(
     data: DataSpec, medium: str, task: str, work: Path, settings: Settings
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
-    module, decoded = media.medium(medium), Decoded()
+    module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
     form = module.form_of(data)
-    decode = partial(
-        decode_to_runs,
-        medium=medium,
-        task=task,
-        form=form,
-        where=data.source,
-        limits=Limits.of(settings),
-    )
+    decode = partial(decode_to_runs, medium, task, form, data.source, limits)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,
         Progress(data.source, unit="items decoded") as progress,
     ):
         for part in spread(decode, spill(source.chunks, work), settings):
             decoded.add(part)
-            _check_limits(decoded, data.source, settings)
+            check_media_ratio(data.source, decoded.unpacked, decoded.encoded, limits)
+            if decoded.bytes > settings.max_bytes:
+                raise SourceError(
+                    f"{data.source} decodes to over {settings.max_bytes:,} bytes.",
+                    "Raise HEADRACE_MAX_BYTES if that is meant.",
+                )
             progress.update(decoded.items)
     if form.shape:
         return source, form, decoded
@@ -132,7 +138,7 @@ def _decode(
     # Runs that were written before the shape was known are written again.
     odd = [run for run in decoded.runs if not run.has(shape)]
     decoded.runs = [run for run in decoded.runs if run.has(shape)]
-    again = partial(bring_to, medium=medium, task=task, shape=shape)
+    again = partial(bring_to, medium, task, shape)
     for part in spread(again, odd, settings):
         decoded.add(part)
     return source, form.model_copy(update={"shape": shape}), decoded
@@ -151,16 +157,6 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     )
 
 
-def _check_limits(decoded: Decoded, source: str, settings: Settings) -> None:
-    limits = Limits.of(settings)
-    check_media_ratio(source, decoded.unpacked, decoded.encoded, limits)
-    if decoded.bytes > settings.max_bytes:
-        raise SourceError(
-            f"{source} decodes to over {settings.max_bytes:,} bytes.",
-            "Raise HEADRACE_MAX_BYTES if that is meant.",
-        )
-
-
 def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[WrittenShard]:
     """Write the shards, as they are asked for."""
     count = 2**plan.bits
@@ -169,3 +165,86 @@ def _shards(plan: ShardPlan, source: str, settings: Settings) -> Iterator[Writte
         for number, shard in enumerate(spread(work, range(count), settings), start=1):
             yield shard
             progress.update(number)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """The common input of all shards.
+
+    Attributes:
+        folder: of the snapshot.
+        bits: of an item's sha256 that are the number of its shard.
+    """
+
+    folder: Path
+    runs: tuple[Run, ...]
+    bits: int
+    splits: Splits
+    description: DataDescription
+
+
+def write_shard_of(number: int, plan: ShardPlan) -> WrittenShard:
+    """Gather the rows of one shard from all runs, and write it.
+
+    Raises:
+        SourceError: too many items are equal.
+    """
+    parts, splits, spans = [], [], []
+    for run in plan.runs:
+        span, part = _part(number, plan.bits, run)
+        spans.append(span)
+        parts.append(part)
+        splits.append(plan.splits.of(run.split, part))
+    keys = pa.concat_tables(parts).combine_chunks()
+    _check_equal(keys, plan.description)
+    split = np.concatenate(splits)
+    plan.splits.carve_val(split, _items(keys), keys["label"], keys["name"])
+    keys = keys.add_column(1, "split", pa.array(split.tolist(), pa.string()))
+    order = sort_order(keys)
+    data, module = plan.description, media.medium(plan.description.medium)
+    payload = np.empty((len(order), math.prod(data.shape)), module.DTYPE)
+    places, done = np.argsort(order), 0
+    for run, span in zip(plan.runs, spans, strict=True):
+        part = as_bytes(run.read()["payload"].chunk(0))[span]
+        payload[places[done : done + len(part)]] = part.view(module.DTYPE)
+        done += len(part)
+    rows = keys.take(pa.array(order))
+    items = module.as_column(payload.reshape(-1, *data.shape))
+    rows = rows.append_column(data.medium, items)
+    return write_shard(plan.folder, number, rows, data)
+
+
+def _check_equal(keys: pa.Table, data: DataDescription) -> None:
+    """Raise SourceError where equal items, which share a shard, are too many bytes."""
+    width = math.prod(data.shape) * media.medium(data.medium).DTYPE.itemsize
+    if len(keys) * width <= EQUAL_BYTES_LIMIT:
+        return
+    counts = pc.value_counts(keys["item"])
+    count = pc.max(counts.field("counts")).as_py()
+    if count * width > EQUAL_BYTES_LIMIT:
+        place = pc.index(counts.field("counts"), count).as_py()
+        row = pc.index(keys["item"], counts.field("values")[place]).as_py()
+        raise SourceError(
+            f"{count:,} items of {width:,} bytes are equal to {keys['name'][row]}; of "
+            f"equal ones, at most {EQUAL_BYTES_LIMIT:,} bytes are taken.",
+            "Keep one of them.",
+        )
+
+
+def _part(number: int, bits: int, run: Run) -> tuple[slice, pa.Table]:
+    """The span of a shard's rows in a run, and these rows without their payload.
+
+    Rows are copied, here and below, so that only one run is mapped at a time.
+    """
+    table = run.read().select(["item", "label", "name", "group"])
+    items = _items(table).view(f"S{SHA_BYTES}").ravel()
+    ends = [0, len(items)]
+    for end, head in enumerate((number, number + 1)):
+        if head < 2**bits:
+            first = (head << (16 - bits)).to_bytes(2, "big")
+            ends[end] = int(np.searchsorted(items, np.bytes_(first)))
+    return slice(*ends), table.take(pa.array(np.arange(*ends)))
+
+
+def _items(rows: pa.Table) -> npt.NDArray[np.uint8]:
+    return as_bytes(rows["item"].chunk(0))

@@ -2,13 +2,16 @@
 
 A run holds items of one shape and split, sorted by item, so that the rows of a shard
 are contiguous.
+
+The source's chunks are in files as well, so that other processes can decode them.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +20,70 @@ import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.decoding import Block, Part, decode_chunk, fit
-from headrace.data.decoding_parts import LIMITS, Limits
+from headrace.data.decoding_parts import Limits
 from headrace.data.snapshots import Rejected
-from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
+from headrace.media.chunks import Chunk
 from headrace.media.digests import digests
-from headrace.records import DEFAULT_TASK, Form
-from headrace.stages.ingestion.raw import Raw, read_raw
-from headrace.tasks import Task
+from headrace.records import Form
 
 RUN_BYTES = 16 * 2**20
 SHA_BYTES = 32
 _Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A chunk whose rows are in a file.
+
+    Attributes:
+        path: an Arrow file with ``label``, ``name``, ``group`` and ``item``.
+        chunk: without its rows; its items are none of an array, or of encoded files.
+    """
+
+    path: Path
+    chunk: Chunk
+
+
+def spill(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
+    """Write each chunk of a source to a file in a folder, one at a time."""
+    for number, chunk in zip(itertools.count(), chunks):
+        path = folder / f"{number:06}.raw"
+        items, none = chunk.items, chunk.items[:0].copy()
+        item = as_binary(items) if isinstance(items, np.ndarray) else _binary(items)
+        columns = {
+            "label": pa.array(chunk.labels, pa.string()),
+            "name": pa.array(chunk.names, pa.string()),
+            "group": pa.array(chunk.groups or [""] * len(chunk.names), pa.string()),
+            "item": item,
+        }
+        write_table(path, columns)
+        rest = replace(chunk, items=none, labels=[], names=[], groups=[])
+        # This process may decode it, and needs the memory.
+        del chunk, items, item, columns
+        yield Raw(path, rest)
+
+
+def _binary(items: list[bytes]) -> pa.Array:
+    """Encoded items as a column; a single one, which may be large, is not copied."""
+    if len(items) != 1:
+        return pa.array(items, pa.large_binary())
+    ends = pa.py_buffer(np.array([0, len(items[0])], np.int64))
+    buffers = [None, ends, pa.py_buffer(items[0])]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, buffers)
+
+
+def read_raw(raw: Raw) -> Chunk:
+    """The chunk of a file."""
+    rows = read_table(raw.path)
+    column = rows["item"].chunk(0)
+    like = raw.chunk.items
+    if isinstance(like, np.ndarray):
+        items = as_bytes(column).view(like.dtype).reshape(-1, *like.shape[1:])
+    else:
+        items = column.to_pylist()
+    texts = {f"{n}s": rows[n].to_pylist() for n in ("label", "name", "group")}
+    return replace(raw.chunk, items=items, **texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +153,64 @@ class Decoded:
             # A dark part of an array does not show that its scale is 0..255; others do.
             self.scales[array] = max(scale, self.scales.get(array, ""))
 
+    def add_run(
+        self, path: Path, block: Block, medium: str, task: str, shape: _Shape | None
+    ) -> None:
+        """Write a block as a run, without items of another shape or without a label."""
+        module = media.medium(medium)
+        if shape is not None:
+            block, misfits, notes = fit(block, module, shape)
+            self.notes += notes
+            self.rejected += misfits.values()
+        labelled = np.array([bool(label.strip()) for label in block.labels], bool)
+        unlabelled = np.flatnonzero(~labelled).tolist()
+        if shape is not None:
+            empty = "label", "the label is empty"
+            self.rejected += [block.reject(row, *empty) for row in unlabelled]
+            block, unlabelled = block.take(labelled), []
+        if not block.labels:
+            return
+        shas = np.frombuffer(digests(block.payload, module), np.uint8)
+        item = as_binary(shas.reshape(-1, SHA_BYTES))
+        order = pc.sort_indices(item)
+        texts = {"label": block.labels, "name": block.names, "group": block.groups}
+        columns = {k: pa.array(v, pa.string()).take(order) for k, v in texts.items()}
+        columns["payload"] = as_binary(block.payload[order.to_numpy()])
+        write_table(path, {"item": item.take(order), **columns})
+        self.runs.append(
+            Run(
+                path,
+                block.split,
+                shape=block.payload.shape[1:],
+                rows=len(block.labels),
+                labels=tasks.task(task).labels.sketch(block.labels),
+                groups=frozenset(block.groups),
+                unlabelled=len(unlabelled),
+            )
+        )
+
 
 def decode_to_runs(
-    raw: Raw,
-    medium: str,
-    form: Form,
-    where: str,
-    limits: Limits = LIMITS,
-    task: str = DEFAULT_TASK,
+    medium: str, task: str, form: Form, where: str, limits: Limits, raw: Raw
 ) -> Decoded:
     """Decode a chunk to runs.
 
     Args:
-        raw: its file is deleted.
         medium: a package in ``headrace.media``.
+        task: a package in ``headrace.tasks``.
         form: of all items, as far as it is known.
         where: the source, for messages.
         limits: larger items are rejected.
-        task: a package in ``headrace.tasks``.
+        raw: its file is deleted.
 
     Raises:
         SourceError: an array is not one of the medium.
     """
-    module, learned = media.medium(medium), tasks.task(task)
     decoded, chunk = Decoded(), read_raw(raw)
-    parts = _counted(decode_chunk(chunk, module, form, where, limits), decoded)
-    for number, blocks in enumerate(_gathered(parts)):
+    parts = decode_chunk(chunk, media.medium(medium), form, where, limits)
+    for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
-        _add_run(decoded, path, _joined(blocks), module, learned, form.shape)
+        decoded.add_run(path, _joined(blocks), medium, task, form.shape)
     raw.path.unlink()
     return decoded
 
@@ -176,56 +261,14 @@ def _joined(blocks: list[Block]) -> Block:
     )
 
 
-def _add_run(
-    decoded: Decoded,
-    path: Path,
-    block: Block,
-    module: Medium,
-    task: Task,
-    shape: _Shape | None,
-) -> None:
-    """Write a block as a run, without items of another shape or without a label."""
-    if shape is not None:
-        block, misfits, notes = fit(block, module, shape)
-        decoded.notes += notes
-        decoded.rejected += misfits.values()
-    labelled = np.array([bool(label.strip()) for label in block.labels], bool)
-    unlabelled = np.flatnonzero(~labelled).tolist()
-    if shape is not None:
-        decoded.rejected += [
-            block.reject(row, "label", "the label is empty") for row in unlabelled
-        ]
-        block, unlabelled = block.take(labelled), []
-    if not block.labels:
-        return
-    shas = np.frombuffer(digests(block.payload, module), np.uint8)
-    item = as_binary(shas.reshape(-1, SHA_BYTES))
-    order = pc.sort_indices(item)
-    texts = {"label": block.labels, "name": block.names, "group": block.groups}
-    columns = {k: pa.array(v, pa.string()).take(order) for k, v in texts.items()}
-    columns["payload"] = as_binary(block.payload[order.to_numpy()])
-    write_table(path, {"item": item.take(order), **columns})
-    decoded.runs.append(
-        Run(
-            path,
-            block.split,
-            shape=block.payload.shape[1:],
-            rows=len(block.labels),
-            labels=task.labels.sketch(block.labels),
-            groups=frozenset(block.groups),
-            unlabelled=len(unlabelled),
-        )
-    )
-
-
-def bring_to(run: Run, medium: str, shape: _Shape, task: str = DEFAULT_TASK) -> Decoded:
+def bring_to(medium: str, task: str, shape: _Shape, run: Run) -> Decoded:
     """Write a run again with all items in one shape; others are rejected.
 
     Args:
-        run: its file is deleted.
         medium: a package in ``headrace.media``.
-        shape: of all items.
         task: a package in ``headrace.tasks``.
+        shape: of all items.
+        run: its file is deleted.
 
     Returns:
         the new run, unless it is empty, and the rejected items.
@@ -237,6 +280,6 @@ def bring_to(run: Run, medium: str, shape: _Shape, task: str = DEFAULT_TASK) -> 
     block = Block(items, run.split, label, name, group, list(range(run.rows)))
     decoded = Decoded()
     path = run.path.with_name(f"{run.path.name}.again")
-    _add_run(decoded, path, block, module, tasks.task(task), shape)
+    decoded.add_run(path, block, medium, task, shape)
     run.path.unlink()
     return decoded

@@ -1,32 +1,75 @@
 """The split of each item: of the source, by group, or by the item's content.
 
-By content, a large class is split by a threshold on the item's hash, a small one by the
-rank of the hash in its class (`headrace.stages.ingestion.strata`).
+A group such as a speaker stays in one split. By content, a large class is split by a
+threshold on the item's hash, a small one by the rank of the hash in its class
+(`headrace.stages.ingestion.strata`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.errors import SourceError
+from headrace.data.snapshots import Rejected
+from headrace.errors import SourceError, SpecError
 from headrace.media.arrow import as_bytes
+from headrace.records import Finding
 from headrace.spec import DataSpec
-from headrace.stages.ingestion.grouping import groups_of_test
 from headrace.stages.ingestion.runs import Run
-from headrace.stages.ingestion.small_classes import SmallClasses, find_small_classes
-from headrace.stages.ingestion.strata import Strata
+from headrace.stages.ingestion.strata import SmallClasses, Strata, find_small_classes
 from headrace.tasks import Task
 
+_GROUPS_SHOWN = 10
 VAL_ROWS = 1000
 VAL_PERCENT = 5
 _Shas = npt.NDArray[np.uint8]
+_Texts: TypeAlias = pa.ChunkedArray
+
+
+def groups_of_test(
+    runs: Sequence[Run], data: DataSpec, fraction: float | None
+) -> frozenset[str] | None:
+    """The groups of the test split; None where items are not split by group.
+
+    The groups are sorted by the hash of their names. The first ones are test, as many
+    as come nearest to the fraction of items.
+
+    Args:
+        runs: with all items.
+        data: the column of the groups, and those that are declared as test.
+        fraction: the share of items that go to test; None: as in the source.
+
+    Raises:
+        SpecError: there are no such groups, or only one.
+    """
+    if not (data.test_groups or (data.group and fraction is not None)):
+        return None
+    sizes: Counter[str] = Counter()
+    for run in runs:
+        for count in pc.value_counts(run.read()["group"]).to_pylist():
+            sizes[count["values"]] += count["counts"]
+    missing = [group for group in data.test_groups if group not in sizes]
+    if missing or len(sizes) < 2:
+        groups = ", ".join(sorted(sizes)[:_GROUPS_SHOWN])
+        lack = f"no group {missing[0]!r}" if missing else "only one group"
+        raise SpecError(
+            f"{data.source} has {lack}; data.group = {data.group!r} gives {groups}.",
+            "Name another column as data.group, or other data.test_groups.",
+        )
+    if data.test_groups or fraction is None:
+        return frozenset(data.test_groups)
+    order = sorted(sizes, key=lambda g: hashlib.sha256(g.encode()).digest())[:-1]
+    totals = np.cumsum([sizes[group] for group in order])
+    best = int(np.abs(totals - fraction * sizes.total()).argmin())
+    return frozenset(order[: best + 1])
 
 
 def split_of(item: str, test_fraction: float) -> Literal["train", "test"]:
@@ -49,6 +92,11 @@ class Place(NamedTuple):
     tail: int
     item: bytes
     label: str
+
+
+def _place(items: _Shas, label: _Texts, row: int) -> Place:
+    item = items[row].tobytes()
+    return Place(int.from_bytes(item[-8:], "big"), item, label[row].as_py())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +142,21 @@ class Splits:
         self.strata.apply(splits, items, rows["label"])
         return splits
 
-    def of_rejected(self, split: str, item: str, group: str) -> str:
-        """The split of a rejected item."""
+    def put(self, row: Rejected) -> Rejected:
+        """A rejected item in its split."""
         if self.test_groups is not None:
-            return "test" if group in self.test_groups else "train"
-        if self.test_fraction is None:
-            return self._named(split)
-        return split_of(item, self.test_fraction)
+            split = "test" if row.group in self.test_groups else "train"
+        elif self.test_fraction is None:
+            split = self._named(row.split)
+        else:
+            split = split_of(row.item, self.test_fraction)
+        return replace(row, split=split)
 
     def _named(self, split: str) -> str:
         return self.validation if split == "val" else split
 
     def carve_val(
-        self,
-        splits: npt.NDArray[np.str_],
-        items: _Shas,
-        label: pa.ChunkedArray,
-        name: pa.ChunkedArray,
+        self, splits: npt.NDArray[np.str_], items: _Shas, label: _Texts, name: _Texts
     ) -> None:
         """Set the rows of val, in place; the rows ``(n,)`` have all equal items."""
         if self.last is None:
@@ -119,16 +165,50 @@ class Splits:
         placed = (splits == "train") & ~self.strata.covers(items, label)
         near = np.flatnonzero(placed & (tails <= self.last.tail))
         rows = sorted(
-            (
-                Place(int(tails[row]), items[row].tobytes(), label[row].as_py()),
-                name[row].as_py(),
-                row,
-            )
-            for row in near.tolist()
+            (_place(items, label, row), name[row].as_py(), row) for row in near.tolist()
         )
         chosen = [row for place, _, row in rows if place < self.last]
         equal = [row for place, _, row in rows if place == self.last]
         splits[[*chosen, *equal[: self.equals]]] = "val"
+
+    def notes(self, runs: Sequence[Run]) -> list[str]:
+        """How the source's own splits are used, where that differs from their names."""
+        rows = sum(run.rows for run in runs if run.split == "val")
+        named = {run.split for run in runs}
+        if named != {"train", "val"} or self.test_groups is not None:
+            return []
+        use = "are the test split, as no test split is named; val is taken from train"
+        if self.test_fraction is not None:
+            use = "lack classes of train: train, val and test are drawn anew from all "
+            use += "rows"
+        return [f"{rows:,} validation rows {use}."]
+
+    def findings(self, scales: Mapping[tuple[str, str], str]) -> list[Finding]:
+        """Findings on splits that look swapped, and on splits in different scales.
+
+        Args:
+            scales: of each array, by its split and name.
+        """
+        findings = []
+        test, train = self.test, self.train
+        if test > train > 0:
+            counts = f"{test:,} test items and only {train:,} train items"
+            text = f"The source has {counts}: perhaps the two are swapped."
+            findings.append(
+                Finding(check="swapped_splits", split="test", count=test, message=text)
+            )
+        if len(set(scales.values())) > 1:
+            by_split = defaultdict(set)
+            for (split, _), scale in scales.items():
+                by_split[split].add(scale)
+            texts = ", ".join(
+                f"{split or 'the source'} {' and '.join(sorted(scale))}"
+                for split, scale in sorted(by_split.items())
+            )
+            text = f"The splits come in different scales: {texts}. "
+            text += "Each was brought to 0..255 by its own."
+            findings.append(Finding(check="scale", message=text))
+        return findings
 
 
 def find_splits(
@@ -154,14 +234,17 @@ def find_splits(
         SourceError: the source names the split of some items and not of others.
         SpecError: there are no such groups, or only one.
     """
-    where = data.source
     named = {run.split for run in runs} | set(rejected)
     if "" in named and len(named) > 1:
         raise SourceError(
-            f"{where} names the split of some items and not of others.",
+            f"{data.source} names the split of some items and not of others.",
             "Name it for all of them, or for none.",
         )
-    is_split = "test" in named or _val_can_test(runs, task)
+    train, val = (
+        {label for run in runs if run.split == split for label in run.labels} - {""}
+        for split in ("train", "val")
+    )
+    is_split = "test" in named or task.labels.covers(train, val)
     fraction = None if is_split and len(named) > 1 else data.test_fraction
     groups = groups_of_test(runs, data, fraction)
     validation: Literal["train", "test"] = "train" if "test" in named else "test"
@@ -202,18 +285,8 @@ def _with_val(plain: Splits, runs: Sequence[Run], small: SmallClasses | None) ->
     )
 
 
-def _val_can_test(runs: Sequence[Run], task: Task) -> bool:
-    labels: dict[str, set[str]] = {"train": set(), "val": set()}
-    for run in runs:
-        labels.setdefault(run.split, set()).update(run.labels - {""})
-    return task.labels.covers(labels["train"], labels["val"])
-
-
 def _lowest(
-    before: list[Place],
-    items: _Shas,
-    rows: npt.NDArray[np.int64],
-    label: pa.ChunkedArray,
+    before: list[Place], items: _Shas, rows: npt.NDArray[np.int64], label: _Texts
 ) -> list[Place]:
     """The lowest `VAL_ROWS` of earlier places and of some rows of a run."""
     tails = _tails(items)
@@ -222,8 +295,5 @@ def _lowest(
     if len(rows) > VAL_ROWS:
         last = np.partition(tails[rows], VAL_ROWS - 1)[VAL_ROWS - 1]
         rows = rows[tails[rows] <= last]
-    places = [
-        Place(int(tails[row]), items[row].tobytes(), label[row].as_py())
-        for row in rows.tolist()
-    ]
+    places = [_place(items, label, row) for row in rows.tolist()]
     return sorted([*before, *places])[:VAL_ROWS]

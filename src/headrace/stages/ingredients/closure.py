@@ -18,16 +18,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from headrace.errors import SpecError
 from headrace.extensions import file_below
 
 PACKAGE = "headrace"
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 ROOT = Path(__file__).parents[2]
 # Given here, since looking up an owner takes as long as all the rest.
 _DISTRIBUTIONS = {"PIL": "pillow"}
 
 # Digest and imported modules, by sha256 of package and content.
 _parsed: dict[str, tuple[str, list[str]]] = {}
+_KNOWN = TypeAdapter(dict[str, tuple[str, list[str]]])
 
 
 def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
@@ -63,8 +67,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
         state[f"code {name}"] = digest
         waiting.extend(imported)
     for package in packages - {PACKAGE}:
-        version = _version(package)
-        if version:
+        if version := _version(package):
             state[f"version {package}"] = version
     return dict(sorted(state.items()))
 
@@ -106,9 +109,8 @@ def _read(path: Path, package: str = "") -> tuple[str, frozenset[str]]:
         if key not in _parsed:
             _parsed[key] = _parse(code, package)
     except SyntaxError as error:
-        raise SpecError(
-            f"{path}, line {error.lineno}: {error.msg}.", "Mend it, or move it away."
-        ) from None
+        message = f"{path}, line {error.lineno}: {error.msg}."
+        raise SpecError(message, "Mend it, or move it away.") from None
     digest, imported = _parsed[key]
     return digest, frozenset(imported)
 
@@ -124,9 +126,7 @@ def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
             if module:
                 imported.add(module)
                 imported.update(f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ):
+        elif isinstance(node, _DOCUMENTED):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
@@ -152,20 +152,15 @@ def recall(known: Any) -> set[str]:
     """Use the `parsed` of another process with the same `dialect`.
 
     Args:
-        known: its JSON; entries of another form are ignored.
+        known: its JSON; ignored where it has another form.
 
     Returns:
         the keys that are used.
     """
-    taken = {
-        key: (value[0], value[1])
-        for key, value in (known.items() if isinstance(known, dict) else ())
-        if isinstance(value, list | tuple)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], list)
-        and all(isinstance(name, str) for name in value[1])
-    }
+    try:
+        taken = _KNOWN.validate_python(known)
+    except ValidationError:
+        return set()
     _parsed.update(taken)
     return set(taken)
 

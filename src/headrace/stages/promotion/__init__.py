@@ -1,22 +1,311 @@
 """The promotion stage, and promotion and rollback by hand.
 
 The ledger decides. MLflow's aliases are updated from it afterwards.
+
+A run ends with its version promoted, registered or refused.
 """
 
-from headrace.stages.promotion.aliases import (
-    aliases_of,
-    project_aliases,
-    restore_registry,
-)
-from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
-from headrace.stages.promotion.ending import conclude, verdict
+from __future__ import annotations
 
-__all__ = [
-    "aliases_of",
-    "conclude",
-    "project_aliases",
-    "promote_by_hand",
-    "restore_registry",
-    "roll_back",
-    "verdict",
-]
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from headrace.errors import PromotionError
+from headrace.models.logged.soundness.checks import find_flaw
+from headrace.records import (
+    DEFAULT_TASK,
+    EvaluationRecord,
+    GateResult,
+    PromotionRecord,
+    RegistrationRecord,
+)
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.spec.law import Change, recorded_changes
+from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
+from headrace.state.ledger.versions import compared_with_another
+from headrace.state.tracking import Tracking, version_tags
+from headrace.tasks.lookup import task
+
+_SHOWN = 3
+
+
+def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
+    """The version of each alias, by the ledger.
+
+    The challenger is the newest version that was judged by its file's law, if it is not
+    the champion and has failed no gate except the comparison.
+    """
+    champion = ledger.champion(model)
+    number = champion.version.version if champion else None
+    newest, challenger = ledger.newest_evidence(model), None
+    if newest is not None and newest.version != number:
+        sound = all(gate.passed or gate.kind == "champion" for gate in newest.gates)
+        challenger = newest.version if sound else None
+    return {"champion": number, "challenger": challenger}
+
+
+def project_aliases(
+    model: str, ledger: Ledger, tracking: Tracking
+) -> dict[int, tuple[str, ...]]:
+    """Set MLflow's aliases as in the ledger; returns them by version."""
+    aliases = None
+    while aliases != (now := aliases_of(model, ledger)):  # another may promote as well
+        aliases = now
+        tracking.project_aliases(model, aliases)
+        tracking.describe_model(model, _champion_tags(model, now["champion"], ledger))
+    return {version: (alias,) for alias, version in now.items() if version is not None}
+
+
+def _champion_tags(model: str, number: int | None, ledger: Ledger) -> dict[str, str]:
+    """What the list of models shows of a model: how its champion does."""
+    evidence = ledger.standing_evidence(model, number) if number else None
+    if number is None or evidence is None:
+        return {}
+    described = ledger.version(model, number).details.get("description", {})
+    learned = task(described.get("task", DEFAULT_TASK))
+    return learned.result_tags(evidence.metrics, evidence.gates)
+
+
+def restore_registry(version: Version, ledger: Ledger, tracking: Tracking) -> list[str]:
+    """Correct a model's aliases and a version's tags; returns the steps done."""
+    done = []
+    aliases, listed = tracking.registered(version.model)
+    wanted = aliases_of(version.model, ledger)
+    if any(
+        aliases.get(alias) != number and (number is None or number in listed)
+        for alias, number in wanted.items()
+    ):
+        project_aliases(version.model, ledger, tracking)
+        done.append("put MLflow's aliases where the ledger has them")
+    tags = version_tags(version)
+    entry = listed.get(version.version)
+    if entry is not None and not tags.items() <= entry.tags.items():
+        tracking.tag_version(version.model, version.version, tags)
+        done.append("put its tags in MLflow right")
+    return done
+
+
+def evidence_of(registration: RegistrationRecord, ledger: Ledger) -> Evidence | None:
+    """The last evidence with the version, champion and law of a run's."""
+    model, version = registration.model, registration.version
+    if version is None:
+        return None
+    if registration.evidence_id is None:
+        return ledger.latest_evidence(model, version)
+    own = ledger.evidence(registration.evidence_id)
+    if own is None or own.experiment:
+        return own
+    return ledger.find_evidence(model, version, own.champion_version, own.law_digest)
+
+
+def evidence_to_approve(
+    ledger: Ledger, request: Approval, champion: Champion | None
+) -> Evidence:
+    """The passing evidence against the present champion, by the request's law."""
+    model, version = request.model, request.version
+    now = champion.version.version if champion else None
+    number = request.evidence_id
+    asked = None if number is None else ledger.evidence(number)
+    law = asked.law_digest if asked else None
+    evidence = ledger.find_evidence(model, version, now, law)
+    if evidence is None:
+        before = asked.champion_version if asked else None
+        raise compared_with_another(model, version, before, now)
+    if not evidence.passed:
+        raise PromotionError(
+            f"Version {version} of {model} did not pass its gates when it was "
+            "evaluated last.",
+            f"See `headrace compare {model}`.",
+        )
+    return evidence
+
+
+def experiment_reason(model: str, version: int, overridden: Sequence[Change]) -> str:
+    """Why the version of an experiment is not promoted."""
+    fields = "; ".join(map(str, overridden[:_SHOWN]))
+    more = len(overridden) - _SHOWN
+    fields += f" and {more} more" if more > 0 else ""
+    return (
+        f"an experiment, which overrides the pipeline file: {fields}. Only "
+        f"`headrace promote {model} {version} --force --reason TEXT` makes it champion"
+    )
+
+
+def _registered(reason: str) -> PromotionRecord:
+    return PromotionRecord(status="registered", reason=reason)
+
+
+def _refused(reason: str) -> PromotionRecord:
+    return PromotionRecord(status="refused", reason=reason)
+
+
+def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
+    """How a run ends by its gates alone; None if it may be promoted."""
+    failed = [gate for gate in evaluation.gates if not gate.passed]
+    hard = [gate for gate in failed if gate.kind != "champion"]
+    if hard:
+        return _refused("; ".join(f"{gate.name}: {gate.reason}" for gate in hard))
+    if failed:
+        return _registered(f"champion kept: {failed[0].reason}")
+    if not spec.gates:
+        return _registered("there are no gates")
+    if spec.promotion.mode == "manual":
+        return _registered("promotion.mode is manual: promote it by hand")
+    return None
+
+
+def conclude(  # noqa: PLR0913
+    spec: PipelineSpec,
+    evaluation: EvaluationRecord,
+    registration: RegistrationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+    *,
+    began_at: int | None = None,
+    register_only: bool = False,
+) -> PromotionRecord:
+    """End a run: promote its version where law, gates, mode and history allow it.
+
+    Args:
+        spec: the pipeline, as the run applied it.
+        evaluation: of the run's training.
+        registration: its version and evidence.
+        settings: where the ledger and MLflow are.
+        ledger: the run's, which rejects writes once the run has lost its lease.
+        began_at: the ledger's last entry when the run began. Its version may have been
+            promoted since, by an approval or by an earlier attempt of this stage. None
+            if a champion of now was champion before.
+        register_only: whether to promote nothing, even if all gates pass.
+    """
+    decided = verdict(spec, evaluation)
+    version = registration.version
+    if version is None:
+        return decided or _refused(registration.reason)
+    ledger = ledger or Ledger(settings.database_url)
+    evidence = evidence_of(registration, ledger)
+    # Read before the history, so that a rollback in between is noticed.
+    champion = ledger.champion(spec.name)
+    is_refused = decided is not None and decided.status == "refused"
+    if evidence is not None and evidence.experiment:
+        if not is_refused:
+            changes = recorded_changes(evidence.law)
+            reason = experiment_reason(spec.name, evidence.version, changes)
+            decided = _registered(f"{decided.reason}; {reason}" if decided else reason)
+    elif champion and champion.version.version == version and not is_refused:
+        decided = _still_champion(champion, began_at)
+    elif decided is None:
+        decided = standing(spec, version, evaluation, ledger, champion)
+    if decided is None and register_only:
+        decided = _registered(registered_only(spec.name, version))
+    if decided is None or decided.status in ("promoted", "unchanged"):
+        row = ledger.version(spec.name, version)
+        decided = _refuse_unsound(row, settings) or decided
+    if decided is None:
+        why = passing_gates(evaluation.gates)
+        decided = _promote(spec, version, why, evidence, settings, ledger, champion)
+    aliases = project_aliases(spec.name, ledger, Tracking(settings))
+    return decided.model_copy(update={"aliases": aliases.get(version, ())})
+
+
+def standing(
+    spec: PipelineSpec,
+    version: int,
+    evaluation: EvaluationRecord,
+    ledger: Ledger,
+    champion: Champion | None,
+) -> PromotionRecord | None:
+    """How a run ends by the ledger's history; None if it may be promoted."""
+    now = champion.version.version if champion else None
+    if champion is not None and now == version:
+        return _still_champion(champion, None)
+    rolled_back = ledger.was_rolled_back(spec.name, version)
+    if rolled_back is not None:
+        why = f" ({rolled_back.why})" if rolled_back.why else ""
+        return _registered(
+            f"version {version} was rolled back by {rolled_back.who}{why}: promote it "
+            "by hand"
+        )
+    approval = ledger.approval(spec.name, version)
+    if approval is not None and approval.action == "reject":
+        return _refused(f"version {version} was {approval}")
+    if now != evaluation.champion_version:
+        return _registered(
+            f"champion kept: it is version {now}, and this was compared with "
+            f"{evaluation.champion_version or 'none'}; run again"
+        )
+    return None
+
+
+def _refuse_unsound(version: Version, settings: Settings) -> PromotionRecord | None:
+    """A refusal if a version's files or answers are not those that were registered.
+
+    They are checked now, since they may have changed after the evaluation.
+    """
+    flaw = find_flaw(version, settings)
+    if flaw is None:
+        return None
+    return _refused(
+        f"version {version.version} is not what was registered: {flaw.message} Run "
+        f"`headrace repair {version.model}/{version.version}`."
+    )
+
+
+def passing_gates(gates: Sequence[GateResult]) -> str:
+    """The reason of a promotion: the verdicts of its passing gates."""
+    reasons = [gate.reason for gate in gates if gate.kind == "champion"]
+    return "; ".join(["all gates hold", *reasons])
+
+
+def _still_champion(champion: Champion, began_at: int | None) -> PromotionRecord:
+    """How a run of the champion ends: promoted during the run, or unchanged."""
+    if began_at is not None and champion.entry.sequence > began_at:
+        return PromotionRecord(status="promoted", reason=champion.entry.why)
+    reason = f"version {champion.version.version} is the champion already"
+    return PromotionRecord(status="unchanged", reason=reason)
+
+
+def registered_only(model: str, version: int) -> str:
+    """Why a run that only registers does not promote its version."""
+    return (
+        "all gates hold, and it was only to be registered: "
+        f"`headrace promote {model} {version}` makes it champion"
+    )
+
+
+def _promote(  # noqa: PLR0913
+    spec: PipelineSpec,
+    version: int,
+    why: str,
+    evidence: Evidence | None,
+    settings: Settings,
+    ledger: Ledger,
+    champion: Champion | None,
+) -> PromotionRecord:
+    who = settings.user
+    if spec.promotion.mode == "approval":
+        approval = ledger.approval(spec.name, version)
+        if not is_approved(approval, evidence):
+            return _registered(f"it waits for `headrace approve {spec.name} {version}`")
+        who, why = approval.who, f"{approval}; {why}"
+    try:
+        ledger.promote(
+            spec.name,
+            version,
+            who=who,
+            why=why,
+            expected_sequence=champion.entry.sequence if champion else 0,
+            evidence_id=evidence.id if evidence else None,
+        )
+    except PromotionError as error:
+        return _registered(f"champion kept: {error.message}")
+    return PromotionRecord(status="promoted", reason=why)
+
+
+def is_approved(
+    approval: Approval | None, evidence: Evidence | None
+) -> TypeGuard[Approval]:
+    """Whether an approval was given for the last evidence."""
+    if approval is None or evidence is None or approval.action != "approve":
+        return False
+    return approval.evidence_id == evidence.id

@@ -1,31 +1,34 @@
-"""Promotion where a person decides: asking, approving and rejecting.
+"""Promotion where a person decides: by an approval, or by command.
 
 An answer is recorded in the ledger. If it approves, the version is then promoted under
 the same conditions as in a run. A waiting run reads the answer from the ledger, so the
-answer may come from anywhere, even after the run has ended.
+answer may come from anywhere, even after the run has ended. A command promotes a
+version whose evidence passes, or rolls back to the previous champion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.models.logged.soundness.checks import require_sound
 from headrace.records import EvaluationRecord, RegistrationRecord
-from headrace.stages.promotion.aliases import project_aliases
-from headrace.stages.promotion.ending import (
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages.promotion import (
+    evidence_of,
+    evidence_to_approve,
     is_approved,
     passing_gates,
+    project_aliases,
     standing,
     verdict,
 )
-from headrace.stages.promotion.evidence import evidence_of, evidence_to_approve
-from headrace.state.ledger import Approval, Entry, Ledger
+from headrace.state.ledger import Approval, Champion, Entry, Evidence, Ledger, Version
+from headrace.state.tracking import Tracking
 
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-    from headrace.spec import PipelineSpec
+Judge = Callable[[Version, Champion | None], Evidence]
 
 
 def ask(
@@ -44,12 +47,8 @@ def ask(
         the open request, and whether it is new; None if no answer is needed, or if it
         was given.
     """
-    version = registration.version
-    if (
-        spec.promotion.mode != "approval"
-        or version is None
-        or verdict(spec, evaluation)
-    ):
+    version, is_asked = registration.version, spec.promotion.mode == "approval"
+    if version is None or not is_asked or verdict(spec, evaluation):
         return None
     ledger = ledger or Ledger(settings.database_url)
     champion = ledger.champion(spec.name)
@@ -88,7 +87,7 @@ def is_open(request: Approval, ledger: Ledger) -> bool:
 
 def check_eyes(request: Approval, who: str) -> None:
     """Raise PromotionError if the one who asked may not answer."""
-    if request.four_eyes and _is_same(request.who, who):
+    if request.four_eyes and request.who.strip().casefold() == who.strip().casefold():
         raise PromotionError(
             f"{who} started the run of {request.model} version {request.version}, and "
             "four_eyes of its pipeline requires somebody else to decide.",
@@ -121,8 +120,6 @@ def approve(
             evidence, or the champion is not the one it was compared with.
         IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
-    from headrace.state.tracking import Tracking
-
     ledger = ledger or Ledger(settings.database_url)
     champion = ledger.champion(model)
     if champion is not None and version == champion.version.version:
@@ -139,9 +136,8 @@ def approve(
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, settings)
-    if rolled_back or not is_approved(
-        last, evidence
-    ):  # an earlier approval no longer counts
+    # An approval before a rollback, or of earlier evidence, no longer counts.
+    if rolled_back or not is_approved(last, evidence):
         values = {"who": settings.user, "why": reason, "evidence_id": evidence.id}
         last = ledger.add_approval(last.answer("approve", **values))
     before = champion.entry.sequence if champion else 0
@@ -197,12 +193,11 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
         waiting = ledger.waiting(model)
         if len(waiting) != 1:
             numbers = ", ".join(str(request.version) for request in waiting)
-            raise NotFoundError(
-                f"The versions {numbers} of {model} wait for approval."
-                if waiting
-                else f"No version of {model} waits for approval.",
-                "Name one." if waiting else f"See `headrace history {model}`.",
-            )
+            if waiting:
+                message = f"The versions {numbers} of {model} wait for approval."
+                raise NotFoundError(message, "Name one.")
+            message = f"No version of {model} waits for approval."
+            raise NotFoundError(message, f"See `headrace history {model}`.")
         return waiting[0], waiting[0]
     ledger.version(model, version)
     request, last = ledger.request(model, version), ledger.approval(model, version)
@@ -222,5 +217,111 @@ def _find(model: str, version: int | None, ledger: Ledger) -> tuple[Approval, Ap
     return request, last
 
 
-def _is_same(asker: str, answerer: str) -> bool:
-    return asker.strip().casefold() == answerer.strip().casefold()
+def promote_by_hand(
+    model: str,
+    version: int | None,
+    settings: Settings,
+    *,
+    force: bool,
+    reason: str,
+    judge: Judge | None = None,
+) -> tuple[Entry, bool]:
+    """Promote a version whose evidence passes, or any with ``force`` and a reason.
+
+    The evidence must be against today's champion and no experiment's.
+
+    Args:
+        model: its name.
+        version: None for the newest.
+        settings: where the ledger and MLflow are.
+        force: do without passing evidence.
+        reason: why; a forced promotion needs one.
+        judge: finds or makes the evidence for a version against a champion; by
+            default only the ledger's is used.
+
+    Returns:
+        the ledger's entry, and whether it is new.
+
+    Raises:
+        NotFoundError: there is no such model or version.
+        PromotionError: no passing evidence, or another promotion came first.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise.
+    """
+    ledger = Ledger(settings.database_url)
+    champion = ledger.champion(model)
+    before = champion.entry.sequence if champion else 0
+    row = _version(model, version, ledger)
+    number = None
+    is_champion = champion is not None and champion.version.version == row.version
+    if not force and not is_champion:
+        _check_approval(ledger, row)
+        now = champion.version.version if champion else None
+        require = ledger.require_evidence
+        evidence = judge(row, champion) if judge else require(model, row.version, now)
+        _check_mode(ledger, evidence)
+        number = evidence.id
+    require_sound(row, settings)
+    entry = ledger.promote(
+        model,
+        row.version,
+        who=settings.user,
+        why=reason,
+        expected_sequence=before,
+        forced=force,
+        evidence_id=number,
+    )
+    project_aliases(model, ledger, Tracking(settings))
+    return entry, entry.sequence > before
+
+
+def _version(model: str, version: int | None, ledger: Ledger) -> Version:
+    if version is not None:
+        return ledger.version(model, version)
+    versions = ledger.versions(model)
+    if not versions:
+        raise NotFoundError(
+            f"The model {model!r} has no version.",
+            f"Known models: {', '.join(ledger.models()) or 'none'}.",
+        )
+    return versions[-1]
+
+
+def _check_approval(ledger: Ledger, row: Version) -> None:
+    """Raise PromotionError if a person was asked and has not approved."""
+    approval = ledger.approval(row.model, row.version)
+    if approval is None or approval.action == "approve":
+        return
+    state = "waits for approval" if approval.action == "request" else f"was {approval}"
+    raise PromotionError(
+        f"Version {row.version} of {row.model} {state}.",
+        f"Decide with `headrace approve {row.model} {row.version} --reason TEXT`, or "
+        "overrule with --force --reason TEXT.",
+    )
+
+
+def _check_mode(ledger: Ledger, evidence: Evidence) -> None:
+    """Raise PromotionError if the law requires an approval and nobody was asked."""
+    promotion = evidence.law.get("committed", {}).get("promotion", {})
+    model, version = evidence.model, evidence.version
+    if promotion.get("mode") == "approval" and not ledger.approval(model, version):
+        raise PromotionError(
+            f"The pipeline file of {model} wants an approval (promotion.mode), and "
+            f"nobody was asked to approve version {version}.",
+            f"Run `headrace run {model}`, which asks, or overrule with --force "
+            "--reason TEXT.",
+        )
+
+
+def roll_back(model: str, settings: Settings, *, reason: str) -> Entry:
+    """Return to the previous champion, after checking that its model loads.
+
+    Raises:
+        PromotionError: there is none, or another entry came first.
+        IntegrityError: the old model is gone or changed, or it answers otherwise.
+    """
+    ledger = Ledger(settings.database_url)
+    now, user = ledger.sequence(model), settings.user
+    require_sound(ledger.rollback_target(model), settings)
+    entry = ledger.rollback(model, who=user, why=reason, expected_sequence=now)
+    project_aliases(model, ledger, Tracking(settings))
+    return entry

@@ -5,16 +5,39 @@ Rows that fail a check are quarantined, up to a limit. Other failures refuse the
 
 from __future__ import annotations
 
-from headrace.errors import ContractError
-from headrace.records import ContractRecord, ExpectationResult, SnapshotRecord
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from headrace.data.snapshots import quarantine_name
+from headrace.errors import ContractError, SpecError
+from headrace.records import (
+    ContractRecord,
+    ExpectationResult,
+    Finding,
+    SnapshotRecord,
+)
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.stages.validation import checks, dataset, suite, tables, verdict
-from headrace.stages.validation.outcomes import Outcome
-from headrace.stages.validation.quarantine import set_aside
+from headrace.stages.validation import dataset, suite
+from headrace.stages.validation.checks import (
+    Check,
+    Outcome,
+    delivered_checks,
+    item_checks,
+)
+from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine, set_aside
+from headrace.stages.validation.tables import (
+    ItemTable,
+    delivered_table,
+    item_table,
+    rejected_items,
+)
 from headrace.state.store import Store
+from headrace.tasks import Contract
+from headrace.tasks.forms import Counts
+from headrace.tasks.lookup import task
 
-__all__ = ["validate"]
+_KINDS_SHOWN = 5
 
 
 def validate(
@@ -39,25 +62,24 @@ def validate(
         DependencyError: the disk is full.
     """
     with store.work_folder("quarantine") as folder:
-        items = tables.item_table(snapshot, folder, settings)
-        rejected = tables.rejected_items(snapshot)
-        item_checks = checks.item_checks(spec, snapshot, items)
+        items = item_table(snapshot, folder, settings)
+        rejected = rejected_items(snapshot)
+        every = delivered_table(items, rejected)
+        checks = item_checks(spec, snapshot, items)
         with suite.session(spec.name, snapshot.digest) as session:
-            as_delivered = session.run(
-                "As delivered",
-                tables.delivered_table(items, rejected),
-                checks.delivered_checks(),
-            )
-            outcomes = session.run("Items", items, item_checks)
-            whole = dataset.examine(spec, snapshot, items)
-            as_whole = session.run("The data set as a whole", whole.table, whole.checks)
-        key = f"quarantine/{snapshot.digest[:16]}"
-        quarantine = set_aside(items, rejected, outcomes, store, key, folder)
+            as_delivered = session.run("As delivered", every, delivered_checks())
+            outcomes = session.run("Items", items, checks)
+            whole, checks, near = dataset.examine(spec, snapshot, items)
+            as_whole = session.run("The data set as a whole", whole, checks)
+        file = folder / "quarantine.parquet"
+        quarantine = set_aside(items, rejected, outcomes, file)
+        if quarantine.count:
+            data = file.read_bytes()
+            key = f"quarantine/{snapshot.digest[:16]}{quarantine_name(data)}"
+            quarantine.uri = store.write(key, data)
         delivered = len(items) + len(rejected)
-        case = verdict.Evidence(
-            spec, snapshot.description, delivered, items, outcomes, quarantine
-        )
-        problems = verdict.problems(case)
+        case = Case(spec, delivered, items, outcomes, quarantine)
+        problems = problems_of(case)
         docs_uri = session.publish(store, problems, quarantine.count)
         if problems:
             head = f"The data of {spec.name} breaks its contract ({snapshot.source}):"
@@ -78,8 +100,8 @@ def validate(
             docs_uri=docs_uri,
             results=tuple(map(_result, [*as_delivered, *as_whole, *outcomes])),
             findings=(
-                *verdict.findings(case, snapshot.findings),
-                *dataset.findings(whole.near, as_whole, items),
+                *findings_of(case, snapshot.findings),
+                *dataset.findings(near, as_whole, items),
             ),
         )
 
@@ -94,3 +116,176 @@ def _result(outcome: Outcome) -> ExpectationResult:
         unexpected=outcome.unexpected,
         observed=": ".join(text for text in (check.split, observed) if text),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The input of a verdict.
+
+    Attributes:
+        delivered: number of all items, with the rejected ones.
+        items: the readable ones.
+        outcomes: of the checks of ``items``, in the order of the checks.
+    """
+
+    spec: PipelineSpec
+    delivered: int
+    items: ItemTable
+    outcomes: Sequence[Outcome]
+    quarantine: Quarantine
+
+    @property
+    def left(self) -> Counts:
+        """Rows of each split and label without the quarantined ones."""
+        return self.items.counts - self.quarantine.counts
+
+    @property
+    def contract(self) -> Contract:
+        """The task's contract."""
+        return task(self.items.data.task).contract
+
+
+def problems_of(case: Case) -> list[str]:
+    """The reasons to refuse the data set, if any.
+
+    Raises:
+        SpecError: a row of the contract cannot be evaluated.
+    """
+    failed = [o for o in case.outcomes if not o.passed and not o.check.warns]
+    empty = [o for o in failed if o.check.name == "rows"]
+    if empty:
+        return [f"{outcome.check.split} holds no readable item" for outcome in empty]
+    for outcome in failed:
+        if outcome.cause and outcome.check.where:
+            raise SpecError(
+                f"{_call(outcome.check)} cannot be answered: {outcome.cause}.",
+                "Mend this row of the contract.",
+            )
+    reasons = [_problem(case, outcome) for outcome in failed if not len(outcome.rows)]
+    if case.quarantine.count > case.spec.data.quarantine_limit * case.delivered:
+        return [*reasons, _too_many(case)]
+    lacking = case.contract.lacking(case.left, case.items.data)
+    return reasons or [f"after quarantine, {lack}" for lack in lacking]
+
+
+def _some(values: Sequence[str], count: int, every: int | None = None) -> str:
+    more = (every or len(values)) - count
+    return ", ".join(values[:count]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _problem(case: Case, outcome: Outcome) -> str:
+    check, counts = outcome.check, case.items.counts
+    problem = case.contract.problem(check.name, check.split, counts, case.items.data)
+    if problem:
+        return problem
+    if check.name == "leak":
+        return _leak(case)
+    return f"{_call(check)}: {_observed(outcome)}"
+
+
+def _observed(outcome: Outcome) -> str:
+    return outcome.cause or f"observed {outcome.observed}"
+
+
+def _leak(case: Case) -> str:
+    frame = case.items.read(["split", "in_train"])
+    leaked = frame.index[(frame["split"] == "test") & (frame["in_train"] == 1)]
+    names = case.items.pick(leaked[:EXAMPLES].to_numpy(), ["name"])["name"].tolist()
+    tested = case.items.sizes["test"]
+    return (
+        f"leak: {len(leaked):,} of the {tested:,} test items "
+        f"({len(leaked) / tested:.1%}) are also in train or val, for example "
+        f"{_some(names, EXAMPLES, len(leaked))}; "
+        f"data.leak_limit is {case.spec.data.leak_limit:.1%}"
+    )
+
+
+def _call(check: Check) -> str:
+    arguments = ", ".join(f"{k}={v!r}" for k, v in check.arguments.items())
+    split = f" on {check.split}" if check.split else ""
+    return f"{check.where or check.name}: {check.expectation}({arguments}){split}"
+
+
+def _too_many(case: Case) -> str:
+    count, total = case.quarantine.count, case.delivered
+    limit = case.spec.data.quarantine_limit
+    head = (
+        f"{count:,} of {total:,} rows ({count / total:.1%}) would be set "
+        f"aside; data.quarantine_limit is {limit:.1%}, {int(limit * total):,} rows"
+    )
+    kinds = [(c, k) for c, of in case.quarantine.kinds.items() for k in of.values()]
+    kinds.sort(key=lambda pair: -pair[1].count)
+    lines = [f"    {check}: {_kind(kind)}" for check, kind in kinds[:_KINDS_SHOWN]]
+    if len(kinds) > _KINDS_SHOWN:
+        lines.append(f"    and for {len(kinds) - _KINDS_SHOWN:,} more reasons")
+    return "\n".join([head, *lines])
+
+
+def _kind(kind: Kind) -> str:
+    noun = "row" if kind.count == 1 else "rows"
+    names = _some(kind.names, EXAMPLES, kind.count)
+    instance = "for instance " if kind.varies else ""
+    return f"{kind.count:,} {noun}: {names}: {instance}{kind.reason}"
+
+
+def findings_of(case: Case, at_ingestion: Iterable[Finding]) -> list[Finding]:
+    """The warnings of a data set that is accepted, without those of ingestion."""
+    known = {finding.check for finding in at_ingestion}
+    failed = [o for o in case.outcomes if o.check.warns and not o.passed]
+    return [_warning(case, outcome) for outcome in _with_news(failed)] + [
+        finding
+        for check, kinds in case.quarantine.kinds.items()
+        if check not in known
+        for finding in _set_aside(check, kinds.values(), case.quarantine.uri)
+    ]
+
+
+def _set_aside(check: str, of_check: Iterable[Kind], uri: str) -> Iterator[Finding]:
+    kinds = sorted(of_check, key=lambda kind: -kind.count)
+    # A single further reason is shown too.
+    shown = _KINDS_SHOWN if len(kinds) > _KINDS_SHOWN + 1 else len(kinds)
+    for kind in kinds[:shown]:
+        yield Finding(
+            check=check,
+            split=next(iter(kind.splits)) if len(kind.splits) == 1 else "",
+            count=kind.count,
+            message=f"set aside {_kind(kind)}",
+        )
+    if rest := kinds[shown:]:
+        count = sum(kind.count for kind in rest)
+        message = f"set aside {count:,} rows for {len(rest):,} more reasons: {uri}"
+        yield Finding(check=check, count=count, message=message)
+
+
+def _with_news(failed: Sequence[Outcome]) -> Iterator[Outcome]:
+    """The outcomes with rows that no earlier one of the same check and columns has."""
+    reported: dict[tuple[object, ...], set[int]] = {}
+    for outcome in failed:
+        check, rows = outcome.check, set(outcome.rows.tolist())
+        subject = (check.name, check.where, check.shows if rows else ())
+        if subject not in reported or rows - reported[subject]:
+            yield outcome
+        reported.setdefault(subject, set()).update(rows)
+
+
+def _warning(case: Case, outcome: Outcome) -> Finding:
+    check, count = outcome.check, max(outcome.unexpected, 1)
+    of_task = case.contract.warning(check.name, case.items.counts, case.items.data)
+    if of_task is not None:
+        count, message = of_task
+    elif check.name == "scale":
+        column = check.shows[0]
+        means = case.items.read(["split", column]).groupby("split")[column].mean()
+        message = (
+            f"the mean {column} is {means['train']:.4g} in train and "
+            f"{means['test']:.4g} in test: are they scaled alike?"
+        )
+    elif check.where or not check.reason:
+        message = f"{_call(check)}: {_observed(outcome)}"
+    elif len(outcome.rows):
+        names = case.items.pick(outcome.rows[:EXAMPLES], ["name"])["name"].tolist()
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        message = f"{rows}: {_some(names, EXAMPLES, count)}: {check.reason}"
+    else:
+        message = f"{check.reason} ({_observed(outcome)})"
+    return Finding(check=check.name, split=check.split, count=count, message=message)

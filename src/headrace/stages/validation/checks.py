@@ -1,20 +1,32 @@
-"""The checks of every data set, and those of its contract, as plain data."""
+"""The checks of every data set and of its contract as plain data, and their outcomes.
+
+A result of Great Expectations without values fails.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import json
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from headrace.media import medium
 from headrace.media.forms import Expectation
 from headrace.records import SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.stages.validation.tables import ItemTable
-from headrace.tasks import task
+from headrace.stages.validation.tables import ItemTable, Rows
+from headrace.tasks.lookup import task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 # Reading 0..1 as 0..255 is a factor of 255; ordinary splits differ by less than 1.5.
 SCALE_FACTOR = 4.0
 _ROW_COUNT = "expect_table_row_count_to_be_between"
+_IN_SET = "expect_column_values_to_be_in_set"
 _MEAN = "expect_column_mean_to_be_between"
 COLUMN_KEYS = ("column", "column_A", "column_B")
 
@@ -43,13 +55,9 @@ class Check:
     where: str = ""
 
 
-def _holds(
-    name: str, column: str, values: list[Any], reason: str, *shows: str
-) -> Check:
+def _holds(name: str, column: str, values: list[Any], why: str, *shows: str) -> Check:
     arguments = {"column": column, "value_set": values}
-    return Check(
-        name, "expect_column_values_to_be_in_set", arguments, reason, shows=shows
-    )
+    return Check(name, _IN_SET, arguments, why, shows=shows)
 
 
 def delivered_checks() -> list[Check]:
@@ -70,17 +78,17 @@ def item_checks(
     return [
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="train"),
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="test"),
-        *(_expected(e, shown=bool(e.reason)) for e in of_task),
+        *(expected(e, shown=bool(e.reason)) for e in of_task),
         _holds("blank", "blank", [False], "all its values are equal"),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
-        *map(_expected, module.expectations(data)),
+        *map(expected, module.expectations(data)),
         *_duplicates(spec.data.leak_limit, module.DUPLICATES),
         *_scale(module.SCALE_COLUMNS, items),
         *contract_checks(spec),
     ]
 
 
-def _expected(e: Expectation, *, shown: bool = True) -> Check:
+def expected(e: Expectation, *, shown: bool = True) -> Check:
     """An expectation of a medium or a task as a check."""
     shows = _columns(e.arguments) if shown else ()
     return Check(e.check, e.name, e.arguments, e.reason, e.split, e.warns, shows)
@@ -105,11 +113,10 @@ def _scale(columns: tuple[str, ...], items: ItemTable) -> list[Check]:
     for column in columns:
         frame = items.read(["split", column])
         mean = float(frame.loc[frame["split"] == "train", column].mean())
-        bounds = {"min_value": mean / SCALE_FACTOR, "max_value": mean * SCALE_FACTOR}
-        arguments = {"column": column, **bounds}
-        checks.append(
-            Check("scale", _MEAN, arguments, "", "test", warns=True, shows=(column,))
-        )
+        low, high = mean / SCALE_FACTOR, mean * SCALE_FACTOR
+        bounds = {"column": column, "min_value": low, "max_value": high}
+        of_test = Check("scale", _MEAN, bounds, split="test", warns=True)
+        checks.append(replace(of_test, shows=(column,)))
     return checks
 
 
@@ -137,3 +144,83 @@ def _columns(arguments: dict[str, Any]) -> tuple[str, ...]:
 def _bounds(arguments: dict[str, Any]) -> str:
     rest = {key: value for key, value in arguments.items() if key not in COLUMN_KEYS}
     return ", ".join(f"{key}={value!r}" for key, value in rest.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a check.
+
+    Attributes:
+        unexpected: number of failing rows.
+        observed: the observed value, as short text.
+        rows: ``row`` of each failing row, ascending; empty for checks of all rows.
+        cause: the message of an exception in place of a result.
+    """
+
+    check: Check
+    passed: bool
+    unexpected: int = 0
+    observed: str = ""
+    rows: Rows = field(default_factory=lambda: np.empty(0, np.int64), repr=False)
+    cause: str = ""
+
+
+def size_of(frame: pd.DataFrame, columns: list[str], split: str) -> int:
+    """The number of rows that a check applies to, without those without a value."""
+    applies = np.ones(len(frame), bool)
+    if columns:
+        applies &= frame[columns].notna().any(axis=1).to_numpy()
+    if split:
+        applies &= (frame["split"] == split).to_numpy()
+    return int(np.count_nonzero(applies))
+
+
+def outcome_of(check: Check, result: Any, size: int) -> Outcome:
+    """Read one result.
+
+    Args:
+        check: of the result.
+        result: of Great Expectations; ``unexpected_index_list`` holds the index of
+            each failing row.
+        size: number of rows with values, unless the result has it.
+    """
+    cause = _cause(result.exception_info)
+    if cause:
+        return Outcome(check, passed=False, observed="no answer", cause=cause)
+    facts = result.result
+    counted = check.expectation.startswith("expect_table_row_count")
+    if "element_count" in facts:
+        size = facts["element_count"] - facts.get("missing_count", 0)
+    if not size and not counted:
+        return Outcome(check, passed=False, observed="no values")
+    value = facts.get("observed_value")
+    if isinstance(value, float) and not math.isfinite(value):
+        return Outcome(check, passed=False, observed=str(value))
+    return Outcome(
+        check,
+        passed=bool(result.success),
+        unexpected=int(facts.get("unexpected_count", 0)),
+        observed=_observed(facts),
+        rows=np.array(facts.get("unexpected_index_list") or (), np.int64),
+    )
+
+
+def _cause(info: dict[str, Any]) -> str:
+    entries = [info] if "raised_exception" in info else list(info.values())
+    for entry in entries:
+        if entry["raised_exception"]:
+            return " ".join(str(entry["exception_message"]).split())[:300].rstrip(".")
+    return ""
+
+
+def _observed(facts: dict[str, Any]) -> str:
+    if "element_count" in facts and "unexpected_count" in facts:
+        return f"{facts['unexpected_count']:,} of {facts['element_count']:,} rows"
+    lists = [(k, facts.get(f"partial_{k}_list")) for k in ("missing", "unexpected")]
+    texts = [f"{kind}: {', '.join(map(str, rows))}" for kind, rows in lists if rows]
+    if texts:
+        return "; ".join(texts)
+    value = facts.get("observed_value")
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else json.dumps(value, default=str)[:120]

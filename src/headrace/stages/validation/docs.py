@@ -7,11 +7,11 @@ network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from headrace.pages import render
-from headrace.stages.validation.outcomes import Outcome
+from headrace.stages.validation.checks import Outcome
 from headrace.stages.validation.tables import Table
 from headrace.state.store import Store
 
@@ -21,45 +21,10 @@ _VERDICT = "verdict.json"
 _ROWS = 20  # failing ones that are shown
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRow:
-    """A check as its page shows it.
-
-    Attributes:
-        sentence: the expectation in words.
-        columns, rows: of the first failing rows.
-    """
-
-    name: str
-    split: str
-    passed: bool
-    warns: bool
-    sentence: str
-    observed: str
-    unexpected: int
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The summary of a page for the index; its `asdict` is stored with the page."""
-
-    pipeline: str
-    snapshot: str
-    problems: Sequence[str]
-    quarantined: int
-    passed: int
-    checks: int
-    time: str = field(
-        default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    )
-
-
 def check_row(
     outcome: Outcome, sentence: str, table: Table, columns: Sequence[str]
-) -> CheckRow:
-    """A check, and the rows that fail it.
+) -> dict[str, Any]:
+    """A check as its page shows it, with the first rows that fail it.
 
     Args:
         outcome: of the check.
@@ -74,24 +39,24 @@ def check_row(
         first = table.pick(outcome.rows[:_ROWS], shown)
         rows = first.astype(str).to_numpy().tolist()
     check, observed = outcome.check, outcome.cause or outcome.observed
-    return CheckRow(
-        check.name,
-        check.split,
-        outcome.passed,
-        check.warns,
-        sentence,
-        f"{observed} fail" if observed.endswith(" rows") else observed,
-        outcome.unexpected,
-        shown,
-        rows,
-    )
+    return {
+        "name": check.name,
+        "split": check.split,
+        "passed": outcome.passed,
+        "warns": check.warns,
+        "sentence": sentence,
+        "observed": f"{observed} fail" if observed.endswith(" rows") else observed,
+        "unexpected": outcome.unexpected,
+        "columns": shown,
+        "rows": rows,
+    }
 
 
 def publish(
     store: Store,
     name: str,
-    tables: Sequence[tuple[str, Sequence[CheckRow]]],
-    verdict: Verdict,
+    tables: Sequence[dict[str, Any]],
+    verdict: dict[str, Any],
     version: str,
 ) -> str:
     """Write a page, unless it is there, and the index of all pages.
@@ -99,8 +64,9 @@ def publish(
     Args:
         store: of the pages.
         name: of the page's folder.
-        tables: the title of each table, and its checks.
-        verdict: the summary for the index.
+        tables: each with its ``title`` and its ``checks``, from `check_row`.
+        verdict: the summary for the index, which is stored with the page: ``pipeline``,
+            ``snapshot``, ``problems``, ``quarantined``, ``passed`` and ``checks``.
         version: of Great Expectations.
 
     Returns:
@@ -108,12 +74,10 @@ def publish(
     """
     key = f"{FOLDER}/{name}"
     if not store.exists(f"{key}/{PAGE}"):
-        title = f"{verdict.pipeline}: the data against its contract"
-        shown = [{"title": title, "checks": checks} for title, checks in tables]
-        facts = asdict(verdict)
-        page = render(
-            "checks.html", title=title, tables=shown, version=version, **facts
-        )
+        title = f"{verdict['pipeline']}: the data against its contract"
+        facts = {**verdict, "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M}"}
+        shown = {"title": title, "tables": tables, "version": version, **facts}
+        page = render("checks.html", **shown)
         store.write_json(f"{key}/{_VERDICT}", facts)
         store.write(f"{key}/{PAGE}", page.encode())
         _write_index(store)

@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.snapshots import quarantine_name
 from headrace.records import DataDescription
-from headrace.stages.validation.checks import Check
-from headrace.stages.validation.items import counts_of
-from headrace.stages.validation.outcomes import Outcome
-from headrace.stages.validation.tables import ItemTable, Rows
-from headrace.state.store import Store
+from headrace.stages.validation.checks import Check, Outcome
+from headrace.stages.validation.tables import ItemTable, Rows, counts_of
 from headrace.tasks.forms import Counts
 
 if TYPE_CHECKING:
@@ -34,7 +30,6 @@ class Kind:
     """The rows that one check quarantined for reasons of one wording.
 
     Attributes:
-        check: its name.
         reason: of the first row.
         varies: whether other reasons differ in more than the name of a copied item.
         count: the number of rows.
@@ -42,7 +37,6 @@ class Kind:
         splits: of the rows.
     """
 
-    check: str
     reason: str
     varies: bool = False
     count: int = 0
@@ -65,13 +59,13 @@ class Quarantine:
     Attributes:
         uri: a Parquet file of ``COLUMNS``; empty where no row is quarantined.
         count: number of rows.
-        kinds: by check and wording, in the order of their first rows.
+        kinds: of each check, by wording, in the order of their first rows.
         counts: decoded rows of each split and label.
     """
 
     uri: str = ""
     count: int = 0
-    kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
+    kinds: dict[str, dict[str, Kind]] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
     def add(self, blamed: pd.DataFrame, data: DataDescription) -> None:
@@ -79,27 +73,13 @@ class Quarantine:
         self.count += len(blamed)
         wording = blamed["reason"].str.replace(_DETAIL, "", regex=True)
         for (check, words), rows in blamed.groupby(["check", wording], sort=False):
-            new = Kind(str(check), rows["reason"].iloc[0])
-            self.kinds.setdefault((str(check), str(words)), new).add(rows)
+            kinds = self.kinds.setdefault(str(check), {})
+            kinds.setdefault(str(words), Kind(rows["reason"].iloc[0])).add(rows)
         self.counts += counts_of(blamed[blamed["row"] >= 0], data)
-
-    def by_check(self) -> dict[str, list[Kind]]:
-        """The kinds of each check, the most frequent first."""
-        by_check: dict[str, list[Kind]] = {
-            kind.check: [] for kind in self.kinds.values()
-        }
-        for kind in sorted(self.kinds.values(), key=lambda kind: -kind.count):
-            by_check[kind.check].append(kind)
-        return by_check
 
 
 def set_aside(
-    items: ItemTable,
-    rejected: pd.DataFrame,
-    outcomes: Sequence[Outcome],
-    store: Store,
-    key: str,
-    folder: Path,
+    items: ItemTable, rejected: pd.DataFrame, outcomes: Sequence[Outcome], path: Path
 ) -> Quarantine:
     """Write the rows that fail a check of single rows.
 
@@ -107,9 +87,7 @@ def set_aside(
         items: the decoded ones.
         rejected: the others, from `tables.rejected_items`.
         outcomes: of the checks of ``items``, the first reason first.
-        store: of the file.
-        key: of the file, without its digest.
-        folder: for temporary files.
+        path: of the file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -117,14 +95,10 @@ def set_aside(
     quarantine = Quarantine()
     kinds = [pa.int64()] + [pa.string()] * (len(COLUMNS) - 1)
     schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
-    path = folder / "quarantine.parquet"
     with pq.ParquetWriter(path, schema) as file:
         for blamed in blamed_rows(items, rejected, outcomes):
             quarantine.add(blamed, items.data)
             file.write(pa.Table.from_pandas(blamed, schema, preserve_index=False))
-    if quarantine.count:
-        data = path.read_bytes()
-        quarantine.uri = store.write(f"{key}{quarantine_name(data)}", data)
     return quarantine
 
 
@@ -159,30 +133,23 @@ def blamed_rows(
 
 
 def _blame(frame: pd.DataFrame, parts: Sequence[tuple[Check, Rows]]) -> pd.DataFrame:
-    checks: dict[int, str] = {}
-    reasons: dict[int, str] = {}
+    blamed: dict[int, tuple[str, list[str]]] = {}
     for check, rows in parts:
-        texts = _reasons(check, frame.loc[rows])
-        for row, reason in zip(rows.tolist(), texts, strict=True):
-            checks.setdefault(row, check.name)
-            reasons[row] = f"{reasons[row]}; {reason}" if row in reasons else reason
-    order = sorted(checks)
+        reasons = _reasons(check, frame.loc[rows])
+        for row, reason in zip(rows.tolist(), reasons, strict=True):
+            blamed.setdefault(row, (check.name, []))[1].append(reason)
+    order = sorted(blamed)
     return frame.loc[order, [*COLUMNS[:4]]].assign(
-        check=[checks[row] for row in order], reason=[reasons[row] for row in order]
+        check=[blamed[row][0] for row in order],
+        reason=["; ".join(blamed[row][1]) for row in order],
     )
 
 
 def _reasons(check: Check, rows: pd.DataFrame) -> list[str]:
-    return [
-        check.reason
-        + "".join(
-            f" ({column.replace('_', ' ')} {_short(value)})"
-            for column, value in zip(check.shows, values, strict=True)
-            if value != ""
-        )
-        for values in rows[list(check.shows)].itertuples(index=False, name=None)
-    ] or [check.reason] * len(rows)
-
-
-def _short(value: object) -> str:
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
+    """Why each row fails, with the values that the check shows."""
+    reasons = [check.reason] * len(rows)
+    for column in check.shows:
+        values = (f"{v:.7g}" if isinstance(v, float) else str(v) for v in rows[column])
+        shown = (f" ({column.replace('_', ' ')} {v})" if v else "" for v in values)
+        reasons = [reason + value for reason, value in zip(reasons, shown, strict=True)]
+    return reasons

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import string
 import sys
@@ -22,8 +23,13 @@ import numpy as np
 
 from headrace.errors import SpecError, did_you_mean
 from headrace.stages.validation import docs
-from headrace.stages.validation.checks import COLUMN_KEYS, Check
-from headrace.stages.validation.outcomes import Outcome, outcome_of, size_of
+from headrace.stages.validation.checks import (
+    COLUMN_KEYS,
+    Check,
+    Outcome,
+    outcome_of,
+    size_of,
+)
 from headrace.stages.validation.tables import Table
 from headrace.state.store import Store
 
@@ -102,9 +108,8 @@ class Session:
             analytics_enabled=False,
         )
         self._context: Any = gx.get_context(project_config=config, mode="ephemeral")
-        self._pipeline = pipeline
-        self._snapshot = snapshot_digest
-        self._tables: list[tuple[str, list[docs.CheckRow]]] = []
+        self._pipeline, self._snapshot = pipeline, snapshot_digest
+        self._tables: list[dict[str, Any]] = []
         self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
 
     def run(self, title: str, table: Table, checks: Sequence[Check]) -> list[Outcome]:
@@ -121,14 +126,15 @@ class Session:
         expectations = [_expectation(check, table.columns) for check in checks]
         outcomes, rows = [], []
         for check, expectation in zip(checks, expectations, strict=True):
-            named = _named(check, expectation)
-            frame = _frame(table, check, expectation)
+            of_table = str(expectation.domain_type.value) == "table"
+            named = _named(check, of_table)
+            frame = _frame(table, check.split, named, of_table)
             result = self._result(expectation, frame)
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
             outcomes.append(outcome)
             rows.append(docs.check_row(outcome, _sentence(check, result), table, named))
-        self._tables.append((title, rows))
+        self._tables.append({"title": title, "checks": rows})
         return outcomes
 
     def _result(self, expectation: Any, frame: pd.DataFrame) -> Any:
@@ -139,9 +145,8 @@ class Session:
         engine.load_batch_data("table", frame)
         del frame  # pydantic's errors keep the variables of their callers
         validator = Validator(engine, data_context=self._context)
-        (result,) = validator.graph_validate(
-            [expectation.configuration], {"result_format": _RESULT_FORMAT}
-        )
+        wanted = {"result_format": _RESULT_FORMAT}
+        (result,) = validator.graph_validate([expectation.configuration], wanted)
         # The engine and its data reference each other; free them before the next frame.
         engine.batch_manager.batch_data_cache.clear()
         return result
@@ -159,11 +164,15 @@ class Session:
         """
         import great_expectations as gx
 
-        checks = [check for _, table in self._tables for check in table]
-        passed = sum(check.passed for check in checks)
-        verdict = docs.Verdict(
-            self._pipeline, self._snapshot, problems, quarantined, passed, len(checks)
-        )
+        checks = [check for table in self._tables for check in table["checks"]]
+        verdict = {
+            "pipeline": self._pipeline,
+            "snapshot": self._snapshot,
+            "problems": problems,
+            "quarantined": quarantined,
+            "passed": sum(check["passed"] for check in checks),
+            "checks": len(checks),
+        }
         self._sha.update(repr((problems, quarantined)).encode())
         name = f"{self._snapshot[:16]}-{self._sha.hexdigest()[:16]}"
         return docs.publish(store, name, self._tables, verdict, gx.__version__)
@@ -209,30 +218,24 @@ def _bounds(low: Any, high: Any) -> str:
     return f"at most {most}" if low is None else f"between {least} and {most}"
 
 
-def _named(check: Check, expectation: Any) -> list[str]:
+def _named(check: Check, of_table: bool) -> list[str]:
     """The columns whose values a check reads."""
     # An expectation of the table as a whole reads only the names of the columns.
-    keys = ("column",) if _is_of_table(expectation) else _COLUMN_KEYS
-    named: dict[str, None] = {}
-    for value in (check.arguments[key] for key in keys if key in check.arguments):
-        named |= dict.fromkeys(value if isinstance(value, list) else [value])
-    return list(named)
+    keys = ("column",) if of_table else _COLUMN_KEYS
+    values = (check.arguments[key] for key in keys if key in check.arguments)
+    lists = (value if isinstance(value, list) else [value] for value in values)
+    return list(dict.fromkeys(itertools.chain(*lists)))
 
 
-def _is_of_table(expectation: Any) -> bool:
-    return str(expectation.domain_type.value) == "table"
-
-
-def _frame(table: Table, check: Check, expectation: Any) -> pd.DataFrame:
+def _frame(table: Table, split: str, named: list[str], of_table: bool) -> pd.DataFrame:
     """The columns that a check names.
 
     An expectation of the table as a whole gets the others as well, without values.
     """
     import pandas as pd
 
-    named = _named(check, expectation)
-    frame = table.read([*dict.fromkeys([*named, *(["split"] if check.split else [])])])
-    if not _is_of_table(expectation):
+    frame = table.read([*dict.fromkeys([*named, *(["split"] if split else [])])])
+    if not of_table:
         return frame
     nothing = np.full(len(frame), -1, np.int8)
     empty = pd.Categorical.from_codes(nothing, dtype=pd.CategoricalDtype([]))
@@ -261,10 +264,8 @@ def _expectation(check: Check, columns: Sequence[str]) -> Any:
     try:
         return implementation(**{**extra, **check.arguments})
     except (pydantic.ValidationError, TypeError) as error:
-        raise SpecError(
-            f"{check.where}: {check.expectation}: {_condense(error)}.",
-            "Mend its arguments.",
-        ) from None
+        message = f"{check.where}: {check.expectation}: {_condense(error)}."
+        raise SpecError(message, "Mend its arguments.") from None
 
 
 def _implementation(check: Check) -> Any:

@@ -1,31 +1,119 @@
-"""The tables that are checked, one row an item.
+"""The tables that are checked, one row an item, and how the items are measured.
 
-A check names the columns that it reads, so only those are in memory.
+A check names the columns that it reads, so only those are in memory. Equal items lie in
+one shard, so that only one shard has to be in memory to find duplicates.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import feather
 
-from headrace.data.snapshots import read_rejected, shards_of
+from headrace.data.snapshots import (
+    Shard,
+    payload_of,
+    read_rejected,
+    read_shard,
+    shards_of,
+)
+from headrace.media import medium
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
-from headrace.stages.validation.items import Work, describe
 from headrace.stages.workers import spread
-from headrace.tasks import task
+from headrace.state.disk import disk_errors
 from headrace.tasks.forms import Counts
+from headrace.tasks.lookup import task
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Rows = npt.NDArray[np.int64]
 _SHARED = ("split", "label")
+
+
+def describe(shard: Shard, snapshot: SnapshotRecord, folder: Path) -> Counts:
+    """Write a table of the items of one shard, in its order, to a file in ``folder``.
+
+    The file has ``name``, ``split``, ``label``, ``group``, ``item`` (sha256), the
+    medium's columns, and those of `with_duplicates`.
+
+    Returns:
+        the number of its rows of each split and label.
+
+    Raises:
+        IntegrityError: the shard is damaged.
+        DependencyError: the disk is full.
+    """
+    table, description = read_shard(snapshot, shard), snapshot.description
+    payload, labels = payload_of(table, description), table["label"].to_pylist()
+    columns = medium(description.medium).columns(payload, labels, description)
+    frame = table.select(["name", "split", "label", "group", "item"]).to_pandas()
+    frame = with_duplicates(frame.assign(**columns))
+    described = pa.Table.from_pandas(frame, preserve_index=False)
+    described = described.replace_schema_metadata()
+    with disk_errors(str(folder)):
+        feather.write_feather(described, _place(shard, folder), compression="lz4")
+    return counts_of(frame, description)
+
+
+def _place(shard: Shard, folder: Path) -> Path:
+    return folder / f"{Path(shard.name).stem}.arrow"
+
+
+def counts_of(frame: pd.DataFrame, data: DataDescription) -> Counts:
+    """The rows of each split and label; the label is empty without strata."""
+    if not task(data.task).labels.STRATIFIED:
+        frame = frame.assign(label="")
+    sizes = frame.groupby(["split", "label"], dropna=False).size()
+    return Counter(cast(dict[tuple[str, str], int], sizes.to_dict()))
+
+
+def with_duplicates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add columns on equal items.
+
+    Blank items are equal without being copies, so they are copies of nothing.
+
+    Args:
+        frame: needs ``name``, ``split``, ``label``, ``item`` and ``blank``.
+
+    Returns:
+        the frame with ``finite`` (bool: no number of the row is NaN or infinite),
+        ``copy`` (0 for the first of equal items with one label in train and val, or
+        in test; then 1, 2, ...), ``copy_of`` (the first equal item's name, else
+        empty), ``labels`` (how many labels the item has), ``in_test`` (1 for an item
+        of train or val that is also in test) and ``in_train`` (1 for an item of test
+        that is also in train or val).
+    """
+    import pandas as pd
+
+    numbers = frame.select_dtypes("number").to_numpy(np.float64)
+    order = np.arange(len(frame))
+    alone = pd.Series(order, frame.index).astype("str")
+    group = pd.factorize(frame["item"].where(~frame["blank"], alone))[0]
+    first = pd.Series(order).groupby(group).transform("min").to_numpy()
+    test = (frame["split"] == "test").to_numpy()
+    groups = int(group.max(initial=-1)) + 1
+    tested = np.bincount(group[test], minlength=groups) > 0
+    trained = np.bincount(group[~test], minlength=groups) > 0
+    names = frame["name"].to_numpy(object)
+    by_label = frame.groupby([group, frame["label"], test], observed=True)
+    copy_of = np.where(first == order, "", names[first])
+    return frame.assign(
+        finite=np.isfinite(numbers).all(axis=1),
+        copy=by_label.cumcount(),
+        copy_of=pd.array(copy_of, dtype="str"),
+        labels=frame["label"].groupby(group).transform("nunique"),
+        in_test=(~test & tested[group]).astype(np.int64),
+        in_train=(test & trained[group]).astype(np.int64),
+    )
 
 
 class FrameTable:
@@ -68,8 +156,6 @@ class ItemTable:
         counts: Counts,
         data: DataDescription,
     ) -> None:
-        import pyarrow as pa
-
         self.bounds, self.counts = bounds, counts
         self.sizes: Counter[str] = Counter()
         for (split, _), count in counts.items():
@@ -104,8 +190,6 @@ class ItemTable:
 
     def _frame(self, start: int, stop: int, columns: Sequence[str]) -> pd.DataFrame:
         import pandas as pd
-        import pyarrow as pa
-        from pyarrow import feather
 
         frame = pd.DataFrame(index=pd.RangeIndex(self.bounds[start], self.bounds[stop]))
         of_task = set(columns) & set(self._contract.COLUMNS)
@@ -140,10 +224,10 @@ def item_table(snapshot: SnapshotRecord, folder: Path, settings: Settings) -> It
         DependencyError: the disk is full.
     """
     shards = shards_of(snapshot)
-    works = [Work(snapshot, shard, folder) for shard in shards]
-    counts = sum(spread(describe, works, settings), Counts())
+    work = partial(describe, snapshot=snapshot, folder=folder)
+    counts = sum(spread(work, shards, settings), Counts())
     bounds = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
-    paths = [work.path for work in works]
+    paths = [_place(shard, folder) for shard in shards]
     return ItemTable(paths, bounds, counts, snapshot.description)
 
 
@@ -170,9 +254,6 @@ def delivered_table(items: ItemTable, rejected: pd.DataFrame) -> FrameTable:
     count = len(items)
     row = np.concatenate([np.arange(count), rejected["row"].to_numpy(np.int64)])
     name = pd.array(["", *rejected["name"]], dtype="str")
-    place = np.concatenate(
-        [np.zeros(count, np.int64), 1 + np.arange(len(rejected), dtype=np.int64)]
-    )
-    return FrameTable(
-        pd.DataFrame({"row": row, "name": name.take(place), "readable": row >= 0})
-    )
+    place = np.maximum(np.arange(len(row)) - count + 1, 0)
+    columns = {"row": row, "name": name.take(place), "readable": row >= 0}
+    return FrameTable(pd.DataFrame(columns))

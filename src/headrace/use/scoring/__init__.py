@@ -32,7 +32,7 @@ from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, rows_of
 
@@ -202,7 +202,7 @@ def score(
 def _warn_of_training_items(
     tally: _Tally, model: str, version: int, settings: Settings
 ) -> None:
-    from headrace.stages.evaluation.learned import learned_from
+    from headrace.stages.evaluation.items import learned_from
 
     digest = Ledger(settings.database_url).version(model, version).snapshot_digest
     snapshot = find_snapshot(Store(settings.store), digest)

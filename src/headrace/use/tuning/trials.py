@@ -18,7 +18,9 @@ from headrace.progress import Progress
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting import Checkpoints, Data, Fit, open_data
+from headrace.stages.fitting import Fit
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.ingredients import machine
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import Child

@@ -5,16 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.stages.evaluation.groups import group_slices, unseen_groups
-from headrace.tasks import task
+from headrace.stages.evaluation.answers import (
+    Answers,
+    Worst,
+    group_slices,
+    unseen_groups,
+)
+from headrace.tasks.forms import Scores
+from headrace.tasks.lookup import task
 
 TASK = task("classification")
 
 
+def of_groups(groups: list[str], right: Scores) -> Answers:
+    """Answers of which only the groups and the scores are looked at."""
+    nothing = np.empty(0)
+    worst = Worst(nothing, nothing, nothing, nothing)
+    return Answers(nothing, nothing, right, {}, groups, worst)
+
+
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen() -> None:
-    groups = ["ann"] * 4 + ["bob"] * 2
     right = np.array([True, True, True, False, False, True])
-    slices = group_slices(groups, right, {"ann"}, 0.95, TASK)
+    answers = of_groups(["ann"] * 4 + ["bob"] * 2, right)
+    slices = group_slices(answers, lambda: {"ann"}, 0.95, TASK.judge)
     assert {name: (s["rows"], s["accuracy"]) for name, s in slices.items()} == {
         "groups=seen": (4, 0.75),
         "groups=unseen": (2, 0.5),
@@ -25,8 +38,8 @@ def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen() -> 
 
 
 def test_rows_without_groups_give_no_slices() -> None:
-    right = np.array([True, False])
-    assert group_slices(["", ""], right, set(), 0.95, TASK) == {}
+    answers = of_groups(["", ""], np.array([True, False]))
+    assert group_slices(answers, set, 0.95, TASK.judge) == {}
     assert unseen_groups({}, "accuracy", 0.9, 100) == ({}, [])
 
 

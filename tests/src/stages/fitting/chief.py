@@ -19,7 +19,9 @@ from headrace.errors import HeadraceError
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting import Checkpoints, Fit, cluster, open_data
+from headrace.stages.fitting import Fit, cluster
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import open_data
 from headrace.state.store import Store, pack_folder
 
 

@@ -14,7 +14,9 @@ import pytest
 from headrace.backend import load_backend
 from headrace.records import DataDescription, Metrics
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting import Checkpoints, Data, Examples, Fit, Fitted
+from headrace.stages.fitting import Fit, Fitted
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import Data, Examples
 
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
 ARGUMENTS: dict[str, dict[str, Any]] = {

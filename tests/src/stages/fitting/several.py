@@ -20,7 +20,8 @@ from headrace.backend import load_backend
 from headrace.errors import HeadraceError
 from headrace.records import Metrics
 from headrace.spec import PipelineSpec
-from headrace.stages.fitting import Checkpoints, Fit
+from headrace.stages.fitting import Fit
+from headrace.stages.fitting.checkpoints import Checkpoints
 
 LAYERS: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [8], "dropout": 0.0},

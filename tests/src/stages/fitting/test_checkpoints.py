@@ -14,8 +14,9 @@ from tests.anchoring import anchored_at
 from headrace.errors import DependencyError
 from headrace.interrupts import interrupt_now
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting import Checkpoints, Data, loop
-from headrace.stages.fitting.checkpoints import Position, State
+from headrace.stages.fitting import loop
+from headrace.stages.fitting.checkpoints import Checkpoints, Position, State
+from headrace.stages.fitting.data import Data
 from headrace.state.store import Store
 
 ADAM = {"optimizer": "adam"}

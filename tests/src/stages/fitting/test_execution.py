@@ -8,7 +8,7 @@ import pytest
 
 from headrace.backend import load_backend
 from headrace.spec import TrainingSpec
-from headrace.stages.fitting import Execution, plan_execution
+from headrace.stages.fitting.execution import WINDOW_BYTES, Execution, plan_execution
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,9 +20,8 @@ def plan(batch: int, rows: int, shape: tuple[int, ...] = (28, 28, 1)) -> Executi
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
-    return plan_execution(
-        TrainingSpec(batch_size=batch), rows, math.prod(shape), strategy
-    )
+    sizes = math.prod(shape), strategy, WINDOW_BYTES
+    return plan_execution(TrainingSpec(batch_size=batch), rows, *sizes)
 
 
 def test_the_execution_follows_from_spec_and_rows() -> None:

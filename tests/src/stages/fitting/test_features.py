@@ -15,8 +15,7 @@ from headrace.errors import SpecError
 from headrace.models import builder_names
 from headrace.models.logged.inference import answers
 from headrace.records import DataDescription
-from headrace.stages.fitting import Data, Examples
-from headrace.stages.fitting.features import inputs_of
+from headrace.stages.fitting.data import Data, Examples, inputs_of
 
 TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
 

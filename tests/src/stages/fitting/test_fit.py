@@ -15,7 +15,7 @@ from headrace.models.logged.inference import answers
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import weights_digest
-from headrace.stages.fitting.optimizers import make_optimizer
+from headrace.stages.fitting.recipe import make_optimizer
 
 SMALL = DataDescription(medium="image", shape=(4, 4, 1), classes=("dark", "bright"))
 

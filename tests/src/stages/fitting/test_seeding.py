@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.stages.fitting.seeding import seeded
+from headrace.stages.fitting import seeded
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from headrace.data.snapshots import read_rejected, read_split
 from headrace.errors import DependencyError, SourceError, SpecError
 from headrace.settings import Settings
 from headrace.spec import DataSpec
-from headrace.stages.ingestion import ingest, split_of
+from headrace.stages.ingestion import ingest
+from headrace.stages.ingestion.splitting import split_of
 from headrace.state.store import Store
 
 SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "images" / "mnist"

@@ -18,7 +18,8 @@ from tests.src.stages.ingestion.conftest import (
 
 from headrace.data.snapshots import read_rejected
 from headrace.errors import SourceError
-from headrace.stages.ingestion import split_of, splitting
+from headrace.stages.ingestion import splitting
+from headrace.stages.ingestion.splitting import split_of
 
 
 def test_the_split_is_a_threshold_on_the_content():

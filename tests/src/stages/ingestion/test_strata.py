@@ -19,13 +19,16 @@ from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages import ingestion
-from headrace.stages.ingestion import ingest, small_classes
+from headrace.stages.ingestion import ingest, strata
 from headrace.stages.ingestion.runs import Run
-from headrace.stages.ingestion.small_classes import find_small_classes
 from headrace.stages.ingestion.splitting import find_splits, split_of
-from headrace.stages.ingestion.strata import size_of_test, small_below
+from headrace.stages.ingestion.strata import (
+    find_small_classes,
+    size_of_test,
+    small_below,
+)
 from headrace.state.store import Store
-from headrace.tasks import task
+from headrace.tasks.lookup import task
 
 Row = tuple[str, str]  # content, label
 Split = Callable[..., list[tuple[str, str, str]]]
@@ -212,18 +215,18 @@ def test_most_items_stay_where_they_are_when_a_small_class_grows(split: Split):
 def test_only_what_makes_a_class_large_is_held(
     write_runs: Callable[..., list[Run]], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(small_classes, "_WAITING", 100)
+    monkeypatch.setattr(strata, "_WAITING", 100)
     rows = rows_of({"large": 4000, "small": 40}, 1)
     most = 0
-    merge = small_classes._Lowest.merge
+    merge = strata._Lowest.merge
 
-    def watched(self: small_classes._Lowest) -> None:
+    def watched(self: strata._Lowest) -> None:
         nonlocal most
         most = max(most, self._rows)
         merge(self)
         most = max(most, len(self.codes))
 
-    monkeypatch.setattr(small_classes._Lowest, "merge", watched)
+    monkeypatch.setattr(strata._Lowest, "merge", watched)
     small = find_small_classes(write_runs(rows, files=80), 0.2)
     assert list(small.heads) == ["small"]
     assert len(small.heads["small"]) == 40

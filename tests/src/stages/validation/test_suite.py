@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from headrace.stages.validation import checks, docs, suite
-from headrace.stages.validation.items import with_duplicates
-from headrace.stages.validation.outcomes import Outcome
-from headrace.stages.validation.tables import FrameTable
+from headrace.stages.validation.checks import Outcome
+from headrace.stages.validation.tables import FrameTable, with_duplicates
 from headrace.state.store import Store
 
 

@@ -15,7 +15,7 @@ from headrace.data.anchored import open_anchored
 from headrace.errors import NotFoundError
 from headrace.records import TrainingRecord
 from headrace.stages import training
-from headrace.stages.fitting import Checkpoints
+from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking

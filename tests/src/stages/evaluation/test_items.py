@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from headrace.stages.evaluation.judged import keep_items
 
 from headrace.data.snapshots import DIGEST, SplitRows, find_snapshot
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
-from headrace.stages.evaluation.judged import Past, keep_items, look_back
-from headrace.stages.evaluation.learned import learned_from
+from headrace.stages.evaluation.items import (
+    Archive,
+    Past,
+    attempts_before,
+    learned_from,
+    look_back,
+)
 from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
 
@@ -46,6 +52,22 @@ def attempt(number: int, rows: str, **values: Any) -> Attempt:
     return Attempt(**plain | values)
 
 
+def archive_of(store: Store) -> Archive:
+    """The items in a store, with its snapshots."""
+
+    def find(digest: str) -> SnapshotRecord:
+        snapshot = find_snapshot(store, digest)
+        if snapshot is None:
+            raise IntegrityError("gone", "Restore it.")
+        return snapshot
+
+    return Archive(store, find)
+
+
+def keep_items(store: Store, items: npt.NDArray[np.bytes_]) -> str:
+    return archive_of(store).keep(items)
+
+
 def look(
     store: Store,
     attempts: list[Attempt],
@@ -53,12 +75,9 @@ def look(
     weights: str = "mine",
     since: int = 99,
 ) -> Past:
-    rows = keep_items(store, judged)
-
-    def find(digest: str) -> SnapshotRecord | None:
-        return find_snapshot(store, digest)
-
-    return look_back(attempts, (weights, 1, rows), judged, since, store, find)
+    archive = archive_of(store)
+    own = (weights, 1, archive.keep(judged))
+    return look_back(archive, attempts_before(attempts, own), judged, since)
 
 
 def test_items_are_kept_once_sorted_and_by_their_digest(store: Store) -> None:

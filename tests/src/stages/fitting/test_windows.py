@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.stages.fitting.order import Window, steps_of_window, windows_of_epoch
+from headrace.stages.fitting.windows import Window, steps_of_window, windows_of_epoch
 
 SHARDS = np.array([10, 12, 0, 9, 11, 10, 3], np.int64)
 

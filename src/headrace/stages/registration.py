@@ -1,0 +1,302 @@
+"""The registration stage: one version for each training, with its evidence."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.models import builder_name
+from headrace.models.logged.soundness.checks import find_flaws
+from headrace.models.logged.soundness.copies import bind, keep_copy
+from headrace.records import (
+    EvaluationRecord,
+    GateResult,
+    RegistrationRecord,
+    SnapshotRecord,
+    TrainingRecord,
+    verdict,
+)
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.spec.fields import fields_of
+from headrace.spec.files import fields_of_file, read_readme, split_readme, summary
+from headrace.spec.law import (
+    Law,
+    changes,
+    changes_of_fields,
+    read_law,
+    recorded_changes,
+)
+from headrace.spec.training import CHECKPOINT_FIELDS
+from headrace.state.ledger import Evidence, Ledger, Version
+from headrace.state.tracking import Tracking, version_tags
+from headrace.tasks.lookup import task
+
+log = logging.getLogger("headrace")
+
+
+def training_key(training: TrainingRecord) -> str:
+    """The identity of a training: its weights and its data."""
+    return f"{training.weights_digest}:{training.snapshot_digest}"
+
+
+def as_bound(training: TrainingRecord, version: Version) -> TrainingRecord:
+    """A registered training, with the files that its version has now."""
+    if not version.is_bound_anew:
+        return training
+    names = ("run_id", "model_uri", "model_digest", "golden_digest")
+    return training.model_copy(update={name: getattr(version, name) for name in names})
+
+
+def register(  # noqa: PLR0913
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    evaluation: EvaluationRecord,
+    settings: Settings,
+    ledger: Ledger | None = None,
+    law: Law | None = None,
+) -> RegistrationRecord:
+    """Register a training whose serving gate passes. The operation is idempotent.
+
+    Failed gates are recorded as evidence, so the version cannot be promoted without
+    ``--force``. Evidence is added, never changed.
+
+    Args:
+        spec: the pipeline, as it was applied.
+        folder: with the pipeline's file, and its README for the model card.
+        ledger: with the lease of the run; by default that of the settings.
+        law: of the file and of the run; by default read from ``folder``.
+
+    Raises:
+        DependencyError: another run has taken over the lease.
+        SpecError: ``law`` is not given, and the pipeline's file cannot be read.
+    """
+    law = law or read_law(spec, folder, settings.project, settings.folders)
+    serving = [g for g in evaluation.gates if g.kind == "serving"]
+    if not serving or not all(gate.passed for gate in serving):
+        reason = serving[0].reason if serving else "the serving gate was not run"
+        return RegistrationRecord(model=spec.name, version=None, reason=reason)
+    ledger, tracking = ledger or Ledger(settings.database_url), Tracking(settings)
+    of_run = _Registration(spec, folder, snapshot, training, settings, ledger)
+    known = ledger.find_training(spec.name, training_key(training))
+    if known is None:
+        ledger.check_lease()  # before MLflow has a version that the ledger refuses
+        known = of_run.add(evaluation, tracking)
+    elif training.run_id != known.run_id:
+        known = of_run.keep_sound(known)
+    evidence = ledger.add_evidence(
+        Evidence(
+            model=spec.name,
+            version=known.version,
+            passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
+            gates=evaluation.gates,
+            metrics=evaluation.metrics,
+            champion_version=evaluation.champion_version,
+            champion_sequence=evaluation.champion_sequence,
+            best_version=evaluation.best_version,
+            snapshot_digest=evaluation.snapshot_digest,
+            rows_digest=evaluation.rows_digest,
+            law=law.dump(),
+            law_digest=law.digest,
+            overrides=law.overrides,
+            run_id=training.run_id,
+        )
+    )
+    of_run.describe(known, tracking)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        file = Path(place) / f"{law.digest[:16]}.toml"
+        file.write_text(law.file, encoding="utf-8")
+        tracking.log_files(training.run_id, Path(place), "law")
+    number = known.version
+    return RegistrationRecord(model=spec.name, version=number, evidence_id=evidence.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    """A training that is registered, and where."""
+
+    spec: PipelineSpec
+    folder: Path
+    snapshot: SnapshotRecord
+    training: TrainingRecord
+    settings: Settings
+    ledger: Ledger
+
+    def card(self, judged: EvaluationRecord | Evidence) -> str:
+        """The model card."""
+        return model_card(self.spec, self.folder, self.snapshot, self.training, judged)
+
+    def tags(self, judged: EvaluationRecord | Evidence) -> dict[str, str]:
+        """The tags of its version on its results."""
+        learned = task(self.training.description.task)
+        return learned.result_tags(judged.metrics, judged.gates)
+
+    def add(self, evaluation: EvaluationRecord, tracking: Tracking) -> Version:
+        """Add a version to MLflow and to the ledger."""
+        training, name = self.training, self.spec.name
+        details = keep_copy(training, self.settings)
+        number = tracking.create_version(
+            name,
+            training.model_uri,
+            training.run_id,
+            {**self.tags(evaluation), **version_tags(training)},
+            self.card(evaluation),
+            taken={version.version for version in self.ledger.versions(name)},
+        )
+        return self.ledger.add_version(
+            Version(
+                model=name,
+                version=number,
+                training=training_key(training),
+                run_id=training.run_id,
+                model_uri=training.model_uri,
+                model_digest=training.model_digest,
+                weights_digest=training.weights_digest,
+                snapshot_digest=training.snapshot_digest,
+                created_by=self.settings.user,
+                details={
+                    "description": training.description.model_dump(mode="json"),
+                    "snapshot": self.snapshot.model_dump(mode="json"),
+                    "training": training.model_dump(mode="json"),
+                    **details,
+                },
+            )
+        )
+
+    def keep_sound(self, known: Version) -> Version:
+        """A version that is trained anew, bound to the new files if it lost its own."""
+        if not find_flaws(known, self.settings):
+            return known
+        training, settings = self.training, self.settings
+        log.warning("%s is bound to the files of the run %s", known, training.run_id)
+        why = f"its files were lost; the run {training.run_id} has equal weights"
+        copy = keep_copy(training, settings)
+        return bind(known, training, why, copy, settings, self.ledger)
+
+    def describe(self, version: Version, tracking: Tracking) -> None:
+        """Update the tags and the card of MLflow's run and version from the ledger."""
+        name, ledger = self.spec.name, self.ledger
+        standing = ledger.standing_evidence(name, version.version)
+        if standing is None:
+            return
+        champion = standing.champion_version
+        before = ledger.standing_evidence(name, champion) if champion else None
+        evidence = ledger.evidence_of(name, version.version)
+        card = self.card(standing) + law_section(evidence, standing, before)
+        tags = {
+            "verdict": verdict(standing.gates),
+            "headrace.experiment": str(standing.experiment).lower(),
+            "headrace.overrides": ", ".join(standing.overrides),
+            "headrace.law": standing.law_digest,
+        }
+        tracking.log_tags(self.training.run_id, tags)
+        shown = self.tags(standing)
+        if standing.overrides:
+            shown["verdict"] += f"; overrides {', '.join(standing.overrides)}"
+        tracking.tag_version(name, version.version, shown, card)
+        readme = summary(read_readme(self.spec, self.folder))
+        tracking.describe_model(name, {}, readme)
+
+
+def model_card(
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    training: TrainingRecord,
+    evaluation: EvaluationRecord | Evidence,
+) -> str:
+    """The description of a version, Markdown.
+
+    It has the run, its metrics, and the sections of the pipeline's README that are not
+    about one model.
+    """
+    intro, sections = split_readme(read_readme(spec, folder))
+    learned = task(training.description.task).answers
+    figures = learned.figures(evaluation.metrics)
+    rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
+    return f"""{intro}
+
+## This version
+
+- {figures[:1].upper()}{figures[1:]}; intervals have \
+{spec.evaluation.confidence:.0%} confidence
+- Gates: {verdict(evaluation.gates)}
+- Data: {rows} rows of {snapshot.source}; snapshot `{snapshot.digest}`
+- {snapshot.attribution or "No attribution was given with the data."}
+- Input: {spec.medium} {training.description.shape}, raw; \
+{learned.about(training.description)}
+- Weights `{training.weights_digest}`
+
+## Model
+
+{_model(spec, folder, training)}
+
+## Gates
+
+{gate_table(evaluation.gates)}
+
+{sections}
+"""
+
+
+def _model(spec: PipelineSpec, folder: Path, training: TrainingRecord) -> str:
+    """The model and its training, as a list."""
+    recipe, hidden = spec.training, CHECKPOINT_FIELDS | {"epochs"}
+    fields = recipe.model_dump(mode="json", exclude=hidden)
+    settings = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in fields.items())
+    best = int(training.metrics.get("best_epoch", 0)) or "unknown"
+    changes = changes_of_fields(fields_of_file(spec, folder), fields_of(spec))
+    lines = [
+        f"`{builder_name(spec)}`, of {training.model_bytes / 1e6:.1f} MB",
+        *[f"{k.replace('_', ' ')} {v}" for k, v in spec.model.arguments.items()],
+        f"Trained for {recipe.epochs} epochs; it has the weights of epoch {best}",
+        f"{settings[:1].upper()}{settings[1:]}",
+        *[f"Not as in the pipeline's file: {change}" for change in changes],
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def gate_table(gates: Sequence[GateResult]) -> str:
+    """The gates as a table, Markdown."""
+    lines = ["| gate | verdict | value | threshold | |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
+    for gate in gates:
+        outcome = "passed" if gate.passed else "**failed**"
+        numbers = gate.value, gate.threshold
+        value, bound = ("" if n is None else f"{n:.4g}" for n in numbers)
+        lines.append(f"| {gate.name} | {outcome} | {value} | {bound} | {gate.reason} |")
+    return "\n".join(lines)
+
+
+def law_section(
+    evidence: Sequence[Evidence], standing: Evidence, before: Evidence | None
+) -> str:
+    """The section of the card on the law by which the version was judged, Markdown.
+
+    Args:
+        evidence: all rows of the version, oldest first.
+        standing: the row with the card's metrics.
+        before: that of the champion it was compared with, if any.
+    """
+    lines = ["", "## Law and evidence", ""]
+    lines.append(f"- Law of the pipeline file `{standing.law_digest}`")
+    experiment = recorded_changes(standing.law)
+    lines += [f"- Experiment: it overrides {change}" for change in experiment]
+    if before is not None and before.law_digest != standing.law_digest:
+        old, new = before.law.get("committed", {}), standing.law.get("committed", {})
+        since = f"- Change of law since version {before.version}"
+        lines += [f"{since}: {change}" for change in changes(old, new)]
+    lines += ["", "| evidence | compared with | law | verdict |"]
+    lines += ["| --- | --- | --- | --- |"]
+    for row in evidence:
+        law = f"`{row.law_digest[:12]}`"
+        if row.overrides:
+            law += f", overridden: {', '.join(row.overrides)}"
+        champion = row.champion_version or "none"
+        lines.append(f"| {row.id} | {champion} | {law} | {verdict(row.gates)} |")
+    return "\n".join(lines) + "\n"
