@@ -21,8 +21,13 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.fields import fields_of
-from headrace.spec.files import fields_of_file, read_readme, split_readme, summary
+from headrace.spec.files import (
+    fields_of,
+    fields_of_file,
+    read_readme,
+    split_readme,
+    summary,
+)
 from headrace.spec.law import (
     Law,
     changes,

@@ -27,7 +27,6 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.fields import fields_of
 from headrace.spec.files import (
     FILE_NAME,
     fields_of,

@@ -29,7 +29,6 @@ from headrace.records import (
 )
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec
-from headrace.spec.fields import fields_of
 from headrace.spec.files import fields_of
 from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE

@@ -22,8 +22,8 @@ from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
-from headrace.tasks.forms import Targets
 from headrace.tasks.lookup import task
+from headrace.tasks.forms import Targets
 
 _NO_LABELS = pa.chunked_array([], pa.string())
 

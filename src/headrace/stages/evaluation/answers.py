@@ -17,8 +17,8 @@ from headrace.media import medium
 from headrace.models.logged import inference
 from headrace.records import Finding, Metrics
 from headrace.tasks import Judge
-from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 from headrace.tasks.lookup import task
+from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
 SHOWN = 50
 SOME_ROWS = 20_000

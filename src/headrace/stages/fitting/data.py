@@ -22,8 +22,8 @@ from headrace.media import medium
 from headrace.models.logged.inference import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
-from headrace.tasks.forms import Targets
 from headrace.tasks.lookup import task
+from headrace.tasks.forms import Targets
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29

@@ -34,8 +34,8 @@ from headrace.stages.validation.tables import (
 )
 from headrace.state.store import Store
 from headrace.tasks import Contract
-from headrace.tasks.forms import Counts
 from headrace.tasks.lookup import task
+from headrace.tasks.forms import Counts
 
 _KINDS_SHOWN = 5
 

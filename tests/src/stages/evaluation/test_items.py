@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from headrace.stages.evaluation.judged import keep_items
 
 from headrace.data.snapshots import DIGEST, SplitRows, find_snapshot
 from headrace.errors import IntegrityError
