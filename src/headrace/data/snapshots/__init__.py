@@ -14,12 +14,11 @@ Rows are in hash order, so any contiguous range of rows is a random sample, and 
 items are neighbours in one shard.
 """
 
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.quarantine import quarantine_name, read_quarantine
 from headrace.data.snapshots.reading import (
     DIGEST,
     Manifest,
     Shard,
+    check_snapshot,
     digests_of,
     find_snapshot,
     payload_of,
@@ -27,7 +26,13 @@ from headrace.data.snapshots.reading import (
     read_shard,
     shards_of,
 )
-from headrace.data.snapshots.splits import Rows, SplitRows, read_split
+from headrace.data.snapshots.splits import (
+    Rows,
+    SplitRows,
+    quarantine_name,
+    read_quarantine,
+    read_split,
+)
 from headrace.data.snapshots.writing import (
     Rejected,
     WrittenShard,

@@ -17,8 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from headrace import media, tasks
-from headrace.data.decoding import none_usable
-from headrace.data.decoding_parts import Limits, check_media_ratio
+from headrace.data.decoding import Limits, check_media_ratio, none_usable
 from headrace.data.snapshots import WrittenShard, prefix_bits, publish_snapshot
 from headrace.data.sources import open_source
 from headrace.errors import SourceError

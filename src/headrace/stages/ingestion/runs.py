@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
-from headrace.data.decoding import Block, Part, decode_chunk, fit
-from headrace.data.decoding_parts import LIMITS, Limits
+from headrace.data.decoding import LIMITS, Block, Limits, Part, decode_chunk, fit
 from headrace.data.snapshots import Rejected
 from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from headrace.data.anchored.adoption import described
+from headrace.data.anchored import described
 from headrace.data.snapshots import check_snapshot
 from headrace.errors import IntegrityError
 from headrace.progress import counted

@@ -9,7 +9,7 @@ import pytest
 from tests.src.data.snapshots.conftest import quarantine
 
 from headrace.data.snapshots import read_quarantine
-from headrace.data.snapshots.quarantine import quarantined_rows
+from headrace.data.snapshots.splits import quarantined_rows
 from headrace.errors import IntegrityError
 
 
