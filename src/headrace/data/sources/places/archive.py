@@ -13,7 +13,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 from headrace.data.sources.places.files import (
     Bounded,
@@ -25,9 +25,7 @@ from headrace.data.sources.places.files import (
 )
 from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
 from headrace.errors import SourceError
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 _ENCRYPTED = 0x1
 _UTF8 = 0x800

@@ -15,13 +15,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
 _SLACK = 2**20
@@ -143,6 +141,11 @@ class File:
 def local_file(path: str | Path, where: str, size: int) -> File:
     """A file on disk."""
     return File(where, size, lambda: open(path, "rb"))
+
+
+def in_memory(where: str, data: bytes) -> File:
+    """Bytes as a file."""
+    return File(where, len(data), lambda: io.BytesIO(data))
 
 
 def check_limits(where: str, members: int, total: int, settings: Settings) -> None:

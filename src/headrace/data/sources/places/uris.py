@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
@@ -32,11 +32,9 @@ from headrace.data.sources.places.trees import (
     relative_name,
 )
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
+from headrace.settings import Settings
 from headrace.state.store.options import storage_options
 from headrace.state.store.remote import connect
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 _ATTEMPTS = 4
 

@@ -23,14 +23,11 @@ from headrace.data.sources.tables.dialects import (
     Dialect,
     Row,
     find_dialect,
-    fitted,
     has_header,
-    names_of,
     newline_of,
     rows_of,
     sample_rows,
 )
-from headrace.data.sources.tables.names import ITEMS, plain_name
 from headrace.data.sources.tables.strays import (
     Pattern,
     StrayQuotes,
@@ -38,10 +35,13 @@ from headrace.data.sources.tables.strays import (
     separate_rows,
 )
 from headrace.data.sources.tables.tabular import (
+    ITEMS,
     Rows,
     Survey,
     batches,
+    check_names,
     check_width,
+    plain_name,
     readable,
     text_column,
 )
@@ -117,32 +117,26 @@ class DelimitedTable:
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
         places = [list(self.kinds).index(name) for name in columns]
-        blank = [None] * len(places)
-        for rows, bad in batches(self._cells(places)):
-            cells = zip(*(row or blank for row in rows), strict=True)
-            arrays = [text_column(column) for column in cells]
-            yield Rows(pa.record_batch(arrays, list(columns)), bad)
+        return batches(self._cells(places), dict.fromkeys(columns, text_column))
 
     def _cells(self, places: Sequence[int]) -> Iterator[tuple[list[str] | None, int]]:
         """Some cells of each row below the header, and the characters of the row."""
         for row in self._rows(self._dialect, StrayQuotes()):
-            cells = fitted(row.cells, self._dialect.width)
             if row.problem:
                 yield from [(None, 0)] * len(row.raw)
-            elif cells is None:
-                yield None, 0
             else:
-                yield [cells[place] for place in places], sum(map(len, cells))
+                yield [row.cells[place] for place in places], sum(map(len, row.cells))
 
     def _rows(self, dialect: Dialect, quotes: StrayQuotes) -> Iterator[Row]:
-        """The rows below the header."""
+        """The rows below the header; each has its cells, or a problem."""
         with open_text(self._file, self._encoding, dialect.newline) as text:
             rows = rows_of(lines_of(text, self.where), dialect)
             for row in itertools.islice(rows, self._skipped, None):
                 if len(row.raw) == 1 and not row.problem:
-                    yield row
-                else:
-                    yield from separate_rows(row, dialect, self._pattern, quotes)
+                    yield row.checked(dialect.width)
+                    continue
+                for separated in separate_rows(row, dialect, self._pattern, quotes):
+                    yield separated.checked(dialect.width)
 
     def _best_pass(self, dialect: Dialect) -> _Pass:
         """The pass with or without quotes: whichever has fewer bad rows."""
@@ -169,20 +163,13 @@ class DelimitedTable:
     def _survey(self, dialect: Dialect) -> _Pass:
         survey, quotes = Survey(), StrayQuotes()
         for row in self._rows(dialect, quotes):
-            cells = fitted(row.cells, dialect.width)
             if row.problem:
                 survey.add_bad(row.line, row.problem, len(row.raw))
                 continue
-            if cells is None:
-                count = len(row.cells)
-                problem = f"it has {count} cells instead of {dialect.width}"
-                survey.add_bad(row.line, problem)
-                continue
+            cells: list[str] = []
             if survey.samples_next:
-                cut = [cell[:_SAMPLED_CHARACTERS] for cell in cells]
-                survey.add(cut, sum(map(len, cut)))
-            else:
-                survey.add(None, 0)
+                cells = [cell[:_SAMPLED_CHARACTERS] for cell in row.cells]
+            survey.add(cells[: dialect.width], sum(map(len, cells)))
             quotes.quoted += row.is_quoted(dialect.delimiter)
         return _Pass(dialect, survey, quotes)
 
@@ -217,7 +204,9 @@ def open_delimited(
     check_width(file.where, dialect.width, max_columns)
     rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
     header = has_header(rows, _requested(reading))
-    names = names_of(rows[0] if header else None, dialect.width, file.where)
+    cells = rows[0] if header else [""] * dialect.width
+    names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
+    check_names(names, file.where)
     return DelimitedTable(file, encoding, dialect, names, header, header + bool(named))
 
 

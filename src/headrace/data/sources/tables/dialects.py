@@ -13,9 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from headrace.data.sources.tables.names import is_known_name, plain_name
-from headrace.data.sources.tables.tabular import check_names
-from headrace.errors import SourceError
+from headrace.data.sources.tables.tabular import KNOWN_NAMES, plain_name
 
 # A tab is the rarest character in texts, a comma the most frequent.
 DELIMITERS = {"\t": "tab", "|": "pipe", ";": "semicolon", ",": "comma"}
@@ -76,6 +74,13 @@ class Row(NamedTuple):
         line = self.raw[0]
         is_plain = '"' not in line or delimiter.join(self.cells) == line.rstrip("\r\n")
         return len(self.raw) > 1 or not is_plain
+
+    def checked(self, width: int) -> Row:
+        """The row itself; unreadable if it has another number of cells."""
+        if self.problem or fitted(self.cells, width) is not None:
+            return self
+        problem = f"it has {len(self.cells)} cells instead of {width}"
+        return self._replace(problem=problem, raw=self.raw[:1])
 
 
 def rows_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Row]:
@@ -168,11 +173,8 @@ def newline_of(sample: str) -> str:
 
 
 def _sampled(sample: str, is_whole: bool, dialect: Dialect) -> list[Row]:
-    lines = re.split(r"(?<=\n)|(?<=\r)(?!\n)", sample)
-    if dialect.newline == "\n":
-        lines = sample.split("\n")
-        lines = [f"{line}\n" for line in lines[:-1]] + [lines[-1]]
-    rows = list(rows_of([line for line in lines if line], dialect))
+    ends = r"(?<=\n)" if dialect.newline == "\n" else r"(?<=\n)|(?<=\r)(?!\n)"
+    rows = list(rows_of(filter(None, re.split(ends, sample)), dialect))
     return rows if is_whole or len(rows) < 2 else rows[:-1]
 
 
@@ -216,42 +218,15 @@ def has_header(rows: Sequence[list[str]], requested: Iterable[str]) -> bool:
     columns = list(zip(*others, strict=True)) if others else [()] * len(first)
     if not any(names) or any(len(cell) > _LONG_NAME for cell in first):
         return False
-    if any(
-        cell and cell in column for cell, column in zip(first, columns, strict=True)
-    ):
+    pairs = zip(first, columns, strict=True)
+    if any(cell and cell in column for cell, column in pairs):
         return False
-    if {name for name in requested if name} & set(first) or any(
-        map(is_known_name, names)
-    ):
+    if not KNOWN_NAMES.isdisjoint(names) or set(filter(None, requested)) & set(first):
         return True
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False
     if any(column and all(map(_NUMBER.fullmatch, column)) for column in columns):
         return True
-    return _looks_named(first, columns)
-
-
-def _looks_named(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
-    """Whether cells may be names, above a column with recurring values."""
-    if not all(_NAME.fullmatch(cell) for cell in first if cell):
-        return False
-    repeats = (len(set(column)) <= len(column) / 2 for column in columns if column)
-    return any(repeats)
-
-
-def names_of(header: Sequence[str] | None, width: int, where: str) -> list[str]:
-    """The names of the columns; ``column_1`` and so on for columns without.
-
-    Raises:
-        SourceError: two columns have one name, or one is damaged.
-    """
-    cells = header or [""] * width
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
-    check_names(names, where)
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise SourceError(
-                f"{where} has {count} columns named {name!r}.",
-                "Give each column a name of its own.",
-            )
-    return names
+    # They may be names if they are above a column with recurring values.
+    recurs = any(len(set(column)) <= len(column) / 2 for column in columns if column)
+    return recurs and all(_NAME.fullmatch(cell) for cell in first if cell)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from headrace.data.sources.encodings.detection import find_encoding
 from headrace.data.sources.places.files import File, unpacked
 from headrace.data.sources.tables import parquet
@@ -12,9 +10,7 @@ from headrace.data.sources.tables.jsonl import open_json
 from headrace.data.sources.tables.tabular import Table
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 # Of equal tables in several formats, the first of these is read.
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.labels import Labels, labels_as_text
+from headrace.data.sources.arrays import Labels, labels_as_text
 from headrace.data.sources.tables.roles import Roles
 from headrace.data.sources.tables.tabular import Rows, Table, each_once
 from headrace.data.sources.tables.where import EVERY_ROW, Where, parse_where
