@@ -1,7 +1,13 @@
-"""Files of the store whose sha256 is in the ledger."""
+"""The store, checked against the ledger.
+
+Write access to the store does not include the ledger. So the ledger has the sha256 of
+each file that counts as evidence; a file with another sha256, or with none, is ignored.
+A store by an older release is adopted once.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -17,6 +23,10 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
 R = TypeVar("R", bound=Record)
+
+# Folders of evidence, and how many folders lie between them and the files.
+_FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0}
+_FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
 
 log = logging.getLogger("headrace")
 
@@ -45,17 +55,15 @@ class AnchoredStore:
         recorded = self.ledger.anchors([key]).get(key)
         if recorded == hashlib.sha256(data).hexdigest():
             return data
-        problem = "is not in the ledger"
-        if recorded:
-            problem = "is not the file that the ledger recorded"
+        other = "is not the file that the ledger recorded"
+        problem = other if recorded else "is not in the ledger"
         log.warning("%s %s: it counts for nothing.", self.store.uri(key), problem)
         return None
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key, or None."""
-        data = self.read(key)
         try:
-            return None if data is None else json.loads(data)
+            return json.loads(self.read(key) or "null")
         except (ValueError, RecursionError):
             return None
 
@@ -102,13 +110,6 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode()
 
 
-# Folders of evidence, and how many folders lie between them and the files.
-_FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0}
-_FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
-
-log = logging.getLogger("headrace")
-
-
 def open_anchored(settings: Settings) -> AnchoredStore:
     """The store and the ledger of the settings.
 
@@ -135,10 +136,8 @@ def _files(store: Store) -> Iterator[tuple[str, str]]:
         if depth:
             keys = [f"{key}/{name}" for key in keys for name in store.names(key)]
         for key in keys:
-            try:
+            with contextlib.suppress(OSError):
                 yield key, hashlib.sha256(store.read(key)).hexdigest()
-            except OSError:
-                continue
 
 
 def _snapshots(store: Store) -> Iterator[tuple[str, str]]:

@@ -222,12 +222,12 @@ def _decode_files(
 ) -> Part:
     encoded = cast(list[bytes], chunk.items[span])
     rows = _block(chunk, np.empty((len(encoded), 0), module.DTYPE), span)
-    problems = {
-        row: _too_large(size.item, limit)
-        for row, size in enumerate(sizes)
-        if limit and size.item > limit
-    }
-    problems |= {row - span.start: _UNREAD for row in chunk.unread}
+    problems = {row - span.start: _UNREAD for row in chunk.unread}
+    for row, size in enumerate(sizes):
+        if limit and size.item > limit and row not in problems:
+            reason = f"{size.item:,} bytes decoded; at most {limit:,} are taken "
+            reason += "(HEADRACE_MAX_ITEM_BYTES)"
+            problems[row] = Problem("too_large", reason)
     fitting = [b"" if row in problems else data for row, data in enumerate(encoded)]
     decoded = module.decode_files(fitting, form)
     rejected = {}
@@ -250,14 +250,6 @@ def _decode_files(
         notes=decoded.notes,
         encoded=sum(map(len, fitting)),
         unpacked=sum(size.unpacked for row, size in enumerate(sizes) if fitting[row]),
-    )
-
-
-def _too_large(size: int, limit: int) -> Problem:
-    return Problem(
-        "too_large",
-        f"{size:,} bytes decoded; at most {limit:,} are taken "
-        "(HEADRACE_MAX_ITEM_BYTES)",
     )
 
 

@@ -21,12 +21,7 @@ from headrace.media.arrow import read_parquet
 from headrace.media.digests import digests
 from headrace.media.forms import Payload
 from headrace.progress import counted
-from headrace.records import (
-    DEFAULT_TASK,
-    MANIFEST,
-    DataDescription,
-    SnapshotRecord,
-)
+from headrace.records import DEFAULT_TASK, MANIFEST, DataDescription, SnapshotRecord
 from headrace.state.store import Store, read
 
 FORMAT = 4

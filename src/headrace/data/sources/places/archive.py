@@ -66,14 +66,12 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             "It was probably cut short: download or make it again.",
         ) from None
     _check_zip_end(file)
-    members = []
-    for info in archive.infolist():
-        if not info.filename:  # is_dir() of Python 3.11 fails without a name
-            raise SourceError(
-                f"{where} holds a member without a name.", "Make the archive again."
-            )
-        if not info.is_dir():
-            members.append(info)
+    # is_dir() of Python 3.11 fails without a name.
+    if not all(info.filename for info in archive.infolist()):
+        raise SourceError(
+            f"{where} holds a member without a name.", "Make the archive again."
+        )
+    members = [info for info in archive.infolist() if not info.is_dir()]
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
     check_ratio(where, total, file.size, settings)
@@ -81,8 +79,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     for info in members:
         name = _zip_name(info, where)
         _check_zip_member(info, f"{where}: {name}", settings)
-        if not is_junk(name):
-            _add(tree, name, info, where)
+        _add(tree, name, info, where)
     return FileTree(where, tree)
 
 
@@ -150,12 +147,14 @@ def _members(where: str, open_member: Callable[[Any], IO[bytes]], size: str) -> 
 def _add(
     tree: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
 ) -> None:
+    """Add a member, if it is no by-product of a system."""
     if name in tree:
         raise SourceError(
             f"{where} holds {name!r} more than once.",
             "Make the archive again with each file once.",
         )
-    tree.facts[name] = info
+    if not is_junk(name):
+        tree.facts[name] = info
 
 
 def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
@@ -185,8 +184,7 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             _check_tar_member(info, f"{where}: {name}")
             total += info.size
             check_limits(where, members, total, settings)
-            if not is_junk(name):
-                _add(tree, name, info, where)
+            _add(tree, name, info, where)
         _check_tar_end(archive, bounded, where)
     return FileTree(where, tree)
 

@@ -25,7 +25,7 @@ FREE_BYTES = 16 * 2**20
 _SLACK = 2**20
 _XZ_BYTES = 256 * 2**20  # xz -9 needs 65 MiB
 _XZ_LIMIT = "Memory usage limit"
-PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -47,7 +47,10 @@ def translate_errors(where: str) -> Iterator[None]:
     except _DAMAGE as error:
         raise _damaged(where, error) from None
     except FileNotFoundError:
-        raise not_found(where) from None
+        login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
+        raise NotFoundError(
+            f"There is no data at {where}.", f"Check the path, or give another{login}."
+        ) from None
     except PermissionError as error:
         raise UsageError(
             f"{where} may not be read: {error.strerror or error}.", "Allow reading it."
@@ -79,14 +82,6 @@ def _damaged(where: str, error: Exception) -> SourceError:
     return SourceError(
         f"{where} is damaged or cut short: {first_line(error)}.",
         "Download or make it again.",
-    )
-
-
-def not_found(where: str) -> NotFoundError:
-    """The error for missing data."""
-    login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
-    return NotFoundError(
-        f"There is no data at {where}.", f"Check the path, or give another{login}."
     )
 
 
@@ -188,7 +183,15 @@ def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(stream)
     if magic.startswith(b"\xfd7zXZ\x00"):
-        return _xz(stream)
+        # As lzma.LZMAFile, with a limit on memory.
+        unpacking = _compression.DecompressReader(
+            stream,
+            lzma.LZMADecompressor,
+            trailing_error=lzma.LZMAError,
+            format=lzma.FORMAT_XZ,
+            memlimit=_XZ_BYTES,
+        )
+        return io.BufferedReader(unpacking)
     return stream
 
 
@@ -196,18 +199,6 @@ def unpacked_head(file: File) -> bytes:
     """The first 512 bytes of a file, decompressed if it is gzip, bzip2 or xz."""
     with file.open() as raw, decompressed(raw, file.head(6)) as stream:
         return stream.read(512)
-
-
-def _xz(stream: IO[bytes]) -> IO[bytes]:
-    """`lzma.LZMAFile` with a limit on memory."""
-    unpacking = _compression.DecompressReader(
-        stream,
-        lzma.LZMADecompressor,
-        trailing_error=lzma.LZMAError,
-        format=lzma.FORMAT_XZ,
-        memlimit=_XZ_BYTES,
-    )
-    return io.BufferedReader(unpacking)
 
 
 class Bounded(io.RawIOBase):
@@ -234,11 +225,10 @@ class Bounded(io.RawIOBase):
         allowed = max(FREE_BYTES, settings.max_ratio * file.size)
         self._limit = min(allowed, settings.max_bytes)
 
-    def _check(self, position: int) -> int:
+    def _check(self, position: int) -> None:
         if position > self._limit:
             check_limits(self._file.where, 0, position, self._settings)
             check_ratio(self._file.where, position, self._file.size, self._settings)
-        return position
 
     def read(self, size: int = -1) -> bytes:
         """Read bytes within the limit."""
@@ -283,7 +273,7 @@ class Bounded(io.RawIOBase):
 def unpacked(file: File, settings: Settings) -> File:
     """A file, decompressed within limits if it is gzip, bzip2 or xz."""
     head = file.head(6)
-    if not head.startswith(PACKED):
+    if not head.startswith(_PACKED):
         return file
 
     def opener() -> IO[bytes]:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import io
+import itertools
 import os
 import re
 import stat
@@ -209,24 +210,17 @@ def identity(uri: str, settings: Settings) -> str:
 
 
 def _local_facts(place: Path) -> Iterator[str]:
-    yield _local_fact(".", place.stat())
-    if place.is_dir():
-        for name, entry in walk(place):
-            yield _local_fact(name, entry.stat(follow_symlinks=False))
+    entries = walk(place) if place.is_dir() else ()
+    below = ((name, entry.stat(follow_symlinks=False)) for name, entry in entries)
+    for name, status in itertools.chain([(".", place.stat())], below):
+        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+        yield f"{name} {status.st_size} {times} {status.st_ino}"
 
 
 def _remote_facts(fs: Any, path: str) -> list[str]:
     fs.invalidate_cache()
     info = fs.info(path)
-    if info["type"] == "directory":
-        return sorted(map(_remote_fact, fs.find(path, detail=True).values()))
-    return [fs.ukey(path), _remote_fact(info)]
-
-
-def _local_fact(name: str, status: os.stat_result) -> str:
-    times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
-    return f"{name} {status.st_size} {times} {status.st_ino}"
-
-
-def _remote_fact(info: dict[str, Any]) -> str:
-    return repr(sorted((key, str(value)) for key, value in info.items()))
+    is_folder = info["type"] == "directory"
+    infos = fs.find(path, detail=True).values() if is_folder else [info]
+    facts = [repr(sorted((k, str(v)) for k, v in info.items())) for info in infos]
+    return sorted(facts) if is_folder else [fs.ukey(path), *facts]

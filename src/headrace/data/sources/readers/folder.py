@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from headrace.data.sources.encodings.lines import in_utf_8
-from headrace.data.sources.places.files import File
+from headrace.data.sources.places.files import File, in_memory
 from headrace.data.sources.places.trees import (
     FileTree,
     ignored_files,
@@ -38,15 +38,19 @@ class FileRow:
     """A file that is one item.
 
     Attributes:
-        file: None if it is missing, which makes an empty item.
+        name: for messages.
+        path: of the file; None if it is missing, which makes an empty item.
+        is_unread: whether the row of a table that names it is unreadable.
+        is_taken: whether the condition takes that row.
     """
 
     split: SourceSplit | None
     label: str
     name: str
-    file: File | None
+    path: str | None
     group: str | None = None
     is_unread: bool = False
+    is_taken: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,8 @@ def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[
     if reading.labelled:
         _check_places(tree, reading.medium)
         names = _labelled(tree, ignored)
-    rows = (FileRow(*place, name, tree.files[name]) for place, name in names)
-    chunks = file_chunks(rows, settings, source)
+    rows = (FileRow(*place, name, name) for place, name in names)
+    chunks = file_chunks(rows, tree.files.__getitem__, source, settings)
     first = next(chunks, None)
     if first is None:
         raise _no_items(tree, reading)
@@ -135,39 +139,48 @@ def read_single(file: File, source: Source, settings: Settings) -> Iterator[Chun
     """
     source.kind = "file"
     name = relative_name(file.name, file.where)
-    return file_chunks([FileRow(None, "", name, file)], settings, source)
+    row = FileRow(None, "", name, file.where)
+    return file_chunks([row], lambda path: file, source, settings)
 
 
 def file_chunks(
-    rows: Iterable[FileRow], settings: Settings, source: Source, not_whole: str = ""
+    rows: Iterable[FileRow],
+    find: Callable[[str], File],
+    source: Source,
+    settings: Settings,
+    not_whole: str = "",
 ) -> Iterator[Chunk]:
     """Files as chunks of one split and of bounded size; texts become UTF-8.
+
+    Args:
+        find: finds a file by its path.
 
     Raises:
         SourceError: a file is over ``max_file_bytes`` of the settings.
     """
-    batch: list[FileRow] = []
+    batch: list[tuple[FileRow, File]] = []
     size = 0
     for row in rows:
-        file_size = row.file.size if row.file else 0
-        if row.file and file_size > settings.max_file_bytes:
+        file = find(row.path) if row.path else in_memory("", b"")
+        if file.size > settings.max_file_bytes:
             raise SourceError(
-                f"{row.file.where} has {file_size:,} bytes; one item has at most "
+                f"{file.where} has {file.size:,} bytes; one item has at most "
                 f"{settings.max_file_bytes:,}.",
                 "Take it out of the data, or raise HEADRACE_MAX_FILE_BYTES.",
             )
-        is_full = len(batch) == ROWS_PER_CHUNK or size + file_size > CHUNK_BYTES
-        if batch and (is_full or batch[0].split != row.split):
+        is_full = len(batch) == ROWS_PER_CHUNK or size + file.size > CHUNK_BYTES
+        if batch and (is_full or batch[0][0].split != row.split):
             yield _chunk(batch, source, not_whole)
             batch, size = [], 0
-        batch.append(row)
-        size += file_size
+        batch.append((row, file))
+        size += file.size
     if batch:
         yield _chunk(batch, source, not_whole)
 
 
-def _chunk(rows: list[FileRow], source: Source, not_whole: str) -> Chunk:
-    items = [row.file.read() if row.file else b"" for row in rows]
+def _chunk(batch: list[tuple[FileRow, File]], source: Source, not_whole: str) -> Chunk:
+    rows = [row for row, _ in batch]
+    items = [file.read() for _, file in batch]
     if medium_named(source.reading.medium).IS_TEXT:
         items = in_utf_8(items, source)
     groups = [row.group for row in rows if row.group is not None]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from headrace.data.sources.places.archive import tar_tree, zip_tree
@@ -30,9 +29,10 @@ from headrace.data.sources.tables.roles import (
     roles_beside,
 )
 from headrace.data.sources.tables.tabular import Table, each_once, find_named
+from headrace.data.sources.tables.where import parse_where
 from headrace.errors import SourceError
 from headrace.media import medium as medium_named
-from headrace.media.chunks import Chunk, Reading, Source, SourceSplit, split_in_name
+from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.records import Finding
 from headrace.settings import Settings
 
@@ -102,25 +102,6 @@ class _Listing(NamedTuple):
     table: Table
     roles: Roles
     find: _Find
-
-
-class _Row(NamedTuple):
-    """A row of a table that names a file.
-
-    Attributes:
-        cell: the name of the file as the table has it; else, that of the row.
-        name: of the file in the index; None if there is no such file.
-        is_taken: whether the condition takes the row.
-        is_unread: whether the row is unreadable, and so names no file.
-    """
-
-    split: SourceSplit | None
-    label: str
-    group: str | None
-    cell: str
-    name: str | None
-    is_taken: bool
-    is_unread: bool
 
 
 def read(
@@ -248,13 +229,13 @@ def _read_files(
     Missing and unlisted files become findings of the source, at once.
     """
     reading = source.reading
-    rows: list[_Row] = []
+    rows: list[FileRow] = []
     known: set[str] = set()
     not_whole = ""
     for listing in listings:
         of_table, first_not_whole = _rows_of(listing, reading)
         not_whole = not_whole or first_not_whole
-        names = {row.name for row in of_table if row.name is not None}
+        names = {row.path for row in of_table if row.path is not None}
         if known and names <= known:
             source.notes.append(f"{listing.name}: not read, as its files are known.")
             continue
@@ -264,7 +245,7 @@ def _read_files(
         source.notes.append(f"{listing.name}: {table.format}; {about}")
         known |= names
         rows += of_table
-    missing = [row.cell for row in rows if row.name is None and not row.is_unread]
+    missing = [row.name for row in rows if row.path is None and not row.is_unread]
     unlisted = [
         name
         for name in index.places
@@ -276,15 +257,19 @@ def _read_files(
     source.findings += name_findings("unlisted_files", where, what, unlisted)
     taken = [row for row in rows if row.is_taken]
     tables.check_taken(reading, len(rows), len(taken), where)
-    return file_chunks(_in_order(taken, index), settings, source, not_whole)
+    # By split, then by the place of the file, which suits archives.
+    splits = list(dict.fromkeys(row.split for row in taken))
+    places: dict[str | None, int] = {**index.places, None: len(index.places)}
+    taken.sort(key=lambda row: (splits.index(row.split), places[row.path]))
+    return file_chunks(taken, index.file, source, settings, not_whole)
 
 
-def _rows_of(listing: _Listing, reading: Reading) -> tuple[list[_Row], str]:
+def _rows_of(listing: _Listing, reading: Reading) -> tuple[list[FileRow], str]:
     """The rows of a table, and the first label that is a number and not an integer."""
     table, roles = listing.table, listing.roles
-    condition = tables.condition_of(table, reading)
+    condition = parse_where(reading.where, table.kinds, table.where)
     default = split_in_name(listing.name) if reading.labelled else None
-    listed: list[_Row] = []
+    listed: list[FileRow] = []
     not_whole = ""
     for rows in table.read(each_once([*roles.used, *sorted(condition.columns)])):
         cells = tables.texts_of(rows.batch.column(roles.item))
@@ -296,20 +281,8 @@ def _rows_of(listing: _Listing, reading: Reading) -> tuple[list[_Row], str]:
         splits = tables.splits_of(rows, roles.split, table.where, default)
         is_taken = tables.select(rows, condition).tolist()
         for row, cell in enumerate(cells):
-            place = cell or f"{listing.name}[{len(listed)}]"
-            name = listing.find(_plain_path(cell)) if cell else None
-            facts = (splits[row], labels.texts[row], groups[row], place, name)
-            listed.append(_Row(*facts, is_taken[row], row in rows.bad))
+            name = cell or f"{listing.name}[{len(listed)}]"
+            path = listing.find(_plain_path(cell)) if cell else None
+            facts = (splits[row], labels.texts[row], name, path, groups[row])
+            listed.append(FileRow(*facts, row in rows.bad, is_taken[row]))
     return listed, not_whole
-
-
-def _in_order(rows: Sequence[_Row], index: _Index) -> Iterator[FileRow]:
-    """Rows by split, then by the place of the file, which suits archives."""
-    splits = list(dict.fromkeys(row.split for row in rows))
-    last = len(index.places)
-    places = [index.places[row.name] if row.name else last for row in rows]
-    order = np.lexsort([places, [splits.index(row.split) for row in rows]])
-    for place in order.tolist():
-        row = rows[place]
-        file = index.file(row.name) if row.name else None
-        yield FileRow(row.split, row.label, row.cell, file, row.group, row.is_unread)

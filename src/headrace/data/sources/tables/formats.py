@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from headrace.data.sources.encodings.detection import find_encoding
 from headrace.data.sources.places.files import File, unpacked
 from headrace.data.sources.tables import parquet
@@ -14,7 +16,9 @@ from headrace.settings import Settings
 
 # Of equal tables in several formats, the first of these is read.
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")
-_PACKED = (".gz", ".bz2", ".xz")
+_TABLE = re.compile(
+    rf"({'|'.join(map(re.escape, SUFFIXES))})(\.gz|\.bz2|\.xz)*\Z", re.ASCII | re.I
+)
 HEAD = 512
 _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     (
@@ -52,19 +56,13 @@ _HTML = (b"<!doctype html", b"<html", b"<?xml")
 
 def table_suffix(name: str) -> str:
     """The suffix of a table's format in a name; empty for other names."""
-    name = name.lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    match = _TABLE.search(name)
+    return match[1].lower() if match else ""
 
 
 def stem_of(name: str) -> str:
     """The name of a table without its format's suffixes."""
-    plain = name
-    for packed in _PACKED:
-        if plain.lower().endswith(packed):
-            plain = plain[: -len(packed)]
-    return plain[: len(plain) - len(table_suffix(name))]
+    return _TABLE.sub("", name)
 
 
 def open_table(file: File, reading: Reading, settings: Settings) -> Table | None:

@@ -143,16 +143,12 @@ def opened(file: File, settings: Settings) -> Iterator[Opened]:
             ) from None
 
 
-def row_bytes(table: pq.ParquetFile) -> float:
-    """The mean number of unpacked bytes of a row."""
-    facts = table.metadata
-    groups = map(facts.row_group, range(facts.num_row_groups))
-    size = sum(group.total_byte_size for group in groups)
-    return float(size / max(1, facts.num_rows))
-
-
 class ParquetTable:
-    """A Parquet file as a `Table`."""
+    """A Parquet file as a `Table`.
+
+    Attributes:
+        row_bytes: the mean number of unpacked bytes of a row.
+    """
 
     def __init__(self, file: File, settings: Settings) -> None:
         self.where, self.name = file.where, file.name
@@ -161,9 +157,13 @@ class ParquetTable:
         self._file = file
         self._settings = settings
         with opened(file, settings) as parquet:
-            schema = parquet.table.schema_arrow
-        check_names(schema.names, file.where)
-        self.kinds = {field.name: field.type for field in schema}
+            self.schema = parquet.table.schema_arrow
+            facts = parquet.table.metadata
+            groups = map(facts.row_group, range(facts.num_row_groups))
+            size = sum(group.total_byte_size for group in groups)
+            self.row_bytes: float = size / max(1, facts.num_rows)
+        check_names(self.schema.names, file.where)
+        self.kinds = {field.name: field.type for field in self.schema}
 
     def sample(self) -> pa.Table:
         """Its first rows, of the columns of text, numbers and truth values."""
@@ -212,7 +212,7 @@ class ParquetTable:
         with opened(self._file, self._settings) as parquet:
             table, fitting = parquet.table, rows_that_fit(parquet, columns)
             # A dictionary stores equal values once, so the size may be too small.
-            count = at_once or min(_ROWS_AT_ONCE, rows_at_once(row_bytes(table)))
+            count = at_once or min(_ROWS_AT_ONCE, rows_at_once(self.row_bytes))
             for batch in table.iter_batches(
                 min(count, fitting), columns=list(columns), use_threads=False
             ):

@@ -13,8 +13,14 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.arrays import Labels, labels_as_text
 from headrace.data.sources.tables.roles import Roles
-from headrace.data.sources.tables.tabular import Rows, Table, each_once
-from headrace.data.sources.tables.where import EVERY_ROW, Where, parse_where
+from headrace.data.sources.tables.tabular import (
+    Rows,
+    Table,
+    each_once,
+    is_binary,
+    plain,
+)
+from headrace.data.sources.tables.where import Where, parse_where
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import (
     CHUNK_BYTES,
@@ -71,11 +77,11 @@ def read_parts(parts: Iterable[Part], reading: Reading, where: str) -> Iterator[
     """
     total = taken = 0
     for part in parts:
-        condition = condition_of(part.table, reading)
+        table = part.table
+        condition = parse_where(reading.where, table.kinds, table.where)
+        columns = each_once([*part.roles.used, *sorted(condition.columns)])
         first = 0
-        for rows in part.read(
-            each_once([*part.roles.used, *sorted(condition.columns)])
-        ):
+        for rows in part.read(columns):
             is_taken = select(rows, condition)
             if is_taken.any():
                 yield from _chunks(rows, is_taken, first, part)
@@ -83,17 +89,6 @@ def read_parts(parts: Iterable[Part], reading: Reading, where: str) -> Iterator[
             first += len(rows.batch)
         total += first
     check_taken(reading, total, taken, where)
-
-
-def condition_of(table: Table, reading: Reading) -> Where:
-    """The condition ``data.where`` for a table.
-
-    Raises:
-        SpecError: it is invalid for this table.
-    """
-    if reading.where is None:
-        return EVERY_ROW
-    return parse_where(reading.where, table.kinds, table.where)
 
 
 def select(rows: Rows, condition: Where) -> _Mask:
@@ -130,9 +125,8 @@ def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
     where, roles = part.table.where, part.roles
     places = np.flatnonzero(is_taken)
     batch = rows.batch if is_taken.all() else rows.batch.take(pa.array(places))
-    splits = splits_of(
-        rows if part.checks_all else Rows(batch), roles.split, where, part.split
-    )
+    checked = rows if part.checks_all else Rows(batch)
+    splits = splits_of(checked, roles.split, where, part.split)
     if part.checks_all:
         splits = [splits[place] for place in places.tolist()]
     names = [f"{part.table.name}[{first + place}]" for place in places.tolist()]
@@ -153,10 +147,8 @@ def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
 
 
 def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
-    column = _plain(column)
-    if pa.types.is_binary(column.type):
-        column = column.cast(pa.large_binary())
-    if not pa.types.is_large_binary(column.type):
+    column = plain(column)
+    if not is_binary(column.type):
         column = column.cast(pa.large_string()).cast(pa.large_binary())
     items = [item or b"" for item in column.to_pylist()]
     longest = max(range(len(items)), key=lambda row: len(items[row]))
@@ -167,12 +159,6 @@ def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
             "Take it out of the data.",
         )
     return items
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    return column
 
 
 def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) -> Labels:
@@ -189,7 +175,7 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
     """
     if name is None:
         return Labels([""] * len(rows))
-    column = _plain(rows.column(name))
+    column = plain(rows.column(name))
     kind = column.type
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), None, column)
@@ -204,8 +190,8 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
 
 def texts_of(column: pa.Array) -> list[str]:
     """A column as text; missing and undecodable cells are empty."""
-    column = _plain(column)
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+    column = plain(column)
+    if is_binary(column.type):
         return [_decoded(cell) for cell in column.to_pylist()]
     column = column.cast(pa.large_string())
     try:
