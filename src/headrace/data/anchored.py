@@ -141,7 +141,7 @@ def _files(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def _snapshots(store: Store) -> Iterator[tuple[str, str]]:
-    from headrace.data.snapshots import check_snapshot
+    from headrace.data.snapshots.reading import check_snapshot
 
     for name in store.names("snapshots"):
         key = f"snapshots/{name}/{MANIFEST}"
@@ -160,7 +160,7 @@ def _snapshots(store: Store) -> Iterator[tuple[str, str]]:
 
 def described(manifest: bytes, uri: str) -> SnapshotRecord:
     """The record of a snapshot from its manifest; raises ValueError."""
-    from headrace.data.snapshots import Manifest
+    from headrace.data.snapshots.reading import Manifest
 
     try:
         facts = json.loads(manifest)

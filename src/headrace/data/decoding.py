@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import Rejected
+from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.tables.tabular import UNREAD
 from headrace.errors import SourceError
 from headrace.media import Medium

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,8 +73,7 @@ class SplitRows:
         self._shards = shards_of(snapshot)
         self._quarantined = quarantined_rows(quarantine_uri, split)
         counts = [shard.splits.get(split, 0) for shard in self._shards]
-        bounds = [shard.first for shard in self._shards]
-        bounds.append(sum(shard.rows for shard in self._shards))
+        bounds = [0, *itertools.accumulate(shard.rows for shard in self._shards)]
         self.counts: npt.NDArray[np.int64] = np.array(counts, np.int64) - np.diff(
             np.searchsorted(self._quarantined, bounds)
         )

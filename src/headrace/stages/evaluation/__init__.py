@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.data.snapshots import SplitRows
+from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates import judge_gate, serving_gate
 from headrace.models.logged.loading import open_model

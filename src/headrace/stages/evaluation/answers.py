@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import Rows, SplitRows
+from headrace.data.snapshots.splits import Rows, SplitRows
 from headrace.media import medium
 from headrace.models.logged import inference
 from headrace.tasks import Judge, task

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.data.snapshots import find_snapshot
+from headrace.data.snapshots.reading import find_snapshot
 from headrace.gates import Opponent, Trial, champion_gate, not_compared
 from headrace.records import MANIFEST, GateResult, Metrics, SnapshotRecord
 from headrace.spec import GateSpec
@@ -24,7 +24,7 @@ from headrace.state.store import Store
 from headrace.tasks import task
 
 if TYPE_CHECKING:
-    from headrace.data.snapshots import SplitRows
+    from headrace.data.snapshots.splits import SplitRows
     from headrace.stages.evaluation.answers import Answers
     from headrace.stages.evaluation.opponents import Opponents
     from headrace.state.ledger import Ledger

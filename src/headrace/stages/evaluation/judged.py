@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import DIGEST, SplitRows
+from headrace.data.snapshots.reading import DIGEST
+from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.records import SnapshotRecord
 from headrace.state.ledger import Attempt

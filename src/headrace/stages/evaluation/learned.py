@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import digests_of, read_shard, shards_of
+from headrace.data.snapshots.reading import digests_of, read_shard, shards_of
 from headrace.errors import IntegrityError
 from headrace.records import SnapshotRecord
 from headrace.stages.evaluation.judged import FindSnapshot, Items, is_among

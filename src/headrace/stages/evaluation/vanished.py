@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.data.snapshots import DIGEST, SplitRows
+from headrace.data.snapshots.reading import DIGEST
+from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.records import DataDescription

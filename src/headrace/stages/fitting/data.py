@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import SplitRows, read_split
+from headrace.data.snapshots.splits import SplitRows, read_split
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.tasks.forms import Targets
 

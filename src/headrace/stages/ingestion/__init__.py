@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from headrace import media, tasks
 from headrace.data.decoding import Limits, check_media_ratio, none_usable
-from headrace.data.snapshots import WrittenShard, prefix_bits, publish_snapshot
-from headrace.data.sources import open_source
+from headrace.data.snapshots.writing import WrittenShard, prefix_bits, publish_snapshot
+from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
 from headrace.progress import Progress

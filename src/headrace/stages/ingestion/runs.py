@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from headrace import media, tasks
 from headrace.data.decoding import LIMITS, Block, Limits, Part, decode_chunk, fit
-from headrace.data.snapshots import Rejected
+from headrace.data.snapshots.writing import Rejected
 from headrace.media import Medium
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.digests import digests

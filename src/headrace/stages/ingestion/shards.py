@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.snapshots import WrittenShard, sort_order, write_shard
+from headrace.data.snapshots.writing import WrittenShard, sort_order, write_shard
 from headrace.errors import SourceError
 from headrace.media import medium
 from headrace.media.arrow import as_bytes

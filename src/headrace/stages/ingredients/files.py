@@ -57,7 +57,7 @@ class Packed:
         snapshot: SnapshotRecord,
         contract: ContractRecord,
     ) -> None:
-        from headrace.data.snapshots import read_quarantine
+        from headrace.data.snapshots.splits import read_quarantine
 
         self.builder = builder
         roots = training_roots(spec, builder)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.data.snapshots import payload_of, read_shard, shards_of
+from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import Finding, SnapshotRecord

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from headrace.data.snapshots import Shard, payload_of, read_shard
+from headrace.data.snapshots.reading import Shard, payload_of, read_shard
 from headrace.media import medium
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.state.store import disk_errors

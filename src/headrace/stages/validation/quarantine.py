@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.snapshots import quarantine_name
+from headrace.data.snapshots.splits import quarantine_name
 from headrace.records import DataDescription
 from headrace.stages.validation.checks import Check
 from headrace.stages.validation.items import counts_of

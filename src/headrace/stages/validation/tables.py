@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import read_rejected, shards_of
+from headrace.data.snapshots.reading import read_rejected, shards_of
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.validation.items import Work, describe

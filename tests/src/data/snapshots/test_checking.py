@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.src.data.snapshots.conftest import BAD, Write, some_items
 
-from headrace.data.snapshots import check_snapshot, read_split
+from headrace.data.snapshots.reading import check_snapshot
+from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
 from headrace.records import SnapshotRecord
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from tests.src.data.snapshots.conftest import quarantine
 
-from headrace.data.snapshots import read_quarantine
-from headrace.data.snapshots.splits import quarantined_rows
+from headrace.data.snapshots.splits import quarantined_rows, read_quarantine
 from headrace.errors import IntegrityError
 
 

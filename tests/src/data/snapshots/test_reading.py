@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from tests.src.data.snapshots.conftest import BAD, Write, read_items, some_items
 
-from headrace.data.snapshots import read_rejected, read_shard, read_split, shards_of
+from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
+from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
 
 

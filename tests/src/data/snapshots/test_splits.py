@@ -15,7 +15,8 @@ from tests.src.data.snapshots.conftest import (
     some_items,
 )
 
-from headrace.data.snapshots import SplitRows, read_split, writing
+from headrace.data.snapshots import writing
+from headrace.data.snapshots.splits import SplitRows, read_split
 from headrace.errors import IntegrityError
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from tests.src.data.sources.conftest import give_mnist
 
-from headrace.data.sources import check_source, open_source, opening
+from headrace.data.sources import opening
 from headrace.data.sources.catalog import sample
 from headrace.data.sources.identity import source_identity
+from headrace.data.sources.opening import check_source, open_source
 from headrace.data.sources.places.files import translate_errors
 from headrace.errors import (
     DependencyError,

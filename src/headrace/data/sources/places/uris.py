@@ -11,7 +11,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from headrace.credentials import OPTIONS
 from headrace.data.sources.places.files import (
     File,
     check_limits,
+    failed,
     first_line,
     local_file,
     translate_errors,
@@ -109,34 +109,14 @@ def translate_remote_errors(uri: str) -> Iterator[None]:
     """As `translate_errors`; all other errors of remote file systems are translated."""
     try:
         with translate_errors(uri):
-            try:
-                yield
-            except FileNotFoundError as error:
-                if _is_unreachable(error.__cause__):
-                    raise _failed(uri, error.__cause__) from None
-                raise
+            yield
     except HeadraceError:
         raise
     except Exception as error:  # each protocol has exceptions of its own
         if "://" not in uri or uri.startswith("file:"):
             raise
         # `from None`, since the cause in a log would show the parameters of a URL.
-        raise _failed(uri, error) from None
-
-
-def _is_unreachable(cause: BaseException | None) -> bool:
-    """Whether a server failed, which fsspec raises as FileNotFoundError too."""
-    if cause is None or isinstance(cause, FileNotFoundError):
-        return False
-    status: int = getattr(cause, "status", HTTPStatus.INTERNAL_SERVER_ERROR)
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _failed(uri: str, error: BaseException | None) -> DependencyError:
-    return DependencyError(
-        f"Reading {uri} failed: {type(error).__name__}: {error}.",
-        "Check the connection and the credentials, and run it again.",
-    )
+        raise failed(uri, error) from None
 
 
 def _remote_file(fs: Any, path: str, where: str, info: dict[str, Any]) -> File:
@@ -200,16 +180,16 @@ def identity(uri: str, settings: Settings) -> str:
         DependencyError: it cannot be reached.
     """
     fs, path = file_system(uri, settings)
-    is_local = isinstance(fs, LocalFileSystem)
+    facts = _local_facts if isinstance(fs, LocalFileSystem) else _remote_facts
     sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
     with translate_remote_errors(uri):
-        facts = _local_facts(Path(path)) if is_local else _remote_facts(fs, path)
-        for fact in facts:
+        for fact in facts(fs, path):
             sha.update(f"\n{fact}".encode(errors="surrogateescape"))
     return sha.hexdigest()
 
 
-def _local_facts(place: Path) -> Iterator[str]:
+def _local_facts(fs: LocalFileSystem, path: str) -> Iterator[str]:
+    place = Path(path)
     entries = walk(place) if place.is_dir() else ()
     below = ((name, entry.stat(follow_symlinks=False)) for name, entry in entries)
     for name, status in itertools.chain([(".", place.stat())], below):

@@ -77,7 +77,7 @@ def _read_tree(tree: FileTree, source: Source, settings: Settings) -> Iterator[C
         except SourceError as damaged:
             raise error or damaged from None
         error = error or reason
-        if parts and not (is_folder and not _all_named(parts)):
+        if parts and (not is_folder or all(map(_is_named, parts))):
             _note_others(tree, {part.table.where for part in parts}, source)
             return _read_parts(parts, source)
     if error is not None and not is_folder and source.reading.labelled:
@@ -151,7 +151,11 @@ def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
     kinds = {(part.roles.item, part.roles.label): part for part in parts}
     if len(kinds) < 2:
         return parts
-    sure = [part for part in parts if _is_sure(part, source)]
+    sure = [
+        part
+        for part in filter(_is_named, parts)
+        if not source.reading.labelled or find_named([part.roles.label or ""], LABELS)
+    ]
     if len({(part.roles.item, part.roles.label) for part in sure}) == 1:
         return sure
     tables = "; ".join(
@@ -164,14 +168,9 @@ def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
     )
 
 
-def _all_named(parts: Sequence[Part]) -> bool:
-    return all(find_named([part.roles.item], ITEMS) for part in parts)
-
-
-def _is_sure(part: Part, source: Source) -> bool:
-    label = part.roles.label
-    is_label = label is not None and bool(find_named([label], LABELS))
-    return _all_named([part]) and (is_label or not source.reading.labelled)
+def _is_named(part: Part) -> bool:
+    """Whether the texts are in a column with a usual name."""
+    return find_named([part.roles.item], ITEMS) is not None
 
 
 def _note_others(tree: FileTree, used: set[str], source: Source) -> None:

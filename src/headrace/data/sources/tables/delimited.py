@@ -195,19 +195,22 @@ def open_delimited(
     # Uneven rows are an error if the file must be a table or is named like one.
     is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
     share = LEAST_SHARE if is_table else SURE_SHARE
-    named = _SEPARATOR.match(sample)
-    sample = sample[named.end() :] if named else sample
-    delimiter = named[1] if named else ""
+    separator = _SEPARATOR.match(sample)
+    sample = sample[separator.end() :] if separator else sample
+    delimiter = separator[1] if separator else ""
     dialect = find_dialect(sample, is_whole, file.where, share, delimiter)
+    skipped = 1 if separator else 0
     if dialect is None:
-        return _one_column(file, encoding, sample, bool(named))
+        return _one_column(file, encoding, sample, skipped)
     check_width(file.where, dialect.width, max_columns)
     rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
-    header = has_header(rows, _requested(reading))
+    named = {reading.item, reading.label, reading.group}
+    named.update(re.findall(r"\w+", reading.where or ""))
+    header = has_header(rows, named)
     cells = rows[0] if header else [""] * dialect.width
     names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
     check_names(names, file.where)
-    return DelimitedTable(file, encoding, dialect, names, header, header + bool(named))
+    return DelimitedTable(file, encoding, dialect, names, header, header + skipped)
 
 
 def no_table(where: str) -> SourceError:
@@ -229,8 +232,3 @@ def _one_column(
         return None
     dialect = Dialect("", False, newline_of(sample), 1)
     return DelimitedTable(file, encoding, dialect, [first], True, 1 + skipped)
-
-
-def _requested(reading: Reading) -> set[str]:
-    names = {reading.item or "", reading.label or "", reading.group or ""}
-    return names | set(re.findall(r"\w+", reading.where or ""))

@@ -9,7 +9,7 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -206,7 +206,7 @@ def sample_rows(sample: str, is_whole: bool, dialect: Dialect) -> list[list[str]
     return [cells for cells in fits if cells is not None]
 
 
-def has_header(rows: Sequence[list[str]], requested: Iterable[str]) -> bool:
+def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:
     """Whether the first of some rows names the columns.
 
     Args:
@@ -221,7 +221,7 @@ def has_header(rows: Sequence[list[str]], requested: Iterable[str]) -> bool:
     pairs = zip(first, columns, strict=True)
     if any(cell and cell in column for cell, column in pairs):
         return False
-    if not KNOWN_NAMES.isdisjoint(names) or set(filter(None, requested)) & set(first):
+    if not KNOWN_NAMES.isdisjoint(names) or requested & set(filter(None, first)):
         return True
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False

@@ -86,9 +86,13 @@ class JsonTable:
             if row.cells is None:
                 survey.add_bad(row.line, row.problem)
                 continue
-            survey.add(_flat(row.cells) if survey.samples_next else None, row.size)
             for key, value in row.cells.items():
                 kinds.setdefault(key, set()).add(type(value))
+            flat = {}
+            if survey.samples_next:  # nested values may need a hundred times their text
+                cells = row.cells.items()
+                flat = {k: v for k, v in cells if not isinstance(v, (dict, list))}
+            survey.add(flat, row.size)
             check_width(self.where, len(kinds), max_columns)
         self.findings: list[Finding] = survey.check(self.where, _ACTION)
         self._sample: list[dict[str, Any]] = survey.sample
@@ -261,11 +265,6 @@ def _no_object(where: str, number: int, reason: str) -> SourceError:
     )
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without nested values, which may need a hundred times their text."""
-    return {k: v for k, v in row.items() if not isinstance(v, (dict, list))}
-
-
 def _kind(types: set[type]) -> pa.DataType:
     """The type of a column; one type stands for all nested values."""
     types = types - {type(None)}
@@ -282,13 +281,9 @@ def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
     # Only NaN is unequal to itself.
     cells = [None if cell != cell else cell for cell in cells]  # noqa: PLR0124
     if kind in (pa.large_string(), _NESTED):
-        return text_column([_as_text(cell) for cell in cells])
+        is_text = (type(None), str)
+        dumps = partial(json.dumps, ensure_ascii=False)
+        return text_column([c if isinstance(c, is_text) else dumps(c) for c in cells])
     if kind == pa.float64():
         cells = [None if cell is None else float(cell) for cell in cells]
     return pa.array(cells, kind)
-
-
-def _as_text(cell: Any) -> str | None:
-    if cell is None or isinstance(cell, str):
-        return cell
-    return json.dumps(cell, ensure_ascii=False)

@@ -288,11 +288,8 @@ def _check_values(leaf: _Leaf, where: str, settings: Settings) -> None:
     if size <= limit and leaf.is_text:
         limit, action, size, what = LINE_LIMIT, "", leaf.longest, "a value"
     if size > limit:
-        group = next(
-            place
-            for place, pages in enumerate(leaf.pages)
-            if size in (pages.largest, pages.dictionary, leaf.width)
-        )
+        found = ((pages.largest, pages.dictionary, leaf.width) for pages in leaf.pages)
+        group = next(n for n, sizes in enumerate(found) if size in sizes)
         raise SourceError(
             f"{where}: {what} of the column {leaf.column} in row group {group} has "
             f"{size:,} bytes; the limit is {limit:,}.",

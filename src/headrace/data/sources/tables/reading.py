@@ -63,7 +63,11 @@ def part_of_texts(table: Table, roles: Roles, split: SourceSplit | None = None) 
 
     def read(columns: Sequence[str]) -> Iterator[Rows]:
         for rows in table.read(columns):
-            yield from _bounded(rows, roles.item)
+            column = rows.batch.column(roles.item)
+            count = max(1, int(len(column) * CHUNK_BYTES // max(column.nbytes, 1)))
+            for first in range(0, len(column), count):
+                bad = [row - first for row in rows.bad if first <= row < first + count]
+                yield Rows(rows.batch.slice(first, count), bad)
 
     return Part(table, roles, split, read, _texts)
 
@@ -110,15 +114,6 @@ def check_taken(reading: Reading, rows: int, taken: int, where: str) -> None:
             f"{where}.",
             "Check its values against the data.",
         )
-
-
-def _bounded(rows: Rows, item: str) -> Iterator[Rows]:
-    """Pieces of rows, of a bounded number of bytes."""
-    column = rows.batch.column(item)
-    count = max(1, int(len(column) * CHUNK_BYTES // max(column.nbytes, 1)))
-    for first in range(0, len(column), count):
-        bad = [row - first for row in rows.bad if first <= row < first + count]
-        yield Rows(rows.batch.slice(first, count), bad)
 
 
 def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:

@@ -156,14 +156,13 @@ def is_flat(kind: pa.DataType) -> bool:
 
 
 def _item(table: Table, sample: pa.Table, label: str | None) -> str | None:
-    texts = [name for name, kind in table.kinds.items() if is_text(kind)]
-    texts = [name for name in texts if name != label]
-    usual = find_named(texts, ITEMS)
-    if usual:
+    kinds = table.kinds.items()
+    texts = [name for name, kind in kinds if is_text(kind) and name != label]
+    if usual := find_named(texts, ITEMS):
         return usual
     lengths = {name: _mean_length(sample.column(name)) for name in texts}
-    longest = max(lengths, key=lengths.__getitem__, default=None)
-    return longest if longest is not None and lengths[longest] > 0 else None
+    longest = max(lengths, key=lengths.__getitem__, default="")
+    return longest if lengths.get(longest) else None
 
 
 def _mean_length(column: pa.ChunkedArray) -> float:
@@ -230,8 +229,8 @@ def describe_columns(kinds: Mapping[str, pa.DataType]) -> str:
     if not kinds:
         return "no columns"
     columns = [f"{name} ({kind})" for name, kind in kinds.items()]
-    more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
-    text = ", ".join(columns[:_SHOWN]) + more
+    text = ", ".join(columns[:_SHOWN])
+    text += f" and {len(columns) - _SHOWN} more" * (len(columns) > _SHOWN)
     return text.replace("large_string", "string").replace("struct<>", "nested")
 
 

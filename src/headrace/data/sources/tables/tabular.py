@@ -178,8 +178,7 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether cells are text, perhaps stored as categories."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    texts = (pa.string(), pa.large_string(), pa.string_view())
-    return kind in texts
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -16,11 +16,11 @@ from tests.src.data.sources.conftest import (
     pin,
 )
 
-from headrace.data.sources import open_source
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.catalog import upstream
 from headrace.data.sources.catalog.named import entries, find_entry
 from headrace.data.sources.identity import source_identity
+from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, UsageError
 from headrace.media.chunks import Reading
 from headrace.settings import Settings

@@ -18,8 +18,8 @@ from tests.src.data.sources.conftest import (
     zipped,
 )
 
-from headrace.data.sources import open_source
 from headrace.data.sources.identity import source_identity
+from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError, SourceError
 from headrace.settings import Settings
 
