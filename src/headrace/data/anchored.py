@@ -69,9 +69,8 @@ class AnchoredStore:
 
     def read_record(self, key: str, kind: type[R]) -> R | None:
         """The record of a key; None also if an older release wrote another form."""
-        data = self.read(key)
         try:
-            return None if data is None else kind.model_validate_json(data)
+            return kind.model_validate_json(self.read(key) or b"")
         except ValidationError:
             return None
 

@@ -177,8 +177,7 @@ def decode_chunk(
         payload, scale = module.decode_array(
             chunk.items, form, chunk.names, where, chunk.high
         )
-        block = _block(chunk, payload, slice(None))
-        yield Part(len(payload), [block], {}, scale, chunk.array)
+        yield Part(len(payload), [_block(chunk, payload)], {}, scale, chunk.array)
         return
     sizes = module.sizes(chunk.items, form)
     fitting = [size.item <= limits.item_bytes for size in sizes]
@@ -192,8 +191,8 @@ def decode_chunk(
     while start < len(chunk.items):
         # A rejected row takes the bytes of the form when rows are sorted.
         end = _end(sizes, start, min(count, max(1, PART_BYTES // of_form)))
-        span = slice(start, end)
-        yield (part := _decode_files(chunk, sizes[span], span, module, form, limit))
+        rows = chunk.take(range(start, end))
+        yield (part := _decode_files(rows, sizes[start:end], module, form, limit))
         start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
         # Small items, such as texts, are decoded faster in larger parts.
@@ -201,12 +200,11 @@ def decode_chunk(
         count = max(1, min(limit_at_once, PART_BYTES // largest))
 
 
-def _block(chunk: Chunk, payload: Payload, span: slice) -> Block:
-    """Some rows of a chunk, with their decoded items."""
-    groups = chunk.groups[span] if chunk.groups else [""] * len(payload)
+def _block(chunk: Chunk, payload: Payload) -> Block:
+    """The rows of a chunk, with their decoded items."""
+    split, groups = chunk.split or "", chunk.groups or [""] * len(payload)
     rows = list(range(len(payload)))
-    split, labels, names = chunk.split or "", chunk.labels[span], chunk.names[span]
-    return Block(payload, split, labels, names, groups, rows)
+    return Block(payload, split, chunk.labels, chunk.names, groups, rows)
 
 
 def _end(sizes: list[Size], start: int, count: int) -> int:
@@ -218,11 +216,11 @@ def _end(sizes: list[Size], start: int, count: int) -> int:
 
 
 def _decode_files(
-    chunk: Chunk, sizes: list[Size], span: slice, module: Medium, form: Form, limit: int
+    chunk: Chunk, sizes: list[Size], module: Medium, form: Form, limit: int
 ) -> Part:
-    encoded = cast(list[bytes], chunk.items[span])
-    rows = _block(chunk, np.empty((len(encoded), 0), module.DTYPE), span)
-    problems = {row - span.start: _UNREAD for row in chunk.unread}
+    encoded = cast(list[bytes], chunk.items)
+    rows = _block(chunk, np.empty((len(encoded), 0), module.DTYPE))
+    problems = dict.fromkeys(chunk.unread, _UNREAD)
     for row, size in enumerate(sizes):
         if limit and size.item > limit and row not in problems:
             reason = f"{size.item:,} bytes decoded; at most {limit:,} are taken "

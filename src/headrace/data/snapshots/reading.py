@@ -1,4 +1,7 @@
-"""Reads snapshots shard by shard; files are checked against the manifest."""
+"""Reads snapshots shard by shard; files are checked against the manifest.
+
+`check_snapshot` computes the digest of a whole snapshot again, from its items.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +32,7 @@ REJECTED = "rejected.parquet"
 DIGEST = np.dtype("S32")  # a sha256; numpy orders and compares it byte by byte
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(NamedTuple):
     """One file of a snapshot.
 
     Attributes:

@@ -1,4 +1,7 @@
-"""The rows of one split as arrays for training, one shard in memory at a time."""
+"""The rows of one split as arrays for training, one shard in memory at a time.
+
+Quarantined rows are left out: their file has the sha256 of its bytes in its name.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +33,11 @@ from headrace.tasks import task
 from headrace.tasks.forms import Targets
 
 _NO_LABELS = pa.chunked_array([], pa.string())
+# Of a quarantine; older releases wrote the first 16 digits.
+_NAME = re.compile(r"-([0-9a-f]{16,64})\.parquet$")
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Rows of one split, in hash order.
 
     Attributes:
@@ -168,10 +172,6 @@ def read_split(
         targets.append(part.targets)
         names += part.names
     return items, np.concatenate(targets), names
-
-
-# Older releases wrote the first 16 digits.
-_NAME = re.compile(r"-([0-9a-f]{16,64})\.parquet$")
 
 
 def quarantine_name(data: bytes) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +52,7 @@ class Rejected:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenShard:
+class WrittenShard(NamedTuple):
     """One shard on disk.
 
     Attributes:

@@ -154,7 +154,14 @@ def array_chunks(
     """
     arrays = [array for array in (items, labels) if array]
     for array, name in zip(arrays, names, strict=False):
-        _check_rows(array, name, where, settings)
+        if array.row_bytes > settings.max_item_bytes:
+            raise SourceError(
+                f"{where}: {name} has shape {array.shape} of {array.dtype}: "
+                f"{array.row_bytes:,} bytes a row; the limit is "
+                f"{settings.max_item_bytes:,}.",
+                "Make the items smaller or store them as uint8, or raise "
+                "HEADRACE_MAX_ITEM_BYTES.",
+            )
     _check_pair(items, labels, names, where)
     rows = min(rows_at_once(array.row_bytes) for array in arrays)
     high = None
@@ -178,44 +185,27 @@ def array_chunks(
         first += len(block)
 
 
-def _check_rows(array: Array, name: str, where: str, settings: Settings) -> None:
-    if array.row_bytes > settings.max_item_bytes:
-        raise SourceError(
-            f"{where}: {name} has shape {array.shape} of {array.dtype}: "
-            f"{array.row_bytes:,} bytes a row; the limit is "
-            f"{settings.max_item_bytes:,}.",
-            "Make the items smaller or store them as uint8, or raise "
-            "HEADRACE_MAX_ITEM_BYTES.",
-        )
-
-
 def _check_pair(
     items: Array, labels: Array | None, names: tuple[str, str], where: str
 ) -> None:
     item_name, label_name = names
+    count = items.shape[0] if items.shape else 0
     if len(items.shape) < 2:
-        raise SourceError(
-            f"{where}: {item_name} has shape {items.shape}, which is not one of items: "
-            "these look like labels.",
-            f"{item_name} must hold the items and {label_name} their labels.",
-        )
-    if 0 in items.shape[1:]:
-        raise SourceError(
-            f"{where}: {item_name} has shape {items.shape}: its items hold nothing.",
-            "Save the items anew.",
-        )
-    count = items.shape[0]
-    if labels is not None and labels.shape[:1] != (count,):
+        problem = f"has shape {items.shape}, which is not one of items: these look "
+        problem += "like labels"
+        action = f"{item_name} must hold the items and {label_name} their labels."
+    elif 0 in items.shape[1:]:
+        problem = f"has shape {items.shape}: its items hold nothing"
+        action = "Save the items anew."
+    elif labels is not None and labels.shape[:1] != (count,):
         label_count = labels.shape[0] if labels.shape else 1
-        raise SourceError(
-            f"{where}: {item_name} has {count:,} items, but {label_name} has "
-            f"{label_count:,} labels.",
-            "Each item needs one label, in the same order.",
-        )
-    if count == 0:
-        raise SourceError(
-            f"{where}: {item_name} holds no items.", "Give data with rows."
-        )
+        problem = f"has {count:,} items, but {label_name} has {label_count:,} labels"
+        action = "Each item needs one label, in the same order."
+    elif count == 0:
+        problem, action = "holds no items", "Give data with rows."
+    else:
+        return
+    raise SourceError(f"{where}: {item_name} {problem}.", action)
 
 
 class Labels(NamedTuple):

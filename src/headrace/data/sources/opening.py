@@ -15,7 +15,7 @@ from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File, local_file, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.data.sources.readers import readers
-from headrace.data.sources.tables.formats import HEAD, refuse_others
+from headrace.data.sources.tables.formats import AS_CSV, AS_TEXT, HEAD, refuse_others
 from headrace.errors import SourceError, SpecError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
@@ -23,9 +23,9 @@ from headrace.settings import Settings
 from headrace.tasks import task
 
 _OFFICE = {
-    "xl/": ("an Excel workbook", "Save the sheet as CSV (UTF-8)."),
-    "word/": ("a Word document", "Give its text, as CSV or .txt files."),
-    "ppt/": ("a PowerPoint file", "Give its text, as CSV or .txt files."),
+    "xl/": ("an Excel workbook", AS_CSV),
+    "word/": ("a Word document", AS_TEXT),
+    "ppt/": ("a PowerPoint file", AS_TEXT),
     "META-INF/manifest.xml": ("an OpenDocument file", "Save it as CSV (UTF-8)."),
 }
 _TABLES = ("table", "listed")

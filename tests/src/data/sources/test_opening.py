@@ -223,7 +223,7 @@ def test_failures_to_read_have_their_place(error, kind, seen):
 def test_a_local_fault_of_ours_is_not_called_the_networks(make, read, monkeypatch):
     path = make.npz(x=make.images, y=make.labels)
     monkeypatch.setattr(
-        "headrace.data.sources.readers.npz.open_npy", lambda file: 1 / 0
+        "headrace.data.sources.readers.npz.open_array", lambda file, header: 1 / 0
     )
     with pytest.raises(ZeroDivisionError):
         read(path)

@@ -95,9 +95,8 @@ class Entry(BaseModel, frozen=True, extra="forbid"):
 def entries() -> dict[str, Entry]:
     """All entries, by name without ``catalog:``."""
     text = Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8")
-    return {
-        name: Entry(name=name, **fields) for name, fields in tomllib.loads(text).items()
-    }
+    tables = tomllib.loads(text)
+    return {name: Entry(name=name, **fields) for name, fields in tables.items()}
 
 
 def find_entry(uri: str) -> Entry:

@@ -10,7 +10,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +71,7 @@ _ODD = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(NamedTuple):
     """The encoding of a file.
 
     Attributes:
@@ -123,8 +122,7 @@ def find_encoding(file: File, declared: str | None = None) -> Encoding:
         if head.startswith(mark):
             return _with_mark(file, codec, name)
     census = _census(file)
-    utf_16 = _utf_16(file, census)
-    if utf_16:
+    if utf_16 := _utf_16(file, census):
         return utf_16
     controls = int(census.counts[_CONTROLS].sum())
     escapes = int(census.counts[_ESCAPE])
@@ -151,18 +149,17 @@ def _with_mark(file: File, codec: str, name: str) -> Encoding:
 
 
 def _check_strict(file: File, codec: str, name: str) -> None:
-    place = _bad_place(file, codec)
-    if place is not None:
+    if bad := _bad_byte(file, codec):
         raise SourceError(
             f"{file.where} is not the {name}: it breaks off or is damaged at byte "
-            f"{place:,}.",
+            f"{bad[0]:,}.",
             "Download or make it again, or name its encoding: data.encoding "
             "(`--encoding` of headrace score).",
         )
 
 
-def _bad_place(file: File, codec: str) -> int | None:
-    """The place of the first byte that is not valid in an encoding."""
+def _bad_byte(file: File, codec: str) -> tuple[int, bytes] | None:
+    """The first byte that is not valid in an encoding, after its place."""
     decoder = codecs.getincrementaldecoder(codec)()
     place = pending = 0
     try:
@@ -172,7 +169,8 @@ def _bad_place(file: File, codec: str) -> int | None:
             place += len(block)
         decoder.decode(b"", True)
     except UnicodeDecodeError as error:
-        return place - pending + error.start
+        byte = error.object[error.start : error.start + 1]
+        return place - pending + error.start, byte
     return None
 
 
@@ -249,9 +247,9 @@ def _single_or_double_byte(file: File, census: _Census) -> Encoding:
         return Encoding("cp1252", "Windows-1252 (Latin-1)")
     if census.bad <= max(1, census.size // 2000):
         return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")
-    place = _bad_place(file, "utf-8") or 0
+    place, byte = _bad_byte(file, "utf-8") or (0, b"")
     raise SourceError(
-        f"{file.where} is not UTF-8 (byte {place:,} is {_byte_at(file, place)}), and "
+        f"{file.where} is not UTF-8 (byte {place:,} is 0x{byte.hex().upper()}), and "
         "whether it is GBK, Windows-1252 or another encoding cannot be told beyond "
         f"doubt.{_guess(file)}",
         "Save it as UTF-8, or name its encoding: data.encoding (`--encoding` of "
@@ -267,13 +265,6 @@ def _guess(file: File) -> str:
     normalizer: Any = importlib.import_module("charset_normalizer")
     best = normalizer.from_bytes(file.head(_GUESSED_BY)).best()
     return f" It is likely to be {best.encoding}." if best else ""
-
-
-def _byte_at(file: File, place: int) -> str:
-    with file.open() as stream:
-        while place:
-            place -= len(stream.read(min(_BLOCK, place))) or place
-        return f"0x{stream.read(1).hex().upper() or 'nothing'}"
 
 
 def is_chinese(codes: npt.NDArray[np.uint32]) -> bool:

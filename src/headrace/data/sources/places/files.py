@@ -191,7 +191,7 @@ def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> N
         )
 
 
-def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
+def _decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
     """A stream, decompressed if it begins as gzip, bzip2 or xz."""
     if magic.startswith(b"\x1f\x8b"):
         return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
@@ -212,7 +212,7 @@ def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
 
 def unpacked_head(file: File) -> bytes:
     """The first 512 bytes of a file, decompressed if it is gzip, bzip2 or xz."""
-    with file.open() as raw, decompressed(raw, file.head(6)) as stream:
+    with file.open() as raw, _decompressed(raw, file.head(6)) as stream:
         return stream.read(512)
 
 
@@ -221,17 +221,13 @@ class Bounded(io.RawIOBase):
 
     Args:
         stream: the unpacked bytes.
+        raw: the packed bytes, which are closed with this stream.
         file: the packed file.
         settings: with the limits.
-        raw: the stream of packed bytes, if it is to be closed with this one.
     """
 
     def __init__(
-        self,
-        stream: IO[bytes],
-        file: File,
-        settings: Settings,
-        raw: IO[bytes] | None = None,
+        self, stream: IO[bytes], raw: IO[bytes], file: File, settings: Settings
     ) -> None:
         self._stream = stream
         self._raw = raw
@@ -278,22 +274,24 @@ class Bounded(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Close the streams, if it owns them."""
-        if self._raw is not None:
-            self._stream.close()
-            self._raw.close()
+        """Close the streams."""
+        self._stream.close()
+        self._raw.close()
         super().close()
 
 
 def unpacked(file: File, settings: Settings) -> File:
     """A file, decompressed within limits if it is gzip, bzip2 or xz."""
+    return bounded(file, settings) if file.head(6).startswith(_PACKED) else file
+
+
+def bounded(file: File, settings: Settings) -> File:
+    """A file within limits on what is read, decompressed if it is packed."""
     head = file.head(6)
-    if not head.startswith(_PACKED):
-        return file
 
     def opener() -> IO[bytes]:
         raw = file.opener()
-        stream = decompressed(raw, head)
-        return cast(IO[bytes], Bounded(stream, file, settings, raw))
+        stream = _decompressed(raw, head)
+        return cast(IO[bytes], Bounded(stream, raw, file, settings))
 
     return replace(file, opener=opener)

@@ -99,8 +99,7 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
         name = relative_name(full.removeprefix(path.rstrip("/")).lstrip("/"), uri)
         if not is_junk(name):
             files[name] = _remote_file(fs, full, f"{uri}/{name}", facts)
-    total = sum(file.size for file in files.values())
-    check_limits(uri, len(files), total, settings)
+    check_limits(uri, len(files), sum(file.size for file in files.values()), settings)
     return FileTree(uri, files)
 
 

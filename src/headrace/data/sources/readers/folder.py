@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from headrace.data.sources.encodings.lines import in_utf_8
 from headrace.data.sources.places.files import File, in_memory
@@ -33,8 +33,7 @@ ROWS_PER_CHUNK = 16_384
 _Place = tuple[SourceSplit | None, str]
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(NamedTuple):
     """A file that is one item.
 
     Attributes:
@@ -53,8 +52,7 @@ class FileRow:
     is_taken: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(NamedTuple):
     """Where a file's path has its split and its class.
 
     Attributes:

@@ -109,10 +109,8 @@ def _pairs_of(
     """The names of images and labels of each split; "" for missing labels."""
     names: dict[tuple[str, str], str] = {}
     for name in members:
-        match = _NAME.search(name.rpartition("/")[2])
-        if match is None:
-            continue
-        prefix, what = match[1].lower(), match[2].lower()
+        groups = _NAME.findall(name.rpartition("/")[2])[0]
+        prefix, what = map(str.lower, groups)
         split = {"t10k": "test", "valid": "val"}.get(prefix, prefix)
         if (split, what) in names:
             raise SourceError(

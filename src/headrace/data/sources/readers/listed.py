@@ -259,8 +259,8 @@ def _read_files(
     tables.check_taken(reading, len(rows), len(taken), where)
     # By split, then by the place of the file, which suits archives.
     splits = list(dict.fromkeys(row.split for row in taken))
-    places: dict[str | None, int] = {**index.places, None: len(index.places)}
-    taken.sort(key=lambda row: (splits.index(row.split), places[row.path]))
+    taken.sort(key=lambda row: index.places.get(row.path or "", len(index.places)))
+    taken.sort(key=lambda row: splits.index(row.split))
     return file_chunks(taken, index.file, source, settings, not_whole)
 
 

@@ -91,11 +91,9 @@ def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
 def _items_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
     """All arrays of items, train before test, with the names of their labels."""
     pairs = [pair for layout in _LAYOUTS for pair in layout if pair[0] in arrays]
-    if pairs:
-        return pairs
-    if len(arrays) != 1:
+    if not pairs and len(arrays) != 1:
         raise _missing(arrays, where, "has no array of items that is known by its name")
-    return [(next(iter(arrays)), "", None)]
+    return pairs or [(next(iter(arrays)), "", None)]
 
 
 def _missing(arrays: Mapping[str, File], where: str, problem: str) -> SourceError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -26,7 +25,6 @@ from headrace.data.sources.tables.dialects import (
     has_header,
     newline_of,
     rows_of,
-    sample_rows,
 )
 from headrace.data.sources.tables.strays import (
     Pattern,
@@ -145,7 +143,7 @@ class DelimitedTable:
         if not has_faults or not dialect.delimiter:
             return first
         newline = "\n" if dialect.quoted else ""
-        other = replace(dialect, quoted=not dialect.quoted, newline=newline)
+        other = dialect._replace(quoted=not dialect.quoted, newline=newline)
         quoted = first if dialect.quoted else self._survey(other)
         share = quoted.quotes.quoted / max(quoted.survey.rows, 1)
         self._pattern = pattern_of(quoted.survey.sample, share)
@@ -198,15 +196,15 @@ def open_delimited(
     separator = _SEPARATOR.match(sample)
     sample = sample[separator.end() :] if separator else sample
     delimiter = separator[1] if separator else ""
-    dialect = find_dialect(sample, is_whole, file.where, share, delimiter)
+    found = find_dialect(sample, is_whole, file.where, share, delimiter)
     skipped = 1 if separator else 0
-    if dialect is None:
+    if found is None:
         return _one_column(file, encoding, sample, skipped)
+    dialect, rows = found
     check_width(file.where, dialect.width, max_columns)
-    rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
     named = {reading.item, reading.label, reading.group}
     named.update(re.findall(r"\w+", reading.where or ""))
-    header = has_header(rows, named)
+    header = has_header(rows[:_HEADER_ROWS], named)
     cells = rows[0] if header else [""] * dialect.width
     names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
     check_names(names, file.where)

@@ -10,7 +10,6 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from headrace.data.sources.tables.tabular import KNOWN_NAMES, plain_name
@@ -29,8 +28,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _NAME = re.compile(r"[^\W\d][^,.!?;:\"]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How lines become cells.
 
     Attributes:
@@ -141,8 +139,10 @@ def _reason(error: csv.Error) -> str:
 
 def find_dialect(
     sample: str, is_whole: bool, where: str, share: float, named: str
-) -> Dialect | None:
-    """The dialect of a file's first characters; None where it is no table.
+) -> tuple[Dialect, list[list[str]]] | None:
+    """The dialect of a file's first characters, and the rows that have all their cells.
+
+    None where it is no table.
 
     Args:
         sample: its first characters.
@@ -153,18 +153,23 @@ def find_dialect(
     """
     suffix = where.lower()[-9:]
     hint = named or next((d for end, d in _SUFFIXES.items() if end in suffix), "")
-    ranked: list[tuple[tuple[bool, bool, float, int, bool], Dialect]] = []
+    ranked: list[tuple[tuple[bool, bool, float, int, bool], Dialect, list[Row]]] = []
     for place, delimiter in enumerate(DELIMITERS):
         if delimiter not in sample:
             continue
         for quoted in (True, False) if '"' in sample else (True,):
             newline = "" if quoted else newline_of(sample)
             dialect = Dialect(delimiter, quoted, newline, 0)
-            width, fitting = _consistency(_sampled(sample, is_whole, dialect))
+            rows = _sampled(sample, is_whole, dialect)
+            width, fitting = _consistency(rows)
             if width > 1 and fitting >= share:
                 score = (fitting >= _ALL, delimiter == hint, fitting, -place, quoted)
-                ranked.append((score, replace(dialect, width=width)))
-    return max(ranked, key=lambda entry: entry[0])[1] if ranked else None
+                ranked.append((score, dialect._replace(width=width), rows))
+    if not ranked:
+        return None
+    _, dialect, rows = max(ranked, key=lambda entry: entry[0])
+    fits = (fitted(row.cells, dialect.width) for row in rows)
+    return dialect, [cells for cells in fits if cells is not None]
 
 
 def newline_of(sample: str) -> str:
@@ -197,13 +202,6 @@ def fitted(cells: list[str], width: int) -> list[str] | None:
     if len(cells) > width and not any(cells[width:]):
         return cells[:width]
     return None
-
-
-def sample_rows(sample: str, is_whole: bool, dialect: Dialect) -> list[list[str]]:
-    """The rows of a sample that have all their cells."""
-    rows = _sampled(sample, is_whole, dialect)
-    fits = (fitted(row.cells, dialect.width) for row in rows)
-    return [cells for cells in fits if cells is not None]
 
 
 def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:

@@ -11,7 +11,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -63,8 +63,7 @@ _LEVEL_BYTES = 4
 _FIXED = "FIXED_LEN_BYTE_ARRAY"
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(NamedTuple):
     """A column of values, and its pages in the row groups that are read.
 
     Attributes:

@@ -42,16 +42,12 @@ class Thrift:
 
     def varint(self) -> int:
         """An unsigned whole number."""
-        byte = self._byte()
-        if byte < 128:
-            return byte
-        value, shift = byte & 127, 7
-        while shift < 70:
+        value = 0
+        for shift in range(0, 70, 7):
             byte = self._byte()
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
-            shift += 7
         raise PageError("a number of over ten bytes")
 
     def field(self, last: int) -> tuple[int, int]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +35,7 @@ _Mask = npt.NDArray[np.bool_]
 _Items = npt.NDArray[Any] | list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A table, and how its rows become chunks.
 
     Attributes:
@@ -171,10 +169,9 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
     if name is None:
         return Labels([""] * len(rows))
     column = plain(rows.column(name))
-    kind = column.type
-    if pa.types.is_floating(kind):
+    if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    elif not pa.types.is_integer(column.type):
         return Labels(texts_of(column))
     is_valid = column.is_valid().to_numpy(zero_copy_only=False)
     values = column.drop_null().to_numpy(zero_copy_only=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,8 +34,7 @@ _SHOWN_CHARACTERS = 80
 _OPTIONS = {"data.item": "--text", "data.label": "--label"}
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
+class Roles(NamedTuple):
     """The columns that are read, by name.
 
     Attributes:
@@ -52,7 +51,7 @@ class Roles:
     @property
     def used(self) -> list[str]:
         """All of them, each once."""
-        return each_once((self.item, self.label, self.group, self.split, self.name))
+        return each_once(self)
 
 
 def describe_roles(**columns: str | None) -> str:
@@ -77,7 +76,7 @@ def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
     sample = table.sample()
     label = find_label(table.kinds, reading)
     item = reading.item or _item(table, sample, label)
-    kind = table.kinds.get(item)
+    kind = table.kinds.get(item or "")
     if item is None or not (is_text(kind) or is_binary(kind)):
         what = f"text in {item}" if item else "column of texts"
         raise _missing_column(table, what, "data.item", "text")
@@ -127,15 +126,13 @@ def check_columns(
     keys = ("item", "label", "group") if reading.labelled else ("item", "group")
     for key in keys:
         name = getattr(reading, key)
-        if name is None:
-            continue
-        if name not in kinds:
+        if name is not None and name not in kinds:
             raise SpecError(
                 f"data.{key} = {name!r} is not a column of {where}; it has "
                 f"{describe_columns(kinds)}.",
                 "Name one of its columns.",
             )
-        if key != "item" and not is_flat(kinds[name]):
+        if name is not None and key != "item" and not is_flat(kinds[name]):
             raise SpecError(
                 f"data.{key} = {name!r}: in {where}, its cells are lists or empty; "
                 f"it has {describe_columns({name: kinds[name]})}.",
@@ -239,17 +236,15 @@ def _missing_column(table: Table, what: str, key: str, example: str) -> SourceEr
     option = f"{key} (`{_OPTIONS[key]}` of headrace new)"
     nested = [name for name, kind in table.kinds.items() if pa.types.is_nested(kind)]
     column = find_named(nested, ITEMS if key == "data.item" else LABELS)
+    problem = f"{what} that is known by its name; it has "
+    problem += describe_columns(table.kinds)
+    action = f"Name the column with {option}, or call it {example}."
     if column is not None:
-        return SourceError(
-            f"{table.where} has no {what}: the values of its column {column} are "
-            f"objects or lists, such as {_example(table, column)}.",
-            f"Write one {example} a row there, or name another column with {option}.",
-        )
-    return SourceError(
-        f"{table.where} has no {what} that is known by its name; it has "
-        f"{describe_columns(table.kinds)}.",
-        f"Name the column with {option}, or call it {example}.",
-    )
+        problem = f"{what}: the values of its column {column} are objects or lists, "
+        problem += f"such as {_example(table, column)}"
+        action = f"Write one {example} a row there, or name another column with "
+        action += f"{option}."
+    return SourceError(f"{table.where} has no {problem}.", action)
 
 
 def _example(table: Table, column: str) -> str:

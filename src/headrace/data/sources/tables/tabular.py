@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -32,11 +32,12 @@ LABELS = (
     *("标签", "类别", "分类", "情感", "主题"),
 )
 SPLITS = ("split", "set", "partition", "subset", "fold")
+# What makes a column of its cells, by the name of the column.
+Makers = Mapping[str, Callable[[Sequence[Any]], pa.Array]]
 KNOWN_NAMES = frozenset((*ITEMS, *LABELS, *SPLITS))
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Consecutive rows of a table.
 
     Attributes:
@@ -134,8 +135,7 @@ class Survey:
 
 
 def batches(
-    rows: Iterable[tuple[Sequence[Any] | None, int]],
-    columns: Mapping[str, Callable[[Sequence[Any]], pa.Array]],
+    rows: Iterable[tuple[Sequence[Any] | None, int]], columns: Makers
 ) -> Iterator[Rows]:
     """Cells as rows of a table, of a bounded number of rows and of characters.
 
@@ -159,11 +159,7 @@ def batches(
         yield _rows(cells_of, bad, columns)
 
 
-def _rows(
-    cells: Sequence[Sequence[Any]],
-    bad: Sequence[int],
-    columns: Mapping[str, Callable[[Sequence[Any]], pa.Array]],
-) -> Rows:
+def _rows(cells: list[Sequence[Any]], bad: list[int], columns: Makers) -> Rows:
     by_column = zip(columns.values(), zip(*cells, strict=True), strict=True)
     arrays = [make(of_column) for make, of_column in by_column]
     return Rows(pa.record_batch(arrays, list(columns)), bad)
@@ -219,7 +215,7 @@ def check_names(names: Iterable[str], where: str) -> None:
     Raises:
         SourceError: one does, or is not.
     """
-    for name, count in Counter(names).items():
+    for name, count in Counter(list(names)).items():
         try:
             name.encode()
         except UnicodeEncodeError:

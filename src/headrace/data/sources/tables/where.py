@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +43,7 @@ _KNOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(NamedTuple):
     """A parsed condition.
 
     Attributes:
@@ -82,15 +81,15 @@ def parse_where(text: str | None, columns: Mapping[str, Any], where: str) -> Whe
     return Where(frozenset(parser.used), test)
 
 
+@dataclass(slots=True)
 class _Parser:
-    def __init__(self, text: str, columns: Mapping[str, Any], where: str) -> None:
-        self._text = text
-        self._columns = columns
-        self._where = where
-        self.used: set[str] = set()
+    text: str
+    columns: Mapping[str, Any]
+    where: str
+    used: set[str] = field(default_factory=set)
 
     def refuse(self, reason: str) -> SpecError:
-        text = self._text if len(self._text) < 200 else f"{self._text[:200]}..."
+        text = self.text if len(self.text) < 200 else f"{self.text[:200]}..."
         return SpecError(
             f"data.where = {text!r} is not a valid condition: {reason}.", _KNOWN
         )
@@ -151,10 +150,10 @@ class _Parser:
     def _column(self, node: ast.expr) -> str:
         if not isinstance(node, ast.Name):
             raise self.refuse(f"{ast.unparse(node)} is not a column")
-        if node.id not in self._columns:
-            names = ", ".join(list(self._columns)[:20])
+        if node.id not in self.columns:
+            names = ", ".join(list(self.columns)[:20])
             raise SpecError(
-                f"data.where = {self._text!r} names {node.id!r}, which {self._where} "
+                f"data.where = {self.text!r} names {node.id!r}, which {self.where} "
                 f"lacks; it has {names}.",
                 "Name one of its columns.",
             )
@@ -187,7 +186,7 @@ class _Parser:
             return column.cast(pa.float64())
         except (pa.ArrowException, UnicodeDecodeError) as error:
             raise SpecError(
-                f"data.where = {self._text!r} compares {name} with {value!r}, but in "
-                f"{self._where} it holds other values: {str(error).splitlines()[0]}.",
+                f"data.where = {self.text!r} compares {name} with {value!r}, but in "
+                f"{self.where} it holds other values: {str(error).splitlines()[0]}.",
                 "Compare text with text, in quotes, and numbers with numbers.",
             ) from None
