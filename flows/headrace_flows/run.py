@@ -184,7 +184,7 @@ class Run:
         """
         if self.plan.last.snapshot is not None:
             return
-        from headrace.data.sources import check_source
+        from headrace.data.sources.opening import check_source
         from headrace.stages.ingestion import reading_of
 
         data = self.spec.data

@@ -24,7 +24,7 @@ from headrace.credentials import (
     hide_credentials,
     schema_pattern,
 )
-from headrace.data.sources import open_source
+from headrace.data.sources.opening import open_source
 from headrace.errors import HeadraceError, UsageError
 from headrace.settings import Settings
 from headrace.spec import DataSpec

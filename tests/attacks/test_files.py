@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.data.sources import open_source
+from headrace.data.sources.opening import open_source
 from headrace.data.sources.tables.dialects import Dialect, rows_of
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading

@@ -9,8 +9,8 @@ import pytest
 from tests.homes import Home
 from tests.src.data.sources.conftest import give_mnist
 
-from headrace.data.sources import open_source
 from headrace.data.sources.catalog.named import open_entry
+from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading, Source
 from headrace.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.homes import Answer, Home
 
-from headrace.data.snapshots import read_shard, shards_of
+from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.homes import Answer, Home
 
-from headrace.data.sources import open_source
+from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Reading
 from headrace.settings import Settings

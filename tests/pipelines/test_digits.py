@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.data.snapshots import read_split
+from headrace.data.snapshots.splits import read_split
 from headrace.models import builder_name, check_arguments, find_builder
 from headrace.models.logged.loading import load_champion
 from headrace.records import DataDescription

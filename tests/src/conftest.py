@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
-from headrace.data.snapshots import (
+from headrace.data.snapshots.writing import (
     Rejected,
     prefix_bits,
     publish_snapshot,

@@ -5,31 +5,25 @@ Training data and data to score are decoded in the same way.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from headrace.data.decoding_parts import LIMITS, Block, Limits, Part, check_media_ratio
-from headrace.data.snapshots import Rejected
+from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.tables.tabular import UNREAD
 from headrace.errors import SourceError
 from headrace.media import Medium
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Payload, Problem, Size
 from headrace.records import Form
-
-__all__ = [
-    "Block",
-    "Part",
-    "decode",
-    "decode_chunk",
-    "fit",
-    "none_usable",
-]
+from headrace.settings import Settings
 
 # The first files show how large others decode to.
 _FILES_AT_FIRST = 8
@@ -38,6 +32,116 @@ SMALL_ITEM = 2**13
 SMALL_AT_ONCE = 4096
 PART_BYTES = 16 * 2**20
 _UNREAD = Problem(UNREAD, "its row could not be read")
+_FREE_BYTES = 2 * 2**30
+
+
+class Limits(NamedTuple):
+    """Limits of decoding; see the settings of these names.
+
+    Attributes:
+        item_bytes: of one item.
+        media_ratio: of decoded to encoded bytes.
+    """
+
+    item_bytes: int
+    media_ratio: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits of the settings."""
+        return cls(settings.max_item_bytes, settings.max_media_ratio)
+
+
+LIMITS = Limits(32 * 2**20, 500)
+
+
+def check_media_ratio(where: str, unpacked: int, encoded: int, limits: Limits) -> None:
+    """Refuse files that decode to over 2 GiB in all and to many times their size.
+
+    Raises:
+        SourceError: they are decompression bombs.
+    """
+    if unpacked > _FREE_BYTES and unpacked > limits.media_ratio * encoded:
+        raise SourceError(
+            f"{where} decodes from {encoded:,} bytes to {unpacked:,} or more: over "
+            f"{limits.media_ratio} times its size, as decompression bombs do.",
+            "Take out images that are empty and sounds that are silent, or raise "
+            "HEADRACE_MAX_MEDIA_RATIO, if that is intended.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Decoded items of one shape, and their rows.
+
+    Attributes:
+        payload: ``(n, *shape)``, of the medium's type.
+        split: of all of them; "" if the source has none.
+        labels, names, groups: ``(n,)``, as the source has them.
+        rows: their places in their part, ``(n,)``.
+    """
+
+    payload: Payload
+    split: str
+    labels: list[str]
+    names: list[str]
+    groups: list[str]
+    rows: list[int]
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> Block:
+        """The items that are chosen, ``(n,)``."""
+        if chosen.all():
+            return self
+        return self.at(np.flatnonzero(chosen).tolist())
+
+    def at(self, places: list[int]) -> Block:
+        """Some of the items, by their places."""
+        return Block(
+            self.payload[places],
+            self.split,
+            [self.labels[place] for place in places],
+            [self.names[place] for place in places],
+            [self.groups[place] for place in places],
+            [self.rows[place] for place in places],
+        )
+
+    def reject(
+        self, place: int, check: str, reason: str, data: bytes | None = None
+    ) -> Rejected:
+        """Reject an item; `data` are its bytes if it was not decoded."""
+        data = self.payload[place].tobytes() if data is None else data
+        return Rejected(
+            item=hashlib.sha256(data).hexdigest(),
+            split=self.split,
+            label=self.labels[place],
+            name=self.names[place],
+            group=self.groups[place],
+            check=check,
+            reason=reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive rows of a source; each is in one of the blocks, or rejected.
+
+    Attributes:
+        count: number of rows.
+        rejected: by row.
+        scale: of the values in the source; "" if unknown.
+        array: the array that the rows are from; "" for files.
+        notes: counts of changes.
+        encoded, unpacked: bytes of the decoded files, and of all that they decode to.
+    """
+
+    count: int
+    blocks: list[Block]
+    rejected: dict[int, Rejected]
+    scale: str = ""
+    array: str = ""
+    notes: Counter[str] = field(default_factory=Counter)
+    encoded: int = 0
+    unpacked: int = 0
 
 
 def decode(
@@ -73,22 +177,22 @@ def decode_chunk(
         payload, scale = module.decode_array(
             chunk.items, form, chunk.names, where, chunk.high
         )
-        rows = list(range(len(payload)))
-        groups = chunk.groups or [""] * len(rows)
-        split = chunk.split or ""
-        block = Block(payload, split, chunk.labels, chunk.names, groups, rows)
-        yield Part(len(rows), [block], {}, scale, chunk.array)
+        yield Part(len(payload), [_block(chunk, payload)], {}, scale, chunk.array)
         return
-    files = _Files(chunk, module.sizes(chunk.items, form))
-    _check_ratio(files, where, limits)
+    sizes = module.sizes(chunk.items, form)
+    fitting = [size.item <= limits.item_bytes for size in sizes]
+    encoded = sum(map(len, itertools.compress(chunk.items, fitting)))
+    unpacked = sum(size.unpacked for size in itertools.compress(sizes, fitting))
+    check_media_ratio(where, unpacked, encoded, limits)
     # If a form is declared, larger items are rejected for their size anyway.
     limit = 0 if form.shape else limits.item_bytes
     of_form = math.prod(form.shape or (1,)) * module.DTYPE.itemsize
     start, count = 0, _FILES_AT_FIRST
     while start < len(chunk.items):
         # A rejected row takes the bytes of the form when rows are sorted.
-        end = files.end(start, min(count, max(1, PART_BYTES // of_form)))
-        yield (part := _decode_files(files, slice(start, end), module, form, limit))
+        end = _end(sizes, start, min(count, max(1, PART_BYTES // of_form)))
+        rows = chunk.take(range(start, end))
+        yield (part := _decode_files(rows, sizes[start:end], module, form, limit))
         start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
         # Small items, such as texts, are decoded faster in larger parts.
@@ -96,55 +200,36 @@ def decode_chunk(
         count = max(1, min(limit_at_once, PART_BYTES // largest))
 
 
-def _check_ratio(files: _Files, where: str, limits: Limits) -> None:
-    items = zip(files.chunk.items, files.sizes, strict=True)
-    fitting = [
-        (len(data), size) for data, size in items if size.item <= limits.item_bytes
-    ]
-    encoded = sum(length for length, _ in fitting)
-    unpacked = sum(size.unpacked for _, size in fitting)
-    check_media_ratio(where, unpacked, encoded, limits)
+def _block(chunk: Chunk, payload: Payload) -> Block:
+    """The rows of a chunk, with their decoded items."""
+    split, groups = chunk.split or "", chunk.groups or [""] * len(payload)
+    rows = list(range(len(payload)))
+    return Block(payload, split, chunk.labels, chunk.names, groups, rows)
 
 
-class _Files(NamedTuple):
-    """Rows that are encoded files, and the size of each from its header."""
-
-    chunk: Chunk
-    sizes: list[Size]
-
-    def end(self, start: int, count: int) -> int:
-        """The end of a part of bounded size that begins at row ``start``."""
-        total = 0
-        for row in range(start, min(start + count, len(self.sizes))):
-            total += self.sizes[row].item
-            if total > PART_BYTES and row > start:
-                return row
-        return min(start + count, len(self.sizes))
+def _end(sizes: list[Size], start: int, count: int) -> int:
+    """The end of a part of bounded size that begins at row ``start``."""
+    end = min(start + count, len(sizes))
+    totals = itertools.accumulate(size.item for size in sizes[start:end])
+    fits = sum(total <= PART_BYTES for total in totals)
+    return min(end, start + max(1, fits))
 
 
 def _decode_files(
-    files: _Files, span: slice, module: Medium, form: Form, limit: int
+    chunk: Chunk, sizes: list[Size], module: Medium, form: Form, limit: int
 ) -> Part:
-    chunk, sizes = files.chunk, files.sizes[span]
-    encoded = cast(list[bytes], chunk.items[span])
-    rows = Block(
-        np.empty((len(encoded), 0), module.DTYPE),
-        chunk.split or "",
-        chunk.labels[span],
-        chunk.names[span],
-        chunk.groups[span] if chunk.groups else [""] * len(encoded),
-        list(range(len(encoded))),
-    )
-    shaped: dict[tuple[int, ...], dict[int, Payload]] = defaultdict(dict)
-    rejected = {}
-    problems = {
-        row: _too_large(size.item, limit)
-        for row, size in enumerate(sizes)
-        if limit and size.item > limit
-    }
-    problems |= {row - span.start: _UNREAD for row in chunk.unread}
+    encoded = cast(list[bytes], chunk.items)
+    rows = _block(chunk, np.empty((len(encoded), 0), module.DTYPE))
+    problems = dict.fromkeys(chunk.unread, _UNREAD)
+    for row, size in enumerate(sizes):
+        if limit and size.item > limit and row not in problems:
+            reason = f"{size.item:,} bytes decoded; at most {limit:,} are taken "
+            reason += "(HEADRACE_MAX_ITEM_BYTES)"
+            problems[row] = Problem("too_large", reason)
     fitting = [b"" if row in problems else data for row, data in enumerate(encoded)]
     decoded = module.decode_files(fitting, form)
+    rejected = {}
+    shaped: dict[tuple[int, ...], dict[int, Payload]] = defaultdict(dict)
     for row, item in enumerate(decoded.items):
         problem = problems.get(row, item)
         if isinstance(problem, Problem):
@@ -163,14 +248,6 @@ def _decode_files(
         notes=decoded.notes,
         encoded=sum(map(len, fitting)),
         unpacked=sum(size.unpacked for row, size in enumerate(sizes) if fitting[row]),
-    )
-
-
-def _too_large(size: int, limit: int) -> Problem:
-    return Problem(
-        "too_large",
-        f"{size:,} bytes decoded; at most {limit:,} are taken "
-        "(HEADRACE_MAX_ITEM_BYTES)",
     )
 
 

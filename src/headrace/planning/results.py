@@ -14,8 +14,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from headrace.data.anchored import AnchoredStore, open_anchored
-from headrace.data.anchored.store import as_json
+from headrace.data.anchored import AnchoredStore, as_json, open_anchored
 from headrace.models.logged.soundness.checks import find_flaws
 from headrace.records import (
     MANIFEST,

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.data.snapshots import MANIFEST, check_snapshot
+from headrace.data.snapshots.reading import check_snapshot
 from headrace.errors import IntegrityError, NotFoundError, SpecError, UsageError
 from headrace.models.logged.loading import golden_bytes
 from headrace.planning.results import in_store
 from headrace.progress import Progress
-from headrace.records import Metrics, Record
+from headrace.records import MANIFEST, Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.fitting import Fit

@@ -8,7 +8,7 @@ from tests.attacks.fuzz.seeds import Seed
 
 from headrace import media
 from headrace.data.decoding import decode_chunk
-from headrace.data.sources import open_source
+from headrace.data.sources.opening import open_source
 from headrace.errors import HeadraceError
 from headrace.media.chunks import Chunk, Reading
 from headrace.records import Form

@@ -21,8 +21,8 @@ from headrace.data.decoding import (
     fit,
     none_usable,
 )
-from headrace.data.snapshots import Rejected
-from headrace.data.sources import open_source
+from headrace.data.snapshots.writing import Rejected
+from headrace.data.sources.opening import open_source
 from headrace.media import chunks, image, text
 from headrace.media.chunks import Chunk, Reading
 from headrace.media.digests import digests

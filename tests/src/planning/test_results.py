@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from headrace.data.snapshots import quarantine_name
+from headrace.data.snapshots.splits import quarantine_name
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.data.snapshots import read_split
+from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
 from headrace.models.logged.inference import answers
 from headrace.models.logged.loading import load_model

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.data.snapshots.checking import (
+from headrace.data.snapshots.reading import (
+    FORMAT,
+    REJECTED,
+    FileFacts,
+    Manifest,
     content_of,
     count_values,
     find_same,
     form_line,
     rejected_lines,
 )
-from headrace.data.snapshots.reading import FORMAT, REJECTED, FileFacts, Manifest
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import as_bytes
@@ -48,8 +52,7 @@ class Rejected:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenShard:
+class WrittenShard(NamedTuple):
     """One shard on disk.
 
     Attributes:
@@ -164,11 +167,8 @@ def publish_snapshot(  # noqa: PLR0913
         notes=tuple(notes),
     )
     pq.write_table(rows, folder / REJECTED)
-    manifest = Manifest(
-        format=FORMAT,
-        files=files,
-        rejected_sha256=_sha256(folder / REJECTED),
-    )
+    sha256 = _sha256(folder / REJECTED)
+    manifest = Manifest(format=FORMAT, files=files, rejected_sha256=sha256)
     place = {"uri", "manifest_sha256"}  # left out, since a store may be moved
     text = {**manifest.model_dump(), **record.model_dump(mode="json", exclude=place)}
     (folder / MANIFEST).write_text(json.dumps(text, indent=1), encoding="utf-8")

@@ -20,9 +20,6 @@ def source_identity(uri: str, settings: Settings | None = None) -> str:
     settings = settings or Settings()
     if places.is_library(uri):
         from headrace.data.sources.catalog import named as catalog
-        from headrace.data.sources.catalog import sample
 
-        if uri == sample.URI:
-            return places.identity(sample.sample_file().where, settings)
         return catalog.identity(uri, settings)
     return places.identity(uri, settings)

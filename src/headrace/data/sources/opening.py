@@ -7,29 +7,26 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from headrace import extensions
 from headrace.data.sources.catalog import named as catalog
-from headrace.data.sources.catalog import sample
 from headrace.data.sources.places import archive
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.files import File, local_file, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.data.sources.readers import readers
-from headrace.data.sources.tables.formats import HEAD, refuse_others
+from headrace.data.sources.tables.formats import AS_CSV, AS_TEXT, HEAD, refuse_others
 from headrace.errors import SourceError, SpecError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
+from headrace.settings import Settings
+from headrace.tasks import task
 from headrace.tasks.lookup import task
 
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-
 _OFFICE = {
-    "xl/": ("an Excel workbook", "Save the sheet as CSV (UTF-8)."),
-    "word/": ("a Word document", "Give its text, as CSV or .txt files."),
-    "ppt/": ("a PowerPoint file", "Give its text, as CSV or .txt files."),
+    "xl/": ("an Excel workbook", AS_CSV),
+    "word/": ("a Word document", AS_TEXT),
+    "ppt/": ("a PowerPoint file", AS_TEXT),
     "META-INF/manifest.xml": ("an OpenDocument file", "Save it as CSV (UTF-8)."),
 }
 _TABLES = ("table", "listed")
@@ -81,14 +78,11 @@ def check_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> N
 
 def _check_columns(source: Source) -> None:
     """Refuse columns and conditions for a source that is no table."""
-    if source.kind in _TABLES:
-        return
-    keys = (
-        ("item", "label", "group", "where") if source.reading.labelled else ("group",)
-    )
+    reading = source.reading
+    keys = ("item", "label", "group", "where") if reading.labelled else ("group",)
     for key in keys:
-        value = getattr(source.reading, key)
-        if value is not None:
+        value = getattr(reading, key)
+        if value is not None and source.kind not in _TABLES:
             raise SpecError(
                 f"data.{key} = {value!r} needs a table, which {source.uri} is not.",
                 "Drop it, or give a table.",
@@ -108,9 +102,9 @@ def _each(
 
 
 def _open(source: Source, settings: Settings) -> Iterator[Chunk]:
-    if source.uri == sample.URI:
-        source.kind, source.attribution = "sample", sample.ATTRIBUTION
-        return sample.read_sample(sample.sample_file())
+    if source.uri == catalog.SAMPLE:
+        source.kind, source.attribution = "sample", catalog.SAMPLE_ATTRIBUTION
+        return catalog.read_sample(catalog.sample_file())
     if places.is_library(source.uri):
         data = catalog.open_entry(source, settings)
     else:
@@ -141,7 +135,9 @@ def _unpacked(
         raise SourceError(f"{file.where} is empty: 0 bytes.", expected)
     if archive.is_zip(head):
         tree = archive.zip_tree(file, settings, source.files)
-        _refuse_office(tree)
+        for begin, (what, action) in _OFFICE.items():
+            if any(name.startswith(begin) for name in tree.files):
+                raise SourceError(f"{tree.where} is {what}.", action)
         return tree
     if _is_tar(file):
         return archive.tar_tree(file, settings, source.files)
@@ -151,13 +147,6 @@ def _unpacked(
 def _is_tar(file: File) -> bool:
     with places.translate_remote_errors(file.where):
         return archive.is_tar(unpacked_head(file))
-
-
-def _refuse_office(tree: FileTree) -> None:
-    for name in tree.files:
-        for begin, (what, action) in _OFFICE.items():
-            if name.startswith(begin):
-                raise SourceError(f"{tree.where} is {what}.", action)
 
 
 def _unknown(data: File | FileTree, head: bytes, reading: Reading) -> SourceError:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.data.snapshots import SplitRows, find_snapshot
+from headrace.data.snapshots.reading import find_snapshot
+from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
 from headrace.gates.kinds import judge_gate, serving_gate

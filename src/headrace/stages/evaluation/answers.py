@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import Rows, SplitRows
+from headrace.data.snapshots.splits import Rows, SplitRows
 from headrace.media import medium
 from headrace.models.logged import inference
 from headrace.records import Finding, Metrics
 from headrace.tasks import Judge
-from headrace.tasks.lookup import task
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
+from headrace.tasks.lookup import task
 
 SHOWN = 50
 SOME_ROWS = 20_000

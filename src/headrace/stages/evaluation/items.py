@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import DIGEST, SplitRows, digests_of, read_shard, shards_of
+from headrace.data.snapshots.reading import DIGEST, digests_of, read_shard, shards_of
+from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.answers import scores_of
 from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
-from headrace.tasks.lookup import task
 from headrace.tasks.forms import Scores, Targets
+from headrace.tasks.lookup import task
 
 Items = npt.NDArray[np.bytes_]
 Subject = tuple[str, int | None, str]  # weights, champion and rows of a comparison

@@ -23,16 +23,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
-from headrace.data.decoding import none_usable
-from headrace.data.decoding_parts import Limits, check_media_ratio
-from headrace.data.snapshots import (
+from headrace.data.decoding import Limits, check_media_ratio, none_usable
+from headrace.data.snapshots.writing import (
     WrittenShard,
     prefix_bits,
     publish_snapshot,
     sort_order,
     write_shard,
 )
-from headrace.data.sources import open_source
+from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import Reading, Source

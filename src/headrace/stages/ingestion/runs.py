@@ -19,9 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
-from headrace.data.decoding import Block, Part, decode_chunk, fit
-from headrace.data.decoding_parts import Limits
-from headrace.data.snapshots import Rejected
+from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
+from headrace.data.snapshots.writing import Rejected
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.chunks import Chunk
 from headrace.media.digests import digests

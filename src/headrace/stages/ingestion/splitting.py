@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.snapshots import Rejected
+from headrace.data.snapshots.writing import Rejected
 from headrace.errors import SourceError, SpecError
 from headrace.media.arrow import as_bytes
 from headrace.records import Finding

@@ -194,7 +194,7 @@ class Packed:
         snapshot: SnapshotRecord,
         contract: ContractRecord,
     ) -> None:
-        from headrace.data.snapshots import read_quarantine
+        from headrace.data.snapshots.splits import read_quarantine
 
         uri, roots = contract.quarantine_uri, training_roots(spec, builder)
         self.quarantine = _digest(read_quarantine(uri)) if uri else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from headrace.data.snapshots import quarantine_name
+from headrace.data.snapshots.splits import quarantine_name
 from headrace.errors import ContractError, SpecError
 from headrace.records import (
     ContractRecord,
@@ -34,8 +34,8 @@ from headrace.stages.validation.tables import (
 )
 from headrace.state.store import Store
 from headrace.tasks import Contract
-from headrace.tasks.lookup import task
 from headrace.tasks.forms import Counts
+from headrace.tasks.lookup import task
 
 _KINDS_SHOWN = 5
 

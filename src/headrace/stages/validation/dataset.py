@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import payload_of, read_shard, shards_of
+from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import Medium, medium
 from headrace.media.forms import Payload
 from headrace.records import DataDescription, Finding, SnapshotRecord

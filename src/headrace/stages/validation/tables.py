@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import feather
 
-from headrace.data.snapshots import (
+from headrace.data.snapshots.reading import (
     Shard,
     payload_of,
     read_rejected,
@@ -29,8 +29,8 @@ from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.workers import spread
 from headrace.state.disk import disk_errors
-from headrace.tasks.lookup import task
 from headrace.tasks.forms import Counts
+from headrace.tasks.lookup import task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from headrace.data.snapshots import read_rejected, read_shard, shards_of
-from headrace.data.sources import open_source
+from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
+from headrace.data.sources.opening import open_source
 from headrace.media import medium as medium_named
 from headrace.records import Finding, SnapshotRecord
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.store import Store
-from headrace.tasks.lookup import task as task_named
 from headrace.tasks.forms import Counts, Survey
+from headrace.tasks.lookup import task as task_named
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.data.decoding import Part, decode, none_usable
-from headrace.data.decoding_parts import Limits, check_media_ratio
-from headrace.data.snapshots import DIGEST, Rejected, find_snapshot
-from headrace.data.sources import open_source
+from headrace.data.decoding import Limits, Part, check_media_ratio, decode, none_usable
+from headrace.data.snapshots.reading import DIGEST, find_snapshot
+from headrace.data.snapshots.writing import Rejected
+from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
 from headrace.media.chunks import Reading, Source
 from headrace.models.logged import inference

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from headrace.data.decoding import Part, fit
-from headrace.data.snapshots import Rejected
+from headrace.data.snapshots.writing import Rejected
 from headrace.media import Medium
 from headrace.media.digests import digests
 from headrace.media.forms import Payload

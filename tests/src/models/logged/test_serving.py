@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import headrace
-from headrace.data.snapshots import read_split
+from headrace.data.snapshots.splits import read_split
 from headrace.errors import InputError, IntegrityError, NotFoundError
 from headrace.models.logged.loading import LoadedModel, load_champion, load_model
 from headrace.models.logged.serving_check import TOLERANCE

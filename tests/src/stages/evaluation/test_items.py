@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from headrace.data.snapshots import DIGEST, SplitRows, find_snapshot
+from headrace.data.snapshots.reading import DIGEST, find_snapshot
+from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.items import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from headrace.data.snapshots import read_shard, shards_of
+from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import SpecError
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings

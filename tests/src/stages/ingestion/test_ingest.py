@@ -24,7 +24,8 @@ from tests.src.stages.ingestion.conftest import (
     write_pngs,
 )
 
-from headrace.data.snapshots import read_rejected, read_split
+from headrace.data.snapshots.reading import read_rejected
+from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError, SourceError, SpecError
 from headrace.settings import Settings
 from headrace.spec import DataSpec

@@ -21,7 +21,8 @@ from tests.src.stages.ingestion.conftest import (
     write_pngs,
 )
 
-from headrace.data.snapshots import check_snapshot, read_split, shards_of
+from headrace.data.snapshots.reading import check_snapshot, shards_of
+from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings

@@ -16,7 +16,7 @@ from tests.src.stages.ingestion.conftest import (
     write_pngs,
 )
 
-from headrace.data.snapshots import read_rejected
+from headrace.data.snapshots.reading import read_rejected
 from headrace.errors import SourceError
 from headrace.stages.ingestion import splitting
 from headrace.stages.ingestion.splitting import split_of

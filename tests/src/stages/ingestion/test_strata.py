@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.data.snapshots import shards_of
+from headrace.data.snapshots.reading import shards_of
 from headrace.media.arrow import as_binary, as_bytes, write_table
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings

@@ -139,7 +139,7 @@ def test_the_training_stage_depends_on_what_fits_and_stores() -> None:
     state = code_state(["headrace.stages.training", "headrace.models.mlp"])
     assert {
         "code headrace.stages.fitting",
-        "code headrace.data.snapshots",
+        "code headrace.data.snapshots.splits",
         "code headrace.models.mlp",
         "code headrace.state.tracking",
         "version keras",

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from headrace.data.snapshots import read_shard, shards_of
+from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.records import DataDescription
 from headrace.stages.validation import dataset
 from headrace.state.store import Store

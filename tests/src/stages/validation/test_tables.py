@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.data.snapshots import shards_of, writing
+from headrace.data.snapshots import writing
+from headrace.data.snapshots.reading import shards_of
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings

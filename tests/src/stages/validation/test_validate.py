@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.src.stages.validation.conftest import Check, Data, expectation
 
-from headrace.data.snapshots import Rejected, writing
+from headrace.data.snapshots import writing
+from headrace.data.snapshots.writing import Rejected
 from headrace.errors import ContractError
 from headrace.records import ContractRecord
 from headrace.stages import workers

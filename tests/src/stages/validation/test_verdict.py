@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.src.stages.validation.conftest import Check, CheckTexts, Data, expectation
 
-from headrace.data.snapshots import Rejected
+from headrace.data.snapshots.writing import Rejected
 from headrace.errors import ContractError
 from headrace.records import Finding
 

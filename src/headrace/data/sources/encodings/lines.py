@@ -1,17 +1,20 @@
-"""The lines of a file of text, of a bounded length."""
+"""The lines of a file of text, and files of one text each, in their encoding."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from headrace.data.sources.encodings.detection import Encoding
-from headrace.data.sources.places.files import File
+from headrace.data.sources.encodings.detection import Encoding, find_encoding
+from headrace.data.sources.places.files import File, in_memory
 from headrace.errors import SourceError
+from headrace.media.chunks import Source
 
 LINE_LIMIT = 2**24
+_DECODED_LATER = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @contextlib.contextmanager
@@ -58,3 +61,43 @@ def lines_of(text: io.TextIOWrapper, where: str) -> Iterator[str]:
             )
         # Concatenated files have a byte order mark in the middle.
         yield line.removeprefix("\ufeff")
+
+
+def in_utf_8(texts: Sequence[bytes], source: Source) -> list[bytes]:
+    """Texts in UTF-8; bytes that are invalid in the encoding stay as they are.
+
+    The encoding of all texts that are not UTF-8 is detected together, since one short
+    text is too little evidence. Where that fails, texts are left to their decoder.
+
+    Args:
+        texts: the bytes of each.
+        source: may declare the encoding; a detected one is added to its notes.
+    """
+    declared = source.reading.encoding
+    if declared:
+        return [_recoded(text, declared) for text in texts]
+    others = [text for text in texts if not _is_unicode(text)]
+    data = b"\n".join(others)
+    if not data:
+        return list(texts)
+    try:
+        encoding = find_encoding(in_memory("", data))
+    except SourceError:
+        return list(texts)
+    source.notes.append(
+        f"{source.uri}: {len(others):,} files were read as {encoding.name}."
+    )
+    return [t if _is_unicode(t) else _recoded(t, encoding.codec) for t in texts]
+
+
+def _is_unicode(text: bytes) -> bool:
+    """Whether a text is UTF-8, or probably UTF-16, which the decoder handles."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return text.startswith(_DECODED_LATER) or b"\0" in text
+    return True
+
+
+def _recoded(text: bytes, codec: str) -> bytes:
+    return text.decode(codec, "surrogateescape").encode("utf-8", "surrogateescape")

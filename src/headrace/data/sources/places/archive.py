@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any
 
 from headrace.data.sources.places.files import (
-    Bounded,
     File,
+    bounded,
     check_limits,
     check_ratio,
-    decompressed,
     translate_errors,
 )
 from headrace.data.sources.places.trees import Files, FileTree, is_junk, relative_name
 from headrace.errors import SourceError
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
@@ -68,14 +64,12 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             "It was probably cut short: download or make it again.",
         ) from None
     _check_zip_end(file)
-    members = []
-    for info in archive.infolist():
-        if not info.filename:  # is_dir() of Python 3.11 fails without a name
-            raise SourceError(
-                f"{where} holds a member without a name.", "Make the archive again."
-            )
-        if not info.is_dir():
-            members.append(info)
+    # is_dir() of Python 3.11 fails without a name.
+    if not all(info.filename for info in archive.infolist()):
+        raise SourceError(
+            f"{where} holds a member without a name.", "Make the archive again."
+        )
+    members = [info for info in archive.infolist() if not info.is_dir()]
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
     check_ratio(where, total, file.size, settings)
@@ -83,8 +77,7 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     for info in members:
         name = _zip_name(info, where)
         _check_zip_member(info, f"{where}: {name}", settings)
-        if not is_junk(name):
-            _add(tree, name, info, where)
+        _add(tree, name, info, where)
     return FileTree(where, tree)
 
 
@@ -120,24 +113,23 @@ def _zip_name(info: zipfile.ZipInfo, where: str) -> str:
 
 def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
+    problem = ""
     if info.create_system == 3 and kind not in (0, stat.S_IFREG):
-        what = "a symbolic link" if kind == stat.S_IFLNK else "a special file"
-        raise SourceError(f"{where} is {what}.", "Archive regular files only.")
-    if info.flag_bits & _ENCRYPTED:
-        raise SourceError(
-            f"{where} is encrypted.", "Make the archive again without a password."
-        )
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        problem = "a symbolic link" if kind == stat.S_IFLNK else "a special file"
+        action = "Archive regular files only."
+    elif info.flag_bits & _ENCRYPTED:
+        problem, action = "encrypted", "Make the archive again without a password."
+    elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # With other methods, zipfile does not limit the unpacked size.
         method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
-        raise SourceError(
-            f"{where} is packed by {method}; in a zip archive, only deflate is read.",
-            "Make the archive again as zip -r does, or as a tar.",
-        )
+        problem = f"packed by {method}; in a zip archive, only deflate is read"
+        action = "Make the archive again as zip -r does, or as a tar."
+    if problem:
+        raise SourceError(f"{where} is {problem}.", action)
     check_ratio(where, info.file_size, info.compress_size, settings)
 
 
-def _members(where: str, open_member: Callable[[Any], IO[bytes]], size: str) -> Files:
+def _members(where: str, open_member: Callable[[Any], Any], size: str) -> Files:
     """The members of an archive; ``size`` is the attribute with a member's size."""
     return Files(
         lambda name, info: File(
@@ -152,12 +144,14 @@ def _members(where: str, open_member: Callable[[Any], IO[bytes]], size: str) -> 
 def _add(
     tree: Files, name: str, info: zipfile.ZipInfo | tarfile.TarInfo, where: str
 ) -> None:
+    """Add a member, if it is no by-product of a system."""
     if name in tree:
         raise SourceError(
             f"{where} holds {name!r} more than once.",
             "Make the archive again with each file once.",
         )
-    tree.facts[name] = info
+    if not is_junk(name):
+        tree.facts[name] = info
 
 
 def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> FileTree:
@@ -170,15 +164,13 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
         SourceError: the archive is damaged, hostile or over the limits.
     """
     where = file.where
-    raw = files.enter_context(file.open())
-    stream = files.enter_context(decompressed(raw, file.head(6)))
-    bounded = Bounded(stream, file, settings)
+    stream = files.enter_context(bounded(file, settings).open())
     members = total = 0
     with translate_errors(where):
         archive = files.enter_context(
-            tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:", errorlevel=1)
+            tarfile.open(fileobj=stream, mode="r:", errorlevel=1)
         )
-        tree = _members(where, functools.partial(_open_member, archive), "size")
+        tree = _members(where, archive.extractfile, "size")
         while (info := archive.next()) is not None:
             members += 1
             name = relative_name(info.name, where)
@@ -187,15 +179,9 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             _check_tar_member(info, f"{where}: {name}")
             total += info.size
             check_limits(where, members, total, settings)
-            if not is_junk(name):
-                _add(tree, name, info, where)
-        _check_tar_end(archive, bounded, where)
+            _add(tree, name, info, where)
+        _check_tar_end(archive, stream, where)
     return FileTree(where, tree)
-
-
-def _open_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    member = archive.extractfile(info)
-    return member if member is not None else io.BytesIO()
 
 
 def _check_tar_member(info: tarfile.TarInfo, where: str) -> None:
@@ -212,7 +198,7 @@ def _check_tar_member(info: tarfile.TarInfo, where: str) -> None:
         raise SourceError(f"{where} is {what}.", "Archive regular files only.")
 
 
-def _check_tar_end(archive: tarfile.TarFile, stream: Bounded, where: str) -> None:
+def _check_tar_end(archive: tarfile.TarFile, stream: IO[bytes], where: str) -> None:
     # tarfile ends silently at a damaged header.
     stream.seek(archive.offset)
     block = stream.read(_TAR_BLOCK)

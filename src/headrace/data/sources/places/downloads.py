@@ -41,11 +41,10 @@ def check_redirect(answer: Any) -> None:
     if answer.has_redirect_location:
         target = answer.headers["Location"]
         urlsplit(target)  # raises where httpx would look for a host named "["
-        place = answer.request.url.join(target)
-        if place.scheme != "https":
-            raise DownloadError(
-                f"it redirects to {place.scheme}://{place.host}, which is not https"
-            )
+        url = answer.request.url.join(target)
+        if url.scheme != "https":
+            redirect = f"it redirects to {url.scheme}://{url.host}"
+            raise DownloadError(f"{redirect}, which is not https")
 
 
 def fetch(url: str, limit_bytes: int, name: str) -> bytes:
@@ -67,9 +66,8 @@ def fetch(url: str, limit_bytes: int, name: str) -> bytes:
         )
         with client, client.stream("GET", url) as answer:
             if answer.status_code != 200:
-                raise DownloadError(
-                    f"the server answered {answer.status_code} {answer.reason_phrase}"
-                )
+                status = f"{answer.status_code} {answer.reason_phrase}"
+                raise DownloadError(f"the server answered {status}")
             return _body(answer, limit_bytes, name)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError) as error:
         reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error) or type(error).__name__)
@@ -88,11 +86,9 @@ def _body(answer: Any, limit_bytes: int, name: str) -> bytes:
                 if not block:
                     return bytes(data)
                 data += block
-                seconds = time.monotonic() - started
-                if seconds > TOTAL_SECONDS:
-                    raise DownloadError(
-                        f"{len(data):,} bytes came in {TOTAL_SECONDS:.0f} s"
-                    )
+                if time.monotonic() - started > TOTAL_SECONDS:
+                    seconds = f"{TOTAL_SECONDS:.0f} s"
+                    raise DownloadError(f"{len(data):,} bytes came in {seconds}")
                 progress.update(len(data))
     except httpx.RemoteProtocolError:
         received = f": {len(data):,} of {length:,} bytes" if length else ""

@@ -14,20 +14,19 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, NotFoundError, SourceError, UsageError
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 FREE_BYTES = 16 * 2**20
 _SLACK = 2**20
 _XZ_BYTES = 256 * 2**20  # xz -9 needs 65 MiB
 _XZ_LIMIT = "Memory usage limit"
-PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -48,8 +47,13 @@ def translate_errors(where: str) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         raise _damaged(where, error) from None
-    except FileNotFoundError:
-        raise not_found(where) from None
+    except FileNotFoundError as error:
+        if _is_unreachable(error.__cause__):
+            raise failed(where, error.__cause__) from None
+        login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
+        raise NotFoundError(
+            f"There is no data at {where}.", f"Check the path, or give another{login}."
+        ) from None
     except PermissionError as error:
         raise UsageError(
             f"{where} may not be read: {error.strerror or error}.", "Allow reading it."
@@ -71,25 +75,29 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
+def _is_unreachable(cause: BaseException | None) -> bool:
+    """Whether a server failed, which fsspec raises as FileNotFoundError too."""
+    if cause is None or isinstance(cause, FileNotFoundError):
+        return False
+    status: int = getattr(cause, "status", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def failed(where: str, error: BaseException | None) -> DependencyError:
+    """The error for a failure of a remote file system."""
+    return DependencyError(
+        f"Reading {where} failed: {type(error).__name__}: {error}.",
+        "Check the connection and the credentials, and run it again.",
+    )
+
+
 def _damaged(where: str, error: Exception) -> SourceError:
+    problem = f"is damaged or cut short: {first_line(error)}"
+    action = "Download or make it again."
     if isinstance(error, lzma.LZMAError) and _XZ_LIMIT in str(error):
-        return SourceError(
-            f"{where} takes over {_XZ_BYTES:,} bytes of memory to unpack, for its "
-            "dictionary.",
-            "Pack it again, with xz -9 or less.",
-        )
-    return SourceError(
-        f"{where} is damaged or cut short: {first_line(error)}.",
-        "Download or make it again.",
-    )
-
-
-def not_found(where: str) -> NotFoundError:
-    """The error for missing data."""
-    login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
-    return NotFoundError(
-        f"There is no data at {where}.", f"Check the path, or give another{login}."
-    )
+        problem = f"takes over {_XZ_BYTES:,} bytes of memory to unpack, for its "
+        problem, action = f"{problem}dictionary", "Pack it again, with xz -9 or less."
+    return SourceError(f"{where} {problem}.", action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,11 @@ def local_file(path: str | Path, where: str, size: int) -> File:
     return File(where, size, lambda: open(path, "rb"))
 
 
+def in_memory(where: str, data: bytes) -> File:
+    """Bytes as a file."""
+    return File(where, len(data), lambda: io.BytesIO(data))
+
+
 def check_limits(where: str, members: int, total: int, settings: Settings) -> None:
     """Refuse a tree with too many files or bytes.
 
@@ -178,33 +191,29 @@ def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> N
         )
 
 
-def decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
+def _decompressed(stream: IO[bytes], magic: bytes) -> IO[bytes]:
     """A stream, decompressed if it begins as gzip, bzip2 or xz."""
     if magic.startswith(b"\x1f\x8b"):
         return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(stream)
     if magic.startswith(b"\xfd7zXZ\x00"):
-        return _xz(stream)
+        # As lzma.LZMAFile, with a limit on memory.
+        unpacking = _compression.DecompressReader(
+            stream,
+            lzma.LZMADecompressor,
+            trailing_error=lzma.LZMAError,
+            format=lzma.FORMAT_XZ,
+            memlimit=_XZ_BYTES,
+        )
+        return io.BufferedReader(unpacking)
     return stream
 
 
 def unpacked_head(file: File) -> bytes:
     """The first 512 bytes of a file, decompressed if it is gzip, bzip2 or xz."""
-    with file.open() as raw, decompressed(raw, file.head(6)) as stream:
+    with file.open() as raw, _decompressed(raw, file.head(6)) as stream:
         return stream.read(512)
-
-
-def _xz(stream: IO[bytes]) -> IO[bytes]:
-    """`lzma.LZMAFile` with a limit on memory."""
-    unpacking = _compression.DecompressReader(
-        stream,
-        lzma.LZMADecompressor,
-        trailing_error=lzma.LZMAError,
-        format=lzma.FORMAT_XZ,
-        memlimit=_XZ_BYTES,
-    )
-    return io.BufferedReader(unpacking)
 
 
 class Bounded(io.RawIOBase):
@@ -212,17 +221,13 @@ class Bounded(io.RawIOBase):
 
     Args:
         stream: the unpacked bytes.
+        raw: the packed bytes, which are closed with this stream.
         file: the packed file.
         settings: with the limits.
-        raw: the stream of packed bytes, if it is to be closed with this one.
     """
 
     def __init__(
-        self,
-        stream: IO[bytes],
-        file: File,
-        settings: Settings,
-        raw: IO[bytes] | None = None,
+        self, stream: IO[bytes], raw: IO[bytes], file: File, settings: Settings
     ) -> None:
         self._stream = stream
         self._raw = raw
@@ -231,11 +236,10 @@ class Bounded(io.RawIOBase):
         allowed = max(FREE_BYTES, settings.max_ratio * file.size)
         self._limit = min(allowed, settings.max_bytes)
 
-    def _check(self, position: int) -> int:
+    def _check(self, position: int) -> None:
         if position > self._limit:
             check_limits(self._file.where, 0, position, self._settings)
             check_ratio(self._file.where, position, self._file.size, self._settings)
-        return position
 
     def read(self, size: int = -1) -> bytes:
         """Read bytes within the limit."""
@@ -270,22 +274,24 @@ class Bounded(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Close the streams, if it owns them."""
-        if self._raw is not None:
-            self._stream.close()
-            self._raw.close()
+        """Close the streams."""
+        self._stream.close()
+        self._raw.close()
         super().close()
 
 
 def unpacked(file: File, settings: Settings) -> File:
     """A file, decompressed within limits if it is gzip, bzip2 or xz."""
+    return bounded(file, settings) if file.head(6).startswith(_PACKED) else file
+
+
+def bounded(file: File, settings: Settings) -> File:
+    """A file within limits on what is read, decompressed if it is packed."""
     head = file.head(6)
-    if not head.startswith(PACKED):
-        return file
 
     def opener() -> IO[bytes]:
         raw = file.opener()
-        stream = decompressed(raw, head)
-        return cast(IO[bytes], Bounded(stream, file, settings, raw))
+        stream = _decompressed(raw, head)
+        return cast(IO[bytes], Bounded(stream, raw, file, settings))
 
     return replace(file, opener=opener)

@@ -115,6 +115,11 @@ def is_medium(name: str, medium: str) -> bool:
     return name.lower().endswith(medium_named(medium).SUFFIXES)
 
 
+def is_item(name: str, medium: str) -> bool:
+    """Whether a file has a suffix of a medium, and is not about the data."""
+    return is_medium(name, medium) and not is_note(name, medium)
+
+
 def ignored_files(where: str, names: Sequence[str], medium: str = "") -> list[Finding]:
     """A finding for unused files, except notes such as a README."""
     unused = [name for name in names if not is_note(name, medium)]

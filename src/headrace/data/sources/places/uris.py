@@ -6,13 +6,13 @@ import contextlib
 import functools
 import hashlib
 import io
+import itertools
 import os
 import re
 import stat
 from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
@@ -20,6 +20,7 @@ from headrace.credentials import OPTIONS
 from headrace.data.sources.places.files import (
     File,
     check_limits,
+    failed,
     first_line,
     local_file,
     translate_errors,
@@ -32,10 +33,9 @@ from headrace.data.sources.places.trees import (
     relative_name,
 )
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
+from headrace.settings import Settings
 from headrace.state.remote import connect, storage_options
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.state.store.remote import connect
 
 _ATTEMPTS = 4
 
@@ -99,8 +99,7 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
         name = relative_name(full.removeprefix(path.rstrip("/")).lstrip("/"), uri)
         if not is_junk(name):
             files[name] = _remote_file(fs, full, f"{uri}/{name}", facts)
-    total = sum(file.size for file in files.values())
-    check_limits(uri, len(files), total, settings)
+    check_limits(uri, len(files), sum(file.size for file in files.values()), settings)
     return FileTree(uri, files)
 
 
@@ -109,34 +108,14 @@ def translate_remote_errors(uri: str) -> Iterator[None]:
     """As `translate_errors`; all other errors of remote file systems are translated."""
     try:
         with translate_errors(uri):
-            try:
-                yield
-            except FileNotFoundError as error:
-                if _is_unreachable(error.__cause__):
-                    raise _failed(uri, error.__cause__) from None
-                raise
+            yield
     except HeadraceError:
         raise
     except Exception as error:  # each protocol has exceptions of its own
         if "://" not in uri or uri.startswith("file:"):
             raise
         # `from None`, since the cause in a log would show the parameters of a URL.
-        raise _failed(uri, error) from None
-
-
-def _is_unreachable(cause: BaseException | None) -> bool:
-    """Whether a server failed, which fsspec raises as FileNotFoundError too."""
-    if cause is None or isinstance(cause, FileNotFoundError):
-        return False
-    status: int = getattr(cause, "status", HTTPStatus.INTERNAL_SERVER_ERROR)
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _failed(uri: str, error: BaseException | None) -> DependencyError:
-    return DependencyError(
-        f"Reading {uri} failed: {type(error).__name__}: {error}.",
-        "Check the connection and the credentials, and run it again.",
-    )
+        raise failed(uri, error) from None
 
 
 def _remote_file(fs: Any, path: str, where: str, info: dict[str, Any]) -> File:
@@ -200,34 +179,27 @@ def identity(uri: str, settings: Settings) -> str:
         DependencyError: it cannot be reached.
     """
     fs, path = file_system(uri, settings)
-    is_local = isinstance(fs, LocalFileSystem)
+    facts = _local_facts if isinstance(fs, LocalFileSystem) else _remote_facts
     sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
     with translate_remote_errors(uri):
-        facts = _local_facts(Path(path)) if is_local else _remote_facts(fs, path)
-        for fact in facts:
+        for fact in facts(fs, path):
             sha.update(f"\n{fact}".encode(errors="surrogateescape"))
     return sha.hexdigest()
 
 
-def _local_facts(place: Path) -> Iterator[str]:
-    yield _local_fact(".", place.stat())
-    if place.is_dir():
-        for name, entry in walk(place):
-            yield _local_fact(name, entry.stat(follow_symlinks=False))
+def _local_facts(fs: LocalFileSystem, path: str) -> Iterator[str]:
+    place = Path(path)
+    entries = walk(place) if place.is_dir() else ()
+    below = ((name, entry.stat(follow_symlinks=False)) for name, entry in entries)
+    for name, status in itertools.chain([(".", place.stat())], below):
+        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+        yield f"{name} {status.st_size} {times} {status.st_ino}"
 
 
 def _remote_facts(fs: Any, path: str) -> list[str]:
     fs.invalidate_cache()
     info = fs.info(path)
-    if info["type"] == "directory":
-        return sorted(map(_remote_fact, fs.find(path, detail=True).values()))
-    return [fs.ukey(path), _remote_fact(info)]
-
-
-def _local_fact(name: str, status: os.stat_result) -> str:
-    times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
-    return f"{name} {status.st_size} {times} {status.st_ino}"
-
-
-def _remote_fact(info: dict[str, Any]) -> str:
-    return repr(sorted((key, str(value)) for key, value in info.items()))
+    is_folder = info["type"] == "directory"
+    infos = fs.find(path, detail=True).values() if is_folder else [info]
+    facts = [repr(sorted((k, str(v)) for k, v in info.items())) for info in infos]
+    return sorted(facts) if is_folder else [fs.ukey(path), *facts]

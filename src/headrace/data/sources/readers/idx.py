@@ -1,40 +1,32 @@
-"""The reader of IDX: a folder of files as those of MNIST, perhaps with gzip."""
+"""The reader of IDX: a folder of files as those of MNIST, perhaps compressed."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import gzip
 import math
 import re
 import struct
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.data.sources.layouts.arrays import (
-    Array,
-    array_chunks,
-    check_item,
-    item_chunks,
-    read_blocks,
+from headrace.data.sources.arrays import Array, Header, array_chunks, open_array
+from headrace.data.sources.places.files import (
+    File,
+    check_ratio,
+    unpacked,
+    unpacked_head,
 )
-from headrace.data.sources.places.files import File, check_ratio, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.errors import SourceError
 from headrace.media.chunks import SPLITS, Chunk, Source, SourceSplit
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 RANK = 30
 _NAME = re.compile(
     r"(?:^|[-._ ])(train|t10k|test|val|valid)[a-z]*[-._ ]?(images|labels)", re.I
 )
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_GZIP = b"\x1f\x8b"
 _MAX_DIMENSIONS = 4
 
 
@@ -45,23 +37,21 @@ def read(
 
     A single file is read if no labels are needed.
     """
-    labelled = source.reading.labelled
     if isinstance(data, FileTree):
-        members = idx_members(data)
-        if not members:
-            return None
-        return read_idx(data.where, members, settings, labelled=labelled)
-    if not is_idx(unpacked_head(data)):
+        members = _members(data)
+        return _read_pairs(data.where, members, source, settings) if members else None
+    if not _is_idx(unpacked_head(data)):
         return None
-    if labelled:
+    if source.reading.labelled:
         raise SourceError(
             f"{data.where} is one IDX file, and its images or labels are in another.",
             "Give the folder that holds both.",
         )
-    return item_chunks(_open(data, settings), data, settings)
+    items = _open(data, settings)
+    return array_chunks(None, items, None, (data.name, ""), data.where, settings)
 
 
-def is_idx(head: bytes) -> bool:
+def _is_idx(head: bytes) -> bool:
     """Whether a file, decompressed, begins as an IDX file."""
     return (
         len(head) >= 4
@@ -71,15 +61,14 @@ def is_idx(head: bytes) -> bool:
     )
 
 
-def idx_members(tree: FileTree) -> dict[str, File]:
+def _members(tree: FileTree) -> dict[str, File]:
     """The IDX files of a tree with names like MNIST's, all in one folder.
 
     Raises:
         SourceError: they lie in several folders.
     """
     names = [name for name in tree.files if _NAME.search(name.rpartition("/")[2])]
-    files = {name: tree.files[name] for name in names}
-    files = {name: file for name, file in files.items() if _may_be_idx(name, file)}
+    files = {n: tree.files[n] for n in names if _may_be_idx(n, tree.files[n])}
     folders = sorted({name.rpartition("/")[0] for name in files})
     if len(folders) > 1:
         raise SourceError(
@@ -94,56 +83,34 @@ def _may_be_idx(name: str, file: File) -> bool:
     if re.search(r"idx\d|ubyte", name, re.IGNORECASE):
         return True
     try:
-        with _unzipped(file) as (stream, _):
-            return is_idx(stream.read(4))
+        return _is_idx(unpacked_head(file))
     except SourceError:
         return False
 
 
-@contextlib.contextmanager
-def _unzipped(file: File) -> Iterator[tuple[IO[bytes], bool]]:
-    with file.open() as raw:
-        if file.head(2) != _GZIP:
-            yield raw, False
-            return
-        with gzip.GzipFile(fileobj=raw) as stream:
-            yield cast(IO[bytes], stream), True
-
-
-def read_idx(
-    where: str, members: dict[str, File], settings: Settings, *, labelled: bool
+def _read_pairs(
+    where: str, members: dict[str, File], source: Source, settings: Settings
 ) -> Iterator[Chunk]:
     """The rows of IDX files, one pair of images and labels after the other.
-
-    Args:
-        where: the folder or archive, for messages.
-        members: the files to read, by name.
-        labelled: whether images without labels are refused.
 
     Raises:
         SourceError: a file is missing, damaged, there twice, or not what its name says.
     """
-    for split, names in _pairs_of(members, where, labelled).items():
-        image, label = members[names[0]], members.get(names[1])
-        images = _open(image, settings)
-        check_item(images, names[0], where, settings)
-        _check_kind(images, image, is_images=True)
-        labels = None
-        if label is not None:
-            labels = _open(label, settings)
-            _check_kind(labels, label, is_images=False)
-        yield from array_chunks(split, images, labels, names, where)
+    pairs = _pairs_of(members, where, source.reading.labelled)
+    for split, (image, label) in pairs.items():
+        images = _open(members[image], settings, "images")
+        labels = _open(members[label], settings, "labels") if label else None
+        yield from array_chunks(split, images, labels, (image, label), where, settings)
 
 
 def _pairs_of(
     members: dict[str, File], where: str, labelled: bool
 ) -> dict[SourceSplit, tuple[str, str]]:
+    """The names of images and labels of each split; "" for missing labels."""
     names: dict[tuple[str, str], str] = {}
     for name in members:
-        match = _NAME.search(name.rpartition("/")[2])
-        if match is None:
-            continue
-        prefix, what = match.group(1).lower(), match.group(2).lower()
+        groups = _NAME.findall(name.rpartition("/")[2])[0]
+        prefix, what = map(str.lower, groups)
         split = {"t10k": "test", "valid": "val"}.get(prefix, prefix)
         if (split, what) in names:
             raise SourceError(
@@ -163,29 +130,26 @@ def _pairs_of(
     return {s: (names[s, "images"], names.get((s, "labels"), "")) for s in splits}
 
 
-def _open(file: File, settings: Settings) -> Array:
-    with _unzipped(file) as (stream, packed):
-        shape, dtype, start = _header(stream, file.where)
-    size = math.prod(shape) * dtype.itemsize
-    wrong_size = functools.partial(_wrong_size, file.where, shape, size)
-    if packed:
+def _open(file: File, settings: Settings, expected: str = "") -> Array:
+    """The array of a file, which must hold what is expected: images or labels."""
+    plain = unpacked(file, settings)
+    array = open_array(plain, _header, is_packed=plain is not file)
+    if plain is not file:
+        size = math.prod(array.shape) * array.dtype.itemsize
         check_ratio(file.where, size, file.size, settings)
-    elif file.size - start != size:
-        raise wrong_size(file.size - start)
+    what = "images" if len(array.shape) > 1 else "labels"
+    if expected not in ("", what):
+        raise SourceError(
+            f"{file.where} holds {what} (shape {array.shape}), though its name says "
+            f"{expected}.",
+            "The files are probably swapped: give each its right name.",
+        )
+    return array
 
-    def blocks(rows: int) -> Iterator[npt.NDArray[Any]]:
-        with _unzipped(file) as (stream, _):
-            stream.read(start)
-            yield from read_blocks(stream, shape, dtype, rows, wrong_size)
 
-    return Array(shape, dtype, blocks)
-
-
-def _header(
-    stream: IO[bytes], where: str
-) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+def _header(stream: IO[bytes], where: str) -> Header:
     magic = stream.read(4)
-    if not is_idx(magic):
+    if not _is_idx(magic):
         raise SourceError(
             f"{where} is not an IDX file: it begins with "
             f"{magic.hex(' ') or 'nothing'}, and 00 00, a type of 08..0e and 01..04 "
@@ -198,29 +162,4 @@ def _header(
             f"{where} was cut short in its header of {4 + 4 * magic[3]} bytes.",
             "Download it again.",
         )
-    shape = struct.unpack(f">{magic[3]}I", sizes)
-    return shape, np.dtype(_TYPES[magic[2]]), 4 + len(sizes)
-
-
-def _wrong_size(
-    where: str, shape: tuple[int, ...], expected: int, actual: int
-) -> SourceError:
-    reason, more = "it was cut short", ""
-    if actual > expected:
-        reason, more = "bytes are left over", " or more"
-    return SourceError(
-        f"{where} says {' x '.join(map(str, shape))}, which is {expected:,} bytes, but "
-        f"{actual:,}{more} follow: {reason}.",
-        "Download or make it again.",
-    )
-
-
-def _check_kind(array: Array, file: File, *, is_images: bool) -> None:
-    if (len(array.shape) > 1) == is_images:
-        return
-    what, other = ("images", "labels") if is_images else ("labels", "images")
-    raise SourceError(
-        f"{file.where} holds {other} (shape {array.shape}), though its name says "
-        f"{what}.",
-        "The files are probably swapped: give each its right name.",
-    )
+    return struct.unpack(f">{magic[3]}I", sizes), np.dtype(_TYPES[magic[2]]), False

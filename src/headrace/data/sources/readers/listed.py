@@ -1,173 +1,288 @@
-"""The reader of tables that name files; reports missing and unlisted files."""
+"""The reader of tables whose rows name files, with their labels, splits and groups.
+
+The files lie beside the table, in sub-folders, or in archives beside it. Missing and
+unlisted files are reported.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-import numpy as np
+import pyarrow as pa
 
-from headrace.data.sources.layouts.folder import FileRow, file_chunks
-from headrace.data.sources.layouts.metadata import (
-    FileIndex,
-    Metadata,
-    find_metadata,
-    plain_path,
-)
+from headrace.data.sources.places.archive import tar_tree, zip_tree
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import (
     FileTree,
+    is_item,
     is_medium,
-    is_note,
     name_findings,
 )
+from headrace.data.sources.readers.folder import FileRow, file_chunks, has_classes
 from headrace.data.sources.tables import reading as tables
-from headrace.data.sources.tables.roles import describe_roles
-from headrace.data.sources.tables.tabular import each_once
-from headrace.media.chunks import Chunk, Reading, Source, SourceSplit, split_in_name
+from headrace.data.sources.tables.formats import SUFFIXES, open_table, table_suffix
+from headrace.data.sources.tables.roles import (
+    Roles,
+    check_columns,
+    describe_roles,
+    roles_beside,
+)
+from headrace.data.sources.tables.tabular import Table, each_once, find_named
+from headrace.data.sources.tables.where import parse_where
+from headrace.errors import SourceError
+from headrace.media import medium as medium_named
+from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.records import Finding
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-
+from headrace.settings import Settings
 
 RANK = 50
+FILES = (
+    *("file", "filename", "file_name", "path", "filepath", "file_path", "audio"),
+    *("image", "img", "wav", "clip", "sound", "slice_file_name", "name", "id"),
+    *("文件", "文件名", "路径"),
+)
+_TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+# With more tables, they are no metadata, but for example one beside each file.
+_MAX_TABLES = 20
+_ENOUGH = 0.5
+_MISNAMED = "Put the files beside the table, or correct their names in it."
+_Find = Callable[[str], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A row of a table that names a file.
+class _Index:
+    """Finds the files of a folder and of archives by their names in a table.
 
-    Attributes:
-        cell: the name of the file as the table has it; else, that of the row.
-        name: of the file in the index; None if there is no such file.
-        is_taken: whether the condition takes the row.
-        is_unread: whether the row is unreadable, and so names no file.
+    Args:
+        trees: the folder and the archives; of equal names, the first counts.
     """
 
-    split: SourceSplit | None
-    label: str
-    group: str | None
-    cell: str
-    name: str | None
-    is_taken: bool
-    is_unread: bool
+    def __init__(self, trees: Sequence[FileTree]) -> None:
+        self._trees: dict[str, FileTree] = {}
+        for tree in trees:
+            for name in tree.files:
+                if not table_suffix(name):
+                    self._trees.setdefault(name, tree)
+        self.places = {name: place for place, name in enumerate(self._trees)}
+        self._by_base = _unique((name.rpartition("/")[2], name) for name in self.places)
+        self._by_stem = _unique(
+            (base.rpartition(".")[0] or base, name)
+            for base, name in self._by_base.items()
+            if name
+        )
+
+    def file(self, name: str) -> File:
+        """A file by its full name."""
+        return self._trees[name].files[name]
+
+    def ways(self, table: str) -> list[_Find]:
+        """Functions that find a file by a cell of a table, the strictest one first."""
+        folder = table.rpartition("/")[0]
+        known, base, stem = self.places, self._by_base, self._by_stem
+        return [
+            lambda cell: cell if cell in known else None,
+            lambda cell: f"{folder}/{cell}" if f"{folder}/{cell}" in known else None,
+            lambda cell: base.get(cell.rpartition("/")[2]),
+            lambda cell: stem.get(cell.rpartition("/")[2]),
+        ]
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
+    """The name for each key; None for a key with several names."""
+    names: dict[str, str | None] = {}
+    for key, name in pairs:
+        names[key] = None if key in names else name
+    return names
+
+
+class _Listing(NamedTuple):
+    """A table that names files in the column of its items; ``find`` finds a file."""
+
+    name: str
+    table: Table
+    roles: Roles
+    find: _Find
 
 
 def read(
     data: File | FileTree, head: bytes, source: Source, settings: Settings
 ) -> Iterator[Chunk] | None:
-    """The files of the rows; None if no table names files."""
+    """The files that tables name, split by split, in the order of the files.
+
+    A row whose file is missing, or that is unreadable, becomes an empty item. Archives
+    in the folder stay open. A table whose files are missing becomes a finding of the
+    source where there are folders of classes.
+
+    Returns:
+        None if no table names files.
+
+    Raises:
+        SourceError: a table or an archive is damaged, there are no labels, or the
+            files that a table names are missing.
+        SpecError: no table has a column that the pipeline names, or the condition is
+            true for no row.
+    """
     if isinstance(data, File):
         return None
-    metadata = find_metadata(data, source, settings)
-    return metadata and read_listed(*metadata, source, settings, data.where)
+    reading = source.reading
+    names = [name for name in data.files if table_suffix(name) and name.count("/") < 3]
+    names = sorted(names, key=lambda name: (SUFFIXES.index(table_suffix(name)), name))
+    if not names or len(names) > _MAX_TABLES:
+        return None
+    index = _Index([data, *_archives(data, source, settings)])
+    listings: list[_Listing] = []
+    errors: list[SourceError] = []
+    missing: list[Finding] = []
+    for name in names:
+        try:
+            table = open_table(data.files[name], reading, settings)
+            listing = _listing(name, table, index, reading) if table else None
+        except SourceError as error:
+            errors.append(error)
+            continue
+        if listing is not None:
+            listings.append(listing)
+        elif table is not None and not medium_named(reading.medium).IS_TEXT:
+            missing += _missing_files(name, table, index, reading)
+    if listings:
+        source.kind = "listed"
+        return _read_files(listings, index, source, settings, data.where)
+    errors += [SourceError(finding.message, _MISNAMED) for finding in missing]
+    if errors and not has_classes(data, reading.medium):
+        raise errors[0]
+    source.findings.extend(missing)
+    return None
 
 
-def read_listed(
-    tables_of_files: Sequence[Metadata],
-    index: FileIndex,
+def _archives(tree: FileTree, source: Source, settings: Settings) -> Iterator[FileTree]:
+    for name in tree.files:
+        if name.lower().endswith(".zip"):
+            yield zip_tree(tree.files[name], settings, source.files)
+        elif name.lower().endswith(_TARS):
+            yield tar_tree(tree.files[name], settings, source.files)
+
+
+def _listing(
+    name: str, table: Table, index: _Index, reading: Reading
+) -> _Listing | None:
+    """The column of which at least half of the values name files, and how."""
+    sample = table.sample()
+    columns = list(sample.column_names)
+    if reading.item is not None:
+        columns = [reading.item] if reading.item in columns else []
+    elif first := find_named(columns, FILES):
+        columns = each_once([first, *columns])
+    for column in columns:
+        cells = _distinct_paths(sample, column)
+        for find in index.ways(name):
+            hits = sum(find(cell) is not None for cell in cells)
+            if hits and hits >= _ENOUGH * len(cells):
+                check_columns(table.where, table.kinds, reading)
+                roles = roles_beside(column, table, sample, reading)
+                return _Listing(name, table, roles, find)
+    return None
+
+
+def _distinct_paths(sample: pa.Table, column: str) -> set[str]:
+    """The paths in a column; empty where values recur, as each file has one row."""
+    texts = tables.texts_of(sample.column(column).combine_chunks())
+    cells = {_plain_path(cell) for cell in texts if cell}
+    return cells if 2 * len(cells) >= len(texts) else set()
+
+
+def _plain_path(cell: str) -> str:
+    """A path of a table in the form of the names of a tree."""
+    path = cell.strip().replace("\\", "/")
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def _missing_files(
+    name: str, table: Table, index: _Index, reading: Reading
+) -> list[Finding]:
+    """A finding for a table that names files of which most are missing."""
+    sample = table.sample()
+    for column in sample.column_names:
+        cells = _distinct_paths(sample, column)
+        files = [cell for cell in cells if is_medium(cell, reading.medium)]
+        ways = index.ways(name)
+        missing = [cell for cell in files if not any(find(cell) for find in ways)]
+        if missing and len(files) >= _ENOUGH * len(cells):
+            message = (
+                f"{table.where} was not read: of the {len(files):,} files that were "
+                f"looked up from its column {column}, {len(missing):,} are not there, "
+                f"such as {min(missing)}."
+            )
+            count = len(missing)
+            return [Finding(check="missing_files", count=count, message=message)]
+    return []
+
+
+def _read_files(
+    listings: Sequence[_Listing],
+    index: _Index,
     source: Source,
     settings: Settings,
     where: str,
 ) -> Iterator[Chunk]:
-    """The files that tables name, split by split, in the order of the files.
+    """The files of the rows; of tables that name the same files, only the first counts.
 
-    A row whose file is missing, or that is unreadable, becomes an empty item.
-
-    Args:
-        tables_of_files: of tables that name the same files, only the first is read.
-        index: the files.
-        source: missing and unlisted files become findings of it, at once.
-        where: the tree, for messages.
-
-    Raises:
-        SpecError: the condition is true for no row.
+    Missing and unlisted files become findings of the source, at once.
     """
     reading = source.reading
-    rows: list[_Listed] = []
+    rows: list[FileRow] = []
     known: set[str] = set()
     not_whole = ""
-    for metadata in tables_of_files:
-        of_table, first_not_whole = _rows_of(metadata, reading)
+    for listing in listings:
+        of_table, first_not_whole = _rows_of(listing, reading)
         not_whole = not_whole or first_not_whole
-        names = {row.name for row in of_table if row.name is not None}
+        names = {row.path for row in of_table if row.path is not None}
         if known and names <= known:
-            source.notes.append(f"{metadata.name}: not read, as its files are known.")
+            source.notes.append(f"{listing.name}: not read, as its files are known.")
             continue
-        source.findings.extend(metadata.table.findings)
-        roles = describe_roles(
-            files=metadata.file, labels=metadata.label, splits=metadata.split
-        )
-        source.notes.append(f"{metadata.name}: {metadata.table.format}; {roles}")
+        table, roles = listing.table, listing.roles
+        source.findings.extend(table.findings)
+        about = describe_roles(files=roles.item, labels=roles.label, splits=roles.split)
+        source.notes.append(f"{listing.name}: {table.format}; {about}")
         known |= names
         rows += of_table
-    source.findings.extend(_mismatches(rows, known, index, reading.medium, where))
-    taken = [row for row in rows if row.is_taken]
-    tables.check_taken(reading, len(rows), len(taken), where)
-    return file_chunks(_in_order(taken, index), settings, source, not_whole)
-
-
-def _rows_of(metadata: Metadata, reading: Reading) -> tuple[list[_Listed], str]:
-    """The rows of a table, and the first label that is a number and not an integer."""
-    table = metadata.table
-    condition = tables.condition_of(table, reading)
-    group = reading.group if reading.group in table.kinds else None
-    roles = (metadata.file, metadata.label, metadata.split, group)
-    default = split_in_name(metadata.name) if reading.labelled else None
-    listed: list[_Listed] = []
-    not_whole = ""
-    for rows in table.read(each_once([*roles, *sorted(condition.columns)])):
-        cells = tables.texts_of(rows.batch.column(metadata.file))
-        labels = tables.labels_of(rows.batch, metadata.label, table.where, len(listed))
-        not_whole = not_whole or labels.not_whole
-        groups = tables.texts_of(rows.batch.column(group)) if group else None
-        splits = tables.splits_of(rows, metadata.split, table.where, default)
-        is_taken = tables.select(rows, condition).tolist()
-        for row, cell in enumerate(cells):
-            listed.append(
-                _Listed(
-                    split=splits[row],
-                    label=labels.texts[row],
-                    group=groups[row] if groups else None,
-                    cell=cell or f"{metadata.name}[{len(listed)}]",
-                    name=metadata.find(plain_path(cell)) if cell else None,
-                    is_taken=is_taken[row],
-                    is_unread=row in rows.bad,
-                )
-            )
-    return listed, not_whole
-
-
-def _mismatches(
-    rows: Sequence[_Listed],
-    known: set[str],
-    index: FileIndex,
-    medium: str,
-    where: str,
-) -> list[Finding]:
-    missing = [row.cell for row in rows if row.name is None and not row.is_unread]
+    missing = [row.name for row in rows if row.path is None and not row.is_unread]
     unlisted = [
         name
         for name in index.places
-        if name not in known and is_medium(name, medium) and not is_note(name, medium)
+        if name not in known and is_item(name, reading.medium)
     ]
     what = "rows name files that are not there"
-    findings = name_findings("missing_files", where, what, missing)
+    source.findings += name_findings("missing_files", where, what, missing)
     what = "files are in no row of a table"
-    return findings + name_findings("unlisted_files", where, what, unlisted)
+    source.findings += name_findings("unlisted_files", where, what, unlisted)
+    taken = [row for row in rows if row.is_taken]
+    tables.check_taken(reading, len(rows), len(taken), where)
+    # By split, then by the place of the file, which suits archives.
+    splits = list(dict.fromkeys(row.split for row in taken))
+    taken.sort(key=lambda row: index.places.get(row.path or "", len(index.places)))
+    taken.sort(key=lambda row: splits.index(row.split))
+    return file_chunks(taken, index.file, source, settings, not_whole)
 
 
-def _in_order(rows: Sequence[_Listed], index: FileIndex) -> Iterator[FileRow]:
-    """Rows by split, then by the place of the file, which suits archives."""
-    ranks = {
-        split: rank for rank, split in enumerate(dict.fromkeys(r.split for r in rows))
-    }
-    last = len(index.places)
-    places = [index.places[row.name] if row.name else last for row in rows]
-    order = np.lexsort([places, [ranks[row.split] for row in rows]])
-    for place in order.tolist():
-        row = rows[place]
-        file = index.file(row.name) if row.name else None
-        yield FileRow(row.split, row.label, row.cell, file, row.group, row.is_unread)
+def _rows_of(listing: _Listing, reading: Reading) -> tuple[list[FileRow], str]:
+    """The rows of a table, and the first label that is a number and not an integer."""
+    table, roles = listing.table, listing.roles
+    condition = parse_where(reading.where, table.kinds, table.where)
+    default = split_in_name(listing.name) if reading.labelled else None
+    listed: list[FileRow] = []
+    not_whole = ""
+    for rows in table.read(each_once([*roles.used, *sorted(condition.columns)])):
+        cells = tables.texts_of(rows.batch.column(roles.item))
+        labels = tables.labels_of(rows.batch, roles.label, table.where, len(listed))
+        not_whole = not_whole or labels.not_whole
+        groups: Sequence[str | None] = [None] * len(cells)
+        if roles.group:
+            groups = tables.texts_of(rows.batch.column(roles.group))
+        splits = tables.splits_of(rows, roles.split, table.where, default)
+        is_taken = tables.select(rows, condition).tolist()
+        for row, cell in enumerate(cells):
+            name = cell or f"{listing.name}[{len(listed)}]"
+            path = listing.find(_plain_path(cell)) if cell else None
+            facts = (splits[row], labels.texts[row], name, path, groups[row])
+            listed.append(FileRow(*facts, row in rows.bad, is_taken[row]))
+    return listed, not_whole

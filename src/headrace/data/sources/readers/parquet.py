@@ -8,23 +8,29 @@ Items are encoded files (binary, or Hugging Face's struct of bytes and path) or 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, ignored_files
-from headrace.data.sources.tables.columns import columns_of, is_list, items_of
-from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, opened, row_bytes
+from headrace.data.sources.tables.parquet import ParquetTable, opened
+from headrace.data.sources.tables.parquet_pages import MAGIC
 from headrace.data.sources.tables.reading import Part, read_parts
-from headrace.data.sources.tables.tabular import is_text
+from headrace.data.sources.tables.roles import (
+    Roles,
+    check_columns,
+    describe_columns,
+    find_label,
+    is_flat,
+)
+from headrace.data.sources.tables.tabular import is_binary, is_text
 from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import (
@@ -35,12 +41,15 @@ from headrace.media.chunks import (
     rows_at_once,
     split_in_name,
 )
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 RANK = 40
 _ROWS_AT_ONCE = 2048
+# A snapshot writes it into its shards, so that a shard can be read alone.
+_SHAPE_KEY = b"headrace.shape"
+_PREFERRED = ("image", "img", "audio", "text", "pixels", "item", "data")
+_EXPECTED = "A table needs a column of items, such as image, and a column label."
+_EXPECTED_UNLABELLED = "A table needs one column of items, such as image."
 
 
 def read(
@@ -82,12 +91,15 @@ def _read_tables(
         SourceError: a file is damaged, over the limits, or lacks a column.
         SpecError: a column that `reading` names does not exist, or no row is taken.
     """
+    parts = [_part(name, file, settings, reading) for name, file in files.items()]
+    where = parts[0].table.where
     high: dict[SourceSplit | None, float] = {}
-    if any(_has_floats(file, settings, reading) for file in files.values()):
-        for chunk in _read_all(files, settings, reading):
+    kinds = [part.table.kinds[part.roles.item] for part in parts]
+    if any(_is_list(kind) and pa.types.is_floating(kind.value_type) for kind in kinds):
+        for chunk in read_parts(parts, reading, where):
             high[chunk.split] = max(high.get(chunk.split, 0), _greatest(chunk))
     forms: dict[SourceSplit | None, tuple[str, str]] = {}
-    for chunk in _read_all(files, settings, reading):
+    for chunk in read_parts(parts, reading, where):
         _check_form(chunk, forms)
         yield replace(chunk, high=high.get(chunk.split))
 
@@ -96,36 +108,26 @@ def _has_items(file: File, settings: Settings) -> bool:
     """Whether a Parquet file may hold items, and not only names of files."""
     with opened(file, settings) as parquet:
         kinds = {field.name: field.type for field in parquet.table.schema_arrow}
-    return bool(items_of(kinds, None)) or not any(map(is_text, kinds.values()))
-
-
-def _read_all(
-    files: dict[str, File], settings: Settings, reading: Reading
-) -> Iterator[Chunk]:
-    parts = (_part(name, file, settings, reading) for name, file in files.items())
-    return read_parts(parts, reading, next(iter(files.values())).where)
+    return bool(_items_of(kinds, None)) or not any(map(is_text, kinds.values()))
 
 
 def _part(name: str, file: File, settings: Settings, reading: Reading) -> Part:
     table = ParquetTable(file, settings)
-    with opened(file, settings) as parquet:
-        columns = columns_of(parquet.table.schema_arrow, file.where, reading)
-        at_once = _rows_at_once(parquet.table, columns.item)
+    roles = _roles_of(table, reading)
+    kind = table.kinds[roles.item]
+    # A dictionary stores equal values once, so the size may be too small.
+    at_once = min(_ROWS_AT_ONCE, rows_at_once(table.row_bytes))
+    if pa.types.is_fixed_size_binary(kind):
+        at_once = rows_at_once(kind.byte_width)
+    is_encoded = pa.types.is_struct(kind) or is_binary(kind)
     return Part(
         table,
-        columns,
+        roles,
         split_in_name(name) if reading.labelled else None,
         partial(table.read, at_once=at_once),
-        _encoded if columns.encoded else partial(_values, shape=columns.shape),
+        _encoded if is_encoded else partial(_values, shape=_shape_of(table)),
         checks_all=False,
     )
-
-
-def _has_floats(file: File, settings: Settings, reading: Reading) -> bool:
-    with opened(file, settings) as parquet:
-        schema = parquet.table.schema_arrow
-        kind = schema.field(columns_of(schema, file.where, reading).item).type
-        return is_list(kind) and bool(pa.types.is_floating(kind.value_type))
 
 
 def _greatest(chunk: Chunk) -> float:
@@ -147,14 +149,6 @@ def _check_form(chunk: Chunk, forms: dict[SourceSplit | None, tuple[str, str]]) 
             f"{chunk.names[0]}.",
             "Store items of different sizes as encoded files.",
         )
-
-
-def _rows_at_once(table: pq.ParquetFile, items: str) -> int:
-    kind = table.schema_arrow.field(items).type
-    if pa.types.is_fixed_size_binary(kind):
-        return rows_at_once(kind.byte_width)
-    # A dictionary stores equal values once, so the size may be too small.
-    return min(_ROWS_AT_ONCE, rows_at_once(row_bytes(table)))
 
 
 def _encoded(column: pa.Array, names: Sequence[str]) -> list[bytes]:
@@ -191,3 +185,72 @@ def _values(
             "Write the table again with the shape it has.",
         )
     return values.reshape(-1, *shape)
+
+
+def _roles_of(table: ParquetTable, reading: Reading) -> Roles:
+    """The columns of a table.
+
+    Raises:
+        SpecError: a column that `reading` names does not exist.
+        SourceError: there are no items or labels, or several columns may be the items.
+    """
+    kinds, where = table.kinds, table.where
+    check_columns(where, kinds, reading)
+    items = _items_of(kinds, reading.item)
+    label = find_label(kinds, reading)
+    if len(items) != 1 or (reading.labelled and label in (None, items[0])):
+        problem = "no column `label`" if items else "no column of items"
+        if len(items) > 1:
+            problem = f"several columns that could be the items: {', '.join(items)}"
+        raise SourceError(
+            f"{where} has {problem}; it has {describe_columns(kinds)}.",
+            _EXPECTED if reading.labelled else _EXPECTED_UNLABELLED,
+        )
+    has_split = "split" in kinds and is_flat(kinds["split"])
+    has_name = kinds.get("name") in (pa.string(), pa.large_string())
+    return Roles(
+        item=items[0],
+        label=None if label == items[0] else label,
+        split="split" if reading.labelled and has_split else None,
+        name="name" if has_name else None,
+        group=reading.group if reading.group in kinds else None,
+    )
+
+
+def _items_of(kinds: Mapping[str, pa.DataType], name: str | None) -> list[str]:
+    """The columns that may hold images or sounds: the named one, or all candidates."""
+    if name is not None:
+        return [name] if _is_items(kinds[name]) else []
+    items = [column for column, kind in kinds.items() if _is_items(kind)]
+    return [column for column in _PREFERRED if column in items][:1] or items
+
+
+def _is_items(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and is_binary(
+            kind.field("bytes").type
+        )
+    if _is_list(kind):
+        value = kind.value_type
+        return bool(pa.types.is_integer(value) or pa.types.is_floating(value))
+    return is_binary(kind) or bool(pa.types.is_fixed_size_binary(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Whether cells are lists, of one length or several."""
+    types = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(test(kind) for test in types)
+
+
+def _shape_of(table: ParquetTable) -> tuple[int, ...] | None:
+    """The shape of an item, where the table has it in its metadata."""
+    text = (table.schema.metadata or {}).get(_SHAPE_KEY)
+    if not text:
+        return None
+    try:
+        return tuple(int(side) for side in text.decode().split("x"))
+    except ValueError:
+        raise SourceError(
+            f"{table.where} says that its items have the shape {text!r}.",
+            "Write it again: the shape is such as 28x28x1.",
+        ) from None

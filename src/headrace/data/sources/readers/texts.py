@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from headrace.data.sources.layouts import folder, metadata
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.trees import FileTree, is_medium, is_note
-from headrace.data.sources.readers.listed import read_listed
+from headrace.data.sources.places.trees import FileTree, is_item, is_medium, is_note
+from headrace.data.sources.readers import folder, listed
 from headrace.data.sources.tables.delimited import DelimitedTable, no_table
 from headrace.data.sources.tables.formats import (
     SUFFIXES,
@@ -16,15 +14,13 @@ from headrace.data.sources.tables.formats import (
     stem_of,
     table_suffix,
 )
-from headrace.data.sources.tables.names import ITEMS, LABELS, find_named
 from headrace.data.sources.tables.reading import Part, part_of_texts, read_parts
 from headrace.data.sources.tables.roles import describe_roles, find_roles
+from headrace.data.sources.tables.tabular import ITEMS, LABELS, Table, find_named
 from headrace.errors import HeadraceError, SourceError, SpecError
 from headrace.media import medium as medium_named
-from headrace.media.chunks import Chunk, Source, split_in_name
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.media.chunks import Chunk, Reading, Source, split_in_name
+from headrace.settings import Settings
 
 RANK = 10
 _UNNAMED = (".txt", ".data", ".dat", ".all")
@@ -38,11 +34,11 @@ def read(
     if not medium_named(source.reading.medium).IS_TEXT:
         return None
     if isinstance(data, File):
-        return open_text_file(data, source, settings)
-    return open_text_tree(data, source, settings)
+        return _read_file(data, source, settings)
+    return _read_tree(data, source, settings)
 
 
-def open_text_file(file: File, source: Source, settings: Settings) -> Iterator[Chunk]:
+def _read_file(file: File, source: Source, settings: Settings) -> Iterator[Chunk]:
     """The rows of a table of texts; or a file as one text, if no labels are needed.
 
     Raises:
@@ -54,17 +50,13 @@ def open_text_file(file: File, source: Source, settings: Settings) -> Iterator[C
     if reading.labelled or not is_medium(file.where, reading.medium):
         table = open_table(file, reading, settings)
     if table is not None:
-        part = part_of_texts(table, find_roles(table, reading, _has_names(table)))
-        return _read([part], source)
+        return _read_parts([_part(table, "", reading)], source)
     if reading.labelled:
         raise no_table(file.where)
-    source.kind = "file"
     return folder.read_single(file, source, settings)
 
 
-def open_text_tree(
-    tree: FileTree, source: Source, settings: Settings
-) -> Iterator[Chunk]:
+def _read_tree(tree: FileTree, source: Source, settings: Settings) -> Iterator[Chunk]:
     """The rows of tables of texts in a folder or archive, or texts in class folders.
 
     Raises:
@@ -74,13 +66,10 @@ def open_text_tree(
     """
     medium = source.reading.medium
     is_folder = folder.has_classes(tree, medium)
-    if any(
-        is_medium(name, medium) and not is_note(name, medium) for name in tree.files
-    ):
-        listed = metadata.find_metadata(tree, source, settings)
-        if listed is not None:
-            source.kind = "listed"
-            return read_listed(*listed, source, settings, tree.where)
+    if any(is_item(name, medium) for name in tree.files):
+        chunks = listed.read(tree, b"", source, settings)
+        if chunks is not None:
+            return chunks
     error: HeadraceError | None = None
     for names in _tiers(tree, is_folder, medium):
         try:
@@ -88,9 +77,9 @@ def open_text_tree(
         except SourceError as damaged:
             raise error or damaged from None
         error = error or reason
-        if parts and not (is_folder and not _all_named(parts)):
+        if parts and (not is_folder or all(map(_is_named, parts))):
             _note_others(tree, {part.table.where for part in parts}, source)
-            return _read(parts, source)
+            return _read_parts(parts, source)
     if error is not None and not is_folder and source.reading.labelled:
         raise error
     source.kind = "folder"
@@ -126,30 +115,31 @@ def _usable(
     tree: FileTree, names: Sequence[str], source: Source, settings: Settings
 ) -> tuple[list[Part], HeadraceError | None]:
     """The tables with texts and, where needed, labels; or why there are none."""
-    reading = source.reading
     parts: list[Part] = []
     errors: list[HeadraceError] = []
     for name in names:
         try:
-            table = open_table(tree.files[name], reading, settings)
+            table = open_table(tree.files[name], source.reading, settings)
         except SourceError:
             if table_suffix(name):
                 raise
             continue
-        if table is None:
-            if table_suffix(name):
-                errors.append(no_table(tree.files[name].where))
-            continue
         try:
-            roles = find_roles(table, reading, _has_names(table))
+            if table is not None:
+                parts.append(_part(table, name, source.reading))
+            elif table_suffix(name):
+                errors.append(no_table(tree.files[name].where))
         except (SourceError, SpecError) as error:
             errors.append(error)
-            continue
-        split = split_in_name(name) if reading.labelled else None
-        parts.append(part_of_texts(table, roles, split))
     if not parts:
         return [], next(iter(errors), None)
     return _of_one_kind(parts, source), None
+
+
+def _part(table: Table, name: str, reading: Reading) -> Part:
+    has_names = not isinstance(table, DelimitedTable) or table.header
+    split = split_in_name(name) if reading.labelled else None
+    return part_of_texts(table, find_roles(table, reading, has_names), split)
 
 
 def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
@@ -161,7 +151,11 @@ def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
     kinds = {(part.roles.item, part.roles.label): part for part in parts}
     if len(kinds) < 2:
         return parts
-    sure = [part for part in parts if _is_sure(part, source)]
+    sure = [
+        part
+        for part in filter(_is_named, parts)
+        if not source.reading.labelled or find_named([part.roles.label or ""], LABELS)
+    ]
     if len({(part.roles.item, part.roles.label) for part in sure}) == 1:
         return sure
     tables = "; ".join(
@@ -174,18 +168,9 @@ def _of_one_kind(parts: list[Part], source: Source) -> list[Part]:
     )
 
 
-def _all_named(parts: Sequence[Part]) -> bool:
-    return all(find_named([part.roles.item], ITEMS) for part in parts)
-
-
-def _is_sure(part: Part, source: Source) -> bool:
-    label = part.roles.label
-    is_label = label is not None and bool(find_named([label], LABELS))
-    return _all_named([part]) and (is_label or not source.reading.labelled)
-
-
-def _has_names(table: object) -> bool:
-    return not isinstance(table, DelimitedTable) or table.header
+def _is_named(part: Part) -> bool:
+    """Whether the texts are in a column with a usual name."""
+    return find_named([part.roles.item], ITEMS) is not None
 
 
 def _note_others(tree: FileTree, used: set[str], source: Source) -> None:
@@ -201,7 +186,7 @@ def _note_others(tree: FileTree, used: set[str], source: Source) -> None:
         )
 
 
-def _read(parts: Sequence[Part], source: Source) -> Iterator[Chunk]:
+def _read_parts(parts: Sequence[Part], source: Source) -> Iterator[Chunk]:
     source.kind = "table"
     for part in parts:
         table, roles = part.table, part.roles

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -23,14 +22,10 @@ from headrace.data.sources.tables.dialects import (
     Dialect,
     Row,
     find_dialect,
-    fitted,
     has_header,
-    names_of,
     newline_of,
     rows_of,
-    sample_rows,
 )
-from headrace.data.sources.tables.names import ITEMS, plain_name
 from headrace.data.sources.tables.strays import (
     Pattern,
     StrayQuotes,
@@ -38,10 +33,13 @@ from headrace.data.sources.tables.strays import (
     separate_rows,
 )
 from headrace.data.sources.tables.tabular import (
+    ITEMS,
     Rows,
     Survey,
     batches,
+    check_names,
     check_width,
+    plain_name,
     readable,
     text_column,
 )
@@ -117,32 +115,26 @@ class DelimitedTable:
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
         places = [list(self.kinds).index(name) for name in columns]
-        blank = [None] * len(places)
-        for rows, bad in batches(self._cells(places)):
-            cells = zip(*(row or blank for row in rows), strict=True)
-            arrays = [text_column(column) for column in cells]
-            yield Rows(pa.record_batch(arrays, list(columns)), bad)
+        return batches(self._cells(places), dict.fromkeys(columns, text_column))
 
     def _cells(self, places: Sequence[int]) -> Iterator[tuple[list[str] | None, int]]:
         """Some cells of each row below the header, and the characters of the row."""
         for row in self._rows(self._dialect, StrayQuotes()):
-            cells = fitted(row.cells, self._dialect.width)
             if row.problem:
                 yield from [(None, 0)] * len(row.raw)
-            elif cells is None:
-                yield None, 0
             else:
-                yield [cells[place] for place in places], sum(map(len, cells))
+                yield [row.cells[place] for place in places], sum(map(len, row.cells))
 
     def _rows(self, dialect: Dialect, quotes: StrayQuotes) -> Iterator[Row]:
-        """The rows below the header."""
+        """The rows below the header; each has its cells, or a problem."""
         with open_text(self._file, self._encoding, dialect.newline) as text:
             rows = rows_of(lines_of(text, self.where), dialect)
             for row in itertools.islice(rows, self._skipped, None):
                 if len(row.raw) == 1 and not row.problem:
-                    yield row
-                else:
-                    yield from separate_rows(row, dialect, self._pattern, quotes)
+                    yield row.checked(dialect.width)
+                    continue
+                for separated in separate_rows(row, dialect, self._pattern, quotes):
+                    yield separated.checked(dialect.width)
 
     def _best_pass(self, dialect: Dialect) -> _Pass:
         """The pass with or without quotes: whichever has fewer bad rows."""
@@ -151,7 +143,7 @@ class DelimitedTable:
         if not has_faults or not dialect.delimiter:
             return first
         newline = "\n" if dialect.quoted else ""
-        other = replace(dialect, quoted=not dialect.quoted, newline=newline)
+        other = dialect._replace(quoted=not dialect.quoted, newline=newline)
         quoted = first if dialect.quoted else self._survey(other)
         share = quoted.quotes.quoted / max(quoted.survey.rows, 1)
         self._pattern = pattern_of(quoted.survey.sample, share)
@@ -169,20 +161,13 @@ class DelimitedTable:
     def _survey(self, dialect: Dialect) -> _Pass:
         survey, quotes = Survey(), StrayQuotes()
         for row in self._rows(dialect, quotes):
-            cells = fitted(row.cells, dialect.width)
             if row.problem:
                 survey.add_bad(row.line, row.problem, len(row.raw))
                 continue
-            if cells is None:
-                count = len(row.cells)
-                problem = f"it has {count} cells instead of {dialect.width}"
-                survey.add_bad(row.line, problem)
-                continue
+            cells: list[str] = []
             if survey.samples_next:
-                cut = [cell[:_SAMPLED_CHARACTERS] for cell in cells]
-                survey.add(cut, sum(map(len, cut)))
-            else:
-                survey.add(None, 0)
+                cells = [cell[:_SAMPLED_CHARACTERS] for cell in row.cells]
+            survey.add(cells[: dialect.width], sum(map(len, cells)))
             quotes.quoted += row.is_quoted(dialect.delimiter)
         return _Pass(dialect, survey, quotes)
 
@@ -208,17 +193,22 @@ def open_delimited(
     # Uneven rows are an error if the file must be a table or is named like one.
     is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
     share = LEAST_SHARE if is_table else SURE_SHARE
-    named = _SEPARATOR.match(sample)
-    sample = sample[named.end() :] if named else sample
-    delimiter = named[1] if named else ""
-    dialect = find_dialect(sample, is_whole, file.where, share, delimiter)
-    if dialect is None:
-        return _one_column(file, encoding, sample, bool(named))
+    separator = _SEPARATOR.match(sample)
+    sample = sample[separator.end() :] if separator else sample
+    delimiter = separator[1] if separator else ""
+    found = find_dialect(sample, is_whole, file.where, share, delimiter)
+    skipped = 1 if separator else 0
+    if found is None:
+        return _one_column(file, encoding, sample, skipped)
+    dialect, rows = found
     check_width(file.where, dialect.width, max_columns)
-    rows = sample_rows(sample, is_whole, dialect)[:_HEADER_ROWS]
-    header = has_header(rows, _requested(reading))
-    names = names_of(rows[0] if header else None, dialect.width, file.where)
-    return DelimitedTable(file, encoding, dialect, names, header, header + bool(named))
+    named = {reading.item, reading.label, reading.group}
+    named.update(re.findall(r"\w+", reading.where or ""))
+    header = has_header(rows[:_HEADER_ROWS], named)
+    cells = rows[0] if header else [""] * dialect.width
+    names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
+    check_names(names, file.where)
+    return DelimitedTable(file, encoding, dialect, names, header, header + skipped)
 
 
 def no_table(where: str) -> SourceError:
@@ -240,8 +230,3 @@ def _one_column(
         return None
     dialect = Dialect("", False, newline_of(sample), 1)
     return DelimitedTable(file, encoding, dialect, [first], True, 1 + skipped)
-
-
-def _requested(reading: Reading) -> set[str]:
-    names = {reading.item or "", reading.label or "", reading.group or ""}
-    return names | set(re.findall(r"\w+", reading.where or ""))

@@ -9,13 +9,10 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
-from headrace.data.sources.tables.names import is_known_name, plain_name
-from headrace.data.sources.tables.tabular import check_names
-from headrace.errors import SourceError
+from headrace.data.sources.tables.tabular import KNOWN_NAMES, plain_name
 
 # A tab is the rarest character in texts, a comma the most frequent.
 DELIMITERS = {"\t": "tab", "|": "pipe", ";": "semicolon", ",": "comma"}
@@ -31,8 +28,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _NAME = re.compile(r"[^\W\d][^,.!?;:\"]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How lines become cells.
 
     Attributes:
@@ -76,6 +72,13 @@ class Row(NamedTuple):
         line = self.raw[0]
         is_plain = '"' not in line or delimiter.join(self.cells) == line.rstrip("\r\n")
         return len(self.raw) > 1 or not is_plain
+
+    def checked(self, width: int) -> Row:
+        """The row itself; unreadable if it has another number of cells."""
+        if self.problem or fitted(self.cells, width) is not None:
+            return self
+        problem = f"it has {len(self.cells)} cells instead of {width}"
+        return self._replace(problem=problem, raw=self.raw[:1])
 
 
 def rows_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Row]:
@@ -136,8 +139,10 @@ def _reason(error: csv.Error) -> str:
 
 def find_dialect(
     sample: str, is_whole: bool, where: str, share: float, named: str
-) -> Dialect | None:
-    """The dialect of a file's first characters; None where it is no table.
+) -> tuple[Dialect, list[list[str]]] | None:
+    """The dialect of a file's first characters, and the rows that have all their cells.
+
+    None where it is no table.
 
     Args:
         sample: its first characters.
@@ -148,18 +153,23 @@ def find_dialect(
     """
     suffix = where.lower()[-9:]
     hint = named or next((d for end, d in _SUFFIXES.items() if end in suffix), "")
-    ranked: list[tuple[tuple[bool, bool, float, int, bool], Dialect]] = []
+    ranked: list[tuple[tuple[bool, bool, float, int, bool], Dialect, list[Row]]] = []
     for place, delimiter in enumerate(DELIMITERS):
         if delimiter not in sample:
             continue
         for quoted in (True, False) if '"' in sample else (True,):
             newline = "" if quoted else newline_of(sample)
             dialect = Dialect(delimiter, quoted, newline, 0)
-            width, fitting = _consistency(_sampled(sample, is_whole, dialect))
+            rows = _sampled(sample, is_whole, dialect)
+            width, fitting = _consistency(rows)
             if width > 1 and fitting >= share:
                 score = (fitting >= _ALL, delimiter == hint, fitting, -place, quoted)
-                ranked.append((score, replace(dialect, width=width)))
-    return max(ranked, key=lambda entry: entry[0])[1] if ranked else None
+                ranked.append((score, dialect._replace(width=width), rows))
+    if not ranked:
+        return None
+    _, dialect, rows = max(ranked, key=lambda entry: entry[0])
+    fits = (fitted(row.cells, dialect.width) for row in rows)
+    return dialect, [cells for cells in fits if cells is not None]
 
 
 def newline_of(sample: str) -> str:
@@ -168,11 +178,8 @@ def newline_of(sample: str) -> str:
 
 
 def _sampled(sample: str, is_whole: bool, dialect: Dialect) -> list[Row]:
-    lines = re.split(r"(?<=\n)|(?<=\r)(?!\n)", sample)
-    if dialect.newline == "\n":
-        lines = sample.split("\n")
-        lines = [f"{line}\n" for line in lines[:-1]] + [lines[-1]]
-    rows = list(rows_of([line for line in lines if line], dialect))
+    ends = r"(?<=\n)" if dialect.newline == "\n" else r"(?<=\n)|(?<=\r)(?!\n)"
+    rows = list(rows_of(filter(None, re.split(ends, sample)), dialect))
     return rows if is_whole or len(rows) < 2 else rows[:-1]
 
 
@@ -197,14 +204,7 @@ def fitted(cells: list[str], width: int) -> list[str] | None:
     return None
 
 
-def sample_rows(sample: str, is_whole: bool, dialect: Dialect) -> list[list[str]]:
-    """The rows of a sample that have all their cells."""
-    rows = _sampled(sample, is_whole, dialect)
-    fits = (fitted(row.cells, dialect.width) for row in rows)
-    return [cells for cells in fits if cells is not None]
-
-
-def has_header(rows: Sequence[list[str]], requested: Iterable[str]) -> bool:
+def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:
     """Whether the first of some rows names the columns.
 
     Args:
@@ -216,42 +216,15 @@ def has_header(rows: Sequence[list[str]], requested: Iterable[str]) -> bool:
     columns = list(zip(*others, strict=True)) if others else [()] * len(first)
     if not any(names) or any(len(cell) > _LONG_NAME for cell in first):
         return False
-    if any(
-        cell and cell in column for cell, column in zip(first, columns, strict=True)
-    ):
+    pairs = zip(first, columns, strict=True)
+    if any(cell and cell in column for cell, column in pairs):
         return False
-    if {name for name in requested if name} & set(first) or any(
-        map(is_known_name, names)
-    ):
+    if not KNOWN_NAMES.isdisjoint(names) or requested & set(filter(None, first)):
         return True
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False
     if any(column and all(map(_NUMBER.fullmatch, column)) for column in columns):
         return True
-    return _looks_named(first, columns)
-
-
-def _looks_named(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
-    """Whether cells may be names, above a column with recurring values."""
-    if not all(_NAME.fullmatch(cell) for cell in first if cell):
-        return False
-    repeats = (len(set(column)) <= len(column) / 2 for column in columns if column)
-    return any(repeats)
-
-
-def names_of(header: Sequence[str] | None, width: int, where: str) -> list[str]:
-    """The names of the columns; ``column_1`` and so on for columns without.
-
-    Raises:
-        SourceError: two columns have one name, or one is damaged.
-    """
-    cells = header or [""] * width
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
-    check_names(names, where)
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise SourceError(
-                f"{where} has {count} columns named {name!r}.",
-                "Give each column a name of its own.",
-            )
-    return names
+    # They may be names if they are above a column with recurring values.
+    recurs = any(len(set(column)) <= len(column) / 2 for column in columns if column)
+    return recurs and all(_NAME.fullmatch(cell) for cell in first if cell)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
 
 from headrace.data.sources.encodings.detection import find_encoding
 from headrace.data.sources.places.files import File, unpacked
-from headrace.data.sources.tables import parquet
 from headrace.data.sources.tables.delimited import open_delimited
 from headrace.data.sources.tables.jsonl import open_json
+from headrace.data.sources.tables.parquet import ParquetTable
+from headrace.data.sources.tables.parquet_pages import MAGIC
 from headrace.data.sources.tables.tabular import Table
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+from headrace.settings import Settings
 
 # Of equal tables in several formats, the first of these is read.
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab", ".json")
-_PACKED = (".gz", ".bz2", ".xz")
+_TABLE = re.compile(
+    rf"({'|'.join(map(re.escape, SUFFIXES))})(\.gz|\.bz2|\.xz)*\Z", re.ASCII | re.I
+)
 HEAD = 512
+AS_CSV = "Save the sheet as CSV (UTF-8)."
+AS_TEXT = "Give its text, as CSV or .txt files."
 _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     (
         (
@@ -30,18 +33,14 @@ _WRONG: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
         "Save a table as CSV or Parquet, and arrays with numpy.savez(PATH, "
         "x_train=..., y_train=...).",
     ),
-    (
-        (b"\xd0\xcf\x11\xe0",),
-        "is an Excel or Word file",
-        "Save the sheet as CSV (UTF-8).",
-    ),
+    ((b"\xd0\xcf\x11\xe0",), "is an Excel or Word file", AS_CSV),
     (
         (b"version https://git-lfs.github.com/",),
         "is a pointer of Git LFS, and the data itself is elsewhere",
         "Fetch it with `git lfs pull`.",
     ),
-    ((b"%PDF",), "is a PDF", "Give its text, as CSV or .txt files."),
-    ((b"{\\rtf",), "is a document in RTF", "Give its text, as CSV or .txt files."),
+    ((b"%PDF",), "is a PDF", AS_TEXT),
+    ((b"{\\rtf",), "is a document in RTF", AS_TEXT),
     ((b"SQLite format 3",), "is an SQLite database", "Save the table as CSV."),
     ((b"\x89HDF",), "is an HDF5 file", "Save the data as npz, CSV or Parquet."),
     ((b"ARROW1", b"FEA1"), "is an Arrow file", "Save the table as Parquet."),
@@ -56,19 +55,13 @@ _HTML = (b"<!doctype html", b"<html", b"<?xml")
 
 def table_suffix(name: str) -> str:
     """The suffix of a table's format in a name; empty for other names."""
-    name = name.lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    match = _TABLE.search(name)
+    return match[1].lower() if match else ""
 
 
 def stem_of(name: str) -> str:
     """The name of a table without its format's suffixes."""
-    plain = name
-    for packed in _PACKED:
-        if plain.lower().endswith(packed):
-            plain = plain[: -len(packed)]
-    return plain[: len(plain) - len(table_suffix(name))]
+    return _TABLE.sub("", name)
 
 
 def open_table(file: File, reading: Reading, settings: Settings) -> Table | None:
@@ -85,8 +78,8 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
     if not head:
         raise SourceError(f"{file.where} is empty: 0 bytes.", "Give data with rows.")
     refuse_others(head, file.where)
-    if head.startswith(parquet.MAGIC):
-        return parquet.ParquetTable(file, settings)
+    if head.startswith(MAGIC):
+        return ParquetTable(file, settings)
     plain = unpacked(file, settings)
     refuse_others(plain.head(HEAD), file.where)
     encoding = find_encoding(plain, reading.encoding)

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -16,7 +17,6 @@ import pyarrow as pa
 from headrace.data.sources.encodings.detection import Encoding
 from headrace.data.sources.encodings.lines import LINE_LIMIT, lines_of, open_text
 from headrace.data.sources.places.files import File
-from headrace.data.sources.tables.json_values import value_problem
 from headrace.data.sources.tables.tabular import (
     Rows,
     Survey,
@@ -40,6 +40,8 @@ _GAP = re.compile(r"[ \t\r\n,]*")
 # Of one row: each list or object takes 64 bytes or more.
 _NESTED_LIMIT = 2**20
 _NESTED = pa.struct([])
+MOST_BITS = 1023  # of an integer that fits into a float64
+MOST_LEVELS = 100  # json.dumps recurses level by level
 
 
 class _Row(NamedTuple):
@@ -54,6 +56,12 @@ class _Row(NamedTuple):
 class JsonTable:
     """A table of JSON objects; keys that an object lacks are missing cells.
 
+    Args:
+        file: unpacked.
+        max_columns: more keys are refused.
+        begin: the place of the array in the file; None: each line is an object.
+        form: of the file, in words.
+
     Attributes:
         where, name, kinds, format, findings: as in `Table`; a column is of numbers if
             all of its values are.
@@ -63,33 +71,33 @@ class JsonTable:
         self,
         file: File,
         encoding: Encoding,
-        is_array: bool,
-        wrapped: re.Match[str] | None = None,
-        *,
         max_columns: int,
+        begin: int | None = None,
+        form: str = "lines of objects",
     ) -> None:
         self.where, self.name = file.where, file.name
+        self.format = f"{encoding.name}, JSON: {form}"
         self._file = file
         self._encoding = encoding
-        self._is_array = is_array
-        self._wrapped = wrapped
+        self._begin = begin
         survey = Survey()
         kinds: dict[str, set[type]] = {}
         for row in self._rows():
             if row.cells is None:
                 survey.add_bad(row.line, row.problem)
                 continue
-            survey.add(_flat(row.cells) if survey.samples_next else None, row.size)
             for key, value in row.cells.items():
                 kinds.setdefault(key, set()).add(type(value))
+            flat = {}
+            if survey.samples_next:  # nested values may need a hundred times their text
+                cells = row.cells.items()
+                flat = {k: v for k, v in cells if not isinstance(v, (dict, list))}
+            survey.add(flat, row.size)
             check_width(self.where, len(kinds), max_columns)
         self.findings: list[Finding] = survey.check(self.where, _ACTION)
         self._sample: list[dict[str, Any]] = survey.sample
         check_names(kinds, self.where)
         self.kinds = {name: _kind(types) for name, types in kinds.items()}
-        form = "an array" if is_array else "lines"
-        under = f" under {wrapped[1]!r}" if wrapped else ""
-        self.format = f"{encoding.name}, JSON: {form} of objects{under}"
 
     def sample(self) -> pa.Table:
         """Rows from all over the table; nested columns are left out."""
@@ -103,31 +111,25 @@ class JsonTable:
 
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
-        for rows, bad in batches(self._cells(columns)):
-            arrays = [
-                _column([(row or {}).get(name) for row in rows], self.kinds[name])
-                for name in columns
-            ]
-            yield Rows(pa.record_batch(arrays, list(columns)), bad)
+        kinds = {name: self.kinds[name] for name in columns}
+        makers = {name: partial(_column, kind=kind) for name, kind in kinds.items()}
+        return batches(self._cells(columns), makers)
 
-    def _cells(
-        self, columns: Sequence[str]
-    ) -> Iterator[tuple[dict[str, Any] | None, int]]:
+    def _cells(self, columns: Sequence[str]) -> Iterator[tuple[list[Any] | None, int]]:
         """The cells of some columns in each row, and their number of characters."""
         for row in self._rows():
             if row.cells is None:
                 yield None, 0
-                continue
-            cells = {name: row.cells[name] for name in columns if name in row.cells}
-            yield cells, sum(len(str(cell)) for cell in cells.values())
+            else:
+                cells = [row.cells.get(name) for name in columns]
+                yield cells, sum(len(str(cell)) for cell in cells)
 
     def _rows(self) -> Iterator[_Row]:
         with open_text(self._file, self._encoding) as text:
-            if self._is_array:
-                skipped = self._wrapped.end() if self._wrapped else 0
-                yield from _array(text, self.where, skipped)
-            else:
+            if self._begin is None:
                 yield from _lines(lines_of(text, self.where))
+            else:
+                yield from _array(text, self.where, self._begin)
 
 
 def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | None:
@@ -144,48 +146,64 @@ def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | N
     head += rest
     begins = head[:1] + head[1:].lstrip(_SPACES)[:1]
     if begins in ("[{", "[[", "[]"):
-        return JsonTable(file, encoding, True, max_columns=max_columns)
+        return JsonTable(file, encoding, max_columns, 0, "an array of objects")
     if begins not in ('{"', "{}"):
         return None
     line, _, more = head.partition("\n")
     is_row = is_complete and line.rstrip().endswith("}")
     wrapped = _WRAPPED.match(head)
     if wrapped and not (is_row and (more.strip() or not _CLOSED.search(line))):
-        return JsonTable(file, encoding, True, wrapped, max_columns=max_columns)
+        form = f"an array of objects under {wrapped[1]!r}"
+        return JsonTable(file, encoding, max_columns, wrapped.end(), form)
     if not is_row:
         raise SourceError(
             f"{file.where} is JSON, but neither one object a line nor an array of "
             "objects.",
             _ACTION,
         )
-    return JsonTable(file, encoding, False, max_columns=max_columns)
+    return JsonTable(file, encoding, max_columns)
 
 
 def _lines(lines: Iterator[str]) -> Iterator[_Row]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        row = None
         if _nested(line) > _NESTED_LIMIT:
             problem = f"it holds over {_NESTED_LIMIT:,} lists and objects"
-            yield _Row(number, None, problem)
-            continue
-        try:
-            row = json.loads(line.strip())
-        except (ValueError, RecursionError) as error:
-            yield _Row(number, None, f"it is not valid JSON ({_reason(error)})")
-            continue
-        problem = _problem(row)
-        if problem:
-            yield _Row(number, None, problem)
         else:
-            yield _Row(number, row, size=len(line))
+            try:
+                row = json.loads(line.strip())
+                problem = _problem(row)
+            except (ValueError, RecursionError) as error:
+                problem = f"it is not valid JSON ({_reason(error)})"
+        yield _Row(number, None if problem else row, problem, len(line))
 
 
 def _problem(row: Any) -> str:
-    """Why a value is no row; empty for a row."""
-    if isinstance(row, dict):
-        return value_problem(row)
-    return f"it is a {type(row).__name__}, not an object"
+    """Why a value is no row, or no column can hold one of its values; else empty."""
+    if not isinstance(row, dict):
+        return f"it is a {type(row).__name__}, not an object"
+    for key, value in row.items():
+        if type(value) is int and value.bit_length() > MOST_BITS:
+            return f"{key!r} is a number of {len(str(abs(value))):,} digits"
+        if isinstance(value, dict | list) and not _is_shallow(value):
+            return f"{key!r} is nested more than {MOST_LEVELS} levels deep"
+    return ""
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def _nested(text: str) -> int:
@@ -206,7 +224,8 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
     place = number = 0
     reason = "the array is not closed"
     while True:
-        place = _next(buffer, place)
+        if gap := _GAP.match(buffer, place):
+            place = gap.end()
         if buffer[place : place + 1] == "]":
             break
         try:
@@ -239,21 +258,11 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
         raise _no_object(where, number, "more follows the end of the array")
 
 
-def _next(buffer: str, place: int) -> int:
-    gap = _GAP.match(buffer, place)
-    return gap.end() if gap else place
-
-
 def _no_object(where: str, number: int, reason: str) -> SourceError:
     return SourceError(
         f"{where}: element {number:,} of the array is not an object: {reason}.",
         "Write one array of objects, or one object a line.",
     )
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without nested values, which may need a hundred times their text."""
-    return {k: v for k, v in row.items() if not isinstance(v, (dict, list))}
 
 
 def _kind(types: set[type]) -> pa.DataType:
@@ -272,13 +281,9 @@ def _column(cells: list[Any], kind: pa.DataType) -> pa.Array:
     # Only NaN is unequal to itself.
     cells = [None if cell != cell else cell for cell in cells]  # noqa: PLR0124
     if kind in (pa.large_string(), _NESTED):
-        return text_column([_as_text(cell) for cell in cells])
+        is_text = (type(None), str)
+        dumps = partial(json.dumps, ensure_ascii=False)
+        return text_column([c if isinstance(c, is_text) else dumps(c) for c in cells])
     if kind == pa.float64():
         cells = [None if cell is None else float(cell) for cell in cells]
     return pa.array(cells, kind)
-
-
-def _as_text(cell: Any) -> str | None:
-    if cell is None or isinstance(cell, str):
-        return cell
-    return json.dumps(cell, ensure_ascii=False)

@@ -2,18 +2,16 @@
 
 Only these are reliable: the footer may lie, and a dictionary stores a value once for
 all rows. The headers are in Thrift's compact protocol
-(https://github.com/apache/parquet-format, README and parquet.thrift).
+(https://github.com/apache/parquet-format, README and parquet.thrift;
+https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
-
-from headrace.data.sources.tables.thrift import Fields, Thrift, ThriftError
 
 MAGIC = b"PAR1"
 # 120,000 columns of row groups; reading as many takes seconds.
@@ -24,10 +22,108 @@ _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _DICTIONARY_ENCODINGS = (2, 8)
 _CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _BYTE_ARRAY = 6
+_DEEPEST = 16
+_STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 7, 8, 12
+_INTEGERS, _LISTS, _MAP = (4, 5, 6), (9, 10), 11
+_SIZES = {_BYTE: 1, _DOUBLE: 8}
+Fields = dict[int, Any]
 
 
 class PageError(ValueError):
-    """A damaged header of a page."""
+    """A damaged footer or header of a page."""
+
+
+class Thrift:
+    """A reader of Thrift's compact protocol."""
+
+    def __init__(self, data: bytes) -> None:
+        self.place = 0
+        self._data = data
+
+    def varint(self) -> int:
+        """An unsigned whole number."""
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+        raise PageError("a number of over ten bytes")
+
+    def field(self, last: int) -> tuple[int, int]:
+        """The id and the type of the next field; type 0 ends a struct."""
+        byte = self._byte()
+        kind, step = byte & 15, byte >> 4
+        if kind == _STOP:
+            return 0, _STOP
+        return (last + step if step else self._signed()), kind
+
+    def list_header(self) -> tuple[int, int]:
+        """How many elements a list has, and their type."""
+        byte = self._byte()
+        count = byte >> 4
+        return (self.varint() if count == 15 else count), byte & 15
+
+    def struct(self, depth: int = 0) -> Fields:
+        """The numbers, structs and lists of structs in a struct, by their ids.
+
+        Raises:
+            PageError: it is cut short, damaged, or nested too deeply.
+        """
+        fields: Fields = {}
+        last = 0
+        while True:
+            last, kind = self.field(last)
+            if kind == _STOP:
+                return fields
+            fields[last] = self._value(kind, depth, in_list=False)
+
+    def _value(self, kind: int, depth: int, *, in_list: bool) -> Any:
+        if depth > _DEEPEST:
+            raise PageError("a header that is nested too deeply")
+        if kind in (_TRUE, _FALSE):
+            return self._byte() if in_list else kind == _TRUE
+        if kind in _INTEGERS:
+            return self._signed()
+        if kind in _SIZES:
+            return self._skip(_SIZES[kind])
+        if kind == _BINARY:
+            return self._skip(self.varint())
+        if kind == _STRUCT:
+            return self.struct(depth + 1)
+        if kind in _LISTS or kind == _MAP:
+            return self._many(kind, depth)
+        raise PageError(f"a field of type {kind}")
+
+    def _many(self, kind: int, depth: int) -> list[Fields] | None:
+        """The structs of a list; None for other lists and for maps."""
+        if kind == _MAP:
+            count = self.varint()
+            kinds: tuple[int, ...] = divmod(self._byte(), 16) if count else ()
+        else:
+            count, of_list = self.list_header()
+            kinds = (of_list,)
+        if kinds == (_STRUCT,):
+            return [self.struct(depth + 1) for _ in range(count)]
+        for _ in range(count):
+            for element in kinds:
+                self._value(element, depth + 1, in_list=True)
+        return None
+
+    def _signed(self) -> int:
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def _byte(self) -> int:
+        if self.place >= len(self._data):
+            raise PageError("a header that is cut short")
+        self.place += 1
+        return self._data[self.place - 1]
+
+    def _skip(self, size: int) -> None:
+        self.place += size
+        if self.place > len(self._data):
+            raise PageError("a header that is cut short")
 
 
 @dataclass(slots=True)
@@ -89,7 +185,7 @@ def schema_size(footer: bytes) -> int:
         reader.varint()
         is_schema = reader.field(1) == (2, 9)
         return reader.list_header()[0] if is_schema else 0
-    except ThriftError:
+    except PageError:
         return 0
 
 
@@ -104,7 +200,7 @@ def chunks_of(footer: bytes) -> list[list[Chunk]]:
     try:
         groups = Thrift(footer).struct().get(4) or []
         return [[_chunk(column) for column in group.get(1) or []] for group in groups]
-    except (ThriftError, AttributeError, TypeError) as error:
+    except (PageError, AttributeError, TypeError) as error:
         raise PageError(f"its footer is damaged: {error}") from None
 
 
@@ -171,9 +267,9 @@ def _header(stream: IO[bytes], place: int, end: int) -> tuple[Fields, int]:
         reader = Thrift(stream.read(min(size, end - place)))
         try:
             return reader.struct(), reader.place
-        except ThriftError as error:
+        except PageError:
             if size >= end - place:
-                raise PageError(str(error)) from None
+                raise
     raise PageError("a page header of over 16 MiB")
 
 
@@ -186,19 +282,14 @@ def _longest(
         return unpacked
     stream.seek(place)
     data = stream.read(packed)
-    if chunk.codec in _CODECS:
+    if chunk.codec:
         try:
             data = pa.decompress(data, unpacked, _CODECS[chunk.codec], asbytes=True)
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, KeyError):
             return unpacked
-    elif chunk.codec:
-        return unpacked
-    return max(_lengths(data), default=0)
-
-
-def _lengths(data: bytes) -> Iterator[int]:
-    place = 0
-    while place + 4 <= len(data):
-        length = int.from_bytes(data[place : place + 4], "little")
-        yield length
-        place += 4 + length
+    at = longest = 0
+    while at + 4 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "little")
+        longest = max(longest, length)
+        at += 4 + length
+    return longest

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.labels import Labels, labels_as_text
+from headrace.data.sources.arrays import Labels, labels_as_text
 from headrace.data.sources.tables.roles import Roles
-from headrace.data.sources.tables.tabular import Rows, Table, each_once
-from headrace.data.sources.tables.where import EVERY_ROW, Where, parse_where
+from headrace.data.sources.tables.tabular import (
+    Rows,
+    Table,
+    each_once,
+    is_binary,
+    plain,
+)
+from headrace.data.sources.tables.where import Where, parse_where
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import (
     CHUNK_BYTES,
@@ -30,8 +35,7 @@ _Mask = npt.NDArray[np.bool_]
 _Items = npt.NDArray[Any] | list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A table, and how its rows become chunks.
 
     Attributes:
@@ -57,7 +61,11 @@ def part_of_texts(table: Table, roles: Roles, split: SourceSplit | None = None) 
 
     def read(columns: Sequence[str]) -> Iterator[Rows]:
         for rows in table.read(columns):
-            yield from _bounded(rows, roles.item)
+            column = rows.batch.column(roles.item)
+            count = max(1, int(len(column) * CHUNK_BYTES // max(column.nbytes, 1)))
+            for first in range(0, len(column), count):
+                bad = [row - first for row in rows.bad if first <= row < first + count]
+                yield Rows(rows.batch.slice(first, count), bad)
 
     return Part(table, roles, split, read, _texts)
 
@@ -71,11 +79,11 @@ def read_parts(parts: Iterable[Part], reading: Reading, where: str) -> Iterator[
     """
     total = taken = 0
     for part in parts:
-        condition = condition_of(part.table, reading)
+        table = part.table
+        condition = parse_where(reading.where, table.kinds, table.where)
+        columns = each_once([*part.roles.used, *sorted(condition.columns)])
         first = 0
-        for rows in part.read(
-            each_once([*part.roles.used, *sorted(condition.columns)])
-        ):
+        for rows in part.read(columns):
             is_taken = select(rows, condition)
             if is_taken.any():
                 yield from _chunks(rows, is_taken, first, part)
@@ -83,17 +91,6 @@ def read_parts(parts: Iterable[Part], reading: Reading, where: str) -> Iterator[
             first += len(rows.batch)
         total += first
     check_taken(reading, total, taken, where)
-
-
-def condition_of(table: Table, reading: Reading) -> Where:
-    """The condition ``data.where`` for a table.
-
-    Raises:
-        SpecError: it is invalid for this table.
-    """
-    if reading.where is None:
-        return EVERY_ROW
-    return parse_where(reading.where, table.kinds, table.where)
 
 
 def select(rows: Rows, condition: Where) -> _Mask:
@@ -117,22 +114,12 @@ def check_taken(reading: Reading, rows: int, taken: int, where: str) -> None:
         )
 
 
-def _bounded(rows: Rows, item: str) -> Iterator[Rows]:
-    """Pieces of rows, of a bounded number of bytes."""
-    column = rows.batch.column(item)
-    count = max(1, int(len(column) * CHUNK_BYTES // max(column.nbytes, 1)))
-    for first in range(0, len(column), count):
-        bad = [row - first for row in rows.bad if first <= row < first + count]
-        yield Rows(rows.batch.slice(first, count), bad)
-
-
 def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
     where, roles = part.table.where, part.roles
     places = np.flatnonzero(is_taken)
     batch = rows.batch if is_taken.all() else rows.batch.take(pa.array(places))
-    splits = splits_of(
-        rows if part.checks_all else Rows(batch), roles.split, where, part.split
-    )
+    checked = rows if part.checks_all else Rows(batch)
+    splits = splits_of(checked, roles.split, where, part.split)
     if part.checks_all:
         splits = [splits[place] for place in places.tolist()]
     names = [f"{part.table.name}[{first + place}]" for place in places.tolist()]
@@ -153,10 +140,8 @@ def _chunks(rows: Rows, is_taken: _Mask, first: int, part: Part) -> list[Chunk]:
 
 
 def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
-    column = _plain(column)
-    if pa.types.is_binary(column.type):
-        column = column.cast(pa.large_binary())
-    if not pa.types.is_large_binary(column.type):
+    column = plain(column)
+    if not is_binary(column.type):
         column = column.cast(pa.large_string()).cast(pa.large_binary())
     items = [item or b"" for item in column.to_pylist()]
     longest = max(range(len(items)), key=lambda row: len(items[row]))
@@ -167,12 +152,6 @@ def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
             "Take it out of the data.",
         )
     return items
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    return column
 
 
 def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) -> Labels:
@@ -189,11 +168,10 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
     """
     if name is None:
         return Labels([""] * len(rows))
-    column = _plain(rows.column(name))
-    kind = column.type
-    if pa.types.is_floating(kind):
+    column = plain(rows.column(name))
+    if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    elif not pa.types.is_integer(column.type):
         return Labels(texts_of(column))
     is_valid = column.is_valid().to_numpy(zero_copy_only=False)
     values = column.drop_null().to_numpy(zero_copy_only=False)
@@ -204,8 +182,8 @@ def labels_of(rows: pa.RecordBatch, name: str | None, where: str, first: int) ->
 
 def texts_of(column: pa.Array) -> list[str]:
     """A column as text; missing and undecodable cells are empty."""
-    column = _plain(column)
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+    column = plain(column)
+    if is_binary(column.type):
         return [_decoded(cell) for cell in column.to_pylist()]
     column = column.cast(pa.large_string())
     try:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.tables.missing import describe_columns, missing_column
-from headrace.data.sources.tables.names import (
+from headrace.data.sources.tables.tabular import (
     ITEMS,
     LABELS,
     SPLITS,
+    Table,
+    each_once,
     find_named,
+    is_binary,
+    is_number,
+    is_text,
     plain_name,
 )
-from headrace.data.sources.tables.tabular import Table, each_once, is_number, is_text
-from headrace.errors import SpecError
+from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Reading, split_named
 
 # Columns that identify rows, and so are no labels.
@@ -26,10 +29,12 @@ _NUMBERS = ("id", "index", "idx", "no", "nr", "row", "uid", "key", "序号", "�
 _MAX_CLASSES = 1000
 # A column with another name is one of splits only if all of its values are splits.
 _SURE_SPLIT = "split"
+_SHOWN = 12
+_SHOWN_CHARACTERS = 80
+_OPTIONS = {"data.item": "--text", "data.label": "--label"}
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
+class Roles(NamedTuple):
     """The columns that are read, by name.
 
     Attributes:
@@ -46,14 +51,13 @@ class Roles:
     @property
     def used(self) -> list[str]:
         """All of them, each once."""
-        return each_once((self.item, self.label, self.group, self.split, self.name))
+        return each_once(self)
 
 
 def describe_roles(**columns: str | None) -> str:
     """What columns hold, such as ``files in path, labels in class.``, for notes."""
-    return (
-        ", ".join(f"{role} in {name}" for role, name in columns.items() if name) + "."
-    )
+    named = [f"{role} in {name}" for role, name in columns.items() if name]
+    return f"{', '.join(named)}."
 
 
 def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
@@ -72,17 +76,38 @@ def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
     sample = table.sample()
     label = find_label(table.kinds, reading)
     item = reading.item or _item(table, sample, label)
-    if item is None or not _may_be_text(table.kinds[item]):
+    kind = table.kinds.get(item or "")
+    if item is None or not (is_text(kind) or is_binary(kind)):
         what = f"text in {item}" if item else "column of texts"
-        raise missing_column(table, what, "data.item", "text")
-    if label == item:
-        label = None
+        raise _missing_column(table, what, "data.item", "text")
+    return roles_beside(item, table, sample, reading, has_names)
+
+
+def roles_beside(
+    item: str,
+    table: Table,
+    sample: pa.Table,
+    reading: Reading,
+    has_names: bool = True,
+) -> Roles:
+    """The columns of a table whose column of items is known.
+
+    Args:
+        item: its name.
+        table, sample: the table and some of its rows.
+        reading, has_names: as in `find_roles`.
+
+    Raises:
+        SourceError: no column of labels was found, and they are needed.
+    """
+    others = {name: kind for name, kind in table.kinds.items() if name != item}
+    label = find_label(others, reading)
     if label is None:
-        label = only_other(table, sample, item, reading, has_names)
+        label = _only_other(others, sample, reading, has_names)
     if label is None and reading.labelled:
-        raise missing_column(table, "column of labels", "data.label", "label")
+        raise _missing_column(table, "column of labels", "data.label", "label")
     group = reading.group if reading.group in table.kinds else None
-    return Roles(item, label, group, splits_column(table, sample, reading))
+    return Roles(item, label, group, _splits_column(table, sample, reading))
 
 
 def check_columns(
@@ -101,15 +126,13 @@ def check_columns(
     keys = ("item", "label", "group") if reading.labelled else ("item", "group")
     for key in keys:
         name = getattr(reading, key)
-        if name is None:
-            continue
-        if name not in kinds:
+        if name is not None and name not in kinds:
             raise SpecError(
                 f"data.{key} = {name!r} is not a column of {where}; it has "
                 f"{describe_columns(kinds)}.",
                 "Name one of its columns.",
             )
-        if key != "item" and not is_flat(kinds[name]):
+        if name is not None and key != "item" and not is_flat(kinds[name]):
             raise SpecError(
                 f"data.{key} = {name!r}: in {where}, its cells are lists or empty; "
                 f"it has {describe_columns({name: kinds[name]})}.",
@@ -129,20 +152,14 @@ def is_flat(kind: pa.DataType) -> bool:
     return not (pa.types.is_nested(kind) or pa.types.is_null(kind))
 
 
-def _may_be_text(kind: pa.DataType) -> bool:
-    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-    return bool(is_bytes) or is_text(kind)
-
-
 def _item(table: Table, sample: pa.Table, label: str | None) -> str | None:
-    texts = [name for name, kind in table.kinds.items() if is_text(kind)]
-    texts = [name for name in texts if name != label]
-    usual = find_named(texts, ITEMS)
-    if usual:
+    kinds = table.kinds.items()
+    texts = [name for name, kind in kinds if is_text(kind) and name != label]
+    if usual := find_named(texts, ITEMS):
         return usual
     lengths = {name: _mean_length(sample.column(name)) for name in texts}
-    longest = max(lengths, key=lengths.__getitem__, default=None)
-    return longest if longest is not None and lengths[longest] > 0 else None
+    longest = max(lengths, key=lengths.__getitem__, default="")
+    return longest if lengths.get(longest) else None
 
 
 def _mean_length(column: pa.ChunkedArray) -> float:
@@ -156,32 +173,27 @@ def _mean_length(column: pa.ChunkedArray) -> float:
     return float(pc.mean(pc.utf8_length(cells)).as_py() or 0)
 
 
-def only_other(
-    table: Table,
+def _only_other(
+    others: Mapping[str, pa.DataType],
     sample: pa.Table,
-    item: str,
     reading: Reading,
-    has_names: bool = True,
+    has_names: bool,
 ) -> str | None:
     """The one column with few values, which must be the labels; None if uncertain.
 
     Args:
-        table, sample: a table and some of its rows.
-        item: its column of items.
+        others: the columns without that of the items.
+        sample: some rows of the table.
         reading: where no labels are needed, values must recur more often.
         has_names: whether columns have names; if not, the column with the fewest values
             is taken.
     """
     counts = {}
-    for name in table.kinds:
-        if name == item or name not in sample.column_names:
-            continue
+    for name in filter(sample.column_names.__contains__, others):
         cells = sample.column(name)
-        kind = cells.type
-        if pa.types.is_floating(kind) or not (is_text(kind) or is_number(kind)):
-            continue
+        is_whole = is_number(cells.type) and not pa.types.is_floating(cells.type)
         values = [value for value in cells.to_pylist() if value not in (None, "")]
-        if values:
+        if values and (is_whole or is_text(cells.type)):
             counts[name] = (len(set(values)), len(values))
     if has_names and len(counts) > 1:
         return None
@@ -196,17 +208,50 @@ def only_other(
     return min(few, key=few.__getitem__, default=None)
 
 
-def splits_column(table: Table, sample: pa.Table, reading: Reading) -> str | None:
+def _splits_column(table: Table, sample: pa.Table, reading: Reading) -> str | None:
     """The column of splits; None if there is none, or no labels are needed."""
-    if not reading.labelled:
-        return None
-    name = find_named(table.kinds, SPLITS)
+    name = find_named(table.kinds, SPLITS) if reading.labelled else None
     if name is None or name in (reading.item, reading.label, reading.group):
         return None
     if not is_text(table.kinds[name]):
         return None
     if plain_name(name) == _SURE_SPLIT:
         return name
-    values = np.unique([value or "" for value in sample.column(name).to_pylist()])
-    all_name_one = all(split_named(value) for value in values.tolist())
-    return name if len(values) and all_name_one else None
+    cells = {cell or "" for cell in sample.column(name).to_pylist()}
+    return name if cells and all(map(split_named, cells)) else None
+
+
+def describe_columns(kinds: Mapping[str, pa.DataType]) -> str:
+    """The columns of a table, for messages."""
+    if not kinds:
+        return "no columns"
+    columns = [f"{name} ({kind})" for name, kind in kinds.items()]
+    text = ", ".join(columns[:_SHOWN])
+    text += f" and {len(columns) - _SHOWN} more" * (len(columns) > _SHOWN)
+    return text.replace("large_string", "string").replace("struct<>", "nested")
+
+
+def _missing_column(table: Table, what: str, key: str, example: str) -> SourceError:
+    """The error for a table without a column of items or of labels."""
+    option = f"{key} (`{_OPTIONS[key]}` of headrace new)"
+    nested = [name for name, kind in table.kinds.items() if pa.types.is_nested(kind)]
+    column = find_named(nested, ITEMS if key == "data.item" else LABELS)
+    problem = f"{what} that is known by its name; it has "
+    problem += describe_columns(table.kinds)
+    action = f"Name the column with {option}, or call it {example}."
+    if column is not None:
+        problem = f"{what}: the values of its column {column} are objects or lists, "
+        problem += f"such as {_example(table, column)}"
+        action = f"Write one {example} a row there, or name another column with "
+        action += f"{option}."
+    return SourceError(f"{table.where} has no {problem}.", action)
+
+
+def _example(table: Table, column: str) -> str:
+    for rows in table.read([column]):
+        for cell in rows.batch.column(column).drop_null().to_pylist():
+            text: str = cell
+            if not isinstance(cell, str):
+                text = json.dumps(cell, ensure_ascii=False, default=str)
+            return text[:_SHOWN_CHARACTERS] + " ..." * (len(text) > _SHOWN_CHARACTERS)
+    return "null"

@@ -94,9 +94,8 @@ def pattern_of(rows: Sequence[Sequence[str]], quoted: float) -> Pattern:
         if 2 * len(cells) > len(column) and 2 * len(values) <= len(cells):
             is_sparse = len(cells) < _SURE_SHARE * len(column)
             ranked.append((is_sparse, len(values), Pattern(place, values, quoted)))
-    if not ranked:
-        return Pattern(quoted=quoted)
-    return min(ranked, key=lambda entry: entry[:2])[2]
+    none = (True, 0, Pattern(quoted=quoted))
+    return min(ranked, key=lambda entry: entry[:2], default=none)[2]
 
 
 def separate_rows(
@@ -142,10 +141,9 @@ def separate_rows(
         return [row]
     rows = []
     for (at, line), cells, is_match in zip(lines, cells_by_line, matches, strict=True):
-        if cells and (all_match or is_match):
-            rows.append(Row(row.line + at, cells, raw=(line,)))
-        else:
-            rows.append(Row(row.line + at, [], row.problem, (line,)))
+        is_row = cells and (all_match or is_match)
+        problem = "" if is_row else row.problem
+        rows.append(Row(row.line + at, cells if is_row else [], problem, (line,)))
     quotes.first = quotes.first or span
     quotes.rows += sum(not separated.problem for separated in rows)
     return rows

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -12,17 +13,31 @@ from headrace.errors import SourceError
 from headrace.media.chunks import CHUNK_BYTES
 from headrace.records import Finding
 
-R = TypeVar("R")
-
 ROWS_AT_ONCE = 16_384
 SAMPLE_ROWS = 2000
 SAMPLE_CHARACTERS = 2**24
 MAX_BAD = 0.01
 UNREAD = "ragged_rows"
+# Usual names of columns.
+ITEMS = (
+    *("text", "sentence", "message", "content", "review", "body", "comment", "title"),
+    *("texts", "tweet", "utterance", "query", "question", "document", "description"),
+    *("review_body", "review_text", "sms", "email", "post", "headline", "abstract"),
+    *("文本", "内容", "评论", "句子", "正文", "标题"),
+)
+LABELS = (
+    *("label", "class", "category", "target", "intent", "topic", "sentiment"),
+    *("genre", "y", "tag", "labels", "classes", "label_text", "label_name"),
+    *("class_name", "class_label", "emotion", "polarity", "rating", "stars"),
+    *("标签", "类别", "分类", "情感", "主题"),
+)
+SPLITS = ("split", "set", "partition", "subset", "fold")
+# What makes a column of its cells, by the name of the column.
+Makers = Mapping[str, Callable[[Sequence[Any]], pa.Array]]
+KNOWN_NAMES = frozenset((*ITEMS, *LABELS, *SPLITS))
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Consecutive rows of a table.
 
     Attributes:
@@ -53,11 +68,9 @@ class Table(Protocol):
 
     def sample(self) -> pa.Table:
         """Some rows, of the columns whose contents may show their role."""
-        ...
 
     def read(self, columns: Sequence[str]) -> Iterator[Rows]:
         """All rows of some columns, a bounded number at a time."""
-        ...
 
 
 @dataclass(slots=True)
@@ -114,40 +127,42 @@ class Survey:
         if not self.bad:
             return []
         line, problem = self.first_bad
-        message = (
-            f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such as "
-        )
-        message += f"line {line:,}: {problem}."
+        message = f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such "
+        message += f"as line {line:,}: {problem}."
         if self.bad > MAX_BAD * self.rows:
             raise SourceError(message, action)
         return [Finding(check=UNREAD, count=self.bad, message=message)]
 
 
 def batches(
-    rows: Iterable[tuple[R | None, int]],
-) -> Iterator[tuple[list[R | None], list[int]]]:
-    """Batches of rows, of a bounded number of rows and of characters.
+    rows: Iterable[tuple[Sequence[Any] | None, int]], columns: Makers
+) -> Iterator[Rows]:
+    """Cells as rows of a table, of a bounded number of rows and of characters.
 
     Args:
-        rows: each with its number of characters; None for an unreadable row.
-
-    Yields:
-        the rows, and the places of unreadable ones.
+        rows: the cells of each, and their number of characters; None for an unreadable
+            row.
+        columns: what makes a column of its cells, by name.
     """
-    batch: list[R | None] = []
+    cells_of: list[Sequence[Any]] = []
+    bad: list[int] = []
     size = 0
-    for row, characters in rows:
-        batch.append(row)
+    for cells, characters in rows:
+        if cells is None:
+            bad.append(len(cells_of))
+        cells_of.append(cells or [None] * len(columns))
         size += characters
-        if len(batch) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
-            yield batch, _bad(batch)
-            batch, size = [], 0
-    if batch:
-        yield batch, _bad(batch)
+        if len(cells_of) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
+            yield _rows(cells_of, bad, columns)
+            cells_of, bad, size = [], [], 0
+    if cells_of:
+        yield _rows(cells_of, bad, columns)
 
 
-def _bad(rows: Sequence[object]) -> list[int]:
-    return [place for place, row in enumerate(rows) if row is None]
+def _rows(cells: list[Sequence[Any]], bad: list[int], columns: Makers) -> Rows:
+    by_column = zip(columns.values(), zip(*cells, strict=True), strict=True)
+    arrays = [make(of_column) for make, of_column in by_column]
+    return Rows(pa.record_batch(arrays, list(columns)), bad)
 
 
 def each_once(names: Iterable[str | None]) -> list[str]:
@@ -159,14 +174,25 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether cells are text, perhaps stored as categories."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    texts = (pa.string(), pa.large_string(), pa.string_view())
-    return kind in texts
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def is_number(kind: pa.DataType) -> bool:
     """Whether cells are numbers or truth values."""
     types = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
     return any(test(kind) for test in types)
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether cells are bytes of any length."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """A column without categories: each cell has its own value."""
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary_decode()
+    return column
 
 
 def check_width(where: str, columns: int, limit: int) -> None:
@@ -184,12 +210,12 @@ def check_width(where: str, columns: int, limit: int) -> None:
 
 
 def check_names(names: Iterable[str], where: str) -> None:
-    """Refuse names of columns that are not valid Unicode.
+    """Refuse names of columns that recur or are not valid Unicode.
 
     Raises:
-        SourceError: a name is not.
+        SourceError: one does, or is not.
     """
-    for name in names:
+    for name, count in Counter(list(names)).items():
         try:
             name.encode()
         except UnicodeEncodeError:
@@ -197,6 +223,11 @@ def check_names(names: Iterable[str], where: str) -> None:
                 f"{where} has a column whose name, {name!a}, is damaged.",
                 "Write the header again, as UTF-8.",
             ) from None
+        if count > 1:
+            raise SourceError(
+                f"{where} has {count} columns named {name!r}.",
+                "Give each column a name of its own.",
+            )
 
 
 def text_column(cells: Sequence[str | None]) -> pa.Array:
@@ -222,3 +253,14 @@ def readable(column: pa.Array) -> pa.Array:
         return column
     cells = [(cell or b"").decode("utf-8", "replace") for cell in column.to_pylist()]
     return pa.array(cells, pa.large_string())
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case, spaces and hyphens."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def find_named(columns: Iterable[str], names: Sequence[str]) -> str | None:
+    """The column with the first of some usual names that a column has."""
+    plain = {plain_name(name): name for name in columns}
+    return next((plain[name] for name in names if name in plain), None)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.sources.tables.tabular import is_number
+from headrace.data.sources.tables.tabular import is_number, plain
 from headrace.errors import SpecError
 
 _Mask = npt.NDArray[np.bool_]
@@ -43,8 +43,7 @@ _KNOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(NamedTuple):
     """A parsed condition.
 
     Attributes:
@@ -57,20 +56,19 @@ class Where:
     mask: _Test
 
 
-EVERY_ROW = Where(frozenset(), lambda rows: np.ones(len(rows), bool))
-
-
-def parse_where(text: str, columns: Mapping[str, Any], where: str) -> Where:
+def parse_where(text: str | None, columns: Mapping[str, Any], where: str) -> Where:
     """Parse a condition.
 
     Args:
-        text: the condition.
+        text: the condition; None takes every row.
         columns: the columns of the table, by name.
         where: the table, for messages.
 
     Raises:
         SpecError: the condition is invalid, or names a column that the table lacks.
     """
+    if text is None:
+        return Where(frozenset(), lambda rows: np.ones(len(rows), bool))
     parser = _Parser(text, columns, where)
     try:
         tree = ast.parse(text[: _LIMIT + 1].strip(), mode="eval")
@@ -83,15 +81,15 @@ def parse_where(text: str, columns: Mapping[str, Any], where: str) -> Where:
     return Where(frozenset(parser.used), test)
 
 
+@dataclass(slots=True)
 class _Parser:
-    def __init__(self, text: str, columns: Mapping[str, Any], where: str) -> None:
-        self._text = text
-        self._columns = columns
-        self._where = where
-        self.used: set[str] = set()
+    text: str
+    columns: Mapping[str, Any]
+    where: str
+    used: set[str] = field(default_factory=set)
 
     def refuse(self, reason: str) -> SpecError:
-        text = self._text if len(self._text) < 200 else f"{self._text[:200]}..."
+        text = self.text if len(self.text) < 200 else f"{self.text[:200]}..."
         return SpecError(
             f"data.where = {text!r} is not a valid condition: {reason}.", _KNOWN
         )
@@ -117,45 +115,45 @@ class _Parser:
         return lambda rows: np.logical_and.reduce([test(rows) for test in tests])
 
     def _pair(self, left: ast.expr, kind: ast.cmpop, right: ast.expr) -> _Test:
-        if isinstance(kind, (ast.In, ast.NotIn)):
-            return self._one_of(left, right, isinstance(kind, ast.NotIn))
-        if type(kind) not in _COMPARISONS:
-            raise self.refuse("`is` compares nothing here")
         operator = type(kind)
-        if not isinstance(left, ast.Name):
+        is_in = isinstance(kind, (ast.In, ast.NotIn))
+        if not is_in and operator not in _COMPARISONS:
+            raise self.refuse("`is` compares nothing here")
+        if not is_in and not isinstance(left, ast.Name):
             left, right, operator = right, left, _REVERSED.get(operator, operator)
-        name, value = self._column(left), self._value(right)
-        compare, negate = _COMPARISONS[operator], operator is ast.NotEq
-
-        def test(rows: pa.RecordBatch) -> _Mask:
-            column = self._converted(rows.column(name), name, value)
-            return _mask(compare(column, pa.scalar(value, column.type))) ^ negate
-
-        return test
-
-    def _one_of(self, left: ast.expr, right: ast.expr, negate: bool) -> _Test:
         name = self._column(left)
-        if not isinstance(right, (ast.Tuple, ast.List, ast.Set)) or not right.elts:
-            raise self.refuse(
-                f"after `in`, {ast.unparse(right)} is not a list of values"
-            )
-        values = [self._value(value) for value in right.elts]
-        if len({isinstance(value, str) for value in values}) > 1:
-            raise self.refuse(f"{ast.unparse(right)} mixes text and numbers")
+        values = self._values(right) if is_in else [self._value(right)]
+        negate = operator in (ast.NotEq, ast.NotIn)
 
         def test(rows: pa.RecordBatch) -> _Mask:
             column = self._converted(rows.column(name), name, values[0])
-            return _mask(pc.is_in(column, pa.array(values, column.type))) ^ negate
+            others = pa.array(values, column.type)
+            if is_in:
+                is_true = pc.is_in(column, others)
+            else:
+                is_true = _COMPARISONS[operator](column, others[0])
+            mask: _Mask = pc.fill_null(is_true, False).to_numpy(zero_copy_only=False)
+            return mask.astype(bool) ^ negate
 
         return test
+
+    def _values(self, node: ast.expr) -> list[_Value]:
+        if not isinstance(node, (ast.Tuple, ast.List, ast.Set)) or not node.elts:
+            raise self.refuse(
+                f"after `in`, {ast.unparse(node)} is not a list of values"
+            )
+        values = [self._value(value) for value in node.elts]
+        if len({isinstance(value, str) for value in values}) > 1:
+            raise self.refuse(f"{ast.unparse(node)} mixes text and numbers")
+        return values
 
     def _column(self, node: ast.expr) -> str:
         if not isinstance(node, ast.Name):
             raise self.refuse(f"{ast.unparse(node)} is not a column")
-        if node.id not in self._columns:
-            names = ", ".join(list(self._columns)[:20])
+        if node.id not in self.columns:
+            names = ", ".join(list(self.columns)[:20])
             raise SpecError(
-                f"data.where = {self._text!r} names {node.id!r}, which {self._where} "
+                f"data.where = {self.text!r} names {node.id!r}, which {self.where} "
                 f"lacks; it has {names}.",
                 "Name one of its columns.",
             )
@@ -176,8 +174,7 @@ class _Parser:
 
     def _converted(self, column: pa.Array, name: str, value: _Value) -> pa.Array:
         """A column in the type of the value that it is compared with."""
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
+        column = plain(column)
         try:
             if isinstance(value, str):
                 return pc.fill_null(column.cast(pa.large_string()), "")
@@ -189,12 +186,7 @@ class _Parser:
             return column.cast(pa.float64())
         except (pa.ArrowException, UnicodeDecodeError) as error:
             raise SpecError(
-                f"data.where = {self._text!r} compares {name} with {value!r}, but in "
-                f"{self._where} it holds other values: {str(error).splitlines()[0]}.",
+                f"data.where = {self.text!r} compares {name} with {value!r}, but in "
+                f"{self.where} it holds other values: {str(error).splitlines()[0]}.",
                 "Compare text with text, in quotes, and numbers with numbers.",
             ) from None
-
-
-def _mask(column: pa.Array) -> _Mask:
-    mask: _Mask = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
-    return mask.astype(bool)

@@ -168,7 +168,7 @@ def test_a_wrong_magic_is_shown(make, read, data, seen):
 @pytest.mark.parametrize(
     ("change", "seen"),
     [
-        (b"+", "4 x 4 x 3, which is 48 bytes, but 49.*left over"),
+        (b"+", r"\(4, 4, 3\) of uint8, which is 48 bytes, but at least 49 .*left over"),
         (b"", "47 .*cut short"),
     ],
 )

@@ -250,7 +250,7 @@ def test_a_text_too_long_is_refused(make, texts, monkeypatch):
 def test_columns_of_one_name_are_refused(make, texts):
     table = pa.Table.from_arrays([pa.array(["a"])] * 2, ["text", "text"])
     pq.write_table(table, make.folder / "t.parquet")
-    with pytest.raises(SourceError, match=r"several columns named 'text'"):
+    with pytest.raises(SourceError, match=r"has 2 columns named 'text'"):
         texts(make.folder / "t.parquet")
 
 

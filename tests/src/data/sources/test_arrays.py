@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace.data.sources.labels import Labels, labels_as_text
+from headrace.data.sources.arrays import Labels, labels_as_text
 from headrace.errors import SourceError
 
 

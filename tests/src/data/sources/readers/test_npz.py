@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from headrace.data.sources import open_source
+from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media import chunks
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from headrace.data.sources.layouts import folder
 from headrace.data.sources.places import trees
+from headrace.data.sources.readers import folder
 from headrace.errors import SourceError
 
 SIZES = (40, 60, 1, 500, 99)

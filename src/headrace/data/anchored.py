@@ -1,0 +1,173 @@
+"""The store, checked against the ledger.
+
+Write access to the store does not include the ledger. So the ledger has the sha256 of
+each file that counts as evidence; a file with another sha256, or with none, is ignored.
+A store by an older release is adopted once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from headrace.errors import IntegrityError
+from headrace.records import MANIFEST, Record, SnapshotRecord
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.state.store import Store
+
+R = TypeVar("R", bound=Record)
+
+# Folders of evidence, and how many folders lie between them and the files.
+_FOLDERS = {"stages": 0, "quarantine": 0, "studies": 0}
+_FOLDERS |= dict.fromkeys(("pipelines", "backfills", "trainings", "checkpoints"), 1)
+
+log = logging.getLogger("headrace")
+
+
+class AnchoredStore:
+    """Bytes by key; bytes that differ from the sha256 in the ledger count as absent.
+
+    Methods raise the errors of the store and of the ledger.
+
+    Args:
+        store: has the bytes; anyone may have changed them.
+        ledger: has the sha256 of each file. It is recorded before the file is written,
+            so that a killed process leaves no file without a record.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger) -> None:
+        self.store = store
+        self.ledger = ledger
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of a key; None if they are absent, or differ from the ledger."""
+        try:
+            data = self.store.read(key)
+        except FileNotFoundError:
+            return None
+        recorded = self.ledger.anchors([key]).get(key)
+        if recorded == hashlib.sha256(data).hexdigest():
+            return data
+        other = "is not the file that the ledger recorded"
+        problem = other if recorded else "is not in the ledger"
+        log.warning("%s %s: it counts for nothing.", self.store.uri(key), problem)
+        return None
+
+    def read_json(self, key: str) -> Any:
+        """The JSON value of a key, or None."""
+        try:
+            return json.loads(self.read(key) or "null")
+        except (ValueError, RecursionError):
+            return None
+
+    def read_record(self, key: str, kind: type[R]) -> R | None:
+        """The record of a key; None also if an older release wrote another form."""
+        try:
+            return kind.model_validate_json(self.read(key) or b"")
+        except ValidationError:
+            return None
+
+    def write(self, key: str, data: bytes) -> str:
+        """Record a file and write it atomically; returns its URI."""
+        return self.write_all({key: data})[key]
+
+    def write_json(self, key: str, value: Any) -> str:
+        """Record a JSON value and write it atomically; returns its URI."""
+        return self.write(key, as_json(value))
+
+    def write_all(
+        self, files: Mapping[str, bytes], others: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Record files, all at once, and write each of them.
+
+        Args:
+            files: bytes by key.
+            others: sha256 by key, of files that are there already.
+
+        Returns:
+            URIs by key.
+        """
+        digests = {k: hashlib.sha256(data).hexdigest() for k, data in files.items()}
+        self.ledger.anchor({**(others or {}), **digests})
+        return {key: self.store.write(key, data) for key, data in files.items()}
+
+    def delete(self, key: str) -> None:
+        """Delete a file; the ledger records that no bytes of this key count."""
+        self.ledger.anchor({key: ""})
+        self.store.delete(key)
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON value as bytes."""
+    return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def open_anchored(settings: Settings) -> AnchoredStore:
+    """The store and the ledger of the settings.
+
+    If the ledger is by an older release, the files of the store are recorded first, as
+    they are; snapshots are read and checked against their names.
+    """
+    anchored = AnchoredStore(Store(settings.store), Ledger(settings.database_url))
+    if anchored.ledger.awaits_adoption:
+        digests = dict(_files(anchored.store)) | dict(_snapshots(anchored.store))
+        if anchored.ledger.adopt_store(digests, settings.user):
+            log.warning(
+                "The store %s was filled by an older Headrace. The sha256 of its %d "
+                "files is recorded in the ledger now; whether anyone changed them "
+                "before cannot be told.",
+                settings.store,
+                len(digests),
+            )
+    return anchored
+
+
+def _files(store: Store) -> Iterator[tuple[str, str]]:
+    for folder, depth in _FOLDERS.items():
+        keys = [f"{folder}/{name}" for name in store.names(folder)]
+        if depth:
+            keys = [f"{key}/{name}" for key in keys for name in store.names(key)]
+        for key in keys:
+            with contextlib.suppress(OSError):
+                yield key, hashlib.sha256(store.read(key)).hexdigest()
+
+
+def _snapshots(store: Store) -> Iterator[tuple[str, str]]:
+    from headrace.data.snapshots.reading import check_snapshot
+
+    for name in store.names("snapshots"):
+        key = f"snapshots/{name}/{MANIFEST}"
+        try:
+            data = store.read(key)
+            snapshot = described(data, store.uri(f"snapshots/{name}"))
+            log.info("checking the snapshot %s", name[:16])
+            check_snapshot(snapshot.model_copy(update={"digest": name}))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, IntegrityError) as error:
+            log.warning("%s is not taken over: %s", store.uri(key), error)
+            continue
+        yield key, hashlib.sha256(data).hexdigest()
+
+
+def described(manifest: bytes, uri: str) -> SnapshotRecord:
+    """The record of a snapshot from its manifest; raises ValueError."""
+    from headrace.data.snapshots.reading import Manifest
+
+    try:
+        facts = json.loads(manifest)
+        facts = {k: v for k, v in facts.items() if k not in Manifest.model_fields}
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        return SnapshotRecord.model_validate(
+            {**facts, "uri": uri, "manifest_sha256": sha256}
+        )
+    except (AttributeError, RecursionError, ValidationError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"the manifest is of another form: {reason}") from None

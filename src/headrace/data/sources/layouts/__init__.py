@@ -1,1 +1,0 @@
-"""How items lie in files: folders of classes, arrays, listed files."""
