@@ -31,7 +31,6 @@ from headrace.records import SnapshotRecord
 from headrace.state.remote import read
 from headrace.tasks import task
 from headrace.tasks.forms import Targets
-from headrace.tasks.lookup import task
 
 _NO_LABELS = pa.chunked_array([], pa.string())
 # Of a quarantine; older releases wrote the first 16 digits.

@@ -21,7 +21,6 @@ from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings
 from headrace.tasks import task
-from headrace.tasks.lookup import task
 
 _OFFICE = {
     "xl/": ("an Excel workbook", AS_CSV),

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import Rows
+from headrace.data.snapshots import 
+from headrace.data.snapshots.splits import Rows
 from headrace.data.snapshots.splits import SplitRows, read_split
 from headrace.errors import SpecError
 from headrace.media import medium

@@ -35,7 +35,6 @@ from headrace.data.sources.places.trees import (
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
 from headrace.settings import Settings
 from headrace.state.remote import connect, storage_options
-from headrace.state.store.remote import connect
 
 _ATTEMPTS = 4
 
