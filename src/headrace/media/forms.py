@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import SpecError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from headrace.spec import DataSpec
 
 Payload = npt.NDArray[Any]
+Columns = dict[str, npt.NDArray[Any]]
+Flags = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Fitted:
     """
 
     payload: Payload
-    kept: npt.NDArray[Any]
+    kept: Flags
     problem: Problem | None
     notes: Counter[str] = field(default_factory=Counter)
 
@@ -90,6 +94,26 @@ class Expectation:
     reason: str = ""
     warns: bool = False
     split: str = ""
+
+
+def within(
+    check: str, column: str, reason: str = "", *, warns: bool = False, **bounds: float
+) -> Expectation:
+    """Expect each row's value within bounds, ``min_value`` and ``max_value``.
+
+    Another bound is ``mostly``, the share of the rows that must be within.
+    """
+    name = "expect_column_values_to_be_between"
+    return Expectation(check, name, {"column": column, **bounds}, reason, warns)
+
+
+def never(
+    column: str, reason: str, *, warns: bool = True, **share: float
+) -> Expectation:
+    """Expect a flag of no row, or of few where ``mostly`` is given."""
+    arguments = {"column": column, "value_set": [False], **share}
+    name = "expect_column_values_to_be_in_set"
+    return Expectation(column, name, arguments, reason, warns)
 
 
 def array_name(names: Sequence[str]) -> str:

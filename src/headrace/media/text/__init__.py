@@ -5,17 +5,18 @@ A snapshot holds a text as UTF-8 bytes, zero-padded; a model takes it as a strin
 
 from __future__ import annotations
 
+import html
+import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from headrace.media.chunks import Chunk
+from headrace.media.forms import Flags
 from headrace.media.text import near
-from headrace.media.text.bounds import expectations
-from headrace.media.text.facts import columns
+from headrace.media.text.columns import columns, expectations
 from headrace.media.text.files import decode_files, sizes
-from headrace.media.text.pages import as_html
 from headrace.media.text.texts import (
     Texts,
     as_column,
@@ -30,11 +31,8 @@ from headrace.media.text.texts import (
 )
 from headrace.records import DataDescription
 
-if TYPE_CHECKING:
-    from headrace.media.chunks import Chunk
-
-__all__ = ["as_column", "as_html", "check_input", "columns", "decode_array", "raw"]
-__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "sizes"]
+__all__ = ["as_column", "check_input", "columns", "decode_array", "decode_files"]
+__all__ += ["expectations", "fit", "form_of", "from_column", "raw", "sizes"]
 __all__ += ["usual_shape", "variants"]
 
 DTYPE = np.dtype(np.uint8)
@@ -64,9 +62,10 @@ SOURCES = (
     "Parquet), or a folder (or zip or tar) with one sub-folder of .txt files per class."
 )
 SAMPLE_INCHES = None  # reports show texts in tables
+_MAX_CHARACTERS = 1000
 
 
-def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.bool_]:
+def alike(first: Texts, second: Texts, data: DataDescription) -> Flags:
     """Which of pairs of texts ``(n, bytes)`` are nearly the same, ``(n,)``."""
     return near.alike(as_column(first), as_column(second))
 
@@ -79,3 +78,20 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
 def preprocessing(data: DataDescription) -> Any:
     """None: each family of models has its own tokenizer."""
     return None
+
+
+def as_html(sample: Texts, data: DataDescription) -> str:
+    """One text ``(bytes,)`` as escaped HTML."""
+    text = sample.tobytes().rstrip(b"\0").decode()
+    more = f" … ({len(text):,} in all)" if len(text) > _MAX_CHARACTERS else ""
+    visible = "".join(map(_escape_invisible, text[:_MAX_CHARACTERS]))
+    return f"<bdi>{html.escape(visible)}</bdi>{more}"
+
+
+def _escape_invisible(character: str) -> str:
+    r"""A character; an invisible one as ``\uXXXX`` or ``\UXXXXXXXX``."""
+    is_hidden = unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs")
+    if character in "\n\t\u200d" or not is_hidden:
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"

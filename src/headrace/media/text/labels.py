@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from headrace.media.forms import Counts, Flags
 
 _LEAST = 5
 # Shares of a class. In 170 classes of real texts, the label begins or ends at most 60 %
@@ -29,26 +30,24 @@ _OTHERS_CHECKED = 2000
 _KEY = r"(?:label|class|category|target|topic|intent|tag|标签|类别|分类|类型)"
 _HAN = re.compile("[\u3400-\u9fff]")
 
-_Rows = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True)
 class _Named:
     """Texts of a class of some size that name it: marked, at an end, anywhere."""
 
     size: int
-    marked: _Rows
-    end: _Rows
-    anywhere: _Rows
+    marked: Counts
+    end: Counts
+    anywhere: Counts
 
     @property
-    def leaks(self) -> _Rows:
+    def leaks(self) -> Counts:
         """Texts that leak the label, whatever the other classes do."""
         end = self.end if len(self.end) >= _END * self.size else self.end[:0]
         return np.union1d(self.marked, end)
 
     @property
-    def may_leak(self) -> _Rows:
+    def may_leak(self) -> Counts:
         """Texts that leak the label if most other classes do so too."""
         at_end, anywhere = len(self.end), len(self.anywhere)
         if anywhere >= _ANYWHERE * self.size:
@@ -57,7 +56,7 @@ class _Named:
         return self.end if foremost else self.end[:0]
 
 
-def label_leaks(column: pa.Array, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+def label_leaks(column: pa.Array, labels: Sequence[str]) -> Flags:
     """Which texts of a column leak their label, ``(n,)``."""
     leaks = np.zeros(len(column), bool)
     if not len(column):
@@ -66,10 +65,8 @@ def label_leaks(column: pa.Array, labels: Sequence[str]) -> npt.NDArray[np.bool_
     names, codes = np.unique(np.array(labels, str), return_inverse=True)
     ends = np.cumsum(np.bincount(codes))[:-1]
     classes = np.split(np.argsort(codes, kind="stable"), ends)
-    by_class = [
-        _named(text, name, rows)
-        for name, rows in zip(names.tolist(), classes, strict=True)
-    ]
+    pairs = zip(names.tolist(), classes, strict=True)
+    by_class = [_named(text, name, rows) for name, rows in pairs]
     for named in by_class:
         leaks[named.leaks] = True
     candidates = [named.may_leak for named in by_class if len(named.may_leak)]
@@ -79,7 +76,7 @@ def label_leaks(column: pa.Array, labels: Sequence[str]) -> npt.NDArray[np.bool_
     return leaks
 
 
-def _named(text: pa.Array, name: str, rows: _Rows) -> _Named:
+def _named(text: pa.Array, name: str, rows: Counts) -> _Named:
     label = _pattern(name)
     none = rows[:0]
     if not label or len(rows) < _LEAST:
@@ -103,7 +100,7 @@ def _named(text: pa.Array, name: str, rows: _Rows) -> _Named:
     return _Named(len(rows), marked, end, anywhere)
 
 
-def _is_common(text: pa.Array, rows: _Rows, pattern: str) -> bool:
+def _is_common(text: pa.Array, rows: Counts, pattern: str) -> bool:
     """Whether the label is about as often in other classes."""
     others = np.ones(len(text), bool)
     others[rows] = False
@@ -115,7 +112,7 @@ def _is_common(text: pa.Array, rows: _Rows, pattern: str) -> bool:
     return bool(_holds(text.take(checked), pattern).mean() > _OTHERS * own_share)
 
 
-def _holds(texts: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
+def _holds(texts: pa.Array, pattern: str) -> Flags:
     return np.asarray(pc.match_substring_regex(texts, pattern))
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.media.forms import Counts, Flags
 from headrace.media.text.characters import DIGIT, LETTER, SCRIPTS, characters_of
 
 _HAN = SCRIPTS.index("han")
@@ -38,7 +39,7 @@ class _Shingles:
     """
 
     hashes: npt.NDArray[np.uint32]
-    starts: npt.NDArray[np.int64]
+    starts: Counts
 
     def pairs(self) -> npt.NDArray[np.uint64]:
         """Pairs of a text's number and a shingle, sorted and unique."""
@@ -63,19 +64,18 @@ def fingerprints(column: pa.Array) -> npt.NDArray[np.uint64]:
     return prints
 
 
-def alike(first: pa.Array, second: pa.Array) -> npt.NDArray[np.bool_]:
+def alike(first: pa.Array, second: pa.Array) -> Flags:
     """Which pairs of texts, from two columns of strings, are near copies, ``(n,)``."""
     in_first, in_second = _shingles(first).pairs(), _shingles(second).pairs()
     in_both = np.intersect1d(in_first, in_second, assume_unique=True)
     keys = (in_first, in_second, in_both)
     first_sizes, second_sizes, common = (_per_row(key, len(first)) for key in keys)
     union = first_sizes + second_sizes - common
-    near: npt.NDArray[np.bool_] = (union >= _LEAST) & (common >= ALIKE * union)
-    near |= np.asarray(pc.equal(first, second))
-    return near
+    near = (union >= _LEAST) & (common >= ALIKE * union)
+    return near | np.asarray(pc.equal(first, second))
 
 
-def _per_row(keys: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.int64]:
+def _per_row(keys: npt.NDArray[np.uint64], count: int) -> Counts:
     return np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=count)
 
 
@@ -87,7 +87,7 @@ def _normalised(column: pa.Array) -> pa.Array:
 
 def _shingles(column: pa.Array) -> _Shingles:
     characters = characters_of(_normalised(column))
-    is_used = (characters.kinds & (LETTER | DIGIT)) > 0
+    is_used = characters.having(LETTER | DIGIT)
     counts = characters.count(is_used)
     han = 2 * characters.count(characters.scripts == _HAN) > counts
     # Zeros after each text make room for shingles that reach over its end.

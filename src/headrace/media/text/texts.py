@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,10 @@ import pyarrow as pa
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.arrow import offsets_of
-from headrace.media.forms import Fitted, refuse_fields_of_others
+from headrace.media.forms import Counts, Fitted, Payload, refuse_fields_of_others
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
-
-if TYPE_CHECKING:
-    from headrace.spec.tables import DataSpec
+from headrace.spec import DataSpec
 
 Texts = npt.NDArray[np.uint8]
 
@@ -97,7 +95,7 @@ def note_of_cut(limit: int) -> str:
 
 
 def decode_array(
-    array: npt.NDArray[Any],
+    array: Payload,
     form: Form,
     names: Sequence[str],
     where: str,
@@ -118,11 +116,10 @@ def decode_array(
 
 def fit(payload: Texts, shape: tuple[int, ...]) -> Fitted:
     """Pad or cut texts ``(n, bytes)``; a character is never cut in two."""
-    count, width = payload.shape
-    kept = np.ones(count, bool)
-    if width <= shape[0]:
-        padding = ((0, 0), (0, shape[0] - width))
-        return Fitted(np.pad(payload, padding), kept, None)
+    kept = np.ones(len(payload), bool)
+    missing = shape[0] - payload.shape[1]
+    if missing >= 0:
+        return Fitted(np.pad(payload, ((0, 0), (0, missing))), kept, None)
     short = payload[:, : shape[0]].copy()
     following = payload[:, shape[0]]
     # Where the cut is within a character, its first bytes are removed too.
@@ -136,7 +133,7 @@ def fit(payload: Texts, shape: tuple[int, ...]) -> Fitted:
     return Fitted(short, kept, None, notes)
 
 
-def lengths_of(payload: Texts) -> npt.NDArray[np.int64]:
+def lengths_of(payload: Texts) -> Counts:
     """The bytes of each text, ``(n,)``; no text holds a zero."""
     return np.asarray(np.count_nonzero(payload, axis=1))
 
@@ -145,12 +142,10 @@ def as_column(payload: Texts) -> pa.Array:
     """Texts ``(n, bytes)`` as a column of strings."""
     ends = np.concatenate([[0], np.cumsum(lengths_of(payload))])
     data = pa.py_buffer(payload[payload != 0])
+    kind = pa.large_string()
     if ends[-1] < 2**31:
-        kind, offsets = pa.string(), ends.astype(np.int32)
-    else:
-        kind, offsets = pa.large_string(), ends
-    buffers = [None, pa.py_buffer(offsets), data]
-    return pa.Array.from_buffers(kind, len(payload), buffers)
+        kind, ends = pa.string(), ends.astype(np.int32)
+    return pa.Array.from_buffers(kind, len(payload), [None, pa.py_buffer(ends), data])
 
 
 def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
@@ -163,19 +158,23 @@ def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
     return payload
 
 
-def raw(payload: Texts) -> npt.NDArray[Any]:
+def raw(payload: Texts) -> Payload:
     """Texts as a saved model takes them: an array of ``str``, ``(n,)``."""
-    texts = np.empty(len(payload), object)
-    texts[:] = as_column(payload).to_pylist()
-    return texts
+    return _strings(as_column(payload).to_pylist())
 
 
-def variants(payload: Texts) -> list[npt.NDArray[Any]]:
+def _strings(items: list[str]) -> Payload:
+    strings = np.empty(len(items), object)
+    strings[:] = items
+    return strings
+
+
+def variants(payload: Texts) -> list[Payload]:
     """The one type of input that a saved model takes."""
     return [raw(payload)]
 
 
-def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
+def check_input(x: Any, data: DataDescription) -> Payload:
     """Check the input of a saved model; texts are cut and masked as in training.
 
     Args:
@@ -201,9 +200,7 @@ def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
             f"The input is {received}; expected a text or a list of texts.",
             "Give for example ['See you at nine.'].",
         )
-    texts = np.empty(len(items), object)
-    texts[:] = [_checked(item, place, data) for place, item in enumerate(items)]
-    return texts
+    return _strings([_checked(item, place, data) for place, item in enumerate(items)])
 
 
 def _checked(item: Any, place: int, data: DataDescription) -> str:
