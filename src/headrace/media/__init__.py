@@ -14,11 +14,18 @@ from headrace import extensions
 
 if TYPE_CHECKING:
     import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
 
     from headrace.media.chunks import Chunk
-    from headrace.media.forms import Decoded, Expectation, Fitted, Payload, Size
+    from headrace.media.forms import (
+        Columns,
+        Decoded,
+        Expectation,
+        Fitted,
+        Flags,
+        Payload,
+        Size,
+    )
     from headrace.records import DataDescription, Form
     from headrace.spec import DataSpec
 
@@ -72,7 +79,7 @@ class Medium(Protocol):
 
     def decode_array(
         self,
-        array: npt.NDArray[Any],
+        array: Payload,
         form: Form,
         names: Sequence[str],
         where: str,
@@ -118,7 +125,7 @@ class Medium(Protocol):
 
     def columns(
         self, payload: Payload, labels: Sequence[str], data: DataDescription
-    ) -> dict[str, npt.NDArray[Any]]:
+    ) -> Columns:
         """The columns that the contract checks, ``(n,)`` each.
 
         Two are required: ``blank`` (bool) and ``fingerprint`` (uint64). Fingerprints
@@ -128,18 +135,16 @@ class Medium(Protocol):
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """The default contract on those columns."""
 
-    def alike(
-        self, first: Payload, second: Payload, data: DataDescription
-    ) -> npt.NDArray[np.bool_]:
+    def alike(self, first: Payload, second: Payload, data: DataDescription) -> Flags:
         """Which pairs ``(n, *shape)`` with near fingerprints are copies."""
 
-    def raw(self, payload: Payload) -> npt.NDArray[Any]:
+    def raw(self, payload: Payload) -> Payload:
         """Items as a saved model takes them as input."""
 
-    def variants(self, payload: Payload) -> list[npt.NDArray[Any]]:
+    def variants(self, payload: Payload) -> list[Payload]:
         """All types of input that a saved model takes."""
 
-    def check_input(self, x: Any, data: DataDescription) -> npt.NDArray[Any]:
+    def check_input(self, x: Any, data: DataDescription) -> Payload:
         """A user's input as a saved model takes it; InputError for any other."""
 
     def preprocessing(self, data: DataDescription) -> Any:

@@ -19,7 +19,7 @@ from headrace.data.snapshots.reading import (
 )
 from headrace.errors import IntegrityError
 from headrace.media import medium
-from headrace.media.digests import digests
+from headrace.media.arrow import digests
 from headrace.progress import counted
 from headrace.records import (
     DEFAULT_TASK,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from headrace.media.audio import headers, samples, streams
 from headrace.media.audio.headers import Header, Unfit
-from headrace.media.forms import Decoded, Problem
+from headrace.media.forms import Decoded, Payload
 from headrace.records import Form
 
 FILE_FORMATS = ("WAV", "FLAC", "OGG", "AIFF", "AU")
@@ -32,17 +32,13 @@ _FILES_PER_THREAD = 16
 _LOUDEST = 4.0
 # The mean of channels of opposite sign has less than this share of their power.
 _CANCELLED = 1e-4
-_KINDS: dict[bytes, str] = {
-    b"RIFF": "wav",
-    b"RIFX": "wav",
-    b"RF64": "wav",
-    b"fLaC": "flac",
-    b"OggS": "ogg",
-    b"FORM": "aiff",
-    b".snd": "au",
-}
+_KINDS = {b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au"}
+_KINDS |= dict.fromkeys((b"RIFF", b"RIFX", b"RF64"), "wav")
 _FORMS = {"wav": (b"WAVE",), "aiff": (b"AIFF", b"AIFC")}
-_CHECKS = {
+# Each checks a file; those of files that are decoded here return the header.
+_CHECKS: dict[str, Callable[[bytes], Header | None]] = {
+    "wav": headers.wav_header,
+    "au": headers.au_header,
     "ogg": streams.check_ogg,
     "flac": streams.check_flac_rate,
     "aiff": streams.check_aiff,
@@ -58,29 +54,25 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     of them, 10 s. A file that cannot be decoded becomes a `Problem`.
     """
     if len(files) < 2 * _FILES_PER_THREAD or _THREADS == 1:
-        return _gathered([_decode_some(files, form)])
+        return _decode_some(files, form)
     step = max(_FILES_PER_THREAD, -(-len(files) // (4 * _THREADS)))
     parts = [files[start : start + step] for start in range(0, len(files), step)]
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        return _gathered(list(pool.map(lambda part: _decode_some(part, form), parts)))
-
-
-def _gathered(parts: Sequence[Decoded]) -> Decoded:
-    items = [item for part in parts for item in part.items]
-    return Decoded(items, sum((part.notes for part in parts), Counter()))
+        done = list(pool.map(lambda part: _decode_some(part, form), parts))
+    items = [item for part in done for item in part.items]
+    return Decoded(items, sum((part.notes for part in done), Counter()))
 
 
 def _decode_some(files: Sequence[bytes], form: Form) -> Decoded:
-    items: list[samples.Samples | Problem] = []
-    notes: Counter[str] = Counter()
+    decoded = Decoded([])
     for data in files:
         try:
             item, changes = _decode_file(data, form)
-            items.append(item)
-            notes.update(changes)
+            decoded.items.append(item)
+            decoded.notes.update(changes)
         except Unfit as unfit:
-            items.append(unfit.problem)
-    return Decoded(items, notes)
+            decoded.items.append(unfit.problem)
+    return decoded
 
 
 def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
@@ -104,24 +96,21 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     return samples.padded(samples.to_samples(mono), form), notes
 
 
-def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, npt.NDArray[Any]]:
+def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, Payload]:
     """The samples ``(frames, channels)`` of the first seconds, int16 or float."""
-    if kind in ("wav", "au"):
-        header = (headers.wav_header if kind == "wav" else headers.au_header)(data)
-        if header.codec != "adpcm":
-            frames = min(header.frames, int(seconds * header.rate) + _MARGIN)
-            return header, _decode_wav(data, header, frames)
-    if kind in _CHECKS:
-        _CHECKS[kind](data)
-    return _by_libsndfile(kind, data, seconds)
+    header = _CHECKS[kind](data)
+    if header is None or header.codec == "adpcm":
+        return _by_libsndfile(kind, data, seconds)
+    frames = min(header.frames, int(seconds * header.rate) + _MARGIN)
+    return header, _decode_wav(data, header, frames)
 
 
-def _decode_wav(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
+def _decode_wav(data: bytes, header: Header, frames: int) -> Payload:
     width, count = header.width, frames * header.channels
     raw = np.frombuffer(data, np.uint8, count * width, header.start)
-    values: npt.NDArray[Any]
+    values: Payload
     if header.codec in ("mulaw", "alaw"):
-        values = samples.companded("ULAW" if header.codec == "mulaw" else "ALAW")[raw]
+        values = samples.companded(header.codec.replace("mu", "u").upper())[raw]
     elif header.codec == "float":
         values = raw.view(f"{header.order}f{width}")
     elif width == 1:
@@ -147,9 +136,7 @@ class _Bytes(io.BytesIO):
             return super().seek(0)
 
 
-def _by_libsndfile(
-    kind: str, data: bytes, seconds: float
-) -> tuple[Header, npt.NDArray[Any]]:
+def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payload]:
     """The header and the first seconds; all samples are decoded, to check them."""
     import soundfile
 
@@ -160,16 +147,13 @@ def _by_libsndfile(
             declared = headers.SAMPLES_LIMIT if has_no_length else file.frames
             notes = (headers.UNKNOWN_LENGTH,) if has_no_length else ()
             header = Header("float", file.samplerate, file.channels, 4, notes=notes)
-            headers.check_sizes(
-                header.rate, header.channels, 1 if has_no_length else declared
-            )
-            is_integer = not file.subtype.startswith(
-                ("FLOAT", "DOUBLE", "VORBIS", "OPUS")
-            )
+            known = 1 if has_no_length else declared
+            headers.check_sizes(header.rate, header.channels, known)
             limit = min(declared, headers.SAMPLES_LIMIT // header.channels)
             blocks, count = [], 0
             needed = int(seconds * header.rate) + _MARGIN
-            dtype = "int32" if is_integer else "float32"
+            is_float = file.subtype.startswith(("FLOAT", "DOUBLE", "VORBIS", "OPUS"))
+            dtype = "float32" if is_float else "int32"
             if kind == "flac" and streams.flac_bits(data) == 16:
                 dtype = "int16"
             for block in _blocks(file, dtype, limit):
@@ -195,7 +179,7 @@ def _by_libsndfile(
     return header, sound
 
 
-def _blocks(file: Any, dtype: str, limit: int) -> Iterator[npt.NDArray[Any]]:
+def _blocks(file: Any, dtype: str, limit: int) -> Iterator[Payload]:
     """The frames of a file, up to about a limit, in a buffer that is reused."""
     # soundfile seeks after each read, which fails for a FLAC of unknown length.
     file.seekable = lambda: False
@@ -209,7 +193,7 @@ def _blocks(file: Any, dtype: str, limit: int) -> Iterator[npt.NDArray[Any]]:
         count += len(part)
 
 
-def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
+def _mono(sound: Payload, notes: list[str]) -> Payload:
     """One channel; changes are added to ``notes``."""
     if sound.dtype.kind == "f":
         sound = _in_range(sound, notes)
@@ -218,7 +202,7 @@ def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
         return sound[:, 0]
     notes.append(f"mixed down from {channels} channels")
     floats = samples.to_floats(sound)
-    mono: _Floats = floats.mean(axis=1, dtype=np.float32)
+    mono = np.asarray(floats.mean(axis=1, dtype=np.float32))
     power = float(np.vdot(floats, floats)) / channels
     if float(np.vdot(mono, mono)) < _CANCELLED * power:
         notes.append("its channels cancel each other out: the first was taken")
@@ -226,7 +210,7 @@ def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
     return mono
 
 
-def _in_range(sound: npt.NDArray[Any], notes: list[str]) -> _Floats:
+def _in_range(sound: Payload, notes: list[str]) -> _Floats:
     low, high = float(sound.min()), float(sound.max())
     if not np.isfinite(low + high):
         bad = ~np.isfinite(sound).all(axis=1)

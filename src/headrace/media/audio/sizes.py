@@ -7,16 +7,14 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from headrace.media.audio import samples, streams
+from headrace.media.chunks import Chunk
 from headrace.media.forms import Size
 from headrace.records import Form
-
-if TYPE_CHECKING:
-    from headrace.media.chunks import Chunk
 
 _SAMPLE_BYTES = 2
 _OPUS_RATE = 48_000

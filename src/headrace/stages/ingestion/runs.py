@@ -20,8 +20,7 @@ from headrace.data.decoding import Block, Part, decode_chunk, fit
 from headrace.data.decoding_parts import LIMITS, Limits
 from headrace.data.snapshots import Rejected
 from headrace.media import Medium
-from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
-from headrace.media.digests import digests
+from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.records import DEFAULT_TASK, Form
 from headrace.stages.ingestion.raw import Raw, read_raw
 from headrace.tasks import Task
