@@ -12,19 +12,27 @@ champion's test, the groups and the worst items are computed from these scores.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.tasks.lookup import Task, task, task_modules
+from headrace import extensions
+from headrace.records import DataDescription, Finding, GateResult, Metrics, verdict
+from headrace.spec import (
+    DataSpec,
+    EvaluationSpec,
+    PipelineSpec,
+    TrainingSpec,
+    task_default,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.media.chunks import Chunk, Source
     from headrace.media.forms import Expectation
-    from headrace.records import DataDescription, Finding, Metrics
-    from headrace.spec import DataSpec, EvaluationSpec, PipelineSpec, TrainingSpec
     from headrace.tasks.forms import (
         Column,
         Counts,
@@ -35,9 +43,6 @@ if TYPE_CHECKING:
         Suspect,
         Targets,
     )
-
-__all__ = ["Answers", "Contract", "Head", "Judge", "Labels", "Surveyor"]
-__all__ += ["Task", "task", "task_modules"]
 
 
 class Labels(Protocol):
@@ -256,3 +261,65 @@ class Surveyor(Protocol):
             items: the number of different ones.
             rejected: the labels of rows that cannot be read.
         """
+
+
+class Task:
+    """A task by its name; its parts are imported when they are asked for.
+
+    Args:
+        name: of a package in ``headrace.tasks``, or of an entry point.
+
+    Attributes:
+        score: the name of an item's score, such as ``accuracy``.
+        higher_is_better: whether a higher score is better.
+        headline: the main metric of the test split, such as ``test_accuracy``.
+        shown: the metrics that versions are compared by, and their short names.
+        pictures: the captions of the pictures of a test split, by file name.
+        mistakes: the caption of the worst answers to a test split.
+    """
+
+    labels: Labels
+    contract: Contract
+    head: Head
+    judge: Judge
+    answers: Answers
+    survey: Surveyor
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.score = str(task_default(name, "SCORE"))
+        self.higher_is_better = bool(task_default(name, "HIGHER_IS_BETTER"))
+        self.headline = str(task_default(name, "HEADLINE"))
+        self.shown: dict[str, str] = task_default(name, "SHOWN") or {}
+        self.pictures: dict[str, str] = task_default(name, "PICTURES") or {}
+        self.mistakes = str(task_default(name, "MISTAKES") or "Worst answers")
+
+    def result_tags(
+        self, metrics: Mapping[str, float | None], gates: Sequence[GateResult]
+    ) -> dict[str, str]:
+        """Tags for lists of models: the headline metric, and the gates' verdict."""
+        value = metrics.get(self.headline)
+        shown = {} if value is None else {self.headline: f"{value:.4g}"}
+        return {**shown, "verdict": verdict(gates)}
+
+    def __getattr__(self, part: str) -> Any:
+        """Import a part when it is first asked for."""
+        if part not in Task.__annotations__:
+            raise AttributeError(part)
+        package = extensions.modules("tasks")[self.name]
+        with extensions.blamed("tasks", self.name):
+            value = importlib.import_module(f"{package}.{part}").PART
+        setattr(self, part, value)
+        return value
+
+
+def task_modules(name: str, *parts: str) -> list[str]:
+    """The modules of these parts of a task, for the digest of a stage's code."""
+    package = extensions.modules("tasks")[name]
+    return [f"{package}.{part}" for part in ("defaults", *parts)]
+
+
+@cache
+def task(name: str) -> Task:
+    """The task of a name, such as ``classification``."""
+    return Task(name)

@@ -21,6 +21,12 @@ Counts = Counter[tuple[str, str]]
 OR_A_BODY = 'or set YIELDS = "vector" in its module, if the task is to add the head.'
 
 
+def some(values: Sequence[str], most: int) -> str:
+    """The first values, and how many more there are."""
+    more = f" and {len(values) - most:,} more" if len(values) > most else ""
+    return ", ".join(values[:most]) + more
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """Rows of one split, and a model's answers to them.
