@@ -12,6 +12,7 @@ the whole network, and the task checks that it can be used.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -64,15 +65,15 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     Raises:
         SpecError: there is no such builder, or it cannot be imported.
     """
-    if name.isidentifier():
-        if name not in builder_names():
-            known = f"Families: {', '.join(builder_names())}."
-            raise SpecError(
-                f"model.builder = {name!r}: there is no such model family.",
-                did_you_mean(name, builder_names(), known, cutoff=0.4),
-            )
-        return extensions.load("models", name).build  # type: ignore[no-any-return]
-    return find_function("model.builder", name, folder)
+    if not name.isidentifier():
+        return find_function("model.builder", name, folder)
+    if name not in builder_names():
+        known = f"Families: {', '.join(builder_names())}."
+        raise SpecError(
+            f"model.builder = {name!r}: there is no such model family.",
+            did_you_mean(name, builder_names(), known, cutoff=0.4),
+        )
+    return extensions.load("models", name).build  # type: ignore[no-any-return]
 
 
 def find_function(field: str, name: str, folder: Path | None) -> Callable[..., Any]:
@@ -97,7 +98,7 @@ def find_function(field: str, name: str, folder: Path | None) -> Callable[..., A
             "Put its file into the pipeline's folder, and write module:function.",
         )
     try:
-        found = getattr(_import(module_name, folder), function)
+        value = getattr(_import(module_name, folder), function)
     except (Exception, SystemExit) as error:  # whatever the user's own file raises
         raise SpecError(
             f"{field} = {name!r} cannot be imported: {error}.",
@@ -106,9 +107,9 @@ def find_function(field: str, name: str, folder: Path | None) -> Callable[..., A
             if "." not in module_name
             else "Install the package that has it.",
         ) from error
-    if not callable(found):
+    if not callable(value):
         raise SpecError(f"{field} = {name!r} is not a function.")
-    return found  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]
 
 
 def _import(name: str, folder: Path | None) -> Any:
@@ -191,8 +192,8 @@ def build(
     module = getattr(inspect.unwrap(builder), "__globals__", {})
     if "YIELDS" in module:
         _check_body(name, tuple(network.outputs[0].shape), module["YIELDS"])
-        options = module.get("HEAD", {})
-        network = _with_head(network, learned.head(data, targets, options))
+        layers = learned.head(data, targets, module.get("HEAD", {}))
+        network = _with_head(network, layers)
     learned.check_network(network, data, name)
     return preprocessing, network
 
@@ -207,16 +208,14 @@ def _check_body(name: str, shape: tuple[int | None, ...], yields: str) -> None:
 
 
 def _with_head(body: Any, layers: Sequence[Any]) -> Any:
-    """The body with more layers on top, under its name."""
+    """The body with the head's layers on top, under the body's name."""
     import keras
 
     if isinstance(body, keras.Sequential):
         for layer in layers:
             body.add(layer)
         return body
-    outputs = body.outputs[0]
-    for layer in layers:
-        outputs = layer(outputs)
+    outputs = functools.reduce(lambda x, layer: layer(x), layers, body.outputs[0])
     return keras.Model(body.inputs, outputs, name=body.name)
 
 

@@ -90,9 +90,8 @@ def pooled_block(x: Any, count: int, stride: int = 1) -> Any:
     """
     from keras import layers
 
-    x = layers.Conv2D(
-        count, 2 * stride + 1, strides=stride, padding="same", use_bias=False
-    )(x)
+    size = 2 * stride + 1
+    x = layers.Conv2D(count, size, stride, "same", use_bias=False)(x)
     if min(x.shape[1:3]) >= 2:
         x = layers.MaxPooling2D(2)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))

@@ -89,7 +89,5 @@ def _residual(x: Any, count: int, stride: int) -> Any:
 def _normalised(x: Any, count: int, size: int, stride: int) -> Any:
     from keras import layers
 
-    convolution = layers.Conv2D(
-        count, size, strides=stride, padding="same", use_bias=False
-    )
-    return layers.BatchNormalization(momentum=0.9)(convolution(x))
+    x = layers.Conv2D(count, size, stride, "same", use_bias=False)(x)
+    return layers.BatchNormalization(momentum=0.9)(x)

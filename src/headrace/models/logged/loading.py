@@ -51,10 +51,7 @@ class LoadedModel:
 
     def check(self, x: Any) -> npt.NDArray[Any]:
         """The input in the model's form; raises InputError if it does not fit."""
-        checked: npt.NDArray[Any] = medium(self.description.medium).check_input(
-            x, self.description
-        )
-        return checked
+        return medium(self.description.medium).check_input(x, self.description)
 
     def __call__(self, x: Any) -> npt.NDArray[np.float32]:
         """The network's output: for a classifier, class probabilities.
@@ -79,24 +76,7 @@ class LoadedModel:
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: for a classifier, the most probable label."""
-        task_answers = task(self.description.task).answers
-        return task_answers.answers(self(x), self.description)
-
-
-def load_model(
-    tracking: Tracking,
-    model_uri: str,
-    digest: str,
-    description: DataDescription,
-    version: int | None = None,
-) -> LoadedModel:
-    """Load a logged model by the digest of its file.
-
-    Raises:
-        IntegrityError: the file is gone, changed, or not a safe Keras model.
-    """
-    with tracking.model_file(model_uri, digest) as path:
-        return open_model(path, model_uri, description, version)
+        return task(self.description.task).answers.answers(self(x), self.description)
 
 
 def open_model(

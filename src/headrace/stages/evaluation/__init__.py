@@ -15,7 +15,7 @@ from headrace.data.snapshots import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates import judge_gate, serving_gate
 from headrace.models.logged.loading import open_model
-from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
+from headrace.models.logged.serving_check import TOLERANCE, Request, ServingCheck
 from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
     ContractRecord,
@@ -68,7 +68,7 @@ def evaluate(
     with (
         tempfile.TemporaryDirectory(prefix="headrace-") as folder,
         _logged(tracking, training) as (file, golden),
-        ServingCheck(training, file, golden) as check,  # runs in parallel
+        ServingCheck([Request.of(training, file, golden)]) as check,  # runs in parallel
     ):
         place = Path(folder)
         model = open_model(file, training.model_uri, training.description)
@@ -97,7 +97,7 @@ def evaluate(
         )
         suspects = learned.judge.suspects(parts, data)
         report.draw(answers, suspects, data, spec.evaluation, place)
-        served = check.result()
+        served = check.results()[0]
         metrics["model_megabytes"] = training.model_bytes / 1e6
         if served.latency_ms is not None:
             metrics["latency_ms"] = served.latency_ms

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Ledger, Version
 
 _LOGGED = "logged"  # the folder of the logged model in a copy
+_MODEL = f"{_LOGGED}/{MODEL_FILE}"
 _GOLDEN = "golden.npz"  # the marker of a complete copy
 
 
@@ -106,24 +107,26 @@ def restore(version: Version, parts: Collection[str], settings: Settings) -> lis
         DependencyError: MLflow, its disk or the store failed.
     """
     store, done = Store(settings.store), []
-    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        place = Path(name)
-        digests: Mapping[str, str] = {
-            **version.details.get("files", {}),
-            MODEL_FILE: version.model_digest,
-        }
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+
+        def fetch(path: str, digest: str) -> Path | None:
+            content = _read(store, version.model_digest, path, digest)
+            if content is None:
+                return None
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            return target
+
         files, golden = {}, None
-        if "model" in parts:
-            for path, digest in digests.items():
-                source = _fetch(version, f"{_LOGGED}/{path}", digest, store, place)
-                if source is not None:
+        if "model" in parts and (model := fetch(_MODEL, version.model_digest)):
+            for path, digest in version.details.get("files", {}).items():
+                if source := fetch(f"{_LOGGED}/{path}", digest):
                     files[path] = source
-            if MODEL_FILE not in files:
-                files = {}
-            else:
-                done.append("put the model file back from the store's copy")
+            files[MODEL_FILE] = model
+            done.append("put the model file back from the store's copy")
         if "golden" in parts and version.golden_digest:
-            golden = _fetch(version, _GOLDEN, version.golden_digest, store, place)
+            golden = fetch(_GOLDEN, version.golden_digest)
             if golden is not None:
                 done.append("put the golden file back from the store's copy")
         write_files(version, files, golden, settings)
@@ -198,40 +201,25 @@ def bind(
     return bound
 
 
-def _key(digest: str, path: str) -> str:
-    return f"models/{digest}/{path}"
+def _key(digest: str, *path: str) -> str:
+    return "/".join(["models", digest, *path])
 
 
 def _publish(source: Path, golden: bytes, digest: str, store: Store) -> None:
-    key = _key(digest, "").rstrip("/")
     if store.exists(_key(digest, _GOLDEN)):
-        if _digest(store, _key(digest, f"{_LOGGED}/{MODEL_FILE}")) == digest:
-            if store.read(_key(digest, _GOLDEN)) == golden:
-                return
-        store.delete_folder(key)  # it is damaged
-    with store.new_folder(key, _GOLDEN) as folder:
+        model = _read(store, digest, _MODEL, digest)
+        if model is not None and store.read(_key(digest, _GOLDEN)) == golden:
+            return
+        store.delete_folder(_key(digest))  # it is damaged
+    with store.new_folder(_key(digest), _GOLDEN) as folder:
         shutil.copytree(source, folder / _LOGGED)
         (folder / _GOLDEN).write_bytes(golden)
 
 
-def _digest(store: Store, key: str) -> str:
+def _read(store: Store, copy: str, path: str, digest: str) -> bytes | None:
+    """A file of a copy, if it has this digest."""
     try:
-        return hashlib.sha256(store.read(key)).hexdigest()
-    except FileNotFoundError:
-        return ""
-
-
-def _fetch(
-    version: Version, path: str, digest: str, store: Store, place: Path
-) -> Path | None:
-    """A file of a version's copy, if it has this digest."""
-    try:
-        content = store.read(_key(version.model_digest, path))
+        content = store.read(_key(copy, path))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
-    if hashlib.sha256(content).hexdigest() != digest:
-        return None
-    target = place / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
-    return target
+    return content if hashlib.sha256(content).hexdigest() == digest else None
