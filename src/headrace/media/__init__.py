@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Fitted,
         Flags,
         Payload,
+        Shape,
         Size,
     )
     from headrace.records import DataDescription, Form
@@ -109,18 +110,16 @@ class Medium(Protocol):
     def suggest(self, chunks: Iterable[Chunk]) -> dict[str, Any]:
         """Fields of ``[data]`` that suit the undecoded items, for `headrace new`."""
 
-    def usual_shape(
-        self, shapes: Counter[tuple[int, ...]], form: Form
-    ) -> tuple[int, ...]:
+    def usual_shape(self, shapes: Counter[Shape], form: Form) -> Shape:
         """The one shape for items of these shapes."""
 
-    def fit(self, payload: Payload, shape: tuple[int, ...]) -> Fitted:
+    def fit(self, payload: Payload, shape: Shape) -> Fitted:
         """Bring items of one shape to another."""
 
     def as_column(self, payload: Payload) -> pa.Array:
         """Items ``(n, *shape)`` as a column of a snapshot."""
 
-    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Payload:
+    def from_column(self, column: pa.Array, shape: Shape) -> Payload:
         """The reverse of `as_column`."""
 
     def columns(

@@ -20,6 +20,7 @@ from headrace.spec.tables import fields_of, media_fields
 if TYPE_CHECKING:
     from headrace.spec import DataSpec
 
+Shape = tuple[int, ...]
 Payload = npt.NDArray[Any]
 Columns = dict[str, npt.NDArray[Any]]
 Flags = npt.NDArray[np.bool_]

@@ -27,7 +27,7 @@ from headrace.spec import PipelineSpec, default_builder, family_medium
 from headrace.tasks import task
 
 if TYPE_CHECKING:
-    from headrace.tasks.forms import Targets
+    from headrace.tasks.forms import Lazy, Targets
 
 Builder = Callable[..., tuple[Any, Any]]
 
@@ -160,7 +160,7 @@ def build(
     data: DataDescription,
     arguments: dict[str, Any],
     folder: Path | None = None,
-    targets: Callable[[], Targets] = no_targets,
+    targets: Lazy = no_targets,
 ) -> tuple[Any, Any]:
     """Call a builder, add the task's head, and check that the network fits the data.
 

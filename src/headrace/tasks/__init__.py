@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from headrace.tasks.forms import (
         Column,
         Counts,
+        Figures,
         Judged,
+        Lazy,
         Outputs,
         Scores,
         Survey,
@@ -121,10 +123,7 @@ class Head(Protocol):
         """The number of values in an answer."""
 
     def head(
-        self,
-        data: DataDescription,
-        targets: Callable[[], Targets],
-        options: Mapping[str, Any],
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
     ) -> list[Any]:
         """The Keras layers that follow the body of a family.
 
@@ -149,11 +148,7 @@ class Head(Protocol):
         """The score of each row of a batch, a float32 tensor ``(batch,)``."""
 
     def finish(
-        self,
-        network: Any,
-        outputs: Callable[[], Outputs],
-        targets: Targets,
-        training: TrainingSpec,
+        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
     ) -> Metrics:
         """Adjust a fitted network on the validation rows, such as by calibration.
 
@@ -235,15 +230,13 @@ class Answers(Protocol):
     def known(self, label: str, data: DataDescription) -> bool:
         """Whether the name of a folder of items to score is a label."""
 
-    def figures(self, metrics: Mapping[str, float | None]) -> str:
+    def figures(self, metrics: Figures) -> str:
         """The metrics of a test split in one line."""
 
     def about(self, data: DataDescription) -> str:
         """What a model answers, for the model card."""
 
-    def highlights(
-        self, metrics: Metrics, slices: Mapping[str, Mapping[str, float | None]]
-    ) -> list[str]:
+    def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """Lines on what the metrics of all rows hide, such as a rare class."""
 
 
@@ -295,7 +288,7 @@ class Task:
         self.mistakes = str(task_default(name, "MISTAKES") or "Worst answers")
 
     def result_tags(
-        self, metrics: Mapping[str, float | None], gates: Sequence[GateResult]
+        self, metrics: Figures, gates: Sequence[GateResult]
     ) -> dict[str, str]:
         """Tags for lists of models: the headline metric, and the gates' verdict."""
         value = metrics.get(self.headline)

@@ -29,6 +29,7 @@ from headrace.media.audio.samples import (
 )
 from headrace.media.audio.samples import to_floats as raw
 from headrace.media.audio.sizes import sizes, suggest
+from headrace.media.forms import Shape
 from headrace.records import DataDescription
 
 __all__ = ["alike", "check_input", "columns", "decode_array", "decode_files"]
@@ -81,7 +82,7 @@ def as_column(payload: Samples) -> pa.Array:
     return as_binary(payload.astype("<i2", copy=False))
 
 
-def from_column(column: pa.Array, shape: tuple[int, ...]) -> Samples:
+def from_column(column: pa.Array, shape: Shape) -> Samples:
     """The reverse of `as_column`; copies nothing."""
     return as_bytes(column).view("<i2").reshape(-1, *shape)
 

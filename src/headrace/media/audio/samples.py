@@ -22,6 +22,7 @@ from headrace.media.forms import (
     Fitted,
     Flags,
     Payload,
+    Shape,
     array_name,
     refuse_fields_of_others,
 )
@@ -94,7 +95,7 @@ def longest(form: Form) -> int:
     return round(_LENGTHS[-1] * form.sample_rate_hz)
 
 
-def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
     """The longest of the shapes, at most 10 s."""
     return (min(max(shape[0] for shape in shapes), longest(form)),)
 
@@ -109,7 +110,7 @@ def padded(sound: Samples, form: Form) -> Samples:
     return np.pad(sound, (0, limit - len(sound)))
 
 
-def fit(payload: Samples, shape: tuple[int, ...]) -> Fitted:
+def fit(payload: Samples, shape: Shape) -> Fitted:
     """Pad or cut sounds ``(n, samples)`` to ``shape``; none is refused."""
     missing = shape[0] - payload.shape[1]
     kept = np.ones(len(payload), bool)

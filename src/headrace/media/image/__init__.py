@@ -18,6 +18,7 @@ import pyarrow as pa
 from headrace.media.arrow import as_binary as as_column
 from headrace.media.arrow import as_bytes
 from headrace.media.chunks import Chunk
+from headrace.media.forms import Shape
 from headrace.media.image.columns import (
     columns,
     expectations,
@@ -59,12 +60,12 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
     return {}
 
 
-def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
     """The shape of most items; of equally many, the largest."""
     return max(shapes, key=lambda shape: (shapes[shape], shape))
 
 
-def from_column(column: pa.Array, shape: tuple[int, ...]) -> Pixels:
+def from_column(column: pa.Array, shape: Shape) -> Pixels:
     """The reverse of `as_column`."""
     return as_bytes(column).reshape(-1, *shape)
 

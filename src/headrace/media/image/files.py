@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.media.forms import Decoded, Problem, Size
+from headrace.media.forms import Decoded, Problem, Shape, Size
 from headrace.media.image import pixels
 from headrace.records import Form
 
@@ -67,7 +67,7 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     return Decoded(items)
 
 
-def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | Problem:
+def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
     from PIL import Image, UnidentifiedImageError
 
     if not data:
@@ -88,7 +88,7 @@ def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | 
         return Problem("decode", f"damaged or cut short: {error}")
 
 
-def _header_problem(image: Image, shape: tuple[int, ...] | None) -> Problem | None:
+def _header_problem(image: Image, shape: Shape | None) -> Problem | None:
     width, height = image.size
     if width * height > pixels.PIXEL_LIMIT:
         return Problem(

@@ -18,6 +18,7 @@ from headrace.media.forms import (
     Flags,
     Payload,
     Problem,
+    Shape,
     array_name,
     refuse_fields_of_others,
 )
@@ -43,7 +44,7 @@ def form_of(data: DataSpec) -> Form:
     return Form(shape=_full_shape(data.shape))
 
 
-def _full_shape(declared: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def _full_shape(declared: Shape | None) -> Shape | None:
     if declared is None:
         return None
     shape = (*declared, 1) if len(declared) == 2 else declared
@@ -89,7 +90,7 @@ def decode_array(
 
 
 def _channels_last(
-    array: Payload, shape: tuple[int, ...] | None, names: Sequence[str], where: str
+    array: Payload, shape: Shape | None, names: Sequence[str], where: str
 ) -> Payload:
     sides = ", ".join(map(str, array.shape[1:]))
     subject = f"{where}: {array_name(names)} has shape (n, {sides})"
@@ -111,9 +112,7 @@ def _channels_last(
     )
 
 
-def _move_channels(
-    array: Payload, shape: tuple[int, ...] | None, subject: str
-) -> Payload:
+def _move_channels(array: Payload, shape: Shape | None, subject: str) -> Payload:
     first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
     if first and last and shape is not None:
         last = array.shape[1:] == shape
@@ -183,7 +182,7 @@ def _scale_of(high: float, is_unit: bool) -> Scale:
     return "0..1" if is_unit else "0..255"
 
 
-def wrong_size(height: int, width: int, shape: tuple[int, ...]) -> Problem:
+def wrong_size(height: int, width: int, shape: Shape) -> Problem:
     """The problem of an image that has another size than the form."""
     return Problem(
         "size", f"{height} x {width} pixels; {shape[0]} x {shape[1]} is the form"
@@ -196,7 +195,7 @@ def is_grey(pixels: Pixels) -> Flags:
     return np.asarray(same.all(axis=(1, 2)))
 
 
-def fit(pixels: Pixels, shape: tuple[int, ...]) -> Fitted:
+def fit(pixels: Pixels, shape: Shape) -> Fitted:
     """Convert the channels of images ``(n, h, w, 1 or 3)``; sizes stay as they are."""
     height, width, channels = pixels.shape[1:]
     nothing = np.empty((0, *shape), np.uint8)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.arrow import offsets_of
-from headrace.media.forms import Counts, Fitted, Payload, refuse_fields_of_others
+from headrace.media.forms import Counts, Fitted, Payload, Shape, refuse_fields_of_others
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
@@ -65,7 +65,7 @@ def size_of(count: int, form: Form) -> int:
     return next(size for size in _SIZES if size >= count)
 
 
-def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
     """The declared shape, or the longest."""
     return form.shape or max(shapes, default=(_SIZES[0],))
 
@@ -114,7 +114,7 @@ def decode_array(
     )
 
 
-def fit(payload: Texts, shape: tuple[int, ...]) -> Fitted:
+def fit(payload: Texts, shape: Shape) -> Fitted:
     """Pad or cut texts ``(n, bytes)``; a character is never cut in two."""
     kept = np.ones(len(payload), bool)
     missing = shape[0] - payload.shape[1]
@@ -148,7 +148,7 @@ def as_column(payload: Texts) -> pa.Array:
     return pa.Array.from_buffers(kind, len(payload), [None, pa.py_buffer(ends), data])
 
 
-def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
+def from_column(column: pa.Array, shape: Shape) -> Texts:
     """A column of strings as uint8 ``(n, bytes)``."""
     starts, data = offsets_of(column)
     payload = np.zeros((len(column), *shape), np.uint8)

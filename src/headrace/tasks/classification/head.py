@@ -8,7 +8,7 @@ smoothing makes a model underconfident; this corrects it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
-from headrace.tasks.forms import OR_A_BODY, Outputs, Targets
+from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
 
 MOST = 8.0  # a temperature is between one eighth and this
 
@@ -87,10 +87,7 @@ class Softmax:
         return len(data.classes)
 
     def head(
-        self,
-        data: DataDescription,
-        targets: Callable[[], Targets],
-        options: Mapping[str, Any],
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
     ) -> list[Any]:
         """One dense layer with a softmax."""
         import keras
@@ -135,11 +132,7 @@ class Softmax:
         return ops.cast(ops.equal(predicted, targets), "float32")
 
     def finish(
-        self,
-        network: Any,
-        outputs: Callable[[], Outputs],
-        targets: Targets,
-        training: TrainingSpec,
+        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
     ) -> Metrics:
         """Temperature scaling."""
         if not (training.calibrate and len(targets)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
-from headrace.tasks.forms import OR_A_BODY, Outputs, Targets
+from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
 
 DELTA = 0.1  # standard deviations of the targets
 
@@ -29,10 +29,7 @@ class OneNumber:
         return 1
 
     def head(
-        self,
-        data: DataDescription,
-        targets: Callable[[], Targets],
-        options: Mapping[str, Any],
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
     ) -> list[Any]:
         """A dense layer, rescaled to the mean and standard deviation of train.
 
@@ -82,11 +79,7 @@ class OneNumber:
         return ops.abs(outputs[:, 0] - targets)
 
     def finish(
-        self,
-        network: Any,
-        outputs: Callable[[], Outputs],
-        targets: Targets,
-        training: TrainingSpec,
+        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
     ) -> Metrics:
         """There is nothing to adjust."""
         return {}
