@@ -17,7 +17,7 @@ import pyarrow as pa
 from headrace.media.arrow import as_binary, as_bytes
 from headrace.media.audio.columns import columns, expectations
 from headrace.media.audio.features import preprocessing
-from headrace.media.audio.files import decode_files
+from headrace.media.audio.files import decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
 from headrace.media.audio.samples import (
     Samples,
@@ -28,7 +28,6 @@ from headrace.media.audio.samples import (
     usual_shape,
 )
 from headrace.media.audio.samples import to_floats as raw
-from headrace.media.audio.sizes import sizes, suggest
 from headrace.media.forms import Shape
 from headrace.records import DataDescription
 

@@ -16,16 +16,17 @@ from headrace.media.chunks import Chunk
 from headrace.media.forms import Flags
 from headrace.media.text import near
 from headrace.media.text.columns import columns, expectations
-from headrace.media.text.files import decode_files, sizes
 from headrace.media.text.texts import (
     Texts,
     as_column,
     check_input,
     decode_array,
+    decode_files,
     fit,
     form_of,
     from_column,
     raw,
+    sizes,
     usual_shape,
     variants,
 )

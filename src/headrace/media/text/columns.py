@@ -14,18 +14,9 @@ import pyarrow as pa
 
 from headrace.media.arrow import offsets_of
 from headrace.media.forms import Columns, Counts, Expectation, never, within
+from headrace.media.text import characters as kind
 from headrace.media.text import language
-from headrace.media.text.characters import (
-    C1,
-    CONTROL,
-    DIGIT,
-    HIDDEN,
-    LETTER,
-    SCRIPTS,
-    SPACE,
-    Characters,
-    characters_of,
-)
+from headrace.media.text.characters import SCRIPTS, Characters, characters_of
 from headrace.media.text.damage import damage
 from headrace.media.text.labels import label_leaks
 from headrace.media.text.near import fingerprints
@@ -92,23 +83,24 @@ def _block(column: pa.Array) -> Columns:
     count, sizes = characters.count_kinds, np.diff(characters.bounds)
     scripts = language.script_counts(characters)
     letters, some = scripts.sum(axis=1), np.maximum(sizes, 1)
-    damaged, controls, c1 = damage(column, characters), count(CONTROL), count(C1)
+    damaged = damage(column, characters)
+    controls, c1 = count(kind.CONTROL), count(kind.C1)
     repeated = _longest_runs(characters)
+    unseen = count(kind.SPACE | kind.CONTROL | kind.HIDDEN)
     shares = (scripts[:, _SHARES] / np.maximum(letters, 1)[:, np.newaxis]).T
     return {
         "characters": sizes,
         "words": _words(characters),
-        "blank": (sizes == count(SPACE | CONTROL | HIDDEN))
-        | ((repeated == sizes) & (sizes >= 10)),
+        "blank": (sizes == unseen) | ((repeated == sizes) & (sizes >= 10)),
         "letters": letters / some,
-        "digits": count(DIGIT) / some,
+        "digits": count(kind.DIGIT) / some,
         **{SCRIPTS[i]: share for i, share in zip(_SHARES, shares, strict=True)},
         "language": language.languages(column, scripts),
         "repeated": repeated,
         "damage": damaged,
         "controls": controls,
         "c1": c1,
-        "hidden": count(HIDDEN),
+        "hidden": count(kind.HIDDEN),
         "damage_share": np.minimum(damaged + controls + c1, sizes) / some,
         **counts(column),
         "fingerprint": fingerprints(column),
@@ -128,7 +120,7 @@ def _excess(lengths: Counts) -> npt.NDArray[np.float64]:
 
 def _words(characters: Characters) -> Counts:
     han = characters.scripts == _HAN
-    other = characters.having(LETTER | DIGIT) & ~han
+    other = characters.having(kind.LETTER | kind.DIGIT) & ~han
     return characters.count(characters.begins(other)) + characters.count(han)
 
 

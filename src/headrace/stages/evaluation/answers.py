@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from headrace.data.snapshots import Rows, SplitRows
 from headrace.media import medium
-from headrace.models.logged import inference
+from headrace.models.logged import loading
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
 
@@ -72,7 +72,7 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         raw = module.raw(part.items)
-        outputs = inference.answers(model, raw)
+        outputs = loading.answers(model, raw)
         worst_so_far = _worst(worst_so_far, part, outputs, worst, judge)
         for version, other in others.items():
             scores[version].append(scores_of(other, raw, part.targets, judge))
@@ -94,7 +94,7 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
 
 def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
     """The scores of a model's answers to raw items, ``(n,)``."""
-    return judge.scores(inference.answers(model, raw), targets)
+    return judge.scores(loading.answers(model, raw), targets)
 
 
 def ask_some(model: Any, rows: SplitRows, most: int) -> Iterator[Judged]:
@@ -112,7 +112,7 @@ def ask_some(model: Any, rows: SplitRows, most: int) -> Iterator[Judged]:
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         items = part.items[:most]
-        outputs = inference.answers(model, module.raw(items))
+        outputs = loading.answers(model, module.raw(items))
         names = part.names[:most]
         yield Judged(rows.split, items, part.targets[:most], names, outputs)
         most -= len(items)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from headrace.errors import SpecError
 from headrace.media import medium
-from headrace.models.logged.inference import outputs
+from headrace.models.logged.loading import outputs
 from headrace.stages.fitting import execution
 from headrace.stages.fitting.data import Data, Examples, Items, Shards
 from headrace.tasks import task

@@ -42,10 +42,6 @@ def request_(trained: Trained, tmp_path: Path) -> Request:
     return request
 
 
-def check(request: Request) -> ServingCheck:
-    return ServingCheck(request.training, request.model, request.golden.read_bytes())
-
-
 def test_a_model_measured_beside_its_golden_answers_agrees(request_: Request) -> None:
     report = measure(request_)
     assert report.difference is not None
@@ -88,32 +84,32 @@ def test_a_changed_file_is_reported(request_: Request, name: str, error: str) ->
 def test_the_clean_process_reports_what_is_wrong(request_: Request) -> None:
     """A good one was checked in the same way when the home was made."""
     request_.golden.write_bytes(request_.golden.read_bytes() + b"\0")
-    with check(request_) as started:
-        report = started.result()
+    with ServingCheck([request_]) as started:
+        (report,) = started.results()
     assert "golden.npz" in report.error
     assert report.difference is None
 
 
 def test_a_crash_is_no_verdict(request_: Request) -> None:
-    with check(request_) as started:
+    with ServingCheck([request_]) as started:
         os.kill(started._process.pid, signal.SIGKILL)
         with pytest.raises(DependencyError, match="ended with -9: no message"):
-            started.result()
+            started.results()
 
 
 def test_a_process_that_hangs_is_no_verdict(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving_check, "TIMEOUT_SECONDS", 0.5)
-    with check(request_) as started:
+    with ServingCheck([request_]) as started:
         os.kill(started._process.pid, signal.SIGSTOP)
         with pytest.raises(DependencyError, match=r"did not answer within 0\.5 s"):
-            started.result()
+            started.results()
     assert started._process.returncode == -signal.SIGKILL
 
 
 def test_a_check_that_is_left_leaves_no_process(request_: Request) -> None:
-    with check(request_) as started:
+    with ServingCheck([request_]) as started:
         process = started._process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
@@ -127,7 +123,7 @@ def test_it_ends_when_its_parent_is_killed(request_: Request, tmp_path: Path) ->
         "import sys, time; from pathlib import Path;"
         "from headrace.models.logged.serving_check import Request, ServingCheck;"
         "r = Request.model_validate_json(sys.stdin.read());"
-        "c = ServingCheck(r.training, r.model, r.golden.read_bytes());"
+        "c = ServingCheck([r]);"
         "print(c._process.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(

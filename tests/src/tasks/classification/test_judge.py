@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from headrace.spec import PipelineSpec
-from headrace.tasks.classification.enough import few_rows, rows_of_gate
+from headrace.tasks.classification.judge import (
+    PART,
+    draw_calibration,
+    draw_confusion,
+    rows_of_gate,
+)
 from headrace.tasks.classification.metrics import wilson_interval
 
 
@@ -48,27 +57,66 @@ def test_the_interval_of_a_model_that_just_passes_clears_the_majority() -> None:
 
 
 def test_a_gate_on_too_few_rows_is_told_with_the_number_needed() -> None:
-    (finding,) = few_rows(spec_of(0.75), labels_of(6, 6), 100)
+    (finding,) = PART.few_rows(spec_of(0.75), labels_of(6, 6), 100)
     assert (finding.check, finding.split, finding.count) == ("few_rows", "test", 12)
     assert finding.message == (
         "the gate 'accuracy' asks for 0.75 of 12 test rows, and needs 16: with fewer, "
         "a model that just passes is not shown to be better than always answering the "
         "largest class (50.0%)"
     )
-    assert few_rows(spec_of(0.75), labels_of(8, 8), 100) == []
+    assert PART.few_rows(spec_of(0.75), labels_of(8, 8), 100) == []
 
 
 def test_a_gate_below_the_majority_is_no_matter_of_rows() -> None:
-    assert few_rows(spec_of(0.5), labels_of(6, 6), 100) == []
-    assert few_rows(spec_of(0.9, direction="max"), labels_of(6, 6), 100) == []
+    assert PART.few_rows(spec_of(0.5), labels_of(6, 6), 100) == []
+    assert PART.few_rows(spec_of(0.9, direction="max"), labels_of(6, 6), 100) == []
 
 
 def test_a_calibration_by_too_few_rows_is_told_with_the_number_needed() -> None:
-    (finding,) = few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 2)
+    (finding,) = PART.few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 2)
     assert (finding.check, finding.split, finding.count) == ("few_rows", "val", 2)
     assert finding.message == (
         "training.calibrate has 2 validation rows to choose a temperature by, and "
         "needs 50: the confidence of the answers is a rough estimate"
     )
-    assert few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 50) == []
-    assert few_rows(spec_of(0.5, calibrate=False), labels_of(50, 50), 2) == []
+    assert PART.few_rows(spec_of(0.5, calibrate=True), labels_of(50, 50), 50) == []
+    assert PART.few_rows(spec_of(0.5, calibrate=False), labels_of(50, 50), 2) == []
+
+
+IsPicture = Callable[[Path], bool]
+
+
+@pytest.mark.parametrize("classes", [2, 40])
+def test_confusion_of_few_and_many_classes(
+    tmp_path: Path, is_picture: IsPicture, classes: int
+) -> None:
+    counts = np.diag(np.arange(classes))  # the first class has no rows
+    names = [f"class {number}" for number in range(classes)]
+    draw_confusion(counts, names, tmp_path / "confusion.png")
+    assert is_picture(tmp_path / "confusion.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_classes_whose_letters_no_font_has_are_numbered(
+    tmp_path: Path, is_picture: IsPicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda f, p, **o: (saved.append(f), save(f, p, **o))
+    )
+    names = ["cat", "\U0010fffd"]
+    draw_confusion(np.eye(2, dtype=int), names, tmp_path / "confusion.png")
+    assert is_picture(tmp_path / "confusion.png")
+    texts = {text.get_text() for text in saved[0].findobj(Text)}
+    assert {"1 (1)", "2 (1)"} <= texts
+    assert any("classes are numbered" in text for text in texts)
+
+
+def test_calibration_with_empty_bins(tmp_path: Path, is_picture: IsPicture) -> None:
+    bins = [
+        {"rows": 0.0, "confidence": 0.0, "accuracy": 0.0},
+        {"rows": 3.0, "confidence": 0.8, "accuracy": 0.7},
+    ]
+    draw_calibration(bins, tmp_path / "calibration.png")
+    assert is_picture(tmp_path / "calibration.png")
