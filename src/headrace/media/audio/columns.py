@@ -103,9 +103,8 @@ def expectations(data: DataDescription) -> list[Expectation]:
 def _measures(block: Samples, rate: int) -> Columns:
     """The columns of a block, without outliers and fingerprints."""
     length = lengths(block)
-    safe = np.maximum(length, 1)
-    high = block.max(axis=1).astype(np.int64)
-    low = block.min(axis=1).astype(np.int64)
+    safe, padded = np.maximum(length, 1), length < block.shape[1]
+    high, low = (edge(axis=1).astype(np.int64) for edge in (block.max, block.min))
     floats = block.astype(np.float32)
     square = np.vecdot(floats, floats).astype(np.float64)
     frames = _Frames(floats, length, rate)
@@ -118,7 +117,7 @@ def _measures(block: Samples, rate: int) -> Columns:
     changes = np.count_nonzero(block[:, 1:] != block[:, :-1], axis=1)
     crossings = np.count_nonzero((block[:, 1:] < 0) != (block[:, :-1] < 0), axis=1)
     last = np.take_along_axis(block, safe[:, None] - 1, axis=1)[:, 0]
-    crossings -= (last < 0) & (length < block.shape[1])
+    crossings -= (last < 0) & padded
     return {
         "seconds": length / rate,
         "rms": np.sqrt(square / safe) / _FULL,
@@ -133,7 +132,7 @@ def _measures(block: Samples, rate: int) -> Columns:
         "noise": (flatness >= NOISE_FLATNESS) & (spread <= NOISE_SPREAD_DB),
         "bandwidth_hz": bandwidth,
         "cliff": cliff,
-        "blank": changes <= (length < block.shape[1]),
+        "blank": changes <= padded,
     }
 
 

@@ -6,7 +6,9 @@ only after their headers and checksums were checked.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import math
 import os
 import struct
@@ -14,10 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.media.audio import headers, samples, streams
 from headrace.media.audio.headers import Header, Unfit
@@ -46,7 +47,6 @@ _CHECKS: dict[str, Callable[[bytes], Header | None]] = {
     "flac": streams.check_flac_rate,
     "aiff": streams.check_aiff,
 }
-_Floats = npt.NDArray[np.float32]
 _SAMPLE_BYTES = 2
 _OPUS_RATE = 48_000
 # A higher rate doubles the work and hardly improves a model.
@@ -185,10 +185,9 @@ def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payl
     if checksum is not None:
         checksum.check()
     sound = np.concatenate(blocks)
-    header = replace(header, frames=count)
     if sound.dtype.kind == "i":
         sound = sound / np.float32(2 ** (8 * sound.itemsize - 1))
-    return header, sound
+    return replace(header, frames=count), sound
 
 
 def _blocks(file: Any, dtype: str, limit: int) -> Iterator[Payload]:
@@ -222,7 +221,7 @@ def _mono(sound: Payload, notes: list[str]) -> Payload:
     return mono
 
 
-def _in_range(sound: Payload, notes: list[str]) -> _Floats:
+def _in_range(sound: Payload, notes: list[str]) -> Payload:
     low, high = float(sound.min()), float(sound.max())
     if not np.isfinite(low + high):
         bad = ~np.isfinite(sound).all(axis=1)
@@ -242,81 +241,63 @@ def _in_range(sound: Payload, notes: list[str]) -> _Floats:
     return sound.astype(np.float32, copy=False)
 
 
-class _Length(NamedTuple):
-    """The length in a header; a rate of 0 is unknown."""
-
-    frames: int
-    channels: int = 1
-    rate: int = 0
-
-
 def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
     """At most how many bytes each file decodes to, and each sound has."""
-    return [_size(_length(data), form) for data in files]
+    sizes, rate = [], form.sample_rate_hz
+    for frames, channels, own_rate in map(_length, files):
+        count = samples.longest(form)
+        if form.shape is None and own_rate:
+            # Sounds are padded to one of a few lengths, each a third above the last.
+            count = min(count, frames * rate // own_rate * 4 // 3 + rate // 50)
+        sizes.append(Size(frames * channels * _SAMPLE_BYTES, count * _SAMPLE_BYTES))
+    return sizes
 
 
-def _size(length: _Length, form: Form) -> Size:
-    count = samples.longest(form)
-    if form.shape is None and length.rate:
-        # Sounds are padded to the next of a few lengths, each a third above the last.
-        needed = length.frames * form.sample_rate_hz // length.rate
-        count = min(count, needed * 4 // 3 + form.sample_rate_hz // 50)
-    unpacked = length.frames * length.channels * _SAMPLE_BYTES
-    return Size(unpacked, count * _SAMPLE_BYTES)
-
-
-def _length(data: bytes) -> _Length:
-    try:
+def _length(data: bytes) -> tuple[int, int, int]:
+    """The frames, channels and rate in a header; a rate of 0 is unknown."""
+    with contextlib.suppress(struct.error, IndexError):
         if data.startswith(b"fLaC"):
-            channels = (data[20] >> 1 & 7) + 1
             rate = int.from_bytes(data[18:21]) >> 4
-            return _Length(streams.flac_frames(data), channels, rate)
+            return streams.flac_frames(data), (data[20] >> 1 & 7) + 1, rate
         if data.startswith(b"OggS"):
             return _ogg(data)
         if data.startswith((b"RIFF", b"RIFX")) and data[12:16] == b"fmt ":
             order = "<" if data.startswith(b"RIFF") else ">"
             channels, rate = struct.unpack_from(f"{order}HI", data, 22)
-            return _Length(len(data) // max(channels, 1), channels, rate)
-    except (struct.error, IndexError):
-        pass
-    return _Length(len(data))
+            return len(data) // max(channels, 1), channels, rate
+    return len(data), 1, 0
 
 
-def _ogg(data: bytes) -> _Length:
+def _ogg(data: bytes) -> tuple[int, int, int]:
     """From the position in the last page, and the header of the stream."""
     (frames,) = struct.unpack_from("<q", data, data.rfind(b"OggS") + 6)
     body = data[27 + data[26] :][:20]
     if body.startswith(b"OpusHead"):
-        return _Length(max(frames, 0), body[9], _OPUS_RATE)
+        return max(frames, 0), body[9], _OPUS_RATE
     channels, rate = struct.unpack_from("<BI", body, 11)
-    return _Length(max(frames, 0), channels, rate)
+    return max(frames, 0), channels, rate
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
     """The commonest sample rate, and a length that cuts few of the first 5,000."""
-    rates: Counter[int] = Counter()
-    seconds: list[float] = []
-    for chunk in chunks:
-        if isinstance(chunk.items, list):
-            for data in chunk.items:
-                _look(data, rates, seconds)
-        if len(seconds) >= LOOKED_AT:
-            break
-    if not seconds:
+    lists = (chunk.items for chunk in chunks if isinstance(chunk.items, list))
+    lengths = filter(None, map(_rate_and_seconds, itertools.chain.from_iterable(lists)))
+    some = list(itertools.islice(lengths, LOOKED_AT))
+    if not some:
         return {}
-    rate = min(HIGHEST_RATE, rates.most_common(1)[0][0])
+    rates, seconds = zip(*some, strict=True)
+    rate = min(HIGHEST_RATE, Counter(rates).most_common(1)[0][0])
     longest = float(np.quantile(seconds, _UNCUT))
     length = min(LONGEST_SECONDS, math.ceil(longest / _STEP_SECONDS) * _STEP_SECONDS)
     return {"sample_rate_hz": max(1000, rate), "seconds": max(_STEP_SECONDS, length)}
 
 
-def _look(data: bytes, rates: Counter[int], seconds: list[float]) -> None:
+def _rate_and_seconds(data: bytes) -> tuple[int, float] | None:
     import soundfile
 
     try:
         info = soundfile.info(io.BytesIO(data))
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError):
-        return  # decoding will report it
-    if info.samplerate > 0 and info.frames > 0:
-        rates[int(info.samplerate)] += 1
-        seconds.append(info.frames / info.samplerate)
+        return None  # decoding will report it
+    is_sound = info.samplerate > 0 and info.frames > 0
+    return (info.samplerate, info.frames / info.samplerate) if is_sound else None

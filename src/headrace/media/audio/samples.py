@@ -90,9 +90,7 @@ def form_of(data: DataSpec) -> Form:
 
 def longest(form: Form) -> int:
     """The most samples of a sound; what is beyond is cut."""
-    if form.shape is not None:
-        return form.shape[0]
-    return round(_LENGTHS[-1] * form.sample_rate_hz)
+    return form.shape[0] if form.shape else round(_LENGTHS[-1] * form.sample_rate_hz)
 
 
 def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
@@ -102,23 +100,22 @@ def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
 
 def padded(sound: Samples, form: Form) -> Samples:
     """One sound ``(samples,)``, cut or padded to the form's length, or the next."""
-    limit = longest(form)
-    sound = sound[:limit]
+    size = longest(form)
+    sound = sound[:size]
     if form.shape is None:
         sizes = (round(length * form.sample_rate_hz) for length in _LENGTHS)
-        limit = next(size for size in sizes if size >= len(sound))
-    return np.pad(sound, (0, limit - len(sound)))
+        size = next(size for size in sizes if size >= len(sound))
+    return np.pad(sound, (0, size - len(sound)))
 
 
 def fit(payload: Samples, shape: Shape) -> Fitted:
     """Pad or cut sounds ``(n, samples)`` to ``shape``; none is refused."""
     missing = shape[0] - payload.shape[1]
     kept = np.ones(len(payload), bool)
-    if missing == 0:
-        return Fitted(payload, kept, None)
-    if missing > 0:
-        return Fitted(np.pad(payload, ((0, 0), (0, missing))), kept, None)
-    cut = int(payload[:, shape[0] :].any(axis=1).sum())
+    if missing >= 0:
+        padding = ((0, 0), (0, missing))
+        return Fitted(np.pad(payload, padding) if missing else payload, kept, None)
+    cut = np.count_nonzero(payload[:, shape[0] :].any(axis=1))
     notes = Counter({f"cut to {shape[0]:,} samples": cut} if cut else {})
     return Fitted(np.ascontiguousarray(payload[:, : shape[0]]), kept, None, notes)
 
@@ -283,9 +280,9 @@ def in_blocks(
         width = max(1, int(length[rows].max(initial=0)))
         parts.append(function(payload[rows, :width], rate))
         start += max(1, len(rows))
-    columns: Columns = {}
-    for name in parts[0]:
-        values = np.concatenate([part[name] for part in parts])
-        columns[name] = np.empty_like(values)
-        columns[name][order] = values
-    return columns
+    # Where each sound's row is among the blocks, one after the other.
+    places = np.argsort(order)
+    return {
+        name: np.concatenate([part[name] for part in parts])[places]
+        for name in parts[0]
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import struct
@@ -57,14 +58,12 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     becomes grey. A file that cannot be decoded becomes a `Problem`, as does one whose
     header has another size than the declared shape.
     """
-    shape = form.shape
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    decode = functools.partial(_decode_file, shape=form.shape)
+    with warnings.catch_warnings(action="ignore"):
         if sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
-            return Decoded([_decode_file(data, shape) for data in files])
+            return Decoded(list(map(decode, files)))
         with ThreadPoolExecutor(max_workers=4) as pool:
-            items = list(pool.map(lambda data: _decode_file(data, shape), files))
-    return Decoded(items)
+            return Decoded(list(pool.map(decode, files)))
 
 
 def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
@@ -152,11 +151,10 @@ def _pixels_of(image: Image) -> pixels.Pixels | Problem:
 
 def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
     """At most how many bytes each image has, decoded; 0 for unknown headers."""
-    counts = (_pixels(data) for data in files)
-    return [Size(count, count) for count in counts]
+    return [Size(count, count) for count in map(_size, files)]
 
 
-def _pixels(data: bytes) -> int:
+def _size(data: bytes) -> int:
     try:
         if data.startswith(_PNG):
             width, height = struct.unpack_from(">II", data, 16)
@@ -187,11 +185,12 @@ def _by_pillow(data: bytes) -> int:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_OTHERS) as image:
-                channels = 1 if image.mode in _GREY_MODES else 3
-                return image.width * image.height * channels
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=_OTHERS) as image,
+        ):
+            channels = 1 if image.mode in _GREY_MODES else 3
+            return image.width * image.height * channels
     except Image.DecompressionBombError:
         return Image.MAX_IMAGE_PIXELS * 2 if Image.MAX_IMAGE_PIXELS else 0
     except BROKEN:

@@ -30,6 +30,8 @@ Scale = Literal["0..1", "0..255", ""]
 
 PIXEL_LIMIT = 50_000_000
 _ROWS_AT_ONCE = 4096
+_DECLARE = "Declare data.shape as [height, width, channels]."
+_STORE = "Store pixels as whole numbers 0..255 or floats 0..1."
 # x * (1 / 255) in float32 gives 1.0000001 for 255.
 _UNIT_TOLERANCE = 1e-6
 
@@ -41,12 +43,9 @@ def form_of(data: DataSpec) -> Form:
         SpecError: it is not the form of an image.
     """
     refuse_fields_of_others(data, "image")
-    return Form(shape=_full_shape(data.shape))
-
-
-def _full_shape(declared: Shape | None) -> Shape | None:
+    declared = data.shape
     if declared is None:
-        return None
+        return Form()
     shape = (*declared, 1) if len(declared) == 2 else declared
     if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
         raise SpecError(
@@ -59,7 +58,7 @@ def _full_shape(declared: Shape | None) -> Shape | None:
             f"data.shape is {list(declared)}: over {PIXEL_LIMIT:,} pixels an image.",
             "Scale the images down first.",
         )
-    return shape
+    return Form(shape=shape)
 
 
 def decode_array(
@@ -85,7 +84,7 @@ def decode_array(
         return _from_floats(pixels, names, where, high)
     raise SourceError(
         f"{where}: {array_name(names)} holds {array.dtype}, which are not pixels.",
-        "Store pixels as whole numbers 0..255 or floats 0..1.",
+        _STORE,
     )
 
 
@@ -97,10 +96,8 @@ def _channels_last(
     if array.ndim == 2:
         if shape is None or math.prod(shape) != array.shape[1]:
             declared = f"shape = {list(shape)} is declared" if shape else "no shape is"
-            raise SourceError(
-                f"{subject}: flat images of {array.shape[1]} values, but {declared}.",
-                "Declare data.shape as [height, width, channels].",
-            )
+            problem = f"flat images of {array.shape[1]} values, but {declared}"
+            raise SourceError(f"{subject}: {problem}.", _DECLARE)
         return array.reshape(-1, *shape)
     if array.ndim == 3:
         return array[..., np.newaxis]
@@ -122,9 +119,7 @@ def _move_channels(array: Payload, shape: Shape | None, subject: str) -> Payload
     if first and not last:
         return np.moveaxis(array, 1, 3)
     reason = "both ends could be the channels" if first else "1 or 3 channels expected"
-    raise SourceError(
-        f"{subject}: {reason}.", "Declare data.shape as [height, width, channels]."
-    )
+    raise SourceError(f"{subject}: {reason}.", _DECLARE)
 
 
 def _refuse_value(
@@ -137,7 +132,7 @@ def _refuse_value(
             f"{where}: {names[int(first[0])]} has the pixel value {pixels[first]!s} at "
             f"row {first[1]}, column {first[2]}; {expected} ({rows:,} such images in "
             f"{len(bad):,}).",
-            "Store pixels as whole numbers 0..255 or floats 0..1.",
+            _STORE,
         )
 
 
@@ -198,14 +193,13 @@ def is_grey(pixels: Pixels) -> Flags:
 def fit(pixels: Pixels, shape: Shape) -> Fitted:
     """Convert the channels of images ``(n, h, w, 1 or 3)``; sizes stay as they are."""
     height, width, channels = pixels.shape[1:]
-    nothing = np.empty((0, *shape), np.uint8)
+    every = np.ones(len(pixels), bool)
     if (height, width) != shape[:2]:
-        problem = wrong_size(height, width, shape)
-        return Fitted(nothing, np.zeros(len(pixels), bool), problem)
-    if channels == shape[2]:
-        return Fitted(pixels, np.ones(len(pixels), bool), None)
-    if channels == 1:
-        return Fitted(np.repeat(pixels, 3, axis=3), np.ones(len(pixels), bool), None)
+        nothing = np.empty((0, *shape), np.uint8)
+        return Fitted(nothing, ~every, wrong_size(height, width, shape))
+    if channels <= shape[2]:
+        fitted = pixels if channels == shape[2] else np.repeat(pixels, 3, axis=3)
+        return Fitted(fitted, every, None)
     grey = is_grey(pixels)
     problem = Problem("channels", "a coloured image; 1 channel is the form")
     return Fitted(pixels[grey][..., :1], grey, None if grey.all() else problem)
