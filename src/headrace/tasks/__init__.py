@@ -71,6 +71,7 @@ class Labels(Protocol):
 
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
         """``description.target``: the facts on targets that a network needs, JSON."""
+        return {}
 
     def covers(self, train: Collection[str], val: Collection[str]) -> bool:
         """Whether the labels of val can stand for those of train in a test split."""
@@ -114,6 +115,7 @@ class Contract(Protocol):
         self, check: str, counts: Counts, data: DataDescription
     ) -> tuple[int, str] | None:
         """The number of strata of a warning, and its text; None for others' checks."""
+        return None
 
 
 class Head(Protocol):
@@ -161,6 +163,7 @@ class Head(Protocol):
         Returns:
             metrics to record.
         """
+        return {}
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets
@@ -199,6 +202,7 @@ class Judge(Protocol):
             parts: rows of some splits, one split after the other.
             data: of the snapshot.
         """
+        return []
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from headrace.media.chunks import Chunk
-from headrace.media.forms import Flags
-from headrace.media.text import near
 from headrace.media.text.columns import columns, expectations
+from headrace.media.text.near import alike
 from headrace.media.text.texts import (
     Texts,
     as_column,
@@ -32,9 +31,9 @@ from headrace.media.text.texts import (
 )
 from headrace.records import DataDescription
 
-__all__ = ["as_column", "check_input", "columns", "decode_array", "decode_files"]
-__all__ += ["expectations", "fit", "form_of", "from_column", "raw", "sizes"]
-__all__ += ["usual_shape", "variants"]
+__all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
+__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "raw"]
+__all__ += ["sizes", "usual_shape", "variants"]
 
 DTYPE = np.dtype(np.uint8)
 PADDED = True
@@ -64,11 +63,6 @@ SOURCES = (
 )
 SAMPLE_INCHES = None  # reports show texts in tables
 _MAX_CHARACTERS = 1000
-
-
-def alike(first: Texts, second: Texts, data: DataDescription) -> Flags:
-    """Which of pairs of texts ``(n, bytes)`` are nearly the same, ``(n,)``."""
-    return near.alike(as_column(first), as_column(second))
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:

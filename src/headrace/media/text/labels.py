@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -31,31 +30,6 @@ _KEY = r"(?:label|class|category|target|topic|intent|tag|标签|类别|分类|�
 _HAN = re.compile("[\u3400-\u9fff]")
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """Texts of a class of some size that name it: marked, at an end, anywhere."""
-
-    size: int
-    marked: Counts
-    end: Counts
-    anywhere: Counts
-
-    @property
-    def leaks(self) -> Counts:
-        """Texts that leak the label, whatever the other classes do."""
-        end = self.end if len(self.end) >= _END * self.size else self.end[:0]
-        return np.union1d(self.marked, end)
-
-    @property
-    def may_leak(self) -> Counts:
-        """Texts that leak the label if most other classes do so too."""
-        at_end, anywhere = len(self.end), len(self.anywhere)
-        if anywhere >= _ANYWHERE * self.size:
-            return self.anywhere
-        foremost = at_end >= max(_SOME_END * self.size, _END_FOREMOST * anywhere)
-        return self.end if foremost else self.end[:0]
-
-
 def label_leaks(column: pa.Array, labels: Sequence[str]) -> Flags:
     """Which texts of a column leak their label, ``(n,)``."""
     leaks = np.zeros(len(column), bool)
@@ -66,24 +40,25 @@ def label_leaks(column: pa.Array, labels: Sequence[str]) -> Flags:
     ends = np.cumsum(np.bincount(codes))[:-1]
     classes = np.split(np.argsort(codes, kind="stable"), ends)
     pairs = zip(names.tolist(), classes, strict=True)
-    by_class = [_named(text, name, rows) for name, rows in pairs]
-    for named in by_class:
-        leaks[named.leaks] = True
-    candidates = [named.may_leak for named in by_class if len(named.may_leak)]
+    candidates = []
+    for certain, possible in (_leaks(text, name, rows) for name, rows in pairs):
+        leaks[certain] = True
+        if len(possible):
+            candidates.append(possible)
     majority = len(names) // 2 + 1 if len(names) > 2 else 1
     if len(candidates) >= majority:
         leaks[np.concatenate(candidates)] = True
     return leaks
 
 
-def _named(text: pa.Array, name: str, rows: Counts) -> _Named:
-    label = _pattern(name)
-    none = rows[:0]
-    if not label or len(rows) < _LEAST:
-        return _Named(len(rows), none, none, none)
+def _leaks(text: pa.Array, name: str, rows: Counts) -> tuple[Counts, Counts]:
+    """Texts of a class that leak its label, and those that do so if most classes do."""
+    label, size, none = _pattern(name), len(rows), rows[:0]
+    if not label or size < _LEAST:
+        return none, none
     own = text.take(rows)
     marked = rows[_holds(own, _marks(label))]
-    if len(marked) < max(_LEAST, _MARKED * len(rows)):
+    if len(marked) < max(_LEAST, _MARKED * size):
         marked = none
     edge = "" if _HAN.search(name) else r"[^\p{L}\p{N}]"
     before, after = (f"(?:^|{edge})", f"(?:{edge}|$)") if edge else ("", "")
@@ -91,13 +66,17 @@ def _named(text: pa.Array, name: str, rows: Counts) -> _Named:
     is_word = len(name) > 1 and not name.isdecimal()
     everywhere = f"{before}{label}{after}"
     anywhere = rows[_holds(own, everywhere)] if is_word else none
-    if len(anywhere) < max(_LEAST, _SOME_END * len(rows)):
+    if len(anywhere) < max(_LEAST, _SOME_END * size):
         anywhere = none
     if (len(anywhere) or len(marked)) and _is_common(text, rows, everywhere):
-        return _Named(len(rows), none, none, none)
+        return none, none
     at_end = rf"^\W*{label}{after}|{before}{label}\W*$"
     end = rows[_holds(own, at_end)] if len(anywhere) else none
-    return _Named(len(rows), marked, end, anywhere)
+    certain = np.union1d(marked, end if len(end) >= _END * size else none)
+    if len(anywhere) >= _ANYWHERE * size:
+        return certain, anywhere
+    is_foremost = len(end) >= max(_SOME_END * size, _END_FOREMOST * len(anywhere))
+    return certain, end if is_foremost else none
 
 
 def _is_common(text: pa.Array, rows: Counts, pattern: str) -> bool:

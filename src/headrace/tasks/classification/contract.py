@@ -56,7 +56,7 @@ def _missing(split: str, counts: Counts, classes: Sequence[str]) -> str:
     )
 
 
-class KnownClasses:
+class KnownClasses(Contract):
     """See `headrace.tasks.Contract`."""
 
     COLUMNS: Sequence[str] = ("class_share",)
@@ -116,4 +116,4 @@ class KnownClasses:
         return len(few), f"of a mean of {mean:,.0f} train items a class, {listed}"
 
 
-PART: Contract = KnownClasses()
+PART = KnownClasses()

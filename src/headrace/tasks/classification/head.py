@@ -79,7 +79,7 @@ def best_temperature(probabilities: Outputs, labels: Targets) -> float:
     return float(np.exp(best.x))
 
 
-class Softmax:
+class Softmax(Head):
     """See `headrace.tasks.Head`."""
 
     def width(self, data: DataDescription) -> int:
@@ -150,4 +150,4 @@ class Softmax:
         }
 
 
-PART: Head = Softmax()
+PART = Softmax()

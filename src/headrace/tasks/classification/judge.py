@@ -23,7 +23,7 @@ from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
 CALIBRATION_ROWS = 50
 
 
-class RightOrWrong:
+class RightOrWrong(Judge):
     """See `headrace.tasks.Judge`."""
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
@@ -185,4 +185,4 @@ def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
     save(figure, path)
 
 
-PART: Judge = RightOrWrong()
+PART = RightOrWrong()

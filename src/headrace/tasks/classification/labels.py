@@ -28,7 +28,7 @@ _MISSING = {"na", "n/a", "#n/a", "<na>", "nan", "null", "none"}
 _SHOWN = 5
 
 
-class Classes:
+class Classes(Labels):
     """See `headrace.tasks.Labels`."""
 
     STRATIFIED = True
@@ -126,4 +126,4 @@ def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=key))
 
 
-PART: Labels = Classes()
+PART = Classes()

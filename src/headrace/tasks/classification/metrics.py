@@ -90,23 +90,19 @@ def classification_metrics(
         recall, precision = hits / support, np.where(answers, hits / answers, 0.0)
         f1 = 2 * hits / (support + answers)
     true = np.clip(probabilities[np.arange(rows), labels].astype(np.float64), 1e-7, 1)
+    names = ("rows", "recall", "precision", "f1")
+    table = np.stack([support, recall, precision, f1], axis=1).tolist()
     slices = {
-        f"class={name}": {
-            "rows": float(support[i]),
-            "recall": float(recall[i]),
-            "precision": float(precision[i]),
-            "f1": float(f1[i]),
-        }
-        for i, name in enumerate(classes)
+        f"class={label}": dict(zip(names, numbers, strict=True))
+        for label, numbers in zip(classes, table, strict=True)
     }
+    filled = calibration_bins(probabilities, labels, bins)
     return {
         "test_accuracy": right / rows,
         "test_accuracy_low": low,
         "test_accuracy_high": high,
         "test_log_loss": float(-np.log(true).mean()),
-        "test_calibration_error": calibration_error(
-            calibration_bins(probabilities, labels, bins)
-        ),
+        "test_calibration_error": calibration_error(filled),
         "test_class_recall_min": float(recall.min()),
         "test_macro_f1": float(f1.mean()),
         "non_finite_values": float((~np.isfinite(probabilities)).sum()),

@@ -190,7 +190,7 @@ def rows_in_words(rows: int) -> str:
     return f"{rows:,} {'row' if rows == 1 else 'rows'} in all"
 
 
-class ClassSurvey:
+class ClassSurvey(Surveyor):
     """See `headrace.tasks.Surveyor`."""
 
     def survey(
@@ -231,4 +231,4 @@ class ClassSurvey:
         )
 
 
-PART: Surveyor = ClassSurvey()
+PART = ClassSurvey()

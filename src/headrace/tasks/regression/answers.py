@@ -14,7 +14,7 @@ from headrace.tasks.forms import Figures, Outputs
 from headrace.tasks.regression.labels import number
 
 
-class PredictedNumber:
+class PredictedNumber(Answers):
     """See `headrace.tasks.Answers`."""
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
@@ -62,4 +62,4 @@ class PredictedNumber:
         ]
 
 
-PART: Answers = PredictedNumber()
+PART = PredictedNumber()

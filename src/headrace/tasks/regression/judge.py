@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -14,7 +13,7 @@ from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
-from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
+from headrace.tasks.forms import Outputs, Scores, Targets
 
 RANGES = 5  # of the targets, with equal numbers of rows
 ENOUGH_ROWS = 50  # for the comparison with a champion
@@ -30,7 +29,7 @@ def interval(values: Scores, confidence: float) -> tuple[float, float]:
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-class AbsoluteError:
+class AbsoluteError(Judge):
     """See `headrace.tasks.Judge`."""
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
@@ -90,16 +89,11 @@ class AbsoluteError:
         numbers = f"true {target:.4g}, predicted {output[0]:.4g}"
         return f"{numbers}\n(off by {output[0] - target:+.4g})"
 
-    def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
-        """None: a large error is as likely to be the model's."""
-        return []
-
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
         """Too few test rows to compare a challenger with a champion."""
-        rows = len(targets)
-        if rows >= ENOUGH_ROWS:
+        if (rows := len(targets)) >= ENOUGH_ROWS:
             return []
         message = (
             f"{rows:,} test rows are too few to show that a challenger is no worse "
@@ -149,8 +143,7 @@ def draw_predictions(predicted: Scores, true: Targets, path: Path) -> None:
     figure = new_figure(5, 5)
     axes = figure.subplots()
     shown = slice(_POINTS)
-    ends = [float(min(true.min(), predicted.min()))]
-    ends.append(float(max(true.max(), predicted.max())))
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
     axes.plot(ends, ends, "--", color="grey", lw=1)
     axes.scatter(true[shown], predicted[shown], 6, INK, alpha=0.4, linewidths=0)
     axes.set(xlabel="true", ylabel="predicted", title="test split")
@@ -175,4 +168,4 @@ def draw_residuals(predicted: Scores, true: Targets, path: Path) -> None:
     save(figure, path)
 
 
-PART: Judge = AbsoluteError()
+PART = AbsoluteError()
