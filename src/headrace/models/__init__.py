@@ -1,13 +1,14 @@
-"""Keras model builders, one family a file, and how one is found.
+"""Keras model builders, one file for each family, and how a builder is found.
 
 A builder is a function ``build(data: DataDescription, **arguments)`` that returns
-``(preprocessing, network)``: two Keras models, from raw items to what the network
-takes, and from there to what the task learns. What is saved is their composition.
+``(preprocessing, network)``. These are two Keras models: the first converts raw items
+to the network's input, the second computes what the task learns. Their composition is
+saved.
 
 If the builder's module has ``YIELDS``, its network is a body with an output of that
-kind, and the task adds the head. ``vector`` is ``(batch, features)``. The module's
-``HEAD`` has options for the head's dense layer. A builder without ``YIELDS`` returns
-the whole network, and the task checks that it can be used.
+kind, and the task adds the head. The only kind is ``vector``, an output ``(batch,
+features)``. The module's ``HEAD`` has options for the head's dense layer. A builder
+without ``YIELDS`` returns the whole network, and the task checks its outputs.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def arguments_of(name: str) -> set[str]:
 
 
 def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> None:
-    """Refuse arguments that the builder does not accept.
+    """Refuse arguments that the builder does not have.
 
     Raises:
         SpecError: with the nearest valid name.
@@ -166,9 +167,9 @@ def build(
 
     Args:
         name: of the builder.
-        data: what is learned from.
+        data: the description of the data that the model learns from.
         arguments: of the builder.
-        folder: the pipeline's.
+        folder: the pipeline's folder.
         targets: returns a sample of the training targets, for the head.
 
     Returns:
@@ -220,9 +221,9 @@ def _with_head(body: Any, layers: Sequence[Any]) -> Any:
 
 
 def compose(data: DataDescription, preprocessing: Any, network: Any) -> Any:
-    """The model that is saved: from raw items to answers, uncompiled."""
+    """The model that is saved, not compiled: from raw items to answers."""
     import keras
 
-    given = preprocessing.inputs[0]
-    raw = keras.Input(given.shape[1:], dtype=given.dtype, name=data.medium)
+    first = preprocessing.inputs[0]
+    raw = keras.Input(first.shape[1:], dtype=first.dtype, name=data.medium)
     return keras.Model(raw, network(preprocessing(raw)), name="model")

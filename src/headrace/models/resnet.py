@@ -37,8 +37,7 @@ def build(
             there are two rows and columns left.
         blocks: in each stage, of two convolutions each.
         dropout: share of the means dropped before the last layer.
-        shift: see ``headrace.models.cnn.augment``.
-        zoom: see there too.
+        shift, zoom: see `headrace.models.cnn.augment`.
 
     Returns:
         (preprocessing, body); the body takes ``(batch, *shape)`` float32 and gives

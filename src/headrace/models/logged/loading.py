@@ -98,7 +98,7 @@ class LoadedModel:
         """
         items = self.check(x)
         count = len(items)
-        # The model is compiled for each number of items below a block: few of them.
+        # The model is compiled for each number of items: there are few of them.
         missing = min(BLOCK, 2 ** (count - 1).bit_length()) - count
         if missing > 0:
             items = np.concatenate([items, np.repeat(items[:1], missing, axis=0)])
@@ -131,12 +131,12 @@ def open_model(
 
 
 def load(name: str, settings: Settings | None = None) -> LoadedModel:
-    """Load a registered version of a model, as the ledger has it.
+    """Load a version of a model that the ledger has.
 
     Args:
         name: ``MODEL``, which is its champion; ``MODEL@champion``; or
             ``MODEL/VERSION``.
-        settings: where it is; None: as the environment says.
+        settings: None: those of the environment.
 
     Raises:
         NotFoundError: there is no such version.

@@ -75,14 +75,12 @@ class Classes(Labels):
 
 
 def _notes(labels: Counter[str]) -> Iterator[str]:
-    blank = [label for label in labels if label.strip() not in ("", label)]
-    if blank:
+    if blank := [label for label in labels if label.strip() not in ("", label)]:
         yield (
             f"{_rows(labels, blank)}: the blanks around the label were "
             f"dropped, such as in {blank[0]!r}."
         )
-    formed = [label for label in labels if not unicodedata.is_normalized("NFC", label)]
-    if formed:
+    if formed := [c for c in labels if not unicodedata.is_normalized("NFC", c)]:
         yield (
             f"{_rows(labels, formed)}: the label was brought to Unicode's form "
             f"NFC, such as {plain_label(formed[0])!r}."
@@ -103,8 +101,7 @@ def _findings(labels: Counter[str]) -> Iterator[Finding]:
     for label in sorted(set(map(plain_label, labels))):
         alike.setdefault(label.casefold(), []).append(label)
     # Single letters that differ by case are different classes, as in handwriting.
-    pairs = [names for key, names in alike.items() if len(names) > 1 < len(key)]
-    if pairs:
+    if pairs := [names for key, names in alike.items() if len(names) > 1 < len(key)]:
         examples = "; ".join(" and ".join(names) for names in pairs[:_SHOWN])
         if len(pairs) > _SHOWN:
             examples += f"; and {len(pairs) - _SHOWN:,} more"

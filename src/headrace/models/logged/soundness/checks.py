@@ -1,4 +1,4 @@
-"""What is wrong with a version's files and answers, if anything."""
+"""Checks of a version's files and answers."""
 
 from __future__ import annotations
 

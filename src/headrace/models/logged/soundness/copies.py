@@ -55,18 +55,14 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
         with tracking.model_file(logged.model_uri, logged.model_digest) as file:
             source = tracking.model_folder(logged.model_uri, folder)
             shutil.copyfile(file, source / MODEL_FILE)
-        golden = tracking.checked_run_file(
-            logged.run_id, GOLDEN_FILE, logged.golden_digest
-        )
+        digest, run = logged.golden_digest, logged.run_id
+        golden = tracking.checked_run_file(run, GOLDEN_FILE, digest)
         _publish(source, golden, logged.model_digest, Store(settings.store))
+        model, run = tracking.model_place(logged.model_uri), tracking.run_place(run)
+        places = {"model": model, "run": run}
         return {
-            "golden_digest": logged.golden_digest,
-            "places": {
-                "model": portable(
-                    tracking.model_place(logged.model_uri), settings.artifacts
-                ),
-                "run": portable(tracking.run_place(logged.run_id), settings.artifacts),
-            },
+            "golden_digest": digest,
+            "places": {k: portable(v, settings.artifacts) for k, v in places.items()},
             **describe_files(source),
         }
 
@@ -79,7 +75,7 @@ def keep_copy_of(version: Version, settings: Settings) -> bool:
     store = Store(settings.store)
     if not version.golden_digest or store.exists(_key(version.model_digest, _GOLDEN)):
         return False
-    with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow has forgotten it
+    with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow no longer has it
         keep_copy(logged_model(version), settings)
         return True
     return False
@@ -153,7 +149,7 @@ def write_files(
     tracking = Tracking(settings)
     if files:
         place = model_places(version, settings.artifacts)[0]
-        with contextlib.suppress(NotFoundError):  # MLflow has forgotten it
+        with contextlib.suppress(NotFoundError):  # MLflow no longer has it
             place = tracking.model_place(version.model_uri)
         for path in sorted(files, key=lambda path: path == MODEL_FILE):
             if path == MODEL_FILE or not digest_at(f"{place}/{path}"):
