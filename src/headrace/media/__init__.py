@@ -84,7 +84,7 @@ class Medium(Protocol):
         form: Form,
         names: Sequence[str],
         where: str,
-        high: float | None = None,
+        high: float | None,
     ) -> tuple[Payload, str]:
         """Bring an array of items to the medium's type.
 

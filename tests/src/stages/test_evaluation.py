@@ -18,7 +18,7 @@ from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.tasks.classification.metrics import classification_metrics
+from headrace.tasks.classification.judge import PART
 
 Trained = Any
 
@@ -38,8 +38,8 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
     ):
         model = open_logged(trained.settings, record)
         given = answers(model.model, items)
-        metrics, slices = classification_metrics(
-            given, labels, ("0", "1", "2"), 0.95, 10
+        metrics, slices = PART.metrics(
+            given, labels, record.description, trained.spec.evaluation
         )
         assert {k: seen.metrics[k] for k in metrics} == pytest.approx(metrics, rel=1e-5)
         assert seen.slices.keys() == slices.keys() == {"class=0", "class=1", "class=2"}

@@ -135,11 +135,7 @@ def to_samples(sound: Payload) -> Samples:
 
 
 def decode_array(
-    array: Payload,
-    form: Form,
-    names: Sequence[str],
-    where: str,
-    high: float | None = None,
+    array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
 ) -> tuple[Samples, str]:
     """As `Medium.decode_array`; the sounds have the form's sample rate.
 

@@ -62,11 +62,7 @@ def form_of(data: DataSpec) -> Form:
 
 
 def decode_array(
-    array: Payload,
-    form: Form,
-    names: Sequence[str],
-    where: str,
-    high: float | None = None,
+    array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
 ) -> tuple[Pixels, Scale]:
     """As `Medium.decode_array`.
 

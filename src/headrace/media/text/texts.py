@@ -114,11 +114,7 @@ def note_of_cut(limit: int) -> str:
 
 
 def decode_array(
-    array: Payload,
-    form: Form,
-    names: Sequence[str],
-    where: str,
-    high: float | None = None,
+    array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
 ) -> tuple[Texts, str]:
     """Refuse arrays, which hold no texts.
 

@@ -42,23 +42,6 @@ def last_layer(network: Any) -> Any:
     return layer
 
 
-def calibrate(network: Any, probabilities: Outputs, labels: Targets) -> float:
-    """Divide a network's logits by `best_temperature`.
-
-    Args:
-        network: ends in `last_layer`, whose weights are changed.
-        probabilities: its outputs for validation rows, ``(n, classes)``.
-        labels: of these rows, ``(n,)``.
-
-    Returns:
-        the temperature: above 1 where the network was overconfident.
-    """
-    temperature = best_temperature(probabilities, labels)
-    for weight in last_layer(network).weights:
-        weight.assign(np.asarray(weight) / np.float32(temperature))
-    return temperature
-
-
 def best_temperature(probabilities: Outputs, labels: Targets) -> float:
     """The temperature with the lowest log loss.
 
@@ -134,10 +117,13 @@ class Softmax(Head):
     def finish(
         self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
     ) -> Metrics:
-        """Temperature scaling."""
+        """Temperature scaling: the logits are divided by `best_temperature`."""
         if not (training.calibrate and len(targets)):
             return {"temperature": 1.0}
-        return {"temperature": calibrate(network, outputs(), targets)}
+        temperature = best_temperature(outputs(), targets)
+        for weight in last_layer(network).weights:
+            weight.assign(np.asarray(weight) / np.float32(temperature))
+        return {"temperature": temperature}
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets

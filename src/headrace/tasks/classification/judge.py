@@ -15,7 +15,7 @@ from headrace.pictures import INK, fonts_for, new_figure, save
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
 from headrace.tasks import Judge
-from headrace.tasks.classification import metrics, suspects
+from headrace.tasks.classification import suspects
 from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
 
 # The root mean square error of a temperature is about 0.25 with 50 rows, and about 0.5
@@ -37,15 +37,37 @@ class RightOrWrong(Judge):
         data: DataDescription,
         evaluation: EvaluationSpec,
     ) -> tuple[Metrics, dict[str, Metrics]]:
-        """See `metrics.classification_metrics`."""
-        confidence, bins = evaluation.confidence, evaluation.calibration_bins
-        return metrics.classification_metrics(
-            outputs, targets, data.classes, confidence, bins
-        )
+        """Metrics of the test split, and of each class as a slice."""
+        counts = confusion(outputs, targets)
+        right, rows = int(np.trace(counts)), len(targets)
+        low, high = wilson_interval(right, rows, evaluation.confidence)
+        support, answers = counts.sum(axis=1), counts.sum(axis=0)
+        hits = np.diag(counts)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recall, precision = hits / support, np.where(answers, hits / answers, 0.0)
+            f1 = 2 * hits / (support + answers)
+        true = np.clip(outputs[np.arange(rows), targets].astype(np.float64), 1e-7, 1)
+        names = ("rows", "recall", "precision", "f1")
+        table = np.stack([support, recall, precision, f1], axis=1).tolist()
+        slices = {
+            f"class={label}": dict(zip(names, numbers, strict=True))
+            for label, numbers in zip(data.classes, table, strict=True)
+        }
+        bins = calibration_bins(outputs, targets, evaluation.calibration_bins)
+        return {
+            "test_accuracy": right / rows,
+            "test_accuracy_low": low,
+            "test_accuracy_high": high,
+            "test_log_loss": float(-np.log(true).mean()),
+            "test_calibration_error": calibration_error(bins),
+            "test_class_recall_min": float(recall.min()),
+            "test_macro_f1": float(f1.mean()),
+            "non_finite_values": float((~np.isfinite(outputs)).sum()),
+        }, slices
 
     def summary(self, scores: Scores, confidence: float) -> Metrics:
         """The accuracy with its Wilson interval."""
-        low, high = metrics.wilson_interval(int(scores.sum()), len(scores), confidence)
+        low, high = wilson_interval(int(scores.sum()), len(scores), confidence)
         mean = float(scores.mean())
         return {"accuracy": mean, "accuracy_low": low, "accuracy_high": high}
 
@@ -93,11 +115,58 @@ class RightOrWrong(Judge):
         folder: Path,
     ) -> None:
         """Confusion matrix and calibration."""
-        predicted = outputs.argmax(axis=1).astype(np.int32)
-        counts = metrics.confusion(targets, predicted, len(data.classes))
+        counts = confusion(outputs, targets)
         draw_confusion(counts, data.classes, folder / "confusion.png")
-        bins = metrics.calibration_bins(outputs, targets, evaluation.calibration_bins)
+        bins = calibration_bins(outputs, targets, evaluation.calibration_bins)
         draw_calibration(bins, folder / "calibration.png")
+
+
+def wilson_interval(right: int, rows: int, confidence: float) -> tuple[float, float]:
+    """The Wilson score interval of a share.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical
+    inference, JASA 22 (1927).
+    """
+    if not rows:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, weight = right / rows, z * z / rows
+    centre = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * math.sqrt(share * (1 - share) / rows + weight / rows / 4)
+    return centre - half, centre + half
+
+
+def confusion(outputs: Outputs, targets: Targets) -> npt.NDArray[np.int64]:
+    """The confusion matrix ``(classes, classes)``; rows are the true label."""
+    classes = outputs.shape[1]
+    places = targets * classes + outputs.argmax(axis=1)
+    return np.bincount(places, minlength=classes**2).reshape(classes, classes)
+
+
+def calibration_bins(outputs: Outputs, targets: Targets, bins: int) -> list[Metrics]:
+    """Rows, mean confidence and accuracy in equal bins of confidence."""
+    confidence = outputs.max(axis=1).astype(np.float64)
+    right = outputs.argmax(axis=1) == targets
+    index = (np.nan_to_num(confidence.clip(0, 1)) * bins).astype(int).clip(max=bins - 1)
+    return [
+        {
+            "rows": float(rows.sum()),
+            "confidence": float(confidence[rows].mean()) if rows.any() else 0.0,
+            "accuracy": float(right[rows].mean()) if rows.any() else 0.0,
+        }
+        for rows in (index == number for number in range(bins))
+    ]
+
+
+def calibration_error(bins: Sequence[Metrics]) -> float:
+    """Expected calibration error: the mean gap between accuracy and confidence.
+
+    Source: M. P. Naeini, G. F. Cooper, M. Hauskrecht, Obtaining well calibrated
+    probabilities using Bayesian binning, AAAI 2015.
+    """
+    rows = sum(b["rows"] for b in bins)
+    gaps = sum(b["rows"] * abs(b["accuracy"] - b["confidence"]) for b in bins)
+    return gaps / rows if rows else math.nan
 
 
 def _few_rows_of(gate: GateSpec, labels: Targets, confidence: float) -> Finding | None:

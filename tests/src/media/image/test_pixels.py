@@ -15,7 +15,7 @@ NAMES = [f"x[{row}]" for row in range(5)]
 
 
 def _decode(array, shape=None):
-    return pixels.decode_array(array, Form(shape=shape), NAMES, "data.npz")
+    return pixels.decode_array(array, Form(shape=shape), NAMES, "data.npz", None)
 
 
 @pytest.mark.parametrize(
