@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from headrace.errors import Refusal
 from headrace.records import Finding
@@ -18,7 +17,9 @@ from headrace.tasks.forms import Counts, Survey, some
 STANDARD_ERRORS = 3
 LEAST_ROWS = 2  # of a class in train: a single one may be a typing error
 UNBALANCED = 0.8
-MACRO_F1 = 0.6  # of two classes, the majority-class baseline is below 0.5
+# A gate where one class dominates. Of two classes, the majority-class baseline of macro
+# F1 is below 0.5.
+MACRO_F1 = {"name": "macro_f1", "metric": "test_macro_f1", "threshold": 0.6}
 CLASSES_SHOWN = 20
 _NAMED = 10
 _SHOWN = 5
@@ -51,24 +52,13 @@ class Classes:
         return label, self.counts["test", label] / self.rows("test")
 
     @property
-    def constant(self) -> str:
-        """Always saying the largest class, in words; a tie is said to be one."""
-        label, _ = self.majority
-        sizes = [self.counts["test", name] for name in self.names]
-        others = sizes.count(max(sizes)) - 1
-        tie = f", as large as {others} other{'s' * (others > 1)}," if others else ""
-        return f"always saying {label!r}{tie}"
-
-    @property
     def rows_for_the_gate(self) -> int:
-        """The test rows with which three standard errors reach halfway to 1."""
+        """The test rows with which three standard errors reach halfway to 1.
+
+        With fewer, the gate lies less than three standard errors above the majority.
+        """
         share = self.majority[1]
         return math.ceil((2 * STANDARD_ERRORS) ** 2 * share / (1 - share))
-
-    @property
-    def has_few_test_rows(self) -> bool:
-        """Whether the gate lies less than three standard errors above the majority."""
-        return self.rows("test") < self.rows_for_the_gate
 
     @property
     def accuracy_gate(self) -> float:
@@ -91,22 +81,14 @@ class Classes:
             rows_of = [f"{c!r} ({rows:,} rows)" for c, rows in self.unreadable.items()]
             message += some(rows_of, _SHOWN)
             yield Finding(check="classes", count=len(rows_of), message=message)
-        if self.has_few_test_rows:
-            rows, (label, share) = self.rows("test"), self.majority
+        rows, (label, share) = self.rows("test"), self.majority
+        if rows < self.rows_for_the_gate:
             message = (
                 f"the {rows:,} test rows are too few for a gate of three standard "
                 f"errors above always saying {label!r} ({share:.1%}), which takes "
                 f"{self.rows_for_the_gate:,}: it asks for {self.accuracy_gate:.1%}"
             )
             yield Finding(check="few_rows", split="test", count=rows, message=message)
-
-    @property
-    def gates(self) -> Iterator[dict[str, Any]]:
-        """A gate of accuracy; of macro F1 as well where one class dominates."""
-        yield {"name": "accuracy", "threshold": self.accuracy_gate}
-        if self.majority[1] > UNBALANCED:
-            gate = {"name": "macro_f1", "metric": "test_macro_f1"}
-            yield {**gate, "threshold": MACRO_F1}
 
     @property
     def readme(self) -> Iterator[str]:
@@ -122,11 +104,10 @@ class Classes:
         if more > 0:
             yield from (f"{more} more classes are not shown.", "")
         label, share = self.majority
-        reason = "three standard errors more"
-        if self.has_few_test_rows:
+        reason, needed = "three standard errors more", self.rows_for_the_gate
+        if self.rows("test") < needed:
             reason = (
-                "half of the way to 1: three standard errors take "
-                f"{self.rows_for_the_gate:,} test rows"
+                f"half of the way to 1: three standard errors take {needed:,} test rows"
             )
         yield (
             f"Always saying {as_code(label)} would be right for {share:.1%} of the "
@@ -144,11 +125,8 @@ def find_classes(
         Refusal: fewer than two classes have enough rows.
     """
     labels = natural_order({label for _, label in counts})
-    enough = [
-        label
-        for label in labels
-        if counts["train", label] >= LEAST_ROWS and counts["test", label]
-    ]
+    learnt = [label for label in labels if counts["train", label] >= LEAST_ROWS]
+    enough = [label for label in learnt if counts["test", label]]
     if len(enough) < 2:
         raise _too_little(source, counts, labels, items)
     rows = Counter(rejected)
@@ -201,6 +179,10 @@ class ClassSurvey(Surveyor):
         names, (label, share) = classes.names, classes.majority
         rows = {split: classes.rows(split) for split in ("train", "test")}
         left_out = {k: rows_in_words(v) for k, v in classes.left_out.items()}
+        threshold, largest = classes.accuracy_gate, labels["test", label]
+        ties = sum(labels["test", name] == largest for name in names) - 1
+        tie = f", as large as {ties} other{'s' * (ties > 1)}," if ties else ""
+        gate = {"name": "accuracy", "threshold": threshold}
         return Survey(
             rows=rows,
             fields={"classes": list(names)},
@@ -211,7 +193,7 @@ class ClassSurvey(Surveyor):
                 "rows.",
                 *(f"# Left out: {k!r}, which has {v}." for k, v in left_out.items()),
             ],
-            gates=list(classes.gates),
+            gates=[gate, MACRO_F1] if share > UNBALANCED else [gate],
             summary=f"Tells {len(names)} classes of {{medium}} apart.",
             readme=list(classes.readme),
             limits="It answers with one of its classes whatever it is given.",
@@ -219,12 +201,12 @@ class ClassSurvey(Surveyor):
                 "classes": list(names),
                 "left_out": classes.left_out,
                 "majority": {"class": label, "share": round(share, 4)},
-                "gates": {"accuracy": classes.accuracy_gate},
+                "gates": {"accuracy": threshold},
             },
             lines=[
                 f"{len(names)} classes: {some(names, _NAMED)}",
-                f"{classes.constant} would be right for {share:.1%}; the gate asks for "
-                f"{classes.accuracy_gate:.1%}: raise it after the first run",
+                f"always saying {label!r}{tie} would be right for {share:.1%}; the "
+                f"gate asks for {threshold:.1%}: raise it after the first run",
                 *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
             ],
             findings=list(classes.findings),

@@ -1,4 +1,4 @@
-"""Metrics against numbers worked out by hand."""
+"""Metrics, findings and pictures of a classification, against numbers by hand."""
 
 from __future__ import annotations
 
