@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from headrace import extensions
+from headrace.errors import SpecError
+from headrace.spec.tables import fields_of, media_fields
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +78,7 @@ class Medium(Protocol):
     SAMPLE_INCHES: tuple[float, float] | None
 
     def form_of(self, data: DataSpec) -> Form:
-        """The form that a pipeline declares; SpecError for one of another medium."""
+        """The form that a pipeline declares; SpecError for any other."""
 
     def decode_array(
         self,
@@ -159,6 +161,23 @@ class Medium(Protocol):
 def medium(name: str) -> Medium:
     """The package of a medium, for example ``headrace.media.image``."""
     return cast(Medium, extensions.load("media", name))
+
+
+def form_of(data: DataSpec, name: str) -> Form:
+    """The form that a pipeline of a medium declares; see `Medium.form_of`.
+
+    Raises:
+        SpecError: it is no form of the medium, or a field of another one is set.
+    """
+    for field in media_fields():
+        value = getattr(data, field)
+        if value not in (None, ()) and field not in fields_of(name):
+            problem = f"{value!r}, which is not a field of the medium {name}"
+            raise SpecError(
+                f"data.{field} is {problem}.",
+                "Leave it out, or set the medium that it belongs to.",
+            )
+    return medium(name).form_of(data)
 
 
 def preprocessing(data: DataDescription) -> Any:

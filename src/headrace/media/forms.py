@@ -9,16 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from headrace.errors import SpecError
-from headrace.spec.tables import fields_of, media_fields
-
-if TYPE_CHECKING:
-    from headrace.spec import DataSpec
 
 Shape = tuple[int, ...]
 Payload = npt.NDArray[Any]
@@ -120,19 +114,3 @@ def never(
 def array_name(names: Sequence[str]) -> str:
     """The array that rows of some names, such as ``x_train[17]``, are from."""
     return names[0].rpartition("[")[0] or names[0] if names else "an array"
-
-
-def refuse_fields_of_others(data: DataSpec, medium: str) -> None:
-    """Refuse fields of ``[data]`` that belong to another medium.
-
-    Raises:
-        SpecError: such a field is set.
-    """
-    for name in media_fields():
-        value = getattr(data, name)
-        if value not in (None, ()) and name not in fields_of(medium):
-            raise SpecError(
-                f"data.{name} is {value!r}, which is not a field of the medium "
-                f"{medium}.",
-                "Leave it out, or set the medium that it belongs to.",
-            )

@@ -24,7 +24,6 @@ from headrace.media.forms import (
     Payload,
     Shape,
     array_name,
-    refuse_fields_of_others,
 )
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
@@ -63,7 +62,6 @@ def form_of(data: DataSpec) -> Form:
         SpecError: it is no form of a sound.
     """
     rate = data.sample_rate_hz or DEFAULT_RATE_HZ
-    refuse_fields_of_others(data, "audio")
     shape = data.shape
     if shape is not None and (len(shape) != 1 or shape[0] < 1):
         raise SpecError(

@@ -13,15 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import InputError, SourceError, SpecError
-from headrace.media.forms import (
-    Fitted,
-    Flags,
-    Payload,
-    Problem,
-    Shape,
-    array_name,
-    refuse_fields_of_others,
-)
+from headrace.media.forms import Fitted, Flags, Payload, Problem, Shape, array_name
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
 
@@ -42,7 +34,6 @@ def form_of(data: DataSpec) -> Form:
     Raises:
         SpecError: it is not the form of an image.
     """
-    refuse_fields_of_others(data, "image")
     declared = data.shape
     if declared is None:
         return Form()

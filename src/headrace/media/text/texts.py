@@ -20,16 +20,7 @@ import pyarrow as pa
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.arrow import offsets_of
-from headrace.media.forms import (
-    Counts,
-    Decoded,
-    Fitted,
-    Payload,
-    Problem,
-    Shape,
-    Size,
-    refuse_fields_of_others,
-)
+from headrace.media.forms import Counts, Decoded, Fitted, Payload, Problem, Shape, Size
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
@@ -62,7 +53,6 @@ def form_of(data: DataSpec) -> Form:
     Raises:
         SpecError: it is not the form of a text.
     """
-    refuse_fields_of_others(data, "text")
     shape = data.shape
     if shape is not None and (len(shape) != 1 or shape[0] not in _DECLARED):
         raise SpecError(

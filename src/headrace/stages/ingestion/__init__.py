@@ -109,7 +109,7 @@ def _decode(
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded = media.medium(medium), Decoded()
-    form = module.form_of(data)
+    form = media.form_of(data, medium)
     decode = partial(
         decode_to_runs,
         medium=medium,

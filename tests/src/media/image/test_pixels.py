@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from headrace import media
 from headrace.errors import SourceError, SpecError
 from headrace.media.forms import Problem
 from headrace.media.image import pixels
@@ -148,7 +149,7 @@ def test_a_declared_shape_must_be_an_images(shape, seen):
 )
 def test_images_have_no_form_of_texts_or_sounds(declared, seen):
     with pytest.raises(SpecError, match=seen):
-        pixels.form_of(DataSpec(source="x", **declared))
+        media.form_of(DataSpec(source="x", **declared), "image")
 
 
 def test_fit_makes_grey_of_grey_and_colours_of_grey():

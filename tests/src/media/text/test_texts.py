@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media import text
 from headrace.media.forms import Problem
@@ -105,7 +106,7 @@ def test_fields_of_sounds_are_refused(field):
         SpecError,
         match=rf"data\.{name} is {value}, which is not a field of the medium text",
     ):
-        text.form_of(DataSpec(source="x", **field))
+        media.form_of(DataSpec(source="x", **field), "text")
 
 
 def test_the_usual_shape_is_the_longest_or_the_declared_one():
