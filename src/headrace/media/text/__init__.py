@@ -6,7 +6,6 @@ A snapshot holds a text as UTF-8 bytes, zero-padded; a model takes it as a strin
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +29,7 @@ from headrace.media.text.texts import (
     variants,
 )
 from headrace.records import DataDescription
+from headrace.signs import visible
 
 __all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
 __all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "raw"]
@@ -79,14 +79,4 @@ def as_html(sample: Texts, data: DataDescription) -> str:
     """One text ``(bytes,)`` as escaped HTML."""
     text = sample.tobytes().rstrip(b"\0").decode()
     more = f" … ({len(text):,} in all)" if len(text) > _MAX_CHARACTERS else ""
-    visible = "".join(map(_escape_invisible, text[:_MAX_CHARACTERS]))
-    return f"<bdi>{html.escape(visible)}</bdi>{more}"
-
-
-def _escape_invisible(character: str) -> str:
-    r"""A character; an invisible one as ``\uXXXX`` or ``\UXXXXXXXX``."""
-    is_hidden = unicodedata.category(character) in ("Cc", "Cf", "Co", "Cs")
-    if character in "\n\t\u200d" or not is_hidden:
-        return character
-    code = ord(character)
-    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
+    return f"<bdi>{html.escape(visible(text[:_MAX_CHARACTERS]))}</bdi>{more}"
