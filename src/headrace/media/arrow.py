@@ -69,10 +69,9 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
         KeyError: it lacks a column.
         pyarrow.ArrowException, OSError: it is damaged.
     """
-    names = list(columns) if columns is not None else None
     with pq.ParquetFile(pa.BufferReader(data)) as file:
-        table = file.read(names, use_threads=False)
-    return table if names is None else table.select(names)
+        table = file.read(columns, use_threads=False)
+    return table if columns is None else table.select(columns)
 
 
 def digests(payload: Payload, module: Medium) -> bytes:

@@ -155,15 +155,24 @@ def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
 
 
 def _size(data: bytes) -> int:
+    from PIL import Image
+
     try:
         if data.startswith(_PNG):
             width, height = struct.unpack_from(">II", data, 16)
             return int(width * height * (1 if data[25] in _GREY_TYPES else 3))
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return 3 * _webp(data)
-    except (struct.error, IndexError):
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=_OTHERS) as image,
+        ):
+            channels = 1 if image.mode in _GREY_MODES else 3
+            return image.width * image.height * channels
+    except Image.DecompressionBombError:
+        return Image.MAX_IMAGE_PIXELS * 2 if Image.MAX_IMAGE_PIXELS else 0
+    except BROKEN:
         return 0
-    return _by_pillow(data)
 
 
 def _webp(data: bytes) -> int:
@@ -179,19 +188,3 @@ def _webp(data: bytes) -> int:
         width, height = struct.unpack_from("<HH", body, 6)
         return int((width & 0x3FFF) * (height & 0x3FFF))
     return 0
-
-
-def _by_pillow(data: bytes) -> int:
-    from PIL import Image
-
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=_OTHERS) as image,
-        ):
-            channels = 1 if image.mode in _GREY_MODES else 3
-            return image.width * image.height * channels
-    except Image.DecompressionBombError:
-        return Image.MAX_IMAGE_PIXELS * 2 if Image.MAX_IMAGE_PIXELS else 0
-    except BROKEN:
-        return 0

@@ -95,21 +95,16 @@ def fingerprint(payload: Pixels) -> npt.NDArray[np.uint64]:
     contrast. On an even background they do not depend on the position of the object.
     """
     prints = np.zeros(len(payload), np.uint64)
-    if min(payload.shape[1:3]) >= _SMALLEST_SIDE:
-        for start in range(0, len(payload), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            prints[rows] = _packed(shrunk(payload[rows]))
-    return prints
-
-
-def _packed(small: Grey) -> npt.NDArray[np.uint64]:
-    waves = small.reshape(len(small), -1) @ _waves(*small.shape[1:]).T
-    prints = np.zeros(len(small), np.uint64)
-    for span in blocks(small):
-        block = small[span]
-        bits = np.packbits(_signs(block, waves[span]), axis=1)
-        is_plain = block.std(axis=(1, 2)) < _LEAST_CONTRAST
-        prints[span] = np.where(is_plain, 0, bits.view(">u8")[:, 0])
+    if min(payload.shape[1:3]) < _SMALLEST_SIDE:
+        return prints
+    for start in range(0, len(payload), _ROWS_AT_ONCE):
+        small = shrunk(payload[start : start + _ROWS_AT_ONCE])
+        waves = small.reshape(len(small), -1) @ _waves(*small.shape[1:]).T
+        part = prints[start : start + _ROWS_AT_ONCE]
+        for span in blocks(small):
+            bits = np.packbits(_signs(small[span], waves[span]), axis=1)
+            is_plain = small[span].std(axis=(1, 2)) < _LEAST_CONTRAST
+            part[span] = np.where(is_plain, 0, bits.view(">u8")[:, 0])
     return prints
 
 
