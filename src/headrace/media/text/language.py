@@ -84,7 +84,7 @@ def languages(column: pa.Array, scripts: Counts) -> Payload:
     weights[:, _HAN] *= _HAN_LETTERS
     total, main = weights.sum(axis=1), weights.argmax(axis=1)
     names = np.array([_NAMES.get(script, script) for script in SCRIPTS], object)
-    language = names[main]
+    language: Payload = names[main]
     language[(total < _LETTERS) | (weights.max(axis=1) < _DOMINANT * total)] = ""
     both = weights[:, _HAN] + weights[:, _KANA]
     japanese = scripts[:, _KANA] >= _JAPANESE * np.maximum(scripts.sum(axis=1), 1)

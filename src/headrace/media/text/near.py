@@ -56,7 +56,7 @@ def alike(first: Texts, second: Texts, data: DataDescription) -> Flags:
     )
     union = first_sizes + second_sizes - common
     near = (union >= _LEAST) & (common >= ALIKE * union)
-    return near | np.asarray(pc.equal(*columns))
+    return np.asarray(near | np.asarray(pc.equal(*columns)))
 
 
 def _pairs(column: pa.Array) -> npt.NDArray[np.uint64]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 from headrace.media import text
-from headrace.media.text import columns
 from headrace.records import DataDescription
 
 
@@ -49,7 +50,8 @@ def test_columns_are_the_same_in_small_blocks(told, monkeypatch):
     labels = [str(place % 3) for place in range(60)]
     whole = told(texts, labels)
 
-    monkeypatch.setattr(columns, "_BLOCK_BYTES", 100)
+    module = importlib.import_module("headrace.media.text.columns")
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 100)
 
     for name, column in told(texts, labels).items():
         assert column.tolist() == whole[name].tolist(), name
