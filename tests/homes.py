@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 from tests.blobs import write_law
 
+from headrace.models.logged.loading import LoadedModel, open_model
+from headrace.records import LoggedModel
+from headrace.settings import Settings
+from headrace.state.tracking import Tracking
 from headrace_ops.environment import CLIENT_VARIABLES
 
 STAGES = ["ingest", "validate", "train", "evaluate", "register", "promote"]
@@ -120,3 +124,10 @@ def mlflow_runs(home: Home) -> list[tuple[str, str]]:
 
 def states(answer: dict[str, Any]) -> dict[str, str]:
     return {stage["name"]: stage["state"] for stage in answer["stages"]}
+
+
+def open_logged(settings: Settings, record: LoggedModel) -> LoadedModel:
+    """The logged model of a training, by the digest of its file."""
+    tracking = Tracking(settings)
+    with tracking.model_file(record.model_uri, record.model_digest) as path:
+        return open_model(path, record.model_uri, record.description)

@@ -8,7 +8,7 @@ from typing import Any
 from headrace.planning import Plan, find_finished
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 from headrace.use.tuning import Space, Study, trial_table
 from headrace.use.tuning.study import metric_of
 from headrace_flows.run import Run

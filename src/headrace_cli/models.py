@@ -42,7 +42,7 @@ def no_version(model: str, ledger: Ledger) -> NotFoundError:
 def task_of(version: Version) -> Task:
     """The task of a version, from its description."""
     from headrace.records import DEFAULT_TASK
-    from headrace.tasks.lookup import task
+    from headrace.tasks import task
 
     return task(version.details.get("description", {}).get("task", DEFAULT_TASK))
 

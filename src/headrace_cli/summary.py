@@ -22,7 +22,7 @@ _COLOURS = {
 
 def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     """Print the summary of a run."""
-    from headrace.tasks.lookup import task
+    from headrace.tasks import task
 
     out = console()
     status = summary["status"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.media.image.whole import set_columns
+from headrace.media.image.columns import set_columns
 from headrace.records import DataDescription
 from headrace.stages.validation.dataset import _joined
 

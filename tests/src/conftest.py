@@ -20,7 +20,7 @@ from headrace.data.snapshots.writing import (
     write_shard,
 )
 from headrace.media import medium
-from headrace.media.digests import digests
+from headrace.media.arrow import digests
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.state.store import Store
 

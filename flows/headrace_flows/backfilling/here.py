@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.errors import DependencyError
 from headrace.records import DEFAULT_TASK
-from headrace.tasks.lookup import task as task_named
+from headrace.tasks import task as task_named
 from headrace_flows.backfilling.runs import Task
 
 _FIELDS = (

@@ -11,14 +11,24 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from headrace import extensions
+from headrace.errors import SpecError
+from headrace.spec.tables import fields_of, media_fields
 
 if TYPE_CHECKING:
     import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
 
     from headrace.media.chunks import Chunk
-    from headrace.media.forms import Decoded, Expectation, Fitted, Payload, Size
+    from headrace.media.forms import (
+        Columns,
+        Decoded,
+        Expectation,
+        Fitted,
+        Flags,
+        Payload,
+        Shape,
+        Size,
+    )
     from headrace.records import DataDescription, Form
     from headrace.spec import DataSpec
 
@@ -68,15 +78,15 @@ class Medium(Protocol):
     SAMPLE_INCHES: tuple[float, float] | None
 
     def form_of(self, data: DataSpec) -> Form:
-        """The form that a pipeline declares; SpecError for one of another medium."""
+        """The form that a pipeline declares; SpecError for any other."""
 
     def decode_array(
         self,
-        array: npt.NDArray[Any],
+        array: Payload,
         form: Form,
         names: Sequence[str],
         where: str,
-        high: float | None = None,
+        high: float | None,
     ) -> tuple[Payload, str]:
         """Bring an array of items to the medium's type.
 
@@ -102,23 +112,21 @@ class Medium(Protocol):
     def suggest(self, chunks: Iterable[Chunk]) -> dict[str, Any]:
         """Fields of ``[data]`` that suit the undecoded items, for `headrace new`."""
 
-    def usual_shape(
-        self, shapes: Counter[tuple[int, ...]], form: Form
-    ) -> tuple[int, ...]:
+    def usual_shape(self, shapes: Counter[Shape], form: Form) -> Shape:
         """The one shape for items of these shapes."""
 
-    def fit(self, payload: Payload, shape: tuple[int, ...]) -> Fitted:
+    def fit(self, payload: Payload, shape: Shape) -> Fitted:
         """Bring items of one shape to another."""
 
     def as_column(self, payload: Payload) -> pa.Array:
         """Items ``(n, *shape)`` as a column of a snapshot."""
 
-    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Payload:
+    def from_column(self, column: pa.Array, shape: Shape) -> Payload:
         """The reverse of `as_column`."""
 
     def columns(
         self, payload: Payload, labels: Sequence[str], data: DataDescription
-    ) -> dict[str, npt.NDArray[Any]]:
+    ) -> Columns:
         """The columns that the contract checks, ``(n,)`` each.
 
         Two are required: ``blank`` (bool) and ``fingerprint`` (uint64). Fingerprints
@@ -128,18 +136,16 @@ class Medium(Protocol):
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """The default contract on those columns."""
 
-    def alike(
-        self, first: Payload, second: Payload, data: DataDescription
-    ) -> npt.NDArray[np.bool_]:
+    def alike(self, first: Payload, second: Payload, data: DataDescription) -> Flags:
         """Which pairs ``(n, *shape)`` with near fingerprints are copies."""
 
-    def raw(self, payload: Payload) -> npt.NDArray[Any]:
+    def raw(self, payload: Payload) -> Payload:
         """Items as a saved model takes them as input."""
 
-    def variants(self, payload: Payload) -> list[npt.NDArray[Any]]:
+    def variants(self, payload: Payload) -> list[Payload]:
         """All types of input that a saved model takes."""
 
-    def check_input(self, x: Any, data: DataDescription) -> npt.NDArray[Any]:
+    def check_input(self, x: Any, data: DataDescription) -> Payload:
         """A user's input as a saved model takes it; InputError for any other."""
 
     def preprocessing(self, data: DataDescription) -> Any:
@@ -155,6 +161,23 @@ class Medium(Protocol):
 def medium(name: str) -> Medium:
     """The package of a medium, for example ``headrace.media.image``."""
     return cast(Medium, extensions.load("media", name))
+
+
+def form_of(data: DataSpec, name: str) -> Form:
+    """The form that a pipeline of a medium declares; see `Medium.form_of`.
+
+    Raises:
+        SpecError: it is no form of the medium, or a field of another one is set.
+    """
+    for field in media_fields():
+        value = getattr(data, field)
+        if value not in (None, ()) and field not in fields_of(name):
+            problem = f"{value!r}, which is not a field of the medium {name}"
+            raise SpecError(
+                f"data.{field} is {problem}.",
+                "Leave it out, or set the medium that it belongs to.",
+            )
+    return medium(name).form_of(data)
 
 
 def preprocessing(data: DataDescription) -> Any:

@@ -1,19 +1,25 @@
-"""Items as Arrow columns, and Arrow and Parquet files."""
+"""Items as Arrow columns and by their digests, and Arrow and Parquet files."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.media.forms import Payload
 
-def as_binary(items: npt.NDArray[Any]) -> pa.Array:
+if TYPE_CHECKING:
+    from headrace.media import Medium
+
+
+def as_binary(items: Payload) -> pa.Array:
     """Items ``(n, ...)`` as a column of bytes."""
     flat = np.ascontiguousarray(items).reshape(-1)
     kind = pa.binary(math.prod(items.shape[1:]) * items.itemsize)
@@ -29,7 +35,7 @@ def as_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:
     return flat[span].reshape(-1, width)
 
 
-def offsets_of(column: pa.Array) -> tuple[npt.NDArray[Any], Any]:
+def offsets_of(column: pa.Array) -> tuple[Payload, Any]:
     """The offsets of a column of strings, ``(n + 1,)``, and the buffer of its bytes."""
     _, offsets, data = column.buffers()
     wide = pa.types.is_large_string(column.type)
@@ -63,7 +69,25 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
         KeyError: it lacks a column.
         pyarrow.ArrowException, OSError: it is damaged.
     """
-    names = list(columns) if columns is not None else None
     with pq.ParquetFile(pa.BufferReader(data)) as file:
-        table = file.read(names, use_threads=False)
-    return table if names is None else table.select(names)
+        table = file.read(columns, use_threads=False)
+    return table if columns is None else table.select(columns)
+
+
+def digests(payload: Payload, module: Medium) -> bytes:
+    """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes.
+
+    Padding is left out, so that an item's digest does not depend on the longest item.
+    """
+    width = math.prod(payload.shape[1:]) * payload.itemsize
+    items = np.ascontiguousarray(payload).reshape(-1).view(np.uint8)
+    ends = np.full(len(payload), width)
+    if module.PADDED:
+        filled = items.reshape(-1, width) != 0
+        # argmax is 0 for zeros alone.
+        ends = np.where(filled.any(axis=1), width - filled[:, ::-1].argmax(axis=1), 0)
+    flat = items.data
+    spans = zip(range(0, len(flat), width), ends.tolist(), strict=True)
+    return b"".join(
+        [hashlib.sha256(flat[start : start + end]).digest() for start, end in spans]
+    )

@@ -171,10 +171,9 @@ def split_of_cell(name: str, where: str) -> SourceSplit | None:
     """
     if not name:
         return None
-    split = split_named(name)
-    if split is None:
-        raise SourceError(
-            f"{where} has the split {name!r}; known are {', '.join(_SPLITS)}.",
-            "Rename it, or drop the split column.",
-        )
-    return split
+    if split := split_named(name):
+        return split
+    raise SourceError(
+        f"{where} has the split {name!r}; known are {', '.join(_SPLITS)}.",
+        "Rename it, or drop the split column.",
+    )

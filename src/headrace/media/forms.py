@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import SpecError
-from headrace.spec.tables import fields_of, media_fields
-
-if TYPE_CHECKING:
-    from headrace.spec import DataSpec
-
+Shape = tuple[int, ...]
 Payload = npt.NDArray[Any]
+Columns = dict[str, npt.NDArray[Any]]
+Flags = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Fitted:
     """
 
     payload: Payload
-    kept: npt.NDArray[Any]
+    kept: Flags
     problem: Problem | None
     notes: Counter[str] = field(default_factory=Counter)
 
@@ -92,22 +91,26 @@ class Expectation:
     split: str = ""
 
 
+def within(
+    check: str, column: str, reason: str = "", *, warns: bool = False, **bounds: float
+) -> Expectation:
+    """Expect each row's value within bounds, ``min_value`` and ``max_value``.
+
+    Another bound is ``mostly``, the share of the rows that must be within.
+    """
+    name = "expect_column_values_to_be_between"
+    return Expectation(check, name, {"column": column, **bounds}, reason, warns)
+
+
+def never(
+    column: str, reason: str, *, warns: bool = True, **share: float
+) -> Expectation:
+    """Expect a flag of no row, or of few where ``mostly`` is given."""
+    arguments = {"column": column, "value_set": [False], **share}
+    name = "expect_column_values_to_be_in_set"
+    return Expectation(column, name, arguments, reason, warns)
+
+
 def array_name(names: Sequence[str]) -> str:
     """The array that rows of some names, such as ``x_train[17]``, are from."""
     return names[0].rpartition("[")[0] or names[0] if names else "an array"
-
-
-def refuse_fields_of_others(data: DataSpec, medium: str) -> None:
-    """Refuse fields of ``[data]`` that belong to another medium.
-
-    Raises:
-        SpecError: such a field is set.
-    """
-    for name in media_fields():
-        value = getattr(data, name)
-        if value not in (None, ()) and name not in fields_of(medium):
-            raise SpecError(
-                f"data.{name} is {value!r}, which is not a field of the medium "
-                f"{medium}.",
-                "Leave it out, or set the medium that it belongs to.",
-            )

@@ -1,17 +1,19 @@
-"""Keras model builders, one family a file, and how one is found.
+"""Keras model builders, one file for each family, and how a builder is found.
 
 A builder is a function ``build(data: DataDescription, **arguments)`` that returns
-``(preprocessing, network)``: two Keras models, from raw items to what the network
-takes, and from there to what the task learns. What is saved is their composition.
+``(preprocessing, network)``. These are two Keras models: the first converts raw items
+to the network's input, the second computes what the task learns. Their composition is
+saved.
 
 If the builder's module has ``YIELDS``, its network is a body with an output of that
-kind, and the task adds the head. ``vector`` is ``(batch, features)``. The module's
-``HEAD`` has options for the head's dense layer. A builder without ``YIELDS`` returns
-the whole network, and the task checks that it can be used.
+kind, and the task adds the head. The only kind is ``vector``, an output ``(batch,
+features)``. The module's ``HEAD`` has options for the head's dense layer. A builder
+without ``YIELDS`` returns the whole network, and the task checks its outputs.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -24,10 +26,10 @@ from headrace.errors import SpecError, did_you_mean
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
 from headrace.spec.pipeline import default_builder, family_medium
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 if TYPE_CHECKING:
-    from headrace.tasks.forms import Targets
+    from headrace.tasks.forms import Lazy, Targets
 
 Builder = Callable[..., tuple[Any, Any]]
 
@@ -65,15 +67,15 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     Raises:
         SpecError: there is no such builder, or it cannot be imported.
     """
-    if name.isidentifier():
-        if name not in builder_names():
-            known = f"Families: {', '.join(builder_names())}."
-            raise SpecError(
-                f"model.builder = {name!r}: there is no such model family.",
-                did_you_mean(name, builder_names(), known, cutoff=0.4),
-            )
-        return extensions.load("models", name).build  # type: ignore[no-any-return]
-    return find_function("model.builder", name, folder)
+    if not name.isidentifier():
+        return find_function("model.builder", name, folder)
+    if name not in builder_names():
+        known = f"Families: {', '.join(builder_names())}."
+        raise SpecError(
+            f"model.builder = {name!r}: there is no such model family.",
+            did_you_mean(name, builder_names(), known, cutoff=0.4),
+        )
+    return extensions.load("models", name).build  # type: ignore[no-any-return]
 
 
 def find_function(field: str, name: str, folder: Path | None) -> Callable[..., Any]:
@@ -98,7 +100,7 @@ def find_function(field: str, name: str, folder: Path | None) -> Callable[..., A
             "Put its file into the pipeline's folder, and write module:function.",
         )
     try:
-        found = getattr(_import(module_name, folder), function)
+        value = getattr(_import(module_name, folder), function)
     except (Exception, SystemExit) as error:  # whatever the user's own file raises
         raise SpecError(
             f"{field} = {name!r} cannot be imported: {error}.",
@@ -107,9 +109,9 @@ def find_function(field: str, name: str, folder: Path | None) -> Callable[..., A
             if "." not in module_name
             else "Install the package that has it.",
         ) from error
-    if not callable(found):
+    if not callable(value):
         raise SpecError(f"{field} = {name!r} is not a function.")
-    return found  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]
 
 
 def _import(name: str, folder: Path | None) -> Any:
@@ -130,7 +132,7 @@ def arguments_of(name: str) -> set[str]:
 
 
 def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> None:
-    """Refuse arguments that the builder does not accept.
+    """Refuse arguments that the builder does not have.
 
     Raises:
         SpecError: with the nearest valid name.
@@ -160,15 +162,15 @@ def build(
     data: DataDescription,
     arguments: dict[str, Any],
     folder: Path | None = None,
-    targets: Callable[[], Targets] = no_targets,
+    targets: Lazy = no_targets,
 ) -> tuple[Any, Any]:
     """Call a builder, add the task's head, and check that the network fits the data.
 
     Args:
         name: of the builder.
-        data: what is learned from.
+        data: the description of the data that the model learns from.
         arguments: of the builder.
-        folder: the pipeline's.
+        folder: the pipeline's folder.
         targets: returns a sample of the training targets, for the head.
 
     Returns:
@@ -192,8 +194,8 @@ def build(
     module = getattr(inspect.unwrap(builder), "__globals__", {})
     if "YIELDS" in module:
         _check_body(name, tuple(network.outputs[0].shape), module["YIELDS"])
-        options = module.get("HEAD", {})
-        network = _with_head(network, learned.head(data, targets, options))
+        layers = learned.head(data, targets, module.get("HEAD", {}))
+        network = _with_head(network, layers)
     learned.check_network(network, data, name)
     return preprocessing, network
 
@@ -208,23 +210,21 @@ def _check_body(name: str, shape: tuple[int | None, ...], yields: str) -> None:
 
 
 def _with_head(body: Any, layers: Sequence[Any]) -> Any:
-    """The body with more layers on top, under its name."""
+    """The body with the head's layers on top, under the body's name."""
     import keras
 
     if isinstance(body, keras.Sequential):
         for layer in layers:
             body.add(layer)
         return body
-    outputs = body.outputs[0]
-    for layer in layers:
-        outputs = layer(outputs)
+    outputs = functools.reduce(lambda x, layer: layer(x), layers, body.outputs[0])
     return keras.Model(body.inputs, outputs, name=body.name)
 
 
 def compose(data: DataDescription, preprocessing: Any, network: Any) -> Any:
-    """The model that is saved: from raw items to answers, uncompiled."""
+    """The model that is saved, not compiled: from raw items to answers."""
     import keras
 
-    given = preprocessing.inputs[0]
-    raw = keras.Input(given.shape[1:], dtype=given.dtype, name=data.medium)
+    first = preprocessing.inputs[0]
+    raw = keras.Input(first.shape[1:], dtype=first.dtype, name=data.medium)
     return keras.Model(raw, network(preprocessing(raw)), name="model")

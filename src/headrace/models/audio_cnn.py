@@ -29,10 +29,10 @@ def build(
     dropout: float = 0.25,
     augment: float = 1.0,
 ) -> tuple[Any, Any]:
-    """A 5 x 5 convolution of stride 2, then 3 x 3 ones, each halved by its maximum.
+    """A 5 x 5 convolution of stride 2, then 3 x 3 ones, each with a 2 x 2 maximum.
 
-    Frequency bands stay separate, while time is reduced to its mean and maximum. So it
-    matters little where in a padded clip the sound is.
+    Frequency bands stay separate, while time is reduced to its mean and maximum. So the
+    position of the sound within a padded clip matters little.
 
     Args:
         data: shape ``(samples,)`` and sample rate.
@@ -64,22 +64,18 @@ def build(
 
 
 def convolved(layer: Any, count: int, *, first: bool) -> Any:
-    """A convolution, normalised: 5 x 5 of stride 2 where it is the first, else 3 x 3.
+    """A convolution, batch normalisation and ReLU.
 
     Args:
         layer: ``(batch, frames, bands, channels)``.
-        count: of its filters.
-        first: whether it is.
+        count: of filters.
+        first: whether it is the network's first convolution, which is 5 x 5 with a
+            stride of 2; the others are 3 x 3.
     """
     import keras
 
-    layer = keras.layers.Conv2D(
-        count,
-        5 if first else 3,
-        strides=2 if first else 1,
-        padding="same",
-        use_bias=False,
-    )(layer)
+    size, stride = (5, 2) if first else (3, 1)
+    layer = keras.layers.Conv2D(count, size, stride, "same", use_bias=False)(layer)
     layer = keras.layers.BatchNormalization(momentum=0.9)(layer)
     return keras.layers.ReLU()(layer)
 
@@ -96,7 +92,5 @@ def pooled(layer: Any, dropout: float) -> Any:
     """
     import keras
 
-    layer = keras.ops.concatenate(
-        [keras.ops.mean(layer, axis=1), keras.ops.max(layer, axis=1)], axis=-1
-    )
-    return keras.layers.Dropout(dropout)(layer)
+    parts = [keras.ops.mean(layer, axis=1), keras.ops.max(layer, axis=1)]
+    return keras.layers.Dropout(dropout)(keras.ops.concatenate(parts, axis=-1))

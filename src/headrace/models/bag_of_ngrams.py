@@ -1,9 +1,9 @@
 """A linear classifier of character and word n-grams, for texts of any script.
 
 Each order of n-grams is a block with a vocabulary of its own. A block's n-grams are
-summed, each weighted by the logarithm of its rank: by Zipf's law that is an inverse
-document frequency, and it needs no second pass over the texts. The rows that are
-learnt begin at zero, so that an n-gram that was never met adds nothing.
+summed, each weighted by the logarithm of its rank. By Zipf's law that is an inverse
+document frequency, and it needs no second pass over the texts. The learnt vectors begin
+at zero, so that an n-gram that training never met adds nothing.
 
 Fit it with SGD: an update then is a sum of the texts' own vectors, as in a linear
 support vector machine. Adam treats frequent and rare n-grams alike; on the one small
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.records import DataDescription
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 MEDIUM = "text"
 YIELDS = "vector"
@@ -63,11 +63,10 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
         character_orders: lengths of the n-grams of characters, blanks included.
         longest_words: length of the longest n-gram of words, which blanks divide; 0:
             none. Words are one block: Chinese texts have no two of them.
-        max_tokens: the most frequent n-grams that a block knows, fewer where an answer
-            has many numbers.
+        max_tokens: size of a block's vocabulary of the most frequent n-grams; smaller
+            where an answer has many values.
         max_characters: the rest of a text is not read.
-        units: of a text's vector, at most; there are no more than twice the numbers
-            of an answer.
+        units: of a text's vector, at most twice the number of values in an answer.
         dropout: share of the longer n-grams, which overlap, that a training step
             leaves out.
 
@@ -102,13 +101,13 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     for order in orders:
         ids = _vocabulary("character", (order,), tokens, characters)(text)
         blocks.append(ids if order >= PHRASE else _within_words(ids, blanks, order))
-    widths = [characters] * len(orders)
+    sizes = [characters] * len(orders)
     if longest_words:
         blocks.append(_vocabulary("whitespace", longest_words, tokens, words)(text))
-        widths.append(words)
+        sizes.append(words)
     ids = keras.layers.Concatenate()(blocks) if len(blocks) > 1 else blocks[0]
     preprocessing = keras.Model(text, ids, name="preprocessing")
-    return preprocessing, _network(widths, orders, tokens, units, dropout)
+    return preprocessing, _network(sizes, orders, tokens, units, dropout)
 
 
 def _vocabulary(
@@ -131,7 +130,7 @@ def _within_words(ids: Any, blanks: Any, order: int) -> Any:
 
     Args:
         ids: of the n-gram that begins at each character.
-        blanks: of the character itself, as found in `BLANKS`.
+        blanks: the id of the character itself in the vocabulary `BLANKS`.
     """
     from keras import ops
 
@@ -143,18 +142,14 @@ def _within_words(ids: Any, blanks: Any, order: int) -> Any:
 
 
 def _network(
-    widths: Sequence[int],
-    orders: Sequence[int],
-    tokens: int,
-    units: int,
-    dropout: float,
+    sizes: Sequence[int], orders: Sequence[int], tokens: int, units: int, dropout: float
 ) -> Any:
-    """The sum of the blocks, each of length 1 however long the text."""
+    """The weighted sum of the blocks' vectors, which are of length 1 for any text."""
     import keras
     from keras import ops
 
-    ids = keras.Input((sum(widths),), dtype="int32")
-    ends = list(itertools.accumulate(widths, initial=0))
+    ids = keras.Input((sum(sizes),), dtype="int32")
+    ends = list(itertools.accumulate(sizes, initial=0))
     blocks = [ids[:, begin:end] for begin, end in itertools.pairwise(ends)]
     high, low = _shares(dict(zip(orders, blocks, strict=False)))
     total, squares = 0.0, 0.0
@@ -169,7 +164,7 @@ def _network(
 
 
 def _shares(blocks: Mapping[int, Any]) -> tuple[Any, Any]:
-    """The weights of long and of short n-grams: twice ``(batch, 1)``.
+    """The weights of long and of short n-grams, ``(batch, 1)`` each.
 
     If blanks divide words, one or two characters carry little information. Without
     blanks, as in Chinese, they are the words. Longer n-grams are then phrases that
@@ -178,21 +173,21 @@ def _shares(blocks: Mapping[int, Any]) -> tuple[Any, Any]:
     between.
 
     Args:
-        blocks: n-grams of characters by their length, not in one order only.
+        blocks: n-grams of characters by their length.
     """
     from keras import ops
 
     short, long = min(blocks), max((n for n in blocks if n < PHRASE), default=0)
     if short > LONGEST_WORD or long <= LONGEST_WORD:
         return 1.0, 1.0
-    characters, left = (
+    characters, within_words = (
         ops.sum(ops.cast(blocks[order] > 0, "float32"), axis=1, keepdims=True)
         for order in (short, long)
     )
-    begun = ops.maximum(characters - (long - short), 0.0)
-    between = (WORDS_END + PHRASES_BEGIN) / 2
-    apart = ((long - 2) * begun + between) / (begun - left + 1.0)
-    share = (PHRASES_BEGIN - apart) / (PHRASES_BEGIN - WORDS_END)
+    longest = ops.maximum(characters - (long - short), 0.0)
+    middle = (WORDS_END + PHRASES_BEGIN) / 2
+    distance = ((long - 2) * longest + middle) / (longest - within_words + 1.0)
+    share = (PHRASES_BEGIN - distance) / (PHRASES_BEGIN - WORDS_END)
     return ops.clip(share, LEAST_HIGH, 1.0), ops.clip(1.0 - share, LEAST_LOW, 1.0)
 
 
@@ -212,7 +207,7 @@ def _block(ids: Any, tokens: int, units: int, dropout: float) -> Any:
 def _length(ids: Any, weights: Any) -> Any:
     """The Euclidean length of the weighted counts of n-grams, ``(batch, 1)``.
 
-    Repeats must count: else blanks and letters outweigh all that a text is about.
+    Repetitions must count, or blanks and letters outweigh the words that matter.
     """
     from keras import ops
 

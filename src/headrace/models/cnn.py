@@ -49,8 +49,7 @@ def build(
             there are two rows and columns left.
         units: of the hidden layer.
         dropout: share of activations dropped before the hidden layer.
-        shift: see ``augment``.
-        zoom: see ``augment``.
+        shift, zoom: see `augment`.
 
     Returns:
         (preprocessing, body); the body takes ``(batch, *shape)`` float32 and gives
@@ -69,7 +68,9 @@ def build(
 
 
 def first_stride(shape: Sequence[int]) -> int:
-    """The stride of the first convolution: 128 x 128 pixels cost twice 32 x 32 ones.
+    """The stride of the first convolution, which is larger for larger images.
+
+    So 128 x 128 pixels take only twice as long as 32 x 32.
 
     Args:
         shape: ``(height, width, channels)``.
@@ -90,9 +91,8 @@ def pooled_block(x: Any, count: int, stride: int = 1) -> Any:
     """
     from keras import layers
 
-    x = layers.Conv2D(
-        count, 2 * stride + 1, strides=stride, padding="same", use_bias=False
-    )(x)
+    size = 2 * stride + 1
+    x = layers.Conv2D(count, size, stride, "same", use_bias=False)(x)
     if min(x.shape[1:3]) >= 2:
         x = layers.MaxPooling2D(2)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
@@ -123,19 +123,19 @@ def augment(images: Any, shift: float, zoom: float) -> Any:
     if not shift and not zoom:
         return images
     height, width = images.shape[1:3]
-    nothing = ops.zeros_like(ops.tile(images[:, 0, 0, :1], (1, 4)))
-    noise = keras.layers.GaussianNoise(0.5**0.5, dtype="float32")(nothing)
-    chances = ops.erf(noise)  # even between -1 and 1
-    rows = _sampled(height, shift * height * chances[:, :1], zoom * chances[:, 1:2])
-    columns = _sampled(width, shift * width * chances[:, 2:3], zoom * chances[:, 3:])
+    zeros = ops.zeros_like(ops.tile(images[:, 0, 0, :1], (1, 4)))
+    noise = keras.layers.GaussianNoise(0.5**0.5, dtype="float32")(zeros)
+    random = ops.erf(noise)  # uniform between -1 and 1
+    rows = _resampled(height, shift * height * random[:, :1], zoom * random[:, 1:2])
+    columns = _resampled(width, shift * width * random[:, 2:3], zoom * random[:, 3:])
     return ops.einsum("bih,bhwc,bjw->bijc", rows, images, columns)
 
 
-def _sampled(size: int, offset: Any, stretch: Any) -> Any:
-    """Matrices ``(batch, size, size)``; row i has the weights of what lands on i."""
+def _resampled(size: int, offset: Any, stretch: Any) -> Any:
+    """Matrices ``(batch, size, size)``; row i weighs the pixels that are moved to i."""
     from keras import ops
 
-    at = np.arange(size, dtype=np.float32)
+    places = np.arange(size, dtype=np.float32)
     middle = (size - 1) / 2
-    source = (stretch + 1) * (at - middle)[np.newaxis] + (offset + middle)
-    return ops.relu(1 - ops.abs(ops.expand_dims(source, 2) - at))
+    source = (stretch + 1) * (places - middle)[np.newaxis] + (offset + middle)
+    return ops.relu(1 - ops.abs(ops.expand_dims(source, 2) - places))

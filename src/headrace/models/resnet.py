@@ -37,8 +37,7 @@ def build(
             there are two rows and columns left.
         blocks: in each stage, of two convolutions each.
         dropout: share of the means dropped before the last layer.
-        shift: see ``headrace.models.cnn.augment``.
-        zoom: see there too.
+        shift, zoom: see `headrace.models.cnn.augment`.
 
     Returns:
         (preprocessing, body); the body takes ``(batch, *shape)`` float32 and gives
@@ -89,7 +88,5 @@ def _residual(x: Any, count: int, stride: int) -> Any:
 def _normalised(x: Any, count: int, size: int, stride: int) -> Any:
     from keras import layers
 
-    convolution = layers.Conv2D(
-        count, size, strides=stride, padding="same", use_bias=False
-    )
-    return layers.BatchNormalization(momentum=0.9)(convolution(x))
+    x = layers.Conv2D(count, size, stride, "same", use_bias=False)(x)
+    return layers.BatchNormalization(momentum=0.9)(x)

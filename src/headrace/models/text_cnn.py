@@ -60,14 +60,10 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     ids = keras.Input((characters,), dtype="int32")
     vectors = keras.layers.Embedding(max_tokens, units)(ids)
     vectors = keras.layers.SpatialDropout1D(dropout / 2)(vectors)
-    matches = [
-        keras.layers.GlobalMaxPooling1D()(
-            keras.layers.Conv1D(filters, width, padding="same", activation="relu")(
-                vectors
-            )
-        )
-        for width in widths
-    ]
+    matches = []
+    for width in widths:
+        find = keras.layers.Conv1D(filters, width, padding="same", activation="relu")
+        matches.append(keras.layers.GlobalMaxPooling1D()(find(vectors)))
     strongest = matches[0] if len(matches) == 1 else keras.layers.Concatenate()(matches)
     strongest = keras.layers.Dropout(dropout)(strongest)
     return preprocessing, keras.Model(ids, strongest, name="text_cnn")
@@ -77,12 +73,8 @@ def character_ids(max_tokens: int, length: int) -> Any:
     """From strings to the ranks of their characters, int64 ``(batch, length)``."""
     import keras
 
-    vocabulary = keras.layers.TextVectorization(
-        max_tokens,
-        standardize="lower",
-        split="character",
-        output_sequence_length=length,
+    text = keras.Input((), dtype="string", name="text")
+    ranks = keras.layers.TextVectorization(
+        max_tokens, "lower", "character", output_sequence_length=length
     )
-    return keras.Sequential(
-        [keras.Input((), dtype="string", name="text"), vocabulary], name="preprocessing"
-    )
+    return keras.Sequential([text, ranks], name="preprocessing")

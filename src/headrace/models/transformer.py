@@ -64,15 +64,15 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     is_character = keras.ops.not_equal(ids, 0)
     for _ in range(layers):
         vectors = _layer(vectors, is_character, heads, dropout)
-    share = keras.ops.expand_dims(keras.ops.cast(is_character, "float32"), -1)
-    count = keras.ops.maximum(keras.ops.sum(share, axis=1), 1.0)
-    mean = keras.ops.sum(keras.layers.LayerNormalization()(vectors) * share, axis=1)
-    vector = keras.layers.Dropout(dropout)(mean / count)
+    mask = keras.ops.expand_dims(keras.ops.cast(is_character, "float32"), -1)
+    count = keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
+    total = keras.ops.sum(keras.layers.LayerNormalization()(vectors) * mask, axis=1)
+    vector = keras.layers.Dropout(dropout)(total / count)
     return preprocessing, keras.Model(ids, vector, name="transformer")
 
 
 def _layer(vectors: Any, is_character: Any, heads: int, dropout: float) -> Any:
-    """Attention, then two dense layers, each added to what came in."""
+    """Attention, then two dense layers, each with a residual connection."""
     import keras
 
     units = vectors.shape[-1]

@@ -36,7 +36,7 @@ from headrace.stages.registration import training_key
 from headrace.state.cache import user_cache
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.store import Store
-from headrace.tasks.lookup import task_modules
+from headrace.tasks import task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it

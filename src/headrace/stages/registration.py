@@ -38,7 +38,7 @@ from headrace.spec.law import (
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.state.tracking import Tracking, version_tags
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 log = logging.getLogger("headrace")
 

@@ -41,7 +41,7 @@ from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.ingredients import Packed
 from headrace.state.store import Store, pack_folder
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 GOLDEN_ROWS = 16
 

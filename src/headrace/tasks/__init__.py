@@ -12,32 +12,34 @@ champion's test, the groups and the worst items are computed from these scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import importlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.tasks.lookup import Task, task, task_modules
+from headrace import extensions
+from headrace.records import DataDescription, Finding, GateResult, Metrics, verdict
+from headrace.spec import DataSpec, EvaluationSpec, PipelineSpec, TrainingSpec
+from headrace.spec.pipeline import task_default
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.media.chunks import Chunk, Source
     from headrace.media.forms import Expectation
-    from headrace.records import DataDescription, Finding, Metrics
-    from headrace.spec import DataSpec, EvaluationSpec, PipelineSpec, TrainingSpec
     from headrace.tasks.forms import (
         Column,
         Counts,
+        Figures,
         Judged,
+        Lazy,
         Outputs,
         Scores,
         Survey,
         Suspect,
         Targets,
     )
-
-__all__ = ["Answers", "Contract", "Head", "Judge", "Labels", "Surveyor"]
-__all__ += ["Task", "task", "task_modules"]
 
 
 class Labels(Protocol):
@@ -64,6 +66,7 @@ class Labels(Protocol):
 
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
         """``description.target``: the facts on targets that a network needs, JSON."""
+        return {}
 
     def covers(self, train: Collection[str], val: Collection[str]) -> bool:
         """Whether the labels of val can stand for those of train in a test split."""
@@ -107,6 +110,7 @@ class Contract(Protocol):
         self, check: str, counts: Counts, data: DataDescription
     ) -> tuple[int, str] | None:
         """The number of strata of a warning, and its text; None for others' checks."""
+        return None
 
 
 class Head(Protocol):
@@ -116,10 +120,7 @@ class Head(Protocol):
         """The number of values in an answer."""
 
     def head(
-        self,
-        data: DataDescription,
-        targets: Callable[[], Targets],
-        options: Mapping[str, Any],
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
     ) -> list[Any]:
         """The Keras layers that follow the body of a family.
 
@@ -144,11 +145,7 @@ class Head(Protocol):
         """The score of each row of a batch, a float32 tensor ``(batch,)``."""
 
     def finish(
-        self,
-        network: Any,
-        outputs: Callable[[], Outputs],
-        targets: Targets,
-        training: TrainingSpec,
+        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
     ) -> Metrics:
         """Adjust a fitted network on the validation rows, such as by calibration.
 
@@ -161,6 +158,7 @@ class Head(Protocol):
         Returns:
             metrics to record.
         """
+        return {}
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets
@@ -199,6 +197,7 @@ class Judge(Protocol):
             parts: rows of some splits, one split after the other.
             data: of the snapshot.
         """
+        return []
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int
@@ -230,15 +229,13 @@ class Answers(Protocol):
     def known(self, label: str, data: DataDescription) -> bool:
         """Whether the name of a folder of items to score is a label."""
 
-    def figures(self, metrics: Mapping[str, float | None]) -> str:
+    def figures(self, metrics: Figures) -> str:
         """The metrics of a test split in one line."""
 
     def about(self, data: DataDescription) -> str:
         """What a model answers, for the model card."""
 
-    def highlights(
-        self, metrics: Metrics, slices: Mapping[str, Mapping[str, float | None]]
-    ) -> list[str]:
+    def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """Lines on what the metrics of all rows hide, such as a rare class."""
 
 
@@ -256,3 +253,65 @@ class Surveyor(Protocol):
             items: the number of different ones.
             rejected: the labels of rows that cannot be read.
         """
+
+
+class Task:
+    """A task by its name; its parts are imported when they are asked for.
+
+    Args:
+        name: of a package in ``headrace.tasks``, or of an entry point.
+
+    Attributes:
+        score: the name of an item's score, such as ``accuracy``.
+        higher_is_better: whether a higher score is better.
+        headline: the main metric of the test split, such as ``test_accuracy``.
+        shown: the metrics that versions are compared by, and their short names.
+        pictures: the captions of the pictures of a test split, by file name.
+        mistakes: the caption of the worst answers to a test split.
+    """
+
+    labels: Labels
+    contract: Contract
+    head: Head
+    judge: Judge
+    answers: Answers
+    survey: Surveyor
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.score = str(task_default(name, "SCORE"))
+        self.higher_is_better = bool(task_default(name, "HIGHER_IS_BETTER"))
+        self.headline = str(task_default(name, "HEADLINE"))
+        self.shown: dict[str, str] = task_default(name, "SHOWN") or {}
+        self.pictures: dict[str, str] = task_default(name, "PICTURES") or {}
+        self.mistakes = str(task_default(name, "MISTAKES") or "Worst answers")
+
+    def result_tags(
+        self, metrics: Figures, gates: Sequence[GateResult]
+    ) -> dict[str, str]:
+        """Tags for lists of models: the headline metric, and the gates' verdict."""
+        value = metrics.get(self.headline)
+        shown = {} if value is None else {self.headline: f"{value:.4g}"}
+        return {**shown, "verdict": verdict(gates)}
+
+    def __getattr__(self, part: str) -> Any:
+        """Import a part when it is first asked for."""
+        if part not in Task.__annotations__:
+            raise AttributeError(part)
+        package = extensions.modules("tasks")[self.name]
+        with extensions.blamed("tasks", self.name):
+            value = importlib.import_module(f"{package}.{part}").PART
+        setattr(self, part, value)
+        return value
+
+
+def task_modules(name: str, *parts: str) -> list[str]:
+    """The modules of these parts of a task, for the digest of a stage's code."""
+    package = extensions.modules("tasks")[name]
+    return [f"{package}.{part}" for part in ("defaults", *parts)]
+
+
+@cache
+def task(name: str) -> Task:
+    """The task of a name, such as ``classification``."""
+    return Task(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +16,18 @@ Targets = npt.NDArray[Any]
 Outputs = npt.NDArray[np.float32]
 Scores = npt.NDArray[Any]
 Column = npt.NDArray[np.object_]
+# An array that is computed or read when it is asked for.
+Lazy = Callable[[], npt.NDArray[Any]]
+Figures = Mapping[str, float | None]
 # Rows of each (split, label); the label is empty where labels make no strata.
 Counts = Counter[tuple[str, str]]
 OR_A_BODY = 'or set YIELDS = "vector" in its module, if the task is to add the head.'
+
+
+def some(values: Sequence[str], most: int) -> str:
+    """The first values, and how many more there are."""
+    more = f" and {len(values) - most:,} more" if len(values) > most else ""
+    return ", ".join(values[:most]) + more
 
 
 @dataclass(frozen=True, slots=True)

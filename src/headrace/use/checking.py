@@ -67,7 +67,7 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
     from headrace.backend import load_backend
     from headrace.stages.fitting.callbacks import Callbacks
     from headrace.stages.fitting.recipe import Objective, make_optimizer
-    from headrace.tasks.lookup import task
+    from headrace.tasks import task
 
     load_backend(minimal=True)
     Objective(task(spec.task), training, folder)
@@ -77,10 +77,10 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
 
 def declared(spec: PipelineSpec) -> DataDescription | None:
     """The data as the spec declares it; None where only the data itself would say."""
-    from headrace.media import medium
-    from headrace.tasks.lookup import task
+    from headrace.media import form_of
+    from headrace.tasks import task
 
-    form = medium(spec.medium).form_of(spec.data)
+    form = form_of(spec.data, spec.medium)
     target = task(spec.task).labels.describe((), spec.data)
     if not form.shape or not all(target.values()):
         return None

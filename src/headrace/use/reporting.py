@@ -35,7 +35,7 @@ from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 from headrace.use.comparison import Comparison, compare
 
 REPORT = "report.html"

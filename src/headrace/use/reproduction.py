@@ -31,7 +31,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import MlflowRun
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 NAMED = 5
 

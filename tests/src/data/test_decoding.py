@@ -24,8 +24,8 @@ from headrace.data.decoding import (
 from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.media import chunks, image, text
+from headrace.media.arrow import digests
 from headrace.media.chunks import Chunk, Reading
-from headrace.media.digests import digests
 from headrace.records import Form
 from headrace.settings import Settings
 

@@ -133,8 +133,8 @@ def test_an_edited_helper_runs_what_uses_it(
 def test_an_edited_helper_of_two_stages_runs_both(
     changed: Changed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    edit(monkeypatch, tmp_path, "headrace.models.logged.inference", "\nBLOCK = 2\n")
-    why = "code of headrace.models.logged.inference"
+    edit(monkeypatch, tmp_path, "headrace.models.logged.loading", "\nBLOCK = 2\n")
+    why = "code of headrace.models.logged.loading"
     assert changed() == {"train": why, "evaluate": why}
 
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.homes import open_logged
 
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
-from headrace.models.logged.inference import answers
-from headrace.models.logged.loading import load_model
+from headrace.models.logged.loading import answers
 from headrace.records import GateResult
 from headrace.stages.evaluation import evaluate, is_logged
 from headrace.stages.promotion import conclude
 from headrace.stages.registration import register
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE, Tracking
-from headrace.tasks.classification.metrics import classification_metrics
+from headrace.tasks.classification.judge import PART
 
 Trained = Any
 
@@ -36,15 +36,10 @@ def test_the_metrics_are_those_of_the_logged_model_on_the_test_rows(
         (trained.weak, trained.weak_evaluation),
         (trained.good, trained.good_evaluation),
     ):
-        model = load_model(
-            Tracking(trained.settings),
-            record.model_uri,
-            record.model_digest,
-            record.description,
-        )
+        model = open_logged(trained.settings, record)
         given = answers(model.model, items)
-        metrics, slices = classification_metrics(
-            given, labels, ("0", "1", "2"), 0.95, 10
+        metrics, slices = PART.metrics(
+            given, labels, record.description, trained.spec.evaluation
         )
         assert {k: seen.metrics[k] for k in metrics} == pytest.approx(metrics, rel=1e-5)
         assert seen.slices.keys() == slices.keys() == {"class=0", "class=1", "class=2"}
@@ -178,12 +173,7 @@ def test_a_training_whose_file_is_gone_is_not_evaluated(trained: Trained) -> Non
 
 
 def test_probabilities_of_a_kept_model_do_not_move(trained: Trained) -> None:
-    model = load_model(
-        Tracking(trained.settings),
-        trained.good.model_uri,
-        trained.good.model_digest,
-        trained.good.description,
-    )
+    model = open_logged(trained.settings, trained.good)
     items = read_split(trained.snapshot, "test")[0]
     at_once, in_blocks = (
         answers(model.model, items, block) for block in (len(items), 7)

@@ -20,8 +20,7 @@ from pydantic import BaseModel
 
 from headrace.errors import IntegrityError
 from headrace.media import medium
-from headrace.media.arrow import read_parquet
-from headrace.media.digests import digests
+from headrace.media.arrow import digests, read_parquet
 from headrace.media.forms import Payload
 from headrace.progress import counted
 from headrace.records import DEFAULT_TASK, MANIFEST, DataDescription, SnapshotRecord

@@ -1,4 +1,4 @@
-"""Sound files decoded to samples: mono, int16, at one sample rate.
+"""Sound files: decoded to mono int16 samples at one sample rate, and their sizes.
 
 This module decodes WAV and AU itself. libsndfile decodes FLAC, Ogg, AIFF and ADPCM, and
 only after their headers and checksums were checked.
@@ -6,20 +6,24 @@ only after their headers and checksums were checked.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
+import math
 import os
+import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.media.audio import headers, samples, streams
 from headrace.media.audio.headers import Header, Unfit
-from headrace.media.forms import Decoded, Problem
+from headrace.media.chunks import Chunk
+from headrace.media.forms import Decoded, Payload, Size
 from headrace.records import Form
 
 FILE_FORMATS = ("WAV", "FLAC", "OGG", "AIFF", "AU")
@@ -32,22 +36,26 @@ _FILES_PER_THREAD = 16
 _LOUDEST = 4.0
 # The mean of channels of opposite sign has less than this share of their power.
 _CANCELLED = 1e-4
-_KINDS: dict[bytes, str] = {
-    b"RIFF": "wav",
-    b"RIFX": "wav",
-    b"RF64": "wav",
-    b"fLaC": "flac",
-    b"OggS": "ogg",
-    b"FORM": "aiff",
-    b".snd": "au",
-}
+_KINDS = {b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au"}
+_KINDS |= dict.fromkeys((b"RIFF", b"RIFX", b"RF64"), "wav")
 _FORMS = {"wav": (b"WAVE",), "aiff": (b"AIFF", b"AIFC")}
-_CHECKS = {
+# Each checks a file; those of files that are decoded here return the header.
+_CHECKS: dict[str, Callable[[bytes], Header | None]] = {
+    "wav": headers.wav_header,
+    "au": headers.au_header,
     "ogg": streams.check_ogg,
     "flac": streams.check_flac_rate,
     "aiff": streams.check_aiff,
 }
-_Floats = npt.NDArray[np.float32]
+_SAMPLE_BYTES = 2
+_OPUS_RATE = 48_000
+# A higher rate doubles the work and hardly improves a model.
+HIGHEST_RATE = 22_050
+LONGEST_SECONDS = 10.0
+LOOKED_AT = 5000
+# The share of sounds that are not cut.
+_UNCUT = 0.98
+_STEP_SECONDS = 0.25
 
 
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
@@ -58,29 +66,25 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     of them, 10 s. A file that cannot be decoded becomes a `Problem`.
     """
     if len(files) < 2 * _FILES_PER_THREAD or _THREADS == 1:
-        return _gathered([_decode_some(files, form)])
+        return _decode_some(files, form)
     step = max(_FILES_PER_THREAD, -(-len(files) // (4 * _THREADS)))
     parts = [files[start : start + step] for start in range(0, len(files), step)]
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        return _gathered(list(pool.map(lambda part: _decode_some(part, form), parts)))
-
-
-def _gathered(parts: Sequence[Decoded]) -> Decoded:
-    items = [item for part in parts for item in part.items]
-    return Decoded(items, sum((part.notes for part in parts), Counter()))
+        done = list(pool.map(lambda part: _decode_some(part, form), parts))
+    items = [item for part in done for item in part.items]
+    return Decoded(items, sum((part.notes for part in done), Counter()))
 
 
 def _decode_some(files: Sequence[bytes], form: Form) -> Decoded:
-    items: list[samples.Samples | Problem] = []
-    notes: Counter[str] = Counter()
+    decoded = Decoded([])
     for data in files:
         try:
             item, changes = _decode_file(data, form)
-            items.append(item)
-            notes.update(changes)
+            decoded.items.append(item)
+            decoded.notes.update(changes)
         except Unfit as unfit:
-            items.append(unfit.problem)
-    return Decoded(items, notes)
+            decoded.items.append(unfit.problem)
+    return decoded
 
 
 def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
@@ -104,24 +108,21 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     return samples.padded(samples.to_samples(mono), form), notes
 
 
-def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, npt.NDArray[Any]]:
+def _read(kind: str, data: bytes, seconds: float) -> tuple[Header, Payload]:
     """The samples ``(frames, channels)`` of the first seconds, int16 or float."""
-    if kind in ("wav", "au"):
-        header = (headers.wav_header if kind == "wav" else headers.au_header)(data)
-        if header.codec != "adpcm":
-            frames = min(header.frames, int(seconds * header.rate) + _MARGIN)
-            return header, _decode_wav(data, header, frames)
-    if kind in _CHECKS:
-        _CHECKS[kind](data)
-    return _by_libsndfile(kind, data, seconds)
+    header = _CHECKS[kind](data)
+    if header is None or header.codec == "adpcm":
+        return _by_libsndfile(kind, data, seconds)
+    frames = min(header.frames, int(seconds * header.rate) + _MARGIN)
+    return header, _decode_wav(data, header, frames)
 
 
-def _decode_wav(data: bytes, header: Header, frames: int) -> npt.NDArray[Any]:
+def _decode_wav(data: bytes, header: Header, frames: int) -> Payload:
     width, count = header.width, frames * header.channels
     raw = np.frombuffer(data, np.uint8, count * width, header.start)
-    values: npt.NDArray[Any]
+    values: Payload
     if header.codec in ("mulaw", "alaw"):
-        values = samples.companded("ULAW" if header.codec == "mulaw" else "ALAW")[raw]
+        values = samples.companded(header.codec.replace("mu", "u").upper())[raw]
     elif header.codec == "float":
         values = raw.view(f"{header.order}f{width}")
     elif width == 1:
@@ -147,9 +148,7 @@ class _Bytes(io.BytesIO):
             return super().seek(0)
 
 
-def _by_libsndfile(
-    kind: str, data: bytes, seconds: float
-) -> tuple[Header, npt.NDArray[Any]]:
+def _by_libsndfile(kind: str, data: bytes, seconds: float) -> tuple[Header, Payload]:
     """The header and the first seconds; all samples are decoded, to check them."""
     import soundfile
 
@@ -160,16 +159,13 @@ def _by_libsndfile(
             declared = headers.SAMPLES_LIMIT if has_no_length else file.frames
             notes = (headers.UNKNOWN_LENGTH,) if has_no_length else ()
             header = Header("float", file.samplerate, file.channels, 4, notes=notes)
-            headers.check_sizes(
-                header.rate, header.channels, 1 if has_no_length else declared
-            )
-            is_integer = not file.subtype.startswith(
-                ("FLOAT", "DOUBLE", "VORBIS", "OPUS")
-            )
+            known = 1 if has_no_length else declared
+            headers.check_sizes(header.rate, header.channels, known)
             limit = min(declared, headers.SAMPLES_LIMIT // header.channels)
             blocks, count = [], 0
             needed = int(seconds * header.rate) + _MARGIN
-            dtype = "int32" if is_integer else "float32"
+            is_float = file.subtype.startswith(("FLOAT", "DOUBLE", "VORBIS", "OPUS"))
+            dtype = "float32" if is_float else "int32"
             if kind == "flac" and streams.flac_bits(data) == 16:
                 dtype = "int16"
             for block in _blocks(file, dtype, limit):
@@ -189,13 +185,12 @@ def _by_libsndfile(
     if checksum is not None:
         checksum.check()
     sound = np.concatenate(blocks)
-    header = replace(header, frames=count)
     if sound.dtype.kind == "i":
         sound = sound / np.float32(2 ** (8 * sound.itemsize - 1))
-    return header, sound
+    return replace(header, frames=count), sound
 
 
-def _blocks(file: Any, dtype: str, limit: int) -> Iterator[npt.NDArray[Any]]:
+def _blocks(file: Any, dtype: str, limit: int) -> Iterator[Payload]:
     """The frames of a file, up to about a limit, in a buffer that is reused."""
     # soundfile seeks after each read, which fails for a FLAC of unknown length.
     file.seekable = lambda: False
@@ -209,7 +204,7 @@ def _blocks(file: Any, dtype: str, limit: int) -> Iterator[npt.NDArray[Any]]:
         count += len(part)
 
 
-def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
+def _mono(sound: Payload, notes: list[str]) -> Payload:
     """One channel; changes are added to ``notes``."""
     if sound.dtype.kind == "f":
         sound = _in_range(sound, notes)
@@ -218,7 +213,7 @@ def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
         return sound[:, 0]
     notes.append(f"mixed down from {channels} channels")
     floats = samples.to_floats(sound)
-    mono: _Floats = floats.mean(axis=1, dtype=np.float32)
+    mono = np.asarray(floats.mean(axis=1, dtype=np.float32))
     power = float(np.vdot(floats, floats)) / channels
     if float(np.vdot(mono, mono)) < _CANCELLED * power:
         notes.append("its channels cancel each other out: the first was taken")
@@ -226,7 +221,7 @@ def _mono(sound: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
     return mono
 
 
-def _in_range(sound: npt.NDArray[Any], notes: list[str]) -> _Floats:
+def _in_range(sound: Payload, notes: list[str]) -> Payload:
     low, high = float(sound.min()), float(sound.max())
     if not np.isfinite(low + high):
         bad = ~np.isfinite(sound).all(axis=1)
@@ -244,3 +239,65 @@ def _in_range(sound: npt.NDArray[Any], notes: list[str]) -> _Floats:
         notes.append("floats beyond -1 to 1, clipped")
         sound = np.clip(sound, -1, 1)
     return sound.astype(np.float32, copy=False)
+
+
+def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
+    """At most how many bytes each file decodes to, and each sound has."""
+    sizes, rate = [], form.sample_rate_hz
+    for frames, channels, own_rate in map(_length, files):
+        count = samples.longest(form)
+        if form.shape is None and own_rate:
+            # Sounds are padded to one of a few lengths, each a third above the last.
+            count = min(count, frames * rate // own_rate * 4 // 3 + rate // 50)
+        sizes.append(Size(frames * channels * _SAMPLE_BYTES, count * _SAMPLE_BYTES))
+    return sizes
+
+
+def _length(data: bytes) -> tuple[int, int, int]:
+    """The frames, channels and rate in a header; a rate of 0 is unknown."""
+    with contextlib.suppress(struct.error, IndexError):
+        if data.startswith(b"fLaC"):
+            rate = int.from_bytes(data[18:21]) >> 4
+            return streams.flac_frames(data), (data[20] >> 1 & 7) + 1, rate
+        if data.startswith(b"OggS"):
+            return _ogg(data)
+        if data.startswith((b"RIFF", b"RIFX")) and data[12:16] == b"fmt ":
+            order = "<" if data.startswith(b"RIFF") else ">"
+            channels, rate = struct.unpack_from(f"{order}HI", data, 22)
+            return len(data) // max(channels, 1), channels, rate
+    return len(data), 1, 0
+
+
+def _ogg(data: bytes) -> tuple[int, int, int]:
+    """From the position in the last page, and the header of the stream."""
+    (frames,) = struct.unpack_from("<q", data, data.rfind(b"OggS") + 6)
+    body = data[27 + data[26] :][:20]
+    if body.startswith(b"OpusHead"):
+        return max(frames, 0), body[9], _OPUS_RATE
+    channels, rate = struct.unpack_from("<BI", body, 11)
+    return max(frames, 0), channels, rate
+
+
+def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
+    """The commonest sample rate, and a length that cuts few of the first 5,000."""
+    lists = (chunk.items for chunk in chunks if isinstance(chunk.items, list))
+    lengths = filter(None, map(_rate_and_seconds, itertools.chain.from_iterable(lists)))
+    some = list(itertools.islice(lengths, LOOKED_AT))
+    if not some:
+        return {}
+    rates, seconds = zip(*some, strict=True)
+    rate = min(HIGHEST_RATE, Counter(rates).most_common(1)[0][0])
+    longest = float(np.quantile(seconds, _UNCUT))
+    length = min(LONGEST_SECONDS, math.ceil(longest / _STEP_SECONDS) * _STEP_SECONDS)
+    return {"sample_rate_hz": max(1000, rate), "seconds": max(_STEP_SECONDS, length)}
+
+
+def _rate_and_seconds(data: bytes) -> tuple[int, float] | None:
+    import soundfile
+
+    try:
+        info = soundfile.info(io.BytesIO(data))
+    except (soundfile.SoundFileError, RuntimeError, OSError, ValueError):
+        return None  # decoding will report it
+    is_sound = info.samplerate > 0 and info.frames > 0
+    return (info.samplerate, info.frames / info.samplerate) if is_sound else None

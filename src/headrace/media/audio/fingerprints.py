@@ -21,9 +21,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from headrace.media.audio.blocks import Columns, lengths
-from headrace.media.audio.samples import Samples
+from headrace.media.audio.samples import Samples, lengths
+from headrace.media.forms import Columns, Counts, Flags
+from headrace.records import DataDescription
 
+# The least similarity of copies. Sounds that are no copies, such as tones, reach 0.956.
+SIMILAR = 0.96
 _SECONDS = 1.0
 _FRAME_SECONDS, _HOP_SECONDS = 0.128, 0.032
 _BANDS = 32
@@ -41,15 +44,14 @@ def fingerprints(block: Samples, rate: int) -> Columns:
     return {"fingerprint": np.packbits(signs, axis=1).view(np.uint64)[:, 0]}
 
 
-def similarity(payload: Samples, others: Samples, rate: int) -> npt.NDArray[np.float64]:
-    """The similarity of each pair of sounds, -1..1, ``(n,)``.
+def alike(first: Samples, second: Samples, data: DataDescription) -> Flags:
+    """Which of pairs ``(n, samples)`` with near fingerprints are copies, ``(n,)``.
 
-    It is slower and more exact than fingerprints, for pairs with near fingerprints.
+    Their details are compared, which is slower and more exact than fingerprints.
     """
-    first, second = _detail(payload, rate), _detail(others, rate)
-    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    alike: npt.NDArray[np.float64] = np.vecdot(first, second) / np.maximum(norms, 1e-9)
-    return alike
+    one, other = (_detail(block, data.sample_rate_hz) for block in (first, second))
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return np.asarray(np.vecdot(one, other) / np.maximum(norms, 1e-9) >= SIMILAR)
 
 
 def _detail(block: Samples, rate: int) -> _Floats:
@@ -57,7 +59,7 @@ def _detail(block: Samples, rate: int) -> _Floats:
     highest = np.maximum(levels.max(axis=(1, 2), keepdims=True), 1e-12)
     rough = np.log10(levels / highest + _FLOOR)
     detail: _Floats = np.diff(np.diff(rough, axis=1), axis=2)
-    return detail.reshape(len(block), detail.shape[1] * detail.shape[2])
+    return detail.reshape(len(block), math.prod(detail.shape[1:]))
 
 
 def _levels(block: Samples, rate: int) -> _Floats:
@@ -79,13 +81,12 @@ def _levels(block: Samples, rate: int) -> _Floats:
     return levels
 
 
-def _middle(floats: _Floats) -> npt.NDArray[np.int64]:
+def _middle(floats: _Floats) -> Counts:
     """The middle of the energy of each sound, ``(n,)``."""
     power = floats * floats
     moment = power @ np.arange(floats.shape[1], dtype=np.float32)
     middle = np.rint(moment / np.maximum(power.sum(axis=1), 1))
-    places: npt.NDArray[np.int64] = middle.astype(np.int64)
-    return places
+    return np.asarray(middle, np.int64)
 
 
 def _frame(rate: int) -> int:
@@ -102,8 +103,7 @@ def _filters(rate: int) -> _Floats:
     mel = 2595 * np.log10(1 + np.arange(size // 2 + 1) * rate / size / 700)[:, None]
     width = edges[1] - edges[0]
     distance = np.abs(mel - edges[1:-1])
-    filters: _Floats = np.clip(1 - distance / width, 0, None).astype(np.float32)
-    return filters
+    return np.asarray(np.clip(1 - distance / width, 0, None), np.float32)
 
 
 @functools.cache

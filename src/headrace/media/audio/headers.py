@@ -112,17 +112,14 @@ def wav_header(data: bytes) -> Header:
     order = ">" if data.startswith(b"RIFX") else "<"
     (riff,) = struct.unpack_from(f"{order}I", data, 4)
     header: Header | None = None
-    sizes = 0
-    place = 12
+    sizes, place = 0, 12
     while place + 8 <= len(data):
-        name = data[place : place + 4]
-        (size,) = struct.unpack_from(f"{order}I", data, place + 4)
+        name, size = struct.unpack_from(f"{order}4sI", data, place)
         place += 8
         if name == b"data":
             if header is None:
                 raise Unfit("header", "its samples come before the fmt chunk")
-            if size == 0xFFFF_FFFF and sizes:
-                size = sizes
+            size = sizes if size == 0xFFFF_FFFF and sizes else size
             return _with_samples(data, replace(header, start=place), riff, size)
         if name == b"fmt ":
             header = _format(data[place : place + size], order)
@@ -175,21 +172,17 @@ def _format(chunk: bytes, order: str) -> Header:
 def _with_samples(data: bytes, header: Header, riff: int, size: int) -> Header:
     available = len(data) - header.start
     # A file that was streamed has 0, or the largest number, for both sizes.
-    unknown = size >= _UNKNOWN_FROM or (
-        size == 0
-        and available > 0
-        and (riff + 8 <= header.start or riff >= _UNKNOWN_FROM)
-    )
-    if (unknown and size > available) or (size == 0 and unknown):
+    is_streamed = riff + 8 <= header.start or riff >= _UNKNOWN_FROM
+    unknown = size >= _UNKNOWN_FROM or (size == 0 < available and is_streamed)
+    if unknown and not 0 < size <= available:
         header = replace(header, notes=(UNKNOWN_LENGTH,))
         size = available
-    if header.codec == "adpcm":
-        if size > available:
-            raise _truncated(size, available, "bytes")
-        return header
-    frame = header.width * header.channels
+    is_adpcm = header.codec == "adpcm"
+    frame, unit = header.width * header.channels or 1, "bytes" if is_adpcm else "frames"
     if size > available:
-        raise _truncated(size // frame, available // frame, "frames")
+        raise _truncated(size // frame, available // frame, unit)
+    if is_adpcm:
+        return header
     rest = data[header.start + size + size % 2 :]
     if _is_sound(rest):
         raise Unfit(
@@ -227,12 +220,11 @@ def au_header(data: bytes) -> Header:
     if code not in _AU_CODECS:
         raise Unfit("codec", f"an AU file of encoding {code}")
     codec, width = _AU_CODECS[code]
-    available = len(data) - start
+    available, frame = max(len(data) - start, 0), width * channels
     notes: tuple[str, ...] = ()
     if size == 0xFFFF_FFFF:
-        size, notes = max(available, 0), (UNKNOWN_LENGTH,)
-    check_sizes(rate, channels, max(size // (width * channels or 1), 0))
-    frame = width * channels
+        size, notes = available, (UNKNOWN_LENGTH,)
+    check_sizes(rate, channels, size // (frame or 1))
     if start < 24 or size > available:
-        raise _truncated(size // frame, max(available, 0) // frame, "frames")
+        raise _truncated(size // frame, available // frame, "frames")
     return Header(codec, rate, channels, width, ">", start, size // frame, notes)

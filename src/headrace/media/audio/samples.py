@@ -1,19 +1,31 @@
-"""The form of sounds: int16 ``(n, samples)``, mono, zero-padded at the end."""
+"""Sounds as arrays: int16 ``(n, samples)``, mono, zero-padded at the end.
+
+They come from a source's arrays, or are the input of a model.
+"""
 
 from __future__ import annotations
 
 import functools
 import io
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import SpecError
+from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.audio.headers import SECONDS_LIMIT
-from headrace.media.forms import Fitted, refuse_fields_of_others
-from headrace.records import Form
+from headrace.media.forms import (
+    Columns,
+    Counts,
+    Fitted,
+    Flags,
+    Payload,
+    Shape,
+    array_name,
+)
+from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
 
 Samples = npt.NDArray[np.int16]
@@ -24,6 +36,11 @@ _FULL = 2**15
 # so that many sounds share one, each at most a third above the one before.
 _STEPS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 _LENGTHS = (*(step * decade for decade in (0.01, 0.1, 1) for step in _STEPS), 10.0)
+# For a float32 that rounding left just above 1.
+_TOLERANCE = 1e-6
+_ADVICE = "Store sounds as int16, or as floats -1..1, at the form's sample rate."
+# So that a block's copies as float32 stay small.
+_BLOCK_SAMPLES = 2**20
 
 
 @functools.cache
@@ -45,7 +62,6 @@ def form_of(data: DataSpec) -> Form:
         SpecError: it is no form of a sound.
     """
     rate = data.sample_rate_hz or DEFAULT_RATE_HZ
-    refuse_fields_of_others(data, "audio")
     shape = data.shape
     if shape is not None and (len(shape) != 1 or shape[0] < 1):
         raise SpecError(
@@ -72,48 +88,195 @@ def form_of(data: DataSpec) -> Form:
 
 def longest(form: Form) -> int:
     """The most samples of a sound; what is beyond is cut."""
-    if form.shape is not None:
-        return form.shape[0]
-    return round(_LENGTHS[-1] * form.sample_rate_hz)
+    return form.shape[0] if form.shape else round(_LENGTHS[-1] * form.sample_rate_hz)
 
 
-def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
     """The longest of the shapes, at most 10 s."""
     return (min(max(shape[0] for shape in shapes), longest(form)),)
 
 
 def padded(sound: Samples, form: Form) -> Samples:
     """One sound ``(samples,)``, cut or padded to the form's length, or the next."""
-    limit = longest(form)
-    sound = sound[:limit]
+    size = longest(form)
+    sound = sound[:size]
     if form.shape is None:
         sizes = (round(length * form.sample_rate_hz) for length in _LENGTHS)
-        limit = next(size for size in sizes if size >= len(sound))
-    return np.pad(sound, (0, limit - len(sound)))
+        size = next(size for size in sizes if size >= len(sound))
+    return np.pad(sound, (0, size - len(sound)))
 
 
-def fit(payload: Samples, shape: tuple[int, ...]) -> Fitted:
+def fit(payload: Samples, shape: Shape) -> Fitted:
     """Pad or cut sounds ``(n, samples)`` to ``shape``; none is refused."""
     missing = shape[0] - payload.shape[1]
     kept = np.ones(len(payload), bool)
-    if missing == 0:
-        return Fitted(payload, kept, None)
-    if missing > 0:
-        return Fitted(np.pad(payload, ((0, 0), (0, missing))), kept, None)
-    cut = int(payload[:, shape[0] :].any(axis=1).sum())
+    if missing >= 0:
+        padding = ((0, 0), (0, missing))
+        return Fitted(np.pad(payload, padding) if missing else payload, kept, None)
+    cut = np.count_nonzero(payload[:, shape[0] :].any(axis=1))
     notes = Counter({f"cut to {shape[0]:,} samples": cut} if cut else {})
     return Fitted(np.ascontiguousarray(payload[:, : shape[0]]), kept, None, notes)
 
 
-def to_floats(sound: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def to_floats(sound: Payload) -> npt.NDArray[np.float32]:
     """Samples as float32 -1..1; floats stay as they are."""
     if sound.dtype.kind == "f":
         return sound.astype(np.float32, copy=False)
     return sound.astype(np.float32) / np.float32(_FULL)
 
 
-def to_samples(sound: npt.NDArray[Any]) -> Samples:
+def to_samples(sound: Payload) -> Samples:
     """Floats -1..1 as int16, rounded and clipped; int16 stays as it is."""
     if sound.dtype.kind == "f":
         sound = np.clip(np.rint(sound * _FULL), -_FULL, _FULL - 1)
     return sound.astype(np.int16, copy=False)
+
+
+def decode_array(
+    array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
+) -> tuple[Samples, str]:
+    """As `Medium.decode_array`; the sounds have the form's sample rate.
+
+    Args:
+        array: ``(n, samples)``, or with one channel first or last. Whole numbers of
+            16 bits, or floats -1..1.
+    """
+    name = array_name(names)
+    if array.ndim == 3 and 1 in array.shape[1:]:
+        array = array.reshape(len(array), -1)
+    if array.ndim != 2 or not array.shape[1]:
+        sides = ", ".join(map(str, array.shape[1:]))
+        raise SourceError(
+            f"{where}: {name} has shape (n, {sides}); sounds are (n, samples).",
+            "Average the channels first.",
+        )
+    if array.dtype.kind == "f":
+        return _from_floats(array, names, where, high)
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 2:
+        raise SourceError(
+            f"{where}: {name} holds {array.dtype}, which are not sounds.", _ADVICE
+        )
+    far = (array < -_FULL) | (array >= _FULL)
+    _refuse(far, array, names, where, "whole numbers are of 16 bits")
+    return array.astype(np.int16), "16 bits" if array.any() else ""
+
+
+def _from_floats(
+    array: Payload, names: Sequence[str], where: str, high: float | None
+) -> tuple[Samples, str]:
+    _refuse(~np.isfinite(array), array, names, where, "it must be a finite number")
+    loudest = float(np.abs(array).max(initial=0))
+    if max(loudest, high or 0) > 1 + _TOLERANCE:
+        is_sample = (array == np.rint(array)) & (np.abs(array) <= _FULL)
+        expected = "floats are -1..1, or whole of 16 bits"
+        _refuse(~is_sample, array, names, where, expected)
+        return to_samples(array.astype(np.float64) / _FULL), "16 bits"
+    return to_samples(array.astype(np.float32)), "-1..1" if loudest else ""
+
+
+def _refuse(
+    bad: Flags, array: Payload, names: Sequence[str], where: str, expected: str
+) -> None:
+    if bad.any():
+        row, place = np.unravel_index(int(bad.argmax()), bad.shape)
+        raise SourceError(
+            f"{where}: {names[int(row)]} has the value {array[row, place]!s} at sample "
+            f"{place:,}; {expected} ({int(bad.any(axis=1).sum()):,} such sounds in "
+            f"{len(bad):,}).",
+            _ADVICE,
+        )
+
+
+def check_input(x: Any, data: DataDescription) -> npt.NDArray[np.float32]:
+    """Check the input of a saved model; Keras itself would take anything.
+
+    Args:
+        x: floats -1..1 or int16, at the data's sample rate: ``(n, samples)``, one
+            sound ``(samples,)``, or a list of sounds. Other lengths are padded with
+            zeros or cut.
+
+    Returns:
+        float32 ``(n, *shape)``.
+
+    Raises:
+        InputError: another dtype, rank or range, or NaN.
+    """
+    sounds = _sounds(x)
+    if not sounds or not all(len(sound) for sound in sounds):
+        raise InputError(
+            "The input holds no samples.",
+            "Give one sound or more, of a sample or more.",
+        )
+    checked = np.zeros((len(sounds), *data.shape), np.float32)
+    for row, sound in zip(checked, sounds, strict=True):
+        _check_values(sound)
+        start = to_floats(sound[: data.shape[0]])
+        row[: len(start)] = start
+    return checked
+
+
+def _sounds(x: Any) -> Sequence[Payload]:
+    if isinstance(x, (list, tuple)) and x and np.ndim(x[0]) == 1:
+        sounds = [np.asarray(sound) for sound in x]
+    else:
+        sounds = list(np.atleast_2d(x)) if np.ndim(x) else []
+    for sound in sounds:
+        if sound.ndim != 1:
+            raise InputError(
+                f"The input has shape {np.shape(x)}; expected (n, samples) or one "
+                "sound, (samples,).",
+                "Average the channels first.",
+            )
+        if sound.dtype not in (np.int16, np.float32, np.float64):
+            raise InputError(
+                f"The input has dtype {sound.dtype}; expected floats -1..1 or int16.",
+                "Convert it, for example with x.astype('float32') / 32768.",
+            )
+    return sounds
+
+
+def _check_values(sound: Payload) -> None:
+    if sound.dtype.kind != "f":
+        return
+    low, high = float(sound.min()), float(sound.max())
+    if not np.isfinite(low + high):
+        raise InputError(
+            "The input holds NaN or infinite values.",
+            "Clean it, or leave those sounds out.",
+        )
+    if max(-low, high) > 1 + _TOLERANCE:
+        raise InputError(
+            f"The input's values are {low:g}..{high:g}; expected -1..1.",
+            "Divide samples of 16 bits by 32,768, or pass them as int16.",
+        )
+
+
+def lengths(block: Samples) -> Counts:
+    """Samples of each sound up to the last that is not zero, ``(n,)``."""
+    filled = block != 0
+    count = block.shape[1] - filled[:, ::-1].argmax(axis=1)
+    return np.where(filled.any(axis=1), count, 0)
+
+
+def in_blocks(
+    function: Callable[[Samples, int], Columns], payload: Samples, rate: int
+) -> Columns:
+    """The columns that a function computes, of sounds ``(n, samples)`` in blocks."""
+    length = lengths(payload)
+    order = np.argsort(length, kind="stable")
+    parts: list[Columns] = []
+    start = 0
+    while start < len(order) or not parts:
+        # The longest sound of a block may be twice as long as the shortest.
+        longest = 2 * max(int(length[order[start : start + 1]].sum()), rate // 16, 1)
+        rows = order[start : start + max(1, _BLOCK_SAMPLES // longest)]
+        rows = rows[length[rows] <= longest]
+        width = max(1, int(length[rows].max(initial=0)))
+        parts.append(function(payload[rows, :width], rate))
+        start += max(1, len(rows))
+    # Where each sound's row is among the blocks, one after the other.
+    places = np.argsort(order)
+    return {
+        name: np.concatenate([part[name] for part in parts])[places]
+        for name in parts[0]
+    }

@@ -15,20 +15,8 @@ from headrace.media.audio.headers import Unfit
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _ONES = 0xFFFF_FFFF
 _LAST_PAGE = 4
-# The codes of sample rates in FLAC frames.
-_FLAC_RATES = {
-    1: 88_200,
-    2: 176_400,
-    3: 192_000,
-    4: 8_000,
-    5: 16_000,
-    6: 22_050,
-    7: 24_000,
-    8: 32_000,
-    9: 44_100,
-    10: 48_000,
-    11: 96_000,
-}
+# Sample rates by their codes in FLAC frames, from 1.
+_FLAC_KHZ = dict(enumerate((88.2, 176.4, 192, 8, 16, 22.05, 24, 32, 44.1, 48, 96), 1))
 
 
 def check_ogg(data: bytes) -> None:
@@ -108,10 +96,9 @@ def check_flac_rate(data: bytes) -> None:
     while not last and place + 4 <= len(data):
         last = bool(data[place] & 0x80)
         place += 4 + int.from_bytes(data[place + 1 : place + 4])
-    in_frames = (
-        _FLAC_RATES.get(data[place + 2] & 15) if place + 3 <= len(data) else None
-    )
-    if in_frames not in (None, rate):
+    code = data[place + 2] & 15 if place + 3 <= len(data) else 0
+    in_frames = round(1000 * _FLAC_KHZ.get(code, 0))
+    if in_frames not in (0, rate):
         raise Unfit(
             "header",
             f"a sample rate of {rate:,} Hz, but {in_frames:,} Hz in its frames",

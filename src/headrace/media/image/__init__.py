@@ -5,9 +5,11 @@ Images from arrays and files become uint8 ``(n, height, width, 1 or 3)``.
 
 from __future__ import annotations
 
+import base64
+import io
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,29 +17,22 @@ import pyarrow as pa
 
 from headrace.media.arrow import as_binary as as_column
 from headrace.media.arrow import as_bytes
-from headrace.media.image.columns import columns, expectations
-from headrace.media.image.files import decode_files
-from headrace.media.image.near import alike, difference
-from headrace.media.image.pixels import Pixels, decode_array, fit, form_of
-from headrace.media.image.serving import check_input
-from headrace.media.image.showing import SAMPLE_INCHES, as_html, draw_sample
-from headrace.media.image.sizes import sizes
-from headrace.media.image.whole import set_columns, set_expectations
+from headrace.media.chunks import Chunk
+from headrace.media.forms import Shape
+from headrace.media.image.columns import (
+    columns,
+    expectations,
+    set_columns,
+    set_expectations,
+)
+from headrace.media.image.files import decode_files, sizes
+from headrace.media.image.near import alike
+from headrace.media.image.pixels import Pixels, check_input, decode_array, fit, form_of
 from headrace.records import DataDescription, Form
 
-if TYPE_CHECKING:
-    from headrace.media.chunks import Chunk
-
-__all__ = [
-    "SAMPLE_INCHES",
-    "alike",
-    "as_html",
-    "check_input",
-    "columns",
-    "decode_array",
-]
-__all__ += ["decode_files", "difference", "draw_sample", "expectations", "fit"]
-__all__ += ["as_column", "form_of", "set_columns", "set_expectations", "sizes"]
+__all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
+__all__ += ["decode_files", "expectations", "fit", "form_of", "set_columns"]
+__all__ += ["set_expectations", "sizes"]
 
 DTYPE: np.dtype[Any] = np.dtype(np.uint8)
 PADDED = False
@@ -57,6 +52,7 @@ SOURCES = (
     "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub-folder "
     "of images per class, a folder with a table that names its files, or Parquet."
 )
+SAMPLE_INCHES = (1.9, 2.1)
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
@@ -64,12 +60,12 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
     return {}
 
 
-def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
     """The shape of most items; of equally many, the largest."""
     return max(shapes, key=lambda shape: (shapes[shape], shape))
 
 
-def from_column(column: pa.Array, shape: tuple[int, ...]) -> Pixels:
+def from_column(column: pa.Array, shape: Shape) -> Pixels:
     """The reverse of `as_column`."""
     return as_bytes(column).reshape(-1, *shape)
 
@@ -93,3 +89,21 @@ def preprocessing(data: DataDescription) -> Any:
 
     layers = [keras.Input(data.shape), keras.layers.Rescaling(1 / 255)]
     return keras.Sequential(layers, name="preprocessing")
+
+
+def draw_sample(axes: Any, sample: Pixels, data: DataDescription) -> None:
+    """Draw one image ``(height, width, channels)`` on matplotlib axes."""
+    axes.axis("off")
+    grey = sample.shape[-1] == 1
+    axes.imshow(sample[..., 0] if grey else sample, cmap="gray" if grey else None)
+
+
+def as_html(sample: Pixels, data: DataDescription) -> str:
+    """One image ``(height, width, channels)`` as HTML that needs no other file."""
+    from PIL import Image
+
+    height, width, channels = sample.shape
+    file = io.BytesIO()
+    Image.fromarray(sample[..., 0] if channels == 1 else sample).save(file, "PNG")
+    data_uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return f'<img src="{data_uri}" alt="image of {height} x {width} pixels">'

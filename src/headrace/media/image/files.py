@@ -1,8 +1,11 @@
-"""Image files decoded by Pillow, which may try known formats only."""
+"""Image files: decoded by Pillow, which may try known formats only, and their sizes."""
 
 from __future__ import annotations
 
+import functools
 import io
+import math
+import struct
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -11,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.media.forms import Decoded, Problem
+from headrace.media.forms import Decoded, Problem, Shape, Size
 from headrace.media.image import pixels
-from headrace.media.image.sizes import BROKEN
 from headrace.records import Form
 
 if TYPE_CHECKING:
@@ -26,6 +28,25 @@ _SCANS_LIMIT = 200
 _SCAN = b"\xff\xda"
 # Handing a 28 x 28 PNG to a thread takes three times as long as decoding it.
 _THREADS_FROM_BYTES = 16 * 2**10
+_GREY_TYPES = (0, 4)  # of a PNG: grey, and grey with transparency
+# Pillow reads only their headers; of a WebP, it would allocate all pixels.
+_OTHERS = ("JPEG", "TIFF", "BMP", "GIF")
+_GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F")
+
+# What Pillow's readers raise on malformed bytes, found by fuzzing.
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
@@ -37,17 +58,15 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     becomes grey. A file that cannot be decoded becomes a `Problem`, as does one whose
     header has another size than the declared shape.
     """
-    shape = form.shape
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    decode = functools.partial(_decode_file, shape=form.shape)
+    with warnings.catch_warnings(action="ignore"):
         if sum(map(len, files)) < _THREADS_FROM_BYTES * len(files):
-            return Decoded([_decode_file(data, shape) for data in files])
+            return Decoded(list(map(decode, files)))
         with ThreadPoolExecutor(max_workers=4) as pool:
-            items = list(pool.map(lambda data: _decode_file(data, shape), files))
-    return Decoded(items)
+            return Decoded(list(pool.map(decode, files)))
 
 
-def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | Problem:
+def _decode_file(data: bytes, shape: Shape | None) -> pixels.Pixels | Problem:
     from PIL import Image, UnidentifiedImageError
 
     if not data:
@@ -68,7 +87,7 @@ def _decode_file(data: bytes, shape: tuple[int, ...] | None) -> pixels.Pixels | 
         return Problem("decode", f"damaged or cut short: {error}")
 
 
-def _header_problem(image: Image, shape: tuple[int, ...] | None) -> Problem | None:
+def _header_problem(image: Image, shape: Shape | None) -> Problem | None:
     width, height = image.size
     if width * height > pixels.PIXEL_LIMIT:
         return Problem(
@@ -128,3 +147,44 @@ def _pixels_of(image: Image) -> pixels.Pixels | Problem:
         image = white
     colours = np.asarray(image.convert("RGB"))
     return colours[..., :1] if pixels.is_grey(colours[np.newaxis])[0] else colours
+
+
+def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
+    """At most how many bytes each image has, decoded; 0 for unknown headers."""
+    return [Size(count, count) for count in map(_size, files)]
+
+
+def _size(data: bytes) -> int:
+    from PIL import Image
+
+    try:
+        if data.startswith(_PNG):
+            width, height = struct.unpack_from(">II", data, 16)
+            return int(width * height * (1 if data[25] in _GREY_TYPES else 3))
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return 3 * _webp(data)
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=_OTHERS) as image,
+        ):
+            channels = 1 if image.mode in _GREY_MODES else 3
+            return image.width * image.height * channels
+    except Image.DecompressionBombError:
+        return Image.MAX_IMAGE_PIXELS * 2 if Image.MAX_IMAGE_PIXELS else 0
+    except BROKEN:
+        return 0
+
+
+def _webp(data: bytes) -> int:
+    """The pixels of a WebP file of any of the three kinds."""
+    kind, body = data[12:16], data[20:]
+    if kind == b"VP8X":
+        sides = struct.unpack_from("3s3s", body, 4)
+        return math.prod(int.from_bytes(side, "little") + 1 for side in sides)
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", body, 1)
+        return int(((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1))
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", body, 6)
+        return int((width & 0x3FFF) * (height & 0x3FFF))
+    return 0

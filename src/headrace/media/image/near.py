@@ -2,20 +2,25 @@
 
 A copy is the same picture encoded again, lighter or darker, resized a little, or
 shifted by a pixel. Two pictures of one thing are no copies, and neither are two of one
-shape in different colours.
+shape in different colours. Pictures are compared as small grey versions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
+from headrace.media.forms import Flags
 from headrace.media.image.pixels import Pixels
-from headrace.media.image.shrinking import Grey, blocks, is_flat, ring, shrunk
 from headrace.records import DataDescription
 
-_Bools = npt.NDArray[np.bool_]
+Grey = npt.NDArray[np.float32]
 
+SMALL_SIDE = 32
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_BLOCK_BYTES = 2**19
 # The lowest frequencies, in periods per height and width; one of each opposite pair.
 _FREQUENCIES = np.array(
     [(0, across) for across in range(1, 5)]
@@ -38,6 +43,51 @@ _COLOUR_NOISE = 6
 _COLOUR_SHARE = 0.3
 
 
+def shrunk(payload: Pixels, side: int = SMALL_SIDE) -> Grey:
+    """Shrink images ``(n, height, width, channels)`` to grey, by area means.
+
+    Returns:
+        ``(n, min(height, side), min(width, side))``, 0..255.
+    """
+    height, width = payload.shape[1:3]
+    sides = min(height, side), min(width, side)
+    small = np.empty((len(payload), *sides), np.float32)
+    rows, columns = _means(height, sides[0]), _means(width, sides[1]).T
+    for span in blocks(payload):
+        grey = payload[span].astype(np.float32)
+        grey = grey[..., 0] if grey.shape[-1] == 1 else grey @ _LUMA
+        small[span] = grey if grey.shape[1:] == sides else rows @ grey @ columns
+    return small
+
+
+def blocks(payload: npt.NDArray[np.generic]) -> Iterator[slice]:
+    """Slices of items that fit into the processor's cache as float32."""
+    step = max(1, _BLOCK_BYTES // max(1, 4 * payload[:1].size))
+    return (slice(at, at + step) for at in range(0, len(payload), step))
+
+
+def _means(side: int, count: int) -> Grey:
+    """The matrix that averages ``side`` values to ``count``, ``(count, side)``."""
+    ends = np.linspace(0, side, count + 1)
+    pixel = np.arange(side)
+    high = np.minimum(ends[1:, np.newaxis], pixel + 1)
+    low = np.maximum(ends[:-1, np.newaxis], pixel)
+    share = np.maximum(high - low, 0) / (ends[1] - ends[0])
+    return np.asarray(share, np.float32)
+
+
+def ring(small: Grey) -> Grey:
+    """The outermost pixels of each image, ``(n, pixels)``."""
+    sides = small[:, 1:-1, 0], small[:, 1:-1, -1]
+    return np.concatenate([small[:, 0], small[:, -1], *sides], axis=1)
+
+
+def is_flat(outside: Grey) -> Flags:
+    """Which images have an even background, by their `ring`, ``(n,)``."""
+    level = np.median(outside, axis=1, keepdims=True)
+    return np.asarray((np.abs(outside - level) <= 8).mean(axis=1) >= 0.9)
+
+
 def fingerprint(payload: Pixels) -> npt.NDArray[np.uint64]:
     """Fingerprints of images ``(n, height, width, channels)``, ``(n,)``.
 
@@ -45,21 +95,16 @@ def fingerprint(payload: Pixels) -> npt.NDArray[np.uint64]:
     contrast. On an even background they do not depend on the position of the object.
     """
     prints = np.zeros(len(payload), np.uint64)
-    if min(payload.shape[1:3]) >= _SMALLEST_SIDE:
-        for start in range(0, len(payload), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            prints[rows] = _packed(shrunk(payload[rows]))
-    return prints
-
-
-def _packed(small: Grey) -> npt.NDArray[np.uint64]:
-    waves = small.reshape(len(small), -1) @ _waves(*small.shape[1:]).T
-    prints = np.zeros(len(small), np.uint64)
-    for span in blocks(small):
-        block = small[span]
-        bits = np.packbits(_signs(block, waves[span]), axis=1)
-        is_plain = block.std(axis=(1, 2)) < _LEAST_CONTRAST
-        prints[span] = np.where(is_plain, 0, bits.view(">u8")[:, 0])
+    if min(payload.shape[1:3]) < _SMALLEST_SIDE:
+        return prints
+    for start in range(0, len(payload), _ROWS_AT_ONCE):
+        small = shrunk(payload[start : start + _ROWS_AT_ONCE])
+        waves = small.reshape(len(small), -1) @ _waves(*small.shape[1:]).T
+        part = prints[start : start + _ROWS_AT_ONCE]
+        for span in blocks(small):
+            bits = np.packbits(_signs(small[span], waves[span]), axis=1)
+            is_plain = small[span].std(axis=(1, 2)) < _LEAST_CONTRAST
+            part[span] = np.where(is_plain, 0, bits.view(">u8")[:, 0])
     return prints
 
 
@@ -72,18 +117,16 @@ def _waves(height: int, width: int) -> Grey:
     return np.concatenate([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
 
-def _signs(small: Grey, waves: Grey) -> _Bools:
+def _signs(small: Grey, waves: Grey) -> Flags:
     height, width = small.shape[1:]
     even, odd = np.split(waves, 2, axis=1)
     down, across = _FREQUENCIES.T.astype(np.float32)
     origin_row, origin_column = _places(small)
-    angle = np.float32(2 * np.pi) * (
-        origin_row * down / height + origin_column * across / width
-    )
+    turns = origin_row * down / height + origin_column * across / width
+    angle = np.float32(2 * np.pi) * turns
     cosine, sine = np.cos(angle), np.sin(angle)
-    return np.concatenate(
-        [even * cosine + odd * sine > 0, odd * cosine - even * sine > 0], axis=1
-    )
+    parts = even * cosine + odd * sine, odd * cosine - even * sine
+    return np.concatenate(parts, axis=1) > 0
 
 
 def _places(small: Grey) -> tuple[Grey, Grey]:
@@ -97,8 +140,7 @@ def _places(small: Grey) -> tuple[Grey, Grey]:
     ink -= _NOISE
     np.maximum(ink, 0, out=ink)
     ink[~is_flat(outside)] = 0
-    by_row, by_column = ink.sum(axis=2), ink.sum(axis=1)
-    return _centre(by_row), _centre(by_column)
+    return _centre(ink.sum(axis=2)), _centre(ink.sum(axis=1))
 
 
 def _centre(ink: Grey) -> Grey:
@@ -109,7 +151,7 @@ def _centre(ink: Grey) -> Grey:
     return np.asarray(centre[:, np.newaxis], np.float32)
 
 
-def alike(first: Pixels, second: Pixels, data: DataDescription) -> _Bools:
+def alike(first: Pixels, second: Pixels, data: DataDescription) -> Flags:
     """Which pairs ``(n, *shape)`` with near fingerprints are copies, ``(n,)``."""
     return difference(first, second) <= 1
 
@@ -130,20 +172,14 @@ def difference(first: Pixels, second: Pixels) -> Grey:
         is_hard = is_flat(ring(small)) | is_flat(ring(small_second))
         is_hard |= small[0].size < _FEW_PIXELS
         limit = np.where(is_hard, _UNEXPLAINED_ON_EVEN_GROUND, _UNEXPLAINED)
-        differences[span] = (
-            _unexplained(_blurred(small), _blurred(small_second)) / limit
-        )
+        unexplained = _unexplained(_blurred(small), _blurred(small_second))
+        differences[span] = unexplained / limit
     if first.shape[-1] == 1:
         return differences
-    return np.maximum(differences, _colour_difference(first, second))
-
-
-def _colour_difference(first: Pixels, second: Pixels) -> Grey:
-    """How much the colours of pairs differ, ``(n,)``; up to 1 for copies."""
     colours, others = _colours(first), _colours(second)
     strength = np.maximum(_root_mean_square(colours), _root_mean_square(others))
     limit = _COLOUR_NOISE + _COLOUR_SHARE * strength
-    return np.asarray(_root_mean_square(colours - others) / limit, np.float32)
+    return np.maximum(differences, _root_mean_square(colours - others) / limit)
 
 
 def _colours(payload: Pixels) -> Grey:
@@ -183,8 +219,7 @@ def _unexplained(first: Grey, second: Grey) -> Grey:
     unexplained = 1 - (shares * common).sum(axis=1) / every
     # Slopes stand for shifts of up to about a pixel only.
     is_shift = np.abs(shares[:, 1:]).max(axis=1) <= 1.2 * shares[:, 0]
-    least: Grey = np.where(is_shift, unexplained, 1).min(axis=1)
-    return least
+    return np.asarray(np.where(is_shift, unexplained, 1).min(axis=1))
 
 
 def _shifted(images: Grey) -> Grey:

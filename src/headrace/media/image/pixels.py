@@ -1,31 +1,29 @@
-"""Arrays of images, and their form: uint8 ``(n, height, width, 1 or 3)``."""
+"""Arrays of images: of a source, and as input of a model.
+
+Their form is uint8 ``(n, height, width, 1 or 3)``.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import SourceError, SpecError
-from headrace.media.forms import (
-    Fitted,
-    Problem,
-    array_name,
-    refuse_fields_of_others,
-)
-from headrace.records import Form
-
-if TYPE_CHECKING:
-    from headrace.spec import DataSpec
+from headrace.errors import InputError, SourceError, SpecError
+from headrace.media.forms import Fitted, Flags, Payload, Problem, Shape, array_name
+from headrace.records import DataDescription, Form
+from headrace.spec import DataSpec
 
 Pixels = npt.NDArray[np.uint8]
 Scale = Literal["0..1", "0..255", ""]
 
 PIXEL_LIMIT = 50_000_000
 _ROWS_AT_ONCE = 4096
+_DECLARE = "Declare data.shape as [height, width, channels]."
+_STORE = "Store pixels as whole numbers 0..255 or floats 0..1."
 # x * (1 / 255) in float32 gives 1.0000001 for 255.
 _UNIT_TOLERANCE = 1e-6
 
@@ -36,13 +34,9 @@ def form_of(data: DataSpec) -> Form:
     Raises:
         SpecError: it is not the form of an image.
     """
-    refuse_fields_of_others(data, "image")
-    return Form(shape=_full_shape(data.shape))
-
-
-def _full_shape(declared: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    declared = data.shape
     if declared is None:
-        return None
+        return Form()
     shape = (*declared, 1) if len(declared) == 2 else declared
     if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
         raise SpecError(
@@ -55,15 +49,11 @@ def _full_shape(declared: tuple[int, ...] | None) -> tuple[int, ...] | None:
             f"data.shape is {list(declared)}: over {PIXEL_LIMIT:,} pixels an image.",
             "Scale the images down first.",
         )
-    return shape
+    return Form(shape=shape)
 
 
 def decode_array(
-    array: npt.NDArray[Any],
-    form: Form,
-    names: Sequence[str],
-    where: str,
-    high: float | None = None,
+    array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
 ) -> tuple[Pixels, Scale]:
     """As `Medium.decode_array`.
 
@@ -81,25 +71,20 @@ def decode_array(
         return _from_floats(pixels, names, where, high)
     raise SourceError(
         f"{where}: {array_name(names)} holds {array.dtype}, which are not pixels.",
-        "Store pixels as whole numbers 0..255 or floats 0..1.",
+        _STORE,
     )
 
 
 def _channels_last(
-    array: npt.NDArray[Any],
-    shape: tuple[int, ...] | None,
-    names: Sequence[str],
-    where: str,
-) -> npt.NDArray[Any]:
+    array: Payload, shape: Shape | None, names: Sequence[str], where: str
+) -> Payload:
     sides = ", ".join(map(str, array.shape[1:]))
     subject = f"{where}: {array_name(names)} has shape (n, {sides})"
     if array.ndim == 2:
         if shape is None or math.prod(shape) != array.shape[1]:
             declared = f"shape = {list(shape)} is declared" if shape else "no shape is"
-            raise SourceError(
-                f"{subject}: flat images of {array.shape[1]} values, but {declared}.",
-                "Declare data.shape as [height, width, channels].",
-            )
+            problem = f"flat images of {array.shape[1]} values, but {declared}"
+            raise SourceError(f"{subject}: {problem}.", _DECLARE)
         return array.reshape(-1, *shape)
     if array.ndim == 3:
         return array[..., np.newaxis]
@@ -111,9 +96,7 @@ def _channels_last(
     )
 
 
-def _move_channels(
-    array: npt.NDArray[Any], shape: tuple[int, ...] | None, subject: str
-) -> npt.NDArray[Any]:
+def _move_channels(array: Payload, shape: Shape | None, subject: str) -> Payload:
     first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
     if first and last and shape is not None:
         last = array.shape[1:] == shape
@@ -123,17 +106,11 @@ def _move_channels(
     if first and not last:
         return np.moveaxis(array, 1, 3)
     reason = "both ends could be the channels" if first else "1 or 3 channels expected"
-    raise SourceError(
-        f"{subject}: {reason}.", "Declare data.shape as [height, width, channels]."
-    )
+    raise SourceError(f"{subject}: {reason}.", _DECLARE)
 
 
 def _refuse_value(
-    bad: npt.NDArray[np.bool_],
-    pixels: npt.NDArray[Any],
-    names: Sequence[str],
-    where: str,
-    expected: str,
+    bad: Flags, pixels: Payload, names: Sequence[str], where: str, expected: str
 ) -> None:
     if bad.any():
         first = np.unravel_index(int(bad.argmax()), bad.shape)
@@ -142,25 +119,23 @@ def _refuse_value(
             f"{where}: {names[int(first[0])]} has the pixel value {pixels[first]!s} at "
             f"row {first[1]}, column {first[2]}; {expected} ({rows:,} such images in "
             f"{len(bad):,}).",
-            "Store pixels as whole numbers 0..255 or floats 0..1.",
+            _STORE,
         )
 
 
 def _from_integers(
-    pixels: npt.NDArray[Any], names: Sequence[str], where: str
+    pixels: Payload, names: Sequence[str], where: str
 ) -> tuple[Pixels, Scale]:
-    if pixels.dtype != np.uint8 and pixels.size:
-        low, high = int(pixels.min()), int(pixels.max())
-        if low < 0 or high > 255:
-            bad = (pixels < 0) | (pixels > 255)
-            _refuse_value(bad, pixels, names, where, "whole numbers are 0..255")
-    highest = int(pixels.max(initial=0))
-    scale = _scale_of(highest, is_unit=highest <= 1)
+    if pixels.dtype != np.uint8:
+        bad = (pixels < 0) | (pixels > 255)
+        _refuse_value(bad, pixels, names, where, "whole numbers are 0..255")
+    high = int(pixels.max(initial=0))
+    scale = _scale_of(high, is_unit=high <= 1)
     return np.ascontiguousarray(pixels, dtype=np.uint8), scale
 
 
 def _from_floats(
-    pixels: npt.NDArray[Any], names: Sequence[str], where: str, high: float | None
+    pixels: Payload, names: Sequence[str], where: str, high: float | None
 ) -> tuple[Pixels, Scale]:
     is_finite = np.isfinite(pixels)
     _refuse_value(~is_finite, pixels, names, where, "it must be a finite number")
@@ -176,13 +151,9 @@ def _from_floats(
         block = pixels[rows].astype(np.float64)
         rounded = np.rint(block * 255 if is_unit else block)
         if not is_unit:
-            _refuse_value(
-                rounded != block,
-                pixels[rows],
-                names[rows],
-                where,
-                "floats over 1 must be whole numbers 0..255",
-            )
+            expected = "floats over 1 must be whole numbers 0..255"
+            bad = rounded != block
+            _refuse_value(bad, pixels[rows], names[rows], where, expected)
         decoded[rows] = np.minimum(rounded, 255)
     return decoded, _scale_of(high, is_unit)
 
@@ -193,31 +164,80 @@ def _scale_of(high: float, is_unit: bool) -> Scale:
     return "0..1" if is_unit else "0..255"
 
 
-def wrong_size(height: int, width: int, shape: tuple[int, ...]) -> Problem:
+def wrong_size(height: int, width: int, shape: Shape) -> Problem:
     """The problem of an image that has another size than the form."""
     return Problem(
         "size", f"{height} x {width} pixels; {shape[0]} x {shape[1]} is the form"
     )
 
 
-def is_grey(pixels: Pixels) -> npt.NDArray[np.bool_]:
+def is_grey(pixels: Pixels) -> Flags:
     """Which images ``(n, h, w, 3)`` have equal channels everywhere, ``(n,)``."""
     same = (pixels[..., 0] == pixels[..., 1]) & (pixels[..., 1] == pixels[..., 2])
-    grey: npt.NDArray[np.bool_] = same.all(axis=(1, 2))
-    return grey
+    return np.asarray(same.all(axis=(1, 2)))
 
 
-def fit(pixels: Pixels, shape: tuple[int, ...]) -> Fitted:
+def fit(pixels: Pixels, shape: Shape) -> Fitted:
     """Convert the channels of images ``(n, h, w, 1 or 3)``; sizes stay as they are."""
     height, width, channels = pixels.shape[1:]
-    nothing = np.empty((0, *shape), np.uint8)
+    every = np.ones(len(pixels), bool)
     if (height, width) != shape[:2]:
-        problem = wrong_size(height, width, shape)
-        return Fitted(nothing, np.zeros(len(pixels), bool), problem)
-    if channels == shape[2]:
-        return Fitted(pixels, np.ones(len(pixels), bool), None)
-    if channels == 1:
-        return Fitted(np.repeat(pixels, 3, axis=3), np.ones(len(pixels), bool), None)
+        nothing = np.empty((0, *shape), np.uint8)
+        return Fitted(nothing, ~every, wrong_size(height, width, shape))
+    if channels <= shape[2]:
+        fitted = pixels if channels == shape[2] else np.repeat(pixels, 3, axis=3)
+        return Fitted(fitted, every, None)
     grey = is_grey(pixels)
     problem = Problem("channels", "a coloured image; 1 channel is the form")
     return Fitted(pixels[grey][..., :1], grey, None if grey.all() else problem)
+
+
+def check_input(x: Any, data: DataDescription) -> Payload:
+    """Check images for a model.
+
+    Args:
+        x: uint8, or float32 in 0..255; ``(n, *shape)``, or one item, or without the
+            channel axis where there is one channel.
+
+    Returns:
+        ``(n, *shape)`` of the same dtype.
+
+    Raises:
+        InputError: another dtype, shape or range, or NaN.
+    """
+    array, shape = np.asarray(x), data.shape
+    if array.dtype not in (np.uint8, np.float32):
+        raise InputError(
+            f"The input has dtype {array.dtype}; expected uint8, or float32 in 0..255.",
+            "Convert it, for example with x.astype('float32').",
+        )
+    if shape[-1] == 1 and array.shape[-2:] == shape[:2]:
+        array = array[..., np.newaxis]
+    if array.shape == shape:
+        array = array[np.newaxis]
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape or not len(array):
+        raise InputError(
+            f"The input has shape {np.shape(x)}; expected (n, "
+            f"{', '.join(map(str, shape))}) with n of at least 1.",
+            "Resize the images to the form that the model was trained on.",
+        )
+    if array.dtype == np.float32:
+        _check_range(array)
+    return array
+
+
+def _check_range(array: npt.NDArray[np.float32]) -> None:
+    low, high = float(array.min()), float(array.max())
+    if np.isnan(low) or np.isnan(high):
+        raise InputError("The input holds NaN.", "Clean it, or leave those items out.")
+    if low < 0 or high > 255:
+        raise InputError(
+            f"The input's values are {low:g}..{high:g}; expected 0..255.",
+            "Undo the scaling: the model does its own.",
+        )
+    if 0 < high <= 1:
+        raise InputError(
+            f"The input's values are {low:g}..{high:g}, which looks scaled to 0..1; "
+            "expected 0..255.",
+            "Multiply by 255, or pass uint8: the model does its own scaling.",
+        )

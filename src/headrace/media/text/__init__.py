@@ -5,37 +5,35 @@ A snapshot holds a text as UTF-8 bytes, zero-padded; a model takes it as a strin
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.media.text import near
-from headrace.media.text.bounds import expectations
-from headrace.media.text.facts import columns
-from headrace.media.text.files import decode_files, sizes
-from headrace.media.text.pages import as_html
+from headrace.media.chunks import Chunk
+from headrace.media.text.columns import columns, expectations
+from headrace.media.text.near import alike
 from headrace.media.text.texts import (
     Texts,
     as_column,
     check_input,
     decode_array,
+    decode_files,
     fit,
     form_of,
     from_column,
     raw,
+    sizes,
     usual_shape,
     variants,
 )
 from headrace.records import DataDescription
+from headrace.signs import visible
 
-if TYPE_CHECKING:
-    from headrace.media.chunks import Chunk
-
-__all__ = ["as_column", "as_html", "check_input", "columns", "decode_array", "raw"]
-__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "sizes"]
-__all__ += ["usual_shape", "variants"]
+__all__ = ["alike", "as_column", "check_input", "columns", "decode_array"]
+__all__ += ["decode_files", "expectations", "fit", "form_of", "from_column", "raw"]
+__all__ += ["sizes", "usual_shape", "variants"]
 
 DTYPE = np.dtype(np.uint8)
 PADDED = True
@@ -64,11 +62,7 @@ SOURCES = (
     "Parquet), or a folder (or zip or tar) with one sub-folder of .txt files per class."
 )
 SAMPLE_INCHES = None  # reports show texts in tables
-
-
-def alike(first: Texts, second: Texts, data: DataDescription) -> npt.NDArray[np.bool_]:
-    """Which of pairs of texts ``(n, bytes)`` are nearly the same, ``(n,)``."""
-    return near.alike(as_column(first), as_column(second))
+_MAX_CHARACTERS = 1000
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
@@ -79,3 +73,10 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
 def preprocessing(data: DataDescription) -> Any:
     """None: each family of models has its own tokenizer."""
     return None
+
+
+def as_html(sample: Texts, data: DataDescription) -> str:
+    """One text ``(bytes,)`` as escaped HTML."""
+    text = sample.tobytes().rstrip(b"\0").decode()
+    more = f" … ({len(text):,} in all)" if len(text) > _MAX_CHARACTERS else ""
+    return f"<bdi>{html.escape(visible(text[:_MAX_CHARACTERS]))}</bdi>{more}"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.media.arrow import offsets_of
+from headrace.media.forms import Counts, Flags
 
 LETTER, DIGIT, SPACE, CONTROL, C1, HIDDEN = 1, 2, 4, 8, 16, 32
 _RANGES = {
@@ -54,16 +55,24 @@ class Characters:
     """
 
     codes: npt.NDArray[np.uint32]
-    bounds: npt.NDArray[np.int64]
+    bounds: Counts
     kinds: npt.NDArray[np.uint8]
     scripts: npt.NDArray[np.uint8]
 
-    def count(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    def having(self, kinds: int) -> Flags:
+        """Which characters have one of the flags of ``kinds``."""
+        return (self.kinds & kinds) > 0
+
+    def count(self, chosen: Flags) -> Counts:
         """The number of chosen characters in each text, ``(texts,)``."""
         places = np.flatnonzero(chosen)
         return np.asarray(np.diff(np.searchsorted(places, self.bounds)))
 
-    def begins(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def count_kinds(self, kinds: int) -> Counts:
+        """The number of characters in each text with one of these flags."""
+        return self.count(self.having(kinds))
+
+    def begins(self, chosen: Flags) -> Flags:
         """Which chosen characters begin a run of chosen ones in their text."""
         before = np.concatenate([[False], chosen[:-1]])[: len(chosen)]
         firsts = self.bounds[:-1]
@@ -71,7 +80,7 @@ class Characters:
         return np.asarray(chosen & ~before)
 
     @property
-    def rows(self) -> npt.NDArray[np.int64]:
+    def rows(self) -> Counts:
         """The index of each character's text, ``(characters,)``."""
         return np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
 

@@ -10,9 +10,9 @@ import functools
 import re
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.media.forms import Counts, Flags
 from headrace.media.text.characters import LETTER, SCRIPTS, Characters
 
 _REPLACEMENT = 0xFFFD
@@ -48,12 +48,11 @@ _MISREAD = re.compile(
 )
 
 
-def damage(column: pa.Array, characters: Characters) -> npt.NDArray[np.int64]:
+def damage(column: pa.Array, characters: Characters) -> Counts:
     """The number of damaged characters in each text of a column, ``(n,)``."""
     codes, count = characters.codes, characters.count
-    damaged = count(codes == _REPLACEMENT)
-    questions = count(codes == _QUESTION)
-    letters = count((characters.kinds & LETTER) > 0)
+    damaged, questions = count(codes == _REPLACEMENT), count(codes == _QUESTION)
+    letters = characters.count_kinds(LETTER)
     damaged += np.where((questions >= _QUESTIONS) & (letters == 0), questions, 0)
     han = count(characters.scripts == _HAN)
     rare = count(_lookup("rare")[codes])
@@ -68,26 +67,24 @@ def damage(column: pa.Array, characters: Characters) -> npt.NDArray[np.int64]:
     return np.minimum(damaged, np.diff(characters.bounds))
 
 
-def _suspects(characters: Characters) -> npt.NDArray[np.bool_]:
+def _suspects(characters: Characters) -> Flags:
     """Which texts have a pair of characters that begins mojibake; few others do."""
     codes = characters.codes
-    lead, tail = _lookup("lead")[codes], _lookup("tail")[codes]
+    leads = (codes >= 0xC2) & (codes <= 0xF4)
     suspicious = _lookup("word")[codes]
-    suspicious[:-1] |= lead[:-1] & tail[1:]
+    suspicious[:-1] |= leads[:-1] & _lookup("tail")[codes[1:]]
     high = (codes >= 0xA1) & (codes <= 0xFF)
     suspicious[:-3] |= high[:-3] & high[1:-2] & high[2:-1] & high[3:]
     return characters.count(suspicious) > 0
 
 
 @functools.cache
-def _lookup(kind: str) -> npt.NDArray[np.bool_]:
+def _lookup(kind: str) -> Flags:
     if kind == "rare":
         pairs = (bytes([b, c]) for b in range(0xE4, 0xEA) for c in range(0x40, 0xFF))
         chosen = "".join(pair.decode("gbk", "ignore") for pair in pairs)
     elif kind == "tail":
         chosen = "".join(c for c in map(chr, range(0x2200)) if re.match(_TAIL, c))
-    elif kind == "lead":
-        chosen = "".join(map(chr, range(0xC2, 0xF5)))
     else:
         chosen = "锟烫屯"
     table = np.zeros(0x110000, bool)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from headrace.media.forms import Counts, Flags
 
 _LEAST = 5
 # Shares of a class. In 170 classes of real texts, the label begins or ends at most 60 %
@@ -29,35 +29,8 @@ _OTHERS_CHECKED = 2000
 _KEY = r"(?:label|class|category|target|topic|intent|tag|标签|类别|分类|类型)"
 _HAN = re.compile("[\u3400-\u9fff]")
 
-_Rows = npt.NDArray[np.int64]
 
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """Texts of a class of some size that name it: marked, at an end, anywhere."""
-
-    size: int
-    marked: _Rows
-    end: _Rows
-    anywhere: _Rows
-
-    @property
-    def leaks(self) -> _Rows:
-        """Texts that leak the label, whatever the other classes do."""
-        end = self.end if len(self.end) >= _END * self.size else self.end[:0]
-        return np.union1d(self.marked, end)
-
-    @property
-    def may_leak(self) -> _Rows:
-        """Texts that leak the label if most other classes do so too."""
-        at_end, anywhere = len(self.end), len(self.anywhere)
-        if anywhere >= _ANYWHERE * self.size:
-            return self.anywhere
-        foremost = at_end >= max(_SOME_END * self.size, _END_FOREMOST * anywhere)
-        return self.end if foremost else self.end[:0]
-
-
-def label_leaks(column: pa.Array, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+def label_leaks(column: pa.Array, labels: Sequence[str]) -> Flags:
     """Which texts of a column leak their label, ``(n,)``."""
     leaks = np.zeros(len(column), bool)
     if not len(column):
@@ -66,27 +39,26 @@ def label_leaks(column: pa.Array, labels: Sequence[str]) -> npt.NDArray[np.bool_
     names, codes = np.unique(np.array(labels, str), return_inverse=True)
     ends = np.cumsum(np.bincount(codes))[:-1]
     classes = np.split(np.argsort(codes, kind="stable"), ends)
-    by_class = [
-        _named(text, name, rows)
-        for name, rows in zip(names.tolist(), classes, strict=True)
-    ]
-    for named in by_class:
-        leaks[named.leaks] = True
-    candidates = [named.may_leak for named in by_class if len(named.may_leak)]
+    pairs = zip(names.tolist(), classes, strict=True)
+    candidates = []
+    for certain, possible in (_leaks(text, name, rows) for name, rows in pairs):
+        leaks[certain] = True
+        if len(possible):
+            candidates.append(possible)
     majority = len(names) // 2 + 1 if len(names) > 2 else 1
     if len(candidates) >= majority:
         leaks[np.concatenate(candidates)] = True
     return leaks
 
 
-def _named(text: pa.Array, name: str, rows: _Rows) -> _Named:
-    label = _pattern(name)
-    none = rows[:0]
-    if not label or len(rows) < _LEAST:
-        return _Named(len(rows), none, none, none)
+def _leaks(text: pa.Array, name: str, rows: Counts) -> tuple[Counts, Counts]:
+    """Texts of a class that leak its label, and those that do so if most classes do."""
+    label, size, none = _pattern(name), len(rows), rows[:0]
+    if not label or size < _LEAST:
+        return none, none
     own = text.take(rows)
     marked = rows[_holds(own, _marks(label))]
-    if len(marked) < max(_LEAST, _MARKED * len(rows)):
+    if len(marked) < max(_LEAST, _MARKED * size):
         marked = none
     edge = "" if _HAN.search(name) else r"[^\p{L}\p{N}]"
     before, after = (f"(?:^|{edge})", f"(?:{edge}|$)") if edge else ("", "")
@@ -94,16 +66,20 @@ def _named(text: pa.Array, name: str, rows: _Rows) -> _Named:
     is_word = len(name) > 1 and not name.isdecimal()
     everywhere = f"{before}{label}{after}"
     anywhere = rows[_holds(own, everywhere)] if is_word else none
-    if len(anywhere) < max(_LEAST, _SOME_END * len(rows)):
+    if len(anywhere) < max(_LEAST, _SOME_END * size):
         anywhere = none
     if (len(anywhere) or len(marked)) and _is_common(text, rows, everywhere):
-        return _Named(len(rows), none, none, none)
+        return none, none
     at_end = rf"^\W*{label}{after}|{before}{label}\W*$"
     end = rows[_holds(own, at_end)] if len(anywhere) else none
-    return _Named(len(rows), marked, end, anywhere)
+    certain = np.union1d(marked, end if len(end) >= _END * size else none)
+    if len(anywhere) >= _ANYWHERE * size:
+        return certain, anywhere
+    is_foremost = len(end) >= max(_SOME_END * size, _END_FOREMOST * len(anywhere))
+    return certain, end if is_foremost else none
 
 
-def _is_common(text: pa.Array, rows: _Rows, pattern: str) -> bool:
+def _is_common(text: pa.Array, rows: Counts, pattern: str) -> bool:
     """Whether the label is about as often in other classes."""
     others = np.ones(len(text), bool)
     others[rows] = False
@@ -115,7 +91,7 @@ def _is_common(text: pa.Array, rows: _Rows, pattern: str) -> bool:
     return bool(_holds(text.take(checked), pattern).mean() > _OTHERS * own_share)
 
 
-def _holds(texts: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
+def _holds(texts: pa.Array, pattern: str) -> Flags:
     return np.asarray(pc.match_substring_regex(texts, pattern))
 
 

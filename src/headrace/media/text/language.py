@@ -6,13 +6,13 @@ It serves to find texts unlike the rest, not to separate close languages.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.media.forms import Counts, Flags, Payload
 from headrace.media.text.characters import SCRIPTS, Characters
 
 _STOP_WORDS = {
@@ -61,7 +61,7 @@ _LETTERS = 5
 _BREAKS = r"[^a-zß-öø-ÿœ']+"
 
 
-def script_counts(characters: Characters) -> npt.NDArray[np.int64]:
+def script_counts(characters: Characters) -> Counts:
     """The letters of each script in each text, ``(n, scripts)``."""
     rows, scripts = len(characters.bounds) - 1, len(SCRIPTS)
     places = characters.rows * scripts + characters.scripts
@@ -70,7 +70,7 @@ def script_counts(characters: Characters) -> npt.NDArray[np.int64]:
     return counted
 
 
-def languages(column: pa.Array, scripts: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+def languages(column: pa.Array, scripts: Counts) -> Payload:
     """The language of each text, ``(n,)`` of str.
 
     It is ``en``, ``zh`` and so on; the name of a script where only that is certain;
@@ -84,7 +84,7 @@ def languages(column: pa.Array, scripts: npt.NDArray[np.int64]) -> npt.NDArray[A
     weights[:, _HAN] *= _HAN_LETTERS
     total, main = weights.sum(axis=1), weights.argmax(axis=1)
     names = np.array([_NAMES.get(script, script) for script in SCRIPTS], object)
-    language: npt.NDArray[Any] = names[main]
+    language: Payload = names[main]
     language[(total < _LETTERS) | (weights.max(axis=1) < _DOMINANT * total)] = ""
     both = weights[:, _HAN] + weights[:, _KANA]
     japanese = scripts[:, _KANA] >= _JAPANESE * np.maximum(scripts.sum(axis=1), 1)
@@ -95,7 +95,7 @@ def languages(column: pa.Array, scripts: npt.NDArray[np.int64]) -> npt.NDArray[A
     return language
 
 
-def _by_stop_words(column: pa.Array) -> npt.NDArray[Any]:
+def _by_stop_words(column: pa.Array) -> Payload:
     """The language of texts in Latin letters, by their stop words."""
     beginning = pc.utf8_slice_codeunits(column, 0, _READ)
     text = pc.replace_substring(pc.utf8_lower(beginning), "\u2019", "'")
@@ -114,15 +114,14 @@ def _by_stop_words(column: pa.Array) -> npt.NDArray[Any]:
         hits[:, place] = np.bincount(chosen, minlength=len(column))
     top, second = np.partition(hits, -2, axis=1)[:, [-1, -2]].T
     sure = (top >= _WORDS) & (top >= 2 * second) & (stop_words >= _SHARE * counted)
-    language = np.where(
-        sure, np.array(_LANGUAGES, object)[hits.argmax(axis=1)], "latin"
-    )
+    likely = np.array(_LANGUAGES, object)[hits.argmax(axis=1)]
+    language = np.where(sure, likely, "latin")
     language[(stop_words == 0) & (counted >= _LONG)] = "unknown"
     return language
 
 
 @functools.cache
-def _stop_words() -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+def _stop_words() -> tuple[pa.Array, Flags]:
     """The words, and which languages use them, ``(words + 1, languages)``."""
     split = {name: words.split() for name, words in _STOP_WORDS.items()}
     known = sorted({word for words in split.values() for word in words})
@@ -132,34 +131,28 @@ def _stop_words() -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     return pa.array(known), uses
 
 
-def foreign(languages: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def foreign(languages: Payload) -> Counts:
     """Which texts are in a rare language, where most are in another, ``(n,)``.
 
     2 for a rare language in a script that is not Latin; 1 for a rare language in Latin
     letters, which are a second script everywhere; 0 for all other texts.
     """
     none = np.zeros(len(languages), np.int64)
-    known = languages[languages != ""]
-    if not len(known):
+    sizes = Counter(sorted(languages[languages != ""].astype(str).tolist()))
+    known = sizes.total()
+    if not known:
         return none
-    names, counts = np.unique(known.astype(str), return_counts=True)
-    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
     western = {"latin", "unknown", *_LANGUAGES}
     # Texts in an uncertain Western language count as the commonest.
-    main = max(
-        (name for name in sizes if name != "latin"),
-        key=sizes.__getitem__,
-        default="latin",
-    )
+    certain = [name for name in sizes if name != "latin"]
+    main = max(certain, key=sizes.__getitem__, default="latin")
     main_names = {main, "latin"} if main in western else {main}
-    if sum(sizes.get(name, 0) for name in main_names) < _MAIN * len(known):
+    if sum(sizes[name] for name in main_names) < _MAIN * known:
         return none
     limits = {name: _FEW if name in western else _FEW_FAR for name in sizes}
     rare = [
-        name
-        for name, size in sizes.items()
-        if name not in main_names and size < limits[name] * len(known)
+        name for name in sizes.keys() - main_names if sizes[name] < limits[name] * known
     ]
     in_other_script = [name for name in rare if name not in western]
-    is_rare: npt.NDArray[np.int64] = np.isin(languages, rare).astype(np.int64)
-    return is_rare + np.isin(languages, in_other_script)
+    is_rare = np.isin(languages, rare).astype(np.int64)
+    return np.asarray(is_rare + np.isin(languages, in_other_script))

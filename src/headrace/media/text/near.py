@@ -8,14 +8,16 @@ the fingerprints of two texts with Jaccard similarity J differ in about 32 (1 - 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.media.forms import Counts, Flags
 from headrace.media.text.characters import DIGIT, LETTER, SCRIPTS, characters_of
+from headrace.media.text.texts import Texts, as_column
+from headrace.records import DataDescription
 
 _HAN = SCRIPTS.index("han")
 _LENGTH, _LENGTH_HAN = 4, 2  # characters of a shingle
@@ -28,55 +30,42 @@ ALIKE = 0.8
 _LEAST = 12
 
 
-@dataclass(frozen=True, slots=True)
-class _Shingles:
-    """Hashes of the shingles of texts, one text after the other.
-
-    Attributes:
-        hashes: ``(places,)``; the greatest number where no shingle begins.
-        starts: the first place of each text, ``(texts,)``.
-    """
-
-    hashes: npt.NDArray[np.uint32]
-    starts: npt.NDArray[np.int64]
-
-    def pairs(self) -> npt.NDArray[np.uint64]:
-        """Pairs of a text's number and a shingle, sorted and unique."""
-        lengths = np.diff(np.append(self.starts, len(self.hashes)))
-        rows = np.repeat(np.arange(len(self.starts), dtype=np.uint64), lengths)
-        used = self.hashes != _NONE
-        return np.unique((rows[used] << np.uint64(32)) | self.hashes[used])
-
-
 def fingerprints(column: pa.Array) -> npt.NDArray[np.uint64]:
     """Fingerprints of a column of strings, ``(n,)``; 0 for texts that are too short."""
     if not len(column):
         return np.empty(0, np.uint64)
-    shingles = _shingles(column)
+    hashes, starts = _shingles(column)
     prints = np.zeros(len(column), np.uint64)
     for place, order in enumerate(_ORDERS):
-        least = np.minimum.reduceat(shingles.hashes * order, shingles.starts)
+        least = np.minimum.reduceat(hashes * order, starts)
         bit = (least * np.uint32(0x9E3779B1)) >> np.uint32(31)
         prints |= bit.astype(np.uint64) << np.uint64(place)
-    used = (shingles.hashes != _NONE).astype(np.int64)
-    prints[np.add.reduceat(used, shingles.starts) < _LEAST] = 0
+    used = (hashes != _NONE).astype(np.int64)
+    prints[np.add.reduceat(used, starts) < _LEAST] = 0
     return prints
 
 
-def alike(first: pa.Array, second: pa.Array) -> npt.NDArray[np.bool_]:
-    """Which pairs of texts, from two columns of strings, are near copies, ``(n,)``."""
-    in_first, in_second = _shingles(first).pairs(), _shingles(second).pairs()
+def alike(first: Texts, second: Texts, data: DataDescription) -> Flags:
+    """Which of pairs of texts ``(n, bytes)`` are nearly the same, ``(n,)``."""
+    columns = as_column(first), as_column(second)
+    in_first, in_second = map(_pairs, columns)
     in_both = np.intersect1d(in_first, in_second, assume_unique=True)
-    keys = (in_first, in_second, in_both)
-    first_sizes, second_sizes, common = (_per_row(key, len(first)) for key in keys)
+    first_sizes, second_sizes, common = (
+        np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(first))
+        for keys in (in_first, in_second, in_both)
+    )
     union = first_sizes + second_sizes - common
-    near: npt.NDArray[np.bool_] = (union >= _LEAST) & (common >= ALIKE * union)
-    near |= np.asarray(pc.equal(first, second))
-    return near
+    near = (union >= _LEAST) & (common >= ALIKE * union)
+    return np.asarray(near | np.asarray(pc.equal(*columns)))
 
 
-def _per_row(keys: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.int64]:
-    return np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=count)
+def _pairs(column: pa.Array) -> npt.NDArray[np.uint64]:
+    """Pairs of a text's number and a shingle, sorted and unique."""
+    hashes, starts = _shingles(column)
+    lengths = np.diff(np.append(starts, len(hashes)))
+    rows = np.repeat(np.arange(len(starts), dtype=np.uint64), lengths)
+    used = hashes != _NONE
+    return np.unique((rows[used] << np.uint64(32)) | hashes[used])
 
 
 def _normalised(column: pa.Array) -> pa.Array:
@@ -85,9 +74,15 @@ def _normalised(column: pa.Array) -> pa.Array:
     return pa.array(joined.split("\0"), pa.large_string())
 
 
-def _shingles(column: pa.Array) -> _Shingles:
+def _shingles(column: pa.Array) -> tuple[npt.NDArray[np.uint32], Counts]:
+    """Hashes of the shingles of texts, one text after the other.
+
+    Returns:
+        hashes ``(places,)``, the greatest number where no shingle begins; and the first
+        place of each text, ``(texts,)``.
+    """
     characters = characters_of(_normalised(column))
-    is_used = (characters.kinds & (LETTER | DIGIT)) > 0
+    is_used = characters.having(LETTER | DIGIT)
     counts = characters.count(is_used)
     han = 2 * characters.count(characters.scripts == _HAN) > counts
     # Zeros after each text make room for shingles that reach over its end.
@@ -106,7 +101,7 @@ def _shingles(column: pa.Array) -> _Shingles:
         hashes = _mixed(hashes * np.uint32(31) + following)
     begins = np.full(len(codes), _NONE)
     begins[places] = np.minimum(hashes[places], _NONE - np.uint32(1))
-    return _Shingles(begins, ends - lengths)
+    return begins, ends - lengths
 
 
 def _mixed(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:

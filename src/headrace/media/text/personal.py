@@ -14,17 +14,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_MASKS = {
-    "email": "<EMAIL>",
-    "id_number": "<ID_NUMBER>",
-    "card_number": "<CARD_NUMBER>",
-    "phone": "<PHONE>",
-}
-COLUMNS = {kind: f"{kind}s" for kind in _MASKS}
+from headrace.media.forms import Counts
 
 _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9_][A-Za-z0-9._%+-]{0,63}@"
@@ -100,17 +93,14 @@ def is_card_number(number: str) -> bool:
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
 
 
-def _is_phone(number: str) -> bool:
-    return sum(c.isdecimal() for c in number) in _PHONE_DIGITS
-
-
 # In this order: a match of one kind is hidden from the next.
 _KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "email": (_EMAIL, bool),
     "id_number": (_ID_NUMBER, is_id_number),
     "card_number": (_CARD_NUMBER, is_card_number),
-    "phone": (_PHONE, _is_phone),
+    "phone": (_PHONE, lambda number: sum(map(str.isdecimal, number)) in _PHONE_DIGITS),
 }
+COLUMNS = {kind: f"{kind}s" for kind in _KINDS}
 
 
 def mask(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
@@ -124,10 +114,10 @@ def mask(text: str, kinds: Sequence[str]) -> tuple[str, list[str]]:
     """
     if not kinds or not re.search(_LIKELY, text):
         return text, []
-    matches = sorted(_matches(text), key=lambda match: match[1], reverse=True)
-    chosen = [match for match in matches if match[0] in kinds]
+    chosen = [match for match in _matches(text) if match[0] in kinds]
+    chosen.sort(key=lambda match: match[1], reverse=True)
     for kind, start, stop in chosen:
-        text = text[:start] + _MASKS[kind] + text[stop:]
+        text = f"{text[:start]}<{kind.upper()}>{text[stop:]}"
     return text, sorted({kind for kind, _, _ in chosen})
 
 
@@ -141,7 +131,7 @@ def _matches(text: str) -> Iterator[tuple[str, int, int]]:
             text = text[:start] + "\n" * (stop - start) + text[stop:]
 
 
-def counts(column: pa.Array) -> dict[str, npt.NDArray[np.int64]]:
+def counts(column: pa.Array) -> dict[str, Counts]:
     """The counts of personal data in each text of a column, by name of the count."""
     counts = {name: np.zeros(len(column), np.int64) for name in COLUMNS.values()}
     likely = pc.match_substring_regex(column, _LIKELY)

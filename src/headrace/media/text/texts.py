@@ -1,4 +1,4 @@
-r"""The form of texts: UTF-8 bytes, zero-padded at the end.
+r"""Texts as UTF-8 bytes, zero-padded at the end: from cells, from files, for a model.
 
 A text is changed as little as possible: line ends become ``\n``, a byte order mark and
 outer white space are removed, and personal data is masked where a pipeline asks for it.
@@ -8,10 +8,11 @@ removes differences that may matter to a class (``①``, ``ﬁ``, full width).
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,10 @@ import pyarrow as pa
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.arrow import offsets_of
-from headrace.media.forms import Fitted, refuse_fields_of_others
+from headrace.media.forms import Counts, Decoded, Fitted, Payload, Problem, Shape, Size
 from headrace.media.text.personal import mask
 from headrace.records import DataDescription, Form
-
-if TYPE_CHECKING:
-    from headrace.spec.tables import DataSpec
+from headrace.spec import DataSpec
 
 Texts = npt.NDArray[np.uint8]
 
@@ -36,6 +35,16 @@ _VISIBLE = re.compile(
     r"[^\s\x00-\x1f\x7f-\xa0\xad\u034f\u200b-\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
 )
+# The limit of a table's cell too.
+BYTES_LIMIT = 2**24
+_UTF_16 = {codecs.BOM_UTF16_LE: "UTF-16 LE", codecs.BOM_UTF16_BE: "UTF-16 BE"}
+# The share of non-ASCII characters that are marks, common ones of GB 2312, or of four
+# bytes: 97 % in simplified texts, 69 % in traditional ones, but 12 % in Big5 decoded as
+# GB18030, and none in Western letters.
+_CHINESE = 0.45
+_COMMON = {0xA1, 0xA2, 0xA3, 0xA8, *range(0xB0, 0xD8)}
+# The share of valid non-ASCII sequences: Chinese in GB18030 has 10 % by chance.
+_NEARLY_UTF_8 = 0.5
 
 
 def form_of(data: DataSpec) -> Form:
@@ -44,7 +53,6 @@ def form_of(data: DataSpec) -> Form:
     Raises:
         SpecError: it is not the form of a text.
     """
-    refuse_fields_of_others(data, "text")
     shape = data.shape
     if shape is not None and (len(shape) != 1 or shape[0] not in _DECLARED):
         raise SpecError(
@@ -67,15 +75,14 @@ def size_of(count: int, form: Form) -> int:
     return next(size for size in _SIZES if size >= count)
 
 
-def usual_shape(shapes: Counter[tuple[int, ...]], form: Form) -> tuple[int, ...]:
+def usual_shape(shapes: Counter[Shape], form: Form) -> Shape:
     """The declared shape, or the longest."""
     return form.shape or max(shapes, default=(_SIZES[0],))
 
 
 def clean(text: str) -> str:
     r"""A text with line ends ``\n``, no byte order mark and no outer white space."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removeprefix("\ufeff").strip()
 
 
@@ -97,11 +104,7 @@ def note_of_cut(limit: int) -> str:
 
 
 def decode_array(
-    array: npt.NDArray[Any],
-    form: Form,
-    names: Sequence[str],
-    where: str,
-    high: float | None = None,
+    array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
 ) -> tuple[Texts, str]:
     """Refuse arrays, which hold no texts.
 
@@ -116,13 +119,12 @@ def decode_array(
     )
 
 
-def fit(payload: Texts, shape: tuple[int, ...]) -> Fitted:
+def fit(payload: Texts, shape: Shape) -> Fitted:
     """Pad or cut texts ``(n, bytes)``; a character is never cut in two."""
-    count, width = payload.shape
-    kept = np.ones(count, bool)
-    if width <= shape[0]:
-        padding = ((0, 0), (0, shape[0] - width))
-        return Fitted(np.pad(payload, padding), kept, None)
+    kept = np.ones(len(payload), bool)
+    missing = shape[0] - payload.shape[1]
+    if missing >= 0:
+        return Fitted(np.pad(payload, ((0, 0), (0, missing))), kept, None)
     short = payload[:, : shape[0]].copy()
     following = payload[:, shape[0]]
     # Where the cut is within a character, its first bytes are removed too.
@@ -136,7 +138,7 @@ def fit(payload: Texts, shape: tuple[int, ...]) -> Fitted:
     return Fitted(short, kept, None, notes)
 
 
-def lengths_of(payload: Texts) -> npt.NDArray[np.int64]:
+def lengths_of(payload: Texts) -> Counts:
     """The bytes of each text, ``(n,)``; no text holds a zero."""
     return np.asarray(np.count_nonzero(payload, axis=1))
 
@@ -145,15 +147,13 @@ def as_column(payload: Texts) -> pa.Array:
     """Texts ``(n, bytes)`` as a column of strings."""
     ends = np.concatenate([[0], np.cumsum(lengths_of(payload))])
     data = pa.py_buffer(payload[payload != 0])
+    kind = pa.large_string()
     if ends[-1] < 2**31:
-        kind, offsets = pa.string(), ends.astype(np.int32)
-    else:
-        kind, offsets = pa.large_string(), ends
-    buffers = [None, pa.py_buffer(offsets), data]
-    return pa.Array.from_buffers(kind, len(payload), buffers)
+        kind, ends = pa.string(), ends.astype(np.int32)
+    return pa.Array.from_buffers(kind, len(payload), [None, pa.py_buffer(ends), data])
 
 
-def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
+def from_column(column: pa.Array, shape: Shape) -> Texts:
     """A column of strings as uint8 ``(n, bytes)``."""
     starts, data = offsets_of(column)
     payload = np.zeros((len(column), *shape), np.uint8)
@@ -163,19 +163,23 @@ def from_column(column: pa.Array, shape: tuple[int, ...]) -> Texts:
     return payload
 
 
-def raw(payload: Texts) -> npt.NDArray[Any]:
+def raw(payload: Texts) -> Payload:
     """Texts as a saved model takes them: an array of ``str``, ``(n,)``."""
-    texts = np.empty(len(payload), object)
-    texts[:] = as_column(payload).to_pylist()
-    return texts
+    return _strings(as_column(payload).to_pylist())
 
 
-def variants(payload: Texts) -> list[npt.NDArray[Any]]:
+def _strings(items: list[str]) -> Payload:
+    strings = np.empty(len(items), object)
+    strings[:] = items
+    return strings
+
+
+def variants(payload: Texts) -> list[Payload]:
     """The one type of input that a saved model takes."""
     return [raw(payload)]
 
 
-def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
+def check_input(x: Any, data: DataDescription) -> Payload:
     """Check the input of a saved model; texts are cut and masked as in training.
 
     Args:
@@ -201,9 +205,7 @@ def check_input(x: Any, data: DataDescription) -> npt.NDArray[Any]:
             f"The input is {received}; expected a text or a list of texts.",
             "Give for example ['See you at nine.'].",
         )
-    texts = np.empty(len(items), object)
-    texts[:] = [_checked(item, place, data) for place, item in enumerate(items)]
-    return texts
+    return _strings([_checked(item, place, data) for place, item in enumerate(items)])
 
 
 def _checked(item: Any, place: int, data: DataDescription) -> str:
@@ -217,8 +219,7 @@ def _checked(item: Any, place: int, data: DataDescription) -> str:
     if "\0" in text or is_empty(text):
         problem = "holds a NUL character" if "\0" in text else "is an empty text"
         raise InputError(
-            f"Item {place} of the input {problem}: {item!r:.40}.",
-            "Leave it out.",
+            f"Item {place} of the input {problem}: {item!r:.40}.", "Leave it out."
         )
     try:
         encoded = mask(text, data.mask)[0].encode()
@@ -228,3 +229,92 @@ def _checked(item: Any, place: int, data: DataDescription) -> str:
             "Decode its bytes with their encoding, without surrogateescape.",
         ) from None
     return cut(encoded, data.shape[0]).decode()
+
+
+def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
+    """Decode texts to UTF-8 bytes, each in an array padded with zeros.
+
+    The encodings are UTF-8, with or without a byte order mark; UTF-16 with one; and
+    GB18030, which includes GBK and GB 2312. A text in another encoding, with a NUL or
+    with nothing visible becomes a `Problem`. A text longer than the form is cut, and
+    the personal data that the form names is masked.
+    """
+    notes: Counter[str] = Counter()
+    return Decoded([_decode(data, form, notes) for data in files], notes)
+
+
+def sizes(files: Sequence[bytes], form: Form) -> list[Size]:
+    """At most how many bytes each text has as padded UTF-8."""
+    limit = limit_of(form)
+    lengths = [(len(data), min(2 * len(data), limit)) for data in files]
+    return [Size(length, size_of(most, form)) for length, most in lengths]
+
+
+def _decode(data: bytes, form: Form, notes: Counter[str]) -> Payload | Problem:
+    if len(data) > BYTES_LIMIT:
+        reason = f"{len(data):,} bytes; a text has at most {BYTES_LIMIT:,}"
+        return Problem("too_large", reason)
+    decoded = _text_of(data)
+    if isinstance(decoded, Problem):
+        return decoded
+    text, encoding = decoded
+    text = clean(text)
+    if (place := text.find("\0")) >= 0:
+        return Problem("encoding", f"a NUL character at {place:,}: no text")
+    if is_empty(text):
+        return Problem("empty", "nothing of it can be seen" if text else "it is empty")
+    if encoding:
+        notes[f"read as {encoding}"] += 1
+    if form.mask:
+        text, masked = mask(text, form.mask)
+        notes.update(f"masked {kind}" for kind in masked)
+    encoded, limit = text.encode(), limit_of(form)
+    if len(encoded) > limit:
+        notes[note_of_cut(limit)] += 1
+        encoded = cut(encoded, limit)
+    padded = encoded.ljust(size_of(len(encoded), form), b"\0")
+    return np.frombuffer(padded, np.uint8)
+
+
+def _text_of(data: bytes) -> tuple[str, str] | Problem:
+    """A decoded text, and its encoding; empty for UTF-8."""
+    name = _UTF_16.get(data[:2])
+    try:
+        return data.decode("utf-16" if name else "utf-8"), name or ""
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start:,} ({data[error.start]:#04x})"
+    if name:
+        return Problem("encoding", f"{name} by its first bytes, but damaged at {where}")
+    if b"\0" in data:
+        return Problem("encoding", f"no text: NUL at byte {data.index(0):,}")
+    if _is_nearly_utf_8(data):
+        return Problem("encoding", f"damaged UTF-8 at {where}")
+    if text := _as_chinese(data):
+        return text, "GB18030"
+    return Problem(
+        "encoding",
+        f"neither UTF-8 (see {where}), UTF-16 with a byte order mark, nor GB18030; "
+        "save it as UTF-8",
+    )
+
+
+def _is_nearly_utf_8(data: bytes) -> bool:
+    text = data.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    good = sum(not c.isascii() for c in text) - bad
+    return good > _NEARLY_UTF_8 * (good + bad)
+
+
+def _as_chinese(data: bytes) -> str:
+    """The text in GB18030; empty where the bytes are no Chinese."""
+    try:
+        text = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return ""
+    total = common = 0
+    for letter, count in Counter(c for c in text if not c.isascii()).items():
+        code = letter.encode("gb18030")
+        is_common = code[0] in _COMMON and (code[1] >= 0xA1 or code[0] == 0xA8)
+        total += count
+        common += count * (len(code) == 4 or is_common)
+    return text if common >= _CHINESE * total else ""

@@ -1,4 +1,4 @@
-"""Loads a logged model, and checks its inputs.
+"""Loads a logged model, checks its inputs, and computes its outputs.
 
 A model is loaded only from a file with the recorded digest, in Keras's safe mode.
 """
@@ -10,18 +10,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
-from headrace.models.logged.inference import BLOCK, answers
+from headrace.media.forms import Payload
 from headrace.records import DataDescription
-from headrace.tasks.lookup import task
+from headrace.tasks import task
+from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.tracking import Tracking
+
+BLOCK = 1024  # items that are computed at once
+
+
+def answers(model: Any, items: Payload, block: int = BLOCK) -> Outputs:
+    """The outputs of a model as float32 ``(n, ...)``; see `outputs`."""
+    return outputs(model, items, block).astype(np.float32, copy=False)
+
+
+def outputs(model: Any, items: Payload, block: int = BLOCK) -> Payload:
+    """The outputs of a model for many items, in bounded memory.
+
+    Args:
+        model: a Keras model with one input and one output.
+        items: ``(n, *shape)``, in the model's input form.
+        block: items computed at once. The last block is padded, so that only one
+            shape is traced.
+
+    Returns:
+        ``(n, ...)``.
+    """
+    size = min(block, len(items))
+    parts = []
+    for start in range(0, len(items), size or 1):
+        rows = items[start : start + size]
+        short = size - len(rows)
+        if short:
+            rows = np.concatenate([rows, np.repeat(rows[:1], short, axis=0)])
+        parts.append(np.asarray(model.predict_on_batch(rows))[: size - short])
+    return np.concatenate(parts)
 
 
 class LoadedModel:
@@ -49,14 +79,11 @@ class LoadedModel:
             raise AttributeError(name)
         return getattr(self.description, name)
 
-    def check(self, x: Any) -> npt.NDArray[Any]:
+    def check(self, x: Any) -> Payload:
         """The input in the model's form; raises InputError if it does not fit."""
-        checked: npt.NDArray[Any] = medium(self.description.medium).check_input(
-            x, self.description
-        )
-        return checked
+        return medium(self.description.medium).check_input(x, self.description)
 
-    def __call__(self, x: Any) -> npt.NDArray[np.float32]:
+    def __call__(self, x: Any) -> Outputs:
         """The network's output: for a classifier, class probabilities.
 
         Args:
@@ -71,7 +98,7 @@ class LoadedModel:
         """
         items = self.check(x)
         count = len(items)
-        # The model is compiled for each number of items below a block: few of them.
+        # The model is compiled for each number of items: there are few of them.
         missing = min(BLOCK, 2 ** (count - 1).bit_length()) - count
         if missing > 0:
             items = np.concatenate([items, np.repeat(items[:1], missing, axis=0)])
@@ -79,24 +106,7 @@ class LoadedModel:
 
     def predict(self, x: Any) -> list[Any]:
         """The answer to each item: for a classifier, the most probable label."""
-        task_answers = task(self.description.task).answers
-        return task_answers.answers(self(x), self.description)
-
-
-def load_model(
-    tracking: Tracking,
-    model_uri: str,
-    digest: str,
-    description: DataDescription,
-    version: int | None = None,
-) -> LoadedModel:
-    """Load a logged model by the digest of its file.
-
-    Raises:
-        IntegrityError: the file is gone, changed, or not a safe Keras model.
-    """
-    with tracking.model_file(model_uri, digest) as path:
-        return open_model(path, model_uri, description, version)
+        return task(self.description.task).answers.answers(self(x), self.description)
 
 
 def open_model(
@@ -121,12 +131,12 @@ def open_model(
 
 
 def load(name: str, settings: Settings | None = None) -> LoadedModel:
-    """Load a registered version of a model, as the ledger has it.
+    """Load a version of a model that the ledger has.
 
     Args:
         name: ``MODEL``, which is its champion; ``MODEL@champion``; or
             ``MODEL/VERSION``.
-        settings: where it is; None: as the environment says.
+        settings: None: those of the environment.
 
     Raises:
         NotFoundError: there is no such version.
@@ -173,9 +183,7 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
         ) from error
 
 
-def golden_bytes(
-    model: Any, items: npt.NDArray[Any], description: DataDescription
-) -> bytes:
+def golden_bytes(model: Any, items: Payload, description: DataDescription) -> bytes:
     """An npz of golden inputs, in stored form, and the trained model's outputs.
 
     Args:

@@ -46,6 +46,13 @@ class Request(Record):
     model: Path
     golden: Path
 
+    @classmethod
+    def of(cls, training: LoggedModel, model: Path, golden: bytes) -> Request:
+        """A request; the golden file, as it was logged, is written beside the model."""
+        file = model.with_name(Path(GOLDEN_FILE).name)
+        file.write_bytes(golden)
+        return cls(training=training, model=model, golden=file)
+
 
 class ServingReport(Record):
     """The measurements of the process.
@@ -169,24 +176,10 @@ class ServingCheck:
     """The clean process: at work at once, and killed when the block ends.
 
     Args:
-        training: the logged model to check.
-        model: its Keras file, which must exist until the block ends.
-        golden: its golden file, as it was logged.
+        requests: the models to check; their files must exist until the block ends.
     """
 
-    def __init__(self, training: LoggedModel, model: Path, golden: bytes) -> None:
-        golden_file = model.with_name(Path(GOLDEN_FILE).name)
-        golden_file.write_bytes(golden)
-        self._start([Request(training=training, model=model, golden=golden_file)])
-
-    @classmethod
-    def of_several(cls, requests: Sequence[Request]) -> ServingCheck:
-        """One process for several models."""
-        check = cls.__new__(cls)
-        check._start(requests)
-        return check
-
-    def _start(self, requests: Sequence[Request]) -> None:
+    def __init__(self, requests: Sequence[Request]) -> None:
         self._limit_seconds = TIMEOUT_SECONDS * len(requests)
         self._running = _spares.pop() if _spares else _Running()
         lines = [request.model_dump_json() for request in requests]
@@ -198,16 +191,12 @@ class ServingCheck:
     def __exit__(self, *_: object) -> None:
         self._running.end()
 
-    def result(self) -> ServingReport:
-        """Wait for the process; the report on the only model.
+    def results(self) -> list[ServingReport]:
+        """Wait for the process; the reports on the models, in their order.
 
         Raises:
-            DependencyError: it crashed or hung, which is no verdict on the model.
+            DependencyError: it crashed or hung, which is no verdict on a model.
         """
-        return self.results()[0]
-
-    def results(self) -> list[ServingReport]:
-        """The same for several models, in their order."""
         try:
             code = self._running.process.wait(timeout=self._limit_seconds)
         except subprocess.TimeoutExpired:
@@ -237,17 +226,16 @@ def measure(request: Request) -> ServingReport:
     training = request.training
     golden = request.golden.read_bytes()
     if hashlib.sha256(golden).hexdigest() != training.golden_digest:
-        return ServingReport(
-            error=f"{GOLDEN_FILE} of run {training.run_id} was changed"
-        )
+        error = f"{GOLDEN_FILE} of run {training.run_id} was changed"
+        return ServingReport(error=error)
     if hashlib.sha256(request.model.read_bytes()).hexdigest() != training.model_digest:
         return ServingReport(error=f"the file of {training.model_uri} was changed")
     with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
         items, outputs = arrays["items"], arrays["outputs"]
     try:
         model = open_model(request.model, training.model_uri, training.description)
-    except IntegrityError as error:
-        return ServingReport(error=error.message)
+    except IntegrityError as refusal:
+        return ServingReport(error=refusal.message)
     module = medium(training.description.medium)
     answers = [model(form) for form in module.variants(items)]
     seconds = []
@@ -260,10 +248,8 @@ def measure(request: Request) -> ServingReport:
     difference = max(float(np.abs(a - outputs).max()) for a in answers)
     if not np.isfinite(difference):
         return ServingReport(error="the model's answers are not all finite")
-    return ServingReport(
-        difference=difference,
-        latency_ms=statistics.median(seconds[5:]) * 1000,
-    )
+    latency_ms = statistics.median(seconds[5:]) * 1000
+    return ServingReport(difference=difference, latency_ms=latency_ms)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from headrace.errors import IntegrityError
 from headrace.gates.champion import Opponent, Trial, champion_gate, not_compared
 from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.models.logged.loading import load_version, open_model
-from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
+from headrace.models.logged.serving_check import TOLERANCE, Request, ServingCheck
 from headrace.models.logged.soundness.checks import mark_verified
 from headrace.records import (
     MANIFEST,
@@ -55,7 +55,7 @@ from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.former import BestFormer, find_best_former
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 
 def evaluate(
@@ -85,7 +85,7 @@ def evaluate(
     with (
         tempfile.TemporaryDirectory(prefix="headrace-") as folder,
         _logged(tracking, training) as (file, golden),
-        ServingCheck(training, file, golden) as check,  # runs in parallel
+        ServingCheck([Request.of(training, file, golden)]) as check,  # runs in parallel
     ):
         place = Path(folder)
         data, how = training.description, spec.evaluation
@@ -107,7 +107,7 @@ def evaluate(
         parts = (p for split in (rows, val, trained) for p in ask_some(model, split))
         suspects = judge.suspects(parts, data)
         report.draw(answers, suspects, data, how, place)
-        served = check.result()
+        served = check.results()[0]
         metrics["model_megabytes"] = training.model_bytes / 1e6
         if served.latency_ms is not None:
             metrics["latency_ms"] = served.latency_ms

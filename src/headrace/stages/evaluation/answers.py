@@ -14,11 +14,10 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.splits import Rows, SplitRows
 from headrace.media import medium
-from headrace.models.logged import inference
+from headrace.models.logged import loading
 from headrace.records import Finding, Metrics
-from headrace.tasks import Judge
+from headrace.tasks import Judge, task
 from headrace.tasks.forms import Judged, Outputs, Scores, Targets
-from headrace.tasks.lookup import task
 
 SHOWN = 50
 SOME_ROWS = 20_000
@@ -83,7 +82,7 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
         part = rows.read(shard)
         raw = module.raw(part.items)
         targets.append(part.targets)
-        outputs.append(inference.answers(model, raw))
+        outputs.append(loading.answers(model, raw))
         groups += part.groups
         worst_so_far = _worst(worst_so_far, part, outputs[-1], worst, judge)
         for version, other in others.items():
@@ -98,7 +97,7 @@ def ask(model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int) -> A
 
 def scores_of(model: Any, raw: Any, targets: Targets, judge: Judge) -> Scores:
     """The scores of a model's answers to raw items, ``(n,)``."""
-    return judge.scores(inference.answers(model, raw), targets)
+    return judge.scores(loading.answers(model, raw), targets)
 
 
 def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
@@ -115,7 +114,7 @@ def ask_some(model: Any, rows: SplitRows) -> Iterator[Judged]:
     for shard in np.flatnonzero(rows.counts).tolist():
         part = rows.read(shard)
         items = part.items[:most]
-        outputs = inference.answers(model, module.raw(items))
+        outputs = loading.answers(model, module.raw(items))
         names = part.names[:most]
         yield Judged(rows.split, items, part.targets[:most], names, outputs)
         most -= len(items)

@@ -29,8 +29,8 @@ from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.answers import scores_of
 from headrace.state.ledger.former import Attempt
 from headrace.state.store import Store
+from headrace.tasks import task
 from headrace.tasks.forms import Scores, Targets
-from headrace.tasks.lookup import task
 
 Items = npt.NDArray[np.bytes_]
 Subject = tuple[str, int | None, str]  # weights, champion and rows of a comparison

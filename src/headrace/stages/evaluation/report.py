@@ -25,8 +25,8 @@ from headrace.records import (
 from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import Answers
 from headrace.state.tracking import Tracking
+from headrace.tasks import task
 from headrace.tasks.forms import Suspect
-from headrace.tasks.lookup import task
 
 FOLDER = "evaluation"
 _PICTURED = 25

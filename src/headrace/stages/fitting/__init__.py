@@ -33,7 +33,7 @@ from headrace.stages.fitting.execution import (
     whole_batches,
 )
 from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 
 @contextmanager

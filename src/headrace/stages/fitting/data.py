@@ -16,16 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots import 
-from headrace.data.snapshots.splits import Rows
-from headrace.data.snapshots.splits import SplitRows, read_split
+from headrace.data.snapshots.splits import Rows, SplitRows, read_split
 from headrace.errors import SpecError
 from headrace.media import medium
-from headrace.models.logged.inference import outputs
+from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
+from headrace.tasks import task
 from headrace.tasks.forms import Targets
-from headrace.tasks.lookup import task
 
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29

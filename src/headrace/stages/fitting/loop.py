@@ -19,7 +19,7 @@ import numpy as np
 
 from headrace.errors import Refusal, SpecError
 from headrace.interrupts import Deferral, deferred
-from headrace.models.logged.inference import answers
+from headrace.models.logged.loading import answers
 from headrace.progress import Progress
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec

@@ -116,7 +116,7 @@ def _decode(
 ) -> tuple[Source, Form, Decoded]:
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded, limits = media.medium(medium), Decoded(), Limits.of(settings)
-    form = module.form_of(data)
+    form = media.form_of(data, medium)
     decode = partial(decode_to_runs, medium, task, form, data.source, limits)
     with (
         open_source(data.source, settings, reading_of(data, medium, task)) as source,

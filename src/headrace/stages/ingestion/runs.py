@@ -21,9 +21,8 @@ import pyarrow.compute as pc
 from headrace import media, tasks
 from headrace.data.decoding import Block, Limits, Part, decode_chunk, fit
 from headrace.data.snapshots.writing import Rejected
-from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
+from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.media.chunks import Chunk
-from headrace.media.digests import digests
 from headrace.records import Form
 
 RUN_BYTES = 16 * 2**20

@@ -25,7 +25,7 @@ from headrace.settings import variable
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import code_state, installed, normal_name
 from headrace.state.store import pipeline_files
-from headrace.tasks.lookup import task_modules
+from headrace.tasks import task_modules
 
 # Environment variables of libraries that can change the last bits of a sum.
 _VARIABLES = (

@@ -25,7 +25,7 @@ from headrace.spec.law import Change, recorded_changes
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.versions import compared_with_another
 from headrace.state.tracking import Tracking, version_tags
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 _SHOWN = 3
 

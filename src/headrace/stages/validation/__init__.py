@@ -33,9 +33,8 @@ from headrace.stages.validation.tables import (
     rejected_items,
 )
 from headrace.state.store import Store
-from headrace.tasks import Contract
+from headrace.tasks import Contract, task
 from headrace.tasks.forms import Counts
-from headrace.tasks.lookup import task
 
 _KINDS_SHOWN = 5
 

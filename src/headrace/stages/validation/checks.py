@@ -17,7 +17,7 @@ from headrace.media.forms import Expectation
 from headrace.records import SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.validation.tables import ItemTable, Rows
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -29,8 +29,8 @@ from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.workers import spread
 from headrace.state.disk import disk_errors
+from headrace.tasks import task
 from headrace.tasks.forms import Counts
-from headrace.tasks.lookup import task
 
 if TYPE_CHECKING:
     import pandas as pd

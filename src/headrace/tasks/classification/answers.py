@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import Outputs
+from headrace.tasks.forms import Figures, Outputs
 
 
-class LikeliestClass:
+class LikeliestClass(Answers):
     """See `headrace.tasks.Answers`."""
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
@@ -36,7 +36,7 @@ class LikeliestClass:
         """Whether it is a class."""
         return label in data.classes
 
-    def figures(self, metrics: Mapping[str, float | None]) -> str:
+    def figures(self, metrics: Figures) -> str:
         """Accuracy with its interval, log loss and calibration error."""
 
         def value(name: str) -> str:
@@ -53,9 +53,7 @@ class LikeliestClass:
         """The classes."""
         return f"classes {', '.join(data.classes)}"
 
-    def highlights(
-        self, metrics: Metrics, slices: Mapping[str, Mapping[str, float | None]]
-    ) -> list[str]:
+    def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """F1, precision and recall of the smaller of two classes."""
         classes = [name for name in slices if name.startswith("class=")]
         if len(classes) != 2:
@@ -66,4 +64,4 @@ class LikeliestClass:
         return [f"{rare.removeprefix('class=')}: {metrics_of_class}"]
 
 
-PART: Answers = LikeliestClass()
+PART = LikeliestClass()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from headrace.media.forms import Expectation
 from headrace.records import DataDescription
 from headrace.tasks import Contract
-from headrace.tasks.forms import Column, Counts
+from headrace.tasks.forms import Column, Counts, some
 
 # A class of less than this share of the mean size is hardly learned or measured.
 SMALL_CLASS = 0.1
@@ -35,8 +35,8 @@ def class_shares(
         sizes[name] += rows
     shares = np.ones((len(splits), len(classes) + 1))
     for i, name in enumerate(splits.tolist()):
-        for j, cls in enumerate(classes):
-            shares[i, j] = counts[name, cls] * len(classes) / sizes[name]
+        own = [counts[name, label] for label in classes]
+        shares[i, :-1] = np.multiply(own, len(classes)) / sizes[name]
     return np.asarray(shares[of_split, of_label])
 
 
@@ -48,20 +48,15 @@ def _missing(split: str, counts: Counts, classes: Sequence[str]) -> str:
     sizes: Counter[str] = Counter()
     for (_, label), rows in counts.items():
         sizes[label] += rows
-    few = [f"{label} has {sizes[label]:,}" for label in missing]
+    few = some([f"{label} has {sizes[label]:,}" for label in missing], _SHOWN)
     noun = "class" if len(missing) == 1 else "the classes"
     return (
-        f"{split} holds no item of {noun} {_some(missing)}; a class needs at least 2 "
-        f"different items, one in train and one in test, and {_some(few)}"
+        f"{split} holds no item of {noun} {some(missing, _SHOWN)}; a class needs at "
+        f"least 2 different items, one in train and one in test, and {few}"
     )
 
 
-def _some(values: Sequence[str]) -> str:
-    more = len(values) - _SHOWN
-    return ", ".join(values[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-
-
-class KnownClasses:
+class KnownClasses(Contract):
     """See `headrace.tasks.Contract`."""
 
     COLUMNS: Sequence[str] = ("class_share",)
@@ -117,7 +112,8 @@ class KnownClasses:
         sizes = {label: counts["train", label] for label in data.classes}
         mean = sum(sizes.values()) / len(sizes)
         few = [f"{c} has {n:,}" for c, n in sizes.items() if n < SMALL_CLASS * mean]
-        return len(few), f"of a mean of {mean:,.0f} train items a class, {_some(few)}"
+        listed = some(few, _SHOWN)
+        return len(few), f"of a mean of {mean:,.0f} train items a class, {listed}"
 
 
-PART: Contract = KnownClasses()
+PART = KnownClasses()

@@ -1,8 +1,14 @@
-"""A dense layer with a softmax, and cross entropy."""
+"""A dense layer with a softmax, and cross entropy; calibrated confidence.
+
+Temperature scaling calibrates after training: all logits are divided by one number, the
+temperature, which is chosen on validation rows (Guo, Pleiss, Sun and Weinberger, "On
+Calibration of Modern Neural Networks", 2017). The likeliest class stays the same. Label
+smoothing makes a model underconfident; this corrects it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,11 +17,52 @@ from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
-from headrace.tasks.classification import calibration
-from headrace.tasks.forms import OR_A_BODY, Outputs, Targets
+from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
+
+MOST = 8.0  # a temperature is between one eighth and this
 
 
-class Softmax:
+def last_layer(network: Any) -> Any:
+    """The network's last layer, a dense one with a softmax.
+
+    Raises:
+        SpecError: it is another kind of layer.
+    """
+    import keras
+
+    layer = network.layers[-1]
+    dense = isinstance(layer, keras.layers.Dense)
+    if not dense or layer.activation is not keras.activations.softmax:
+        raise SpecError(
+            "training.calibrate = true: the network ends in a layer "
+            f"{type(layer).__name__} ({layer.name}).",
+            "End it in one Dense layer with activation='softmax', or leave calibrate "
+            "out.",
+        )
+    return layer
+
+
+def best_temperature(probabilities: Outputs, labels: Targets) -> float:
+    """The temperature with the lowest log loss.
+
+    A prior with the weight of one row draws it towards 1. Without it, a few rows that
+    are all predicted correctly would give unlimited confidence.
+    """
+    from scipy import optimize, special
+
+    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        scaled = special.log_softmax(logits / np.exp(log_temperature), axis=1)
+        return float(log_temperature**2 / 2 - scaled[rows, labels].sum())
+
+    most = np.log(MOST)
+    best = optimize.minimize_scalar(loss, bounds=(-most, most), method="bounded")
+    return float(np.exp(best.x))
+
+
+class Softmax(Head):
     """See `headrace.tasks.Head`."""
 
     def width(self, data: DataDescription) -> int:
@@ -23,16 +70,13 @@ class Softmax:
         return len(data.classes)
 
     def head(
-        self,
-        data: DataDescription,
-        targets: Callable[[], Targets],
-        options: Mapping[str, Any],
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
     ) -> list[Any]:
         """One dense layer with a softmax."""
         import keras
 
-        dense = keras.layers.Dense
-        return [dense(len(data.classes), activation="softmax", **options)]
+        width = len(data.classes)
+        return [keras.layers.Dense(width, activation="softmax", **options)]
 
     def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
         """Refuse a network that does not give ``(batch, classes)``."""
@@ -47,7 +91,7 @@ class Softmax:
     def check_training(self, network: Any, training: TrainingSpec) -> None:
         """Refuse to calibrate a network that does not end in a softmax layer."""
         if training.calibrate:
-            calibration.last_layer(network)
+            last_layer(network)
 
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
@@ -71,16 +115,15 @@ class Softmax:
         return ops.cast(ops.equal(predicted, targets), "float32")
 
     def finish(
-        self,
-        network: Any,
-        outputs: Callable[[], Outputs],
-        targets: Targets,
-        training: TrainingSpec,
+        self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec
     ) -> Metrics:
-        """Temperature scaling."""
+        """Temperature scaling: the logits are divided by `best_temperature`."""
         if not (training.calibrate and len(targets)):
             return {"temperature": 1.0}
-        return {"temperature": calibration.calibrate(network, outputs(), targets)}
+        temperature = best_temperature(outputs(), targets)
+        for weight in last_layer(network).weights:
+            weight.assign(np.asarray(weight) / np.float32(temperature))
+        return {"temperature": temperature}
 
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets
@@ -93,4 +136,4 @@ class Softmax:
         }
 
 
-PART: Head = Softmax()
+PART = Softmax()

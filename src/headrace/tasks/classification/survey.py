@@ -6,19 +6,20 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from headrace.errors import Refusal
 from headrace.records import Finding
 from headrace.signs import as_code, as_markdown
 from headrace.tasks import Surveyor
-from headrace.tasks.classification.plain import natural_order
-from headrace.tasks.forms import Counts, Survey
+from headrace.tasks.classification.labels import natural_order
+from headrace.tasks.forms import Counts, Survey, some
 
 STANDARD_ERRORS = 3
 LEAST_ROWS = 2  # of a class in train: a single one may be a typing error
 UNBALANCED = 0.8
-MACRO_F1 = 0.6  # of two classes, the majority-class baseline is below 0.5
+# A gate where one class dominates. Of two classes, the majority-class baseline of macro
+# F1 is below 0.5.
+MACRO_F1 = {"name": "macro_f1", "metric": "test_macro_f1", "threshold": 0.6}
 CLASSES_SHOWN = 20
 _NAMED = 10
 _SHOWN = 5
@@ -47,29 +48,17 @@ class Classes:
     @property
     def majority(self) -> tuple[str, float]:
         """The largest class of the test split, and its share of it."""
-        sizes = {label: self.counts["test", label] for label in self.names}
-        label = max(sizes, key=lambda name: sizes[name])
-        return label, sizes[label] / self.rows("test")
-
-    @property
-    def constant(self) -> str:
-        """Always saying the largest class, in words; a tie is said to be one."""
-        label, _ = self.majority
-        sizes = [self.counts["test", name] for name in self.names]
-        others = sizes.count(max(sizes)) - 1
-        tie = f", as large as {others} other{'s' * (others > 1)}," if others else ""
-        return f"always saying {label!r}{tie}"
+        label = max(self.names, key=lambda name: self.counts["test", name])
+        return label, self.counts["test", label] / self.rows("test")
 
     @property
     def rows_for_the_gate(self) -> int:
-        """The test rows with which three standard errors reach halfway to 1."""
+        """The test rows with which three standard errors reach halfway to 1.
+
+        With fewer, the gate lies less than three standard errors above the majority.
+        """
         share = self.majority[1]
         return math.ceil((2 * STANDARD_ERRORS) ** 2 * share / (1 - share))
-
-    @property
-    def has_few_test_rows(self) -> bool:
-        """Whether the gate lies less than three standard errors above the majority."""
-        return self.rows("test") < self.rows_for_the_gate
 
     @property
     def accuracy_gate(self) -> float:
@@ -88,14 +77,12 @@ class Classes:
     def findings(self) -> Iterator[Finding]:
         """Classes that cannot be read, and too few test rows."""
         if self.unreadable:
-            count, some = len(self.unreadable), list(self.unreadable.items())[:_SHOWN]
             message = "these classes are left out, as none of their rows can be read: "
-            message += ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in some)
-            if count > _SHOWN:
-                message += f" and {count - _SHOWN:,} more"
-            yield Finding(check="classes", count=count, message=message)
-        if self.has_few_test_rows:
-            rows, (label, share) = self.rows("test"), self.majority
+            rows_of = [f"{c!r} ({rows:,} rows)" for c, rows in self.unreadable.items()]
+            message += some(rows_of, _SHOWN)
+            yield Finding(check="classes", count=len(rows_of), message=message)
+        rows, (label, share) = self.rows("test"), self.majority
+        if rows < self.rows_for_the_gate:
             message = (
                 f"the {rows:,} test rows are too few for a gate of three standard "
                 f"errors above always saying {label!r} ({share:.1%}), which takes "
@@ -104,21 +91,11 @@ class Classes:
             yield Finding(check="few_rows", split="test", count=rows, message=message)
 
     @property
-    def gates(self) -> Iterator[dict[str, Any]]:
-        """A gate of accuracy; of macro F1 as well where one class dominates."""
-        yield {"name": "accuracy", "threshold": self.accuracy_gate}
-        if self.majority[1] > UNBALANCED:
-            gate = {"name": "macro_f1", "metric": "test_macro_f1"}
-            yield {**gate, "threshold": MACRO_F1}
-
-    @property
     def readme(self) -> Iterator[str]:
         """A table of the classes, and the reason for the threshold."""
         counts = self.counts
-        sizes = sorted(
-            ((counts["train", c], counts["test", c], c) for c in self.names),
-            reverse=True,
-        )
+        rows_of = [(counts["train", c], counts["test", c], c) for c in self.names]
+        sizes = sorted(rows_of, reverse=True)
         yield from ("| class | train | test |", "|---|---|---|")
         for train, test, label in sizes[:CLASSES_SHOWN]:
             yield f"| {as_markdown(label)} | {train:,} | {test:,} |"
@@ -127,11 +104,10 @@ class Classes:
         if more > 0:
             yield from (f"{more} more classes are not shown.", "")
         label, share = self.majority
-        reason = "three standard errors more"
-        if self.has_few_test_rows:
+        reason, needed = "three standard errors more", self.rows_for_the_gate
+        if self.rows("test") < needed:
             reason = (
-                "half of the way to 1: three standard errors take "
-                f"{self.rows_for_the_gate:,} test rows"
+                f"half of the way to 1: three standard errors take {needed:,} test rows"
             )
         yield (
             f"Always saying {as_code(label)} would be right for {share:.1%} of the "
@@ -149,61 +125,17 @@ def find_classes(
         Refusal: fewer than two classes have enough rows.
     """
     labels = natural_order({label for _, label in counts})
-    enough = [
-        label
-        for label in labels
-        if counts["train", label] >= LEAST_ROWS and counts["test", label]
-    ]
+    learnt = [label for label in labels if counts["train", label] >= LEAST_ROWS]
+    enough = [label for label in learnt if counts["test", label]]
     if len(enough) < 2:
         raise _too_little(source, counts, labels, items)
     rows = Counter(rejected)
-    unreadable = {
-        label: rows[label]
-        for label in natural_order(rows)
-        if label not in {"", *labels}
-    }
+    unknown = natural_order(rows.keys() - {"", *labels})
+    unreadable = {label: rows[label] for label in unknown}
     few = [label for label in labels if label not in enough]
     left_out = {label: counts["train", label] + counts["test", label] for label in few}
     left_out |= dict.fromkeys(unreadable, 0)
     return Classes(counts, tuple(enough), left_out, unreadable)
-
-
-def survey(source: str, counts: Counts, items: int, rejected: Sequence[str]) -> Survey:
-    """The classes with enough rows, and a gate above the majority-class baseline."""
-    classes = find_classes(source, counts, items, rejected)
-    names, (label, share) = classes.names, classes.majority
-    rows = {split: classes.rows(split) for split in ("train", "test")}
-    more = len(names) - _NAMED
-    left_out = {k: rows_in_words(v) for k, v in classes.left_out.items()}
-    return Survey(
-        rows=rows,
-        fields={"classes": list(names)},
-        head=[
-            f"# {rows['train']:,} rows to learn from and {rows['test']:,} to test on, "
-            f"{len(names)} classes.",
-            f"# Always saying {label!r} would be right for {share:.1%} of the test "
-            "rows.",
-            *(f"# Left out: {k!r}, which has {v}." for k, v in left_out.items()),
-        ],
-        gates=list(classes.gates),
-        summary=f"Tells {len(names)} classes of {{medium}} apart.",
-        readme=list(classes.readme),
-        limits="It answers with one of its classes whatever it is given.",
-        facts={
-            "classes": list(names),
-            "left_out": classes.left_out,
-            "majority": {"class": label, "share": round(share, 4)},
-            "gates": {"accuracy": classes.accuracy_gate},
-        },
-        lines=[
-            f"{len(names)} classes: {', '.join(names[:_NAMED])}"
-            + f" and {more} more" * (more > 0),
-            f"{classes.constant} would be right for {share:.1%}; the gate asks for "
-            f"{classes.accuracy_gate:.1%}: raise it after the first run",
-            *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
-        ],
-        findings=list(classes.findings),
-    )
 
 
 def _too_little(
@@ -217,14 +149,13 @@ def _too_little(
             ", and equal ones go to one split.",
             "Look whether the items are in another column or file; else mend them.",
         )
-    some = ", ".join(
+    rows_of = [
         f"{label} ({counts['train', label]:,} train, {counts['test', label]:,} test)"
-        for label in labels[:_SHOWN]
-    )
-    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
+        for label in labels
+    ]
     return Refusal(
         f"{source} has no two classes with at least {LEAST_ROWS} rows in train "
-        f"and 1 in test. Its labels: {some}{more}.",
+        f"and 1 in test. Its labels: {some(rows_of, _SHOWN)}.",
         "Name the column of the labels with --label, or give at least two classes of "
         f"{LEAST_ROWS + 1} different items each.",
     )
@@ -237,14 +168,49 @@ def rows_in_words(rows: int) -> str:
     return f"{rows:,} {'row' if rows == 1 else 'rows'} in all"
 
 
-class ClassSurvey:
+class ClassSurvey(Surveyor):
     """See `headrace.tasks.Surveyor`."""
 
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
-        """See `survey`."""
-        return survey(source, labels, items, rejected)
+        """The classes with enough rows, and a gate above the majority baseline."""
+        classes = find_classes(source, labels, items, rejected)
+        names, (label, share) = classes.names, classes.majority
+        rows = {split: classes.rows(split) for split in ("train", "test")}
+        left_out = {k: rows_in_words(v) for k, v in classes.left_out.items()}
+        threshold, largest = classes.accuracy_gate, labels["test", label]
+        ties = sum(labels["test", name] == largest for name in names) - 1
+        tie = f", as large as {ties} other{'s' * (ties > 1)}," if ties else ""
+        gate = {"name": "accuracy", "threshold": threshold}
+        return Survey(
+            rows=rows,
+            fields={"classes": list(names)},
+            head=[
+                f"# {rows['train']:,} rows to learn from and {rows['test']:,} to test "
+                f"on, {len(names)} classes.",
+                f"# Always saying {label!r} would be right for {share:.1%} of the test "
+                "rows.",
+                *(f"# Left out: {k!r}, which has {v}." for k, v in left_out.items()),
+            ],
+            gates=[gate, MACRO_F1] if share > UNBALANCED else [gate],
+            summary=f"Tells {len(names)} classes of {{medium}} apart.",
+            readme=list(classes.readme),
+            limits="It answers with one of its classes whatever it is given.",
+            facts={
+                "classes": list(names),
+                "left_out": classes.left_out,
+                "majority": {"class": label, "share": round(share, 4)},
+                "gates": {"accuracy": threshold},
+            },
+            lines=[
+                f"{len(names)} classes: {some(names, _NAMED)}",
+                f"always saying {label!r}{tie} would be right for {share:.1%}; the "
+                f"gate asks for {threshold:.1%}: raise it after the first run",
+                *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
+            ],
+            findings=list(classes.findings),
+        )
 
 
-PART: Surveyor = ClassSurvey()
+PART = ClassSurvey()

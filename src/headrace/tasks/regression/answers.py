@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers
-from headrace.tasks.forms import Outputs
+from headrace.tasks.forms import Figures, Outputs
 from headrace.tasks.regression.labels import number
 
 
-class PredictedNumber:
+class PredictedNumber(Answers):
     """See `headrace.tasks.Answers`."""
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
@@ -31,7 +31,7 @@ class PredictedNumber:
         """Whether it is a number."""
         return not math.isnan(number(label))
 
-    def figures(self, metrics: Mapping[str, float | None]) -> str:
+    def figures(self, metrics: Figures) -> str:
         """Median and mean absolute error, and bias."""
 
         def value(name: str) -> str:
@@ -49,9 +49,7 @@ class PredictedNumber:
         """One number."""
         return "answer one number"
 
-    def highlights(
-        self, metrics: Metrics, slices: Mapping[str, Mapping[str, float | None]]
-    ) -> list[str]:
+    def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """The range of the targets with the largest error."""
         ranges = {n: s for n, s in slices.items() if n.startswith("range=")}
         if len(ranges) < 2:
@@ -64,4 +62,4 @@ class PredictedNumber:
         ]
 
 
-PART: Answers = PredictedNumber()
+PART = PredictedNumber()

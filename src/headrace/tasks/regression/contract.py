@@ -12,7 +12,7 @@ from headrace.tasks.forms import Column, Counts
 from headrace.tasks.regression.labels import numbers
 
 
-class FiniteNumbers:
+class FiniteNumbers(Contract):
     """See `headrace.tasks.Contract`."""
 
     COLUMNS: Sequence[str] = ("target",)
@@ -50,11 +50,5 @@ class FiniteNumbers:
             if not counts[split, ""]
         ]
 
-    def warning(
-        self, check: str, counts: Counts, data: DataDescription
-    ) -> tuple[int, str] | None:
-        """None."""
-        return None
 
-
-PART: Contract = FiniteNumbers()
+PART = FiniteNumbers()

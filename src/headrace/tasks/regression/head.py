@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import Head
-from headrace.tasks.forms import OR_A_BODY, Outputs, Targets
+from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
 
 DELTA = 0.1  # standard deviations of the targets
 
@@ -21,7 +21,7 @@ def scale_of(network: Any) -> float:
     return float(getattr(network.layers[-1], "scale", 1.0))
 
 
-class OneNumber:
+class OneNumber(Head):
     """See `headrace.tasks.Head`."""
 
     def width(self, data: DataDescription) -> int:
@@ -29,10 +29,7 @@ class OneNumber:
         return 1
 
     def head(
-        self,
-        data: DataDescription,
-        targets: Callable[[], Targets],
-        options: Mapping[str, Any],
+        self, data: DataDescription, targets: Lazy, options: Mapping[str, Any]
     ) -> list[Any]:
         """A dense layer, rescaled to the mean and standard deviation of train.
 
@@ -81,16 +78,6 @@ class OneNumber:
 
         return ops.abs(outputs[:, 0] - targets)
 
-    def finish(
-        self,
-        network: Any,
-        outputs: Callable[[], Outputs],
-        targets: Targets,
-        training: TrainingSpec,
-    ) -> Metrics:
-        """There is nothing to adjust."""
-        return {}
-
     def validation_metrics(
         self, network: Any, outputs: Outputs, targets: Targets
     ) -> Metrics:
@@ -98,10 +85,8 @@ class OneNumber:
         error = np.abs(outputs[:, 0].astype(np.float64) - targets)
         share = error / (scale_of(network) * DELTA)
         loss = DELTA * np.where(share <= 1, share**2 / 2, share - 0.5)
-        return {
-            "val_loss": float(loss.mean()),
-            "val_absolute_error": float(error.mean()),
-        }
+        mean_error = float(error.mean())
+        return {"val_loss": float(loss.mean()), "val_absolute_error": mean_error}
 
 
-PART: Head = OneNumber()
+PART = OneNumber()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Judge
-from headrace.tasks.forms import Judged, Outputs, Scores, Suspect, Targets
-from headrace.tasks.regression import pictures
+from headrace.tasks.forms import Outputs, Scores, Targets
 
 RANGES = 5  # of the targets, with equal numbers of rows
 ENOUGH_ROWS = 50  # for the comparison with a champion
+_POINTS = 5000  # more make a picture slow and no clearer
 
 
 def interval(values: Scores, confidence: float) -> tuple[float, float]:
@@ -29,7 +29,7 @@ def interval(values: Scores, confidence: float) -> tuple[float, float]:
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-class AbsoluteError:
+class AbsoluteError(Judge):
     """See `headrace.tasks.Judge`."""
 
     def scores(self, outputs: Outputs, targets: Targets) -> Scores:
@@ -89,16 +89,11 @@ class AbsoluteError:
         numbers = f"true {target:.4g}, predicted {output[0]:.4g}"
         return f"{numbers}\n(off by {output[0] - target:+.4g})"
 
-    def suspects(self, parts: Iterable[Judged], data: DataDescription) -> list[Suspect]:
-        """None: a large error is as likely to be the model's."""
-        return []
-
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int
     ) -> list[Finding]:
         """Too few test rows to compare a challenger with a champion."""
-        rows = len(targets)
-        if rows >= ENOUGH_ROWS:
+        if (rows := len(targets)) >= ENOUGH_ROWS:
             return []
         message = (
             f"{rows:,} test rows are too few to show that a challenger is no worse "
@@ -116,8 +111,8 @@ class AbsoluteError:
     ) -> None:
         """Predicted against true numbers, and the residuals."""
         predicted = outputs[:, 0].astype(np.float64)
-        pictures.draw_predictions(predicted, targets, folder / "predictions.png")
-        pictures.draw_residuals(predicted, targets, folder / "residuals.png")
+        draw_predictions(predicted, targets, folder / "predictions.png")
+        draw_residuals(predicted, targets, folder / "residuals.png")
 
 
 def _errors(outputs: Outputs, targets: Targets) -> Scores:
@@ -143,4 +138,34 @@ def _range(first: float, last: float) -> str:
     return f"{first:.4g}" if first == last else f"{first:.4g} to {last:.4g}"
 
 
-PART: Judge = AbsoluteError()
+def draw_predictions(predicted: Scores, true: Targets, path: Path) -> None:
+    """Predicted against true numbers; the line is where they are equal."""
+    figure = new_figure(5, 5)
+    axes = figure.subplots()
+    shown = slice(_POINTS)
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
+    axes.plot(ends, ends, "--", color="grey", lw=1)
+    axes.scatter(true[shown], predicted[shown], 6, INK, alpha=0.4, linewidths=0)
+    axes.set(xlabel="true", ylabel="predicted", title="test split")
+    axes.grid(alpha=0.3)
+    save(figure, path)
+
+
+def draw_residuals(predicted: Scores, true: Targets, path: Path) -> None:
+    """Predicted minus true: by the true number, and how often each size occurs."""
+    figure = new_figure(9, 4)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
+    residuals, shown = predicted - true, slice(_POINTS)
+    left.scatter(true[shown], residuals[shown], 6, INK, alpha=0.4, linewidths=0)
+    right.hist(residuals, bins=40, orientation="horizontal", color=INK)
+    for axes in (left, right):
+        axes.axhline(0, color="grey", lw=1)
+        axes.axhline(float(residuals.mean()), color=ACCENT, lw=1.5, label="bias")
+        axes.grid(alpha=0.3)
+    left.set(xlabel="true", ylabel="predicted - true", title="residuals, test split")
+    left.legend()
+    right.set(xlabel="rows")
+    save(figure, path)
+
+
+PART = AbsoluteError()

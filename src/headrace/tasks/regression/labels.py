@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.media.chunks import Chunk, Source
 from headrace.records import DataDescription
-from headrace.spec import DataSpec
 from headrace.tasks import Labels
 from headrace.tasks.forms import Targets
 
@@ -31,7 +29,7 @@ def numbers(labels: Sequence[str]) -> Targets:
     return np.array([number(label) for label in labels], np.float64)
 
 
-class Numbers:
+class Numbers(Labels):
     """See `headrace.tasks.Labels`."""
 
     STRATIFIED = False
@@ -54,10 +52,6 @@ class Numbers:
         """One of them: only whether there are any matters."""
         return frozenset(list(labels)[:1])
 
-    def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
-        """Nothing: models of data in different ranges can be compared."""
-        return {}
-
     def covers(self, train: Collection[str], val: Collection[str]) -> bool:
         """Whether there are any."""
         return bool(val)
@@ -67,4 +61,4 @@ class Numbers:
         return numbers(labels.to_pylist()).astype(self.DTYPE)
 
 
-PART: Labels = Numbers()
+PART = Numbers()

@@ -21,7 +21,7 @@ LEAST_STEPS = 3_000
 BIAS = 0.1  # as a share of the error of always answering the median
 
 
-class NumberSurvey:
+class NumberSurvey(Surveyor):
     """See `headrace.tasks.Surveyor`."""
 
     def survey(
@@ -90,8 +90,7 @@ def _values(labels: Counts, split: str) -> Targets:
     """The numbers of a split, one for each row."""
     own = {label: rows for (of, label), rows in labels.items() if of == split}
     values = np.repeat(numbers(list(own)), list(own.values()))
-    known: Targets = values[~np.isnan(values)]
-    return known
+    return np.asarray(values[~np.isnan(values)])
 
 
-PART: Surveyor = NumberSurvey()
+PART = NumberSurvey()

@@ -15,8 +15,8 @@ from headrace.records import Finding, SnapshotRecord
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.store import Store
+from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, Survey
-from headrace.tasks.lookup import task as task_named
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -27,12 +27,12 @@ from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
 from headrace.media.chunks import Reading, Source
-from headrace.models.logged import inference
+from headrace.models.logged import loading
 from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.rows import Rows, rows_of
 
@@ -290,7 +290,7 @@ def _table(
     """Some rows, without the columns that are the same in all rows."""
     data = loaded.description
     module, learned = media.medium(data.medium), task(data.task)
-    outputs = inference.answers(loaded.model, module.raw(rows.payload))
+    outputs = loading.answers(loaded.model, module.raw(rows.payload))
     failed = np.zeros(len(rows.names), bool)
     failed[list(rows.rejected)] = True
     truth = pa.array(rows.labels, pa.string())

@@ -10,7 +10,7 @@ import numpy as np
 from headrace.data.decoding import Part, fit
 from headrace.data.snapshots.writing import Rejected
 from headrace.media import Medium
-from headrace.media.digests import digests
+from headrace.media.arrow import digests
 from headrace.media.forms import Payload
 
 _HEX = 64

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media import audio
 from headrace.records import DataDescription, Form
@@ -18,7 +19,7 @@ FORM = Form(sample_rate_hz=8_000)
 
 
 def _form(**fields):
-    return audio.form_of(DataSpec(source="x", **fields))
+    return media.form_of(DataSpec(source="x", **fields), "audio")
 
 
 def test_the_form_is_16_khz_and_of_any_length_unless_declared():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from headrace.media.forms import Problem
-from headrace.media.image import pixels
+from headrace.media.forms import Problem, Size
+from headrace.media.image import pixels, sizes
 from headrace.media.image.files import decode_files
 from headrace.records import Form
 
@@ -159,3 +159,35 @@ def test_a_changed_byte_anywhere_in_a_png_is_a_problem():
         for place in range(8, len(data))
     ]
     assert {decoded.check for decoded in _many(changed)} == {"decode"}
+
+
+KINDS = [
+    *[("PNG", mode, {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")],
+    *[("JPEG", "L", {}), ("JPEG", "RGB", {}), ("BMP", "RGB", {}), ("GIF", "P", {})],
+    *[("WEBP", "RGB", {}), ("WEBP", "RGBA", {"lossless": True}), ("TIFF", "L", {})],
+    ("WEBP", "RGBA", {"exif": b"Exif\0\0"}),
+]
+
+
+def _file_of(kind: str, mode: str, options: dict) -> bytes:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((21, 13)).convert(mode).save(
+        buffer, kind, **options
+    )
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "mode", "options"), KINDS)
+def test_an_image_decodes_to_no_more_than_its_header_says(kind, mode, options):
+    data = _file_of(kind, mode, options)
+    (item,) = decode_files([data], Form()).items
+    (size,) = sizes([data], Form())
+    assert size.unpacked == size.item
+    assert item.nbytes <= size.item <= 3 * 21 * 13
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x89PNG\r\n\x1a\n", b"RIFF1234WEBPVP8X", b"GIF"]
+)
+def test_what_has_no_header_has_no_size(data):
+    assert sizes([data], Form()) == [Size(0, 0)]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from headrace import media
 from headrace.errors import SourceError, SpecError
 from headrace.media.forms import Problem
 from headrace.media.image import pixels
@@ -15,7 +16,7 @@ NAMES = [f"x[{row}]" for row in range(5)]
 
 
 def _decode(array, shape=None):
-    return pixels.decode_array(array, Form(shape=shape), NAMES, "data.npz")
+    return pixels.decode_array(array, Form(shape=shape), NAMES, "data.npz", None)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_a_declared_shape_must_be_an_images(shape, seen):
 )
 def test_images_have_no_form_of_texts_or_sounds(declared, seen):
     with pytest.raises(SpecError, match=seen):
-        pixels.form_of(DataSpec(source="x", **declared))
+        media.form_of(DataSpec(source="x", **declared), "image")
 
 
 def test_fit_makes_grey_of_grey_and_colours_of_grey():

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.homes import open_logged
 
 import headrace
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import InputError, IntegrityError, NotFoundError
-from headrace.models.logged.loading import LoadedModel, load_champion, load_model
+from headrace.models.logged.loading import LoadedModel, load_champion
 from headrace.models.logged.serving_check import TOLERANCE
 from headrace.records import DataDescription
 from headrace.settings import Settings
@@ -28,12 +29,7 @@ Trained = Any
 @pytest.fixture
 def good(trained: Trained) -> LoadedModel:
     record = trained.good
-    return load_model(
-        Tracking(trained.settings),
-        record.model_uri,
-        record.model_digest,
-        record.description,
-    )
+    return open_logged(trained.settings, record)
 
 
 def images(trained: Trained, count: int = 6) -> Any:
@@ -141,12 +137,7 @@ def test_one_changed_byte_is_noticed(trained: Trained) -> None:
     file.write_bytes(data)
     record = trained.good
     with pytest.raises(IntegrityError, match="was logged: the file was changed"):
-        load_model(
-            Tracking(trained.settings),
-            record.model_uri,
-            record.model_digest,
-            record.description,
-        )
+        open_logged(trained.settings, record)
 
 
 @pytest.fixture
@@ -172,15 +163,11 @@ def test_a_file_that_is_no_safe_model_is_refused_even_with_its_digest(
             "not a zip": b"nothing",
         }[kind]
     )
+    changed = trained.good.model_copy(update={"model_digest": file_digest(file)})
     with pytest.raises(
         IntegrityError, match=r"The model models:/m-.* cannot be loaded"
     ):
-        load_model(
-            Tracking(trained.settings),
-            trained.good.model_uri,
-            file_digest(file),
-            trained.good.description,
-        )
+        open_logged(trained.settings, changed)
 
 
 def test_nothing_of_the_model_folder_but_the_keras_file_is_used(
@@ -191,12 +178,7 @@ def test_nothing_of_the_model_folder_but_the_keras_file_is_used(
     (place / "MLmodel").write_text(
         "flavors:\n  python_function:\n    loader_module: evil\n"
     )
-    model = load_model(
-        Tracking(trained.settings),
-        trained.good.model_uri,
-        trained.good.model_digest,
-        trained.good.description,
-    )
+    model = open_logged(trained.settings, trained.good)
     assert model(images(trained)).shape == (6, 3)
 
 

@@ -43,10 +43,6 @@ def request_(trained: Trained, tmp_path: Path) -> Request:
     return request
 
 
-def check(request: Request) -> ServingCheck:
-    return ServingCheck(request.training, request.model, request.golden.read_bytes())
-
-
 def test_a_model_measured_beside_its_golden_answers_agrees(request_: Request) -> None:
     report = measure(request_)
     assert report.difference is not None
@@ -89,32 +85,32 @@ def test_a_changed_file_is_reported(request_: Request, name: str, error: str) ->
 def test_the_clean_process_reports_what_is_wrong(request_: Request) -> None:
     """A good one was checked in the same way when the home was made."""
     request_.golden.write_bytes(request_.golden.read_bytes() + b"\0")
-    with check(request_) as started:
-        report = started.result()
+    with ServingCheck([request_]) as started:
+        (report,) = started.results()
     assert "golden.npz" in report.error
     assert report.difference is None
 
 
 def test_a_crash_is_no_verdict(request_: Request) -> None:
-    with check(request_) as started:
+    with ServingCheck([request_]) as started:
         os.kill(started._running.process.pid, signal.SIGKILL)
         with pytest.raises(DependencyError, match="ended with -9: no message"):
-            started.result()
+            started.results()
 
 
 def test_a_process_that_hangs_is_no_verdict(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving_check, "TIMEOUT_SECONDS", 0.5)
-    with check(request_) as started:
+    with ServingCheck([request_]) as started:
         os.kill(started._running.process.pid, signal.SIGSTOP)
         with pytest.raises(DependencyError, match=r"did not answer within 0\.5 s"):
-            started.result()
+            started.results()[0]
     assert started._running.process.returncode == -signal.SIGKILL
 
 
 def test_a_check_that_is_left_leaves_no_process(request_: Request) -> None:
-    with check(request_) as started:
+    with ServingCheck([request_]) as started:
         process = started._running.process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
@@ -128,7 +124,7 @@ from headrace.models.logged.serving_check import Request, ServingCheck, keep_spa
 request = Request.model_validate_json(sys.stdin.read())
 
 def check():
-    return ServingCheck(request.training, request.model, request.golden.read_bytes())
+    return ServingCheck([request])
 
 """
 FORKED = pytest.param("keep_spare(); ", id="forked")
@@ -164,7 +160,7 @@ def test_a_spare_process_answers_once_and_then_a_new_one(request_: Request) -> N
         "for _ in range(2):\n"
         "    with check() as started:\n"
         "        process = type(started._running.process).__name__\n"
-        "        print(process, started.result().model_dump_json())\n"
+        "        print(process, started.results()[0].model_dump_json())\n"
     )
     spare, new = (line.split(" ", 1) for line in output(code, request_))
     assert (spare[0], new[0]) == ("_Forked", "Popen")
@@ -177,7 +173,7 @@ def test_a_spare_process_does_not_know_what_came_after_it(request_: Request) -> 
     code = (
         "keep_spare(); import keras\n"
         "serving_check.measure = lambda request: 1 / 0\n"
-        "with check() as started: print(started.result().error)\n"
+        "with check() as started: print(started.results()[0].error)\n"
     )
     assert output(code, request_) == [""]
 
@@ -212,7 +208,7 @@ def test_a_spare_process_that_fails_is_no_verdict(
     code = (
         "serving_check.TIMEOUT_SECONDS = 0.5; keep_spare(); started = check()\n"
         f"os.kill(started._running.process.pid, {int(number)})\n"
-        "try: started.result()\n"
+        "try: started.results()[0]\n"
         "except Exception as error: print(error.message)\n"
         "started.__exit__()\n"
         "print(started._running.process.returncode)\n"

@@ -11,8 +11,8 @@ from headrace.stages.evaluation.answers import (
     group_slices,
     unseen_groups,
 )
+from headrace.tasks import task
 from headrace.tasks.forms import Scores
-from headrace.tasks.lookup import task
 
 TASK = task("classification")
 

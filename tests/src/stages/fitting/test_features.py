@@ -13,7 +13,7 @@ from headrace import models
 from headrace.backend import load_backend
 from headrace.errors import SpecError
 from headrace.models import builder_names
-from headrace.models.logged.inference import answers
+from headrace.models.logged.loading import answers
 from headrace.records import DataDescription
 from headrace.stages.fitting.data import Data, Examples, inputs_of
 

@@ -11,7 +11,7 @@ import pytest
 from headrace import models
 from headrace.backend import load_backend
 from headrace.errors import Refusal
-from headrace.models.logged.inference import answers
+from headrace.models.logged.loading import answers
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import weights_digest

@@ -15,7 +15,7 @@ from tests.src.stages.fitting.test_checkpoints import (
 
 from headrace.backend import load_backend
 from headrace.errors import Refusal, SpecError
-from headrace.models.logged.inference import answers
+from headrace.models.logged.loading import answers
 
 OWN = """
 import keras

@@ -28,7 +28,7 @@ from headrace.stages.ingestion.strata import (
     small_below,
 )
 from headrace.state.store import Store
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 
 Row = tuple[str, str]  # content, label
 Split = Callable[..., list[tuple[str, str, str]]]

@@ -6,7 +6,7 @@ import pytest
 from headrace.data.sources.arrays import labels_as_text
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
-from headrace.tasks.classification.plain import with_plain_labels
+from headrace.tasks.classification.labels import PART
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 
@@ -15,7 +15,7 @@ def _read(*labels):
     source = Source(kind="table", uri="a.csv")
     count = len(labels)
     chunk = Chunk(None, [b"x"] * count, list(labels), ["a.csv"] * count)
-    (read,) = with_plain_labels(iter([chunk]), source)
+    (read,) = PART.read(iter([chunk]), source)
     return read.labels, source.notes, [finding.message for finding in source.findings]
 
 
@@ -70,7 +70,7 @@ def test_what_is_no_label_is_refused_with_its_row(first, seen):
     names = ["y[0]", "y[1]"]
     chunk = Chunk(None, [b"x"] * 2, labels.texts, names, not_whole=labels.not_whole)
     with pytest.raises(SourceError, match=seen):
-        list(with_plain_labels(iter([chunk]), Source(kind="arrays", uri="a.npz")))
+        list(PART.read(iter([chunk]), Source(kind="arrays", uri="a.npz")))
 
 
 def test_no_source_gives_what_is_no_label(make, read):

@@ -13,7 +13,7 @@ import pytest
 
 from headrace.data.anchored import open_anchored
 from headrace.errors import DependencyError
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 from headrace.use.tuning import Study, Trial, parse_search, ranges
 from headrace.use.tuning.study import metric_of
 

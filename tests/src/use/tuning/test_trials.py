@@ -20,7 +20,7 @@ from headrace.stages import fitting
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
-from headrace.tasks.lookup import task
+from headrace.tasks import task
 from headrace.use import tuning
 from headrace.use.tuning import Study, parse_search
 from headrace.use.tuning import trials as module

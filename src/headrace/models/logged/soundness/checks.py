@@ -1,12 +1,11 @@
-"""What is wrong with a version's files and answers, if anything."""
+"""Checks of a version's files and answers."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,11 +19,13 @@ from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 
 if TYPE_CHECKING:
-    from headrace.models.logged.serving_check import Request
     from headrace.settings import Settings
     from headrace.state.ledger import Version
 
 _LIBRARIES = ("keras", "tensorflow", "numpy")  # other versions may answer differently
+
+
+Part = Literal["model", "golden", "answers"]
 
 
 class Flaw(Record):
@@ -35,7 +36,7 @@ class Flaw(Record):
         message: a sentence that describes it.
     """
 
-    part: Literal["model", "golden", "answers"]
+    part: Part
     message: str
 
 
@@ -45,8 +46,24 @@ def find_flaws(version: Version, settings: Settings) -> list[Flaw]:
     Raises:
         DependencyError: MLflow, a disk or a remote place does not answer.
     """
-    found = [_look_at_model(version, settings), _look_at_golden(version, settings)]
-    return [flaw for flaw in found if flaw is not None]
+    artifacts, flaws = settings.artifacts, []
+    files: list[tuple[Part, list[str], str, str]] = [
+        ("model", model_places(version, artifacts), MODEL_FILE, version.model_digest),
+        ("golden", run_places(version, artifacts), GOLDEN_FILE, version.golden_digest),
+    ]
+    for part, places, path, digest in files:
+        if not digest or digest in (digest_at(f"{place}/{path}") for place in places):
+            continue
+        tracking = Tracking(settings)
+        try:
+            if part == "golden":
+                tracking.version_golden(version, path)
+            else:
+                with tracking.version_file(version):
+                    pass
+        except IntegrityError as error:
+            flaws.append(Flaw(part=part, message=error.message))
+    return flaws
 
 
 def find_flaw(version: Version, settings: Settings) -> Flaw | None:
@@ -57,8 +74,7 @@ def find_flaw(version: Version, settings: Settings) -> Flaw | None:
     Raises:
         DependencyError: as above, or the clean process crashed.
     """
-    flaws = find_flaws(version, settings)
-    if flaws:
+    if flaws := find_flaws(version, settings):
         return flaws[0]
     if not version.golden_digest or _verified(version, settings).exists():
         return None
@@ -93,15 +109,22 @@ def find_wrong_answers(
     Raises:
         DependencyError: the process crashed, or MLflow does not answer.
     """
-    from headrace.models.logged.serving_check import TOLERANCE, ServingCheck
+    from headrace.models.logged.serving_check import TOLERANCE, Request, ServingCheck
 
     tracking = Tracking(settings)
     with contextlib.ExitStack() as stack:
-        known = [version for version in versions if version.golden_digest]
-        requests = [stack.enter_context(_files(v, tracking)) for v in known]
+        requests = [
+            Request.of(
+                logged_model(version),
+                stack.enter_context(tracking.version_file(version)),
+                tracking.version_golden(version, GOLDEN_FILE),
+            )
+            for version in versions
+            if version.golden_digest
+        ]
         reports = []
         if requests:
-            reports = stack.enter_context(ServingCheck.of_several(requests)).results()
+            reports = stack.enter_context(ServingCheck(requests)).results()
     flaws: list[Flaw | None] = []
     for version in versions:
         if not version.golden_digest:
@@ -165,30 +188,6 @@ def _verified(model: Version | LoggedModel, settings: Settings) -> Path:
     return settings.home / "verified" / hashlib.sha256(text.encode()).hexdigest()
 
 
-def _look_at_model(version: Version, settings: Settings) -> Flaw | None:
-    for place in model_places(version, settings.artifacts):
-        if digest_at(f"{place}/{MODEL_FILE}") == version.model_digest:
-            return None
-    try:
-        with Tracking(settings).version_file(version):
-            return None
-    except IntegrityError as error:
-        return Flaw(part="model", message=error.message)
-
-
-def _look_at_golden(version: Version, settings: Settings) -> Flaw | None:
-    if not version.golden_digest:
-        return None
-    for place in run_places(version, settings.artifacts):
-        if digest_at(f"{place}/{GOLDEN_FILE}") == version.golden_digest:
-            return None
-    try:
-        Tracking(settings).version_golden(version, GOLDEN_FILE)
-    except IntegrityError as error:
-        return Flaw(part="golden", message=error.message)
-    return None
-
-
 def _load(version: Version, tracking: Tracking) -> Flaw | None:
     from headrace.models.logged.loading import load_version
 
@@ -197,17 +196,3 @@ def _load(version: Version, tracking: Tracking) -> Flaw | None:
     except IntegrityError as error:
         return Flaw(part="model", message=error.message)
     return None
-
-
-@contextlib.contextmanager
-def _files(version: Version, tracking: Tracking) -> Iterator[Request]:
-    """A request to check a version, with its files in a temporary folder."""
-    from headrace.models.logged.serving_check import Request
-
-    with (
-        tempfile.TemporaryDirectory(prefix="headrace-") as folder,
-        tracking.version_file(version) as model,
-    ):
-        golden = Path(folder) / "golden.npz"
-        golden.write_bytes(tracking.version_golden(version, GOLDEN_FILE))
-        yield Request(training=logged_model(version), model=model, golden=golden)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Ledger, Version
 
 _LOGGED = "logged"  # the folder of the logged model in a copy
+_MODEL = f"{_LOGGED}/{MODEL_FILE}"
 _GOLDEN = "golden.npz"  # the marker of a complete copy
 
 
@@ -52,16 +53,14 @@ def keep_copy(logged: LoggedModel, settings: Settings) -> dict[str, Any]:
         with tracking.model_file(logged.model_uri, logged.model_digest) as file:
             source = tracking.model_folder(logged.model_uri, folder)
             shutil.copyfile(file, source / MODEL_FILE)
-        golden = tracking.run_file(logged.run_id, GOLDEN_FILE, logged.golden_digest)
+        digest, run = logged.golden_digest, logged.run_id
+        golden = tracking.run_file(run, GOLDEN_FILE, digest)
         _publish(source, golden, logged.model_digest, Store(settings.store))
+        model, run = tracking.model_place(logged.model_uri), tracking.run_place(run)
+        places = {"model": model, "run": run}
         return {
-            "golden_digest": logged.golden_digest,
-            "places": {
-                "model": portable(
-                    tracking.model_place(logged.model_uri), settings.artifacts
-                ),
-                "run": portable(tracking.run_place(logged.run_id), settings.artifacts),
-            },
+            "golden_digest": digest,
+            "places": {k: portable(v, settings.artifacts) for k, v in places.items()},
             **describe_files(source),
         }
 
@@ -74,7 +73,7 @@ def keep_copy_of(version: Version, settings: Settings) -> bool:
     store = Store(settings.store)
     if not version.golden_digest or store.exists(_key(version.model_digest, _GOLDEN)):
         return False
-    with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow has forgotten it
+    with contextlib.suppress(IntegrityError, NotFoundError):  # MLflow no longer has it
         keep_copy(logged_model(version), settings)
         return True
     return False
@@ -102,24 +101,26 @@ def restore(version: Version, parts: Collection[str], settings: Settings) -> lis
         DependencyError: MLflow, its disk or the store failed.
     """
     store, done = Store(settings.store), []
-    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        place = Path(name)
-        digests: Mapping[str, str] = {
-            **version.details.get("files", {}),
-            MODEL_FILE: version.model_digest,
-        }
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+
+        def fetch(path: str, digest: str) -> Path | None:
+            content = _read(store, version.model_digest, path, digest)
+            if content is None:
+                return None
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            return target
+
         files, golden = {}, None
-        if "model" in parts:
-            for path, digest in digests.items():
-                source = _fetch(version, f"{_LOGGED}/{path}", digest, store, place)
-                if source is not None:
+        if "model" in parts and (model := fetch(_MODEL, version.model_digest)):
+            for path, digest in version.details.get("files", {}).items():
+                if source := fetch(f"{_LOGGED}/{path}", digest):
                     files[path] = source
-            if MODEL_FILE not in files:
-                files = {}
-            else:
-                done.append("put the model file back from the store's copy")
+            files[MODEL_FILE] = model
+            done.append("put the model file back from the store's copy")
         if "golden" in parts and version.golden_digest:
-            golden = _fetch(version, _GOLDEN, version.golden_digest, store, place)
+            golden = fetch(_GOLDEN, version.golden_digest)
             if golden is not None:
                 done.append("put the golden file back from the store's copy")
         write_files(version, files, golden, settings)
@@ -146,7 +147,7 @@ def write_files(
     tracking = Tracking(settings)
     if files:
         place = model_places(version, settings.artifacts)[0]
-        with contextlib.suppress(NotFoundError):  # MLflow has forgotten it
+        with contextlib.suppress(NotFoundError):  # MLflow no longer has it
             place = tracking.model_place(version.model_uri)
         for path in sorted(files, key=lambda path: path == MODEL_FILE):
             if path == MODEL_FILE or not digest_at(f"{place}/{path}"):
@@ -194,40 +195,25 @@ def bind(
     return bound
 
 
-def _key(digest: str, path: str) -> str:
-    return f"models/{digest}/{path}"
+def _key(digest: str, *path: str) -> str:
+    return "/".join(["models", digest, *path])
 
 
 def _publish(source: Path, golden: bytes, digest: str, store: Store) -> None:
-    key = _key(digest, "").rstrip("/")
     if store.exists(_key(digest, _GOLDEN)):
-        if _digest(store, _key(digest, f"{_LOGGED}/{MODEL_FILE}")) == digest:
-            if store.read(_key(digest, _GOLDEN)) == golden:
-                return
-        store.delete_folder(key)  # it is damaged
-    with store.new_folder(key, _GOLDEN) as folder:
+        model = _read(store, digest, _MODEL, digest)
+        if model is not None and store.read(_key(digest, _GOLDEN)) == golden:
+            return
+        store.delete_folder(_key(digest))  # it is damaged
+    with store.new_folder(_key(digest), _GOLDEN) as folder:
         shutil.copytree(source, folder / _LOGGED)
         (folder / _GOLDEN).write_bytes(golden)
 
 
-def _digest(store: Store, key: str) -> str:
+def _read(store: Store, copy: str, path: str, digest: str) -> bytes | None:
+    """A file of a copy, if it has this digest."""
     try:
-        return hashlib.sha256(store.read(key)).hexdigest()
-    except FileNotFoundError:
-        return ""
-
-
-def _fetch(
-    version: Version, path: str, digest: str, store: Store, place: Path
-) -> Path | None:
-    """A file of a version's copy, if it has this digest."""
-    try:
-        content = store.read(_key(version.model_digest, path))
+        content = store.read(_key(copy, path))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
-    if hashlib.sha256(content).hexdigest() != digest:
-        return None
-    target = place / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
-    return target
+    return content if hashlib.sha256(content).hexdigest() == digest else None

@@ -9,8 +9,8 @@ import pytest
 
 from headrace.backend import load_backend
 from headrace.errors import SpecError
-from headrace.models.logged.inference import answers
-from headrace.tasks.classification.calibration import MOST, best_temperature, last_layer
+from headrace.models.logged.loading import answers
+from headrace.tasks.classification.head import MOST, best_temperature, last_layer
 
 
 def softmax(logits: Any) -> Any:

@@ -24,7 +24,7 @@ def test_a_text_is_safe_to_open():
 
     assert "<script>" not in page
     assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in page
-    assert "\\u001b\\u202e" in page
+    assert "\\x1b\\u202e" in page
 
 
 def test_a_long_text_is_shown_in_part():

@@ -1,12 +1,102 @@
-"""What is expected of texts."""
+"""What the contract can say of texts."""
 
 from __future__ import annotations
+
+import importlib
 
 import numpy as np
 import pytest
 
 from headrace.media import text
 from headrace.records import DataDescription
+
+
+def test_columns_are_those_of_each_text(told):
+    found = told(["Hi, Bob 42", "时间是 ok", "Да"])
+
+    expected = {
+        "characters": [10, 6, 2],
+        "bytes": [10, 12, 4],
+        "words": [3, 4, 1],
+        "letters": [0.5, 5 / 6, 1],
+        "digits": [0.2, 0, 0],
+        "han": [0, 0.6, 0],
+        "latin": [1, 0.4, 0],
+        "cyrillic": [0, 0, 1],
+        "arabic": [0, 0, 0],
+        "repeated": [1, 1, 1],
+        "blank": [False] * 3,
+        "damage": [0] * 3,
+        "controls": [0] * 3,
+        "c1": [0] * 3,
+        "hidden": [0] * 3,
+        "damage_share": [0] * 3,
+        "foreign": [0] * 3,
+        "label_in_text": [False] * 3,
+    }
+    assert {name: found[name].tolist() for name in expected} == expected
+    assert found["fingerprint"].dtype == np.uint64
+    assert found["language"].tolist() == ["latin", "zh", ""]
+
+
+def test_no_texts_have_empty_columns(told):
+    assert {len(column) for column in told([]).values()} == {0}
+
+
+def test_columns_are_the_same_in_small_blocks(told, monkeypatch):
+    rng = np.random.default_rng(5)
+    letters = np.array(list("ab cé时间\u200b!0"))
+    texts = ["".join(rng.choice(letters, size)) + "x" for size in range(60)]
+    labels = [str(place % 3) for place in range(60)]
+    whole = told(texts, labels)
+
+    module = importlib.import_module("headrace.media.text.columns")
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 100)
+
+    for name, column in told(texts, labels).items():
+        assert column.tolist() == whole[name].tolist(), name
+    assert whole["characters"].tolist() == [len(text) for text in texts]
+    assert whole["hidden"].tolist() == [text.count("\u200b") for text in texts]
+
+
+def test_a_text_that_says_nothing_is_blank(told):
+    found = told(
+        ["\u200b\u200b", "aaaaaaaaaa", "......", "a", "烫烫烫烫烫烫烫烫烫烫烫"]
+    )
+
+    assert found["blank"].tolist() == [True, True, False, False, True]
+
+
+def test_runs_end_with_their_text(told):
+    assert told(["xaa", "aaab", "b"])["repeated"].tolist() == [2, 3, 1]
+
+
+def test_characters_that_nobody_sees_are_counted(told):
+    found = told(
+        ["a\x07b\x1b\tc\n", "x\u202ey\u2066", "s\u200bp\u200ba", "a\x92\x85", "👨‍👩‍👧"]
+    )
+
+    assert found["controls"].tolist() == [2, 2, 0, 0, 0]
+    assert found["hidden"].tolist() == [0, 0, 2, 0, 0]
+    assert found["c1"].tolist() == [0, 0, 0, 1, 0]
+    assert found["damage_share"].tolist() == [2 / 7, 0.5, 0, 1 / 3, 0]
+
+
+def test_a_text_far_longer_than_the_rest_is_told(told):
+    lengths = [10, 10, 20, 20, 30, 40, 40, 40, 250]
+
+    found = told(["a" + "bc" * (n // 2) for n in lengths], width=1024)
+
+    excess = found["length_excess"]
+    assert excess[:-1].max() == 0
+    assert np.isclose(excess[-1], np.log(251 / 41) / np.log(41 / 21))
+
+
+def test_texts_of_one_length_have_some_room(told):
+    excess = told(["abcd"] * 9 + ["abcdab"])["length_excess"]
+
+    assert np.isclose(excess[-1], 1)
+
 
 DATA = DataDescription(medium="text", shape=(256,), classes=("ham", "spam"))
 EXPECTED = text.expectations(DATA)

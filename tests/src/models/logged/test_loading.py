@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.models.logged.inference import answers
+from headrace.models.logged.loading import answers
 
 
 class Doubling:
