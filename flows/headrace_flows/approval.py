@@ -24,7 +24,7 @@ from headrace.errors import DependencyError, PromotionError
 from headrace.settings import Settings
 from headrace.stages.promotion import approval
 from headrace.state.ledger import Approval, Ledger
-from headrace_flows import notifications
+from headrace_flows.events import emit
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run
 
@@ -58,7 +58,7 @@ def wait_for_approval(run: Run) -> None:
     request, is_new = asked
     publish_report(run)
     if is_new:
-        notifications.emit(
+        emit(
             settings,
             "approval",
             request.model,

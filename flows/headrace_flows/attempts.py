@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DependencyError
@@ -27,14 +26,6 @@ log = logging.getLogger("headrace")
 
 class Stopped(Exception):
     """The waiting was stopped; the flow run goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One run of the deployment: its number and Prefect's record."""
-
-    number: int
-    run: Any
 
 
 def work_of(settings: Settings, fingerprint: str) -> str:

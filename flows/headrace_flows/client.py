@@ -1,4 +1,4 @@
-"""A client of the permanent Prefect server, for commands."""
+"""Clients of Prefect servers: for commands, and for flows while the server restarts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from headrace_ops.prefect_errors import translate_errors
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
+
+# A private attribute of Prefect's HTTP clients (seen in Prefect 3.9). A test runs this
+# against a server that starts late.
+_NAME = "_has_connected"
+# The setter keeps a client's own value, so that it is there when the property is gone.
+_ALWAYS = property(
+    lambda _: True, lambda self, value: vars(self).update({_NAME: value})
+)
 
 
 @contextlib.contextmanager
@@ -42,3 +50,23 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
 
     with translate_errors(), get_client(sync_client=True) as client:
         yield client, hide_credentials(url.removesuffix("/api"))
+
+
+@contextlib.contextmanager
+def retrying_clients() -> Iterator[None]:
+    """Let all Prefect clients here retry a refused connection, for a minute.
+
+    By default a client retries only after it has reached the server once, so that a
+    wrong address is reported at once. Within a flow the address is right, and Prefect
+    makes new clients there, which take no transport of ours. Not re-entrant.
+    """
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    clients = (PrefectHttpxAsyncClient, PrefectHttpxSyncClient)
+    for client in clients:
+        setattr(client, _NAME, _ALWAYS)
+    try:
+        yield
+    finally:
+        for client in clients:
+            delattr(client, _NAME)

@@ -52,7 +52,7 @@ class ChampionWatch:
         return new
 
     def _tell(self, repair: Repair) -> None:
-        from headrace_flows.notifications import emit_from_command
+        from headrace_flows.events import emit_from_command
 
         message = str(repair)
         if not repair.is_sound:

@@ -33,10 +33,10 @@ def deploy(
 ) -> None:
     """Make the deployments that the [deploy] tables describe."""
     from headrace.state.ledger.deployments import Deployments
-    from headrace_flows import notifications
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
     from headrace_flows.deploying.wanted import owner_tags, recorded_of
+    from headrace_flows.events import ensure_notifications
 
     settings = prepared()
     with connect(settings) as (client, url):
@@ -51,7 +51,7 @@ def deploy(
         applied = apply(client, wanted, owner_tags(settings), only)
         removed = {a.name: "" for a in applied if a.state == "removed"}
         ledger.record(removed, settings.user)
-        notified = notifications.ensure(client, settings)
+        notified = ensure_notifications(client, settings)
     if pipeline and not applied:
         raise UsageError(
             f"The pipeline {without[0]} has no [deploy] table.",
