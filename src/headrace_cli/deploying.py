@@ -13,7 +13,8 @@ from headrace_cli.words import marked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace_flows.deploying import Applied, Wanted
+    from headrace_flows.deploying import Applied
+    from headrace_flows.deployments import Wanted
 
 _FIELDS = (
     *("pipeline", "pool", "queue", "timezone", "paused"),
@@ -35,7 +36,7 @@ def deploy(
     from headrace.state.ledger.deployments import Deployments
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
-    from headrace_flows.deploying.wanted import owner_tags, recorded_of
+    from headrace_flows.deployments import owner_tags, recorded_of
     from headrace_flows.events import ensure_notifications
 
     settings = prepared()
@@ -69,7 +70,7 @@ def deploy(
 def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
     """The wanted deployments, and the pipelines without a [deploy] table."""
     from headrace.settings import pipeline_names
-    from headrace_flows.deploying import wanted_of
+    from headrace_flows.deployments import wanted_of
 
     own = settings.project / "pipelines"
     known = pipeline_names(settings)

@@ -40,7 +40,8 @@ def client(prefect_server: str) -> Iterator[Any]:
 
 @pytest.fixture
 def _deployed(client: Any) -> Iterator[None]:
-    from headrace_flows.deploying import Wanted, apply
+    from headrace_flows.deploying import apply
+    from headrace_flows.deployments import Wanted
 
     apply(client, [Wanted("fit", "blobs", "", "gpu", "default", ("t",))], ["t"], None)
     yield

@@ -1,4 +1,4 @@
-"""What deployments a pipeline should have, told from its file alone."""
+"""The deployments that a pipeline should have, from its file alone."""
 
 from __future__ import annotations
 
