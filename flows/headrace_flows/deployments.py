@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ class Wanted:
 
     Attributes:
         flow: such as ``train``, or ``fit``, which does the training on another pool.
-        parameters: of its runs, JSON.
-        concurrency: runs at once; None: as many as the pool takes.
-        events: that start it, at most once in `cooldown_minutes`.
+        parameters: of its runs, as JSON.
+        concurrency: the number of runs at once; None: as many as the pool takes.
+        events: those that start it, at most once in `cooldown_minutes`.
     """
 
     flow: str
@@ -46,7 +46,7 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """As Prefect writes it: flow and deployment."""
+        """Flow and deployment, as Prefect writes them."""
         return f"{self.flow}/{self.pipeline}"
 
     @property
@@ -56,7 +56,7 @@ class Wanted:
 
 
 def owner_tags(settings: Settings) -> list[str]:
-    """The tags of all that this project deploys; others on the server are left alone.
+    """The tags of this project's deployments; others on the server are not changed.
 
     Raises:
         DependencyError: the ledger, whose name is one of them, does not answer.
@@ -64,23 +64,21 @@ def owner_tags(settings: Settings) -> list[str]:
     return [*recovery.tags(settings), f"project:{settings.project.resolve().name}"]
 
 
-def recorded_of(wanted: Iterable[Wanted]) -> dict[str, str]:
-    """What the ledger is to have of deployments and of the folders that they name."""
-    found = {one.name: one.entrypoint for one in wanted}
-    for one in wanted:
-        if "folder" in one.parameters:
-            found[one.parameters["folder"]] = one.pipeline
-    return found
+def recorded_of(wanted: Sequence[Wanted]) -> dict[str, str]:
+    """What the ledger records: the deployments, and the folders that they name."""
+    folders = {one.parameters.get("folder"): one.pipeline for one in wanted}
+    folders.pop(None, None)
+    return {one.name: one.entrypoint for one in wanted} | folders
 
 
 def wanted_of(
     spec: PipelineSpec, deploy: DeploySpec, folder: Path, settings: Settings
 ) -> list[Wanted]:
-    """The deployments of a pipeline; its folder is put into the store.
+    """The deployments of a pipeline, whose folder is packed into the store.
 
     Args:
-        spec: the pipeline, its source absolute.
-        deploy: its ``[deploy]``.
+        spec: the pipeline, with an absolute source.
+        deploy: its table ``[deploy]``.
         folder: its folder.
         settings: where the store is.
 
@@ -90,18 +88,12 @@ def wanted_of(
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
     digest = pack_folder(folder, Store(settings.store))
     own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
-    tables = {"train": deploy, **deploy.flows}
-    wanted = [_of_flow(flow, tables[flow], spec, own, tags) for flow in tables]
+    tables = {"train": deploy, **deploy.flows}.items()
+    wanted = [_of_flow(flow, table, spec, own, tags) for flow, table in tables]
     if deploy.train_pool:
-        fit = Wanted(
-            flow="fit",
-            pipeline=spec.name,
-            description=f"The training of {spec.name}; train/{spec.name} starts it.",
-            pool=deploy.train_pool,
-            queue="default",
-            tags=tags,
-        )
-        wanted.append(fit)
+        about = f"The training of {spec.name}; train/{spec.name} starts it."
+        pool = (deploy.train_pool, "default")
+        wanted.append(Wanted("fit", spec.name, about, *pool, tags))
     return wanted
 
 
@@ -112,7 +104,7 @@ def _of_flow(
     own: dict[str, Any],
     tags: tuple[str, ...],
 ) -> Wanted:
-    """The deployment of a flow, given those of its own parameters that it takes."""
+    """The deployment of a flow, with those of our own parameters that it takes."""
     taken = inspect.signature(find_flow(flow).fn).parameters
     parameters = {name: value for name, value in own.items() if name in taken}
     for name in table.parameters:
@@ -142,5 +134,5 @@ def _of_flow(
 
 
 def find_flow(name: str) -> Any:
-    """A flow by its name, such as ``train``: Prefect's object of a function."""
+    """Prefect's flow object of a name, such as ``train``."""
     return getattr(extensions.load("flows", name), name)

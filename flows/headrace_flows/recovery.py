@@ -143,14 +143,13 @@ def _may_still_begin(client: SyncPrefectClient, run: FlowRun) -> bool:
     """
     from prefect.client.schemas.objects import WorkerStatus
 
-    if run.state is None or not run.work_pool_name:
-        return _age(run) < LONGEST_START_SECONDS
-    if client.read_work_pool(run.work_pool_name).type != "process":
+    pool, state = run.work_pool_name, run.state
+    if state is None or not pool or client.read_work_pool(pool).type != "process":
         return _age(run) < LONGEST_START_SECONDS
     return _age(run) < LONGEST_PROCESS_START_SECONDS and any(
         worker.status == WorkerStatus.ONLINE
-        and (worker.created is None or worker.created <= run.state.timestamp)
-        for worker in client.read_workers_for_work_pool(run.work_pool_name)
+        and (worker.created is None or worker.created <= state.timestamp)
+        for worker in client.read_workers_for_work_pool(pool)
     )
 
 
@@ -175,22 +174,19 @@ def _end(client: SyncPrefectClient, run: FlowRun, reason: str) -> bool:
     present = client.read_flow_run(run.id).state
     if present is None or run.state is None or present.id != run.state.id:
         return False
-    if present.is_cancelling():
-        client.set_flow_run_state(run.id, Cancelled(message=reason))
-    else:
-        client.set_flow_run_state(run.id, Crashed(message=reason))
+    ending = Cancelled if present.is_cancelling() else Crashed
+    client.set_flow_run_state(run.id, ending(message=reason))
     _end_tasks(client, {"id": {"any_": [run.id]}}, reason)
     return True
 
 
 def _end_left_tasks(client: SyncPrefectClient, tag: str) -> None:
     """End running tasks of flow runs that have ended."""
+    past = datetime.now(UTC) - timedelta(seconds=rules.GRACE_SECONDS)
     over = {
         "tags": {"all_": [tag]},
         "state": {"type": {"any_": list(_OVER)}},
-        "end_time": {
-            "before_": datetime.now(UTC) - timedelta(seconds=rules.GRACE_SECONDS)
-        },
+        "end_time": {"before_": past},
     }
     _end_tasks(client, over, "Its flow run has ended.", subflow_runs={"exists_": False})
 
@@ -216,29 +212,27 @@ def _end_in_mlflow(
     from headrace.state.tracking import Tracking
 
     tracking = Tracking(settings)
-    doubtful = []
+    doubtful = {}
     for run in tracking.running():
         process = run.process
         if process is None or process in state.processes:
             continue
-        condition = process.condition
-        if condition == "gone" or run.flow_run_id in ended:
+        if process.condition == "gone" or run.flow_run_id in ended:
             tracking.end(run.run_id)
-        elif condition == "unknown":
-            doubtful.append(run)
+        elif process.condition == "unknown":
+            doubtful[run.run_id] = run.flow_run_id
     if not doubtful:
         return
-    ids = [run.flow_run_id for run in doubtful]
     over = {
         str(flow_run.id)
-        for flow_run in _flow_runs(client, {"id": {"any_": ids}})
+        for flow_run in _flow_runs(client, {"id": {"any_": [*doubtful.values()]}})
         if flow_run.state
         and flow_run.state.is_final()
         and _age(flow_run) > rules.GRACE_SECONDS
     }
-    for run in doubtful:
-        if run.flow_run_id in over or state.is_dead(run.flow_run_id):
-            tracking.end(run.run_id)
+    for run_id, flow_run_id in doubtful.items():
+        if flow_run_id in over or state.is_dead(flow_run_id):
+            tracking.end(run_id)
 
 
 def _sweep_quietly(settings: Settings) -> None:
@@ -252,7 +246,7 @@ def _sweep_quietly(settings: Settings) -> None:
 
 
 def swept(settings: Settings) -> AbstractContextManager[None]:
-    """Sweep once during the block. The block's end waits for it some seconds."""
+    """Sweep once during the block, whose end waits for it for some seconds."""
     return beside(partial(_sweep_quietly, settings), "headrace-sweep")
 
 
