@@ -14,7 +14,7 @@ import pytest
 from headrace.data.anchored import open_anchored
 from headrace.errors import DependencyError
 from headrace.tasks import task
-from headrace.use.tuning import Study, Trial, parse_search, ranges
+from headrace.use.tuning import Study, Trial, parse_search, space
 from headrace.use.tuning.study import metric_of
 
 RATE = "training.learning_rate=log(1e-4,1)"
@@ -63,7 +63,7 @@ def points_of(study: Study, count: int) -> list[dict[str, Any]]:
 def test_a_range_of_floats_never_ends(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranges, "POINTS", 2)
+    monkeypatch.setattr(space, "POINTS", 2)
     study = a_study(settings, "training.momentum=uniform(0.5,0.9)")
     points = points_of(study, 12)
     assert len({point["training.momentum"] for point in points}) == 12
