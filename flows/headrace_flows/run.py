@@ -97,6 +97,7 @@ class Run:
         *,
         register_only: bool = False,
     ) -> None:
+        self.spec = spec
         self.plan = Plan(spec, folder, settings)
         self.register_only = register_only
         self.reports: list[StageReport] = []
@@ -105,9 +106,14 @@ class Run:
         self._lease = contextlib.ExitStack()
 
     @property
-    def spec(self) -> PipelineSpec:
-        """The pipeline."""
-        return self.plan.spec
+    def version(self) -> int | None:
+        """The version of its training; None if nothing is registered."""
+        return self.registration.version if self.registration else None
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The fields of the law that it overrides."""
+        return self.plan.law.overrides
 
     @cached_property
     def title(self) -> str:

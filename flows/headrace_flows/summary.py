@@ -63,7 +63,7 @@ def failed(run: Run, error: HeadraceError) -> tuple[dict[str, Any], int]:
 def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
     """The summary of a run, as far as it has come."""
     done = {report.name for report in run.reports}
-    why, overrides = "the run ended before it", run.plan.law.overrides
+    why = "the run ended before it"
     skipped = [
         StageReport(name=name, state="skipped", why=why, seconds=0)
         for name in STAGES
@@ -75,9 +75,9 @@ def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
         "status": status,
         "reason": reason,
         "model": run.spec.name,
-        "version": run.registration.version if run.registration else None,
-        "experiment": bool(overrides),
-        "overrides": list(overrides),
+        "version": run.version,
+        "experiment": bool(run.overrides),
+        "overrides": list(run.overrides),
         "aliases": list(run.promotion.aliases) if run.promotion else [],
         **_evaluation(run.evaluation),
         **_data(run),
@@ -141,35 +141,35 @@ def _data(run: Run) -> dict[str, Any]:
     }
 
 
-def links(run: Run) -> dict[str, str]:
-    """The pages of a run in MLflow and Prefect, and its Data Docs."""
-    settings, found = run.plan.settings, {}
+def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
+    """The pages of a run in MLflow and Prefect, its Data Docs and, for a page, more.
+
+    Args:
+        for_page: whether a page shows them, where ``file:`` links cannot be opened.
+    """
+    settings, found = run.plan.settings, dict[str, str]()
+    is_live = for_page or "mlflow" in live_links(settings)
+    is_served = is_live and pages.are_served(settings)
+    server = mlflow_url(settings)
     if run.training is not None:
         place = f"experiments/{run.training.experiment_id}/runs/{run.training.run_id}"
-        found["mlflow"] = mlflow_page(settings, place)
+        found["mlflow"] = _mlflow_page(settings, place)
     if run.flow_run_url:
         found["prefect"] = run.flow_run_url
     if run.contract is not None:
         docs = run.contract.docs_uri
         found["data_docs"] = Path(docs).as_uri() if run.plan.store.is_local else docs
-        if "mlflow" in live_links(settings) and pages.are_served(settings):
-            found["data_docs"] = mlflow_url(settings) + pages.data_docs_path(docs)
+        if is_served:
+            found["data_docs"] = server + pages.data_docs_path(docs)
+    if for_page and is_served and run.training is not None:
+        found["report"] = server + pages.report_path(run.training.run_id)
+    if for_page and run.version:
+        place = f"models/{run.spec.name}/versions/{run.version}"
+        found["model"] = _mlflow_page(settings, place)
     return found
 
 
-def page_links(run: Run) -> dict[str, str]:
-    """The links of a run for its pages, from which ``file:`` links cannot be opened."""
-    settings, found = run.plan.settings, links(run)
-    if pages.are_served(settings):
-        server = mlflow_url(settings)
-        if run.contract is not None:
-            found["data_docs"] = server + pages.data_docs_path(run.contract.docs_uri)
-        if run.training is not None:
-            found["report"] = server + pages.report_path(run.training.run_id)
-    return found
-
-
-def mlflow_page(settings: Settings, place: str) -> str:
+def _mlflow_page(settings: Settings, place: str) -> str:
     """The address of a page of MLflow, in its view of model training."""
     return f"{mlflow_url(settings)}/#/{place}?workflowType=machine_learning"
 
