@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
+from headrace.models import check_arguments, find_builder
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
@@ -32,6 +35,7 @@ from headrace.spec import PipelineSpec
 from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
 from headrace.state.leases import HeldLease, heartbeat, hold
 from headrace.state.store import disk_errors
+from headrace.use.checking import check_gates
 from headrace.use.repair import Repair, mend
 
 # Each stage, and the attribute of a run that has its result.
@@ -87,7 +91,7 @@ class Run:
     flow_run_id = ""
     ui_url = ""
     holding: HeldLease | None = None
-    _killed_at: float | None = None
+    _killed_at = math.inf
 
     def __init__(
         self,
@@ -137,7 +141,8 @@ class Run:
         Raises:
             DependencyError: the ledger does not answer.
         """
-        self._killed_at = self.plan.ledger.unsettled_since(self.spec.name)
+        killed_at = self.plan.ledger.unsettled_since(self.spec.name)
+        self._killed_at = math.inf if killed_at is None else killed_at
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -150,18 +155,12 @@ class Run:
         _ = self.plan.law  # read now, as the file may be edited while this runs
         with self._lease:
             self._take(wait=deploy is None or deploy.when_busy == "wait")
-            self.began_at = self._first_entry()
+            # Entries since the start of a killed run count as this run's.
+            self.began_at = sum(
+                datetime.fromisoformat(entry.when).timestamp() < self._killed_at
+                for entry in self.plan.ledger.history(self.spec.name)
+            )
             yield
-
-    def _first_entry(self) -> int:
-        """The ledger's last entry when this run, or the one it continues, began."""
-        history = self.plan.ledger.history(self.spec.name)
-        if self._killed_at is None:
-            return len(history)
-        return sum(
-            datetime.fromisoformat(entry.when).timestamp() < self._killed_at
-            for entry in history
-        )
 
     def _take(self, *, wait: bool) -> None:
         lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)
@@ -269,6 +268,42 @@ class Run:
             name=stage, state=state, why=why, seconds=round(seconds, 3)
         )
         self.reports.append(report)
+
+
+def preload(run: Run) -> None:
+    """Check what can be checked at once, and import what the stages will need.
+
+    Commands do this while the server of the run starts.
+
+    Raises:
+        Refusal: the source cannot be opened.
+        UsageError: the builder, a kind of gate or its arguments do not fit.
+        DependencyError: MLflow cannot be reached, which is reported before any work.
+    """
+    run.check_source()
+    builder = find_builder(run.plan.builder, run.plan.folder)
+    check_arguments(run.plan.builder, builder, run.spec.model.arguments)
+    check_gates(run.spec)
+    gc.disable()  # what is imported stays, and searching it for garbage takes seconds
+    try:
+        _import(run)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import(run: Run) -> None:
+    last = run.plan.last
+    from headrace.state.tracking import Tracking
+
+    Tracking(run.plan.settings).experiment(run.spec.name)
+    if last.contract is None:
+        importlib.import_module("headrace.stages.validation.suite").load()
+    if last.evaluation is None and (last.contract or not last.snapshot):
+        from headrace.backend import load_backend
+
+        load_backend(minimal=True)
+    importlib.import_module("headrace_flows.train")
 
 
 def _give_memory_back() -> None:

@@ -13,7 +13,8 @@ from prefect.states import Cancelled
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.state.leases import heartbeat
-from headrace.use.tuning import parse_search, search
+from headrace.use.tuning.space import parse_search
+from headrace.use.tuning.trials import search
 from headrace_flows import stages
 from headrace_flows.client import retrying_clients
 from headrace_flows.train import flow_here, new_run, run_here

@@ -9,8 +9,9 @@ from headrace.planning import Plan, find_finished
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
 from headrace.tasks import task
-from headrace.use.tuning import Space, Study, trial_table
-from headrace.use.tuning.study import metric_of
+from headrace.use.tuning.space import Space
+from headrace.use.tuning.study import Study, metric_of
+from headrace.use.tuning.trials import trial_table
 from headrace_flows.run import Run
 from headrace_flows.summary import summarise_finished
 
@@ -47,7 +48,7 @@ class Tuning:
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
         """The study of this space on this data, begun or not."""
         plan = self.run.plan
-        ingredients = code_state(["headrace.use.tuning"])
+        ingredients = code_state(["headrace.use.tuning.trials"])
         for spec in self._edges:
             key = Plan(spec, plan.folder, plan.settings).train(snapshot, contract)
             ingredients |= key.ingredients

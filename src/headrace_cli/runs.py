@@ -68,7 +68,7 @@ def run(
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
-    from headrace_flows.preload import preload
+    from headrace_flows.run import preload
     from headrace_flows.summary import conclude, failed
     from headrace_ops.run_server import server_for_run
 

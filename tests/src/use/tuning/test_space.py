@@ -9,8 +9,7 @@ import pytest
 
 from headrace.errors import SpecError, UsageError
 from headrace.spec import load_spec
-from headrace.use.tuning import Space, parse_search
-from headrace.use.tuning.space import parse_dimension
+from headrace.use.tuning.space import Space, parse_dimension, parse_search
 
 RATE = "training.learning_rate=log(1e-4,1)"
 OPTIMIZER = "training.optimizer=choice(sgd,adam)"

@@ -14,8 +14,9 @@ import pytest
 from headrace.data.anchored import open_anchored
 from headrace.errors import DependencyError
 from headrace.tasks import task
-from headrace.use.tuning import Study, Trial, parse_search, space
-from headrace.use.tuning.study import metric_of
+from headrace.use.tuning import space as ranges
+from headrace.use.tuning.space import parse_search
+from headrace.use.tuning.study import Study, Trial, metric_of
 
 RATE = "training.learning_rate=log(1e-4,1)"
 OPTIMIZER = "training.optimizer=choice(sgd,adam)"
@@ -63,7 +64,7 @@ def points_of(study: Study, count: int) -> list[dict[str, Any]]:
 def test_a_range_of_floats_never_ends(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(space, "POINTS", 2)
+    monkeypatch.setattr(ranges, "POINTS", 2)
     study = a_study(settings, "training.momentum=uniform(0.5,0.9)")
     points = points_of(study, 12)
     assert len({point["training.momentum"] for point in points}) == 12

@@ -21,10 +21,9 @@ from headrace.stages.fitting import Checkpoints
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
-from headrace.use import tuning
-from headrace.use.tuning import Study, parse_search
 from headrace.use.tuning import trials as module
-from headrace.use.tuning.study import metric_of
+from headrace.use.tuning.space import parse_search
+from headrace.use.tuning.study import Study, metric_of
 
 Trained = Any
 
@@ -46,7 +45,7 @@ def search(trained: Trained) -> Callable[..., Study]:
         study = Study(
             {}, space, store=open_anchored(trained.settings), **{**given, **changes}
         )
-        tuning.search(
+        module.search(
             spec,
             trained.folder,
             study,
@@ -115,7 +114,7 @@ def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(
     picture = tracking.run_file(study.run_id, "pictures/trials.png")
     assert picture.startswith(b"\x89PNG")
     rows = json.loads(tracking.run_file(study.run_id, "trials/trials.json"))
-    assert rows == tuning.trial_table(study)
+    assert rows == module.trial_table(study)
     text = tracking.run_file(study.run_id, "trials/trials.csv").decode()
     table = list(csv.DictReader(io.StringIO(text)))
     assert [row["training.learning_rate"] for row in table] == [
