@@ -55,7 +55,7 @@ def apply(
         UsageError: there is one of a wanted name that is not ours.
     """
     known = [_find(client, one, owner) for one in wanted]
-    for pool in sorted({(w.pool, w.queue) for w in wanted}):
+    for pool in sorted({(one.table.pool, one.table.queue) for one in wanted}):
         ensure_pool(client, *pool)
     applied = [
         _apply_one(client, one, old) for one, old in zip(wanted, known, strict=True)
@@ -115,7 +115,7 @@ def _apply_one(client: Any, wanted: Wanted, old: Any) -> Applied:
         started = datetime.now(UTC)
         flow = client.create_flow_from_name(wanted.flow)
         identity = client.create_deployment(flow_id=flow, **body)
-        if wanted.cron and not wanted.paused:
+        if wanted.table.cron and not wanted.table.paused:
             # Prefect has deleted the runs that were due at the moment of the change.
             client.request(
                 "POST",
@@ -134,15 +134,14 @@ def _body(wanted: Wanted) -> dict[str, Any]:
     from prefect.client.schemas.schedules import CronSchedule
     from prefect.utilities.callables import parameter_schema
 
-    schema, options = parameter_schema(find_flow(wanted.flow)), None
-    schedules: list[DeploymentScheduleCreate] = []
-    if wanted.concurrency is not None:
-        strategy = {"collision_strategy": _STRATEGY[wanted.when_busy]}
-        options = ConcurrencyOptions.model_validate(strategy)
-    if wanted.cron:
-        cron = CronSchedule(cron=wanted.cron, timezone=wanted.timezone)
-        active = not wanted.paused
+    schema, table = parameter_schema(find_flow(wanted.flow)), wanted.table
+    schedules = []
+    if table.cron:
+        cron = CronSchedule(cron=table.cron, timezone=table.timezone)
+        active = not table.paused
         schedules = [DeploymentScheduleCreate(schedule=cron, active=active)]
+    strategy = {"collision_strategy": _STRATEGY[table.when_busy]}
+    options = ConcurrencyOptions.model_validate(strategy)
     return {
         "name": wanted.pipeline,
         "description": wanted.description,
@@ -152,10 +151,10 @@ def _body(wanted: Wanted) -> dict[str, Any]:
         "parameters": wanted.parameters,
         "parameter_openapi_schema": schema.model_dump(exclude_unset=True),
         "enforce_parameter_schema": True,
-        "work_pool_name": wanted.pool,
-        "work_queue_name": wanted.queue,
+        "work_pool_name": table.pool,
+        "work_queue_name": table.queue,
         "concurrency_limit": wanted.concurrency,
-        "concurrency_options": options,
+        "concurrency_options": options if wanted.concurrency else None,
         "schedules": schedules,
     }
 
@@ -197,7 +196,7 @@ def _apply_automation(client: Any, wanted: Wanted, deployment: UUID) -> None:
         match={"prefect.resource.id": resource_of(wanted.pipeline)},
         posture=Posture.Reactive,
         threshold=1,
-        within=timedelta(minutes=wanted.cooldown_minutes),
+        within=timedelta(minutes=wanted.table.cooldown_minutes),
     )
     for old in client.read_automations_by_name(name):
         starts = [getattr(action, "deployment_id", None) for action in old.actions]

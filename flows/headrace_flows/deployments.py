@@ -24,25 +24,17 @@ class Wanted:
 
     Attributes:
         flow: such as ``train``, or ``fit``, which does the training on another pool.
+        table: its pool, schedule and limits.
+        tags: of the deployment and of its runs.
         parameters: of its runs, as JSON.
-        concurrency: the number of runs at once; None: as many as the pool takes.
-        events: those that start it, at most once in `cooldown_minutes`.
     """
 
     flow: str
     pipeline: str
     description: str
-    pool: str
-    queue: str
+    table: FlowSpec
     tags: tuple[str, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
-    concurrency: int | None = None
-    when_busy: str = "wait"
-    cron: str = ""
-    timezone: str = "UTC"
-    paused: bool = False
-    events: tuple[str, ...] = ()
-    cooldown_minutes: float = 0
 
     @property
     def name(self) -> str:
@@ -53,6 +45,17 @@ class Wanted:
     def entrypoint(self) -> str:
         """The module path that a worker imports."""
         return f"{extensions.modules('flows')[self.flow]}.{self.flow}"
+
+    @property
+    def concurrency(self) -> int | None:
+        """The number of runs at once; None: as many as the pool takes."""
+        return None if self.flow == "fit" else self.table.concurrency
+
+    @property
+    def events(self) -> list[str]:
+        """The events that start it, at most once in the table's `cooldown_minutes`."""
+        events = ((DRIFT, self.table.on_drift), (SNAPSHOT, self.table.on_snapshot))
+        return [event for event, starts in events if starts]
 
 
 def owner_tags(settings: Settings) -> list[str]:
@@ -92,8 +95,8 @@ def wanted_of(
     wanted = [_of_flow(flow, table, spec, own, tags) for flow, table in tables]
     if deploy.train_pool:
         about = f"The training of {spec.name}; train/{spec.name} starts it."
-        pool = (deploy.train_pool, "default")
-        wanted.append(Wanted("fit", spec.name, about, *pool, tags))
+        table = FlowSpec(pool=deploy.train_pool, cooldown_minutes=0)
+        wanted.append(Wanted("fit", spec.name, about, table, tags))
     return wanted
 
 
@@ -114,23 +117,8 @@ def _of_flow(
                 f"The flow {flow} has no parameter {name!r} for {spec.name} to set.",
                 f"Its parameters are: {known}.",
             )
-    events = ((DRIFT, table.on_drift), (SNAPSHOT, table.on_snapshot))
-    return Wanted(
-        flow=flow,
-        pipeline=spec.name,
-        description=spec.description,
-        pool=table.pool,
-        queue=table.queue,
-        tags=tags,
-        parameters={**parameters, **table.parameters},
-        concurrency=table.concurrency,
-        when_busy=table.when_busy,
-        cron=table.cron,
-        timezone=table.timezone,
-        paused=table.paused,
-        events=tuple(event for event, starts in events if starts),
-        cooldown_minutes=table.cooldown_minutes,
-    )
+    parameters |= table.parameters
+    return Wanted(flow, spec.name, spec.description, table, tags, parameters)
 
 
 def find_flow(name: str) -> Any:

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from headrace_flows.deploying import Applied
     from headrace_flows.deployments import Wanted
 
-_FIELDS = (
-    *("pipeline", "pool", "queue", "timezone", "paused"),
-    *("concurrency", "when_busy", "cooldown_minutes"),
-)
+_FIELDS = ("pool", "queue", "timezone", "paused", "when_busy", "cooldown_minutes")
 EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
 
@@ -91,8 +88,10 @@ def _described(applied: Applied, url: str) -> dict[str, Any]:
     described: dict[str, Any] = {"name": applied.name, "state": applied.state}
     described["link"] = None if applied.state == "removed" else link
     if wanted is not None:
-        described |= {name: getattr(wanted, name) for name in _FIELDS}
-        described |= {"cron": wanted.cron or None, "events": list(wanted.events)}
+        table = wanted.table
+        described |= {"pipeline": wanted.pipeline, "concurrency": wanted.concurrency}
+        described |= {name: getattr(table, name) for name in _FIELDS}
+        described |= {"cron": table.cron or None, "events": wanted.events}
     return described
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
-from headrace.spec import load_spec
+from headrace.spec import FlowSpec, load_spec
 from headrace_cli.backfill import Every, _conclude, _runner, _tasks
 from headrace_flows.backfilling import Backfill, Here, Task, There, dates, fill_in
 
@@ -188,7 +188,7 @@ def test_no_more_run_at_once_than_the_deployment_takes(
     from headrace_flows.deployments import Wanted, owner_tags
 
     tags = owner_tags(settings)
-    wanted = Wanted("train", "spots", "", "cpu", "default", tuple(tags), concurrency=2)
+    wanted = Wanted("train", "spots", "", FlowSpec(concurrency=2), tuple(tags))
     with get_client(sync_client=True) as client:
         apply(client, [wanted], tags, [])
         runner, at_once = _runner("spots", settings, 5)

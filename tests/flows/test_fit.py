@@ -11,7 +11,7 @@ import pytest
 from headrace.errors import ContractError, DependencyError, UsageError
 from headrace.planning import Key
 from headrace.records import TrainingRecord
-from headrace.spec import override
+from headrace.spec import FlowSpec, override
 from headrace.state.folders import pack_folder
 from headrace.state.leases import heartbeat
 from headrace_flows.run import Run
@@ -43,7 +43,8 @@ def _deployed(client: Any) -> Iterator[None]:
     from headrace_flows.deploying import apply
     from headrace_flows.deployments import Wanted
 
-    apply(client, [Wanted("fit", "blobs", "", "gpu", "default", ("t",))], ["t"], None)
+    table = FlowSpec(pool="gpu")
+    apply(client, [Wanted("fit", "blobs", "", table, ("t",))], ["t"], None)
     yield
     apply(client, [], ["t"], None)
 
