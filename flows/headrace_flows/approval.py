@@ -56,23 +56,14 @@ def wait_for_approval(run: Run) -> None:
         return
     request, is_new = asked
     publish_report(run)
+    model, version = request.model, request.version
+    waits = f"version {version} waits for approval until {_until(request)}"
     if is_new:
-        emit(
-            settings,
-            "approval",
-            request.model,
-            f"version {request.version} waits for approval until {_until(request)}",
-            version=request.version,
-            page=run.flow_run_url,
-        )
+        page = run.flow_run_url
+        emit(settings, "approval", model, waits, version=version, page=page)
     log.info(
-        "promote: version %d waits for approval until %s. "
-        "In another terminal: headrace approve %s --reason TEXT, or headrace reject %s "
-        "--reason TEXT",
-        request.version,
-        _until(request),
-        request.model,
-        request.model,
+        f"promote: {waits}. In another terminal: headrace approve {model} "
+        f"--reason TEXT, or headrace reject {model} --reason TEXT"
     )
     context = FlowRunContext.get()
     if context and context.flow_run and context.flow_run.deployment_id:

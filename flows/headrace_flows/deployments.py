@@ -91,34 +91,26 @@ def wanted_of(
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
     digest = pack_folder(folder, Store(settings.store))
     own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
-    tables = {"train": deploy, **deploy.flows}.items()
-    wanted = [_of_flow(flow, table, spec, own, tags) for flow, table in tables]
+    wanted = []
+    for flow, table in {"train": deploy, **deploy.flows}.items():
+        taken = inspect.signature(find_flow(flow).fn).parameters
+        for name in table.parameters:
+            if name not in taken or name in own:
+                known = ", ".join(name for name in taken if name not in own) or "none"
+                raise SpecError(
+                    f"The flow {flow} has no parameter {name!r} for {spec.name} to "
+                    "set.",
+                    f"Its parameters are: {known}.",
+                )
+        parameters = {name: value for name, value in own.items() if name in taken}
+        parameters |= table.parameters
+        about = spec.description
+        wanted.append(Wanted(flow, spec.name, about, table, tags, parameters))
     if deploy.train_pool:
         about = f"The training of {spec.name}; train/{spec.name} starts it."
         table = FlowSpec(pool=deploy.train_pool, cooldown_minutes=0)
         wanted.append(Wanted("fit", spec.name, about, table, tags))
     return wanted
-
-
-def _of_flow(
-    flow: str,
-    table: FlowSpec,
-    spec: PipelineSpec,
-    own: dict[str, Any],
-    tags: tuple[str, ...],
-) -> Wanted:
-    """The deployment of a flow, with those of our own parameters that it takes."""
-    taken = inspect.signature(find_flow(flow).fn).parameters
-    parameters = {name: value for name, value in own.items() if name in taken}
-    for name in table.parameters:
-        if name not in taken or name in own:
-            known = ", ".join(name for name in taken if name not in own) or "none"
-            raise SpecError(
-                f"The flow {flow} has no parameter {name!r} for {spec.name} to set.",
-                f"Its parameters are: {known}.",
-            )
-    parameters |= table.parameters
-    return Wanted(flow, spec.name, spec.description, table, tags, parameters)
 
 
 def find_flow(name: str) -> Any:

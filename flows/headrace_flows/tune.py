@@ -61,17 +61,8 @@ def run_trials(
     tuning: Tuning, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> None:
     """The remaining trials, one after the other."""
-    run = tuning.run
-    search(
-        run.spec,
-        run.plan.folder,
-        tuning.open_study(snapshot, contract),
-        tuning.trials,
-        snapshot,
-        contract,
-        run.plan.settings,
-        stages.run_tags(run),
-    )
+    study, tags = tuning.open_study(snapshot, contract), stages.run_tags(tuning.run)
+    search(tuning.run.plan, study, tuning.trials, snapshot, contract, tags)
 
 
 def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:

@@ -52,10 +52,10 @@ class Tuning:
         for spec in self._edges:
             key = Plan(spec, plan.folder, plan.settings).train(snapshot, contract)
             ingredients |= key.ingredients
-        for field in self.space.keys:
-            for name in [*ingredients]:
-                if f"{name}.".startswith(f"spec {field}."):
-                    del ingredients[name]
+        varied = tuple(f"spec {field}." for field in self.space.keys)
+        for name in [*ingredients]:
+            if f"{name}.".startswith(varied):
+                del ingredients[name]
         self.study = Study(
             ingredients,
             self.space,
@@ -96,7 +96,7 @@ class Tuning:
         """
         study = self.study
         best = study.best if study else None
-        answer = {
+        answer: dict[str, Any] = {
             "pipeline": self.run.spec.name,
             "status": summary["status"],
             "reason": summary["reason"],
@@ -113,4 +113,6 @@ class Tuning:
             "run": summary,
             "seconds": round(time.perf_counter() - self.run.started, 3),
         }
-        return {**answer, **{k: summary[k] for k in ("error",) if k in summary}}
+        if "error" in summary:
+            answer["error"] = summary["error"]
+        return answer

@@ -49,6 +49,21 @@ MOST_STEPS = 12_000
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
 _FIELDS = ("item", "label", "group", "where")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+# A model card, for the user to complete.
+_README = """# {name}
+
+{summary} Say here what it is for, and what not.
+
+## Data
+
+From {source}; each item is brought to {form} {units}.{notes}
+
+{labels}
+
+## Limits
+
+{limits} Say here where the data comes from, whom it represents, and its licence.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,28 +239,15 @@ def _value(value: Any) -> str:
 
 
 def _readme_text(name: str, inspection: Inspection) -> str:
-    """A model card, for the user to complete."""
-    description = inspection.snapshot.description
-    form = " x ".join(map(str, description.shape))
-    survey, notes = inspection.survey, inspection.snapshot.notes
-    summary = survey.summary.format(medium=description.medium)
-    lines = [
-        f"# {name}",
-        "",
-        f"{summary} Say here what it is for, and what not.",
-        "",
-        "## Data",
-        "",
-        f"From {as_code(inspection.data.source)}; each item is brought to {form} "
-        f"{medium_named(description.medium).UNITS}.",
-        *[f"- {as_markdown(note)}" for note in notes],
-        "",
-        *survey.readme,
-        "",
-        "## Limits",
-        "",
-        f"{survey.limits} Say here where the data comes from, whom it stands for, and "
-        "under which licence.",
-        "",
-    ]
-    return "\n".join(lines)
+    survey, snapshot = inspection.survey, inspection.snapshot
+    medium = snapshot.description.medium
+    return _README.format(
+        name=name,
+        summary=survey.summary.format(medium=medium),
+        source=as_code(inspection.data.source),
+        form=" x ".join(map(str, snapshot.description.shape)),
+        units=medium_named(medium).UNITS,
+        notes="".join(f"\n- {as_markdown(note)}" for note in snapshot.notes),
+        labels="\n".join(survey.readme),
+        limits=survey.limits,
+    )

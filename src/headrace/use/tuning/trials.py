@@ -18,9 +18,9 @@ from headrace import pictures
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.models import builder_name
+from headrace.planning import Plan
 from headrace.progress import Progress
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec, parse_override
 from headrace.stages.fitting import Checkpoints, Data, Fit, open_data
 from headrace.stages.ingredients import machine
@@ -93,26 +93,22 @@ class _TrialRun:
         return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
 
 
-def search(  # noqa: PLR0913
-    spec: PipelineSpec,
-    folder: Path,
+def search(
+    plan: Plan,
     study: Study,
     trials: int,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
-    settings: Settings,
     tags: Mapping[str, str],
 ) -> None:
     """Run trials until the study has as many as wanted; existing trials count.
 
     Args:
-        spec: what all trials have in common.
-        folder: of the pipeline, which may have a builder of its own.
+        plan: of the pipeline that all trials vary.
         study: the trials are added to it.
         trials: the number of trials in all.
         snapshot: the data.
         contract: its verdict; quarantined rows are left out.
-        settings: where MLflow is.
         tags: for the MLflow run, such as a link to the run of the flow.
 
     Raises:
@@ -120,26 +116,27 @@ def search(  # noqa: PLR0913
         IntegrityError: the snapshot is damaged.
         DependencyError: MLflow or the disk failed, or another process runs the study.
     """
-    tags = {**tags, "headrace.pipeline": spec.name, "headrace.study": study.name}
-    with study.alone(settings):
+    pipeline = plan.spec.name
+    tags = {**tags, "headrace.pipeline": pipeline, "headrace.study": study.name}
+    with study.alone(plan.settings):
         if not study.is_concluded(trials):
             data = _open_data(snapshot, contract)
-            tracking, name = Tracking(settings), f"tune-{study.name[:8]}"
+            tracking, name = Tracking(plan.settings), f"tune-{study.name[:8]}"
             wanted = study.wanted(trials)
             if wanted < trials:
                 log.info("tune: the ranges have %d points, so no more trials", wanted)
-            with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
+            with tracking.run(pipeline, name, tags, again=study.run_id) as parent:
                 if parent[0] != study.run_id:
-                    tracking.log_params(parent[0], _parameters(spec, study))
+                    tracking.log_params(parent[0], _parameters(plan.spec, study))
                     tracking.log_snapshot(parent[0], snapshot)
                     study.begin(parent[0])
                 elif study.trials:
                     log.info("tune: goes on after trial %d", len(study.trials))
                 with Progress("trial", wanted, is_listed=True) as progress:
                     while len(study.trials) < wanted:
-                        trial = _run_trial(spec, folder, study, data, tracking, parent)
+                        trial = _run_trial(plan, study, data, tracking, parent)
                         study.add(trial)
-                        _checkpoints(study, trial.number, spec).clear()
+                        _checkpoints(study, trial.number, plan.spec).clear()
                         progress.update(trial.number, _trial_line(study))
                 _log_report(study, tracking)
             study.conclude()
@@ -200,23 +197,18 @@ def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
 
 
 def _run_trial(
-    spec: PipelineSpec,
-    folder: Path,
-    study: Study,
-    data: Data,
-    tracking: Tracking,
-    parent: tuple[str, str],
+    plan: Plan, study: Study, data: Data, tracking: Tracking, parent: tuple[str, str]
 ) -> Trial:
     import tensorflow as tf
 
     started = time.perf_counter()
     number = len(study.trials) + 1
     point, suggestion = study.ask()
-    changed = study.space.apply(spec, point)
+    changed = study.space.apply(plan.spec, point)
     params = changed.model_dump(
         mode="json", include={"model", "training"}, exclude_none=True
     )
-    tags = {"headrace.trial": str(number), "headrace.pipeline": spec.name}
+    tags = {"headrace.trial": str(number), "headrace.pipeline": changed.name}
     checkpoints, last = _checkpoints(study, number, changed), changed.training.epochs
     trial_run: _TrialRun | None = None
     try:
@@ -225,7 +217,7 @@ def _run_trial(
             tracking.child_run(parent, f"trial-{number}", params, tags) as child,
         ):
             trial_run = _TrialRun(study.metric.name, last, suggestion, child)
-            trial_run.fit(changed, folder, data, checkpoints)
+            trial_run.fit(changed, plan.folder, data, checkpoints)
     except IntegrityError:
         raise
     except (Refusal, SpecError, MemoryError, tf.errors.ResourceExhaustedError) as error:

@@ -15,6 +15,7 @@ import pytest
 
 from headrace.data.anchored import open_anchored
 from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.planning import Plan
 from headrace.spec import override
 from headrace.stages import fitting
 from headrace.stages.fitting import Checkpoints
@@ -46,13 +47,11 @@ def search(trained: Trained) -> Callable[..., Study]:
             {}, space, store=open_anchored(trained.settings), **{**given, **changes}
         )
         module.search(
-            spec,
-            trained.folder,
+            Plan(spec, trained.folder, trained.settings),
             study,
             trials,
             trained.snapshot,
             trained.contract,
-            trained.settings,
             {"headrace.flow_run_id": "f3"},
         )
         return study
