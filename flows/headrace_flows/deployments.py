@@ -14,8 +14,7 @@ from headrace.settings import Settings
 from headrace.spec import DeploySpec, FlowSpec, PipelineSpec
 from headrace.state.folders import pack_folder
 from headrace.state.store import Store
-from headrace_flows import recovery
-from headrace_flows.events import DRIFT, SNAPSHOT
+from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def owner_tags(settings: Settings) -> list[str]:
     Raises:
         DependencyError: the ledger, whose name is one of them, does not answer.
     """
-    return [*recovery.tags(settings), f"project:{settings.project.resolve().name}"]
+    return [ledger_tag(settings), f"project:{settings.project.resolve().name}"]
 
 
 def recorded_of(wanted: Sequence[Wanted]) -> dict[str, str]:

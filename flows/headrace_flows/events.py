@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from headrace.errors import HeadraceError, UsageError
 from headrace.records import SnapshotRecord
+from headrace.state.ledger import Leases
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -39,6 +40,15 @@ log = logging.getLogger("headrace")
 def resource_of(pipeline: str) -> str:
     """The resource of a pipeline's events."""
     return f"headrace.pipeline.{pipeline}"
+
+
+def ledger_tag(settings: Settings) -> str:
+    """The name of the ledger, which its flow runs and deployments have as a tag.
+
+    Raises:
+        DependencyError: the ledger's database does not answer.
+    """
+    return f"headrace-{Leases(settings.database_url).identity()}"
 
 
 def _emit(event: str, pipeline: str, payload: dict[str, Any], **labels: str) -> None:
@@ -80,7 +90,7 @@ def emit(
 ) -> None:
     """Emit a ``headrace.<kind>`` event about a model of the settings' ledger."""
     payload = {"message": message, **details}
-    _emit(f"headrace.{kind}", model, payload, **{LEDGER: _ledger_tag(settings)})
+    _emit(f"headrace.{kind}", model, payload, **{LEDGER: ledger_tag(settings)})
 
 
 def emit_from_command(
@@ -122,7 +132,7 @@ def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:
     Raises:
         UsageError: there is no such block.
     """
-    ledger = _ledger_tag(settings)
+    ledger = ledger_tag(settings)
     names = [f"{ledger}: {what}" for what in _AUTOMATIONS]
     wanted = _automations(client, settings.notify, ledger) if settings.notify else []
     for name, automation in itertools.zip_longest(names, wanted):
@@ -134,13 +144,6 @@ def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:
         elif automation:
             client.create_automation(automation)
     return settings.notify
-
-
-def _ledger_tag(settings: Settings) -> str:
-    """The name of the ledger, which is also a tag of its runs."""
-    from headrace_flows import recovery
-
-    return recovery.tags(settings)[0]
 
 
 def _automations(

@@ -25,6 +25,7 @@ from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.client import retrying_clients
+from headrace_flows.events import ledger_tag
 from headrace_flows.report import publish_name, publish_report
 from headrace_flows.run import Run, current, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
@@ -153,7 +154,7 @@ def flow_here(variable: ContextVar[T], value: T, settings: Settings) -> Iterator
     """Set the variable that a flow reads, and sweep, while the flow runs here."""
     token = variable.set(value)
     try:
-        marks = tags(*recovery.tags(settings))
+        marks = tags(ledger_tag(settings))
         with translate_errors(), recovery.swept(settings), marks:
             yield
     finally:
