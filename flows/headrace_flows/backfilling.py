@@ -35,7 +35,7 @@ from headrace.stages.registration import training_key
 from headrace.state.folders import pack_folder
 from headrace.state.ledger.deployments import Deployments
 from headrace.tasks import task as task_named
-from headrace_flows.attempts import Stopped, find_attempts, tag_of, wait_for, work_of
+from headrace_flows.client import Stopped, find_attempts, tag_of, wait_for, work_of
 from headrace_ops.prefect_errors import translate_errors
 
 DATE = "{date}"

@@ -27,8 +27,13 @@ from headrace.spec import PipelineSpec
 from headrace.state.folders import pack_folder, unpack_folder
 from headrace.state.leases import HeldLease, heartbeat
 from headrace.state.temporary import own_temporary_folder
-from headrace_flows.attempts import find_attempts, tag_of, wait_for, work_of
-from headrace_flows.client import retrying_clients
+from headrace_flows.client import (
+    find_attempts,
+    retrying_clients,
+    tag_of,
+    wait_for,
+    work_of,
+)
 from headrace_flows.run import Run, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
 

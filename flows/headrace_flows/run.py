@@ -128,9 +128,8 @@ class Run:
     @property
     def flow_run_url(self) -> str:
         """Where Prefect shows this run."""
-        if not self.flow_run_id:
-            return ""
-        return f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
+        page = f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
+        return page if self.flow_run_id else ""
 
     def look_back(self) -> None:
         """Note when a killed run of the pipeline began, which this one continues.
@@ -263,11 +262,10 @@ class Run:
         return record
 
     def _report(self, stage: str, state: Any, why: str, seconds: float) -> None:
-        self.reports = [r for r in self.reports if r.name != stage]
-        report = StageReport(
-            name=stage, state=state, why=why, seconds=round(seconds, 3)
-        )
-        self.reports.append(report)
+        others = [report for report in self.reports if report.name != stage]
+        seconds = round(seconds, 3)
+        report = StageReport(name=stage, state=state, why=why, seconds=seconds)
+        self.reports = [*others, report]
 
 
 def preload(run: Run) -> None:

@@ -35,14 +35,13 @@ async def _is_temporary(_task: Any, _run: Any, state: State[Any]) -> bool:
     return isinstance(outcome, DependencyError) and not outcome.was_retried
 
 
+_ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
 RETRIED: Any = {
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
+    **_ONCE,
     "retries": 2,
     "retry_delay_seconds": [1, 5],
     "retry_condition_fn": _is_temporary,
 }
-_ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 def _cached(run: Run, key: Key, kind: type[R]) -> R | None:

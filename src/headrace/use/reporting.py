@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -156,7 +157,12 @@ def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str,
     captions = {"curves": _CURVES, **learned.pictures, **tables}
     paths = [f"pictures/{name}.png" for name in captions]
     paths += [f"pictures/{name}.json" for name in tables]
-    files = _read_all(tracking, outcome.training, [FILE, *paths])
+    files: dict[str, bytes] = {}
+    try:
+        if outcome.training is not None:
+            files.update(_existing(tracking, outcome.training.run_id, [FILE, *paths]))
+    except DependencyError as error:
+        log.warning("the report has not all of its pictures: %s", error)
     ingredients = json.loads(files.get(FILE, b"{}"))
     pictures = []
     for name, caption in captions.items():
@@ -226,28 +232,13 @@ def _metric_rows(
     ]
 
 
-def _read_all(
-    tracking: Tracking, training: TrainingRecord | None, paths: Sequence[str]
-) -> dict[str, bytes]:
-    """Those of the files that the training's MLflow run has; not every run has all."""
-    files: dict[str, bytes] = {}
-    if training is None:
-        return files
-    try:
-        for path in paths:
-            data = _read(tracking, training.run_id, path)
-            if data is not None:
-                files[path] = data
-    except DependencyError as error:
-        log.warning("the report has not all of its pictures: %s", error)
-    return files
-
-
-def _read(tracking: Tracking, run_id: str, path: str) -> bytes | None:
-    try:
-        return tracking.run_file(run_id, path)
-    except IntegrityError:
-        return None
+def _existing(
+    tracking: Tracking, run_id: str, paths: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Those of the files that an MLflow run has; not every run has all."""
+    for path in paths:
+        with contextlib.suppress(IntegrityError):
+            yield path, tracking.run_file(run_id, path)
 
 
 def find_report(name: str, settings: Settings) -> str:
@@ -267,7 +258,7 @@ def find_report(name: str, settings: Settings) -> str:
         run_id = Ledger(settings.database_url).find(name).run_id
     else:
         run_id = tracking.newest_run(name, TAG)
-    if not run_id or _read(tracking, run_id, REPORT) is None:
+    if not run_id or not [*_existing(tracking, run_id, [REPORT])]:
         model = name.partition("/")[0].partition("@")[0]
         if model not in Ledger(settings.database_url).models():
             find_pipeline(model, settings)
