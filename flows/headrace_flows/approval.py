@@ -88,11 +88,12 @@ def _suspend(run: Run, request: Approval) -> None:
     """Suspend the run, or act on the decision that it was resumed with."""
     ledger = run.plan.ledger
     form = Decision.with_initial_data(_question(run, request))
+    until = datetime.fromisoformat(request.expires or request.when)
     for attempt in itertools.count():
         try:
             decision = suspend_flow_run(
                 wait_for_input=form,
-                timeout=_seconds_left(request),
+                timeout=max(1, round((until - datetime.now(UTC)).total_seconds())),
                 key=f"{_key(request)}{attempt}",
             )
         except Pause:
@@ -150,11 +151,6 @@ def _was_suspended(run: Run) -> bool:
 
 def _key(request: Approval) -> str:
     return f"approval-{request.model}-{request.version}-{request.step}-"
-
-
-def _seconds_left(request: Approval) -> int:
-    until = datetime.fromisoformat(request.expires or request.when)
-    return max(1, round((until - datetime.now(UTC)).total_seconds()))
 
 
 def _until(request: Approval) -> str:

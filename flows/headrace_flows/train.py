@@ -15,7 +15,6 @@ from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
-from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec, is_own, load_spec
 from headrace.state.folders import unpack_folder
@@ -63,7 +62,10 @@ def train(
             run.mend()  # hours may have passed
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
-            return _final_state(promotion)
+            if promotion.status == "refused":
+                return Failed(name="Refused", message=promotion.reason)
+            name = promotion.status.capitalize()
+            return Completed(name=name, message=promotion.reason)
     except Refusal:
         publish_report(run)
         raise
@@ -78,7 +80,12 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     settings.prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
-        _check_folder(pipeline.name, folder, settings)
+        # Any other folder would bring code, and a law of its own.
+        if Deployments(settings.database_url).all().get(folder) != pipeline.name:
+            raise UsageError(
+                f"The folder {folder} was not deployed as that of {pipeline.name}.",
+                f"Run `headrace deploy {pipeline.name}`.",
+            )
         place = unpack_folder(digest, Store(settings.store), settings.folders)
     elif folder and deployment.get_id() is not None:
         raise UsageError(
@@ -92,15 +99,6 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     run.look_back()
     run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
     return run
-
-
-def _check_folder(pipeline: str, folder: str, settings: Settings) -> None:
-    """Refuse a folder that nobody deployed: it contains code, and a law of its own."""
-    if Deployments(settings.database_url).all().get(folder) != pipeline:
-        raise UsageError(
-            f"The folder {folder} was not deployed as that of {pipeline}.",
-            f"Run `headrace deploy {pipeline}`.",
-        )
 
 
 def _check_code(pipeline: PipelineSpec, folder: Path) -> None:
@@ -125,12 +123,6 @@ def _functions(pipeline: PipelineSpec) -> set[str]:
     builder = pipeline.model.builder
     own = [builder] if builder and is_own(builder) else []
     return {*own, *pipeline.training.own_functions}
-
-
-def _final_state(promotion: PromotionRecord) -> State[Any]:
-    if promotion.status == "refused":
-        return Failed(name="Refused", message=promotion.reason)
-    return Completed(name=promotion.status.capitalize(), message=promotion.reason)
 
 
 def run_here(run: Run, ui_url: str) -> State[Any]:

@@ -123,10 +123,9 @@ def draft(
     folder = settings.project / "pipelines" / name
     _check(name, medium, task, folder)
     inspection = inspect(data, medium, task, settings)
-    files = {
-        FILE_NAME: _pipeline_text(name, inspection),
-        "README.md": _readme_text(name, inspection),
-    }
+    head = [f"# headrace run {name}", *inspection.survey.head, ""]
+    text = "\n".join([*head, *_tables(inspection), ""])
+    files = {FILE_NAME: text, "README.md": _readme(name, inspection)}
     with disk_errors(str(folder)):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
@@ -184,11 +183,6 @@ def inspect(data: DataSpec, medium: str, task: str, settings: Settings) -> Inspe
     return Inspection(data, snapshot, survey)
 
 
-def _pipeline_text(name: str, inspection: Inspection) -> str:
-    head = [f"# headrace run {name}", *inspection.survey.head, ""]
-    return "\n".join([*head, *_tables(inspection), ""])
-
-
 def epochs_for(recipe: TrainingSpec, rows: int, least_steps: int) -> int:
     """How many epochs so few or so many rows need; 0 if as many as in the recipe."""
     steps = -(-rows // recipe.batch_size)
@@ -238,7 +232,7 @@ def _value(value: Any) -> str:
     return UNSEEN.sub(lambda match: f"\\U{ord(match[0]):08x}", text)
 
 
-def _readme_text(name: str, inspection: Inspection) -> str:
+def _readme(name: str, inspection: Inspection) -> str:
     survey, snapshot = inspection.survey, inspection.snapshot
     medium = snapshot.description.medium
     return _README.format(

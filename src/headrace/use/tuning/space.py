@@ -264,9 +264,16 @@ class Space:
 
     def own_point(self, spec: PipelineSpec) -> Point | None:
         """The point of the spec's own values; None if it is outside the space."""
-        point = {d.key: d.holds(_value_at(spec, d.key)) for d in self.dimensions}
-        held = {key: value for key, value in point.items() if value is not None}
-        return held if held.keys() == point.keys() else None
+        point: Point = {}
+        for dimension in self.dimensions:
+            value: Any = spec.model_dump(mode="json")
+            for part in dimension.key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            held = dimension.holds(value)
+            if held is None:
+                return None
+            point[dimension.key] = held
+        return point
 
     def check(self, spec: PipelineSpec, folder: Path) -> list[PipelineSpec]:
         """Check the specs at the edges of the space, with one field at an edge each.
@@ -323,10 +330,3 @@ def parse_search(texts: Sequence[str]) -> tuple[list[str], Space]:
     if twice is not None:
         raise SpecError(f"--set {twice}: it is given twice.", "Give it once.")
     return plain, space
-
-
-def _value_at(spec: PipelineSpec, key: str) -> Any:
-    value: Any = spec.model_dump(mode="json")
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
