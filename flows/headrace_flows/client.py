@@ -13,15 +13,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
 from headrace.state.ledger import Leases
 from headrace_ops.prefect_errors import translate_errors
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 SILENCE_LIMIT_SECONDS = 600
 PATIENCE_SECONDS = 30.0

@@ -11,21 +11,21 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import State, flow
 from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Cancelling, Completed
 
 from headrace import errors
-from headrace.data.anchored import open_anchored
+from headrace.data.anchored import AnchoredStore, open_anchored
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.folders import pack_folder, unpack_folder
-from headrace.state.leases import HeldLease, heartbeat
+from headrace.state.leases import heartbeat
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows.client import (
     find_attempts,
@@ -36,9 +36,6 @@ from headrace_flows.client import (
 )
 from headrace_flows.run import Run, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
-
-if TYPE_CHECKING:
-    from headrace.data.anchored import AnchoredStore
 
 CRASHES = 3
 
@@ -253,13 +250,17 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
         here = heartbeat(settings, str(flow_run.get_id()))
         with own_temporary_folder(), retrying_clients(), here as holding:
             request = _request(store, pipeline, training, attempt)
-            resumed = _train(settings, store, request, training, holding)
+            folder = unpack_folder(request.folder, store.store, settings.folders)
+            run = Run(request.spec, folder, settings)
+            run.holding = holding
+            _train(run, request, training)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")
     except Exception as error:
         answer = Answer(error=_described(error))
         store.write_json(place, answer.model_dump(mode="json"))
         raise
+    resumed = run.resumed_from
     store.write_json(place, Answer(resumed=resumed).model_dump(mode="json"))
     return Completed(message=f"Went on from {resumed}." if resumed else "Trained.")
 
@@ -278,17 +279,7 @@ def _request(
     return request
 
 
-def _train(
-    settings: Settings,
-    store: AnchoredStore,
-    request: Request,
-    fingerprint: str,
-    holding: HeldLease,
-) -> str:
-    """Train; returns the place of the checkpoint that it went on from."""
-    folder = unpack_folder(request.folder, store.store, settings.folders)
-    run = Run(request.spec, folder, settings)
-    run.holding = holding
+def _train(run: Run, request: Request, fingerprint: str) -> None:
     key = run.plan.train(request.snapshot, request.contract)
     if key.fingerprint != fingerprint:
         raise UsageError(
@@ -303,7 +294,6 @@ def _train(
             "headrace.flow_run_id": str(flow_run.get_id()),
         }
         train_here(run, key, request.snapshot, request.contract, tags)
-    return run.resumed_from
 
 
 def _described(error: Exception) -> dict[str, str]:

@@ -284,24 +284,20 @@ def preload(run: Run) -> None:
     check_gates(run.spec)
     gc.disable()  # what is imported stays, and searching it for garbage takes seconds
     try:
-        _import(run)
+        last = run.plan.last
+        from headrace.state.tracking import Tracking
+
+        Tracking(run.plan.settings).experiment(run.spec.name)
+        if last.contract is None:
+            importlib.import_module("headrace.stages.validation.suite").load()
+        if last.evaluation is None and (last.contract or not last.snapshot):
+            from headrace.backend import load_backend
+
+            load_backend(minimal=True)
+        importlib.import_module("headrace_flows.train")
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _import(run: Run) -> None:
-    last = run.plan.last
-    from headrace.state.tracking import Tracking
-
-    Tracking(run.plan.settings).experiment(run.spec.name)
-    if last.contract is None:
-        importlib.import_module("headrace.stages.validation.suite").load()
-    if last.evaluation is None and (last.contract or not last.snapshot):
-        from headrace.backend import load_backend
-
-        load_backend(minimal=True)
-    importlib.import_module("headrace_flows.train")
 
 
 def _give_memory_back() -> None:

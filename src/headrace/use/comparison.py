@@ -9,17 +9,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from headrace.records import Record
+from headrace.settings import Settings
 from headrace.spec.fields import fields_of
 from headrace.stages import ingredients
+from headrace.stages.ingredients import Restored
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-    from headrace.stages.ingredients import Restored
 
 _DIGEST_LENGTH = 12
 
@@ -81,7 +79,7 @@ def compare(first: Version, second: Version, settings: Settings) -> Comparison:
             for number, version in enumerate(both)
         ]
     match restored:
-        case [ingredients.Restored() as one, ingredients.Restored() as other]:
+        case [Restored() as one, Restored() as other]:
             differences += _made_of(one, other)
         case _:
             notice = (

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -24,6 +24,7 @@ from headrace.errors import UsageError
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of
 from headrace.records import DEFAULT_TASK, Finding, SnapshotRecord
+from headrace.settings import Settings
 from headrace.signs import UNSEEN, as_code, as_markdown
 from headrace.spec import (
     FILE_NAME,
@@ -40,9 +41,6 @@ from headrace.stages.ingestion import ingest, reading_of
 from headrace.state.store import Store, disk_errors
 from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, Survey
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 # Few rows need more epochs for a network to settle, many rows need fewer.
 MOST_STEPS = 12_000

@@ -32,15 +32,14 @@ from headrace.models.logged.soundness.copies import (
     restore,
     write_files,
 )
-from headrace.records import Record
+from headrace.records import LoggedModel, Record
+from headrace.settings import Settings
 from headrace.stages.promotion import restore_registry
 from headrace.state.leases import hold
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import MODEL_FILE, Tracking, file_digest
 
 if TYPE_CHECKING:
-    from headrace.records import LoggedModel
-    from headrace.settings import Settings
     from headrace.use.reproduction import TrainedAgain
 
 Status = Literal["sound", "restored", "rebound", "failed"]
@@ -274,17 +273,16 @@ def _write(
     """Write the lost files of a version; returns its files afterwards."""
     logged, update = logged_model(version), {}
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        folder, golden = Path(name) / "logged", Path(name) / "golden.npz"
-        files: dict[str, Path] = {}
+        files, golden, folder = dict[str, Path](), None, Path(name) / "logged"
         if "model" in lost:
             Tracking(settings).save_model(again.model, logged.description, folder)
             files = {path: folder / path for path in describe_files(folder)["files"]}
             update["model_digest"] = file_digest(files[MODEL_FILE])
         if "golden" in lost or not version.golden_digest:
+            golden = Path(name) / "golden.npz"
             golden.write_bytes(again.golden)
             update["golden_digest"] = hashlib.sha256(again.golden).hexdigest()
-        is_new = "golden_digest" in update
-        write_files(version, files, golden if is_new else None, settings)
+        write_files(version, files, golden, settings)
     return logged.model_copy(update=update)
 
 

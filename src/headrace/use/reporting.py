@@ -267,5 +267,4 @@ def find_report(name: str, settings: Settings) -> str:
             f"Run `headrace run {model}`: a run that trains ends with one.",
         )
     place = f"{tracking.run_place(run_id)}/{REPORT}"
-    path = local_path(place)
-    return place if path is None else str(path)
+    return str(local_path(place) or place)

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,11 +19,9 @@ from pyarrow.parquet import ParquetWriter
 
 from headrace.data.sources.places.uris import file_system
 from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
 from headrace.state.store import disk_errors, fsync_path
 from headrace.state.store.disk import sweep, work_prefix
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 SUFFIXES = (".csv", ".parquet")
 _TEMPORARY_PREFIX = ".score-"

@@ -199,15 +199,11 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts)
 
 
+@dataclass(frozen=True)
 class Space:
-    """The ranges of a search.
+    """The ranges of a search; their keys differ."""
 
-    Args:
-        dimensions: the ranges; their keys differ.
-    """
-
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
-        self.dimensions = tuple(dimensions)
+    dimensions: tuple[Dimension, ...]
 
     @property
     def keys(self) -> list[str]:
@@ -319,7 +315,7 @@ def parse_search(texts: Sequence[str]) -> tuple[list[str], Space]:
     """
     parsed = [(text, parse_dimension(text)) for text in texts]
     plain = [text for text, dimension in parsed if dimension is None]
-    space = Space([dimension for _, dimension in parsed if dimension is not None])
+    space = Space(tuple(d for _, d in parsed if d is not None))
     if not space.dimensions:
         raise UsageError(
             "There is nothing to search: no --set has a range.",

@@ -22,6 +22,7 @@ from headrace.planning import Plan
 from headrace.progress import Progress
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.spec import PipelineSpec, parse_override
+from headrace.spec.fields import fields_of
 from headrace.stages.fitting import Checkpoints, Data, Fit, open_data
 from headrace.stages.ingredients import machine
 from headrace.state.tracking import Child, Tracking
@@ -162,13 +163,8 @@ def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
 
 def _parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
     """The parameters of the study's run: what all trials share, and the ranges."""
-    shared = spec.model_dump(mode="json", exclude_none=True)
-    for key in study.space.keys:
-        *tables, name = key.split(".")
-        table = shared
-        for part in tables:
-            table = table.get(part, {})
-        table.pop(name, None)
+    fields, varied = fields_of(spec).items(), study.space.keys
+    shared = {name: value for name, value in fields if name not in varied}
     ranges = {d.key: str(d).partition("=")[2] for d in study.space.dimensions}
     return {**shared, "search": ranges, "metric": study.metric.name}
 
