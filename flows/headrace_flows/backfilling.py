@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeAlias
 
 from headrace import errors
 from headrace.data.anchored import open_anchored
@@ -99,16 +99,6 @@ class Task:
     promotes: bool = False
 
 
-class Runner(Protocol):
-    """Runs tasks, several at once, each in a thread."""
-
-    def run(self, task: Task, key: str) -> dict[str, Any]:
-        """Run a task, and return its outcome. The key covers all that it depends on."""
-
-    def stop(self) -> None:
-        """Make the running tasks end soon."""
-
-
 class Backfill:
     """The runs of a range.
 
@@ -142,7 +132,7 @@ class Backfill:
         return tasks
 
     def run(self, tasks: Sequence[Task], runner: Runner, at_once: int) -> None:
-        """Run tasks, the oldest first, a number of them at once.
+        """Run tasks, the oldest first, a number of them at once, each in a thread.
 
         Raises:
             KeyboardInterrupt: on Ctrl-C, once the running tasks have ended.
@@ -307,6 +297,9 @@ class There:
             tags=[tag_of(work)],
             idempotency_key=f"{work}-{len(known) + 1}",
         )
+
+
+Runner: TypeAlias = Here | There
 
 
 def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:

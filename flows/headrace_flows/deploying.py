@@ -57,9 +57,8 @@ def apply(
     known = [_find(client, one, owner) for one in wanted]
     for pool in sorted({(one.table.pool, one.table.queue) for one in wanted}):
         ensure_pool(client, *pool)
-    applied = [
-        _apply_one(client, one, old) for one, old in zip(wanted, known, strict=True)
-    ]
+    pairs = zip(wanted, known, strict=True)
+    applied = [_apply_one(client, one, old) for one, old in pairs]
     names = {one.name for one in wanted}
     ours = set(pipelines) if pipelines is not None else None
     for name, old in find_deployments(client, owner).items():

@@ -35,6 +35,7 @@ from headrace_flows.client import (
     work_of,
 )
 from headrace_flows.run import Run, log_to_prefect
+from headrace_flows.summary import describe_error
 from headrace_ops.prefect_errors import translate_errors
 
 CRASHES = 3
@@ -179,9 +180,7 @@ def train_there(
                     "Look at its flow run in Prefect, then run the same command again: "
                     "it resumes from the last checkpoint.",
                 )
-            log.warning(
-                "train: crashed on the pool %s (%s); trying again", pool, message
-            )
+            log.warning(f"train: crashed on the pool {pool} ({message}); trying again")
 
 
 def _ask(client: Any, run: Run, key: Key, request: Request) -> Any:
@@ -196,11 +195,10 @@ def _ask(client: Any, run: Run, key: Key, request: Request) -> Any:
         if known and not known[-1].state.is_final():
             return known[-1]
         number = 1 + max((old.parameters["attempt"] for old in known), default=0)
-        run.plan.anchored.write_json(
-            request_key(fingerprint, number), request.model_dump(mode="json")
-        )
+        store, body = run.plan.anchored, request.model_dump(mode="json")
+        store.write_json(request_key(fingerprint, number), body)
         # If Prefect's database was lost, an old answer may have the same number.
-        run.plan.anchored.delete(answer_key(fingerprint, number))
+        store.delete(answer_key(fingerprint, number))
         try:
             return run_deployment(
                 name,
@@ -257,7 +255,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")
     except Exception as error:
-        answer = Answer(error=_described(error))
+        answer = Answer(error=describe_error(error))
         store.write_json(place, answer.model_dump(mode="json"))
         raise
     resumed = run.resumed_from
@@ -294,13 +292,6 @@ def _train(run: Run, request: Request, fingerprint: str) -> None:
             "headrace.flow_run_id": str(flow_run.get_id()),
         }
         train_here(run, key, request.snapshot, request.contract, tags)
-
-
-def _described(error: Exception) -> dict[str, str]:
-    message, action = str(error) or type(error).__name__, ""
-    if isinstance(error, HeadraceError):
-        message, action = error.message, error.action
-    return {"kind": type(error).__name__, "message": message, "action": action}
 
 
 def error_of(answer: Answer) -> Exception | None:

@@ -10,10 +10,10 @@ All of this is done in the background. Importing this module does not import Pre
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -229,7 +229,7 @@ def _sweep_quietly(settings: Settings) -> None:
         log.warning("sweep: %s: %s", type(error).__name__, error)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _in_background(
     work: Callable[[], None], name: str, period_seconds: float = 0.0
 ) -> Iterator[None]:
@@ -255,14 +255,14 @@ def _in_background(
         thread.join(LAST_WAIT_SECONDS)
 
 
-def swept(settings: Settings) -> contextlib.AbstractContextManager[None]:
+def swept(settings: Settings) -> AbstractContextManager[None]:
     """Sweep once during the block."""
     return _in_background(partial(_sweep_quietly, settings), "headrace-sweep")
 
 
 def keep_sweeping(
     settings: Settings, api_url: str = ""
-) -> contextlib.AbstractContextManager[None]:
+) -> AbstractContextManager[None]:
     """Sweep during the block, now and every half minute.
 
     Args:
@@ -316,9 +316,7 @@ class ChampionWatch:
         return new
 
 
-def watching_champions(
-    settings: Settings,
-) -> contextlib.AbstractContextManager[None]:
+def watching_champions(settings: Settings) -> AbstractContextManager[None]:
     """Check the champions during the block, now and every minute."""
     watch = ChampionWatch(settings)
 

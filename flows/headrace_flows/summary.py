@@ -52,12 +52,16 @@ def failed(run: Run, error: HeadraceError) -> tuple[dict[str, Any], int]:
     log.debug(hide_credentials("".join(traceback.format_exception(error))))
     status = "refused" if isinstance(error, Refusal) else "error"
     summary = summarise(run, status=status, reason=str(error))
-    summary["error"] = {
-        "kind": type(error).__name__,
-        "message": error.message,
-        "action": error.action,
-    }
+    summary["error"] = describe_error(error)
     return summary, error.exit_code
+
+
+def describe_error(error: Exception) -> dict[str, str]:
+    """The kind, message and action of an error, as JSON."""
+    message, action = str(error) or type(error).__name__, ""
+    if isinstance(error, HeadraceError):
+        message, action = error.message, error.action
+    return {"kind": type(error).__name__, "message": message, "action": action}
 
 
 def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
@@ -100,11 +104,9 @@ def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
         for name in STAGES
     ]
     summary = summarise(run, status=finished.status, reason=finished.reason)
-    aliases = aliases_of(run.spec.name, run.plan.ledger)
-    of_version = [
-        name for name, number in aliases.items() if number == finished.version
-    ]
-    return {**summary, "version": finished.version, "aliases": of_version}
+    version, aliases = finished.version, aliases_of(run.spec.name, run.plan.ledger)
+    names = [name for name, number in aliases.items() if number == version]
+    return {**summary, "version": version, "aliases": names}
 
 
 def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:

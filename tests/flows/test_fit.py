@@ -129,14 +129,15 @@ def test_a_worker_with_another_store_says_so(
 
 
 def test_an_error_crosses_with_its_type_its_words_and_its_exit_code() -> None:
-    from headrace_flows.fit import Answer, _described, error_of
+    from headrace_flows.fit import Answer, error_of
+    from headrace_flows.summary import describe_error
 
     for error in (ContractError("seen", "do"), DependencyError("disk full", "again")):
-        text = Answer(error=_described(error)).model_dump_json()
+        text = Answer(error=describe_error(error)).model_dump_json()
         back = error_of(Answer.model_validate_json(text))
         assert type(back) is type(error)
         assert str(back) == str(error)
-    other = error_of(Answer(error=_described(ZeroDivisionError("by zero"))))
+    other = error_of(Answer(error=describe_error(ZeroDivisionError("by zero"))))
     assert str(other) == "ZeroDivisionError: by zero"
     forged = Answer(error={"kind": "annotations", "message": "x", "action": ""})
     assert isinstance(error_of(forged), RuntimeError)

@@ -119,15 +119,14 @@ def mend(
         DependencyError: as above.
     """
     champion, done = ledger.champion(model), []
+    leased = ledger if is_leased else None
     at_stake = {v.version: v for v in ledger.versions(model)[-1:]}
     if champion is not None:
         at_stake[champion.version.version] = champion.version
     for _, version in sorted(at_stake.items()):
         if flaws := _find_all(version, settings):
             log.warning("%s is not what was registered: %s", version, flaws[0].message)
-            done.append(
-                _repair(version, flaws, settings, ledger if is_leased else None)
-            )
+            done.append(_repair(version, flaws, settings, leased))
             log.warning("%s", done[-1])
     return done
 

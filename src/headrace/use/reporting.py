@@ -200,10 +200,8 @@ def _against_champion(
     champion = outcome.evaluation and outcome.evaluation.champion_version
     if not champion or not outcome.version or champion == outcome.version:
         return None
-    first, second = (
-        ledger.version(outcome.spec.name, number)
-        for number in (champion, outcome.version)
-    )
+    name, numbers = outcome.spec.name, (champion, outcome.version)
+    first, second = (ledger.version(name, number) for number in numbers)
     return compare(first, second, settings)
 
 

@@ -226,11 +226,7 @@ class _Scoring:
             )
 
     def spool(
-        self,
-        source: Source,
-        path: Path,
-        settings: Settings,
-        progress: Progress | None,
+        self, source: Source, path: Path, settings: Settings, progress: Progress | None
     ) -> None:
         """Write the scored rows of a source to a file, in their order."""
         with contextlib.ExitStack() as files:
