@@ -68,8 +68,8 @@ def owner_tags(settings: Settings) -> list[str]:
 
 def recorded_of(wanted: Sequence[Wanted]) -> dict[str, str]:
     """What the ledger records: the deployments, and the folders that they name."""
-    folders = {one.parameters.get("folder"): one.pipeline for one in wanted}
-    folders.pop(None, None)
+    owners = {one.parameters.get("folder", ""): one.pipeline for one in wanted}
+    folders = {folder: pipeline for folder, pipeline in owners.items() if folder}
     return {one.name: one.entrypoint for one in wanted} | folders
 
 

@@ -26,7 +26,7 @@ from headrace_flows.events import emit_from_command, ledger_tag
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas import FlowRun
+    from prefect.client.schemas import FlowRun, State
 
     from headrace.settings import Settings
     from headrace.use.repair import Repair
@@ -183,7 +183,7 @@ class _Sweep:
             task_run_filter=TaskRunFilter.model_validate(wanted),
             limit=MOST,
         ):
-            crashed = Crashed(message=reason)
+            crashed: State = Crashed(message=reason)
             self._client.set_task_run_state(task_run.id, crashed, force=True)
 
     def _end_in_mlflow(self, ended: set[str]) -> None:
