@@ -40,6 +40,7 @@ $(READY): requirements.lock pyproject.toml
 	$(INSTALL) --require-hashes --compile-bytecode -r requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q src flows
+	@$(BIN)/python -m headrace_ops.warm
 	@touch $@
 
 venv:

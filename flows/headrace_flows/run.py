@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib
 import logging
 import math
 import sys
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import DependencyError, Refusal
-from headrace.models import check_arguments, find_builder
 from headrace.planning import Key, Plan
 from headrace.records import (
     ContractRecord,
@@ -35,7 +33,6 @@ from headrace.spec import PipelineSpec
 from headrace.spec.fields import fields_of, fields_of_file, name_by_changes
 from headrace.state.leases import HeldLease, heartbeat, hold
 from headrace.state.store import disk_errors
-from headrace.use.checking import check_gates
 from headrace.use.repair import Repair, mend
 
 # Each stage, and the attribute of a run that has its result.
@@ -266,38 +263,6 @@ class Run:
         seconds = round(seconds, 3)
         report = StageReport(name=stage, state=state, why=why, seconds=seconds)
         self.reports = [*others, report]
-
-
-def preload(run: Run) -> None:
-    """Check what can be checked at once, and import what the stages will need.
-
-    Commands do this while the server of the run starts.
-
-    Raises:
-        Refusal: the source cannot be opened.
-        UsageError: the builder, a kind of gate or its arguments do not fit.
-        DependencyError: MLflow cannot be reached, which is reported before any work.
-    """
-    run.check_source()
-    builder = find_builder(run.plan.builder, run.plan.folder)
-    check_arguments(run.plan.builder, builder, run.spec.model.arguments)
-    check_gates(run.spec)
-    gc.disable()  # what is imported stays, and searching it for garbage takes seconds
-    try:
-        last = run.plan.last
-        from headrace.state.tracking import Tracking
-
-        Tracking(run.plan.settings).experiment(run.spec.name)
-        if last.contract is None:
-            importlib.import_module("headrace.stages.validation.suite").load()
-        if last.evaluation is None and (last.contract or not last.snapshot):
-            from headrace.backend import load_backend
-
-            load_backend(minimal=True)
-        importlib.import_module("headrace_flows.train")
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _give_memory_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,18 @@ def _hidden(names: Iterable[str]) -> Iterator[None]:
 
 
 def load_backend(*, minimal: bool = False) -> None:
-    """Import Keras and TensorFlow; idempotent.
+    """Import Keras and TensorFlow, and start TensorFlow; idempotent.
+
+    Args:
+        minimal: see `import_backend`.
+    """
+    import_backend(minimal=minimal)
+    if not variable("TF_CONFIG"):  # distributed workers must connect first
+        _start()
+
+
+def import_backend(*, minimal: bool = False) -> None:
+    """Import Keras and TensorFlow, which starts no thread; idempotent.
 
     Args:
         minimal: without the integrations of optional dependencies (pandas frames,
@@ -60,5 +72,12 @@ def load_backend(*, minimal: bool = False) -> None:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")  # else it warns of each retracing
-        if not variable("TF_CONFIG"):  # distributed workers must connect first
-            tf.constant(0)
+
+
+@functools.cache
+def _start() -> None:
+    """Have TensorFlow find its devices, which it tells on standard error."""
+    import tensorflow as tf
+
+    with _quiet_stderr():
+        tf.constant(0)

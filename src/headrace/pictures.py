@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
 INK, ACCENT = "#1f3a5f", "#d1495b"
 _WIDTH = 10  # inches of a grid
 _LETTERS_PER_INCH = 15  # of a caption
+
+
+@contextlib.contextmanager
+def loaded() -> Iterator[None]:
+    """Load Matplotlib, which takes a second, in a thread beside what is computed."""
+
+    def load() -> None:
+        import matplotlib.backends.backend_agg
+        import matplotlib.font_manager  # noqa: F401
+
+    thread = threading.Thread(target=load, name="pictures")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
@@ -52,9 +70,10 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, its texts in fonts that have their letters."""
     from matplotlib.text import Text
 
-    for axes in figure.axes:  # their labels are made when they are asked for
-        axes.get_xticklabels()
-        axes.get_yticklabels()
+    for axes in figure.axes:
+        if axes.axison:  # its labels are made when they are asked for
+            axes.get_xticklabels()
+            axes.get_yticklabels()
     texts: list[Any] = figure.findobj(Text)
     fonts, _ = fonts_for("".join(text.get_text() for text in texts))
     for text in texts:

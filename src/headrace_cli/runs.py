@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from headrace_flows.run import Run
 
 
+log = logging.getLogger("headrace")
+
+
 def run(
     pipeline: PipelineArgument,
     overrides: SetOption = None,
@@ -43,14 +47,16 @@ def run(
     A --set of gates, contract, evaluation, promotion or data (except its source) makes
     the run an experiment: everything is computed and logged, nothing is promoted.
     """
-    from headrace.planning import find_finished
     from headrace.settings import Settings
-    from headrace_flows.run import Run
-    from headrace_flows.summary import summarise_finished
 
     settings = Settings()
     spec, folder = open_pipeline(pipeline, settings, overrides, data)
     prepared(settings)
+    log.info("%s: looking for what has changed since the last run", spec.name)
+    from headrace.planning import find_finished
+    from headrace_flows.run import Run
+    from headrace_flows.summary import summarise_finished
+
     run = Run(spec, folder, settings, register_only=register_only)
     finished = None
     if run.mend():
@@ -68,7 +74,7 @@ def run(
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
-    from headrace_flows.run import preload
+    from headrace_flows.preload import preload
     from headrace_flows.summary import conclude, failed
     from headrace_ops.run_server import server_for_run
 

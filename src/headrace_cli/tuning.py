@@ -71,7 +71,7 @@ def tune(
 
 def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace.backend import load_backend
-    from headrace_flows.run import preload
+    from headrace_flows.preload import preload
     from headrace_flows.summary import conclude, failed
     from headrace_ops.run_server import server_for_run
 

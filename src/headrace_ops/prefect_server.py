@@ -9,14 +9,20 @@ indexes that speed up substring search.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import sqlite3
+import subprocess
 import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import UsageError
 from headrace.settings import variable
 from headrace.state.logins import Login
+from headrace.state.templates import new_database
 from headrace_ops.environment import is_loopback
 from headrace_ops.gate import Gate
 from headrace_ops.hosts import host_of, names_of, origin_of, split_list
@@ -25,6 +31,7 @@ WITHOUT_TRIGRAMS = "without-trigrams"
 _NO_OP = "SELECT 1"
 _LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
 _ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
+_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 
 
 def leave_out_trigrams(
@@ -67,14 +74,47 @@ def gated(host: str, *, is_lasting: bool) -> Gate:
     )
 
 
+def create_database(path: Path) -> None:
+    """Create Prefect's SQLite database, unless it exists.
+
+    Raises:
+        OSError, SubprocessError: it cannot be created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new_database(path, "prefect", _migrate)
+
+
+def _migrate(path: Path) -> None:
+    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    subprocess.run(  # noqa: S603
+        command,
+        env={**os.environ, _DATABASE: f"sqlite+aiosqlite:///{path}"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all in one file
+
+
+def _create_own_database() -> None:
+    """Create the database in PREFECT_HOME, unless another is configured."""
+    if variable(_DATABASE) or not variable("PREFECT_HOME"):
+        return
+    with contextlib.suppress(OSError, subprocess.SubprocessError):  # Prefect will say
+        create_database(Path(variable("PREFECT_HOME"), "prefect.db"))
+
+
 def serve(host: str, port: int, *, is_lasting: bool) -> None:
     """Serve Prefect until this process gets a signal to end."""
+    creating = threading.Thread(target=_create_own_database)
+    creating.start()
     gc.disable()  # the imports create no garbage
     import uvicorn
 
     app = gated(host, is_lasting=is_lasting)
     from prefect.settings import get_current_settings
 
+    creating.join()
     gc.freeze()
     gc.enable()
     api = get_current_settings().server.api

@@ -10,7 +10,8 @@ import pytest
 from headrace.errors import SpecError
 from headrace.settings import Settings
 from headrace.spec import load_spec
-from headrace_flows.run import Run, preload
+from headrace_flows.preload import preload
+from headrace_flows.run import Run
 
 FAIR = 'gates=[{name="fair", kind="ratio"}]'
 MESSAGE = "The gate 'fair' of the kind ratio needs a threshold and the argument to"

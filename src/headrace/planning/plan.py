@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from headrace.spec import CHECKPOINT_FIELDS, PipelineSpec
 from headrace.spec.law import Law, read_law
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import training_key
+from headrace.state.cache import user_cache
 from headrace.state.ledger import earlier_attempts, find_best_former
 from headrace.state.store import Store
 from headrace.tasks import task_modules
@@ -41,6 +43,23 @@ class LastResults:
     contract: ContractRecord | None = None
     training: TrainingRecord | None = None
     evaluation: EvaluationRecord | None = None
+
+
+@contextlib.contextmanager
+def remembered_code(home: Path) -> Iterator[None]:
+    """Remember the code that is parsed in the block, for later processes.
+
+    Not in the store: whoever writes there could hide that code has changed.
+
+    Args:
+        home: keeps it where the user has no cache folder.
+    """
+    place, key = Store(str(user_cache("") or home)), f"code/{closure.dialect()}.json"
+    known = closure.recall(place.read_json(key))
+    yield
+    if not closure.parsed().keys() <= known:
+        with contextlib.suppress(DependencyError, OSError):  # reported by later writes
+            place.write_json(key, closure.parsed())
 
 
 class Plan(Results):
@@ -72,17 +91,8 @@ class Plan(Results):
     @cached_property
     def last(self) -> LastResults:
         """The last results, as they were at the first access."""
-        # Not in the store: whoever writes there could hide that code has changed.
-        own = Store(str(self.settings.home))
-        key = f"code/{closure.dialect()}.json"
-        known = closure.recall(own.read_json(key))
-        last = self._find_last()
-        if not closure.parsed().keys() <= known:
-            with contextlib.suppress(
-                DependencyError, OSError
-            ):  # reported by later writes
-                own.write_json(key, closure.parsed())
-        return last
+        with remembered_code(self.settings.home):
+            return self._find_last()
 
     def _find_last(self) -> LastResults:
         snapshot = self.find(self.ingest(), SnapshotRecord)

@@ -112,7 +112,10 @@ def train(  # noqa: PLR0913
             if before is None or number > before.epoch:
                 progress.update(number, epoch_line(metrics, score))
 
-        with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
+        with (
+            Progress("epoch", spec.training.epochs, is_listed=True) as progress,
+            pictures.loaded(),
+        ):
             fitted = fit.run(log_epoch)
         resumed = (
             {"headrace.resumed_from": checkpoints.resumed.run_id}

@@ -1,7 +1,8 @@
 """The serving gate's clean process: does a loaded model give its golden answers?
 
 The process needs neither MLflow nor settings. It checks the digests of the given files
-and loads the model as a server would. Run as a module, this is that process.
+and loads the model as a server would. In a run it is forked as soon as Keras is
+imported, before anything of a training exists; else a new process runs this module.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import gc
 import hashlib
 import io
 import os
+import select
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from headrace.backend import load_backend
+from headrace.backend import import_backend, load_backend
 from headrace.errors import DependencyError, IntegrityError
 from headrace.media import medium
 from headrace.models.logged.loading import open_model
@@ -62,8 +66,107 @@ _REQUESTS = TypeAdapter(list[Request])
 _REPORTS = TypeAdapter(list[ServingReport])
 
 
+class _Forked:
+    """A forked process, with what is needed here of `subprocess.Popen`.
+
+    Args:
+        streams: its standard input, output and error.
+    """
+
+    def __init__(self, streams: tuple[int, int, int]) -> None:
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            _answer(streams)
+        self._descriptor = os.pidfd_open(self.pid)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code; raises TimeoutExpired if it has not ended in time."""
+        if self.returncode is None:
+            if not select.select([self._descriptor], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("the forked process", timeout or 0)
+            _, status = os.waitpid(self.pid, 0)
+            self.returncode = os.waitstatus_to_exitcode(status)
+            os.close(self._descriptor)
+        return self.returncode
+
+    def kill(self) -> None:
+        """Kill it, if it has not ended."""
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _answer(streams: tuple[int, int, int]) -> NoReturn:
+    """What the forked process does; it keeps no file of the other but its own three."""
+    try:
+        for number, descriptor in enumerate(streams):
+            os.dup2(descriptor, number)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other one ends it
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.stdin = open(0, encoding="utf-8")
+        sys.stdout, sys.stderr = open(1, "w"), open(2, "w")
+        main()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    os._exit(1)
+
+
+class _Running:
+    """The clean process, as it runs, and its files.
+
+    Attributes:
+        process: the process.
+        lifeline: takes the requests. When this process ends in any way, it closes, and
+            the other one ends.
+        answer, errors: its standard output and error.
+    """
+
+    def __init__(self, *, is_forked: bool = False) -> None:
+        self.answer, self.errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        reading, writing = os.pipe()
+        self.lifeline = open(writing, "wb", buffering=0)
+        self.process: subprocess.Popen[bytes] | _Forked
+        if is_forked:
+            streams = (reading, self.answer.fileno(), self.errors.fileno())
+            self.process = _Forked(streams)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, "-Pm", "headrace.models.logged.serving_check"],
+                stdin=reading,
+                stdout=self.answer,
+                stderr=self.errors,
+            )
+        os.close(reading)
+
+    def end(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+        for file in (self.lifeline, self.answer, self.errors):
+            file.close()
+
+
+_spares: list[_Running] = []
+
+
+def keep_spare() -> None:
+    """Import Keras, and fork the process for the next check.
+
+    It imports nothing again, and knows no more than a new one would: to be called
+    before the pipeline's code is imported, and before TensorFlow is started. Without
+    effect where a process cannot be forked safely.
+    """
+    if _spares or "keras" in sys.modules:
+        return
+    import_backend(minimal=True)
+    if sys.platform == "linux" and threading.active_count() == 1:
+        _spares.append(_Running(is_forked=True))
+
+
 class ServingCheck:
-    """The clean process: started at once, and killed when the block ends.
+    """The clean process: at work at once, and killed when the block ends.
 
     Args:
         training: the logged model to check.
@@ -85,29 +188,15 @@ class ServingCheck:
 
     def _start(self, requests: Sequence[Request]) -> None:
         self._limit_seconds = TIMEOUT_SECONDS * len(requests)
-        self._answer = tempfile.TemporaryFile()
-        self._errors = tempfile.TemporaryFile()
-        reading, writing = os.pipe()
-        # When this process ends in any way, this end closes, and the other one ends.
-        self._lifeline = open(writing, "wb", buffering=0)
-        self._process = subprocess.Popen(
-            [sys.executable, "-Pm", "headrace.models.logged.serving_check"],
-            stdin=reading,
-            stdout=self._answer,
-            stderr=self._errors,
-        )
-        os.close(reading)
+        self._running = _spares.pop() if _spares else _Running()
         lines = [request.model_dump_json() for request in requests]
-        self._lifeline.write(f"[{','.join(lines)}]\n".encode())
+        self._running.lifeline.write(f"[{','.join(lines)}]\n".encode())
 
     def __enter__(self) -> ServingCheck:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        for file in (self._lifeline, self._answer, self._errors):
-            file.close()
+        self._running.end()
 
     def result(self) -> ServingReport:
         """Wait for the process; the report on the only model.
@@ -120,15 +209,15 @@ class ServingCheck:
     def results(self) -> list[ServingReport]:
         """The same for several models, in their order."""
         try:
-            code = self._process.wait(timeout=self._limit_seconds)
+            code = self._running.process.wait(timeout=self._limit_seconds)
         except subprocess.TimeoutExpired:
             limit = self._limit_seconds
             raise _no_answer(f"did not answer within {limit} s") from None
         if code:
-            output = _read(self._errors).decode(errors="replace").strip()
+            output = _read(self._running.errors).decode(errors="replace").strip()
             last = (output.splitlines() or ["no message"])[-1]
             raise _no_answer(f"ended with {code}: {last[:300]}")
-        return _REPORTS.validate_json(_read(self._answer))
+        return _REPORTS.validate_json(_read(self._running.answer))
 
 
 def _read(file: IO[bytes]) -> bytes:
@@ -180,7 +269,10 @@ def measure(request: Request) -> ServingReport:
 def main() -> None:
     """Answer the requests of the first line of standard input; JSON on its output."""
     gc.disable()  # the process lives for two seconds
-    requests = _REQUESTS.validate_json(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        os._exit(0)  # the other process has ended
+    requests = _REQUESTS.validate_json(line)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     load_backend(minimal=True)
     reports = [measure(request) for request in requests]

@@ -55,7 +55,6 @@ def compile_steps(
     if replicas == 1:  # a nested function cannot span devices
         step = tf.function(step, jit_compile=execution.xla, autograph=False)
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def part(items: Any, targets: Any, rows: Any) -> Any:
         place = tf.distribute.get_replica_context().replica_id_in_sync_group
         number = int(tf.get_static_value(place))
@@ -68,10 +67,15 @@ def compile_steps(
         return step(batch, truth, (end - first) / batch_size)
 
     def run(items: Any, targets: Any, rows: Any) -> tuple[Any, Any]:
-        results = tf.TensorArray(tf.float32, tf.shape(rows)[0])
-        for number in tf.range(tf.shape(rows)[0]):
+        steps = tf.shape(rows)[0]
+
+        def advance(number: Any, results: Any) -> tuple[Any, Any]:
             parts = strategy.run(part, args=(items, targets, rows[number]))
-            results = results.write(number, strategy.reduce("SUM", parts, axis=None))
+            both = strategy.reduce("SUM", parts, axis=None)
+            return number + 1, results.write(number, both)
+
+        begin = (tf.constant(0), tf.TensorArray(tf.float32, steps))
+        _, results = tf.while_loop(lambda number, _: number < steps, advance, begin)
         losses, scores = tf.unstack(tf.reshape(results.stack(), (-1, 2)), axis=1)
         return losses, scores
 
@@ -80,6 +84,7 @@ def compile_steps(
         tf.TensorSpec((None,), inputs.target_dtype),
         tf.TensorSpec((None, batch_size), tf.int32),
     ]
-    compiled = tf.function(run, input_signature=signature)
+    # Autograph would search all imported modules for the function's source.
+    compiled = tf.function(run, input_signature=signature, autograph=False)
     compiled(*(tf.zeros([n or 0 for n in s.shape], s.dtype) for s in signature))
     return compiled

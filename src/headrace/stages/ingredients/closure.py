@@ -133,6 +133,13 @@ def _parse(code: bytes, package: str) -> tuple[str, list[str]]:
     return digest[:16], sorted(imported)
 
 
+def parse_all() -> None:
+    """Parse all modules of Headrace, which the first run would have to do."""
+    for path in ROOT.rglob("*.py"):
+        package = path.relative_to(ROOT.parent).parent.parts
+        _read(path, ".".join(package))
+
+
 def parsed() -> dict[str, tuple[str, list[str]]]:
     """The digests and imports of files by content, for the next process to `recall`.
 

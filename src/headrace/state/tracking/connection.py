@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from headrace.errors import DependencyError, NotFoundError, UsageError
-from headrace.home import make_private, make_private_file
+from headrace.home import make_private
 from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
-from headrace.state.store import fsync_path, full_disk, is_full
+from headrace.state.store import full_disk, is_full
+from headrace.state.templates import new_database
 from headrace.state.tracking.relocation import follow_home
 from headrace.state.tracking.retries import retry_connections
 from headrace.state.tracking.s3 import is_of_s3, limit_s3, refusal
@@ -115,31 +115,32 @@ def _first_line(error: Exception) -> str:
     return re.sub(r"^\([\w.]+\) ", "", lines[0]).rstrip(".")[:300]
 
 
-def _create_database(path: Path) -> None:
-    """Create MLflow's database in the home atomically, and only once.
+def create_database(path: Path) -> None:
+    """Create MLflow's database, unless it exists.
 
-    Its migrations are many statements. Concurrent processes, or a killed one, would
-    leave an unusable database. To fsync after each statement would take seconds.
+    Raises:
+        OSError, SQLAlchemyError: it cannot be written.
     """
-    if path.exists():
-        return
-    mlflow = import_mlflow()
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        make_private_file(new)
-        with _without_fsync():
-            mlflow.MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
-        fsync_path(new)
-        new.replace(path)
+    new_database(path, "mlflow", _migrate)
+
+
+def _migrate(path: Path) -> None:
+    import_mlflow()
+    from mlflow.store.tracking import sqlalchemy_store
+
+    store_type: Any = sqlalchemy_store.SqlAlchemyStore
+    # The root is of the experiment "Default"; a path would be that of this machine.
+    with _without_fsync():
+        store = store_type(f"sqlite:///{path}", "mlflow-artifacts:/")
+    store.engine.dispose()
 
 
 @contextlib.contextmanager
 def _without_fsync() -> Iterator[None]:
-    """SQLite connections that are opened in the block do not fsync."""
+    """SQLite connections that are opened in the block do not fsync.
+
+    To fsync after each of hundreds of statements would take seconds.
+    """
     from sqlalchemy import Engine, event
 
     def turn_off(connection: Any, _record: Any) -> None:
@@ -206,7 +207,7 @@ class Connection:
         try:
             with tracking_errors(self.uri):
                 if self.uri == f"sqlite:///{self.home}/mlflow.db":
-                    _create_database(self.home / "mlflow.db")
+                    create_database(self.home / "mlflow.db")
                 follow_home(settings)
                 retry_connections(self.uri)
                 mlflow.set_tracking_uri(self.uri)

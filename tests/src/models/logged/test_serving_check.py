@@ -19,6 +19,7 @@ from headrace.models.logged.serving_check import (
     TOLERANCE,
     Request,
     ServingCheck,
+    ServingReport,
     measure,
 )
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -96,7 +97,7 @@ def test_the_clean_process_reports_what_is_wrong(request_: Request) -> None:
 
 def test_a_crash_is_no_verdict(request_: Request) -> None:
     with check(request_) as started:
-        os.kill(started._process.pid, signal.SIGKILL)
+        os.kill(started._running.process.pid, signal.SIGKILL)
         with pytest.raises(DependencyError, match="ended with -9: no message"):
             started.result()
 
@@ -106,37 +107,124 @@ def test_a_process_that_hangs_is_no_verdict(
 ) -> None:
     monkeypatch.setattr(serving_check, "TIMEOUT_SECONDS", 0.5)
     with check(request_) as started:
-        os.kill(started._process.pid, signal.SIGSTOP)
+        os.kill(started._running.process.pid, signal.SIGSTOP)
         with pytest.raises(DependencyError, match=r"did not answer within 0\.5 s"):
             started.result()
-    assert started._process.returncode == -signal.SIGKILL
+    assert started._running.process.returncode == -signal.SIGKILL
 
 
 def test_a_check_that_is_left_leaves_no_process(request_: Request) -> None:
     with check(request_) as started:
-        process = started._process.pid
+        process = started._running.process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
 
-def test_it_ends_when_its_parent_is_killed(request_: Request, tmp_path: Path) -> None:
+PROCESS = """
+import os, sys, time
+from headrace.models.logged import serving_check
+from headrace.models.logged.serving_check import Request, ServingCheck, keep_spare
+
+request = Request.model_validate_json(sys.stdin.read())
+
+def check():
+    return ServingCheck(request.training, request.model, request.golden.read_bytes())
+
+"""
+FORKED = pytest.param("keep_spare(); ", id="forked")
+NEW = pytest.param("", id="new")
+
+
+def start(code: str, request: Request) -> subprocess.Popen[str]:
+    """A process that runs code after `PROCESS`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS + code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(request.model_dump_json())
+    process.stdin.close()
+    return process
+
+
+def output(code: str, request: Request) -> list[str]:
+    process = start(code, request)
+    assert process.stdout is not None
+    with process.stdout as out:
+        lines = out.read().splitlines()
+    assert process.wait() == 0
+    return lines
+
+
+def test_a_spare_process_answers_once_and_then_a_new_one(request_: Request) -> None:
+    code = (
+        "keep_spare()\n"
+        "for _ in range(2):\n"
+        "    with check() as started:\n"
+        "        process = type(started._running.process).__name__\n"
+        "        print(process, started.result().model_dump_json())\n"
+    )
+    spare, new = (line.split(" ", 1) for line in output(code, request_))
+    assert (spare[0], new[0]) == ("_Forked", "Popen")
+    for report in (spare[1], new[1]):
+        assert ServingReport.model_validate_json(report).difference == 0
+
+
+def test_a_spare_process_does_not_know_what_came_after_it(request_: Request) -> None:
+    """As a server does not: an object of the pipeline's own code is not registered."""
+    code = (
+        "keep_spare(); import keras\n"
+        "serving_check.measure = lambda request: 1 / 0\n"
+        "with check() as started: print(started.result().error)\n"
+    )
+    assert output(code, request_) == [""]
+
+
+def test_a_spare_process_holds_no_file_of_the_other(request_: Request) -> None:
+    """Else a guarded server would not see that its run was killed."""
+    code = (
+        "reading, writing = os.pipe(); keep_spare(); os.close(writing)\n"
+        "print(os.read(reading, 1), serving_check._spares[0].process.returncode)\n"
+    )
+    assert output(code, request_) == ["b'' None"]
+
+
+@pytest.mark.parametrize("before", [FORKED, NEW])
+def test_it_ends_when_its_parent_is_killed(request_: Request, before: str) -> None:
     """Held up by a named pipe in place of its model, it would wait for ever."""
     request_.model.unlink()
     os.mkfifo(request_.model)
+    code = "c = check(); print(c._running.process.pid, flush=True); time.sleep(600)"
+    _kill_and_wait(start(before + code, request_))
+
+
+def test_a_spare_process_ends_when_its_parent_is_killed(request_: Request) -> None:
+    code = "keep_spare(); print(serving_check._spares[0].process.pid, flush=True); "
+    _kill_and_wait(start(code + "time.sleep(600)", request_))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_spare_process_that_fails_is_no_verdict(
+    request_: Request, number: signal.Signals
+) -> None:
     code = (
-        "import sys, time; from pathlib import Path;"
-        "from headrace.models.logged.serving_check import Request, ServingCheck;"
-        "r = Request.model_validate_json(sys.stdin.read());"
-        "c = ServingCheck(r.training, r.model, r.golden.read_bytes());"
-        "print(c._process.pid, flush=True); time.sleep(600)"
+        "serving_check.TIMEOUT_SECONDS = 0.5; keep_spare(); started = check()\n"
+        f"os.kill(started._running.process.pid, {int(number)})\n"
+        "try: started.result()\n"
+        "except Exception as error: print(error.message)\n"
+        "started.__exit__()\n"
+        "print(started._running.process.returncode)\n"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert parent.stdin is not None
+    message, code_of_process = output(code, request_)
+    assert re.search(r"ended with -9: no message|did not answer within 0\.5", message)
+    assert code_of_process == "-9"
+
+
+def _kill_and_wait(parent: subprocess.Popen[str]) -> None:
+    """Kill a process that prints the number of its own, which must end as well."""
     assert parent.stdout is not None
-    parent.stdin.write(request_.model_dump_json().encode())
-    parent.stdin.close()
     process = int(parent.stdout.readline())
     parent.kill()
     parent.wait()

@@ -1,0 +1,28 @@
+"""The user's cache folder, for what is the same in every home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from headrace.home import make_private
+
+_WRITABLE_BY_OTHERS = 0o022
+
+
+def user_cache(name: str) -> Path | None:
+    """A folder of the user's cache, created if it is missing.
+
+    Returns:
+        None if it cannot be created, or if others could change what is in it.
+    """
+    folder = platformdirs.user_cache_path("headrace") / name
+    try:
+        make_private(folder)
+        status = folder.stat()
+    except OSError:
+        return None
+    is_own = status.st_uid == os.geteuid()
+    return folder if is_own and not status.st_mode & _WRITABLE_BY_OTHERS else None

@@ -1,0 +1,27 @@
+"""Fills the user's cache, so that the first run of a new installation does not have to.
+
+``make setup`` runs this module; without it, the first run does the same work.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from headrace.planning.plan import remembered_code
+from headrace.stages.ingredients import closure
+from headrace.state.tracking.connection import create_database
+from headrace_ops import prefect_server
+
+
+def main() -> None:
+    """Create the databases of Prefect and MLflow, and parse Headrace's code."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        with remembered_code(Path(folder)):
+            closure.parse_all()
+        create_database(Path(folder, "mlflow.db"))
+        prefect_server.create_database(Path(folder, "prefect.db"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Tests of the databases that are copied from templates."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.state import templates
+from headrace.state.templates import new_database
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the templates, empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "headrace" / "templates"
+
+
+class Library:
+    """A library with one table, which counts how often it has migrated."""
+
+    def __init__(self) -> None:
+        self.migrations = 0
+
+    def migrate(self, path: Path) -> None:
+        """Create the table."""
+        self.migrations += 1
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE runs (id)")
+
+
+def tables(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT name FROM sqlite_master").fetchall()
+
+
+def test_the_second_database_is_copied_from_the_first(tmp_path: Path) -> None:
+    library = Library()
+    for name in ("a.db", "b.db"):
+        new_database(tmp_path / name, "mlflow", library.migrate)
+        assert tables(tmp_path / name) == [("runs",)]
+    assert library.migrations == 1
+    assert (tmp_path / "b.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_database_that_exists_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(b"a user's")
+    new_database(tmp_path / "a.db", "mlflow", Library().migrate)
+    assert (tmp_path / "a.db").read_bytes() == b"a user's"
+
+
+def test_the_template_has_no_rows_of_the_home_that_it_was_made_for(
+    tmp_path: Path,
+) -> None:
+    library = Library()
+    new_database(tmp_path / "a.db", "mlflow", library.migrate)
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("INSERT INTO runs VALUES ('secret')")
+    new_database(tmp_path / "b.db", "mlflow", library.migrate)
+    with closing(sqlite3.connect(tmp_path / "b.db")) as connection:
+        assert connection.execute("SELECT * FROM runs").fetchall() == []
+
+
+def test_a_damaged_template_is_made_anew(tmp_path: Path, cache: Path) -> None:
+    library = Library()
+    new_database(tmp_path / "a.db", "mlflow", library.migrate)
+    (file,) = cache.glob("mlflow-*.db")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    new_database(tmp_path / "b.db", "mlflow", library.migrate)
+    assert library.migrations == 2
+    new_database(tmp_path / "c.db", "mlflow", library.migrate)
+    assert library.migrations == 2
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_another_version_of_the_library_has_another_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library()
+    new_database(tmp_path / "a.db", "mlflow", library.migrate)
+    monkeypatch.setattr(templates, "version", lambda _name: "99.0")
+    new_database(tmp_path / "b.db", "mlflow", library.migrate)
+    assert library.migrations == 2
+
+
+def test_a_folder_that_others_can_change_is_not_used(
+    tmp_path: Path, cache: Path
+) -> None:
+    library = Library()
+    cache.mkdir(parents=True)
+    cache.chmod(0o777)
+    for name in ("a.db", "b.db"):
+        new_database(tmp_path / name, "mlflow", library.migrate)
+    assert library.migrations == 2
+    assert list(cache.iterdir()) == []
+
+
+def test_the_folder_is_only_the_users(tmp_path: Path, cache: Path) -> None:
+    new_database(tmp_path / "a.db", "mlflow", Library().migrate)
+    assert cache.stat().st_mode & 0o777 == 0o700
+    (file,) = cache.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_cache_folder_each_database_is_migrated(
+    tmp_path: Path, cache: Path
+) -> None:
+    cache.parent.mkdir(parents=True)
+    cache.write_text("not a folder")
+    library = Library()
+    for name in ("a.db", "b.db"):
+        new_database(tmp_path / name, "mlflow", library.migrate)
+        assert tables(tmp_path / name) == [("runs",)]
+    assert library.migrations == 2
+
+
+def test_a_migration_that_fails_leaves_no_database_and_no_template(
+    tmp_path: Path, cache: Path
+) -> None:
+    def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        new_database(tmp_path / "a.db", "mlflow", fail)
+    assert not (tmp_path / "a.db").exists()
+    assert not list(cache.glob("*"))
+    new_database(tmp_path / "a.db", "mlflow", Library().migrate)
+    assert tables(tmp_path / "a.db") == [("runs",)]
