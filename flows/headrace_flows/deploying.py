@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -41,7 +41,7 @@ def apply(
     client: Any,
     wanted: Sequence[Wanted],
     owner: list[str],
-    pipelines: Iterable[str] | None,
+    pipelines: Collection[str] | None,
 ) -> list[Applied]:
     """Create, update and delete deployments, so that a server has the wanted ones.
 
@@ -60,9 +60,8 @@ def apply(
     pairs = zip(wanted, known, strict=True)
     applied = [_apply_one(client, one, old) for one, old in pairs]
     names = {one.name for one in wanted}
-    ours = set(pipelines) if pipelines is not None else None
     for name, old in find_deployments(client, owner).items():
-        if name not in names and (ours is None or old.name in ours):
+        if name not in names and (pipelines is None or old.name in pipelines):
             client.delete_resource_owned_automations(f"prefect.deployment.{old.id}")
             client.delete_deployment(old.id)  # with the runs that wait
             applied.append(Applied(name, "removed", str(old.id), None))

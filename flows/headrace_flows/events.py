@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import logging
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from uuid import UUID
 
 from headrace.errors import HeadraceError, UsageError
 from headrace.records import SnapshotRecord
@@ -134,7 +135,9 @@ def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:
     """
     ledger = ledger_tag(settings)
     names = [f"{ledger}: {what}" for what in _AUTOMATIONS]
-    wanted = _automations(client, settings.notify, ledger) if settings.notify else []
+    wanted = []
+    if settings.notify:
+        wanted = _automations(_find_block(client, settings.notify), ledger)
     for name, automation in itertools.zip_longest(names, wanted):
         known = client.read_automations_by_name(name)
         for old in known[1 if automation else 0 :]:
@@ -146,13 +149,9 @@ def ensure_notifications(client: SyncPrefectClient, settings: Settings) -> str:
     return settings.notify
 
 
-def _automations(
-    client: SyncPrefectClient, block: str, ledger: str
-) -> list[AutomationCore]:
+def _automations(block: UUID, ledger: str) -> list[AutomationCore]:
     from prefect.events.actions import SendNotification
     from prefect.events.schemas.automations import AutomationCore, EventTrigger
-
-    block_id = _find_block(client, block)
 
     def automation(
         what: str, subject: str, body: str, expect: set[str], **match: dict[str, Any]
@@ -162,7 +161,7 @@ def _automations(
             {"posture": "Reactive", "expect": expect, **match}
         )
         action = SendNotification(
-            block_document_id=block_id, subject=f"Headrace: {subject}", body=body
+            block_document_id=block, subject=f"Headrace: {subject}", body=body
         )
         return AutomationCore(
             name=f"{ledger}: {what}",
@@ -191,7 +190,7 @@ def _automations(
     return [failures, events]
 
 
-def _find_block(client: SyncPrefectClient, block: str) -> Any:
+def _find_block(client: SyncPrefectClient, block: str) -> UUID:
     from prefect.exceptions import ObjectNotFound
 
     slug, _, name = block.partition("/")

@@ -187,13 +187,10 @@ class Run:
         Raises:
             DependencyError: MLflow, the store, a disk or the ledger failed.
         """
+        plan, leased = self.plan, self.holding is not None
         if all(repair.is_sound for repair in self.repairs):
-            self.repairs += mend(
-                self.spec.name,
-                self.plan.settings,
-                self.plan.ledger,
-                is_leased=self.holding is not None,
-            )
+            name = self.spec.name
+            self.repairs += mend(name, plan.settings, plan.ledger, is_leased=leased)
         return all(repair.is_sound for repair in self.repairs)
 
     def check_source(self) -> None:

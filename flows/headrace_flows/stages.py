@@ -58,15 +58,11 @@ def ingest(run: Run) -> SnapshotRecord:
         return cached
     from headrace.stages import ingestion
 
-    before = run.plan.last_snapshot
+    spec, plan, before = run.spec, run.plan, run.plan.last_snapshot
     record = run.perform(
         key,
         lambda: ingestion.ingest(
-            run.spec.data,
-            run.spec.medium,
-            run.plan.store,
-            run.plan.settings,
-            run.spec.task,
+            spec.data, spec.medium, plan.store, plan.settings, spec.task
         ),
     )
     emit_snapshot(run, record, before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,12 +74,7 @@ def compare(first: Version, second: Version, settings: Settings) -> Comparison:
     makers = ({"created by": v.created_by, "created": v.created} for v in both)
     differences = [*_differ("who", *makers)]
     notice = ""
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        restored = [
-            _restored(version, tracking, Path(place) / str(number))
-            for number, version in enumerate(both)
-        ]
-    match restored:
+    match [_restored(version, tracking) for version in both]:
         case [Restored() as one, Restored() as other]:
             differences += _made_of(one, other)
         case _:
@@ -101,15 +97,14 @@ def compare(first: Version, second: Version, settings: Settings) -> Comparison:
     )
 
 
-def _restored(version: Version, tracking: Tracking, place: Path) -> Restored | None:
+def _restored(version: Version, tracking: Tracking) -> Restored | None:
     """The record of a version's training; None if it has none."""
     digest = tracking.find_run(version.run_id).tags.get(ingredients.TAG)
     if digest is None:
         return None
-    place.mkdir()
-    return ingredients.restore(
-        place, digest, lambda path: tracking.run_file(version.run_id, path)
-    )
+    read = partial(tracking.run_file, version.run_id)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        return ingredients.restore(Path(place), digest, read)
 
 
 def _made_of(first: Restored, second: Restored) -> Iterator[Differing]:

@@ -255,7 +255,16 @@ def _train_again(version: Version, settings: Settings, leased: Ledger | None) ->
         if not lost:
             return _answer(version, "restored", "Another command has repaired it.")
         logged = _write(version, again, lost, settings)
-        bound = _bind(version, logged, settings, ledger)
+        details = keep_copy(logged, settings)
+        update = {
+            "model_digest": logged.model_digest,
+            "details": {**version.details, **details},
+        }
+        wrong = find_wrong_answers([version.model_copy(update=update)], settings)[0]
+        if wrong is not None:
+            raise IntegrityError(wrong.message)
+        why = "its files were lost; trained again, the weights are equal"
+        bound = bind(version, logged, why, details, settings, ledger)
     done = (
         "trained it again from its record",
         "the weights are equal",
@@ -283,19 +292,3 @@ def _write(
             update["golden_digest"] = hashlib.sha256(again.golden).hexdigest()
         write_files(version, files, golden, settings)
     return logged.model_copy(update=update)
-
-
-def _bind(
-    version: Version, logged: LoggedModel, settings: Settings, ledger: Ledger
-) -> Version:
-    """Bind a version to existing files, after checking their answers."""
-    details = keep_copy(logged, settings)
-    update = {
-        "model_digest": logged.model_digest,
-        "details": {**version.details, **details},
-    }
-    wrong = find_wrong_answers([version.model_copy(update=update)], settings)[0]
-    if wrong is not None:
-        raise IntegrityError(wrong.message)
-    why = "its files were lost; trained again, the weights are equal"
-    return bind(version, logged, why, details, settings, ledger)

@@ -280,27 +280,24 @@ class Space:
         """
         edges = [(d, value) for d in self.dimensions for value in d.probes()]
         for dimension, value in edges:
-            _try(spec, dimension, value)
+            try:
+                override(spec, (dimension.setting(value),))
+            except SpecError as error:
+                message = f"--set {dimension}: {error.message.partition(': ')[2]}"
+                raise SpecError(message, error.action) from None
+            if dimension.key.partition(".")[0] not in {"model", "training"}:
+                raise SpecError(
+                    f"--set {dimension}: {dimension.key} cannot be searched; all "
+                    "trials share one data set and one contract.",
+                    "Search fields of model and training, and give the others one "
+                    "value.",
+                )
         first = {d.key: d.probes()[0] for d in self.dimensions}
         specs = [self.apply(spec, {**first, d.key: value}) for d, value in edges]
         for changed in specs:
             name, arguments = builder_name(changed), changed.model.arguments
             check_arguments(name, find_builder(name, folder), arguments)
         return specs
-
-
-def _try(spec: PipelineSpec, dimension: Dimension, value: Value) -> None:
-    try:
-        override(spec, (dimension.setting(value),))
-    except SpecError as error:
-        message = error.message.partition(": ")[2]
-        raise SpecError(f"--set {dimension}: {message}", error.action) from None
-    if dimension.key.partition(".")[0] not in {"model", "training"}:
-        raise SpecError(
-            f"--set {dimension}: {dimension.key} cannot be searched; all trials share "
-            "one data set and one contract.",
-            "Search fields of model and training, and give the others one value.",
-        )
 
 
 def parse_search(texts: Sequence[str]) -> tuple[list[str], Space]:

@@ -153,19 +153,12 @@ class Study:
         """Whether this many trials have ended and been reported."""
         return min(len(self.trials), self._progress.concluded) >= self.wanted(trials)
 
-    def begin(self, run_id: str) -> None:
-        """Record the MLflow run of the study."""
-        self._keep(run_id=run_id)
-
     def add(self, trial: Trial) -> None:
         """Record a trial that has ended."""
-        self._keep(trials=(*self.trials, trial))
+        self.keep(trials=(*self.trials, trial))
 
-    def conclude(self) -> None:
-        """Record that all trials have been reported."""
-        self._keep(concluded=len(self.trials))
-
-    def _keep(self, **changes: Any) -> None:
+    def keep(self, **changes: Any) -> None:
+        """Record the study's MLflow run, or the number of reported trials."""
         self._progress = self._progress.model_copy(update=changes)
         self.store.write_json(self._key, self._progress.model_dump(mode="json"))
 

@@ -130,7 +130,7 @@ def search(
                 if parent[0] != study.run_id:
                     tracking.log_params(parent[0], _parameters(plan.spec, study))
                     tracking.log_snapshot(parent[0], snapshot)
-                    study.begin(parent[0])
+                    study.keep(run_id=parent[0])
                 elif study.trials:
                     log.info("tune: goes on after trial %d", len(study.trials))
                 with Progress("trial", wanted, is_listed=True) as progress:
@@ -140,7 +140,7 @@ def search(
                         _checkpoints(study, trial.number, plan.spec).clear()
                         progress.update(trial.number, _trial_line(study))
                 _log_report(study, tracking)
-            study.conclude()
+            study.keep(concluded=len(study.trials))
     if study.best is None:
         raise Refusal(
             f"None of {len(study.trials)} trials was completed; the last: "
