@@ -1,4 +1,4 @@
-"""One run of the train flow, as its stages and its summary see it."""
+"""The state of one run of the train flow, for its stages and its summary."""
 
 from __future__ import annotations
 

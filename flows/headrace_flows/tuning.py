@@ -1,4 +1,4 @@
-"""One search as its flow and its answer see it. Imports no Prefect."""
+"""The state of one search, for its flow and its command. Does not import Prefect."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Tuning:
     """What a search has done so far.
 
     Attributes:
-        study: its trials; None before the data is there.
+        study: its trials; None before the data is ingested.
         best: the run of the train flow with the best values.
-        outcome: how that ended, as Prefect has it.
+        outcome: the final state of that run in Prefect.
 
     Args:
         run: what all trials have in common, and the data.
         space: what is searched.
-        metric: what is sought.
-        trials: how many there are to be in all.
+        metric: the name of the metric that is optimized.
+        trials: the number of trials in all.
 
     Raises:
-        SpecError: the pipeline refuses an edge of the space.
+        SpecError: the pipeline refuses a value at an edge of the space.
         UsageError: there is no such metric.
     """
 
@@ -46,7 +46,7 @@ class Tuning:
         self._edges = space.check(run.spec, run.plan.folder)
 
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
-        """The study of this space on this data, begun or not."""
+        """The study of this space on this data, new or from the store."""
         plan = self.run.plan
         ingredients = code_state(["headrace.use.tuning.trials"])
         for spec in self._edges:
@@ -89,10 +89,10 @@ class Tuning:
         return summarise_finished(best, finished) if finished else None
 
     def answer(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """What the command answers.
+        """The answer of the command.
 
         Args:
-            summary: of the best run, or of what came before it.
+            summary: of the run with the best values, or of the search if it has none.
         """
         study = self.study
         best = study.best if study else None
