@@ -1,1 +1,1 @@
-"""How a pipeline runs: flows and the command line. The only code with Prefect."""
+"""How a pipeline runs: flows, their tasks, and what speaks to Prefect."""

@@ -1,8 +1,8 @@
-"""A run waits for a person's decision, and goes on once the ledger has it.
+"""A run waits for a person's decision, and continues once the ledger has it.
 
 The run of a deployment is suspended: no process waits, and its page in Prefect has a
-form. Any other run waits in the foreground. A suspended run starts again from the top,
-and finds the results of its stages in the store.
+form. Any other run waits in the foreground. A suspended run starts again from the
+beginning, and finds the results of its stages in the store.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from headrace.errors import DependencyError, PromotionError
-from headrace.settings import Settings
 from headrace.stages.promotion import approval
 from headrace.state.ledger import Approval, Ledger
-from headrace_flows import notifications
+from headrace_flows.events import emit
 from headrace_flows.report import publish_report
 from headrace_flows.run import Run
 
@@ -44,7 +43,7 @@ def wait_for_approval(run: Run) -> None:
     """Wait for a person's decision, if the pipeline asks for one and all gates hold.
 
     Raises:
-        Pause: the run of a deployment is suspended; it comes back here.
+        Pause: the run of a deployment is suspended; once resumed, it comes back here.
         DependencyError: the ledger does not answer, and the request has expired.
     """
     if run.evaluation is None or run.registration is None or run.register_only:
@@ -52,28 +51,19 @@ def wait_for_approval(run: Run) -> None:
     settings, ledger = run.plan.settings, run.plan.ledger
     asked = approval.ask(run.spec, run.evaluation, run.registration, settings, ledger)
     if asked is None:
-        if _was_suspended(run):  # the approval meanwhile decides how this run ends
+        if _was_suspended(run):  # this run ends as the decision meanwhile says
             run.began_at = run.evaluation.champion_sequence
         return
     request, is_new = asked
     publish_report(run)
+    model, version = request.model, request.version
+    waits = f"version {version} waits for approval until {_until(request)}"
     if is_new:
-        notifications.emit(
-            settings,
-            "approval",
-            request.model,
-            f"version {request.version} waits for approval until {_until(request)}",
-            version=request.version,
-            page=run.flow_run_url,
-        )
+        page = run.flow_run_url
+        emit(settings, "approval", model, waits, version=version, page=page)
     log.info(
-        "promote: version %d waits for approval until %s. "
-        "In another terminal: headrace approve %s --reason TEXT, or headrace reject %s "
-        "--reason TEXT",
-        request.version,
-        _until(request),
-        request.model,
-        request.model,
+        f"promote: {waits}. In another terminal: headrace approve {model} "
+        f"--reason TEXT, or headrace reject {model} --reason TEXT"
     )
     context = FlowRunContext.get()
     if context and context.flow_run and context.flow_run.deployment_id:
@@ -96,17 +86,18 @@ def _wait(run: Run, request: Approval) -> None:
 
 def _suspend(run: Run, request: Approval) -> None:
     """Suspend the run, or act on the decision that it was resumed with."""
-    ledger, settings = run.plan.ledger, run.plan.settings
+    ledger = run.plan.ledger
     form = Decision.with_initial_data(_question(run, request))
+    until = datetime.fromisoformat(request.expires or request.when)
     for attempt in itertools.count():
         try:
             decision = suspend_flow_run(
                 wait_for_input=form,
-                timeout=_seconds_left(request),
+                timeout=max(1, round((until - datetime.now(UTC)).total_seconds())),
                 key=f"{_key(request)}{attempt}",
             )
         except Pause:
-            if not approval.is_open(request, ledger):  # decided meanwhile
+            if not approval.is_open(request, ledger):  # it was decided meanwhile
                 with get_client(sync_client=True) as client:
                     resume_waiting(client, request, ledger)
             raise
@@ -116,24 +107,18 @@ def _suspend(run: Run, request: Approval) -> None:
             approval.check_eyes(request, decision.name)
         except PromotionError as error:
             log.warning("promote: %s", error)
-            continue
-        break
-    settings = settings.model_copy(update={"user": decision.name.strip()})
-    _decide(request, decision.approve, decision.reason, ledger, settings)
-
-
-def _decide(
-    request: Approval, yes: bool, reason: str, ledger: Ledger, settings: Settings
-) -> None:
-    """Record the decision of the form. The next stage reports a refused promotion."""
-    version, reason = (request.model, request.version), reason.strip()
+        else:
+            break
+    user = {"user": decision.name.strip()}
+    place = (request.model, request.version, run.plan.settings.model_copy(update=user))
+    reason = decision.reason.strip()
     try:
-        if yes:
-            approval.approve(*version, settings, reason=reason, ledger=ledger)
+        if decision.approve:
+            approval.approve(*place, reason=reason, ledger=ledger)
         else:
             reason = reason or "no reason was given"
-            approval.reject(*version, settings, reason=reason, ledger=ledger)
-    except PromotionError as error:
+            approval.reject(*place, reason=reason, ledger=ledger)
+    except PromotionError as error:  # the next stage reports it
         log.warning("promote: %s", error)
 
 
@@ -166,11 +151,6 @@ def _was_suspended(run: Run) -> bool:
 
 def _key(request: Approval) -> str:
     return f"approval-{request.model}-{request.version}-{request.step}-"
-
-
-def _seconds_left(request: Approval) -> int:
-    until = datetime.fromisoformat(request.expires or request.when)
-    return max(1, round((until - datetime.now(UTC)).total_seconds()))
 
 
 def _until(request: Approval) -> str:

@@ -1,18 +1,38 @@
-"""A client of the permanent Prefect server, for commands."""
+"""Clients of Prefect servers, and flow runs that others start and wait for.
+
+For an idempotency key Prefect returns the first run, even if it failed. So the key of
+some work contains the number of the attempt. All attempts share a tag.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import os
+import threading
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.credentials import hide_credentials
-from headrace.errors import UsageError
+from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
+from headrace.state.ledger.leases import Leases
 from headrace_ops.prefect_errors import translate_errors
 
-if TYPE_CHECKING:
-    from headrace.settings import Settings
+SILENCE_LIMIT_SECONDS = 600
+PATIENCE_SECONDS = 30.0
+POLL_SECONDS = 1.0
+# A private attribute of Prefect's HTTP clients (seen in Prefect 3.9). A test runs this
+# against a server that starts late.
+_NAME = "_has_connected"
+# The setter keeps a client's own value, so that it is there when the property is gone.
+_ALWAYS = property(
+    lambda _: True, lambda self, value: vars(self).update({_NAME: value})
+)
+
+log = logging.getLogger("headrace")
 
 
 @contextlib.contextmanager
@@ -42,3 +62,99 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
 
     with translate_errors(), get_client(sync_client=True) as client:
         yield client, hide_credentials(url.removesuffix("/api"))
+
+
+@contextlib.contextmanager
+def retrying_clients() -> Iterator[None]:
+    """Let all Prefect clients here retry a refused connection, for a minute.
+
+    By default a client retries only after it has reached the server once, so that a
+    wrong address is reported at once. Within a flow the address is right, and Prefect
+    makes new clients there, which take no transport of ours. Not re-entrant.
+    """
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    clients = (PrefectHttpxAsyncClient, PrefectHttpxSyncClient)
+    for client in clients:
+        setattr(client, _NAME, _ALWAYS)
+    try:
+        yield
+    finally:
+        for client in clients:
+            delattr(client, _NAME)
+
+
+class Stopped(Exception):
+    """The waiting was stopped; the flow run goes on."""
+
+
+def work_of(settings: Settings, fingerprint: str) -> str:
+    """The name of some work, which is unique on a server that several ledgers use.
+
+    Raises:
+        DependencyError: the ledger does not answer.
+    """
+    return f"{Leases(settings.database_url).identity()}-{fingerprint}"
+
+
+def find_attempts(client: Any, work: str) -> list[Any]:
+    """All flow runs for some work, oldest first."""
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    wanted = FlowRunFilter.model_validate({"tags": {"all_": [tag_of(work)]}})
+    flow_runs = client.read_flow_runs(flow_run_filter=wanted)
+    return sorted(flow_runs, key=lambda run: run.created)
+
+
+def tag_of(work: str) -> str:
+    """The tag of all flow runs for some work."""
+    return f"work:{work}"
+
+
+def wait_for(
+    client: Any, run: Any, place: str, stopping: threading.Event | None = None
+) -> Any:
+    """Wait until a flow run has ended, also while the server does not answer.
+
+    Args:
+        run: Prefect's record of it.
+        place: where it runs, for messages.
+        stopping: stops the waiting when it is set.
+
+    Returns:
+        Prefect's record of the ended run.
+
+    Raises:
+        DependencyError: the server has not answered for ten minutes, or the run was
+            deleted.
+        Stopped: `stopping` was set.
+    """
+    import httpx
+    from prefect.exceptions import ObjectNotFound
+
+    started = last_answer = time.monotonic()
+    stopping, patience = stopping or threading.Event(), PATIENCE_SECONDS
+    while True:
+        try:
+            run = client.read_flow_run(run.id)
+            last_answer = time.monotonic()
+        except ObjectNotFound as error:
+            raise DependencyError(
+                f"The flow run {run.id} of {place} was deleted from Prefect.",
+                "Run the same command again.",
+            ) from error
+        except httpx.HTTPError as error:
+            if time.monotonic() - last_answer > SILENCE_LIMIT_SECONDS:
+                raise DependencyError(
+                    f"The Prefect server has not answered for "
+                    f"{SILENCE_LIMIT_SECONDS // 60} minutes: {error}.",
+                    "Start the server, then run the same command again.",
+                ) from error
+        if run.state is not None and run.state.is_final():
+            return run
+        waits = run.state is None or run.state.is_scheduled()
+        if waits and time.monotonic() - started > patience:
+            log.info("waiting for a free worker of %s", place)
+            patience = math.inf  # it is logged once
+        if stopping.wait(POLL_SECONDS):
+            raise Stopped

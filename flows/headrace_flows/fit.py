@@ -1,37 +1,54 @@
 """The fit flow: one training, in a process of its own, on the pool that has the GPUs.
 
-What crosses is in the store: a request, whose place the flow is told, and an answer.
-The record of the training is where the stage would have put it, by its fingerprint.
+The train flow of a deployment with a `train_pool` starts it and waits for it. Both
+exchange files of the store: a request, an answer, and the record of the training at its
+usual place. If the same training is running already, for another flow or for this one
+before it was killed, the train flow waits for that one instead of training twice.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from prefect import State, flow
-from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled, Cancelling, Completed
 
+from headrace import errors
 from headrace.data.anchored import AnchoredStore, open_anchored
-from headrace.errors import HeadraceError, UsageError
+from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.planning import Key
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.disk import own_temporary_folder
-from headrace.state.ledger.leases import HeldLease, heartbeat
-from headrace.state.store import unpack_folder
-from headrace_flows.retrying_clients import retrying_clients
-from headrace_flows.run import Run, tell_prefect
+from headrace.state.ledger.leases import heartbeat
+from headrace.state.store import pack_folder, unpack_folder
+from headrace_flows.client import (
+    find_attempts,
+    retrying_clients,
+    tag_of,
+    wait_for,
+    work_of,
+)
+from headrace_flows.run import Run, log_to_prefect
+from headrace_flows.summary import describe_error
+from headrace_ops.prefect_errors import translate_errors
+
+CRASHES = 3
+
+log = logging.getLogger("headrace")
 
 
 class Request(Record):
     """What is to be trained.
 
     Attributes:
-        ingredients: of the stage's key: the worker's own must be the same.
-        folder: digest of the pipeline's folder in the store.
+        folder: the digest of the pipeline's folder in the store.
+        ingredients: of the stage's key; the worker's own must be the same.
         tags: for the MLflow run.
     """
 
@@ -44,11 +61,11 @@ class Request(Record):
 
 
 class Answer(Record):
-    """How it went: JSON, so that an error crosses without being unpickled.
+    """The outcome of a training, as JSON: errors are not unpickled.
 
     Attributes:
-        resumed: the place of the checkpoint that it went on from; empty: from none.
-        error: kind, message and action of what was raised.
+        resumed: the place of the checkpoint that it went on from; empty if none.
+        error: the kind, message and action of the error, if there was one.
     """
 
     resumed: str = ""
@@ -56,12 +73,12 @@ class Answer(Record):
 
 
 def request_key(fingerprint: str, attempt: int) -> str:
-    """Where in the store a request is."""
+    """The key of a request in the store."""
     return f"trainings/{fingerprint}/{attempt}.request.json"
 
 
 def answer_key(fingerprint: str, attempt: int) -> str:
-    """Where in the store its answer is."""
+    """The key of an answer in the store."""
     return f"trainings/{fingerprint}/{attempt}.answer.json"
 
 
@@ -71,12 +88,8 @@ def train_here(
     snapshot: SnapshotRecord,
     contract: ContractRecord,
     tags: Mapping[str, str],
-) -> tuple[TrainingRecord, str]:
-    """Train in this process, and keep the record.
-
-    Returns:
-        the record, and the place of the checkpoint that it went on from, if any.
-    """
+) -> TrainingRecord:
+    """Train in this process, and store the record."""
     from headrace.stages import training
     from headrace.stages.fitting.checkpoints import Checkpoints
     from headrace.stages.ingredients import machine
@@ -87,9 +100,9 @@ def train_here(
         run.spec.training,
         machine(),
     )
-    record = run.perform(
-        key,
-        lambda: training.train(
+
+    def train() -> TrainingRecord:
+        record = training.train(
             run.spec,
             run.plan.folder,
             run.plan.builder,
@@ -98,50 +111,161 @@ def train_here(
             run.plan.settings,
             tags,
             checkpoints,
-        ),
-    )
-    place = checkpoints.resumed.place if checkpoints.resumed is not None else ""
-    if place:
-        run.mark_resumed("train", place)
+        )
+        if checkpoints.resumed is not None:
+            run.resumed_from = checkpoints.resumed.place
+        return record
+
+    record = run.perform(key, train)
     checkpoints.clear()
-    return record, place
+    return record
+
+
+def train_pool(run: Run) -> str:
+    """The pool that runs a run's training; empty if the run trains itself."""
+    deploy = run.spec.deploy
+    if deploy and deploy.train_pool and deployment.get_id() is not None:
+        return deploy.train_pool
+    return ""
+
+
+def train_there(
+    run: Run,
+    key: Key,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    tags: Mapping[str, str],
+) -> TrainingRecord:
+    """Train on the other pool, and read the record from the store.
+
+    Raises:
+        DependencyError: the training crashed three times or was cancelled, or the
+            server does not answer.
+        UsageError: the training has no deployment.
+        HeadraceError: raised by the training itself.
+    """
+    from prefect.client.orchestration import get_client
+
+    pool, crashes = train_pool(run), 0
+    request = Request(
+        spec=run.spec,
+        folder=pack_folder(run.plan.folder, run.plan.store),
+        snapshot=snapshot,
+        contract=contract,
+        ingredients=key.ingredients,
+        tags=dict(tags),
+    )
+    with get_client(sync_client=True) as client:
+        while True:
+            started = _ask(client, run, key, request)
+            try:
+                state = wait_for(client, started, f"the pool {pool}").state
+            except BaseException:
+                _cancel_too(client, run, started.id)
+                raise
+            place = answer_key(key.fingerprint, started.parameters["attempt"])
+            answer = run.plan.anchored.read_record(place, Answer) or Answer()
+            record = run.plan.find(key, TrainingRecord)
+            if record is not None:
+                if answer.resumed:
+                    run.resumed_from = f"{answer.resumed}; on the pool {pool}"
+                return record
+            if error := error_of(answer):
+                raise error
+            message = state.message or state.name
+            crashes += state.is_crashed()
+            if not state.is_crashed() or crashes == CRASHES:
+                raise DependencyError(
+                    f"The training on the pool {pool} ended as {state.name}: {message}",
+                    "Look at its flow run in Prefect, then run the same command again: "
+                    "it resumes from the last checkpoint.",
+                )
+            log.warning(f"train: crashed on the pool {pool} ({message}); trying again")
+
+
+def _ask(client: Any, run: Run, key: Key, request: Request) -> Any:
+    """Return the flow run that does this training already, or start a new one."""
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+
+    name, fingerprint = f"fit/{run.spec.name}", key.fingerprint
+    work = work_of(run.plan.settings, fingerprint)
+    with translate_errors():
+        known = find_attempts(client, work)
+        if known and not known[-1].state.is_final():
+            return known[-1]
+        number = 1 + max((old.parameters["attempt"] for old in known), default=0)
+        store, body = run.plan.anchored, request.model_dump(mode="json")
+        store.write_json(request_key(fingerprint, number), body)
+        # If Prefect's database was lost, an old answer may have the same number.
+        store.delete(answer_key(fingerprint, number))
+        try:
+            return run_deployment(
+                name,
+                parameters={
+                    "pipeline": run.spec.name,
+                    "training": fingerprint,
+                    "attempt": number,
+                },
+                idempotency_key=f"{work}-{number}",
+                tags=[tag_of(work)],
+                timeout=0,
+            )
+        except ObjectNotFound as error:
+            raise UsageError(
+                f"There is no deployment {name} for the training on another pool.",
+                f"Run `headrace deploy {run.spec.name}`.",
+            ) from error
+
+
+def _cancel_too(client: Any, run: Run, training: Any) -> None:
+    """Cancel the training as well if a person has cancelled the flow.
+
+    After a crash of the flow the training goes on. The next run waits for it.
+    """
+    import httpx
+
+    with contextlib.suppress(httpx.HTTPError):
+        state = client.read_flow_run(run.flow_run_id).state
+        if state is not None and (state.is_cancelling() or state.is_cancelled()):
+            client.set_flow_run_state(training, Cancelling())
 
 
 @flow(name="fit", flow_run_name="{pipeline}", persist_result=False)
 def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
-    """Do the training that another flow has asked for, and leave it in the store.
+    """Do the training that another flow has requested, and store its outcome.
 
     Args:
         pipeline: its name, for people.
         training: the fingerprint of the train stage.
-        attempt: of those that have this fingerprint.
+        attempt: the number of the attempt with this fingerprint.
     """
-    tell_prefect()
+    log_to_prefect()
     settings = Settings()
     settings.prepare_home()
-    store = open_anchored(settings)
+    store, place = open_anchored(settings), answer_key(training, attempt)
     try:
         here = heartbeat(settings, str(flow_run.get_id()))
         with own_temporary_folder(), retrying_clients(), here as holding:
-            place = _train(settings, store, pipeline, training, attempt, holding)
+            request = _request(store, pipeline, training, attempt)
+            folder = unpack_folder(request.folder, store.store, settings.folders)
+            run = Run(request.spec, folder, settings)
+            run.holding = holding
+            _train(run, request, training)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")
     except Exception as error:
-        _answer(store, training, attempt, Answer(error=_described(error)))
+        answer = Answer(error=describe_error(error))
+        store.write_json(place, answer.model_dump(mode="json"))
         raise
-    _answer(store, training, attempt, Answer(resumed=place))
-    said = f"Went on from {place}." if place else "Trained."
-    return Completed(message=said)
+    resumed = run.resumed_from
+    store.write_json(place, Answer(resumed=resumed).model_dump(mode="json"))
+    return Completed(message=f"Went on from {resumed}." if resumed else "Trained.")
 
 
-def _train(
-    settings: Settings,
-    store: AnchoredStore,
-    pipeline: str,
-    fingerprint: str,
-    attempt: int,
-    holding: HeldLease,
-) -> str:
+def _request(
+    store: AnchoredStore, pipeline: str, fingerprint: str, attempt: int
+) -> Request:
     request = store.read_record(request_key(fingerprint, attempt), Request)
     if request is None:
         raise UsageError(
@@ -150,9 +274,10 @@ def _train(
             "Start the worker with the same HEADRACE_STORE and HEADRACE_DATABASE_URL "
             "as those of the other pools.",
         )
-    folder = unpack_folder(request.folder, store.store, settings.folders)
-    run = Run(request.spec, folder, settings)
-    run.holding = holding
+    return request
+
+
+def _train(run: Run, request: Request, fingerprint: str) -> None:
     key = run.plan.train(request.snapshot, request.contract)
     if key.fingerprint != fingerprint:
         raise UsageError(
@@ -160,35 +285,17 @@ def _train(
             f"{key.why(request.ingredients)}.",
             "Install the same Headrace and libraries on the workers of all pools.",
         )
-    if run.find(key, TrainingRecord) is not None:
-        return ""
-    tags = {
-        **request.tags,
-        "headrace.parent_flow_run_id": request.tags["headrace.flow_run_id"],
-        "headrace.flow_run_id": str(flow_run.get_id()),
-    }
-    _, place = train_here(run, key, request.snapshot, request.contract, tags)
-    return place
-
-
-def _answer(
-    store: AnchoredStore, fingerprint: str, attempt: int, answer: Answer
-) -> None:
-    store.write_json(answer_key(fingerprint, attempt), answer.model_dump(mode="json"))
-
-
-def _described(error: Exception) -> dict[str, str]:
-    if isinstance(error, HeadraceError):
-        message, action = error.message, error.action
-    else:
-        message, action = str(error) or type(error).__name__, ""
-    return {"kind": type(error).__name__, "message": message, "action": action}
+    if run.find(key, TrainingRecord) is None:
+        tags = {
+            **request.tags,
+            "headrace.parent_flow_run_id": request.tags["headrace.flow_run_id"],
+            "headrace.flow_run_id": str(flow_run.get_id()),
+        }
+        train_here(run, key, request.snapshot, request.contract, tags)
 
 
 def error_of(answer: Answer) -> Exception | None:
-    """What an answer tells of, as the exception that it was."""
-    from headrace import errors
-
+    """The error of an answer, with its original type."""
     if answer.error is None:
         return None
     kind = getattr(errors, answer.error["kind"], None)

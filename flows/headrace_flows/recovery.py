@@ -1,14 +1,19 @@
-"""Ends runs that Prefect and MLflow show as running although their process is gone.
+"""Ends runs whose process is gone, and restores champions' files that are lost.
 
-A killed run cannot report its end. Its lease shows it: the process that holds the lease
-is gone, or has not renewed it for too long. A run that died before it had a lease is
-recognised by its age. A run with a live lease is never touched.
+A killed run cannot report its end, so Prefect and MLflow show it as running. Its lease
+shows the end: the process that holds the lease is gone, or has not renewed it for too
+long. A run that died before it had a lease is recognised by its age. A run with a live
+lease is never touched.
+
+All of this is done in the background. Importing this module does not import Prefect.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,17 +22,20 @@ from headrace.errors import HeadraceError
 from headrace.state.ledger import Lease
 from headrace.state.ledger import rows as rules
 from headrace.state.ledger.leases import FLOW_RUN, Leases
-from headrace_flows.background import beside
+from headrace_flows.events import emit_from_command, ledger_tag
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas import FlowRun
+    from prefect.client.schemas import FlowRun, State
 
     from headrace.settings import Settings
+    from headrace.use.repair import Repair
 
 FLOWS = ("train", "tune", "fit")  # each takes a lease at its start
 MEMORY_SECONDS = 3600.0  # how long leases of ended runs stay
-PERIOD_SECONDS = 30.0
+SWEEP_SECONDS = 30.0
+WATCH_SECONDS = 60.0
+LAST_WAIT_SECONDS = 10.0
 MOST = 200  # flow runs in one sweep
 LONGEST_START_SECONDS = 900.0  # of a container, as the pools' templates have it
 LONGEST_PROCESS_START_SECONDS = 300.0
@@ -37,208 +45,178 @@ _OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 log = logging.getLogger("headrace")
 
 
-def tags(settings: Settings) -> list[str]:
-    """The tags of this ledger's flow runs and deployments.
-
-    Raises:
-        DependencyError: the ledger's database does not answer.
-    """
-    return [f"headrace-{Leases(settings.database_url).identity()}"]
-
-
 def sweep(settings: Settings) -> list[str]:
     """End runs whose process is gone; returns the ids of their flow runs.
 
-    Errors of Prefect's client are not translated. The next sweep does what was left.
+    Errors of Prefect's client are not translated. The next sweep does what is left.
 
     Raises:
         DependencyError: the ledger or MLflow does not answer.
     """
     from prefect.client.orchestration import get_client
 
-    leases = Leases(settings.database_url)
     with get_client(sync_client=True) as client:
-        under_way = _flow_runs(
-            client,
-            {"state": {"type": {"any_": list(_UNDER_WAY)}}},
-            flows={"name": {"any_": list(FLOWS)}},
-        )
-        rows, now = leases.all()
-        state = _State(rows, now, f"headrace-{leases.identity()}")
+        return _Sweep(settings, client).run()
+
+
+class _Sweep:
+    """One sweep: the flow runs that are under way, and all leases of the ledger."""
+
+    def __init__(self, settings: Settings, client: SyncPrefectClient) -> None:
+        self._settings = settings
+        self._client = client
+        self._ledger = Leases(settings.database_url)
+        self._tag = ledger_tag(settings)
+        under_way = {"state": {"type": {"any_": list(_UNDER_WAY)}}}
+        self._under_way = self._flow_runs(under_way, {"name": {"any_": list(FLOWS)}})
+        self._leases, self._now = self._ledger.all()  # read after the flow runs
+
+    def run(self) -> list[str]:
+        """Sweep; returns the ids of the flow runs that were ended."""
+        now, leases = self._now, self._leases
+        dead = [x for x in leases if x.state != "ended" and not x.may_be_alive(now)]
         ended = [
             str(run.id)
-            for run in under_way
-            if (reason := state.why_dead(run, client)) and _end(client, run, reason)
+            for run in self._under_way
+            if (reason := self._why_dead(run)) and self._end(run, reason)
         ]
         for flow_run_id in ended:
             log.info("flow run %s was ended: its process is gone", flow_run_id)
-        _end_left_tasks(client, state.tag)
-        if ended or state.dead:
-            _end_in_mlflow(settings, state, {*ended}, client)
-    for lease in state.dead:
-        leases.mark_ended(lease)
-    leases.delete(state.old)
-    return ended
-
-
-class _State:
-    """Which runs and processes are alive, by all leases of the ledger."""
-
-    def __init__(self, rows: list[Lease], now: float, tag: str) -> None:
-        self.tag = tag
-        self._rows: dict[str, list[Lease]] = {}
-        for lease in rows:
-            self._rows.setdefault(lease.flow_run_id, []).append(lease)
-        self._now = now
-        self.dead = [
+        past = datetime.now(UTC) - timedelta(seconds=rules.GRACE_SECONDS)
+        over = {
+            "tags": {"all_": [self._tag]},
+            "state": {"type": {"any_": list(_OVER)}},
+            "end_time": {"before_": past},
+        }
+        alone = {"subflow_runs": {"exists_": False}}
+        self._end_tasks(over, "Its flow run has ended.", **alone)
+        if ended or dead:
+            self._end_in_mlflow({*ended})
+        for lease in dead:
+            self._ledger.mark_ended(lease)
+        newest = {lease.name: lease.token for lease in leases}  # leases are by age
+        old = [
             lease
-            for lease in rows
-            if lease.state != "ended" and not lease.may_be_alive(now)
-        ]
-        self.processes = {lease.process for lease in rows if lease.is_alive(now)}
-        newest = {lease.name: lease.token for lease in rows}  # rows are by age
-        self.old = [
-            lease
-            for lease in rows
+            for lease in leases
             if lease.state == "ended"
             and now > lease.expires + MEMORY_SECONDS
             and (lease.token < newest[lease.name] or lease.name.startswith(FLOW_RUN))
         ]
+        self._ledger.delete(old)
+        return ended
 
-    def is_dead(self, flow_run_id: str) -> bool:
+    def _leases_of(self, flow_run_id: str) -> list[Lease]:
+        return [lease for lease in self._leases if lease.flow_run_id == flow_run_id]
+
+    def _is_dead(self, flow_run_id: str) -> bool:
         """Whether a flow run had leases, and all of their holders are gone."""
-        rows = self._rows.get(flow_run_id)
-        return bool(rows) and not any(row.may_be_alive(self._now) for row in rows or ())
+        leases = self._leases_of(flow_run_id)
+        return bool(leases) and not any(x.may_be_alive(self._now) for x in leases)
 
-    def why_dead(self, run: FlowRun, client: SyncPrefectClient) -> str:
+    def _why_dead(self, run: FlowRun) -> str:
         """Why a flow run counts as dead; empty if it may be alive."""
         began = run.state.timestamp.timestamp() if run.state else 0.0
         # Older leases belong to an attempt before the run was resumed or retried.
-        rows = [row for row in self._rows.get(str(run.id), ()) if row.expires > began]
-        if rows:
-            lease = rows[-1]
-            if not self.is_dead(str(run.id)):
+        leases = [x for x in self._leases_of(str(run.id)) if x.expires > began]
+        if leases:
+            if not self._is_dead(str(run.id)):
                 return ""
             return (
-                f"Its process {lease.pid} on {lease.host.partition('#')[0]} is gone, "
-                "or has not renewed its lease for too long."
+                f"Its process {leases[-1].pid} on "
+                f"{leases[-1].host.partition('#')[0]} is gone, or has not renewed its "
+                "lease for too long."
             )
-        if self.tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
+        if self._tag not in run.tags or _age(run) < rules.GRACE_SECONDS:
             return ""
-        if run.state and run.state.is_pending() and _may_still_begin(client, run):
+        if run.state and run.state.is_pending() and self._may_still_begin(run):
             return ""
         return "Its process ended before it took a lease."
+
+    def _may_still_begin(self, run: FlowRun) -> bool:
+        """Whether a worker may still be starting a run.
+
+        A run in a process depends on the worker that took it, so that worker must be
+        online since before. A container may wait longer for resources.
+        """
+        from prefect.client.schemas.objects import WorkerStatus
+
+        pool, state, client = run.work_pool_name, run.state, self._client
+        if state is None or not pool or client.read_work_pool(pool).type != "process":
+            return _age(run) < LONGEST_START_SECONDS
+        return _age(run) < LONGEST_PROCESS_START_SECONDS and any(
+            worker.status == WorkerStatus.ONLINE
+            and (worker.created is None or worker.created <= state.timestamp)
+            for worker in client.read_workers_for_work_pool(pool)
+        )
+
+    def _flow_runs(
+        self, wanted: dict[str, Any], flows: dict[str, Any] | None = None
+    ) -> list[FlowRun]:
+        from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+
+        return self._client.read_flow_runs(
+            flow_filter=FlowFilter.model_validate(flows) if flows else None,
+            flow_run_filter=FlowRunFilter.model_validate(wanted),
+            limit=MOST,
+        )
+
+    def _end(self, run: FlowRun, reason: str) -> bool:
+        """End a flow run and its tasks; False if its state has changed meanwhile."""
+        from prefect.states import Cancelled, Crashed
+
+        present = self._client.read_flow_run(run.id).state
+        if present is None or run.state is None or present.id != run.state.id:
+            return False
+        ending = Cancelled if present.is_cancelling() else Crashed
+        self._client.set_flow_run_state(run.id, ending(message=reason))
+        self._end_tasks({"id": {"any_": [run.id]}}, reason)
+        return True
+
+    def _end_tasks(self, flow_runs: dict[str, Any], reason: str, **wanted: Any) -> None:
+        """End the running tasks of flow runs."""
+        from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
+        from prefect.states import Crashed
+
+        wanted["state"] = {"type": {"any_": ["RUNNING", "PENDING"]}}
+        for task_run in self._client.read_task_runs(
+            flow_run_filter=FlowRunFilter.model_validate(flow_runs),
+            task_run_filter=TaskRunFilter.model_validate(wanted),
+            limit=MOST,
+        ):
+            crashed: State = Crashed(message=reason)
+            self._client.set_task_run_state(task_run.id, crashed, force=True)
+
+    def _end_in_mlflow(self, ended: set[str]) -> None:
+        from headrace.state.tracking import Tracking
+
+        tracking, doubtful = Tracking(self._settings), {}
+        alive = {x.process for x in self._leases if x.is_alive(self._now)}
+        for run in tracking.running():
+            process = run.process
+            if process is None or process in alive:
+                continue
+            condition = process.condition
+            if condition == "gone" or run.flow_run_id in ended:
+                tracking.end(run.run_id)
+            elif condition == "unknown":
+                doubtful[run.run_id] = run.flow_run_id
+        if not doubtful:
+            return
+        over = {
+            str(flow_run.id)
+            for flow_run in self._flow_runs({"id": {"any_": [*doubtful.values()]}})
+            if flow_run.state
+            and flow_run.state.is_final()
+            and _age(flow_run) > rules.GRACE_SECONDS
+        }
+        for run_id, flow_run_id in doubtful.items():
+            if flow_run_id in over or self._is_dead(flow_run_id):
+                tracking.end(run_id)
 
 
 def _age(run: FlowRun) -> float:
     moment = run.state.timestamp if run.state else None
     return (datetime.now(UTC) - moment).total_seconds() if moment else 0.0
-
-
-def _may_still_begin(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether a worker may still be starting a run.
-
-    A run in a process depends on the worker that took it, so that worker must be online
-    since before. A container may wait longer for resources.
-    """
-    from prefect.client.schemas.objects import WorkerStatus
-
-    if run.state is None or not run.work_pool_name:
-        return _age(run) < LONGEST_START_SECONDS
-    if client.read_work_pool(run.work_pool_name).type != "process":
-        return _age(run) < LONGEST_START_SECONDS
-    return _age(run) < LONGEST_PROCESS_START_SECONDS and any(
-        worker.status == WorkerStatus.ONLINE
-        and (worker.created is None or worker.created <= run.state.timestamp)
-        for worker in client.read_workers_for_work_pool(run.work_pool_name)
-    )
-
-
-def _flow_runs(
-    client: SyncPrefectClient,
-    wanted: dict[str, Any],
-    flows: dict[str, Any] | None = None,
-) -> list[FlowRun]:
-    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
-
-    return client.read_flow_runs(
-        flow_filter=FlowFilter.model_validate(flows) if flows else None,
-        flow_run_filter=FlowRunFilter.model_validate(wanted),
-        limit=MOST,
-    )
-
-
-def _end(client: SyncPrefectClient, run: FlowRun, reason: str) -> bool:
-    """End a flow run and its task runs; False if its state has changed meanwhile."""
-    from prefect.states import Cancelled, Crashed
-
-    present = client.read_flow_run(run.id).state
-    if present is None or run.state is None or present.id != run.state.id:
-        return False
-    if present.is_cancelling():
-        client.set_flow_run_state(run.id, Cancelled(message=reason))
-    else:
-        client.set_flow_run_state(run.id, Crashed(message=reason))
-    _end_tasks(client, {"id": {"any_": [run.id]}}, reason)
-    return True
-
-
-def _end_left_tasks(client: SyncPrefectClient, tag: str) -> None:
-    """End running tasks of flow runs that have ended."""
-    over = {
-        "tags": {"all_": [tag]},
-        "state": {"type": {"any_": list(_OVER)}},
-        "end_time": {
-            "before_": datetime.now(UTC) - timedelta(seconds=rules.GRACE_SECONDS)
-        },
-    }
-    _end_tasks(client, over, "Its flow run has ended.", subflow_runs={"exists_": False})
-
-
-def _end_tasks(
-    client: SyncPrefectClient, flow_runs: dict[str, Any], reason: str, **wanted: Any
-) -> None:
-    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
-    from prefect.states import Crashed
-
-    wanted["state"] = {"type": {"any_": ["RUNNING", "PENDING"]}}
-    for task_run in client.read_task_runs(
-        flow_run_filter=FlowRunFilter.model_validate(flow_runs),
-        task_run_filter=TaskRunFilter.model_validate(wanted),
-        limit=MOST,
-    ):
-        client.set_task_run_state(task_run.id, Crashed(message=reason), force=True)
-
-
-def _end_in_mlflow(
-    settings: Settings, state: _State, ended: set[str], client: SyncPrefectClient
-) -> None:
-    from headrace.state.tracking import Tracking
-
-    tracking = Tracking(settings)
-    doubtful = []
-    for run in tracking.running():
-        process = run.process
-        if process is None or process in state.processes:
-            continue
-        condition = process.condition
-        if condition == "gone" or run.flow_run_id in ended:
-            tracking.end(run.run_id)
-        elif condition == "unknown":
-            doubtful.append(run)
-    if not doubtful:
-        return
-    ids = [run.flow_run_id for run in doubtful]
-    over = {
-        str(flow_run.id)
-        for flow_run in _flow_runs(client, {"id": {"any_": ids}})
-        if flow_run.state
-        and flow_run.state.is_final()
-        and _age(flow_run) > rules.GRACE_SECONDS
-    }
-    for run in doubtful:
-        if run.flow_run_id in over or state.is_dead(run.flow_run_id):
-            tracking.end(run.run_id)
 
 
 def _sweep_quietly(settings: Settings) -> None:
@@ -251,9 +229,35 @@ def _sweep_quietly(settings: Settings) -> None:
         log.warning("sweep: %s: %s", type(error).__name__, error)
 
 
+@contextmanager
+def _in_background(
+    work: Callable[[], None], name: str, period_seconds: float = 0.0
+) -> Iterator[None]:
+    """Work in a thread during the block, whose end waits for it for some seconds.
+
+    Args:
+        name: the name of the thread.
+        period_seconds: the pause before the work is repeated; 0: do it once.
+    """
+    closing = threading.Event()
+
+    def repeat() -> None:
+        work()
+        while period_seconds and not closing.wait(period_seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        closing.set()
+        thread.join(LAST_WAIT_SECONDS)
+
+
 def swept(settings: Settings) -> AbstractContextManager[None]:
-    """Sweep once during the block. The block's end waits for it some seconds."""
-    return beside(partial(_sweep_quietly, settings), "headrace-sweep")
+    """Sweep once during the block."""
+    return _in_background(partial(_sweep_quietly, settings), "headrace-sweep")
 
 
 def keep_sweeping(
@@ -272,4 +276,54 @@ def keep_sweeping(
         with temporary_settings({PREFECT_API_URL: api_url} if api_url else {}):
             _sweep_quietly(settings)
 
-    return beside(work, "headrace-sweeper", PERIOD_SECONDS)
+    return _in_background(work, "headrace-sweeper", SWEEP_SECONDS)
+
+
+class ChampionWatch:
+    """Checks all champions of a ledger, and reports each problem once.
+
+    A file is read again only if its size or times have changed, so a check takes
+    milliseconds.
+
+    Args:
+        settings: with the ledger, the store and MLflow.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._last: dict[str, str] = {}
+
+    def look(self) -> list[Repair]:
+        """Restore lost files from the store.
+
+        Returns:
+            the repairs and problems that are new since the last check.
+        """
+        from headrace.state.ledger import ledger_exists
+        from headrace.use.repair import restore_lost
+
+        if not ledger_exists(self._settings.database_url):
+            return []
+        repairs = restore_lost(self._settings)
+        new = [r for r in repairs if r.is_sound or self._last.get(r.model) != r.reason]
+        self._last = {r.model: r.reason for r in repairs if not r.is_sound}
+        for repair in new:
+            message = str(repair)
+            if not repair.is_sound:
+                message += f" Run `headrace repair {repair.model}`."
+            log.warning("%s", message)
+            emit_from_command(self._settings, "lost", repair.model, message)
+        return new
+
+
+def watching_champions(settings: Settings) -> AbstractContextManager[None]:
+    """Check the champions during the block, now and every minute."""
+    watch = ChampionWatch(settings)
+
+    def work() -> None:
+        try:
+            watch.look()
+        except HeadraceError as error:
+            log.warning("the champions could not be checked: %s", error.message)
+
+    return _in_background(work, "headrace-champions", WATCH_SECONDS)

@@ -1,4 +1,4 @@
-"""The pages of a run: its name and report in Prefect, its report in MLflow."""
+"""The pages of a run: its name and its report in Prefect, and its report in MLflow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from headrace.pages import render
 from headrace.state.tracking import Tracking
-from headrace.use.reporting import Outcome, contents, log_report
+from headrace.use.reporting import contents, log_report
 from headrace_flows.run import Run
-from headrace_flows.summary import mlflow_page, page_links
+from headrace_flows.summary import links
 
 log = logging.getLogger("headrace")
 
@@ -22,10 +22,9 @@ log = logging.getLogger("headrace")
 def publish_name(run: Run) -> None:
     """Name the run in Prefect by what it overrides, and by its version if it has one.
 
-    What stands in the way is logged: the run is not worse for it.
+    An error is only logged, since the run does not depend on its name.
     """
-    version = run.registration.version if run.registration else None
-    name = f"{run.title}, version {version}" if version else run.title
+    name = f"{run.title}, version {run.version}" if run.version else run.title
     try:
         with get_client(sync_client=True) as client:
             client.update_flow_run(UUID(run.flow_run_id), name=name)
@@ -36,12 +35,12 @@ def publish_name(run: Run) -> None:
 def publish_report(run: Run) -> None:
     """Attach the report to the run's page in Prefect, as far as the run has come.
 
-    Of a run that came to its end MLflow has a page too. What stands in the way is
-    logged: the run is not worse for it.
+    The report of a complete run is logged in MLflow too. An error is only logged, since
+    the run does not depend on its report.
     """
     try:
         settings = run.plan.settings
-        shown = contents(_outcome(run), settings, run.plan.ledger)
+        shown = contents(run, links(run, for_page=True), settings, run.plan.ledger)
         if run.promotion is not None and run.training is not None:
             log_report(run.training.run_id, shown, Tracking(settings))
         values: dict[str, Any] = {
@@ -57,23 +56,3 @@ def publish_report(run: Run) -> None:
         log.warning("the run's page has no report: %s: %s", type(error).__name__, error)
         return
     publish_name(run)
-
-
-def _outcome(run: Run) -> Outcome:
-    version = run.registration.version if run.registration else None
-    links = page_links(run)
-    if version:
-        place = f"models/{run.spec.name}/versions/{version}"
-        links["model"] = mlflow_page(run.plan.settings, place)
-    return Outcome(
-        spec=run.spec,
-        stages=run.reports,
-        snapshot=run.snapshot,
-        contract=run.contract,
-        training=run.training,
-        evaluation=run.evaluation,
-        promotion=run.promotion,
-        version=version,
-        overrides=run.plan.law.overrides,
-        links=links,
-    )

@@ -1,9 +1,13 @@
-"""One run of the train flow, as its stages and its summary see it."""
+"""The state of one run of the train flow, for its stages and its summary."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import logging
+import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -32,17 +36,25 @@ from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.leases import HeldLease, heartbeat, hold
 from headrace.use.repair import Repair, mend
-from headrace_flows.memory import give_memory_back
 
-STAGES = ("ingest", "validate", "train", "evaluate", "register", "promote")
+# Each stage, and the attribute of a run that has its result.
+STAGES = {
+    "ingest": "snapshot",
+    "validate": "contract",
+    "train": "training",
+    "evaluate": "evaluation",
+    "register": "registration",
+    "promote": "promotion",
+}
+UNCHANGED = "nothing it depends on has changed"
 
 R = TypeVar("R", bound=Record)
 log = logging.getLogger("headrace")
 current: ContextVar[Run] = ContextVar("headrace_run")
 
 
-def tell_prefect() -> None:
-    """Have a flow that no command has started say what it does; Prefect's page has it.
+def log_to_prefect() -> None:
+    """Log the progress of a flow that no command has started, for its page in Prefect.
 
     A level that is set already stays.
     """
@@ -60,9 +72,25 @@ class Run:
         register_only: whether the champion stays, whatever the gates say.
 
     Attributes:
-        began_at: the ledger's last entry when it began; what its version was promoted
-            by since, it has led to.
+        snapshot, contract, training, evaluation, registration, promotion: the results
+            of its stages, each None until there is one.
+        resumed_from: the checkpoint from which the training went on; empty if none.
+        began_at: the number of the ledger's last entry when it began. The promotions
+            of its version after that are its own.
     """
+
+    snapshot: SnapshotRecord | None = None
+    contract: ContractRecord | None = None
+    training: TrainingRecord | None = None
+    evaluation: EvaluationRecord | None = None
+    registration: RegistrationRecord | None = None
+    promotion: PromotionRecord | None = None
+    resumed_from = ""
+    began_at = 0
+    flow_run_id = ""
+    ui_url = ""
+    holding: HeldLease | None = None
+    _killed_at = math.inf
 
     def __init__(
         self,
@@ -72,23 +100,23 @@ class Run:
         *,
         register_only: bool = False,
     ) -> None:
+        self.spec = spec
         self.plan = Plan(spec, folder, settings)
         self.register_only = register_only
-        self.began_at = 0
-        self._killed_at: float | None = None
         self.reports: list[StageReport] = []
-        self.records: dict[str, Record] = {}
         self.repairs: list[Repair] = []
-        self.flow_run_id = ""
-        self.ui_url = ""
         self.started = time.perf_counter()
-        self.holding: HeldLease | None = None
         self._lease = contextlib.ExitStack()
 
     @property
-    def spec(self) -> PipelineSpec:
-        """The pipeline."""
-        return self.plan.spec
+    def version(self) -> int | None:
+        """The version of its training; None if nothing is registered."""
+        return self.registration.version if self.registration else None
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The fields of the law that it overrides."""
+        return self.plan.law.overrides
 
     @cached_property
     def title(self) -> str:
@@ -99,20 +127,20 @@ class Run:
     @property
     def flow_run_url(self) -> str:
         """Where Prefect shows this run."""
-        if not self.flow_run_id:
-            return ""
-        return f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
+        page = f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
+        return page if self.flow_run_id else ""
 
     def look_back(self) -> None:
-        """Note when a run of the pipeline began that was killed: this one goes on.
+        """Note when a killed run of the pipeline began, which this one continues.
 
-        What that run has promoted is then how this one ends. To be called before the
-        leases of dead runs are swept.
+        If that run has promoted its version, this one ends as promoted. To be called
+        before the leases of dead runs are swept.
 
         Raises:
             DependencyError: the ledger does not answer.
         """
-        self._killed_at = self.plan.ledger.unsettled_since(self.spec.name)
+        killed_at = self.plan.ledger.unsettled_since(self.spec.name)
+        self._killed_at = math.inf if killed_at is None else killed_at
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -122,21 +150,15 @@ class Run:
             DependencyError: another run has it, or has taken over.
         """
         deploy = self.spec.deploy
-        _ = self.plan.law  # as it is now: the file may be edited while this runs
+        _ = self.plan.law  # read now, as the file may be edited while this runs
         with self._lease:
             self._take(wait=deploy is None or deploy.when_busy == "wait")
-            self.began_at = self._first_entry()
+            # Entries since the start of a killed run count as this run's.
+            self.began_at = sum(
+                datetime.fromisoformat(entry.when).timestamp() < self._killed_at
+                for entry in self.plan.ledger.history(self.spec.name)
+            )
             yield
-
-    def _first_entry(self) -> int:
-        """The ledger's last entry when this run began, or the one it goes on from."""
-        history = self.plan.ledger.history(self.spec.name)
-        if self._killed_at is None:
-            return len(history)
-        return sum(
-            datetime.fromisoformat(entry.when).timestamp() < self._killed_at
-            for entry in history
-        )
 
     def _take(self, *, wait: bool) -> None:
         lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)
@@ -145,9 +167,9 @@ class Run:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Let other runs of the pipeline in during a block, which may take hours.
+        """Release the pipeline's lease during a block, which may take hours.
 
-        It must not write to the ledger, and afterwards the champion may be another.
+        The block must not write to the ledger. The champion may change meanwhile.
 
         Raises:
             DependencyError: the ledger's database does not answer.
@@ -159,25 +181,22 @@ class Run:
         self._take(wait=True)
 
     def mend(self) -> bool:
-        """Repair what is lost of the champion and of the newest version.
+        """Repair the champion and the newest version if files of them are lost.
 
         Returns:
-            whether both are sound now. What cannot be repaired is tried once.
+            whether both are sound now. After a failed repair nothing is tried again.
 
         Raises:
             DependencyError: MLflow, the store, a disk or the ledger failed.
         """
+        plan, leased = self.plan, self.holding is not None
         if all(repair.is_sound for repair in self.repairs):
-            self.repairs += mend(
-                self.spec.name,
-                self.plan.settings,
-                self.plan.ledger,
-                is_leased=self.holding is not None,
-            )
+            name = self.spec.name
+            self.repairs += mend(name, plan.settings, plan.ledger, is_leased=leased)
         return all(repair.is_sound for repair in self.repairs)
 
     def check_source(self) -> None:
-        """Refuse a source that cannot be opened before anything waits for a server.
+        """Refuse a source that cannot be opened, before waiting for a server.
 
         Raises:
             Refusal: it is damaged, hostile, or of no known format.
@@ -197,15 +216,15 @@ class Run:
             raise
 
     def find(self, key: Key, kind: type[R]) -> R | None:
-        """A stage's kept result; reports it as cached."""
+        """The stored result of a stage, which is reported as cached."""
         record = self.plan.find(key, kind)
         if record is not None:
-            self._report(key.stage, "cached", "nothing it depends on has changed", 0.0)
-            self.records[key.stage] = record
+            self._report(key.stage, "cached", UNCHANGED, 0.0)
+            setattr(self, STAGES[key.stage], record)
         return record
 
     def perform(self, key: Key, work: Callable[[], R]) -> R:
-        """Do a stage's work and keep its result.
+        """Do the work of a stage and store its result.
 
         Raises:
             DependencyError: another run has taken over meanwhile.
@@ -213,17 +232,14 @@ class Run:
         started, why = time.perf_counter(), self.plan.why(key)
         if key.stage == "train":
             self.plan.begin(key)
-        record = self._do(key.stage, why, work)
+        record = self.do(key.stage, why, work)
         if self.holding is not None and self.holding.is_lost:
             raise self.holding.loss()
         self.plan.save(key, record, time.perf_counter() - started)
         return record
 
     def do(self, stage: str, why: str, work: Callable[[], R]) -> R:
-        """Do the work of a stage that is never kept, but may be done again."""
-        return self._do(stage, why, work)
-
-    def _do(self, stage: str, why: str, work: Callable[[], R]) -> R:
+        """Do the work of a stage, and report how it ended; the result is not stored."""
         log.info("%s: %s", stage, why)
         started = time.perf_counter()
         try:
@@ -233,54 +249,26 @@ class Run:
             text = str(error) or type(error).__name__
             self._report(stage, "failed", text, time.perf_counter() - started)
             raise
-        self._report(stage, "completed", why, time.perf_counter() - started)
-        self.records[stage] = record
-        give_memory_back()
+        state = "completed"
+        if stage == "train" and self.resumed_from:
+            state, why = "resumed", f"went on from {self.resumed_from}"
+        self._report(stage, state, why, time.perf_counter() - started)
+        setattr(self, STAGES[stage], record)
+        _give_memory_back()
         return record
 
-    def mark_resumed(self, stage: str, place: str) -> None:
-        """Say of a stage that is done that it went on from a checkpoint."""
-        done = next(report for report in self.reports if report.name == stage)
-        self._report(stage, "resumed", f"went on from {place}", done.seconds)
-
     def _report(self, stage: str, state: Any, why: str, seconds: float) -> None:
-        self.reports = [r for r in self.reports if r.name != stage]
-        report = StageReport(
-            name=stage, state=state, why=why, seconds=round(seconds, 3)
-        )
-        self.reports.append(report)
+        others = [report for report in self.reports if report.name != stage]
+        seconds = round(seconds, 3)
+        report = StageReport(name=stage, state=state, why=why, seconds=seconds)
+        self.reports = [*others, report]
 
-    def record(self, stage: str, kind: type[R]) -> R | None:
-        """The result of a stage, if it has one."""
-        found = self.records.get(stage)
-        return found if isinstance(found, kind) else None
 
-    @property
-    def snapshot(self) -> SnapshotRecord | None:
-        """The result of ingest."""
-        return self.record("ingest", SnapshotRecord)
-
-    @property
-    def contract(self) -> ContractRecord | None:
-        """The result of validate."""
-        return self.record("validate", ContractRecord)
-
-    @property
-    def training(self) -> TrainingRecord | None:
-        """The result of train."""
-        return self.record("train", TrainingRecord)
-
-    @property
-    def evaluation(self) -> EvaluationRecord | None:
-        """The result of evaluate."""
-        return self.record("evaluate", EvaluationRecord)
-
-    @property
-    def registration(self) -> RegistrationRecord | None:
-        """The result of register."""
-        return self.record("register", RegistrationRecord)
-
-    @property
-    def promotion(self) -> PromotionRecord | None:
-        """The result of promote."""
-        return self.record("promote", PromotionRecord)
+def _give_memory_back() -> None:
+    """Return memory that a stage has freed to the system, for the next stage."""
+    gc.collect()
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)

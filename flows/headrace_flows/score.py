@@ -20,7 +20,7 @@ Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
 
 @task(name="score", tags=["cpu"], **RETRIED)
 def score_items(model: str, source: str, output: str) -> ScoringRecord:
-    """Every item of the source with what the champion makes of it."""
+    """The champion's answer to each item of the source."""
     from headrace.use import scoring
 
     settings = Settings()

@@ -1,7 +1,7 @@
-"""The stages as Prefect tasks, each a thin wrap of a function that can run alone.
+"""The stages as Prefect tasks: each wraps a function that can also run alone.
 
-Results are kept by us, in the store: Prefect's cache misses edited helpers and
-unpickles. Only what may pass is tried again; a check that failed fails again.
+Results are cached in our store, because Prefect's cache misses edited helpers and
+unpickles. Only failures of dependencies are retried; a failed check would fail again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from headrace.errors import DependencyError, IntegrityError
+from headrace.planning import Key
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -22,55 +23,49 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace_flows.events import tell_of_snapshot
-from headrace_flows.fit import train_here
-from headrace_flows.handover import train_pool, train_there
+from headrace_flows.events import emit, emit_snapshot
+from headrace_flows.fit import train_here, train_pool, train_there
 from headrace_flows.run import Run
 
 R = TypeVar("R", bound=Record)
 
 
-async def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
+async def _is_temporary(_task: Any, _run: Any, state: State[Any]) -> bool:
     outcome = await state.aresult(raise_on_failure=False)
     return isinstance(outcome, DependencyError) and not outcome.was_retried
 
 
+_ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
 RETRIED: Any = {
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
+    **_ONCE,
     "retries": 2,
     "retry_delay_seconds": [1, 5],
-    "retry_condition_fn": _may_pass,
+    "retry_condition_fn": _is_temporary,
 }
-_ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
-def _cached(record: R) -> R:
-    """A state that Prefect shows as such, and turns into the record it holds."""
-    return cast(R, Completed(name="Cached", data=record))
+def _cached(run: Run, key: Key, kind: type[R]) -> R | None:
+    """A stored result, in the state Cached, which Prefect unwraps; None if none."""
+    record = run.find(key, kind)
+    return record and cast(R, Completed(name="Cached", data=record))
 
 
 @task(name="ingest", task_run_name="ingest {run.title}", tags=["cpu"], **RETRIED)
 def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
     key = run.plan.ingest()
-    found = run.find(key, SnapshotRecord)
-    if found is not None:
-        return _cached(found)
+    if cached := _cached(run, key, SnapshotRecord):
+        return cached
     from headrace.stages import ingestion
 
-    before = run.plan.last_snapshot
+    spec, plan, before = run.spec, run.plan, run.plan.last_snapshot
     record = run.perform(
         key,
         lambda: ingestion.ingest(
-            run.spec.data,
-            run.spec.medium,
-            run.plan.store,
-            run.plan.settings,
-            run.spec.task,
+            spec.data, spec.medium, plan.store, plan.settings, spec.task
         ),
     )
-    tell_of_snapshot(run, record, before)
+    emit_snapshot(run, record, before)
     return record
 
 
@@ -78,9 +73,8 @@ def ingest(run: Run) -> SnapshotRecord:
 def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     """The contract's verdict over the snapshot."""
     key = run.plan.validate(snapshot)
-    found = run.find(key, ContractRecord)
-    if found is not None:
-        return _cached(found)
+    if cached := _cached(run, key, ContractRecord):
+        return cached
     from headrace.stages import validation
 
     return run.perform(
@@ -95,44 +89,36 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
 def train(
     run: Run, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> TrainingRecord:
-    """The model, fitted and logged: here, or by a worker of the pool for that."""
+    """The model, fitted and logged: here, or by a worker of the training pool."""
     key = run.plan.train(snapshot, contract)
-    found = run.find(key, TrainingRecord)
-    if found is not None and not _is_there(run, found):
+    cached = _cached(run, key, TrainingRecord)
+    if run.training and not _has_files(run, run.training):
         run.plan.forget(key)
-        found = None
-    if found is not None:  # a kill may have come before they were cleared
+    elif cached:  # a killed run may not have deleted its checkpoints
         from headrace.stages.fitting.checkpoints import Checkpoints
 
         Checkpoints(run.plan.anchored, key.fingerprint, run.spec.training).clear()
-        return _cached(found)
+        return cached
     tags = run_tags(run)
-    pool = train_pool(run)
-    if not pool:
-        return train_here(run, key, snapshot, contract, tags)[0]
-    resumed: list[str] = []
-
-    def there() -> TrainingRecord:
-        record, place = train_there(run, key, snapshot, contract, tags)
-        resumed.append(place)
-        return record
-
-    record = run.do("train", f"{run.plan.why(key)}; on the pool {pool}", there)
-    if resumed[0]:
-        run.mark_resumed("train", f"{resumed[0]}; on the pool {pool}")
-    return record
+    if pool := train_pool(run):
+        return run.do(
+            "train",
+            f"{run.plan.why(key)}; on the pool {pool}",
+            lambda: train_there(run, key, snapshot, contract, tags),
+        )
+    return train_here(run, key, snapshot, contract, tags)
 
 
 def run_tags(run: Run) -> dict[str, str]:
-    """What leads from a run in MLflow to the one in Prefect."""
+    """Tags that link a run in MLflow to its run in Prefect."""
     return {
         "headrace.flow_run_id": run.flow_run_id,
         "mlflow.note.content": f"Made by [this run in Prefect]({run.flow_run_url}).",
     }
 
 
-def _is_there(run: Run, training: TrainingRecord) -> bool:
-    """Whether a kept training has its files; a version's are looked at elsewhere."""
+def _has_files(run: Run, training: TrainingRecord) -> bool:
+    """Whether a stored training has its files; versions are checked elsewhere."""
     from headrace.stages.evaluation import is_logged
     from headrace.stages.registration import training_key
 
@@ -147,12 +133,11 @@ def evaluate(
     contract: ContractRecord,
     training: TrainingRecord,
 ) -> EvaluationRecord:
-    """Metrics and gates, beside the champion's on the same rows."""
+    """Metrics and gates, compared with the champion's on the same rows."""
     comparator = run.plan.comparator(training)
     key = run.plan.evaluate(contract, training, comparator)
-    found = run.find(key, EvaluationRecord)
-    if found is not None:
-        return _cached(found)
+    if cached := _cached(run, key, EvaluationRecord):
+        return cached
     from headrace.stages import evaluation
 
     try:
@@ -163,7 +148,7 @@ def evaluate(
             ),
         )
     except IntegrityError:
-        if not evaluation.is_logged(training, run.plan.settings):  # train anew, then
+        if not evaluation.is_logged(training, run.plan.settings):  # then train again
             run.plan.forget(run.plan.train(snapshot, contract))
         raise
 
@@ -175,7 +160,7 @@ def register(
     training: TrainingRecord,
     evaluation: EvaluationRecord,
 ) -> RegistrationRecord:
-    """The version that holds the training, with its evidence."""
+    """The version of the training, with its evidence."""
     from headrace.stages import registration
 
     return run.do(
@@ -200,7 +185,6 @@ def promote(
 ) -> PromotionRecord:
     """How the run ends: promoted, registered, unchanged or refused."""
     from headrace.stages import promotion
-    from headrace_flows import notifications
 
     record = run.do(
         "promote",
@@ -216,7 +200,7 @@ def promote(
         ),
     )
     if record.status == "refused":
-        notifications.emit(
+        emit(
             run.plan.settings,
             "refused",
             run.spec.name,

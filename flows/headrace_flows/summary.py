@@ -1,4 +1,4 @@
-"""What a run answers: one object for machines, a page of text for people."""
+"""The summary of a run: the JSON object that commands answer with."""
 
 from __future__ import annotations
 
@@ -13,16 +13,10 @@ from urllib.parse import urlsplit, urlunsplit
 from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError, Refusal
 from headrace.planning import Finished
-from headrace.records import (
-    ContractRecord,
-    EvaluationRecord,
-    SnapshotRecord,
-    StageReport,
-    TrainingRecord,
-)
+from headrace.records import EvaluationRecord, StageReport
 from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
-from headrace_flows.run import STAGES, Run
+from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import pages
 from headrace_ops.live import UI_PORTS, live_links
 
@@ -34,8 +28,8 @@ def conclude(run: Run, state: Any) -> tuple[dict[str, Any], int]:
     """The summary of a run whose flow has ended, and the command's exit code.
 
     Args:
-        run: with what it has done.
-        state: the flow's last, as Prefect has it.
+        run: the run.
+        state: the flow's final state in Prefect.
 
     Raises:
         what the flow raised, unless it is an error that a user is meant to read.
@@ -54,91 +48,65 @@ def conclude(run: Run, state: Any) -> tuple[dict[str, Any], int]:
 
 
 def failed(run: Run, error: HeadraceError) -> tuple[dict[str, Any], int]:
-    """The summary of a run that an error has ended, and the command's exit code."""
+    """The summary of a run that ended with an error, and the command's exit code."""
     log.debug(hide_credentials("".join(traceback.format_exception(error))))
     status = "refused" if isinstance(error, Refusal) else "error"
     summary = summarise(run, status=status, reason=str(error))
-    summary["error"] = {
-        "kind": type(error).__name__,
-        "message": error.message,
-        "action": error.action,
-    }
+    summary["error"] = describe_error(error)
     return summary, error.exit_code
 
 
+def describe_error(error: Exception) -> dict[str, str]:
+    """The kind, message and action of an error, as JSON."""
+    message, action = str(error) or type(error).__name__, ""
+    if isinstance(error, HeadraceError):
+        message, action = error.message, error.action
+    return {"kind": type(error).__name__, "message": message, "action": action}
+
+
 def summarise(run: Run, *, status: str, reason: str) -> dict[str, Any]:
-    """The summary of a run that went through the flow."""
+    """The summary of a run, as far as it has come."""
     done = {report.name for report in run.reports}
+    why = "the run ended before it"
     skipped = [
-        StageReport(
-            name=name, state="skipped", why="the run ended before it", seconds=0
-        )
+        StageReport(name=name, state="skipped", why=why, seconds=0)
         for name in STAGES
         if name not in done
     ]
-    version = run.registration.version if run.registration else None
-    promotion = run.promotion
-    return {
-        **_head(run, status, reason, version),
-        "aliases": list(promotion.aliases) if promotion else [],
-        **_evaluation(run.evaluation),
-        **_data(run.snapshot, run.contract, run.training, run.evaluation),
-        "stages": [report.model_dump() for report in [*run.reports, *skipped]],
-        "repairs": [repair.model_dump() for repair in run.repairs],
-        "run_id": run.training.run_id if run.training else None,
-        "flow_run_id": run.flow_run_id or None,
-        "weights_digest": run.training.weights_digest if run.training else None,
-        "seconds": round(time.perf_counter() - run.started, 3),
-        "links": links(
-            run.plan.settings,
-            run.training,
-            run.contract,
-            run.flow_run_url,
-            run.plan.store,
-        ),
-    }
-
-
-def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
-    """The summary of a run that had nothing left to do."""
-    aliases = aliases_of(run.spec.name, run.plan.ledger)
-    why = "nothing it depends on has changed"
-    return {
-        **_head(run, finished.status, finished.reason, finished.version),
-        "aliases": [
-            name for name, number in aliases.items() if number == finished.version
-        ],
-        **_evaluation(finished.evaluation),
-        **_data(
-            finished.snapshot, finished.contract, finished.training, finished.evaluation
-        ),
-        "stages": [
-            StageReport(name=name, state="cached", why=why, seconds=0).model_dump()
-            for name in STAGES
-        ],
-        "repairs": [repair.model_dump() for repair in run.repairs],
-        "run_id": finished.training.run_id,
-        "flow_run_id": None,
-        "weights_digest": finished.training.weights_digest,
-        "seconds": round(time.perf_counter() - run.started, 3),
-        "links": links(
-            run.plan.settings, finished.training, finished.contract, "", run.plan.store
-        ),
-    }
-
-
-def _head(run: Run, status: str, reason: str, version: int | None) -> dict[str, Any]:
-    overrides = run.plan.law.overrides
     return {
         "pipeline": run.spec.name,
         "task": run.spec.task,
         "status": status,
         "reason": reason,
         "model": run.spec.name,
-        "version": version,
-        "experiment": bool(overrides),
-        "overrides": list(overrides),
+        "version": run.version,
+        "experiment": bool(run.overrides),
+        "overrides": list(run.overrides),
+        "aliases": list(run.promotion.aliases) if run.promotion else [],
+        **_evaluation(run.evaluation),
+        **_data(run),
+        "stages": [report.model_dump() for report in [*run.reports, *skipped]],
+        "repairs": [repair.model_dump() for repair in run.repairs],
+        "run_id": run.training.run_id if run.training else None,
+        "flow_run_id": run.flow_run_id or None,
+        "weights_digest": run.training.weights_digest if run.training else None,
+        "seconds": round(time.perf_counter() - run.started, 3),
+        "links": links(run),
     }
+
+
+def summarise_finished(run: Run, finished: Finished) -> dict[str, Any]:
+    """The summary of a run that had nothing left to do."""
+    run.snapshot, run.contract = finished.snapshot, finished.contract
+    run.training, run.evaluation = finished.training, finished.evaluation
+    run.reports = [
+        StageReport(name=name, state="cached", why=UNCHANGED, seconds=0)
+        for name in STAGES
+    ]
+    summary = summarise(run, status=finished.status, reason=finished.reason)
+    version, aliases = finished.version, aliases_of(run.spec.name, run.plan.ledger)
+    names = [name for name, number in aliases.items() if number == version]
+    return {**summary, "version": version, "aliases": names}
 
 
 def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
@@ -155,13 +123,10 @@ def _evaluation(evaluation: EvaluationRecord | None) -> dict[str, Any]:
     }
 
 
-def _data(
-    snapshot: SnapshotRecord | None,
-    contract: ContractRecord | None,
-    *judged: TrainingRecord | EvaluationRecord | None,
-) -> dict[str, Any]:
-    results = [result for result in (snapshot, contract, *judged) if result]
-    findings = [finding for result in results for finding in result.findings]
+def _data(run: Run) -> dict[str, Any]:
+    snapshot, contract = run.snapshot, run.contract
+    results = (snapshot, contract, run.training, run.evaluation)
+    findings = [finding for part in results if part for finding in part.findings]
     rows = contract.rows if contract else snapshot.rows if snapshot else {}
     return {
         "snapshot": snapshot
@@ -178,42 +143,35 @@ def _data(
     }
 
 
-def links(
-    settings: Settings,
-    training: TrainingRecord | None,
-    contract: ContractRecord | None,
-    flow_run_url: str,
-    store: Any,
-) -> dict[str, str]:
-    """Where to look: pages of the UIs, the Data Docs, the snapshot."""
-    found: dict[str, str] = {}
-    if training is not None:
-        place = f"experiments/{training.experiment_id}/runs/{training.run_id}"
-        found["mlflow"] = mlflow_page(settings, place)
-    if flow_run_url:
-        found["prefect"] = flow_run_url
-    if contract is not None:
-        docs = contract.docs_uri
-        found["data_docs"] = Path(docs).as_uri() if store.is_local else docs
-        if "mlflow" in live_links(settings) and pages.are_served(settings):
-            found["data_docs"] = mlflow_url(settings) + pages.data_docs_path(docs)
+def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
+    """The pages of a run in MLflow and Prefect, its Data Docs and, for a page, more.
+
+    Args:
+        for_page: whether a page shows them, where ``file:`` links cannot be opened.
+    """
+    settings, found = run.plan.settings, dict[str, str]()
+    is_live = for_page or "mlflow" in live_links(settings)
+    is_served = is_live and pages.are_served(settings)
+    server = mlflow_url(settings)
+    if run.training is not None:
+        place = f"experiments/{run.training.experiment_id}/runs/{run.training.run_id}"
+        found["mlflow"] = _mlflow_page(settings, place)
+    if run.flow_run_url:
+        found["prefect"] = run.flow_run_url
+    if run.contract is not None:
+        docs = run.contract.docs_uri
+        found["data_docs"] = Path(docs).as_uri() if run.plan.store.is_local else docs
+        if is_served:
+            found["data_docs"] = server + pages.data_docs_path(docs)
+    if for_page and is_served and run.training is not None:
+        found["report"] = server + pages.report_path(run.training.run_id)
+    if for_page and run.version:
+        place = f"models/{run.spec.name}/versions/{run.version}"
+        found["model"] = _mlflow_page(settings, place)
     return found
 
 
-def page_links(run: Run) -> dict[str, str]:
-    """The links of a run for its pages, from which a file's could not be opened."""
-    settings, training, contract = run.plan.settings, run.training, run.contract
-    found = links(settings, training, contract, run.flow_run_url, run.plan.store)
-    if pages.are_served(settings):
-        server = mlflow_url(settings)
-        if contract is not None:
-            found["data_docs"] = server + pages.data_docs_path(contract.docs_uri)
-        if training is not None:
-            found["report"] = server + pages.report_path(training.run_id)
-    return found
-
-
-def mlflow_page(settings: Settings, place: str) -> str:
+def _mlflow_page(settings: Settings, place: str) -> str:
     """The address of a page of MLflow, in its view of model training."""
     return f"{mlflow_url(settings)}/#/{place}?workflowType=machine_learning"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import State, flow, tags
 from prefect.runtime import deployment, flow_run
@@ -12,7 +15,6 @@ from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
-from headrace.records import PromotionRecord
 from headrace.settings import Settings, find_pipeline
 from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.training import is_own
@@ -21,10 +23,13 @@ from headrace.state.ledger.anchors import Deployments
 from headrace.state.store import Store, unpack_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
+from headrace_flows.client import retrying_clients
+from headrace_flows.events import ledger_tag
 from headrace_flows.report import publish_name, publish_report
-from headrace_flows.retrying_clients import retrying_clients
-from headrace_flows.run import Run, current, tell_prefect
+from headrace_flows.run import Run, current, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
+
+T = TypeVar("T")
 
 
 @flow(name="train", flow_run_name="{pipeline.name}", persist_result=False)
@@ -34,9 +39,9 @@ def train(
     """From the pipeline's data to a promoted, registered or refused model.
 
     Args:
-        pipeline: the whole spec; Prefect's page shows it as a form. Where it is not
-            what the file in the folder says of gates, contract, evaluation, promotion
-            or data, the run is an experiment and promotes nothing.
+        pipeline: the whole spec; Prefect's page shows it as a form. If its gates,
+            contract, evaluation, promotion or data differ from the file in the folder,
+            the run is an experiment and promotes nothing.
         folder: the pipeline's folder, or ``sha256:`` and its digest in the store; by
             default the one found by its name.
         register_only: whether the champion stays, whatever the gates say.
@@ -57,7 +62,10 @@ def train(
             run.mend()  # hours may have passed
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
-            return _final_state(promotion)
+            if promotion.status == "refused":
+                return Failed(name="Refused", message=promotion.reason)
+            name = promotion.status.capitalize()
+            return Completed(name=name, message=promotion.reason)
     except Refusal:
         publish_report(run)
         raise
@@ -66,13 +74,18 @@ def train(
 
 
 def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) -> Run:
-    """A run for a flow that was not started by a command here."""
-    tell_prefect()
+    """A run for a flow that no command of this process has started."""
+    log_to_prefect()
     settings = Settings()
     settings.prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
-        _check_folder(pipeline.name, folder, settings)
+        # Any other folder would bring code, and a law of its own.
+        if Deployments(settings.database_url).all().get(folder) != pipeline.name:
+            raise UsageError(
+                f"The folder {folder} was not deployed as that of {pipeline.name}.",
+                f"Run `headrace deploy {pipeline.name}`.",
+            )
         place = unpack_folder(digest, Store(settings.store), settings.folders)
     elif folder and deployment.get_id() is not None:
         raise UsageError(
@@ -88,25 +101,17 @@ def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) ->
     return run
 
 
-def _check_folder(pipeline: str, folder: str, settings: Settings) -> None:
-    """Refuse a folder that nobody deployed: it brings code, and a law of its own."""
-    if Deployments(settings.database_url).all().get(folder) != pipeline:
-        raise UsageError(
-            f"The folder {folder} was not deployed as that of {pipeline}.",
-            f"Run `headrace deploy {pipeline}`.",
-        )
-
-
 def _check_code(pipeline: PipelineSpec, folder: Path) -> None:
     """Refuse functions that a trigger names and the file in the folder does not.
 
-    Any function that can be imported would do, and who may trigger a run is not to
-    choose what code it calls. What ships with Headrace and Keras is free.
+    Any importable function would be called, and whoever may trigger a run must not
+    choose the code that it calls. What comes with Headrace and Keras is allowed.
     """
-    if not _functions(pipeline):
+    functions = _functions(pipeline)
+    if not functions:
         return
     committed = load_spec(folder, name=pipeline.name)
-    for name in sorted(_functions(pipeline) - _functions(committed)):
+    for name in sorted(functions - _functions(committed)):
         raise UsageError(
             f"{name!r} is not what the file of {pipeline.name} says.",
             "A trigger may choose families of models and objects of Keras; for a "
@@ -116,35 +121,33 @@ def _check_code(pipeline: PipelineSpec, folder: Path) -> None:
 
 def _functions(pipeline: PipelineSpec) -> set[str]:
     builder = pipeline.model.builder
-    own = {builder} if builder and is_own(builder) else set()
-    return own | {*pipeline.training.own_functions}
-
-
-def _final_state(promotion: PromotionRecord) -> State[Any]:
-    if promotion.status == "refused":
-        return Failed(name="Refused", message=promotion.reason)
-    return Completed(name=promotion.status.capitalize(), message=promotion.reason)
+    own = [builder] if builder and is_own(builder) else []
+    return {*own, *pipeline.training.own_functions}
 
 
 def run_here(run: Run, ui_url: str) -> State[Any]:
-    """Run the flow in this process; the run keeps what happened.
+    """Run the flow in this process; what happens is recorded in the run.
 
     Raises:
-        UsageError: Prefect's server does not let it begin.
+        UsageError: Prefect's server refuses the flow run.
         DependencyError: Prefect's server or the ledger does not answer.
     """
     run.ui_url = ui_url
-    token = current.set(run)
+    folder = str(run.plan.folder.resolve())
+    with flow_here(current, run, run.plan.settings):
+        state: State[Any] = train(
+            run.spec, folder, run.register_only, return_state=True
+        )
+    return state
+
+
+@contextmanager
+def flow_here(variable: ContextVar[T], value: T, settings: Settings) -> Iterator[None]:
+    """Set the variable that a flow reads, and sweep, while the flow runs here."""
+    token = variable.set(value)
     try:
-        settings = run.plan.settings
-        marks = tags(*recovery.tags(settings))
+        marks = tags(ledger_tag(settings))
         with translate_errors(), recovery.swept(settings), marks:
-            state: State[Any] = train(
-                run.spec,
-                str(run.plan.folder.resolve()),
-                run.register_only,
-                return_state=True,
-            )
-        return state
+            yield
     finally:
-        current.reset(token)
+        variable.reset(token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from prefect import State, flow, tags, task
+from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
@@ -13,12 +13,12 @@ from prefect.states import Cancelled
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.state.ledger.leases import heartbeat
-from headrace.use.tuning import parse_search, search
-from headrace_flows import recovery, stages
-from headrace_flows.retrying_clients import retrying_clients
-from headrace_flows.train import new_run, run_here
+from headrace.use.tuning.space import parse_search
+from headrace.use.tuning.trials import search
+from headrace_flows import stages
+from headrace_flows.client import retrying_clients
+from headrace_flows.train import flow_here, new_run, run_here
 from headrace_flows.tuning import Tuning
-from headrace_ops.prefect_errors import translate_errors
 
 current: ContextVar[Tuning] = ContextVar("headrace_tuning")
 
@@ -31,13 +31,13 @@ def tune(
     metric: str = "val_loss",
     folder: str = "",
 ) -> State[Any]:
-    """From the pipeline's data to the best values, and a model made with them.
+    """From the pipeline's data to the best values, and a model trained with them.
 
     Args:
         pipeline: what all trials have in common.
         ranges: the fields that vary, such as ``training.learning_rate=log(1e-4,1)``.
-        trials: how many there are to be in all.
-        metric: what is sought: ``val_loss``, or the score, as ``val_accuracy``.
+        trials: the number of trials in all.
+        metric: what is optimized: ``val_loss``, or the score, such as ``val_accuracy``.
         folder: the pipeline's folder, by default the one found by its name.
     """
     tuning = current.get(None) or Tuning(
@@ -60,41 +60,26 @@ def tune(
 def run_trials(
     tuning: Tuning, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> None:
-    """The trials that are still to be made, one after the other."""
-    run = tuning.run
-    search(
-        run.spec,
-        run.plan.folder,
-        tuning.open_study(snapshot, contract),
-        tuning.trials,
-        snapshot,
-        contract,
-        run.plan.settings,
-        stages.run_tags(run),
-    )
+    """The remaining trials, one after the other."""
+    study, tags = tuning.open_study(snapshot, contract), stages.run_tags(tuning.run)
+    search(tuning.run.plan, study, tuning.trials, snapshot, contract, tags)
 
 
 def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
-    """Run the flow in this process; the tuning keeps what happened.
+    """Run the flow in this process; what happens is recorded in the tuning.
 
     Returns:
-        how the train flow ended; where it has not begun, how this one did.
+        the final state of the train flow; if that did not start, of this one.
     """
     run = tuning.run
     run.ui_url = ui_url
-    token = current.set(tuning)
-    try:
-        settings = run.plan.settings
-        marks = tags(*recovery.tags(settings))
-        with translate_errors(), recovery.swept(settings), marks:
-            state: State[Any] = tune(
-                run.spec,
-                [str(dimension) for dimension in tuning.space.dimensions],
-                tuning.trials,
-                tuning.metric.name,
-                str(run.plan.folder.resolve()),
-                return_state=True,
-            )
-        return tuning.outcome or state
-    finally:
-        current.reset(token)
+    with flow_here(current, tuning, run.plan.settings):
+        state: State[Any] = tune(
+            run.spec,
+            [str(dimension) for dimension in tuning.space.dimensions],
+            tuning.trials,
+            tuning.metric.name,
+            str(run.plan.folder.resolve()),
+            return_state=True,
+        )
+    return tuning.outcome or state

@@ -1,4 +1,4 @@
-"""One search as its flow and its answer see it. Imports no Prefect."""
+"""The state of one search, for its flow and its command. Does not import Prefect."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from headrace.planning import Plan, find_finished
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
 from headrace.tasks import task
-from headrace.use.tuning import Space, Study, trial_table
-from headrace.use.tuning.study import metric_of
+from headrace.use.tuning.space import Space
+from headrace.use.tuning.study import Study, metric_of
+from headrace.use.tuning.trials import trial_table
 from headrace_flows.run import Run
 from headrace_flows.summary import summarise_finished
 
@@ -19,18 +20,18 @@ class Tuning:
     """What a search has done so far.
 
     Attributes:
-        study: its trials; None before the data is there.
+        study: its trials; None before the data is ingested.
         best: the run of the train flow with the best values.
-        outcome: how that ended, as Prefect has it.
+        outcome: the final state of that run in Prefect.
 
     Args:
         run: what all trials have in common, and the data.
         space: what is searched.
-        metric: what is sought.
-        trials: how many there are to be in all.
+        metric: the name of the metric that is optimized.
+        trials: the number of trials in all.
 
     Raises:
-        SpecError: the pipeline refuses an edge of the space.
+        SpecError: the pipeline refuses a value at an edge of the space.
         UsageError: there is no such metric.
     """
 
@@ -45,16 +46,16 @@ class Tuning:
         self._edges = space.check(run.spec, run.plan.folder)
 
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
-        """The study of this space on this data, begun or not."""
+        """The study of this space on this data, new or from the store."""
         plan = self.run.plan
-        ingredients = code_state(["headrace.use.tuning"])
+        ingredients = code_state(["headrace.use.tuning.trials"])
         for spec in self._edges:
             key = Plan(spec, plan.folder, plan.settings).train(snapshot, contract)
             ingredients |= key.ingredients
-        for field in self.space.keys:
-            for name in [*ingredients]:
-                if f"{name}.".startswith(f"spec {field}."):
-                    del ingredients[name]
+        varied = tuple(f"spec {field}." for field in self.space.keys)
+        for name in [*ingredients]:
+            if f"{name}.".startswith(varied):
+                del ingredients[name]
         self.study = Study(
             ingredients,
             self.space,
@@ -88,14 +89,14 @@ class Tuning:
         return summarise_finished(best, finished) if finished else None
 
     def answer(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """What the command answers.
+        """The answer of the command.
 
         Args:
-            summary: of the best run, or of what came before it.
+            summary: of the run with the best values, or of the search if it has none.
         """
         study = self.study
         best = study.best if study else None
-        answer = {
+        answer: dict[str, Any] = {
             "pipeline": self.run.spec.name,
             "status": summary["status"],
             "reason": summary["reason"],
@@ -112,4 +113,6 @@ class Tuning:
             "run": summary,
             "seconds": round(time.perf_counter() - self.run.started, 3),
         }
-        return {**answer, **{k: summary[k] for k in ("error",) if k in summary}}
+        if "error" in summary:
+            answer["error"] = summary["error"]
+        return answer

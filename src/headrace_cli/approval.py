@@ -79,7 +79,7 @@ def _resume(
 def _resumed(model: str, version: int, settings: Settings) -> list[str]:
     """Resume runs that wait in Prefect; those in a terminal poll the ledger."""
     from headrace.state.ledger import Ledger
-    from headrace_flows.notifications import has_server
+    from headrace_flows.events import has_server
 
     ledger = Ledger(settings.database_url)
     request = ledger.request(model, version)

@@ -18,8 +18,7 @@ from headrace_cli.tables import show_rows
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace_flows.backfilling import Backfill, Task
-    from headrace_flows.backfilling.runs import Runner
+    from headrace_flows.backfilling import Backfill, Runner, Task
 
 
 class Every(StrEnum):
@@ -104,10 +103,9 @@ def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, in
     """
     from prefect.client.orchestration import get_client
 
-    from headrace_flows.backfilling.here import Here
-    from headrace_flows.backfilling.there import There
-    from headrace_flows.deploying.applying import find_deployments
-    from headrace_flows.deploying.wanted import owner_tags
+    from headrace_flows.backfilling import Here, There
+    from headrace_flows.deploying import find_deployments
+    from headrace_flows.deployments import owner_tags
     from headrace_ops.prefect_errors import translate_errors
 
     with translate_errors(), get_client(sync_client=True) as client:

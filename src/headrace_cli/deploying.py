@@ -13,12 +13,10 @@ from headrace_cli.words import marked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace_flows.deploying import Applied, Wanted
+    from headrace_flows.deploying import Applied
+    from headrace_flows.deployments import Wanted
 
-_FIELDS = (
-    *("pipeline", "pool", "queue", "timezone", "paused"),
-    *("concurrency", "when_busy", "cooldown_minutes"),
-)
+_FIELDS = ("pool", "queue", "timezone", "paused", "when_busy", "cooldown_minutes")
 EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
 
@@ -33,10 +31,10 @@ def deploy(
 ) -> None:
     """Make the deployments that the [deploy] tables describe."""
     from headrace.state.ledger.anchors import Deployments
-    from headrace_flows import notifications
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
-    from headrace_flows.deploying.wanted import owner_tags, recorded_of
+    from headrace_flows.deployments import owner_tags, recorded_of
+    from headrace_flows.events import ensure_notifications
 
     settings = prepared()
     with connect(settings) as (client, url):
@@ -51,7 +49,7 @@ def deploy(
         applied = apply(client, wanted, owner_tags(settings), only)
         removed = {a.name: "" for a in applied if a.state == "removed"}
         ledger.record(removed, settings.user)
-        notified = notifications.ensure(client, settings)
+        notified = ensure_notifications(client, settings)
     if pipeline and not applied:
         raise UsageError(
             f"The pipeline {without[0]} has no [deploy] table.",
@@ -69,7 +67,7 @@ def deploy(
 def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
     """The wanted deployments, and the pipelines without a [deploy] table."""
     from headrace.settings import pipeline_names
-    from headrace_flows.deploying import wanted_of
+    from headrace_flows.deployments import wanted_of
 
     own = settings.project / "pipelines"
     known = pipeline_names(settings)
@@ -90,8 +88,10 @@ def _described(applied: Applied, url: str) -> dict[str, Any]:
     described: dict[str, Any] = {"name": applied.name, "state": applied.state}
     described["link"] = None if applied.state == "removed" else link
     if wanted is not None:
-        described |= {name: getattr(wanted, name) for name in _FIELDS}
-        described |= {"cron": wanted.cron or None, "events": list(wanted.events)}
+        table = wanted.table
+        described |= {"pipeline": wanted.pipeline, "concurrency": wanted.concurrency}
+        described |= {name: getattr(table, name) for name in _FIELDS}
+        described |= {"cron": table.cron or None, "events": wanted.events}
     return described
 
 

@@ -54,23 +54,22 @@ def new(  # noqa: PLR0913
     settings = prepared()
     source = absolute_source(data, Path.cwd())
     spec = DataSpec(source=source, item=text, label=label, group=group, where=where)
-    pipeline = draft(name, medium, task, spec, settings)
-    found = pipeline.found
-    snapshot, survey = found.snapshot, found.survey
+    folder, inspection = draft(name, medium, task, spec, settings)
+    snapshot, survey = inspection.snapshot, inspection.survey
     value = {
-        "pipeline": pipeline.name,
-        "folder": str(pipeline.folder),
-        "medium": pipeline.medium,
+        "pipeline": name,
+        "folder": str(folder),
+        "medium": medium,
         "task": snapshot.description.task,
-        "data": found.data.model_dump(exclude_none=True, exclude_defaults=True),
+        "data": inspection.data.model_dump(exclude_none=True, exclude_defaults=True),
         "shape": list(snapshot.description.shape),
         **survey.facts,
         "rows": dict(survey.rows),
         "rejected": snapshot.rejected,
         "notes": list(snapshot.notes),
-        "warnings": [finding.model_dump() for finding in found.warnings],
+        "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
-    epochs = load_spec(pipeline.folder).training.epochs
+    epochs = load_spec(folder).training.epochs
     about = [*survey.lines, f"{epochs} epochs, as training.epochs says"]
     answer(value, lambda: _show(value, about), as_json=as_json)
 

@@ -65,7 +65,7 @@ def rollback(
 ) -> None:
     """Go back to the champion before, once its model has been loaded."""
     from headrace.stages.promotion.approval import roll_back
-    from headrace_flows.notifications import emit_from_command
+    from headrace_flows.events import emit_from_command
 
     settings = prepared()
     entry = roll_back(model, settings, reason=reason)

@@ -31,7 +31,7 @@ def trigger(
     promotion or data (except its source) makes the run an experiment, as for run.
     """
     from headrace_flows.client import connect
-    from headrace_flows.triggering import trigger as start
+    from headrace_flows.deploying import trigger as start
 
     settings = prepared()
     name = open_pipeline(pipeline, settings, overrides, data)[0].name

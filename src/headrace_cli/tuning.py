@@ -46,7 +46,7 @@ def tune(
 ) -> None:
     """Search for the best values of some fields, then run with them."""
     from headrace.settings import Settings
-    from headrace.use.tuning import parse_search
+    from headrace.use.tuning.space import parse_search
     from headrace_flows.run import Run
     from headrace_flows.tuning import Tuning
 

@@ -40,7 +40,7 @@ def up(
 ) -> None:
     """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
     from headrace.settings import Settings
-    from headrace_flows.watching import watching_champions
+    from headrace_flows.recovery import watching_champions
     from headrace_ops.live import only_one
     from headrace_ops.servers import POOLS
     from headrace_ops.starting import page_links, start_all

@@ -16,8 +16,7 @@ from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
-from headrace.use.drafting import Found
-from headrace.use.drafting.found import look
+from headrace.use.drafting import Inspection, inspect
 
 Write = Callable[[Sequence[tuple[str, str]]], Path]
 
@@ -78,9 +77,9 @@ def test_a_rare_class_is_learned_and_tested(
     assert counts["train", "rare"] >= 2
 
 
-def seen(path: Path, folder: Path) -> Found:
+def seen(path: Path, folder: Path) -> Inspection:
     settings = Settings(project=folder, home=folder / "home")
-    return look(DataSpec(source=str(path)), "text", "classification", settings)
+    return inspect(DataSpec(source=str(path)), "text", "classification", settings)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -24,11 +24,11 @@ class World:
     """One home, its MLflow, and the Prefect server that other homes use as well."""
 
     def __init__(self, settings: Settings) -> None:
-        from headrace_flows import recovery
+        from headrace_flows.events import ledger_tag
 
         self.settings = settings
         self.leases = Leases(settings.database_url)
-        self.tags = recovery.tags(settings)
+        self.tags = [ledger_tag(settings)]
         self.tracking = Tracking(settings)
 
     def flow_run(self, state: Any = None, tags: list[str] | None = None) -> str:
@@ -321,7 +321,7 @@ def test_sweeping_goes_on_when_a_server_does_not_answer(
 ) -> None:
     from headrace_flows import recovery
 
-    monkeypatch.setattr(recovery, "PERIOD_SECONDS", 0.05)
+    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.05)
     answers: list[Any] = [ConnectionError("no route"), []]
     done: list[Any] = []
 

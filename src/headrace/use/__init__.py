@@ -1,1 +1,1 @@
-"""What people do with a pipeline and its champion, beside running it."""
+"""What people do with a pipeline and its champion, besides running it."""

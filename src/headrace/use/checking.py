@@ -1,20 +1,23 @@
-"""What can be checked of a pipeline's own code before there is any data."""
+"""Checks of a pipeline's own code, before there is any data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from headrace import extensions
+from headrace.backend import load_backend
+from headrace.media import form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
+from headrace.tasks import task
 
 
 def check_builder(spec: PipelineSpec, folder: Path) -> str:
-    """Import the builder; build a network with one of the pipeline's own.
+    """Import the builder; if it is the pipeline's own, build a network with it.
 
-    That takes a declared form of the items and, for a classification, classes. The
-    families that ship with Headrace are not built: it would only take time.
+    That needs a declared form of the items and, for a classification, the classes. The
+    families that come with Headrace are not built: it would only take time.
 
     Returns:
         what was done, for a sentence.
@@ -29,8 +32,6 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
     description = declared(spec)
     if description is None:
         return f"; {name} was imported, not built: [data] does not declare all it needs"
-    from headrace.backend import load_backend
-
     load_backend(minimal=True)
     _, network = build(name, description, spec.model.arguments, folder)
     return (
@@ -40,7 +41,7 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
 
 
 def check_gates(spec: PipelineSpec) -> None:
-    """Have each kind that a gate names check the gate's fields.
+    """Check the fields of each gate by its kind.
 
     Raises:
         UsageError: they do not fit, or the kind's package is at fault.
@@ -64,10 +65,8 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
     training = spec.training
     if training.is_plain:
         return ""
-    from headrace.backend import load_backend
     from headrace.stages.fitting.callbacks import Callbacks
     from headrace.stages.fitting.recipe import Objective, make_optimizer
-    from headrace.tasks import task
 
     load_backend(minimal=True)
     Objective(task(spec.task), training, folder)
@@ -76,10 +75,7 @@ def check_training(spec: PipelineSpec, folder: Path) -> str:
 
 
 def declared(spec: PipelineSpec) -> DataDescription | None:
-    """The data as the spec declares it; None where only the data itself would say."""
-    from headrace.media import form_of
-    from headrace.tasks import task
-
+    """The data as the spec declares it; None if it does not declare enough."""
     form = form_of(spec.data, spec.medium)
     target = task(spec.task).labels.describe((), spec.data)
     if not form.shape or not all(target.values()):

@@ -1,37 +1,36 @@
-"""What differs between two versions of a model: what they are made of, and how they do.
+"""The differences between two versions of a model: their ingredients and their metrics.
 
 Both are read from their records: the ledger's rows and evidence, and the ingredients
-that each training left in MLflow. Nothing is trained or evaluated.
+that each training has recorded in MLflow. Nothing is trained or evaluated.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from headrace.records import Record
+from headrace.settings import Settings
 from headrace.spec.files import fields_of
 from headrace.stages import ingredients
+from headrace.stages.ingredients import Restored
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
-    from headrace.stages.ingredients import Restored
 
 _DIGEST_LENGTH = 12
 
 
 class Differing(Record):
-    """One fact that is not the same of both versions.
+    """One fact in which two versions differ.
 
     Attributes:
-        kind: of the pipeline file, the data, the code, the installed distributions,
+        kind: the pipeline file, the data, the code, the installed distributions,
             how it was computed, or who made it.
         name: of the field, split, module, distribution or fact.
-        values: of the first and of the second version; empty where there is none.
+        values: of the first and of the second version; empty if it has none.
     """
 
     kind: Literal["spec", "data", "code", "lock", "device", "who"]
@@ -44,9 +43,9 @@ class Comparison(Record):
 
     Attributes:
         versions: their numbers.
-        metrics: by name, the value of each; None where it has none.
+        metrics: by name, the value of each; None if it has none.
         failed_gates: of each, by its standing evidence.
-        notice: why part of what differs is not known; empty where all is.
+        notice: why some differences are unknown; empty if none are.
     """
 
     model: str
@@ -65,24 +64,26 @@ def compare(first: Version, second: Version, settings: Settings) -> Comparison:
         DependencyError: the ledger or MLflow does not answer.
     """
     ledger, tracking = Ledger(settings.database_url), Tracking(settings)
-    evidence = [ledger.standing_evidence(v.model, v.version) for v in (first, second)]
+    both = (first, second)
+    evidence = [ledger.standing_evidence(v.model, v.version) for v in both]
     metrics = [dict(proof.metrics) if proof else {} for proof in evidence]
-    differences = [*_differ("who", _provenance(first), _provenance(second))]
+    failed = [
+        tuple(gate.name for gate in (proof.gates if proof else ()) if not gate.passed)
+        for proof in evidence
+    ]
+    makers = ({"created by": v.created_by, "created": v.created} for v in both)
+    differences = [*_differ("who", *makers)]
     notice = ""
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        restored = [
-            _restored(version, tracking, Path(place) / str(number))
-            for number, version in enumerate((first, second))
-        ]
-    match restored:
-        case [ingredients.Restored() as one, ingredients.Restored() as other]:
+    match [_restored(version, tracking) for version in both]:
+        case [Restored() as one, Restored() as other]:
             differences += _made_of(one, other)
         case _:
             notice = (
                 "An older release trained one of them and kept no record of its "
                 "ingredients, so only the metrics and the data are compared."
             )
-            differences += _differ("data", _digest(first), _digest(second))
+            digests = ({"snapshot": v.snapshot_digest[:_DIGEST_LENGTH]} for v in both)
+            differences += _differ("data", *digests)
     return Comparison(
         model=first.model,
         versions=(first.version, second.version),
@@ -91,34 +92,28 @@ def compare(first: Version, second: Version, settings: Settings) -> Comparison:
             name: (metrics[0].get(name), metrics[1].get(name))
             for name in sorted({*metrics[0], *metrics[1]})
         },
-        failed_gates=(_failed(evidence[0]), _failed(evidence[1])),
+        failed_gates=(failed[0], failed[1]),
         notice=notice,
     )
 
 
-def _restored(version: Version, tracking: Tracking, place: Path) -> Restored | None:
-    """The record of a version's training; None where it left none."""
+def _restored(version: Version, tracking: Tracking) -> Restored | None:
+    """The record of a version's training; None if it has none."""
     digest = tracking.find_run(version.run_id).tags.get(ingredients.TAG)
     if digest is None:
         return None
-    place.mkdir()
-    return ingredients.restore(
-        place, digest, lambda path: tracking.run_file(version.run_id, path)
-    )
+    read = partial(tracking.run_file, version.run_id)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        return ingredients.restore(Path(place), digest, read)
 
 
 def _made_of(first: Restored, second: Restored) -> Iterator[Differing]:
-    yield from _differ("spec", _fields(first), _fields(second))
+    yield from _differ("spec", fields_of(first.spec), fields_of(second.spec))
     yield from _differ("data", _data(first), _data(second))
-    for found in ingredients.differences(first.ingredients, second.ingredients):
-        values = (found.then, found.now)
-        if found.kind == "code":
-            values = (found.then[:_DIGEST_LENGTH], found.now[:_DIGEST_LENGTH])
-        yield Differing(kind=found.kind, name=found.name, values=values)
-
-
-def _fields(restored: Restored) -> dict[str, str]:
-    return fields_of(restored.spec)
+    for one in ingredients.differences(first.ingredients, second.ingredients):
+        length = _DIGEST_LENGTH if one.kind == "code" else None
+        values = (one.then[:length], one.now[:length])
+        yield Differing(kind=one.kind, name=one.name, values=values)
 
 
 def _data(restored: Restored) -> dict[str, str]:
@@ -130,23 +125,10 @@ def _data(restored: Restored) -> dict[str, str]:
     }
 
 
-def _digest(version: Version) -> dict[str, str]:
-    return {"snapshot": version.snapshot_digest[:_DIGEST_LENGTH]}
-
-
-def _provenance(version: Version) -> dict[str, str]:
-    return {"created by": version.created_by, "created": version.created}
-
-
-def _failed(evidence: Any) -> tuple[str, ...]:
-    gates = evidence.gates if evidence else ()
-    return tuple(gate.name for gate in gates if not gate.passed)
-
-
 def _differ(
     kind: Any, first: Mapping[str, str], second: Mapping[str, str]
 ) -> Iterator[Differing]:
-    for name in [*first, *(name for name in second if name not in first)]:
+    for name in {**first, **second}:
         values = (first.get(name, ""), second.get(name, ""))
         if values[0] != values[1]:
             yield Differing(kind=kind, name=name, values=values)

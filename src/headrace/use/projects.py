@@ -1,4 +1,4 @@
-"""A project to begin with: a pipeline that comes with Headrace, ready to be changed."""
+"""New projects, each with a copy of a pipeline that comes with Headrace."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Run `headrace run {name}`, and look at the result with `headrace up`. The pipeli
 
 
 def create_project(folder: Path, name: str, settings: Settings) -> Path:
-    """Make a project with one of the pipelines that can be found by name.
+    """Create a project with a copy of one of the pipelines that have a name.
 
     Args:
-        folder: new, or one that has none of the files that are written.
+        folder: a new one, or one without the files that are written.
         name: of the pipeline.
 
     Returns:

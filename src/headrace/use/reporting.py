@@ -1,15 +1,15 @@
-"""One report per run: a page that needs nothing else, and Markdown for Prefect."""
+"""The report of a run: a self-contained HTML page, and Markdown for Prefect."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from headrace.errors import (
     DependencyError,
@@ -35,7 +35,7 @@ from headrace.stages.ingredients import FILE
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import local_path
-from headrace.tasks import task
+from headrace.tasks import Task, task
 from headrace.use.comparison import Comparison, compare
 
 REPORT = "report.html"
@@ -44,50 +44,56 @@ _CURVES = "Loss and score by epoch; the model has the weights of the epoch marke
 log = logging.getLogger("headrace")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a run has come to so far; a run that was refused has not all of it.
+class Outcome(Protocol):
+    """A run as far as it has come; the result of a stage is None until there is one.
 
     Attributes:
-        stages: those that were begun.
-        version: that holds its training; None where nothing was registered.
-        overrides: fields of the law that it overrode.
-        links: pages that belong to it, by name.
+        reports: of the stages that were begun.
     """
 
     spec: PipelineSpec
-    stages: Sequence[StageReport] = ()
-    snapshot: SnapshotRecord | None = None
-    contract: ContractRecord | None = None
-    training: TrainingRecord | None = None
-    evaluation: EvaluationRecord | None = None
-    promotion: PromotionRecord | None = None
-    version: int | None = None
-    overrides: tuple[str, ...] = ()
-    links: Mapping[str, str] = field(default_factory=dict)
+    reports: list[StageReport]
+    snapshot: SnapshotRecord | None
+    contract: ContractRecord | None
+    training: TrainingRecord | None
+    evaluation: EvaluationRecord | None
+    promotion: PromotionRecord | None
+
+    @property
+    def version(self) -> int | None:
+        """The version of its training; None if nothing was registered."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The fields of the law that it overrides."""
 
 
-def contents(outcome: Outcome, settings: Settings, ledger: Ledger) -> dict[str, Any]:
-    """What the reports of a run show: the HTML page and the Markdown of Prefect's page.
+def contents(
+    outcome: Outcome, links: Mapping[str, str], settings: Settings, ledger: Ledger
+) -> dict[str, Any]:
+    """The variables of the templates of a run's reports, in HTML and in Markdown.
 
-    What cannot be read of MLflow is logged and left out.
+    What MLflow cannot provide is logged and left out.
     """
-    tracking = Tracking(settings)
     compared = None
     try:
         compared = _against_champion(outcome, settings, ledger)
     except HeadraceError as error:
         log.warning("the report does not compare with the champion: %s", error)
-    return describe(outcome, compared, tracking)
+    return describe(outcome, links, compared, Tracking(settings))
 
 
 def describe(
-    outcome: Outcome, compared: Comparison | None, tracking: Tracking
+    outcome: Outcome,
+    links: Mapping[str, str],
+    compared: Comparison | None,
+    tracking: Tracking,
 ) -> dict[str, Any]:
     """The variables of the templates of a report.
 
     Args:
-        outcome: of the run.
+        outcome: the run.
+        links: pages that belong to it, by name.
         compared: the champion's version and that of the run.
         tracking: where the pictures and the record of the training are.
     """
@@ -95,36 +101,18 @@ def describe(
     evaluation, learned = outcome.evaluation, task(outcome.spec.task)
     metrics = evaluation.metrics if evaluation else {}
     slices = evaluation.slices if evaluation else {}
-    titles = {"mistakes": learned.mistakes, "suspects": "Labels that may be wrong"}
-    captions = {"curves": _CURVES, **learned.pictures, **titles}
-    files = _read_all(
-        tracking,
-        outcome.training,
-        [FILE, *(f"pictures/{name}.png" for name in captions)]
-        + [f"pictures/{name}.json" for name in titles],
-    )
-    recipe, usual = fields_of(spec), fields_of(_with_defaults(spec))
-    ingredients = json.loads(files.get(FILE, b"{}"))
-    items = {
-        caption: json.loads(files[f"pictures/{name}.json"])
-        for name, caption in titles.items()
-        if f"pictures/{name}.json" in files
-    }
-    pictures = [
-        (name, caption, _data_uri(files[f"pictures/{name}.png"]))
-        for name, caption in captions.items()
-        if f"pictures/{name}.png" in files
-    ]
     suspects = [s.chance_wrong for s in evaluation.suspects] if evaluation else []
+    differences = compared.differences if compared else ()
     rows, quarantined = {}, 0
     if snapshot:
         rows, quarantined = snapshot.rows, snapshot.rejected
     if contract:
         rows, quarantined = contract.rows, contract.quarantined
-    judged = (snapshot, contract, outcome.training, evaluation)
+    results = (snapshot, contract, outcome.training, evaluation)
     number = f"version {outcome.version}" if outcome.version else "not registered"
     return {
         "outcome": outcome,
+        "links": links,
         "title": f"{spec.name}, {number}",
         "figures": learned.answers.figures(metrics) if evaluation else "",
         "highlights": learned.answers.highlights(metrics, slices) if evaluation else [],
@@ -140,23 +128,55 @@ def describe(
         "metrics": _metric_rows(metrics, [*learned.shown], compared),
         "slices": slice_tables(slices),
         "compared": compared,
-        "changes": [
-            change
-            for change in (compared.differences if compared else ())
-            if change.kind in {"spec", "data", "code"}
-        ],
-        "pictures": pictures,
-        "items": {caption: table for caption, table in items.items() if table},
+        "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
         "suspects": sum(suspects) / len(suspects) if suspects else 0,
         "counts": rows,
         "quarantined": quarantined,
-        "findings": [finding for part in judged if part for finding in part.findings],
-        "recipe": recipe,
-        "chosen": {
-            k: v
-            for k, v in recipe.items()
-            if usual.get(k) != v and not k.startswith("deploy.")
-        },
+        "findings": [finding for part in results if part for finding in part.findings],
+        **_fields(spec),
+        **_artifacts(outcome, learned, tracking),
+    }
+
+
+def _fields(spec: PipelineSpec) -> dict[str, Any]:
+    """All fields of the pipeline, and those that differ from the defaults."""
+    named = spec.model_dump(include={"name", "medium", "task"})
+    model, data = {"builder": spec.model.builder}, {"source": spec.data.source}
+    default = PipelineSpec.model_validate({**named, "model": model, "data": data})
+    recipe, usual = fields_of(spec), fields_of(default)
+    chosen = {
+        key: value
+        for key, value in recipe.items()
+        if usual.get(key) != value and not key.startswith("deploy.")
+    }
+    return {"recipe": recipe, "chosen": chosen}
+
+
+def _artifacts(outcome: Outcome, learned: Task, tracking: Tracking) -> dict[str, Any]:
+    """The pictures of the training's run, and the libraries that it used."""
+    tables = {"mistakes": learned.mistakes, "suspects": "Labels that may be wrong"}
+    captions = {"curves": _CURVES, **learned.pictures, **tables}
+    paths = [f"pictures/{name}.png" for name in captions]
+    paths += [f"pictures/{name}.json" for name in tables]
+    files: dict[str, bytes] = {}
+    try:
+        if outcome.training is not None:
+            files.update(_existing(tracking, outcome.training.run_id, [FILE, *paths]))
+    except DependencyError as error:
+        log.warning("the report has not all of its pictures: %s", error)
+    ingredients = json.loads(files.get(FILE, b"{}"))
+    pictures = []
+    for name, caption in captions.items():
+        if picture := files.get(f"pictures/{name}.png"):
+            uri = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+            pictures.append((name, caption, uri))
+    items = {
+        caption: json.loads(files.get(f"pictures/{name}.json", b"[]"))
+        for name, caption in tables.items()
+    }
+    return {
+        "pictures": pictures,
+        "items": {caption: table for caption, table in items.items() if table},
         "libraries": {
             name.removeprefix("version "): version
             for name, version in ingredients.get("code", {}).items()
@@ -164,13 +184,6 @@ def describe(
         },
         "python": ingredients.get("python", ""),
     }
-
-
-def _with_defaults(spec: PipelineSpec) -> PipelineSpec:
-    """What a pipeline file would say that names only the data and the model."""
-    named = spec.model_dump(include={"name", "medium", "task"})
-    model, data = {"builder": spec.model.builder}, {"source": spec.data.source}
-    return PipelineSpec.model_validate({**named, "model": model, "data": data})
 
 
 def log_report(run_id: str, shown: Mapping[str, Any], tracking: Tracking) -> None:
@@ -184,25 +197,23 @@ def log_report(run_id: str, shown: Mapping[str, Any], tracking: Tracking) -> Non
 def _against_champion(
     outcome: Outcome, settings: Settings, ledger: Ledger
 ) -> Comparison | None:
-    """How a version differs from the champion that it was judged against."""
+    """How a version differs from the champion that it was compared with."""
     champion = outcome.evaluation and outcome.evaluation.champion_version
     if not champion or not outcome.version or champion == outcome.version:
         return None
-    first, second = (
-        ledger.version(outcome.spec.name, number)
-        for number in (champion, outcome.version)
-    )
+    name, numbers = outcome.spec.name, (champion, outcome.version)
+    first, second = (ledger.version(name, number) for number in numbers)
     return compare(first, second, settings)
 
 
 def _metric_rows(
     metrics: Metrics, first: list[str], compared: Comparison | None
 ) -> list[dict[str, Any]]:
-    """Metrics with their intervals, which have names of their own, and a champion's.
+    """The metrics with their intervals, which are metrics too, and the champion's.
 
     Args:
         metrics: by name.
-        first: the names of those that say most.
+        first: the names of the most important ones.
         compared: the champion's version and that of the run.
     """
     both = compared.metrics if compared else {}
@@ -215,39 +226,18 @@ def _metric_rows(
             "high": metrics.get(f"{name}_high"),
             "champion": both.get(name, (None,))[0],
         }
-        for name, value in sorted(
-            metrics.items(), key=lambda pair: pair[0] not in first
-        )
+        for name, value in sorted(metrics.items(), key=lambda m: m[0] not in first)
         if name not in ends
     ]
 
 
-def _data_uri(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-
-
-def _read_all(
-    tracking: Tracking, training: TrainingRecord | None, paths: Sequence[str]
-) -> dict[str, bytes]:
-    """Those files of an MLflow run that it has, such as no worst answers if none is."""
-    files: dict[str, bytes] = {}
-    if training is None:
-        return files
-    try:
-        for path in paths:
-            data = _read(tracking, training.run_id, path)
-            if data is not None:
-                files[path] = data
-    except DependencyError as error:
-        log.warning("the report has not all of its pictures: %s", error)
-    return files
-
-
-def _read(tracking: Tracking, run_id: str, path: str) -> bytes | None:
-    try:
-        return tracking.run_file(run_id, path)
-    except IntegrityError:
-        return None
+def _existing(
+    tracking: Tracking, run_id: str, paths: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Those of the files that an MLflow run has; not every run has all."""
+    for path in paths:
+        with contextlib.suppress(IntegrityError):
+            yield path, tracking.run_file(run_id, path)
 
 
 def find_report(name: str, settings: Settings) -> str:
@@ -267,7 +257,7 @@ def find_report(name: str, settings: Settings) -> str:
         run_id = Ledger(settings.database_url).find(name).run_id
     else:
         run_id = tracking.newest_run(name, TAG)
-    if not run_id or _read(tracking, run_id, REPORT) is None:
+    if not run_id or not [*_existing(tracking, run_id, [REPORT])]:
         model = name.partition("/")[0].partition("@")[0]
         if model not in Ledger(settings.database_url).models():
             find_pipeline(model, settings)
@@ -276,5 +266,4 @@ def find_report(name: str, settings: Settings) -> str:
             f"Run `headrace run {model}`: a run that trains ends with one.",
         )
     place = f"{tracking.run_place(run_id)}/{REPORT}"
-    path = local_path(place)
-    return place if path is None else str(path)
+    return str(local_path(place) or place)

@@ -1,7 +1,7 @@
-"""Trains again from a run's record alone, and says whether the weights are the same.
+"""Trains again from a run's record alone, and compares the weights.
 
-Nothing is read of the pipeline's present folder, and nothing is written but a
-temporary one: MLflow, the store and the ledger stay as they were.
+The pipeline's present folder is not read, and only a temporary folder is written:
+MLflow, the store and the ledger stay as they were.
 """
 
 from __future__ import annotations
@@ -39,20 +39,19 @@ log = logging.getLogger("headrace")
 
 
 class WeightsDigests(Record):
-    """sha256 of the weights, then and now."""
+    """The sha256 of the weights, then and now."""
 
     recorded: str
     reproduced: str
 
 
 class Reproduction(Record):
-    """How a repeat went.
+    """The result of a repetition.
 
     Attributes:
-        differences: the ingredients that are not what they were, whether or not that
-            mattered.
+        differences: the ingredients that have changed, whether or not that mattered.
         metrics: of the epoch whose weights were kept.
-        seconds: that all of it took.
+        seconds: the duration.
     """
 
     run_id: str
@@ -88,19 +87,20 @@ def reproduce(name: str, settings: Settings) -> Reproduction:
             f"There is no home at {settings.home}, so there is no run {name!r}.",
             "Set HEADRACE_HOME to the home that has it.",
         )
-    run, found = train_again(_run_id(name, settings), settings)
-    digests = WeightsDigests(
-        recorded=run.tags["headrace.weights_digest"], reproduced=found.weights_digest
-    )
-    same = digests.recorded == digests.reproduced
+    run_id = name
+    if {"@", "/"} & {*name}:
+        run_id = Ledger(settings.database_url).find(name).run_id
+    run, again = train_again(run_id, settings)
+    recorded, reproduced = run.tags["headrace.weights_digest"], again.weights_digest
+    same = recorded == reproduced
     return Reproduction(
         run_id=run.run_id,
         pipeline=run.tags["headrace.pipeline"],
         status="same" if same else "different",
-        reason=_reason(same, found.differences),
-        weights_digest=digests,
-        differences=found.differences,
-        metrics=found.metrics,
+        reason=_reason(same, again.differences),
+        weights_digest=WeightsDigests(recorded=recorded, reproduced=reproduced),
+        differences=again.differences,
+        metrics=again.metrics,
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -113,7 +113,7 @@ class TrainedAgain:
         model: the Keras model, from raw items to probabilities.
         golden: the golden file of this model, as it would be logged.
         metrics: of the epoch whose weights were kept.
-        differences: the ingredients that are not what they were.
+        differences: the ingredients that have changed.
     """
 
     model: Any
@@ -141,13 +141,6 @@ def train_again(run_id: str, settings: Settings) -> tuple[MlflowRun, TrainedAgai
         return run, _train(_in_store(recorded, Store(settings.store)))
 
 
-def _run_id(name: str, settings: Settings) -> str:
-    """The run that was meant, or how its id begins."""
-    if "@" in name or "/" in name:
-        return Ledger(settings.database_url).find(name).run_id
-    return name
-
-
 def _check_run(run: MlflowRun) -> None:
     if "headrace.pipeline" not in run.tags:
         raise UsageError(
@@ -169,13 +162,13 @@ def _check_run(run: MlflowRun) -> None:
 
 
 def _in_store(recorded: Restored, store: Store) -> Restored:
-    """The record with its data where this store has it: all is named by content."""
+    """The record with the places of its data in this store, found by their digests."""
     snapshot = in_store(recorded.snapshot, store)
     key = f"snapshots/{snapshot.digest}"
     try:
-        found = hashlib.sha256(store.read(f"{key}/{MANIFEST}")).hexdigest()
-        if found != snapshot.manifest_sha256:  # made again, perhaps by other libraries
-            snapshot = snapshot.model_copy(update={"manifest_sha256": found})
+        sha256 = hashlib.sha256(store.read(f"{key}/{MANIFEST}")).hexdigest()
+        if sha256 != snapshot.manifest_sha256:  # made again, perhaps by other libraries
+            snapshot = snapshot.model_copy(update={"manifest_sha256": sha256})
             check_snapshot(snapshot)
     except (FileNotFoundError, IntegrityError) as error:
         raise IntegrityError(
@@ -215,11 +208,10 @@ def _train(recorded: Restored) -> TrainedAgain:
             f"What differs from then: {differ}." if differ else error.action,
         ) from error
     now = packed.ingredients(dataclasses.asdict(fitted.execution))
+    description = recorded.snapshot.description
     return TrainedAgain(
         model=fitted.model,
-        golden=golden_bytes(
-            fitted.model, golden_items(data), recorded.snapshot.description
-        ),
+        golden=golden_bytes(fitted.model, golden_items(data), description),
         weights_digest=fitted.weights_digest,
         metrics=fitted.metrics,
         differences=ingredients.differences(then, now),

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import html
 import re
+from types import SimpleNamespace
 from typing import Any
 
 from headrace.pages import render
 from headrace.records import PromotionRecord, StageReport
 from headrace.state.tracking import Tracking
 from headrace.use.comparison import Comparison, Differing
-from headrace.use.reporting import Outcome, describe
+from headrace.use.reporting import describe
+
+LINKS = {"mlflow": "http://127.0.0.1:5000/#/x"}
 
 
-def outcome(trained: Any) -> Outcome:
+def outcome(trained: Any) -> Any:
     """The end of a run whose reason holds what a page must escape."""
     from headrace.stages.evaluation import evaluate
 
     place = (trained.snapshot, trained.contract)
     judged = evaluate(trained.spec, *place, trained.weak, None, trained.settings)
-    return Outcome(
+    return SimpleNamespace(
         spec=trained.spec,
-        stages=[StageReport(name="train", state="completed", why="a|b", seconds=1.5)],
+        reports=[StageReport(name="train", state="completed", why="a|b", seconds=1.5)],
         snapshot=trained.snapshot,
         contract=trained.contract,
         training=trained.weak,
@@ -31,7 +34,6 @@ def outcome(trained: Any) -> Outcome:
         ),
         version=2,
         overrides=("gates",),
-        links={"mlflow": "http://127.0.0.1:5000/#/x"},
     )
 
 
@@ -45,7 +47,7 @@ COMPARED = Comparison(
 
 
 def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -> None:
-    shown = describe(outcome(trained), COMPARED, Tracking(trained.settings))
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
 
     page = render("report.html", **shown)
 
@@ -70,7 +72,7 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained: Any) -
 
 
 def test_without_a_champion_it_says_so(trained: Any) -> None:
-    shown = describe(outcome(trained), None, Tracking(trained.settings))
+    shown = describe(outcome(trained), LINKS, None, Tracking(trained.settings))
 
     assert "There was no other champion to compare with." in render(
         "report.html", **shown
@@ -78,7 +80,7 @@ def test_without_a_champion_it_says_so(trained: Any) -> None:
 
 
 def test_the_same_report_as_markdown_escapes_what_it_shows(trained: Any) -> None:
-    shown = describe(outcome(trained), COMPARED, Tracking(trained.settings))
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
 
     text = render("report.md", **shown)
 
@@ -96,9 +98,16 @@ def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(
     trained: Any,
 ) -> None:
     failed = StageReport(name="validate", state="failed", why="7 | 9", seconds=0)
-    begun = Outcome(spec=trained.spec, stages=[failed], snapshot=trained.snapshot)
+    missing = ("contract", "training", "evaluation", "promotion", "version")
+    begun = SimpleNamespace(
+        spec=trained.spec,
+        reports=[failed],
+        snapshot=trained.snapshot,
+        overrides=(),
+        **dict.fromkeys(missing),
+    )
 
-    text = render("report.md", **describe(begun, None, Tracking(trained.settings)))
+    text = render("report.md", **describe(begun, {}, None, Tracking(trained.settings)))
 
     assert "**validate failed**: 7 \\| 9" in text
     assert "## Gates" not in text

@@ -1,7 +1,7 @@
 """Batch scoring: the answers of a model to the items of a source, one row an item.
 
-Items are decoded as the training data was, a part at a time. The rows wait in a file
-until the digest of all of them is known; then the output appears whole.
+Items are decoded as the training data was, a part at a time. The rows are spooled in a
+file until the digest of all of them is known; then the output is written as a whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.data.decoding import Limits, Part, check_media_ratio, decode, none_usable
+from headrace.data.decoding import Limits, check_media_ratio, decode, none_usable
 from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.writing import Rejected
 from headrace.data.sources.opening import open_source
@@ -47,7 +47,7 @@ Progress = Callable[[int], None]
 
 
 class ScoringRecord(Record):
-    """What was scored.
+    """The result of scoring a source.
 
     Attributes:
         scored, failed: items with a prediction, and those that could not be decoded.
@@ -70,7 +70,7 @@ class ScoringRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class ScoredColumns:
-    """Which columns of the source are read, and which are written beside the answers.
+    """The columns of the source to read, and those to write with the answers.
 
     Attributes:
         item, label: columns of a table; None: recognised by their names and contents.
@@ -84,33 +84,6 @@ class ScoredColumns:
     id: str | None = None
     keep_text: bool = False
     encoding: str | None = None
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What has been seen so far."""
-
-    shas: bytearray = field(default_factory=bytearray)
-    failed: Counter[str] = field(default_factory=Counter)
-    first_failed: Rejected | None = None
-    known: int = 0
-    score_sum: float = 0.0
-
-    @property
-    def rows(self) -> int:
-        return len(self.shas) // _SHA_BYTES
-
-    @property
-    def digest(self) -> str:
-        """The same for the same items in any order."""
-        ordered = np.sort(np.frombuffer(bytes(self.shas), f"S{_SHA_BYTES}"))
-        return hashlib.sha256(ordered.tobytes()).hexdigest()
-
-    def add(self, rows: Rows, items: list[str]) -> None:
-        self.shas += bytes.fromhex("".join(items))
-        self.failed.update(why.check for why in rows.rejected.values())
-        if self.first_failed is None and rows.rejected:
-            self.first_failed = rows.rejected[min(rows.rejected)]
 
 
 def score(
@@ -148,10 +121,10 @@ def score(
     except ValueError as error:
         raise UsageError(f"--encoding: {error}.", "Name another one.") from None
     place = check_output(output, source, settings)
-    tally = _Tally()
     loaded = load(model, settings)
     data = loaded.description
-    _check_kept(columns, loaded)
+    scoring = _Scoring(loaded, columns)
+    scoring.check_columns()
     reading = Reading(
         medium=data.medium,
         task=data.task,
@@ -168,39 +141,40 @@ def score(
         with written_whole(place) as target:
             spool = target.with_name("rows.arrow")
             logged = len(opened.notes)
-            tables = _tables(opened, settings, columns, loaded, tally)
-            _spool(spool, tables, tally, progress)
+            scoring.spool(opened, spool, settings, progress)
             for note in opened.notes[logged:]:
                 log.info("score: %s", note)
             for finding in opened.findings:
                 log.warning("score: %s", finding.message)
-            failed = tally.failed.total()
-            if failed == tally.rows:
-                action = f"Give items that are {_form(loaded)}."
-                raise none_usable(tally.failed, tally.first_failed, source, action)
+            failed = scoring.failed.total()
+            if failed == scoring.rows:
+                form = f"{data.medium}s of {' x '.join(map(str, data.shape))}"
+                action = f"Give items that are {form}, as in its training data."
+                raise none_usable(scoring.failed, scoring.first_failed, source, action)
             constants = {"model": name, "version": loaded.version}
-            constants["data_digest"] = tally.digest
-            write_output(spool, target, constants, has_labels=tally.known > 0)
-    if tally.known and loaded.version is not None:
-        _warn_of_training_items(tally, name, loaded.version, settings)
+            constants["data_digest"] = scoring.digest
+            write_output(spool, target, constants, has_labels=scoring.known > 0)
+    metrics = {}
+    if scoring.known:
+        metrics = {task(data.task).score: scoring.score_sum / scoring.known}
+        if loaded.version is not None:
+            _warn_of_training_items(scoring.shas, name, loaded.version, settings)
     return ScoringRecord(
         model=name,
         version=loaded.version,
-        rows=tally.rows,
-        scored=tally.rows - failed,
+        rows=scoring.rows,
+        scored=scoring.rows - failed,
         failed=failed,
-        data_digest=tally.digest,
+        data_digest=scoring.digest,
         input=source,
         output=output,
-        metrics={task(data.task).score: tally.score_sum / tally.known}
-        if tally.known
-        else {},
+        metrics=metrics,
         seconds=round(time.perf_counter() - started, 2),
     )
 
 
 def _warn_of_training_items(
-    tally: _Tally, model: str, version: int, settings: Settings
+    shas: bytearray, model: str, version: int, settings: Settings
 ) -> None:
     from headrace.stages.evaluation.items import learned_from
 
@@ -209,8 +183,7 @@ def _warn_of_training_items(
     if snapshot is None:
         return
     with contextlib.suppress(IntegrityError):  # it cannot be known any more
-        items = np.frombuffer(bytes(tally.shas), DIGEST)
-        seen = int(learned_from(snapshot, items).sum())
+        seen = int(learned_from(snapshot, np.frombuffer(bytes(shas), DIGEST)).sum())
         if seen:
             log.warning(
                 "score: %s of these items were in its training data, so that its "
@@ -219,106 +192,107 @@ def _warn_of_training_items(
             )
 
 
-def _check_kept(columns: ScoredColumns, loaded: LoadedModel) -> None:
-    """Refuse to keep items that are no texts."""
-    data = loaded.description
-    module = media.medium(data.medium)
-    nothing = np.zeros((0, *data.shape), module.DTYPE)
-    if columns.keep_text and not pa.types.is_string(module.as_column(nothing).type):
-        raise UsageError(
-            f"--keep-text: the items are of the medium {data.medium}, and no texts.",
-            "Leave it out; the columns `name` and `item` tell which item a row is of.",
+@dataclass(slots=True)
+class _Scoring:
+    """The scoring of a source, with its counts so far."""
+
+    loaded: LoadedModel
+    columns: ScoredColumns
+    shas: bytearray = field(default_factory=bytearray)
+    failed: Counter[str] = field(default_factory=Counter)
+    first_failed: Rejected | None = None
+    known: int = 0
+    score_sum: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        return len(self.shas) // _SHA_BYTES
+
+    @property
+    def digest(self) -> str:
+        """The same for the same items in any order."""
+        ordered = np.sort(np.frombuffer(bytes(self.shas), f"S{_SHA_BYTES}"))
+        return hashlib.sha256(ordered.tobytes()).hexdigest()
+
+    def check_columns(self) -> None:
+        """Refuse to keep items that are not texts."""
+        data = self.loaded.description
+        module = media.medium(data.medium)
+        nothing = module.as_column(np.zeros((0, *data.shape), module.DTYPE))
+        if self.columns.keep_text and not pa.types.is_string(nothing.type):
+            raise UsageError(
+                f"--keep-text: the items are of the medium {data.medium}, not texts.",
+                "Leave it out; the columns `name` and `item` identify each row's item.",
+            )
+
+    def spool(
+        self, source: Source, path: Path, settings: Settings, progress: Progress | None
+    ) -> None:
+        """Write the scored rows of a source to a file, in their order."""
+        with contextlib.ExitStack() as files:
+            file = files.enter_context(pa.OSFile(str(path), "wb"))
+            spool = None
+            for rows in self._read(source, settings):
+                table = self._table(rows)
+                if spool is None:
+                    writer = pa.ipc.new_stream(file, table.schema)
+                    spool = files.enter_context(writer)
+                spool.write_table(table)
+                if progress is not None:
+                    progress(self.rows)
+
+    def _read(self, source: Source, settings: Settings) -> Iterator[Rows]:
+        """The decoded rows of a source, with the limits of decompression checked."""
+        data = self.loaded.description
+        module, answers = media.medium(data.medium), task(data.task).answers
+        limits, encoded, unpacked = Limits.of(settings), 0, 0
+        for part in decode(source, module, data, limits):
+            encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
+            check_media_ratio(source.uri, unpacked, encoded, limits)
+            for rows in rows_of(part, module, data.shape).cut(ROWS_AT_ONCE):
+                labels = rows.labels
+                if source.kind == "folder":  # not each folder is named after a label
+                    labels = [x if answers.known(x, data) else "" for x in labels]
+                yield replace(rows, labels=labels)
+
+    def _table(self, rows: Rows) -> pa.Table:
+        """Some rows, without the columns that are the same in all rows."""
+        data = self.loaded.description
+        module, learned = media.medium(data.medium), task(data.task)
+        outputs = loading.answers(self.loaded.model, module.raw(rows.payload))
+        failed = np.zeros(len(rows.names), bool)
+        failed[list(rows.rejected)] = True
+        truth = pa.array(rows.labels, pa.string())
+        known = np.array([label != "" for label in rows.labels], bool) & ~failed
+        labels = pa.chunked_array([truth.filter(pa.array(known))])
+        targets = learned.labels.encode(labels, data)
+        scores = learned.judge.scores(outputs[known], targets)
+        scores = scores[~np.isnan(scores)]
+        items = rows.items(module)
+        self.known += len(scores)
+        self.score_sum += float(scores.sum())
+        self.shas += bytes.fromhex("".join(items))
+        self.failed.update(why.check for why in rows.rejected.values())
+        if self.first_failed is None and rows.rejected:
+            self.first_failed = rows.rejected[min(rows.rejected)]
+        mask = pa.array(failed)
+        kept: dict[str, pa.Array] = {}
+        if self.columns.id is not None:
+            kept["id"] = pa.array(rows.ids, pa.string())
+        if self.columns.keep_text:
+            kept["text"] = module.as_column(rows.payload)
+        return pa.table(
+            {
+                **kept,
+                "name": pa.array(rows.names, pa.string()),
+                "item": pa.array(items, pa.string()),
+                **{
+                    name: pc.if_else(mask, pa.scalar(None, column.type), column)
+                    for name, column in learned.answers.answer_columns(
+                        outputs, data
+                    ).items()
+                },
+                "error": pa.array(rows.errors(), pa.string()),
+                "true_label": pc.if_else(pc.equal(truth, ""), None, truth),
+            }
         )
-
-
-def _form(loaded: LoadedModel) -> str:
-    medium, shape = loaded.description.medium, loaded.description.shape
-    return (
-        f"{medium}s of {' x '.join(map(str, shape))}, as in the data it was trained on"
-    )
-
-
-def _parts(source: Source, loaded: LoadedModel, settings: Settings) -> Iterator[Part]:
-    """The decoded parts of a source, with the limits of decompression checked."""
-    module = media.medium(loaded.description.medium)
-    limits, encoded, unpacked = Limits.of(settings), 0, 0
-    for part in decode(source, module, loaded.description, limits):
-        encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
-        check_media_ratio(source.uri, unpacked, encoded, limits)
-        yield part
-
-
-def _tables(
-    source: Source,
-    settings: Settings,
-    columns: ScoredColumns,
-    loaded: LoadedModel,
-    tally: _Tally,
-) -> Iterator[pa.Table]:
-    """The scored rows of a source, in its order."""
-    data = loaded.description
-    module, answers = media.medium(data.medium), task(data.task).answers
-
-    def is_label(text: str) -> bool:
-        """A folder's name is a label only if the model was trained with that label."""
-        return source.kind != "folder" or answers.known(text, data)
-
-    for part in _parts(source, loaded, settings):
-        for rows in rows_of(part, module, data.shape).cut(ROWS_AT_ONCE):
-            yield _table(rows.with_labels(is_label), columns, loaded, tally)
-
-
-def _spool(
-    path: Path, tables: Iterator[pa.Table], tally: _Tally, progress: Progress | None
-) -> None:
-    """Write all rows to a file."""
-    with contextlib.ExitStack() as files:
-        file = files.enter_context(pa.OSFile(str(path), "wb"))
-        spool = None
-        for table in tables:
-            if spool is None:
-                writer = pa.ipc.new_stream(file, table.schema)
-                spool = files.enter_context(writer)
-            spool.write_table(table)
-            if progress is not None:
-                progress(tally.rows)
-
-
-def _table(
-    rows: Rows, chosen: ScoredColumns, loaded: LoadedModel, tally: _Tally
-) -> pa.Table:
-    """Some rows, without the columns that are the same in all rows."""
-    data = loaded.description
-    module, learned = media.medium(data.medium), task(data.task)
-    outputs = loading.answers(loaded.model, module.raw(rows.payload))
-    failed = np.zeros(len(rows.names), bool)
-    failed[list(rows.rejected)] = True
-    truth = pa.array(rows.labels, pa.string())
-    known = np.array([label != "" for label in rows.labels], bool) & ~failed
-    labels = pa.chunked_array([truth.filter(pa.array(known))])
-    scores = learned.judge.scores(outputs[known], learned.labels.encode(labels, data))
-    scores = scores[~np.isnan(scores)]
-    tally.known += len(scores)
-    tally.score_sum += float(scores.sum())
-    items = rows.items(module)
-    tally.add(rows, items)
-    columns = learned.answers.answer_columns(outputs, data)
-    mask = pa.array(failed)
-    beside: dict[str, pa.Array] = {}
-    if chosen.id is not None:
-        beside["id"] = pa.array(rows.ids, pa.string())
-    if chosen.keep_text:
-        beside["text"] = module.as_column(rows.payload)
-    return pa.table(
-        {
-            **beside,
-            "name": pa.array(rows.names, pa.string()),
-            "item": pa.array(items, pa.string()),
-            **{
-                name: pc.if_else(mask, pa.scalar(None, column.type), column)
-                for name, column in columns.items()
-            },
-            "error": pa.array(rows.errors(), pa.string()),
-            "true_label": pc.if_else(pc.equal(truth, ""), None, truth),
-        }
-    )

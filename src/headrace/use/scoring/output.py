@@ -9,20 +9,18 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+from pyarrow.csv import CSVWriter
+from pyarrow.parquet import ParquetWriter
 
 from headrace.data.sources.places.uris import file_system
 from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
 from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 SUFFIXES = (".csv", ".parquet")
 _TEMPORARY_PREFIX = ".score-"
@@ -159,24 +157,25 @@ def write_output(
         constants: columns that have one value in all rows.
         has_labels: whether the column ``true_label`` is kept.
     """
-    with pa.memory_map(str(spool)) as file, pa.ipc.open_stream(file) as rows:
+    is_csv, path, writer = target.suffix == ".csv", str(target), None
+    with contextlib.ExitStack() as files:
+        file = files.enter_context(pa.memory_map(str(spool)))
+        rows = files.enter_context(pa.ipc.open_stream(file))
         names = [name for name in rows.schema.names if name not in _TRAILING_COLUMNS]
         names += [*constants, "error"] + ["true_label"] * has_labels
-        writer: Any = None
-        try:
-            for batch in rows:
-                table = pa.Table.from_batches([batch])
-                for name, value in constants.items():
-                    column = pa.repeat(pa.scalar(value), len(batch))
-                    table = table.append_column(name, column)
-                table = table.select(names)
-                if target.suffix == ".csv":
-                    table = _without_formulas(table)
-                writer = writer or _writer(target, table.schema)
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
+        for batch in rows:
+            table = pa.Table.from_batches([batch])
+            for name, value in constants.items():
+                column = pa.repeat(pa.scalar(value), len(batch))
+                table = table.append_column(name, column)
+            table = table.select(names)
+            if is_csv:
+                table = _without_formulas(table)
+                writer = writer or files.enter_context(CSVWriter(path, table.schema))
+            writer = writer or files.enter_context(
+                ParquetWriter(path, table.schema, compression="zstd")
+            )
+            writer.write_table(table)
 
 
 def _without_formulas(table: pa.Table) -> pa.Table:
@@ -198,9 +197,3 @@ def _escape(column: pa.ChunkedArray) -> pa.ChunkedArray:
     is_number = pc.match_substring_regex(column, _NUMBER)
     marked = pc.binary_join_element_wise("'", column, "")
     return pc.if_else(pc.and_not(starts, is_number), marked, column)
-
-
-def _writer(target: Path, schema: pa.Schema) -> Any:
-    if target.suffix == ".csv":
-        return pa_csv.CSVWriter(str(target), schema)
-    return pq.ParquetWriter(str(target), schema, compression="zstd")

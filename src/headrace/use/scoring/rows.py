@@ -1,9 +1,9 @@
-"""The decoded items of a part in their source's order, those that failed among them."""
+"""The decoded items of a part in their source's order, including those that failed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,8 +23,8 @@ class Rows:
     Attributes:
         payload: ``(n, *shape)``, of the medium's type; zeros for a rejected item, so
             that a row keeps its place and a block its size.
-        labels: "" where there is none.
-        ids: of a column that is kept; "" where none is.
+        labels: an empty one if there is none.
+        ids: of a column that is kept; empty if none is.
         rejected: by row.
     """
 
@@ -50,11 +50,6 @@ class Rows:
                 },
             )
 
-    def with_labels(self, is_label: Callable[[str], bool]) -> Rows:
-        """The rows with no labels but those of which this says that they are."""
-        labels = [label if is_label(label) else "" for label in self.labels]
-        return replace(self, labels=labels)
-
     def items(self, module: Medium) -> list[str]:
         """The sha256 of each item, hex: of its decoded bytes, else of its file."""
         text = digests(self.payload, module).hex()
@@ -65,10 +60,9 @@ class Rows:
 
     def errors(self) -> list[str | None]:
         """Why an item could not be decoded; None where it could."""
-        errors: list[str | None] = [None] * len(self.names)
-        for row, why in self.rejected.items():
-            errors[row] = f"{why.check}: {why.reason}"
-        return errors
+        why = self.rejected.items()
+        errors = {row: f"{reason.check}: {reason.reason}" for row, reason in why}
+        return [errors.get(row) for row in range(len(self.names))]
 
 
 def rows_of(part: Part, module: Medium, shape: tuple[int, ...]) -> Rows:

@@ -5,31 +5,206 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from headrace.errors import SpecError, UsageError
 from headrace.models import builder_name, check_arguments, find_builder
 from headrace.spec import PipelineSpec
 from headrace.spec.files import override, parse_override
-from headrace.use.tuning.ranges import EXAMPLES, Dimension, Value, parse_dimension
 
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Kind = Literal["log", "uniform", "int", "choice"]
+Value = float | int | str
 Point = dict[str, Value]
 
+EXAMPLES = {
+    "log": "log(1e-4,1)",
+    "uniform": "uniform(0,0.99)",
+    "int": "int(16,512)",
+    "choice": "choice(sgd,adam)",
+}
+POINTS = 2000  # values of a float's range that are distinguished
+_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*", re.DOTALL)
 
-class Space:
-    """The ranges of a search.
 
-    Args:
-        dimensions: the ranges; their keys differ.
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One field and its range.
+
+    Attributes:
+        key: the field, such as ``training.learning_rate``.
+        kind: ``log`` and ``uniform`` are floats, ``int`` has both bounds.
+        options: the bounds, or the values of a ``choice`` as TOML or plain text.
     """
 
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
-        self.dimensions = tuple(dimensions)
+    key: str
+    kind: Kind
+    options: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.kind}({','.join(self.options)})"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value; not for a ``choice``."""
+        return float(self.options[0]), float(self.options[1])
+
+    @property
+    def values(self) -> Sequence[Value]:
+        """All values of a finite range; none for a range of floats."""
+        if self.kind == "choice":
+            return self.options
+        low, high = self.bounds
+        return range(int(low), int(high) + 1) if self.kind == "int" else ()
+
+    @property
+    def size(self) -> float:
+        """The number of values."""
+        return len(self.values) or math.inf
+
+    def probes(self) -> Sequence[Value]:
+        """The values to try on the spec before any work: all, or the extreme ones."""
+        if self.kind == "choice":
+            return self.options
+        low, high = self.bounds
+        if self.kind == "int":
+            return int(low), int(high)
+        return low, high, low + (high - low) / math.e  # a field of integers refuses it
+
+    def at(self, share: float) -> Value:
+        """The value at a relative place in the range, from 0 to 1."""
+        if values := self.values:
+            return values[int(share * len(values))]
+        low, high = self.bounds
+        if self.kind == "log":
+            return float(low * (high / low) ** share)
+        return low + share * (high - low)
+
+    def distribution(self) -> BaseDistribution:
+        """The range as Optuna's distribution."""
+        from optuna import distributions
+
+        if self.kind == "choice":
+            return distributions.CategoricalDistribution(self.options)
+        low, high = self.bounds
+        if self.kind == "int":
+            return distributions.IntDistribution(int(low), int(high))
+        return distributions.FloatDistribution(low, high, log=self.kind == "log")
+
+    def holds(self, value: Any) -> Value | None:
+        """A value of the spec as a value of this range; None if it is outside."""
+        if self.kind == "choice":
+            return next((o for o in self.options if _read(o) == value), None)
+        low, high = self.bounds
+        if not _is_number(value, self.kind) or not low <= value <= high:
+            return None
+        return int(value) if self.kind == "int" else float(value)
+
+    def rounded(self, value: Value) -> Value:
+        """A value for people to read: a float with as few digits as its range needs."""
+        if not isinstance(value, float):
+            return value
+        low, high = self.bounds
+        width = value * math.log(high / low) if self.kind == "log" else high - low
+        shorter = (float(f"{value:.{digits}g}") for digits in range(1, 18))
+        short = next(s for s in shorter if abs(s - value) <= width / POINTS)
+        return min(max(short, low), high)
+
+    def setting(self, value: Value) -> str:
+        """A value of this range as ``key=value``."""
+        return f"{self.key}={value}"
+
+
+def parse_dimension(text: str) -> Dimension | None:
+    """Read ``key=log(1e-4,1)``; None if the value is not a range.
+
+    Raises:
+        SpecError: there is no such range, or its bounds are invalid.
+    """
+    keys, value = parse_override(text)
+    call = _CALL.fullmatch(value) if isinstance(value, str) else None
+    if call is None or text.partition("=")[2].strip()[:1] in {'"', "'"}:
+        return None
+    kind, options = call[1], _split(call[2])
+    if kind not in EXAMPLES:
+        near = difflib.get_close_matches(kind.lower(), EXAMPLES, n=1, cutoff=0.3)
+        known = f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes."
+        raise SpecError(
+            f"--set {text}: there is no range {kind!r}.",
+            f"Did you mean {EXAMPLES[near[0]]}?" if near else known,
+        )
+    dimension = Dimension(".".join(keys), cast(Kind, kind), options)
+    if fault := _fault(dimension):
+        raise SpecError(
+            f"--set {text}: {fault}.", f"Write for example {EXAMPLES[kind]}."
+        )
+    return dimension
+
+
+def _fault(dimension: Dimension) -> str:  # noqa: PLR0911
+    """What is wrong with a range's options; empty if nothing is."""
+    options, kind = dimension.options, dimension.kind
+    if kind == "choice":
+        if len(options) < 2 or not all(options):
+            return "a choice needs two values or more"
+        return "" if len(set(options)) == len(options) else "a value is given twice"
+    if len(options) != 2:
+        return f"{kind} takes two bounds, not {len(options)}"
+    for option in options:
+        if not _is_number(_read(option), kind):
+            name = "an integer" if kind == "int" else "a number"
+            return f"the bound {option!r} is not {name}"
+        if not math.isfinite(_read(option)):
+            return f"the bound {option!r} is not finite"
+    low, high = dimension.bounds
+    if low >= high:
+        return f"the lower bound {options[0]} is not below the upper bound {options[1]}"
+    if kind == "log" and low <= 0:
+        return f"the lower bound {options[0]} of log is not above 0"
+    return ""
+
+
+def _is_number(value: Any, kind: Kind) -> bool:
+    wanted: Any = int if kind == "int" else int | float
+    return isinstance(value, wanted) and not isinstance(value, bool)
+
+
+def _read(option: str) -> Any:
+    return parse_override(f"value={option}")[1]
+
+
+def _split(text: str) -> tuple[str, ...]:
+    """Cut at the commas that are outside brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character == "," and not depth:
+            parts.append("")
+            continue
+        else:
+            depth += (character in "[{(") - (character in "]})")
+        parts[-1] += character
+    return tuple(part.strip() for part in parts)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The ranges of a search; their keys differ."""
+
+    dimensions: tuple[Dimension, ...]
 
     @property
     def keys(self) -> list[str]:
@@ -38,17 +213,16 @@ class Space:
 
     @property
     def size(self) -> float:
-        """How many points there are."""
+        """The number of points."""
         return math.prod(dimension.size for dimension in self.dimensions)
 
     def points(self) -> Iterator[Point]:
         """All points of a finite space; the last field varies fastest."""
-        values = [dimension.values() for dimension in self.dimensions]
-        for point in itertools.product(*values):
+        for point in itertools.product(*(d.values for d in self.dimensions)):
             yield dict(zip(self.keys, point, strict=True))
 
     def rounded(self, point: Mapping[str, Value]) -> Point:
-        """A point with its values rounded for people."""
+        """A point with its values rounded for people to read."""
         return {d.key: d.rounded(point[d.key]) for d in self.dimensions}
 
     def spread(self, seed: int, number: int) -> Point:
@@ -87,9 +261,16 @@ class Space:
 
     def own_point(self, spec: PipelineSpec) -> Point | None:
         """The point of the spec's own values; None if it is outside the space."""
-        point = {d.key: d.holds(_value_at(spec, d.key)) for d in self.dimensions}
-        held = {key: value for key, value in point.items() if value is not None}
-        return held if len(held) == len(point) else None
+        point: Point = {}
+        for dimension in self.dimensions:
+            value: Any = spec.model_dump(mode="json")
+            for part in dimension.key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            held = dimension.holds(value)
+            if held is None:
+                return None
+            point[dimension.key] = held
+        return point
 
     def check(self, spec: PipelineSpec, folder: Path) -> list[PipelineSpec]:
         """Check the specs at the edges of the space, with one field at an edge each.
@@ -100,28 +281,24 @@ class Space:
         """
         edges = [(d, value) for d in self.dimensions for value in d.probes()]
         for dimension, value in edges:
-            _try(spec, dimension, value)
+            try:
+                override(spec, (dimension.setting(value),))
+            except SpecError as error:
+                message = f"--set {dimension}: {error.message.partition(': ')[2]}"
+                raise SpecError(message, error.action) from None
+            if dimension.key.partition(".")[0] not in {"model", "training"}:
+                raise SpecError(
+                    f"--set {dimension}: {dimension.key} cannot be searched; all "
+                    "trials share one data set and one contract.",
+                    "Search fields of model and training, and give the others one "
+                    "value.",
+                )
         first = {d.key: d.probes()[0] for d in self.dimensions}
         specs = [self.apply(spec, {**first, d.key: value}) for d, value in edges]
         for changed in specs:
-            name = builder_name(changed)
-            builder = find_builder(name, folder)
-            check_arguments(name, builder, changed.model.arguments)
+            name, arguments = builder_name(changed), changed.model.arguments
+            check_arguments(name, find_builder(name, folder), arguments)
         return specs
-
-
-def _try(spec: PipelineSpec, dimension: Dimension, value: Value) -> None:
-    try:
-        override(spec, (dimension.setting(value),))
-    except SpecError as error:
-        message = error.message.partition(": ")[2]
-        raise SpecError(f"--set {dimension}: {message}", error.action) from None
-    if dimension.key.partition(".")[0] not in {"model", "training"}:
-        raise SpecError(
-            f"--set {dimension}: {dimension.key} cannot be searched; all trials share "
-            "one data set and one contract.",
-            "Search fields of model and training, and give the others one value.",
-        )
 
 
 def parse_search(texts: Sequence[str]) -> tuple[list[str], Space]:
@@ -134,29 +311,16 @@ def parse_search(texts: Sequence[str]) -> tuple[list[str], Space]:
         SpecError: a range is invalid, or its field has another value as well.
         UsageError: there is no range.
     """
-    plain: list[str] = []
-    dimensions: list[Dimension] = []
-    for text in texts:
-        dimension = parse_dimension(text)
-        if dimension is None:
-            plain.append(text)
-        else:
-            dimensions.append(dimension)
-    if not dimensions:
+    parsed = [(text, parse_dimension(text)) for text in texts]
+    plain = [text for text, dimension in parsed if dimension is None]
+    space = Space(tuple(d for _, d in parsed if d is not None))
+    if not space.dimensions:
         raise UsageError(
             "There is nothing to search: no --set has a range.",
             f"""Give one: --set "training.learning_rate={EXAMPLES["log"]}".""",
         )
-    keys = [".".join(parse_override(text)[0]) for text in plain]
-    keys += [dimension.key for dimension in dimensions]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None and twice in Space(dimensions).keys:
+    keys = [".".join(parse_override(text)[0]) for text in plain] + space.keys
+    twice = next((key for key in space.keys if keys.count(key) > 1), None)
+    if twice is not None:
         raise SpecError(f"--set {twice}: it is given twice.", "Give it once.")
-    return plain, Space(dimensions)
-
-
-def _value_at(spec: PipelineSpec, key: str) -> Any:
-    value: Any = spec.model_dump(mode="json")
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+    return plain, space

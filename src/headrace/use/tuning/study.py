@@ -1,8 +1,8 @@
 """The trials of a search, which are kept in the store, and what to try next.
 
 The store is the only memory. Optuna gets the finished trials each time, so that its
-suggestions depend on them and the seed alone. So a killed search continues as if it had
-not been killed. Only finished trials are stored.
+suggestions depend on them and the seed alone. A killed search therefore continues as if
+it had not been killed. Only finished trials are stored.
 """
 
 from __future__ import annotations
@@ -108,28 +108,25 @@ class Study:
     ) -> None:
         self.space = space
         self.metric = metric
+        self.store = store
         self._seed = seed
         self._own = own
-        self.store = store
-        all_of_it = {
+        ingredients = {
             **ingredients,
             "search metric": metric.name,
             "search seed": str(seed),
             "search own": str(own),
             **{f"search {d.key}": str(d) for d in space.dimensions},
         }
-        text = "\n".join(f"{k}={v}" for k, v in sorted(all_of_it.items()))
+        text = "\n".join(f"{k}={v}" for k, v in sorted(ingredients.items()))
         self.name = hashlib.sha256(text.encode()).hexdigest()
+        self._key = f"studies/{self.name}.json"
         self._progress = _Progress()
         self.reload()
 
     def reload(self) -> None:
         """Read the state from the store again."""
         self._progress = self.store.read_record(self._key, _Progress) or self._progress
-
-    @property
-    def _key(self) -> str:
-        return f"studies/{self.name}.json"
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -144,13 +141,9 @@ class Study:
     @property
     def best(self) -> Trial | None:
         """The completed trial with the best value, the first of equals."""
+        sign = 1 if self.metric.lower else -1
         completed = [t for t in self.trials if t.state == "completed"]
-        return min(completed, key=self._cost, default=None)
-
-    def _cost(self, trial: Trial) -> float:
-        if trial.value is None:
-            return math.inf
-        return trial.value if self.metric.lower else -trial.value
+        return min(completed, key=lambda t: sign * (t.value or 0.0), default=None)
 
     def wanted(self, trials: int) -> int:
         """The number of trials, limited by the points of a finite space."""
@@ -160,19 +153,12 @@ class Study:
         """Whether this many trials have ended and been reported."""
         return min(len(self.trials), self._progress.concluded) >= self.wanted(trials)
 
-    def begin(self, run_id: str) -> None:
-        """Record the MLflow run of the study."""
-        self._keep(run_id=run_id)
-
     def add(self, trial: Trial) -> None:
         """Record a trial that has ended."""
-        self._keep(trials=(*self.trials, trial))
+        self.keep(trials=(*self.trials, trial))
 
-    def conclude(self) -> None:
-        """Record that all trials have been reported."""
-        self._keep(concluded=len(self.trials))
-
-    def _keep(self, **changes: Any) -> None:
+    def keep(self, **changes: Any) -> None:
+        """Record the study's MLflow run, or the number of reported trials."""
         self._progress = self._progress.model_copy(update=changes)
         self.store.write_json(self._key, self._progress.model_dump(mode="json"))
 
@@ -244,9 +230,10 @@ def _as_optuna(trial: Trial, ranges: Mapping[str, Any]) -> optuna.trial.FrozenTr
 
     states = optuna.trial.TrialState
     curve = trial.curve if trial.state != "failed" else ()
+    is_complete = trial.state == "completed"
     return optuna.trial.create_trial(
-        state=states.COMPLETE if trial.state == "completed" else states.PRUNED,
-        value=trial.value if trial.state == "completed" else None,
+        state=states.COMPLETE if is_complete else states.PRUNED,
+        value=trial.value if is_complete else None,
         params=trial.point,
         distributions=dict(ranges),
         intermediate_values=dict(enumerate(curve, start=1)),

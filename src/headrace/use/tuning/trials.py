@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import json
 import logging
 import math
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from headrace import pictures
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.models import builder_name
+from headrace.planning import Plan
 from headrace.progress import Progress
 from headrace.records import ContractRecord, Metrics, SnapshotRecord
-from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.spec.files import fields_of, parse_override
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import Data, open_data
 from headrace.stages.ingredients import machine
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import Child
-from headrace.use.tuning import report
+from headrace.use.tuning.space import Dimension
 from headrace.use.tuning.study import State, Study, Trial
 
 if TYPE_CHECKING:
@@ -92,26 +97,22 @@ class _TrialRun:
         return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
 
 
-def search(  # noqa: PLR0913
-    spec: PipelineSpec,
-    folder: Path,
+def search(
+    plan: Plan,
     study: Study,
     trials: int,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
-    settings: Settings,
     tags: Mapping[str, str],
 ) -> None:
     """Run trials until the study has as many as wanted; existing trials count.
 
     Args:
-        spec: what all trials have in common.
-        folder: of the pipeline, which may have a builder of its own.
+        plan: of the pipeline that all trials vary.
         study: the trials are added to it.
-        trials: how many there are to be in all.
+        trials: the number of trials in all.
         snapshot: the data.
         contract: its verdict; quarantined rows are left out.
-        settings: where MLflow is.
         tags: for the MLflow run, such as a link to the run of the flow.
 
     Raises:
@@ -119,28 +120,34 @@ def search(  # noqa: PLR0913
         IntegrityError: the snapshot is damaged.
         DependencyError: MLflow or the disk failed, or another process runs the study.
     """
-    tags = {**tags, "headrace.pipeline": spec.name, "headrace.study": study.name}
-    with study.alone(settings):
+    pipeline = plan.spec.name
+    tags = {**tags, "headrace.pipeline": pipeline, "headrace.study": study.name}
+    with study.alone(plan.settings):
         if not study.is_concluded(trials):
             data = _open_data(snapshot, contract)
-            tracking = Tracking(settings)
-            name = f"tune-{study.name[:8]}"
-            with tracking.run(spec.name, name, tags, again=study.run_id) as parent:
-                _begin(spec, study, trials, snapshot, tracking, parent[0])
-                wanted = study.wanted(trials)
+            tracking, name = Tracking(plan.settings), f"tune-{study.name[:8]}"
+            wanted = study.wanted(trials)
+            if wanted < trials:
+                log.info("tune: the ranges have %d points, so no more trials", wanted)
+            with tracking.run(pipeline, name, tags, again=study.run_id) as parent:
+                if parent[0] != study.run_id:
+                    tracking.log_params(parent[0], _parameters(plan.spec, study))
+                    tracking.log_snapshot(parent[0], snapshot)
+                    study.keep(run_id=parent[0])
+                elif study.trials:
+                    log.info("tune: goes on after trial %d", len(study.trials))
                 with Progress("trial", wanted, is_listed=True) as progress:
                     while len(study.trials) < wanted:
-                        trial = _run_trial(spec, folder, study, data, tracking, parent)
+                        trial = _run_trial(plan, study, data, tracking, parent)
                         study.add(trial)
-                        _checkpoints(study, trial.number, spec).clear()
-                        progress.update(trial.number, report.trial_line(study))
-                report.log_report(study, tracking, parent[0])
-            study.conclude()
+                        _checkpoints(study, trial.number, plan.spec).clear()
+                        progress.update(trial.number, _trial_line(study))
+                _log_report(study, tracking)
+            study.keep(concluded=len(study.trials))
     if study.best is None:
-        last = study.trials[-1]
         raise Refusal(
             f"None of {len(study.trials)} trials was completed; the last: "
-            f"{last.reason}",
+            f"{study.trials[-1].reason}",
             "Change the ranges, or free memory if that is what was missing.",
         )
 
@@ -157,24 +164,12 @@ def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     return data
 
 
-def _begin(
-    spec: PipelineSpec,
-    study: Study,
-    trials: int,
-    snapshot: SnapshotRecord,
-    tracking: Tracking,
-    run_id: str,
-) -> None:
-    """Log the search in the study's run, unless it is logged already."""
-    wanted = study.wanted(trials)
-    if wanted < trials:
-        log.info("tune: the ranges have %d points, so there are no more trials", wanted)
-    if run_id != study.run_id:
-        tracking.log_params(run_id, report.parameters(spec, study))
-        tracking.log_snapshot(run_id, snapshot)
-        study.begin(run_id)
-    elif study.trials:
-        log.info("tune: goes on after trial %d", len(study.trials))
+def _parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
+    """The parameters of the study's run: what all trials share, and the ranges."""
+    fields, varied = fields_of(spec).items(), study.space.keys
+    shared = {name: value for name, value in fields if name not in varied}
+    ranges = {d.key: str(d).partition("=")[2] for d in study.space.dimensions}
+    return {**shared, "search": ranges, "metric": study.metric.name}
 
 
 @contextlib.contextmanager
@@ -201,43 +196,35 @@ def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
 
 
 def _run_trial(
-    spec: PipelineSpec,
-    folder: Path,
-    study: Study,
-    data: Data,
-    tracking: Tracking,
-    parent: tuple[str, str],
+    plan: Plan, study: Study, data: Data, tracking: Tracking, parent: tuple[str, str]
 ) -> Trial:
     import tensorflow as tf
 
     started = time.perf_counter()
     number = len(study.trials) + 1
     point, suggestion = study.ask()
-    changed = study.space.apply(spec, point)
+    changed = study.space.apply(plan.spec, point)
     params = changed.model_dump(
         mode="json", include={"model", "training"}, exclude_none=True
     )
-    tags = {"headrace.trial": str(number), "headrace.pipeline": spec.name}
-    checkpoints = _checkpoints(study, number, changed)
+    tags = {"headrace.trial": str(number), "headrace.pipeline": changed.name}
+    checkpoints, last = _checkpoints(study, number, changed), changed.training.epochs
     trial_run: _TrialRun | None = None
     try:
         with (
             _without_new_gradients(),
             tracking.child_run(parent, f"trial-{number}", params, tags) as child,
         ):
-            last = changed.training.epochs
             trial_run = _TrialRun(study.metric.name, last, suggestion, child)
-            trial_run.fit(changed, folder, data, checkpoints)
+            trial_run.fit(changed, plan.folder, data, checkpoints)
     except IntegrityError:
         raise
     except (Refusal, SpecError, MemoryError, tf.errors.ResourceExhaustedError) as error:
         if trial_run is None:
             raise
-        out_of_memory = isinstance(
-            error, MemoryError | tf.errors.ResourceExhaustedError
-        )
-        message = "out of memory" if out_of_memory else str(error).partition("\n")[0]
-        trial_run.reason = message
+        is_refused = isinstance(error, Refusal | SpecError)
+        message = str(error).partition("\n")[0]
+        trial_run.reason = message if is_refused else "out of memory"
     return Trial(
         number=number,
         state=trial_run.state,
@@ -249,3 +236,63 @@ def _run_trial(
         fit_seconds=round(trial_run.fit_seconds, 3),
         run_id=trial_run.child.run_id,
     )
+
+
+def _trial_line(study: Study) -> str:
+    """The last trial in one line."""
+    trial = study.trials[-1]
+    value = "" if trial.value is None else f"  {study.metric.name} {trial.value:.4f}"
+    state = f"{trial.state} {trial.reason}".rstrip()
+    best = "  the best so far" if trial == study.best else ""
+    settings = " ".join(study.space.settings(trial.point))
+    return f"{settings}{value}  {state}  {trial.seconds:.1f} s{best}"
+
+
+def _log_report(study: Study, tracking: Tracking) -> None:
+    """Log a picture and tables of the trials, and the best trial."""
+    rows, best = trial_table(study), study.best
+    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
+        place = Path(name)
+        for folder in ("trials", "pictures"):
+            (place / folder).mkdir()
+        (place / "trials" / "trials.json").write_text(json.dumps(rows, indent=1))
+        with (place / "trials" / "trials.csv").open("w", newline="") as file:
+            columns = [name for name in rows[0] if name != "overrides"]
+            columns += study.space.keys
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows({**row, **row["overrides"]} for row in rows)
+        if best is not None:
+            overrides = study.space.overrides(best.point).items()
+            tags = {f"best.{key}": str(value) for key, value in overrides}
+            tracking.log_tags(study.run_id, {"best.run_id": best.run_id, **tags})
+            metrics = {"best_value": best.value or 0.0, "best_trial": best.number}
+            tracking.log_metrics(study.run_id, metrics)
+            pictures.draw_trials(
+                rows,
+                {d.key: _axis(d) for d in study.space.dimensions},
+                study.metric.name,
+                study.metric.lower,
+                place / "pictures" / "trials.png",
+            )
+        tracking.log_files(study.run_id, place)
+
+
+def _axis(dimension: Dimension) -> str | list[str]:
+    """The scale of the axis of a field, or the choices that it has."""
+    if dimension.kind == "choice":
+        settings = map(dimension.setting, dimension.values)
+        return [str(parse_override(text)[1]) for text in settings]
+    return "log" if dimension.kind == "log" else "linear"
+
+
+def trial_table(study: Study) -> list[dict[str, Any]]:
+    """The trials as plain values, by number."""
+    return [
+        {
+            **trial.model_dump(exclude={"point", "curve"}),
+            "overrides": study.space.overrides(trial.point),
+            "epochs": len(trial.curve),
+        }
+        for trial in study.trials
+    ]

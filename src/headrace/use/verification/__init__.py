@@ -4,25 +4,47 @@ The ledger's chain is checked first, then the files of the store in the order of
 recording, then the models, their tags and aliases in MLflow. Nothing is changed.
 
 Files that are missing from the store are counted. They are no problem, since they are
-made again when needed; only a champion must have its data and its model.
+made again when needed. Only a champion must have its data and its model.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from typing import Any, Literal
 
 from headrace.errors import NotFoundError
+from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.store import Store
-from headrace.use.verification.files import check_files
-from headrace.use.verification.models import check_forgotten, check_models
-from headrace.use.verification.report import Broken, Problem, Report, Verification
-
-__all__ = ["Problem", "Verification", "verify"]
+from headrace.state.ledger.rows import Adoption
+from headrace.use.verification.checks import Broken, Checks, Problem
 
 log = logging.getLogger("headrace")
+
+
+class Verification(Record):
+    """The result of a verification.
+
+    Attributes:
+        model: the only model that was checked; None for all.
+        chain: ``rows``, the number of rows in the chain, and ``head``, the last link.
+            A copy kept elsewhere shows later whether the ledger was rewritten.
+        checked: how many of each kind are as recorded.
+        missing: how many of each kind are no longer in the store or MLflow.
+        adopted: migrations from older releases, whose content could not be checked.
+        seconds: the duration.
+    """
+
+    status: Literal["ok", "broken"]
+    reason: str
+    model: str | None
+    chain: dict[str, Any]
+    checked: dict[str, int]
+    missing: dict[str, int]
+    adopted: tuple[Adoption, ...]
+    problem: Problem | None
+    seconds: float
 
 
 def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
@@ -53,7 +75,7 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
             f"Known models: {', '.join(models) or 'none'}.",
         )
     chosen = [model] if model else models
-    report, problem = Report(), None
+    checks, problem = Checks(settings, ledger), None
     log.info("verify: the ledger")
     chain = ledger.walk_chain(head)
     try:
@@ -64,13 +86,13 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
                 "Somebody has written to the ledger's database. Restore it from a "
                 "backup, and change who may write there.",
             )
-        golden = check_files(Store(settings.store), ledger, model, chosen, report)
-        check_models(settings, ledger, chosen, golden, report)
+        golden = checks.check_files(model, chosen)
+        checks.check_models(chosen, golden)
         if not model and _has_own_registry(settings):
-            check_forgotten(settings, ledger)
+            checks.check_forgotten()
     except Broken as broken:
         problem = broken.problem
-    counts = ", ".join(f"{n:,} {kind}" for kind, n in report.checked.items())
+    counts = ", ".join(f"{n:,} {kind}" for kind, n in checks.checked.items())
     reason = f"everything fits the ledger ({counts or 'its rows'})"
     if problem is not None:
         reason = f"{problem.what} {problem.action}"
@@ -79,8 +101,8 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         reason=reason,
         model=model or None,
         chain={"rows": chain.rows, "head": chain.head},
-        checked=report.checked,
-        missing=report.missing,
+        checked=checks.checked,
+        missing=checks.missing,
         adopted=tuple(ledger.adoptions()),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),

@@ -11,9 +11,9 @@ from headrace.errors import Refusal
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.tasks.classification.survey import rows_in_words
-from headrace.use.drafting.found import Found, look
+from headrace.use.drafting import Inspection, inspect
 
-See = Callable[[Sequence[tuple[str, str]]], Found]
+See = Callable[[Sequence[tuple[str, str]]], Inspection]
 LETTERS = [(f"a letter about house {n}", "ab"[n % 2]) for n in range(60)]
 
 
@@ -21,13 +21,13 @@ LETTERS = [(f"a letter about house {n}", "ab"[n % 2]) for n in range(60)]
 def see(tmp_path: Path) -> See:
     """Write texts into folders of their classes, and look at them."""
 
-    def run(rows: Sequence[tuple[str, str]]) -> Found:
+    def run(rows: Sequence[tuple[str, str]]) -> Inspection:
         for number, (text, label) in enumerate(rows):
             file = tmp_path / "letters" / label / f"{number}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         data = DataSpec(source=str(tmp_path / "letters"))
-        return look(data, "text", "classification", Settings(project=tmp_path))
+        return inspect(data, "text", "classification", Settings(project=tmp_path))
 
     return run
 

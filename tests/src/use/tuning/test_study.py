@@ -14,8 +14,9 @@ import pytest
 from headrace.data.anchored import open_anchored
 from headrace.errors import DependencyError
 from headrace.tasks import task
-from headrace.use.tuning import Study, Trial, parse_search, ranges
-from headrace.use.tuning.study import metric_of
+from headrace.use.tuning import space as ranges
+from headrace.use.tuning.space import parse_search
+from headrace.use.tuning.study import Study, Trial, metric_of
 
 RATE = "training.learning_rate=log(1e-4,1)"
 OPTIMIZER = "training.optimizer=choice(sgd,adam)"

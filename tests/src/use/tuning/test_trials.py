@@ -15,16 +15,16 @@ import pytest
 
 from headrace.data.anchored import open_anchored
 from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.planning import Plan
 from headrace.spec.files import override
 from headrace.stages import fitting
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
-from headrace.use import tuning
-from headrace.use.tuning import Study, parse_search
 from headrace.use.tuning import trials as module
-from headrace.use.tuning.study import metric_of
+from headrace.use.tuning.space import parse_search
+from headrace.use.tuning.study import Study, metric_of
 
 Trained = Any
 
@@ -46,14 +46,12 @@ def search(trained: Trained) -> Callable[..., Study]:
         study = Study(
             {}, space, store=open_anchored(trained.settings), **{**given, **changes}
         )
-        tuning.search(
-            spec,
-            trained.folder,
+        module.search(
+            Plan(spec, trained.folder, trained.settings),
             study,
             trials,
             trained.snapshot,
             trained.contract,
-            trained.settings,
             {"headrace.flow_run_id": "f3"},
         )
         return study
@@ -115,7 +113,7 @@ def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(
     picture = tracking.run_file(study.run_id, "pictures/trials.png")
     assert picture.startswith(b"\x89PNG")
     rows = json.loads(tracking.run_file(study.run_id, "trials/trials.json"))
-    assert rows == tuning.trial_table(study)
+    assert rows == module.trial_table(study)
     text = tracking.run_file(study.run_id, "trials/trials.csv").decode()
     table = list(csv.DictReader(io.StringIO(text)))
     assert [row["training.learning_rate"] for row in table] == [

@@ -14,10 +14,9 @@ import pytest
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace.spec.tables import FlowSpec
 from headrace_cli.backfill import Every, _conclude, _runner, _tasks
-from headrace_flows.backfilling import Backfill, Task, dates, fill_in
-from headrace_flows.backfilling.here import Here
-from headrace_flows.backfilling.there import There
+from headrace_flows.backfilling import Backfill, Here, Task, There, dates, fill_in
 
 Home = Any
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
@@ -186,11 +185,11 @@ def test_no_more_run_at_once_than_the_deployment_takes(
 ) -> None:
     from prefect.client.orchestration import get_client
 
-    from headrace_flows.deploying import Wanted, apply
-    from headrace_flows.deploying.wanted import owner_tags
+    from headrace_flows.deploying import apply
+    from headrace_flows.deployments import Wanted, owner_tags
 
     tags = owner_tags(settings)
-    wanted = Wanted("train", "spots", "", "cpu", "default", tuple(tags), concurrency=2)
+    wanted = Wanted("train", "spots", "", FlowSpec(concurrency=2), tuple(tags))
     with get_client(sync_client=True) as client:
         apply(client, [wanted], tags, [])
         runner, at_once = _runner("spots", settings, 5)

@@ -7,7 +7,7 @@ import pytest
 from headrace.models import builder_names
 from headrace.spec import TrainingSpec
 from headrace.spec.pipeline import least_steps
-from headrace.use.drafting.writing import epochs_for
+from headrace.use.drafting import epochs_for
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
 

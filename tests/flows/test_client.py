@@ -12,7 +12,7 @@ import httpx
 import pytest
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 
-from headrace_flows.retrying_clients import retrying_clients
+from headrace_flows.client import retrying_clients
 
 SECONDS_AWAY = 0.5
 

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
-from headrace_flows import notifications
+from headrace_flows.events import ensure_notifications
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_automations_are_made_once_and_go_with_the_setting(
     client: Any, block: str, settings: Settings
 ) -> None:
     told = settings_of(settings, block)
-    assert notifications.ensure(client, told) == block
+    assert ensure_notifications(client, told) == block
     first = ours(client)
     assert len(first) == 2
-    notifications.ensure(client, told)
+    ensure_notifications(client, told)
     assert [a.id for a in ours(client)] == [a.id for a in first]
     events = {event for a in first for event in a.trigger.expect}
     assert events == {
@@ -57,7 +57,7 @@ def test_automations_are_made_once_and_go_with_the_setting(
         "headrace.refused",
         "headrace.rollback",
     }
-    assert notifications.ensure(client, settings) == ""
+    assert ensure_notifications(client, settings) == ""
     assert ours(client) == []
 
 
@@ -67,17 +67,17 @@ def test_the_automations_of_another_ledger_stay_as_they_are(
     other = settings.model_copy(
         update={"notify": block, "database_url": f"sqlite:///{tmp_path}/other.db"}
     )
-    notifications.ensure(client, other)
+    ensure_notifications(client, other)
     theirs = {a.id for a in ours(client)}
-    notifications.ensure(client, settings_of(settings, block))
+    ensure_notifications(client, settings_of(settings, block))
     assert len(ours(client)) == 4
-    notifications.ensure(client, settings)
+    ensure_notifications(client, settings)
     assert {a.id for a in ours(client)} == theirs
-    notifications.ensure(client, other.model_copy(update={"notify": ""}))
+    ensure_notifications(client, other.model_copy(update={"notify": ""}))
 
 
 def test_a_block_that_is_not_there_is_named(client: Any, settings: Settings) -> None:
     for block in ("slack-webhook/nobody", "team", "custom-webhook/"):
         with pytest.raises(UsageError, match="has no such block"):
-            notifications.ensure(client, settings_of(settings, block))
+            ensure_notifications(client, settings_of(settings, block))
     assert ours(client) == []

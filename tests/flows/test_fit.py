@@ -12,6 +12,7 @@ from headrace.errors import ContractError, DependencyError, UsageError
 from headrace.planning import Key
 from headrace.records import TrainingRecord
 from headrace.spec.files import override
+from headrace.spec.tables import FlowSpec
 from headrace.state.ledger.leases import heartbeat
 from headrace.state.store import pack_folder
 from headrace_flows.run import Run
@@ -40,9 +41,11 @@ def client(prefect_server: str) -> Iterator[Any]:
 
 @pytest.fixture
 def _deployed(client: Any) -> Iterator[None]:
-    from headrace_flows.deploying import Wanted, apply
+    from headrace_flows.deploying import apply
+    from headrace_flows.deployments import Wanted
 
-    apply(client, [Wanted("fit", "blobs", "", "gpu", "default", ("t",))], ["t"], None)
+    table = FlowSpec(pool="gpu")
+    apply(client, [Wanted("fit", "blobs", "", table, ("t",))], ["t"], None)
     yield
     apply(client, [], ["t"], None)
 
@@ -127,14 +130,15 @@ def test_a_worker_with_another_store_says_so(
 
 
 def test_an_error_crosses_with_its_type_its_words_and_its_exit_code() -> None:
-    from headrace_flows.fit import Answer, _described, error_of
+    from headrace_flows.fit import Answer, error_of
+    from headrace_flows.summary import describe_error
 
     for error in (ContractError("seen", "do"), DependencyError("disk full", "again")):
-        text = Answer(error=_described(error)).model_dump_json()
+        text = Answer(error=describe_error(error)).model_dump_json()
         back = error_of(Answer.model_validate_json(text))
         assert type(back) is type(error)
         assert str(back) == str(error)
-    other = error_of(Answer(error=_described(ZeroDivisionError("by zero"))))
+    other = error_of(Answer(error=describe_error(ZeroDivisionError("by zero"))))
     assert str(other) == "ZeroDivisionError: by zero"
     forged = Answer(error={"kind": "annotations", "message": "x", "action": ""})
     assert isinstance(error_of(forged), RuntimeError)
@@ -147,31 +151,30 @@ def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
 ) -> None:
     from prefect import states
 
-    from headrace_flows.handover import _ask
+    from headrace_flows.fit import _ask
 
     key, request = request_of(run, trained)
     key = Key("train", {**key.ingredients, "input test": ending})
     first = _ask(client, run, key, request)
-    assert (first.number, first.run.state.name) == (1, "Scheduled")
-    assert _ask(client, run, key, request).run.id == first.run.id
-    client.set_flow_run_state(first.run.id, getattr(states, ending)(), force=True)
+    assert (first.parameters["attempt"], first.state.name) == (1, "Scheduled")
+    assert _ask(client, run, key, request).id == first.id
+    client.set_flow_run_state(first.id, getattr(states, ending)(), force=True)
     second = _ask(client, run, key, request)
-    assert second.number == 2
-    assert second.run.id != first.run.id
+    assert second.parameters["attempt"] == 2
+    assert second.id != first.id
 
 
 @pytest.mark.usefixtures("_deployed")
 def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(
     run: Run, trained: Trained, client: Any
 ) -> None:
-    from headrace_flows.fit import Answer, answer_key
-    from headrace_flows.handover import _ask
+    from headrace_flows.fit import Answer, _ask, answer_key
 
     key, request = request_of(run, trained)
     key = Key("train", {**key.ingredients, "input test": "stale"})
     place = answer_key(key.fingerprint, 1)
     run.plan.store.write_json(place, Answer(resumed="old").model_dump(mode="json"))
-    assert _ask(client, run, key, request).number == 1
+    assert _ask(client, run, key, request).parameters["attempt"] == 1
     assert run.plan.store.read_json(place) is None
 
 
@@ -179,7 +182,7 @@ def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(
 def test_the_same_training_of_another_ledger_is_not_waited_for(
     run: Run, trained: Trained, client: Any, tmp_path: Path
 ) -> None:
-    from headrace_flows.handover import _ask
+    from headrace_flows.fit import _ask
 
     key, request = request_of(run, trained)
     key = Key("train", {**key.ingredients, "input test": "two ledgers"})
@@ -187,4 +190,4 @@ def test_the_same_training_of_another_ledger_is_not_waited_for(
     elsewhere = trained.settings.model_copy(update={"database_url": url})
     other = Run(run.spec, trained.folder, elsewhere)
     first = _ask(client, run, key, request)
-    assert _ask(client, other, key, request).run.id != first.run.id
+    assert _ask(client, other, key, request).id != first.id

@@ -1,0 +1,334 @@
+"""Runs of one pipeline over a range of dates, without those that are done.
+
+A date is run by a process on this machine (`Here`) or, if the pipeline is deployed, by
+a worker (`There`). Outcomes are kept in the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from calendar import monthrange
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from headrace import errors
+from headrace.data.anchored import open_anchored
+from headrace.data.sources.identity import source_identity
+from headrace.errors import DependencyError, HeadraceError, Refusal, UsageError
+from headrace.planning import Plan
+from headrace.records import DEFAULT_TASK
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages.registration import training_key
+from headrace.state.ledger.anchors import Deployments
+from headrace.state.store import pack_folder
+from headrace.tasks import task as task_named
+from headrace_flows.client import Stopped, find_attempts, tag_of, wait_for, work_of
+from headrace_ops.prefect_errors import translate_errors
+
+DATE = "{date}"
+Step = Literal["day", "week", "month"]
+DONE_CODES = {0, 1}  # a refused run is done, too
+_FIELDS = (
+    *("status", "reason", "version", "run_id", "flow_run_id", "weights_digest"),
+    *("seconds", "experiment", "overrides"),
+)
+_RAISED = re.compile(r"exception: (\w+):")
+_CODES = {
+    **{"promoted": 0, "registered": 0, "unchanged": 0},
+    **{"refused": 1, "cancelled": 130},
+}
+
+
+def dates(first: date, last: date, step: Step) -> Iterator[date]:
+    """The dates from the first to the last, in steps; the last only if a step meets it.
+
+    A month later is the same day of the month, or the last day of a shorter month.
+    """
+    for number in itertools.count():
+        if step == "month":
+            years, month = divmod(first.month - 1 + number, 12)
+            year, month = first.year + years, month + 1
+            day = date(year, month, min(first.day, monthrange(year, month)[1]))
+        else:
+            day = first + timedelta(days=number * (7 if step == "week" else 1))
+        if day > last:
+            return
+        yield day
+
+
+def fill_in(overrides: Sequence[str], day: date) -> list[str]:
+    """The overrides of one date.
+
+    Raises:
+        UsageError: no override has ``{date}`` in it, so all runs would be the same.
+    """
+    if not any(DATE in text for text in overrides):
+        raise UsageError(
+            f"No --set contains {DATE}, so all runs would be the same.",
+            f"Add it to one, for example --set data.source=/data/{DATE}.npz.",
+        )
+    return [text.replace(DATE, day.isoformat()) for text in overrides]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The run of one date.
+
+    Attributes:
+        arguments: the arguments of ``headrace run`` for it.
+        promotes: whether its version may become champion.
+    """
+
+    date: str
+    spec: PipelineSpec
+    folder: Path
+    arguments: tuple[str, ...]
+    promotes: bool = False
+
+
+class Backfill:
+    """The runs of a range.
+
+    Args:
+        tasks: one for each date.
+        settings: with the store and the ledger.
+        report: called with the outcome of each date when it ends.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        settings: Settings,
+        report: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.tasks = tasks
+        self.outcomes: dict[str, dict[str, Any]] = {}
+        self._store = open_anchored(settings)
+        self._report = report
+        self._is_stopping = False
+
+    def left(self) -> list[Task]:
+        """The tasks that are not done yet. Sets the outcomes of the others."""
+        tasks = []
+        for task in self.tasks:
+            outcome = self._store.read_json(_place(task, self._key(task)))
+            if isinstance(outcome, dict):
+                self.outcomes[task.date] = {**outcome, "skipped": True}
+            else:
+                tasks.append(task)
+        return tasks
+
+    def run(self, tasks: Sequence[Task], runner: Runner, at_once: int) -> None:
+        """Run tasks, the oldest first, a number of them at once, each in a thread.
+
+        Raises:
+            KeyboardInterrupt: on Ctrl-C, once the running tasks have ended.
+        """
+        pool = ThreadPoolExecutor(at_once)
+        waiting = [pool.submit(self._run_one, task, runner) for task in tasks]
+        try:
+            for future in waiting:
+                future.result()
+        except BaseException:
+            self._is_stopping = True
+            runner.stop()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run_one(self, task: Task, runner: Runner) -> None:
+        if self._is_stopping:
+            return
+        outcome: dict[str, Any] = {"date": task.date}
+        try:
+            key = self._key(task)
+            outcome |= runner.run(task, key)
+            if outcome["exit_code"] in DONE_CODES:
+                self._store.write_json(_place(task, key), outcome)
+        except HeadraceError as error:  # the other dates go on
+            outcome |= {
+                "status": "refused" if isinstance(error, Refusal) else "error",
+                "reason": str(error),
+                "exit_code": error.exit_code,
+            }
+        self.outcomes[task.date] = {**outcome, "skipped": False}
+        self._report(self.outcomes[task.date])
+
+    def _key(self, task: Task) -> str:
+        """A digest of the spec, the folder, and the source's identity if it has one."""
+        identity = ""
+        with contextlib.suppress(HeadraceError):  # the run itself reports it
+            identity = source_identity(task.spec.data.source)
+        spec = task.spec.model_dump_json(exclude={"deploy"})
+        folder = pack_folder(task.folder, self._store.store)
+        text = json.dumps([spec, identity, folder, task.promotes])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _place(task: Task, key: str) -> str:
+    return f"backfills/{task.spec.name}/{key}.json"
+
+
+class Here:
+    """Runs each task as a process, ``headrace run``, which frees its memory at its end.
+
+    They use the Prefect server of this process.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._is_stopping = False
+
+    def run(self, task: Task, key: str) -> dict[str, Any]:
+        """Run a task; returns the main fields of its answer, and its exit code."""
+        process = subprocess.Popen(  # noqa: S603
+            [
+                *(sys.executable, "-m", "headrace_cli", "run"),
+                *task.arguments,
+                *(() if task.promotes else ("--register-only",)),
+                "--json",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # it gets Ctrl-C once, from `stop`
+        )
+        self._running.add(process)
+        if self._is_stopping:
+            process.send_signal(signal.SIGINT)
+        out, _ = process.communicate()
+        self._running.discard(process)
+        code = process.returncode
+        try:
+            summary = json.loads(out)
+        except ValueError:
+            reason = f"its output is not JSON: {out[-200:]!r}"
+            summary = {"status": "error", "reason": reason}
+        if code < 0:
+            reason = f"it was ended by signal {-code}"
+            summary = {"status": "error", "reason": reason}
+        metrics = summary.get("metrics") or {}
+        headline = task_named(summary.get("task", DEFAULT_TASK)).headline
+        return {
+            **{name: summary.get(name) for name in _FIELDS},
+            headline: metrics.get(headline),
+            "exit_code": code if code >= 0 else DependencyError.exit_code,
+        }
+
+    def stop(self) -> None:
+        """Interrupt the running processes; each ends in order."""
+        self._is_stopping = True
+        for process in list(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+
+
+class There:
+    """Runs tasks on workers, by the deployment ``train/<pipeline>``.
+
+    Args:
+        deployment: Prefect's id of the deployment.
+        settings: with the store and the ledger.
+    """
+
+    def __init__(self, deployment: Any, settings: Settings) -> None:
+        self._deployment = deployment
+        self._settings = settings
+        self._stopping = threading.Event()
+
+    def run(self, task: Task, key: str) -> dict[str, Any]:
+        """Run a task, or wait for its running flow run.
+
+        Raises:
+            HeadraceError: the server refuses or loses the run, or the store or the
+                ledger has no outcome.
+        """
+        from prefect.client.orchestration import get_client
+        from prefect.exceptions import ObjectNotFound
+
+        plan = Plan(task.spec, task.folder, self._settings)
+        work = work_of(self._settings, f"backfill-{key}")
+        with translate_errors(), get_client(sync_client=True) as client:
+            try:
+                run = self._start(client, task, plan, work)
+                ended = wait_for(client, run, task.spec.name, self._stopping)
+            except ObjectNotFound as error:
+                raise UsageError(
+                    f"Prefect no longer has the deployment train/{task.spec.name}.",
+                    f"Run `headrace deploy {task.spec.name}`.",
+                ) from error
+            except Stopped:
+                reason = "it is still running; the next backfill waits for it"
+                return {"status": "running", "reason": reason, "exit_code": 130}
+        return _outcome(plan, ended)
+
+    def stop(self) -> None:
+        """Stop waiting. Runs that workers have started go on."""
+        self._stopping.set()
+
+    def _start(self, client: Any, task: Task, plan: Plan, work: str) -> Any:
+        known = find_attempts(client, work)
+        if known and not known[-1].state.is_final():
+            return known[-1]
+        folder = f"sha256:{pack_folder(task.folder, plan.store)}"
+        ledger = Deployments(self._settings.database_url)
+        ledger.record({folder: task.spec.name}, self._settings.user)
+        return client.create_flow_run_from_deployment(
+            self._deployment,
+            parameters={
+                "pipeline": task.spec.model_dump(mode="json"),
+                "folder": folder,
+                "register_only": not task.promotes,
+            },
+            name=f"{task.spec.name} {task.date}",
+            tags=[tag_of(work)],
+            idempotency_key=f"{work}-{len(known) + 1}",
+        )
+
+
+Runner: TypeAlias = Here | There
+
+
+def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
+    status, overrides = _status(ended.state), list(plan.law.overrides)
+    outcome = {
+        "status": status,
+        "reason": ended.state.message,
+        "flow_run_id": str(ended.id),
+        "exit_code": _CODES.get(status, 3),
+        "seconds": round(ended.total_run_time.total_seconds(), 3),
+        "experiment": bool(overrides),
+        "overrides": overrides,
+    }
+    if training := plan.last.training:
+        version = plan.ledger.find_training(plan.spec.name, training_key(training))
+        outcome |= {
+            "version": version.version if version else None,
+            "run_id": training.run_id,
+            "weights_digest": training.weights_digest,
+        }
+    return outcome
+
+
+def _status(state: Any) -> str:
+    if state.is_cancelled():
+        return "cancelled"
+    name = str(state.name).lower()
+    raised = _RAISED.search(state.message or "")
+    kind = getattr(errors, raised.group(1), None) if raised else None
+    if isinstance(kind, type) and issubclass(kind, Refusal):
+        return "refused"
+    return name if name in _CODES else "error"

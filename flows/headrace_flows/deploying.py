@@ -1,0 +1,287 @@
+"""Deployments on a Prefect server: made as they are wanted, and started by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Literal
+from uuid import UUID
+
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace.spec import load_spec
+from headrace.spec.law import read_law
+from headrace.state.store import Store, unpack_folder
+from headrace_flows.deployments import Wanted, find_flow, owner_tags
+from headrace_flows.events import resource_of
+from headrace_ops.pools import ensure_pool
+
+_STRATEGY = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
+_COMPARED = (
+    *("description", "entrypoint", "parameters", "parameter_openapi_schema"),
+    *("enforce_parameter_schema", "work_pool_name", "work_queue_name"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done with a deployment on the server; ``id`` is Prefect's."""
+
+    name: str
+    state: Literal["created", "updated", "unchanged", "removed"]
+    id: str
+    wanted: Wanted | None
+
+
+def apply(
+    client: Any,
+    wanted: Sequence[Wanted],
+    owner: list[str],
+    pipelines: Collection[str] | None,
+) -> list[Applied]:
+    """Create, update and delete deployments, so that a server has the wanted ones.
+
+    Args:
+        client: of the server.
+        wanted: the deployments that there should be.
+        owner: the tags of those that are ours to remove.
+        pipelines: the pipelines whose other deployments are removed; None: all.
+
+    Raises:
+        UsageError: there is one of a wanted name that is not ours.
+    """
+    known = [_find(client, one, owner) for one in wanted]
+    for pool in sorted({(one.table.pool, one.table.queue) for one in wanted}):
+        ensure_pool(client, *pool)
+    pairs = zip(wanted, known, strict=True)
+    applied = [_apply_one(client, one, old) for one, old in pairs]
+    names = {one.name for one in wanted}
+    for name, old in find_deployments(client, owner).items():
+        if name not in names and (pipelines is None or old.name in pipelines):
+            client.delete_resource_owned_automations(f"prefect.deployment.{old.id}")
+            client.delete_deployment(old.id)  # with the runs that wait
+            applied.append(Applied(name, "removed", str(old.id), None))
+    return applied
+
+
+def find_deployments(client: Any, tags: list[str]) -> dict[str, Any]:
+    """The deployments that have all of the tags, by full name."""
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+
+    deployments: list[Any] = []
+    filters = DeploymentFilter(tags=DeploymentFilterTags(all_=tags))
+    while page := client.read_deployments(
+        deployment_filter=filters, limit=200, offset=len(deployments)
+    ):
+        deployments += page
+    return {
+        f"{client.read_flow(deployment.flow_id).name}/{deployment.name}": deployment
+        for deployment in deployments
+    }
+
+
+def _find(client: Any, wanted: Wanted, owner: list[str]) -> Any:
+    """The deployment that has a wanted one's name, or None; it must be ours."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        old = client.read_deployment_by_name(wanted.name)
+    except ObjectNotFound:
+        return None
+    if not set(owner) <= set(old.tags):
+        tags = ", ".join(sorted(old.tags)) or "none"
+        raise UsageError(
+            f"The Prefect server has a deployment {wanted.name} that is not of this "
+            f"project and ledger ({', '.join(owner)}): its tags are {tags}.",
+            f"Give the pipeline another name, or delete it: "
+            f"prefect deployment delete {wanted.name}",
+        )
+    return old
+
+
+def _apply_one(client: Any, wanted: Wanted, old: Any) -> Applied:
+    body = _body(wanted)
+    new = SimpleNamespace(**body)
+    limit = old.global_concurrency_limit if old else None
+    if old and _facts(old, limit and limit.limit) == _facts(new, wanted.concurrency):
+        identity, state = old.id, "unchanged"
+    else:
+        started = datetime.now(UTC)
+        flow = client.create_flow_from_name(wanted.flow)
+        identity = client.create_deployment(flow_id=flow, **body)
+        if wanted.table.cron and not wanted.table.paused:
+            # Prefect has deleted the runs that were due at the moment of the change.
+            client.request(
+                "POST",
+                "/deployments/{id}/schedule",
+                path_params={"id": identity},
+                json={"start_time": started.isoformat()},
+            )
+        state = "created" if old is None else "updated"
+    _apply_automation(client, wanted, identity)
+    return Applied(wanted.name, state, str(identity), wanted)  # type: ignore[arg-type]
+
+
+def _body(wanted: Wanted) -> dict[str, Any]:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.objects import ConcurrencyOptions
+    from prefect.client.schemas.schedules import CronSchedule
+    from prefect.utilities.callables import parameter_schema
+
+    schema, table = parameter_schema(find_flow(wanted.flow)), wanted.table
+    schedules = []
+    if table.cron:
+        cron = CronSchedule(cron=table.cron, timezone=table.timezone)
+        active = not table.paused
+        schedules = [DeploymentScheduleCreate(schedule=cron, active=active)]
+    strategy = {"collision_strategy": _STRATEGY[table.when_busy]}
+    options = ConcurrencyOptions.model_validate(strategy)
+    return {
+        "name": wanted.pipeline,
+        "description": wanted.description,
+        "tags": list(wanted.tags),
+        "entrypoint": wanted.entrypoint,
+        "pull_steps": [],
+        "parameters": wanted.parameters,
+        "parameter_openapi_schema": schema.model_dump(exclude_unset=True),
+        "enforce_parameter_schema": True,
+        "work_pool_name": table.pool,
+        "work_queue_name": table.queue,
+        "concurrency_limit": wanted.concurrency,
+        "concurrency_options": options if wanted.concurrency else None,
+        "schedules": schedules,
+    }
+
+
+def _facts(deployment: Any, limit: int | None) -> Any:
+    """What is compared of a deployment: of the server's, and of one to be made."""
+    options = deployment.concurrency_options
+    facts = {
+        **{name: getattr(deployment, name) for name in _COMPARED},
+        "tags": sorted(deployment.tags),
+        "concurrency": limit,
+        "strategy": options.collision_strategy.value if options is not None else None,
+        "schedules": [
+            [
+                getattr(one.schedule, "cron", ""),
+                getattr(one.schedule, "timezone", ""),
+                one.active,
+            ]
+            for one in deployment.schedules
+        ],
+    }
+    return json.loads(json.dumps(facts, default=str))
+
+
+def _apply_automation(client: Any, wanted: Wanted, deployment: UUID) -> None:
+    """Create, change or delete the automation by which events start a deployment.
+
+    One that is as it should be stays, so that its cool-down goes on. A reactive trigger
+    fires at the first event and then not before ``within`` is over, however many events
+    there are; Prefect keeps that in its database.
+    """
+    from prefect.events import EventTrigger
+    from prefect.events.actions import RunDeployment
+    from prefect.events.schemas.automations import AutomationCore, Posture
+
+    name = f"{wanted.name} on events"
+    trigger = EventTrigger(
+        expect=set(wanted.events),
+        match={"prefect.resource.id": resource_of(wanted.pipeline)},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(minutes=wanted.table.cooldown_minutes),
+    )
+    for old in client.read_automations_by_name(name):
+        starts = [getattr(action, "deployment_id", None) for action in old.actions]
+        is_like = (old.trigger.expect, old.trigger.within, starts) == (
+            trigger.expect,
+            trigger.within,
+            [deployment],  # which can be a new one of the same name
+        )
+        if wanted.events and is_like:
+            return
+        client.delete_automation(old.id)
+    if not wanted.events:
+        return
+    action = {"source": "selected", "deployment_id": deployment}
+    client.create_automation(
+        AutomationCore(
+            name=name,
+            description=f"Runs {wanted.name} on {' or '.join(wanted.events)}.",
+            trigger=trigger,
+            actions=[RunDeployment.model_validate(action)],
+            owner_resource=f"prefect.deployment.{deployment}",
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """A run that was started by hand.
+
+    Attributes:
+        run: Prefect's record of it.
+        pool: whose workers run it.
+        has_worker: whether one of them is online.
+        overrides: the fields of the law that it overrides, which make it an experiment.
+    """
+
+    run: Any
+    pool: str
+    has_worker: bool
+    overrides: tuple[str, ...]
+
+
+def trigger(
+    client: Any,
+    pipeline: str,
+    overrides: tuple[str, ...],
+    settings: Settings,
+    flow: str = "train",
+) -> Triggered:
+    """Start a run of a deployment, with the pipeline file as it was deployed.
+
+    Args:
+        client: of the server.
+        pipeline: its name.
+        overrides: as given with ``--set``.
+        settings: where store and ledger are.
+        flow: that is deployed for the pipeline.
+
+    Raises:
+        UsageError: it is not deployed, or an override does not fit its file.
+        DependencyError: the store or the ledger does not answer.
+    """
+    name = f"{flow}/{pipeline}"
+    deployment = find_deployments(client, owner_tags(settings)).get(name)
+    if deployment is None:
+        table = "" if flow == "train" else f" with a table [deploy.flows.{flow}]"
+        raise UsageError(
+            f"{name}: the pipeline {pipeline} of this project is not deployed{table}.",
+            f"Run `headrace deploy {pipeline}`.",
+        )
+    deployed = deployment.parameters
+    if overrides and "pipeline" not in deployed:
+        raise UsageError(
+            f"The flow {flow} does not take a pipeline, so --set changes nothing.",
+            f"Set its parameters in the table [deploy.flows.{flow}].",
+        )
+    parameters: dict[str, Any] = {}
+    fields: tuple[str, ...] = ()
+    if overrides:
+        digest = str(deployed["folder"]).removeprefix("sha256:")
+        folder = unpack_folder(digest, Store(settings.store), settings.folders)
+        source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"
+        spec = load_spec(folder, (source, *overrides), name=pipeline)
+        parameters = {"pipeline": spec.model_dump(mode="json")}
+        fields = read_law(spec, folder, settings.project, settings.folders).overrides
+    run = client.create_flow_run_from_deployment(
+        deployment.id, parameters=parameters, name=pipeline
+    )
+    pool = str(deployment.work_pool_name)
+    status = client.read_work_pool(pool).status
+    return Triggered(run, pool, status is None or status.value == "READY", fields)

@@ -1,0 +1,117 @@
+"""The deployments that a pipeline should have, from its file alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace import extensions
+from headrace.errors import SpecError
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.spec.tables import DeploySpec, FlowSpec
+from headrace.state.store import Store, pack_folder
+from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One deployment as it should be.
+
+    Attributes:
+        flow: such as ``train``, or ``fit``, which does the training on another pool.
+        table: its pool, schedule and limits.
+        tags: of the deployment and of its runs.
+        parameters: of its runs, as JSON.
+    """
+
+    flow: str
+    pipeline: str
+    description: str
+    table: FlowSpec
+    tags: tuple[str, ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Flow and deployment, as Prefect writes them."""
+        return f"{self.flow}/{self.pipeline}"
+
+    @property
+    def entrypoint(self) -> str:
+        """The module path that a worker imports."""
+        return f"{extensions.modules('flows')[self.flow]}.{self.flow}"
+
+    @property
+    def concurrency(self) -> int | None:
+        """The number of runs at once; None: as many as the pool takes."""
+        return None if self.flow == "fit" else self.table.concurrency
+
+    @property
+    def events(self) -> list[str]:
+        """The events that start it, at most once in the table's `cooldown_minutes`."""
+        events = ((DRIFT, self.table.on_drift), (SNAPSHOT, self.table.on_snapshot))
+        return [event for event, starts in events if starts]
+
+
+def owner_tags(settings: Settings) -> list[str]:
+    """The tags of this project's deployments; others on the server are not changed.
+
+    Raises:
+        DependencyError: the ledger, whose name is one of them, does not answer.
+    """
+    return [ledger_tag(settings), f"project:{settings.project.resolve().name}"]
+
+
+def recorded_of(wanted: Sequence[Wanted]) -> dict[str, str]:
+    """What the ledger records: the deployments, and the folders that they name."""
+    owners = {one.parameters.get("folder", ""): one.pipeline for one in wanted}
+    folders = {folder: pipeline for folder, pipeline in owners.items() if folder}
+    return {one.name: one.entrypoint for one in wanted} | folders
+
+
+def wanted_of(
+    spec: PipelineSpec, deploy: DeploySpec, folder: Path, settings: Settings
+) -> list[Wanted]:
+    """The deployments of a pipeline, whose folder is packed into the store.
+
+    Args:
+        spec: the pipeline, with an absolute source.
+        deploy: its table ``[deploy]``.
+        folder: its folder.
+        settings: where the store is.
+
+    Raises:
+        SpecError: a table sets a parameter that its flow does not have.
+    """
+    tags = (*owner_tags(settings), f"pipeline:{spec.name}")
+    digest = pack_folder(folder, Store(settings.store))
+    own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
+    wanted = []
+    for flow, table in {"train": deploy, **deploy.flows}.items():
+        taken = inspect.signature(find_flow(flow).fn).parameters
+        for name in table.parameters:
+            if name not in taken or name in own:
+                known = ", ".join(name for name in taken if name not in own) or "none"
+                raise SpecError(
+                    f"The flow {flow} has no parameter {name!r} for {spec.name} to "
+                    "set.",
+                    f"Its parameters are: {known}.",
+                )
+        parameters = {name: value for name, value in own.items() if name in taken}
+        parameters |= table.parameters
+        about = spec.description
+        wanted.append(Wanted(flow, spec.name, about, table, tags, parameters))
+    if deploy.train_pool:
+        about = f"The training of {spec.name}; train/{spec.name} starts it."
+        table = FlowSpec(pool=deploy.train_pool, cooldown_minutes=0)
+        wanted.append(Wanted("fit", spec.name, about, table, tags))
+    return wanted
+
+
+def find_flow(name: str) -> Any:
+    """Prefect's flow object of a name, such as ``train``."""
+    return getattr(extensions.load("flows", name), name)

@@ -1,0 +1,239 @@
+"""A pipeline's folder written from its data: ``headrace new``.
+
+The data is ingested as in a run, so that the file describes what was read. Fields that
+the data does not determine keep their defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
+from headrace.data.sources.opening import open_source
+from headrace.errors import UsageError
+from headrace.media import medium as medium_named
+from headrace.models import arguments_of
+from headrace.records import DEFAULT_TASK, Finding, SnapshotRecord
+from headrace.settings import Settings
+from headrace.signs import UNSEEN, as_code, as_markdown
+from headrace.spec import DataSpec, TrainingSpec, load_spec
+from headrace.spec.checks import shorten
+from headrace.spec.files import FILE_NAME
+from headrace.spec.pipeline import least_steps, media_names, recipe_of, task_names
+from headrace.stages.ingestion import ingest, reading_of
+from headrace.state.disk import disk_errors
+from headrace.state.store import Store
+from headrace.tasks import task as task_named
+from headrace.tasks.forms import Counts, Survey
+
+# Few rows need more epochs for a network to settle, many rows need fewer.
+MOST_STEPS = 12_000
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
+_FIELDS = ("item", "label", "group", "where")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+# A model card, for the user to complete.
+_README = """# {name}
+
+{summary} Say here what it is for, and what not.
+
+## Data
+
+From {source}; each item is brought to {form} {units}.{notes}
+
+{labels}
+
+## Limits
+
+{limits} Say here where the data comes from, whom it represents, and its licence.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was read of the data.
+
+    Attributes:
+        data: the fields for the pipeline file.
+        snapshot: the ingested data.
+        survey: what the task makes of it.
+    """
+
+    data: DataSpec
+    snapshot: SnapshotRecord
+    survey: Survey
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What looks wrong, including what a run will refuse the data for."""
+        rejected = self.snapshot.rejected
+        total = rejected + sum(self.snapshot.rows.values())
+        findings = [*self.snapshot.findings, *self.survey.findings]
+        if rejected > self.data.quarantine_limit * total:
+            message = (
+                f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be "
+                f"used, and a run refuses over {self.data.quarantine_limit:.0%}: mend "
+                "them first"
+            )
+            findings.append(
+                Finding(check="quarantine_limit", count=rejected, message=message)
+            )
+        return findings
+
+
+def draft(
+    name: str, medium: str, task: str, data: DataSpec, settings: Settings
+) -> tuple[Path, Inspection]:
+    """Inspect data, and write the folder of a pipeline for it.
+
+    Args:
+        name: of the pipeline.
+        medium: of its items.
+        task: what is learned of them.
+        data: the source, and the fields that the user has given.
+        settings: where the pipelines and the store are.
+
+    Returns:
+        the folder, and what was read of the data.
+
+    Raises:
+        UsageError: the name, the medium or the task is invalid, or the folder exists.
+        NotFoundError: there is no such data.
+        SourceError: it is damaged, or no item of it can be decoded.
+        Refusal: it is too little to learn from.
+        DependencyError: it cannot be reached, or the disk is full.
+    """
+    folder = settings.project / "pipelines" / name
+    _check(name, medium, task, folder)
+    inspection = inspect(data, medium, task, settings)
+    head = [f"# headrace run {name}", *inspection.survey.head, ""]
+    text = "\n".join([*head, *_tables(inspection), ""])
+    files = {FILE_NAME: text, "README.md": _readme(name, inspection)}
+    with disk_errors(str(folder)):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
+            made = Path(place) / name
+            made.mkdir()
+            for file, text in files.items():
+                (made / file).write_text(text, encoding="utf-8")
+            load_spec(made)
+            shutil.move(made, folder)
+    return folder, inspection
+
+
+def _check(name: str, medium: str, task: str, folder: Path) -> None:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{shorten(name)!r} is not a valid pipeline name.",
+            "Use small letters, digits, - and _, a letter first.",
+        )
+    if medium not in media_names():
+        raise UsageError(
+            f"There is no medium {medium!r}.", f"Media: {', '.join(media_names())}."
+        )
+    if task not in task_names():
+        raise UsageError(
+            f"There is no task {task!r}.", f"Tasks: {', '.join(task_names())}."
+        )
+    if folder.exists():
+        raise UsageError(
+            f"{folder} is there already.", "Choose another name, or delete that folder."
+        )
+
+
+def inspect(data: DataSpec, medium: str, task: str, settings: Settings) -> Inspection:
+    """Ingest data, and survey what its task can learn from it.
+
+    Raises:
+        Refusal: it is too little.
+        SourceError: it is damaged, or no item of it can be decoded.
+    """
+    with open_source(data.source, settings, reading_of(data, medium, task)) as source:
+        chosen = medium_named(medium).suggest(source.chunks)
+    data = data.model_copy(
+        update={key: value for key, value in chosen.items() if not getattr(data, key)}
+    )
+    snapshot = ingest(data, medium, Store(settings.store), settings, task)
+    counts: Counts = Counter()
+    items = 0
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard, ["split", "label", "item"])
+        pairs = zip(table["split"].to_pylist(), table["label"].to_pylist(), strict=True)
+        counts.update(("train" if s == "val" else s, label) for s, label in pairs)
+        items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
+    rejected = read_rejected(snapshot)["label"].to_pylist()
+    survey = task_named(task).survey.survey(data.source, counts, items, rejected)
+    return Inspection(data, snapshot, survey)
+
+
+def epochs_for(recipe: TrainingSpec, rows: int, least_steps: int) -> int:
+    """How many epochs so few or so many rows need; 0 if as many as in the recipe."""
+    steps = -(-rows // recipe.batch_size)
+    least = min(MOST_EPOCHS, -(-least_steps // steps))
+    most = max(FEWEST_EPOCHS, MOST_STEPS // steps)
+    epochs = min(max(recipe.epochs, least), max(most, least))
+    return 0 if epochs == recipe.epochs else epochs
+
+
+def _tables(inspection: Inspection) -> Iterator[str]:
+    data, survey = inspection.data, inspection.survey
+    description = inspection.snapshot.description
+    medium, task = medium_named(description.medium), description.task
+    yield f"medium = {_value(description.medium)}"
+    if task != DEFAULT_TASK:
+        yield f"task = {_value(task)}"
+    fields: dict[str, Any] = {"source": data.source}
+    if not medium.PADDED:
+        fields["shape"] = list(description.shape)
+    fields |= {name: getattr(data, name) or None for name in (*medium.FIELDS, *_FIELDS)}
+    fields["test_groups"] = list(data.test_groups) or None
+    yield from _table("[data]", {**fields, **survey.fields})
+    builder = medium.BEST_BUILDER
+    yield from _table("[model]", {"builder": builder})
+    if taken := arguments_of(builder) & survey.arguments.keys():
+        chosen = {name: survey.arguments[name] for name in sorted(taken)}
+        yield from _table("[model.arguments]", chosen)
+    recipe = TrainingSpec.model_validate(recipe_of(description.medium, builder, task))
+    rows, least = survey.rows["train"], max(least_steps(builder), survey.least_steps)
+    if epochs := epochs_for(recipe, rows, least):
+        yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
+    common = [{"name": name} for name in ("finite", "size", "champion")]
+    for gate in (*survey.gates, *common):
+        yield from _table("[[gates]]", gate)
+
+
+def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", head)
+    for name, value in fields.items():
+        if value is not None:
+            yield f"{name} = {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    """A value in TOML, in one line, with its invisible characters escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return UNSEEN.sub(lambda match: f"\\U{ord(match[0]):08x}", text)
+
+
+def _readme(name: str, inspection: Inspection) -> str:
+    survey, snapshot = inspection.survey, inspection.snapshot
+    medium = snapshot.description.medium
+    return _README.format(
+        name=name,
+        summary=survey.summary.format(medium=medium),
+        source=as_code(inspection.data.source),
+        form=" x ".join(map(str, snapshot.description.shape)),
+        units=medium_named(medium).UNITS,
+        notes="".join(f"\n- {as_markdown(note)}" for note in snapshot.notes),
+        labels="\n".join(survey.readme),
+        limits=survey.limits,
+    )
