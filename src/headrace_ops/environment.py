@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
-import ipaddress
 import json
 import os
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login, ensure_login, login_of
+from headrace_ops.hosts import is_loopback
 
 # The variables that a flow may need; the servers' secrets are not among them.
 PASSED_ON = (
@@ -100,6 +100,14 @@ def prefect_variables(login: Login) -> dict[str, str]:
     return variables
 
 
+def mlflow_variables(login: Login) -> dict[str, str]:
+    """The variables with which MLflow's clients send a login."""
+    return {
+        "MLFLOW_TRACKING_USERNAME": login.user,
+        "MLFLOW_TRACKING_PASSWORD": login.password,
+    }
+
+
 def enter_prefect(settings: Settings, api_url: str) -> None:
     """Make the Prefect clients of this process send the login of a server.
 
@@ -130,14 +138,6 @@ def home_logins(settings: Settings) -> dict[str, Login]:
     if mlflow_has_users():
         logins.pop("mlflow", None)
     return logins
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def mlflow_has_users() -> bool:

@@ -13,7 +13,6 @@ import os
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -111,7 +110,7 @@ def answers(url: str, seconds: float = 1.0) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310
             return bool(response.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, ValueError):
         return False
 
 

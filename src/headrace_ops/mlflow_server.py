@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login
-from headrace_ops.environment import is_loopback, mlflow_has_users, mlflow_login
+from headrace_ops.environment import mlflow_has_users, mlflow_login
 from headrace_ops.gate import Gate
-from headrace_ops.hosts import names_of, split_list
+from headrace_ops.hosts import is_loopback, names_of, split_list
 from headrace_ops.page_server import Pages
 
 _APP = "headrace_ops.mlflow_server:create_app"

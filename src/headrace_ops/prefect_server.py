@@ -13,13 +13,13 @@ import gc
 import os
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
 from headrace.settings import variable
 from headrace.state.logins import Login
-from headrace_ops.environment import is_loopback
 from headrace_ops.gate import Gate
-from headrace_ops.hosts import host_of, names_of, origin_of, split_list
+from headrace_ops.hosts import is_loopback, names_of, split_list
 
 WITHOUT_TRIGRAMS = "without-trigrams"
 _NO_OP = "SELECT 1"
@@ -53,7 +53,8 @@ def gated(host: str, *, is_lasting: bool) -> Gate:
     login = os.environ.pop(_LOGIN, "")
     if not login:
         raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
-    page = variable("PREFECT_UI_API_URL")
+    page = urlsplit(variable("PREFECT_UI_API_URL"))
+    own_origin = {f"{page.scheme}://{page.netloc}"} if page.netloc else set()
     origins = split_list(variable(_ORIGINS)) - {"*"}
     os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
     from prefect.server.api.server import create_app
@@ -61,8 +62,8 @@ def gated(host: str, *, is_lasting: bool) -> Gate:
     return Gate(
         create_app(final=is_lasting),
         logins=[Login.parse(login)],
-        hosts=names_of(host) | {host_of(page)} - {""},
-        origins=origins | {origin_of(page)} - {""},
+        hosts=names_of(host) | {page.hostname or ""} - {""},
+        origins=origins | own_origin,
         health=("/api/health", "/api/ready"),
     )
 

@@ -7,8 +7,8 @@ the run. As a module with a port, this is the temporary server.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -74,18 +74,19 @@ class TemporaryServer:
         self._environment_before.enter_context(restore_variables(*CLIENT_VARIABLES))
         login = prefect_login() or new_login()
         os.environ.update(prefect_variables(login))
-        self._command = [sys.executable, "-m", "headrace_ops.run_server", str(port)]
-        self._environment = {
-            **os.environ,
-            "PREFECT_SERVER_API_AUTH_STRING": login.text,
-            "PREFECT_UI_ENABLED": "0",
-            "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
-            "PREFECT__SERVER_EPHEMERAL": "1",
-        }
+        self._start = functools.partial(
+            guard.start,
+            [sys.executable, "-m", "headrace_ops.run_server", str(port)],
+            {
+                **os.environ,
+                "PREFECT_SERVER_API_AUTH_STRING": login.text,
+                "PREFECT_UI_ENABLED": "0",
+                "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
+                "PREFECT__SERVER_EPHEMERAL": "1",
+            },
+            str(self._log),
+        )
         self._guard = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return guard.start(self._command, self._environment, str(self._log))
 
     def wait(self) -> None:
         """Wait until it answers; start it a second time if it ends.

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +17,16 @@ from headrace.state.tracking.relocation import follow_home
 from headrace_ops import guard, mlflow_server, postgres, prefect_server
 from headrace_ops.environment import (
     flow_environment,
-    is_loopback,
     mlflow_has_users,
+    mlflow_variables,
     prefect_authorization,
     servers_logins,
 )
-from headrace_ops.hosts import WILDCARDS, local_host, url_host
+from headrace_ops.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace_ops.live import answers, free_port
 
 POOLS = ("cpu", "gpu")
+HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 PREFECT_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
 
@@ -79,70 +79,44 @@ def postgres_service(settings: Settings) -> Service:
     )
 
 
-def _web_service(
-    name: str,
-    settings: Settings,
-    link: str,
-    command: list[str],
-    environment: dict[str, str],
-    health: str,
-) -> Service:
-    return Service(
-        name=name,
-        command=command,
-        environment=environment,
-        log=settings.home.absolute() / f"{name}-server.log",
-        ready=lambda: answers(f"{link}{health}"),
-        link=link,
-        port=int(link.rpartition(":")[2]),
-    )
-
-
 def prefect_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """Prefect's server, with the home's database unless another is configured."""
     port = free_port(preferred_port, host)
     link = f"http://{local_host(host)}:{port}"
-    login = servers_logins(settings)["prefect"]
     environment = {
+        # The default is memory: a restarted server would cancel running flows.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
+        "PREFECT_UI_API_URL": "/api",  # the page works by every name of the server
         **os.environ,
         "PREFECT_API_URL": f"{link}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
-        "PREFECT_SERVER_API_AUTH_STRING": login.text,
+        "PREFECT_SERVER_API_AUTH_STRING": servers_logins(settings)["prefect"].text,
     }
-    # The default is memory: a restarted server would cancel running flows.
-    environment.setdefault(
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
-        "prefect.server.concurrency.lease_storage.filesystem",
-    )
-    # Relative, so that the page works by every name of the server.
-    environment.setdefault("PREFECT_UI_API_URL", "/api")
-    command = [sys.executable, "-m", prefect_server.__name__, host, str(port)]
+    command = [prefect_server.__name__, host, str(port)]
     if settings.postgres_socket and PREFECT_DATABASE not in environment:
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
         environment[PREFECT_DATABASE] = url
         command.append(prefect_server.WITHOUT_TRIGRAMS)
-    health = "/api/health"
-    return _web_service("prefect", settings, link, command, environment, health)
+    return _web_service("prefect", settings, link, command, environment)
 
 
 def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """MLflow's server, with the home's database unless another is configured."""
     follow_home(settings)
     port = free_port(preferred_port, host)
-    link = f"http://{local_host(host)}:{port}"
-    login = servers_logins(settings)["mlflow"]
     environment = {
+        # Other users of the machine can read the command line, but not the environment.
+        MLFLOW_DATABASE: settings.tracking_uri,
+        "MLFLOW_UVICORN_OPTS": "--log-level warning --no-access-log",
         **os.environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_TRACKING_USERNAME": login.user,
-        "MLFLOW_TRACKING_PASSWORD": login.password,
+        **mlflow_variables(servers_logins(settings)["mlflow"]),
     }
-    # Other users of the machine can read the command line, but not the environment.
-    environment.setdefault(MLFLOW_DATABASE, settings.tracking_uri)
-    environment.setdefault("MLFLOW_UVICORN_OPTS", "--log-level warning --no-access-log")
-    command = [sys.executable, "-m", mlflow_server.__name__, "server"]
-    command += ["--workers", "1", "--host", host, "--port", str(port)]
+    command = [mlflow_server.__name__, "server", "--workers", "1"]
+    command += ["--host", host, "--port", str(port)]
     if not is_loopback(host):
         names = ("localhost", "127.0.0.1", url_host(host), socket.getfqdn())
         hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # escaped globs
@@ -153,23 +127,41 @@ def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Servic
     if mlflow_has_users():
         command += ["--app-name", "basic-auth"]
         environment.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
-    return _web_service("mlflow", settings, link, command, environment, "/health")
+    link = f"http://{local_host(host)}:{port}"
+    return _web_service("mlflow", settings, link, command, environment)
+
+
+def _web_service(
+    name: str,
+    settings: Settings,
+    link: str,
+    command: list[str],
+    environment: dict[str, str],
+) -> Service:
+    return Service(
+        name=name,
+        command=[sys.executable, "-m", *command],
+        environment=environment,
+        log=settings.home.absolute() / f"{name}-server.log",
+        ready=lambda: answers(link + HEALTH[name]),
+        link=link,
+        port=int(link.rpartition(":")[2]),
+    )
 
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
     """A worker of one pool, with only the variables that its flows need."""
-    home, started = settings.home.absolute(), datetime.now(UTC)
+    started = datetime.now(UTC)
     environment = flow_environment(settings)
     api_url = environment["PREFECT_API_URL"] = f"{links['prefect']}/api"
     environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
     if variable(MLFLOW_DATABASE) or _artifact_root_is_configured():
         environment.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
-    command = [sys.executable, "-m", "headrace_cli", "worker"]
     return Service(
         name=f"{pool} worker",
-        command=[*command, "--pool", pool],
+        command=[sys.executable, "-m", "headrace_cli", "worker", "--pool", pool],
         environment=environment,
-        log=home / f"{pool}-worker.log",
+        log=settings.home.absolute() / f"{pool}-worker.log",
         ready=lambda: has_worker(api_url, pool, started),
     )
 
@@ -185,7 +177,7 @@ def has_worker(api_url: str, pool: str, since: datetime) -> bool:
         with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
             heartbeats = [w["last_heartbeat_time"] for w in json.load(response)]
             return any(datetime.fromisoformat(t) > since for t in heartbeats if t)
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, ValueError):
         return False
 
 

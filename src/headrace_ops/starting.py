@@ -14,6 +14,7 @@ from headrace_ops.environment import (
     CONFIGURED,
     home_logins,
     mlflow_has_users,
+    mlflow_variables,
     prefect_variables,
     require_passwords,
     servers_logins,
@@ -51,19 +52,19 @@ def start_all(
     configure(settings)
     if not variable("PREFECT_API_URL"):
         os.environ.update(prefect_variables(servers_logins(settings)["prefect"]))
-    links: dict[str, str] = {}
     wants_postgres = with_postgres or settings.postgres_socket
     if wants_postgres and servers.own_postgres_is_used():
         postgres.check_home(settings)
         supervisor.start(servers.postgres_service(settings))
         settings = Settings()  # with the URLs of the databases in that PostgreSQL
-    links |= _start_servers(supervisor, settings, host)
-    write_links(settings, _with_postgres(links, settings), home_logins(settings))
+    links = _start_servers(supervisor, settings, host)
+    shown = _with_postgres(links, settings)
+    write_links(settings, shown, home_logins(settings))
     supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
     public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
         "status": "up",
-        "links": _with_postgres(links, settings),
+        "links": shown,
         "workers": list(pools),
         "home": str(settings.home.absolute()),
         "environment": _environment(settings, public),
@@ -92,16 +93,14 @@ def _servers(
 ) -> tuple[dict[str, str], list[Service]]:
     links: dict[str, str] = {}
     services: list[Service] = []
-    for name, page, make in (
-        ("prefect", "/api/health", servers.prefect_service),
-        ("mlflow", "/health", servers.mlflow_service),
-    ):
+    make = {"prefect": servers.prefect_service, "mlflow": servers.mlflow_service}
+    for name, make_service in make.items():
         key = CONFIGURED[name]
         links[name] = variable(key).rstrip("/").removesuffix("/api")
         if not links[name].startswith("http"):
-            services.append(make(settings, host, ports[name]))
+            services.append(make_service(settings, host, ports[name]))
             links[name] = services[-1].link
-        elif not answers(links[name] + page, 10):
+        elif not answers(links[name] + servers.HEALTH[name], 10):
             raise DependencyError(
                 f"{links[name]}, which {key} names, does not answer.",
                 f"Start it, or unset {key} to start one here.",
@@ -144,8 +143,7 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     if "prefect" in own:
         variables |= prefect_variables(own["prefect"])
     if "mlflow" in own:
-        variables["MLFLOW_TRACKING_USERNAME"] = own["mlflow"].user
-        variables["MLFLOW_TRACKING_PASSWORD"] = own["mlflow"].password
+        variables |= mlflow_variables(own["mlflow"])
     return variables
 
 

@@ -17,7 +17,8 @@ from headrace.state.logins import login_of
 from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
 from headrace_ops.doctor.databases import check_clock, check_database
 from headrace_ops.doctor.machine import compare
-from headrace_ops.environment import is_loopback, mlflow_login, prefect_login
+from headrace_ops.environment import mlflow_login, prefect_login
+from headrace_ops.hosts import is_loopback
 from headrace_ops.live import lasting_api_url, live_links
 
 SECONDS = 2.0
