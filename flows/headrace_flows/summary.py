@@ -23,8 +23,7 @@ from headrace.records import (
 from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
 from headrace_flows.run import STAGES, Run
-from headrace_ops import pages
-from headrace_ops.live import UI_PORTS, live_links
+from headrace_ops import live
 
 INTERRUPTED = 130
 log = logging.getLogger("headrace")
@@ -195,8 +194,8 @@ def links(
     if contract is not None:
         docs = contract.docs_uri
         found["data_docs"] = Path(docs).as_uri() if store.is_local else docs
-        if "mlflow" in live_links(settings) and pages.are_served(settings):
-            found["data_docs"] = mlflow_url(settings) + pages.data_docs_path(docs)
+        if "mlflow" in live.live_links(settings) and live.are_pages_served(settings):
+            found["data_docs"] = mlflow_url(settings) + live.data_docs_path(docs)
     return found
 
 
@@ -204,12 +203,12 @@ def page_links(run: Run) -> dict[str, str]:
     """The links of a run for its pages, from which a file's could not be opened."""
     settings, training, contract = run.plan.settings, run.training, run.contract
     found = links(settings, training, contract, run.flow_run_url, run.plan.store)
-    if pages.are_served(settings):
+    if live.are_pages_served(settings):
         server = mlflow_url(settings)
         if contract is not None:
-            found["data_docs"] = server + pages.data_docs_path(contract.docs_uri)
+            found["data_docs"] = server + live.data_docs_path(contract.docs_uri)
         if training is not None:
-            found["report"] = server + pages.report_path(training.run_id)
+            found["report"] = server + live.report_path(training.run_id)
     return found
 
 
@@ -224,5 +223,5 @@ def mlflow_url(settings: Settings) -> str:
     if tracking.scheme in {"http", "https"}:
         host = tracking.netloc.rpartition("@")[2]
         return urlunsplit((tracking.scheme, host, tracking.path, "", "")).rstrip("/")
-    live = live_links(settings).get("mlflow")
-    return live or f"http://127.0.0.1:{UI_PORTS['mlflow']}"
+    started = live.live_links(settings).get("mlflow")
+    return started or f"http://127.0.0.1:{live.UI_PORTS['mlflow']}"

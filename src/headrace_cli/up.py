@@ -43,8 +43,7 @@ def up(
     from headrace_flows.watching import watching_champions
     from headrace_ops.live import only_one
     from headrace_ops.servers import POOLS
-    from headrace_ops.starting import page_links, start_all
-    from headrace_ops.supervisor import Supervisor
+    from headrace_ops.supervisor import Supervisor, page_links, start_all
 
     settings = prepared(to_start_servers=True)
     with only_one(settings) as lock:

@@ -20,6 +20,7 @@ from pathlib import Path
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
+from headrace_ops.environment import mlflow_has_users
 
 START_LIMIT_SECONDS = 120
 ENDING_LIMIT_SECONDS = 30
@@ -155,3 +156,26 @@ def tail(log: Path) -> str:
 def last_line(log: Path) -> str:
     """The last line of a log."""
     return (tail(log).splitlines() or ["no message"])[-1]
+
+
+PAGES = "/headrace/"
+DATA_DOCS = f"{PAGES}data_docs/"
+
+
+def report_path(run_id: str) -> str:
+    """The path of the report of an MLflow run."""
+    return f"{PAGES}reports/{run_id}"
+
+
+def data_docs_path(uri: str) -> str:
+    """The path of a validation's page, from its URI in the store."""
+    folder, _, page = uri.rpartition("/")
+    return f"{DATA_DOCS}{folder.rpartition('/')[2]}/{page}"
+
+
+def are_pages_served(settings: Settings) -> bool:
+    """Whether `headrace up` serves these pages when it runs in this home."""
+    configured = variable("MLFLOW_TRACKING_URI")
+    is_own = configured == live_links(settings).get("mlflow")
+    is_elsewhere = configured.startswith("http") and not is_own
+    return not is_elsewhere and not mlflow_has_users()

@@ -1,14 +1,19 @@
-"""MLflow's server behind the gate.
+"""MLflow's server behind the gate, with Headrace's own pages.
 
 The module takes the arguments of ``mlflow``. A monkeypatch makes MLflow serve
 ``create_app``, its own application behind the gate. The gate requires the login in the
 environment, or one of MLflow's users if MLflow's access control is configured.
+
+Headrace's pages are the Data Docs in the store and the reports of runs, which are
+artifacts. A page loads no other resource and runs no script.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
+import re
 import runpy
 import sys
 import time
@@ -16,13 +21,20 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from headrace.errors import UsageError
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headrace.errors import HeadraceError, UsageError
+from headrace.pages import POLICY
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login
+from headrace.state.store import Store
+from headrace.state.tracking import Tracking
+from headrace.use.reporting import REPORT
 from headrace_ops.environment import mlflow_has_users, mlflow_login
 from headrace_ops.gate import Gate
 from headrace_ops.hosts import is_loopback, names_of, split_list
-from headrace_ops.page_server import Pages
+from headrace_ops.live import DATA_DOCS, PAGES
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
@@ -147,3 +159,44 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+_DATA_DOCS = re.compile(DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
+_REPORT = re.compile(PAGES + r"reports/([0-9a-f]{32})")
+_HEADERS = {
+    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+
+
+class Pages:
+    """An ASGI middleware that serves Headrace's pages."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on to the application."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(PAGES):
+            await self._app(scope, receive, send)
+            return
+        page = None
+        if scope["method"] == "GET":
+            page = await asyncio.to_thread(self.find, path)
+        body, status = (page, 200) if page else (b"There is no such page.", 404)
+        await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
+
+    def find(self, path: str) -> bytes | None:
+        """The page at a path; None if there is none."""
+        try:
+            if docs := _DATA_DOCS.fullmatch(path):
+                store = Store(self._settings.store)
+                return store.read(f"data_docs/{docs[1]}index.html")
+            if report := _REPORT.fullmatch(path):
+                return Tracking(self._settings).run_file(report[1], REPORT)
+        except (HeadraceError, OSError):
+            return None
+        return None

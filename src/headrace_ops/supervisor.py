@@ -1,18 +1,40 @@
-"""Supervises servers: restarts a server that ended, with backoff."""
+"""Starts the servers of ``headrace up`` in order, and restarts one that ended."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
 
 from headrace.errors import DependencyError
-from headrace_ops import guard
-from headrace_ops.live import last_line, wait_until
+from headrace.settings import Settings, variable
+from headrace_ops import guard, postgres, servers
+from headrace_ops.environment import (
+    CONFIGURED,
+    home_logins,
+    mlflow_has_users,
+    mlflow_variables,
+    prefect_variables,
+    require_passwords,
+    servers_logins,
+)
+from headrace_ops.live import (
+    DATA_DOCS,
+    UI_PORTS,
+    answers,
+    last_line,
+    tail,
+    wait_until,
+    write_links,
+)
+from headrace_ops.run_server import configure
 from headrace_ops.servers import Service
 
 POLL_SECONDS = 0.5
@@ -145,3 +167,137 @@ def _is_ready(server: Supervised) -> bool:
                 if is_listening and connection.laddr.port == server.service.port:
                     return True
     return False
+
+
+def start_all(
+    supervisor: Supervisor,
+    settings: Settings,
+    *,
+    with_postgres: bool,
+    pools: tuple[str, ...],
+    host: str,
+) -> dict[str, Any]:
+    """Start the servers that are not configured elsewhere, and wait until they answer.
+
+    Args:
+        with_postgres: whether to start a PostgreSQL even if the home has none yet.
+        pools: the pools to start a worker for.
+
+    Returns:
+        The result of ``up``: ``links``, ``workers``, ``home``, and ``environment``, the
+        variables with which a shell uses these servers.
+
+    Raises:
+        UsageError: the address needs a password, or the home's state is in SQLite.
+        DependencyError: a server does not start.
+    """
+    require_passwords(host)
+    configure(settings)
+    if not variable("PREFECT_API_URL"):
+        os.environ.update(prefect_variables(servers_logins(settings)["prefect"]))
+    wants_postgres = with_postgres or settings.postgres_socket
+    if wants_postgres and servers.own_postgres_is_used():
+        postgres.check_home(settings)
+        supervisor.start(servers.postgres_service(settings))
+        settings = Settings()  # with the URLs of the databases in that PostgreSQL
+    links = _start_servers(supervisor, settings, host)
+    shown = _with_postgres(links, settings)
+    write_links(settings, shown, home_logins(settings))
+    supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
+    public = {n: servers.public_link(link, host) for n, link in links.items()}
+    return {
+        "status": "up",
+        "links": shown,
+        "workers": list(pools),
+        "home": str(settings.home.absolute()),
+        "environment": _environment(settings, public),
+    }
+
+
+def _start_servers(
+    supervisor: Supervisor, settings: Settings, host: str
+) -> dict[str, str]:
+    """Start Prefect's and MLflow's server, unless one is configured."""
+    links, services = _servers(settings, host, UI_PORTS)
+    try:
+        supervisor.start(*services)
+    except DependencyError:
+        # Another process may have taken a free port meanwhile.
+        if not any("already in use" in tail(service.log) for service in services):
+            raise
+        supervisor.drop(*services)
+        links, services = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
+        supervisor.start(*services)
+    return links
+
+
+def _servers(
+    settings: Settings, host: str, ports: Mapping[str, int]
+) -> tuple[dict[str, str], list[Service]]:
+    links: dict[str, str] = {}
+    services: list[Service] = []
+    make = {"prefect": servers.prefect_service, "mlflow": servers.mlflow_service}
+    for name, make_service in make.items():
+        key = CONFIGURED[name]
+        links[name] = variable(key).rstrip("/").removesuffix("/api")
+        if not links[name].startswith("http"):
+            services.append(make_service(settings, host, ports[name]))
+            links[name] = services[-1].link
+        elif not answers(links[name] + servers.HEALTH[name], 10):
+            raise DependencyError(
+                f"{links[name]}, which {key} names, does not answer.",
+                f"Start it, or unset {key} to start one here.",
+            )
+    return links, services
+
+
+def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
+    """The links, and the ledger's PostgreSQL without its password."""
+    url = settings.database_url
+    if not url.startswith("postgresql"):
+        return links
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    netloc = f"{user}{at}{host}" if user else host
+    link = parts._replace(scheme="postgresql", netloc=netloc).geturl()
+    return {**links, "postgres": link}
+
+
+def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
+    """The variables for clients of these servers, with the home's login.
+
+    They contain no login from the environment, and no database URL with a password.
+    """
+    variables = {
+        "HEADRACE_HOME": str(settings.home.absolute()),
+        "HEADRACE_PROJECT": str(settings.project.absolute()),
+        "HEADRACE_STORE": settings.store,
+        "HEADRACE_DATABASE_URL": settings.database_url,
+        "PREFECT_API_URL": f"{links['prefect']}/api",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": variable(
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+        ),
+        "MLFLOW_TRACKING_URI": links["mlflow"],
+    }
+    if urlsplit(settings.database_url).password:
+        del variables["HEADRACE_DATABASE_URL"]
+    own = home_logins(settings)
+    if "prefect" in own:
+        variables |= prefect_variables(own["prefect"])
+    if "mlflow" in own:
+        variables |= mlflow_variables(own["mlflow"])
+    return variables
+
+
+def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
+    """The links, with a login for the servers that were started here."""
+    logins = servers_logins(settings)
+    pages = dict(links)
+    for name, key in CONFIGURED.items():
+        is_started = not variable(key).startswith("http")
+        if is_started and not (name == "mlflow" and mlflow_has_users()):
+            pages[name] = logins[name].link(links[name])
+            if name == "mlflow":
+                pages["data docs"] = logins[name].link(links[name], DATA_DOCS)
+    return pages

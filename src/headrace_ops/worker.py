@@ -17,10 +17,9 @@ from uuid import UUID, uuid4
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.ledger.deployments import Deployments
-from headrace_ops.admission import NotAdmitted, admit
 from headrace_ops.environment import enter_prefect, flow_environment
 from headrace_ops.live import answers, lasting_api_url
-from headrace_ops.pools import check_pool
+from headrace_ops.pools import NotAdmitted, admit, check_pool
 from headrace_ops.run_server import configure
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import httpx
 from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace_ops.doctor.check import Check, unreachable, wrong
-from headrace_ops.doctor.databases import check_ledger
 from headrace_ops.doctor.machine import (
     check_bytecode,
     check_extensions,
@@ -23,7 +22,7 @@ from headrace_ops.doctor.machine import (
     check_telemetry,
     check_versions,
 )
-from headrace_ops.doctor.servers import check_mlflow, check_prefect
+from headrace_ops.doctor.services import check_ledger, check_mlflow, check_prefect
 
 __all__ = ["CHECKS", "Check", "examine"]
 

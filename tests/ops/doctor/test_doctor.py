@@ -17,11 +17,11 @@ import pytest
 
 from headrace.settings import Settings
 from headrace_ops.doctor import CHECKS, Check, examine, machine
-from headrace_ops.doctor.databases import check_clock
-from headrace_ops.doctor.servers import (
+from headrace_ops.doctor.services import (
     MLFLOW,
     PREFECT,
     check_artifacts,
+    check_clock,
     check_door,
     check_mlflow,
     check_prefect,
