@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from headrace.signs import UNSEEN, visible
-from headrace_cli.bars import use_bars
-from headrace_cli.words import make_console
+from headrace_cli.terminal import console, show_progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from headrace.settings import Settings
 
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-]
+INTERRUPTED = 130  # the exit code
 
 
-class Answered(Exception):
-    """The answer is printed; the process must still exit with a code."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
-
-
-def console() -> Console:
-    """Standard output, in colour on a terminal; markup needs ``markup=True``."""
-    return make_console(is_terminal=sys.stdout.isatty())
+def wants_json() -> bool:
+    """Whether ``--json`` is given; known before the options are parsed."""
+    return "--json" in sys.argv
 
 
 def prepared(settings: Settings | None = None, **options: bool) -> Settings:
@@ -53,11 +37,7 @@ def prepared(settings: Settings | None = None, **options: bool) -> Settings:
 
 
 def answer(
-    value: Mapping[str, Any],
-    show: Callable[[], object] | str,
-    *,
-    as_json: bool,
-    exit_code: int = 0,
+    value: Mapping[str, Any], show: Callable[[], object] | str, exit_code: int = 0
 ) -> None:
     """Give a command's answer, and end it.
 
@@ -66,16 +46,16 @@ def answer(
         show: prints the text, or is the text.
 
     Raises:
-        Answered: the exit code is not 0.
+        SystemExit: the exit code is not 0.
     """
-    if as_json:
+    if wants_json():
         print_json(value)
     elif isinstance(show, str):
         console().print(show)
     else:
         show()
     if exit_code:
-        raise Answered(exit_code)
+        sys.exit(exit_code)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -86,25 +66,17 @@ def print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-class _StandardError(logging.StreamHandler[Any]):
-    """The current standard error, which rich replaces while it shows bars."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
-
-
-class _VisibleFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
+def print_failure(message: str, action: str, kind: str) -> None:
+    """Print why a command failed, and what to do."""
+    if wants_json():
+        error = {"kind": kind, "message": message, "action": action}
+        reason = f"{message} {action}".strip()
+        print_json({"status": "error", "reason": reason, "error": error})
+    sys.stderr.write(visible(f"headrace: {message}\n"))
+    if action:
+        sys.stderr.write(visible(f"          {action}\n"))
 
 
-def show_progress() -> None:
-    """Send log messages and progress to standard error."""
-    logger = logging.getLogger("headrace")
-    if not logger.handlers:
-        handler = _StandardError()
-        handler.setFormatter(_VisibleFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-    logger.propagate = False
-    use_bars()
+def print_interrupted() -> None:
+    """Print that the command was interrupted."""
+    print_failure("Interrupted.", "Run the same command to go on.", "Interrupted")

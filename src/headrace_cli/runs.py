@@ -1,14 +1,16 @@
-"""``headrace run`` and ``headrace check``."""
+"""``headrace run``, ``headrace check`` and ``headrace open``."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from headrace.errors import Refusal
-from headrace_cli.answers import JsonOption, answer, console, prepared
+from headrace_cli.answers import answer, prepared
 from headrace_cli.pipelines import (
     DataOption,
     PipelineArgument,
@@ -18,7 +20,7 @@ from headrace_cli.pipelines import (
     open_pipeline,
 )
 from headrace_cli.summary import show_summary, show_warnings
-from headrace_cli.words import marked
+from headrace_cli.terminal import console, marked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -32,11 +34,8 @@ def run(
     data: DataOption = None,
     register_only: Annotated[
         bool,
-        typer.Option(
-            "--register-only", help="Promote nothing: the champion stays as it is."
-        ),
+        Option("--register-only", help="Promote nothing: the champion stays as it is."),
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Run the train flow here and now: from data to a promoted model.
 
@@ -61,10 +60,7 @@ def run(
         summary = summarise_finished(run, finished)
         exit_code = int(finished.status == "refused")
 
-    def show() -> None:
-        show_summary(summary, settings)
-
-    answer(summary, show, as_json=as_json, exit_code=exit_code)
+    answer(summary, lambda: show_summary(summary, settings), exit_code)
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
@@ -88,7 +84,7 @@ def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
 def check(
     pipeline: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             help="A pipeline; by default all of them.",
             autocompletion=complete_pipelines,
         ),
@@ -96,14 +92,13 @@ def check(
     overrides: SetOption = None,
     data: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--data",
             metavar="URI",
             help="Also ingest this data and check the contract; 'default' is the "
             "pipeline's own source.",
         ),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
     from headrace.settings import Settings, pipeline_names
@@ -129,7 +124,7 @@ def check(
                 console().print("comes with Headrace:", style="dim")
             _show_check(result)
 
-    answer(value, show, as_json=as_json, exit_code=int(refused))
+    answer(value, show, int(refused))
 
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
@@ -192,4 +187,36 @@ def _show_check(result: dict[str, Any]) -> None:
         out.print(f"  {name}: {link}")
 
 
-COMMANDS = (run, check)
+def open_report(
+    name: Annotated[
+        str,
+        Argument(
+            help="A pipeline, for its last run; or MODEL/VERSION.",
+            metavar="PIPELINE|MODEL/VERSION",
+            autocompletion=complete_pipelines,
+        ),
+    ],
+) -> None:
+    """Open the report of a run in a browser.
+
+    It is one HTML page with verdict, metrics, pictures, data and recipe, and needs no
+    network. Its path is printed; the browser opens on a terminal with windows only.
+    """
+    from headrace.settings import variable
+    from headrace.use.reporting import find_report
+
+    place = find_report(name, prepared())
+    path = Path(place)
+    uri = path.as_uri() if path.is_absolute() else place
+    value = {"name": name, "status": "ok", "report": place, "uri": uri}
+
+    def show() -> None:
+        console().print(place)
+        has_display = variable("DISPLAY") or variable("WAYLAND_DISPLAY")
+        if sys.stdout.isatty() and (has_display or sys.platform != "linux"):
+            typer.launch(uri)
+
+    answer(value, show)
+
+
+open_report.__name__ = "open"

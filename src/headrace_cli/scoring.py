@@ -4,35 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from headrace.progress import Progress
-from headrace_cli.answers import JsonOption, answer, prepared
-from headrace_cli.pipelines import DATA, column_option, complete_pipelines
+from headrace_cli.answers import answer, prepared
+from headrace_cli.pipelines import DATA, ModelVersionArgument, column_option
 
 if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
 
 
 def score(  # noqa: PLR0913 (options)
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model, which means its champion, or MODEL/VERSION.",
-            autocompletion=complete_pipelines,
-        ),
-    ],
+    model: ModelVersionArgument,
     source: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="INPUT",
             help=f"What to score, with or without labels. {DATA}",
         ),
     ],
     output: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="OUTPUT", help="A .csv or .parquet file: a path or any fsspec URI."
         ),
     ],
@@ -47,18 +40,15 @@ def score(  # noqa: PLR0913 (options)
     ] = None,
     id_: Annotated[
         str | None,
-        typer.Option(
-            "--id", metavar="COLUMN", help="A table's column to keep, as `id`."
-        ),
+        Option("--id", metavar="COLUMN", help="A table's column to keep, as `id`."),
     ] = None,
     keep_text: Annotated[
-        bool, typer.Option("--keep-text", help="Keep each text, as `text`.")
+        bool, Option("--keep-text", help="Keep each text, as `text`.")
     ] = False,
     encoding: Annotated[
         str | None,
-        typer.Option(help="Of the texts; by default it is recognised."),
+        Option(help="Of the texts; by default it is recognised."),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Score a batch: one row for each item, in their order."""
     from headrace.use import scoring
@@ -72,7 +62,7 @@ def score(  # noqa: PLR0913 (options)
     value = record.model_dump(exclude_none=True)
     metrics, seconds = value.pop("metrics"), value.pop("seconds")
     value |= {**metrics, "seconds": seconds}
-    answer(value, _text(record), as_json=as_json)
+    answer(value, _text(record))
 
 
 def _text(record: ScoringRecord) -> str:
@@ -86,6 +76,3 @@ def _text(record: ScoringRecord) -> str:
         f"{record.rows:,} items of {record.input} in {record.seconds:.1f} s{failed}"
         f"{metrics}\n{record.output}  (data digest {record.data_digest[:12]})"
     )
-
-
-COMMANDS = (score,)

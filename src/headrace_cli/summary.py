@@ -5,9 +5,7 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from headrace_cli.answers import console
-from headrace_cli.tables import show_rows
-from headrace_cli.words import marked, one_line
+from headrace_cli.terminal import console, marked, one_line, show_rows
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -1,33 +1,57 @@
-"""``headrace new``."""
+"""``headrace init`` and ``headrace new``."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from headrace_cli.answers import JsonOption, answer, console, prepared
-from headrace_cli.pipelines import DATA, absolute_source, column_option
-from headrace_cli.words import marked, one_line
+from headrace_cli.answers import answer, prepared
+from headrace_cli.pipelines import (
+    DATA,
+    absolute_source,
+    column_option,
+    complete_pipelines,
+)
+from headrace_cli.terminal import console, marked, one_line
+
+
+def init(
+    folder: Annotated[
+        Path,
+        Argument(metavar="DIR", help="A folder, which is made where there is none."),
+    ] = Path(),
+    example: Annotated[
+        str,
+        Option(
+            metavar="PIPELINE",
+            help="What it begins with: digits (images), messages (texts), "
+            "few_spoken_digits (sounds), or another one that `headrace list` shows.",
+            autocompletion=complete_pipelines,
+        ),
+    ] = "digits",
+) -> None:
+    """Make a project with an example that runs offline."""
+    from headrace.settings import Settings
+    from headrace.use.projects import create_project
+
+    pipeline = create_project(folder, example, Settings())
+    project, name = folder.absolute(), pipeline.name
+    steps = [] if project == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
+    steps.append(f"headrace run {name}")
+    value = {"project": str(project), "pipeline": name, "next": steps}
+    text = f"{project}: a project with the pipeline {name}\n  next: "
+    answer(value, text + " && ".join(steps))
 
 
 def new(  # noqa: PLR0913
-    name: Annotated[str, typer.Argument(help="The pipeline's name, and its model's.")],
-    medium: Annotated[
-        str, typer.Option(help="What its items are: image, text or audio.")
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="URI",
-            help=DATA,
-        ),
-    ],
-    task: Annotated[
-        str, typer.Option(help="What is learned of an item.")
-    ] = "classification",
+    name: Annotated[str, Argument(help="The pipeline's name, and its model's.")],
+    medium: Annotated[str, Option(help="What its items are: image, text or audio.")],
+    data: Annotated[str, Option(metavar="URI", help=DATA)],
+    task: Annotated[str, Option(help="What is learned of an item.")] = "classification",
     label: Annotated[
         str | None,
         column_option("A table's column of labels, or of another task's targets."),
@@ -41,11 +65,8 @@ def new(  # noqa: PLR0913
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option(
-            metavar="EXPR", help="Which rows: \"lang == 'en' and score > 2\"."
-        ),
+        Option(metavar="EXPR", help="Which rows: \"lang == 'en' and score > 2\"."),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write a pipeline for your data, after looking at it."""
     from headrace.spec import DataSpec, load_spec
@@ -72,7 +93,7 @@ def new(  # noqa: PLR0913
     }
     epochs = load_spec(pipeline.folder).training.epochs
     about = [*survey.lines, f"{epochs} epochs, as training.epochs says"]
-    answer(value, lambda: _show(value, about), as_json=as_json)
+    answer(value, lambda: _show(value, about))
 
 
 def _show(value: dict[str, Any], labels: Sequence[str]) -> None:
@@ -91,6 +112,3 @@ def _show(value: dict[str, Any], labels: Sequence[str]) -> None:
     ]
     for line in lines:
         out.print(f"  {one_line(line)}")
-
-
-COMMANDS = (new,)

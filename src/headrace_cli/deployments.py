@@ -1,15 +1,21 @@
-"""``headrace deploy``."""
+"""``headrace deploy`` and ``headrace trigger``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace_cli.answers import JsonOption, answer, console, prepared
-from headrace_cli.pipelines import open_pipeline
-from headrace_cli.words import marked
+from headrace_cli.answers import answer, prepared
+from headrace_cli.pipelines import (
+    DataOption,
+    PipelineArgument,
+    SetOption,
+    all_overrides,
+    open_pipeline,
+)
+from headrace_cli.terminal import console, marked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -25,11 +31,8 @@ EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 def deploy(
     pipeline: Annotated[
         str | None,
-        typer.Argument(
-            help="A pipeline; by default all, and stale deployments are deleted."
-        ),
+        Argument(help="A pipeline; by default all, and stale deployments are deleted."),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make the deployments that the [deploy] tables describe."""
     from headrace.state.ledger.deployments import Deployments
@@ -63,7 +66,7 @@ def deploy(
         "deployments": [_described(deployment, url) for deployment in applied],
         "notify": notified or None,
     }
-    answer(value, lambda: _show(value), as_json=as_json)
+    answer(value, lambda: _show_deployments(value))
 
 
 def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
@@ -95,7 +98,7 @@ def _described(applied: Applied, url: str) -> dict[str, Any]:
     return described
 
 
-def _show(value: dict[str, Any]) -> None:
+def _show_deployments(value: dict[str, Any]) -> None:
     out = console()
     for row in value["deployments"]:
         out.print(f"[bold]{marked(row['name'])}[/] {row['state']}", end="", markup=True)
@@ -115,4 +118,44 @@ def _show(value: dict[str, Any]) -> None:
     out.print(f"server: {value['server']}")
 
 
-COMMANDS = (deploy,)
+def trigger(
+    pipeline: PipelineArgument,
+    overrides: SetOption = None,
+    data: DataOption = None,
+    flow: Annotated[
+        str, Option(help="Which of the pipeline's deployed flows.")
+    ] = "train",
+) -> None:
+    """Start a run of a deployed pipeline on a worker, now.
+
+    It runs the file that was deployed. A --set of gates, contract, evaluation,
+    promotion or data (except its source) makes the run an experiment, as for run.
+    """
+    from headrace_flows.client import connect
+    from headrace_flows.triggering import trigger as start
+
+    settings = prepared()
+    name = open_pipeline(pipeline, settings, overrides, data)[0].name
+    with connect(settings) as (client, url):
+        started = start(client, name, all_overrides(overrides, data), settings, flow)
+    run, pool = started.run, started.pool
+    reason = f"a worker of pool {pool} runs it"
+    if not started.has_worker:
+        reason = (
+            f"no worker of pool {pool} is there: it waits for `headrace up` or "
+            f"`headrace worker --pool {pool}`"
+        )
+    value = {
+        "pipeline": name,
+        "status": "triggered",
+        "reason": reason,
+        "run": run.name,
+        "flow_run_id": str(run.id),
+        "link": f"{url}/runs/flow-run/{run.id}",
+        "experiment": bool(started.overrides),
+        "overrides": list(started.overrides),
+    }
+    lines = [f"{name}: triggered run {run.name}; {reason}"]
+    if started.overrides:
+        lines.append(f"  experiment: it overrides {', '.join(started.overrides)}")
+    answer(value, "\n".join([*lines, f"  {value['link']}"]))

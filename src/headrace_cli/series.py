@@ -1,60 +1,148 @@
-"""``headrace backfill``."""
+"""``headrace tune`` and ``headrace backfill``: many runs of a pipeline."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
 from datetime import date
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Option
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import DependencyError, Refusal, UsageError
 from headrace.progress import Progress
-from headrace_cli.answers import JsonOption, answer, console, prepared
-from headrace_cli.pipelines import PipelineArgument, open_pipeline
-from headrace_cli.tables import show_rows
+from headrace_cli.answers import INTERRUPTED, answer, prepared
+from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
+from headrace_cli.summary import show_summary
+from headrace_cli.terminal import console, show_rows
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace_flows.backfilling import Backfill, Task
     from headrace_flows.backfilling.runs import Runner
+    from headrace_flows.tuning import Tuning
+
+SHOWN = 5
 
 
-class Every(StrEnum):
-    """The step of a range."""
+def tune(
+    pipeline: PipelineArgument,
+    overrides: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="KEY=RANGE",
+            help='A field and its range: "training.learning_rate=log(1e-4,1)", '
+            "uniform(0,0.99), int(16,512), choice(sgd,adam); several times. A plain "
+            "value holds for all trials.",
+        ),
+    ] = None,
+    trials: Annotated[
+        int, Option(min=1, max=10_000, help="How many there are in all.")
+    ] = 20,
+    metric: Annotated[
+        str, Option(help="What to minimise (val_loss) or maximise (val_accuracy).")
+    ] = "val_loss",
+    data: DataOption = None,
+) -> None:
+    """Search for the best values of some fields, then run with them."""
+    from headrace.settings import Settings
+    from headrace.use.tuning import parse_search
+    from headrace_flows.run import Run
+    from headrace_flows.tuning import Tuning
 
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
+    settings = Settings()
+    plain, space = parse_search(overrides or ())
+    spec, folder = open_pipeline(pipeline, settings, plain, data)
+    tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
+    prepared(settings)
+    summary = tuning.find_finished()
+    if summary is None:
+        summary, exit_code = _run_flow(tuning, settings)
+    else:
+        exit_code = int(summary["status"] == "refused")
+    value = tuning.answer(summary)
+
+    def show() -> None:
+        _show_trials(value)
+        show_summary(summary, settings)
+
+    answer(value, show, exit_code)
+
+
+def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
+    from headrace.backend import load_backend
+    from headrace_flows.preload import preload
+    from headrace_flows.summary import conclude, failed
+    from headrace_ops.run_server import server_for_run
+
+    with server_for_run(settings) as server:
+        try:
+            preload(tuning.run)
+        except Refusal as error:
+            return failed(tuning.run, error)
+        load_backend()
+        from headrace_flows.tune import tune_here
+
+        server.wait()
+        state = tune_here(tuning, server.ui_url)
+    return conclude(tuning.best or tuning.run, state)
+
+
+def _show_trials(value: dict[str, Any]) -> None:
+    trials = value["trials"]
+    if not trials:
+        return
+    states = [trial["state"] for trial in trials]
+    counts = ", ".join(
+        f"{states.count(state)} {state}"
+        for state in ("completed", "pruned", "failed")
+        if state in states
+    )
+    fitting = sum(trial["fit_seconds"] for trial in trials)
+    console().print(
+        f"\n[bold]{len(trials)} trials[/]: {counts}; {fitting:.1f} s of fitting",
+        markup=True,
+    )
+    sign = 1 if value["direction"] == "minimize" else -1
+    completed = [trial for trial in trials if trial["state"] == "completed"]
+    completed.sort(key=lambda trial: sign * trial["value"])
+    rows = [
+        (
+            *(trial["number"], f"{trial['value']:.4f}", *trial["overrides"].values()),
+            *(trial["epochs"], f"{trial['fit_seconds']:.1f}"),
+        )
+        for trial in completed[:SHOWN]
+    ]
+    fields = trials[0]["overrides"]
+    show_rows(rows, ["trial", value["metric"], *fields, "epochs", "s"])
+
+
+Every = Literal["day", "week", "month"]
 
 
 def backfill(  # noqa: PLR0913
     pipeline: PipelineArgument,
     first: Annotated[
-        str, typer.Option("--from", metavar="DATE", help="The first date: 2026-01-31.")
+        str, Option("--from", metavar="DATE", help="The first date: 2026-01-31.")
     ],
     last: Annotated[
-        str, typer.Option("--to", metavar="DATE", help="The last date, included.")
+        str, Option("--to", metavar="DATE", help="The last date, included.")
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--set",
             metavar="KEY=VALUE",
             help="As for run; {date} stands for the date: "
             "data.source=/data/{date}.npz.",
         ),
     ] = None,
-    every: Annotated[
-        Every, typer.Option(help="The step from one run to the next.")
-    ] = Every.DAY,
-    at_once: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 1,
+    every: Annotated[Every, Option(help="The step from one run to the next.")] = "day",
+    at_once: Annotated[int, Option(min=1, help="Runs at the same time.")] = 1,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Also promote, as headrace run does.")
+        bool, Option("--promote", help="Also promote, as headrace run does.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Run the train flow for a range of dates; each is done once.
 
@@ -93,7 +181,7 @@ def backfill(  # noqa: PLR0913
                 is_interrupted = True
     value, exit_code = _conclude(work, is_interrupted)
     value["seconds"] = round(time.perf_counter() - started, 3)
-    answer(value, lambda: _show(value), as_json=as_json, exit_code=exit_code)
+    answer(value, lambda: _show_backfill(value), exit_code)
 
 
 def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, int]:
@@ -137,7 +225,7 @@ def _tasks(
             f"--to {last} is before --from {first}.", "Give the earlier date first."
         )
     tasks = []
-    for day in dates(start, end, every.value):
+    for day in dates(start, end, every):
         filled = fill_in(overrides, day)
         spec, folder = open_pipeline(pipeline, settings, filled, None)
         if spec.deploy is not None:  # runs of the range must not refuse each other
@@ -168,7 +256,7 @@ def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int
     skipped = sum(bool(run.get("skipped")) for run in runs)
     codes = {run.get("exit_code", 0) for run in runs}
     if is_interrupted:
-        status, exit_code = "cancelled", 130
+        status, exit_code = "cancelled", INTERRUPTED
     elif codes <= {0, 1}:
         status, exit_code = "done", max(codes)
     else:
@@ -183,7 +271,7 @@ def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int
     }, exit_code
 
 
-def _show(value: dict[str, Any]) -> None:
+def _show_backfill(value: dict[str, Any]) -> None:
     rows = []
     for run in value["runs"]:
         status = run["status"] + (", before" if run.get("skipped") else "")
@@ -194,6 +282,3 @@ def _show(value: dict[str, Any]) -> None:
         )
     show_rows(rows, ["date", "", "version", "result", ""])
     console().print(f"{value['pipeline']}: {value['reason']}")
-
-
-COMMANDS = (backfill,)
