@@ -6,7 +6,6 @@ import fnmatch
 import importlib.util
 import json
 import os
-from collections.abc import Mapping
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
@@ -37,19 +36,16 @@ CONFIGURED = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}
 CLIENT_VARIABLES = ("PREFECT_API_AUTH_STRING", _HEADERS)
 
 
-def flow_environment(
-    settings: Settings, environment: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def flow_environment(settings: Settings) -> dict[str, str]:
     """The part of the environment that a worker passes on to its flows.
 
     ``HEADRACE_WORKER_ENVIRONMENT`` names more variables. Paths are absolute, so that
     they are valid in any working directory.
     """
-    environment = os.environ if environment is None else environment
     more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
     chosen = {
         name: value
-        for name, value in environment.items()
+        for name, value in os.environ.items()
         if _matches(name, more)
         or (_matches(name, PASSED_ON) and not _matches(name, _WITHHELD))
     }

@@ -34,9 +34,7 @@ def live_links(settings: Settings) -> dict[str, str]:
         ``prefect``, ``mlflow``, ``postgres`` if there is one, and ``process``, the
         process id of ``headrace up``.
     """
-    links = live_servers(settings.home)
-    links.pop(OWN, None)
-    return links
+    return {n: v for n, v in live_servers(settings.home).items() if n != OWN}
 
 
 def lasting_api_url(settings: Settings) -> str:

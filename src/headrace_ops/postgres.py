@@ -204,17 +204,14 @@ def _restrict_socket(server: Any, folder: Path) -> None:
 def _create_databases(url: str) -> None:
     import psycopg2
 
-    connection = psycopg2.connect(url)
-    try:
+    with contextlib.closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT datname FROM pg_database")
-            present = {row[0] for row in cursor.fetchall()}
-            for name in DATABASES:
-                if name not in present:
-                    cursor.execute(f"CREATE DATABASE {name}")
-    finally:
-        connection.close()
+        cursor = connection.cursor()
+        cursor.execute("SELECT datname FROM pg_database")
+        present = {row[0] for row in cursor.fetchall()}
+        for name in DATABASES:
+            if name not in present:
+                cursor.execute(f"CREATE DATABASE {name}")
 
 
 if __name__ == "__main__":

@@ -49,8 +49,7 @@ def configure(settings: Settings) -> None:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database restarts
     }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
+    os.environ.update({**defaults, **os.environ})
 
 
 class _DidNotStart(DependencyError):

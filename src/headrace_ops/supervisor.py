@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import subprocess
@@ -72,7 +73,7 @@ class Supervisor:
     def __init__(self, lock: int, pauses: Sequence[float] = PAUSES) -> None:
         self._lock = lock
         self._pauses = pauses
-        self._servers: list[Supervised] = []
+        self._groups: list[list[Supervised]] = []  # in the order of their start
 
     def start(self, *services: Service) -> None:
         """Start servers in parallel, and wait until each answers.
@@ -80,21 +81,19 @@ class Supervisor:
         Raises:
             DependencyError: one does not; the message has the last line of its log.
         """
-        started = []
+        started: list[Supervised] = []
+        self._groups.append(started)
         for service in services:
             if service.log.exists():
                 service.log.replace(service.log.with_name(f"{service.log.name}.1"))
             started.append(Supervised(service, self._run(service)))
-            self._servers.append(started[-1])
         for server in started:
             name, log_path = server.service.name, server.service.log
             wait_until(partial(_is_ready, server), server.process, name, log_path)
 
-    def drop(self, *services: Service) -> None:
-        """End servers and stop supervising them."""
-        dropped = [server for server in self._servers if server.service in services]
-        self._servers = [server for server in self._servers if server not in dropped]
-        guard.stop(*(server.process for server in dropped))
+    def drop(self) -> None:
+        """End the servers that were started last, and stop supervising them."""
+        guard.stop(*(server.process for server in self._groups.pop()))
 
     def watch(self) -> None:
         """Keep the servers running until Ctrl-C.
@@ -103,20 +102,15 @@ class Supervisor:
             DependencyError: one has reached the limit of restarts.
         """
         while True:
-            for server in self._servers:
+            for server in itertools.chain(*self._groups):
                 self._check(server)
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """End all servers: workers first, databases last."""
-        processes = {s.service.name: s.process for s in reversed(self._servers)}
-        workers = [name for name in processes if name.endswith("worker")]
-        databases = [name for name in processes if name == "postgres"]
-        servers = [n for n in processes if n not in {*workers, *databases}]
-        for names in (workers, servers, databases):
-            if names:
-                log.info("ending %s", ", ".join(names))
-            guard.stop(*(processes[name] for name in names))
+        """End all servers: those that were started last, the workers, first."""
+        for group in filter(None, reversed(self._groups)):
+            log.info("ending %s", ", ".join(s.service.name for s in reversed(group)))
+            guard.stop(*(server.process for server in group))
 
     def _run(self, service: Service) -> subprocess.Popen[bytes]:
         return guard.start(
@@ -161,11 +155,12 @@ def _is_ready(server: Supervised) -> bool:
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(server.process.pid).children(recursive=True):
-            for connection in process.net_connections("tcp"):
-                is_listening = connection.status == psutil.CONN_LISTEN
-                if is_listening and connection.laddr.port == server.service.port:
-                    return True
+        return any(
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr.port == server.service.port
+            for process in psutil.Process(server.process.pid).children(recursive=True)
+            for connection in process.net_connections("tcp")
+        )
     return False
 
 
@@ -225,7 +220,7 @@ def _start_servers(
         # Another process may have taken a free port meanwhile.
         if not any("already in use" in tail(service.log) for service in services):
             raise
-        supervisor.drop(*services)
+        supervisor.drop()
         links, services = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
         supervisor.start(*services)
     return links

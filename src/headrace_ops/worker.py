@@ -60,21 +60,6 @@ def work(
             have the type process.
         DependencyError: the server does not answer.
     """
-    api_url = _server(settings)
-    environment = flow_environment(settings)
-    os.environ.clear()
-    os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
-    configure(settings)
-    enter_prefect(settings, api_url)
-    # This import loads plugins, which must precede threads and the event loop.
-    import prefect.workers.process  # noqa: F401
-
-    check_pool(pool)
-    with sweeping(settings):
-        asyncio.run(_work(settings, pool, limit, report))
-
-
-def _server(settings: Settings) -> str:
     api_url = lasting_api_url(settings)
     if not api_url:
         raise UsageError(
@@ -86,7 +71,17 @@ def _server(settings: Settings) -> str:
             f"The Prefect server {api_url} does not answer.",
             "Start the server, then start the worker again.",
         )
-    return api_url
+    environment = flow_environment(settings)
+    os.environ.clear()
+    os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
+    configure(settings)
+    enter_prefect(settings, api_url)
+    # This import loads plugins, which must precede threads and the event loop.
+    import prefect.workers.process  # noqa: F401
+
+    check_pool(pool)
+    with sweeping(settings):
+        asyncio.run(_work(settings, pool, limit, report))
 
 
 async def _work(

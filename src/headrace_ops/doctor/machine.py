@@ -38,7 +38,7 @@ FLOORS = {
 }
 
 
-def _is_writable(folder: Path) -> bool:
+def is_writable(folder: Path) -> bool:
     """Whether a folder is writable, or can be created if it is missing."""
     nearest = next(p for p in (folder, *folder.parents) if p.exists())
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
@@ -47,7 +47,7 @@ def _is_writable(folder: Path) -> bool:
 def check_home(settings: Settings) -> Check:
     """The home: whether it exists, its format, and whether it is writable."""
     home = settings.home.absolute()
-    if not _is_writable(home):
+    if not is_writable(home):
         fix = "Set HEADRACE_HOME to a writable folder."
         return wrong("home", f"{home} is not writable", fix)
     if not home.exists():
@@ -70,7 +70,7 @@ def check_store(settings: Settings) -> Check:
     if "://" in settings.store:
         return _try_store(settings.store)
     folder = Path(settings.store).absolute()
-    if _is_writable(folder):
+    if is_writable(folder):
         return ok("store", str(folder))
     fix = "Set HEADRACE_STORE to a writable folder."
     return wrong("store", f"{folder} is not writable", fix)
@@ -193,7 +193,11 @@ def number(version: str) -> tuple[int, ...]:
 
 def check_bytecode(_: Settings) -> Check:
     """Whether the large libraries have bytecode, or are compiled at every start."""
-    missing = {name: _origin(name) for name in _HEAVY if not _is_compiled(name)}
+    specs = {name: importlib.util.find_spec(name) for name in _HEAVY}
+    origins = {
+        name: spec.origin for name, spec in specs.items() if spec and spec.origin
+    }
+    missing = {n: origin for n, origin in origins.items() if not _is_compiled(origin)}
     if not missing:
         return ok("bytecode", "present")
     folders = " ".join(sorted({str(Path(o).parents[1]) for o in missing.values()}))
@@ -202,14 +206,8 @@ def check_bytecode(_: Settings) -> Check:
     return hint("bytecode", message, fix)
 
 
-def _origin(name: str) -> str:
-    spec = importlib.util.find_spec(name)
-    return spec.origin or "" if spec else ""
-
-
-def _is_compiled(name: str) -> bool:
-    origin = _origin(name)
-    return not origin or Path(importlib.util.cache_from_source(origin)).exists()
+def _is_compiled(source: str) -> bool:
+    return Path(importlib.util.cache_from_source(source)).exists()
 
 
 def check_metrics(_: Settings) -> Check:

@@ -7,7 +7,6 @@ and where artifacts are.
 from __future__ import annotations
 
 import email.utils
-import os
 import re
 import sqlite3
 import time
@@ -23,7 +22,7 @@ import httpx
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
-from headrace_ops.doctor.machine import compare
+from headrace_ops.doctor.machine import compare, is_writable
 from headrace_ops.environment import mlflow_login, prefect_login
 from headrace_ops.hosts import is_loopback
 from headrace_ops.live import lasting_api_url, live_links
@@ -130,11 +129,9 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
         yield from check_clock(name, float(server_time))
 
 
-def check_clock(
-    name: str, server_time: float, now: float | None = None
-) -> Iterator[Check]:
+def check_clock(name: str, server_time: float) -> Iterator[Check]:
     """Whether a server's clock, in seconds, agrees with this one."""
-    apart = server_time - (time.time() if now is None else now)
+    apart = server_time - time.time()
     if abs(apart) > CLOCK_SECONDS:
         side = "ahead of" if apart > 0 else "behind"
         message = f"its clock is {abs(apart):.0f} s {side} this machine's"
@@ -318,8 +315,7 @@ def check_artifacts(root: str, url: str) -> Iterator[Check]:
         return  # the server writes them, or the store's check covers them
     path = Path(unquote(parts.path) or "/")
     name = "mlflow artifacts"
-    nearest = next(p for p in (path, *path.parents) if p.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+    if not is_writable(path):
         message = f"the server's artifact root {path} is not writable from here"
         fix = (
             "Start the server with --artifacts-destination, so that it writes the "
