@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace.signs import UNSEEN, visible
-from headrace_cli.terminal import console, show_progress
+from headrace_cli.terminal import show_progress, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -51,7 +51,7 @@ def answer(
     if wants_json():
         print_json(value)
     elif isinstance(show, str):
-        console().print(show)
+        show_text(show)
     else:
         show()
     if exit_code:

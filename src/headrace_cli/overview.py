@@ -15,7 +15,7 @@ from headrace_cli.pipelines import (
     open_ledger,
     schedule_of,
 )
-from headrace_cli.terminal import console, minutes, show_table
+from headrace_cli.terminal import minutes, show_table, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -87,12 +87,12 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
     optional = ["folder", "versions", "newest (UTC)", "schedule"]
     for is_packaged, rows in tables.items():
         if rows and is_packaged:
-            console().print("comes with Headrace:", style="dim")
+            show_text("comes with Headrace:", style="dim")
         if rows:
             show_table(
                 _COLUMNS, rows, wraps="waits for approval", less_important=optional
             )
-    console().print(value["notice"] or f"home: {value['home']}")
+    show_text(value["notice"] or f"home: {value['home']}")
 
 
 def _nothing_here(settings: Settings) -> str | None:
@@ -171,9 +171,9 @@ def _show_two(compared: Comparison) -> None:
     metrics = [[n, *map(_number, pair)] for n, pair in compared.metrics.items()]
     metrics.append(["failed gates", *gates])
     show_table(columns, metrics, wraps=columns[-1])
-    console().print()
+    show_text()
     if compared.notice:
-        console().print(compared.notice)
+        show_text(compared.notice)
     differences = compared.differences
     rows = [[_KINDS.get(d.kind, d.kind), d.name, *d.values] for d in differences]
     show_table(["kind", "what differs", *columns[1:]], rows, wraps=columns[-1])

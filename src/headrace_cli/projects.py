@@ -16,7 +16,7 @@ from headrace_cli.pipelines import (
     column_option,
     complete_pipelines,
 )
-from headrace_cli.terminal import console, marked, one_line
+from headrace_cli.terminal import marked, one_line, show_text
 
 
 def init(
@@ -97,9 +97,8 @@ def new(  # noqa: PLR0913
 
 
 def _show(value: dict[str, Any], labels: Sequence[str]) -> None:
-    out = console()
     name, folder = marked(value["pipeline"]), marked(value["folder"])
-    out.print(f"[bold]{name}[/]  {folder}", markup=True)
+    show_text(f"[bold]{name}[/]  {folder}", markup=True)
     rows = value["rows"]
     lines = [
         f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
@@ -111,4 +110,4 @@ def _show(value: dict[str, Any], labels: Sequence[str]) -> None:
         f"next: headrace run {value['pipeline']}",
     ]
     for line in lines:
-        out.print(f"  {one_line(line)}")
+        show_text(f"  {one_line(line)}")

@@ -20,7 +20,7 @@ from headrace_cli.pipelines import (
     open_pipeline,
 )
 from headrace_cli.summary import show_summary, show_warnings
-from headrace_cli.terminal import console, marked
+from headrace_cli.terminal import marked, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -121,7 +121,7 @@ def check(
     def show() -> None:
         for name, result in zip(names, results, strict=True):
             if not pipeline and name == min(packaged, default=""):
-                console().print("comes with Headrace:", style="dim")
+                show_text("comes with Headrace:", style="dim")
             _show_check(result)
 
     answer(value, show, int(refused))
@@ -175,16 +175,15 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 
 
 def _show_check(result: dict[str, Any]) -> None:
-    out = console()
     mark = "[green]ok[/]" if result["status"] == "ok" else "[red]refused[/]"
-    out.print(f"[bold]{marked(result['pipeline'])}[/]  {mark}", markup=True)
-    out.print(f"  {result['reason']}")
+    show_text(f"[bold]{marked(result['pipeline'])}[/]  {mark}", markup=True)
+    show_text(f"  {result['reason']}")
     if result["snapshot"]:
         rows = result["snapshot"]["rows"]
-        out.print("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
+        show_text("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
     show_warnings(result["warnings"])
     for name, link in result.get("links", {}).items():
-        out.print(f"  {name}: {link}")
+        show_text(f"  {name}: {link}")
 
 
 def open_report(
@@ -211,7 +210,7 @@ def open_report(
     value = {"name": name, "status": "ok", "report": place, "uri": uri}
 
     def show() -> None:
-        console().print(place)
+        show_text(place)
         has_display = variable("DISPLAY") or variable("WAYLAND_DISPLAY")
         if sys.stdout.isatty() and (has_display or sys.platform != "linux"):
             typer.launch(uri)

@@ -46,8 +46,7 @@ def score(  # noqa: PLR0913 (options)
         bool, Option("--keep-text", help="Keep each text, as `text`.")
     ] = False,
     encoding: Annotated[
-        str | None,
-        Option(help="Of the texts; by default it is recognised."),
+        str | None, Option(help="Of the texts; by default it is recognised.")
     ] = None,
 ) -> None:
     """Score a batch: one row for each item, in their order."""

@@ -14,7 +14,7 @@ from headrace.progress import Progress
 from headrace_cli.answers import INTERRUPTED, answer, prepared
 from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
 from headrace_cli.summary import show_summary
-from headrace_cli.terminal import console, show_rows
+from headrace_cli.terminal import show_rows, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -100,7 +100,7 @@ def _show_trials(value: dict[str, Any]) -> None:
         if state in states
     )
     fitting = sum(trial["fit_seconds"] for trial in trials)
-    console().print(
+    show_text(
         f"\n[bold]{len(trials)} trials[/]: {counts}; {fitting:.1f} s of fitting",
         markup=True,
     )
@@ -281,4 +281,4 @@ def _show_backfill(value: dict[str, Any]) -> None:
             (run["date"], status, run.get("version"), result, run.get("reason"))
         )
     show_rows(rows, ["date", "", "version", "result", ""])
-    console().print(f"{value['pipeline']}: {value['reason']}")
+    show_text(f"{value['pipeline']}: {value['reason']}")

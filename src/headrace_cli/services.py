@@ -1,4 +1,4 @@
-"""``headrace up``, ``headrace worker`` and ``headrace doctor``."""
+"""Headrace as a service: ``up``, ``deploy``, ``trigger``, ``worker`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
+from typer import Argument, Option
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.state.logins import LOGIN_FILE
 from headrace_cli.answers import answer, prepared, wants_json
-from headrace_cli.terminal import console
+from headrace_cli.pipelines import (
+    DataOption,
+    PipelineArgument,
+    SetOption,
+    all_overrides,
+    open_pipeline,
+)
+from headrace_cli.terminal import marked, show_text
 
 if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace_flows.deploying import Applied, Wanted
     from headrace_ops.doctor import Check
 
 _LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
@@ -31,12 +40,10 @@ def up(
         ),
     ] = False,
     workers: Annotated[
-        bool,
-        Option("--workers/--no-workers", help="A worker for each pool, or none."),
+        bool, Option("--workers/--no-workers", help="A worker for each pool, or none.")
     ] = True,
     host: Annotated[
-        str,
-        Option(help="Where to serve; an address others can reach needs passwords."),
+        str, Option(help="Where to serve; an address others can reach needs passwords.")
     ] = "127.0.0.1",
 ) -> None:
     """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
@@ -88,16 +95,15 @@ def _until_interrupted() -> Iterator[None]:
 
 
 def _show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
-    out = console()
     for name, link in pages.items():
-        out.print(f"{name:<10}{link}")
+        show_text(f"{name:<10}{link}")
     for pool in servers["workers"]:
-        out.print(f"{'worker':<10}pool {pool}")
-    out.print(f"{'home':<10}{servers['home']}")
+        show_text(f"{'worker':<10}pool {pool}")
+    show_text(f"{'home':<10}{servers['home']}")
     if _LOGINS & servers["environment"].keys():
-        out.print(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
-        out.print("The links contain the home's login: do not share them.")
-    out.print("Press Ctrl-C to end all of them.")
+        show_text(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
+        show_text("The links contain the home's login: do not share them.")
+    show_text("Press Ctrl-C to end all of them.")
 
 
 def worker(
@@ -143,10 +149,148 @@ def doctor() -> None:
 def _show_checks(checks: list[Check]) -> None:
     from rich.text import Text
 
-    out = console()
     for check in checks:
         line = Text(f"{check.state:<12}", style=_COLOURS[check.state])
         line.append(f"{check.name:<17}{check.seen}", style="default")
         if check.fix:
             line.append(f"  ->  {check.fix}", style="bold default")
-        out.print(line)
+        show_text(line)
+
+
+_FIELDS = (
+    *("pipeline", "pool", "queue", "timezone", "paused"),
+    *("concurrency", "when_busy", "cooldown_minutes"),
+)
+EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
+
+
+def deploy(
+    pipeline: Annotated[
+        str | None,
+        Argument(help="A pipeline; by default all, and stale deployments are deleted."),
+    ] = None,
+) -> None:
+    """Make the deployments that the [deploy] tables describe."""
+    from headrace.state.ledger.deployments import Deployments
+    from headrace_flows import notifications
+    from headrace_flows.client import connect
+    from headrace_flows.deploying import apply
+    from headrace_flows.deploying.wanted import owner_tags, recorded_of
+
+    settings = prepared()
+    with connect(settings) as (client, url):
+        # Reading flows imports Prefect, which must know the server by then.
+        wanted, without = _wanted(pipeline, settings)
+        only = None
+        if pipeline:
+            only = without or [deployment.pipeline for deployment in wanted]
+        ledger = Deployments(settings.database_url)
+        # Recorded first: a worker may take a run at once.
+        ledger.record(recorded_of(wanted), settings.user)
+        applied = apply(client, wanted, owner_tags(settings), only)
+        removed = {a.name: "" for a in applied if a.state == "removed"}
+        ledger.record(removed, settings.user)
+        notified = notifications.ensure(client, settings)
+    if pipeline and not applied:
+        raise UsageError(
+            f"The pipeline {without[0]} has no [deploy] table.",
+            f"Add one to its file, for example:\n{EXAMPLE}",
+        )
+    value = {
+        "status": "deployed",
+        "server": url,
+        "deployments": [_described(deployment, url) for deployment in applied],
+        "notify": notified or None,
+    }
+    answer(value, lambda: _show_deployments(value))
+
+
+def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
+    """The wanted deployments, and the pipelines without a [deploy] table."""
+    from headrace.settings import pipeline_names
+    from headrace_flows.deploying import wanted_of
+
+    own = settings.project / "pipelines"
+    known = pipeline_names(settings)
+    mine = [name for name, folder in known.items() if folder.parent == own]
+    wanted: list[Wanted] = []
+    without: list[str] = []
+    for name in [pipeline] if pipeline else sorted(mine or known):
+        spec, folder = open_pipeline(name, settings, None, None)
+        if spec.deploy is None:
+            without.append(spec.name)
+        else:
+            wanted += wanted_of(spec, spec.deploy, folder, settings)
+    return wanted, without
+
+
+def _described(applied: Applied, url: str) -> dict[str, Any]:
+    wanted, link = applied.wanted, f"{url}/deployments/deployment/{applied.id}"
+    described: dict[str, Any] = {"name": applied.name, "state": applied.state}
+    described["link"] = None if applied.state == "removed" else link
+    if wanted is not None:
+        described |= {name: getattr(wanted, name) for name in _FIELDS}
+        described |= {"cron": wanted.cron or None, "events": list(wanted.events)}
+    return described
+
+
+def _show_deployments(value: dict[str, Any]) -> None:
+    for row in value["deployments"]:
+        show_text(f"[bold]{marked(row['name'])}[/] {row['state']}", end="", markup=True)
+        if row["state"] == "removed":
+            show_text()
+            continue
+        starts = list(row["events"])
+        if row["cron"]:
+            paused = " (paused)" if row["paused"] else ""
+            starts.insert(0, f"{row['cron']} {row['timezone']}{paused}")
+        show_text(f"  pool {row['pool']}, {', '.join(starts) or 'when asked'}")
+        show_text(f"  {row['link']}")
+    if not value["deployments"]:
+        show_text(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
+    if value["notify"]:
+        show_text(f"tells {value['notify']} of what needs a person")
+    show_text(f"server: {value['server']}")
+
+
+def trigger(
+    pipeline: PipelineArgument,
+    overrides: SetOption = None,
+    data: DataOption = None,
+    flow: Annotated[
+        str, Option(help="Which of the pipeline's deployed flows.")
+    ] = "train",
+) -> None:
+    """Start a run of a deployed pipeline on a worker, now.
+
+    It runs the file that was deployed. A --set of gates, contract, evaluation,
+    promotion or data (except its source) makes the run an experiment, as for run.
+    """
+    from headrace_flows.client import connect
+    from headrace_flows.triggering import trigger as start
+
+    settings = prepared()
+    name = open_pipeline(pipeline, settings, overrides, data)[0].name
+    with connect(settings) as (client, url):
+        started = start(client, name, all_overrides(overrides, data), settings, flow)
+    run, pool = started.run, started.pool
+    reason = f"a worker of pool {pool} runs it"
+    if not started.has_worker:
+        reason = (
+            f"no worker of pool {pool} is there: it waits for `headrace up` or "
+            f"`headrace worker --pool {pool}`"
+        )
+    value = {
+        "pipeline": name,
+        "status": "triggered",
+        "reason": reason,
+        "run": run.name,
+        "flow_run_id": str(run.id),
+        "link": f"{url}/runs/flow-run/{run.id}",
+        "experiment": bool(started.overrides),
+        "overrides": list(started.overrides),
+    }
+    lines = [f"{name}: triggered run {run.name}; {reason}"]
+    if started.overrides:
+        lines.append(f"  experiment: it overrides {', '.join(started.overrides)}")
+    answer(value, "\n".join([*lines, f"  {value['link']}"]))

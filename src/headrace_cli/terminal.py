@@ -66,6 +66,11 @@ def console() -> Console:
     )
 
 
+def show_text(text: object = "", **style: Any) -> None:
+    """Print text on standard output; markup needs ``markup=True``."""
+    console().print(text, **style)
+
+
 def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
     """Print a plain table, with a head if there are names of columns."""
     from rich.table import Table
@@ -73,7 +78,7 @@ def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> 
     table = Table(*columns, box=None, padding=(0, _SPACE), show_header=bool(columns))
     for row in rows:
         table.add_row(*map(_text, row))
-    console().print(table)
+    show_text(table)
 
 
 def show_table(
@@ -94,7 +99,6 @@ def show_table(
     from rich.cells import cell_len
     from rich.table import Table
 
-    out = console()
     texts = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
     widths = {
         name: max(cell_len(text) for text in (name, *(cell[name] for cell in texts)))
@@ -104,7 +108,7 @@ def show_table(
     widths[wraps] = min(widths.get(wraps, 0), _LEAST_WIDTH)
     hidden = []
     for name in less_important:
-        if sum(widths.values()) + _SPACE * len(widths) <= out.width:
+        if sum(widths.values()) + _SPACE * len(widths) <= console().width:
             break
         if widths.pop(name, None):
             hidden.append(name)
@@ -114,9 +118,9 @@ def show_table(
         table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
     for cell in texts:
         table.add_row(*(cell[name] for name in names))
-    out.print(table)
+    show_text(table)
     if hidden:
-        out.print(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
+        show_text(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
 
 
 def _text(cell: object) -> str:

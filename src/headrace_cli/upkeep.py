@@ -13,7 +13,7 @@ from typer import Argument, Option
 from headrace.errors import UsageError
 from headrace_cli.answers import answer, prepared
 from headrace_cli.pipelines import ModelVersionArgument
-from headrace_cli.terminal import console, marked, show_progress, show_rows
+from headrace_cli.terminal import marked, show_progress, show_rows, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -47,17 +47,16 @@ def verify(
 
 
 def _show_verification(result: Verification) -> None:
-    out = console()
     mark = "[green]ok[/]" if result.status == "ok" else "[red]broken[/]"
-    out.print(f"[bold]verify[/]  {mark}  in {result.seconds:.1f} s", markup=True)
-    out.print(f"  {_plain(result.reason)}")
+    show_text(f"[bold]verify[/]  {mark}  in {result.seconds:.1f} s", markup=True)
+    show_text(f"  {_plain(result.reason)}")
     rows, head = result.chain["rows"], result.chain["head"]
-    out.print(f"  ledger: {rows:,} rows; last link {head or 'none'}")
+    show_text(f"  ledger: {rows:,} rows; last link {head or 'none'}")
     for kind, count in result.missing.items():
-        out.print(f"  no longer there: {count:,} {_plain(kind)}")
+        show_text(f"  no longer there: {count:,} {_plain(kind)}")
     for adoption in result.adopted:
         what = "rows of the ledger" if adoption.what == "ledger" else "files"
-        out.print(
+        show_text(
             f"  {adoption.count:,} {what} were accepted without a check when the home "
             f"was upgraded, by {adoption.who} at {adoption.when}"
         )
@@ -91,22 +90,22 @@ def reproduce(
 
 
 def _show_reproduction(result: Reproduction) -> None:
-    out, same, differences = console(), result.status == "same", result.differences
+    same, differences = result.status == "same", result.differences
     mark = "[green]same[/] weights" if same else "[red]different[/] weights"
-    out.print(
+    show_text(
         f"[bold]{marked(result.pipeline)} run {result.run_id[:12]}: {mark}[/] "
         f"in {result.seconds:.1f} s",
         markup=True,
     )
-    out.print(f"  {result.reason}")
-    out.print(f"  recorded    {result.weights_digest.recorded}")
+    show_text(f"  {result.reason}")
+    show_text(f"  recorded    {result.weights_digest.recorded}")
     if not same:
-        out.print(f"  reproduced  {result.weights_digest.reproduced}")
+        show_text(f"  reproduced  {result.weights_digest.reproduced}")
     rows = [(d.kind, d.name, *map(_shorten, (d.then, d.now))) for d in differences]
     if rows:
         show_rows(rows[:LINES], ["", "", "then", "now"])
     if len(rows) > LINES:
-        out.print(f"  and {len(rows) - LINES} more; --json has all")
+        show_text(f"  and {len(rows) - LINES} more; --json has all")
 
 
 def _shorten(value: str) -> str:
@@ -199,16 +198,15 @@ def _filled(
 
 
 def _show_migration(migration: Migration) -> None:
-    out = console()
     verb = "would go" if migration.status == "ready" else "went"
     for part in migration.parts:
-        out.print(f"{part.name:<10}{part.source} {verb} to {part.target}")
-    out.print(migration.reason)
+        show_text(f"{part.name:<10}{part.source} {verb} to {part.target}")
+    show_text(migration.reason)
     if migration.status == "ready":
         return
     if not migration.environment:
-        out.print("From now on start it with `headrace up`.")
+        show_text("From now on start it with `headrace up`.")
         return
-    out.print("The old places are as they were. Set these from now on:")
+    show_text("The old places are as they were. Set these from now on:")
     for name, value in migration.environment.items():
-        out.print(f"  export {name}={value}")
+        show_text(f"  export {name}={value}")
