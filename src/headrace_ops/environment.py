@@ -123,17 +123,20 @@ def servers_logins(settings: Settings) -> dict[str, Login]:
     return {"prefect": prefect or home_login, "mlflow": mlflow_login() or home_login}
 
 
+def started_logins(settings: Settings) -> dict[str, Login]:
+    """The logins of the servers started here, except where MLflow has its own users."""
+    return {
+        name: login
+        for name, login in servers_logins(settings).items()
+        if not variable(CONFIGURED[name]).startswith("http")
+        and not (name == "mlflow" and mlflow_has_users())
+    }
+
+
 def home_logins(settings: Settings) -> dict[str, Login]:
     """The home's login, by the name of each server started here that accepts it."""
-    home_login = ensure_login(settings.home)
-    logins = {
-        name: home_login
-        for name, login in servers_logins(settings).items()
-        if login == home_login and not variable(CONFIGURED[name]).startswith("http")
-    }
-    if mlflow_has_users():
-        logins.pop("mlflow", None)
-    return logins
+    own = ensure_login(settings.home)
+    return {n: login for n, login in started_logins(settings).items() if login == own}
 
 
 def mlflow_has_users() -> bool:

@@ -38,18 +38,21 @@ def leave_out_trigrams(
     return statement, parameters
 
 
-def gated(host: str, *, is_lasting: bool) -> Gate:
-    """Prefect's application behind a gate that requires the login in the environment.
+def serve(host: str, port: int, *, is_lasting: bool) -> None:
+    """Serve Prefect until this process gets a signal to end.
 
-    The login is removed from the environment, else Prefect's page asks for it again.
+    The gate requires the login in the environment, which is removed from there, else
+    Prefect's page asks for it again.
 
     Args:
-        host: the address where it will listen.
+        host: the address where it listens.
+        port: its port.
         is_lasting: whether a slower start is acceptable to save memory.
 
     Raises:
         UsageError: the environment has no login.
     """
+    gc.disable()  # the imports create no garbage
     login = os.environ.pop(_LOGIN, "")
     if not login:
         raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
@@ -57,25 +60,17 @@ def gated(host: str, *, is_lasting: bool) -> Gate:
     own_origin = {f"{page.scheme}://{page.netloc}"} if page.netloc else set()
     origins = split_list(variable(_ORIGINS)) - {"*"}
     os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
+    import uvicorn
     from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
 
-    return Gate(
+    app = Gate(
         create_app(final=is_lasting),
         logins=[Login.parse(login)],
         hosts=names_of(host) | {page.hostname or ""} - {""},
         origins=origins | own_origin,
         health=("/api/health", "/api/ready"),
     )
-
-
-def serve(host: str, port: int, *, is_lasting: bool) -> None:
-    """Serve Prefect until this process gets a signal to end."""
-    gc.disable()  # the imports create no garbage
-    import uvicorn
-
-    app = gated(host, is_lasting=is_lasting)
-    from prefect.settings import get_current_settings
-
     gc.freeze()
     gc.enable()
     api = get_current_settings().server.api

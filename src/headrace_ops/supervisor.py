@@ -20,11 +20,11 @@ from headrace_ops import guard, postgres, servers
 from headrace_ops.environment import (
     CONFIGURED,
     home_logins,
-    mlflow_has_users,
     mlflow_variables,
     prefect_variables,
     require_passwords,
     servers_logins,
+    started_logins,
 )
 from headrace_ops.live import (
     DATA_DOCS,
@@ -264,19 +264,17 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
 
     They contain no login from the environment, and no database URL with a password.
     """
+    heartbeat = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
     variables = {
         "HEADRACE_HOME": str(settings.home.absolute()),
         "HEADRACE_PROJECT": str(settings.project.absolute()),
         "HEADRACE_STORE": settings.store,
-        "HEADRACE_DATABASE_URL": settings.database_url,
         "PREFECT_API_URL": f"{links['prefect']}/api",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": variable(
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
-        ),
+        heartbeat: variable(heartbeat),
         "MLFLOW_TRACKING_URI": links["mlflow"],
     }
-    if urlsplit(settings.database_url).password:
-        del variables["HEADRACE_DATABASE_URL"]
+    if not urlsplit(settings.database_url).password:
+        variables["HEADRACE_DATABASE_URL"] = settings.database_url
     own = home_logins(settings)
     if "prefect" in own:
         variables |= prefect_variables(own["prefect"])
@@ -287,12 +285,8 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
 
 def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     """The links, with a login for the servers that were started here."""
-    logins = servers_logins(settings)
-    pages = dict(links)
-    for name, key in CONFIGURED.items():
-        is_started = not variable(key).startswith("http")
-        if is_started and not (name == "mlflow" and mlflow_has_users()):
-            pages[name] = logins[name].link(links[name])
-            if name == "mlflow":
-                pages["data docs"] = logins[name].link(links[name], DATA_DOCS)
+    logins = started_logins(settings)
+    pages = {**links, **{n: login.link(links[n]) for n, login in logins.items()}}
+    if "mlflow" in logins:
+        pages["data docs"] = logins["mlflow"].link(links["mlflow"], DATA_DOCS)
     return pages

@@ -111,9 +111,8 @@ def check_models(settings: Settings) -> Iterator[Check]:
     champions = [champion.version for champion in entries if champion is not None]
     flaws = {v.model: f[0] for v in champions if (f := find_flaws(v, settings))}
     whole = [v for v in champions if v.model not in flaws]
-    for version, flaw in zip(whole, find_wrong_answers(whole, settings), strict=True):
-        if flaw is not None:
-            flaws[version.model] = flaw
+    wrong_answers = find_wrong_answers(whole, settings)
+    flaws |= {v.model: f for v, f in zip(whole, wrong_answers, strict=True) if f}
     for v in champions:
         name = f"model {v.model}"
         if v.model in flaws:
