@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import UsageError
+from headrace_cli import pipelines
 from headrace_cli.answers import answer, prepared
-from headrace_cli.pipelines import (
-    ModelArgument,
-    comes_with_headrace,
-    open_ledger,
-    schedule_of,
-)
 from headrace_cli.terminal import minutes, show_table, show_text
 
 if TYPE_CHECKING:
@@ -36,7 +31,7 @@ def list_() -> None:
 
     settings = Settings()
     has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
-    ledger = open_ledger() if has_ledger else None
+    ledger = pipelines.open_ledger() if has_ledger else None
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
     rows: list[dict[str, Any]] = []
     folders = pipeline_names(settings)
@@ -58,7 +53,7 @@ def list_() -> None:
                     {"version": w.version, "expires": w.expires} for w in waiting
                 ],
                 "last_run": versions[-1].created if versions else None,
-                "schedule": schedule_of(folder) if folder else None,
+                "schedule": pipelines.schedule_of(folder) if folder else None,
                 "deployed": f"train/{name}" in deployed,
                 "folder": str(folder) if folder else None,
             }
@@ -82,8 +77,8 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
             "not deployed" if schedule and not p["deployed"] else schedule,
             folder,
         ]
-        is_packaged = bool(folder) and comes_with_headrace(Path(folder), settings)
-        tables[is_packaged].append(row)
+        is_packaged = folder and pipelines.is_packaged(Path(folder), settings)
+        tables[bool(is_packaged)].append(row)
     optional = ["folder", "versions", "newest (UTC)", "schedule"]
     for is_packaged, rows in tables.items():
         if rows and is_packaged:
@@ -126,7 +121,7 @@ _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 
 def compare(
-    model: ModelArgument,
+    model: pipelines.ModelArgument,
     versions: Annotated[
         list[int] | None,
         Argument(metavar="VERSION VERSION", help="Two versions, in detail."),
@@ -143,7 +138,7 @@ def compare(
     if versions:
         _compare_two(model, versions)
         return
-    ledger = open_ledger(model)
+    ledger = pipelines.open_ledger(model)
     rows = _version_rows(model, ledger)
     champion = next((row["version"] for row in rows if row["champion"]), None)
     metrics = _metrics_to_show(ledger.versions(model)[-1], rows, metric)
@@ -159,7 +154,7 @@ def _compare_two(model: str, numbers: list[int]) -> None:
             f"Two versions are compared in detail, and {len(numbers)} were given.",
             f"Give two, such as `headrace compare {model} 1 2`.",
         )
-    settings, ledger = prepared(), open_ledger()
+    settings, ledger = prepared(), pipelines.open_ledger()
     first, second = (ledger.version(model, number) for number in numbers)
     compared = comparison.compare(first, second, settings)
     answer(compared.model_dump(), lambda: _show_two(compared))

@@ -79,7 +79,7 @@ def open_ledger(model: str = "") -> Ledger:
     return ledger
 
 
-def column_option(help_: str) -> Any:
+def column(help_: str) -> Any:
     """An option that names a column of a table."""
     return Option(metavar="COLUMN", help=help_)
 
@@ -95,9 +95,8 @@ def open_pipeline(
     spec = load_spec(folder, all_overrides(overrides, data))
     if data is None:
         source = absolute_source(spec.data.source, folder)
-        spec = spec.model_copy(
-            update={"data": spec.data.model_copy(update={"source": source})}
-        )
+        of_source = spec.data.model_copy(update={"source": source})
+        spec = spec.model_copy(update={"data": of_source})
     return spec, folder
 
 
@@ -126,7 +125,7 @@ def absolute_source(source: str, base: Path) -> str:
     return str((base / Path(source).expanduser()).absolute())
 
 
-def comes_with_headrace(folder: Path, settings: Settings) -> bool:
+def is_packaged(folder: Path, settings: Settings) -> bool:
     """Whether a pipeline is none of the project's own."""
     return not folder.is_relative_to(settings.project / "pipelines")
 

@@ -9,13 +9,8 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from headrace_cli import pipelines
 from headrace_cli.answers import answer, prepared
-from headrace_cli.pipelines import (
-    DATA,
-    absolute_source,
-    column_option,
-    complete_pipelines,
-)
 from headrace_cli.terminal import marked, one_line, show_text
 
 
@@ -30,7 +25,7 @@ def init(
             metavar="PIPELINE",
             help="What it begins with: digits (images), messages (texts), "
             "few_spoken_digits (sounds), or another one that `headrace list` shows.",
-            autocompletion=complete_pipelines,
+            autocompletion=pipelines.complete_pipelines,
         ),
     ] = "digits",
 ) -> None:
@@ -50,18 +45,18 @@ def init(
 def new(  # noqa: PLR0913
     name: Annotated[str, Argument(help="The pipeline's name, and its model's.")],
     medium: Annotated[str, Option(help="What its items are: image, text or audio.")],
-    data: Annotated[str, Option(metavar="URI", help=DATA)],
+    data: Annotated[str, Option(metavar="URI", help=pipelines.DATA)],
     task: Annotated[str, Option(help="What is learned of an item.")] = "classification",
     label: Annotated[
         str | None,
-        column_option("A table's column of labels, or of another task's targets."),
+        pipelines.column("A table's column of labels, or of another task's targets."),
     ] = None,
     text: Annotated[
-        str | None, column_option("A table's column of texts, or of files.")
+        str | None, pipelines.column("A table's column of texts, or of files.")
     ] = None,
     group: Annotated[
         str | None,
-        column_option("A column such as speaker: a group stays in one split."),
+        pipelines.column("A column such as speaker: a group stays in one split."),
     ] = None,
     where: Annotated[
         str | None,
@@ -73,7 +68,7 @@ def new(  # noqa: PLR0913
     from headrace.use.drafting import draft
 
     settings = prepared()
-    source = absolute_source(data, Path.cwd())
+    source = pipelines.absolute_source(data, Path.cwd())
     spec = DataSpec(source=source, item=text, label=label, group=group, where=where)
     pipeline = draft(name, medium, task, spec, settings)
     found = pipeline.found

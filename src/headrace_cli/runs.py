@@ -10,15 +10,8 @@ import typer
 from typer import Argument, Option
 
 from headrace.errors import Refusal
+from headrace_cli import pipelines
 from headrace_cli.answers import answer, prepared
-from headrace_cli.pipelines import (
-    DataOption,
-    PipelineArgument,
-    SetOption,
-    comes_with_headrace,
-    complete_pipelines,
-    open_pipeline,
-)
 from headrace_cli.summary import show_summary, show_warnings
 from headrace_cli.terminal import marked, show_text
 
@@ -29,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    pipeline: PipelineArgument,
-    overrides: SetOption = None,
-    data: DataOption = None,
+    pipeline: pipelines.PipelineArgument,
+    overrides: pipelines.SetOption = None,
+    data: pipelines.DataOption = None,
     register_only: Annotated[
         bool,
         Option("--register-only", help="Promote nothing: the champion stays as it is."),
@@ -48,7 +41,7 @@ def run(
     from headrace_flows.summary import summarise_finished
 
     settings = Settings()
-    spec, folder = open_pipeline(pipeline, settings, overrides, data)
+    spec, folder = pipelines.open_pipeline(pipeline, settings, overrides, data)
     prepared(settings)
     run = Run(spec, folder, settings, register_only=register_only)
     finished = None
@@ -86,10 +79,10 @@ def check(
         str | None,
         Argument(
             help="A pipeline; by default all of them.",
-            autocompletion=complete_pipelines,
+            autocompletion=pipelines.complete_pipelines,
         ),
     ] = None,
-    overrides: SetOption = None,
+    overrides: pipelines.SetOption = None,
     data: Annotated[
         str | None,
         Option(
@@ -105,13 +98,13 @@ def check(
 
     settings = Settings()
     known = pipeline_names(settings)
-    packaged = {n for n in known if comes_with_headrace(known[n], settings)}
+    packaged = {n for n in known if pipelines.is_packaged(known[n], settings)}
     every = sorted(known, key=lambda name: (name in packaged, name))
     names = [pipeline] if pipeline else every
     source = None if data == "default" else data
     results: list[dict[str, Any]] = []
     for name in names:
-        spec, folder = open_pipeline(name, settings, overrides, source)
+        spec, folder = pipelines.open_pipeline(name, settings, overrides, source)
         results.append(_check_spec(spec, folder))
         if data is not None:
             results[-1] |= _check_data(spec, folder, settings)
@@ -192,7 +185,7 @@ def open_report(
         Argument(
             help="A pipeline, for its last run; or MODEL/VERSION.",
             metavar="PIPELINE|MODEL/VERSION",
-            autocompletion=complete_pipelines,
+            autocompletion=pipelines.complete_pipelines,
         ),
     ],
 ) -> None:

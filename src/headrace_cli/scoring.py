@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from headrace.progress import Progress
 from headrace_cli.answers import answer, prepared
-from headrace_cli.pipelines import DATA, ModelVersionArgument, column_option
+from headrace_cli.pipelines import DATA, ModelVersionArgument, column
 
 if TYPE_CHECKING:
     from headrace.use.scoring import ScoringRecord
@@ -31,13 +31,9 @@ def score(  # noqa: PLR0913 (options)
     ],
     text: Annotated[
         str | None,
-        column_option(
-            "A table's column of items; by default it is found and reported."
-        ),
+        column("A table's column of items; by default it is found and reported."),
     ] = None,
-    label: Annotated[
-        str | None, column_option("A table's column of known answers.")
-    ] = None,
+    label: Annotated[str | None, column("A table's column of known answers.")] = None,
     id_: Annotated[
         str | None,
         Option("--id", metavar="COLUMN", help="A table's column to keep, as `id`."),

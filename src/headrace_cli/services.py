@@ -12,14 +12,8 @@ from typer import Argument, Option
 
 from headrace.errors import DependencyError, UsageError
 from headrace.state.logins import LOGIN_FILE
+from headrace_cli import pipelines
 from headrace_cli.answers import answer, prepared, wants_json
-from headrace_cli.pipelines import (
-    DataOption,
-    PipelineArgument,
-    SetOption,
-    all_overrides,
-    open_pipeline,
-)
 from headrace_cli.terminal import marked, show_text
 
 if TYPE_CHECKING:
@@ -216,7 +210,7 @@ def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], lis
     wanted: list[Wanted] = []
     without: list[str] = []
     for name in [pipeline] if pipeline else sorted(mine or known):
-        spec, folder = open_pipeline(name, settings, None, None)
+        spec, folder = pipelines.open_pipeline(name, settings, None, None)
         if spec.deploy is None:
             without.append(spec.name)
         else:
@@ -254,9 +248,9 @@ def _show_deployments(value: dict[str, Any]) -> None:
 
 
 def trigger(
-    pipeline: PipelineArgument,
-    overrides: SetOption = None,
-    data: DataOption = None,
+    pipeline: pipelines.PipelineArgument,
+    overrides: pipelines.SetOption = None,
+    data: pipelines.DataOption = None,
     flow: Annotated[
         str, Option(help="Which of the pipeline's deployed flows.")
     ] = "train",
@@ -270,9 +264,10 @@ def trigger(
     from headrace_flows.triggering import trigger as start
 
     settings = prepared()
-    name = open_pipeline(pipeline, settings, overrides, data)[0].name
+    name = pipelines.open_pipeline(pipeline, settings, overrides, data)[0].name
     with connect(settings) as (client, url):
-        started = start(client, name, all_overrides(overrides, data), settings, flow)
+        changes = pipelines.all_overrides(overrides, data)
+        started = start(client, name, changes, settings, flow)
     run, pool = started.run, started.pool
     reason = f"a worker of pool {pool} runs it"
     if not started.has_worker:

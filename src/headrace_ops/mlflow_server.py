@@ -31,10 +31,8 @@ from headrace.state.logins import Login
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.use.reporting import REPORT
-from headrace_ops.environment import mlflow_has_users, mlflow_login
+from headrace_ops import environment, hosts, live
 from headrace_ops.gate import Gate
-from headrace_ops.hosts import is_loopback, names_of, split_list
-from headrace_ops.live import DATA_DOCS, PAGES
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
@@ -48,23 +46,23 @@ def create_app() -> Gate:
     Raises:
         UsageError: there is no login.
     """
-    names = split_list(variable("MLFLOW_SERVER_ALLOWED_HOSTS"))
+    patterns = hosts.split_list(variable("MLFLOW_SERVER_ALLOWED_HOSTS"))
     # MLflow's list has patterns of names and ports; the gate knows only names.
-    hosts = {name.removesuffix(":*").replace("[[]", "[").strip("[]") for name in names}
-    hosts = {name for name in hosts if "*" not in name}
+    names = {p.removesuffix(":*").replace("[[]", "[").strip("[]") for p in patterns}
+    allowed = {name for name in names if "*" not in name}
     rules: dict[str, Any] = {
-        "hosts": hosts | names_of(variable(_HOST)) - {""},
-        "origins": split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
+        "hosts": allowed | hosts.names_of(variable(_HOST)) - {""},
+        "origins": hosts.split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
         "health": ("/health",),
     }
     _keep_artifacts_below_the_root()
-    if mlflow_has_users():
+    if environment.mlflow_has_users():
         from mlflow.server import auth
 
         app = auth.create_app()
         is_user = cached(auth.store.authenticate_user)
         return Gate(app, logins=(), is_user=is_user, **rules)
-    login = mlflow_login()
+    login = environment.mlflow_login()
     if login is None:
         raise UsageError(
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are not set.",
@@ -148,7 +146,7 @@ def main() -> None:
     def build_gated(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
         os.environ[_HOST] = host
         port, workers = rest[:2]
-        if is_loopback(host):  # without a proxy
+        if hosts.is_loopback(host):  # without a proxy
             opts = f"{opts or ''} --no-proxy-headers"
         return build(opts, host, port, workers, _APP, is_factory=True)
 
@@ -161,8 +159,8 @@ if __name__ == "__main__":
     main()
 
 
-_DATA_DOCS = re.compile(DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
-_REPORT = re.compile(PAGES + r"reports/([0-9a-f]{32})")
+_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
+_REPORT = re.compile(live.PAGES + r"reports/([0-9a-f]{32})")
 _HEADERS = {
     "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
     "x-content-type-options": "nosniff",
@@ -180,7 +178,7 @@ class Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on to the application."""
         path = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith(PAGES):
+        if scope["type"] != "http" or not path.startswith(live.PAGES):
             await self._app(scope, receive, send)
             return
         page = None

@@ -19,13 +19,7 @@ from headrace.home import make_private
 from headrace.settings import Settings, restore_variables, variable
 from headrace.state.logins import new_login
 from headrace.state.store import full_disk, is_full
-from headrace_ops import guard
-from headrace_ops.environment import (
-    CLIENT_VARIABLES,
-    enter_prefect,
-    prefect_login,
-    prefect_variables,
-)
+from headrace_ops import environment, guard
 from headrace_ops.live import UI_PORTS, answers, free_port, live_links, wait_until
 
 DRAIN_SECONDS = 10
@@ -69,10 +63,11 @@ class TemporaryServer:
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
         make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
+        restoring = restore_variables(*environment.CLIENT_VARIABLES)
         self._environment_before = contextlib.ExitStack()
-        self._environment_before.enter_context(restore_variables(*CLIENT_VARIABLES))
-        login = prefect_login() or new_login()
-        os.environ.update(prefect_variables(login))
+        self._environment_before.enter_context(restoring)
+        login = environment.prefect_login() or new_login()
+        os.environ.update(environment.prefect_variables(login))
         self._start = functools.partial(
             guard.start,
             [sys.executable, "-m", "headrace_ops.run_server", str(port)],
@@ -149,7 +144,7 @@ class Server:
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
         if self._temporary is None:
-            enter_prefect(settings, self.api_url)
+            environment.enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:

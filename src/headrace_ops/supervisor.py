@@ -16,26 +16,7 @@ from urllib.parse import urlsplit
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
-from headrace_ops import guard, postgres, servers
-from headrace_ops.environment import (
-    CONFIGURED,
-    home_logins,
-    mlflow_variables,
-    prefect_variables,
-    require_passwords,
-    servers_logins,
-    started_logins,
-)
-from headrace_ops.live import (
-    DATA_DOCS,
-    UI_PORTS,
-    answers,
-    last_line,
-    tail,
-    wait_until,
-    write_links,
-)
-from headrace_ops.run_server import configure
+from headrace_ops import environment, guard, live, postgres, run_server, servers
 from headrace_ops.servers import Service
 
 POLL_SECONDS = 0.5
@@ -89,7 +70,7 @@ class Supervisor:
             started.append(Supervised(service, self._run(service)))
         for server in started:
             name, log_path = server.service.name, server.service.log
-            wait_until(partial(_is_ready, server), server.process, name, log_path)
+            live.wait_until(partial(_is_ready, server), server.process, name, log_path)
 
     def drop(self) -> None:
         """End the servers that were started last, and stop supervising them."""
@@ -134,7 +115,7 @@ class Supervisor:
         guard.stop(server.process)
         if now - server.started_at > RESET_AFTER_SECONDS:
             server.failures = 0
-        last_message = last_line(server.service.log)
+        last_message = live.last_line(server.service.log)
         if server.failures == len(self._pauses):
             raise DependencyError(
                 f"{name} ended by itself {server.failures + 1} times: {last_message}",
@@ -186,10 +167,11 @@ def start_all(
         UsageError: the address needs a password, or the home's state is in SQLite.
         DependencyError: a server does not start.
     """
-    require_passwords(host)
-    configure(settings)
+    environment.require_passwords(host)
+    run_server.configure(settings)
     if not variable("PREFECT_API_URL"):
-        os.environ.update(prefect_variables(servers_logins(settings)["prefect"]))
+        login = environment.servers_logins(settings)["prefect"]
+        os.environ.update(environment.prefect_variables(login))
     wants_postgres = with_postgres or settings.postgres_socket
     if wants_postgres and servers.own_postgres_is_used():
         postgres.check_home(settings)
@@ -197,7 +179,7 @@ def start_all(
         settings = Settings()  # with the URLs of the databases in that PostgreSQL
     links = _start_servers(supervisor, settings, host)
     shown = _with_postgres(links, settings)
-    write_links(settings, shown, home_logins(settings))
+    live.write_links(settings, shown, environment.home_logins(settings))
     supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
     public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
@@ -213,15 +195,15 @@ def _start_servers(
     supervisor: Supervisor, settings: Settings, host: str
 ) -> dict[str, str]:
     """Start Prefect's and MLflow's server, unless one is configured."""
-    links, services = _servers(settings, host, UI_PORTS)
+    links, services = _servers(settings, host, live.UI_PORTS)
     try:
         supervisor.start(*services)
     except DependencyError:
         # Another process may have taken a free port meanwhile.
-        if not any("already in use" in tail(service.log) for service in services):
+        if not any("already in use" in live.tail(service.log) for service in services):
             raise
         supervisor.drop()
-        links, services = _servers(settings, host, dict.fromkeys(UI_PORTS, 0))
+        links, services = _servers(settings, host, dict.fromkeys(live.UI_PORTS, 0))
         supervisor.start(*services)
     return links
 
@@ -233,12 +215,12 @@ def _servers(
     services: list[Service] = []
     make = {"prefect": servers.prefect_service, "mlflow": servers.mlflow_service}
     for name, make_service in make.items():
-        key = CONFIGURED[name]
+        key = environment.CONFIGURED[name]
         links[name] = variable(key).rstrip("/").removesuffix("/api")
         if not links[name].startswith("http"):
             services.append(make_service(settings, host, ports[name]))
             links[name] = services[-1].link
-        elif not answers(links[name] + servers.HEALTH[name], 10):
+        elif not live.answers(links[name] + servers.HEALTH[name], 10):
             raise DependencyError(
                 f"{links[name]}, which {key} names, does not answer.",
                 f"Start it, or unset {key} to start one here.",
@@ -275,18 +257,18 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     }
     if not urlsplit(settings.database_url).password:
         variables["HEADRACE_DATABASE_URL"] = settings.database_url
-    own = home_logins(settings)
+    own = environment.home_logins(settings)
     if "prefect" in own:
-        variables |= prefect_variables(own["prefect"])
+        variables |= environment.prefect_variables(own["prefect"])
     if "mlflow" in own:
-        variables |= mlflow_variables(own["mlflow"])
+        variables |= environment.mlflow_variables(own["mlflow"])
     return variables
 
 
 def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     """The links, with a login for the servers that were started here."""
-    logins = started_logins(settings)
+    logins = environment.started_logins(settings)
     pages = {**links, **{n: login.link(links[n]) for n, login in logins.items()}}
     if "mlflow" in logins:
-        pages["data docs"] = logins["mlflow"].link(links["mlflow"], DATA_DOCS)
+        pages["data docs"] = logins["mlflow"].link(links["mlflow"], live.DATA_DOCS)
     return pages

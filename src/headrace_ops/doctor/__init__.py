@@ -10,18 +10,8 @@ import httpx
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
+from headrace_ops.doctor import machine
 from headrace_ops.doctor.check import Check, unreachable, wrong
-from headrace_ops.doctor.machine import (
-    check_bytecode,
-    check_extensions,
-    check_home,
-    check_metrics,
-    check_models,
-    check_pipelines,
-    check_store,
-    check_telemetry,
-    check_versions,
-)
 from headrace_ops.doctor.services import check_ledger, check_mlflow, check_prefect
 
 __all__ = ["CHECKS", "Check", "examine"]
@@ -29,18 +19,18 @@ __all__ = ["CHECKS", "Check", "examine"]
 LIMIT_SECONDS = 10.0
 LOADING_SECONDS = 120.0  # for the checks that load models or packages
 CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
-    "home": check_home,
-    "store": check_store,
+    "home": machine.check_home,
+    "store": machine.check_store,
     "ledger": check_ledger,
     "mlflow": check_mlflow,
     "prefect": check_prefect,
-    "models": check_models,
-    "extensions": check_extensions,
-    "pipelines": check_pipelines,
-    "versions": check_versions,
-    "bytecode": check_bytecode,
-    "system metrics": check_metrics,
-    "telemetry": check_telemetry,
+    "models": machine.check_models,
+    "extensions": machine.check_extensions,
+    "pipelines": machine.check_pipelines,
+    "versions": machine.check_versions,
+    "bytecode": machine.check_bytecode,
+    "system metrics": machine.check_metrics,
+    "telemetry": machine.check_telemetry,
 }
 
 

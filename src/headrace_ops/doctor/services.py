@@ -21,11 +21,9 @@ import httpx
 
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
+from headrace_ops import environment, hosts, live
 from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
 from headrace_ops.doctor.machine import compare, is_writable
-from headrace_ops.environment import mlflow_login, prefect_login
-from headrace_ops.hosts import is_loopback
-from headrace_ops.live import lasting_api_url, live_links
 
 CLOCK_SECONDS = 5.0
 
@@ -233,20 +231,20 @@ def check_door(server: Server, url: str, stranger: int) -> Iterator[Check]:
     Args:
         stranger: the status of its private page without a login.
     """
-    if stranger == 200 and not is_loopback(urlsplit(url).hostname or ""):
+    if stranger == 200 and not hosts.is_loopback(urlsplit(url).hostname or ""):
         message = f"{url} can be used by anyone, without a password"
         yield wrong(f"{server.package} access", message, server.to_lock)
 
 
 def check_prefect(settings: Settings) -> Iterator[Check]:
     """Prefect's server and its workers."""
-    url = lasting_api_url(settings)
+    url = live.lasting_api_url(settings)
     if not url:
         yield ok(
             "prefect", "no server is configured or running: each run starts its own"
         )
         return
-    login = prefect_login() or login_of(settings.home, url)
+    login = environment.prefect_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
     if (yield from check_server(PREFECT, "prefect", url, headers)) is not None:
         yield _workers(settings, url, headers)
@@ -281,8 +279,8 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
         yield from _check_mlflow(uri.rstrip("/"), "mlflow", settings)
     elif uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
         yield from check_database("mlflow", uri, settings)
-        if live := live_links(settings).get("mlflow"):
-            yield from _check_mlflow(live, "mlflow page", settings)
+        if page := live.live_links(settings).get("mlflow"):
+            yield from _check_mlflow(page, "mlflow page", settings)
     else:
         message = f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer supports folders"
         fix = "Unset MLFLOW_TRACKING_URI, or set it to a server or a database."
@@ -290,10 +288,10 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
 
 
 def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
-    login = mlflow_login() or login_of(settings.home, url)
+    login = environment.mlflow_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
     token = variable("MLFLOW_TRACKING_TOKEN")
-    if mlflow_login() is None and token:
+    if environment.mlflow_login() is None and token:
         headers = {"Authorization": f"Bearer {token}"}
     page = yield from check_server(MLFLOW, name, url, headers)
     if page is None or page.status_code != 200:
@@ -322,7 +320,7 @@ def check_artifacts(root: str, url: str) -> Iterator[Check]:
             "artifacts, and train in a new experiment."
         )
         yield wrong(name, message, fix)
-    elif not is_loopback(urlsplit(url).hostname or ""):
+    elif not hosts.is_loopback(urlsplit(url).hostname or ""):
         fix = "Share it with every worker, or use --artifacts-destination."
         yield hint(name, f"the server's artifact root is a folder, {path}", fix)
     else:
