@@ -192,21 +192,19 @@ def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, in
     """
     from prefect.client.orchestration import get_client
 
-    from headrace_flows.backfilling.here import Here
-    from headrace_flows.backfilling.there import There
-    from headrace_flows.deploying.applying import find_deployments
-    from headrace_flows.deploying.wanted import owner_tags
+    from headrace_flows.backfilling import here, there
+    from headrace_flows.deploying import applying, wanted
     from headrace_ops.prefect_errors import translate_errors
 
     with translate_errors(), get_client(sync_client=True) as client:
-        deployments = find_deployments(client, owner_tags(settings))
+        deployments = applying.find_deployments(client, wanted.owner_tags(settings))
     deployment = deployments.get(f"train/{pipeline}")
     if deployment is None:
-        return Here(), at_once
+        return here.Here(), at_once
     limit = deployment.global_concurrency_limit
     if limit is not None:
         at_once = min(at_once, limit.limit)
-    return There(deployment.id, settings), max(at_once, 1)
+    return there.There(deployment.id, settings), max(at_once, 1)
 
 
 def _tasks(

@@ -42,36 +42,28 @@ def up(
 ) -> None:
     """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
     from headrace.settings import Settings
-    from headrace_flows.recovery import keep_sweeping
-    from headrace_flows.watching import watching_champions
-    from headrace_ops.live import only_one
-    from headrace_ops.servers import POOLS
-    from headrace_ops.supervisor import Supervisor, page_links, start_all
+    from headrace_flows import recovery, watching
+    from headrace_ops import live, servers, supervisor
 
     settings = prepared(to_start_servers=True)
-    with only_one(settings) as lock:
-        supervisor = Supervisor(lock)
+    with live.only_one(settings) as lock:
+        supervised = supervisor.Supervisor(lock)
         try:
-            servers = start_all(
-                supervisor,
-                settings,
-                with_postgres=postgres,
-                pools=POOLS if workers else (),
-                host=host,
+            pools = servers.POOLS if workers else ()
+            started = supervisor.start_all(
+                supervised, settings, with_postgres=postgres, pools=pools, host=host
             )
             with _until_interrupted():
-                pages = page_links(settings, servers["links"])
-                answer(servers, lambda: _show_servers(servers, pages))
-                api_url, settings = (
-                    servers["environment"]["PREFECT_API_URL"],
-                    Settings(),
-                )
+                pages = supervisor.page_links(settings, started["links"])
+                answer(started, lambda: _show_servers(started, pages))
+                api_url = started["environment"]["PREFECT_API_URL"]
                 # Workers end runs whose process is gone; without them, this does.
-                sweeps = nullcontext() if workers else keep_sweeping(settings, api_url)
-                with sweeps, watching_champions(settings):
-                    supervisor.watch()
+                sweep = recovery.keep_sweeping(Settings(), api_url)
+                watch = watching.watching_champions(Settings())
+                with watch, nullcontext() if workers else sweep:
+                    supervised.watch()
         finally:
-            supervisor.stop()
+            supervised.stop()
 
 
 @contextmanager
