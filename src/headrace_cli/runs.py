@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,17 +149,14 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     run = Run(spec, folder, settings)
     store, key = run.plan.store, run.plan.ingest()
 
-    def ingest() -> SnapshotRecord:
-        return ingestion.ingest(spec.data, spec.medium, store, settings, spec.task)
-
-    def validate() -> ContractRecord:
-        return validation.validate(spec, snapshot, store, settings)
-
+    arguments = spec.data, spec.medium, store, settings, spec.task
+    ingest = partial(ingestion.ingest, *arguments)
     try:
         snapshot = run.find(key, SnapshotRecord) or run.perform(key, ingest)
         key = run.plan.validate(snapshot)
         if run.find(key, ContractRecord) is None:
-            run.perform(key, validate)
+            work = partial(validation.validate, spec, snapshot, store, settings)
+            run.perform(key, work)
         status, reason = "ok", "the data keeps its contract"
     except Refusal as error:
         status, reason = "refused", str(error)

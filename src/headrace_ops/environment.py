@@ -62,10 +62,9 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 def prefect_login() -> Login | None:
     """The login for Prefect in the environment, if any."""
-    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
-        if variable(name):
-            return Login.parse(variable(name))
-    return None
+    text = variable("PREFECT_API_AUTH_STRING")
+    text = text or variable("PREFECT_SERVER_API_AUTH_STRING")
+    return Login.parse(text) if text else None
 
 
 def mlflow_login() -> Login | None:

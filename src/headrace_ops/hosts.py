@@ -61,12 +61,9 @@ def is_same_user(client: Address | None, server: Address | None) -> bool:
     Clients on other machines, and systems without Linux's table of connections, count
     as the same user: the owner is unknown there.
     """
-    if client is None or server is None or not _TABLES[0].exists():
+    if client is None or server is None:
         return True
-    try:
-        if not ipaddress.ip_address(client[0]).is_loopback:
-            return True
-    except ValueError:  # a local socket, which has no address
+    if not is_loopback(client[0]) or not _TABLES[0].exists():
         return True
     return owner_of(client, server) in {0, os.geteuid()}
 

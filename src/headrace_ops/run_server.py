@@ -46,10 +46,6 @@ def configure(settings: Settings) -> None:
     os.environ.update({**defaults, **os.environ})
 
 
-class _DidNotStart(DependencyError):
-    """The temporary server ended before it answered. Another attempt may succeed."""
-
-
 class TemporaryServer:
     """A Prefect server for one run; it ends with this process, even if that is killed.
 
@@ -90,26 +86,19 @@ class TemporaryServer:
         Raises:
             DependencyError: it does not answer.
         """
-        with contextlib.suppress(_DidNotStart):
-            self._wait()
-            return
-        guard.stop(self._guard)
-        self._guard = self._start()
-        self._wait()
-
-    def _wait(self) -> None:
-        try:
-            wait_until(
-                lambda: answers(f"{self.api_url}/health"),
-                self._guard,
-                "Prefect's temporary server",
-                self._log,
-            )
-        except DependencyError as error:
-            home = str(self._log.parent)
-            if is_full(home, NEEDED_BYTES):  # its log may be cut off
-                raise full_disk(f"Prefect's database in {home}", home) from error
-            raise _DidNotStart(error.message, error.action) from error
+        name, url = "Prefect's temporary server", f"{self.api_url}/health"
+        for is_last in (False, True):
+            try:
+                wait_until(lambda: answers(url), self._guard, name, self._log)
+                return
+            except DependencyError as error:
+                home = str(self._log.parent)
+                if is_full(home, NEEDED_BYTES):  # its log may be cut off
+                    raise full_disk(f"Prefect's database in {home}", home) from error
+                if is_last:
+                    raise
+            guard.stop(self._guard)
+            self._guard = self._start()
 
     def stop(self) -> None:
         """End the server, and remove its login from the environment."""
