@@ -38,7 +38,7 @@ def check_pool(pool: str) -> None:
     from prefect.workers.process import ProcessWorker
 
     with translate_errors(), get_client(sync_client=True) as client:
-        work_pool = _ensure_pool(client, pool)
+        work_pool = ensure_pool(client, pool)
         if work_pool.type != "process":
             raise UsageError(
                 f"The work pool {pool!r} has the type {work_pool.type!r} instead of "
@@ -51,31 +51,26 @@ def check_pool(pool: str) -> None:
             client.update_work_pool(pool, update)
 
 
-def ensure_pool(client: Any, pool: str, queue: str = "default") -> None:
-    """Create a work pool of type process, and its queue, if they are missing."""
-    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-
-    _ensure_pool(client, pool)
-    try:
-        client.read_work_queue_by_name(queue, work_pool_name=pool)
-    except ObjectNotFound:
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_queue(name=queue, work_pool_name=pool)
-
-
-def _ensure_pool(client: Any, pool: str) -> Any:
+def ensure_pool(client: Any, pool: str, queue: str = "default") -> Any:
+    """The work pool, which is made with its queue and type process if missing."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     try:
-        return client.read_work_pool(pool)
+        work_pool = client.read_work_pool(pool)
     except ObjectNotFound:
         wanted = WorkPoolCreate(
             name=pool, type="process", base_job_template=PROCESS_TEMPLATE
         )
         with contextlib.suppress(ObjectAlreadyExists):  # by another client
-            return client.create_work_pool(wanted)
-        return client.read_work_pool(pool)
+            client.create_work_pool(wanted)
+        work_pool = client.read_work_pool(pool)
+    try:
+        client.read_work_queue_by_name(queue, work_pool_name=pool)
+    except ObjectNotFound:
+        with contextlib.suppress(ObjectAlreadyExists):
+            client.create_work_queue(name=queue, work_pool_name=pool)
+    return work_pool
 
 
 _PACKED = re.compile(r"sha256:[0-9a-f]{64}")
