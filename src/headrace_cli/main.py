@@ -25,8 +25,7 @@ from headrace_cli.answers import INTERRUPTED, print_failure, print_interrupted
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
 from headrace_cli.registry import approve, history, promote, reject, rollback
-from headrace_cli.runs import check, open_report, run
-from headrace_cli.scoring import score
+from headrace_cli.runs import check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, trigger, up, worker
 from headrace_cli.upkeep import migrate, repair, reproduce, verify

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from datetime import date
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Option
@@ -93,20 +94,17 @@ def _show_trials(value: dict[str, Any]) -> None:
     trials = value["trials"]
     if not trials:
         return
-    states = [trial["state"] for trial in trials]
-    counts = ", ".join(
-        f"{states.count(state)} {state}"
-        for state in ("completed", "pruned", "failed")
-        if state in states
-    )
+    number = Counter(trial["state"] for trial in trials)
+    states = [state for state in ("completed", "pruned", "failed") if number[state]]
+    counts = ", ".join(f"{number[state]} {state}" for state in states)
     fitting = sum(trial["fit_seconds"] for trial in trials)
     show_text(
         f"\n[bold]{len(trials)} trials[/]: {counts}; {fitting:.1f} s of fitting",
         markup=True,
     )
-    sign = 1 if value["direction"] == "minimize" else -1
     completed = [trial for trial in trials if trial["state"] == "completed"]
-    completed.sort(key=lambda trial: sign * trial["value"])
+    is_reverse = value["direction"] != "minimize"
+    completed.sort(key=itemgetter("value"), reverse=is_reverse)
     rows = [
         (
             *(trial["number"], f"{trial['value']:.4f}", *trial["overrides"].values()),

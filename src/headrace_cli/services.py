@@ -167,9 +167,7 @@ def deploy(
     with connect(settings) as (client, url):
         # Reading flows imports Prefect, which must know the server by then.
         wanted, without = _wanted(pipeline, settings)
-        only = None
-        if pipeline:
-            only = without or [deployment.pipeline for deployment in wanted]
+        only = without or [w.pipeline for w in wanted] if pipeline else None
         ledger = Deployments(settings.database_url)
         # Recorded first: a worker may take a run at once.
         ledger.record(recorded_of(wanted), settings.user)

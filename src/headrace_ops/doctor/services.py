@@ -7,6 +7,7 @@ and where artifacts are.
 from __future__ import annotations
 
 import email.utils
+import functools
 import re
 import sqlite3
 import time
@@ -31,11 +32,9 @@ CLOCK_SECONDS = 5.0
 def check_ledger(settings: Settings) -> Iterator[Check]:
     """The ledger's database, and the chain over its rows."""
     url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
-    states = set()
-    for check in check_database("ledger", url, settings):
-        states.add(check.state)
-        yield check
-    if states == {"ok"}:
+    checks = list(check_database("ledger", url, settings))
+    yield from checks
+    if all(check.state == "ok" for check in checks):
         yield from _check_chain(url)
 
 
@@ -185,14 +184,10 @@ MLFLOW = Server(
 )
 
 
-def ask(
-    url: str, headers: dict[str, str] | None = None, body: Any = None
-) -> httpx.Response:
+def ask(url: str, headers: Any = None, body: Any = None) -> httpx.Response:
     """GET, or POST of a JSON body."""
-    method = "GET" if body is None else "POST"
-    return httpx.request(
-        method, url, headers=headers, json=body, timeout=SECONDS, follow_redirects=True
-    )
+    send = functools.partial(httpx.request, "GET" if body is None else "POST", url)
+    return send(headers=headers, json=body, timeout=SECONDS, follow_redirects=True)
 
 
 def check_server(
@@ -240,9 +235,8 @@ def check_prefect(settings: Settings) -> Iterator[Check]:
     """Prefect's server and its workers."""
     url = live.lasting_api_url(settings)
     if not url:
-        yield ok(
-            "prefect", "no server is configured or running: each run starts its own"
-        )
+        message = "no server is configured or running: each run starts its own"
+        yield ok("prefect", message)
         return
     login = environment.prefect_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
@@ -264,9 +258,7 @@ def _workers(settings: Settings, url: str, headers: dict[str, str]) -> Check:
     places = {"the ledger": settings.database_url, "MLflow": settings.tracking_uri}
     in_files = [name for name, uri in places.items() if uri.startswith("sqlite")]
     if sum(online.values()) > 1 and in_files:
-        message = (
-            f"{message}; {' and '.join(in_files)} in SQLite, which allows one writer"
-        )
+        message += f"; {' and '.join(in_files)} in SQLite, which allows one writer"
         fix = "Use PostgreSQL: `headrace up --postgres` in a new home."
         return hint("workers", message, fix)
     return ok("workers", message)
