@@ -1,16 +1,26 @@
-"""The answer of a command: text, or one JSON object on standard output."""
+"""How commands answer: text, tables and progress on a terminal, or one JSON object.
+
+A reason, a label or a name may hold markup of rich, control sequences, or signs that
+change the direction of text. They are shown as text, and have no effect. Every cell of
+a table is one line of such text, and none is cut. Where a table is too wide, the less
+important columns are left out and named below it, and one column may wrap.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace import progress
 from headrace.signs import UNSEEN, visible
-from headrace_cli.terminal import show_progress, show_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from headrace.settings import Settings
 
 INTERRUPTED = 130  # the exit code
@@ -21,6 +31,14 @@ def wants_json() -> bool:
     return "--json" in sys.argv
 
 
+def begin() -> Settings:
+    """Show progress from now on, and return the settings of the environment."""
+    from headrace.settings import Settings
+
+    show_progress()
+    return Settings()
+
+
 def prepared(settings: Settings | None = None, **options: bool) -> Settings:
     """Show progress from now on, prepare the home, and return the settings.
 
@@ -28,10 +46,8 @@ def prepared(settings: Settings | None = None, **options: bool) -> Settings:
         settings: by default those of the environment.
         options: of ``prepare_home``.
     """
-    from headrace.settings import Settings
-
     show_progress()
-    settings = settings or Settings()
+    settings = settings or begin()
     settings.prepare_home(**options)
     return settings
 
@@ -80,3 +96,176 @@ def print_failure(message: str, action: str, kind: str) -> None:
 def print_interrupted() -> None:
     """Print that the command was interrupted."""
     print_failure("Interrupted.", "Run the same command to go on.", "Interrupted")
+
+
+WIDTH_OF_FILES = 200
+_SPACE = 2
+_LEAST_WIDTH = 24  # of the column that may wrap
+_shown: list[Any] = []  # rich's display, with all bars: there can be only one
+
+
+def one_line(value: object) -> str:
+    """A value as one line of text, for a cell or the middle of a sentence."""
+    return visible(str(value)).replace("\n", "\\n").replace("\t", " ")
+
+
+def marked(value: object) -> str:
+    """A value as a part of a text with markup, with its own markup escaped."""
+    from rich.markup import escape
+
+    return escape(one_line(value))
+
+
+def console() -> Console:
+    """Standard output, in colour on a terminal; markup needs ``markup=True``."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    class Plain(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*map(self._shown, objects), **options)
+
+        def _shown(self, value: Any) -> Any:
+            """Text that is visible; a table without blanks at the ends of its lines."""
+            if not isinstance(value, Table):
+                return visible(value) if isinstance(value, str) else value
+            lines = [
+                Text.assemble(*((part.text, part.style or "") for part in line))
+                for line in self.render_lines(value)
+            ]
+            for line in lines:
+                line.rstrip()
+            return Text("\n").join(lines)
+
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    return Plain(
+        highlight=False, soft_wrap=True, width=width, markup=False, emoji=False
+    )
+
+
+def show_text(text: object = "", **style: Any) -> None:
+    """Print text on standard output; markup needs ``markup=True``."""
+    console().print(text, **style)
+
+
+def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
+    """Print a plain table, with a head if there are names of columns."""
+    from rich.table import Table
+
+    table = Table(*columns, box=None, padding=(0, _SPACE), show_header=bool(columns))
+    for row in rows:
+        table.add_row(*map(_text, row))
+    show_text(table)
+
+
+def show_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    wraps: str,
+    less_important: Sequence[str] = (),
+) -> None:
+    """Print a table; columns without a value are left out.
+
+    Args:
+        columns: their names.
+        rows: the cells of each.
+        wraps: the column whose cells may take several lines.
+        less_important: the columns that may be left out, in this order.
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+
+    texts = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
+    widths = {
+        name: max(cell_len(text) for text in (name, *(cell[name] for cell in texts)))
+        for name in columns
+        if any(cell[name] for cell in texts)
+    }
+    widths[wraps] = min(widths.get(wraps, 0), _LEAST_WIDTH)
+    hidden = []
+    for name in less_important:
+        if sum(widths.values()) + _SPACE * len(widths) <= console().width:
+            break
+        if widths.pop(name, None):
+            hidden.append(name)
+    table = Table(box=None, padding=(0, _SPACE, 0, 0), header_style="bold")
+    names = [name for name in columns if widths.get(name)]
+    for name in names:
+        table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
+    for cell in texts:
+        table.add_row(*(cell[name] for name in names))
+    show_text(table)
+    if hidden:
+        show_text(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
+
+
+def _text(cell: object) -> str:
+    return "" if cell is None else one_line(cell)
+
+
+def minutes(time: str | None) -> str:
+    """A time of the ledger, to the minute, in UTC."""
+    return (time or "")[:16].replace("T", " ")
+
+
+class _StandardError(logging.StreamHandler[Any]):
+    """Safe text on the current standard error, which rich replaces to show bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def show_progress() -> None:
+    """Send log messages and progress to standard error; a terminal shows bars."""
+    logger = logging.getLogger("headrace")
+    if not logger.handlers:
+        handler = _StandardError()
+        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    logger.propagate = False
+    if logger.isEnabledFor(logging.INFO) and sys.stderr.isatty():
+        progress.show_bar = _show_bar
+
+
+@contextlib.contextmanager
+def _show_bar(what: str, total: int | None) -> Iterator[progress.UpdateBar]:
+    if not _shown:
+        _shown.append(_display())
+    display = _shown[0]
+    bar = display.add_task(visible(what), total=total, detail="")
+
+    def move(done: int, detail: str) -> None:
+        display.update(bar, completed=done, detail=visible(detail))
+
+    try:
+        yield move
+    finally:
+        display.remove_task(bar)
+        if not display.task_ids:
+            display.stop()
+            _shown.clear()
+
+
+def _display() -> Any:
+    """Rich's bars on standard error; they take time to load."""
+    from rich import progress as bars
+    from rich.console import Console
+
+    display = bars.Progress(
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[detail]}", markup=False),
+        bars.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+    )
+    display.start()
+    return display

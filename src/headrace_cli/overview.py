@@ -9,8 +9,7 @@ from typer import Argument, Option
 
 from headrace.errors import UsageError
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, prepared
-from headrace_cli.terminal import minutes, show_table, show_text
+from headrace_cli.answers import answer, minutes, prepared, show_table, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, prepared
-from headrace_cli.terminal import marked, one_line, show_text
+from headrace_cli.answers import answer, marked, one_line, prepared, show_text
 
 
 def init(

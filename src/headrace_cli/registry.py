@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import HeadraceError
-from headrace_cli.answers import answer, prepared
+from headrace_cli.answers import answer, minutes, prepared, show_table
 from headrace_cli.pipelines import ModelArgument, open_ledger
-from headrace_cli.terminal import minutes, show_table
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -13,10 +13,9 @@ from typer import Argument, Option
 from headrace.errors import Refusal
 from headrace.progress import Progress
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, prepared
+from headrace_cli.answers import answer, marked, prepared, show_text
 from headrace_cli.pipelines import DATA, column
 from headrace_cli.summary import show_summary, show_warnings
-from headrace_cli.terminal import marked, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

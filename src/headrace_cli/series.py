@@ -12,10 +12,9 @@ from typer import Option
 
 from headrace.errors import DependencyError, Refusal, UsageError
 from headrace.progress import Progress
-from headrace_cli.answers import INTERRUPTED, answer, prepared
+from headrace_cli.answers import INTERRUPTED, answer, prepared, show_rows, show_text
 from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
 from headrace_cli.summary import show_summary
-from headrace_cli.terminal import show_rows, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -13,8 +13,7 @@ from typer import Argument, Option
 from headrace.errors import DependencyError, UsageError
 from headrace.state.logins import LOGIN_FILE
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, prepared, wants_json
-from headrace_cli.terminal import marked, show_text
+from headrace_cli.answers import answer, marked, prepared, show_text, wants_json
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

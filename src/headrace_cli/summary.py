@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from headrace_cli.terminal import marked, one_line, show_rows, show_text
+from headrace_cli.answers import marked, one_line, show_rows, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace_cli.answers import answer, prepared
+from headrace_cli.answers import answer, begin, marked, prepared, show_rows, show_text
 from headrace_cli.pipelines import ModelVersionArgument
-from headrace_cli.terminal import marked, show_progress, show_rows, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -37,11 +36,9 @@ def verify(
     ] = "",
 ) -> None:
     """Check that ledger, store and models are as recorded."""
-    from headrace.settings import Settings
     from headrace.use import verification
 
-    show_progress()
-    result = verification.verify(Settings(), model, head)
+    result = verification.verify(begin(), model, head)
     value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
     answer(value, lambda: _show_verification(result), exit_code)
 
@@ -80,11 +77,9 @@ def reproduce(
     ],
 ) -> None:
     """Train again from a run's record, and compare the weights."""
-    from headrace.settings import Settings
     from headrace.use import reproduction
 
-    show_progress()
-    result = reproduction.reproduce(run, Settings())
+    result = reproduction.reproduce(run, begin())
     exit_code = int(result.status != "same")
     answer(result.model_dump(), lambda: _show_reproduction(result), exit_code)
 
