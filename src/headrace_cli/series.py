@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from datetime import date
 from operator import itemgetter
@@ -145,18 +146,18 @@ def backfill(  # noqa: PLR0913
 
     Versions are registered. The champion stays, unless --promote is given.
     """
-    import time
-    from dataclasses import replace
-
-    from headrace_flows.backfilling import Backfill
+    from headrace_flows.backfilling import Backfill, dates
     from headrace_ops.run_server import server_for_run
 
     started = time.perf_counter()
     settings = prepared()
-    tasks = [
-        replace(task, promotes=promote)
-        for task in _tasks(pipeline, first, last, every, overrides or [], settings)
-    ]
+    start, end = _date("--from", first), _date("--to", last)
+    if end < start:
+        raise UsageError(
+            f"--to {last} is before --from {first}.", "Give the earlier date first."
+        )
+    days, changes = dates(start, end, every), overrides or []
+    tasks = [_task(pipeline, day, changes, promote, settings) for day in days]
     numbers = itertools.count(1)
 
     def report(outcome: dict[str, Any]) -> None:
@@ -204,31 +205,19 @@ def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, in
     return there.There(deployment.id, settings), max(at_once, 1)
 
 
-def _tasks(
-    pipeline: str,
-    first: str,
-    last: str,
-    every: Every,
-    overrides: list[str],
-    settings: Settings,
-) -> list[Task]:
-    from headrace_flows.backfilling import Task, dates, fill_in
+def _task(
+    pipeline: str, day: date, overrides: list[str], promotes: bool, settings: Settings
+) -> Task:
+    """The run of one date."""
+    from headrace_flows.backfilling import Task, fill_in
 
-    start, end = _date("--from", first), _date("--to", last)
-    if end < start:
-        raise UsageError(
-            f"--to {last} is before --from {first}.", "Give the earlier date first."
-        )
-    tasks = []
-    for day in dates(start, end, every):
-        filled = fill_in(overrides, day)
+    filled = fill_in(overrides, day)
+    spec, folder = open_pipeline(pipeline, settings, filled, None)
+    if spec.deploy is not None:  # runs of the range must not refuse each other
+        filled.append("deploy.when_busy=wait")
         spec, folder = open_pipeline(pipeline, settings, filled, None)
-        if spec.deploy is not None:  # runs of the range must not refuse each other
-            filled.append("deploy.when_busy=wait")
-            spec, folder = open_pipeline(pipeline, settings, filled, None)
-        arguments = [part for text in filled for part in ("--set", text)]
-        tasks.append(Task(day.isoformat(), spec, folder, (pipeline, *arguments)))
-    return tasks
+    arguments = [part for text in filled for part in ("--set", text)]
+    return Task(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 
 
 def _date(option: str, text: str) -> date:

@@ -14,7 +14,7 @@ import pytest
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
-from headrace_cli.series import _conclude, _runner, _tasks
+from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import Backfill, Task, dates, fill_in
 from headrace_flows.backfilling.here import Here
 from headrace_flows.backfilling.there import There
@@ -175,7 +175,7 @@ def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
     toml.write_text(toml.read_text() + '\n[deploy]\nwhen_busy = "refuse"\n')
     here = settings.model_copy(update={"project": tmp_path / "project"})
     said = ["description=day {date}"]
-    (task,) = _tasks("blobs", "2026-01-30", "2026-01-30", "day", said, here)
+    task = _task("blobs", date(2026, 1, 30), said, False, here)
     assert task.spec.deploy is not None
     assert task.spec.deploy.when_busy == "wait"
     assert "deploy.when_busy=wait" in task.arguments
