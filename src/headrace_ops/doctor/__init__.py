@@ -10,8 +10,8 @@ import httpx
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace_ops.doctor import machine
-from headrace_ops.doctor.check import Check, unreachable, wrong
+from headrace_ops.doctor import checks
+from headrace_ops.doctor.checks import Check, unreachable, wrong
 from headrace_ops.doctor.services import check_ledger, check_mlflow, check_prefect
 
 __all__ = ["CHECKS", "Check", "examine"]
@@ -19,18 +19,18 @@ __all__ = ["CHECKS", "Check", "examine"]
 LIMIT_SECONDS = 10.0
 LOADING_SECONDS = 120.0  # for the checks that load models or packages
 CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
-    "home": machine.check_home,
-    "store": machine.check_store,
+    "home": checks.check_home,
+    "store": checks.check_store,
     "ledger": check_ledger,
     "mlflow": check_mlflow,
     "prefect": check_prefect,
-    "models": machine.check_models,
-    "extensions": machine.check_extensions,
-    "pipelines": machine.check_pipelines,
-    "versions": machine.check_versions,
-    "bytecode": machine.check_bytecode,
-    "system metrics": machine.check_metrics,
-    "telemetry": machine.check_telemetry,
+    "models": checks.check_models,
+    "extensions": checks.check_extensions,
+    "pipelines": checks.check_pipelines,
+    "versions": checks.check_versions,
+    "bytecode": checks.check_bytecode,
+    "system metrics": checks.check_metrics,
+    "telemetry": checks.check_telemetry,
 }
 
 

@@ -23,8 +23,8 @@ import httpx
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
 from headrace_ops import environment, hosts, live
-from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
-from headrace_ops.doctor.machine import compare, is_writable
+from headrace_ops.doctor import checks
+from headrace_ops.doctor.checks import Check, hint, ok, unreachable, wrong
 
 CLOCK_SECONDS = 5.0
 
@@ -32,9 +32,9 @@ CLOCK_SECONDS = 5.0
 def check_ledger(settings: Settings) -> Iterator[Check]:
     """The ledger's database, and the chain over its rows."""
     url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
-    checks = list(check_database("ledger", url, settings))
-    yield from checks
-    if all(check.state == "ok" for check in checks):
+    rows = list(check_database("ledger", url, settings))
+    yield from rows
+    if all(row.state == "ok" for row in rows):
         yield from _check_chain(url)
 
 
@@ -210,7 +210,7 @@ def check_server(
     yield ok(name, url)
     version = ask(url + server.version, headers)
     if version.status_code == 200:
-        yield compare(server.package, version.text.strip().strip('"'), url)
+        yield checks.compare(server.package, version.text.strip().strip('"'), url)
     stranger = ask(url + server.private, None, server.body).status_code
     yield from check_door(server, url, stranger)
     date = health.headers.get("Date")
@@ -305,7 +305,7 @@ def check_artifacts(root: str, url: str) -> Iterator[Check]:
         return  # the server writes them, or the store's check covers them
     path = Path(unquote(parts.path) or "/")
     name = "mlflow artifacts"
-    if not is_writable(path):
+    if not checks.is_writable(path):
         message = f"the server's artifact root {path} is not writable from here"
         fix = (
             "Start the server with --artifacts-destination, so that it writes the "

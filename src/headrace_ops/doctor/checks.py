@@ -1,4 +1,7 @@
-"""Checks of this machine: home, store, models, versions, bytecode and telemetry."""
+"""One row of ``headrace doctor``, and the checks of this machine.
+
+They look at home, store, models, versions, bytecode and telemetry.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,60 @@ import uuid
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
+
+from pydantic import field_validator
 
 from headrace import extensions
+from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError
 from headrace.home import HOME_FORMAT
+from headrace.records import Record
 from headrace.settings import Settings, pipeline_names, variable
 from headrace.spec import load_spec
-from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
+
+
+class Check(Record):
+    """The result of one check.
+
+    Attributes:
+        name: what was checked.
+        state: ``hint`` works but could be better, ``wrong`` is configured wrongly,
+            ``unreachable`` is configured and does not answer.
+        seen: what the check saw. Passwords are hidden.
+        fix: what to do; empty if all is well. Passwords are hidden.
+    """
+
+    name: str
+    state: Literal["ok", "hint", "wrong", "unreachable"]
+    seen: str
+    fix: str = ""
+
+    @field_validator("seen", "fix")
+    @classmethod
+    def _without_passwords(cls, text: str) -> str:
+        return hide_credentials(text)
+
+
+def ok(name: str, seen: str) -> Check:
+    """All is well."""
+    return Check(name=name, state="ok", seen=seen)
+
+
+def hint(name: str, seen: str, fix: str = "") -> Check:
+    """Works, but could be better."""
+    return Check(name=name, state="hint", seen=seen, fix=fix)
+
+
+def wrong(name: str, seen: str, fix: str) -> Check:
+    """Configured wrongly, or damaged."""
+    return Check(name=name, state="wrong", seen=seen, fix=fix)
+
+
+def unreachable(name: str, seen: str, fix: str) -> Check:
+    """Configured, and does not answer."""
+    return Check(name=name, state="unreachable", seen=seen, fix=fix)
+
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
 _REPORTS = {
