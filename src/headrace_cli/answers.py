@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 INTERRUPTED = 130  # the exit code
+answered = threading.Event()  # set once the one object of --json is printed
 
 
 def wants_json() -> bool:
@@ -80,11 +82,12 @@ def print_json(value: Mapping[str, Any]) -> None:
     text = UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+    answered.set()
 
 
 def print_failure(message: str, action: str, kind: str) -> None:
-    """Print why a command failed, and what to do."""
-    if wants_json():
+    """Print why a command failed, and what to do; as JSON unless it has answered."""
+    if wants_json() and not answered.is_set():
         error = {"kind": kind, "message": message, "action": action}
         reason = f"{message} {action}".strip()
         print_json({"status": "error", "reason": reason, "error": error})

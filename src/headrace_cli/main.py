@@ -21,7 +21,7 @@ from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.interrupts import interrupt
 from headrace.signs import visible
-from headrace_cli.answers import INTERRUPTED, print_failure, print_interrupted
+from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
 from headrace_cli.registry import approve, history, promote, reject, rollback
@@ -151,6 +151,7 @@ def main() -> None:
     0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
     """
     logging.getLogger("headrace").setLevel(logging.INFO)
+    answered.clear()
     gc.set_threshold(50_000, 10, 10)  # imports allocate much, and keep it
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)

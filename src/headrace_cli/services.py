@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import UsageError
 from headrace.state.logins import LOGIN_FILE
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, marked, prepared, show_text, wants_json
+from headrace_cli.answers import answer, marked, prepared, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -52,7 +50,7 @@ def up(
             started = supervisor.start_all(
                 supervised, settings, with_postgres=postgres, pools=pools, host=host
             )
-            with _until_interrupted():
+            with suppress(KeyboardInterrupt):
                 pages = supervisor.page_links(settings, started["links"])
                 answer(started, lambda: _show_servers(started, pages))
                 api_url = started["environment"]["PREFECT_API_URL"]
@@ -63,20 +61,6 @@ def up(
                     supervised.watch()
         finally:
             supervised.stop()
-
-
-@contextmanager
-def _until_interrupted() -> Iterator[None]:
-    """End the block on Ctrl-C; report a server that keeps failing."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        return
-    except DependencyError as error:
-        if not wants_json():
-            raise
-        sys.stderr.write(f"headrace: {error}\n")  # the JSON object is printed already
-        sys.exit(error.exit_code)
 
 
 def _show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
@@ -132,14 +116,11 @@ def doctor() -> None:
 
 
 def _show_checks(checks: list[Check]) -> None:
-    from rich.text import Text
-
     for check in checks:
-        line = Text(f"{check.state:<12}", style=_COLOURS[check.state])
-        line.append(f"{check.name:<17}{check.seen}", style="default")
-        if check.fix:
-            line.append(f"  ->  {check.fix}", style="bold default")
-        show_text(line)
+        state = f"[{_COLOURS[check.state]}]{check.state:<12}[/]"
+        seen = marked(f"{check.name:<17}{check.seen}")
+        fix = f"[bold]  ->  {marked(check.fix)}[/]" if check.fix else ""
+        show_text(f"{state}{seen}{fix}", markup=True)
 
 
 _FIELDS = (
