@@ -37,7 +37,7 @@ def list_() -> None:
     for name in sorted({*folders, *(ledger.models() if ledger else ())}):
         champion = ledger.champion(name) if ledger else None
         versions = ledger.versions(name) if ledger else []
-        waiting = ledger.waiting(name) if ledger else []
+        waits = ledger.waiting(name) if ledger else []
         number = champion.version.version if champion else None
         evidence = ledger.standing_evidence(name, number) if ledger and number else None
         folder = folders.get(name)
@@ -49,7 +49,7 @@ def list_() -> None:
                 "since": champion.entry.when if champion else None,
                 "versions": len(versions),
                 "waiting": [
-                    {"version": w.version, "expires": w.expires} for w in waiting
+                    w.model_dump(include={"version", "expires"}) for w in waits
                 ],
                 "last_run": versions[-1].created if versions else None,
                 "schedule": pipelines.schedule_of(folder) if folder else None,

@@ -103,8 +103,7 @@ def _show_trials(value: dict[str, Any]) -> None:
         markup=True,
     )
     completed = [trial for trial in trials if trial["state"] == "completed"]
-    is_reverse = value["direction"] != "minimize"
-    completed.sort(key=itemgetter("value"), reverse=is_reverse)
+    completed.sort(key=itemgetter("value"), reverse=value["direction"] != "minimize")
     rows = [
         (
             *(trial["number"], f"{trial['value']:.4f}", *trial["overrides"].values()),

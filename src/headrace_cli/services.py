@@ -87,7 +87,7 @@ def worker(
 ) -> None:
     """Run the flows of a pool, each as a process, until Ctrl-C."""
     from headrace_flows.recovery import keep_sweeping
-    from headrace_ops.worker import default_limit, work
+    from headrace_ops.worker import work
 
     def report(value: dict[str, Any]) -> None:
         text = (
@@ -96,8 +96,7 @@ def worker(
         )
         answer(value, text)
 
-    settings = prepared()
-    work(settings, pool, limit or default_limit(pool), report, keep_sweeping)
+    work(prepared(), pool, limit, report, keep_sweeping)
 
 
 def doctor() -> None:

@@ -26,10 +26,8 @@ from headrace.state.logins import Login
 from headrace_ops.hosts import is_loopback, is_same_user
 
 _SAFE = {"GET", "HEAD"}
-_HINT = (
-    "Open the link that `headrace up` prints, or use the name and password in "
-    "login.json in the home."
-)
+_HINT = "Open the link that `headrace up` prints, or use the name and password in"
+_HINT += " login.json in the home."
 
 
 class Gate:

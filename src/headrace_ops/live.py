@@ -25,6 +25,8 @@ from headrace_ops.environment import mlflow_has_users
 START_LIMIT_SECONDS = 120
 ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"prefect": 4200, "mlflow": 5000}
+PAGES = "/headrace/"  # Headrace's own pages, on the MLflow server of `headrace up`
+DATA_DOCS = f"{PAGES}data_docs/"
 
 
 def live_links(settings: Settings) -> dict[str, str]:
@@ -85,9 +87,7 @@ def _refuse_second(settings: Settings, limit: float) -> None:
         )
 
 
-def write_links(
-    settings: Settings, links: dict[str, str], own: Iterable[str] = ()
-) -> None:
+def write_links(settings: Settings, links: dict[str, str], own: Iterable[str]) -> None:
     """Record the addresses for other commands of this home.
 
     Args:
@@ -154,10 +154,6 @@ def tail(log: Path) -> str:
 def last_line(log: Path) -> str:
     """The last line of a log."""
     return (tail(log).splitlines() or ["no message"])[-1]
-
-
-PAGES = "/headrace/"
-DATA_DOCS = f"{PAGES}data_docs/"
 
 
 def report_path(run_id: str) -> str:

@@ -105,18 +105,13 @@ def _keep_artifacts_below_the_root() -> None:
     create: Callable[..., Any] = SqlAlchemyStore.create_experiment
 
     @functools.wraps(create)
-    def create_below(
-        store: Any,
-        name: str,
-        artifact_location: str | None = None,
-        *rest: Any,
-        **named: Any,
-    ) -> Any:
-        if artifact_location and not is_below(artifact_location, root):
+    def create_below(store: Any, name: str, *rest: Any, **named: Any) -> Any:
+        location = named.get("artifact_location") or next(iter(rest), None)
+        if location and not is_below(location, root):
             raise MlflowException.invalid_parameter_value(
                 f"artifact_location must be below {root}, or left out."
             )
-        return create(store, name, artifact_location, *rest, **named)
+        return create(store, name, *rest, **named)
 
     setattr(SqlAlchemyStore, "create_experiment", create_below)  # noqa: B010
 

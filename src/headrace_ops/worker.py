@@ -31,15 +31,10 @@ DEFAULTS = {
 }
 
 
-def default_limit(pool: str) -> int:
-    """How many flows run concurrently: one on a GPU, otherwise one per core."""
-    return 1 if pool == "gpu" else os.cpu_count() or 1
-
-
 def work(
     settings: Settings,
     pool: str,
-    limit: int,
+    limit: int | None,
     report: Callable[[dict[str, Any]], None],
     sweeping: Callable[[Settings], AbstractContextManager[None]],
 ) -> None:
@@ -48,7 +43,8 @@ def work(
     This removes all variables from the environment that flows do not need.
 
     Args:
-        limit: how many flows run concurrently.
+        limit: how many flows run concurrently; by default one on a GPU, otherwise one
+            per core.
         report: called once the worker has started.
         sweeping: entered while the worker runs; ends runs whose process is gone.
 
@@ -77,6 +73,7 @@ def work(
     import prefect.workers.process  # noqa: F401
 
     pools.check_pool(pool)
+    limit = limit or (1 if pool == "gpu" else os.cpu_count() or 1)
     with sweeping(settings):
         asyncio.run(_work(settings, pool, limit, report))
 
@@ -127,9 +124,8 @@ def _patch_admission(worker: ProcessWorker, settings: Settings) -> None:
         own = {n: v for n, v in configuration.env.items() if n.startswith("PREFECT__")}
         own["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
         configuration.env = {**os.environ, **own}
-        configuration.command = shlex.join(
-            [sys.executable, "-m", "headrace_ops.engine"]
-        )
+        engine = [sys.executable, "-m", "headrace_ops.engine"]
+        configuration.command = shlex.join(engine)
         configuration._command_configured = True  # as if it came from the pool
         configuration.working_dir = None
         admitted[flow_run.id] = entrypoint
