@@ -12,21 +12,18 @@ if TYPE_CHECKING:
     from headrace.tasks import Task
 
 _GROUPS_SHOWN = 10
-_COLOURS = {
-    **{"promoted": "green", "unchanged": "green", "registered": "yellow"},
-    **{"refused": "red", "error": "red", "cancelled": "yellow"},
-}
+_COLOURS = {"promoted": "green", "unchanged": "green", "refused": "red", "error": "red"}
 
 
 def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     """Print the summary of a run."""
     from headrace.tasks import task
 
-    status = summary["status"]
+    status, colour = summary["status"], _COLOURS.get(summary["status"], "yellow")
     version = f" version {summary['version']}" if summary["version"] else ""
     show_text(
         f"\n[bold]{marked(summary['pipeline'])}{version}: "
-        f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s",
+        f"[{colour}]{status}[/][/] in {summary['seconds']:.1f} s",
         markup=True,
     )
     show_text(f"  {summary['reason']}")

@@ -34,13 +34,11 @@ CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
 }
 
 
-def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Check]:
+def examine(settings: Settings) -> list[Check]:
     """Run all checks at the same time. They change nothing.
 
-    A remote store is checked by writing one small object, which is deleted again.
-
-    Args:
-        limit_seconds: a check that takes longer counts as unreachable.
+    A remote store is checked by writing one small object, which is deleted again. A
+    check that takes longer than its limit counts as unreachable.
     """
     results: dict[str, list[Check]] = {name: [] for name in CHECKS}
 
@@ -63,8 +61,7 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
         thread.start()
     started = time.monotonic()
     for name, thread in threads.items():
-        is_loading = name in ("models", "extensions")
-        limit = LOADING_SECONDS if is_loading else limit_seconds
+        limit = LOADING_SECONDS if name in ("models", "extensions") else LIMIT_SECONDS
         thread.join(max(0.0, started + limit - time.monotonic()))
         if thread.is_alive():
             fix = "Check that it runs and can be reached from this machine."

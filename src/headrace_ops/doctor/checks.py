@@ -69,13 +69,13 @@ def unreachable(name: str, seen: str, fix: str) -> Check:
 
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
+_OFF, _ON = {"0", "false", "no", "off"}, {"1", "true", "yes", "on"}
 _REPORTS = {
-    ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"): {"0", "false", "no", "off"},
-    (
-        "PREFECT_SERVER_ANALYTICS_ENABLED",
-        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY",
-        "GX_ANALYTICS_ENABLED",
-    ): {"1", "true", "yes", "on"},
+    "MLFLOW_DISABLE_TELEMETRY": _OFF,
+    "DO_NOT_TRACK": _OFF,
+    "PREFECT_SERVER_ANALYTICS_ENABLED": _ON,
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": _ON,
+    "GX_ANALYTICS_ENABLED": _ON,
 }
 
 # Older versions have known vulnerabilities or faults that Headrace cannot work around.
@@ -271,12 +271,7 @@ def check_metrics(_: Settings) -> Check:
 
 def check_telemetry(_: Settings) -> Check:
     """Whether the environment turns on the telemetry of a library."""
-    reporting = [
-        name
-        for names, values in _REPORTS.items()
-        for name in names
-        if variable(name).lower() in values
-    ]
+    reporting = [n for n, values in _REPORTS.items() if variable(n).lower() in values]
     if not reporting:
         return ok("telemetry", "off")
     message = f"on: {', '.join(f'{name}={variable(name)}' for name in reporting)}"

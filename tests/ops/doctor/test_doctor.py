@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
+from headrace_ops import doctor
 from headrace_ops.doctor import CHECKS, Check, checks, examine
 from headrace_ops.doctor.services import (
     MLFLOW,
@@ -300,7 +301,8 @@ def test_what_hangs_counts_as_unreachable(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CHECKS, "store", lambda _: time.sleep(30))
-    check = of(examine(empty, limit_seconds=0.5), "store")
+    monkeypatch.setattr(doctor, "LIMIT_SECONDS", 0.5)
+    check = of(examine(empty), "store")
     assert (check.state, check.seen) == ("unreachable", "no answer within 0.5 s")
 
 
