@@ -32,8 +32,7 @@ def list_() -> None:
     has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
     ledger = pipelines.open_ledger() if has_ledger else None
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
-    rows: list[dict[str, Any]] = []
-    folders = pipeline_names(settings)
+    rows, folders = [], pipeline_names(settings)
     for name in sorted({*folders, *(ledger.models() if ledger else ())}):
         champion = ledger.champion(name) if ledger else None
         versions = ledger.versions(name) if ledger else []
@@ -41,22 +40,19 @@ def list_() -> None:
         number = champion.version.version if champion else None
         evidence = ledger.standing_evidence(name, number) if ledger and number else None
         folder = folders.get(name)
-        rows.append(
-            {
-                "name": name,
-                "champion": number,
-                **_result(champion.version if champion else None, evidence),
-                "since": champion.entry.when if champion else None,
-                "versions": len(versions),
-                "waiting": [
-                    w.model_dump(include={"version", "expires"}) for w in waits
-                ],
-                "last_run": versions[-1].created if versions else None,
-                "schedule": pipelines.schedule_of(folder) if folder else None,
-                "deployed": f"train/{name}" in deployed,
-                "folder": str(folder) if folder else None,
-            }
-        )
+        row: dict[str, Any] = {
+            "name": name,
+            "champion": number,
+            **_result(champion.version if champion else None, evidence),
+            "since": champion.entry.when if champion else None,
+            "versions": len(versions),
+            "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
+            "last_run": versions[-1].created if versions else None,
+            "schedule": pipelines.schedule_of(folder) if folder else None,
+            "deployed": f"train/{name}" in deployed,
+            "folder": str(folder) if folder else None,
+        }
+        rows.append(row)
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
     value = {"home": home, "pipelines": rows, "notice": notice}
     answer(value, lambda: _show_pipelines(value, settings))
@@ -78,14 +74,12 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
         ]
         is_packaged = folder and pipelines.is_packaged(Path(folder), settings)
         tables[bool(is_packaged)].append(row)
-    optional = ["folder", "versions", "newest (UTC)", "schedule"]
+    order = ["folder", "versions", "newest (UTC)", "schedule"]
     for is_packaged, rows in tables.items():
         if rows and is_packaged:
             show_text("comes with Headrace:", style="dim")
         if rows:
-            show_table(
-                _COLUMNS, rows, wraps="waits for approval", less_important=optional
-            )
+            show_table(_COLUMNS, rows, wraps="waits for approval", less_important=order)
     show_text(value["notice"] or f"home: {value['home']}")
 
 
@@ -185,22 +179,21 @@ def _version_rows(model: str, ledger: Ledger) -> list[dict[str, Any]]:
         evidence = standing_evidence(known, entries, version.version)
         gates = evidence.gates if evidence else ()
         own = [row for row in known if row.version == version.version]
-        rows.append(
-            {
-                "version": version.version,
-                "champion": version.version == number,
-                "passed": bool(evidence and evidence.passed),
-                "metrics": dict(evidence.metrics) if evidence else {},
-                "failed_gates": [gate.name for gate in gates if not gate.passed],
-                "snapshot": version.snapshot_digest,
-                "weights_digest": version.weights_digest,
-                "run_id": version.run_id,
-                "created": version.created,
-                "created_by": version.created_by,
-                "experiment": bool(evidence and evidence.experiment),
-                "evidence": [_describe_evidence(row) for row in own],
-            }
-        )
+        row: dict[str, Any] = {
+            "version": version.version,
+            "champion": version.version == number,
+            "passed": bool(evidence and evidence.passed),
+            "metrics": dict(evidence.metrics) if evidence else {},
+            "failed_gates": [gate.name for gate in gates if not gate.passed],
+            "snapshot": version.snapshot_digest,
+            "weights_digest": version.weights_digest,
+            "run_id": version.run_id,
+            "created": version.created,
+            "created_by": version.created_by,
+            "experiment": bool(evidence and evidence.experiment),
+            "evidence": [_describe_evidence(row) for row in own],
+        }
+        rows.append(row)
     return rows
 
 
