@@ -260,8 +260,7 @@ def _show_backfill(value: dict[str, Any]) -> None:
         status = run["status"] + (", before" if run.get("skipped") else "")
         metrics = (v for k, v in run.items() if k.startswith("test_") and v is not None)
         result = ", ".join(f"{metric:.4f}" for metric in metrics)
-        rows.append(
-            (run["date"], status, run.get("version"), result, run.get("reason"))
-        )
+        row = run["date"], status, run.get("version"), result, run.get("reason")
+        rows.append(row)
     show_rows(rows, ["date", "", "version", "result", ""])
     show_text(f"{value['pipeline']}: {value['reason']}")

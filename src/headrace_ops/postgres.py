@@ -141,9 +141,7 @@ def _prepare(server: Any, home: Path) -> str:
     """Leave the socket to the database's owner, create the databases; its folder."""
     folder, socket_folder = home / FOLDER, server.get_postmaster_info().socket_dir
     if socket_folder is not None and socket_folder.resolve() != folder.resolve():
-        owner = (
-            folder.stat()
-        )  # only the owner of the database may use a socket elsewhere
+        owner = folder.stat()
         os.chown(socket_folder, owner.st_uid, owner.st_gid)
         socket_folder.chmod(PRIVATE_FOLDER)
     _create_databases(server.get_uri("postgres"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
+from threading import Thread
 
 import httpx
 
@@ -54,9 +54,7 @@ def examine(settings: Settings) -> list[Check]:
             results[name].append(state(name, f"{type(error).__name__}: {error}", fix))
 
     # Daemons: a check that hangs must not keep the command from ending.
-    threads = {
-        n: threading.Thread(target=run_check, args=(n,), daemon=True) for n in CHECKS
-    }
+    threads = {n: Thread(target=run_check, args=(n,), daemon=True) for n in CHECKS}
     for thread in threads.values():
         thread.start()
     started = time.monotonic()

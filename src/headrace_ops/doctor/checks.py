@@ -110,9 +110,9 @@ def check_home(settings: Settings) -> Check:
         return wrong("home", message, fix)
     free = shutil.disk_usage(home).free / 2**30
     message = f"{home}, {free:.1f} GiB free"
-    return (
-        hint("home", message, "Free disk space.") if free < 1 else ok("home", message)
-    )
+    if free < 1:
+        return hint("home", message, "Free disk space.")
+    return ok("home", message)
 
 
 def check_store(settings: Settings) -> Check:
@@ -135,9 +135,8 @@ def _try_store(uri: str) -> Check:
         store.write(key, b"written by headrace doctor")
         store.fs.rm_file(store.path(key))
     except (ImportError, ValueError) as error:
-        fix = (
-            "pip install 'headrace[s3]'" if uri.startswith("s3") else "Correct the URL."
-        )
+        is_s3 = uri.startswith("s3")
+        fix = "pip install 'headrace[s3]'" if is_s3 else "Correct the URL."
         return wrong("store", f"{uri}: {error}", fix)
     except (OSError, HeadraceError) as error:
         state = wrong if isinstance(error, PermissionError) else unreachable
@@ -243,9 +242,7 @@ def number(version: str) -> tuple[int, ...]:
 def check_bytecode(_: Settings) -> Check:
     """Whether the large libraries have bytecode, or are compiled at every start."""
     specs = {name: importlib.util.find_spec(name) for name in _HEAVY}
-    origins = {
-        name: spec.origin for name, spec in specs.items() if spec and spec.origin
-    }
+    origins = {n: spec.origin for n, spec in specs.items() if spec and spec.origin}
     missing = {n: origin for n, origin in origins.items() if not _is_compiled(origin)}
     if not missing:
         return ok("bytecode", "present")

@@ -107,9 +107,8 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
     shown = url.render_as_string(hide_password=True)
     own = settings.postgres_socket
     try:
-        engine = sa.create_engine(
-            url, poolclass=sa.NullPool, connect_args={"connect_timeout": 2}
-        )
+        limit = {"connect_timeout": 2}
+        engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=limit)
         with engine.connect() as connection:
             now = "SELECT extract(epoch FROM clock_timestamp()), version()"
             server_time, version = connection.exec_driver_sql(now).one()
