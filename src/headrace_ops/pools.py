@@ -113,10 +113,8 @@ def admit(
         )
     if deployment.pull_steps or deployment.path or deployment.storage_document_id:
         raise _refusal(f"its deployment {name} fetches code")
-    for subject, variables in (
-        (f"its deployment {name}", deployment.job_variables),
-        ("it", run.job_variables),
-    ):
+    both = {f"its deployment {name}": deployment.job_variables, "it": run.job_variables}
+    for subject, variables in both.items():
         if variables:
             raise _refusal(f"{subject} sets the job variables {', '.join(variables)}")
     folder = str((run.parameters or {}).get("folder") or "")
