@@ -21,6 +21,7 @@ _COLUMNS = (
     *("pipeline", "champion", "result", "versions", "newest (UTC)"),
     *("waits for approval", "schedule", "folder"),
 )
+_KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 
 def list_() -> None:
@@ -108,9 +109,6 @@ def _result(version: Version | None, evidence: Evidence | None) -> dict[str, Any
 
 
 list_.__name__ = "list"
-
-
-_KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 
 def compare(

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from headrace_flows.backfilling.runs import Runner
     from headrace_flows.tuning import Tuning
 
-SHOWN = 5
+TRIALS_SHOWN = 5
+Every = Literal["day", "week", "month"]
 
 
 def tune(
@@ -109,13 +110,10 @@ def _show_trials(value: dict[str, Any]) -> None:
             *(trial["number"], f"{trial['value']:.4f}", *trial["overrides"].values()),
             *(trial["epochs"], f"{trial['fit_seconds']:.1f}"),
         )
-        for trial in completed[:SHOWN]
+        for trial in completed[:TRIALS_SHOWN]
     ]
     fields = trials[0]["overrides"]
     show_rows(rows, ["trial", value["metric"], *fields, "epochs", "s"])
-
-
-Every = Literal["day", "week", "month"]
 
 
 def backfill(  # noqa: PLR0913

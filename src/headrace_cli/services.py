@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
 
 _COLOURS = {"ok": "green", "hint": "yellow", "wrong": "red", "unreachable": "red"}
+_FIELDS = (
+    *("pipeline", "pool", "queue", "timezone", "paused"),
+    *("concurrency", "when_busy", "cooldown_minutes"),
+)
+EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
 
 def up(
@@ -120,13 +125,6 @@ def _show_checks(checks: list[Check]) -> None:
         seen = marked(f"{check.name:<17}{check.seen}")
         fix = f"[bold]  ->  {marked(check.fix)}[/]" if check.fix else ""
         show_text(f"{state}{seen}{fix}", markup=True)
-
-
-_FIELDS = (
-    *("pipeline", "pool", "queue", "timezone", "paused"),
-    *("concurrency", "when_busy", "cooldown_minutes"),
-)
-EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
 
 def deploy(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headrace.use.reproduction import Reproduction
     from headrace.use.verification import Verification
 
-LINES = 12
+DIFFERENCES_SHOWN = 12
 WIDTH = 40
 
 
@@ -98,9 +98,9 @@ def _show_reproduction(result: Reproduction) -> None:
         show_text(f"  reproduced  {result.weights_digest.reproduced}")
     rows = [(d.kind, d.name, *map(_shorten, (d.then, d.now))) for d in differences]
     if rows:
-        show_rows(rows[:LINES], ["", "", "then", "now"])
-    if len(rows) > LINES:
-        show_text(f"  and {len(rows) - LINES} more; --json has all")
+        show_rows(rows[:DIFFERENCES_SHOWN], ["", "", "then", "now"])
+    if len(rows) > DIFFERENCES_SHOWN:
+        show_text(f"  and {len(rows) - DIFFERENCES_SHOWN} more; --json has all")
 
 
 def _shorten(value: str) -> str:

@@ -38,6 +38,13 @@ _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
 CACHE_SECONDS = 60.0
 _HOST = "_HEADRACE_MLFLOW_HOST"
+_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
+_REPORT = re.compile(live.PAGES + r"reports/([0-9a-f]{32})")
+_HEADERS = {
+    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
 
 
 def create_app() -> Gate:
@@ -152,15 +159,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
-_REPORT = re.compile(live.PAGES + r"reports/([0-9a-f]{32})")
-_HEADERS = {
-    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
 
 
 class Pages:

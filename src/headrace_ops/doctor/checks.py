@@ -25,6 +25,24 @@ from headrace.records import Record
 from headrace.settings import Settings, pipeline_names, variable
 from headrace.spec import load_spec
 
+_HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
+_OFF, _ON = {"0", "false", "no", "off"}, {"1", "true", "yes", "on"}
+_REPORTS = {
+    "MLFLOW_DISABLE_TELEMETRY": _OFF,
+    "DO_NOT_TRACK": _OFF,
+    "PREFECT_SERVER_ANALYTICS_ENABLED": _ON,
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": _ON,
+    "GX_ANALYTICS_ENABLED": _ON,
+}
+# Older versions have known vulnerabilities or faults that Headrace cannot work around.
+FLOORS = {
+    "prefect": "3.6.28",
+    "mlflow": "3.17.0",
+    "keras": "3.15",
+    "pillow": "12.2",
+    "pyarrow": "14.0.1",
+}
+
 
 class Check(Record):
     """The result of one check.
@@ -66,26 +84,6 @@ def wrong(name: str, seen: str, fix: str) -> Check:
 def unreachable(name: str, seen: str, fix: str) -> Check:
     """Configured, and does not answer."""
     return Check(name=name, state="unreachable", seen=seen, fix=fix)
-
-
-_HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
-_OFF, _ON = {"0", "false", "no", "off"}, {"1", "true", "yes", "on"}
-_REPORTS = {
-    "MLFLOW_DISABLE_TELEMETRY": _OFF,
-    "DO_NOT_TRACK": _OFF,
-    "PREFECT_SERVER_ANALYTICS_ENABLED": _ON,
-    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": _ON,
-    "GX_ANALYTICS_ENABLED": _ON,
-}
-
-# Older versions have known vulnerabilities or faults that Headrace cannot work around.
-FLOORS = {
-    "prefect": "3.6.28",
-    "mlflow": "3.17.0",
-    "keras": "3.15",
-    "pillow": "12.2",
-    "pyarrow": "14.0.1",
-}
 
 
 def is_writable(folder: Path) -> bool:

@@ -27,6 +27,8 @@ from headrace_ops.doctor import checks
 from headrace_ops.doctor.checks import Check, hint, ok, unreachable, wrong
 
 CLOCK_SECONDS = 5.0
+CLOCK_SECONDS = 5.0
+SECONDS = 2.0
 
 
 def check_ledger(settings: Settings) -> Iterator[Check]:
@@ -133,9 +135,6 @@ def check_clock(name: str, server_time: float) -> Iterator[Check]:
         message = f"its clock is {abs(apart):.0f} s {side} this machine's"
         fix = "Synchronise both by NTP: schedules and leases depend on the clock."
         yield wrong(f"{name} clock", message, fix)
-
-
-SECONDS = 2.0
 
 
 @dataclass(frozen=True)
