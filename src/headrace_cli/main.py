@@ -122,7 +122,7 @@ class Group(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """A section of the help for each panel."""
         width = formatter.width - 6 - max(map(len, self.commands))
-        commands: dict[str, Any] = self.commands
+        commands: Any = self.commands
         for panel, functions in PANELS.items():
             names = [function.__name__ for function in functions]
             rows = [(name, commands[name].get_short_help_str(width)) for name in names]
