@@ -15,7 +15,7 @@ from headrace.progress import Progress, counted
 BARS = """
 import logging, time
 from headrace.progress import Progress
-from headrace_cli.terminal import show_progress
+from headrace_cli.answers import show_progress
 
 logging.getLogger("headrace").setLevel(logging.INFO)
 show_progress()
