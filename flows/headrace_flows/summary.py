@@ -17,8 +17,7 @@ from headrace.records import EvaluationRecord, StageReport
 from headrace.settings import Settings, variable
 from headrace.stages.promotion import aliases_of
 from headrace_flows.run import STAGES, UNCHANGED, Run
-from headrace_ops import pages
-from headrace_ops.live import UI_PORTS, live_links
+from headrace_ops import live
 
 INTERRUPTED = 130
 log = logging.getLogger("headrace")
@@ -150,8 +149,8 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
         for_page: whether a page shows them, where ``file:`` links cannot be opened.
     """
     settings, found = run.plan.settings, dict[str, str]()
-    is_live = for_page or "mlflow" in live_links(settings)
-    is_served = is_live and pages.are_served(settings)
+    is_live = for_page or "mlflow" in live.live_links(settings)
+    is_served = is_live and live.are_pages_served(settings)
     server = mlflow_url(settings)
     if run.training is not None:
         place = f"experiments/{run.training.experiment_id}/runs/{run.training.run_id}"
@@ -162,9 +161,9 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
         docs = run.contract.docs_uri
         found["data_docs"] = Path(docs).as_uri() if run.plan.store.is_local else docs
         if is_served:
-            found["data_docs"] = server + pages.data_docs_path(docs)
+            found["data_docs"] = server + live.data_docs_path(docs)
     if for_page and is_served and run.training is not None:
-        found["report"] = server + pages.report_path(run.training.run_id)
+        found["report"] = server + live.report_path(run.training.run_id)
     if for_page and run.version:
         place = f"models/{run.spec.name}/versions/{run.version}"
         found["model"] = _mlflow_page(settings, place)
@@ -182,5 +181,5 @@ def mlflow_url(settings: Settings) -> str:
     if tracking.scheme in {"http", "https"}:
         host = tracking.netloc.rpartition("@")[2]
         return urlunsplit((tracking.scheme, host, tracking.path, "", "")).rstrip("/")
-    live = live_links(settings).get("mlflow")
-    return live or f"http://127.0.0.1:{UI_PORTS['mlflow']}"
+    started = live.live_links(settings).get("mlflow")
+    return started or f"http://127.0.0.1:{live.UI_PORTS['mlflow']}"

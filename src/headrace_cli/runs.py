@@ -1,29 +1,27 @@
-"""``headrace run`` and ``headrace check``."""
+"""``headrace run``, ``headrace check``, ``headrace score`` and ``headrace open``."""
 
 from __future__ import annotations
 
 import logging
+import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from headrace.errors import Refusal
-from headrace_cli.answers import JsonOption, answer, console, prepared
-from headrace_cli.pipelines import (
-    DataOption,
-    PipelineArgument,
-    SetOption,
-    comes_with_headrace,
-    complete_pipelines,
-    open_pipeline,
-)
+from headrace.progress import Progress
+from headrace_cli import pipelines
+from headrace_cli.answers import answer, marked, prepared, show_text
+from headrace_cli.pipelines import DATA, column
 from headrace_cli.summary import show_summary, show_warnings
-from headrace_cli.words import marked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
+    from headrace.use.scoring import ScoringRecord
     from headrace_flows.run import Run
 
 
@@ -31,16 +29,13 @@ log = logging.getLogger("headrace")
 
 
 def run(
-    pipeline: PipelineArgument,
-    overrides: SetOption = None,
-    data: DataOption = None,
+    pipeline: pipelines.PipelineArgument,
+    overrides: pipelines.SetOption = None,
+    data: pipelines.DataOption = None,
     register_only: Annotated[
         bool,
-        typer.Option(
-            "--register-only", help="Promote nothing: the champion stays as it is."
-        ),
+        Option("--register-only", help="Promote nothing: the champion stays as it is."),
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Run the train flow here and now: from data to a promoted model.
 
@@ -50,7 +45,7 @@ def run(
     from headrace.settings import Settings
 
     settings = Settings()
-    spec, folder = open_pipeline(pipeline, settings, overrides, data)
+    spec, folder = pipelines.open_pipeline(pipeline, settings, overrides, data)
     prepared(settings)
     log.info("%s: looking for what has changed since the last run", spec.name)
     from headrace.planning import find_finished
@@ -67,10 +62,7 @@ def run(
         summary = summarise_finished(run, finished)
         exit_code = int(finished.status == "refused")
 
-    def show() -> None:
-        show_summary(summary, settings)
-
-    answer(summary, show, as_json=as_json, exit_code=exit_code)
+    answer(summary, lambda: show_summary(summary, settings), exit_code)
 
 
 def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
@@ -94,35 +86,34 @@ def _run_flow(run: Run, settings: Settings) -> tuple[dict[str, Any], int]:
 def check(
     pipeline: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             help="A pipeline; by default all of them.",
-            autocompletion=complete_pipelines,
+            autocompletion=pipelines.complete_pipelines,
         ),
     ] = None,
-    overrides: SetOption = None,
+    overrides: pipelines.SetOption = None,
     data: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--data",
             metavar="URI",
             help="Also ingest this data and check the contract; 'default' is the "
             "pipeline's own source.",
         ),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
     from headrace.settings import Settings, pipeline_names
 
     settings = Settings()
     known = pipeline_names(settings)
-    packaged = {n for n in known if comes_with_headrace(known[n], settings)}
+    packaged = {n for n in known if pipelines.is_packaged(known[n], settings)}
     every = sorted(known, key=lambda name: (name in packaged, name))
     names = [pipeline] if pipeline else every
     source = None if data == "default" else data
     results: list[dict[str, Any]] = []
     for name in names:
-        spec, folder = open_pipeline(name, settings, overrides, source)
+        spec, folder = pipelines.open_pipeline(name, settings, overrides, source)
         results.append(_check_spec(spec, folder))
         if data is not None:
             results[-1] |= _check_data(spec, folder, settings)
@@ -132,10 +123,10 @@ def check(
     def show() -> None:
         for name, result in zip(names, results, strict=True):
             if not pipeline and name == min(packaged, default=""):
-                console().print("comes with Headrace:", style="dim")
+                show_text("comes with Headrace:", style="dim")
             _show_check(result)
 
-    answer(value, show, as_json=as_json, exit_code=int(refused))
+    answer(value, show, int(refused))
 
 
 def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
@@ -166,17 +157,14 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     run = Run(spec, folder, settings)
     store, key = run.plan.store, run.plan.ingest()
 
-    def ingest() -> SnapshotRecord:
-        return ingestion.ingest(spec.data, spec.medium, store, settings, spec.task)
-
-    def validate() -> ContractRecord:
-        return validation.validate(spec, snapshot, store, settings)
-
+    arguments = spec.data, spec.medium, store, settings, spec.task
+    ingest = partial(ingestion.ingest, *arguments)
     try:
         snapshot = run.find(key, SnapshotRecord) or run.perform(key, ingest)
         key = run.plan.validate(snapshot)
         if run.find(key, ContractRecord) is None:
-            run.perform(key, validate)
+            work = partial(validation.validate, spec, snapshot, store, settings)
+            run.perform(key, work)
         status, reason = "ok", "the data keeps its contract"
     except Refusal as error:
         status, reason = "refused", str(error)
@@ -186,16 +174,105 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 
 
 def _show_check(result: dict[str, Any]) -> None:
-    out = console()
     mark = "[green]ok[/]" if result["status"] == "ok" else "[red]refused[/]"
-    out.print(f"[bold]{marked(result['pipeline'])}[/]  {mark}", markup=True)
-    out.print(f"  {result['reason']}")
+    show_text(f"[bold]{marked(result['pipeline'])}[/]  {mark}", markup=True)
+    show_text(f"  {result['reason']}")
     if result["snapshot"]:
         rows = result["snapshot"]["rows"]
-        out.print("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
+        show_text("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))
     show_warnings(result["warnings"])
     for name, link in result.get("links", {}).items():
-        out.print(f"  {name}: {link}")
+        show_text(f"  {name}: {link}")
 
 
-COMMANDS = (run, check)
+def open_report(
+    name: Annotated[
+        str,
+        Argument(
+            help="A pipeline, for its last run; or MODEL/VERSION.",
+            metavar="PIPELINE|MODEL/VERSION",
+            autocompletion=pipelines.complete_pipelines,
+        ),
+    ],
+) -> None:
+    """Open the report of a run in a browser.
+
+    It is one HTML page with verdict, metrics, pictures, data and recipe, and needs no
+    network. Its path is printed; the browser opens on a terminal with windows only.
+    """
+    from headrace.settings import variable
+    from headrace.use.reporting import find_report
+
+    place = find_report(name, prepared())
+    path = Path(place)
+    uri = path.as_uri() if path.is_absolute() else place
+    value = {"name": name, "status": "ok", "report": place, "uri": uri}
+
+    def show() -> None:
+        show_text(place)
+        has_display = variable("DISPLAY") or variable("WAYLAND_DISPLAY")
+        if sys.stdout.isatty() and (has_display or sys.platform != "linux"):
+            typer.launch(uri)
+
+    answer(value, show)
+
+
+open_report.__name__ = "open"
+
+
+def score(  # noqa: PLR0913 (options)
+    model: pipelines.ModelVersionArgument,
+    source: Annotated[
+        str,
+        Argument(
+            metavar="INPUT",
+            help=f"What to score, with or without labels. {DATA}",
+        ),
+    ],
+    output: Annotated[
+        str,
+        Argument(
+            metavar="OUTPUT", help="A .csv or .parquet file: a path or any fsspec URI."
+        ),
+    ],
+    text: Annotated[
+        str | None,
+        column("A table's column of items; by default it is found and reported."),
+    ] = None,
+    label: Annotated[str | None, column("A table's column of known answers.")] = None,
+    id_: Annotated[
+        str | None,
+        Option("--id", metavar="COLUMN", help="A table's column to keep, as `id`."),
+    ] = None,
+    keep_text: Annotated[
+        bool, Option("--keep-text", help="Keep each text, as `text`.")
+    ] = False,
+    encoding: Annotated[
+        str | None, Option(help="Of the texts; by default it is recognised.")
+    ] = None,
+) -> None:
+    """Score a batch: one row for each item, in their order."""
+    from headrace.use import scoring
+
+    settings = prepared()
+    columns = scoring.ScoredColumns(text, label, id_, keep_text, encoding)
+    with Progress("score", unit="items") as progress:
+        update = progress.update
+        record = scoring.score(model, source, output, settings, update, columns)
+    value = record.model_dump(exclude_none=True)
+    metrics, seconds = value.pop("metrics"), value.pop("seconds")
+    value |= {**metrics, "seconds": seconds}
+    answer(value, _score_text(record))
+
+
+def _score_text(record: ScoringRecord) -> str:
+    failed = f", {record.failed:,} could not be decoded" if record.failed else ""
+    metrics = "".join(
+        f", {name.replace('_', ' ')} {value:.4f}"
+        for name, value in record.metrics.items()
+    )
+    return (
+        f"{record.model} version {record.version} scored {record.scored:,} of "
+        f"{record.rows:,} items of {record.input} in {record.seconds:.1f} s{failed}"
+        f"{metrics}\n{record.output}  (data digest {record.data_digest[:12]})"
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 
 from headrace.interrupts import interrupt
-from headrace_cli.interrupts import ACTION, INTERRUPTED, MESSAGE
+from headrace_cli.answers import INTERRUPTED, print_interrupted
 
 
 def main() -> None:
@@ -20,17 +19,7 @@ def main() -> None:
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        _report()
+        print_interrupted()
+        sys.stderr.flush()
         os._exit(INTERRUPTED)  # half-imported modules cannot be relied on
     run()
-
-
-def _report() -> None:
-    if "--json" in sys.argv:
-        error = {"kind": "Interrupted", "message": MESSAGE, "action": ACTION}
-        reason = f"{MESSAGE} {ACTION}"
-        answer = {"status": "error", "reason": reason, "error": error}
-        sys.stdout.write(f"{json.dumps(answer)}\n")
-    sys.stdout.flush()
-    sys.stderr.write(f"headrace: {MESSAGE}\n          {ACTION}\n")
-    sys.stderr.flush()

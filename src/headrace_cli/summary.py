@@ -5,41 +5,35 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from headrace_cli.answers import console
-from headrace_cli.tables import show_rows
-from headrace_cli.words import marked, one_line
+from headrace_cli.answers import marked, one_line, show_rows, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.tasks import Task
 
 _GROUPS_SHOWN = 10
-_COLOURS = {
-    **{"promoted": "green", "unchanged": "green", "registered": "yellow"},
-    **{"refused": "red", "error": "red", "cancelled": "yellow"},
-}
+_COLOURS = {"promoted": "green", "unchanged": "green", "refused": "red", "error": "red"}
 
 
 def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     """Print the summary of a run."""
     from headrace.tasks import task
 
-    out = console()
-    status = summary["status"]
+    status, colour = summary["status"], _COLOURS.get(summary["status"], "yellow")
     version = f" version {summary['version']}" if summary["version"] else ""
-    out.print(
+    show_text(
         f"\n[bold]{marked(summary['pipeline'])}{version}: "
-        f"[{_COLOURS[status]}]{status}[/][/] in {summary['seconds']:.1f} s",
+        f"[{colour}]{status}[/][/] in {summary['seconds']:.1f} s",
         markup=True,
     )
-    out.print(f"  {summary['reason']}")
+    show_text(f"  {summary['reason']}")
     if summary["experiment"]:
         fields = one_line(", ".join(summary["overrides"]))
-        out.print(f"  experiment: it overrides {fields}")
+        show_text(f"  experiment: it overrides {fields}")
     for repair in summary["repairs"]:
         version = f"{repair['model']} version {repair['version']}"
-        out.print(f"  {repair['status']}: {version}: ", end="", style="yellow")
-        out.print(repair["reason"])
+        show_text(f"  {repair['status']}: {version}: ", end="", style="yellow")
+        show_text(repair["reason"])
     stages = []
     for stage in summary["stages"]:
         seconds = f"{stage['seconds']:.1f} s" if stage["seconds"] else ""
@@ -53,27 +47,27 @@ def show_summary(summary: dict[str, Any], settings: Settings) -> None:
     show_rows(stages)
     if summary["metrics"]:
         learned = task(summary["task"])
-        out.print(f"  {learned.answers.figures(summary['metrics'])}", style="bold")
+        show_text(f"  {learned.answers.figures(summary['metrics'])}", style="bold")
         for line in _slices(summary, learned):
-            out.print(f"  {one_line(line)}")
+            show_text(f"  {one_line(line)}")
     _show_gates(summary)
     show_warnings(summary["warnings"])
     _show_suspects(summary["suspects"])
     _show_snapshot(summary["snapshot"])
     for name, link in summary["links"].items():
-        out.print(f"  {name}: {link}")
+        show_text(f"  {name}: {link}")
     if summary["metrics"]:
-        out.print(f"  report: headrace open {one_line(summary['pipeline'])}")
+        show_text(f"  report: headrace open {one_line(summary['pipeline'])}")
     if summary["links"].get("mlflow"):
-        out.print("  (pages of Prefect and MLflow open after `headrace up`)")
-    out.print(f"  home: {settings.home.absolute()}")
+        show_text("  (pages of Prefect and MLflow open after `headrace up`)")
+    show_text(f"  home: {settings.home.absolute()}")
 
 
 def show_warnings(warnings: list[dict[str, Any]]) -> None:
     """Print the warnings of a run or a check."""
     for warning in warnings:
         check, message = marked(warning["check"]), marked(warning["message"])
-        console().print(f"  [yellow]warning[/] {check}: {message}", markup=True)
+        show_text(f"  [yellow]warning[/] {check}: {message}", markup=True)
 
 
 def _slices(summary: dict[str, Any], learned: Task) -> list[str]:
@@ -104,7 +98,7 @@ def _show_gates(summary: dict[str, Any]) -> None:
     states = {stage["name"]: stage["state"] for stage in summary["stages"]}
     if gates and states.get("evaluate") == "cached" and summary["version"]:
         text = f"  gates as of the evaluation of version {summary['version']}:"
-        console().print(text)
+        show_text(text)
     names = [one_line(gate.name) for gate in gates]
     longest = max(map(len, names), default=0)
     width = max((len(gate.compared) for gate in gates), default=0)
@@ -112,7 +106,7 @@ def _show_gates(summary: dict[str, Any]) -> None:
         mark = "[green]pass[/]" if gate.passed else "[red]FAIL[/]"
         rest = f"{gate.compared:<{width}}  {marked(gate.reason)}"
         text = f"  gate {marked(f'{name:<{longest}}')}  {mark}  {rest}"
-        console().print(text.rstrip(), markup=True)
+        show_text(text.rstrip(), markup=True)
 
 
 def _show_suspects(suspects: list[dict[str, Any]]) -> None:
@@ -120,7 +114,7 @@ def _show_suspects(suspects: list[dict[str, Any]]) -> None:
         return
     first = suspects[0]
     share = sum(suspect["chance_wrong"] for suspect in suspects) / len(suspects)
-    console().print(
+    show_text(
         f"  {len(suspects)} labels may be wrong, of which {share:.0%} are expected to "
         f"be; first {one_line(first['name'])}: labelled {one_line(first['label'])}, "
         f"predicted {one_line(first['likely'])}"
@@ -130,13 +124,12 @@ def _show_suspects(suspects: list[dict[str, Any]]) -> None:
 def _show_snapshot(snapshot: dict[str, Any] | None) -> None:
     if not snapshot:
         return
-    out = console()
     rows = ", ".join(f"{n:,} {split}" for split, n in snapshot["rows"].items())
-    out.print(
+    show_text(
         f"  data: {rows}; {snapshot['quarantined']:,} in quarantine; "
         f"snapshot {snapshot['digest'][:12]}",
     )
     for note in snapshot["notes"]:
-        out.print(f"  {one_line(note)}")
+        show_text(f"  {one_line(note)}")
     if snapshot["attribution"]:
-        out.print(f"  {snapshot['attribution']}")
+        show_text(f"  {snapshot['attribution']}")

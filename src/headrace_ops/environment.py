@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
-import ipaddress
 import json
 import os
-from collections.abc import Mapping
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login, ensure_login, login_of
+from headrace_ops.hosts import is_loopback
 
 # The variables that a flow may need; the servers' secrets are not among them.
 PASSED_ON = (
@@ -37,19 +36,16 @@ CONFIGURED = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}
 CLIENT_VARIABLES = ("PREFECT_API_AUTH_STRING", _HEADERS)
 
 
-def flow_environment(
-    settings: Settings, environment: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def flow_environment(settings: Settings) -> dict[str, str]:
     """The part of the environment that a worker passes on to its flows.
 
     ``HEADRACE_WORKER_ENVIRONMENT`` names more variables. Paths are absolute, so that
     they are valid in any working directory.
     """
-    environment = os.environ if environment is None else environment
     more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
     chosen = {
         name: value
-        for name, value in environment.items()
+        for name, value in os.environ.items()
         if _matches(name, more)
         or (_matches(name, PASSED_ON) and not _matches(name, _WITHHELD))
     }
@@ -66,10 +62,9 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 def prefect_login() -> Login | None:
     """The login for Prefect in the environment, if any."""
-    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
-        if variable(name):
-            return Login.parse(variable(name))
-    return None
+    text = variable("PREFECT_API_AUTH_STRING")
+    text = text or variable("PREFECT_SERVER_API_AUTH_STRING")
+    return Login.parse(text) if text else None
 
 
 def mlflow_login() -> Login | None:
@@ -100,6 +95,14 @@ def prefect_variables(login: Login) -> dict[str, str]:
     return variables
 
 
+def mlflow_variables(login: Login) -> dict[str, str]:
+    """The variables with which MLflow's clients send a login."""
+    return {
+        "MLFLOW_TRACKING_USERNAME": login.user,
+        "MLFLOW_TRACKING_PASSWORD": login.password,
+    }
+
+
 def enter_prefect(settings: Settings, api_url: str) -> None:
     """Make the Prefect clients of this process send the login of a server.
 
@@ -119,25 +122,20 @@ def servers_logins(settings: Settings) -> dict[str, Login]:
     return {"prefect": prefect or home_login, "mlflow": mlflow_login() or home_login}
 
 
+def started_logins(settings: Settings) -> dict[str, Login]:
+    """The logins of the servers started here, except where MLflow has its own users."""
+    return {
+        name: login
+        for name, login in servers_logins(settings).items()
+        if not variable(CONFIGURED[name]).startswith("http")
+        and not (name == "mlflow" and mlflow_has_users())
+    }
+
+
 def home_logins(settings: Settings) -> dict[str, Login]:
     """The home's login, by the name of each server started here that accepts it."""
-    home_login = ensure_login(settings.home)
-    logins = {
-        name: home_login
-        for name, login in servers_logins(settings).items()
-        if login == home_login and not variable(CONFIGURED[name]).startswith("http")
-    }
-    if mlflow_has_users():
-        logins.pop("mlflow", None)
-    return logins
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    own = ensure_login(settings.home)
+    return {n: login for n, login in started_logins(settings).items() if login == own}
 
 
 def mlflow_has_users() -> bool:

@@ -23,8 +23,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.state.logins import Login
-from headrace_ops.environment import is_loopback
-from headrace_ops.peers import is_same_user
+from headrace_ops.hosts import is_loopback, is_same_user
 
 _SAFE = {"GET", "HEAD"}
 _HINT = "Open the link that `headrace up` prints, or use the name and password in"

@@ -1,11 +1,31 @@
-"""Host names and addresses of a server, and their form in URLs."""
+"""Host names and addresses: their form in URLs, loopback, and who connects from there.
+
+A browser sends a cookie to every port of a host. Another user of this machine who gets
+someone to open a page on their port receives the cookie, but must not use it. So Linux
+is asked who owns the client's end of a loopback connection.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import socket
-from urllib.parse import urlsplit
+import struct
+from pathlib import Path
+
+Address = tuple[str, int]
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_MAPPED = "::ffff:"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def local_host(host: str) -> str:
@@ -35,12 +55,38 @@ def split_list(text: str) -> set[str]:
     return {part.strip() for part in text.split(",")} - {""}
 
 
-def host_of(url: str) -> str:
-    """The host of a URL; empty if it has none."""
-    return urlsplit(url).hostname or ""
+def is_same_user(client: Address | None, server: Address | None) -> bool:
+    """Whether a client is a process of this user or of root.
+
+    Clients on other machines, and systems without Linux's table of connections, count
+    as the same user: the owner is unknown there.
+    """
+    if client is None or server is None:
+        return True
+    if not is_loopback(client[0]) or not _TABLES[0].exists():
+        return True
+    return owner_of(client, server) in {0, os.geteuid()}
 
 
-def origin_of(url: str) -> str:
-    """The origin of a URL, as browsers write it; empty if it has none."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+def owner_of(client: Address, server: Address) -> int | None:
+    """The user id of the client's end; None if the connection is gone."""
+    ends = _to_hex(client), _to_hex(server)
+    mapped = tuple(
+        _to_hex((host if ":" in host else _MAPPED + host, port))
+        for host, port in (client, server)
+    )
+    for table in filter(Path.exists, _TABLES):
+        for line in table.read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if (fields[1], fields[2]) in {ends, mapped}:
+                return int(fields[7])
+    return None
+
+
+def _to_hex(address: Address) -> str:
+    """An address as in the table: 32-bit words in native byte order, in hex."""
+    host, port = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    packed = socket.inet_pton(family, host)
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"

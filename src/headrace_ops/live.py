@@ -13,7 +13,6 @@ import os
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,10 +20,13 @@ from pathlib import Path
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
+from headrace_ops.environment import mlflow_has_users
 
 START_LIMIT_SECONDS = 120
 ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"prefect": 4200, "mlflow": 5000}
+PAGES = "/headrace/"  # Headrace's own pages, on the MLflow server of `headrace up`
+DATA_DOCS = f"{PAGES}data_docs/"
 
 
 def live_links(settings: Settings) -> dict[str, str]:
@@ -34,9 +36,7 @@ def live_links(settings: Settings) -> dict[str, str]:
         ``prefect``, ``mlflow``, ``postgres`` if there is one, and ``process``, the
         process id of ``headrace up``.
     """
-    links = live_servers(settings.home)
-    links.pop(OWN, None)
-    return links
+    return {n: v for n, v in live_servers(settings.home).items() if n != OWN}
 
 
 def lasting_api_url(settings: Settings) -> str:
@@ -87,9 +87,7 @@ def _refuse_second(settings: Settings, limit: float) -> None:
         )
 
 
-def write_links(
-    settings: Settings, links: dict[str, str], own: Iterable[str] = ()
-) -> None:
+def write_links(settings: Settings, links: dict[str, str], own: Iterable[str]) -> None:
     """Record the addresses for other commands of this home.
 
     Args:
@@ -111,7 +109,7 @@ def answers(url: str, seconds: float = 1.0) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310
             return bool(response.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, ValueError):
         return False
 
 
@@ -156,3 +154,22 @@ def tail(log: Path) -> str:
 def last_line(log: Path) -> str:
     """The last line of a log."""
     return (tail(log).splitlines() or ["no message"])[-1]
+
+
+def report_path(run_id: str) -> str:
+    """The path of the report of an MLflow run."""
+    return f"{PAGES}reports/{run_id}"
+
+
+def data_docs_path(uri: str) -> str:
+    """The path of a validation's page, from its URI in the store."""
+    folder, _, page = uri.rpartition("/")
+    return f"{DATA_DOCS}{folder.rpartition('/')[2]}/{page}"
+
+
+def are_pages_served(settings: Settings) -> bool:
+    """Whether `headrace up` serves these pages when it runs in this home."""
+    configured = variable("MLFLOW_TRACKING_URI")
+    is_own = configured == live_links(settings).get("mlflow")
+    is_elsewhere = configured.startswith("http") and not is_own
+    return not is_elsewhere and not mlflow_has_users()

@@ -1,14 +1,19 @@
-"""MLflow's server behind the gate.
+"""MLflow's server behind the gate, with Headrace's own pages.
 
 The module takes the arguments of ``mlflow``. A monkeypatch makes MLflow serve
 ``create_app``, its own application behind the gate. The gate requires the login in the
 environment, or one of MLflow's users if MLflow's access control is configured.
+
+Headrace's pages are the Data Docs in the store and the reports of runs, which are
+artifacts. A page loads no other resource and runs no script.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
+import re
 import runpy
 import sys
 import time
@@ -16,18 +21,30 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from headrace.errors import UsageError
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headrace.errors import HeadraceError, UsageError
+from headrace.pages import POLICY
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login
-from headrace_ops.environment import is_loopback, mlflow_has_users, mlflow_login
+from headrace.state.store import Store
+from headrace.state.tracking import Tracking
+from headrace.use.reporting import REPORT
+from headrace_ops import environment, hosts, live
 from headrace_ops.gate import Gate
-from headrace_ops.hosts import names_of, split_list
-from headrace_ops.page_server import Pages
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
 CACHE_SECONDS = 60.0
 _HOST = "_HEADRACE_MLFLOW_HOST"
+_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
+_REPORT = re.compile(live.PAGES + r"reports/([0-9a-f]{32})")
+_HEADERS = {
+    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
 
 
 def create_app() -> Gate:
@@ -36,23 +53,23 @@ def create_app() -> Gate:
     Raises:
         UsageError: there is no login.
     """
-    names = split_list(variable("MLFLOW_SERVER_ALLOWED_HOSTS"))
+    patterns = hosts.split_list(variable("MLFLOW_SERVER_ALLOWED_HOSTS"))
     # MLflow's list has patterns of names and ports; the gate knows only names.
-    hosts = {name.removesuffix(":*").replace("[[]", "[").strip("[]") for name in names}
-    hosts = {name for name in hosts if "*" not in name}
+    names = {p.removesuffix(":*").replace("[[]", "[").strip("[]") for p in patterns}
+    allowed = {name for name in names if "*" not in name}
     rules: dict[str, Any] = {
-        "hosts": hosts | names_of(variable(_HOST)) - {""},
-        "origins": split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
+        "hosts": allowed | hosts.names_of(variable(_HOST)) - {""},
+        "origins": hosts.split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
         "health": ("/health",),
     }
     _keep_artifacts_below_the_root()
-    if mlflow_has_users():
+    if environment.mlflow_has_users():
         from mlflow.server import auth
 
         app = auth.create_app()
         is_user = cached(auth.store.authenticate_user)
         return Gate(app, logins=(), is_user=is_user, **rules)
-    login = mlflow_login()
+    login = environment.mlflow_login()
     if login is None:
         raise UsageError(
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are not set.",
@@ -95,18 +112,13 @@ def _keep_artifacts_below_the_root() -> None:
     create: Callable[..., Any] = SqlAlchemyStore.create_experiment
 
     @functools.wraps(create)
-    def create_below(
-        store: Any,
-        name: str,
-        artifact_location: str | None = None,
-        *rest: Any,
-        **named: Any,
-    ) -> Any:
-        if artifact_location and not is_below(artifact_location, root):
+    def create_below(store: Any, name: str, *rest: Any, **named: Any) -> Any:
+        location = named.get("artifact_location") or next(iter(rest), None)
+        if location and not is_below(location, root):
             raise MlflowException.invalid_parameter_value(
                 f"artifact_location must be below {root}, or left out."
             )
-        return create(store, name, artifact_location, *rest, **named)
+        return create(store, name, *rest, **named)
 
     setattr(SqlAlchemyStore, "create_experiment", create_below)  # noqa: B010
 
@@ -136,7 +148,7 @@ def main() -> None:
     def build_gated(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
         os.environ[_HOST] = host
         port, workers = rest[:2]
-        if is_loopback(host):  # without a proxy
+        if hosts.is_loopback(host):  # without a proxy
             opts = f"{opts or ''} --no-proxy-headers"
         return build(opts, host, port, workers, _APP, is_factory=True)
 
@@ -147,3 +159,35 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+class Pages:
+    """An ASGI middleware that serves Headrace's pages."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on to the application."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(live.PAGES):
+            await self._app(scope, receive, send)
+            return
+        page = None
+        if scope["method"] == "GET":
+            page = await asyncio.to_thread(self.find, path)
+        body, status = (page, 200) if page else (b"There is no such page.", 404)
+        await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
+
+    def find(self, path: str) -> bytes | None:
+        """The page at a path; None if there is none."""
+        try:
+            if docs := _DATA_DOCS.fullmatch(path):
+                store = Store(self._settings.store)
+                return store.read(f"data_docs/{docs[1]}index.html")
+            if report := _REPORT.fullmatch(path):
+                return Tracking(self._settings).run_file(report[1], REPORT)
+        except (HeadraceError, OSError):
+            return None
+        return None

@@ -138,10 +138,14 @@ def _running(home: Path) -> Iterator[Any]:
 
 
 def _prepare(server: Any, home: Path) -> str:
-    """Restrict access to the socket, and create the databases; returns its folder."""
-    _restrict_socket(server, home / FOLDER)
+    """Leave the socket to the database's owner, create the databases; its folder."""
+    folder, socket_folder = home / FOLDER, server.get_postmaster_info().socket_dir
+    if socket_folder is not None and socket_folder.resolve() != folder.resolve():
+        owner = folder.stat()
+        os.chown(socket_folder, owner.st_uid, owner.st_gid)
+        socket_folder.chmod(PRIVATE_FOLDER)
     _create_databases(server.get_uri("postgres"))
-    return str(server.get_postmaster_info().socket_dir)
+    return str(socket_folder)
 
 
 def _create(folder: Path) -> None:
@@ -192,29 +196,17 @@ def _only_traversable(folder: Path) -> Iterator[None]:
             path.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
-def _restrict_socket(server: Any, folder: Path) -> None:
-    """Give only the owner of the database access to a socket in a separate folder."""
-    socket_folder = server.get_postmaster_info().socket_dir
-    if socket_folder is not None and socket_folder.resolve() != folder.resolve():
-        owner = folder.stat()
-        os.chown(socket_folder, owner.st_uid, owner.st_gid)
-        socket_folder.chmod(0o700)
-
-
 def _create_databases(url: str) -> None:
     import psycopg2
 
-    connection = psycopg2.connect(url)
-    try:
+    with contextlib.closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT datname FROM pg_database")
-            present = {row[0] for row in cursor.fetchall()}
-            for name in DATABASES:
-                if name not in present:
-                    cursor.execute(f"CREATE DATABASE {name}")
-    finally:
-        connection.close()
+        cursor = connection.cursor()
+        cursor.execute("SELECT datname FROM pg_database")
+        present = {row[0] for row in cursor.fetchall()}
+        for name in DATABASES:
+            if name not in present:
+                cursor.execute(f"CREATE DATABASE {name}")
 
 
 if __name__ == "__main__":

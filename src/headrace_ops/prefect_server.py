@@ -18,14 +18,14 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
 from headrace.settings import variable
 from headrace.state.logins import Login
 from headrace.state.templates import new_database
-from headrace_ops.environment import is_loopback
 from headrace_ops.gate import Gate
-from headrace_ops.hosts import host_of, names_of, origin_of, split_list
+from headrace_ops.hosts import is_loopback, names_of, split_list
 
 WITHOUT_TRIGRAMS = "without-trigrams"
 _NO_OP = "SELECT 1"
@@ -43,35 +43,6 @@ def leave_out_trigrams(
         if "trgm" in statement:
             return _NO_OP, ()
     return statement, parameters
-
-
-def gated(host: str, *, is_lasting: bool) -> Gate:
-    """Prefect's application behind a gate that requires the login in the environment.
-
-    The login is removed from the environment, else Prefect's page asks for it again.
-
-    Args:
-        host: the address where it will listen.
-        is_lasting: whether a slower start is acceptable to save memory.
-
-    Raises:
-        UsageError: the environment has no login.
-    """
-    login = os.environ.pop(_LOGIN, "")
-    if not login:
-        raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
-    page = variable("PREFECT_UI_API_URL")
-    origins = split_list(variable(_ORIGINS)) - {"*"}
-    os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
-    from prefect.server.api.server import create_app
-
-    return Gate(
-        create_app(final=is_lasting),
-        logins=[Login.parse(login)],
-        hosts=names_of(host) | {host_of(page)} - {""},
-        origins=origins | {origin_of(page)} - {""},
-        health=("/api/health", "/api/ready"),
-    )
 
 
 def create_database(path: Path) -> None:
@@ -105,18 +76,43 @@ def _create_own_database() -> None:
 
 
 def serve(host: str, port: int, *, is_lasting: bool) -> None:
-    """Serve Prefect until this process gets a signal to end."""
+    """Serve Prefect until this process gets a signal to end.
+
+    The gate requires the login in the environment, which is removed from there, else
+    Prefect's page asks for it again.
+
+    Args:
+        host: the address where it listens.
+        port: its port.
+        is_lasting: whether a slower start is acceptable to save memory.
+
+    Raises:
+        UsageError: the environment has no login.
+    """
     creating = threading.Thread(target=_create_own_database)
     creating.start()
     gc.disable()  # the imports create no garbage
+    login = os.environ.pop(_LOGIN, "")
+    if not login:
+        raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
+    page = urlsplit(variable("PREFECT_UI_API_URL"))
+    own_origin = {f"{page.scheme}://{page.netloc}"} if page.netloc else set()
+    origins = split_list(variable(_ORIGINS)) - {"*"}
+    os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
     import uvicorn
-
-    app = gated(host, is_lasting=is_lasting)
+    from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
-    creating.join()
+    app = Gate(
+        create_app(final=is_lasting),
+        logins=[Login.parse(login)],
+        hosts=names_of(host) | {page.hostname or ""} - {""},
+        origins=origins | own_origin,
+        health=("/api/health", "/api/ready"),
+    )
     gc.freeze()
     gc.enable()
+    creating.join()
     api = get_current_settings().server.api
     uvicorn.run(
         app,

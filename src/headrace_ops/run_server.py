@@ -7,8 +7,8 @@ the run. As a module with a port, this is the temporary server.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,13 +19,7 @@ from headrace.home import make_private
 from headrace.settings import Settings, restore_variables, variable
 from headrace.state.disk import full_disk, is_full
 from headrace.state.logins import new_login
-from headrace_ops import guard
-from headrace_ops.environment import (
-    CLIENT_VARIABLES,
-    enter_prefect,
-    prefect_login,
-    prefect_variables,
-)
+from headrace_ops import environment, guard
 from headrace_ops.live import UI_PORTS, answers, free_port, live_links, wait_until
 
 DRAIN_SECONDS = 10
@@ -49,12 +43,7 @@ def configure(settings: Settings) -> None:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",  # while its database restarts
     }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-
-
-class _DidNotStart(DependencyError):
-    """The temporary server ended before it answered. Another attempt may succeed."""
+    os.environ.update({**defaults, **os.environ})
 
 
 class TemporaryServer:
@@ -70,22 +59,24 @@ class TemporaryServer:
         self._log = settings.home.absolute() / "prefect" / "temporary-server.log"
         make_private(self._log.parent)
         self._log.unlink(missing_ok=True)
+        restoring = restore_variables(*environment.CLIENT_VARIABLES)
         self._environment_before = contextlib.ExitStack()
-        self._environment_before.enter_context(restore_variables(*CLIENT_VARIABLES))
-        login = prefect_login() or new_login()
-        os.environ.update(prefect_variables(login))
-        self._command = [sys.executable, "-m", "headrace_ops.run_server", str(port)]
-        self._environment = {
-            **os.environ,
-            "PREFECT_SERVER_API_AUTH_STRING": login.text,
-            "PREFECT_UI_ENABLED": "0",
-            "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
-            "PREFECT__SERVER_EPHEMERAL": "1",
-        }
+        self._environment_before.enter_context(restoring)
+        login = environment.prefect_login() or new_login()
+        os.environ.update(environment.prefect_variables(login))
+        self._start = functools.partial(
+            guard.start,
+            [sys.executable, "-m", "headrace_ops.run_server", str(port)],
+            {
+                **os.environ,
+                "PREFECT_SERVER_API_AUTH_STRING": login.text,
+                "PREFECT_UI_ENABLED": "0",
+                "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
+                "PREFECT__SERVER_EPHEMERAL": "1",
+            },
+            str(self._log),
+        )
         self._guard = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return guard.start(self._command, self._environment, str(self._log))
 
     def wait(self) -> None:
         """Wait until it answers; start it a second time if it ends.
@@ -95,26 +86,19 @@ class TemporaryServer:
         Raises:
             DependencyError: it does not answer.
         """
-        with contextlib.suppress(_DidNotStart):
-            self._wait()
-            return
-        guard.stop(self._guard)
-        self._guard = self._start()
-        self._wait()
-
-    def _wait(self) -> None:
-        try:
-            wait_until(
-                lambda: answers(f"{self.api_url}/health"),
-                self._guard,
-                "Prefect's temporary server",
-                self._log,
-            )
-        except DependencyError as error:
-            home = str(self._log.parent)
-            if is_full(home, NEEDED_BYTES):  # its log may be cut off
-                raise full_disk(f"Prefect's database in {home}", home) from error
-            raise _DidNotStart(error.message, error.action) from error
+        name, url = "Prefect's temporary server", f"{self.api_url}/health"
+        for is_last in (False, True):
+            try:
+                wait_until(lambda: answers(url), self._guard, name, self._log)
+                return
+            except DependencyError as error:
+                home = str(self._log.parent)
+                if is_full(home, NEEDED_BYTES):  # its log may be cut off
+                    raise full_disk(f"Prefect's database in {home}", home) from error
+                if is_last:
+                    raise
+            guard.stop(self._guard)
+            self._guard = self._start()
 
     def stop(self) -> None:
         """End the server, and remove its login from the environment."""
@@ -149,7 +133,7 @@ class Server:
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""
         if self._temporary is None:
-            enter_prefect(settings, self.api_url)
+            environment.enter_prefect(settings, self.api_url)
         os.environ["PREFECT_API_URL"] = self.api_url  # read when Prefect is imported
 
     def wait(self) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +14,12 @@ from pathlib import Path
 
 from headrace.settings import Settings, postgres_url, variable
 from headrace.state.tracking.connection import follow_home
-from headrace_ops import guard, mlflow_server, postgres, prefect_server
-from headrace_ops.environment import (
-    flow_environment,
-    is_loopback,
-    mlflow_has_users,
-    prefect_authorization,
-    servers_logins,
-)
-from headrace_ops.hosts import WILDCARDS, local_host, url_host
+from headrace_ops import environment, guard, mlflow_server, postgres, prefect_server
+from headrace_ops.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace_ops.live import answers, free_port
 
 POOLS = ("cpu", "gpu")
+HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
 PREFECT_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
 
@@ -79,113 +72,104 @@ def postgres_service(settings: Settings) -> Service:
     )
 
 
-def _web_service(
-    name: str,
-    settings: Settings,
-    link: str,
-    command: list[str],
-    environment: dict[str, str],
-    health: str,
-) -> Service:
-    return Service(
-        name=name,
-        command=command,
-        environment=environment,
-        log=settings.home.absolute() / f"{name}-server.log",
-        ready=lambda: answers(f"{link}{health}"),
-        link=link,
-        port=int(link.rpartition(":")[2]),
-    )
-
-
 def prefect_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """Prefect's server, with the home's database unless another is configured."""
     port = free_port(preferred_port, host)
     link = f"http://{local_host(host)}:{port}"
-    login = servers_logins(settings)["prefect"]
-    environment = {
+    login = environment.servers_logins(settings)["prefect"]
+    variables = {
+        # The default is memory: a restarted server would cancel running flows.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
+        "PREFECT_UI_API_URL": "/api",  # the page works by every name of the server
         **os.environ,
         "PREFECT_API_URL": f"{link}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
-    # The default is memory: a restarted server would cancel running flows.
-    environment.setdefault(
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
-        "prefect.server.concurrency.lease_storage.filesystem",
-    )
-    # Relative, so that the page works by every name of the server.
-    environment.setdefault("PREFECT_UI_API_URL", "/api")
-    command = [sys.executable, "-m", prefect_server.__name__, host, str(port)]
-    if settings.postgres_socket and PREFECT_DATABASE not in environment:
+    command = [prefect_server.__name__, host, str(port)]
+    if settings.postgres_socket and PREFECT_DATABASE not in variables:
         url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
-        environment[PREFECT_DATABASE] = url
+        variables[PREFECT_DATABASE] = url
         command.append(prefect_server.WITHOUT_TRIGRAMS)
-    health = "/api/health"
-    return _web_service("prefect", settings, link, command, environment, health)
+    return _web_service("prefect", settings, link, command, variables)
 
 
 def mlflow_service(settings: Settings, host: str, preferred_port: int) -> Service:
     """MLflow's server, with the home's database unless another is configured."""
     follow_home(settings)
     port = free_port(preferred_port, host)
-    link = f"http://{local_host(host)}:{port}"
-    login = servers_logins(settings)["mlflow"]
-    environment = {
+    variables = {
+        # Other users of the machine can read the command line, but not the environment.
+        MLFLOW_DATABASE: settings.tracking_uri,
+        "MLFLOW_UVICORN_OPTS": "--log-level warning --no-access-log",
         **os.environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_TRACKING_USERNAME": login.user,
-        "MLFLOW_TRACKING_PASSWORD": login.password,
+        **environment.mlflow_variables(environment.servers_logins(settings)["mlflow"]),
     }
-    # Other users of the machine can read the command line, but not the environment.
-    environment.setdefault(MLFLOW_DATABASE, settings.tracking_uri)
-    environment.setdefault("MLFLOW_UVICORN_OPTS", "--log-level warning --no-access-log")
-    command = [sys.executable, "-m", mlflow_server.__name__, "server"]
-    command += ["--workers", "1", "--host", host, "--port", str(port)]
+    command = [mlflow_server.__name__, "server", "--workers", "1"]
+    command += ["--host", host, "--port", str(port)]
     if not is_loopback(host):
         names = ("localhost", "127.0.0.1", url_host(host), socket.getfqdn())
         hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # escaped globs
-        environment.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
+        variables.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
     if not _artifact_root_is_configured():
         command += ["--default-artifact-root", settings.artifacts]
         command += ["--artifacts-destination", settings.artifacts]
-    if mlflow_has_users():
+    if environment.mlflow_has_users():
         command += ["--app-name", "basic-auth"]
-        environment.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
-    return _web_service("mlflow", settings, link, command, environment, "/health")
+        variables.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
+    link = f"http://{local_host(host)}:{port}"
+    return _web_service("mlflow", settings, link, command, variables)
+
+
+def _web_service(
+    name: str,
+    settings: Settings,
+    link: str,
+    command: list[str],
+    variables: dict[str, str],
+) -> Service:
+    return Service(
+        name=name,
+        command=[sys.executable, "-m", *command],
+        environment=variables,
+        log=settings.home.absolute() / f"{name}-server.log",
+        ready=lambda: answers(link + HEALTH[name]),
+        link=link,
+        port=int(link.rpartition(":")[2]),
+    )
 
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
     """A worker of one pool, with only the variables that its flows need."""
-    home, started = settings.home.absolute(), datetime.now(UTC)
-    environment = flow_environment(settings)
-    api_url = environment["PREFECT_API_URL"] = f"{links['prefect']}/api"
-    environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
+    started = datetime.now(UTC)
+    variables = environment.flow_environment(settings)
+    api_url = variables["PREFECT_API_URL"] = f"{links['prefect']}/api"
+    variables["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
     if variable(MLFLOW_DATABASE) or _artifact_root_is_configured():
-        environment.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
-    command = [sys.executable, "-m", "headrace_cli", "worker"]
+        variables.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
     return Service(
         name=f"{pool} worker",
-        command=[*command, "--pool", pool],
-        environment=environment,
-        log=home / f"{pool}-worker.log",
+        command=[sys.executable, "-m", "headrace_cli", "worker", "--pool", pool],
+        environment=variables,
+        log=settings.home.absolute() / f"{pool}-worker.log",
         ready=lambda: has_worker(api_url, pool, started),
     )
 
 
 def has_worker(api_url: str, pool: str, since: datetime) -> bool:
     """Whether Prefect has received a heartbeat of a worker of a pool since a time."""
-    request = urllib.request.Request(  # noqa: S310
-        f"{api_url}/work_pools/{pool}/workers/filter",
-        data=b"{}",
-        headers={"Content-Type": "application/json", **prefect_authorization()},
-    )
+    url = f"{api_url}/work_pools/{pool}/workers/filter"
+    headers = {"Content-Type": "application/json"} | environment.prefect_authorization()
+    request = urllib.request.Request(url, b"{}", headers)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
             heartbeats = [w["last_heartbeat_time"] for w in json.load(response)]
             return any(datetime.fromisoformat(t) > since for t in heartbeats if t)
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, ValueError):
         return False
 
 

@@ -1,18 +1,22 @@
-"""Supervises servers: restarts a server that ended, with backoff."""
+"""Starts the servers of ``headrace up`` in order, and restarts one that ended."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
+import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
 
 from headrace.errors import DependencyError
-from headrace_ops import guard
-from headrace_ops.live import last_line, wait_until
+from headrace.settings import Settings, variable
+from headrace_ops import environment, guard, live, postgres, run_server, servers
 from headrace_ops.servers import Service
 
 POLL_SECONDS = 0.5
@@ -50,7 +54,7 @@ class Supervisor:
     def __init__(self, lock: int, pauses: Sequence[float] = PAUSES) -> None:
         self._lock = lock
         self._pauses = pauses
-        self._servers: list[Supervised] = []
+        self._groups: list[list[Supervised]] = []  # in the order of their start
 
     def start(self, *services: Service) -> None:
         """Start servers in parallel, and wait until each answers.
@@ -58,21 +62,19 @@ class Supervisor:
         Raises:
             DependencyError: one does not; the message has the last line of its log.
         """
-        started = []
+        started: list[Supervised] = []
+        self._groups.append(started)
         for service in services:
             if service.log.exists():
                 service.log.replace(service.log.with_name(f"{service.log.name}.1"))
             started.append(Supervised(service, self._run(service)))
-            self._servers.append(started[-1])
         for server in started:
             name, log_path = server.service.name, server.service.log
-            wait_until(partial(_is_ready, server), server.process, name, log_path)
+            live.wait_until(partial(_is_ready, server), server.process, name, log_path)
 
-    def drop(self, *services: Service) -> None:
-        """End servers and stop supervising them."""
-        dropped = [server for server in self._servers if server.service in services]
-        self._servers = [server for server in self._servers if server not in dropped]
-        guard.stop(*(server.process for server in dropped))
+    def drop(self) -> None:
+        """End the servers that were started last, and stop supervising them."""
+        guard.stop(*(server.process for server in self._groups.pop()))
 
     def watch(self) -> None:
         """Keep the servers running until Ctrl-C.
@@ -81,20 +83,15 @@ class Supervisor:
             DependencyError: one has reached the limit of restarts.
         """
         while True:
-            for server in self._servers:
+            for server in itertools.chain(*self._groups):
                 self._check(server)
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """End all servers: workers first, databases last."""
-        processes = {s.service.name: s.process for s in reversed(self._servers)}
-        workers = [name for name in processes if name.endswith("worker")]
-        databases = [name for name in processes if name == "postgres"]
-        servers = [n for n in processes if n not in {*workers, *databases}]
-        for names in (workers, servers, databases):
-            if names:
-                log.info("ending %s", ", ".join(names))
-            guard.stop(*(processes[name] for name in names))
+        """End all servers: those that were started last, the workers, first."""
+        for group in filter(None, reversed(self._groups)):
+            log.info("ending %s", ", ".join(s.service.name for s in reversed(group)))
+            guard.stop(*(server.process for server in group))
 
     def _run(self, service: Service) -> subprocess.Popen[bytes]:
         return guard.start(
@@ -118,7 +115,7 @@ class Supervisor:
         guard.stop(server.process)
         if now - server.started_at > RESET_AFTER_SECONDS:
             server.failures = 0
-        last_message = last_line(server.service.log)
+        last_message = live.last_line(server.service.log)
         if server.failures == len(self._pauses):
             raise DependencyError(
                 f"{name} ended by itself {server.failures + 1} times: {last_message}",
@@ -139,9 +136,139 @@ def _is_ready(server: Supervised) -> bool:
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(server.process.pid).children(recursive=True):
-            for connection in process.net_connections("tcp"):
-                is_listening = connection.status == psutil.CONN_LISTEN
-                if is_listening and connection.laddr.port == server.service.port:
-                    return True
+        return any(
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr.port == server.service.port
+            for process in psutil.Process(server.process.pid).children(recursive=True)
+            for connection in process.net_connections("tcp")
+        )
     return False
+
+
+def start_all(
+    supervisor: Supervisor,
+    settings: Settings,
+    *,
+    with_postgres: bool,
+    pools: tuple[str, ...],
+    host: str,
+) -> dict[str, Any]:
+    """Start the servers that are not configured elsewhere, and wait until they answer.
+
+    Args:
+        with_postgres: whether to start a PostgreSQL even if the home has none yet.
+        pools: the pools to start a worker for.
+
+    Returns:
+        The result of ``up``: ``links``, ``workers``, ``home``, and ``environment``, the
+        variables with which a shell uses these servers.
+
+    Raises:
+        UsageError: the address needs a password, or the home's state is in SQLite.
+        DependencyError: a server does not start.
+    """
+    environment.require_passwords(host)
+    run_server.configure(settings)
+    if not variable("PREFECT_API_URL"):
+        login = environment.servers_logins(settings)["prefect"]
+        os.environ.update(environment.prefect_variables(login))
+    wants_postgres = with_postgres or settings.postgres_socket
+    if wants_postgres and servers.own_postgres_is_used():
+        postgres.check_home(settings)
+        supervisor.start(servers.postgres_service(settings))
+        settings = Settings()  # with the URLs of the databases in that PostgreSQL
+    links = _start_servers(supervisor, settings, host)
+    shown = _with_postgres(links, settings)
+    live.write_links(settings, shown, environment.home_logins(settings))
+    supervisor.start(*(servers.worker_service(settings, p, links) for p in pools))
+    public = {n: servers.public_link(link, host) for n, link in links.items()}
+    return {
+        "status": "up",
+        "links": shown,
+        "workers": list(pools),
+        "home": str(settings.home.absolute()),
+        "environment": _environment(settings, public),
+    }
+
+
+def _start_servers(
+    supervisor: Supervisor, settings: Settings, host: str
+) -> dict[str, str]:
+    """Start Prefect's and MLflow's server, unless one is configured."""
+    links, services = _servers(settings, host, live.UI_PORTS)
+    try:
+        supervisor.start(*services)
+    except DependencyError:
+        # Another process may have taken a free port meanwhile.
+        if not any("already in use" in live.tail(service.log) for service in services):
+            raise
+        supervisor.drop()
+        links, services = _servers(settings, host, dict.fromkeys(live.UI_PORTS, 0))
+        supervisor.start(*services)
+    return links
+
+
+def _servers(
+    settings: Settings, host: str, ports: Mapping[str, int]
+) -> tuple[dict[str, str], list[Service]]:
+    links: dict[str, str] = {}
+    services: list[Service] = []
+    make = {"prefect": servers.prefect_service, "mlflow": servers.mlflow_service}
+    for name, make_service in make.items():
+        key = environment.CONFIGURED[name]
+        links[name] = variable(key).rstrip("/").removesuffix("/api")
+        if not links[name].startswith("http"):
+            services.append(make_service(settings, host, ports[name]))
+            links[name] = services[-1].link
+        elif not live.answers(links[name] + servers.HEALTH[name], 10):
+            raise DependencyError(
+                f"{links[name]}, which {key} names, does not answer.",
+                f"Start it, or unset {key} to start one here.",
+            )
+    return links, services
+
+
+def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
+    """The links, and the ledger's PostgreSQL without its password."""
+    url = settings.database_url
+    if not url.startswith("postgresql"):
+        return links
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    netloc = f"{user}{at}{host}" if user else host
+    link = parts._replace(scheme="postgresql", netloc=netloc).geturl()
+    return {**links, "postgres": link}
+
+
+def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
+    """The variables for clients of these servers, with the home's login.
+
+    They contain no login from the environment, and no database URL with a password.
+    """
+    heartbeat = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+    variables = {
+        "HEADRACE_HOME": str(settings.home.absolute()),
+        "HEADRACE_PROJECT": str(settings.project.absolute()),
+        "HEADRACE_STORE": settings.store,
+        "PREFECT_API_URL": f"{links['prefect']}/api",
+        heartbeat: variable(heartbeat),
+        "MLFLOW_TRACKING_URI": links["mlflow"],
+    }
+    if not urlsplit(settings.database_url).password:
+        variables["HEADRACE_DATABASE_URL"] = settings.database_url
+    own = environment.home_logins(settings)
+    if "prefect" in own:
+        variables |= environment.prefect_variables(own["prefect"])
+    if "mlflow" in own:
+        variables |= environment.mlflow_variables(own["mlflow"])
+    return variables
+
+
+def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
+    """The links, with a login for the servers that were started here."""
+    logins = environment.started_logins(settings)
+    pages = {**links, **{n: login.link(links[n]) for n, login in logins.items()}}
+    if "mlflow" in logins:
+        pages["data docs"] = logins["mlflow"].link(links["mlflow"], live.DATA_DOCS)
+    return pages

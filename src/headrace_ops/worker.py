@@ -17,11 +17,7 @@ from uuid import UUID, uuid4
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.ledger.anchors import Deployments
-from headrace_ops.admission import NotAdmitted, admit
-from headrace_ops.environment import enter_prefect, flow_environment
-from headrace_ops.live import answers, lasting_api_url
-from headrace_ops.pools import check_pool
-from headrace_ops.run_server import configure
+from headrace_ops import environment, live, pools, run_server
 
 if TYPE_CHECKING:
     import psutil
@@ -35,15 +31,10 @@ DEFAULTS = {
 }
 
 
-def default_limit(pool: str) -> int:
-    """How many flows run concurrently: one on a GPU, otherwise one per core."""
-    return 1 if pool == "gpu" else os.cpu_count() or 1
-
-
 def work(
     settings: Settings,
     pool: str,
-    limit: int,
+    limit: int | None,
     report: Callable[[dict[str, Any]], None],
     sweeping: Callable[[Settings], AbstractContextManager[None]],
 ) -> None:
@@ -52,7 +43,8 @@ def work(
     This removes all variables from the environment that flows do not need.
 
     Args:
-        limit: how many flows run concurrently.
+        limit: how many flows run concurrently; by default one on a GPU, otherwise one
+            per core.
         report: called once the worker has started.
         sweeping: entered while the worker runs; ends runs whose process is gone.
 
@@ -61,33 +53,29 @@ def work(
             have the type process.
         DependencyError: the server does not answer.
     """
-    api_url = _server(settings)
-    environment = flow_environment(settings)
-    os.environ.clear()
-    os.environ.update({**DEFAULTS, **environment, "PREFECT_API_URL": api_url})
-    configure(settings)
-    enter_prefect(settings, api_url)
-    # This import loads plugins, which must precede threads and the event loop.
-    import prefect.workers.process  # noqa: F401
-
-    check_pool(pool)
-    with sweeping(settings):
-        asyncio.run(_work(settings, pool, limit, report))
-
-
-def _server(settings: Settings) -> str:
-    api_url = lasting_api_url(settings)
+    api_url = live.lasting_api_url(settings)
     if not api_url:
         raise UsageError(
             "There is no Prefect server for a worker.",
             "Start one with `headrace up`, or set PREFECT_API_URL.",
         )
-    if not answers(f"{api_url}/health", 10):
+    if not live.answers(f"{api_url}/health", 10):
         raise DependencyError(
             f"The Prefect server {api_url} does not answer.",
             "Start the server, then start the worker again.",
         )
-    return api_url
+    variables = environment.flow_environment(settings)
+    os.environ.clear()
+    os.environ.update({**DEFAULTS, **variables, "PREFECT_API_URL": api_url})
+    run_server.configure(settings)
+    environment.enter_prefect(settings, api_url)
+    # This import loads plugins, which must precede threads and the event loop.
+    import prefect.workers.process  # noqa: F401
+
+    pools.check_pool(pool)
+    limit = limit or (1 if pool == "gpu" else os.cpu_count() or 1)
+    with sweeping(settings):
+        asyncio.run(_work(settings, pool, limit, report))
 
 
 async def _work(
@@ -131,14 +119,13 @@ def _patch_admission(worker: ProcessWorker, settings: Settings) -> None:
     ) -> Any:
         try:
             entrypoint = await _admit(worker, settings, flow_run)
-        except NotAdmitted as refused:
+        except pools.NotAdmitted as refused:
             return await _refuse(worker, flow_run, refused, task_status)
         own = {n: v for n, v in configuration.env.items() if n.startswith("PREFECT__")}
         own["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
         configuration.env = {**os.environ, **own}
-        configuration.command = shlex.join(
-            [sys.executable, "-m", "headrace_ops.engine"]
-        )
+        engine = [sys.executable, "-m", "headrace_ops.engine"]
+        configuration.command = shlex.join(engine)
         configuration._command_configured = True  # as if it came from the pool
         configuration.working_dir = None
         admitted[flow_run.id] = entrypoint
@@ -163,11 +150,11 @@ async def _admit(worker: ProcessWorker, settings: Settings, flow_run: Any) -> st
     flow = await worker.client.read_flow(flow_run.flow_id)
     recorded = await asyncio.to_thread(lambda: Deployments(settings.database_url).all())
     template = worker.work_pool.base_job_template
-    return admit(flow_run, deployment, flow.name, template, recorded)
+    return pools.admit(flow_run, deployment, flow.name, template, recorded)
 
 
 async def _refuse(
-    worker: ProcessWorker, flow_run: Any, refused: NotAdmitted, task_status: Any
+    worker: ProcessWorker, flow_run: Any, refused: pools.NotAdmitted, task_status: Any
 ) -> ProcessWorkerResult:
     """End a flow run that is not admitted, with the reason in its state."""
     from prefect.client.schemas.objects import State

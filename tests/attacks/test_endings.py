@@ -221,7 +221,7 @@ def test_an_interrupt_while_the_command_is_still_imported_is_told(
         "from importlib.abc import MetaPathFinder\n"
         "class Interrupts(MetaPathFinder):\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'headrace_cli.worker':\n"
+        "        if name == 'headrace_cli.upkeep':\n"
         "            os.kill(os.getpid(), signal.SIG{})\n"
         "sys.meta_path.insert(0, Interrupts())\n"
         "from headrace_cli.start import main\n"

@@ -15,7 +15,7 @@ from headrace.models.logged.loading import load_champion
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
-from headrace_ops.doctor.machine import check_models
+from headrace_ops.doctor.checks import check_models
 
 Trained = Any
 

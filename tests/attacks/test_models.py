@@ -27,7 +27,7 @@ from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import file_digest
 from headrace.use.repair import repair
 from headrace_flows.recovery import ChampionWatch
-from headrace_ops.doctor.machine import check_models
+from headrace_ops.doctor.checks import check_models
 
 Trained = Any
 

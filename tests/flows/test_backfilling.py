@@ -15,7 +15,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
-from headrace_cli.backfill import Every, _conclude, _runner, _tasks
+from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import Backfill, Here, Task, There, dates, fill_in
 
 Home = Any
@@ -174,7 +174,7 @@ def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
     toml.write_text(toml.read_text() + '\n[deploy]\nwhen_busy = "refuse"\n')
     here = settings.model_copy(update={"project": tmp_path / "project"})
     said = ["description=day {date}"]
-    (task,) = _tasks("blobs", "2026-01-30", "2026-01-30", Every.DAY, said, here)
+    task = _task("blobs", date(2026, 1, 30), said, False, here)
     assert task.spec.deploy is not None
     assert task.spec.deploy.when_busy == "wait"
     assert "deploy.when_busy=wait" in task.arguments

@@ -16,9 +16,8 @@ from rich.cells import cell_len
 
 from headrace.settings import Settings
 from headrace.state.ledger.anchors import Deployments
-from headrace_cli import tables
+from headrace_cli import answers
 from headrace_cli.main import app
-from headrace_cli.words import make_console
 
 Home = Any
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -102,9 +101,9 @@ def test_a_shell_completes_commands_and_pipelines(home: Home) -> None:
 def narrow(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """A terminal of 80 columns."""
     out = io.StringIO()
-    made = make_console(is_terminal=True)
+    made = answers.console()
     made.file, made.width = out, 80
-    monkeypatch.setattr(tables, "console", lambda: made)
+    monkeypatch.setattr(answers, "console", lambda: made)
     return out
 
 
@@ -112,7 +111,7 @@ def test_a_table_leaves_out_what_has_no_room(narrow: io.StringIO) -> None:
     columns = ["name", "empty", "first", "second", "why"]
     rows = [["x" * 20, None, "y" * 20, "z" * 30, "a word " * 20]]
     order = ["second", "first", "name"]
-    tables.show_table(columns, rows, wraps="why", less_important=order)
+    answers.show_table(columns, rows, wraps="why", less_important=order)
     lines = narrow.getvalue().splitlines()
     assert max(cell_len(line) for line in lines) <= 80
     assert lines[0].split() == ["name", "first", "why"]
@@ -121,7 +120,7 @@ def test_a_table_leaves_out_what_has_no_room(narrow: io.StringIO) -> None:
 
 
 def test_a_table_with_room_is_whole(narrow: io.StringIO) -> None:
-    tables.show_table(["a", "b"], [[1, None], [2, "x"]], wraps="b")
+    answers.show_table(["a", "b"], [[1, None], [2, "x"]], wraps="b")
     assert [line.rstrip() for line in narrow.getvalue().splitlines()] == [
         *("a  b", "1", "2  x")
     ]

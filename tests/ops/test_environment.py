@@ -9,7 +9,8 @@ import pytest
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace_ops import environment, servers
-from headrace_ops.environment import flow_environment, is_loopback, require_passwords
+from headrace_ops.environment import flow_environment, require_passwords
+from headrace_ops.hosts import is_loopback
 
 SECRETS = {
     "PREFECT_SERVER_API_AUTH_STRING": "admin:canary",
@@ -32,24 +33,29 @@ NEEDED = {
 
 
 def test_a_flow_is_handed_what_it_needs_and_no_secret_of_a_server(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(project=tmp_path, home=tmp_path / "home")
-    found = flow_environment(settings, {**SECRETS, **NEEDED})
+    for name, value in {**SECRETS, **NEEDED}.items():
+        monkeypatch.setenv(name, value)
+    found = flow_environment(settings)
     assert "canary" not in repr(found)
     assert NEEDED.items() <= found.items()
     assert found["HEADRACE_HOME"] == str(tmp_path / "home")
     assert found["HEADRACE_PROJECT"] == str(tmp_path)
 
 
-def test_further_variables_are_handed_on_by_name(tmp_path: Path) -> None:
+def test_further_variables_are_handed_on_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings(
         project=tmp_path,
         home=tmp_path,
         worker_environment="GOOGLE_APPLICATION_CREDENTIALS, AZURE_*",
     )
-    given = {"GOOGLE_APPLICATION_CREDENTIALS": "f", "AZURE_KEY": "k", "OTHER": "o"}
-    found = flow_environment(settings, given)
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "AZURE_KEY", "OTHER"):
+        monkeypatch.setenv(name, "x")
+    found = flow_environment(settings)
     assert found.keys() >= {"GOOGLE_APPLICATION_CREDENTIALS", "AZURE_KEY"}
     assert "OTHER" not in found
 

@@ -24,13 +24,13 @@ def empty(tmp_path: Path) -> Settings:
 def test_addresses_are_found_as_long_as_they_are_kept(empty: Settings) -> None:
     with only_one(empty):
         assert live_links(empty) == {}
-        write_links(empty, LINKS)
+        write_links(empty, LINKS, ())
         assert live_links(empty) == {**LINKS, "process": str(os.getpid())}
     assert live_links(empty) == {}
 
 
 def test_addresses_of_one_that_was_killed_are_nobodys(empty: Settings) -> None:
-    write_links(empty, LINKS)
+    write_links(empty, LINKS, ())
     assert live_links(empty) == {}
     with only_one(empty):
         assert live_links(empty) == {}, "the old addresses are gone"
@@ -38,7 +38,7 @@ def test_addresses_of_one_that_was_killed_are_nobodys(empty: Settings) -> None:
 
 def test_a_second_one_is_refused_with_the_addresses(empty: Settings) -> None:
     with only_one(empty):
-        write_links(empty, LINKS)
+        write_links(empty, LINKS, ())
         with pytest.raises(UsageError, match=r"already: http://127\.0\.0\.1:1 and"):
             with only_one(empty):
                 pytest.fail("there are two")

@@ -10,8 +10,8 @@ import pytest
 
 from headrace.settings import Settings
 from headrace.state.store import Store
-from headrace_ops import pages
-from headrace_ops.page_server import Pages
+from headrace_ops import live
+from headrace_ops.mlflow_server import Pages
 
 NAME = "0123456789abcdef-0123456789abcdef"
 
@@ -45,14 +45,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_the_data_docs_and_their_index_are_served(settings: Settings) -> None:
-    path = pages.data_docs_path(f"/anywhere/data_docs/{NAME}/index.html")
+    path = live.data_docs_path(f"/anywhere/data_docs/{NAME}/index.html")
     start, page = get(settings, path)
     headers = dict(start["headers"])
 
     assert (start["status"], page) == (200, b"the page")
     assert headers[b"content-type"].startswith(b"text/html")
     assert headers[b"content-security-policy"].startswith(b"default-src 'none'")
-    assert get(settings, pages.DATA_DOCS)[1] == b"the index"
+    assert get(settings, live.DATA_DOCS)[1] == b"the index"
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_nothing_else_is_served(settings: Settings, path: str) -> None:
 
 def test_other_paths_and_methods_are_not_ours(settings: Settings) -> None:
     assert get(settings, "/api/2.0/x")[0]["status"] == 299
-    assert get(settings, pages.DATA_DOCS, "POST")[0]["status"] == 404
+    assert get(settings, live.DATA_DOCS, "POST")[0]["status"] == 404
 
 
 def test_pages_are_not_served_by_another_mlflow(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert pages.are_served(settings)
+    assert live.are_pages_served(settings)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")
-    assert not pages.are_served(settings)
+    assert not live.are_pages_served(settings)

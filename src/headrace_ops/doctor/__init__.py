@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
+from threading import Thread
 
 import httpx
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace_ops.doctor.check import Check, unreachable, wrong
-from headrace_ops.doctor.databases import check_ledger
-from headrace_ops.doctor.machine import (
-    check_bytecode,
-    check_extensions,
-    check_home,
-    check_metrics,
-    check_models,
-    check_pipelines,
-    check_store,
-    check_telemetry,
-    check_versions,
-)
-from headrace_ops.doctor.servers import check_mlflow, check_prefect
+from headrace_ops.doctor import checks
+from headrace_ops.doctor.checks import Check, unreachable, wrong
+from headrace_ops.doctor.services import check_ledger, check_mlflow, check_prefect
 
 __all__ = ["CHECKS", "Check", "examine"]
 
 LIMIT_SECONDS = 10.0
 LOADING_SECONDS = 120.0  # for the checks that load models or packages
 CHECKS: dict[str, Callable[[Settings], Check | Iterable[Check]]] = {
-    "home": check_home,
-    "store": check_store,
+    "home": checks.check_home,
+    "store": checks.check_store,
     "ledger": check_ledger,
     "mlflow": check_mlflow,
     "prefect": check_prefect,
-    "models": check_models,
-    "extensions": check_extensions,
-    "pipelines": check_pipelines,
-    "versions": check_versions,
-    "bytecode": check_bytecode,
-    "system metrics": check_metrics,
-    "telemetry": check_telemetry,
+    "models": checks.check_models,
+    "extensions": checks.check_extensions,
+    "pipelines": checks.check_pipelines,
+    "versions": checks.check_versions,
+    "bytecode": checks.check_bytecode,
+    "system metrics": checks.check_metrics,
+    "telemetry": checks.check_telemetry,
 }
 
 
-def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Check]:
+def examine(settings: Settings) -> list[Check]:
     """Run all checks at the same time. They change nothing.
 
-    A remote store is checked by writing one small object, which is deleted again.
-
-    Args:
-        limit_seconds: a check that takes longer counts as unreachable.
+    A remote store is checked by writing one small object, which is deleted again. A
+    check that takes longer than its limit counts as unreachable.
     """
     results: dict[str, list[Check]] = {name: [] for name in CHECKS}
 
@@ -67,15 +54,12 @@ def examine(settings: Settings, limit_seconds: float = LIMIT_SECONDS) -> list[Ch
             results[name].append(state(name, f"{type(error).__name__}: {error}", fix))
 
     # Daemons: a check that hangs must not keep the command from ending.
-    threads = {
-        n: threading.Thread(target=run_check, args=(n,), daemon=True) for n in CHECKS
-    }
+    threads = {n: Thread(target=run_check, args=(n,), daemon=True) for n in CHECKS}
     for thread in threads.values():
         thread.start()
     started = time.monotonic()
     for name, thread in threads.items():
-        is_loading = name in ("models", "extensions")
-        limit = LOADING_SECONDS if is_loading else limit_seconds
+        limit = LOADING_SECONDS if name in ("models", "extensions") else LIMIT_SECONDS
         thread.join(max(0.0, started + limit - time.monotonic()))
         if thread.is_alive():
             fix = "Check that it runs and can be reached from this machine."

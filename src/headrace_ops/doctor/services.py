@@ -1,10 +1,18 @@
-"""Checks of Prefect's and MLflow's servers: login, version, clock, workers, files."""
+"""Checks of databases and of Prefect's and MLflow's servers.
+
+Whether they answer; their login, version and clock; the ledger's chain; the workers;
+and where artifacts are.
+"""
 
 from __future__ import annotations
 
 import email.utils
-import os
+import functools
+import re
+import sqlite3
+import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +22,119 @@ import httpx
 
 from headrace.settings import Settings, variable
 from headrace.state.logins import login_of
-from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
-from headrace_ops.doctor.databases import check_clock, check_database
-from headrace_ops.doctor.machine import compare
-from headrace_ops.environment import is_loopback, mlflow_login, prefect_login
-from headrace_ops.live import lasting_api_url, live_links
+from headrace_ops import environment, hosts, live
+from headrace_ops.doctor import checks
+from headrace_ops.doctor.checks import Check, hint, ok, unreachable, wrong
 
+CLOCK_SECONDS = 5.0
+CLOCK_SECONDS = 5.0
 SECONDS = 2.0
+
+
+def check_ledger(settings: Settings) -> Iterator[Check]:
+    """The ledger's database, and the chain over its rows."""
+    url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
+    rows = list(check_database("ledger", url, settings))
+    yield from rows
+    if all(row.state == "ok" for row in rows):
+        yield from _check_chain(url)
+
+
+def _check_chain(url: str) -> Iterator[Check]:
+    """Whether every row is as it was written. Migrates no rows of an older release."""
+    import sqlalchemy as sa
+
+    from headrace.state.ledger import Ledger
+
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not parsed.query:
+        if not Path(parsed.database or "").exists():
+            return
+        url = f"sqlite:///file:{parsed.database}?mode=ro&uri=true"
+    version = Ledger.format_at(url)
+    if version is None:
+        return
+    name = "ledger chain"
+    if version == 1:
+        message = "written by an older release: the next command migrates its rows"
+        yield hint(name, message)
+    elif problem := (report := Ledger(url).walk_chain()).problem:
+        fix = "Restore the ledger from a backup, and check who can write to it."
+        yield wrong(name, problem, fix)
+    else:
+        yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
+
+
+def check_database(name: str, url: str, settings: Settings) -> Iterator[Check]:
+    """The database at a SQLAlchemy URL. Creates nothing in it."""
+    import sqlalchemy as sa
+
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        fix = "Write it as postgresql://user@host/name."
+        yield wrong(name, "its URL cannot be read", fix)
+        return
+    if parsed.get_backend_name() == "sqlite":
+        yield _check_file(name, Path(parsed.database or ""))
+    else:
+        yield from _check_server(name, parsed, settings)
+
+
+def _check_file(name: str, path: Path) -> Check:
+    if not path.exists():
+        return ok(name, f"{path}, created by the first run")
+    from headrace.state.ledger.engines import is_read_only
+
+    message = f"SQLite {path}"
+    if is_read_only(path):
+        fix = "To run pipelines, make it writable or set HEADRACE_HOME to another home."
+        return hint(name, f"{message} is read-only", fix)
+    try:
+        uri = f"{path.as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        fix = "End the process that locks it, or use `headrace up --postgres`."
+        return unreachable(name, f"{message}: {error}", fix)
+    except sqlite3.DatabaseError as error:
+        fix = "Restore it from a backup, or move it away to start a new one."
+        return wrong(name, f"{message}: {error}", fix)
+    return ok(name, message)
+
+
+def _check_server(name: str, url: Any, settings: Settings) -> Iterator[Check]:
+    import sqlalchemy as sa
+
+    shown = url.render_as_string(hide_password=True)
+    own = settings.postgres_socket
+    try:
+        limit = {"connect_timeout": 2}
+        engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=limit)
+        with engine.connect() as connection:
+            now = "SELECT extract(epoch FROM clock_timestamp()), version()"
+            server_time, version = connection.exec_driver_sql(now).one()
+    except ModuleNotFoundError as error:
+        fix = "Write it as postgresql+psycopg2://, with 'headrace[postgres]' installed."
+        yield wrong(name, f"{shown} needs the package {error.name!r}", fix)
+    except sa.exc.SQLAlchemyError as error:
+        why = (str(getattr(error, "orig", error)).strip().splitlines() or ["?"])[0]
+        is_own = bool(own) and url.query.get("host") == own
+        fix = "headrace up --postgres" if is_own else "Start it, or correct its URL."
+        yield unreachable(name, f"{shown} does not answer: {why}", fix)
+    else:
+        yield ok(name, f"{' '.join(str(version).split()[:2])}, {shown}")
+        yield from check_clock(name, float(server_time))
+
+
+def check_clock(name: str, server_time: float) -> Iterator[Check]:
+    """Whether a server's clock, in seconds, agrees with this one."""
+    apart = server_time - time.time()
+    if abs(apart) > CLOCK_SECONDS:
+        side = "ahead of" if apart > 0 else "behind"
+        message = f"its clock is {abs(apart):.0f} s {side} this machine's"
+        fix = "Synchronise both by NTP: schedules and leases depend on the clock."
+        yield wrong(f"{name} clock", message, fix)
 
 
 @dataclass(frozen=True)
@@ -68,14 +182,10 @@ MLFLOW = Server(
 )
 
 
-def ask(
-    url: str, headers: dict[str, str] | None = None, body: Any = None
-) -> httpx.Response:
+def ask(url: str, headers: Any = None, body: Any = None) -> httpx.Response:
     """GET, or POST of a JSON body."""
-    method = "GET" if body is None else "POST"
-    return httpx.request(
-        method, url, headers=headers, json=body, timeout=SECONDS, follow_redirects=True
-    )
+    send = functools.partial(httpx.request, "GET" if body is None else "POST", url)
+    return send(headers=headers, json=body, timeout=SECONDS, follow_redirects=True)
 
 
 def check_server(
@@ -98,7 +208,7 @@ def check_server(
     yield ok(name, url)
     version = ask(url + server.version, headers)
     if version.status_code == 200:
-        yield compare(server.package, version.text.strip().strip('"'), url)
+        yield checks.compare(server.package, version.text.strip().strip('"'), url)
     stranger = ask(url + server.private, None, server.body).status_code
     yield from check_door(server, url, stranger)
     date = health.headers.get("Date")
@@ -114,20 +224,19 @@ def check_door(server: Server, url: str, stranger: int) -> Iterator[Check]:
     Args:
         stranger: the status of its private page without a login.
     """
-    if stranger == 200 and not is_loopback(urlsplit(url).hostname or ""):
+    if stranger == 200 and not hosts.is_loopback(urlsplit(url).hostname or ""):
         message = f"{url} can be used by anyone, without a password"
         yield wrong(f"{server.package} access", message, server.to_lock)
 
 
 def check_prefect(settings: Settings) -> Iterator[Check]:
     """Prefect's server and its workers."""
-    url = lasting_api_url(settings)
+    url = live.lasting_api_url(settings)
     if not url:
-        yield ok(
-            "prefect", "no server is configured or running: each run starts its own"
-        )
+        message = "no server is configured or running: each run starts its own"
+        yield ok("prefect", message)
         return
-    login = prefect_login() or login_of(settings.home, url)
+    login = environment.prefect_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
     if (yield from check_server(PREFECT, "prefect", url, headers)) is not None:
         yield _workers(settings, url, headers)
@@ -147,9 +256,7 @@ def _workers(settings: Settings, url: str, headers: dict[str, str]) -> Check:
     places = {"the ledger": settings.database_url, "MLflow": settings.tracking_uri}
     in_files = [name for name, uri in places.items() if uri.startswith("sqlite")]
     if sum(online.values()) > 1 and in_files:
-        message = (
-            f"{message}; {' and '.join(in_files)} in SQLite, which allows one writer"
-        )
+        message += f"; {' and '.join(in_files)} in SQLite, which allows one writer"
         fix = "Use PostgreSQL: `headrace up --postgres` in a new home."
         return hint("workers", message, fix)
     return ok("workers", message)
@@ -162,8 +269,8 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
         yield from _check_mlflow(uri.rstrip("/"), "mlflow", settings)
     elif uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
         yield from check_database("mlflow", uri, settings)
-        if live := live_links(settings).get("mlflow"):
-            yield from _check_mlflow(live, "mlflow page", settings)
+        if page := live.live_links(settings).get("mlflow"):
+            yield from _check_mlflow(page, "mlflow page", settings)
     else:
         message = f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer supports folders"
         fix = "Unset MLFLOW_TRACKING_URI, or set it to a server or a database."
@@ -171,10 +278,10 @@ def check_mlflow(settings: Settings) -> Iterator[Check]:
 
 
 def _check_mlflow(url: str, name: str, settings: Settings) -> Iterator[Check]:
-    login = mlflow_login() or login_of(settings.home, url)
+    login = environment.mlflow_login() or login_of(settings.home, url)
     headers = {"Authorization": login.header} if login else {}
     token = variable("MLFLOW_TRACKING_TOKEN")
-    if mlflow_login() is None and token:
+    if environment.mlflow_login() is None and token:
         headers = {"Authorization": f"Bearer {token}"}
     page = yield from check_server(MLFLOW, name, url, headers)
     if page is None or page.status_code != 200:
@@ -196,15 +303,14 @@ def check_artifacts(root: str, url: str) -> Iterator[Check]:
         return  # the server writes them, or the store's check covers them
     path = Path(unquote(parts.path) or "/")
     name = "mlflow artifacts"
-    nearest = next(p for p in (path, *path.parents) if p.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+    if not checks.is_writable(path):
         message = f"the server's artifact root {path} is not writable from here"
         fix = (
             "Start the server with --artifacts-destination, so that it writes the "
             "artifacts, and train in a new experiment."
         )
         yield wrong(name, message, fix)
-    elif not is_loopback(urlsplit(url).hostname or ""):
+    elif not hosts.is_loopback(urlsplit(url).hostname or ""):
         fix = "Share it with every worker, or use --artifacts-destination."
         yield hint(name, f"the server's artifact root is a folder, {path}", fix)
     else:

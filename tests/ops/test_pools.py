@@ -9,8 +9,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.workers.process import ProcessWorker
 
-from headrace_ops.admission import NotAdmitted, admit
-from headrace_ops.pools import PROCESS_TEMPLATE
+from headrace_ops.pools import PROCESS_TEMPLATE, NotAdmitted, admit
 
 ID = "00000000-0000-0000-0000-000000000001"
 GOOD = "headrace_flows.train.train"

@@ -1,4 +1,7 @@
-"""Checks of this machine: home, store, models, versions, bytecode and telemetry."""
+"""One row of ``headrace doctor``, and the checks of this machine.
+
+They look at home, store, models, versions, bytecode and telemetry.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,27 @@ import uuid
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
+
+from pydantic import field_validator
 
 from headrace import extensions
+from headrace.credentials import hide_credentials
 from headrace.errors import HeadraceError
 from headrace.home import HOME_FORMAT
+from headrace.records import Record
 from headrace.settings import Settings, pipeline_names, variable
 from headrace.spec import load_spec
-from headrace_ops.doctor.check import Check, hint, ok, unreachable, wrong
 
 _HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
+_OFF, _ON = {"0", "false", "no", "off"}, {"1", "true", "yes", "on"}
 _REPORTS = {
-    ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"): {"0", "false", "no", "off"},
-    (
-        "PREFECT_SERVER_ANALYTICS_ENABLED",
-        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY",
-        "GX_ANALYTICS_ENABLED",
-    ): {"1", "true", "yes", "on"},
+    "MLFLOW_DISABLE_TELEMETRY": _OFF,
+    "DO_NOT_TRACK": _OFF,
+    "PREFECT_SERVER_ANALYTICS_ENABLED": _ON,
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": _ON,
+    "GX_ANALYTICS_ENABLED": _ON,
 }
-
 # Older versions have known vulnerabilities or faults that Headrace cannot work around.
 FLOORS = {
     "prefect": "3.6.28",
@@ -38,7 +44,49 @@ FLOORS = {
 }
 
 
-def _is_writable(folder: Path) -> bool:
+class Check(Record):
+    """The result of one check.
+
+    Attributes:
+        name: what was checked.
+        state: ``hint`` works but could be better, ``wrong`` is configured wrongly,
+            ``unreachable`` is configured and does not answer.
+        seen: what the check saw. Passwords are hidden.
+        fix: what to do; empty if all is well. Passwords are hidden.
+    """
+
+    name: str
+    state: Literal["ok", "hint", "wrong", "unreachable"]
+    seen: str
+    fix: str = ""
+
+    @field_validator("seen", "fix")
+    @classmethod
+    def _without_passwords(cls, text: str) -> str:
+        return hide_credentials(text)
+
+
+def ok(name: str, seen: str) -> Check:
+    """All is well."""
+    return Check(name=name, state="ok", seen=seen)
+
+
+def hint(name: str, seen: str, fix: str = "") -> Check:
+    """Works, but could be better."""
+    return Check(name=name, state="hint", seen=seen, fix=fix)
+
+
+def wrong(name: str, seen: str, fix: str) -> Check:
+    """Configured wrongly, or damaged."""
+    return Check(name=name, state="wrong", seen=seen, fix=fix)
+
+
+def unreachable(name: str, seen: str, fix: str) -> Check:
+    """Configured, and does not answer."""
+    return Check(name=name, state="unreachable", seen=seen, fix=fix)
+
+
+def is_writable(folder: Path) -> bool:
     """Whether a folder is writable, or can be created if it is missing."""
     nearest = next(p for p in (folder, *folder.parents) if p.exists())
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
@@ -47,7 +95,7 @@ def _is_writable(folder: Path) -> bool:
 def check_home(settings: Settings) -> Check:
     """The home: whether it exists, its format, and whether it is writable."""
     home = settings.home.absolute()
-    if not _is_writable(home):
+    if not is_writable(home):
         fix = "Set HEADRACE_HOME to a writable folder."
         return wrong("home", f"{home} is not writable", fix)
     if not home.exists():
@@ -60,9 +108,9 @@ def check_home(settings: Settings) -> Check:
         return wrong("home", message, fix)
     free = shutil.disk_usage(home).free / 2**30
     message = f"{home}, {free:.1f} GiB free"
-    return (
-        hint("home", message, "Free disk space.") if free < 1 else ok("home", message)
-    )
+    if free < 1:
+        return hint("home", message, "Free disk space.")
+    return ok("home", message)
 
 
 def check_store(settings: Settings) -> Check:
@@ -70,7 +118,7 @@ def check_store(settings: Settings) -> Check:
     if "://" in settings.store:
         return _try_store(settings.store)
     folder = Path(settings.store).absolute()
-    if _is_writable(folder):
+    if is_writable(folder):
         return ok("store", str(folder))
     fix = "Set HEADRACE_STORE to a writable folder."
     return wrong("store", f"{folder} is not writable", fix)
@@ -85,9 +133,8 @@ def _try_store(uri: str) -> Check:
         store.write(key, b"written by headrace doctor")
         store.fs.rm_file(store.path(key))
     except (ImportError, ValueError) as error:
-        fix = (
-            "pip install 'headrace[s3]'" if uri.startswith("s3") else "Correct the URL."
-        )
+        is_s3 = uri.startswith("s3")
+        fix = "pip install 'headrace[s3]'" if is_s3 else "Correct the URL."
         return wrong("store", f"{uri}: {error}", fix)
     except (OSError, HeadraceError) as error:
         state = wrong if isinstance(error, PermissionError) else unreachable
@@ -111,9 +158,8 @@ def check_models(settings: Settings) -> Iterator[Check]:
     champions = [champion.version for champion in entries if champion is not None]
     flaws = {v.model: f[0] for v in champions if (f := find_flaws(v, settings))}
     whole = [v for v in champions if v.model not in flaws]
-    for version, flaw in zip(whole, find_wrong_answers(whole, settings), strict=True):
-        if flaw is not None:
-            flaws[version.model] = flaw
+    wrong_answers = find_wrong_answers(whole, settings)
+    flaws |= {v.model: f for v, f in zip(whole, wrong_answers, strict=True) if f}
     for v in champions:
         name = f"model {v.model}"
         if v.model in flaws:
@@ -193,7 +239,9 @@ def number(version: str) -> tuple[int, ...]:
 
 def check_bytecode(_: Settings) -> Check:
     """Whether the large libraries have bytecode, or are compiled at every start."""
-    missing = {name: _origin(name) for name in _HEAVY if not _is_compiled(name)}
+    specs = {name: importlib.util.find_spec(name) for name in _HEAVY}
+    origins = {n: spec.origin for n, spec in specs.items() if spec and spec.origin}
+    missing = {n: origin for n, origin in origins.items() if not _is_compiled(origin)}
     if not missing:
         return ok("bytecode", "present")
     folders = " ".join(sorted({str(Path(o).parents[1]) for o in missing.values()}))
@@ -202,14 +250,8 @@ def check_bytecode(_: Settings) -> Check:
     return hint("bytecode", message, fix)
 
 
-def _origin(name: str) -> str:
-    spec = importlib.util.find_spec(name)
-    return spec.origin or "" if spec else ""
-
-
-def _is_compiled(name: str) -> bool:
-    origin = _origin(name)
-    return not origin or Path(importlib.util.cache_from_source(origin)).exists()
+def _is_compiled(source: str) -> bool:
+    return Path(importlib.util.cache_from_source(source)).exists()
 
 
 def check_metrics(_: Settings) -> Check:
@@ -224,12 +266,7 @@ def check_metrics(_: Settings) -> Check:
 
 def check_telemetry(_: Settings) -> Check:
     """Whether the environment turns on the telemetry of a library."""
-    reporting = [
-        name
-        for names, values in _REPORTS.items()
-        for name in names
-        if variable(name).lower() in values
-    ]
+    reporting = [n for n, values in _REPORTS.items() if variable(n).lower() in values]
     if not reporting:
         return ok("telemetry", "off")
     message = f"on: {', '.join(f'{name}={variable(name)}' for name in reporting)}"

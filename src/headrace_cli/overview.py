@@ -1,0 +1,268 @@
+"""``headrace list`` and ``headrace compare``: pipelines and versions side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from headrace.errors import UsageError
+from headrace_cli import pipelines
+from headrace_cli.answers import answer, minutes, prepared, show_table, show_text
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.state.ledger import Evidence, Ledger, Version
+    from headrace.tasks import Task
+    from headrace.use.comparison import Comparison
+
+_COLUMNS = (
+    *("pipeline", "champion", "result", "versions", "newest (UTC)"),
+    *("waits for approval", "schedule", "folder"),
+)
+_KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
+
+
+def list_() -> None:
+    """The pipelines, their champion and their newest version."""
+    from headrace.settings import Settings, pipeline_names
+    from headrace.state.ledger.anchors import Deployments
+
+    settings = Settings()
+    has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
+    ledger = pipelines.open_ledger() if has_ledger else None
+    deployed = Deployments(settings.database_url).all() if has_ledger else {}
+    rows, folders = [], pipeline_names(settings)
+    for name in sorted({*folders, *(ledger.models() if ledger else ())}):
+        champion = ledger.champion(name) if ledger else None
+        versions = ledger.versions(name) if ledger else []
+        waits = ledger.waiting(name) if ledger else []
+        number = champion.version.version if champion else None
+        evidence = ledger.standing_evidence(name, number) if ledger and number else None
+        folder = folders.get(name)
+        row: dict[str, Any] = {
+            "name": name,
+            "champion": number,
+            **_result(champion.version if champion else None, evidence),
+            "since": champion.entry.when if champion else None,
+            "versions": len(versions),
+            "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
+            "last_run": versions[-1].created if versions else None,
+            "schedule": pipelines.schedule_of(folder) if folder else None,
+            "deployed": f"train/{name}" in deployed,
+            "folder": str(folder) if folder else None,
+        }
+        rows.append(row)
+    home, notice = str(settings.home.absolute()), _nothing_here(settings)
+    value = {"home": home, "pipelines": rows, "notice": notice}
+    answer(value, lambda: _show_pipelines(value, settings))
+
+
+def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
+    tables: dict[bool, list[list[Any]]] = {False: [], True: []}
+    for p in value["pipelines"]:
+        folder, schedule = p["folder"] or "", p["schedule"]
+        row = [
+            p["name"],
+            p["champion"] or "none",
+            p["result"],
+            p["versions"],
+            minutes(p["last_run"]) or "never",
+            ", ".join(f"version {word['version']}" for word in p["waiting"]),
+            "not deployed" if schedule and not p["deployed"] else schedule,
+            folder,
+        ]
+        is_packaged = folder and pipelines.is_packaged(Path(folder), settings)
+        tables[bool(is_packaged)].append(row)
+    order = ["folder", "versions", "newest (UTC)", "schedule"]
+    for is_packaged, rows in tables.items():
+        if rows and is_packaged:
+            show_text("comes with Headrace:", style="dim")
+        if rows:
+            show_table(_COLUMNS, rows, wraps="waits for approval", less_important=order)
+    show_text(value["notice"] or f"home: {value['home']}")
+
+
+def _nothing_here(settings: Settings) -> str | None:
+    """What to do where a project or a home is missing; None where both exist."""
+    if not (settings.home.is_dir() or (settings.project / "pipelines").is_dir()):
+        return (
+            f"There is no project here: neither {settings.project.absolute()} nor a "
+            "folder above it has pipelines/ or .headrace/. What is listed ships with "
+            "Headrace. Go to a project, or begin one with `headrace new`."
+        )
+    if not settings.home.is_dir():
+        return f"home: none yet; the first run makes {settings.home.absolute()}"
+    return None
+
+
+def _result(version: Version | None, evidence: Evidence | None) -> dict[str, Any]:
+    """The main metric of a version, by its name and as text."""
+    if version is None or evidence is None:
+        return {"test_accuracy": None, "result": ""}
+    name = _task_of(version).headline
+    value = evidence.metrics.get(name)
+    short = name.removeprefix("test_").replace("_", " ")
+    figure = "" if value is None else f"{value:.4f}"
+    return {name: value, "result": f"{short} {figure}"}
+
+
+list_.__name__ = "list"
+
+
+def compare(
+    model: pipelines.ModelArgument,
+    versions: Annotated[
+        list[int] | None,
+        Argument(metavar="VERSION VERSION", help="Two versions, in detail."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None, Option(help="Show this metric; may be repeated.")
+    ] = None,
+) -> None:
+    """Compare a model's versions: all in a table, or two in detail.
+
+    The detailed comparison lists the fields of the pipeline file, the data, the code
+    and the libraries that differ.
+    """
+    if versions:
+        _compare_two(model, versions)
+        return
+    ledger = pipelines.open_ledger(model)
+    rows = _version_rows(model, ledger)
+    champion = next((row["version"] for row in rows if row["champion"]), None)
+    metrics = _metrics_to_show(ledger.versions(model)[-1], rows, metric)
+    value = {"model": model, "champion": champion, "versions": rows}
+    answer(value, lambda: _show_versions(rows, metrics))
+
+
+def _compare_two(model: str, numbers: list[int]) -> None:
+    from headrace.use import comparison
+
+    if len(numbers) != 2:
+        raise UsageError(
+            f"Two versions are compared in detail, and {len(numbers)} were given.",
+            f"Give two, such as `headrace compare {model} 1 2`.",
+        )
+    settings, ledger = prepared(), pipelines.open_ledger()
+    first, second = (ledger.version(model, number) for number in numbers)
+    compared = comparison.compare(first, second, settings)
+    answer(compared.model_dump(), lambda: _show_two(compared))
+
+
+def _show_two(compared: Comparison) -> None:
+    columns = ["", *(f"version {number}" for number in compared.versions)]
+    gates = [", ".join(names) or "none" for names in compared.failed_gates]
+    metrics = [[n, *map(_number, pair)] for n, pair in compared.metrics.items()]
+    metrics.append(["failed gates", *gates])
+    show_table(columns, metrics, wraps=columns[-1])
+    show_text()
+    if compared.notice:
+        show_text(compared.notice)
+    differences = compared.differences
+    rows = [[_KINDS.get(d.kind, d.kind), d.name, *d.values] for d in differences]
+    show_table(["kind", "what differs", *columns[1:]], rows, wraps=columns[-1])
+
+
+def _version_rows(model: str, ledger: Ledger) -> list[dict[str, Any]]:
+    """Every version with its standing evidence, for ``--json``."""
+    from headrace.state.ledger.former import standing_evidence
+
+    champion = ledger.champion(model)
+    number = champion.version.version if champion else None
+    known, entries = ledger.evidence_of(model), ledger.history(model)
+    rows = []
+    for version in ledger.versions(model):
+        evidence = standing_evidence(known, entries, version.version)
+        gates = evidence.gates if evidence else ()
+        own = [row for row in known if row.version == version.version]
+        row: dict[str, Any] = {
+            "version": version.version,
+            "champion": version.version == number,
+            "passed": bool(evidence and evidence.passed),
+            "metrics": dict(evidence.metrics) if evidence else {},
+            "failed_gates": [gate.name for gate in gates if not gate.passed],
+            "snapshot": version.snapshot_digest,
+            "weights_digest": version.weights_digest,
+            "run_id": version.run_id,
+            "created": version.created,
+            "created_by": version.created_by,
+            "experiment": bool(evidence and evidence.experiment),
+            "evidence": [_describe_evidence(row) for row in own],
+        }
+        rows.append(row)
+    return rows
+
+
+def _metrics_to_show(
+    newest: Version, rows: list[dict[str, Any]], asked: list[str] | None
+) -> dict[str, str]:
+    """The metrics of the table, and the heads of their columns."""
+    if not asked:
+        return {**_task_of(newest).shown, "latency_ms": "latency ms"}
+    known = sorted({name for row in rows for name in row["metrics"]})
+    for name in asked:
+        if name not in known:
+            raise UsageError(
+                f"--metric {name}: no version of {newest.model} has this metric.",
+                f"Name one of: {', '.join(known)}.",
+            )
+    return {name: name.replace("_", " ") for name in asked}
+
+
+def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> None:
+    rows = [
+        [
+            f"{v['version']}{' champion' if v['champion'] else ''}",
+            *(_number(v["metrics"].get(name)) for name in metrics),
+            _verdict(v),
+            v["snapshot"][:12],
+            minutes(v["created"]),
+            v["created_by"],
+        ]
+        for v in versions
+    ]
+    heads = [*metrics.values()]
+    show_table(
+        ["version", *heads, "gates", "snapshot", "created (UTC)", "by"],
+        rows,
+        wraps="gates",
+        less_important=["by", "snapshot", "created (UTC)", *reversed(heads)],
+    )
+
+
+def _verdict(version: dict[str, Any]) -> str:
+    verdict = "passed"
+    if not version["passed"]:
+        verdict = "failed: " + ", ".join(version["failed_gates"])
+    return f"{verdict} (experiment)" if version["experiment"] else verdict
+
+
+def _number(value: float | None) -> str:
+    """A metric as text; empty where there is none."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4f}"
+
+
+def _describe_evidence(evidence: Any) -> dict[str, Any]:
+    """A row of evidence, for ``compare --json``."""
+    return {
+        "id": evidence.id,
+        "champion": evidence.champion_version,
+        "passed": evidence.passed,
+        "failed_gates": [gate.name for gate in evidence.gates if not gate.passed],
+        "experiment": evidence.experiment,
+        "overrides": list(evidence.overrides),
+        "law": evidence.law_digest,
+        "created": evidence.created,
+    }
+
+
+def _task_of(version: Version) -> Task:
+    """The task of a version, from its description."""
+    from headrace.records import DEFAULT_TASK
+    from headrace.tasks import task
+
+    return task(version.details.get("description", {}).get("task", DEFAULT_TASK))

@@ -1,0 +1,106 @@
+"""``headrace init`` and ``headrace new``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from headrace_cli import pipelines
+from headrace_cli.answers import answer, marked, one_line, prepared, show_text
+
+
+def init(
+    folder: Annotated[
+        Path,
+        Argument(metavar="DIR", help="A folder, which is made where there is none."),
+    ] = Path(),
+    example: Annotated[
+        str,
+        Option(
+            metavar="PIPELINE",
+            help="What it begins with: digits (images), messages (texts), "
+            "few_spoken_digits (sounds), or another one that `headrace list` shows.",
+            autocompletion=pipelines.complete_pipelines,
+        ),
+    ] = "digits",
+) -> None:
+    """Make a project with an example that runs offline."""
+    from headrace.settings import Settings
+    from headrace.use.projects import create_project
+
+    pipeline = create_project(folder, example, Settings())
+    project, name = folder.absolute(), pipeline.name
+    steps = [] if project == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
+    steps.append(f"headrace run {name}")
+    value = {"project": str(project), "pipeline": name, "next": steps}
+    text = f"{project}: a project with the pipeline {name}\n  next: "
+    answer(value, text + " && ".join(steps))
+
+
+def new(  # noqa: PLR0913
+    name: Annotated[str, Argument(help="The pipeline's name, and its model's.")],
+    medium: Annotated[str, Option(help="What its items are: image, text or audio.")],
+    data: Annotated[str, Option(metavar="URI", help=pipelines.DATA)],
+    task: Annotated[str, Option(help="What is learned of an item.")] = "classification",
+    label: Annotated[
+        str | None,
+        pipelines.column("A table's column of labels, or of another task's targets."),
+    ] = None,
+    text: Annotated[
+        str | None, pipelines.column("A table's column of texts, or of files.")
+    ] = None,
+    group: Annotated[
+        str | None,
+        pipelines.column("A column such as speaker: a group stays in one split."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        Option(metavar="EXPR", help="Which rows: \"lang == 'en' and score > 2\"."),
+    ] = None,
+) -> None:
+    """Write a pipeline for your data, after looking at it."""
+    from headrace.spec import DataSpec, load_spec
+    from headrace.use.drafting import draft
+
+    settings = prepared()
+    source = pipelines.absolute_source(data, Path.cwd())
+    spec = DataSpec(source=source, item=text, label=label, group=group, where=where)
+    folder, inspection = draft(name, medium, task, spec, settings)
+    snapshot, survey = inspection.snapshot, inspection.survey
+    value = {
+        "pipeline": name,
+        "folder": str(folder),
+        "medium": medium,
+        "task": snapshot.description.task,
+        "data": inspection.data.model_dump(exclude_none=True, exclude_defaults=True),
+        "shape": list(snapshot.description.shape),
+        **survey.facts,
+        "rows": dict(survey.rows),
+        "rejected": snapshot.rejected,
+        "notes": list(snapshot.notes),
+        "warnings": [finding.model_dump() for finding in inspection.warnings],
+    }
+    epochs = load_spec(folder).training.epochs
+    about = [*survey.lines, f"{epochs} epochs, as training.epochs says"]
+    answer(value, lambda: _show(value, about))
+
+
+def _show(value: dict[str, Any], labels: Sequence[str]) -> None:
+    name, folder = marked(value["pipeline"]), marked(value["folder"])
+    show_text(f"[bold]{name}[/]  {folder}", markup=True)
+    rows = value["rows"]
+    lines = [
+        f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
+        f"{value['rejected']:,} could not be read",
+        *(f"{key}: {text}" for key, text in value["data"].items()),
+        *labels,
+        *value["notes"],
+        *(f"warning {w['check']}: {w['message']}" for w in value["warnings"]),
+        f"next: headrace run {value['pipeline']}",
+    ]
+    for line in lines:
+        show_text(f"  {one_line(line)}")

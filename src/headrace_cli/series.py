@@ -1,0 +1,264 @@
+"""``headrace tune`` and ``headrace backfill``: many runs of a pipeline."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from datetime import date
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Option
+
+from headrace.errors import DependencyError, Refusal, UsageError
+from headrace.progress import Progress
+from headrace_cli.answers import INTERRUPTED, answer, prepared, show_rows, show_text
+from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
+from headrace_cli.summary import show_summary
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace_flows.backfilling import Backfill, Runner, Task
+    from headrace_flows.tuning import Tuning
+
+TRIALS_SHOWN = 5
+Every = Literal["day", "week", "month"]
+
+
+def tune(
+    pipeline: PipelineArgument,
+    overrides: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="KEY=RANGE",
+            help='A field and its range: "training.learning_rate=log(1e-4,1)", '
+            "uniform(0,0.99), int(16,512), choice(sgd,adam); several times. A plain "
+            "value holds for all trials.",
+        ),
+    ] = None,
+    trials: Annotated[
+        int, Option(min=1, max=10_000, help="How many there are in all.")
+    ] = 20,
+    metric: Annotated[
+        str, Option(help="What to minimise (val_loss) or maximise (val_accuracy).")
+    ] = "val_loss",
+    data: DataOption = None,
+) -> None:
+    """Search for the best values of some fields, then run with them."""
+    from headrace.settings import Settings
+    from headrace.use.tuning.space import parse_search
+    from headrace_flows.run import Run
+    from headrace_flows.tuning import Tuning
+
+    settings = Settings()
+    plain, space = parse_search(overrides or ())
+    spec, folder = open_pipeline(pipeline, settings, plain, data)
+    tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
+    prepared(settings)
+    summary = tuning.find_finished()
+    if summary is None:
+        summary, exit_code = _run_flow(tuning, settings)
+    else:
+        exit_code = int(summary["status"] == "refused")
+    value = tuning.answer(summary)
+
+    def show() -> None:
+        _show_trials(value)
+        show_summary(summary, settings)
+
+    answer(value, show, exit_code)
+
+
+def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
+    from headrace.backend import load_backend
+    from headrace_flows.preload import preload
+    from headrace_flows.summary import conclude, failed
+    from headrace_ops.run_server import server_for_run
+
+    with server_for_run(settings) as server:
+        try:
+            preload(tuning.run)
+        except Refusal as error:
+            return failed(tuning.run, error)
+        load_backend()
+        from headrace_flows.tune import tune_here
+
+        server.wait()
+        state = tune_here(tuning, server.ui_url)
+    return conclude(tuning.best or tuning.run, state)
+
+
+def _show_trials(value: dict[str, Any]) -> None:
+    trials = value["trials"]
+    if not trials:
+        return
+    number = Counter(trial["state"] for trial in trials)
+    states = [state for state in ("completed", "pruned", "failed") if number[state]]
+    counts = ", ".join(f"{number[state]} {state}" for state in states)
+    fitting = sum(trial["fit_seconds"] for trial in trials)
+    show_text(
+        f"\n[bold]{len(trials)} trials[/]: {counts}; {fitting:.1f} s of fitting",
+        markup=True,
+    )
+    completed = [trial for trial in trials if trial["state"] == "completed"]
+    completed.sort(key=itemgetter("value"), reverse=value["direction"] != "minimize")
+    rows = [
+        (
+            *(trial["number"], f"{trial['value']:.4f}", *trial["overrides"].values()),
+            *(trial["epochs"], f"{trial['fit_seconds']:.1f}"),
+        )
+        for trial in completed[:TRIALS_SHOWN]
+    ]
+    fields = trials[0]["overrides"]
+    show_rows(rows, ["trial", value["metric"], *fields, "epochs", "s"])
+
+
+def backfill(  # noqa: PLR0913
+    pipeline: PipelineArgument,
+    first: Annotated[
+        str, Option("--from", metavar="DATE", help="The first date: 2026-01-31.")
+    ],
+    last: Annotated[
+        str, Option("--to", metavar="DATE", help="The last date, included.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="As for run; {date} stands for the date: "
+            "data.source=/data/{date}.npz.",
+        ),
+    ] = None,
+    every: Annotated[Every, Option(help="The step from one run to the next.")] = "day",
+    at_once: Annotated[int, Option(min=1, help="Runs at the same time.")] = 1,
+    promote: Annotated[
+        bool, Option("--promote", help="Also promote, as headrace run does.")
+    ] = False,
+) -> None:
+    """Run the train flow for a range of dates; each is done once.
+
+    Versions are registered. The champion stays, unless --promote is given.
+    """
+    from headrace_flows.backfilling import Backfill, dates
+    from headrace_ops.run_server import server_for_run
+
+    started = time.perf_counter()
+    settings = prepared()
+    start, end = _date("--from", first), _date("--to", last)
+    if end < start:
+        raise UsageError(
+            f"--to {last} is before --from {first}.", "Give the earlier date first."
+        )
+    days, changes = dates(start, end, every), overrides or []
+    tasks = [_task(pipeline, day, changes, promote, settings) for day in days]
+    numbers = itertools.count(1)
+
+    def report(outcome: dict[str, Any]) -> None:
+        result = f"{outcome['date']}: {outcome['status']}, {outcome['reason']}"
+        progress.update(next(numbers), result)
+
+    work = Backfill(tasks, settings, report)
+    left = work.left()
+    is_interrupted = False
+    if left:
+        with (
+            server_for_run(settings) as server,
+            Progress("run", len(left), is_listed=True) as progress,
+        ):
+            server.wait()
+            try:
+                work.run(left, *_runner(tasks[0].spec.name, settings, at_once))
+            except KeyboardInterrupt:
+                is_interrupted = True
+    value, exit_code = _conclude(work, is_interrupted)
+    value["seconds"] = round(time.perf_counter() - started, 3)
+    answer(value, lambda: _show_backfill(value), exit_code)
+
+
+def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, int]:
+    """The runner, and how many tasks it may run at once.
+
+    Workers run the tasks if the pipeline is deployed, otherwise processes here. A
+    deployment with a limit may cancel runs beyond it.
+    """
+    from prefect.client.orchestration import get_client
+
+    from headrace_flows.backfilling import Here, There
+    from headrace_flows.deploying import find_deployments
+    from headrace_flows.deployments import owner_tags
+    from headrace_ops.prefect_errors import translate_errors
+
+    with translate_errors(), get_client(sync_client=True) as client:
+        deployments = find_deployments(client, owner_tags(settings))
+    deployment = deployments.get(f"train/{pipeline}")
+    if deployment is None:
+        return Here(), at_once
+    limit = deployment.global_concurrency_limit
+    if limit is not None:
+        at_once = min(at_once, limit.limit)
+    return There(deployment.id, settings), max(at_once, 1)
+
+
+def _task(
+    pipeline: str, day: date, overrides: list[str], promotes: bool, settings: Settings
+) -> Task:
+    """The run of one date."""
+    from headrace_flows.backfilling import Task, fill_in
+
+    filled = fill_in(overrides, day)
+    spec, folder = open_pipeline(pipeline, settings, filled, None)
+    if spec.deploy is not None:  # runs of the range must not refuse each other
+        filled.append("deploy.when_busy=wait")
+        spec, folder = open_pipeline(pipeline, settings, filled, None)
+    arguments = [part for text in filled for part in ("--set", text)]
+    return Task(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
+
+
+def _date(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is not a date.", "Write it as 2026-01-31."
+        ) from None
+
+
+def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int]:
+    """The summary, and the exit code of the worst run."""
+    runs = [
+        work.outcomes.get(task.date, {"date": task.date, "status": "waiting"})
+        for task in work.tasks
+    ]
+    counts = dict(Counter(run["status"] for run in runs))
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    skipped = sum(bool(run.get("skipped")) for run in runs)
+    codes = {run.get("exit_code", 0) for run in runs}
+    if is_interrupted:
+        status, exit_code = "cancelled", INTERRUPTED
+    elif codes <= {0, 1}:
+        status, exit_code = "done", max(codes)
+    else:
+        status, exit_code = "error", min(max(codes), DependencyError.exit_code)
+    return {
+        "pipeline": work.tasks[0].spec.name,
+        "status": status,
+        "reason": f"{len(runs)} dates: {states}; {skipped} of them were done before",
+        "counts": counts,
+        "skipped": skipped,
+        "runs": runs,
+    }, exit_code
+
+
+def _show_backfill(value: dict[str, Any]) -> None:
+    rows = []
+    for run in value["runs"]:
+        status = run["status"] + (", before" if run.get("skipped") else "")
+        metrics = (v for k, v in run.items() if k.startswith("test_") and v is not None)
+        result = ", ".join(f"{metric:.4f}" for metric in metrics)
+        row = run["date"], status, run.get("version"), result, run.get("reason")
+        rows.append(row)
+    show_rows(rows, ["date", "", "version", "result", ""])
+    show_text(f"{value['pipeline']}: {value['reason']}")

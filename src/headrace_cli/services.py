@@ -1,0 +1,258 @@
+"""Headrace as a service: ``up``, ``deploy``, ``trigger``, ``worker`` and ``doctor``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from headrace.errors import UsageError
+from headrace.state.logins import LOGIN_FILE
+from headrace_cli import pipelines
+from headrace_cli.answers import answer, marked, prepared, show_text
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace_flows.deploying import Applied
+    from headrace_flows.deployments import Wanted
+    from headrace_ops.doctor import Check
+
+_LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
+
+_COLOURS = {"ok": "green", "hint": "yellow", "wrong": "red", "unreachable": "red"}
+_FIELDS = ("pool", "queue", "timezone", "paused", "when_busy", "cooldown_minutes")
+EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
+
+
+def up(
+    postgres: Annotated[
+        bool,
+        Option(
+            "--postgres", help="Keep the home's state in a PostgreSQL, started with it."
+        ),
+    ] = False,
+    workers: Annotated[
+        bool, Option("--workers/--no-workers", help="A worker for each pool, or none.")
+    ] = True,
+    host: Annotated[
+        str, Option(help="Where to serve; an address others can reach needs passwords.")
+    ] = "127.0.0.1",
+) -> None:
+    """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
+    from headrace.settings import Settings
+    from headrace_flows import recovery
+    from headrace_ops import live, servers, supervisor
+
+    settings = prepared(to_start_servers=True)
+    with live.only_one(settings) as lock:
+        supervised = supervisor.Supervisor(lock)
+        try:
+            pools = servers.POOLS if workers else ()
+            started = supervisor.start_all(
+                supervised, settings, with_postgres=postgres, pools=pools, host=host
+            )
+            with suppress(KeyboardInterrupt):
+                pages = supervisor.page_links(settings, started["links"])
+                answer(started, lambda: _show_servers(started, pages))
+                api_url = started["environment"]["PREFECT_API_URL"]
+                # Workers end runs whose process is gone; without them, this does.
+                sweep = recovery.keep_sweeping(Settings(), api_url)
+                watch = recovery.watching_champions(Settings())
+                with watch, nullcontext() if workers else sweep:
+                    supervised.watch()
+        finally:
+            supervised.stop()
+
+
+def _show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
+    for name, link in pages.items():
+        show_text(f"{name:<10}{link}")
+    for pool in servers["workers"]:
+        show_text(f"{'worker':<10}pool {pool}")
+    show_text(f"{'home':<10}{servers['home']}")
+    if _LOGINS & servers["environment"].keys():
+        show_text(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
+        show_text("The links contain the home's login: do not share them.")
+    show_text("Press Ctrl-C to end all of them.")
+
+
+def worker(
+    pool: Annotated[str, Option(help="cpu or gpu, or a pool of your own.")],
+    limit: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="How many flows at once: by default 1 for gpu, else one per core.",
+        ),
+    ] = None,
+) -> None:
+    """Run the flows of a pool, each as a process, until Ctrl-C."""
+    from headrace_flows.recovery import keep_sweeping
+    from headrace_ops.worker import work
+
+    def report(value: dict[str, Any]) -> None:
+        text = (
+            f"Worker {value['worker']} runs flows of the pool {value['pool']}, "
+            f"{value['limit']} at once. Press Ctrl-C to end it."
+        )
+        answer(value, text)
+
+    work(prepared(), pool, limit, report, keep_sweeping)
+
+
+def doctor() -> None:
+    """Report what is configured and what answers, with fixes."""
+    from headrace.settings import Settings
+    from headrace_ops.doctor import examine
+
+    settings = Settings()
+    checks = examine(settings)
+    states = {check.state for check in checks}
+    status = next((s for s in ("wrong", "unreachable", "hint") if s in states), "ok")
+    home, rows = str(settings.home.absolute()), [c.model_dump() for c in checks]
+    value = {"status": status, "home": home, "checks": rows}
+    exit_code = {"wrong": 2, "unreachable": 3}.get(status, 0)
+    answer(value, lambda: _show_checks(checks), exit_code)
+
+
+def _show_checks(checks: list[Check]) -> None:
+    for check in checks:
+        state = f"[{_COLOURS[check.state]}]{check.state:<12}[/]"
+        seen = marked(f"{check.name:<17}{check.seen}")
+        fix = f"[bold]  ->  {marked(check.fix)}[/]" if check.fix else ""
+        show_text(f"{state}{seen}{fix}", markup=True)
+
+
+def deploy(
+    pipeline: Annotated[
+        str | None,
+        Argument(help="A pipeline; by default all, and stale deployments are deleted."),
+    ] = None,
+) -> None:
+    """Make the deployments that the [deploy] tables describe."""
+    from headrace.state.ledger.anchors import Deployments
+    from headrace_flows.client import connect
+    from headrace_flows.deploying import apply
+    from headrace_flows.deployments import owner_tags, recorded_of
+    from headrace_flows.events import ensure_notifications
+
+    settings = prepared()
+    with connect(settings) as (client, url):
+        # Reading flows imports Prefect, which must know the server by then.
+        wanted, without = _wanted(pipeline, settings)
+        only = without or [w.pipeline for w in wanted] if pipeline else None
+        ledger = Deployments(settings.database_url)
+        # Recorded first: a worker may take a run at once.
+        ledger.record(recorded_of(wanted), settings.user)
+        applied = apply(client, wanted, owner_tags(settings), only)
+        removed = {a.name: "" for a in applied if a.state == "removed"}
+        ledger.record(removed, settings.user)
+        notified = ensure_notifications(client, settings)
+    if pipeline and not applied:
+        raise UsageError(
+            f"The pipeline {without[0]} has no [deploy] table.",
+            f"Add one to its file, for example:\n{EXAMPLE}",
+        )
+    value = {
+        "status": "deployed",
+        "server": url,
+        "deployments": [_described(deployment, url) for deployment in applied],
+        "notify": notified or None,
+    }
+    answer(value, lambda: _show_deployments(value))
+
+
+def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
+    """The wanted deployments, and the pipelines without a [deploy] table."""
+    from headrace.settings import pipeline_names
+    from headrace_flows.deployments import wanted_of
+
+    own = settings.project / "pipelines"
+    known = pipeline_names(settings)
+    mine = [name for name, folder in known.items() if folder.parent == own]
+    wanted: list[Wanted] = []
+    without: list[str] = []
+    for name in [pipeline] if pipeline else sorted(mine or known):
+        spec, folder = pipelines.open_pipeline(name, settings, None, None)
+        if spec.deploy is None:
+            without.append(spec.name)
+        else:
+            wanted += wanted_of(spec, spec.deploy, folder, settings)
+    return wanted, without
+
+
+def _described(applied: Applied, url: str) -> dict[str, Any]:
+    wanted, link = applied.wanted, f"{url}/deployments/deployment/{applied.id}"
+    described: dict[str, Any] = {"name": applied.name, "state": applied.state}
+    described["link"] = None if applied.state == "removed" else link
+    if wanted is not None:
+        table = wanted.table
+        described |= {"pipeline": wanted.pipeline, "concurrency": wanted.concurrency}
+        described |= {name: getattr(table, name) for name in _FIELDS}
+        described |= {"cron": table.cron or None, "events": wanted.events}
+    return described
+
+
+def _show_deployments(value: dict[str, Any]) -> None:
+    for row in value["deployments"]:
+        show_text(f"[bold]{marked(row['name'])}[/] {row['state']}", end="", markup=True)
+        if row["state"] == "removed":
+            show_text()
+            continue
+        starts = list(row["events"])
+        if row["cron"]:
+            paused = " (paused)" if row["paused"] else ""
+            starts.insert(0, f"{row['cron']} {row['timezone']}{paused}")
+        show_text(f"  pool {row['pool']}, {', '.join(starts) or 'when asked'}")
+        show_text(f"  {row['link']}")
+    if not value["deployments"]:
+        show_text(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
+    if value["notify"]:
+        show_text(f"tells {value['notify']} of what needs a person")
+    show_text(f"server: {value['server']}")
+
+
+def trigger(
+    pipeline: pipelines.PipelineArgument,
+    overrides: pipelines.SetOption = None,
+    data: pipelines.DataOption = None,
+    flow: Annotated[
+        str, Option(help="Which of the pipeline's deployed flows.")
+    ] = "train",
+) -> None:
+    """Start a run of a deployed pipeline on a worker, now.
+
+    It runs the file that was deployed. A --set of gates, contract, evaluation,
+    promotion or data (except its source) makes the run an experiment, as for run.
+    """
+    from headrace_flows.client import connect
+    from headrace_flows.deploying import trigger as start
+
+    settings = prepared()
+    name = pipelines.open_pipeline(pipeline, settings, overrides, data)[0].name
+    with connect(settings) as (client, url):
+        changes = pipelines.all_overrides(overrides, data)
+        started = start(client, name, changes, settings, flow)
+    run, pool = started.run, started.pool
+    reason = f"a worker of pool {pool} runs it"
+    if not started.has_worker:
+        reason = (
+            f"no worker of pool {pool} is there: it waits for `headrace up` or "
+            f"`headrace worker --pool {pool}`"
+        )
+    value = {
+        "pipeline": name,
+        "status": "triggered",
+        "reason": reason,
+        "run": run.name,
+        "flow_run_id": str(run.id),
+        "link": f"{url}/runs/flow-run/{run.id}",
+        "experiment": bool(started.overrides),
+        "overrides": list(started.overrides),
+    }
+    lines = [f"{name}: triggered run {run.name}; {reason}"]
+    if started.overrides:
+        lines.append(f"  experiment: it overrides {', '.join(started.overrides)}")
+    answer(value, "\n".join([*lines, f"  {value['link']}"]))

@@ -1,0 +1,207 @@
+"""``headrace verify``, ``reproduce``, ``repair`` and ``migrate``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from headrace.errors import UsageError
+from headrace_cli.answers import answer, begin, marked, prepared, show_rows, show_text
+from headrace_cli.pipelines import ModelVersionArgument
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.use.migration import Destination, Migration
+    from headrace.use.reproduction import Reproduction
+    from headrace.use.verification import Verification
+
+DIFFERENCES_SHOWN = 12
+WIDTH = 40
+
+
+def verify(
+    model: Annotated[str, Argument(help="A model; by default everything.")] = "",
+    head: Annotated[
+        str,
+        Option(
+            metavar="LINK",
+            help="The chain head that an earlier `verify --json` printed; it must "
+            "still be in the chain.",
+        ),
+    ] = "",
+) -> None:
+    """Check that ledger, store and models are as recorded."""
+    from headrace.use import verification
+
+    result = verification.verify(begin(), model, head)
+    value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
+    answer(value, lambda: _show_verification(result), exit_code)
+
+
+def _show_verification(result: Verification) -> None:
+    mark = "[green]ok[/]" if result.status == "ok" else "[red]broken[/]"
+    show_text(f"[bold]verify[/]  {mark}  in {result.seconds:.1f} s", markup=True)
+    show_text(f"  {_plain(result.reason)}")
+    rows, head = result.chain["rows"], result.chain["head"]
+    show_text(f"  ledger: {rows:,} rows; last link {head or 'none'}")
+    for kind, count in result.missing.items():
+        show_text(f"  no longer there: {count:,} {_plain(kind)}")
+    for adoption in result.adopted:
+        what = "rows of the ledger" if adoption.what == "ledger" else "files"
+        show_text(
+            f"  {adoption.count:,} {what} were accepted without a check when the home "
+            f"was upgraded, by {adoption.who} at {adoption.when}"
+        )
+
+
+def _plain(text: str) -> str:
+    """The kind of records that programs know by an older name."""
+    return text.replace(
+        "last records of pipelines", "records of the last stage results"
+    )
+
+
+def reproduce(
+    run: Annotated[
+        str,
+        Argument(
+            metavar="RUN",
+            help="An MLflow run's id or how it begins, MODEL@champion or "
+            "MODEL/VERSION.",
+        ),
+    ],
+) -> None:
+    """Train again from a run's record, and compare the weights."""
+    from headrace.use import reproduction
+
+    result = reproduction.reproduce(run, begin())
+    exit_code = int(result.status != "same")
+    answer(result.model_dump(), lambda: _show_reproduction(result), exit_code)
+
+
+def _show_reproduction(result: Reproduction) -> None:
+    same, differences = result.status == "same", result.differences
+    mark = "[green]same[/] weights" if same else "[red]different[/] weights"
+    show_text(
+        f"[bold]{marked(result.pipeline)} run {result.run_id[:12]}: {mark}[/] "
+        f"in {result.seconds:.1f} s",
+        markup=True,
+    )
+    show_text(f"  {result.reason}")
+    show_text(f"  recorded    {result.weights_digest.recorded}")
+    if not same:
+        show_text(f"  reproduced  {result.weights_digest.reproduced}")
+    rows = [(d.kind, d.name, *map(_shorten, (d.then, d.now))) for d in differences]
+    if rows:
+        show_rows(rows[:DIFFERENCES_SHOWN], ["", "", "then", "now"])
+    if len(rows) > DIFFERENCES_SHOWN:
+        show_text(f"  and {len(rows) - DIFFERENCES_SHOWN} more; --json has all")
+
+
+def _shorten(value: str) -> str:
+    return (value or "none") if len(value) <= WIDTH else f"{value[:WIDTH]}..."
+
+
+def repair(model: ModelVersionArgument) -> None:
+    """Check a version's files; restore or retrain what is lost."""
+    from headrace.use import repair as repairing
+
+    done = repairing.repair(model, prepared())
+    status = "intact" if done.status == "sound" else done.status
+    text = f"{done.model} version {done.version}: {status}\n  {done.reason}"
+    answer(done.model_dump(), text, int(not done.is_sound))
+
+
+def migrate(
+    to: Annotated[
+        Path | None, Option(metavar="DIR", help="A new folder for the home.")
+    ] = None,
+    postgres: Annotated[
+        bool,
+        Option(
+            "--postgres", help="From SQLite files to a PostgreSQL in the home itself."
+        ),
+    ] = False,
+    database_url: Annotated[
+        str, Option(metavar="URL", help="Another database for the ledger.")
+    ] = "",
+    tracking_uri: Annotated[
+        str, Option(metavar="URL", help="Another database for MLflow.")
+    ] = "",
+    store: Annotated[
+        str,
+        Option(
+            metavar="URI",
+            help="Another store, such as s3://bucket/folder, or a folder.",
+        ),
+    ] = "",
+    check: Annotated[
+        bool, Option("--check", help="Say what would be moved; change nothing.")
+    ] = False,
+) -> None:
+    """Move the home's state to other databases or places, verified."""
+    from headrace.use.migration import Destination, migrate
+    from headrace_ops.live import only_one
+
+    if ":/" in str(to or ""):
+        raise UsageError(
+            f"--to is a folder of this machine, not {str(to)!r}.",
+            "Name an object store with --store.",
+        )
+    if postgres and (to or database_url or tracking_uri):
+        raise UsageError(
+            "--postgres leaves the home where it is, and its databases in it.",
+            "Leave --to, --database-url and --tracking-uri out, or migrate twice.",
+        )
+    settings = prepared()
+    place = Destination(
+        home=to.expanduser().absolute() if to else None,
+        store=store if "://" in store or not store else str(Path(store).absolute()),
+        database_url=database_url,
+        tracking_uri=tracking_uri,
+    )
+    with only_one(settings), _filled(settings, place, postgres, check) as destination:
+        migration = migrate(settings, destination, only_check=check)
+    value = migration.model_dump(mode="json")
+    answer(value, lambda: _show_migration(migration))
+
+
+@contextlib.contextmanager
+def _filled(
+    settings: Settings, place: Destination, postgres: bool, check: bool
+) -> Iterator[Destination]:
+    """The destination, with the databases of the home's own PostgreSQL if asked for."""
+    from headrace.settings import postgres_url
+    from headrace_ops.postgres import FOLDER, migration_target
+
+    if not postgres:
+        yield place
+        return
+    socket = contextlib.nullcontext(str(settings.home.absolute() / FOLDER))
+    with socket if check else migration_target(settings) as folder:
+        yield replace(
+            place,
+            database_url=postgres_url(folder, "headrace"),
+            tracking_uri=postgres_url(folder, "mlflow"),
+            in_home=True,
+        )
+
+
+def _show_migration(migration: Migration) -> None:
+    verb = "would go" if migration.status == "ready" else "went"
+    for part in migration.parts:
+        show_text(f"{part.name:<10}{part.source} {verb} to {part.target}")
+    show_text(migration.reason)
+    if migration.status == "ready":
+        return
+    if not migration.environment:
+        show_text("From now on start it with `headrace up`.")
+        return
+    show_text("The old places are as they were. Set these from now on:")
+    for name, value in migration.environment.items():
+        show_text(f"  export {name}={value}")
