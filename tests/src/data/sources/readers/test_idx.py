@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import struct
 
 import numpy as np
@@ -44,6 +46,14 @@ def test_the_magic_decides_not_the_suffix(make, read):
     make.file(IMAGES, packed)
     _, chunks = read(folder)
     assert sum(len(chunk.labels) for chunk in chunks) == 6
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_other_packed_files_are_read_too(make, read, pack):
+    folder = make.mnist()
+    make.file(IMAGES, pack((make.folder / IMAGES).read_bytes()))
+    _, chunks = read(folder)
+    assert np.array_equal(chunks[0].items, make.images[:4])
 
 
 def test_dots_and_other_prefixes_in_names(make, read):
