@@ -7,14 +7,14 @@ separates the few outliers from all other sounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.media.audio.fingerprints import fingerprints
-from headrace.media.audio.samples import Samples, in_blocks, lengths
+from headrace.media.audio.samples import Samples, lengths
 from headrace.media.forms import Columns, Counts, Expectation, Flags, never, within
 from headrace.records import DataDescription
 
@@ -23,6 +23,8 @@ _Floats = npt.NDArray[np.float64]
 # The length of one frame of the features; shorter sounds are useless.
 _SHORTEST_SECONDS = 0.05
 _LARGEST_OFFSET = 0.03
+# So that a block's copies as float32 stay small.
+_BLOCK_SAMPLES = 2**20
 _FULL = 2**15
 _FRAME_SECONDS = 0.032
 # -60 dB of full scale. The quietest of 3,000 recorded digits is 14 dB louder.
@@ -69,6 +71,30 @@ def columns(payload: Samples, labels: Sequence[str], data: DataDescription) -> C
     measures = in_blocks(_measures, payload, data.sample_rate_hz)
     codes = in_blocks(fingerprints, payload, data.sample_rate_hz)
     return {**measures, **_outliers(measures, labels), **codes}
+
+
+def in_blocks(
+    function: Callable[[Samples, int], Columns], payload: Samples, rate: int
+) -> Columns:
+    """The columns that a function computes, of sounds ``(n, samples)`` in blocks."""
+    length = lengths(payload)
+    order = np.argsort(length, kind="stable")
+    parts: list[Columns] = []
+    start = 0
+    while start < len(order) or not parts:
+        # The longest sound of a block may be twice as long as the shortest.
+        longest = 2 * max(int(length[order[start : start + 1]].sum()), rate // 16, 1)
+        rows = order[start : start + max(1, _BLOCK_SAMPLES // longest)]
+        rows = rows[length[rows] <= longest]
+        width = max(1, int(length[rows].max(initial=0)))
+        parts.append(function(payload[rows, :width], rate))
+        start += max(1, len(rows))
+    # Where each sound's row is among the blocks, one after the other.
+    places = np.argsort(order)
+    return {
+        name: np.concatenate([part[name] for part in parts])[places]
+        for name in parts[0]
+    }
 
 
 def expectations(data: DataDescription) -> list[Expectation]:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.audio.samples import Samples, lengths
-from headrace.media.forms import Columns, Counts, Flags
+from headrace.media.forms import Columns, Flags
 from headrace.records import DataDescription
 
 # The least similarity of copies. Sounds that are no copies, such as tones, reach 0.956.
@@ -67,7 +67,11 @@ def _levels(block: Samples, rate: int) -> _Floats:
     size, hop = _frame(rate), max(1, round(_HOP_SECONDS * rate))
     count = round(_SECONDS * rate) // hop + 1
     floats, length = block.astype(np.float32), lengths(block)[:, None]
-    first = _middle(floats) - (count // 2 * hop + size // 2)
+    # The middle of the energy of each sound.
+    energy = floats * floats
+    moment = energy @ np.arange(floats.shape[1], dtype=np.float32)
+    middle = np.rint(moment / np.maximum(energy.sum(axis=1), 1)).astype(np.int64)
+    first = middle - (count // 2 * hop + size // 2)
     begins = first[:, None] + np.arange(count) * hop
     used = (begins < length) & (begins + size > 0)
     # Zeros on both sides, so that every used frame lies inside.
@@ -79,14 +83,6 @@ def _levels(block: Samples, rate: int) -> _Floats:
     levels = np.zeros((*used.shape, _BANDS), np.float32)
     levels[used] = power @ _filters(rate)
     return levels
-
-
-def _middle(floats: _Floats) -> Counts:
-    """The middle of the energy of each sound, ``(n,)``."""
-    power = floats * floats
-    moment = power @ np.arange(floats.shape[1], dtype=np.float32)
-    middle = np.rint(moment / np.maximum(power.sum(axis=1), 1))
-    return np.asarray(middle, np.int64)
 
 
 def _frame(rate: int) -> int:

@@ -16,6 +16,7 @@ SAMPLES_LIMIT = 2**26
 CHANNELS_LIMIT = 16
 _RATES = (1_000, 384_000)
 _EXTENSIBLE = 0xFFFE
+_TAGS = (b"ID3", b"TAG")
 _CODECS: dict[int, Codec] = {
     1: "integer",
     2: "adpcm",
@@ -184,7 +185,9 @@ def _with_samples(data: bytes, header: Header, riff: int, size: int) -> Header:
     if is_adpcm:
         return header
     rest = data[header.start + size + size % 2 :]
-    if _is_sound(rest):
+    # More samples: no chunk, tag or padding.
+    tagged = all(32 <= value < 127 for value in rest[:4]) or rest[:3] in _TAGS
+    if len(rest) > 16 and not tagged and any(rest):
         raise Unfit(
             "header",
             f"it declares {size // frame:,} frames, but {len(rest):,} bytes follow "
@@ -198,14 +201,6 @@ def _truncated(declared: int, available: int, unit: str) -> Unfit:
     return Unfit(
         "truncated", f"it declares {declared:,} {unit}, but {available:,} are there"
     )
-
-
-def _is_sound(rest: bytes) -> bool:
-    """Whether bytes after the samples are more samples: no chunk, tag or padding."""
-    name = rest[:4]
-    printable = all(32 <= value < 127 for value in name)
-    tagged = printable or name[:3] in (b"ID3", b"TAG")
-    return len(rest) > 16 and not tagged and any(rest)
 
 
 def au_header(data: bytes) -> Header:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -16,15 +16,7 @@ import numpy.typing as npt
 
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.audio.headers import SECONDS_LIMIT
-from headrace.media.forms import (
-    Columns,
-    Counts,
-    Fitted,
-    Flags,
-    Payload,
-    Shape,
-    array_name,
-)
+from headrace.media.forms import Counts, Fitted, Flags, Payload, Shape, array_name
 from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
 
@@ -39,8 +31,6 @@ _LENGTHS = (*(step * decade for decade in (0.01, 0.1, 1) for step in _STEPS), 10
 # For a float32 that rounding left just above 1.
 _TOLERANCE = 1e-6
 _ADVICE = "Store sounds as int16, or as floats -1..1, at the form's sample rate."
-# So that a block's copies as float32 stay small.
-_BLOCK_SAMPLES = 2**20
 
 
 @functools.cache
@@ -256,27 +246,3 @@ def lengths(block: Samples) -> Counts:
     filled = block != 0
     count = block.shape[1] - filled[:, ::-1].argmax(axis=1)
     return np.where(filled.any(axis=1), count, 0)
-
-
-def in_blocks(
-    function: Callable[[Samples, int], Columns], payload: Samples, rate: int
-) -> Columns:
-    """The columns that a function computes, of sounds ``(n, samples)`` in blocks."""
-    length = lengths(payload)
-    order = np.argsort(length, kind="stable")
-    parts: list[Columns] = []
-    start = 0
-    while start < len(order) or not parts:
-        # The longest sound of a block may be twice as long as the shortest.
-        longest = 2 * max(int(length[order[start : start + 1]].sum()), rate // 16, 1)
-        rows = order[start : start + max(1, _BLOCK_SAMPLES // longest)]
-        rows = rows[length[rows] <= longest]
-        width = max(1, int(length[rows].max(initial=0)))
-        parts.append(function(payload[rows, :width], rate))
-        start += max(1, len(rows))
-    # Where each sound's row is among the blocks, one after the other.
-    places = np.argsort(order)
-    return {
-        name: np.concatenate([part[name] for part in parts])[places]
-        for name in parts[0]
-    }

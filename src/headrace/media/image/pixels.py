@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from headrace.records import DataDescription, Form
 from headrace.spec import DataSpec
 
 Pixels = npt.NDArray[np.uint8]
-Scale = Literal["0..1", "0..255", ""]
 
 PIXEL_LIMIT = 50_000_000
 _ROWS_AT_ONCE = 4096
@@ -54,7 +53,7 @@ def form_of(data: DataSpec) -> Form:
 
 def decode_array(
     array: Payload, form: Form, names: Sequence[str], where: str, high: float | None
-) -> tuple[Pixels, Scale]:
+) -> tuple[Pixels, str]:
     """As `Medium.decode_array`.
 
     Args:
@@ -66,7 +65,12 @@ def decode_array(
     if pixels.dtype.kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255), "0..1"
     if pixels.dtype.kind in "ui":
-        return _from_integers(pixels, names, where)
+        if pixels.dtype != np.uint8:
+            bad = (pixels < 0) | (pixels > 255)
+            _refuse_value(bad, pixels, names, where, "whole numbers are 0..255")
+        highest = int(pixels.max(initial=0))
+        scale = _scale_of(highest, is_unit=highest <= 1)
+        return np.ascontiguousarray(pixels, dtype=np.uint8), scale
     if pixels.dtype.kind == "f":
         return _from_floats(pixels, names, where, high)
     raise SourceError(
@@ -123,20 +127,9 @@ def _refuse_value(
         )
 
 
-def _from_integers(
-    pixels: Payload, names: Sequence[str], where: str
-) -> tuple[Pixels, Scale]:
-    if pixels.dtype != np.uint8:
-        bad = (pixels < 0) | (pixels > 255)
-        _refuse_value(bad, pixels, names, where, "whole numbers are 0..255")
-    high = int(pixels.max(initial=0))
-    scale = _scale_of(high, is_unit=high <= 1)
-    return np.ascontiguousarray(pixels, dtype=np.uint8), scale
-
-
 def _from_floats(
     pixels: Payload, names: Sequence[str], where: str, high: float | None
-) -> tuple[Pixels, Scale]:
+) -> tuple[Pixels, str]:
     is_finite = np.isfinite(pixels)
     _refuse_value(~is_finite, pixels, names, where, "it must be a finite number")
     lowest, highest = float(pixels.min(initial=0)), float(pixels.max(initial=0))
@@ -158,7 +151,7 @@ def _from_floats(
     return decoded, _scale_of(high, is_unit)
 
 
-def _scale_of(high: float, is_unit: bool) -> Scale:
+def _scale_of(high: float, is_unit: bool) -> str:
     if high == 0:
         return ""
     return "0..1" if is_unit else "0..255"

@@ -87,10 +87,12 @@ def _block(column: pa.Array) -> Columns:
     controls, c1 = count(kind.CONTROL), count(kind.C1)
     repeated = _longest_runs(characters)
     unseen = count(kind.SPACE | kind.CONTROL | kind.HIDDEN)
+    han = characters.scripts == _HAN
+    other = characters.having(kind.LETTER | kind.DIGIT) & ~han
     shares = (scripts[:, _SHARES] / np.maximum(letters, 1)[:, np.newaxis]).T
     return {
         "characters": sizes,
-        "words": _words(characters),
+        "words": characters.count(characters.begins(other)) + characters.count(han),
         "blank": (sizes == unseen) | ((repeated == sizes) & (sizes >= 10)),
         "letters": letters / some,
         "digits": count(kind.DIGIT) / some,
@@ -116,12 +118,6 @@ def _excess(lengths: Counts) -> npt.NDArray[np.float64]:
     logs -= high
     logs /= max(high - low, _LEAST_SPREAD)
     return np.clip(logs, 0, None)
-
-
-def _words(characters: Characters) -> Counts:
-    han = characters.scripts == _HAN
-    other = characters.having(kind.LETTER | kind.DIGIT) & ~han
-    return characters.count(characters.begins(other)) + characters.count(han)
 
 
 def _longest_runs(characters: Characters) -> Counts:

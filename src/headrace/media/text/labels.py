@@ -53,7 +53,8 @@ def label_leaks(column: pa.Array, labels: Sequence[str]) -> Flags:
 
 def _leaks(text: pa.Array, name: str, rows: Counts) -> tuple[Counts, Counts]:
     """Texts of a class that leak its label, and those that do so if most classes do."""
-    label, size, none = _pattern(name), len(rows), rows[:0]
+    words = [re.escape(word) for word in re.split(r"[\W_]+", name.lower()) if word]
+    label, size, none = r"[\W_]*".join(words), len(rows), rows[:0]
     if not label or size < _LEAST:
         return none, none
     own = text.take(rows)
@@ -93,11 +94,6 @@ def _is_common(text: pa.Array, rows: Counts, pattern: str) -> bool:
 
 def _holds(texts: pa.Array, pattern: str) -> Flags:
     return np.asarray(pc.match_substring_regex(texts, pattern))
-
-
-def _pattern(name: str) -> str:
-    words = [re.escape(word) for word in re.split(r"[\W_]+", name.lower()) if word]
-    return r"[\W_]*".join(words)
 
 
 def _marks(label: str) -> str:

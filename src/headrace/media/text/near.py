@@ -68,12 +68,6 @@ def _pairs(column: pa.Array) -> npt.NDArray[np.uint64]:
     return np.unique((rows[used] << np.uint64(32)) | hashes[used])
 
 
-def _normalised(column: pa.Array) -> pa.Array:
-    joined = "\0".join(column.to_pylist())
-    joined = unicodedata.normalize("NFKC", joined).casefold()
-    return pa.array(joined.split("\0"), pa.large_string())
-
-
 def _shingles(column: pa.Array) -> tuple[npt.NDArray[np.uint32], Counts]:
     """Hashes of the shingles of texts, one text after the other.
 
@@ -81,7 +75,8 @@ def _shingles(column: pa.Array) -> tuple[npt.NDArray[np.uint32], Counts]:
         hashes ``(places,)``, the greatest number where no shingle begins; and the first
         place of each text, ``(texts,)``.
     """
-    characters = characters_of(_normalised(column))
+    joined = unicodedata.normalize("NFKC", "\0".join(column.to_pylist())).casefold()
+    characters = characters_of(pa.array(joined.split("\0"), pa.large_string()))
     is_used = characters.having(LETTER | DIGIT)
     counts = characters.count(is_used)
     han = 2 * characters.count(characters.scripts == _HAN) > counts

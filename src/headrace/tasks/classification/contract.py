@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.media.forms import Expectation
 from headrace.records import DataDescription
@@ -17,27 +16,6 @@ from headrace.tasks.forms import Column, Counts, some
 # A class of less than this share of the mean size is hardly learned or measured.
 SMALL_CLASS = 0.1
 _SHOWN = 10
-
-
-def class_shares(
-    split: Column, label: Column, counts: Counts, classes: Sequence[str]
-) -> npt.NDArray[np.float64]:
-    """The size of each row's class in its split, ``(n,)``.
-
-    1 is the mean of the classes, and stands for an unknown label.
-    """
-    import pandas as pd
-
-    of_split, splits = pd.factorize(split)
-    of_label = pd.Index(classes).get_indexer(pd.Index(label))  # -1: the last column
-    sizes: Counter[str] = Counter()
-    for (name, _), rows in counts.items():
-        sizes[name] += rows
-    shares = np.ones((len(splits), len(classes) + 1))
-    for i, name in enumerate(splits.tolist()):
-        own = [counts[name, label] for label in classes]
-        shares[i, :-1] = np.multiply(own, len(classes)) / sizes[name]
-    return np.asarray(shares[of_split, of_label])
 
 
 def _missing(split: str, counts: Counts, classes: Sequence[str]) -> str:
@@ -84,8 +62,20 @@ class KnownClasses(Contract):
     def columns(
         self, split: Column, label: Column, counts: Counts, data: DataDescription
     ) -> dict[str, Any]:
-        """``class_share``: the size of a row's class in its split."""
-        return {"class_share": class_shares(split, label, counts, data.classes)}
+        """``class_share``: the size of a row's class in its split.
+
+        1 is the mean of the classes, and stands for an unknown label.
+        """
+        import pandas as pd
+
+        of_split, splits = pd.factorize(split)
+        of_label = pd.Index(data.classes).get_indexer(pd.Index(label))  # -1: the last
+        shares = np.ones((len(splits), len(data.classes) + 1))
+        for i, name in enumerate(splits.tolist()):
+            total = sum(rows for (of, _), rows in counts.items() if of == name)
+            own = [counts[name, label] for label in data.classes]
+            shares[i, :-1] = np.multiply(own, len(data.classes)) / total
+        return {"class_share": shares[of_split, of_label]}
 
     def problem(
         self, check: str, split: str, counts: Counts, data: DataDescription
