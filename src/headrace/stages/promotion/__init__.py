@@ -1,8 +1,6 @@
-"""The promotion stage, and promotion and rollback by hand.
+"""The promotion stage: a run ends with its version promoted, registered or refused.
 
 The ledger decides. MLflow's aliases are updated from it afterwards.
-
-A run ends with its version promoted, registered or refused.
 """
 
 from __future__ import annotations
