@@ -159,6 +159,6 @@ def test_what_training_names_is_made(folder: Path) -> None:
     training = {"optimizer": "optimizer:own", "metrics": ["mse"], "loss": "Dice"}
     spec = plain.model_validate(plain.model_dump() | {"training": training})
     assert "can be made" in check_training(spec, folder)
-    (folder / "optimizer.py").write_text(OPTIMIZER.replace("Lion", "Lyon"))
-    with pytest.raises(SpecError, match=r"training\.optimizer = .*Lyon"):
+    (folder / "optimizer.py").write_text(OPTIMIZER.replace("Lion", "Lyons"))
+    with pytest.raises(SpecError, match=r"training\.optimizer = .*Lyons"):
         check_training(spec, folder)
