@@ -45,7 +45,7 @@ def flow_environment(settings: Settings) -> dict[str, str]:
     more = tuple(filter(None, map(str.strip, settings.worker_environment.split(","))))
     chosen = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in dict(os.environ).items()
         if _matches(name, more)
         or (_matches(name, PASSED_ON) and not _matches(name, _WITHHELD))
     }
