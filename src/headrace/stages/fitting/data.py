@@ -28,6 +28,7 @@ from headrace.tasks.forms import Targets
 ADAPT_ROWS = 200_000
 ADAPT_BYTES = 2**29
 PREPARED_BYTES = 2**30
+KEPT_BYTES = 2**31
 _STATES = ("vocabulary", "mean", "bin_boundaries")  # as Keras's layers name them
 
 
@@ -75,22 +76,50 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> Data:
     return Data(snapshot.description, SplitRows(snapshot, "train", uri), val)
 
 
-@dataclass(frozen=True, slots=True)
 class Prepared:
-    """Shards whose items are the outputs of the pre-processing."""
+    """Shards whose items are the outputs of the pre-processing.
 
-    shards: Shards
-    prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+    Args:
+        shards: with raw items.
+        prepare: the pre-processing.
+        keeps: whether prepared shards are kept in memory, up to `KEPT_BYTES`: where an
+            epoch has several windows, each shard is read in each epoch.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+        *,
+        keeps: bool,
+    ) -> None:
+        self._shards, self._prepare = shards, prepare
+        self._kept: dict[int, Examples] = {}
+        self._room = KEPT_BYTES if keeps else 0
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Rows of each shard, int64 ``(shards,)``."""
-        return self.shards.counts
+        return self._shards.counts
 
     def read(self, shard: int) -> Examples:
-        """The rows of one shard."""
-        rows = self.shards.read(shard)
-        return Examples(self.prepare(rows.items), rows.targets)
+        """The rows of one shard; integers may be of a smaller type."""
+        if shard in self._kept:
+            return self._kept[shard]
+        rows = self._shards.read(shard)
+        items = _smaller(self._prepare(rows.items))
+        examples = Examples(items, rows.targets)
+        if items.nbytes <= self._room:
+            self._room -= items.nbytes
+            self._kept[shard] = examples
+        return examples
+
+
+def _smaller(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers, integers in the smallest type that holds them."""
+    if items.dtype.kind != "i" or not items.size or items.min() < 0:
+        return items
+    return items.astype(np.min_scalar_type(items.max()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +185,8 @@ def inputs_of(data: Data, preprocessing: Any) -> Inputs:
         return outputs(preprocessing, module.raw(items)).astype(dtype, copy=False)
 
     val = Examples(prepare(data.val.items), data.val.targets)
-    train = Prepared(data.train, prepare)
+    size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
+    train = Prepared(data.train, prepare, keeps=size > PREPARED_BYTES)
     return Inputs(train, val, None, shape, dtype, labels)
 
 

@@ -15,6 +15,7 @@ from headrace.errors import SpecError
 from headrace.models import builder_names
 from headrace.models.logged.loading import answers
 from headrace.records import DataDescription
+from headrace.stages.fitting import data as features
 from headrace.stages.fitting.data import Data, Examples, inputs_of
 
 TEXTS = DataDescription(medium="text", shape=(16,), classes=("a", "b"))
@@ -67,6 +68,35 @@ def test_a_vectoriser_learns_the_train_split_and_gives_ids_once() -> None:
     assert first.items.tolist() == [[red, 2, 0], [2, 0, 0]]
     assert inputs.val.items.tolist() == [[red, 0, 0]]
     assert inputs.item_bytes == 3 * inputs.dtype.itemsize
+
+
+@pytest.mark.parametrize(
+    ("prepared", "kept", "reads"),
+    [
+        pytest.param(1, 2**20, [0, 1], id="kept in memory"),
+        pytest.param(1, 6, [0, 1, 1], id="as many as there is room for"),
+        pytest.param(2**20, 2**20, [0, 1, 0, 1], id="one window: read once anyway"),
+    ],
+)
+def test_prepared_shards_of_several_windows_are_prepared_once(
+    prepared: int, kept: int, reads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_backend()
+    import keras
+
+    monkeypatch.setattr(features, "PREPARED_BYTES", prepared)
+    monkeypatch.setattr(features, "KEPT_BYTES", kept)
+    raw = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(
+        vocabulary=["red", "blue"], output_sequence_length=3
+    )
+    split = texts()
+    inputs = inputs_of(split, keras.Model(raw, words(raw)))
+    split.train.reads.clear()  # type: ignore[attr-defined]
+    for _ in range(2):
+        assert inputs.train.read(0).items.tolist() == [[2, 3, 0], [3, 0, 0]]
+        assert inputs.train.read(1).items.tolist() == [[3, 1, 0]]
+    assert split.train.reads == reads  # type: ignore[attr-defined]
 
 
 def test_a_layer_that_was_given_its_vocabulary_keeps_it() -> None:
