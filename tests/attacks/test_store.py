@@ -34,6 +34,7 @@ from headrace.stages.fitting.checkpoints import (
     pack,
     unpack,
 )
+from headrace.state.cache import user_cache
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
@@ -252,7 +253,9 @@ def test_code_that_changed_cannot_be_hidden(attacked: Home) -> None:
     """What is known of files by their content is not read from the store."""
     plan_of(attacked).last  # noqa: B018
     assert not (attacked.path / "store" / "code").exists()
-    assert [*(attacked.path / "code").glob("*.json")]
+    kept = user_cache("code")
+    assert kept is not None
+    assert [*kept.glob("*.json")]
 
 
 def checkpoints_of(home: Home) -> list[Path]:

@@ -50,10 +50,10 @@ def test_weights_that_other_code_gives_are_told_with_that_code(
 ) -> None:
     copy = tmp_path / "other" / "headrace"
     shutil.copytree(Path(headrace.__file__).parent, copy)
-    optimizers = copy / "stages" / "fitting" / "optimizers.py"
-    code = optimizers.read_text()
+    recipe = copy / "stages" / "fitting" / "recipe.py"
+    code = recipe.read_text()
     assert '"momentum": spec.momentum,' in code
-    optimizers.write_text(code.replace(": spec.momentum,", ": spec.momentum / 2,"))
+    recipe.write_text(code.replace(": spec.momentum,", ": spec.momentum / 2,"))
     run_id = first[1].json["run_id"]
     process = after_first.start(
         "reproduce", run_id[:12], PYTHONPATH=str(copy.parent), COLUMNS="200"

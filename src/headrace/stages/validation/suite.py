@@ -78,9 +78,9 @@ class _Later(MetaPathFinder):
 
 def load() -> None:
     """Import Great Expectations with its telemetry off; quick if it is imported."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     if "great_expectations" in sys.modules:
         return
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
     later = _Later()
     sys.meta_path.insert(0, later)
     try:
