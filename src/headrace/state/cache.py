@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 from headrace.home import make_private
+from headrace.settings import variable
 
 _WRITABLE_BY_OTHERS = 0o022
 
@@ -18,11 +17,12 @@ def user_cache(name: str) -> Path | None:
     Returns:
         None if it cannot be created, or if others could change what is in it.
     """
-    folder = platformdirs.user_cache_path("headrace") / name
     try:
+        place = Path(variable("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = place / "headrace" / name
         make_private(folder)
         status = folder.stat()
-    except OSError:
+    except (OSError, RuntimeError):  # of a user without a home folder
         return None
     is_own = status.st_uid == os.geteuid()
     return folder if is_own and not status.st_mode & _WRITABLE_BY_OTHERS else None
