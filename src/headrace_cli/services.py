@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace.state.logins import LOGIN_FILE
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_text
 
@@ -73,6 +72,8 @@ def _show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
         show_text(f"{'worker':<10}pool {pool}")
     show_text(f"{'home':<10}{servers['home']}")
     if _LOGINS & servers["environment"].keys():
+        from headrace.state.logins import LOGIN_FILE
+
         show_text(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
         show_text("The links contain the home's login: do not share them.")
     show_text("Press Ctrl-C to end all of them.")

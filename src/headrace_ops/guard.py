@@ -34,7 +34,7 @@ def start(
         keep_open: descriptors that the guard holds until the command has ended.
         grace_seconds: how long the command may take to end after SIGTERM.
     """
-    program = [sys.executable, "-m", "headrace_ops.guard", str(grace_seconds)]
+    program = [sys.executable, "-Pm", "headrace_ops.guard", str(grace_seconds)]
     with open(log_path, "ab") as log:
         return subprocess.Popen(  # noqa: S603
             [*program, *command],

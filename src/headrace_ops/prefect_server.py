@@ -56,7 +56,8 @@ def create_database(path: Path) -> None:
 
 
 def _migrate(path: Path) -> None:
-    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    command = [sys.executable, "-Pm", "prefect"]
+    command += ["server", "database", "upgrade", "-y"]
     subprocess.run(  # noqa: S603
         command,
         env={**os.environ, _DATABASE: f"sqlite+aiosqlite:///{path}"},

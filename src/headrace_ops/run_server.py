@@ -66,7 +66,7 @@ class TemporaryServer:
         os.environ.update(environment.prefect_variables(login))
         self._start = functools.partial(
             guard.start,
-            [sys.executable, "-m", "headrace_ops.run_server", str(port)],
+            [sys.executable, "-Pm", "headrace_ops.run_server", str(port)],
             {
                 **os.environ,
                 "PREFECT_SERVER_API_AUTH_STRING": login.text,

@@ -64,7 +64,7 @@ def postgres_service(settings: Settings) -> Service:
     home = settings.home.absolute()
     return Service(
         name="postgres",
-        command=[sys.executable, "-m", postgres.__name__, str(home)],
+        command=[sys.executable, "-Pm", postgres.__name__, str(home)],
         environment=dict(os.environ),
         log=home / "postgres.log",
         ready=lambda: postgres.is_ready(settings),
@@ -134,7 +134,7 @@ def _web_service(
 ) -> Service:
     return Service(
         name=name,
-        command=[sys.executable, "-m", *command],
+        command=[sys.executable, "-Pm", *command],
         environment=variables,
         log=settings.home.absolute() / f"{name}-server.log",
         ready=lambda: answers(link + HEALTH[name]),

@@ -61,6 +61,10 @@ def test_a_command_that_touches_no_data_loads_no_library_for_it(
     assert not loaded & WORKS_ON_DATA
 
 
+def test_help_loads_no_settings() -> None:
+    assert "pydantic" not in loaded_by(command("--help"))
+
+
 def test_listing_loads_only_the_ledger(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
