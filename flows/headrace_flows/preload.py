@@ -46,7 +46,7 @@ def _check_builder(run: Run) -> None:
 
 def _load(run: Run) -> None:
     last = run.plan.last
-    log.info("start: loading Keras, MLflow, Great Expectations and Prefect")
+    log.info("start: loading the libraries that this run needs")
     if last.evaluation is None and (last.contract or not last.snapshot):
         keep_spare()  # first: the process knows what is loaded before it
     if not _is_of_headrace(run.plan.builder):

@@ -61,8 +61,10 @@ def remembered_code(home: Path) -> Iterator[None]:
     Args:
         home: keeps it where the user has no cache folder.
     """
-    place, key = Store(str(user_cache("") or home)), f"code/{closure.dialect()}.json"
-    known = closure.recall(place.read_json(key))
+    place, key = Store(str(user_cache() or home)), f"code/{closure.dialect()}.json"
+    known: set[str] = set()
+    with contextlib.suppress(DependencyError, OSError):  # then all is parsed again
+        known = closure.recall(place.read_json(key))
     yield
     if not closure.parsed().keys() <= known:
         with contextlib.suppress(DependencyError, OSError):  # reported by later writes

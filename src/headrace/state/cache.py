@@ -11,18 +11,19 @@ from headrace.settings import variable
 _WRITABLE_BY_OTHERS = 0o022
 
 
-def user_cache(name: str) -> Path | None:
-    """A folder of the user's cache, created if it is missing.
+def user_cache(name: str = "") -> Path | None:
+    """The user's cache folder, or one in it; created if it is missing.
 
     Returns:
         None if it cannot be created, or if others could change what is in it.
     """
     try:
-        place = Path(variable("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = place / "headrace" / name
-        make_private(folder)
-        status = folder.stat()
+        place = Path(variable("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+        for folder in (place, place / name):
+            make_private(folder)
+            status = folder.stat()
+            if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE_BY_OTHERS:
+                return None
     except (OSError, RuntimeError):  # of a user without a home folder
         return None
-    is_own = status.st_uid == os.geteuid()
-    return folder if is_own and not status.st_mode & _WRITABLE_BY_OTHERS else None
+    return place / name

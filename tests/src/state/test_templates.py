@@ -99,9 +99,21 @@ def test_a_folder_that_others_can_change_is_not_used(
     assert list(cache.iterdir()) == []
 
 
+def test_a_cache_that_others_can_change_is_not_used(
+    tmp_path: Path, cache: Path
+) -> None:
+    """They could put another folder in the place of the one in it."""
+    library = Library()
+    new_database(tmp_path / "a.db", "mlflow", library.migrate)
+    cache.parent.chmod(0o777)
+    new_database(tmp_path / "b.db", "mlflow", library.migrate)
+    assert library.migrations == 2
+
+
 def test_the_folder_is_only_the_users(tmp_path: Path, cache: Path) -> None:
     new_database(tmp_path / "a.db", "mlflow", Library().migrate)
-    assert cache.stat().st_mode & 0o777 == 0o700
+    for folder in (cache, cache.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
     (file,) = cache.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
 

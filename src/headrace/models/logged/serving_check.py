@@ -7,6 +7,8 @@ imported, before anything of a training exists; else a new process runs this mod
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import hashlib
 import io
@@ -82,19 +84,22 @@ class _Forked:
 
     def __init__(self, streams: tuple[int, int, int]) -> None:
         self.returncode: int | None = None
+        self._ended, held = os.pipe()  # the process holds one end until it ends
         self.pid = os.fork()
         if self.pid == 0:
-            _answer(streams)
-        self._descriptor = os.pidfd_open(self.pid)
+            _answer((*streams, held))
+        os.close(held)
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code; raises TimeoutExpired if it has not ended in time."""
         if self.returncode is None:
-            if not select.select([self._descriptor], [], [], timeout)[0]:
+            poll = select.poll()
+            poll.register(self._ended)
+            if not poll.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired("the forked process", timeout or 0)
             _, status = os.waitpid(self.pid, 0)
             self.returncode = os.waitstatus_to_exitcode(status)
-            os.close(self._descriptor)
+            os.close(self._ended)
         return self.returncode
 
     def kill(self) -> None:
@@ -103,12 +108,19 @@ class _Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def _answer(streams: tuple[int, int, int]) -> NoReturn:
-    """What the forked process does; it keeps no file of the other but its own three."""
+def _answer(descriptors: tuple[int, ...]) -> NoReturn:
+    """What the forked process does.
+
+    Args:
+        descriptors: those that it keeps, as 0, 1 and so on; it closes all others.
+    """
     try:
-        for number, descriptor in enumerate(streams):
+        above = len(descriptors)
+        for number, descriptor in enumerate(
+            [fcntl.fcntl(one, fcntl.F_DUPFD, above) for one in descriptors]
+        ):
             os.dup2(descriptor, number)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.closerange(above, os.sysconf("SC_OPEN_MAX"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other one ends it
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         sys.stdin = open(0, encoding="utf-8")
@@ -169,7 +181,8 @@ def keep_spare() -> None:
         return
     import_backend(minimal=True)
     if sys.platform == "linux" and threading.active_count() == 1:
-        _spares.append(_Running(is_forked=True))
+        with contextlib.suppress(OSError):  # too many processes, or too little memory
+            _spares.append(_Running(is_forked=True))
 
 
 class ServingCheck:

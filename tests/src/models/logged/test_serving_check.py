@@ -187,6 +187,18 @@ def test_a_spare_process_holds_no_file_of_the_other(request_: Request) -> None:
     assert output(code, request_) == ["b'' None"]
 
 
+def test_a_spare_process_is_waited_for_among_many_files(request_: Request) -> None:
+    code = (
+        "import resource\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (1200, hard))\n"
+        "files = [open(os.devnull) for _ in range(1100)]\n"
+        "os.close(0); keep_spare()\n"
+        "with check() as started: print(started.results()[0].difference)\n"
+    )
+    assert output(code, request_) == ["0.0"]
+
+
 @pytest.mark.parametrize("before", [FORKED, NEW])
 def test_it_ends_when_its_parent_is_killed(request_: Request, before: str) -> None:
     """Held up by a named pipe in place of its model, it would wait for ever."""

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.blobs import a_contract
 from tests.src.stages.fitting.conftest import examples, recipe
 
 from headrace.errors import DependencyError, UsageError
-from headrace.records import ContractRecord, DataDescription
+from headrace.records import DataDescription
 from headrace.stages.fitting import cluster
 from headrace.state.store import Store
 
@@ -48,14 +49,7 @@ def given(tmp_path: Path, write_snapshot: Any) -> Given:
         parts = {
             "spec": spec.model_copy(update={"model": model}),
             "snapshot": snapshot,
-            "contract": ContractRecord(
-                snapshot_digest=snapshot.digest,
-                rows=snapshot.rows,
-                quarantined=0,
-                quarantine_uri="",
-                docs_uri="",
-                results=(),
-            ),
+            "contract": a_contract(snapshot),
         }
         facts = {name: part.model_dump(mode="json") for name, part in parts.items()}
         file = tmp_path / "given.json"
