@@ -107,7 +107,7 @@ def wanted_of(
         wanted.append(Wanted(flow, spec.name, about, table, tags, parameters))
     if deploy.train_pool:
         about = f"The training of {spec.name}; train/{spec.name} starts it."
-        table = FlowSpec(pool=deploy.train_pool, cooldown_minutes=0)
+        table = FlowSpec(pool=deploy.train_pool)
         wanted.append(Wanted("fit", spec.name, about, table, tags))
     return wanted
 

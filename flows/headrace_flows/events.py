@@ -43,13 +43,17 @@ def resource_of(pipeline: str) -> str:
     return f"headrace.pipeline.{pipeline}"
 
 
-def ledger_tag(settings: Settings) -> str:
+def ledger_tag(settings: Settings, leases: Leases | None = None) -> str:
     """The name of the ledger, which its flow runs and deployments have as a tag.
+
+    Args:
+        leases: of the ledger, if it is open already.
 
     Raises:
         DependencyError: the ledger's database does not answer.
     """
-    return f"headrace-{Leases(settings.database_url).identity()}"
+    ledger = leases or Leases(settings.database_url)
+    return f"headrace-{ledger.identity()}"
 
 
 def _emit(event: str, pipeline: str, payload: dict[str, Any], **labels: str) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -66,10 +67,13 @@ class _Sweep:
         self._settings = settings
         self._client = client
         self._ledger = Leases(settings.database_url)
-        self._tag = ledger_tag(settings)
+        self._tag = ledger_tag(settings, self._ledger)
         under_way = {"state": {"type": {"any_": list(_UNDER_WAY)}}}
         self._under_way = self._flow_runs(under_way, {"name": {"any_": list(FLOWS)}})
         self._leases, self._now = self._ledger.all()  # read after the flow runs
+        self._by_run: defaultdict[str, list[Lease]] = defaultdict(list)
+        for lease in self._leases:
+            self._by_run[lease.flow_run_id].append(lease)
 
     def run(self) -> list[str]:
         """Sweep; returns the ids of the flow runs that were ended."""
@@ -105,19 +109,16 @@ class _Sweep:
         self._ledger.delete(old)
         return ended
 
-    def _leases_of(self, flow_run_id: str) -> list[Lease]:
-        return [lease for lease in self._leases if lease.flow_run_id == flow_run_id]
-
     def _is_dead(self, flow_run_id: str) -> bool:
         """Whether a flow run had leases, and all of their holders are gone."""
-        leases = self._leases_of(flow_run_id)
+        leases = self._by_run[flow_run_id]
         return bool(leases) and not any(x.may_be_alive(self._now) for x in leases)
 
     def _why_dead(self, run: FlowRun) -> str:
         """Why a flow run counts as dead; empty if it may be alive."""
         began = run.state.timestamp.timestamp() if run.state else 0.0
         # Older leases belong to an attempt before the run was resumed or retried.
-        leases = [x for x in self._leases_of(str(run.id)) if x.expires > began]
+        leases = [x for x in self._by_run[str(run.id)] if x.expires > began]
         if leases:
             if not self._is_dead(str(run.id)):
                 return ""

@@ -45,9 +45,14 @@ RETRIED: Any = {
 
 
 def _cached(run: Run, key: Key, kind: type[R]) -> R | None:
-    """A stored result, in the state Cached, which Prefect unwraps; None if none."""
+    """A stored result as `_in_state`; None if there is none."""
     record = run.find(key, kind)
-    return record and cast(R, Completed(name="Cached", data=record))
+    return record and _in_state(record)
+
+
+def _in_state(record: R) -> R:
+    """A stored result in the state Cached, which Prefect unwraps."""
+    return cast(R, Completed(name="Cached", data=record))
 
 
 @task(name="ingest", task_run_name="ingest {run.title}", tags=["cpu"], **RETRIED)
@@ -91,14 +96,14 @@ def train(
 ) -> TrainingRecord:
     """The model, fitted and logged: here, or by a worker of the training pool."""
     key = run.plan.train(snapshot, contract)
-    cached = _cached(run, key, TrainingRecord)
-    if run.training and not _has_files(run, run.training):
+    record = run.find(key, TrainingRecord)
+    if record and not _has_files(run, record):
         run.plan.forget(key)
-    elif cached:  # a killed run may not have deleted its checkpoints
+    elif record:  # a killed run may not have deleted its checkpoints
         from headrace.stages.fitting.checkpoints import Checkpoints
 
         Checkpoints(run.plan.anchored, key.fingerprint, run.spec.training).clear()
-        return cached
+        return _in_state(record)
     tags = run_tags(run)
     if pool := train_pool(run):
         return run.do(

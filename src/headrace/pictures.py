@@ -52,7 +52,11 @@ def fonts_for(text: str) -> tuple[list[str], set[str]]:
     from matplotlib.ft2font import FT2Font
 
     fonts, letters = [], {letter for letter in text if not letter.isspace()}
-    files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
+    files = {
+        entry.name: entry.fname
+        for entry in sorted(font_manager.fontManager.ttflist, key=_is_regular)
+        if Path(entry.fname).is_file()  # the list may be older than the fonts
+    }
     for name in ("DejaVu Sans", *sorted(files)):
         if not letters:
             break
@@ -63,6 +67,15 @@ def fonts_for(text: str) -> tuple[list[str], set[str]]:
             fonts.append(name)
         letters = left
     return fonts, letters
+
+
+def _is_regular(entry: Any) -> tuple[bool, int]:
+    """Sorts last, of the faces of a family, the one that Matplotlib draws with."""
+    from matplotlib.font_manager import weight_dict
+
+    weight = weight_dict.get(entry.weight, entry.weight)  # a name or a number
+    upright = (entry.style, entry.stretch) == ("normal", "normal")
+    return upright, -abs(int(weight) - weight_dict["normal"])
 
 
 def save(figure: Figure, path: Path) -> None:

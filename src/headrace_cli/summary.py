@@ -101,10 +101,11 @@ def _show_gates(summary: dict[str, Any]) -> None:
         show_text(text)
     names = [one_line(gate.name) for gate in gates]
     longest = max(map(len, names), default=0)
-    width = max((len(gate.compared) for gate in gates), default=0)
-    for name, gate in zip(names, gates, strict=True):
+    compared = [one_line(gate.compared) for gate in gates]
+    width = max(map(len, compared), default=0)
+    for name, what, gate in zip(names, compared, gates, strict=True):
         mark = "[green]pass[/]" if gate.passed else "[red]FAIL[/]"
-        rest = f"{gate.compared:<{width}}  {marked(gate.reason)}"
+        rest = f"{marked(f'{what:<{width}}')}  {marked(gate.reason)}"
         text = f"  gate {marked(f'{name:<{longest}}')}  {mark}  {rest}"
         show_text(text.rstrip(), markup=True)
 

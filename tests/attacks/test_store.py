@@ -34,7 +34,6 @@ from headrace.stages.fitting.checkpoints import (
     pack,
     unpack,
 )
-from headrace.state.cache import user_cache
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store
 
@@ -249,13 +248,14 @@ def test_an_older_record_of_the_same_key_is_not_taken(attacked: Home) -> None:
     assert plan.find(key, SnapshotRecord) is None
 
 
-def test_code_that_changed_cannot_be_hidden(attacked: Home) -> None:
+def test_code_that_changed_cannot_be_hidden(
+    attacked: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is known of files by their content is not read from the store."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan_of(attacked).last  # noqa: B018
     assert not (attacked.path / "store" / "code").exists()
-    kept = user_cache("code")
-    assert kept is not None
-    assert [*kept.glob("*.json")]
+    assert [*(tmp_path / "cache" / "headrace" / "code").glob("*.json")]
 
 
 def checkpoints_of(home: Home) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from headrace.media.image import SAMPLE_INCHES, draw_sample
@@ -52,6 +53,19 @@ def test_letters_are_drawn_by_an_installed_font_that_has_them(
     save(figure, tmp_path / "text.png")
     assert label.get_fontfamily() == fonts
     assert is_picture(tmp_path / "text.png")
+
+
+def test_the_face_that_is_drawn_is_looked_into_however_fonts_are_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed = font_manager.fontManager.ttflist
+    families = ("DejaVu Sans", "STIXGeneral")
+    faces = [entry for entry in listed if entry.name in families]
+    letter = "\u20de"  # which only the regular face of STIXGeneral has
+    gone = font_manager.FontEntry(fname="/gone.ttf", name="A font that is gone")
+    for order in (faces, faces[::-1]):
+        monkeypatch.setattr(font_manager.fontManager, "ttflist", [*order, gone])
+        assert fonts_for(letter) == (["STIXGeneral"], set())
 
 
 def test_a_letter_of_no_font_is_named() -> None:

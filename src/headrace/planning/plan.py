@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace import extensions
 from headrace.data.sources.identity import source_identity
-from headrace.errors import DependencyError
+from headrace.errors import HeadraceError
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import find_flaw
 from headrace.planning.results import Key, Results, ingredients_of
@@ -63,11 +63,11 @@ def remembered_code(home: Path) -> Iterator[None]:
     """
     place, key = Store(str(user_cache() or home)), f"code/{closure.dialect()}.json"
     known: set[str] = set()
-    with contextlib.suppress(DependencyError, OSError):  # then all is parsed again
+    with contextlib.suppress(HeadraceError, OSError):  # then all is parsed again
         known = closure.recall(place.read_json(key))
     yield
     if not closure.parsed().keys() <= known:
-        with contextlib.suppress(DependencyError, OSError):  # reported by later writes
+        with contextlib.suppress(HeadraceError, OSError):
             place.write_json(key, closure.parsed())
 
 
@@ -308,8 +308,11 @@ def _outcome(
         return decided.status, decided.reason
     if plan.law.overrides:
         return "unchanged", experiment_reason(name, version, plan.law.changes)
-    if champion is not None and champion.version.version == version:
+    number = champion.version.version if champion else None
+    if number == version:
         return "unchanged", f"version {version} is the champion"
+    if decided is None and number != evaluation.champion_version:
+        return None  # another run has just promoted: it is judged again
     decided = decided or standing(plan.spec, version, evaluation, plan.ledger, champion)
     if decided is not None:
         is_refused = decided.status == "refused"

@@ -25,11 +25,10 @@ _Path = tuple[str, ...]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLES = {"data", "evaluation", "promotion"}
-_LISTS = {"contract", "gates"}
+_LISTS = {"contract", "gates"}  # named without their rows
 _NAMES = {"name", "medium", "task"}  # another one is another model
 
 _BUILDER = "model.builder"
-_ROWS = ("gates", "contract")  # named without their rows
 _WITHOUT_VALUE = {None, "{}"}
 _LONGEST_VALUE = 24
 _NAMED_FIELDS = 3
@@ -184,7 +183,7 @@ def name_by_changes(head: str, before: Fields, after: Fields) -> str:
     parts: dict[str, str] = {}
     for change in changes_of_fields(before, after):
         table, _, rest = change.field.partition(".")
-        if table in _ROWS:
+        if table in _LISTS:
             parts[table] = table
         elif (change.field, change.after) != (_BUILDER, head):
             value = (change.after or "none").rstrip("/").rpartition("/")[2]

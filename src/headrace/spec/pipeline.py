@@ -39,10 +39,10 @@ def task_names() -> list[str]:
 class GateSpec(tables.Table):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
-    A known gate, of those listed below, has a metric and a direction of its own; any
-    other gate names them. A ``kind``, such as ``ratio``, is a module that judges in
-    place of the bound. The ``kind`` of a `GateResult` is another thing: of all gates
-    but the champion's and serving it is ``absolute``.
+    A known gate, of `COMMON_GATES` or its task, has a metric and a direction of its
+    own; any other gate names them. A ``kind``, such as ``ratio``, is a module that
+    judges in place of the bound. The ``kind`` of a `GateResult` is another thing: of
+    all gates but the champion's and serving it is ``absolute``.
     """
 
     name: str = Field(

@@ -143,11 +143,12 @@ def restore_lost(settings: Settings) -> list[Repair]:
     Raises:
         DependencyError: as above.
     """
-    ledger = Ledger(settings.database_url)
-    champions = [ledger.champion(model) for model in ledger.models()]
-    versions = [champion.version for champion in champions if champion]
-    flaws = [(version, _find_all(version, settings)) for version in versions]
-    return [_restore(version, found, settings) for version, found in flaws if found]
+    ledger, done = Ledger(settings.database_url), []
+    for model in ledger.models():
+        champion = ledger.champion(model)
+        if champion and (flaws := _find_all(champion.version, settings)):
+            done.append(_restore(champion.version, flaws, settings))
+    return done
 
 
 def _find_all(version: Version, settings: Settings) -> list[Flaw]:

@@ -41,3 +41,14 @@ def test_a_version_that_was_rolled_back_is_left_alone(
     who = trained.settings.user
     reason = f"version 2 was rolled back by {who}: promote it by hand"
     assert finished.reason == reason
+
+
+def test_a_version_that_others_overtook_meanwhile_is_judged_again(
+    trained: Trained, done: Plan
+) -> None:
+    """Its comparison is with a champion that is none any more."""
+    seen = trained.good_evaluation.model_copy(update={"champion_version": 7})
+    done.save(keys_of(trained)["evaluate"], seen, 1)
+    end(trained, champion_version=7)
+    assert find_finished(done) is None
+    assert find_finished(done, register_only=True) is None

@@ -11,6 +11,7 @@ import pytest
 
 from headrace.state import templates
 from headrace.state.templates import new_database
+from headrace.state.tracking.connection import create_database, import_mlflow
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,18 @@ def test_a_cache_that_others_can_change_is_not_used(
     cache.parent.chmod(0o777)
     new_database(tmp_path / "b.db", "mlflow", library.migrate)
     assert library.migrations == 2
+
+
+def test_mlflow_finds_its_tables_in_a_copy_and_nothing_of_the_maker(
+    tmp_path: Path, cache: Path
+) -> None:
+    for name in ("a.db", "b.db"):
+        create_database(tmp_path / name)
+    (template,) = cache.glob("mlflow-*.db")
+    assert template.read_bytes() == (tmp_path / "b.db").read_bytes()
+    assert str(tmp_path).encode() not in template.read_bytes()
+    client = import_mlflow().MlflowClient(f"sqlite:///{tmp_path / 'b.db'}")
+    assert [found.name for found in client.search_experiments()] == ["Default"]
 
 
 def test_the_folder_is_only_the_users(tmp_path: Path, cache: Path) -> None:

@@ -185,6 +185,19 @@ def keep_spare() -> None:
             _spares.append(_Running(is_forked=True))
 
 
+def _take_spare() -> _Running | None:
+    """The forked process, unless it was killed meanwhile; a training may take hours."""
+    if not _spares:
+        return None
+    spare = _spares.pop()
+    try:
+        spare.process.wait(timeout=0)
+    except subprocess.TimeoutExpired:
+        return spare
+    spare.end()
+    return None
+
+
 class ServingCheck:
     """The clean process: at work at once, and killed when the block ends.
 
@@ -194,9 +207,13 @@ class ServingCheck:
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._limit_seconds = TIMEOUT_SECONDS * len(requests)
-        self._running = _spares.pop() if _spares else _Running()
+        self._running = _take_spare() or _Running()
         lines = [request.model_dump_json() for request in requests]
-        self._running.lifeline.write(f"[{','.join(lines)}]\n".encode())
+        try:
+            self._running.lifeline.write(f"[{','.join(lines)}]\n".encode())
+        except OSError as error:
+            self._running.end()
+            raise _no_answer(f"ended at once: {error.strerror}") from error
 
     def __enter__(self) -> ServingCheck:
         return self

@@ -25,6 +25,7 @@ from headrace.data.snapshots.reading import DIGEST, digests_of, read_shard, shar
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.media import medium
+from headrace.media.arrow import is_among
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.answers import scores_of
 from headrace.state.ledger.former import Attempt
@@ -152,14 +153,6 @@ def _subject(attempt: Attempt) -> Subject:
 
 def _rows(attempt: Attempt) -> tuple[str, str]:
     return attempt.rows_digest, attempt.snapshot_digest
-
-
-def is_among(items: Items, others: Items) -> npt.NDArray[np.bool_]:
-    """Which items occur in ``others``, which are sorted, bool ``(n,)``."""
-    if not len(others):
-        return np.zeros(len(items), bool)
-    places = np.searchsorted(others, items).clip(max=len(others) - 1)
-    return np.asarray(others[places] == items)
 
 
 def learned_from(snapshot: SnapshotRecord, items: Items) -> npt.NDArray[np.bool_]:

@@ -107,12 +107,15 @@ class Prepared:
         if shard in self._kept:
             return self._kept[shard]
         rows = self._shards.read(shard)
-        items = _smaller(self._prepare(rows.items))
-        examples = Examples(items, rows.targets)
-        if items.nbytes <= self._room:
-            self._room -= items.nbytes
-            self._kept[shard] = examples
+        examples = Examples(self._prepare(rows.items), rows.targets)
+        if self._room:
+            self._keep(shard, Examples(_smaller(examples.items), rows.targets))
         return examples
+
+    def _keep(self, shard: int, examples: Examples) -> None:
+        if examples.items.nbytes <= self._room:
+            self._room -= examples.items.nbytes
+            self._kept[shard] = examples
 
 
 def _smaller(items: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.media.arrow import as_bytes
+from headrace.media.arrow import as_bytes, is_among
 from headrace.stages.ingestion.runs import Run
 
 EXPECTED = 50  # items of a class in test, and in train
@@ -90,7 +90,7 @@ class Strata:
         codes, labels = encoded(label)
         known = pc.index_in(labels, value_set=self.labels).fill_null(-1)
         places: Codes = known.to_numpy(zero_copy_only=False).astype(np.int64)[codes]
-        places[np.isin(heads_of(items), self.shared)] = -1
+        places[is_among(heads_of(items), self.shared)] = -1
         return places
 
 
@@ -183,9 +183,9 @@ def find_small_classes(runs: Sequence[Run], test_fraction: float) -> SmallClasse
     of_large = {label for label, code in names.items() if not small[code]}
     large = [run for run in runs if not of_large.isdisjoint(run.labels)]
     for others, numbers in _rows(large if len(distinct) else (), names):
-        is_shared |= np.isin(distinct, others[~small[numbers]])
+        is_shared |= is_among(distinct, others[~small[numbers]])
     shared = distinct[is_shared]
-    alone = ~np.isin(heads, shared)
+    alone = ~is_among(heads, shared)
     codes, heads = codes[alone], heads[alone]
     starts = np.searchsorted(codes, np.arange(len(names) + 1))
     return SmallClasses(

@@ -31,6 +31,8 @@ _DISTRIBUTIONS = {"PIL": "pillow"}
 
 # Digest and imported modules, by sha256 of package and content.
 _parsed: dict[str, tuple[str, list[str]]] = {}
+_used: set[str] = set()
+MOST = 2000  # that are remembered, unless more are used
 _KNOWN = TypeAdapter(dict[str, tuple[str, list[str]]])
 
 
@@ -105,6 +107,7 @@ def _read(path: Path, package: str = "") -> tuple[str, frozenset[str]]:
     """The digest of a file's syntax tree, and the modules that it imports."""
     code = path.read_bytes()
     key = hashlib.sha256(package.encode() + b"\n" + code).hexdigest()
+    _used.add(key)
     try:
         if key not in _parsed:
             _parsed[key] = _parse(code, package)
@@ -143,9 +146,12 @@ def parse_all() -> None:
 def parsed() -> dict[str, tuple[str, list[str]]]:
     """The digests and imports of files by content, for the next process to `recall`.
 
-    Parsing takes most of the time of a run in which nothing changed.
+    Parsing takes most of the time of a run in which nothing changed. Of more than
+    `MOST` files, those that this process has not used are forgotten.
     """
-    return dict(_parsed)
+    if len(_parsed) <= MOST:
+        return dict(_parsed)
+    return {key: _parsed[key] for key in _used & _parsed.keys()}
 
 
 def recall(known: Any) -> set[str]:

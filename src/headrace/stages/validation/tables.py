@@ -139,7 +139,7 @@ class FrameTable:
 class ItemTable:
     """The decoded items, in the order of the snapshot: the table of the contract.
 
-    Columns: ``row`` (int64, the index in the snapshot), those of `items.describe`, and
+    Columns: ``row`` (int64, the index in the snapshot), those of `describe`, and
     those of the task. Columns are read when they are asked for.
 
     Args:

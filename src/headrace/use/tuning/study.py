@@ -142,8 +142,12 @@ class Study:
     def best(self) -> Trial | None:
         """The completed trial with the best value, the first of equals."""
         sign = 1 if self.metric.lower else -1
-        completed = [t for t in self.trials if t.state == "completed"]
-        return min(completed, key=lambda t: sign * (t.value or 0.0), default=None)
+        completed = [
+            (sign * trial.value, trial.number, trial)
+            for trial in self.trials
+            if trial.state == "completed" and trial.value is not None
+        ]
+        return min(completed)[2] if completed else None
 
     def wanted(self, trials: int) -> int:
         """The number of trials, limited by the points of a finite space."""

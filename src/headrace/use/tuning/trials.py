@@ -35,6 +35,11 @@ from headrace.use.tuning.study import State, Study, Trial
 if TYPE_CHECKING:
     import optuna
 
+_COLUMNS = (
+    *("number", "state", "reason", "value"),
+    *("epochs", "seconds", "fit_seconds", "run_id"),
+)
+
 log = logging.getLogger("headrace")
 
 
@@ -257,8 +262,7 @@ def _log_report(study: Study, tracking: Tracking) -> None:
             (place / folder).mkdir()
         (place / "trials" / "trials.json").write_text(json.dumps(rows, indent=1))
         with (place / "trials" / "trials.csv").open("w", newline="") as file:
-            columns = [name for name in rows[0] if name != "overrides"]
-            columns += study.space.keys
+            columns = [*_COLUMNS, *study.space.keys]
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows({**row, **row["overrides"]} for row in rows)

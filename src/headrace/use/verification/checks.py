@@ -186,7 +186,7 @@ class Checks:
                         what = f"{model}/{version.version}: {error.message}"
                         raise Broken("model", what, error.action) from error
                     self.missing["models"] += 1
-            self._check_registry(model, {v.version: v for v in versions})
+            self._check_registry(model)
 
     def _check_version(self, version: Version, golden: Mapping[str, str]) -> None:
         """Raise IntegrityError if a version's files are not those of the ledger."""
@@ -203,9 +203,11 @@ class Checks:
             )
         self.checked["golden answers"] += 1
 
-    def _check_registry(self, model: str, versions: Mapping[int, Version]) -> None:
+    def _check_registry(self, model: str) -> None:
         """Compare MLflow's registry of a model with the ledger."""
         aliases, listed = self._tracking.registered(model)
+        # Read now: a run may have registered a version while files were checked.
+        versions = {one.version: one for one in self._ledger.versions(model)}
         wanted_aliases = aliases_of(model, self._ledger)
         champion = wanted_aliases["champion"]
         if champion is not None and champion not in listed:

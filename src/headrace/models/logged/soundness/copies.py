@@ -115,6 +115,8 @@ def restore(version: Version, parts: Collection[str], settings: Settings) -> lis
         files, golden = {}, None
         if "model" in parts and (model := fetch(_MODEL, version.model_digest)):
             for path, digest in version.details.get("files", {}).items():
+                if path == MODEL_FILE:
+                    continue
                 if source := fetch(f"{_LOGGED}/{path}", digest):
                     files[path] = source
             files[MODEL_FILE] = model
