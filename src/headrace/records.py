@@ -208,6 +208,13 @@ class GateResult(Record):
     reason: str = ""
     compared: str = ""
 
+    @property
+    def figures(self) -> str:
+        """What was compared; where that is not recorded, without the sign."""
+        if self.compared or self.value is None or self.threshold is None:
+            return self.compared
+        return f"{self.value:.4g}, threshold {self.threshold:g}"
+
 
 def verdict(gates: Sequence[GateResult]) -> str:
     """A summary of the gates' results."""

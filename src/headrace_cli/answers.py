@@ -9,6 +9,7 @@ important columns are left out and named below it, and one column may wrap.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import sys
@@ -30,7 +31,7 @@ answered = threading.Event()  # set once the one object of --json is printed
 
 def wants_json() -> bool:
     """Whether ``--json`` is given; known before the options are parsed."""
-    return "--json" in sys.argv
+    return "--json" in itertools.takewhile("--".__ne__, sys.argv)
 
 
 def begin() -> Settings:
@@ -48,8 +49,10 @@ def prepared(settings: Settings | None = None, **options: bool) -> Settings:
         settings: by default those of the environment.
         options: of ``prepare_home``.
     """
-    show_progress()
-    settings = settings or begin()
+    if settings is None:
+        settings = begin()
+    else:
+        show_progress()
     settings.prepare_home(**options)
     return settings
 
@@ -187,9 +190,9 @@ def show_table(
         if any(cell[name] for cell in texts)
     }
     widths[wraps] = min(widths.get(wraps, 0), _LEAST_WIDTH)
-    hidden = []
+    hidden, room = [], console().width
     for name in less_important:
-        if sum(widths.values()) + _SPACE * len(widths) <= console().width:
+        if sum(widths.values()) + _SPACE * len(widths) <= room:
             break
         if widths.pop(name, None):
             hidden.append(name)

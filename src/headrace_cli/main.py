@@ -189,7 +189,8 @@ def main() -> None:
 
 def _own_temporary_folder() -> AbstractContextManager[None]:
     """None for servers: their processes have their own, and may outlast them."""
-    needs_none = sys.argv[1:2] in ([], ["up"], ["worker"])  # []: shell completion
+    words = (word for word in sys.argv[1:] if not word.startswith("-"))
+    needs_none = next(words, "") in ("", "up", "worker")  # "": shell completion
     if needs_none or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
     from headrace.state.disk import own_temporary_folder

@@ -14,8 +14,8 @@ from headrace_cli.answers import answer, marked, prepared, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
+    from headrace.spec import PipelineSpec
     from headrace_flows.deploying import Applied
-    from headrace_flows.deployments import Wanted
     from headrace_ops.doctor import Check
 
 _LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
@@ -57,9 +57,13 @@ def up(
                 answer(started, lambda: _show_servers(started, pages))
                 api_url = started["environment"]["PREFECT_API_URL"]
                 # Workers end runs whose process is gone; without them, this does.
-                sweep = recovery.keep_sweeping(Settings(), api_url)
-                watch = recovery.watching_champions(Settings())
-                with watch, nullcontext() if workers else sweep:
+                settings = Settings()
+                sweep = (
+                    nullcontext()
+                    if workers
+                    else recovery.keep_sweeping(settings, api_url)
+                )
+                with sweep, recovery.watching_champions(settings):
                     supervised.watch()
         finally:
             supervised.stop()
@@ -136,13 +140,20 @@ def deploy(
     from headrace.state.ledger.anchors import Deployments
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
-    from headrace_flows.deployments import owner_tags, recorded_of
+    from headrace_flows.deployments import owner_tags, recorded_of, wanted_of
     from headrace_flows.events import ensure_notifications
 
     settings = prepared()
+    opened = _opened(pipeline, settings)
+    without = [spec.name for spec, _ in opened if spec.deploy is None]
     with connect(settings) as (client, url):
-        # Reading flows imports Prefect, which must know the server by then.
-        wanted, without = _wanted(pipeline, settings)
+        # It reads flows, which imports Prefect, which must know the server by then.
+        wanted = [
+            deployment
+            for spec, folder in opened
+            if spec.deploy is not None
+            for deployment in wanted_of(spec, spec.deploy, folder, settings)
+        ]
         only = without or [w.pipeline for w in wanted] if pipeline else None
         ledger = Deployments(settings.database_url)
         # Recorded first: a worker may take a run at once.
@@ -165,23 +176,17 @@ def deploy(
     answer(value, lambda: _show_deployments(value))
 
 
-def _wanted(pipeline: str | None, settings: Settings) -> tuple[list[Wanted], list[str]]:
-    """The wanted deployments, and the pipelines without a [deploy] table."""
+def _opened(
+    pipeline: str | None, settings: Settings
+) -> list[tuple[PipelineSpec, Path]]:
+    """The pipelines to deploy, and their folders."""
     from headrace.settings import pipeline_names
-    from headrace_flows.deployments import wanted_of
 
     own = settings.project / "pipelines"
     known = pipeline_names(settings)
     mine = [name for name, folder in known.items() if folder.parent == own]
-    wanted: list[Wanted] = []
-    without: list[str] = []
-    for name in [pipeline] if pipeline else sorted(mine or known):
-        spec, folder = pipelines.open_pipeline(name, settings, None, None)
-        if spec.deploy is None:
-            without.append(spec.name)
-        else:
-            wanted += wanted_of(spec, spec.deploy, folder, settings)
-    return wanted, without
+    names = [pipeline] if pipeline else sorted(mine or known)
+    return [pipelines.open_pipeline(name, settings, None, None) for name in names]
 
 
 def _described(applied: Applied, url: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _show_gates(summary: dict[str, Any]) -> None:
         show_text(text)
     names = [one_line(gate.name) for gate in gates]
     longest = max(map(len, names), default=0)
-    compared = [one_line(gate.compared) for gate in gates]
+    compared = [one_line(gate.figures) for gate in gates]
     width = max(map(len, compared), default=0)
     for name, what, gate in zip(names, compared, gates, strict=True):
         mark = "[green]pass[/]" if gate.passed else "[red]FAIL[/]"

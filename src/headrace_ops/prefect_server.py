@@ -31,7 +31,8 @@ WITHOUT_TRIGRAMS = "without-trigrams"
 _NO_OP = "SELECT 1"
 _LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
 _ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
-_DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
+_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # the other name is older
+_DATABASES = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_")
 
 
 def leave_out_trigrams(
@@ -58,9 +59,10 @@ def create_database(path: Path) -> None:
 def _migrate(path: Path) -> None:
     command = [sys.executable, "-Pm", "prefect"]
     command += ["server", "database", "upgrade", "-y"]
+    others = {k: v for k, v in dict(os.environ).items() if not k.startswith(_DATABASES)}
     subprocess.run(  # noqa: S603
         command,
-        env={**os.environ, _DATABASE: f"sqlite+aiosqlite:///{path}"},
+        env={**others, _DATABASE: f"sqlite+aiosqlite:///{path}"},
         stdout=subprocess.DEVNULL,
         check=True,
     )
@@ -70,9 +72,12 @@ def _migrate(path: Path) -> None:
 
 def _create_own_database() -> None:
     """Create the database in PREFECT_HOME, unless another is configured."""
-    if variable(_DATABASE) or not variable("PREFECT_HOME"):
+    names = (f"{prefix}CONNECTION_URL" for prefix in _DATABASES)
+    is_configured = any(map(variable, names)) or variable(f"{_DATABASES[0]}DRIVER")
+    if is_configured or not variable("PREFECT_HOME"):
         return
-    with contextlib.suppress(OSError, subprocess.SubprocessError):  # Prefect will say
+    faults = OSError, sqlite3.Error, subprocess.SubprocessError
+    with contextlib.suppress(*faults):  # Prefect will say what is wrong
         create_database(Path(variable("PREFECT_HOME"), "prefect.db"))
 
 
@@ -90,8 +95,6 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     Raises:
         UsageError: the environment has no login.
     """
-    creating = threading.Thread(target=_create_own_database)
-    creating.start()
     gc.disable()  # the imports create no garbage
     login = os.environ.pop(_LOGIN, "")
     if not login:
@@ -100,6 +103,8 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     own_origin = {f"{page.scheme}://{page.netloc}"} if page.netloc else set()
     origins = split_list(variable(_ORIGINS)) - {"*"}
     os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
+    creating = threading.Thread(target=_create_own_database)  # beside the imports
+    creating.start()
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings

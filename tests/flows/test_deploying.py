@@ -181,6 +181,15 @@ def test_without_a_server_that_lasts_it_says_how_to_start_one(
     assert "headrace up" in answer.json["error"]["action"]
 
 
+def test_a_name_that_is_no_pipelines_is_told_before_a_server_is_asked(
+    place: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    answer = place.headrace("deploy", "blob", "--json")
+    assert answer.exit_code == 2
+    assert "blobs" in answer.json["error"]["action"]
+
+
 def test_a_run_that_is_late_survives_a_redeploy(place: Home, client: Any) -> None:
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 

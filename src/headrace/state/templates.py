@@ -46,7 +46,8 @@ def new_database(path: Path, library: str, migrate: Callable[[Path], None]) -> N
             new.write_bytes(template)
         else:
             migrate(new)
-            _keep(library, new.read_bytes())
+            if content := new.read_bytes():
+                _keep(library, content)
         fsync_path(new)
         new.replace(path)
 

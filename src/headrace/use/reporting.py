@@ -120,7 +120,7 @@ def describe(
             {
                 "gate": gate.name,
                 "result": "passed" if gate.passed else "failed",
-                "compared": gate.compared,
+                "compared": gate.figures,
                 "reason": gate.reason,
             }
             for gate in (evaluation.gates if evaluation else ())

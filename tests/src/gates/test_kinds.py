@@ -11,6 +11,7 @@ import pytest
 
 from headrace.errors import SpecError, UsageError
 from headrace.gates.kinds import check_gate, judge_gate
+from headrace.records import GateResult
 from headrace.spec import GateSpec
 
 Extend = Callable[..., str]
@@ -100,3 +101,11 @@ def test_a_ratio_without_a_bound_or_another_metric_is_refused(
     message = r"'even' of the kind ratio needs a threshold and the argument to"
     with pytest.raises(SpecError, match=message):
         check_gate(gate_of("ratio", **values))
+
+
+def test_what_a_kind_compared_is_shown_without_a_sign_where_it_does_not_say() -> None:
+    """As in records of older releases."""
+    gate = GateResult(name="spread", passed=True, value=0.08, threshold=0.1)
+    assert (gate.compared, gate.figures) == ("", "0.08, threshold 0.1")
+    assert gate.model_copy(update={"compared": "0.08 <= 0.1"}).figures == "0.08 <= 0.1"
+    assert gate.model_copy(update={"value": None}).figures == ""

@@ -107,8 +107,4 @@ def judge_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         result = kind.judge(gate, metrics)
         if not isinstance(result, GateResult):
             raise TypeError(f"judge returned {result!r}, and not a GateResult")
-    if not result.compared and None not in (result.value, result.threshold):
-        # Which sign it would be, only the kind knows.
-        compared = f"{result.value:.4g}, threshold {result.threshold:g}"
-        return result.model_copy(update={"compared": compared})
     return result

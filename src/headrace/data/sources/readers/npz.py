@@ -73,13 +73,13 @@ def _read_npz(tree: FileTree, source: Source, settings: Settings) -> Iterator[Ch
 
 def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:
     # Arrays of items decide first, then arrays of labels.
-    layouts = [
+    layouts = (
         layout
         for column in (0, 1)
         for layout in _LAYOUTS
         if any(pair[column] in arrays for pair in layout)
-    ]
-    layout = layouts[0] if layouts else ()
+    )
+    layout = next(layouts, ())
     pairs = [pair for pair in layout if pair[0] in arrays or pair[1] in arrays]
     missing = [name for pair in pairs for name in pair[:2] if name not in arrays]
     if missing or not pairs:
