@@ -84,6 +84,19 @@ def retrying_clients() -> Iterator[None]:
             delattr(client, _NAME)
 
 
+@contextlib.contextmanager
+def untagged() -> Iterator[None]:
+    """Give the task runs in a block no tags, not even those of their flow run.
+
+    For each task run with a tag, Prefect asks the server for a limit by that tag. If
+    another request writes to SQLite meanwhile, it waits for two seconds and more.
+    """
+    from prefect.context import TagsContext
+
+    with TagsContext(current_tags=set()):
+        yield
+
+
 class Stopped(Exception):
     """The waiting was stopped; the flow run goes on."""
 

@@ -1,22 +1,31 @@
-"""What is done while the server of the run starts: early refusals, and imports."""
+"""What is done while the server of the run starts: early refusals, and imports.
+
+Great Expectations is imported by a process of its own, on another core, which then
+does the validation and ends with its tables.
+"""
 
 from __future__ import annotations
 
 import gc
-import importlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from headrace import extensions
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
+from headrace.stages.beside import Beside, beside
 from headrace.use.checking import check_gates
 from headrace_flows.run import Run
 
 log = logging.getLogger("headrace")
 
 
-def preload(run: Run) -> None:
+@contextmanager
+def preloaded(run: Run) -> Iterator[None]:
     """Refuse what can be refused at once; import what the stages with work to do need.
+
+    The process for the validation ends with the block.
 
     Raises:
         Refusal: the source cannot be opened.
@@ -29,9 +38,11 @@ def preload(run: Run) -> None:
         _check_builder(run)  # at once
     gc.disable()  # all that is imported stays: looking for garbage in it takes seconds
     try:
-        _load(run)
+        with _loading(run) as run.beside:
+            gc.freeze()
+            gc.enable()
+            yield
     finally:
-        gc.freeze()
         gc.enable()
 
 
@@ -44,16 +55,21 @@ def _check_builder(run: Run) -> None:
     check_arguments(run.plan.builder, builder, run.spec.model.arguments)
 
 
-def _load(run: Run) -> None:
+@contextmanager
+def _loading(run: Run) -> Iterator[Beside]:
     last = run.plan.last
     log.info("start: loading the libraries that this run needs")
     if last.evaluation is None and (last.contract or not last.snapshot):
         keep_spare()  # first: the process knows what is loaded before it
     if not _is_of_headrace(run.plan.builder):
         _check_builder(run)
+    from headrace.stages.validation import suite
     from headrace.state.tracking import Tracking
+    from headrace.state.tracking.connection import import_mlflow
 
-    Tracking(run.plan.settings).experiment(run.spec.name)
-    if last.contract is None:
-        importlib.import_module("headrace.stages.validation.suite").load()
-    importlib.import_module("headrace_flows.train")
+    import_mlflow()  # first: Great Expectations needs much of what it imports
+    with nullcontext(Beside()) if last.contract else beside(suite.load) as other:
+        Tracking(run.plan.settings).experiment(run.spec.name)
+        import headrace_flows.train  # noqa: F401
+
+        yield other

@@ -32,6 +32,7 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of, fields_of_file
 from headrace.spec.law import name_by_changes
+from headrace.stages.beside import Beside
 from headrace.state.disk import disk_errors
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.leases import HeldLease, heartbeat, hold
@@ -77,6 +78,7 @@ class Run:
         resumed_from: the checkpoint from which the training went on; empty if none.
         began_at: the number of the ledger's last entry when it began. The promotions
             of its version after that are its own.
+        beside: does the validation.
     """
 
     snapshot: SnapshotRecord | None = None
@@ -105,6 +107,7 @@ class Run:
         self.register_only = register_only
         self.reports: list[StageReport] = []
         self.repairs: list[Repair] = []
+        self.beside = Beside()
         self.started = time.perf_counter()
         self._lease = contextlib.ExitStack()
 

@@ -18,7 +18,7 @@ from headrace_flows.stages import RETRIED
 Place = Annotated[str, Field(json_schema_extra={"pattern": schema_pattern()})]
 
 
-@task(name="score", tags=["cpu"], **RETRIED)
+@task(name="score", **RETRIED)
 def score_items(model: str, source: str, output: str) -> ScoringRecord:
     """The champion's answer to each item of the source."""
     from headrace.use import scoring

@@ -6,6 +6,7 @@ unpickles. Only failures of dependencies are retried; a failed check would fail 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from prefect import State, task
@@ -55,7 +56,7 @@ def _in_state(record: R) -> R:
     return cast(R, Completed(name="Cached", data=record))
 
 
-@task(name="ingest", task_run_name="ingest {run.title}", tags=["cpu"], **RETRIED)
+@task(name="ingest", task_run_name="ingest {run.title}", **RETRIED)
 def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
     key = run.plan.ingest()
@@ -74,7 +75,7 @@ def ingest(run: Run) -> SnapshotRecord:
     return record
 
 
-@task(name="validate", task_run_name="validate {run.title}", tags=["cpu"], **_ONCE)
+@task(name="validate", task_run_name="validate {run.title}", **_ONCE)
 def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     """The contract's verdict over the snapshot."""
     key = run.plan.validate(snapshot)
@@ -82,15 +83,12 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
         return cached
     from headrace.stages import validation
 
-    return run.perform(
-        key,
-        lambda: validation.validate(
-            run.spec, snapshot, run.plan.store, run.plan.settings
-        ),
-    )
+    data = run.spec, snapshot, run.plan.store, run.plan.settings
+    work = partial(validation.validate, *data)
+    return run.perform(key, lambda: run.beside(work))
 
 
-@task(name="train", task_run_name="train {run.title}", tags=["train"], **_ONCE)
+@task(name="train", task_run_name="train {run.title}", **_ONCE)
 def train(
     run: Run, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> TrainingRecord:
@@ -131,7 +129,7 @@ def _has_files(run: Run, training: TrainingRecord) -> bool:
     return version is not None or is_logged(training, run.plan.settings)
 
 
-@task(name="evaluate", task_run_name="evaluate {run.title}", tags=["cpu"], **_ONCE)
+@task(name="evaluate", task_run_name="evaluate {run.title}", **_ONCE)
 def evaluate(
     run: Run,
     snapshot: SnapshotRecord,
@@ -158,7 +156,7 @@ def evaluate(
         raise
 
 
-@task(name="register", task_run_name="register {run.title}", tags=["cpu"], **RETRIED)
+@task(name="register", task_run_name="register {run.title}", **RETRIED)
 def register(
     run: Run,
     snapshot: SnapshotRecord,
@@ -184,7 +182,7 @@ def register(
     )
 
 
-@task(name="promote", task_run_name="promote {run.title}", tags=["cpu"], **RETRIED)
+@task(name="promote", task_run_name="promote {run.title}", **RETRIED)
 def promote(
     run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
 ) -> PromotionRecord:

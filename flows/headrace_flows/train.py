@@ -23,7 +23,7 @@ from headrace.state.ledger.anchors import Deployments
 from headrace.state.store import Store, unpack_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
-from headrace_flows.client import retrying_clients
+from headrace_flows.client import retrying_clients, untagged
 from headrace_flows.events import ledger_tag
 from headrace_flows.report import publish_name, publish_report
 from headrace_flows.run import Run, current, log_to_prefect
@@ -51,7 +51,7 @@ def train(
     if run.title != run.spec.name:
         publish_name(run)
     try:
-        with own_temporary_folder(), retrying_clients(), run.alone():
+        with own_temporary_folder(), retrying_clients(), untagged(), run.alone():
             run.mend()
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)

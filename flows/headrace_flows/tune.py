@@ -16,7 +16,7 @@ from headrace.state.ledger.leases import heartbeat
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.trials import search
 from headrace_flows import stages
-from headrace_flows.client import retrying_clients
+from headrace_flows.client import retrying_clients, untagged
 from headrace_flows.train import flow_here, new_run, run_here
 from headrace_flows.tuning import Tuning
 
@@ -46,7 +46,8 @@ def tune(
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
-        with retrying_clients(), heartbeat(run.plan.settings, run.flow_run_id):
+        beating = heartbeat(run.plan.settings, run.flow_run_id)
+        with retrying_clients(), untagged(), beating:
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             run_trials(tuning, snapshot, contract)
@@ -56,7 +57,7 @@ def tune(
     return State(type=state.type, name=state.name, message=state.message)
 
 
-@task(name="search", tags=["train"], cache_policy=NO_CACHE, persist_result=False)
+@task(name="search", cache_policy=NO_CACHE, persist_result=False)
 def run_trials(
     tuning: Tuning, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> None:

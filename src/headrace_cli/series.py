@@ -73,20 +73,20 @@ def tune(
 
 def _run_flow(tuning: Tuning, settings: Settings) -> tuple[dict[str, Any], int]:
     from headrace.backend import load_backend
-    from headrace_flows.preload import preload
+    from headrace_flows.preload import preloaded
     from headrace_flows.summary import conclude, failed
     from headrace_ops.run_server import server_for_run
 
     with server_for_run(settings) as server:
         try:
-            preload(tuning.run)
+            with preloaded(tuning.run):
+                load_backend()
+                from headrace_flows.tune import tune_here
+
+                server.wait()
+                state = tune_here(tuning, server.ui_url)
         except Refusal as error:
             return failed(tuning.run, error)
-        load_backend()
-        from headrace_flows.tune import tune_here
-
-        server.wait()
-        state = tune_here(tuning, server.ui_url)
     return conclude(tuning.best or tuning.run, state)
 
 

@@ -129,6 +129,8 @@ class Server:
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
+            if not variable("PREFECT_SERVER_CSRF_PROTECTION_ENABLED"):
+                os.environ["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"
             if not variable("PREFECT_API_DATABASE_CONNECTION_URL"):
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""

@@ -122,7 +122,7 @@ def _processes(settings: Settings) -> Iterator[tuple[Executor, int]]:
     count = min(settings.max_processes, _processors())
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(count, context, _live_with_parent) as executor:
+        with ProcessPoolExecutor(count, context, live_with_parent) as executor:
             yield executor, count
     except BrokenProcessPool:
         raise DependencyError(
@@ -138,7 +138,7 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _live_with_parent() -> None:
+def live_with_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it does, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
