@@ -10,12 +10,17 @@ from typing import Any, TypeVar
 
 from prefect import State, flow, tags
 from prefect.runtime import deployment, flow_run
-from prefect.settings import PREFECT_UI_URL
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
 from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
 from headrace.settings import Settings, find_pipeline
+from headrace.settings import variable as setting
 from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.training import is_own
 from headrace.state.disk import own_temporary_folder
@@ -143,11 +148,18 @@ def run_here(run: Run, ui_url: str) -> State[Any]:
 
 @contextmanager
 def flow_here(variable: ContextVar[T], value: T, settings: Settings) -> Iterator[None]:
-    """Set the variable that a flow reads, and sweep, while the flow runs here."""
+    """Set the variable that a flow reads, and sweep, while the flow runs here.
+
+    A temporary server watches for no heartbeat, and at its end a flow waits up to a
+    second for it, so none is sent there.
+    """
     token = variable.set(value)
+    beats = bool(setting(PREFECT_FLOWS_HEARTBEAT_FREQUENCY.name))
+    silence = {} if beats else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     try:
         marks = tags(ledger_tag(settings))
         with translate_errors(), recovery.swept(settings), marks:
-            yield
+            with temporary_settings(silence):
+                yield
     finally:
         variable.reset(token)

@@ -9,6 +9,7 @@ indexes that speed up substring search.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -81,6 +82,15 @@ def _create_own_database() -> None:
         create_database(Path(variable("PREFECT_HOME"), "prefect.db"))
 
 
+async def _ask_once(app: Any) -> None:
+    """Have FastAPI prepare its routes, which a first request would wait for."""
+    import httpx
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        await client.get("/api/admin/version")
+
+
 def serve(host: str, port: int, *, is_lasting: bool) -> None:
     """Serve Prefect until this process gets a signal to end.
 
@@ -109,8 +119,11 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    prefect = create_app(final=is_lasting)
+    if not is_lasting:
+        asyncio.run(_ask_once(prefect))
     app = Gate(
-        create_app(final=is_lasting),
+        prefect,
         logins=[Login.parse(login)],
         hosts=names_of(host) | {page.hostname or ""} - {""},
         origins=origins | own_origin,

@@ -44,7 +44,7 @@ class Beside:
         with contextlib.closing(pipe):
             try:
                 pipe.send(work)
-            except BrokenPipeError:  # it was killed meanwhile
+            except OSError:  # it was killed meanwhile
                 return work()
             try:
                 is_done, result = pipe.recv()
@@ -97,5 +97,9 @@ def _serve(load: Callable[[], None], theirs: Connection, ours: Connection) -> No
         result = True, work()
     except Exception as error:
         result = False, error
-    ours.send(result)
+    try:
+        ours.send(result)
+    except Exception:  # an error of the user's own code may have no pickle
+        kind = type(result[1]).__name__
+        ours.send((False, RuntimeError(f"{kind}: {result[1]}")))
     os._exit(0)  # nothing here is to be taken down

@@ -1,0 +1,129 @@
+"""A call in a process beside this one: its result, its errors, its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from headrace.errors import DependencyError, SpecError
+from headrace.stages.beside import Beside, beside
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it forks")
+
+
+def nothing() -> None:
+    pass
+
+
+def refuse() -> None:
+    raise SpecError("The field is wrong.", "Mend it.")
+
+
+def hang() -> None:
+    time.sleep(600)
+
+
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def raise_what_has_no_pickle() -> None:
+    class Own(Exception):
+        pass
+
+    raise Own("what the user's code said")
+
+
+@pytest.fixture
+def alone() -> None:
+    if threading.active_count() > 1:
+        pytest.skip("other tests have left threads, with which nothing is forked")
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_first_call_is_done_by_the_other_process_and_later_ones_here() -> None:
+    with beside(nothing) as call:
+        assert call(os.getpid) != os.getpid()
+        assert call(os.getpid) == os.getpid()
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_error_keeps_its_kind_and_what_to_do() -> None:
+    with beside(nothing) as call, pytest.raises(SpecError) as caught:
+        call(refuse)
+    assert (caught.value.message, caught.value.action) == (
+        "The field is wrong.",
+        "Mend it.",
+    )
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_error_that_cannot_be_sent_keeps_its_message() -> None:
+    with beside(nothing) as call:
+        with pytest.raises(RuntimeError, match="Own: what the user's code said"):
+            call(raise_what_has_no_pickle)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_process_that_is_killed_in_its_work_is_no_verdict() -> None:
+    with beside(nothing) as call, pytest.raises(DependencyError, match="in the middle"):
+        call(kill_itself)
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_was_killed_before_its_call_is_replaced_by_this_process() -> None:
+    with beside(nothing) as call:
+        (child,) = psutil.Process().children()
+        child.kill()
+        child.wait()
+        assert call(os.getpid) == os.getpid()
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_process_ends_with_the_block_even_if_it_hangs() -> None:
+    started = time.monotonic()
+    with beside(hang):
+        (child,) = psutil.Process().children()
+    assert not child.is_running()
+    assert time.monotonic() - started < 60
+
+
+def test_the_process_ends_when_this_one_is_killed() -> None:
+    code = (
+        "import time, psutil\n"
+        "from headrace.stages.beside import beside\n"
+        "with beside(lambda: time.sleep(600)):\n"
+        "    print(psutil.Process().children()[0].pid, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    child.wait(60)
+
+
+def test_where_other_threads_run_nothing_is_forked() -> None:
+    loaded: list[bool] = []
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        with beside(lambda: loaded.append(True)) as call:
+            assert loaded == [True]
+            assert call(os.getpid) == os.getpid()
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_without_a_process_the_call_is_done_here() -> None:
+    assert Beside()(os.getpid) == os.getpid()
